@@ -1,0 +1,99 @@
+"""Every notification the daemon sends, one record each: the second table of the contract.
+
+A record holds the payload; `turn.*` notifications travel with `turn_id`, `session_id` and `seq` beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from agentgw.schema import record
+from agentgw.types import Channel, FinishReason, Topic
+
+Phase = Literal["queued", "loading", "prefill"]
+
+
+@record
+class TurnStarted:
+    """The turn is stored and begins."""
+
+    method: ClassVar[str] = "turn.started"
+    skill: str
+    model: str
+
+
+@record
+class TurnProgress:
+    """What the turn waits for before its first token."""
+
+    method: ClassVar[str] = "turn.progress"
+    phase: Phase
+    done: Annotated[int, "tokens or bytes done"] = 0
+    total: Annotated[int, "of so many; 0 is unknown"] = 0
+    position: Annotated[int | None, "place in the queue, from 1"] = None
+
+
+@record
+class TurnDelta:
+    """A piece of the answer, or of the reasoning before it."""
+
+    method: ClassVar[str] = "turn.delta"
+    text: str
+    channel: Channel = "answer"
+
+
+@record
+class TurnNotice:
+    """Something the user should know that is not the answer, such as a trimmed context."""
+
+    method: ClassVar[str] = "turn.notice"
+    code: str
+    text: str
+
+
+@record
+class TurnCompleted:
+    """The last notification of a turn."""
+
+    method: ClassVar[str] = "turn.completed"
+    finish_reason: FinishReason | Literal["failed"]
+
+
+@record
+class ChatDelta:
+    """A piece of the answer of `chat.complete`."""
+
+    method: ClassVar[str] = "chat.delta"
+    text: str
+    channel: Channel = "answer"
+
+
+@record
+class ModelProgress:
+    """How far `model.pull` is."""
+
+    method: ClassVar[str] = "model.progress"
+    model: str
+    done_bytes: int
+    total_bytes: Annotated[int, "0 is unknown"]
+
+
+@record
+class DaemonEvent:
+    """Something that happened in the daemon, for `event.subscribe`."""
+
+    method: ClassVar[str] = "event"
+    topic: Topic
+    name: Annotated[str, "started, completed, loaded …"]
+    data: dict[str, Any]
+
+
+TurnEvent = (
+    TurnStarted | TurnProgress | TurnDelta | TurnNotice | TurnCompleted
+)  # fmt: skip
+Event = TurnEvent | ChatDelta | ModelProgress | DaemonEvent
+
+EVENTS: tuple[type, ...] = (
+    TurnStarted, TurnProgress, TurnDelta,
+    TurnNotice, TurnCompleted, ChatDelta, ModelProgress, DaemonEvent,
+)  # fmt: skip

@@ -1,0 +1,234 @@
+"""The values that cross the socket. Records only: no behaviour, no I/O.
+
+Times are RFC 3339 in UTC; identifiers are opaque strings made by the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NewType
+
+from agentgw.schema import Limit, record
+
+SessionId = NewType("SessionId", str)
+TurnId = NewType("TurnId", str)
+MessageId = NewType("MessageId", str)
+
+TurnState = Literal["queued", "running", "waiting", "completed", "cancelled", "failed", "interrupted"]
+FinishReason = Literal["stop", "length", "cancelled", "iteration_limit"]
+Role = Literal["system", "user", "assistant", "tool"]
+Channel = Literal["answer", "reasoning"]
+Topic = Literal["turns", "jobs", "models", "approvals"]
+
+
+@record
+class Options:
+    """Sampling options; what is left out is the skill's, then the model's default."""
+
+    temperature: Annotated[float | None, "0 is greedy", Limit(minimum=0, maximum=10)] = None
+    top_k: Annotated[int | None, "keep the k likeliest tokens; 0 keeps all", Limit(minimum=0)] = None
+    top_p: Annotated[float | None, "nucleus sampling", Limit(minimum=0, maximum=1)] = None
+    min_p: Annotated[float | None, "least probability relative to the likeliest token", Limit(minimum=0, maximum=1)] = (
+        None
+    )
+    repeat_penalty: Annotated[float | None, "1 is none", Limit(minimum=0, maximum=10)] = None
+    seed: Annotated[int | None, "same seed, same text", Limit(minimum=0, maximum=2**32 - 2)] = None
+    max_tokens: Annotated[int | None, "most tokens of the answer", Limit(minimum=1)] = None
+    stop: Annotated[tuple[Annotated[str, Limit(min_length=1)], ...] | None, "strings that end the answer"] = None
+
+
+@record
+class Usage:
+    """Tokens of one answer."""
+
+    prompt_tokens: int = 0
+    cached_tokens: Annotated[int, "prompt tokens that were still in the KV cache"] = 0
+    completion_tokens: int = 0
+
+
+@record
+class Timings:
+    """Where the time of one answer went, in milliseconds."""
+
+    queue_ms: float = 0.0
+    load_ms: float = 0.0
+    prefill_ms: float = 0.0
+    first_token_ms: Annotated[float, "from the start of the turn to its first token"] = 0.0
+    decode_ms: float = 0.0
+    decode_tokens_per_s: float = 0.0
+
+
+@record
+class File:
+    """A file handed along with a message: its text travels, not its path."""
+
+    name: Annotated[str, "shown to the model", Limit(min_length=1, max_length=4096)]
+    text: str
+
+
+@record
+class ToolCall:
+    """A call the model made."""
+
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+    ok: bool | None = None
+    content: str | None = None
+
+
+@record
+class Chunk:
+    """A piece of a document."""
+
+    document_id: str
+    source: str
+    text: str
+    score: float
+    title_path: str
+    lines: Annotated[tuple[int, ...], "first and last line, from 1"]
+
+
+@record
+class Turn:
+    """A user message to the final answer."""
+
+    turn_id: str
+    session_id: str
+    skill: str
+    model: str
+    state: TurnState
+    created_at: str
+    finished_at: str | None = None
+    finish_reason: FinishReason | None = None
+    error: Annotated[str | None, "why it failed"] = None
+    last_seq: Annotated[int, "number of its last notification"] = 0
+
+
+@record
+class Message:
+    """One stored message of a session."""
+
+    id: str
+    turn_id: str
+    role: Role
+    content: str
+    created_at: str
+    interrupted: Annotated[bool | None, "true: cut off by a crash, kept as far as it came"] = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+
+
+@record
+class ChatMessage:
+    """A message in the OpenAI shape, for `chat.complete`."""
+
+    role: Role
+    content: str
+
+
+@record
+class Session:
+    """A stored conversation."""
+
+    session_id: str
+    title: str
+    skill: str
+    created_at: str
+    updated_at: str
+    turns: Annotated[int, "how many"] = 0
+    cwd: Annotated[str | None, "where it was started"] = None
+    parent_id: Annotated[str | None, "the session it was forked from"] = None
+
+
+@record
+class SearchHit:
+    """A message that matches a search."""
+
+    session_id: str
+    turn_id: str
+    title: str
+    role: Role
+    snippet: Annotated[str, "the match between « and »"]
+    created_at: str
+
+
+@record
+class Skill:
+    """A skill as the loader sees it; a broken one has `error` and cannot be used."""
+
+    name: str
+    description: str
+    tier: Annotated[str, "shipped, agents, user, project-agents or project"]
+    path: str
+    error: str | None = None
+    license: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_iterations: int | None = None
+    sub_agents: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    allowed_tools: tuple[str, ...] | None = None
+
+
+@record
+class Model:
+    """A model that can be used, or pulled."""
+
+    name: str
+    state: Annotated[Literal["available", "loading", "loaded", "not_pulled"], "available: on disk or configured"]
+    source: Annotated[str, "builtin, file, hub, index or provider"]
+    default: bool = False
+    path: str | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    licence: str | None = None
+    description: str | None = None
+    architecture: str | None = None
+    n_ctx_train_tokens: int | None = None
+
+
+@record
+class Worker:
+    """A child process."""
+
+    pid: int
+    kind: Literal["model", "retrieval"]
+    rss_bytes: int
+    slots: int
+    busy: int
+    model: str | None = None
+
+
+@record
+class SchedulerStatus:
+    """The scheduler in `daemon.status`."""
+
+    enabled: bool
+    jobs_count: int
+    jobs: tuple[str, ...]
+
+
+@record
+class ServiceStatus:
+    """What answers a turn that names nothing."""
+
+    provider: str
+    model: str
+
+
+@record
+class Finding:
+    """What one check of `doctor` found."""
+
+    check: Annotated[str, "its stable name"]
+    severity: Literal["ok", "info", "warning", "error"]
+    message: str
+    fix: Annotated[str | None, "what to do"] = None
+
+
+@record
+class Setting:
+    """One configuration value."""
+
+    key: Annotated[str, "section.key"]
+    value: Any
+    origin: Annotated[str, "default, a file's path, or an environment variable's name"]
