@@ -1,0 +1,1 @@
+"""The one database: sessions, turns, messages and the log that replays turns."""

@@ -1,0 +1,160 @@
+"""The database as the daemon sees it: async, one thread at a time, acknowledged means committed.
+
+Every operation runs in a worker thread under a limiter of one. One that has started there ends, cancelled or not, and
+its caller gets the result; one that still waits for the thread is cancelled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from agentgw.methods import StatsResult
+from agentgw.schema import record
+from agentgw_daemon.storage.connection import JournalMode, has_wal_reset_bug
+from agentgw_daemon.storage.filesystem import MOUNTINFO, filesystem_type, is_network
+from agentgw_daemon.storage.library import sqlite_utils
+from agentgw_daemon.storage.log import TurnLog
+from agentgw_daemon.storage.sessions import Sessions
+from agentgw_daemon.storage.statistics import count_all
+from agentgw_daemon.storage.store import Recovery, Store
+from agentgw_daemon.storage.turns import Turns
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@record
+class Opened:
+    """What opening found and did."""
+
+    sqlite_version: str
+    wal_reset_bug: bool
+    journal_mode: JournalMode
+    migrated: tuple[str, ...]
+    interrupted: tuple[str, ...]
+    recovery: Recovery | None
+    warnings: tuple[str, ...]
+
+
+class _Thread:
+    """Runs functions on the store, one at a time, and tells about replacements of the file."""
+
+    def __init__(self, store: Store, on_recovered: Callable[[Recovery], None]) -> None:
+        self._store = store
+        self._on_recovered = on_recovered
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        return await self.run(lambda: self._store.read(do))
+
+    async def write(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        return await self.run(lambda: self._store.write(do))
+
+    async def run(self, do: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(do, abandon_on_cancel=False, limiter=self._limiter)
+        finally:
+            recovery = self._store.take_recovery()
+            if recovery is not None:
+                self._on_recovered(recovery)
+
+
+class Database:
+    """The open database. `sessions`, `turns` and `log` hold the operations on each."""
+
+    def __init__(self, store: Store, thread: _Thread, opened: Opened) -> None:
+        """Wrap an open store; use `open`."""
+        self.opened = opened
+        self.sessions = Sessions(thread)
+        self.turns = Turns(thread)
+        self.log = TurnLog(thread)
+        self._store = store
+        self._thread = thread
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        data_dir: Path,
+        *,
+        on_recovered: Callable[[Recovery], None] = lambda _: None,
+        mountinfo: Path = MOUNTINFO,
+    ) -> AsyncIterator[Database]:
+        """Open `data_dir`/agentgw.db, repaired and up to date; it is closed, and backed up once a day, at the end.
+
+        `on_recovered` is called, on trio's thread, when the running database had to be replaced. Raises
+        StorageUnavailable when it cannot be opened at all, ConfigRefused when a newer agentgw wrote it.
+        """
+        journal_mode, warnings = _journal_mode(data_dir, mountinfo)
+        store = Store(data_dir, journal_mode)
+        limiter_thread = _Thread(store, on_recovered)
+        try:
+            await trio.to_thread.run_sync(store.open)
+            opened = Opened(
+                sqlite_version=sqlite3.sqlite_version,
+                wal_reset_bug=has_wal_reset_bug(sqlite3.sqlite_version_info),
+                journal_mode=journal_mode,
+                migrated=store.migrated,
+                interrupted=store.interrupted,
+                recovery=store.take_recovery(),
+                warnings=warnings,
+            )
+            _report(opened)
+            yield cls(store, limiter_thread, opened)
+        finally:
+            with trio.CancelScope(shield=True):
+                await limiter_thread.run(store.close)
+
+    async def statistics(self) -> StatsResult:
+        """Counts since the database was made."""
+        return await self._thread.read(lambda db: count_all(db, self.size_bytes()))
+
+    async def check(self) -> tuple[str, ...]:
+        """What SQLite's quick check finds wrong; nothing for a sound file. Reads all of it."""
+        return await self._thread.run(self._store.problems)
+
+    async def backup(self) -> Path:
+        """Copy the database into `data_dir`/backups and give the copy's path."""
+        return await self._thread.run(self._store.backup)
+
+    def size_bytes(self) -> int:
+        """Bytes of the file and its log."""
+        return self._store.files.size_bytes()
+
+
+def _journal_mode(data_dir: Path, mountinfo: Path) -> tuple[JournalMode, tuple[str, ...]]:
+    try:
+        table = mountinfo.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:  # not Linux
+        table = ""
+    kind = filesystem_type(data_dir.resolve(), table)
+    if not is_network(kind):
+        return "WAL", ()
+    warning = (
+        f"{data_dir} is on a network filesystem ({kind}): slower, and its locks may not hold; use a local directory"
+    )
+    return "DELETE", (warning,)
+
+
+def _report(opened: Opened) -> None:
+    log.info("SQLite %s, journal mode %s", opened.sqlite_version, opened.journal_mode)
+    if opened.wal_reset_bug:
+        log.info(
+            "this SQLite has the WAL-reset bug: one connection does all writes and checkpoints, so it cannot occur"
+        )
+    for warning in opened.warnings:
+        log.warning("%s", warning)
+    if opened.migrated:
+        log.info("database migrated: %s", ", ".join(opened.migrated))
+    if opened.interrupted:
+        log.info(
+            "%d turns of the last run were interrupted: %s", len(opened.interrupted), ", ".join(opened.interrupted)
+        )

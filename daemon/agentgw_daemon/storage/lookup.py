@@ -1,0 +1,37 @@
+"""Finding one session or turn by its id, or by the beginning of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from agentgw.errors import InvalidParams, NotFound
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.library import sqlite_utils
+
+_TABLES: Final = {"session": "sessions", "turn": "turns"}
+
+
+def find_id(db: sqlite_utils.Database, kind: Literal["session", "turn"], given: str) -> str:
+    """The id that `given` is, or that alone begins with it.
+
+    Raises NotFound, or InvalidParams when several begin with it.
+    """
+    table = _TABLES[kind]
+    # Everything that begins with `given` sorts between it and it followed by the last character there is.
+    found = db.execute(
+        f"SELECT id FROM {table} WHERE id >= ? AND id <= ? ORDER BY id LIMIT 2", (given, given + "\U0010ffff")
+    ).fetchall()
+    if not given or not found:
+        raise NotFound(f"no {kind} {given[:64]}", hint=f"`agentgw {_LISTING[kind]}` lists them", kind=kind, id=given)
+    if len(found) > 1 and found[0][0] != given:
+        raise InvalidParams(
+            f"several {kind}s begin with {given}",
+            hint="give more of the id",
+            path=f"{kind}_id",
+            reason="ambiguous prefix",
+        )
+    return str(found[0][0])
+
+
+_LISTING: Final = {"session": "sessions", "turn": "ps"}

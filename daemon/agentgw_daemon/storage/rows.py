@@ -1,0 +1,79 @@
+"""SQL rows as the records of the wire, and the cursors of paged lists. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from agentgw.errors import InvalidParams
+from agentgw.types import Message, Session, Turn
+
+SESSION_COLUMNS: Final = (
+    "s.id, s.title, s.skill, s.created_at, s.updated_at,"
+    " (SELECT count(*) FROM turns WHERE turns.session_id = s.id), s.cwd, s.parent_id"
+)
+TURN_COLUMNS: Final = (
+    "t.id, t.session_id, t.skill, t.model, t.state, t.created_at, t.finished_at, t.finish_reason, t.error, t.last_seq"
+)
+MESSAGE_COLUMNS: Final = "m.id, m.turn_id, m.role, m.content, m.created_at, m.interrupted"
+
+LIVE: Final = "('queued', 'running', 'waiting')"
+
+
+def session_of(row: Sequence[Any]) -> Session:
+    """The session of a row of SESSION_COLUMNS."""
+    return Session(
+        session_id=row[0],
+        title=row[1],
+        skill=row[2],
+        created_at=row[3],
+        updated_at=row[4],
+        turns=row[5],
+        cwd=row[6],
+        parent_id=row[7],
+    )
+
+
+def turn_of(row: Sequence[Any]) -> Turn:
+    """The turn of a row of TURN_COLUMNS."""
+    return Turn(
+        turn_id=row[0],
+        session_id=row[1],
+        skill=row[2],
+        model=row[3],
+        state=row[4],
+        created_at=row[5],
+        finished_at=row[6],
+        finish_reason=row[7],
+        error=row[8],
+        last_seq=row[9],
+    )
+
+
+def message_of(row: Sequence[Any]) -> Message:
+    """The message of a row of MESSAGE_COLUMNS."""
+    return Message(
+        id=row[0], turn_id=row[1], role=row[2], content=row[3], created_at=row[4], interrupted=True if row[5] else None
+    )
+
+
+def to_cursor(*position: str | int) -> str:
+    """An opaque text for `next`: where the page ended."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def from_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
+    """The position in a cursor, of values of these kinds. Raises InvalidParams for what `to_cursor` did not make."""
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if [type(value) for value in position] != list(kinds):
+            raise ValueError("wrong kinds")
+        if any(isinstance(value, int) and abs(value) >= 2**63 for value in position):
+            raise ValueError("out of range")
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidParams(
+            "Invalid params: before is not the `next` of a page", path="before", reason="not the `next` of a page"
+        ) from None
+    return tuple(position)

@@ -1,0 +1,228 @@
+"""The database as a whole, without trio: opening, replacing a damaged file, closing. Used by one thread at a time.
+
+Opening never gives up on a damaged file and never destroys one: it is moved aside and the newest sound backup takes
+its place, or an empty database when there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from agentgw.errors import StorageUnavailable
+from agentgw.schema import record
+from agentgw_daemon.storage.backups import Backups, copy_private, is_sound
+from agentgw_daemon.storage.condition import Files
+from agentgw_daemon.storage.connection import Connection, Damaged, JournalMode, translated, unavailable
+from agentgw_daemon.storage.filesystem import make_directory, sync_path
+from agentgw_daemon.storage.ids import file_stamp, now
+from agentgw_daemon.storage.library import Migrations, sqlite_utils
+from agentgw_daemon.storage.migrations import MIGRATIONS, pending
+from agentgw_daemon.storage.recovery import interrupt_live_turns
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@record
+class Recovery:
+    """A damaged database was moved aside and replaced. `restored_from` None: by an empty one."""
+
+    reason: str
+    moved_to: str
+    restored_from: str | None
+    at: str
+
+
+class Store:
+    """The open database and the files around it."""
+
+    def __init__(self, directory: Path, journal_mode: JournalMode, migrations: Migrations = MIGRATIONS) -> None:
+        self.files = Files(directory)
+        self.backups = Backups(self.files.backups)
+        self.migrated: tuple[str, ...] = ()
+        self.interrupted: tuple[str, ...] = ()
+        self._journal_mode: JournalMode = journal_mode
+        self._migrations = migrations
+        self._connection: Connection | None = None
+        self._recovery: Recovery | None = None
+        # Turns of an earlier run are still marked live: the disk was too full to say otherwise.
+        self._has_stale_turns = False
+
+    def open(self) -> None:
+        """Open the file, put it right, bring its tables up to date. When it raises, nothing stays open."""
+        try:
+            self._open()
+        except BaseException:
+            self._drop_connection()
+            raise
+
+    def _open(self) -> None:
+        with translated():
+            make_directory(self.files.directory)
+            clean = self.files.was_left_clean()
+            lost = self.files.lost_content()
+        if lost is not None:
+            self._replace(lost)
+            return
+        try:
+            self._open_file(check=not clean)
+            self._interrupt_stale_turns()
+        except Damaged as damage:
+            self._replace(damage.reason)
+
+    def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        """Run `do`, which only reads. Damage found on the way is repaired, then StorageUnavailable raised."""
+        try:
+            return self._opened().read(do)
+        except Damaged as damage:
+            raise self._repaired(damage) from damage
+
+    def write(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        """Run `do` in a transaction; see `read` for damage."""
+        try:
+            connection = self._opened()
+            if self._has_stale_turns:
+                self._interrupt_stale_turns()
+            return connection.write(do)
+        except Damaged as damage:
+            raise self._repaired(damage) from damage
+
+    def problems(self) -> tuple[str, ...]:
+        """What the quick check finds in the open file."""
+        try:
+            return self._opened().problems()
+        except Damaged as damage:
+            raise self._repaired(damage) from damage
+
+    def backup(self) -> Path:
+        """Copy the open database into the backups."""
+        return self.backups.make(self._opened())
+
+    def take_recovery(self) -> Recovery | None:
+        """The replacement that happened since the last call, if one did."""
+        recovery, self._recovery = self._recovery, None
+        return recovery
+
+    def close(self) -> None:
+        """Close, with a backup when one is due, and note that the file is as it should be."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        sound = True
+        try:
+            if self.backups.is_due():
+                self.backups.make(connection)
+        except (StorageUnavailable, Damaged, OSError) as error:
+            log.warning("no backup at close: %s", error)
+            sound = not isinstance(error, Damaged)
+        try:
+            connection.close()
+            if sound:
+                self.files.write_clean_note()
+        except (StorageUnavailable, Damaged, OSError) as error:
+            log.warning("the database was not closed cleanly and will be checked at the next start: %s", error)
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            # A replacement failed half-way, say on a full disk: every call tries again.
+            self.open()
+        assert self._connection is not None
+        return self._connection
+
+    def _open_file(self, *, check: bool) -> None:
+        connection = Connection(self.files.database, self._journal_mode)
+        try:
+            self._prepare(connection, check=check)
+        except Damaged:
+            self._connection = connection  # `_replace` closes it, after it moved the files
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _prepare(self, connection: Connection, *, check: bool) -> None:
+        problems = connection.problems() if check else ()
+        if problems:
+            raise Damaged(problems[0])
+        needed = connection.read(lambda db: pending(db, self._migrations))
+        with translated():
+            self.files.drop_clean_note()
+        if not needed:
+            return
+        if connection.read(lambda db: bool(self._migrations.applied(db))):
+            self.backups.make(connection)
+        connection.read(self._migrations.apply)
+        self.migrated = needed
+
+    def _repaired(self, damage: Damaged) -> StorageUnavailable:
+        """Put the running database right and give the error for the operation that met the damage."""
+        if damage.index_only and self._rebuilt_index():
+            return StorageUnavailable("the search index was damaged and has been rebuilt", hint="try again")
+        self._replace(damage.reason)
+        return StorageUnavailable(
+            "the database was damaged and has been replaced; the old file is kept",
+            hint="see `agentgw doctor`",
+            reason=damage.reason,
+        )
+
+    def _rebuilt_index(self) -> bool:
+        try:
+            self._opened().write(lambda db: db.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')"))
+        except Damaged:
+            return False
+        return True
+
+    def _replace(self, reason: str) -> None:
+        """Move the damaged file aside and open the newest sound backup, else an empty database."""
+        log.error("the database is damaged: %s", reason)
+        with translated():
+            backup = next(filter(is_sound, self.backups.newest_first()), None)
+            # The copy is made first: a disk too full for it leaves everything as it was.
+            restored = self.files.directory / "agentgw.db.restored"
+            if backup is not None:
+                copy_private(backup, restored)
+            moved_to = self.files.move_aside(file_stamp())
+            # Only now: closing may write the log into the file and remove it under its own name.
+            self._drop_connection()
+            if backup is not None:
+                restored.replace(self.files.database)
+            else:
+                self.files.database.unlink(missing_ok=True)
+            sync_path(self.files.directory)
+        self._recovery = Recovery(
+            reason=reason, moved_to=str(moved_to), restored_from=str(backup) if backup else None, at=now()
+        )
+        log.error("moved to %s, replaced by %s", moved_to, backup or "an empty database")
+        try:
+            self._open_file(check=False)
+            self._interrupt_stale_turns()
+        except Damaged as damage:
+            # A file that was sound a moment ago: the disk itself fails. Ending here is what keeps this from looping.
+            self._drop_connection()
+            raise unavailable(damage.reason) from damage
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(StorageUnavailable, Damaged):
+                connection.close()
+
+    def _interrupt_stale_turns(self) -> None:
+        assert self._connection is not None
+        self._has_stale_turns = True
+        try:
+            self.interrupted = self._connection.write(interrupt_live_turns)
+        except sqlite3.OperationalError as error:
+            # Our statements fit our tables, so these are not: a rotted schema passes the quick check.
+            raise Damaged(str(error)) from error
+        except StorageUnavailable as error:
+            log.warning("turns of the last run are not marked yet: %s", error)
+            return
+        self._has_stale_turns = False

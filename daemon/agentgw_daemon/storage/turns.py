@@ -1,0 +1,247 @@
+"""Turns: from the user's message to the final answer, each end of it one commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from agentgw.errors import NotFound
+from agentgw.methods import TurnDetail, TurnList
+from agentgw.schema import bind, dump, record
+from agentgw.types import FinishReason, Options, Role, Timings, Turn, Usage
+from agentgw_daemon.storage.ids import new_id, now
+from agentgw_daemon.storage.log import LogRow, insert_rows
+from agentgw_daemon.storage.lookup import find_id
+from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
+from agentgw_daemon.storage.sessions import NewSession, insert_session, refuse_busy, title_of
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.connection import Runner
+    from agentgw_daemon.storage.library import sqlite_utils
+
+
+@record
+class NewTurn:
+    """What a turn starts with. Without `session_id` (an id, or a unique beginning of one) it starts a session."""
+
+    message: str
+    skill: str
+    model: str
+    session_id: str | None = None
+    system: str = ""
+    options: Options = Options()
+    cwd: str | None = None
+    idempotency_key: str | None = None
+    state: Literal["queued", "running"] = "queued"
+
+
+@record
+class StartedTurn:
+    """The stored turn. `created` false: the idempotency key was used before, this is that turn."""
+
+    turn: Turn
+    created: bool
+    session_created: bool = False
+
+
+@record
+class TurnEnd:
+    """How a turn ended. `model`: the model that answered, where it is another than the one asked for."""
+
+    state: Literal["completed", "cancelled", "failed"]
+    finish_reason: FinishReason | None = None
+    text: str = ""
+    usage: Usage = Usage()
+    timings: Timings = Timings()
+    error: str | None = None
+    prompt_sha256: str | None = None
+    model_sha256: str | None = None
+    engine: str | None = None
+    model: str | None = None
+
+
+class Turns:
+    """The turns in the database. Methods that take a `turn_id` take a unique beginning of one as well."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def start(self, new: NewTurn) -> StartedTurn:
+        """Store the message and its turn, with a new session if it names none, in one commit.
+
+        Raises NotFound for the session, SessionBusy while another turn of it lives.
+        """
+        return await self._runner.write(lambda db: _start(db, new))
+
+    async def set_state(self, turn_id: str, state: Literal["queued", "running", "waiting"]) -> None:
+        """Say where a live turn is; one that has ended stays as it is."""
+
+        def do(db: sqlite_utils.Database) -> None:
+            found = find_id(db, "turn", turn_id)
+            db.execute(f"UPDATE turns SET state = ? WHERE id = ? AND state IN {LIVE}", (state, found))
+
+        await self._runner.write(do)
+
+    async def finish(self, turn_id: str, end: TurnEnd, rows: Iterable[LogRow] = ()) -> Turn:
+        """Store the end of a turn, its answer if there is any text, and its last log rows, in one commit.
+
+        A turn that has ended already stays as it is. Shield this call: a cancelled turn has an end to store, too.
+        """
+        kept = tuple(rows)
+        return await self._runner.write(lambda db: _finish(db, turn_id, end, kept))
+
+    async def get(self, turn_id: str) -> Turn:
+        """One turn."""
+        return await self._runner.read(lambda db: _read(db, find_id(db, "turn", turn_id)))
+
+    async def latest(self, session_id: str) -> Turn | None:
+        """The session's running or last turn, None when it has none. Raises NotFound for the session."""
+
+        def do(db: sqlite_utils.Database) -> Turn | None:
+            row = db.execute(
+                f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.session_id = ? ORDER BY t.n DESC LIMIT 1",
+                (find_id(db, "session", session_id),),
+            ).fetchone()
+            return None if row is None else turn_of(row)
+
+        return await self._runner.read(do)
+
+    async def list(
+        self, session_id: str | None = None, running: bool = False, limit: int = 50, before: str | None = None
+    ) -> TurnList:
+        """A page of turns, newest first; `running`: only those that have not ended."""
+
+        def do(db: sqlite_utils.Database) -> TurnList:
+            (below,) = from_cursor(before, int) if before else (2**63 - 1,)
+            where, values = ["t.n < ?"], [below]
+            if session_id is not None:
+                where.append("t.session_id = ?")
+                values.append(find_id(db, "session", session_id))
+            if running:
+                where.append(f"t.state IN {LIVE}")
+            found = db.execute(
+                f"SELECT {TURN_COLUMNS}, t.n FROM turns AS t WHERE {' AND '.join(where)} ORDER BY t.n DESC LIMIT ?",
+                (*values, limit + 1),
+            ).fetchall()
+            page = found[:limit]
+            return TurnList(
+                turns=tuple(turn_of(row) for row in page),
+                next=to_cursor(page[-1][-1]) if len(found) > limit else None,
+            )
+
+        return await self._runner.read(do)
+
+    async def detail(self, turn_id: str) -> TurnDetail:
+        """One turn with all that running it again takes."""
+        return await self._runner.read(lambda db: _detail(db, find_id(db, "turn", turn_id)))
+
+
+def _read(db: sqlite_utils.Database, turn_id: str) -> Turn:
+    return turn_of(db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone())
+
+
+def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
+    if new.idempotency_key is not None:
+        row = db.execute(
+            f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.idempotency_key = ?", (new.idempotency_key,)
+        ).fetchone()
+        if row is not None:
+            return StartedTurn(turn=turn_of(row), created=False)
+    if new.session_id is None:
+        begin = NewSession(skill=new.skill, title=title_of(new.message), cwd=new.cwd)
+        session_id = insert_session(db, begin)
+    else:
+        session_id = find_id(db, "session", new.session_id)
+        refuse_busy(db, session_id)
+    turn_id, at = new_id("t"), now()
+    db.execute(
+        "INSERT INTO turns (id, session_id, skill, model, state, created_at, cwd, system, options, idempotency_key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            turn_id,
+            session_id,
+            new.skill,
+            new.model,
+            new.state,
+            at,
+            new.cwd,
+            new.system,
+            json.dumps(dump(new.options)),
+            new.idempotency_key,
+        ),
+    )
+    _insert_message(db, session_id, turn_id, "user", new.message, at)
+    db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (at, session_id))
+    turn = Turn(
+        turn_id=turn_id, session_id=session_id, skill=new.skill, model=new.model, state=new.state, created_at=at
+    )
+    return StartedTurn(turn=turn, created=True, session_created=new.session_id is None)
+
+
+def _finish(db: sqlite_utils.Database, turn_id: str, end: TurnEnd, rows: tuple[LogRow, ...]) -> Turn:
+    row = db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"no turn {turn_id}", kind="turn", id=turn_id)
+    turn = turn_of(row)
+    if turn.finished_at is not None:
+        return turn
+    insert_rows(db, turn_id, rows)
+    at = now()
+    if end.text:
+        _insert_message(db, turn.session_id, turn_id, "assistant", end.text, at)
+    db.execute(
+        "UPDATE turns SET state = ?, finish_reason = ?, finished_at = ?, error = ?, model = ?,"
+        " last_seq = (SELECT coalesce(max(seq + count) - 1, 0) FROM turn_log WHERE turn_id = turns.id),"
+        " prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?, timings = ?, prompt_sha256 = ?,"
+        " model_sha256 = ?, engine = ? WHERE id = ?",
+        (
+            end.state,
+            end.finish_reason,
+            at,
+            end.error,
+            end.model or turn.model,
+            end.usage.prompt_tokens,
+            end.usage.cached_tokens,
+            end.usage.completion_tokens,
+            json.dumps(dump(end.timings)),
+            end.prompt_sha256,
+            end.model_sha256,
+            end.engine,
+            turn_id,
+        ),
+    )
+    db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (at, turn.session_id))
+    return _read(db, turn_id)
+
+
+def _insert_message(
+    db: sqlite_utils.Database, session_id: str, turn_id: str, role: Role, content: str, at: str
+) -> None:
+    db.execute(
+        "INSERT INTO messages (id, session_id, turn_id, role, content, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (new_id("m"), session_id, turn_id, role, content, at),
+    )
+
+
+def _detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
+    system, options, prompt, cached, completion, timings, model_sha256, engine, prompt_sha256 = db.execute(
+        "SELECT system, options, prompt_tokens, cached_tokens, completion_tokens, timings, model_sha256, engine,"
+        " prompt_sha256 FROM turns WHERE id = ?",
+        (turn_id,),
+    ).fetchone()
+    contents: dict[str, str] = dict(
+        db.execute("SELECT role, content FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall()
+    )
+    return TurnDetail(
+        turn=_read(db, turn_id),
+        message=contents.get("user", ""),
+        text=contents.get("assistant", ""),
+        system=system,
+        options=bind(Options, json.loads(options)),
+        usage=Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion),
+        timings=bind(Timings, json.loads(timings)),
+        model_sha256=model_sha256,
+        engine=engine,
+        prompt_sha256=prompt_sha256,
+    )

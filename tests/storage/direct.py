@@ -1,0 +1,46 @@
+"""The operations of storage without trio, for tests that look at files, kill processes or count bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from agentgw_daemon.storage.library import sqlite_utils
+from agentgw_daemon.storage.log import TurnLog
+from agentgw_daemon.storage.sessions import Sessions
+from agentgw_daemon.storage.store import Store
+from agentgw_daemon.storage.turns import NewTurn, StartedTurn, TurnEnd, Turns
+
+T = TypeVar("T")
+
+
+class Direct:
+    """A runner that runs in place, and the operations on it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.sessions = Sessions(self)
+        self.turns = Turns(self)
+        self.log = TurnLog(self)
+
+    async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        return self.store.read(do)
+
+    async def write(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        return self.store.write(do)
+
+
+def run(operation: Coroutine[Any, Any, T]) -> T:
+    """The result of an operation on a Direct runner: it never waits, so one step ends it."""
+    try:
+        operation.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    raise AssertionError("the operation waited")
+
+
+def talk(direct: Direct, message: str, answer: str, **fields: Any) -> StartedTurn:
+    """One completed turn."""
+    started = run(direct.turns.start(NewTurn(message=message, skill="general-assistant", model="echo", **fields)))
+    run(direct.turns.finish(started.turn.turn_id, TurnEnd(state="completed", finish_reason="stop", text=answer)))
+    return started

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentgw_daemon.storage.search import to_match
+from agentgw_daemon.storage.store import Store
+from tests.storage.direct import Direct, run, talk
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> Direct:
+    store = Store(tmp_path_factory.mktemp("search"), "WAL")
+    store.open()
+    made = Direct(store)
+    talk(made, "How do I bake sourdough bread?", "Feed the starter, then knead the dough.")
+    talk(made, "Where is the café?", "Übermorgen in Zürich: C++ and foo-bar AND NOT (this).")
+    talk(made, "bread bread bread", "Bread it is.")
+    return made
+
+
+def _found(direct: Direct, query: str) -> set[str]:
+    return {hit.snippet for hit in run(direct.sessions.search(query))}
+
+
+def test_a_hit_shows_its_words_and_its_session(direct: Direct) -> None:
+    (hit,) = run(direct.sessions.search("sourdough bake"))
+    assert hit.snippet == "How do I «bake» «sourdough» bread?"
+    assert hit.role == "user"
+    assert hit.title == "How do I bake sourdough bread?"
+
+
+def test_all_words_must_occur(direct: Direct) -> None:
+    assert _found(direct, "bread sourdough")
+    assert not _found(direct, "bread zürich")
+
+
+def test_the_best_match_comes_first_and_the_limit_holds(direct: Direct) -> None:
+    hits = run(direct.sessions.search("bread"))
+    assert len(hits) == 3
+    assert hits[0].snippet == "«bread» «bread» «bread»"
+    assert run(direct.sessions.search("bread", limit=1)) == hits[:1]
+
+
+@pytest.mark.parametrize("query", ["cafe", "CAFÉ", "ubermorgen", "foo-bar", "C++", "(this)", '"knead"', "AND NOT"])
+def test_case_accents_and_punctuation_do_not_hide_a_message(direct: Direct, query: str) -> None:
+    assert len(_found(direct, query)) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        " ", "", "🙂", "\u202e", "﷽" * 100, "x " * 500, "a" * 1000, "\0", 'a\0"', "a\0b", "\x1b[2J", '"',
+        '""', '"a', "a*", "*", "^a", "a:b", "content:a", "NEAR(a b)", "NEAR(", "(", ")", "a AND", "OR", "NOT", "-a",
+        "+", "\\", "'", ";", "--", "{a b}:c",
+    ],
+)  # fmt: skip
+def test_no_query_is_a_syntax_error(direct: Direct, query: str) -> None:
+    run(direct.sessions.search(query))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_no_text_is_a_syntax_error(direct: Direct, query: str) -> None:
+    run(direct.sessions.search(query))
+
+
+def test_words_are_quoted_and_bounded() -> None:
+    assert to_match('say "hi" now') == '"say" """hi""" "now"'
+    assert len(to_match("x " * 500).split()) == 64
+
+
+def test_the_index_follows_deletion(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data", "WAL")
+    store.open()
+    direct = Direct(store)
+    started = talk(direct, "ephemeral words", "gone soon")
+    assert run(direct.sessions.search("ephemeral"))
+    run(direct.sessions.delete(started.turn.session_id))
+    assert not run(direct.sessions.search("ephemeral"))
+    assert not run(direct.sessions.search("soon"))
+    store.close()
