@@ -1,0 +1,129 @@
+"""A turn on the screen: prints what a `turn.start` or `turn.attach` streams, and ends it when the user wants."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from agentgw import output
+from agentgw.errors import AgentgwError, Timeout
+from agentgw.progress import Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Final
+
+    from agentgw.client import Client, Stream
+    from agentgw.connection import Notification
+
+FORMATS: Final = ("text", "json", "stream-json")
+# The daemon cancels within one decode step; a prompt that is being read takes longer.
+CANCEL_TIMEOUT_S: Final = 2.0
+_EXIT_STATUSES: Final = {"cancelled": output.INTERRUPTED, "iteration_limit": 8}
+
+
+class Answer:
+    """Prints notifications as they come in the form that was asked for."""
+
+    def __init__(self, form: str = "text", *, streamed: bool = True) -> None:
+        self._form = form
+        self._streamed = streamed and form == "text"
+        self._status = Status()
+        # Newlines are held back until more follows: the answer ends in exactly one.
+        self._held = ""
+        self._begun = False
+        self.turn_id = ""
+
+    def show(self, notification: Notification, *, more: bool) -> None:
+        """Prints one notification; `more` says that the next is here already, so that flushing can wait.
+
+        Raises BrokenPipeError when nobody reads standard output.
+        """
+        params = notification.params
+        if not self.turn_id:
+            self.turn_id = str(params.get("turn_id", ""))
+        if self._form == "stream-json":
+            output.json_line({"method": notification.method, "params": params})
+        elif notification.method == "turn.delta":
+            self._status.erase()
+            if self._streamed and params.get("channel", "answer") == "answer":
+                self._print(str(params.get("text", "")))
+                if not more:
+                    output.flush()
+        elif notification.method == "turn.progress":
+            self._status.show(
+                str(params.get("phase")), params.get("done", 0), params.get("total", 0), params.get("position")
+            )
+        elif notification.method == "turn.notice":
+            self._status.erase()
+            output.notice(str(params.get("text", "")))
+
+    def finish(self, result: Mapping[str, Any]) -> int:
+        """Prints the result where it was not streamed; gives the exit status."""
+        self._status.erase()
+        if self._form == "text":
+            if self._streamed:
+                output.line("")
+            else:
+                output.text_block(str(result.get("text", "")))
+        else:
+            output.json_line(result)
+        return _EXIT_STATUSES.get(str(result.get("finish_reason")), 0)
+
+    def break_off(self) -> None:
+        """The answer stays incomplete; the cursor goes to a line of its own."""
+        self._status.erase()
+        if self._begun:
+            output.line("")
+
+    def _print(self, text: str) -> None:
+        self._begun = True
+        text = self._held + text
+        kept = text.rstrip("\n")
+        self._held = text[len(kept) :]
+        output.write(kept)
+
+
+def follow(client: Client, stream: Stream, answer: Answer, *, cancel: bool = True) -> int:
+    """Prints the stream to its end; gives the exit status.
+
+    Ctrl-C, SIGTERM, the time limit and a closed standard output cancel the turn, or with `cancel` off just stop
+    watching it.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for notification in stream:
+            answer.show(notification, more=stream.has_pending)
+        return answer.finish(stream.result)
+    except (KeyboardInterrupt, Timeout, BrokenPipeError) as reason:
+        if cancel:
+            _cancel(client, stream, answer.turn_id)
+        if isinstance(reason, BrokenPipeError):
+            raise
+        answer.break_off()
+        if isinstance(reason, Timeout):
+            raise
+        return output.INTERRUPTED
+    except AgentgwError:
+        answer.break_off()
+        raise
+
+
+def _cancel(client: Client, stream: Stream, turn_id: str) -> None:
+    """Ends the turn and waits a little, so that the next command finds its session free."""
+    if not turn_id:
+        # Nothing is known of it yet: closing the connection cancels it.
+        return
+    try:
+        client.limit(CANCEL_TIMEOUT_S)
+        client.send("turn.cancel", turn_id=turn_id)
+        for _ in stream:
+            pass
+    except (AgentgwError, KeyboardInterrupt):
+        return
+
+
+def is_interactive() -> bool:
+    """Whether somebody is there to be asked a question."""
+    return output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)

@@ -1,0 +1,256 @@
+"""The blocking client: a connection to the daemon, started on demand, and calls over it.
+
+    with Client.connect(Paths()) as client:
+        stream = client.stream("turn.start", message="hi")
+        for notification in stream:
+            ...
+        stream.result
+
+For one thread. A deadline covers every wait; without one the daemon is waited for, because it answers every request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from agentgw import PROTOCOL, __version__, sockets
+from agentgw.connection import Connection, Notification, Response
+from agentgw.directories import refuse_sudo
+from agentgw.environment import Environment
+from agentgw.errors import DaemonUnreachable, ShuttingDown, Timeout, VersionMismatch, from_wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any, Final, Self
+
+    from agentgw.connection import Params
+    from agentgw.paths import Paths
+
+# From a cold start to the reply to `hello`; imports take a second on a slow disk.
+START_TIMEOUT_S: Final = 30.0
+_READ_BYTES: Final = 1 << 16
+
+
+class ConnectionLost(DaemonUnreachable):
+    """The daemon went away in the middle."""
+
+
+class Client:
+    """One connection. Made by `connect`; a context manager that closes it."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self._socket = connection
+        self._wire = Connection()
+        self._incoming: deque[Response | Notification] = deque()
+        self._deadline: float | None = None
+        self._timeout_s = 0.0
+        #: What the daemon said of itself: the result of `hello`.
+        self.daemon: Mapping[str, Any] = {}
+
+    @classmethod
+    def connect(
+        cls,
+        paths: Paths,
+        *,
+        spawn: bool = True,
+        warm: bool = False,
+        notice: Callable[[str], None] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> Self:
+        """A client of the daemon of `paths`, started when nobody answers unless `spawn` is False.
+
+        An idle daemon older than us is replaced, a busy one goes on and `notice` is told (contract 4.1). With
+        `AGENTGW_SOCKET` set the daemon there is somebody else's to start and to replace. Raises DaemonUnreachable,
+        VersionMismatch, AlreadyRunning, ConfigRefused or DirectoryRefused.
+        """
+        if paths.other_socket or not spawn:
+            return cls.connect_running(paths).greeted()
+        refuse_sudo(Environment())
+        connection = sockets.connect_own(paths)
+        if connection is not None:
+            try:
+                client = cls(connection).greeted()
+                if client.daemon.get("version") == __version__:
+                    return client
+                client.close()
+            except (ConnectionLost, ShuttingDown):
+                pass
+        # Everything but a running daemon of our own version is rare, and its code stays off the common path.
+        from agentgw.opening import open_client
+
+        return open_client(cls, paths, warm=warm, notice=notice, command=command)
+
+    @classmethod
+    def connect_running(cls, paths: Paths) -> Self:
+        """A client of whatever daemon runs, of any version: `hello` is not said. Raises DaemonUnreachable."""
+        refuse_sudo(Environment())
+        connection = sockets.connect(paths.other_socket) if paths.other_socket else sockets.connect_own(paths)
+        if connection is None:
+            where = f" at {paths.other_socket}" if paths.other_socket else ""
+            raise DaemonUnreachable(f"no daemon is running{where}", hint="run: agentgw start")
+        return cls(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection; the daemon cancels what it still does for it."""
+        self._socket.close()
+
+    def limit(self, timeout_s: float | None) -> None:
+        """From now on every wait together takes at most so long, then raises Timeout; None lifts the limit."""
+        self._timeout_s = timeout_s or 0.0
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+
+    def call(self, method: str, /, **params: Any) -> Any:
+        """The result. Parameters that are None are left out. Raises the error of the reply."""
+        return self.request(method, _given(params))
+
+    def request(self, method: str, params: Params) -> Any:
+        """As `call`, with the parameters as they are, by name or by position."""
+        stream = Stream(self, self._request(method, params))
+        for _ in stream:
+            pass
+        return stream.result
+
+    def stream(self, method: str, /, **params: Any) -> Stream:
+        """As `call`, giving the notifications that come before the result."""
+        return Stream(self, self._request(method, _given(params)))
+
+    def send(self, method: str, /, **params: Any) -> None:
+        """As `call` without waiting; the reply is passed over while a stream is read."""
+        self._request(method, _given(params))
+
+    def notify(self, method: str, /, **params: Any) -> None:
+        """Has it done without an answer."""
+        self._write(self._wire.notification(method, _given(params)))
+
+    def wait_closed(self) -> None:
+        """Returns when the daemon has closed the connection."""
+        try:
+            while True:
+                self._incoming.clear()
+                self._read()
+        except ConnectionLost:
+            return
+
+    def greet(self) -> None:
+        """Says `hello` and waits a bounded time for the reply, which is then in `daemon`.
+
+        Raises DaemonUnreachable without a reply, VersionMismatch when the two cannot work together.
+        """
+        self.limit(START_TIMEOUT_S)
+        try:
+            said = self.call("hello", client="agentgw", version=__version__, protocol=PROTOCOL)
+        except Timeout:
+            raise DaemonUnreachable(
+                f"the daemon does not answer within {START_TIMEOUT_S:g} seconds", hint="see agentgw logs"
+            ) from None
+        theirs = said.get("protocol")
+        if theirs != PROTOCOL:
+            raise VersionMismatch(
+                f"the daemon speaks protocol {theirs}, this client {PROTOCOL}", hint="run: agentgw restart",
+                ours=str(PROTOCOL), theirs=str(theirs),
+            )  # fmt: skip
+        self.daemon = said
+        self.limit(None)
+
+    def greeted(self) -> Self:
+        """Itself after `greet`; closed when that raises."""
+        try:
+            self.greet()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def next_message(self) -> Response | Notification:
+        """The next thing the daemon says; waits for it."""
+        while not self._incoming:
+            self._read()
+        return self._incoming.popleft()
+
+    @property
+    def has_pending(self) -> bool:
+        """True when the next message is here already."""
+        return bool(self._incoming)
+
+    def _request(self, method: str, params: Params) -> int:
+        number, frame = self._wire.request(method, params)
+        self._write(frame)
+        return number
+
+    def _write(self, data: bytes) -> None:
+        self._socket.settimeout(self._remaining())
+        try:
+            self._socket.sendall(data)
+        except TimeoutError:
+            raise self._timed_out() from None
+        except BlockingIOError:
+            raise DaemonUnreachable("the daemon does not read what is sent to it", hint="see agentgw logs") from None
+        except OSError:
+            # What it still said, such as why it closes, is worth more than the failed write.
+            return
+
+    def _read(self) -> None:
+        self._socket.settimeout(self._remaining())
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except TimeoutError:
+            raise self._timed_out() from None
+        except OSError:
+            data = b""
+        if not data:
+            raise ConnectionLost("the daemon ended before it answered", hint="see agentgw logs")
+        self._incoming.extend(self._wire.receive(data))
+
+    def _remaining(self) -> float | None:
+        if self._deadline is None:
+            return None
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise self._timed_out()
+        return remaining
+
+    def _timed_out(self) -> Timeout:
+        return Timeout(f"no answer within {self._timeout_s:g} seconds", timeout_s=self._timeout_s)
+
+
+class Stream:
+    """The notifications of one request, in order; afterwards `result` holds.
+
+    Iterating raises the error of the reply. Leaving early leaves the request running: cancel it or close the client.
+    """
+
+    def __init__(self, client: Client, number: int) -> None:
+        self._client = client
+        self._number = number
+        self.result: Any = None
+
+    def __iter__(self) -> Iterator[Notification]:
+        while True:
+            message = self._client.next_message()
+            if isinstance(message, Notification):
+                yield message
+            # The reply to a `turn.cancel` sent meanwhile has another number. An error without one is about a frame
+            # of ours that could not be read.
+            elif message.id == self._number or (message.id is None and message.error is not None):
+                if message.error is not None:
+                    raise from_wire(message.error)
+                self.result = message.result
+                return
+
+    @property
+    def has_pending(self) -> bool:
+        """True when the next notification is here already, so that output may wait for it."""
+        return self._client.has_pending
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}

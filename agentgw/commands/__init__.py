@@ -1,0 +1,64 @@
+"""One file a verb, loaded when it is the one; here what they share.
+
+A verb has `configure(parser)` and `run(args) -> exit status`; a noun has `ACTIONS` with both for each of its verbs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from agentgw import output
+from agentgw.client import Client
+from agentgw.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+
+
+class Action:
+    """What a noun can be asked to do: `agentgw NOUN NAME …`."""
+
+    __slots__ = ("configure", "example", "run", "summary")
+
+    def __init__(
+        self,
+        run: Callable[[Namespace], int],
+        summary: str,
+        example: str,
+        configure: Callable[[ArgumentParser], None] | None = None,
+    ) -> None:
+        self.run = run
+        self.summary = summary
+        self.example = example
+        self.configure = configure or _nothing
+
+
+def connect(*, spawn: bool = True, warm: bool = False) -> Client:
+    """The client of this user's daemon; notices go to standard error."""
+    return Client.connect(Paths(), spawn=spawn, warm=warm, notice=output.notice)
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The flag that every listing has."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def model_reference(text: str) -> str:
+    """The reference as the daemon understands it: a local file's path from the root, for its `.` is another one."""
+    if text.endswith(".gguf") and not text.startswith("hf:"):
+        return os.path.abspath(os.path.expanduser(text))
+    return text
+
+
+def working_directory() -> str | None:
+    """Where the user is, or None when that directory was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def _nothing(parser: ArgumentParser) -> None:
+    """No arguments."""

@@ -1,0 +1,213 @@
+"""`agentgw run`: one message, one answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agentgw import output
+from agentgw.answer import FORMATS, Answer, follow, is_interactive
+from agentgw.commands import connect, model_reference, working_directory
+from agentgw.errors import ContextOverflow, ModelUnavailable, UsageError
+from agentgw.framing import MAX_MESSAGE_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+    from typing import Any, BinaryIO, Final
+
+    from agentgw.client import Client
+
+# The names of `types.Options` with what turns a word into a value.
+OPTIONS: Final = {
+    "temperature": float, "top_k": int, "top_p": float, "min_p": float, "repeat_penalty": float, "seed": int,
+    "max_tokens": int, "stop": str,
+}  # fmt: skip
+_STDIN: Final = "-"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    add = parser.add_argument
+    add("text", nargs="*", metavar="TEXT", help="the message; piped input is appended to it, `-` is that input alone")
+    add("-s", "--skill", help="what the agent is to be")
+    add("-m", "--model", help="the model to use")
+    add("--system", metavar="TEXT", help="in place of the skill's instructions")
+    add("-o", "--option", metavar="KEY=VALUE", action="append", default=[], help=f"sampling: {', '.join(OPTIONS)}")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "-c", "--continue", dest="continued", action="store_true", help="go on with the last session started here"
+    )
+    which.add_argument("--session", metavar="ID", help="go on with this session")
+    which.add_argument("--no-session", action="store_true", help="store nothing")
+    add("-f", "--file", metavar="FILE", action="append", default=[], help="a file for the message; `-` is stdin")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
+    form.add_argument("--output-format", dest="form", choices=FORMATS, help="text, json, or each event as JSON")
+    parser.set_defaults(form="text")
+    add("--no-stream", action="store_true", help="print the answer when it is complete")
+    add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long")
+    add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
+    add("--dry-run", action="store_true", help="print the prompt and run nothing")
+    add("-q", "--quiet", action="store_true", help="no progress and no notices")
+
+
+def run(args: Namespace) -> int:
+    """Answers the message."""
+    if args.quiet:
+        output.be_quiet()
+    options = read_options(args.option)
+    files = [_read_file(path) for path in args.file]
+    message = _read_message(args.text, stdin_used=_STDIN in args.file)
+    if not message and not files:
+        raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
+    with connect(warm=True) as client:
+        client.limit(args.timeout)
+        args.session = args.session or (_last_session(client) if args.continued else None)
+        try:
+            return _ask(client, args, message, files, options)
+        except ModelUnavailable as error:
+            if not _pull_suggested(client, error):
+                raise
+        client.limit(args.timeout)
+        return _ask(client, args, message, files, options)
+
+
+def _ask(
+    client: Client, args: Namespace, message: str, files: Sequence[dict[str, str]], options: dict[str, Any]
+) -> int:
+    stream = client.stream(
+        "turn.start",
+        message=message,
+        skill=args.skill,
+        session_id=args.session,
+        model=model_reference(args.model) if args.model else None,
+        system=args.system,
+        options=options or None,
+        files=files or None,
+        cwd=working_directory(),
+        ephemeral=args.no_session or None,
+        detach=args.detach or None,
+        dry_run=args.dry_run or None,
+    )
+    if args.detach and args.form == "text":
+        for _ in stream:
+            pass
+        output.line(str(stream.result["turn_id"]))
+        return 0
+    answer = Answer(args.form, streamed=not (args.no_stream or args.dry_run))
+    status = follow(client, stream, answer)
+    if args.dry_run and args.form == "text":
+        output.notice(f"{stream.result['usage']['prompt_tokens']} tokens")
+    return status
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """The sampling options of `-o KEY=VALUE` words; `stop` may come more than once. Raises UsageError."""
+    made: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in OPTIONS:
+            raise _unknown_option(name)
+        if not equals:
+            raise UsageError(f"option {name} has no value", hint=f"write -o {name}=VALUE")
+        if name == "stop":
+            made.setdefault("stop", []).append(text)
+            continue
+        try:
+            made[name] = OPTIONS[name](text)
+        except ValueError:
+            kind = "a whole number" if OPTIONS[name] is int else "a number"
+            raise UsageError(f"option {name} takes {kind}, not {text!r}", hint="see agentgw run --help") from None
+    return made
+
+
+def _unknown_option(name: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, OPTIONS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(OPTIONS)}"
+    return UsageError(f"there is no option {name[:80]}", hint=hint)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    # An upper bound keeps it inside what the system's timers take.
+    if not 0 < value <= 1e9:
+        raise ValueError
+    return value
+
+
+def _read_message(words: Sequence[str], *, stdin_used: bool) -> str:
+    """TEXT, a blank line, piped input. Raises UsageError when the input is not text."""
+    if list(words) == [_STDIN] and not stdin_used:
+        return _read_stdin()
+    text = " ".join(words)
+    if stdin_used or not _is_piped():
+        return text
+    piped = _read_stdin()
+    return f"{text}\n\n{piped}" if text and piped else text or piped
+
+
+def _is_piped() -> bool:
+    """Whether standard input is a pipe, a file or a socket: something that ends, unlike a terminal.
+
+    `/dev/null` is none of them and gives nothing.
+    """
+    try:
+        kind = os.fstat(0).st_mode & 0o170000
+    except OSError:
+        return False
+    return kind in (0o010000, 0o100000, 0o140000)  # S_IFIFO, S_IFREG, S_IFSOCK
+
+
+def _read_stdin() -> str:
+    if sys.stdin is None:
+        return ""
+    return _text(sys.stdin.buffer, "standard input").removesuffix("\n")
+
+
+def _read_file(path: str) -> dict[str, str]:
+    if path == _STDIN:
+        return {"name": "stdin", "text": _read_stdin()}
+    try:
+        with open(path, "rb") as file:
+            return {"name": path, "text": _text(file, path)}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _text(file: BinaryIO, name: str) -> str:
+    """What the file holds. Reads no more than could be sent: input may have no end."""
+    data = file.read(MAX_MESSAGE_BYTES + 1)
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ContextOverflow(
+            f"{name} has more than the {MAX_MESSAGE_BYTES} bytes a message may have",
+            hint="send less, or put it into several messages",
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8 text (byte {error.start})", hint="convert it first") from None
+
+
+def _last_session(client: Client) -> str | None:
+    """The session last used among those started here, or None to begin one."""
+    sessions = client.call("session.list", cwd=working_directory(), limit=1)["sessions"]
+    if not sessions:
+        output.notice("no session was started here yet, this begins one")
+        return None
+    return str(sessions[0]["session_id"])
+
+
+def _pull_suggested(client: Client, error: ModelUnavailable) -> bool:
+    """Whether the user wanted the model that the daemon suggests, and it is here now."""
+    suggestion = error.data.get("suggestion")
+    if not isinstance(suggestion, str) or not is_interactive():
+        return False
+    from agentgw.commands.pull import offer
+
+    client.limit(None)
+    return offer(client, suggestion)

@@ -1,0 +1,152 @@
+"""`agentgw skills`: what the agent can be."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from agentgw import output
+from agentgw.commands import Action, add_json, connect, working_directory
+from agentgw.directories import make_private, prepare, private_umask
+from agentgw.errors import AlreadyExists, LocalError, UsageError
+from agentgw.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Final
+
+# The Agent Skills standard's rule for a name.
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_NAME: Final = 64
+_TEMPLATE: Final = """\
+---
+name: {name}
+description: What this skill does, and when to use it.
+metadata:
+  agentgw-temperature: "0.7"
+---
+
+You are ... Say here what the agent is to do, and how.
+"""
+
+
+class SkillInvalid(LocalError):
+    """The skill on disk cannot be used."""
+
+
+def _list(args: Namespace) -> int:
+    with connect() as client:
+        found = client.call("skill.list", cwd=working_directory())
+    if args.json:
+        output.json_line(found)
+        return 0
+    rows = [
+        (skill["name"], skill["tier"], f"broken: {skill['error']}" if skill.get("error") else skill["description"])
+        for skill in found["skills"]
+    ]
+    output.table(rows, ("name", "tier", "description"))
+    return 0
+
+
+def _configure_show(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="its name")
+    add_json(parser)
+
+
+def _show(args: Namespace) -> int:
+    with connect() as client:
+        found = client.call("skill.get", name=args.name)
+    if args.json:
+        output.json_line(found)
+        return 0
+    output.pairs(list(found["skill"].items()))
+    output.line("")
+    output.text_block(found["instructions"])
+    return 0
+
+
+def _configure_path(parser: ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a skill's folder, its SKILL.md or an old YAML file")
+
+
+def _configure_validate(parser: ArgumentParser) -> None:
+    _configure_path(parser)
+    add_json(parser)
+
+
+def _validate(args: Namespace) -> int:
+    with connect() as client:
+        result = client.call("skill.validate", path=os.path.abspath(args.path))
+    if args.json:
+        output.json_line(result)
+    else:
+        for problem in result["problems"]:
+            output.line(problem)
+        if result["ok"]:
+            output.line("ok")
+    return 0 if result["ok"] else 1
+
+
+def _configure_new(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="small letters, digits and hyphens")
+
+
+def _new(args: Namespace) -> int:
+    name = args.name.replace("_", "-")
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        raise UsageError(
+            f"{args.name[:80]} cannot be a skill's name", hint="take small letters, digits and single hyphens"
+        )
+    folder = os.path.join(_skills_dir(), name)
+    path = os.path.join(folder, "SKILL.md")
+    if os.path.lexists(folder):
+        raise AlreadyExists(f"{folder} is there already", hint=f"edit {path}")
+    make_private(folder)
+    _write(path, _TEMPLATE.format(name=name).encode())
+    output.line(path)
+    return 0
+
+
+def _import(args: Namespace) -> int:
+    """Old skills load as they are, so importing is checking one and putting it where the daemon looks."""
+    source = os.path.abspath(args.path)
+    if not source.endswith((".yaml", ".yml")):
+        raise UsageError(f"{args.path} is not a YAML file", hint="copy a skill's folder into place yourself")
+    target = os.path.join(_skills_dir(), os.path.basename(source))
+    if os.path.lexists(target):
+        raise AlreadyExists(f"{target} is there already", hint="remove it first")
+    try:
+        with open(source, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UsageError(f"{args.path} cannot be read: {error.strerror}") from None
+    with connect() as client:
+        result = client.call("skill.validate", path=source)
+        if not result["ok"]:
+            raise SkillInvalid(f"{args.path} is not a usable skill: {'; '.join(result['problems'])}")
+        _write(target, data)
+        client.call("daemon.reload")
+    output.line(target)
+    return 0
+
+
+def _skills_dir() -> str:
+    paths = Paths()
+    prepare(paths)
+    make_private(paths.skills_dir)
+    return paths.skills_dir
+
+
+def _write(path: str, data: bytes) -> None:
+    with private_umask(), open(path, "xb") as file:
+        file.write(data)
+
+
+ACTIONS = {
+    "list": Action(_list, "all skills, broken ones with their reason", "agentgw skills list --json", add_json),
+    "show": Action(_show, "one skill with its instructions", "agentgw skills show code-assistant", _configure_show),
+    "validate": Action(_validate, "check a skill on disk", "agentgw skills validate ./my-skill", _configure_validate),
+    "import": Action(_import, "take over an old YAML skill", "agentgw skills import old.yaml", _configure_path),
+    "new": Action(_new, "begin a skill and print its file", "agentgw skills new my-skill", _configure_new),
+}

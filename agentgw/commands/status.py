@@ -1,0 +1,69 @@
+"""`agentgw status`: what runs, in numbers. Starts nothing."""
+
+from __future__ import annotations
+
+from agentgw import output
+from agentgw.client import Client
+from agentgw.commands import add_json
+from agentgw.errors import DaemonUnreachable
+from agentgw.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    add_json(parser)
+
+
+def run(args: Namespace) -> int:
+    """Prints it; exit status 3 says that no daemon runs."""
+    try:
+        client = Client.connect_running(Paths())
+    except DaemonUnreachable as error:
+        if args.json:
+            output.json_line({"running": False})
+        else:
+            output.line("not running")
+        return error.exit_status
+    with client:
+        client.greet()
+        status = client.call("daemon.status")
+    if args.json:
+        output.json_line({"running": True, **status})
+    else:
+        _show(status)
+    return 0
+
+
+def _show(status: dict[str, Any]) -> None:
+    scheduler, service = status["scheduler"], status["service"]
+    loaded = [model["name"] for model in status["models"] if model["state"] == "loaded"]
+    output.pairs(
+        (
+            ("daemon", f"version {status['version']}, pid {status['pid']}, up {_duration(status['uptime_s'])}"),
+            ("socket", status["socket"]),
+            ("answers", f"{service['model']} ({service['provider']})"),
+            ("loaded", loaded or "no model"),
+            ("workers", len(status["workers"])),
+            ("queue", status["queue"]),
+            ("sessions", status["sessions"]),
+            ("database", output.size(status["db_bytes"])),
+            ("memory", output.size(status["rss_bytes"])),
+            ("connections", status["connections"]),
+            ("scheduler", f"on, {scheduler['jobs_count']} jobs" if scheduler["enabled"] else "off"),
+            ("log", status["log"]),
+        )
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,59 @@
+"""The one place in the client that reads environment variables.
+
+Everything else is handed an `Environment`. Does no other I/O.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+# What would make the daemon load other code than the client did, or hand it sockets meant for somebody else.
+_DROPPED: Final = frozenset({"LD_PRELOAD", "LD_AUDIT", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"})
+_DROPPED_PREFIXES: Final = ("PYTHON", "DYLD_INSERT")
+# They only say whether and where compiled files are written.
+_KEPT: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
+
+
+class Environment:
+    """What the environment says, as plain values; an unset variable is the empty string."""
+
+    __slots__ = (
+        "agentgw_home", "agentgw_socket", "cache_home", "config_home", "data_home", "editor", "home", "no_color",
+        "runtime_dir", "state_home", "sudo_uid",
+    )  # fmt: skip
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        get = (os.environ if variables is None else variables).get
+        self.agentgw_home = get("AGENTGW_HOME", "")
+        self.agentgw_socket = get("AGENTGW_SOCKET", "")
+        self.home = get("HOME", "")
+        self.config_home = get("XDG_CONFIG_HOME", "")
+        self.data_home = get("XDG_DATA_HOME", "")
+        self.state_home = get("XDG_STATE_HOME", "")
+        self.cache_home = get("XDG_CACHE_HOME", "")
+        self.runtime_dir = get("XDG_RUNTIME_DIR", "")
+        self.sudo_uid = get("SUDO_UID", "")
+        # no-color.org: any value but the empty one.
+        self.no_color = bool(get("NO_COLOR", ""))
+        self.editor = get("VISUAL", "") or get("EDITOR", "")
+
+
+def for_daemon(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment a spawned daemon gets: ours without what could change which code it runs."""
+    made = {
+        name: value
+        for name, value in (os.environ if variables is None else variables).items()
+        if name in _KEPT or not (name in _DROPPED or name.startswith(_DROPPED_PREFIXES))
+    }
+    # The daemon's working directory is `/`, so a relative home would be another one there.
+    if made.get("AGENTGW_HOME"):
+        made["AGENTGW_HOME"] = os.path.abspath(made["AGENTGW_HOME"])
+    # systemd's protocol, except that the pid is not known before the daemon runs.
+    made["LISTEN_FDS"] = "1"
+    made["AGENTGW_SPAWNED"] = "1"
+    return made

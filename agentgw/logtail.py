@@ -1,0 +1,28 @@
+"""The end of the daemon's log, read from the file: it works without a daemon."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# More than any sensible line, times the lines asked for.
+_BYTES_A_LINE: Final = 4096
+
+
+def tail(path: str, lines: int) -> list[str]:
+    """The last `lines` lines without their newlines; nothing when there is no log. Raises OSError."""
+    try:
+        with open(path, "rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            start = max(0, size - lines * _BYTES_A_LINE)
+            log.seek(start)
+            found = log.read(size - start).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+    if start and len(found) > 1:
+        # Began in the middle of a line.
+        del found[0]
+    return found[-lines:] if lines > 0 else []

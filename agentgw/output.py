@@ -1,0 +1,197 @@
+"""What is printed, and where: contract section 3.
+
+Standard output carries the answer and nothing else; all other words go to standard error. What comes from a model or
+a file is shown with its control characters escaped when it goes to a terminal, and passes untouched into a pipe. No
+ANSI sequence is ever written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from agentgw.errors import AgentgwError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Final, TextIO
+
+INTERRUPTED: Final = 130
+# What a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
+CLOSED_PIPE: Final = 141
+# Answers of the daemon at `errors.py` have their own exit statuses; this one is for a fault of ours.
+FAULT: Final = 1
+
+# C0 but tab and newline, DEL, C1, and the marks that reorder text.
+_UNSAFE: Final = (*range(9), *range(11, 32), 127, *range(128, 160), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F),
+                  *range(0x2066, 0x206A))  # fmt: skip
+
+_quiet = False
+_escapes: dict[int, str] | None = None
+
+
+def be_quiet() -> None:
+    """From now on only errors are written to standard error."""
+    global _quiet
+    _quiet = True
+
+
+def is_quiet() -> bool:
+    """Whether notices and progress are unwanted."""
+    return _quiet
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at it."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        # Closed.
+        return False
+
+
+def visible(text: str) -> str:
+    """The text with every character escaped that could move the cursor, reorder text or hide something."""
+    global _escapes
+    if text.isascii() and text.isprintable():
+        return text
+    if _escapes is None:
+        _escapes = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _UNSAFE}
+    return text.translate(_escapes)
+
+
+def write(text: str) -> None:
+    """To standard output, without flushing. Raises BrokenPipeError when nobody reads it."""
+    stream = sys.stdout
+    if stream is None:
+        raise BrokenPipeError
+    if is_terminal(stream):
+        text = visible(text)
+    # Not through the text layer: a character the locale lacks must not end the answer.
+    stream.buffer.write(text.encode(stream.encoding or "utf-8", "replace"))
+
+
+def flush() -> None:
+    """Everything written so far goes out. Raises BrokenPipeError when nobody reads it."""
+    if sys.stdout is not None:
+        sys.stdout.buffer.flush()
+
+
+def line(text: str) -> None:
+    """One line to standard output."""
+    write(text + "\n")
+    flush()
+
+
+def text_block(text: str) -> None:
+    """A text to standard output, ended by exactly one newline."""
+    line(text.rstrip("\n"))
+
+
+def json_line(value: object) -> None:
+    """One JSON value to standard output, on one line."""
+    # The escaped form of a control character is JSON's own, so a terminal gets ASCII.
+    line(json.dumps(value, ensure_ascii=is_terminal(sys.stdout), separators=(",", ":")))
+
+
+def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
+    """Aligned columns. On a terminal the lines are cut to its width, in a pipe they are whole."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
+    limit = _width() if is_terminal(sys.stdout) else 0
+    for row in ([header.upper() for header in headers], *cells):
+        text = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+        write((text[: limit - 1] + "…" if limit and len(text) > limit else text) + "\n")
+    flush()
+
+
+def pairs(values: Sequence[tuple[str, object]]) -> None:
+    """Names and values, a line each."""
+    width = max((len(name) for name, _ in values), default=0)
+    for name, value in values:
+        write(f"{name.ljust(width)}  {_cell(value)}\n")
+    flush()
+
+
+def size(count: int | None) -> str:
+    """A number of bytes for people, in powers of ten as disks and networks are sold."""
+    if count is None:
+        return ""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit in ("B", "kB", "MB") or value >= 99.5 else f"{value:.1f} {unit}"
+
+
+def notice(text: str) -> None:
+    """`agentgw: text` on standard error, unless that is unwanted."""
+    if not _quiet:
+        _complain(_one_line(text))
+
+
+def report(error: AgentgwError) -> int:
+    """The error as one line on standard error, then its notes; gives the exit status."""
+    message = _one_line(error.message)
+    _complain(f"{message}. {_one_line(error.hint)}" if error.hint else message)
+    for note in getattr(error, "__notes__", ()):
+        _to_stderr(str(note))
+    return error.exit_status
+
+
+def report_fault(error: BaseException) -> int:
+    """A fault of ours as one line on standard error; gives the exit status."""
+    _complain(f"internal error: {_one_line(f'{type(error).__name__}: {error}')}. please report it")
+    return FAULT
+
+
+def abandon_stdout() -> None:
+    """Points standard output at nothing, so that what is left in its buffer raises no more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _complain(text: str) -> None:
+    _to_stderr(f"agentgw: {text}")
+
+
+def _to_stderr(text: str) -> None:
+    stream = sys.stderr
+    if stream is None:
+        return
+    try:
+        stream.write((visible(text) if is_terminal(stream) else text) + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody listens; the exit status still tells.
+        return
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return _one_line(str(value))
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
+def as_json(value: Any) -> str:
+    """The value for people: indented."""
+    return json.dumps(value, ensure_ascii=False, indent=2)

@@ -1,0 +1,519 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentgw import cli as cli_module
+from agentgw.client import Client
+from agentgw.directories import prepare
+from agentgw.paths import Paths
+from agentgw.sockets import bind_socket
+from tests.client.conftest import Cli, Run, Serve
+from tests.client.fakedaemon import Failure, Peer
+from tests.client.test_spawn import client_process, standin
+from tests.client.test_stopping import is_alive
+
+MODEL = {"name": "smollm2:135m", "state": "loaded", "source": "index", "default": True, "size_bytes": 98_362_432}
+WORKER = {"pid": 12, "kind": "model", "rss_bytes": 200_000_000, "slots": 4, "busy": 1, "model": "smollm2:135m"}
+STATUS = {
+    "version": "4.0.0.dev0", "pid": 11, "uptime_s": 3700.5, "socket": "/run/x.sock",
+    "scheduler": {"enabled": False, "jobs_count": 0, "jobs": []},
+    "service": {"provider": "llama.cpp", "model": "smollm2:135m"}, "models": [MODEL], "workers": [WORKER],
+    "queue": 2, "sessions": 5, "db_bytes": 40_960, "connections": 1, "rss_bytes": 50_000_000, "log": "/x/daemon.log",
+}  # fmt: skip
+SESSION = {
+    "session_id": "01JD", "title": "holiday plans", "skill": "general-assistant", "turns": 3,
+    "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-02T00:00:00Z",
+}  # fmt: skip
+SKILL = {"name": "mine", "description": "Does it.", "tier": "user", "path": "/x/mine"}
+
+
+def message(number: int, role: str = "user", **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"m{number}", "turn_id": "t", "role": role, "content": f"text {number}\n",
+        "created_at": f"2026-01-01T00:00:0{number}Z", **more,
+    }  # fmt: skip
+
+
+class TestStatus:
+    def test_it_shows_what_runs(self, cli: Cli, serve: Serve) -> None:
+        serve({"daemon.status": STATUS})
+        status, out, err = cli("status")
+        assert (status, err) == (0, "")
+        assert "version 4.0.0.dev0, pid 11, up 1 h 1 min\n" in out
+        assert "smollm2:135m (llama.cpp)\n" in out
+
+    def test_json_is_the_daemons_own(self, cli: Cli, serve: Serve) -> None:
+        serve({"daemon.status": STATUS})
+        assert json.loads(cli("status", "--json")[1]) == {"running": True, **STATUS}
+
+    def test_without_a_daemon_it_starts_none(self, cli: Cli, home: Path) -> None:
+        assert cli("status") == (3, "not running\n", "")
+        status, out, _ = cli("status", "--json")
+        assert (status, json.loads(out)) == (3, {"running": False})
+        assert not home.exists()
+
+    def test_a_socket_left_behind_is_not_a_daemon(self, cli: Cli, paths: Paths) -> None:
+        prepare(paths)
+        bind_socket(paths).close()
+        assert cli("status")[0] == 3
+
+
+class TestLifecycle:
+    @pytest.fixture(autouse=True)
+    def started_by_the_standin(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("agentgw.spawn.daemon_command", lambda *flags: standin(paths))
+
+    def test_start_prints_the_pid_and_the_same_again(self, cli: Cli, spawned: list[int]) -> None:
+        status, out, err = cli("start")
+        spawned.append(int(out))
+        assert (status, err) == (0, "")
+        assert cli("start") == (0, out, "")
+
+    def test_stop_ends_it_and_says_so(self, cli: Cli, paths: Paths) -> None:
+        pid = int(client_process(paths).communicate(timeout=30)[0])
+        assert cli("stop") == (0, "stopped\n", "")
+        assert not is_alive(pid)
+        assert cli("stop") == (0, "not running\n", "")
+
+    def test_restart_gives_another_daemon(self, cli: Cli, paths: Paths, spawned: list[int]) -> None:
+        pid = int(client_process(paths).communicate(timeout=30)[0])
+        status, out, err = cli("restart")
+        spawned.append(int(out))
+        assert (status, err) == (0, "")
+        assert int(out) != pid
+        assert not is_alive(pid)
+
+    def test_restart_without_a_daemon_starts_one(self, cli: Cli, spawned: list[int]) -> None:
+        status, out, _ = cli("restart")
+        spawned.append(int(out))
+        assert status == 0
+
+    def test_a_daemon_of_another_protocol_can_still_be_stopped(self, cli: Cli, serve: Serve) -> None:
+        ended = threading.Event()
+
+        def stop(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            threading.Timer(0.01, lambda: (ended.set(), peer.connection.shutdown(2))).start()
+            return {"stopping": True}
+
+        serve({"hello": Failure(-32010, "Version mismatch"), "daemon.shutdown": stop})
+        assert cli("stop") == (0, "stopped\n", "")
+        assert ended.is_set()
+
+
+class TestReload:
+    def test_it_lists_what_changed(self, cli: Cli, serve: Serve) -> None:
+        answer = {"changed": ["model.default"], "restart_needed": ["limits.connections"]}
+        serve({"daemon.reload": answer})
+        assert cli("reload") == (0, "changed  model.default\nrestart  limits.connections\n", "")
+        assert json.loads(cli("reload", "--json")[1]) == answer
+
+    def test_it_says_so_when_nothing_did(self, cli: Cli, serve: Serve) -> None:
+        serve({"daemon.reload": {"changed": [], "restart_needed": []}})
+        assert cli("reload")[1] == "nothing changed\n"
+
+    def test_it_starts_no_daemon(self, cli: Cli) -> None:
+        assert cli("reload") == (3, "", "agentgw: no daemon is running. run: agentgw start\n")
+
+
+class TestPs:
+    def test_a_line_a_worker(self, cli: Cli, serve: Serve) -> None:
+        serve({"daemon.status": STATUS})
+        _, out, _ = cli("ps")
+        assert [line.split() for line in out.splitlines()] == [
+            ["PID", "KIND", "MODEL", "MEMORY", "BUSY"], ["12", "model", "smollm2:135m", "200", "MB", "1/4"],
+        ]  # fmt: skip
+        assert json.loads(cli("ps", "--json")[1]) == {"workers": [WORKER]}
+
+    def test_it_starts_no_daemon(self, cli: Cli) -> None:
+        assert cli("ps")[0] == 3
+
+
+class TestLogs:
+    @pytest.fixture
+    def log(self, paths: Paths) -> Path:
+        prepare(paths)
+        path = Path(paths.log_file)
+        path.write_text("".join(f"line {n}\n" for n in range(100)))
+        return path
+
+    def test_the_last_lines_without_a_daemon(self, cli: Cli, log: Path) -> None:
+        assert cli("logs", "-n", "2") == (0, "line 98\nline 99\n", "")
+        assert cli("logs")[1].count("\n") == 50
+
+    def test_no_log_says_what_to_do(self, cli: Cli) -> None:
+        status, out, err = cli("logs")
+        assert (status, out) == (3, "")
+        assert err.endswith("run: agentgw start\n")
+
+    def test_following_goes_on_through_a_rotation(self, home: Path, log: Path) -> None:
+        command = [sys.executable, "-m", "agentgw", "logs", "-f", "-n", "1"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "line 99\n"
+            with log.open("a") as more:
+                more.write("line 100\n")
+            assert process.stdout.readline() == "line 100\n"
+            log.rename(log.with_suffix(".1"))
+            log.write_text("a new file\n")
+            assert process.stdout.readline() == "a new file\n"
+            log.write_text("cut\n")
+            assert process.stdout.readline() == "cut\n"
+            process.stdout.close()
+            with log.open("a") as more:
+                more.write("nobody reads\n" * 10)
+            assert process.wait(20) == 141
+
+
+class TestSessions:
+    def test_the_list(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"session.list": {"sessions": [SESSION], "next": "x"}})
+        for words in (("sessions",), ("sessions", "list"), ("sessions", "list", "-n", "5")):
+            _, out, _ = cli(*words)
+            assert out.splitlines()[1].split() == [
+                "01JD", "2026-01-02T00:00:00Z", "3", "general-assistant", "holiday", "plans",
+            ]  # fmt: skip
+        assert daemon.params("session.list") == {"limit": 5}
+        assert json.loads(cli("sessions", "--json")[1]) == {"sessions": [SESSION], "next": "x"}
+
+    @pytest.mark.parametrize("words", [("sessions", "show"), ("history",)])
+    def test_all_messages_of_one_oldest_first(self, cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
+        def page(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            pages = {
+                None: {"messages": [message(3), message(4, "assistant", interrupted=True)], "next": "3"},
+                "3": {"messages": [message(1), message(2, "assistant")]},
+            }
+            assert params["session_id"] == "01JD"
+            return pages[params.get("before")]
+
+        serve({"session.messages": page})
+        _, out, _ = cli(*words, "01JD")
+        assert out.startswith("user, 2026-01-01T00:00:01Z:\ntext 1\n\nassistant, ")
+        assert out.endswith("assistant (cut off), 2026-01-01T00:00:04Z:\ntext 4\n\n")
+        listed = json.loads(cli(*words, "01JD", "--json")[1])["messages"]
+        assert [entry["id"] for entry in listed] == ["m1", "m2", "m3", "m4"]
+
+    def test_search(self, cli: Cli, serve: Serve) -> None:
+        hit = {
+            "session_id": "01JD", "turn_id": "t", "title": "x", "role": "user", "snippet": "a «unix» «socket»",
+            "created_at": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        daemon = serve({"session.search": {"messages": [hit]}})
+        assert "a «unix» «socket»" in cli("sessions", "search", "unix", "socket")[1]
+        assert daemon.params("session.search") == {"query": "unix socket", "limit": 20}
+        assert json.loads(cli("sessions", "search", "x", "--json")[1]) == {"messages": [hit]}
+
+    def test_rename_fork_export_and_delete(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({
+            "session.rename": {**SESSION, "title": "new title"}, "session.fork": {**SESSION, "session_id": "01JE"},
+            "session.export": {"text": "# holiday\n"}, "session.delete": {"ok": True},
+        })  # fmt: skip
+        assert cli("sessions", "rename", "01JD", "new", "title") == (0, "new title\n", "")
+        assert daemon.params("session.rename") == {"session_id": "01JD", "title": "new title"}
+        assert cli("sessions", "fork", "01JD", "--at", "t2") == (0, "01JE\n", "")
+        assert daemon.params("session.fork") == {"session_id": "01JD", "at": "t2"}
+        assert cli("sessions", "export", "01JD", "--format", "json") == (0, "# holiday\n", "")
+        assert daemon.params("session.export") == {"session_id": "01JD", "format": "json"}
+        assert cli("sessions", "delete", "01JD") == (0, "", "agentgw: deleted 01JD\n")
+        assert daemon.params("session.delete") == {"session_id": "01JD"}
+
+    def test_an_unknown_one_is_exit_1(self, cli: Cli, serve: Serve) -> None:
+        serve({"session.messages": Failure(-32001, "no session x", hint="see agentgw sessions")})
+        assert cli("history", "x") == (1, "", "agentgw: no session x. see agentgw sessions\n")
+
+
+class TestSkills:
+    def test_broken_ones_are_listed_with_their_reason(self, cli: Cli, serve: Serve) -> None:
+        skills = [SKILL, {**SKILL, "name": "bad", "error": "no description"}]
+        daemon = serve({"skill.list": {"skills": skills}})
+        _, out, _ = cli("skills")
+        assert out.splitlines()[1:] == ["mine  user  Does it.", "bad   user  broken: no description"]
+        assert daemon.params("skill.list") == {"cwd": os.getcwd()}
+        assert json.loads(cli("skills", "--json")[1]) == {"skills": skills}
+
+    def test_show_gives_the_instructions(self, cli: Cli, serve: Serve) -> None:
+        answer = {"skill": SKILL, "instructions": "You are it.\n"}
+        serve({"skill.get": answer})
+        _, out, _ = cli("skills", "show", "mine")
+        assert out.endswith("\n\nYou are it.\n")
+        assert json.loads(cli("skills", "show", "mine", "--json")[1]) == answer
+
+    def test_validate_prints_the_problems(
+        self, cli: Cli, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        daemon = serve({"skill.validate": {"ok": False, "problems": ["no name", "no description"]}})
+        assert cli("skills", "validate", "mine") == (1, "no name\nno description\n", "")
+        assert daemon.params("skill.validate") == {"path": f"{tmp_path}/mine"}
+        daemon.answers["skill.validate"] = {"ok": True, "problems": []}
+        assert cli("skills", "validate", "mine") == (0, "ok\n", "")
+
+    def test_new_makes_a_skill_of_that_name(self, cli: Cli, paths: Paths) -> None:
+        status, out, _ = cli("skills", "new", "my_skill")
+        path = Path(out.rstrip("\n"))
+        assert status == 0
+        assert path == Path(paths.skills_dir, "my-skill", "SKILL.md")
+        assert path.read_text().startswith("---\nname: my-skill\ndescription: ")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        status, _, err = cli("skills", "new", "my-skill")
+        assert status == 1
+        assert "is there already" in err
+
+    @pytest.mark.parametrize("name", ["../x", "Ä", "a--b", "-a", "x" * 65, "A"])
+    def test_new_refuses_what_cannot_be_a_name(self, cli: Cli, name: str, home: Path) -> None:
+        assert cli("skills", "new", "--", name)[0] == 2
+        assert not home.exists()
+
+    def test_an_old_skill_is_checked_and_put_in_place(self, cli: Cli, serve: Serve, paths: Paths, tmp_path: Path) -> None:
+        old = tmp_path / "old.yaml"
+        old.write_text("name: old\n")
+        daemon = serve({"skill.validate": {"ok": False, "problems": ["no system_prompt"]}, "daemon.reload": {}})
+        status, _, err = cli("skills", "import", str(old))
+        assert (status, err) == (1, f"agentgw: {old} is not a usable skill: no system_prompt\n")
+        assert os.listdir(paths.skills_dir) == []
+        daemon.answers["skill.validate"] = {"ok": True, "problems": []}
+        status, out, _ = cli("skills", "import", str(old))
+        assert (status, out) == (0, f"{paths.skills_dir}/old.yaml\n")
+        assert Path(paths.skills_dir, "old.yaml").read_text() == "name: old\n"
+        assert "daemon.reload" in daemon.methods()
+        assert cli("skills", "import", str(old))[0] == 1
+
+
+class TestModels:
+    def test_the_list_marks_the_default(self, cli: Cli, serve: Serve) -> None:
+        models = [MODEL, {"name": "echo", "state": "not_pulled", "source": "builtin"}]
+        serve({"model.list": {"models": models}})
+        lines = cli("models")[1].splitlines()
+        assert lines[1].split() == ["*", "smollm2:135m", "loaded", "98", "MB"]
+        assert lines[2].split() == ["echo", "not", "pulled"]
+        assert json.loads(cli("models", "list", "--json")[1]) == {"models": models}
+
+    def test_show_has_the_metadata(self, cli: Cli, serve: Serve) -> None:
+        serve({"model.show": {"model": MODEL, "metadata": {"general.name": "Smol"}}})
+        out = cli("models", "show", "smollm2:135m")[1]
+        assert "98362432 (98 MB)" in out
+        assert out.endswith("general.name  Smol\n")
+
+    def test_load_unload_remove_and_default(self, cli: Cli, serve: Serve, tmp_path: Path) -> None:
+        daemon = serve({
+            "model.load": MODEL, "model.default": MODEL, "model.unload": {"ok": True}, "model.remove": {"ok": True}
+        })  # fmt: skip
+        for action, out, err in (
+            ("load", "smollm2:135m\n", ""), ("default", "smollm2:135m\n", ""),
+            ("unload", "", "agentgw: unloaded x.gguf\n"), ("remove", "", "agentgw: removed x.gguf\n"),
+        ):  # fmt: skip
+            assert cli("models", action, "x.gguf") == (0, out, err)
+            assert daemon.params(f"model.{action}") == {"model": f"{os.getcwd()}/x.gguf"}
+
+    @pytest.mark.parametrize("words", [("pull",), ("models", "pull")])
+    def test_pull_shows_progress_on_stderr_and_the_name_on_stdout(
+        self, cli: Cli, serve: Serve, words: tuple[str, ...]
+    ) -> None:
+        def pull(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            for done in range(0, 1001, 50):
+                peer.notify("model.progress", model="m", done_bytes=done, total_bytes=1000)
+            return MODEL
+
+        serve({"model.pull": pull})
+        status, out, err = cli(*words, "smollm2:135m")
+        assert (status, out) == (0, "smollm2:135m\n")
+        assert len(err.splitlines()) == 11
+        assert err.startswith("smollm2:135m   0%")
+        assert cli(*words, "-q", "smollm2:135m") == (0, "smollm2:135m\n", "")
+
+    def test_a_pull_that_fails_says_why(self, cli: Cli, serve: Serve) -> None:
+        serve({"model.pull": Failure(-32006, "checksum differs", hint="try again")})
+        assert cli("pull", "x") == (4, "", "agentgw: checksum differs. try again\n")
+
+
+class TestAttach:
+    def test_it_prints_the_turn_from_its_start(self, cli: Cli, serve: Serve) -> None:
+        def replay(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            peer.delta("all ")
+            peer.delta("of it")
+            return {"text": "all of it", "finish_reason": "stop"}
+
+        daemon = serve({"turn.attach": replay})
+        assert cli("attach", "01JD") == (0, "all of it\n", "")
+        assert daemon.params("turn.attach") == {"turn_id": "01JD"}
+
+    def test_interrupting_leaves_the_turn_alone(self, home: Path, serve: Serve) -> None:
+        def replay(peer: Peer, params: dict[str, Any]) -> None:
+            peer.delta("half")
+            peer.gone.wait(20)
+
+        daemon = serve({"turn.attach": replay})
+        command = [sys.executable, "-m", "agentgw", "attach", "01JD"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.read(4) == b"half"
+            process.send_signal(2)
+            assert process.communicate(timeout=20) == (b"\n", b"")
+        assert process.returncode == 130
+        assert "turn.cancel" not in daemon.methods()
+
+
+class TestCall:
+    def test_the_result_is_json(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"session.list": {"sessions": []}})
+        assert cli("call", "ping") == (0, '"pong"\n', "")
+        assert cli("call", "session.list", '{"limit": 5}') == (0, '{"sessions":[]}\n', "")
+        assert daemon.params("session.list") == {"limit": 5}
+        cli("call", "session.list", "[5]")
+        assert daemon.params("session.list") == [5]
+
+    @pytest.mark.parametrize("params", ["{", "5", "null", "[" * 100_000])
+    def test_what_are_no_parameters_is_a_usage_error(self, cli: Cli, params: str) -> None:
+        status, _, err = cli("call", "ping", params)
+        assert status == 2
+        assert err.count("\n") == 1
+
+    def test_a_subscription_goes_on_with_its_events(self, home: Path, serve: Serve) -> None:
+        def subscribe(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            threading.Timer(0.05, lambda: peer.notify("event", topic="turns", name="started", data={})).start()
+            return {"ok": True}
+
+        serve({"event.subscribe": subscribe})
+        command = [sys.executable, "-m", "agentgw", "call", "event.subscribe", '{"topics": ["turns"]}']
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline()) == {"ok": True}
+            event = json.loads(process.stdout.readline())
+            process.kill()
+        assert event == {"method": "event", "params": {"topic": "turns", "name": "started", "data": {}}}
+
+
+class TestConfig:
+    SETTINGS = (
+        {"key": "model.default", "value": "smollm2:135m", "origin": "/x/config.toml"},
+        {"key": "http.enabled", "value": False, "origin": "default"},
+    )
+
+    def test_show_and_where_it_comes_from(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"config.get": {"settings": list(self.SETTINGS)}})
+        assert cli("config")[1] == "model.default  smollm2:135m\nhttp.enabled   no\n"
+        lines = cli("config", "show", "model", "--origin")[1].splitlines()
+        assert lines[1].split() == ["model.default", "smollm2:135m", "/x/config.toml"]
+        assert daemon.params("config.get") == {"section": "model"}
+        assert json.loads(cli("config", "--json")[1]) == {"settings": list(self.SETTINGS)}
+
+    def test_path_needs_no_daemon(self, cli: Cli, paths: Paths, home: Path) -> None:
+        assert cli("config", "path") == (0, f"{paths.config_file}\n", "")
+        assert not home.exists()
+
+    def test_edit_opens_a_private_file_and_has_it_read(
+        self, agentgw: Run, serve: Serve, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        editor = tmp_path / "editor"
+        editor.write_text('#!/bin/sh\necho "[model]" >> "$2"\n')
+        editor.chmod(0o755)
+        monkeypatch.setenv("EDITOR", f"{editor} --wait")
+        assert agentgw("config", "edit").returncode == 0
+        assert stat.S_IMODE(os.stat(paths.config_file).st_mode) == 0o600
+        assert Path(paths.config_file).read_text() == "[model]\n"
+        serve({"daemon.reload": {"changed": ["model"], "restart_needed": []}})
+        assert agentgw("config", "edit").stdout == "changed  model\n"
+        assert Path(paths.config_file).read_text() == "[model]\n[model]\n"
+
+    @pytest.mark.parametrize(("editor", "words"), [("/nowhere/vi", "cannot be started"), ("false", "exit status 1")])
+    def test_an_editor_that_fails_is_told(
+        self, agentgw: Run, monkeypatch: pytest.MonkeyPatch, editor: str, words: str
+    ) -> None:
+        monkeypatch.setenv("EDITOR", editor)
+        done = agentgw("config", "edit")
+        assert done.returncode == 2
+        assert words in done.stderr
+
+
+class TestDoctor:
+    def test_the_findings_of_both_sides(self, cli: Cli, serve: Serve) -> None:
+        theirs = {"check": "database.integrity", "severity": "ok", "message": "quick_check is ok"}
+        daemon = serve({"daemon.doctor": {"ok": True, "findings": [theirs]}})
+        status, out, _ = cli("doctor", "--json")
+        found = json.loads(out)
+        assert (status, found["ok"]) == (0, True)
+        assert found["findings"][-1] == theirs
+        checks = {finding["check"] for finding in found["findings"]}
+        assert checks == {
+            "client.directories", "client.runtime", "client.socket", "client.lock", "client.daemon", "database.integrity",
+        }  # fmt: skip
+        daemon.answers["daemon.doctor"] = {
+            "ok": False, "findings": [{**theirs, "severity": "error", "message": "row 5 is broken", "fix": "restore"}]
+        }  # fmt: skip
+        status, out, _ = cli("doctor")
+        assert status == 1
+        assert "error    database.integrity  row 5 is broken\n" in out
+        assert "fix: restore\n" in out
+        assert out.endswith("10 checks, 1 errors, 0 warnings\n")
+
+    def test_it_works_when_the_daemon_cannot_start(
+        self, cli: Cli, paths: Paths, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        words = ("--say", "agentgw: config.toml: unknown key modle", "--status", "78")
+        monkeypatch.setattr("agentgw.spawn.daemon_command", lambda *flags: standin(paths, *words))
+        status, out, err = cli("doctor", "--json")
+        (finding,) = [finding for finding in json.loads(out)["findings"] if finding["severity"] == "error"]
+        assert (status, err) == (1, "")
+        assert (finding["check"], finding["message"]) == ("client.daemon", "config.toml: unknown key modle")
+
+    def test_a_refused_directory_is_found_without_starting_anything(self, cli: Cli, paths: Paths) -> None:
+        prepare(paths)
+        os.chmod(paths.run_dir, 0o755)
+        status, out, _ = cli("doctor")
+        assert status == 1
+        assert f"fix: run: chmod 700 {paths.run_dir}\n" in out
+        assert os.listdir(paths.run_dir) == []
+
+    def test_what_lies_in_the_way_of_the_socket_is_found(self, cli: Cli, paths: Paths) -> None:
+        prepare(paths)
+        Path(paths.socket).touch()
+        status, out, _ = cli("doctor")
+        assert status == 1
+        assert "is not a socket" in out
+        assert os.path.exists(paths.socket)
+
+    def test_a_lock_that_is_held_is_a_warning(self, cli: Cli, serve: Serve, paths: Paths) -> None:
+        from agentgw.spawn import _take_lock
+
+        serve({"daemon.doctor": {"ok": True, "findings": []}})
+        held = _take_lock(paths.spawn_lock)
+        status, out, _ = cli("doctor")
+        os.close(held)
+        assert status == 0
+        assert "warning  client.lock" in out
+
+
+def test_every_listing_takes_json() -> None:
+    listings = {
+        ("status", ""), ("ps", ""), ("doctor", ""), ("reload", ""), ("history", ""), ("sessions", "list"),
+        ("sessions", "show"), ("sessions", "search"), ("skills", "list"), ("skills", "show"), ("models", "list"),
+        ("models", "show"), ("config", "show"), ("skills", "validate"), ("pull", ""), ("run", ""),
+    }  # fmt: skip
+    for verb, action in listings:
+        parser = cli_module.make_parser("x", "x", "x")
+        module = cli_module.load(verb)
+        (module.ACTIONS[action] if action else module).configure(parser)
+        assert "--json" in parser.format_help(), (verb, action)
+
+
+def test_the_daemon_the_client_starts_is_the_package(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    real = os.posix_spawn
+
+    def record(path: str, arguments: list[str], *rest: Any, **options: Any) -> int:
+        started.append(arguments)
+        return real("/bin/false", ["false"], *rest, **options)
+
+    monkeypatch.setattr(os, "posix_spawn", record)
+    with pytest.raises(Exception, match="did not start"):
+        Client.connect(paths, warm=True)
+    assert started == [[sys.executable, "-P", "-m", "agentgw_daemon", "--activated", "--prewarm"]]
+

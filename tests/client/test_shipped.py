@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentgw import shipped as module
+from agentgw.shipped import shipped
+
+ROOT = Path(module.__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["skills", "systemd-user", "launchd"])
+def test_folders_are_found_in_a_checkout(name: str) -> None:
+    assert shipped(name) == str(ROOT / name)
+
+
+def test_folders_are_found_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "agentgw"
+    (package / "_shipped" / "skills").mkdir(parents=True)
+    # A folder of that name beside an installed package is somebody else's.
+    (tmp_path / "skills").mkdir()
+    monkeypatch.setattr(module, "__file__", str(package / "shipped.py"))
+    assert shipped("skills") == str(package / "_shipped" / "skills")
+
+
+def test_a_missing_folder_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="without its folder nothing-of-that-name"):
+        shipped("nothing-of-that-name")
