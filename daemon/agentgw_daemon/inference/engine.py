@@ -1,0 +1,93 @@
+"""What a turn sees of inference: one request in, one stream of events out, whatever computes the answer.
+
+Engines are the built-in echo, OpenAI-compatible endpoints and llama.cpp workers. Does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from agentgw.schema import record
+from agentgw.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
+
+
+@record
+class Request:
+    """One completion. `options` are already merged; what is None is the engine's default."""
+
+    messages: tuple[ChatMessage, ...]
+    options: Options
+    # True: compute the whole prompt anew, because reused prefixes change the last bits of the arithmetic
+    # and an explicit seed promises the same text.
+    fresh: bool = False
+
+
+@record
+class Queued:
+    """The request waits for a slot; sent again whenever the position changes."""
+
+    position: int  # from 1
+
+
+@record
+class Loading:
+    """The model is being loaded; zeros are unknown."""
+
+    done: int = 0
+    total: int = 0
+
+
+@record
+class Prefill:
+    """Prompt tokens computed so far."""
+
+    done: int
+    total: int
+
+
+@record
+class Delta:
+    """New text: one string a token piece, several may travel together."""
+
+    texts: tuple[str, ...]
+    channel: Channel = "answer"
+
+
+@record
+class Finished:
+    """The last event of a stream that did not fail."""
+
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    prompt_sha256: str | None = None
+    engine: str | None = None
+    model_sha256: str | None = None
+
+
+EngineEvent = Queued | Loading | Prefill | Delta | Finished
+
+
+@record
+class PromptCount:
+    """How long a prompt is. `text` is the prompt as rendered for the model."""
+
+    tokens: int
+    n_ctx_tokens: int
+    text: str
+    estimated: bool = False
+
+
+class Engine(Protocol):
+    """Something that answers. Both methods raise the RPC errors of `agentgw.errors`."""
+
+    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+        """Render and count a prompt without running it; loads the model where that is needed."""
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+        """The request's events, ended by Finished.
+
+        Pull: the producer waits while nobody iterates. Leaving the context cancels what still runs.
+        """

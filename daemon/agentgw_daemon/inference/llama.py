@@ -1,0 +1,358 @@
+"""A thin typed layer over llama.cpp: model, context, batch, sampler. It decides nothing about requests.
+
+llama-cpp-python's low-level functions are the C ones by name; every pointer of theirs stays in this module.
+Nothing here is freed by the garbage collector: a context and its samplers are closed before their model.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import importlib.util
+import os
+import re
+import sys
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from llama_cpp import llama_cpp as api
+
+# ggml.h's ggml_log_level
+_WARN: Final = 3
+_ERROR: Final = 4
+_CONTINUED: Final = 5
+_CONTROL: Final = 1 << 3 | 1 << 0  # LLAMA_TOKEN_ATTR_CONTROL, LLAMA_TOKEN_ATTR_UNKNOWN
+# What llama.cpp's own programs look back on for the repeat penalty.
+PENALTY_WINDOW_TOKENS: Final = 64
+# llama.cpp takes this seed to mean "any".
+_RANDOM_SEED: Final = 0xFFFFFFFF
+
+
+class EngineError(Exception):
+    """llama.cpp refused or failed; the text is its own last error where it gave one."""
+
+
+def _bindings() -> Any:
+    """llama_cpp.llama_cpp without llama_cpp itself, whose `__init__` brings numpy and the high-level API: 150 ms."""
+    if "llama_cpp" not in sys.modules:
+        spec = importlib.util.find_spec("llama_cpp")
+        if spec is None or spec.submodule_search_locations is None:
+            raise ImportError("llama-cpp-python is not installed")
+        package = types.ModuleType("llama_cpp")
+        package.__path__ = list(spec.submodule_search_locations)
+        package.__file__ = spec.origin
+        sys.modules["llama_cpp"] = package
+    return importlib.import_module("llama_cpp.llama_cpp")
+
+
+# Else a failed assertion in ggml forks a debugger to print a backtrace.
+os.environ["GGML_NO_BACKTRACE"] = "1"
+if not TYPE_CHECKING:
+    api = _bindings()
+
+
+def version() -> str:
+    """The bindings' version, read from their source because their package was not run."""
+    origin = sys.modules["llama_cpp"].__file__
+    found = re.search(r'^__version__ = "([^"]+)"', Path(origin).read_text(encoding="utf-8"), re.M) if origin else None
+    return f"llama-cpp-python {found[1] if found else 'unknown'}"
+
+
+class _Log:
+    """llama.cpp's warnings and errors, to stderr; the last errors are kept to explain a failure."""
+
+    def __init__(self) -> None:
+        self.errors: collections.deque[str] = collections.deque(maxlen=4)
+        # While a batch is being aborted: llama.cpp reports that as four errors.
+        self.muted = False
+        self._level = 0
+        # Held for as long as the library is loaded: llama.cpp would call a freed closure.
+        self._callback = api.llama_log_callback(self._take)
+
+    def install(self) -> None:
+        api.llama_log_set(self._callback, ctypes.c_void_p(None))
+
+    def _take(self, level: int, text: bytes | None, _data: object) -> None:
+        if level != _CONTINUED:
+            self._level = level
+        if self.muted or self._level < _WARN or self._level > _ERROR or not text:
+            return
+        line = text.decode("utf-8", "replace").rstrip("\n")
+        if self._level == _ERROR:
+            self.errors.append(line)
+        print(line, file=sys.stderr, flush=True)
+
+    def failure(self, what: str) -> EngineError:
+        """The error to raise now, with the first thing llama.cpp said about it."""
+        said = self.errors[0].split(": ", 1)[-1] if self.errors else "no reason given"
+        self.errors.clear()
+        return EngineError(f"{what}: {said}")
+
+
+_log = _Log()
+_log.install()
+api.llama_backend_init()
+
+
+def physical_cores() -> int:
+    """Cores this process may use, hyper-threads of one core counted once."""
+    usable = usable_cpus()
+    cores = set()
+    for cpu in usable:
+        try:
+            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+        except OSError:
+            return len(usable)
+        cores.add(siblings)
+    return len(cores)
+
+
+def usable_cpus() -> set[int]:
+    """The processors this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return set(affinity(0)) if affinity else set(range(os.cpu_count() or 1))
+
+
+class AbortFlag:
+    """Stops llama.cpp in the middle of a batch, from any thread.
+
+    llama.cpp asks at every node of its graph, a thousand times a token: too often for Python. So its callback is
+    libc's strlen on two bytes of ours: no character means go on, one means stop.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = ctypes.create_string_buffer(2)
+        self.callback: Final = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
+        self.address: Final = ctypes.addressof(self._bytes)
+
+    def set(self) -> None:
+        """Stop the batch that runs now, or the next one."""
+        _log.muted = True
+        self._bytes[0] = b"\1"
+
+    def clear(self) -> None:
+        """Let batches run again."""
+        self._bytes[0] = b"\0"
+        _log.muted = False
+
+
+class Model:
+    """Weights, mapped from the file, and vocabulary."""
+
+    def __init__(self, path: str, *, gpu_layers: int = -1) -> None:
+        params = api.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers if api.llama_supports_gpu_offload() else 0
+        params.load_mode = api.LLAMA_LOAD_MODE_MMAP
+        _log.errors.clear()
+        handle = api.llama_model_load_from_file(os.fsencode(path), params)
+        if not handle:
+            raise _log.failure("llama.cpp cannot load it")
+        self.handle: Final = handle
+        self.vocabulary: Final = api.llama_model_get_vocab(handle)
+        self.n_vocabulary: Final = int(api.llama_vocab_n_tokens(self.vocabulary))
+        self.n_ctx_train_tokens: Final = int(api.llama_model_n_ctx_train(handle))
+        self._bos = int(api.llama_vocab_bos(self.vocabulary)) if api.llama_vocab_get_add_bos(self.vocabulary) else -1
+        self._pieces: dict[int, bytes | None] = {}
+        self._buffer = ctypes.create_string_buffer(256)
+
+    def close(self) -> None:
+        """Free it; its contexts must be closed already."""
+        api.llama_model_free(self.handle)
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantisation in a few words."""
+        buffer = ctypes.create_string_buffer(256)
+        api.llama_model_desc(self.handle, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template the file carries, if any."""
+        text: bytes | None = api.llama_model_chat_template(self.handle, None)
+        return text.decode("utf-8", "replace") if text else None
+
+    @property
+    def has_decoder(self) -> bool:
+        """False for models that make no text."""
+        return bool(api.llama_model_has_decoder(self.handle))
+
+    def special_text(self, name: str) -> str:
+        """The text of the `bos` or `eos` token; empty if there is none."""
+        token = {"bos": api.llama_vocab_bos, "eos": api.llama_vocab_eos}[name](self.vocabulary)
+        return self._text(token) if token >= 0 else ""
+
+    def control_texts(self) -> frozenset[str]:
+        """The texts that the tokeniser turns into control tokens."""
+        attributes, vocabulary = api.llama_vocab_get_attr, self.vocabulary
+        tokens = [token for token in range(self.n_vocabulary) if attributes(vocabulary, token) & _CONTROL]
+        return frozenset(filter(None, map(self._text, tokens)))
+
+    def _text(self, token: int) -> str:
+        text: bytes | None = api.llama_vocab_get_text(self.vocabulary, token)
+        return text.decode("utf-8", "replace") if text else ""
+
+    def tokenise(self, fragments: Iterable[str]) -> list[int]:
+        """The tokens of a prompt: control tokens are read within a fragment, never across two. One BOS at most."""
+        tokens: list[int] = []
+        for fragment in fragments:
+            text = fragment.encode("utf-8", "replace")
+            room = len(text) + 8  # a token has at least one byte; some vocabularies put a space before
+            buffer = (ctypes.c_int32 * room)()
+            count = api.llama_tokenize(self.vocabulary, text, len(text), buffer, room, False, True)
+            if count < 0:
+                raise EngineError("the prompt cannot be tokenised")
+            tokens += buffer[:count]
+        if self._bos >= 0 and tokens[:1] != [self._bos]:
+            tokens.insert(0, self._bos)
+        return tokens
+
+    def piece(self, token: int) -> bytes | None:
+        """The token's bytes (none for control tokens), or None if it ends the answer."""
+        try:
+            return self._pieces[token]
+        except KeyError:
+            piece = self._pieces[token] = self._make_piece(token)
+            return piece
+
+    def _make_piece(self, token: int) -> bytes | None:
+        if api.llama_vocab_is_eog(self.vocabulary, token):
+            return None
+        length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
+        if length < 0:
+            self._buffer = ctypes.create_string_buffer(-length)
+            length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
+        return self._buffer.raw[:length]
+
+
+class Batch:
+    """Tokens for one decode step, in buffers that are reused."""
+
+    def __init__(self, n_tokens: int, n_sequences: int = 1) -> None:
+        self.handle: Final = api.llama_batch_init(n_tokens, 0, n_sequences)
+        self.size = 0
+        # Looked up once: each attribute of a ctypes structure makes a new pointer object.
+        self._tokens, self._positions, self._wanted = self.handle.token, self.handle.pos, self.handle.logits
+        self._sequences = [self.handle.seq_id[i] for i in range(n_tokens)]
+        for i in range(n_tokens):
+            self.handle.n_seq_id[i] = 1
+
+    def add(self, token: int, position: int, sequence: int, *, wanted: bool) -> int:
+        """Append a token; its index, to sample at if its logits are `wanted`."""
+        at = self.size
+        self._tokens[at] = token
+        self._positions[at] = position
+        self._sequences[at][0] = sequence
+        self._wanted[at] = wanted
+        self.size = at + 1
+        return at
+
+    def clear(self) -> None:
+        """Empty it."""
+        self.size = 0
+
+    def close(self) -> None:
+        """Free the buffers."""
+        api.llama_batch_free(self.handle)
+
+
+class Context:
+    """The KV cache and compute buffers of one model, for `slots` sequences."""
+
+    def __init__(
+        self, model: Model, *, n_ctx_tokens: int, n_batch_tokens: int, threads: tuple[int, int], slots: int = 1
+    ) -> None:
+        self.abort: Final = AbortFlag()
+        params = api.llama_context_default_params()
+        params.n_ctx = n_ctx_tokens
+        params.n_batch = params.n_ubatch = n_batch_tokens
+        params.n_seq_max = slots
+        params.n_threads, params.n_threads_batch = threads
+        params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+        params.abort_callback = self.abort.callback
+        params.abort_callback_data = self.abort.address
+        _log.errors.clear()
+        handle = api.llama_init_from_model(model.handle, params)
+        if not handle:
+            raise _log.failure(f"llama.cpp cannot make a context of {n_ctx_tokens} tokens")
+        self.handle: Final = handle
+        self._memory = api.llama_get_memory(handle)
+        # llama.cpp rounds up to a multiple of 256.
+        self.n_ctx_tokens: Final = min(n_ctx_tokens, int(api.llama_n_ctx_seq(handle)))
+
+    def close(self) -> None:
+        """Free it."""
+        api.llama_free(self.handle)
+
+    def decode(self, batch: Batch) -> bool:
+        """Compute the batch. False: aborted, and its sequences must be cut back. Raises EngineError."""
+        batch.handle.n_tokens = batch.size
+        status = api.llama_decode(self.handle, batch.handle)
+        if status == 0:
+            return True
+        if status == 2:
+            return False
+        raise _log.failure(f"llama.cpp could not decode ({status})")
+
+    def keep(self, sequence: int, length: int) -> int:
+        """Cut a sequence back to its first `length` tokens; how many it kept: none if it cannot be cut."""
+        if length > 0 and self._memory:
+            # A sliding-window cache may have forgotten the start already; what is left would be wrong.
+            whole = api.llama_memory_seq_pos_min(self._memory, sequence) == 0
+            if whole and api.llama_memory_seq_rm(self._memory, sequence, length, -1):
+                return length
+        if self._memory:
+            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return 0
+
+
+class Sampler:
+    """Penalty, top-k, top-p, min-p, temperature, then one drawn token; temperature 0 takes the likeliest."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        repeat_penalty: float,
+        seed: int,
+    ) -> None:
+        self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        self._penalises = repeat_penalty != 1.0 and repeat_penalty > 0
+        if self._penalises:
+            self._add(
+                api.llama_sampler_init_penalties(model.n_vocabulary, PENALTY_WINDOW_TOKENS, repeat_penalty, 0.0, 0.0)
+            )
+        if temperature <= 0:
+            self._add(api.llama_sampler_init_greedy())
+            return
+        self._add(api.llama_sampler_init_top_k(top_k))
+        self._add(api.llama_sampler_init_top_p(top_p, 1))
+        self._add(api.llama_sampler_init_min_p(min_p, 1))
+        self._add(api.llama_sampler_init_temp(temperature))
+        seed &= 0xFFFFFFFF
+        self._add(api.llama_sampler_init_dist(seed if seed != _RANDOM_SEED else 0))
+
+    def _add(self, sampler: Any) -> None:
+        api.llama_sampler_chain_add(self._chain, sampler)
+
+    def read(self, prompt: list[int]) -> None:
+        """Show it the prompt, whose words the repeat penalty counts too."""
+        if self._penalises:
+            for token in prompt[-PENALTY_WINDOW_TOKENS:]:
+                api.llama_sampler_accept(self._chain, token)
+
+    def sample(self, context: Context, index: int) -> int:
+        """The next token after batch index `index`."""
+        token: int = api.llama_sampler_sample(self._chain, context.handle, index)
+        return token
+
+    def close(self) -> None:
+        """Free it and what it is made of."""
+        api.llama_sampler_free(self._chain)

@@ -1,0 +1,143 @@
+"""The engine whose model runs in a worker: turns a request into the worker's words and its replies into events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Final
+
+import trio
+
+from agentgw.errors import ContextOverflow, InvalidParams, ModelUnavailable, RpcError
+from agentgw.types import ChatMessage, FinishReason, Timings, Usage
+from agentgw_daemon.inference import wire
+from agentgw_daemon.inference.call import Call
+from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefill, PromptCount, Request
+from agentgw_daemon.inference.host import ModelHost, Ticket
+from agentgw_daemon.inference.spec import ModelSpec
+from agentgw_daemon.inference.supervisor import WorkerProcess
+
+_FINISH_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "cancelled": "cancelled"}
+_SAMPLING: Final = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop")
+
+
+class LocalEngine:
+    """Answers with the model of a host. Streams wait in the host's queue; counting takes no slot."""
+
+    def __init__(self, host: ModelHost, spec: ModelSpec) -> None:
+        self._host = host
+        self._spec = spec
+
+    async def load(self) -> None:
+        """Have the model in memory. Raises ModelUnavailable."""
+        ticket = self._host.join(needs_slot=False)
+        try:
+            await _wait_worker(ticket)
+        finally:
+            self._host.leave(ticket)
+
+    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+        """See Engine. A worker that is generating answers when it can."""
+        ticket = self._host.join(needs_slot=False)
+        try:
+            worker = await _wait_worker(ticket)
+            assert worker.model is not None
+            message = wire.Count(request_id=worker.next_id(), messages=_wire_messages(messages))
+            async with worker.call(message) as call:
+                async for reply in call:
+                    match reply:
+                        case wire.Counted():
+                            return PromptCount(
+                                tokens=reply.tokens, n_ctx_tokens=worker.model.n_ctx_tokens, text=reply.text
+                            )
+                        case wire.Failed():
+                            raise self._error(reply)
+                        case _:
+                            continue
+        finally:
+            self._host.leave(ticket)
+        raise AssertionError("a call ends with Counted, Failed or WorkerDied")
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+        """See Engine. Nothing is held before the first event is asked for. Iterate in the task that entered."""
+        return aclosing(self._events(request, trio.current_time()))
+
+    async def _events(self, request: Request, started_at: float) -> AsyncGenerator[EngineEvent, None]:
+        ticket = self._host.join(needs_slot=True)
+        call: Call | None = None
+        first_at = 0.0
+        try:
+            while (waiting_for := await ticket.next_change()) is not None:
+                yield waiting_for
+            worker = ticket.worker
+            assert worker is not None
+            async with worker.call(_generate(worker.next_id(), request)) as call:
+                async for reply in call:
+                    match reply:
+                        case wire.Delta():
+                            first_at = first_at or trio.current_time()
+                            yield Delta(texts=reply.texts)
+                        case wire.Prefilled():
+                            yield Prefill(done=reply.done, total=reply.total)
+                        case wire.Done():
+                            self._host.went_well()
+                            self._host.leave(ticket)
+                            yield self._finished(reply, ticket, first_at - started_at if first_at else 0.0)
+                        case wire.Failed():
+                            raise self._error(reply)
+                        case wire.Counted():
+                            continue
+        finally:
+            # No await here: it also runs when the generator is closed under cancellation.
+            self._host.leave(ticket, call)
+
+    def _finished(self, done: wire.Done, ticket: Ticket, first_token_s: float) -> Finished:
+        assert ticket.worker is not None
+        rate = done.completion_tokens / done.decode_ms * 1000 if done.decode_ms > 0 else 0.0
+        return Finished(
+            finish_reason=_FINISH_REASONS.get(done.finish_reason, "stop"),
+            usage=Usage(
+                prompt_tokens=done.prompt_tokens,
+                cached_tokens=done.cached_tokens,
+                completion_tokens=done.completion_tokens,
+            ),
+            timings=Timings(
+                queue_ms=ticket.queued_s * 1000,
+                load_ms=ticket.loading_s * 1000,
+                prefill_ms=done.prefill_ms,
+                first_token_ms=first_token_s * 1000,
+                decode_ms=done.decode_ms,
+                decode_tokens_per_s=rate,
+            ),
+            prompt_sha256=done.prompt_sha256,
+            engine=ticket.worker.engine,
+            model_sha256=self._spec.sha256,
+        )
+
+    def _error(self, failed: wire.Failed) -> RpcError:
+        name = self._spec.name
+        match failed.kind:
+            case "context_overflow":
+                overflow = ContextOverflow(f"{name}: {failed.message}", model=name)
+                overflow.data.update(failed.data)
+                return overflow
+            case "invalid":
+                return InvalidParams(f"{name}: {failed.message}", reason=failed.message)
+            case _:
+                return ModelUnavailable(f"{name}: {failed.message}", model=name, reason=failed.message)
+
+
+async def _wait_worker(ticket: Ticket) -> WorkerProcess:
+    while await ticket.next_change() is not None:
+        pass
+    assert ticket.worker is not None
+    return ticket.worker
+
+
+def _wire_messages(messages: Sequence[ChatMessage]) -> tuple[dict[str, str], ...]:
+    return tuple({"role": message.role, "content": message.content} for message in messages)
+
+
+def _generate(request_id: int, request: Request) -> wire.Generate:
+    given = {name: value for name in _SAMPLING if (value := getattr(request.options, name)) is not None}
+    return wire.Generate(request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh, **given)

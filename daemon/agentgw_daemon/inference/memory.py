@@ -1,0 +1,27 @@
+"""How much memory there is and who has it. Reads /proc, which is memory itself; elsewhere it answers unknown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident bytes of a process; 0 where that is unknown or the process is gone."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_bytes() -> int | None:
+    """Bytes that programs can have without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

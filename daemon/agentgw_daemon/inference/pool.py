@@ -1,0 +1,200 @@
+"""All models of the daemon: which engine answers for a model, which workers run, which model leaves memory.
+
+Owns the workers' tasks. Nothing here wakes up periodically.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.errors import ModelUnavailable
+from agentgw.types import Worker
+from agentgw_daemon.inference.echo import EchoEngine
+from agentgw_daemon.inference.engine import Engine
+from agentgw_daemon.inference.environment import worker_environment
+from agentgw_daemon.inference.host import ModelHost
+from agentgw_daemon.inference.local import LocalEngine
+from agentgw_daemon.inference.memory import available_bytes, rss_bytes
+from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
+from agentgw_daemon.inference.supervisor import WorkerProcess
+
+if TYPE_CHECKING:
+    import httpx
+
+_log = logging.getLogger(__name__)
+
+# Of what is available, so much may be model files; the rest is for KV caches, compute buffers and other programs.
+_MODEL_SHARE: Final = 0.5
+_CLOSE_TIMEOUT_S: Final = 2.0
+
+
+class Pool:
+    """Engines by model. Workers run in the nursery it was handed; see `open_pool`.
+
+    `environ` is where workers' variables and providers' API keys come from; `instance` marks the workers.
+    """
+
+    def __init__(
+        self, settings: InferenceSettings, nursery: trio.Nursery, *, environ: Mapping[str, str], instance: str
+    ) -> None:
+        self._settings = settings
+        self._nursery = nursery
+        self._environ = environ
+        self._worker_env = worker_environment(environ, instance)
+        self._hosts: dict[str, ModelHost] = {}
+        self._blank: WorkerProcess | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    async def engine(self, spec: ModelSpec) -> Engine:
+        """What answers for this model. Loads nothing yet. Raises ModelUnavailable."""
+        await trio.lowlevel.checkpoint()
+        match spec.kind:
+            case "builtin":
+                if spec.name != "echo":
+                    raise ModelUnavailable(f"no built-in model {spec.name}", model=spec.name, reason="unknown")
+                return EchoEngine()
+            case "file":
+                return LocalEngine(self._host(spec), spec)
+            case "provider":
+                return self._provider_engine(spec)
+
+    async def load(self, spec: ModelSpec) -> None:
+        """Have the model in memory; nothing to do for one without a worker. Raises ModelUnavailable."""
+        engine = await self.engine(spec)
+        if isinstance(engine, LocalEngine):
+            await engine.load()
+
+    async def unload(self, name: str) -> bool:
+        """Let the model leave memory: now when idle, else after its last request. False: it was not there."""
+        hosts = [host for host in self._hosts.values() if host.spec.name == name and (host.loaded or host.loading)]
+        for host in hosts:
+            await host.stop()
+        return bool(hosts)
+
+    def prewarm(self) -> None:
+        """Start a worker that imports its engine and waits for the next model to load."""
+        if self._blank is None or not self._blank.usable:
+            self._blank = self._start_worker()
+            if self._settings.keep_alive_s >= 0:
+                self._blank.retire_at(trio.current_time() + self._settings.keep_alive_s)
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The processes there are."""
+        found: list[tuple[WorkerProcess | None, str | None, int]] = [
+            (host.worker, host.spec.name, host.busy) for host in self._hosts.values()
+        ]
+        found.append((self._blank, None, 0))
+        return tuple(
+            Worker(
+                pid=worker.pid, kind="model", rss_bytes=rss_bytes(worker.pid), model=name, busy=busy,
+                slots=worker.model.slots if worker.model else 0,
+            )
+            for worker, name, busy in found
+            if worker is not None and worker.usable and worker.pid
+        )  # fmt: skip
+
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the models in memory."""
+        return tuple(host.spec.name for host in self._hosts.values() if host.loaded)
+
+    def loading(self) -> tuple[str, ...]:
+        """Names of the models being loaded."""
+        return tuple(host.spec.name for host in self._hosts.values() if host.loading)
+
+    @property
+    def queue_length(self) -> int:
+        """Requests that wait for a model or a slot."""
+        return sum(host.queue_length for host in self._hosts.values())
+
+    @property
+    def busy(self) -> int:
+        """Slots in use, of all workers."""
+        return sum(host.busy for host in self._hosts.values())
+
+    def close(self) -> None:
+        """Refuse new requests and end the waiting ones with ShuttingDown; running ones go on."""
+        for host in self._hosts.values():
+            host.close()
+
+    async def aclose(self) -> None:
+        """Close, and drop the connections to providers. The workers go with the nursery."""
+        self.close()
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _host(self, spec: ModelSpec) -> ModelHost:
+        if spec.path is None:
+            raise ModelUnavailable(f"{spec.name} has no file", model=spec.name, reason="no file")
+        host = self._hosts.get(spec.path)
+        if host is None:
+            host = ModelHost(
+                spec, self._settings, self._nursery, take_worker=self._take_worker, make_room=self._make_room
+            )
+            self._hosts[spec.path] = host
+        return host
+
+    def _provider_engine(self, spec: ModelSpec) -> Engine:
+        # Imported on first use: httpx costs a daemon without providers time and memory.
+        from agentgw_daemon.inference.provider import ProviderEngine, open_client
+
+        provider = spec.provider
+        if provider is None:
+            raise ModelUnavailable(f"{spec.name} names no provider", model=spec.name, reason="no provider")
+        key = None
+        if provider.api_key_env is not None:
+            key = self._environ.get(provider.api_key_env)
+            if not key:
+                raise ModelUnavailable(
+                    f"{spec.name}: the API key is missing",
+                    hint=f"set {provider.api_key_env} in the daemon's environment, then run `agentgw restart`",
+                    model=spec.name,
+                    reason=f"{provider.api_key_env} is not set",
+                )
+        if self._client is None:
+            self._client = open_client()
+        return ProviderEngine(provider, key, self._client)
+
+    def _start_worker(self) -> WorkerProcess:
+        worker = WorkerProcess(self._settings, self._worker_env)
+        self._nursery.start_soon(worker.run)
+        return worker
+
+    def _take_worker(self) -> WorkerProcess:
+        blank, self._blank = self._blank, None
+        if blank is None or not blank.usable:
+            return self._start_worker()
+        blank.retire_at(float("inf"))
+        return blank
+
+    async def _make_room(self, newcomer: ModelHost) -> None:
+        """Unload idle models, longest idle first, while all files together are too much."""
+        available = available_bytes()
+        if available is None:
+            return
+        others = sorted((h for h in self._hosts.values() if h.worker is not None), key=lambda h: h.idle_since)
+        total = newcomer.size_bytes + sum(host.size_bytes for host in others)
+        for host in others:
+            if total <= available * _MODEL_SHARE:
+                return
+            if host.idle and host is not newcomer:
+                _log.info("model %s leaves memory for %s", host.spec.name, newcomer.spec.name)
+                await host.stop()
+                total -= host.size_bytes
+
+
+@asynccontextmanager
+async def open_pool(settings: InferenceSettings, *, environ: Mapping[str, str], instance: str) -> AsyncIterator[Pool]:
+    """A pool; leaving stops every worker within `stop_timeout_s` and a little, and reaps it."""
+    async with trio.open_nursery() as nursery:
+        pool = Pool(settings, nursery, environ=environ, instance=instance)
+        try:
+            yield pool
+        finally:
+            nursery.cancel_scope.cancel()
+            with trio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+                await pool.aclose()

@@ -1,0 +1,64 @@
+"""What there is to run, and how: the values that configuration and the model registry hand to the pool."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final, Literal
+
+from agentgw.schema import record
+
+# -P: the directory the daemon happens to stand in must not lend modules to its children.
+WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.inference.worker")
+
+
+@record
+class ProviderSpec:
+    """An OpenAI-compatible endpoint and the model to ask it for."""
+
+    name: str
+    base_url: str
+    api_key_env: str | None = None
+    model: str
+
+
+@record
+class ModelSpec:
+    """One model that can answer.
+
+    `builtin` needs only its name, `file` a path to a GGUF, `provider` its endpoint. `n_ctx_tokens` 0 leaves
+    the choice to the settings, then to the worker.
+    """
+
+    name: str
+    kind: Literal["builtin", "file", "provider"]
+    path: str | None = None
+    sha256: str | None = None
+    n_ctx_tokens: int = 0
+    provider: ProviderSpec | None = None
+
+
+@record
+class InferenceSettings:
+    """Section `inference` of the configuration, and the limits of supervision."""
+
+    n_ctx: int = 0
+    slots: int = 1
+    threads: int = 0
+    gpu_layers: int = -1
+    # Seconds without a request after which a model leaves memory; negative: never.
+    keep_alive_s: float = 300.0
+    max_queue: int = 64
+    # From exec to Ready, which is mostly the import of llama.cpp.
+    start_timeout_s: float = 30.0
+    load_timeout_s: float = 300.0
+    # A busy worker speaks every 5 s (Heartbeat); this is six of them missed.
+    heartbeat_timeout_s: float = 30.0
+    # A busy worker that beats but computes nothing. The slowest honest step is one prefill batch of a big
+    # model on few cores: 512 tokens at 5 tokens a second.
+    progress_timeout_s: float = 300.0
+    cancel_timeout_s: float = 5.0
+    stop_timeout_s: float = 2.0
+    restart_backoff_s: float = 0.5
+    # Resident bytes at which a worker is killed; 0: no cap.
+    memory_cap_bytes: int = 0
+    command: tuple[str, ...] = WORKER_COMMAND

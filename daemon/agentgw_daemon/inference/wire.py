@@ -1,0 +1,183 @@
+"""The words between the daemon and a worker, and how they travel: one JSON object a line over a pipe.
+
+Standalone on purpose: a worker imports the standard library, its engine and this module, nothing else of
+ours. Both ends are our own, so a line that does not parse is a bug or a dying process: WireError, and the
+supervisor ends the worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final
+
+# A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
+MAX_LINE_BYTES: Final = 64 << 20
+
+
+class WireError(Exception):
+    """The other end said something that is no message."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Load a model file; answered by Loaded or LoadFailed. Zero means: the worker chooses."""
+
+    path: str
+    n_ctx_tokens: int = 0
+    n_threads: int = 0
+    n_threads_batch: int = 0
+    n_batch_tokens: int = 0
+    gpu_layers: int = -1
+    slots: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """Answer these messages (each `{"role", "content"}`); ended by Done or Failed.
+
+    `fresh` computes the whole prompt anew, so that the same seed gives the same text.
+    """
+
+    request_id: int
+    messages: tuple[dict[str, str], ...]
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    fresh: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Render and count, run nothing; answered by Counted or Failed."""
+
+    request_id: int
+    messages: tuple[dict[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """End a request now; it still answers with Done(finish_reason="cancelled")."""
+
+    request_id: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The worker's first words: its engine is imported and it waits for Load."""
+
+    version: str
+    pid: int
+    engine: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The model is in memory."""
+
+    n_ctx_tokens: int
+    n_ctx_train_tokens: int
+    slots: int
+    description: str
+    template: str  # "model", or the name of the fallback and why
+    load_ms: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFailed:
+    """It cannot be loaded; the worker may be asked to load another."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """The rendered prompt and its length in tokens."""
+
+    request_id: int
+    tokens: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prefilled:
+    """Prompt tokens computed so far."""
+
+    request_id: int
+    done: int
+    total: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """New text, one string a token that completed any."""
+
+    request_id: int
+    texts: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The request ended: stop, length or cancelled."""
+
+    request_id: int
+    finish_reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    prefill_ms: float
+    decode_ms: float
+    prompt_sha256: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The request cannot be done: `kind` is context_overflow, template, engine or invalid."""
+
+    request_id: int
+    kind: str
+    message: str
+    data: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """Sent every few seconds while the worker computes, from a thread that computes nothing."""
+
+    rss_bytes: int
+
+
+ToWorker = Load | Generate | Count | Cancel
+FromWorker = Ready | Loaded | LoadFailed | Counted | Prefilled | Delta | Done | Failed | Heartbeat
+Message = ToWorker | FromWorker
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    cls.__name__: cls
+    for cls in (Load, Generate, Count, Cancel, Ready, Loaded, LoadFailed, Counted, Prefilled, Delta, Done, Failed,
+                Heartbeat)
+}  # fmt: skip
+_FIELDS: Final = {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in _KINDS.values()}
+
+
+def encode(message: Message) -> bytes:
+    """One line, newline included. Lone surrogates leave as `?`: tokens may hold anything."""
+    cls = type(message)
+    body = {name: getattr(message, name) for name in _FIELDS[cls]}
+    text = json.dumps([cls.__name__, body], ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message of one line. Raises WireError."""
+    try:
+        name, body = json.loads(line)
+        cls = _KINDS[name]
+        made: Message = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in body.items()})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise WireError(f"not a message: {line[:80]!r}") from error
+    return made

@@ -1,0 +1,186 @@
+"""The model worker's process: `python -m agentgw_daemon.inference.worker`.
+
+Commands come on standard input, messages go out on what was standard output, log lines go to standard error.
+Three threads: main computes; the reader hears commands, cancels and the end of input; the heart says that the
+process lives while main is busy. End of input means that the daemon is gone: the process ends there and then,
+whatever main is doing in native code. A thread that fails ends the process too; the supervisor starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn, assert_never
+
+from agentgw import __version__
+from agentgw_daemon.inference import wire
+from agentgw_daemon.inference.cancellation import Cancellations
+
+if TYPE_CHECKING:
+    from agentgw_daemon.inference.decoder import Decoder
+
+HEARTBEAT_S: Final = 5.0
+_BROKEN: Final = 70  # sysexits.h: internal software error
+
+
+class Outlet:
+    """The way out: whole lines, from any thread. Waits while the daemon does not read."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: Final = fd
+        self._lock = threading.Lock()
+
+    def emit(self, message: wire.FromWorker) -> None:
+        """Send one message."""
+        line = memoryview(wire.encode(message))
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._fd, line) :]
+            except BrokenPipeError:
+                os._exit(0)  # nobody listens any more
+
+
+class Reader(threading.Thread):
+    """Hears the daemon. Cancels act at once; other commands wait in `commands` for the main thread."""
+
+    def __init__(self, cancellations: Cancellations) -> None:
+        super().__init__(name="reader", daemon=True)
+        self._cancellations: Final = cancellations
+        self.commands: Final[queue.SimpleQueue[wire.Load | wire.Generate | wire.Count]] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        while line := sys.stdin.buffer.readline(wire.MAX_LINE_BYTES):
+            match wire.decode(line):
+                case wire.Cancel(request_id=request_id):
+                    self._cancellations.cancel(request_id)
+                case wire.Generate() | wire.Count() as request:
+                    self._cancellations.expect(request.request_id)
+                    self.commands.put(request)
+                case wire.Load() as request:
+                    self.commands.put(request)
+                case other:
+                    raise wire.WireError(f"{type(other).__name__} is not for a worker")
+        os._exit(0)
+
+
+class Heart(threading.Thread):
+    """Beats every few seconds while the main thread is busy, and sleeps without waking otherwise."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__(name="heart", daemon=True)
+        self._outlet: Final = outlet
+        self._busy = threading.Event()
+        self._idle = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            self._busy.wait()
+            if not self._idle.wait(HEARTBEAT_S):
+                self._outlet.emit(wire.Heartbeat(rss_bytes=resident_bytes()))
+
+    def start_beating(self) -> None:
+        """The main thread has work."""
+        if not self._busy.is_set():
+            self._idle.clear()
+            self._busy.set()
+
+    def stop_beating(self) -> None:
+        """It waits for commands."""
+        self._busy.clear()
+        self._idle.set()
+
+
+def resident_bytes() -> int:
+    """Memory this process holds."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
+
+
+def _harden() -> int:
+    """Private files, no core dump of what people wrote, Ctrl-C left to the client. The fd for messages."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    fd = os.dup(1)
+    os.dup2(2, 1)  # what a native library prints becomes log lines
+    return fd
+
+
+def _end(*_: object) -> NoReturn:
+    """End a broken process at once: a normal exit would wait for the reader, which waits for the daemon."""
+    traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(_BROKEN)
+
+
+def main() -> NoReturn:
+    """Run the worker until its input ends."""
+    outlet = Outlet(_harden())
+    threading.excepthook = lambda failure: (traceback.print_exception(failure.exc_value), os._exit(_BROKEN))
+    cancellations = Cancellations()
+    reader, heart = Reader(cancellations), Heart(outlet)
+    reader.start()
+    heart.start()
+    try:
+        _serve(outlet, reader, heart, cancellations)
+    except BaseException:  # noqa: BLE001  # the process's own supervision point
+        _end()
+
+
+def _serve(outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancellations) -> NoReturn:
+    # Imported only now: the reader must already watch for the daemon's end, and nothing may print to stdout.
+    from agentgw_daemon.inference import decoder as decoding
+    from agentgw_daemon.inference import gguf, llama
+
+    outlet.emit(wire.Ready(version=__version__, pid=os.getpid(), engine=f"llama.cpp ({llama.version()})"))
+
+    def load(request: wire.Load, old: Decoder | None) -> Decoder | None:
+        if old is not None and old.busy:
+            outlet.emit(wire.LoadFailed(reason="the worker is answering"))
+            return old
+        if old is not None:
+            old.close()
+        try:
+            decoder, loaded = decoding.load(request, emit=outlet.emit, cancellations=cancellations)
+        except (gguf.NotUsable, llama.EngineError) as error:
+            outlet.emit(wire.LoadFailed(reason=str(error)))
+            return None
+        outlet.emit(loaded)
+        return decoder
+
+    decoder: Decoder | None = None
+    while True:
+        if decoder is not None and decoder.busy:
+            decoder.step()
+            if reader.commands.empty():
+                continue
+        else:
+            heart.stop_beating()
+        command = reader.commands.get()
+        heart.start_beating()
+        match command:
+            case wire.Load():
+                decoder = load(command, decoder)
+            case _ if decoder is None:
+                cancellations.end(command.request_id)
+                outlet.emit(
+                    wire.Failed(request_id=command.request_id, kind="invalid", message="no model is loaded", data={})
+                )
+            case wire.Generate():
+                decoder.submit(command)
+            case wire.Count():
+                decoder.count(command)
+            case _:
+                assert_never(command)
+
+
+if __name__ == "__main__":
+    main()

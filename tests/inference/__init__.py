@@ -1,0 +1,1 @@
+"""Tests of agentgw_daemon.inference."""

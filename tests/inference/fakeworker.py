@@ -1,0 +1,237 @@
+"""A worker without a model: a real child process that speaks the real wire and does what its prompts say.
+
+As a module it hands tests the command to start it and model files to "load"; as a program it is the worker.
+
+What the last message asks for:
+
+- `count:N`: N tokens `t0 t1 …` as fast as they are read · `slow:N`: the same at a pace · `flood`: without end
+- `die:N`: three tokens, then signal N · `exit:N`: three tokens, then exit status N
+- `lend:N`: the same as `die`, but a child of its own keeps the pipe open
+- `prefill`: one report of progress, then nothing until cancelled, heart beating
+- `hang`: nothing any more, no heartbeat either · `deaf`: heartbeats only, whatever is said
+- `stuck`: three tokens, then deaf
+- `greedy`: a heartbeat that reports 1 TiB · `garbage`: a line that is no message · `fail[:KIND]`: Failed
+- `env`: its environment's names · anything else: the message again, a token a word
+
+What the model file's name asks for: `refused` (LoadFailed), `dies`, `hangs`, `gated` (makes `gated.reached`
+beside it, then loads once the FIFO `gated.fifo` has a writer); anything else loads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import agentgw
+from agentgw_daemon.inference import wire
+from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
+
+COMMAND = (sys.executable, __file__)
+N_CTX_TOKENS = 4096
+PACE_S = 0.005
+BEAT_S = 0.05
+
+
+def fake_settings(*arguments: str, **changes: object) -> InferenceSettings:
+    """Settings that start this worker, with limits that a test can wait for."""
+    settings = InferenceSettings(command=(*COMMAND, *arguments), restart_backoff_s=0.01, start_timeout_s=20)
+    return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]  # names are the caller's
+
+
+def fake_model(folder: Path, name: str = "fake", size_bytes: int = 4) -> ModelSpec:
+    """A file that this worker agrees to load, sparse where it is big."""
+    path = folder / f"{name}.gguf"
+    with path.open("wb") as file:
+        file.truncate(size_bytes)
+    return ModelSpec(name=name, kind="file", path=str(path), sha256="0" * 64)
+
+
+class FakeWorker:
+    """Two threads: this one listens (and dies with its parent), the other one works."""
+
+    def __init__(self, slots: int, version: str) -> None:
+        self._slots = slots
+        self._version = version
+        self._jobs: queue.Queue[wire.Load | wire.Generate] = queue.Queue()
+        self._cancelled: dict[int, threading.Event] = {}
+        self._speaking = threading.Lock()
+        self._beating = threading.Event()
+
+    def run(self) -> None:
+        for target in (self._listen, self._beat):
+            threading.Thread(target=target, daemon=True).start()
+        self._say(wire.Ready(version=self._version, pid=os.getpid(), engine="fake"))
+        while True:
+            job = self._jobs.get()
+            if isinstance(job, wire.Load):
+                self._load(job)
+            else:
+                threading.Thread(target=self._work, args=(job,), daemon=True).start()
+
+    def _say(self, message: wire.Message) -> None:
+        data = wire.encode(message)
+        with self._speaking:
+            while data:
+                data = data[os.write(1, data) :]
+
+    def _listen(self) -> None:
+        for line in sys.stdin.buffer:
+            match wire.decode(line):
+                case wire.Load() | wire.Generate() as job:
+                    if isinstance(job, wire.Generate):
+                        self._cancelled[job.request_id] = threading.Event()
+                    self._jobs.put(job)
+                case wire.Cancel(request_id=request_id):
+                    self._cancelled[request_id].set()
+                case wire.Count(request_id=request_id, messages=messages):
+                    text = _prompt(messages)
+                    self._say(wire.Counted(request_id=request_id, tokens=len(text.split()), text=text))
+        os._exit(0)
+
+    def _beat(self) -> None:
+        while self._beating.wait():
+            self._say(wire.Heartbeat(rss_bytes=1 << 20))
+            time.sleep(BEAT_S)
+
+    def _load(self, load: wire.Load) -> None:
+        match Path(load.path).stem:
+            case "refused":
+                self._say(wire.LoadFailed(reason="not a usable GGUF"))
+                return
+            case "dies":
+                print("GGML_ASSERT(something) failed", file=sys.stderr, flush=True)
+                os.kill(os.getpid(), signal.SIGABRT)
+            case "hangs":
+                signal.pause()
+            case "gated":
+                Path(load.path).with_suffix(".reached").touch()
+                Path(load.path).with_suffix(".fifo").open("rb").close()
+        self._say(
+            wire.Loaded(
+                n_ctx_tokens=N_CTX_TOKENS, n_ctx_train_tokens=N_CTX_TOKENS, slots=self._slots,
+                description="fake", template="model", load_ms=1.0,
+            )
+        )  # fmt: skip
+
+    def _work(self, job: wire.Generate) -> None:
+        verb, _, argument = job.messages[-1]["content"].partition(":")
+        cancelled = self._cancelled[job.request_id]
+        if verb == "hang":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            return
+        self._beating.set()
+        prompt_tokens = len(_prompt(job.messages).split())
+        if verb == "fail" or prompt_tokens > N_CTX_TOKENS:
+            kind = argument or ("engine" if verb == "fail" else "context_overflow")
+            numbers = {"prompt_tokens": prompt_tokens, "n_ctx_tokens": N_CTX_TOKENS}
+            data = numbers if kind == "context_overflow" else {}
+            self._say(wire.Failed(request_id=job.request_id, kind=kind, message="as you asked", data=data))
+            return
+        if verb == "greedy":
+            self._say(wire.Heartbeat(rss_bytes=1 << 40))
+        if verb == "garbage":
+            os.write(1, b"ggml: this is not a message\n")
+        if verb in ("deaf", "greedy", "garbage"):
+            return
+        self._say(wire.Prefilled(request_id=job.request_id, done=0, total=prompt_tokens))
+        if verb == "prefill":
+            cancelled.wait()
+        self._generate(job, _tokens(job.messages[-1]["content"], cancelled), cancelled, prompt_tokens)
+
+    def _generate(
+        self, job: wire.Generate, tokens: Iterator[str], cancelled: threading.Event, prompt_tokens: int
+    ) -> None:
+        said = 0
+        text = ""
+        finish_reason = "stop"
+        for token in tokens:
+            if cancelled.is_set():
+                break
+            if job.max_tokens is not None and said >= job.max_tokens:
+                finish_reason = "length"
+                break
+            text += token
+            cut = min((at for stop in job.stop if (at := text.find(stop)) >= 0), default=len(text))
+            said += 1
+            piece = token[: len(token) - (len(text) - cut)]
+            if piece:
+                self._say(wire.Delta(request_id=job.request_id, texts=(piece,)))
+            if cut < len(text):
+                break
+            text = text[-200:]
+        if cancelled.is_set():
+            finish_reason = "cancelled"
+        self._beating.clear()
+        self._say(
+            wire.Done(
+                request_id=job.request_id, finish_reason=finish_reason, prompt_tokens=prompt_tokens, cached_tokens=0,
+                completion_tokens=said, prefill_ms=1.0, decode_ms=float(said), prompt_sha256="f" * 64,
+            )
+        )  # fmt: skip
+
+
+def _prompt(messages: tuple[dict[str, str], ...]) -> str:
+    return "\n".join(message["content"] for message in messages)
+
+
+def _tokens(text: str, cancelled: threading.Event) -> Iterator[str]:
+    verb, _, argument = text.partition(":")
+    match verb:
+        case "count":
+            yield from (f"t{n} " for n in range(int(argument)))
+        case "slow":
+            for n in range(int(argument)):
+                cancelled.wait(PACE_S)
+                yield f"t{n} "
+        case "flood":
+            while True:
+                yield "x" * 1000
+        case "die" | "lend" | "exit" | "stuck":
+            yield from ("one ", "two ", "three ")
+            if verb == "lend":
+                # `cat` ends when our parent closes the pipe that was our stdin.
+                subprocess.Popen(["cat"], stdin=0, stdout=1, start_new_session=True)
+            if verb in ("die", "lend"):
+                os.kill(os.getpid(), int(argument))
+            if verb == "exit":
+                os._exit(int(argument))
+            threading.Event().wait()
+        case "prefill":
+            return
+        case "env":
+            yield from (f"{name} " for name in sorted(os.environ))
+        case _:
+            yield from (word + " " for word in text.split(" ")[:-1])
+            yield text.split(" ")[-1]
+
+
+def main() -> None:
+    """Be the worker."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--version", default=agentgw.__version__)
+    parser.add_argument("--never-ready", action="store_true")
+    parser.add_argument("--exit", type=int, default=None)
+    parser.add_argument("--alive", default=None, help="a FIFO held open for writing for as long as this process lives")
+    given = parser.parse_args()
+    if given.alive is not None:
+        os.open(given.alive, os.O_WRONLY)
+    if given.exit is not None:
+        print("no such engine", file=sys.stderr)
+        sys.exit(given.exit)
+    if given.never_ready:
+        signal.pause()
+    FakeWorker(given.slots, given.version).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The worker as a process: how it starts, what it says, how it ends. The last part asks the starter model."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentgw import __version__
+from agentgw_daemon.inference import wire
+from agentgw_daemon.inference import worker as worker_module
+from tests.inference.live import LiveWorker, ask
+from tests.inference.tinygguf import chain_model
+from tests.starter import starter_model
+
+SCRIPT = ["a", "b", "c"]
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that never stops answering, and takes seconds to read 30,000 tokens."""
+    path = tmp_path_factory.mktemp("models") / "endless.gguf"
+    return chain_model(path, SCRIPT, endless=True, n_ctx_train=1 << 17, n_ff=8192)
+
+
+def ends_within(pid: int, seconds: float) -> bool:
+    """Whether a process, of whatever parent, ends in time."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], seconds)[0])
+    finally:
+        os.close(fd)
+
+
+def test_it_says_who_it_is() -> None:
+    worker = LiveWorker()
+    ready = worker.expect(wire.Ready)
+    assert (ready.version, ready.pid) == (__version__, worker.pid)
+    assert ready.engine.startswith("llama.cpp (llama-cpp-python ")
+    assert worker.close() == 0
+    worker.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("moment", ["before it is ready", "idle", "prefill", "decode"])
+def test_the_end_of_its_input_ends_it(moment: str, endless: Path) -> None:
+    worker = LiveWorker()
+    if moment != "before it is ready":
+        worker.expect(wire.Ready)
+        worker.load(endless, n_ctx_tokens=1 << 17)
+    if moment == "prefill":
+        worker.send(ask(1, "x" * 30_000))
+        worker.expect(wire.Prefilled)
+    if moment == "decode":
+        worker.send(ask(1))
+        worker.expect(wire.Prefilled)
+        worker.expect(wire.Delta)
+    assert worker.close() == 0
+    worker.__exit__(None, None, None)
+
+
+PARENT = """
+import subprocess, sys
+from agentgw_daemon.inference import wire
+child = subprocess.Popen([sys.executable, "-m", "agentgw_daemon.inference.worker"], stdin=-1, stdout=-1)
+child.stdin.write(wire.encode(wire.Load(path=sys.argv[1])))
+child.stdin.write(wire.encode(wire.Generate(request_id=1, messages=({"role": "user", "content": sys.argv[2]},))))
+child.stdin.flush()
+for line in child.stdout:
+    if isinstance(wire.decode(line), wire.Prefilled):
+        print(child.pid, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="waits by pidfd")
+@pytest.mark.parametrize("text", ["hi", "x" * 8000], ids=["decode", "prefill"])
+def test_a_killed_parent_leaves_no_worker(text: str, endless: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, endless, text], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+        assert ends_within(pid, 2.0)
+
+
+def test_counting_is_answered_while_another_request_decodes(endless: Path) -> None:
+    with LiveWorker() as worker:
+        worker.load(endless, n_ctx_tokens=1 << 17)
+        worker.send(ask(1), wire.Count(request_id=2, messages=({"role": "user", "content": "hi"},)))
+        while not isinstance(message := worker.receive(), wire.Counted):
+            assert isinstance(message, wire.Prefilled | wire.Delta)
+        worker.send(wire.Cancel(request_id=1))
+        *_, done = worker.until_end()
+        assert isinstance(done, wire.Done)
+        assert done.finish_reason == "cancelled"
+
+
+def test_what_native_code_prints_to_stdout_becomes_log_lines(tmp_path: Path) -> None:
+    """The descriptor is what counts: a print from C knows no sys.stdout."""
+    script = (
+        "import os\n"
+        "from agentgw_daemon.inference import worker\n"
+        "fd = worker._harden()\n"
+        "os.write(1, b'noise')\n"
+        "os.write(fd, b'wire')\n"
+        "assert not os.get_inheritable(fd)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"wire", b"noise")
+
+
+def test_the_heart_beats_while_there_is_work_and_stops_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.01)
+    read_fd, write_fd = os.pipe()
+    heart = worker_module.Heart(worker_module.Outlet(write_fd))
+    heart.start()
+    assert not select.select([read_fd], [], [], 0.1)[0]
+    heart.start_beating()
+    with open(read_fd, "rb") as lines:
+        for _ in range(3):
+            beat = wire.decode(lines.readline())
+            assert isinstance(beat, wire.Heartbeat)
+            assert beat.rss_bytes > 1 << 20
+        heart.stop_beating()
+        while select.select([read_fd], [], [], 0.1)[0]:
+            lines.readline()
+        heart.start_beating()
+        assert isinstance(wire.decode(lines.readline()), wire.Heartbeat)
+        heart.stop_beating()
+
+
+def test_it_ignores_an_interrupt_meant_for_the_terminal(tmp_path: Path) -> None:
+    with LiveWorker() as worker:
+        os.kill(worker.pid, signal.SIGINT)
+        worker.load(chain_model(tmp_path / "chain.gguf", SCRIPT))
+        assert worker.answer(ask(1))[0] == "abc"
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b'["Ready",{"version":"1","pid":1,"engine":"x"}]\n', b'["Cancel",{}]\n'])
+def test_a_line_that_is_no_command_ends_it_with_a_reason(line: bytes) -> None:
+    worker = LiveWorker()
+    worker.expect(wire.Ready)
+    worker.send_raw(line)
+    assert worker.receive() is None
+    assert "WireError" in worker.stderr()
+    assert worker.wait() == 70
+    worker.__exit__(None, None, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_its_limits(tmp_path: Path) -> None:
+    with LiveWorker() as worker:
+        worker.load(chain_model(tmp_path / "chain.gguf", SCRIPT))
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+        limits = Path(f"/proc/{worker.pid}/limits").read_text()
+        assert "Umask:\t0077" in status
+        assert "Max core file size        0                    0" in limits
+        assert "Max address space         unlimited" in limits, "the template's limit is over"
+
+
+def test_another_model_can_be_loaded_in_place_of_the_first(tmp_path: Path) -> None:
+    with LiveWorker() as worker:
+        for script in (["one"], ["two"]):
+            worker.load(chain_model(tmp_path / f"{script[0]}.gguf", script))
+            assert worker.answer(ask(1))[0] == script[0]
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[LiveWorker]:
+    with LiveWorker() as worker:
+        loaded = worker.load(starter_model(), n_ctx_tokens=2048)
+        assert (loaded.template, loaded.n_ctx_tokens, loaded.n_ctx_train_tokens) == ("model", 2048, 8192)
+        yield worker
+
+
+@pytest.mark.e2e
+class TestStarterModel:
+    """What only real weights show."""
+
+    def test_it_answers_in_words(self, starter: LiveWorker) -> None:
+        shown, done = starter.answer(ask(1, "Say hello in French, please.", max_tokens=8))
+        assert shown.strip()
+        assert shown.isprintable()
+        assert 1 <= done.completion_tokens <= 8
+
+    def test_the_same_seed_gives_the_same_text_after_other_conversations(self, starter: LiveWorker) -> None:
+        def tell(seed: int) -> str:
+            return starter.answer(ask(2, "Tell a story.", temperature=0.9, seed=seed, fresh=True, max_tokens=8))[0]
+
+        first = tell(11)
+        assert tell(12) != first
+        assert tell(11) == first
+
+    def test_a_reused_prefix_gives_the_same_answer_as_a_fresh_one(self, starter: LiveWorker) -> None:
+        shown, done = starter.answer(ask(3, "Name three colours.", fresh=True, max_tokens=8))
+        again, cached = starter.answer(ask(4, "Name three colours.", max_tokens=8))
+        assert again == shown
+        assert (done.cached_tokens, cached.cached_tokens) == (0, cached.prompt_tokens - 1)
+
+    def test_a_penalty_changes_what_it_says(self, starter: LiveWorker) -> None:
+        plain, _ = starter.answer(ask(5, "Repeat the word yes.", max_tokens=12))
+        assert starter.answer(ask(6, "Repeat the word yes.", max_tokens=12, repeat_penalty=1.8))[0] != plain
+
+    def test_cancel_within_a_piece_of_the_prompt_harms_no_key_or_value(self, starter: LiveWorker) -> None:
+        long = ask(7, "word " * 400, fresh=True, max_tokens=0)
+        starter.answer(long)
+        shown, _ = starter.answer(ask(8, "Name three colours.", max_tokens=8))
+        starter.send(long)
+        starter.expect(wire.Prefilled)
+        starter.send(wire.Cancel(request_id=7))
+        *later, done = starter.until_end()
+        assert isinstance(done, wire.Done)
+        assert (done.finish_reason, done.completion_tokens) == ("cancelled", 0)
+        assert later == [], "the piece that was being computed was dropped"
+        again, cached = starter.answer(ask(9, "Name three colours.", max_tokens=8))
+        assert again == shown
+        assert cached.cached_tokens > 0
