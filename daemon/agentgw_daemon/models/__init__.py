@@ -1,0 +1,1 @@
+"""Models: what a reference means, what is on disk, and how it gets there."""

@@ -1,0 +1,200 @@
+"""The model hub: which files a repository has, and which of them a reference means."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import httpx
+
+from agentgw.errors import ModelUnavailable, NotFound
+from agentgw.schema import record
+from agentgw_daemon.models.download import Remote, open_url, read_body
+from agentgw_daemon.models.reference import GGUF, HubRef
+
+# Sensible on a laptop first: about 4 bits a weight, then more, then less, then the full ones.
+PREFERRED: Final = (
+    "Q4_K_M", "Q4_0", "Q4_1", "Q4_K_S", "IQ4_XS", "IQ4_NL", "Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0",
+    "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "BF16", "F16", "F32",
+)  # fmt: skip
+_QUANT: Final = re.compile(
+    r"(?<![A-Za-z0-9])(I?Q[1-8]_(?:K|[01]|NL|XXS|XS|S|M)(?:_(?:XXS|XS|XL|S|M|L))?|TQ[12]_0|MXFP4(?:_MOE)?|BF16|F16|F32)"
+    r"(?![A-Za-z0-9_])",
+    re.IGNORECASE,
+)
+_SPLIT: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+# A page of the list holds up to 1,000 files of about 300 bytes.
+_MAX_LIST_BYTES: Final = 4 << 20
+_MAX_PAGES: Final = 10
+
+
+@record
+class HubFile:
+    """A GGUF file of a repository."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+
+    @property
+    def quant(self) -> str | None:
+        """The quantisation that the name tells."""
+        found = _QUANT.findall(self.path.rpartition("/")[2])
+        return found[-1].upper() if found else None
+
+    @property
+    def split(self) -> int:
+        """Number of parts the model is split into; 0: it is whole."""
+        found = _SPLIT.search(self.path)
+        return int(found[2]) if found else 0
+
+
+@record
+class Found:
+    """What a reference means: the file, where to download it, and the shortest reference that means it too."""
+
+    file: HubFile
+    remote: Remote
+    name: str
+
+
+async def find(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> Found:
+    """The file that `ref` means. Raises NotFound or ModelUnavailable."""
+    files = await _files(client, hub_url, ref)
+    file = choose(ref, files)
+    if file.sha256 is None:
+        reason = "the hub tells no sha256 of it, so it cannot be verified"
+        raise ModelUnavailable(f"{ref.name} is refused: {reason}", model=ref.name, reason=reason)
+    url = f"{hub_url.rstrip('/')}/{ref.owner}/{ref.repo}/resolve/main/{file.path}"
+    name = _name(ref, file, files)
+    return Found(
+        file=file, name=name, remote=Remote(name=name, url=url, size_bytes=file.size_bytes, sha256=file.sha256)
+    )
+
+
+def _name(ref: HubRef, file: HubFile, files: Sequence[HubFile]) -> str:
+    by_quant = HubRef(owner=ref.owner, repo=ref.repo, quant=file.quant)
+    if file.quant is not None and "mmproj" not in file.path.lower() and choose(by_quant, files) == file:
+        return by_quant.name
+    return HubRef(owner=ref.owner, repo=ref.repo, file=file.path).name
+
+
+async def licence(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> str | None:
+    """The licence the repository names; None when it names none or does not say so now."""
+    try:
+        answer = await _get(client, f"{hub_url.rstrip('/')}/api/models/{ref.owner}/{ref.repo}", ref)
+    except (ModelUnavailable, NotFound):
+        return None
+    tags = answer[0].get("tags") if isinstance(answer[0], dict) else None
+    named = [tag for tag in tags or () if isinstance(tag, str) and tag.startswith("license:")]
+    return named[0].removeprefix("license:")[:64] if named else None
+
+
+def choose(ref: HubRef, files: Sequence[HubFile]) -> HubFile:
+    """The file that `ref` means among those of its repository. Raises NotFound or ModelUnavailable."""
+    if ref.file is not None:
+        fitting = [file for file in files if file.path == ref.file]
+        if not fitting:
+            raise _not_found(ref, f"{ref.owner}/{ref.repo} has no file {ref.file}", files)
+        return _whole(ref, fitting)
+    # Projectors of vision models are GGUF files and no models.
+    models = [file for file in files if "mmproj" not in file.path.lower()]
+    if not models:
+        raise _not_found(ref, f"{ref.owner}/{ref.repo} has no GGUF model", ())
+    if ref.quant is not None:
+        fitting = [file for file in models if file.quant == ref.quant]
+        if not fitting:
+            raise _not_found(ref, f"{ref.owner}/{ref.repo} has no {ref.quant}", models)
+        return _whole(ref, fitting)
+    for quant in PREFERRED:
+        fitting = [file for file in models if file.quant == quant and not file.split]
+        if fitting:
+            return _whole(ref, fitting)
+    if len(models) == 1:
+        return _whole(ref, models)
+    raise _not_found(ref, f"{ref.owner}/{ref.repo} has several models and none of a usual quantisation", models)
+
+
+def _whole(ref: HubRef, fitting: Iterable[HubFile]) -> HubFile:
+    """The one nearest to the root, by name, that is not split."""
+    ordered = sorted(fitting, key=lambda file: (file.split, file.path.count("/"), file.path))
+    if ordered[0].split:
+        reason = f"it is split into {ordered[0].split} files; only models in one file can be pulled"
+        raise ModelUnavailable(f"{ref.name} cannot be pulled: {reason}", model=ref.name, reason=reason)
+    return ordered[0]
+
+
+def _not_found(ref: HubRef, message: str, files: Sequence[HubFile]) -> NotFound:
+    quants = sorted({file.quant for file in files if file.quant and not file.split})
+    hint = f"it has {', '.join(quants)}"[:300] if quants else ""
+    return NotFound(message, hint=hint, kind="model", id=ref.name)
+
+
+async def _files(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> list[HubFile]:
+    url: str | None = f"{hub_url.rstrip('/')}/api/models/{ref.owner}/{ref.repo}/tree/main?recursive=true"
+    found: list[HubFile] = []
+    for _ in range(_MAX_PAGES):
+        if url is None:
+            break
+        rows, url = await _get(client, url, ref)
+        if not isinstance(rows, list):
+            raise _not_understood(ref, "its list of files is no list")
+        found += [file for row in rows if (file := _file(row)) is not None]
+    return found
+
+
+def _file(row: Any) -> HubFile | None:
+    """A row of the list, when it is a GGUF file under a name that can be asked for."""
+    if not isinstance(row, dict) or row.get("type") != "file":
+        return None
+    path, size = row.get("path"), row.get("size")
+    if not isinstance(path, str) or not path.lower().endswith(GGUF) or type(size) is not int or size <= 0:
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", path):
+        return None
+    lfs = row.get("lfs")
+    oid = lfs.get("oid") if isinstance(lfs, dict) else None
+    return HubFile(path=path, size_bytes=size, sha256=oid if isinstance(oid, str) and _SHA256.fullmatch(oid) else None)
+
+
+async def _get(client: httpx.AsyncClient, url: str, ref: HubRef) -> tuple[Any, str | None]:
+    """A JSON answer of the hub, and the address of the next page."""
+    try:
+        async with open_url(
+            client, url, {"Accept": "application/json", "Accept-Encoding": "identity"}, ref.name
+        ) as response:
+            if response.status_code in (401, 403, 404):
+                # The hub answers 401 for a repository that does not exist: it does not tell which are private.
+                raise NotFound(
+                    f"the model hub has no public repository {ref.owner}/{ref.repo}", kind="model", id=ref.name
+                )
+            if response.status_code != 200:
+                raise _not_understood(ref, f"it answered {response.status_code}")
+            body = bytearray()
+
+            async def take(data: bytes) -> None:
+                body.extend(data)
+                if len(body) > _MAX_LIST_BYTES:
+                    raise _not_understood(ref, "its answer is too long")
+
+            await read_body(response, take)
+            following = response.links.get("next", {}).get("url")
+            return json.loads(body), str(response.url.join(following)) if following else None
+    except httpx.HTTPError as error:
+        reason = f"the model hub cannot be reached: {str(error) or type(error).__name__}"
+        raise ModelUnavailable(
+            f"{ref.name} cannot be pulled: {reason}", hint="check the network and model.hub in config.toml",
+            model=ref.name, reason=reason,
+        ) from error  # fmt: skip
+    except (ValueError, RecursionError, httpx.InvalidURL) as error:
+        raise _not_understood(ref, "its answer is not JSON") from error
+
+
+def _not_understood(ref: HubRef, what: str) -> ModelUnavailable:
+    reason = f"the model hub does not answer as one: {what}"
+    return ModelUnavailable(
+        f"{ref.name} cannot be pulled: {reason}", hint="see model.hub in config.toml", model=ref.name, reason=reason
+    )

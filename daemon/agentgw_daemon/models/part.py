@@ -1,0 +1,78 @@
+"""The file a download grows in, with the digest of what it holds. Blocking; one owner, one thread at a time."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from agentgw.errors import ModelUnavailable
+
+BLOCK_BYTES: Final = 1 << 20
+
+
+class Part:
+    """A file that grows at its end. What an earlier try left is taken over and digested on opening.
+
+    `check` is called between blocks and may raise to give up.
+    """
+
+    def __init__(self, path: Path, *, most_bytes: int, check: Callable[[], None]) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._digest = hashlib.sha256()
+        self.length = 0
+        try:
+            if os.fstat(self._fd).st_size > most_bytes:
+                self.restart()
+            while block := os.read(self._fd, BLOCK_BYTES):
+                check()
+                self._digest.update(block)
+                self.length += len(block)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    @property
+    def sha256(self) -> str:
+        """Of all bytes so far."""
+        return self._digest.hexdigest()
+
+    def append(self, data: bytes) -> None:
+        """Writes at the end. Raises OSError; the length then counts what is really there."""
+        view = memoryview(data)
+        while view:
+            written = os.write(self._fd, view)
+            self._digest.update(view[:written])
+            self.length += written
+            view = view[written:]
+
+    def restart(self) -> None:
+        """Empties the file."""
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self._digest = hashlib.sha256()
+        self.length = 0
+
+    def sync(self) -> None:
+        """Makes it durable."""
+        os.fsync(self._fd)
+
+    def discard(self) -> None:
+        """Removes the name; nothing is resumed from it."""
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Lets go of the file; it stays."""
+        os.close(self._fd)
+
+
+def disk_failed(name: str, error: OSError) -> ModelUnavailable:
+    """The disk could not take the bytes."""
+    reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or str(error))
+    return ModelUnavailable(
+        f"{name} cannot be stored: {reason}", hint="free some space and pull again", model=name, reason=reason
+    )

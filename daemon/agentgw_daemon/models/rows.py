@@ -1,0 +1,89 @@
+"""The rows of `model.list`: each kind of model as `types.Model`. Does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from agentgw.types import Model
+from agentgw_daemon.models import reference
+from agentgw_daemon.models.catalogue import Entry
+from agentgw_daemon.models.preflight import Known
+from agentgw_daemon.models.store import Stored
+
+if TYPE_CHECKING:
+    from agentgw_daemon.settings import ProviderSection
+
+ECHO: Final = Model(
+    name=reference.ECHO,
+    state="available",
+    source="builtin",
+    description="answers with your own message: for tests and plumbing",
+)
+
+
+def stored(one: Stored, known: Known | None) -> Model:
+    """A file of the models folder."""
+    origin = one.origin
+    row = Model(
+        name=one.name,
+        state="available",
+        source=origin.source if origin else "file",
+        path=str(one.path),
+        size_bytes=one.size_bytes,
+        sha256=origin.sha256 if origin else None,
+        licence=origin.licence if origin else None,
+        description=origin.description if origin else None,
+    )
+    return _with_header(row, known)
+
+
+def own_file(path: str, known: Known | None) -> Model:
+    """A file of the user's own."""
+    return _with_header(Model(name=path, state="available", source="file", path=path), known)
+
+
+def entry(one: Entry) -> Model:
+    """What the catalogue has and the disk has not."""
+    return Model(
+        name=one.name,
+        state="not_pulled",
+        source="index",
+        size_bytes=one.size_bytes,
+        sha256=one.sha256,
+        licence=one.licence,
+        description=one.description,
+    )
+
+
+def providers(sections: Mapping[str, ProviderSection]) -> Iterator[Model]:
+    """The models configured endpoints are said to have; one row for an endpoint that is said nothing of."""
+    for name, section in sections.items():
+        for model in section.models or ("MODEL",):
+            yield endpoint(name, section.base_url, model)
+
+
+def endpoint(provider: str, base_url: str, model: str) -> Model:
+    """A model of an endpoint."""
+    return Model(name=f"{provider}/{model}", state="available", source="provider", description=f"{model} at {base_url}")
+
+
+def marked(row: Model, default: str | None, loaded: Collection[str], loading: Collection[str]) -> Model:
+    """The row with what the daemon does with the model now."""
+    state = "loaded" if row.name in loaded else "loading" if row.name in loading else row.state
+    return replace(row, state=state, default=row.name == default and row.state != "not_pulled")
+
+
+def _with_header(row: Model, known: Known | None) -> Model:
+    if known is None:
+        return row
+    header = known.header
+    return replace(
+        row,
+        size_bytes=known.size_bytes,
+        sha256=known.sha256 or row.sha256,
+        architecture=header.architecture,
+        description=row.description or header.name,
+        n_ctx_train_tokens=header.n_ctx_train_tokens,
+    )

@@ -1,0 +1,1 @@
+"""Skills: folders of instructions, read from their tiers and never executed."""

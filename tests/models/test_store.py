@@ -1,0 +1,155 @@
+"""The models folder: names appear whole, disappear alone, and survive a crash anywhere in between."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from agentgw.errors import ModelUnavailable
+from agentgw_daemon.models.reference import HubRef
+from agentgw_daemon.models.store import Origin, Store, read_mapping, write_atomically
+
+
+@pytest.fixture
+def store(folder: Path) -> Store:
+    made = Store(folder)
+    made.prepare()
+    return made
+
+
+def origin(name: str = "m:1", data: bytes = b"data", at: str = "2026-01-01T00:00:00Z") -> Origin:
+    return Origin(name=name, source="index", size_bytes=len(data), sha256="0" * 64, pulled_at=at)
+
+
+def put(store: Store, stem: str, one: Origin, data: bytes = b"data") -> Path:
+    part = store.part("0" * 64)
+    part.write_bytes(data)
+    return store.place(part, stem, one)
+
+
+def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
+    assert Store(tmp_path / "nowhere").entries() == ()
+
+
+def test_a_placed_file_is_there_with_its_origin(store: Store) -> None:
+    path = put(store, "m-1", origin())
+    [one] = store.entries()
+    assert (one.name, one.stem, one.path, one.size_bytes, one.origin) == ("m:1", "m-1", path, 4, origin())
+    assert list(store.partial.iterdir()) == []
+
+
+def test_files_put_there_by_hand_are_found_by_their_name(store: Store) -> None:
+    (store.folder / "mine.gguf").write_bytes(b"x")
+    (store.folder / "other.txt").write_bytes(b"x")
+    (store.folder / "dir.gguf").mkdir()
+    (store.folder / "dangling.gguf").symlink_to("nowhere")
+    assert [(one.name, one.origin) for one in store.entries()] == [("mine", None)]
+
+
+def test_the_oldest_pull_comes_first_and_strangers_last(store: Store) -> None:
+    (store.folder / "a.gguf").write_bytes(b"x")
+    put(store, "b", origin("late", at="2026-02-01T00:00:00Z"))
+    put(store, "c", origin("early"))
+    assert [one.name for one in store.entries()] == ["early", "late", "a"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "m:1"}', '{"name": 1, "source": "index"}'])
+def test_a_damaged_origin_leaves_a_file_without_one(store: Store, text: str) -> None:
+    path = put(store, "m-1", origin())
+    path.with_suffix(".json").write_text(text)
+    [one] = Store(store.folder).entries()
+    assert (one.name, one.origin) == ("m-1", None)
+
+
+def test_an_origin_of_another_file_does_not_count(store: Store) -> None:
+    put(store, "m-1", origin()).write_bytes(b"replaced by hand")
+    assert Store(store.folder).entries()[0].origin is None
+
+
+def test_a_crash_between_origin_and_name_shows_nothing(store: Store) -> None:
+    put(store, "m-1", origin()).unlink()
+    assert Store(store.folder).entries() == ()
+
+
+def test_removing_takes_the_file_and_its_origin_and_nothing_else(store: Store) -> None:
+    put(store, "m-1", origin())
+    put(store, "m-2", origin("m:2"))
+    store.remove("m-1")
+    assert sorted(path.name for path in store.folder.iterdir() if path.is_file()) == ["m-2.gguf", "m-2.json"]
+    assert [one.name for one in store.entries()] == ["m:2"]
+    with pytest.raises(FileNotFoundError):
+        store.remove("m-1")
+
+
+def test_removing_a_link_leaves_what_it_points_to(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine.gguf").write_bytes(b"x")
+    (store.folder / "linked.gguf").symlink_to(tmp_path / "mine.gguf")
+    assert [one.name for one in store.entries()] == ["linked"]
+    store.remove("linked")
+    assert (tmp_path / "mine.gguf").read_bytes() == b"x"
+
+
+def test_preparing_sweeps_what_was_abandoned_and_keeps_what_can_be_resumed(store: Store) -> None:
+    scratch = store.make_scratch()
+    (scratch / "x.whl").write_bytes(b"x")
+    fresh, stale = store.part("1" * 64), store.part("2" * 64)
+    fresh.write_bytes(b"x")
+    stale.write_bytes(b"x")
+    old = time.time() - 15 * 86400
+    os.utime(stale, (old, old))
+    (store.folder / ".write-abc").write_bytes(b"x")
+    Store(store.folder).prepare()
+    assert [path.name for path in store.partial.iterdir()] == [fresh.name]
+    assert not (store.folder / ".write-abc").exists()
+
+
+def test_the_default_is_remembered_and_forgotten(store: Store) -> None:
+    assert store.default is None
+    store.set_default("m:1")
+    again = Store(store.folder)
+    again.prepare()
+    assert store.default == again.default == "m:1"
+    again.set_default(None)
+    last = Store(store.folder)
+    last.prepare()
+    assert last.default is None
+
+
+def test_too_little_space_is_refused_with_the_numbers(store: Store) -> None:
+    store.require_space(0, "m")
+    with pytest.raises(ModelUnavailable, match=r"needs 1,000,000,000,067 MB of disk space, [\d,]+ MB are free"):
+        store.require_space(10**18, "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        (HubRef(owner="o", repo="r"), True),
+        (HubRef(owner="O", repo="R"), True),
+        (HubRef(owner="o", repo="r", quant="Q4_0"), True),
+        (HubRef(owner="o", repo="r", file="m-Q4_0.gguf"), True),
+        (HubRef(owner="o", repo="other"), False),
+        (HubRef(owner="o", repo="r", quant="Q8_0"), False),
+        (HubRef(owner="o", repo="r", file="n.gguf"), False),
+    ],
+)
+def test_a_pulled_file_answers_every_reference_that_means_it(text: HubRef, answers: bool) -> None:
+    one = Origin(
+        name="hf:o/r:Q4_0", source="hub", size_bytes=1, sha256="0" * 64, pulled_at="", owner="o", repo="r",
+        file="m-Q4_0.gguf", quant="Q4_0",
+    )  # fmt: skip
+    assert one.answers(text) is answers
+
+
+def test_small_files_are_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_atomically(path, {"a": 1})
+    write_atomically(path, {"a": 2})
+    assert read_mapping(path) == {"a": 2}
+    assert [one.name for one in tmp_path.iterdir()] == ["x.json"]
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_bytes(b"[" * 100_000)
+    assert read_mapping(path) == {}
