@@ -1,0 +1,58 @@
+"""What checks are given, and what they give back. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Literal
+
+from agentgw.schema import record
+from agentgw.types import Model, Skill
+from agentgw_daemon.config import Config
+from agentgw_daemon.started import Started
+
+Severity = Literal["ok", "info", "warning", "error"]
+
+
+@record
+class DoctorContext:
+    """The running daemon as the checks see it; `app` fills it in.
+
+    `check_database` gives SQLite's own complaints and raises RpcError when the database cannot be read.
+    `models` is called in trio's thread, `skills` and `db_bytes` in any.
+    """
+
+    started: Started
+    config: Config
+    check_database: Callable[[], Awaitable[Iterable[str]]]
+    db_bytes: Callable[[], int]
+    models: Callable[[], Iterable[Model]]
+    skills: Callable[[], Iterable[Skill]]
+
+
+@record
+class Verdict:
+    """One thing a check has to say."""
+
+    severity: Severity
+    message: str
+    fix: str | None = None
+
+
+def fine(message: str) -> Verdict:
+    """As it should be."""
+    return Verdict(severity="ok", message=message)
+
+
+def info(message: str, fix: str | None = None) -> Verdict:
+    """Good to know."""
+    return Verdict(severity="info", message=message, fix=fix)
+
+
+def warning(message: str, fix: str | None = None) -> Verdict:
+    """Works now, may not later or not well."""
+    return Verdict(severity="warning", message=message, fix=fix)
+
+
+def error(message: str, fix: str | None = None) -> Verdict:
+    """Does not work."""
+    return Verdict(severity="error", message=message, fix=fix)

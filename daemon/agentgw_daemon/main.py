@@ -1,0 +1,193 @@
+"""`agentgw-daemon`: from exec to serving, in the one order that is safe.
+
+    umask · no sudo · paths · directories · configuration · lock · log · socket · heavy imports · serve
+
+What fails before serving is one line on standard error and an exit status, never a traceback; a client that
+started us reads that line from a pipe. The lock comes before the log and the socket, so a second daemon leaves
+no trace. Heavy imports come last, so that refusals are quick, and none come later, so that an upgrade of the
+package under a running daemon cannot mix versions (TRUST A14).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
+
+    from agentgw.errors import AgentgwError
+    from agentgw.paths import Paths
+    from agentgw_daemon.log import Log
+    from agentgw_daemon.options import Options
+    from agentgw_daemon.started import Started
+
+_INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the daemon; gives its exit status."""
+    # Before any import that may write a compiled file, and before any file of ours.
+    os.umask(0o077)
+    from agentgw_daemon.options import parse
+
+    with contextlib.ExitStack() as closing:
+        launch = _Launch(closing)
+        try:
+            started = launch.start(parse(sys.argv[1:] if arguments is None else arguments))
+            return _run(started)
+        except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:  # noqa: BLE001  # where any error ends
+            return launch.end(error)
+
+
+class _Launch:
+    """One start: takes things in order, gives them back through `closing`, and knows how to fail."""
+
+    def __init__(self, closing: contextlib.ExitStack) -> None:
+        self._closing = closing
+        self._paths: Paths | None = None
+        self._log: Log | None = None
+        self._stderr_is_log = False
+
+    def start(self, options: Options) -> Started:
+        """Everything up to the heavy imports. Raises LocalError."""
+        from agentgw import __version__, directories
+        from agentgw.environment import Environment
+        from agentgw.paths import Paths
+        from agentgw_daemon import activation, config, lock, process
+        from agentgw_daemon.log import Log, secrets_of
+        from agentgw_daemon.socket_name import SocketName
+        from agentgw_daemon.started import Started
+
+        giver = activation.giver_of(os.environ, os.getpid()) if options.activated else "nobody"
+        environ = dict(os.environ)
+        environment = Environment(environ)
+        directories.refuse_sudo(environment)
+        self._paths = paths = Paths(environment)
+        process.settle(own_session=giver == "client")
+        handed = None if giver == "nobody" else activation.inherited_socket()
+        if giver == "client":
+            activation.close_inherited()
+        directories.prepare(paths)
+        loaded = config.load(paths.config_file, environ)
+        instance = _new_instance()
+        held = lock.acquire(paths.lock_file, instance=instance, version=__version__)
+        self._closing.callback(held.close)
+        hidden = secrets_of(loaded.settings, environ)
+        self._log = Log(paths.log_file, loaded.settings.log, hide=hidden, foreground=options.foreground)
+        self._closing.callback(self._log.close)
+        if handed is None:
+            name, handed = SocketName.bind(paths)
+        else:
+            name = SocketName(paths, managed=giver == "service")
+        self._closing.callback(name.remove)
+        if options.pidfile:
+            self._closing.enter_context(process.pid_file(options.pidfile))
+        return Started(
+            paths=paths,
+            config=loaded,
+            environ=environ,
+            listener=handed,
+            name=name,
+            lock=held,
+            log=self._log,
+            pid=os.getpid(),
+            instance=instance,
+            started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            started_monotonic_s=time.monotonic(),
+            started_boottime_s=process.boottime(),
+            prewarm=options.prewarm,
+            foreground=options.foreground,
+            serving=self._release_client if giver == "client" else _nothing,
+        )
+
+    def end(self, error: BaseException) -> int:
+        """Say in one line why we end; gives the exit status."""
+        from agentgw.errors import AgentgwError
+
+        # Nurseries wrap what ends them.
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, KeyboardInterrupt):
+            return _INTERRUPTED
+        return self._refuse(error) if isinstance(error, AgentgwError) else self._crash(error)
+
+    def _refuse(self, error: AgentgwError) -> int:
+        if self._log is not None:
+            import logging
+
+            self._log.leave_stderr()
+            logging.getLogger(__name__).error("not running: %s", error)
+        if not self._stderr_is_log:
+            _complain(error.message, error.hint)
+        return error.exit_status
+
+    def _crash(self, error: BaseException) -> int:
+        import logging
+
+        from agentgw_daemon.log import log_unexpected
+
+        self._open_log()
+        if self._log is not None:
+            self._log.leave_stderr()
+        error_id = log_unexpected(logging.getLogger(__name__), error, "running the daemon")
+        if not self._stderr_is_log:
+            where = f"{self._paths.log_file} has it" if self._log is not None and self._paths else "there is no log yet"
+            _complain(f"internal error {error_id} ({type(error).__name__})", where)
+        return 1
+
+    def _open_log(self) -> None:
+        """For a bug before the log was due: as good a log as there can be, or none that shows on stderr."""
+        import logging
+
+        from agentgw.errors import LocalError
+        from agentgw_daemon.log import Log
+        from agentgw_daemon.settings import LogSection
+
+        if self._log is None and self._paths is not None:
+            with contextlib.suppress(LocalError):
+                self._log = Log(self._paths.log_file, LogSection())
+                self._closing.callback(self._log.close)
+        if self._log is None:
+            logging.root.addHandler(logging.NullHandler())
+
+    def _release_client(self) -> None:
+        """The client that started us reads our standard error until it closes: from now on that is the log."""
+        assert self._log is not None
+        self._log.hold_stderr()
+        self._stderr_is_log = True
+
+
+def _run(started: Started) -> int:
+    """Import the rest of the daemon and serve; gives the exit status."""
+    import trio
+
+    from agentgw.errors import ConfigRefused
+    from agentgw_daemon import app, failpoint
+
+    try:
+        failpoint.arm(started.environ.get("AGENTGW_FAIL", ""))
+    except ValueError as error:
+        raise ConfigRefused(str(error), hint="correct or unset it") from None
+    return trio.run(app.serve, started)
+
+
+def _new_instance() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
+
+
+def _nothing() -> None:
+    """Whoever started us does not wait."""
+
+
+def _complain(what: str, hint: str) -> None:
+    line = f"agentgw: {what}. {hint}" if hint else f"agentgw: {what}"
+    # The client may be gone, and its pipe with it.
+    with contextlib.suppress(OSError):
+        os.write(2, " ".join(line.split("\n")).encode("utf-8", "replace") + b"\n")

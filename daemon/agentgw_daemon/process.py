@@ -1,0 +1,75 @@
+"""What a daemon does to its own process before it is one: undo what it inherited (TRUST A17, H6)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentgw.errors import DirectoryRefused
+
+
+def settle(*, own_session: bool) -> None:
+    """Standard signals, no core dumps, a working directory that cannot vanish, and a session of its own if asked.
+
+    SIGPIPE stays ignored: a reader that goes away is an error of one write. SIGXFSZ too, for the same reason.
+    """
+    _fill_standard_descriptors()
+    _reset_signals()
+    # A core file would hold every conversation and the keys of providers.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.chdir("/")
+    if own_session and os.getsid(0) != os.getpid():
+        try:
+            os.setsid()
+        except PermissionError:
+            # A leader of a process group cannot; it is in nobody's foreground either.
+            return
+
+
+def boottime() -> float:
+    """Seconds of a clock that nobody sets and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _fill_standard_descriptors() -> None:
+    """Started with 0, 1 or 2 closed, the next file opened would get that number, and stray output with it."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
+def _reset_signals() -> None:
+    kept = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}
+    for number in signal.valid_signals() - kept:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Python leaves SIGINT alone when it was started with it ignored, as shells do for background jobs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@contextlib.contextmanager
+def pid_file(path: str) -> Iterator[None]:
+    """A file with our pid while the block runs. It informs; nothing of ours ever trusts it.
+
+    Raises DirectoryRefused when it cannot be written.
+    """
+    ours = f"{os.getpid()}\n".encode()
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "wb") as stream:
+            stream.write(ours)
+    except OSError as error:
+        raise DirectoryRefused(f"cannot write the pid file {path}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if Path(path).read_bytes() == ours:
+                os.unlink(path)

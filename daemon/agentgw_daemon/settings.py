@@ -1,0 +1,98 @@
+"""The settings a user may give, with their defaults: one record a section of `config.toml` (contract section 9).
+
+Values only; `config` reads them. A key that is not here is an error there, so nothing may be listed that
+nothing reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Literal
+
+from agentgw.schema import Limit, record
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+# No user name or password in an address: what is in config.toml is shown by `config show`.
+_HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
+
+
+@record
+class ModelSection:
+    """Which model answers when nothing names one, and where `hf:` references lead."""
+
+    default: Annotated[str | None, "a model reference; without it, the best that is there", Limit(min_length=1)] = None
+    hub: Annotated[str, "address of the model hub", _HTTP_ADDRESS] = "https://huggingface.co"
+
+
+@record
+class InferenceSection:
+    """How a model worker is run; a change holds from the next load of a model."""
+
+    n_ctx: Annotated[int, "context in tokens; 0 leaves it to the model", Limit(minimum=0, maximum=1 << 24)] = 0
+    slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 1
+    threads: Annotated[int, "of one worker; 0 leaves it to the worker", Limit(minimum=0, maximum=1024)] = 0
+    gpu_layers: Annotated[int, "layers on the GPU; -1 is all that fit", Limit(minimum=-1, maximum=10_000)] = -1
+    keep_alive_s: Annotated[float, "without a request, a model leaves memory after; negative is never"] = 300.0
+    # From exec to its first words, which is mostly the import of llama.cpp.
+    start_timeout_s: Annotated[float, "a worker must be up in", Limit(minimum=0.1, maximum=3600)] = 30.0
+    load_timeout_s: Annotated[float, "a model must be loaded in", Limit(minimum=0.1, maximum=3600)] = 300.0
+
+
+@record
+class AgentSection:
+    """How a turn is run."""
+
+    default_skill: Annotated[str, "the skill of a turn that names none", Limit(min_length=1, max_length=64)] = (
+        "general-assistant"
+    )
+
+
+@record
+class ProviderSection:
+    """An OpenAI-compatible endpoint, `[providers.NAME]`; its models are `NAME/MODEL`."""
+
+    base_url: Annotated[str, "address up to and including /v1", _HTTP_ADDRESS]
+    api_key_env: Annotated[
+        str | None,
+        "the environment variable that holds the key, never the key itself",
+        Limit(pattern=r"[A-Za-z_][A-Za-z0-9_]*", max_length=100),
+    ] = None
+    models: Annotated[tuple[str, ...], "models to list; without it, the endpoint is asked"] = ()
+
+
+@record
+class LimitsSection:
+    """Bounds of the wire and of shutting down. The defaults are the contract's, section 4."""
+
+    max_message_bytes: Annotated[int, "one frame", Limit(minimum=4096, maximum=64 << 20)] = 1 << 20
+    connections: Annotated[int, "open at once", Limit(minimum=1, maximum=4096)] = 256
+    in_flight: Annotated[int, "requests of one connection", Limit(minimum=1, maximum=1024)] = 32
+    # The upper bound keeps nesting clear of the interpreter's recursion limit of 1000.
+    depth: Annotated[int, "nesting of a frame", Limit(minimum=4, maximum=256)] = 64
+    frame_timeout_s: Annotated[float, "a started frame must end in", Limit(minimum=0.1, maximum=3600)] = 10.0
+    write_stall_s: Annotated[float, "a reader may stall for", Limit(minimum=0.1, maximum=3600)] = 10.0
+    outbox_bytes: Annotated[int, "queued for one reader", Limit(minimum=4096, maximum=64 << 20)] = 1 << 20
+    shutdown_s: Annotated[float, "grace of a stop", Limit(minimum=0, maximum=3600)] = 20.0
+
+
+@record
+class LogSection:
+    """The daemon's log file."""
+
+    level: LogLevel = "info"
+    max_bytes: Annotated[int, "size at which the file is rotated", Limit(minimum=4096, maximum=1 << 30)] = 10 << 20
+    backups: Annotated[int, "rotated files kept", Limit(minimum=1, maximum=100)] = 3
+
+
+@record
+class Settings:
+    """All sections."""
+
+    model: ModelSection = ModelSection()
+    inference: InferenceSection = InferenceSection()
+    agent: AgentSection = AgentSection()
+    providers: Mapping[str, ProviderSection] = field(default_factory=dict)
+    limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()

@@ -1,0 +1,51 @@
+"""What `main` hands to `app.serve`: everything that must be right before anything heavy is imported."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+
+from agentgw.paths import Paths
+from agentgw.schema import record
+from agentgw_daemon import config
+from agentgw_daemon.config import Config
+from agentgw_daemon.lock import DaemonLock
+from agentgw_daemon.log import Log, secrets_of
+from agentgw_daemon.socket_name import SocketName
+
+
+@record
+class Started:
+    """A daemon that holds its lock and its socket, and does not serve yet."""
+
+    paths: Paths
+    config: Config
+    environ: Mapping[str, str]
+    listener: socket.socket
+    name: SocketName
+    lock: DaemonLock
+    log: Log
+    pid: int
+    instance: str
+    started_at: str
+    started_monotonic_s: float
+    started_boottime_s: float
+    prewarm: bool
+    foreground: bool
+    # To be called once, when connections are accepted: from then on the client that started us is on its own.
+    serving: Callable[[], None]
+
+    @property
+    def self_bound(self) -> bool:
+        """Whether the socket's name is ours to publish again and to remove; if not, a service manager's."""
+        return not self.name.managed
+
+    def reload(self, running: Config) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:
+        """Read the configuration again and take its log section over.
+
+        Gives it with the keys that changed and those of them that wait for a restart. Raises ConfigRefused,
+        and nothing has changed then.
+        """
+        fresh = config.load(self.paths.config_file, self.environ)
+        self.log.apply(fresh.settings.log, secrets_of(fresh.settings, self.environ))
+        return fresh, *config.changed(running, fresh)
