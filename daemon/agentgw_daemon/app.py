@@ -1,0 +1,175 @@
+"""The daemon from its first connection to its last: what lives inside what.
+
+From the outside in: database, worker pool, turns, connections, the listener. Each is closed only when all
+that depends on it has ended, and every step of the way down has a bound, so a stop always ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.shipped import shipped
+from agentgw.events import TurnNotice
+from agentgw_daemon.control import Control, inference_settings
+from agentgw_daemon.guard import guard_socket
+from agentgw_daemon.handlers import HANDLERS
+from agentgw_daemon.hub import Hub
+from agentgw_daemon.inference.pool import open_pool
+from agentgw_daemon.listener import Listener
+from agentgw_daemon.models.registry import open_registry
+from agentgw_daemon.peer import Peer
+from agentgw_daemon.services import Services
+from agentgw_daemon.skills.library import Library
+from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.store import Recovery
+from agentgw_daemon.turns import Turns
+
+if TYPE_CHECKING:
+    from agentgw_daemon.started import Started
+
+log = logging.getLogger(__name__)
+
+# Of the whole grace of a stop: turns store their ends, then replies leave, then workers go.
+_TURNS_SHARE: Final = 0.5
+_PEERS_SHARE: Final = 0.25
+
+
+class Stop:
+    """The one way the daemon ends: whoever calls first gives the reason and the exit status."""
+
+    def __init__(self) -> None:
+        self._asked = trio.Event()
+        self.status = 0
+
+    def ask(self, reason: str, status: int = 0) -> None:
+        """End the daemon gracefully; later calls change nothing."""
+        if not self._asked.is_set():
+            log.info("stopping: %s", reason)
+            self.status = status
+            self._asked.set()
+
+    async def wait(self) -> None:
+        """Until somebody asks."""
+        await self._asked.wait()
+
+
+class Doors:
+    """The listener and the connections behind it."""
+
+    def __init__(self, services: Services, nursery: trio.Nursery) -> None:
+        self._services = services
+        self._nursery = nursery
+        self._peers: set[Peer] = set()
+        self._accepting: list[trio.CancelScope] = []
+        services.listener = Listener(self._serve, max_connections=services.settings.limits.connections)
+
+    async def open(self, listening: socket.socket) -> None:
+        """Accept on this socket too: clients may still wait in an earlier one's backlog. Returns when it accepts."""
+        self._accepting.append(await self._nursery.start(self._services.listener.run, listening, self._nursery))
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        peer = Peer(stream, self._services, HANDLERS)
+        self._peers.add(peer)
+        try:
+            await peer.run()
+        finally:
+            self._peers.remove(peer)
+
+    def close(self) -> None:
+        """Accept nothing more and read nothing more; replies under way still leave."""
+        for scope in self._accepting:
+            scope.cancel()
+        for peer in self._peers:
+            peer.stop_reading()
+
+
+async def _open(started: Started, stack: AsyncExitStack) -> Services:
+    """The parts, in the order of their lifetimes."""
+    settings, paths = started.config.settings, started.paths
+    hub = Hub()
+    notices: list[TurnNotice] = []
+    database = await stack.enter_async_context(
+        Database.open(Path(paths.data_dir), on_recovered=lambda recovery: notices.append(recovered(recovery)))
+    )
+    if database.opened.recovery is not None:
+        notices.append(recovered(database.opened.recovery))
+    skills = Library(
+        [
+            ("shipped", Path(shipped("skills"))),
+            ("agents", Path.home() / ".agents" / "skills"),
+            ("user", Path(paths.skills_dir)),
+        ]
+    )
+    await trio.to_thread.run_sync(skills.reload)
+    pool = await stack.enter_async_context(
+        open_pool(inference_settings(settings), environ=started.environ, instance=started.instance)
+    )
+    if started.prewarm:
+        pool.prewarm()
+    models = await stack.enter_async_context(
+        open_registry(Path(paths.models_dir), settings, environ=started.environ, instance=started.instance)
+    )
+    return Services(
+        started=started, config=started.config, database=database, models=models, skills=skills, pool=pool, hub=hub,
+        notices=notices,
+    )  # fmt: skip
+
+
+def recovered(recovery: Recovery) -> TurnNotice:
+    """What the next turn's client is told about a database that had to be replaced."""
+    source = f"the backup {recovery.restored_from}" if recovery.restored_from else "an empty one"
+    return TurnNotice(
+        code="storage_recovered",
+        text=f"the database was damaged ({recovery.reason}) and replaced by {source}; it is kept in {recovery.moved_to}",
+    )
+
+
+async def serve(started: Started) -> int:
+    """Run the daemon until it is told to stop. Gives the process's exit status."""
+    stop = Stop()
+    settings = started.config.settings
+    async with AsyncExitStack() as stack:
+        services = await _open(started, stack)
+        async with trio.open_nursery() as outer:
+            services.turns = Turns(services, outer)
+            outer.start_soon(_heed_signals, services, stop)
+            async with trio.open_nursery() as connections:
+                doors = Doors(services, connections)
+                services.control = Control(services, stop)
+                await doors.open(started.listener)
+                outer.start_soon(partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask))
+                started.serving()
+                log.info("serving on %s, pid %d", started.paths.socket, started.pid)
+                await stop.wait()
+                services.stopping = True
+                await _wind_down(services, doors, connections, settings.limits.shutdown_s)
+            outer.cancel_scope.cancel()
+    log.info("stopped")
+    return stop.status
+
+
+async def _wind_down(services: Services, doors: Doors, connections: trio.Nursery, grace_s: float) -> None:
+    """Turns first, so that every client hears how its turn ended; then replies; then the door."""
+    with trio.move_on_after(grace_s * _TURNS_SHARE) as patience:
+        await services.turns.stop()
+    if patience.cancelled_caught:
+        log.warning("turns did not end in time: %d", len(services.turns.running))
+    doors.close()
+    connections.cancel_scope.deadline = trio.current_time() + grace_s * _PEERS_SHARE
+
+
+async def _heed_signals(services: Services, stop: Stop) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await services.control.reload_on_signal()
+            else:
+                stop.ask(signal.Signals(number).name)

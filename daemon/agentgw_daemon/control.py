@@ -1,0 +1,75 @@
+"""What the daemon does to itself on request: stop, re-read its files, examine itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from agentgw.errors import ConfigRefused
+from agentgw.methods import DoctorResult, ReloadResult
+from agentgw_daemon.doctor import DoctorContext, examine
+from agentgw_daemon.inference.spec import InferenceSettings
+from agentgw_daemon.settings import Settings
+
+if TYPE_CHECKING:
+    from agentgw_daemon.app import Stop
+    from agentgw_daemon.services import Services
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """The daemon's own switches."""
+
+    def __init__(self, services: Services, stop: Stop) -> None:
+        self._services = services
+        self._stop = stop
+        # Two reloads at once would each compare with what the other replaces.
+        self._reloading = trio.Lock()
+
+    def shut_down(self, reason: str) -> None:
+        """Stop gracefully; returns at once."""
+        self._stop.ask(reason)
+
+    async def reload(self) -> ReloadResult:
+        """Read configuration and skills again. Raises ConfigRefused, and nothing has changed then."""
+        services = self._services
+        async with self._reloading:
+            fresh, changed, waiting = services.started.reload(services.config)
+            services.config = fresh
+            services.pool.configure(inference_settings(fresh.settings))
+            services.models.configure(fresh.settings)
+            changed += await trio.to_thread.run_sync(services.skills.reload)
+        log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
+        return ReloadResult(changed=changed, restart_needed=waiting)
+
+    async def reload_on_signal(self) -> None:
+        """As `reload`, for nobody in particular: what is wrong goes to the log, the old configuration stays."""
+        try:
+            await self.reload()
+        except ConfigRefused as error:
+            log.error("not reloaded: %s", error.message)
+
+    async def examine(self) -> DoctorResult:
+        """Every check of the daemon's side."""
+        services = self._services
+        context = DoctorContext(
+            started=services.started, config=services.config, check_database=services.database.check,
+            db_bytes=services.database.size_bytes,
+            models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
+            skills=services.skills.listing,
+        )  # fmt: skip
+        findings = await examine(context)
+        return DoctorResult(ok=not any(one.severity == "error" for one in findings), findings=findings)
+
+
+def inference_settings(settings: Settings) -> InferenceSettings:
+    """The section `inference` as the pool takes it."""
+    section = settings.inference
+    return InferenceSettings(
+        n_ctx=section.n_ctx, slots=section.slots, threads=section.threads, gpu_layers=section.gpu_layers,
+        keep_alive_s=section.keep_alive_s, start_timeout_s=section.start_timeout_s,
+        load_timeout_s=section.load_timeout_s,
+    )  # fmt: skip

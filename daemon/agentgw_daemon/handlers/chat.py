@@ -1,0 +1,46 @@
+"""`chat.complete`: a conversation that the client keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.errors import ShuttingDown
+from agentgw.events import ChatDelta
+from agentgw.methods import ChatParams, ChatResult
+from agentgw.types import ChatMessage, Options
+from agentgw_daemon.inference.engine import Delta, Finished
+from agentgw_daemon.inference.engine import Request as Completion
+
+if TYPE_CHECKING:
+    from agentgw_daemon.dispatch import Handler
+    from agentgw_daemon.requests import Request
+
+
+async def complete(request: Request, params: ChatParams) -> ChatResult:
+    """Complete and stream; nothing is stored."""
+    services = request.services
+    if services.stopping:
+        raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+    spec = await services.models.resolve(params.model)
+    engine = await services.pool.engine(spec)
+    options = params.options or Options()
+    completion = Completion(messages=params.messages, options=options, fresh=options.seed is not None)
+    texts: list[str] = []
+    finished: Finished | None = None
+    async with engine.stream(completion) as events:
+        async for event in events:
+            if isinstance(event, Finished):
+                finished = event
+            elif isinstance(event, Delta):
+                if event.channel == "answer":
+                    texts.extend(event.texts)
+                for text in event.texts:
+                    await request.notify(ChatDelta(text=text, channel=event.channel))
+    assert finished is not None, "an engine's stream ends with Finished"
+    return ChatResult(
+        message=ChatMessage(role="assistant", content="".join(texts)), finish_reason=finished.finish_reason,
+        usage=finished.usage, model=spec.name,
+    )  # fmt: skip
+
+
+HANDLERS: dict[str, Handler] = {"chat.complete": complete}

@@ -1,0 +1,85 @@
+"""`daemon.*`, `config.get`, `stats.get`: the daemon about itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from agentgw import __version__
+from agentgw.methods import (
+    ConfigParams,
+    ConfigResult,
+    DaemonStatus,
+    DoctorResult,
+    NoParams,
+    ReloadResult,
+    ShutdownParams,
+    ShutdownResult,
+    StatsResult,
+)
+from agentgw.types import SchedulerStatus, ServiceStatus
+from agentgw_daemon.inference.memory import rss_bytes
+
+if TYPE_CHECKING:
+    from agentgw_daemon.dispatch import Handler
+    from agentgw_daemon.requests import Request
+
+
+async def status(request: Request, params: NoParams) -> DaemonStatus:
+    """What runs, in numbers."""
+    services = request.services
+    started = services.started
+    statistics = await services.database.statistics()
+    models = services.models.listing(services.pool.loaded(), services.pool.loading())
+    default = services.models.default_name()
+    return DaemonStatus(
+        version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
+        socket=started.paths.socket, scheduler=SchedulerStatus(enabled=False, jobs_count=0, jobs=()),
+        service=ServiceStatus(provider=services.models.provider_of(default), model=default or ""),
+        models=tuple(model for model in models if model.state != "not_pulled"), workers=services.pool.workers(),
+        queue=services.pool.queue_length, sessions=statistics.sessions, db_bytes=statistics.db_bytes,
+        connections=services.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
+    )  # fmt: skip
+
+
+def shutdown(request: Request, params: ShutdownParams) -> ShutdownResult:
+    """Stop gracefully. An upgrade waits for running turns: it is a convenience, they are work."""
+    running = len(request.services.turns.running)
+    if params.upgrade and running:
+        return ShutdownResult(stopping=False, reason=f"{running} turns are running")
+    request.services.control.shut_down("upgrade" if params.upgrade else "asked by a client")
+    return ShutdownResult(stopping=True)
+
+
+async def reload(request: Request, params: NoParams) -> ReloadResult:
+    """Read configuration and skills again."""
+    return await request.services.control.reload()
+
+
+async def doctor(request: Request, params: NoParams) -> DoctorResult:
+    """Every check."""
+    return await request.services.control.examine()
+
+
+def config(request: Request, params: ConfigParams) -> ConfigResult:
+    """Settings with origins, secrets redacted."""
+    settings = request.services.config.origins
+    if params.section is not None:
+        settings = tuple(one for one in settings if one.key.startswith(f"{params.section}."))
+    return ConfigResult(settings=settings)
+
+
+async def stats(request: Request, params: NoParams) -> StatsResult:
+    """Counts since the database was made."""
+    return await request.services.database.statistics()
+
+
+HANDLERS: dict[str, Handler] = {
+    "daemon.status": status,
+    "daemon.shutdown": shutdown,
+    "daemon.reload": reload,
+    "daemon.doctor": doctor,
+    "config.get": config,
+    "stats.get": stats,
+}

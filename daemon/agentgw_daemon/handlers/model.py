@@ -1,0 +1,81 @@
+"""`model.*`: what can answer, and its worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.errors import NotFound
+from agentgw.events import ModelProgress
+from agentgw.methods import Done, ModelDetail, ModelList, ModelRefParams, NoParams
+from agentgw.types import Model
+
+if TYPE_CHECKING:
+    from agentgw_daemon.dispatch import Handler
+    from agentgw_daemon.requests import Request
+
+
+async def list_models(request: Request, params: NoParams) -> ModelList:
+    """On disk, configured and in the catalogue."""
+    services = request.services
+    return ModelList(models=services.models.listing(services.pool.loaded(), services.pool.loading()))
+
+
+async def show(request: Request, params: ModelRefParams) -> ModelDetail:
+    """One model and what its file says."""
+    return await request.services.models.show(params.model)
+
+
+async def pull(request: Request, params: ModelRefParams) -> Model:
+    """Download with progress; leaving keeps what is there for the next try."""
+
+    async def progress(done_bytes: int, total_bytes: int) -> None:
+        await request.notify(ModelProgress(model=params.model, done_bytes=done_bytes, total_bytes=total_bytes))
+
+    model = await request.services.models.pull(params.model, progress)
+    request.services.hub.publish("models", "pulled", model=model.name)
+    return model
+
+
+async def remove(request: Request, params: ModelRefParams) -> Done:
+    """Delete a pulled file, its worker first."""
+    services = request.services
+    name = services.models.name_of(params.model)
+    await services.pool.unload(name)
+    await services.models.remove(params.model)
+    services.hub.publish("models", "removed", model=name)
+    return Done()
+
+
+async def load(request: Request, params: ModelRefParams) -> Model:
+    """Start the model's worker, so that the next turn need not wait."""
+    services = request.services
+    spec = await services.models.resolve(params.model)
+    await services.pool.load(spec)
+    services.hub.publish("models", "loaded", model=spec.name)
+    return (await services.models.show(spec.name)).model
+
+
+async def unload(request: Request, params: ModelRefParams) -> Done:
+    """End the model's worker; memory returns to the system."""
+    services = request.services
+    name = services.models.name_of(params.model)
+    if not await services.pool.unload(name):
+        raise NotFound(f"{name} is not loaded", hint="`agentgw ps` shows what is", kind="model", id=name)
+    services.hub.publish("models", "unloaded", model=name)
+    return Done()
+
+
+async def make_default(request: Request, params: ModelRefParams) -> Model:
+    """Answer with this model when nothing names one."""
+    return await request.services.models.set_default(params.model)
+
+
+HANDLERS: dict[str, Handler] = {
+    "model.list": list_models,
+    "model.show": show,
+    "model.pull": pull,
+    "model.remove": remove,
+    "model.load": load,
+    "model.unload": unload,
+    "model.default": make_default,
+}

@@ -1,0 +1,80 @@
+"""`session.*`: stored conversations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.methods import (
+    Done,
+    ExportParams,
+    ExportResult,
+    ForkParams,
+    MessageList,
+    MessagesParams,
+    RenameParams,
+    SearchParams,
+    SearchResult,
+    SessionIdParams,
+    SessionList,
+    SessionListParams,
+)
+from agentgw.types import Session
+
+if TYPE_CHECKING:
+    from agentgw_daemon.dispatch import Handler
+    from agentgw_daemon.requests import Request
+
+
+async def list_sessions(request: Request, params: SessionListParams) -> SessionList:
+    """Latest first."""
+    return await request.services.database.sessions.list(limit=params.limit, before=params.before, cwd=params.cwd)
+
+
+async def get(request: Request, params: SessionIdParams) -> Session:
+    """One session."""
+    return await request.services.database.sessions.get(params.session_id)
+
+
+async def messages(request: Request, params: MessagesParams) -> MessageList:
+    """Its messages."""
+    return await request.services.database.sessions.messages(
+        params.session_id, limit=params.limit, before=params.before
+    )
+
+
+async def search(request: Request, params: SearchParams) -> SearchResult:
+    """Full-text search."""
+    return SearchResult(messages=await request.services.database.sessions.search(params.query, limit=params.limit))
+
+
+async def rename(request: Request, params: RenameParams) -> Session:
+    """A new title."""
+    return await request.services.database.sessions.rename(params.session_id, params.title)
+
+
+async def fork(request: Request, params: ForkParams) -> Session:
+    """A copy that goes its own way."""
+    return await request.services.database.sessions.fork(params.session_id, at=params.at)
+
+
+async def export(request: Request, params: ExportParams) -> ExportResult:
+    """The whole session as text."""
+    return ExportResult(text=await request.services.database.sessions.export(params.session_id, format=params.format))
+
+
+async def delete(request: Request, params: SessionIdParams) -> Done:
+    """Remove it."""
+    await request.services.database.sessions.delete(params.session_id)
+    return Done()
+
+
+HANDLERS: dict[str, Handler] = {
+    "session.list": list_sessions,
+    "session.get": get,
+    "session.messages": messages,
+    "session.search": search,
+    "session.rename": rename,
+    "session.fork": fork,
+    "session.export": export,
+    "session.delete": delete,
+}

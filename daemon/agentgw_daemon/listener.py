@@ -1,0 +1,134 @@
+"""Accepts connections: counts them, checks who is calling, and survives running out of descriptors."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from agentgw.errors import Overloaded
+from agentgw.framing import encode
+from agentgw_daemon.dispatch import error_response
+
+log = logging.getLogger(__name__)
+
+# struct ucred of unix(7): pid, uid, gid.
+_UCRED: Final = struct.Struct("3i")
+# xucred of macOS: version, uid, number of groups, 16 groups. LOCAL_PEERCRED is 1 at level 0.
+_XUCRED: Final = struct.Struct("2Ih16I")
+# accept() fails like this when a process or the system has no descriptors left.
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+_EXHAUSTED_WAIT_S: Final = 0.1
+
+
+def peer_uid(connection: socket.socket | trio.socket.SocketType) -> int:
+    """User id of the other end at the time it connected, from the kernel."""
+    if sys.platform == "darwin":
+        raw = connection.getsockopt(0, 1, _XUCRED.size)
+        return int(_XUCRED.unpack(raw)[1])
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])
+
+
+class Listener:
+    """The accept loop of one listening socket.
+
+    `serve` runs one task a connection in the nursery it was given; more than `max_connections` at once are
+    told so and closed.
+    """
+
+    def __init__(self, serve: Callable[[trio.SocketStream], Awaitable[None]], *, max_connections: int) -> None:
+        self._serve = serve
+        self._max_connections = max_connections
+        self.connections = 0
+
+    async def run(
+        self, listening: socket.socket, nursery: trio.Nursery, task_status: trio.TaskStatus[trio.CancelScope]
+    ) -> None:
+        """Accept until cancelled; the socket is closed then. Gives the scope that ends it once it accepts."""
+        listening.setblocking(False)
+        accepting = trio.socket.from_stdlib_socket(listening)
+        spare = _Spare()
+        try:
+            with trio.CancelScope() as scope:
+                task_status.started(scope)
+                while True:
+                    try:
+                        connection, _ = await accepting.accept()
+                    except OSError as error:
+                        if error.errno not in _EXHAUSTED:
+                            raise
+                        await self._shed(accepting, spare)
+                        continue
+                    self._admit(connection, nursery)
+        finally:
+            accepting.close()
+            spare.close()
+
+    def _admit(self, connection: trio.socket.SocketType, nursery: trio.Nursery) -> None:
+        uid = peer_uid(connection)
+        if uid != os.geteuid():
+            log.warning("peer uid %d refused", uid)
+            connection.close()
+            return
+        stream = trio.SocketStream(connection)
+        if self.connections >= self._max_connections:
+            nursery.start_soon(_turn_away, stream, self._max_connections)
+            return
+        self.connections += 1
+        nursery.start_soon(self._run_one, stream)
+
+    async def _run_one(self, stream: trio.SocketStream) -> None:
+        try:
+            await self._serve(stream)
+        finally:
+            self.connections -= 1
+
+    async def _shed(self, accepting: trio.socket.SocketType, spare: _Spare) -> None:
+        """No descriptors: use the spare one to close a waiting connection, which beats leaving it in limbo."""
+        log.warning("out of file descriptors; closing new connections")
+        spare.close()
+        with trio.move_on_after(_EXHAUSTED_WAIT_S):
+            try:
+                connection, _ = await accepting.accept()
+                connection.close()
+            except OSError:
+                await trio.sleep(_EXHAUSTED_WAIT_S)
+        spare.open()
+
+
+class _Spare:
+    """One descriptor kept back for the day when there are none."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self.open()
+
+    def open(self) -> None:
+        if self._fd < 0:
+            try:
+                self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                self._fd = -1
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+async def _turn_away(stream: trio.SocketStream, limit: int) -> None:
+    error = Overloaded(f"Overloaded: {limit} connections are open", limit="connections", value=limit)
+    async with stream:
+        with trio.move_on_after(1):
+            try:
+                await stream.send_all(encode(error_response(None, error)))
+            except trio.BrokenResourceError:
+                log.debug("turned away a client that had left")

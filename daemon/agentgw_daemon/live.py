@@ -1,0 +1,138 @@
+"""A running turn as the rest of the daemon sees it: a numbered log of events that any number can watch.
+
+The turn writes, watchers read at their own pace. The connection that started the turn is its owner: when the
+owner lags too far behind, the turn stands still, and with it the model worker (nothing is dropped, nothing
+piles up). Other watchers never hold the turn back; they read the log again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from json.encoder import encode_basestring
+from typing import Final
+
+import trio
+
+from agentgw.errors import RpcError
+from agentgw.events import TurnDelta, TurnEvent
+from agentgw.framing import encode
+from agentgw.methods import TurnResult
+from agentgw.schema import dump
+from agentgw.types import SessionId, TurnId
+
+# Events the owner may be behind. A token is some 150 bytes on the wire, so this is about 150 kB.
+_OWNER_LAG: Final = 1024
+
+
+class LiveTurn:
+    """The log and the outcome of one turn.
+
+    Exactly one task appends. `outcome` is set once, after the last event.
+    """
+
+    def __init__(
+        self, *, turn_id: TurnId, session_id: SessionId, skill: str, model: str, stored: bool, detached: bool
+    ) -> None:
+        self.turn_id = turn_id
+        self.session_id = session_id
+        self.skill = skill
+        self.model = model
+        self.stored = stored
+        self.detached = detached
+        self.scope = trio.CancelScope()
+        self.events: list[TurnEvent] = []
+        self.outcome: TurnResult | RpcError | None = None
+        self._owner_seen = 0
+        self._owned = False
+        self._changed = trio.lowlevel.ParkingLot()
+        self._owner_moved = trio.lowlevel.ParkingLot()
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the newest event; they count from 1 without holes."""
+        return len(self.events)
+
+    async def append(self, *events: TurnEvent) -> None:
+        """Add events, then wait while the owner is too far behind."""
+        self.events.extend(events)
+        self._changed.unpark_all()
+        while self._owned and self.last_seq - self._owner_seen > _OWNER_LAG:
+            await self._owner_moved.park()
+
+    def append_nowait(self, *events: TurnEvent) -> None:
+        """Add the last events of a turn that ends, whoever is behind."""
+        self.events.extend(events)
+        self._changed.unpark_all()
+
+    def end(self, outcome: TurnResult | RpcError) -> None:
+        """Set the outcome; watchers finish once they have read all."""
+        self.outcome = outcome
+        self._changed.unpark_all()
+
+    def cancel(self) -> None:
+        """End the turn as cancelled; what it said so far is kept."""
+        self.scope.cancel()
+
+    def own(self) -> None:
+        """Bind the turn to a connection: to its pace, and to its life unless detached."""
+        self._owned = not self.detached
+
+    def disown(self) -> None:
+        """The owner is gone: an attended turn is cancelled, a detached one goes on alone."""
+        self._owned = False
+        self._owner_moved.unpark_all()
+        if not self.detached and self.outcome is None:
+            self.cancel()
+
+    async def wait_longer_than(self, count: int) -> None:
+        """Returns when there are more than `count` events."""
+        while self.last_seq <= count:
+            await self._changed.park()
+
+    async def wait_outcome(self) -> TurnResult | RpcError:
+        """Returns what the turn ended with."""
+        while self.outcome is None:
+            await self._changed.park()
+        return self.outcome
+
+    async def watch(self, from_seq: int = 1, *, owner: bool = False) -> AsyncIterator[bytes]:
+        """Frames of the events from `from_seq` on, as many as there are at once, until the turn has ended.
+
+        A batch is bounded, so that one write never holds all of a long replay.
+        """
+        seq = from_seq
+        while True:
+            if seq <= self.last_seq:
+                batch = self.events[seq - 1 : seq - 1 + _OWNER_LAG]
+                yield self._frames(seq, batch)
+                seq += len(batch)
+                if owner:
+                    self._owner_seen = seq - 1
+                    self._owner_moved.unpark_all()
+            elif self.outcome is not None:
+                return
+            else:
+                await self._changed.park()
+
+    def _frames(self, seq: int, events: list[TurnEvent]) -> bytes:
+        ids = f'"turn_id":"{self.turn_id}","session_id":"{self.session_id}","seq":'
+        return b"".join(frame(ids, seq + i, event) for i, event in enumerate(events))
+
+
+def frame(ids: str, seq: int, event: TurnEvent) -> bytes:
+    """One `turn.*` notification. Deltas are written by hand: they are 20,000 a second, the rest a handful."""
+    if isinstance(event, TurnDelta):
+        text = encode_basestring(event.text)
+        made = (
+            f'{{"jsonrpc":"2.0","method":"turn.delta","params":{{{ids}{seq},'
+            f'"text":{text},"channel":"{event.channel}"}}}}\n'
+        )
+        return made.encode("utf-8", "replace")
+    return frame_of(ids, seq, event.method, dump(event))
+
+
+def frame_of(ids: str, seq: int, method: str, params: dict[str, object]) -> bytes:
+    """One `turn.*` notification from its parts, as the stored log has them."""
+    body = encode(params)[1:-2].decode("utf-8")
+    separator = "," if body else ""
+    return f'{{"jsonrpc":"2.0","method":"{method}","params":{{{ids}{seq}{separator}{body}}}}}\n'.encode()

@@ -1,0 +1,119 @@
+"""What the model is shown: system text, the session's turns, the message with its files.
+
+Pure but for `fit`, which asks an engine to count. A prompt is never cut silently: whole turns are left out,
+oldest first, and the caller is told how many tokens went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from agentgw.errors import ContextOverflow
+from agentgw.schema import record
+from agentgw.types import ChatMessage, File
+from agentgw_daemon.inference.engine import PromptCount
+
+# Room for the answer when the options do not say how long it may be.
+_ANSWER_TOKENS: Final = 512
+# A chat template puts role names and markers around each message; no known one needs more bytes.
+_TEMPLATE_BYTES: Final = 64
+_TEMPLATE_BASE_BYTES: Final = 512
+# No chat model in use has less; one that has makes the worker refuse the prompt by the numbers.
+_LEAST_CONTEXT_TOKENS: Final = 2048
+
+Count = Callable[[tuple[ChatMessage, ...]], Awaitable[PromptCount]]
+
+
+@record
+class Exchange:
+    """An earlier turn of the session: what was asked and what was answered."""
+
+    messages: tuple[ChatMessage, ...]
+
+
+@record
+class Prompt:
+    """System text, earlier turns oldest first, and the message to answer."""
+
+    system: str
+    history: tuple[Exchange, ...]
+    message: str
+
+    def messages(self, skip: int = 0) -> tuple[ChatMessage, ...]:
+        """As the model gets it, without the `skip` oldest turns."""
+        made = [ChatMessage(role="system", content=self.system)] if self.system else []
+        for exchange in self.history[skip:]:
+            made.extend(exchange.messages)
+        made.append(ChatMessage(role="user", content=self.message))
+        return tuple(made)
+
+
+@record
+class Fitted:
+    """Messages that fit, and what was left out of them."""
+
+    messages: tuple[ChatMessage, ...]
+    left_out_turns: int = 0
+    left_out_tokens: int = 0
+
+
+def with_files(message: str, files: Sequence[File]) -> str:
+    """The message followed by each file under its name."""
+    parts = [message] if message.strip() else []
+    parts += [f"{file.name}:\n```\n{file.text.rstrip()}\n```" for file in files]
+    return "\n\n".join(parts)
+
+
+def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
+    """Turns out of stored (turn_id, role, content) rows in order."""
+    turns: dict[str, list[ChatMessage]] = {}
+    for turn_id, role, content in rows:
+        if role in ("user", "assistant"):
+            turns.setdefault(turn_id, []).append(
+                ChatMessage(role="user" if role == "user" else "assistant", content=content)
+            )
+    return tuple(Exchange(messages=tuple(messages)) for messages in turns.values())
+
+
+def surely_fits(prompt: Prompt, n_ctx_tokens: int) -> bool:
+    """Whether the bytes alone prove that all fits (a token is at least one byte), so that nobody needs to count.
+
+    `n_ctx_tokens` is the configured context, 0 where the worker will choose it.
+    """
+    return _most_tokens(prompt.messages()) + _ANSWER_TOKENS <= (n_ctx_tokens or _LEAST_CONTEXT_TOKENS)
+
+
+async def fit(prompt: Prompt, count: Count, *, max_tokens: int | None, model: str) -> Fitted:
+    """The messages that leave room for an answer. Raises ContextOverflow when the last message alone does not fit."""
+    whole = prompt.messages()
+    counted = await count(whole)
+    all_tokens, n_ctx_tokens = counted.tokens, counted.n_ctx_tokens
+    reserve = min(max_tokens or _ANSWER_TOKENS, max(n_ctx_tokens // 4, 1))
+    if all_tokens + reserve <= n_ctx_tokens:
+        return Fitted(messages=whole)
+    # Smallest number of turns to leave out: monotonic, so halving finds it in log2 counts.
+    low, high = 1, len(prompt.history)
+    kept_tokens = all_tokens
+    while low < high:
+        middle = (low + high) // 2
+        if (await count(prompt.messages(middle))).tokens + reserve <= n_ctx_tokens:
+            high = middle
+        else:
+            low = middle + 1
+    skip = min(low, len(prompt.history))
+    if skip:
+        kept_tokens = (await count(prompt.messages(skip))).tokens
+    if kept_tokens >= n_ctx_tokens:
+        raise ContextOverflow(
+            f"the message does not fit: {kept_tokens} tokens, the context of {model} has {n_ctx_tokens}",
+            hint="shorten it or choose a model with a larger context",
+            prompt_tokens=kept_tokens, n_ctx_tokens=n_ctx_tokens, model=model,
+        )  # fmt: skip
+    return Fitted(
+        messages=prompt.messages(skip), left_out_turns=skip, left_out_tokens=all_tokens - kept_tokens if skip else 0
+    )
+
+
+def _most_tokens(messages: Sequence[ChatMessage]) -> int:
+    return _TEMPLATE_BASE_BYTES + sum(len(m.content.encode()) + _TEMPLATE_BYTES for m in messages)

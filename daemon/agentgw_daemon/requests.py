@@ -1,0 +1,42 @@
+"""What a handler may use while it answers one call."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from agentgw.framing import encode
+from agentgw.schema import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from agentgw.events import ChatDelta, DaemonEvent, ModelProgress
+    from agentgw.types import Topic
+    from agentgw_daemon.outbox import Outbox
+    from agentgw_daemon.services import Services
+
+
+class Request:
+    """What the calls of one connection share."""
+
+    __slots__ = ("_subscriptions", "outbox", "services")
+
+    def __init__(self, services: Services, outbox: Outbox, subscriptions: ExitStack) -> None:
+        self.services = services
+        self.outbox = outbox
+        self._subscriptions = subscriptions
+
+    def subscribe(self, topics: Collection[Topic]) -> None:
+        """Deliver the daemon's events of these topics on this connection while it is open."""
+        hub = self.services.hub
+        self._subscriptions.enter_context(hub.subscribed(topics, lambda event: self.outbox.offer(notification(event))))
+
+    async def notify(self, event: ChatDelta | ModelProgress | DaemonEvent) -> None:
+        """Send a notification; waits while the reader is behind. Raises ReaderGone."""
+        await self.outbox.put(notification(event))
+
+
+def notification(event: ChatDelta | ModelProgress | DaemonEvent) -> bytes:
+    """The frame of an event that belongs to no turn."""
+    return encode({"jsonrpc": "2.0", "method": event.method, "params": dump(event)})

@@ -1,0 +1,54 @@
+"""What handlers and turns share: one record of the daemon's parts, made by `app` and handed down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentgw.events import TurnNotice
+    from agentgw_daemon.config import Config
+    from agentgw_daemon.control import Control
+    from agentgw_daemon.hub import Hub
+    from agentgw_daemon.inference.pool import Pool
+    from agentgw_daemon.listener import Listener
+    from agentgw_daemon.started import Started
+    from agentgw_daemon.models.registry import Registry
+    from agentgw_daemon.settings import Settings
+    from agentgw_daemon.skills.library import Library
+    from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.turns import Turns
+
+
+class Services:
+    """The parts. `config` is replaced by a reload; everything else lives as long as the daemon.
+
+    A connection and a running turn keep the settings they started with.
+    """
+
+    __slots__ = (
+        "config", "control", "database", "hub", "listener", "models", "notices", "pool", "skills", "started", "stopping",
+        "turns",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, started: Started, config: Config, database: Database, models: Registry, skills: Library, pool: Pool,
+        hub: Hub, notices: list[TurnNotice],
+    ) -> None:  # fmt: skip
+        self.started = started
+        self.config = config
+        self.database = database
+        self.models = models
+        self.skills = skills
+        self.pool = pool
+        self.hub = hub
+        # For the next turn that somebody watches: what happened while nobody did.
+        self.notices = notices
+        self.stopping = False
+        self.turns: Turns
+        self.listener: Listener
+        self.control: Control
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now."""
+        return self.config.settings

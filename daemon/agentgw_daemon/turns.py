@@ -1,0 +1,212 @@
+"""All turns: starts them, finds them, lets any connection watch one, from its first event if it likes.
+
+Running turns live in a nursery of the daemon's, not of the connection that asked: a detached turn outlives
+its client. Ended turns are read back from the database; ephemeral ones are remembered for a short while.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.errors import NotFound, RpcError, SessionBusy, ShuttingDown, TurnCancelled
+from agentgw.methods import TurnDetail, TurnResult, TurnStartParams
+from agentgw.types import Options, Session, SessionId, Turn, TurnId, Usage
+from agentgw_daemon.live import LiveTurn, frame_of
+from agentgw_daemon.prompt import Exchange, exchanges, with_files
+from agentgw_daemon.storage.ids import new_id
+from agentgw_daemon.storage.log import unpack
+from agentgw_daemon.storage.turns import NewTurn
+from agentgw_daemon.turn import Plan
+from agentgw_daemon.turn import run as run_turn
+
+if TYPE_CHECKING:
+    from agentgw_daemon.inference.spec import ModelSpec
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
+
+log = logging.getLogger(__name__)
+
+# Ended ephemeral turns that can still be attached to; they exist nowhere else.
+_REMEMBERED: Final = 32
+
+
+class Turns:
+    """The turns of one daemon."""
+
+    def __init__(self, services: Services, nursery: trio.Nursery) -> None:
+        self._services = services
+        self._nursery = nursery
+        self._live: dict[TurnId, LiveTurn] = {}
+        self._ended: OrderedDict[TurnId, LiveTurn] = OrderedDict()
+        self._sessions: dict[SessionId, TurnId] = {}
+        self._all_ended = trio.lowlevel.ParkingLot()
+
+    @property
+    def running(self) -> tuple[LiveTurn, ...]:
+        """Turns that have not ended."""
+        return tuple(self._live.values())
+
+    async def start(self, params: TurnStartParams) -> LiveTurn | Turn:
+        """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
+        services = self._services
+        if services.stopping:
+            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+        session, skill, spec = await self._resolve(params)
+        plan = await self._plan(params, skill, spec, session)
+        if params.ephemeral:
+            if session is not None:
+                self._check_idle(SessionId(session.session_id))
+            session_id = SessionId(session.session_id if session else new_id("s"))
+            live = self._open(TurnId(new_id("t")), session_id, skill.name, spec, params)
+        else:
+            # The database decides whether the session is busy and whether the key was used, in one commit.
+            started = await services.database.turns.start(
+                NewTurn(
+                    message=plan.message, skill=skill.name, model=spec.name,
+                    session_id=session.session_id if session else None, system=plan.system,
+                    options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
+                )
+            )  # fmt: skip
+            turn_id = TurnId(started.turn.turn_id)
+            if not started.created:
+                return self._live.get(turn_id) or started.turn
+            live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params)
+        live.append_nowait(*services.notices)
+        services.notices.clear()
+        self._nursery.start_soon(self._run, live, plan)
+        return live
+
+    async def dry_run(self, params: TurnStartParams) -> TurnResult:
+        """The prompt that `params` would make, rendered and counted; nothing runs, nothing is stored."""
+        session, skill, spec = await self._resolve(params)
+        plan = await self._plan(params, skill, spec, session)
+        counted = await plan.engine.count((await plan.prompt()).messages())
+        usage = Usage(prompt_tokens=counted.tokens)
+        return TurnResult(turn_id="", session_id=session.session_id if session else "", text=counted.text, usage=usage)
+
+    def find(self, turn_id: str) -> LiveTurn | None:
+        """The running turn of this id or session, or an ended one still remembered."""
+        live = self._live.get(TurnId(turn_id)) or self._ended.get(TurnId(turn_id))
+        if live is None and (by_session := self._sessions.get(SessionId(turn_id))):
+            live = self._live.get(by_session)
+        return live
+
+    def cancel(self, turn_id: str) -> LiveTurn:
+        """Cancel a running turn and give it back; NotFound when no such turn is running."""
+        live = self.find(turn_id)
+        if live is None:
+            raise NotFound(f"no running turn {turn_id}", kind="turn", id=turn_id)
+        live.cancel()
+        return live
+
+    async def stop(self) -> None:
+        """Cancel all turns and return when each has stored its end and has an outcome."""
+        for live in self.running:
+            live.cancel()
+        while self._live:
+            await self._all_ended.park()
+
+    async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[bytes]:
+        """Frames of a stored turn's events."""
+        ids = f'"turn_id":"{stored.turn_id}","session_id":"{stored.session_id}","seq":'
+        for row in await self._services.database.log.read(stored.turn_id, from_seq):
+            yield b"".join(frame_of(ids, seq, method, params) for seq, method, params in unpack(row, from_seq))
+
+    async def stored_outcome(self, stored: Turn) -> TurnResult:
+        """What an ended turn's `turn.start` gave. Raises TurnCancelled or the failure's own text."""
+        detail = await self._services.database.turns.detail(stored.turn_id)
+        if stored.state == "failed":
+            raise RpcError(stored.error or "the turn failed")
+        if stored.state == "interrupted":
+            raise TurnCancelled(
+                "the turn was cut off when the daemon ended", hint="its text so far is kept in the session",
+                turn_id=stored.turn_id,
+            )  # fmt: skip
+        return _result(detail)
+
+    def _check_idle(self, session_id: SessionId) -> None:
+        turn_id = self._sessions.get(session_id)
+        if turn_id is not None:
+            raise SessionBusy(
+                f"session {session_id} is busy with turn {turn_id}",
+                hint=f"watch it with `agentgw attach {turn_id}` or try again later",
+                session_id=session_id, turn_id=turn_id,
+            )  # fmt: skip
+
+    async def _resolve(self, params: TurnStartParams) -> tuple[Session | None, LoadedSkill, ModelSpec]:
+        """Which session, skill and model the turn is for: the request's word, then the session's, then the default."""
+        services = self._services
+        session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
+        default = session.skill if session else services.settings.agent.default_skill
+        skill = services.skills.get(params.skill or default)
+        return session, skill, await services.models.resolve(params.model or skill.model)
+
+    async def _plan(
+        self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
+    ) -> Plan:
+        services = self._services
+
+        async def history() -> tuple[Exchange, ...]:
+            rows = await services.database.sessions.whole_history(session.session_id) if session else ()
+            return exchanges([(row.turn_id, row.role, row.content) for row in rows])
+
+        return Plan(
+            system=skill.instructions.strip() if params.system is None else params.system,
+            message=with_files(params.message, params.files), history=history,
+            options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
+            n_ctx_tokens=services.settings.inference.n_ctx,
+        )  # fmt: skip
+
+    def _open(
+        self, turn_id: TurnId, session_id: SessionId, skill: str, spec: ModelSpec, params: TurnStartParams
+    ) -> LiveTurn:
+        live = LiveTurn(
+            turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
+            detached=params.detach,
+        )  # fmt: skip
+        self._live[turn_id] = live
+        self._sessions[session_id] = turn_id
+        return live
+
+    async def _run(self, live: LiveTurn, plan: Plan) -> None:
+        hub = self._services.hub
+        facts = {"turn_id": live.turn_id, "session_id": live.session_id, "skill": live.skill, "model": live.model}
+        hub.publish("turns", "started", **facts)
+        try:
+            await run_turn(live, plan, self._services.database if live.stored else None)
+        finally:
+            self._close(live)
+        outcome = live.outcome
+        reason = outcome.finish_reason if isinstance(outcome, TurnResult) else "failed"
+        hub.publish("turns", "completed", finish_reason=reason, **facts)
+
+    def _close(self, live: LiveTurn) -> None:
+        self._live.pop(live.turn_id, None)
+        if self._sessions.get(live.session_id) == live.turn_id:
+            del self._sessions[live.session_id]
+        if not live.stored:
+            self._ended[live.turn_id] = live
+            while len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        if not self._live:
+            self._all_ended.unpark_all()
+
+
+def merged(temperature: float | None, given: Options | None) -> Options:
+    """The request's options over the skill's."""
+    options = given or Options()
+    return options if options.temperature is not None else replace(options, temperature=temperature)
+
+
+def _result(detail: TurnDetail) -> TurnResult:
+    return TurnResult(
+        turn_id=detail.turn.turn_id, session_id=detail.turn.session_id, text=detail.text,
+        finish_reason=detail.turn.finish_reason, usage=detail.usage, timings=detail.timings,
+        tool_calls=detail.tool_calls, sources=detail.sources, last_seq=detail.turn.last_seq,
+    )  # fmt: skip

@@ -1,0 +1,389 @@
+"""Turns over a real database with an engine of the test's making: how they end, what is kept, who may watch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from agentgw.errors import ContextOverflow, InternalError, ModelUnavailable, NotFound, SessionBusy, ShuttingDown
+from agentgw.events import TurnNotice
+from agentgw.methods import TurnResult, TurnStartParams
+from agentgw.types import ChatMessage, Options, Timings, Turn, Usage
+from agentgw_daemon import turn as running
+from agentgw_daemon.hub import Hub
+from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Loading, Prefill, PromptCount, Queued, Request
+from agentgw_daemon.live import LiveTurn
+from agentgw_daemon.services import Services
+from agentgw_daemon.settings import Settings
+from agentgw_daemon.storage.database import Database
+from agentgw_daemon.turns import Turns, merged
+
+pytestmark = pytest.mark.anyio
+
+Script = Callable[[Request], AsyncIterator[EngineEvent]]
+
+
+def finished(tokens: int = 2) -> Finished:
+    return Finished(
+        finish_reason="stop", usage=Usage(prompt_tokens=5, completion_tokens=tokens), timings=Timings(prefill_ms=1.5),
+        prompt_sha256="ab", engine="fake", model_sha256="cd",
+    )  # fmt: skip
+
+
+async def answer(request: Request) -> AsyncIterator[EngineEvent]:
+    yield Queued(position=1)
+    yield Loading()
+    yield Prefill(done=5, total=5)
+    yield Delta(texts=("Hello", " there"))
+    yield finished()
+
+
+class FakeEngine:
+    """Speaks a script; counts a word as a token."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.requests: list[Request] = []
+
+    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+        text = "\n".join(f"<{message.role}>{message.content}" for message in messages)
+        return PromptCount(tokens=len(text.split()), n_ctx_tokens=4096, text=text)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+        self.requests.append(request)
+        events = self.script(request)
+        try:
+            yield events
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # scripts are generators
+
+
+class House:
+    """Turns and what they need."""
+
+    def __init__(self, database: Database, engine: FakeEngine, nursery: trio.Nursery) -> None:
+        self.engine = engine
+        self.database = database
+        skill = SimpleNamespace(name="general-assistant", instructions="Be good.", temperature=0.3, model=None)
+
+        async def resolve(ref: str | None) -> Any:
+            if ref == "missing":
+                raise ModelUnavailable("no model missing", model="missing")
+            return SimpleNamespace(name=ref or "fake")
+
+        async def engine_of(spec: Any) -> FakeEngine:
+            return engine
+
+        self.services = SimpleNamespace(
+            database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[],
+            skills=SimpleNamespace(get=lambda name: skill), models=SimpleNamespace(resolve=resolve),
+            pool=SimpleNamespace(engine=engine_of),
+        )  # fmt: skip
+        self.turns = Turns(cast(Services, self.services), nursery)
+
+    async def start(self, message: str = "hi", **params: Any) -> LiveTurn:
+        live = await self.turns.start(TurnStartParams(message=message, **params))
+        assert isinstance(live, LiveTurn)
+        return live
+
+    async def ask(self, message: str = "hi", **params: Any) -> TurnResult:
+        outcome = await (await self.start(message, **params)).wait_outcome()
+        assert isinstance(outcome, TurnResult), outcome
+        return outcome
+
+
+@asynccontextmanager
+async def house(folder: Path, script: Script = answer) -> AsyncIterator[House]:
+    with trio.fail_after(20):
+        async with Database.open(folder) as database, trio.open_nursery() as nursery:
+            yield House(database, FakeEngine(script), nursery)
+
+
+async def seen(live: LiveTurn, from_seq: int = 1) -> list[dict[str, Any]]:
+    return [json.loads(line) async for batch in live.watch(from_seq) for line in batch.splitlines()]
+
+
+async def replayed(house: House, stored: Turn, from_seq: int = 1) -> list[dict[str, Any]]:
+    return [json.loads(line) async for batch in house.turns.replay(stored, from_seq) for line in batch.splitlines()]
+
+
+async def test_a_turn_is_answered_stored_and_told(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        live = await h.start("hi")
+        outcome = await live.wait_outcome()
+        assert isinstance(outcome, TurnResult)
+        assert outcome.text == "Hello there"
+        assert outcome.finish_reason == "stop"
+        assert outcome.usage.prompt_tokens == 5
+        frames = await seen(live)
+        assert [frame["method"] for frame in frames] == [
+            "turn.started", "turn.progress", "turn.progress", "turn.progress", "turn.delta", "turn.delta",
+            "turn.completed",
+        ]  # fmt: skip
+        assert [frame["params"]["seq"] for frame in frames] == list(range(1, 8))
+        assert outcome.last_seq == 7
+        detail = await h.database.turns.detail(outcome.turn_id)
+        assert detail.turn.state == "completed"
+        assert (detail.message, detail.text, detail.system) == ("hi", "Hello there", "Be good.")
+        assert (detail.prompt_sha256, detail.engine, detail.model_sha256) == ("ab", "fake", "cd")
+
+
+async def test_the_model_is_shown_system_history_and_message(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        first = await h.ask("one")
+        await h.ask("two", session_id=first.session_id)
+        shown = [(message.role, message.content) for message in h.engine.requests[1].messages]
+        assert shown == [
+            ("system", "Be good."), ("user", "one"), ("assistant", "Hello there"), ("user", "two"),
+        ]  # fmt: skip
+
+
+async def test_system_text_and_options_of_the_request_win(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        await h.ask(system="Be bad.", options=Options(temperature=0.9, seed=7))
+        request = h.engine.requests[0]
+        assert request.messages[0].content == "Be bad."
+        assert (request.options.temperature, request.options.seed, request.fresh) == (0.9, 7, True)
+        await h.ask()
+        assert (h.engine.requests[1].options.temperature, h.engine.requests[1].fresh) == (0.3, False)
+
+
+def test_options_keep_what_the_skill_does_not_say() -> None:
+    assert merged(0.2, Options(top_k=3)) == Options(temperature=0.2, top_k=3)
+    assert merged(0.2, None) == Options(temperature=0.2)
+    assert merged(None, Options(seed=1)) == Options(seed=1)
+
+
+async def test_a_stored_turn_replays_the_same_frames_from_any_number(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        live = await h.start()
+        await live.wait_outcome()
+        frames = await seen(live)
+        stored = await h.database.turns.get(live.turn_id)
+        for from_seq in range(1, len(frames) + 2):
+            assert await replayed(h, stored, from_seq) == frames[from_seq - 1 :]
+        assert await h.turns.stored_outcome(stored) == live.outcome
+    async with house(tmp_path) as h:
+        assert await replayed(h, await h.database.turns.get(live.turn_id)) == frames
+
+
+async def test_cancelling_keeps_what_was_said(tmp_path: Path) -> None:
+    async def endless(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("Once", " upon"))
+        await trio.sleep_forever()
+
+    async with house(tmp_path, endless) as h:
+        live = await h.start()
+        await live.wait_longer_than(2)
+        h.turns.cancel(live.turn_id)
+        outcome = await live.wait_outcome()
+        assert isinstance(outcome, TurnResult)
+        assert (outcome.text, outcome.finish_reason) == ("Once upon", "cancelled")
+        detail = await h.database.turns.detail(live.turn_id)
+        assert (detail.turn.state, detail.text) == ("cancelled", "Once upon")
+        with pytest.raises(NotFound):
+            h.turns.cancel(live.turn_id)
+
+
+async def test_a_failure_is_the_outcome_and_the_text_is_kept(tmp_path: Path) -> None:
+    async def fail(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("Half",))
+        raise ModelUnavailable("gone", model="fake")
+
+    async with house(tmp_path, fail) as h:
+        live = await h.start()
+        outcome = await live.wait_outcome()
+        assert isinstance(outcome, ModelUnavailable)
+        assert (await seen(live))[-1]["params"]["finish_reason"] == "failed"
+        detail = await h.database.turns.detail(live.turn_id)
+        assert (detail.turn.state, detail.turn.error, detail.text) == ("failed", "gone", "Half")
+
+
+async def test_a_bug_ends_the_turn_not_the_daemon(tmp_path: Path) -> None:
+    async def bug(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=(str(1 / 0),))
+
+    async with house(tmp_path, bug) as h:
+        outcome = await (await h.start()).wait_outcome()
+        assert isinstance(outcome, InternalError)
+        assert "division" not in outcome.message
+        h.engine.script = answer
+        assert (await h.ask()).text == "Hello there"
+
+
+async def test_a_session_has_one_turn_at_a_time(tmp_path: Path) -> None:
+    async def endless(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("x",))
+        await trio.sleep_forever()
+
+    async with house(tmp_path, endless) as h:
+        live = await h.start()
+        for ephemeral in (False, True):
+            with pytest.raises(SessionBusy) as caught:
+                await h.start(session_id=live.session_id, ephemeral=ephemeral)
+            assert caught.value.data["turn_id"] == live.turn_id
+        live.cancel()
+        await live.wait_outcome()
+        h.engine.script = answer
+        await h.ask(session_id=live.session_id)
+
+
+async def test_an_idempotency_key_runs_once(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        live = await h.start(idempotency_key="k")
+        again = await h.turns.start(TurnStartParams(message="hi", idempotency_key="k"))
+        assert again is live
+        await live.wait_outcome()
+        stored = await h.turns.start(TurnStartParams(message="hi", idempotency_key="k"))
+        assert isinstance(stored, Turn)
+        assert stored.turn_id == live.turn_id
+        assert await h.turns.stored_outcome(stored) == live.outcome
+        assert len(h.engine.requests) == 1
+
+
+async def test_a_retry_with_the_key_in_the_busy_session_joins_the_running_turn(tmp_path: Path) -> None:
+    release = trio.Event()
+
+    async def wait(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("x",))
+        await release.wait()
+        yield finished()
+
+    async with house(tmp_path) as h:
+        first = await h.ask()
+        h.engine.script = wait
+        live = await h.start(session_id=first.session_id, idempotency_key="k")
+        again = await h.turns.start(TurnStartParams(message="hi", session_id=first.session_id, idempotency_key="k"))
+        assert again is live
+        release.set()
+
+
+async def test_an_ephemeral_turn_leaves_nothing_but_can_be_watched(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        live = await h.start(ephemeral=True)
+        await live.wait_outcome()
+        await wait_all_tasks_blocked()
+        assert h.turns.find(live.turn_id) is live
+        assert len(await seen(live)) == 7
+        statistics = await h.database.statistics()
+        assert (statistics.sessions, statistics.turns, statistics.messages) == (0, 0, 0)
+
+
+async def test_only_the_latest_ephemeral_turns_are_remembered(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        first = await h.start(ephemeral=True)
+        await first.wait_outcome()
+        for _ in range(40):
+            await (await h.start(ephemeral=True)).wait_outcome()
+        await wait_all_tasks_blocked()
+        assert h.turns.find(first.turn_id) is None
+
+
+async def test_a_running_turn_is_found_by_its_session(tmp_path: Path) -> None:
+    async def endless(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("x",))
+        await trio.sleep_forever()
+
+    async with house(tmp_path, endless) as h:
+        live = await h.start()
+        assert h.turns.find(live.session_id) is live
+        live.cancel()
+
+
+async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("Once", " upon"))
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(running, "_FLUSH_S", 0.0)
+    async with house(tmp_path, endless) as h:
+        live = await h.start()
+        stored = await h.database.turns.get(live.turn_id)
+        methods: list[str] = []
+        while methods != ["turn.started", "turn.delta", "turn.delta"]:
+            await trio.lowlevel.checkpoint()
+            methods = [frame["method"] for frame in await replayed(h, stored)]
+        assert (await h.database.turns.get(live.turn_id)).state == "running"
+        live.cancel()
+
+
+async def test_a_long_session_is_trimmed_and_says_so(tmp_path: Path) -> None:
+    async def long(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("word " * 1500,))
+        yield finished()
+
+    async with house(tmp_path, long) as h:
+        session = (await h.ask()).session_id
+        for _ in range(3):
+            await h.ask(session_id=session)
+        live = await h.start(session_id=session)
+        await live.wait_outcome()
+        notices = [frame["params"] for frame in await seen(live) if frame["method"] == "turn.notice"]
+        assert [notice["code"] for notice in notices] == ["context_trimmed"]
+        assert "tokens" in notices[0]["text"]
+        assert h.engine.requests[-1].messages[0].role == "system"
+        assert len(h.engine.requests[-1].messages) == 2 + 2 * 2
+
+
+async def test_a_message_that_cannot_fit_is_refused(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        outcome = await (await h.start("word " * 5000)).wait_outcome()
+        assert isinstance(outcome, ContextOverflow)
+        assert h.engine.requests == []
+
+
+async def test_a_dry_run_shows_the_prompt_and_stores_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        result = await h.turns.dry_run(TurnStartParams(message="hi there"))
+        assert result.text == "<system>Be good.\n<user>hi there"
+        assert result.usage.prompt_tokens == 4
+        assert (await h.database.statistics()).turns == 0
+
+
+async def test_no_turn_starts_while_stopping(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        h.services.stopping = True
+        with pytest.raises(ShuttingDown):
+            await h.start()
+
+
+async def test_a_model_that_is_not_there_stores_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        with pytest.raises(ModelUnavailable):
+            await h.start(model="missing")
+        assert (await h.database.statistics()).turns == 0
+
+
+async def test_stopping_ends_all_turns_and_keeps_their_text(tmp_path: Path) -> None:
+    async def endless(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("x",))
+        await trio.sleep_forever()
+
+    async with house(tmp_path, endless) as h:
+        lives = [await h.start() for _ in range(20)]
+        for live in lives:
+            await live.wait_longer_than(1)
+        await h.turns.stop()
+        for live in lives:
+            assert isinstance(live.outcome, TurnResult)
+            assert live.outcome.text == "x"
+        assert h.turns.running == ()
+
+
+async def test_the_next_turn_tells_what_happened_meanwhile(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        h.services.notices.append(TurnNotice(code="storage_recovered", text="it was damaged"))
+        first, second = await h.start(), await h.start()
+        await first.wait_outcome()
+        await second.wait_outcome()
+        assert "turn.notice" in [frame["method"] for frame in await seen(first)]
+        assert "turn.notice" not in [frame["method"] for frame in await seen(second)]
