@@ -1,0 +1,35 @@
+"""`python -m agentgw_shell`, which `agentgw chat` becomes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from agentgw import output
+from agentgw.answer import is_interactive
+from agentgw.errors import AgentgwError, UsageError
+from agentgw_shell.chat import Chat
+
+
+def main() -> int:
+    """Chat until the user leaves; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="agentgw chat", allow_abbrev=False)
+    parser.add_argument("--skill")
+    parser.add_argument("--model")
+    parser.add_argument("--session")
+    parser.add_argument("--continue", dest="continued", action="store_true")
+    args = parser.parse_args()
+    try:
+        if not is_interactive():
+            raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
+        chat = Chat.open(skill=args.skill, model=args.model, session=args.session, continued=args.continued)
+        with chat:
+            return chat.run()
+    except AgentgwError as error:
+        return output.report(error)
+    except KeyboardInterrupt:
+        return output.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

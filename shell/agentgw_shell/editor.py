@@ -1,0 +1,38 @@
+"""The line editor: Enter sends, Alt-Enter and Ctrl-J begin a new line, the history is kept in the state folder."""
+
+from __future__ import annotations
+
+import os
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import Output
+
+
+def make_editor(
+    history_file: str, *, terminal_input: Input | None = None, terminal_output: Output | None = None
+) -> PromptSession[str]:
+    """An editor for messages of any number of lines."""
+    # What is typed is as private as what is answered, whatever the umask says.
+    os.close(os.open(history_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return PromptSession(
+        history=FileHistory(history_file), key_bindings=_bindings(), multiline=True, prompt_continuation="  … ",
+        enable_history_search=True, input=terminal_input, output=terminal_output,
+    )  # fmt: skip
+
+
+def _bindings() -> KeyBindings:
+    bindings = KeyBindings()
+
+    @bindings.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @bindings.add("escape", "enter")
+    @bindings.add("c-j")
+    def new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return bindings
