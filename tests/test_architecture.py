@@ -1,0 +1,148 @@
+"""The rules of docs/architecture.md that import-linter cannot say."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {
+    "agentgw": ROOT / "agentgw",
+    "agentgw_daemon": ROOT / "daemon" / "agentgw_daemon",
+    "agentgw_shell": ROOT / "shell" / "agentgw_shell",
+}
+MODULES = {
+    ".".join((package, *path.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__"): path
+    for package, folder in PACKAGES.items()
+    for path in sorted(folder.rglob("*.py"))
+}
+CONTRACT_MODULES = [name for name in MODULES if name.partition(".")[0] == "agentgw"]
+
+WORKER_ENTRY = "agentgw_daemon.inference.worker"
+# All that a model worker may import beside the standard library and its own modules; `agentgw` for its version.
+WORKER_MAY_IMPORT = {"llama_cpp", "jinja2", "agentgw"}
+# These cost a third of a second to many seconds, and hundreds of megabytes: worker processes only.
+HEAVY = {"llama_cpp", "torch", "numpy", "hnswlib", "sentence_transformers"}
+# The environment is read here and passed down from here.
+READS_ENVIRONMENT = {
+    "agentgw.environment",
+    "agentgw_daemon.config",
+}
+MAY_TOUCH_ENVIRONMENT = {
+    "agentgw_daemon.main": "takes LISTEN_* before anything else looks, and hands the rest down",
+    "agentgw_daemon.inference.llama": "sets a switch of the engine before it is loaded",
+}
+ENVIRONMENT = {
+    "agentgw.environment",
+    "agentgw_daemon.config",
+}
+# These hand the environment on to a child, or take LISTEN_* out of it; each says why where it does.
+HANDS_ENVIRONMENT_ON = {
+    "agentgw_daemon.main",
+    "agentgw_daemon.inference.environment",
+}
+ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+MOST_LINES = 400
+
+
+def imports(name: str) -> Iterator[tuple[str, bool]]:
+    """Dotted names that a module imports, and whether at module level. What only type checkers see is left out."""
+    tree = ast.parse(MODULES[name].read_text(), MODULES[name])
+    for node, nested in _walk(tree, False):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, not nested) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield (full if full in MODULES else str(node.module)), not nested
+
+
+def _walk(node: ast.AST, nested: bool) -> Iterator[tuple[ast.AST, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child, nested
+        yield from _walk(child, nested or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def reached(entry: str) -> set[str]:
+    """Our modules that a process started with `entry` may import, itself included; a package's own file aside."""
+    seen, waiting = set(), {entry}
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        waiting |= {imported for imported, _ in imports(name) if imported in MODULES} - seen
+    return seen
+
+
+WORKER = reached(WORKER_ENTRY)
+
+
+def test_the_worker_is_found_with_its_engine() -> None:
+    assert {f"agentgw_daemon.inference.{name}" for name in ("wire", "llama", "generation", "template")} <= WORKER
+
+
+@pytest.mark.parametrize("name", sorted(WORKER))
+def test_a_worker_module_imports_the_standard_library_its_engine_and_the_wire(name: str) -> None:
+    assert name == "agentgw" or name.startswith("agentgw_daemon.inference."), f"{name} runs in a worker"
+    for imported, _ in imports(name):
+        top = imported.partition(".")[0]
+        allowed = top in sys.stdlib_module_names or top in WORKER_MAY_IMPORT or imported in WORKER
+        assert allowed, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - WORKER))
+def test_no_other_process_imports_an_engine(name: str) -> None:
+    for imported, _ in imports(name):
+        assert imported.partition(".")[0] not in HEAVY
+        assert imported not in WORKER or not _brings_engine(imported), f"{name} imports {imported}"
+
+
+def _brings_engine(name: str) -> bool:
+    return any(at_top and imported.partition(".")[0] in HEAVY for imported, at_top in imports(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_fits_a_head(name: str) -> None:
+    assert len(MODULES[name].read_text().splitlines()) <= MOST_LINES
+
+
+def touches_environment(name: str) -> bool:
+    """Whether the module names `os.environ` or its kin."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT and ast.unparse(node.value) == "os":
+            return True
+        if isinstance(node, ast.ImportFrom) and node.module == "os" and {a.name for a in node.names} & ENVIRONMENT:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_environment_is_read_in_two_files(name: str) -> None:
+    assert not touches_environment(name) or name in READS_ENVIRONMENT | MAY_TOUCH_ENVIRONMENT.keys()
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    assert {name for name in MODULES if touches_environment(name)} >= MAY_TOUCH_ENVIRONMENT.keys()
+    assert MODULES.keys() >= READS_ENVIRONMENT
+
+
+def test_the_contract_package_imports_with_nothing_but_the_standard_library() -> None:
+    """Every module of it under `python -S` with only the repository's own `agentgw` to be found."""
+    code = (
+        "import importlib.util, sys\n"
+        f"sys.path.append({str(ROOT)!r})\n"
+        "for found in ('trio', 'llama_cpp', 'agentgw_daemon', 'agentgw_shell'):\n"
+        "    assert importlib.util.find_spec(found) is None, found\n"
+        f"for name in {CONTRACT_MODULES!r}:\n"
+        "    if not name.endswith('.__main__'):\n"
+        "        importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

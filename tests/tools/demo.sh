@@ -1,0 +1,24 @@
+#!/bin/sh
+# From nothing to a local model's answer, in a home of its own. Pulled weights stay for the next time.
+set -eu
+AGENTGW_HOME=$PWD/.cache/demo
+export AGENTGW_HOME
+PATH=$PWD/.venv/bin:$PATH
+
+show() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+agentgw stop >/dev/null 2>&1 || true
+rm -rf "$AGENTGW_HOME/config" "$AGENTGW_HOME/state" "$AGENTGW_HOME/cache" "$AGENTGW_HOME/run" \
+    "$AGENTGW_HOME"/data/agentgw.db* "$AGENTGW_HOME/data/daemon.lock"
+# Whatever happens, no daemon is left behind.
+trap 'agentgw stop >/dev/null 2>&1 || true' EXIT
+
+show agentgw pull smollm2:135m
+show agentgw run "Tell me one thing about the sea, in one sentence."
+printf '\n$ echo "Name three colours." | agentgw run\n'
+echo "Name three colours." | agentgw run
+show agentgw status
+show agentgw stop
