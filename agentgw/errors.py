@@ -134,7 +134,7 @@ class ModelUnavailable(RpcError):
     """No model, or it cannot be loaded."""
 
     code, title, exit_status = -32006, "Model unavailable", 4
-    data_fields = {"model": "what was asked for", "reason": "why not"}
+    data_fields = {"model": "what was asked for", "reason": "why not", "suggestion": "a reference to pull instead"}
 
 
 class WorkerDied(RpcError):

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import BinaryIO, Final
 
 # More than any sensible line, times the lines asked for.
 _BYTES_A_LINE: Final = 4096
@@ -16,12 +16,17 @@ def tail(path: str, lines: int) -> list[str]:
     """The last `lines` lines without their newlines; nothing when there is no log. Raises OSError."""
     try:
         with open(path, "rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            start = max(0, size - lines * _BYTES_A_LINE)
-            log.seek(start)
-            found = log.read(size - start).decode("utf-8", "replace").splitlines()
+            return tail_of(log, lines)
     except FileNotFoundError:
         return []
+
+
+def tail_of(log: BinaryIO, lines: int) -> list[str]:
+    """As `tail`; leaves the file at the place up to which it was read."""
+    size = log.seek(0, os.SEEK_END)
+    start = max(0, size - lines * _BYTES_A_LINE)
+    log.seek(start)
+    found = log.read(size - start).decode("utf-8", "replace").splitlines()
     if start and len(found) > 1:
         # Began in the middle of a line.
         del found[0]

@@ -27,9 +27,9 @@ MODULES = sorted(
 )
 # Each of them costs a millisecond or more of a call's thirty.
 HEAVY = {
-    "asyncio", "bz2", "contextlib", "dataclasses", "datetime", "difflib", "email", "hashlib", "http", "importlib.metadata",
-    "inspect", "logging", "lzma", "pathlib", "platformdirs", "random", "selectors", "shlex", "shutil", "socket", "ssl",
-    "subprocess", "tempfile", "threading", "traceback", "typing", "urllib", "uuid", "zlib",
+    "asyncio", "bz2", "contextlib", "dataclasses", "datetime", "difflib", "email", "hashlib", "http",
+    "importlib.metadata", "inspect", "logging", "lzma", "pathlib", "platformdirs", "random", "selectors", "shlex",
+    "shutil", "socket", "ssl", "subprocess", "tempfile", "threading", "traceback", "typing", "urllib", "uuid", "zlib",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import time
 
 from agentgw import output
 from agentgw.errors import DaemonUnreachable, UsageError
-from agentgw.logtail import tail
+from agentgw.logtail import tail, tail_of
 from agentgw.paths import Paths
 
 TYPE_CHECKING = False
@@ -34,28 +34,32 @@ def run(args: Namespace) -> int:
         _follow(path, args.lines)
     if not os.path.exists(path):
         raise DaemonUnreachable(f"there is no log yet at {path}", hint="run: agentgw start")
-    for text in tail(path, args.lines):
-        output.write(text + "\n")
-    output.flush()
+    _print(tail(path, args.lines))
     return 0
 
 
 def _follow(path: str, lines: int) -> None:
     """Prints what is there and what comes, through rotations, until it is interrupted."""
-    for text in tail(path, lines):
-        output.write(text + "\n")
-    output.flush()
     log = _open(path)
     if log is not None:
-        log.seek(0, os.SEEK_END)
+        # From the same file: what is added meanwhile comes next.
+        _print(tail_of(log, lines))
     while True:
         if log is None:
             log = _open(path)
         elif not _print_new(log) and _was_rotated(path, log):
+            # What was added between the last look and the rotation.
+            _print_new(log)
             log.close()
             log = _open(path)
             continue
         time.sleep(_POLL_S)
+
+
+def _print(lines: list[str]) -> None:
+    for text in lines:
+        output.write(text + "\n")
+    output.flush()
 
 
 def _open(path: str) -> BinaryIO | None:

@@ -46,7 +46,7 @@ def _show(status: dict[str, Any]) -> None:
         (
             ("daemon", f"version {status['version']}, pid {status['pid']}, up {_duration(status['uptime_s'])}"),
             ("socket", status["socket"]),
-            ("answers", f"{service['model']} ({service['provider']})"),
+            ("answers", f"{service['model']} ({service['provider']})" if service["model"] else "no model yet"),
             ("loaded", loaded or "no model"),
             ("workers", len(status["workers"])),
             ("queue", status["queue"]),

@@ -1,0 +1,1 @@
+"""The agentgw daemon: one trio process per user; the only process that opens the database."""

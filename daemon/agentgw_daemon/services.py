@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from agentgw_daemon.hub import Hub
     from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.listener import Listener
-    from agentgw_daemon.started import Started
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.settings import Settings
     from agentgw_daemon.skills.library import Library
+    from agentgw_daemon.started import Started
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.turns import Turns
 
@@ -26,8 +26,8 @@ class Services:
     """
 
     __slots__ = (
-        "config", "control", "database", "hub", "listener", "models", "notices", "pool", "skills", "started", "stopping",
-        "turns",
+        "config", "control", "database", "hub", "listener", "models", "notices", "pool", "skills", "started",
+        "stopping", "turns",
     )  # fmt: skip
 
     def __init__(

@@ -59,7 +59,7 @@ class ProviderSection:
         "the environment variable that holds the key, never the key itself",
         Limit(pattern=r"[A-Za-z_][A-Za-z0-9_]*", max_length=100),
     ] = None
-    models: Annotated[tuple[str, ...], "models to list; without it, the endpoint is asked"] = ()
+    models: Annotated[tuple[str, ...], "models to list; others of the endpoint work as well"] = ()
 
 
 @record

@@ -82,7 +82,7 @@ async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
                 nursery.cancel_scope.cancel()
         except* RpcError as group:
             error = _first(group)
-        except* Exception as group:  # supervision point: a bug ends this turn, not the daemon
+        except* Exception as group:  # noqa: BLE001 - supervision point: a bug ends this turn, not the daemon
             error = internal_error(group, f"turn {live.turn_id}")
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
         await _end(live, answer, error, store)
@@ -103,9 +103,7 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
                 text=f"the {fitted.left_out_turns} oldest turns ({fitted.left_out_tokens} tokens) were left out",
             )
         )
-    completion = Completion(
-        messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None
-    )
+    completion = Completion(messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None)
     async with plan.engine.stream(completion) as events:
         async for event in events:
             if isinstance(event, Finished):

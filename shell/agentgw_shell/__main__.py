@@ -9,6 +9,7 @@ from agentgw import output
 from agentgw.answer import is_interactive
 from agentgw.errors import AgentgwError, UsageError
 from agentgw_shell.chat import Chat
+from agentgw_shell.editor import typing_ahead
 
 
 def main() -> int:
@@ -22,7 +23,8 @@ def main() -> int:
     try:
         if not is_interactive():
             raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
-        chat = Chat.open(skill=args.skill, model=args.model, session=args.session, continued=args.continued)
+        with typing_ahead():
+            chat = Chat.open(skill=args.skill, model=args.model, session=args.session, continued=args.continued)
         with chat:
             return chat.run()
     except AgentgwError as error:

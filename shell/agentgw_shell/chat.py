@@ -18,7 +18,7 @@ from agentgw.commands.pull import offer
 from agentgw.connection import Notification
 from agentgw.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, UsageError
 from agentgw.paths import Paths
-from agentgw_shell.editor import make_editor
+from agentgw_shell.editor import make_editor, typing_ahead
 
 _PROMPT: Final = "› "
 _HELP: Final = """\
@@ -127,7 +127,8 @@ class Chat:
             session_id=self.session,
             cwd=working_directory(),
         )
-        status = follow(self._client, stream, _Watching(self))
+        with typing_ahead():
+            status = follow(self._client, stream, _Watching(self))
         if status == output.INTERRUPTED:
             # An interrupt may have come in the middle of a message: a fresh connection cannot be out of step.
             self._reconnect()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory
@@ -21,6 +25,23 @@ def make_editor(
         history=FileHistory(history_file), key_bindings=_bindings(), multiline=True, prompt_continuation="  … ",
         enable_history_search=True, input=terminal_input, output=terminal_output,
     )  # fmt: skip
+
+
+@contextmanager
+def typing_ahead() -> Iterator[None]:
+    """While an answer streams: what is typed is kept for the next prompt, unseen, with Enter still Enter.
+
+    In the terminal's usual mode it would be echoed into the answer, and Enter would arrive as Ctrl-J.
+    """
+    before = termios.tcgetattr(sys.stdin)
+    quiet = before[:]
+    quiet[0] &= ~termios.ICRNL
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def _bindings() -> KeyBindings:

@@ -10,11 +10,11 @@ import dataclasses
 import json
 import os
 import platform
-from collections.abc import Iterable
 
 from agentgw import __version__
 from tests.bench.cases import CASES
-from tests.bench.setting import Figure, Setting
+from tests.bench.figure import Figure, table
+from tests.bench.setting import Setting
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     names = options.only.split(",")
     if unknown := set(names) - CASES.keys():
         parser.error(f"no case {', '.join(sorted(unknown))}")
-    figures = []
+    figures: list[Figure] = []
     with Setting(rounds=options.rounds) as setting:
         for name in names:
             print(f"{name} …", flush=True)
@@ -41,33 +41,6 @@ def main() -> None:
     }
     with open(options.json, "w", encoding="utf-8") as file:
         json.dump(report, file, indent=1, ensure_ascii=False)
-
-
-def table(figures: Iterable[Figure]) -> str:
-    """One line a figure, its commands below."""
-    rows = [("case", "what", "measured", "baseline", "ratio", "target", "met")]
-    notes = []
-    for figure in figures:
-        rows.append(
-            (
-                figure.case,
-                figure.what,
-                f"{_number(figure.measured)} {figure.unit}".rstrip(),
-                "" if figure.baseline is None else f"{_number(figure.baseline)} {figure.unit}",
-                "" if figure.ratio is None else f"{figure.ratio:.2f}",
-                f"at {figure.at} {figure.target:g}",
-                "yes" if figure.met else "NO",
-            )
-        )
-        against = f"  against  {figure.baseline_command}" if figure.baseline_command else ""
-        notes.append(f"{figure.case}: {figure.command}{against}")
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(("", *lines, "", *notes))
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

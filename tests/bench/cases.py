@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -17,12 +19,14 @@ from agentgw.client import Client
 from agentgw.environment import Environment
 from agentgw.framing import encode
 from agentgw.paths import Paths
-from tests.bench.measure import Streamed, interleave, median, resident_bytes, wake_ups, wall_s
-from tests.bench.setting import LLM, MODEL, Figure, Setting, shown
+from tests.bench.figure import Figure
+from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
+from tests.bench.setting import LLM, MODEL, Setting, shown
 
 HERE: Final = Path(__file__).parent
-QUESTION: Final = "Write a long story about a lighthouse keeper and the sea."
+STORY: Final = "Write a long story about a lighthouse keeper and the sea."
 PINGS: Final = 5_000
+PING_ROUNDS: Final = 20
 WORDS: Final = 40_000
 TOKENS: Final = 160
 IDLE_S: Final = 20
@@ -34,25 +38,21 @@ def overhead(setting: Setting) -> Iterator[Figure]:
     """A warm one-shot against an interpreter that does nothing, and against `llm --version`."""
     command = [setting.agentgw, "run", "--no-session", "-m", "echo", "hi"]
     nothing = [sys.executable, "-I", "-S", "-c", "pass"]
-    environment = setting.environment
-    wall_s(command, environment)
-    ours, theirs = interleave(
-        (lambda: wall_s(command, environment), lambda: wall_s(nothing, environment)), max(21, setting.rounds * 5)
-    )
-    yield Figure(
-        case="client", what="warm one-shot, whole process", command=shown(command), baseline_command=shown(nothing),
-        unit="ms", measured=median(ours) * 1e3, baseline=median(theirs) * 1e3, ratio=median(ours) / median(theirs),
-        target=4, at="most", samples=ours,
-    )  # fmt: skip
     version = [os.fspath(LLM), "--version"]
-    wall_s(version, environment)
-    ours, theirs = interleave(
-        (lambda: wall_s(command, environment), lambda: wall_s(version, environment)), setting.rounds
-    )
-    yield Figure(
-        case="llm", what="times faster than llm --version", command=shown(command), baseline_command=shown(version),
-        unit="ms", measured=median(ours) * 1e3, baseline=median(theirs) * 1e3, ratio=median(theirs) / median(ours),
-        target=20, at="least", samples=ours,
+
+    def ms(command: list[str]) -> float:
+        return wall_s(command, setting.environment) * 1e3
+
+    ms(command), ms(version)
+    yield Figure.compared(
+        "client", "warm one-shot, whole process", (shown(command), shown(nothing)),
+        interleave((lambda: ms(command), lambda: ms(nothing)), max(21, setting.rounds * 5)),
+        unit="ms", at="most", target=4,
+    )  # fmt: skip
+    yield Figure.compared(
+        "llm", "times faster than llm --version", (shown(command), shown(version)),
+        interleave((lambda: ms(command), lambda: ms(version)), setting.rounds),
+        unit="ms", at="least", target=20, inverse=True,
     )  # fmt: skip
 
 
@@ -62,15 +62,12 @@ def ping(setting: Setting) -> Iterator[Figure]:
     path = str(setting.directory / "echo.sock")
     frame = encode({"jsonrpc": "2.0", "id": 12345, "method": "ping", "params": {}})
     with _child(HERE / "bare_echo.py", path), _dial(os.fspath(setting.socket)) as ours, _dial(path) as theirs:
-        clocks = (lambda: _round_trips(ours, frame, PINGS // 20), lambda: _round_trips(theirs, frame, PINGS // 20))
+        clocks = [functools.partial(_round_trip_us, dialled, frame) for dialled in (ours, theirs)]
         interleave(clocks, 1)
-        blocks = interleave(clocks, 20)
-    measured, baseline = (median(samples) for samples in blocks)
-    yield Figure(
-        case="ping", what="round trip, p50", command="ping", baseline_command="a bare trio echo of the same bytes",
-        unit="µs", measured=measured * 1e6, baseline=baseline * 1e6, ratio=measured / baseline,
-        target=3, at="most", samples=blocks[0],
-    )  # fmt: skip
+        yield Figure.compared(
+            "ping", "round trip, p50", ("ping", "a bare trio echo of the same bytes"),
+            interleave(clocks, PING_ROUNDS), unit="µs", at="most", target=3,
+        )  # fmt: skip
 
 
 def deltas(setting: Setting) -> Iterator[Figure]:
@@ -82,17 +79,16 @@ def deltas(setting: Setting) -> Iterator[Figure]:
         yield Figure(
             case="deltas", what="turn.delta to one client, " + ("not stored" if ephemeral else "stored"),
             command=f"turn.start, echo, {WORDS} words, ephemeral {str(ephemeral).lower()}",
-            unit="1/s", measured=median(rates), target=20_000, at="least", samples=rates,
+            unit="1/s", measured=statistics.median(rates), at="least", target=20_000, samples=rates,
         )  # fmt: skip
 
 
 def decode(setting: Setting) -> Iterator[Figure]:
     """Tokens a second at the client's standard output against the bare loop."""
     options = ["-o", "temperature=0", "-o", "repeat_penalty=1", "-o", f"max_tokens={TOKENS}"]
-    command = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), *options, QUESTION]
-    answer = json.loads(setting.run(*command[1:], "--json"))
-    tokens = answer["usage"]["completion_tokens"]
-    prompt = setting.run("run", "-m", os.fspath(MODEL), "--dry-run", QUESTION)
+    command = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), *options, STORY]
+    tokens = json.loads(setting.run(*command[1:], "--json"))["usage"]["completion_tokens"]
+    prompt = setting.run("run", "-m", os.fspath(MODEL), "--dry-run", STORY)
     with _child(HERE / "bare_decode.py", os.fspath(MODEL), str(tokens), first=json.dumps(prompt)) as bare:
 
         def theirs() -> float:
@@ -104,32 +100,30 @@ def decode(setting: Setting) -> Iterator[Figure]:
             return (tokens - 1) / (streamed.last_s - streamed.first_s)
 
         theirs()
-        taken = interleave((ours, theirs), setting.rounds)
-    measured, baseline = map(median, taken)
-    yield Figure(
-        case="decode", what="decode to the client's stdout", command=shown(command[:-1]) + " …",
-        baseline_command=f"the bare low-level loop, {tokens} tokens, greedy", unit="tok/s",
-        measured=measured, baseline=baseline, ratio=measured / baseline, target=0.95, at="least", samples=taken[0],
-    )  # fmt: skip
+        yield Figure.compared(
+            "decode", "decode to the client's stdout",
+            (shown(command[:-1]) + " …", f"the bare low-level loop, {tokens} tokens, greedy"),
+            interleave((ours, theirs), setting.rounds), unit="tok/s", at="least", target=0.95,
+        )  # fmt: skip
 
 
 def cold(setting: Setting) -> Iterator[Figure]:
-    """No daemon, no worker, to the first byte of the answer; weights in the page cache for both."""
+    """No daemon, no worker, to the first byte of the same reply; weights in the page cache for both."""
     question = "Say hello."
+    system = json.loads(setting.run("call", "skill.get", '{"name": "general-assistant"}'))["instructions"]
     ours = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), question]
-    theirs = [os.fspath(LLM), "-m", "SmolLM2", question]
+    theirs = [os.fspath(LLM), "-m", "SmolLM2", "-s", system, question]
 
     def first_byte() -> float:
         setting.stop()
         return Streamed(ours, setting.environment).first_s
 
     first_byte()
-    taken = interleave((first_byte, lambda: Streamed(theirs, setting.environment).first_s), setting.rounds)
-    measured, baseline = map(median, taken)
-    yield Figure(
-        case="cold", what="cold start to first byte", command=shown(ours), baseline_command=shown(theirs),
-        unit="s", measured=measured, baseline=baseline, ratio=measured / baseline,
-        target=1, at="most", samples=taken[0],
+    yield Figure.compared(
+        "cold", "cold start to first byte",
+        (shown(ours), shown([*theirs[:4], "(the same system prompt)", question])),
+        interleave((first_byte, lambda: Streamed(theirs, setting.environment).first_s), setting.rounds),
+        unit="s", at="most", target=1,
     )  # fmt: skip
 
 
@@ -144,12 +138,12 @@ def idle(setting: Setting) -> Iterator[Figure]:
     woken = wake_ups(pid) - before
     yield Figure(
         case="idle", what="resident memory of an idle daemon", command="VmRSS", unit="MB",
-        measured=resident_bytes(pid) / 1e6, target=60, at="most",
+        measured=resident_bytes(pid) / 1e6, at="most", target=60,
     )  # fmt: skip
     # The contract has the daemon look after its socket's path every 5 s; a look may take a thread.
     yield Figure(
         case="idle", what=f"wake-ups of an idle daemon in {IDLE_S} s", command="voluntary_ctxt_switches", unit="",
-        measured=woken, target=IDLE_S / 5 * 2, at="most",
+        measured=woken, at="most", target=IDLE_S / 5 * 2,
     )  # fmt: skip
 
 
@@ -187,16 +181,16 @@ def _dial(path: str) -> socket.socket:
     return dialled
 
 
-def _round_trips(dialled: socket.socket, frame: bytes, count: int) -> float:
-    """Median seconds of one round trip."""
+def _round_trip_us(dialled: socket.socket, frame: bytes) -> float:
+    """Median microseconds of a round's calls."""
     taken = []
-    for _ in range(count):
+    for _ in range(PINGS // PING_ROUNDS):
         started = time.perf_counter()
         dialled.sendall(frame)
         while not dialled.recv(65_536).endswith(b"\n"):
             pass
         taken.append(time.perf_counter() - started)
-    return median(taken)
+    return statistics.median(taken) * 1e6
 
 
 def _delta_rate(setting: Setting, message: str, ephemeral: bool) -> float:

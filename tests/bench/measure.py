@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,11 +62,6 @@ def interleave(clocks: Sequence[Clock], rounds: int) -> list[list[float]]:
         for clock, samples in zip(clocks, taken, strict=True):
             samples.append(clock())
     return taken
-
-
-def median(samples: Sequence[float]) -> float:
-    """The median."""
-    return statistics.median(samples)
 
 
 def resident_bytes(pid: int) -> int:

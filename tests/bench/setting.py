@@ -8,36 +8,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent
 MODEL = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LLM = ROOT / ".cache" / "bench-venv" / "bin" / "llm"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One line of the table: what was measured, against what, and whether it is enough."""
-
-    case: str
-    what: str
-    command: str
-    baseline_command: str = ""
-    unit: str
-    measured: float
-    baseline: float | None = None
-    ratio: float | None = None
-    target: float
-    at: Literal["most", "least"]
-    samples: list[float] = field(default_factory=list)
-
-    @property
-    def met(self) -> bool:
-        """Whether the ratio, or without one the figure itself, keeps to the target."""
-        value = self.measured if self.ratio is None else self.ratio
-        return value <= self.target if self.at == "most" else value >= self.target
 
 
 class Setting:

@@ -62,7 +62,12 @@ class FakeDaemon:
     """Listens on `listener` until closed. `answers` maps a method to its result or to a handler that makes it."""
 
     def __init__(
-        self, listener: socket.socket, answers: dict[str, Any] | None = None, *, version: str = VERSION, protocol: int = 1
+        self,
+        listener: socket.socket,
+        answers: dict[str, Any] | None = None,
+        *,
+        version: str = VERSION,
+        protocol: int = 1,
     ) -> None:
         self.listener = listener
         self.answers: dict[str, Any] = {
@@ -194,9 +199,11 @@ def main() -> None:
 
 def record(path: str, prewarm: bool) -> None:
     """What this process was given, as a line of JSON."""
+    # The listing's own descriptor is gone by the time it is looked at.
+    descriptors = [int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
     found = {
         "pid": os.getpid(), "sid": os.getsid(0), "prewarm": prewarm, "environment": dict(os.environ),
-        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")),
+        "descriptors": sorted(descriptors),
         "blocked": sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))),
         "pipe_disposition": str(signal.getsignal(signal.SIGPIPE)),
         "stdin": os.readlink("/proc/self/fd/0"), "stdout": os.readlink("/proc/self/fd/1"),

@@ -200,9 +200,7 @@ def test_a_daemon_of_another_protocol_is_not_used(paths: Paths, serve: Serve, sp
     assert caught.value.hint == "run: agentgw restart"
 
 
-def test_a_silent_listener_is_given_up_on(
-    paths: Paths, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_listener_is_given_up_on(paths: Paths, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "START_TIMEOUT_S", 0.05)
     serve({"hello": lambda peer, params: peer.gone.wait(5)})
     with pytest.raises(DaemonUnreachable, match=r"does not answer within 0\.05 seconds"):
@@ -233,7 +231,9 @@ def test_a_large_request_reaches_a_daemon_that_reads_late(paths: Paths) -> None:
 
 def test_a_hundred_thousand_deltas_come_in_order(paths: Paths, serve: Serve) -> None:
     def flood(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
-        frames = b"".join(b'{"jsonrpc":"2.0","method":"turn.delta","params":{"seq":%d}}\n' % n for n in range(1, 100_001))
+        frames = b"".join(
+            b'{"jsonrpc":"2.0","method":"turn.delta","params":{"seq":%d}}\n' % n for n in range(1, 100_001)
+        )
         peer.connection.sendall(frames)
         return {"last_seq": 100_000}
 

@@ -272,7 +272,9 @@ class TestSkills:
         assert cli("skills", "new", "--", name)[0] == 2
         assert not home.exists()
 
-    def test_an_old_skill_is_checked_and_put_in_place(self, cli: Cli, serve: Serve, paths: Paths, tmp_path: Path) -> None:
+    def test_an_old_skill_is_checked_and_put_in_place(
+        self, cli: Cli, serve: Serve, paths: Paths, tmp_path: Path
+    ) -> None:
         old = tmp_path / "old.yaml"
         old.write_text("name: old\n")
         daemon = serve({"skill.validate": {"ok": False, "problems": ["no system_prompt"]}, "daemon.reload": {}})
@@ -443,7 +445,8 @@ class TestDoctor:
         assert found["findings"][-1] == theirs
         checks = {finding["check"] for finding in found["findings"]}
         assert checks == {
-            "client.directories", "client.runtime", "client.socket", "client.lock", "client.daemon", "database.integrity",
+            "client.directories", "client.runtime", "client.socket", "client.lock", "client.daemon",
+            "database.integrity",
         }  # fmt: skip
         daemon.answers["daemon.doctor"] = {
             "ok": False, "findings": [{**theirs, "severity": "error", "message": "row 5 is broken", "fix": "restore"}]
@@ -516,4 +519,3 @@ def test_the_daemon_the_client_starts_is_the_package(paths: Paths, monkeypatch: 
     with pytest.raises(Exception, match="did not start"):
         Client.connect(paths, warm=True)
     assert started == [[sys.executable, "-P", "-m", "agentgw_daemon", "--activated", "--prewarm"]]
-

@@ -86,7 +86,19 @@ def test_in_a_pipe_there_is_a_line_every_ten_percent() -> None:
         bar.update(done, 1000)
     bar.close()
     lines = stream.getvalue().splitlines()
-    assert [line.split()[1] for line in lines] == ["0%", "10%", "20%", "30%", "40%", "50%", "60%", "70%", "80%", "90%", "100%"]
+    assert [line.split()[1] for line in lines] == [
+        "0%",
+        "10%",
+        "20%",
+        "30%",
+        "40%",
+        "50%",
+        "60%",
+        "70%",
+        "80%",
+        "90%",
+        "100%",
+    ]
     assert lines[-1] == "m 100%  1 kB/1 kB"
 
 

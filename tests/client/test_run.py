@@ -117,7 +117,9 @@ class TestInput:
         ours.close()
         with (tmp_path / "in").open() as file:
             for stdin, text in ((file, "from a file\n"), (theirs, "from a socket\n")):
-                done = subprocess.run([sys.executable, "-m", "agentgw", "run"], stdin=stdin, capture_output=True, text=True)
+                done = subprocess.run(
+                    [sys.executable, "-m", "agentgw", "run"], stdin=stdin, capture_output=True, text=True
+                )
                 assert done.stdout == text
         theirs.close()
 
@@ -152,9 +154,14 @@ class TestInput:
     def test_what_is_not_text_is_refused(self, agentgw: Run, tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(b"abc\xff")
         done = agentgw("run", "-f", f"{tmp_path}/x", "hi")
-        assert (done.returncode, done.stderr) == (2, f"agentgw: {tmp_path}/x is not UTF-8 text (byte 3). convert it first\n")
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"agentgw: {tmp_path}/x is not UTF-8 text (byte 3). convert it first\n",
+        )
 
-    def test_too_large_a_message_is_exit_7_with_the_numbers(self, agentgw: Run, daemon: FakeDaemon, tmp_path: Path) -> None:
+    def test_too_large_a_message_is_exit_7_with_the_numbers(
+        self, agentgw: Run, daemon: FakeDaemon, tmp_path: Path
+    ) -> None:
         (tmp_path / "x").write_text("x" * (MAX_MESSAGE_BYTES - 10))
         done = agentgw("run", "-f", f"{tmp_path}/x", "hi")
         assert done.returncode == 7
@@ -268,7 +275,17 @@ class TestForms:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(-32001, 1), (-32003, 75), (-32004, 75), (-32005, 7), (-32006, 4), (-32007, 1), (-32011, 75), (-32602, 2), (-32015, 124)],
+    [
+        (-32001, 1),
+        (-32003, 75),
+        (-32004, 75),
+        (-32005, 7),
+        (-32006, 4),
+        (-32007, 1),
+        (-32011, 75),
+        (-32602, 2),
+        (-32015, 124),
+    ],
 )
 def test_an_error_is_one_line_and_its_exit_status(cli: Cli, serve: Serve, code: int, status: int) -> None:
     serve({"turn.start": Failure(code, "it went wrong", hint="do this")})
@@ -421,7 +438,9 @@ class TestOnATerminal:
 
         def start(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
             if not pulled.is_set():
-                raise Failure(-32006, "there is no model", hint="run: agentgw pull smollm2:135m", suggestion="smollm2:135m")
+                raise Failure(
+                    -32006, "there is no model", hint="run: agentgw pull smollm2:135m", suggestion="smollm2:135m"
+                )
             return echo(peer, params)
 
         def pull(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:

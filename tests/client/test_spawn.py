@@ -122,17 +122,19 @@ def test_the_daemon_inherits_nothing_it_should_not(
 
 def test_standard_streams_that_are_closed_do_no_harm(paths: Paths, spawned: list[int]) -> None:
     script = (
-        "import os,sys; [os.close(n) for n in (0, 1, 2)]\n"
+        "import os, sys; [os.close(number) for number in (0, 1, 2)]\n"
         "from agentgw.client import Client\nfrom agentgw.paths import Paths\n"
         "Client.connect(Paths(), command=sys.argv[1:]).close()"
     )
-    assert subprocess.run([sys.executable, "-c", script, *standin(paths)], cwd="/work").returncode in (0, 1)
-    with Client.connect(paths, command=standin(paths)) as client:
+    assert subprocess.run([sys.executable, "-c", script, *standin(paths)]).returncode == 0
+    with Client.connect(paths, command=["/bin/false"]) as client:
         spawned.append(client.daemon["pid"])
-    assert starts(paths)[0]["descriptors"] == [0, 1, 2, 3]
+    (found,) = starts(paths)
+    assert found["descriptors"] == [0, 1, 2, 3]
+    assert (found["stdin"], found["stdout"]) == ("/dev/null", "/dev/null")
 
 
-@pytest.mark.parametrize("status, error", [(78, ConfigRefused), (3, DaemonUnreachable), (1, DaemonUnreachable)])
+@pytest.mark.parametrize(("status", "error"), [(78, ConfigRefused), (3, DaemonUnreachable), (1, DaemonUnreachable)])
 def test_a_daemon_that_fails_says_why(paths: Paths, status: int, error: type[Exception]) -> None:
     prepare(paths)
     Path(paths.log_file).write_text("".join(f"line {n}\n" for n in range(100)))

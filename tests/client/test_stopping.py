@@ -47,9 +47,7 @@ def test_a_busy_daemon_gives_its_reason_to_an_upgrade(paths: Paths, serve: Serve
         assert client.call("ping") == "pong"
 
 
-def test_a_daemon_that_does_not_end_is_an_error(
-    paths: Paths, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_daemon_that_does_not_end_is_an_error(paths: Paths, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "STOP_TIMEOUT_S", 0.05)
     serve({"daemon.shutdown": {"stopping": True}})
     with Client.connect(paths) as client, pytest.raises(DaemonUnreachable, match="did not end within"):

@@ -60,9 +60,7 @@ def test_rows_of_a_turn_become_one_exchange_and_tools_are_left_out() -> None:
 
 
 async def test_what_fits_stays_whole() -> None:
-    fitted = await fit(
-        Prompt(system="s", history=(turn(10),), message="m"), Counter(1000), max_tokens=None, model="x"
-    )
+    fitted = await fit(Prompt(system="s", history=(turn(10),), message="m"), Counter(1000), max_tokens=None, model="x")
     assert fitted.left_out_turns == 0
     assert len(fitted.messages) == 4
 

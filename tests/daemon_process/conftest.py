@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,8 @@ def finish(run: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int
 def spawned(paths: Paths, children: Children) -> Callable[..., dict[str, Any]]:
     """Connects as a client does, which starts the entry when nobody answers; gives what it says of itself."""
 
-    def ask() -> dict[str, Any]:
-        connection, child = spawn.connect_or_spawn(paths, command=[*ENTRY, "--activated"])
+    def ask(command: Sequence[str] = (*ENTRY, "--activated")) -> dict[str, Any]:
+        connection, child = spawn.connect_or_spawn(paths, command=command)
         if child is not None:
             children.adopt(child.pid)
         with contextlib.closing(connection):

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 import agentgw
-from agentgw import spawn
 from agentgw.errors import ConfigRefused, DaemonUnreachable
 from agentgw.paths import Paths
 from tests.daemon_process.conftest import DEADLINE_S, ENTRY, Children, ask, wait_for_exit, wait_for_line
@@ -96,13 +95,10 @@ os.execv({ENTRY[0]!r}, {[*ENTRY, "--activated"]!r})
     assert child.wait(DEADLINE_S) == 0
 
 
-def test_closed_standard_descriptors_are_filled(home: Path, paths: Paths, children: Children) -> None:
-    """Else the lock or the database would become standard error."""
-    children.start(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *ENTRY])
-    connection = spawn.wait_for_socket(paths, DEADLINE_S)
-    assert connection is not None
-    connection.close()
-    assert ask(paths.socket)["standard"] == ["/dev/null"] * 3
+def test_closed_standard_descriptors_are_filled(spawned: Callable[..., dict[str, Any]], paths: Paths) -> None:
+    """Else the lock or the database would become standard input or output."""
+    said = spawned(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *ENTRY, "--activated"])
+    assert said["standard"] == ["/dev/null", "/dev/null", paths.log_file]
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o777])

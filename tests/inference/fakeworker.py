@@ -23,6 +23,7 @@ import argparse
 import dataclasses
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,9 @@ class FakeWorker:
                         self._cancelled[job.request_id] = threading.Event()
                     self._jobs.put(job)
                 case wire.Cancel(request_id=request_id):
+                    if request_id not in self._cancelled:
+                        print("cancel of a request that is over", file=sys.stderr, flush=True)
+                        continue
                     self._cancelled[request_id].set()
                 case wire.Count(request_id=request_id, messages=messages):
                     text = _prompt(messages)
@@ -123,10 +127,9 @@ class FakeWorker:
         )  # fmt: skip
 
     def _work(self, job: wire.Generate) -> None:
-        verb, _, argument = job.messages[-1]["content"].partition(":")
-        cancelled = self._cancelled[job.request_id]
+        text = job.messages[-1]["content"]
+        verb, _, argument = text.partition(":")
         if verb == "hang":
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             return
         self._beating.set()
         prompt_tokens = len(_prompt(job.messages).split())
@@ -134,7 +137,7 @@ class FakeWorker:
             kind = argument or ("engine" if verb == "fail" else "context_overflow")
             numbers = {"prompt_tokens": prompt_tokens, "n_ctx_tokens": N_CTX_TOKENS}
             data = numbers if kind == "context_overflow" else {}
-            self._say(wire.Failed(request_id=job.request_id, kind=kind, message="as you asked", data=data))
+            self._end(wire.Failed(request_id=job.request_id, kind=kind, message="as you asked", data=data))
             return
         if verb == "greedy":
             self._say(wire.Heartbeat(rss_bytes=1 << 40))
@@ -143,47 +146,44 @@ class FakeWorker:
         if verb in ("deaf", "greedy", "garbage"):
             return
         self._say(wire.Prefilled(request_id=job.request_id, done=0, total=prompt_tokens))
+        cancelled = self._cancelled[job.request_id]
         if verb == "prefill":
             cancelled.wait()
-        self._generate(job, _tokens(job.messages[-1]["content"], cancelled), cancelled, prompt_tokens)
+        self._generate(job, _tokens(text, job.stop, cancelled), cancelled, prompt_tokens)
 
     def _generate(
         self, job: wire.Generate, tokens: Iterator[str], cancelled: threading.Event, prompt_tokens: int
     ) -> None:
         said = 0
-        text = ""
         finish_reason = "stop"
         for token in tokens:
-            if cancelled.is_set():
-                break
             if job.max_tokens is not None and said >= job.max_tokens:
                 finish_reason = "length"
+            if cancelled.is_set() or finish_reason == "length":
                 break
-            text += token
-            cut = min((at for stop in job.stop if (at := text.find(stop)) >= 0), default=len(text))
             said += 1
-            piece = token[: len(token) - (len(text) - cut)]
-            if piece:
-                self._say(wire.Delta(request_id=job.request_id, texts=(piece,)))
-            if cut < len(text):
-                break
-            text = text[-200:]
+            self._say(wire.Delta(request_id=job.request_id, texts=(token,)))
         if cancelled.is_set():
             finish_reason = "cancelled"
-        self._beating.clear()
-        self._say(
+        self._end(
             wire.Done(
                 request_id=job.request_id, finish_reason=finish_reason, prompt_tokens=prompt_tokens, cached_tokens=0,
                 completion_tokens=said, prefill_ms=1.0, decode_ms=float(said), prompt_sha256="f" * 64,
             )
         )  # fmt: skip
 
+    def _end(self, reply: wire.Done | wire.Failed) -> None:
+        del self._cancelled[reply.request_id]
+        if not self._cancelled:
+            self._beating.clear()
+        self._say(reply)
+
 
 def _prompt(messages: tuple[dict[str, str], ...]) -> str:
     return "\n".join(message["content"] for message in messages)
 
 
-def _tokens(text: str, cancelled: threading.Event) -> Iterator[str]:
+def _tokens(text: str, stops: tuple[str, ...], cancelled: threading.Event) -> Iterator[str]:
     verb, _, argument = text.partition(":")
     match verb:
         case "count":
@@ -210,8 +210,8 @@ def _tokens(text: str, cancelled: threading.Event) -> Iterator[str]:
         case "env":
             yield from (f"{name} " for name in sorted(os.environ))
         case _:
-            yield from (word + " " for word in text.split(" ")[:-1])
-            yield text.split(" ")[-1]
+            cut = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
+            yield from re.findall(r"\S+\s*", text[:cut])
 
 
 def main() -> None:

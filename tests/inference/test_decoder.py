@@ -16,7 +16,7 @@ from tests.inference.test_template import HOSTILE as HOSTILE_TEMPLATES
 from tests.inference.tinygguf import STRING, chain_model
 
 # A text that is split inside its characters.
-SCRIPT = ["Gr", b"\xc3", b"\xbc\xc3", b"\x9f", "e ", b"\xf0\x9f", b"\x91", b"\x8b", "!"]
+SCRIPT: list[bytes | str] = ["Gr", b"\xc3", b"\xbc\xc3", b"\x9f", "e ", b"\xf0\x9f", b"\x91", b"\x8b", "!"]
 TEXT = "Grüße 👋!"
 HI = ({"role": "user", "content": "hi"},)
 PROMPT = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
@@ -138,7 +138,7 @@ def test_an_answer_that_reaches_the_end_of_the_context_ends_with_length(tmp_path
 
 def test_requests_wait_in_order_and_one_that_waits_can_be_cancelled(worker: LiveWorker) -> None:
     worker.send(ask(20), ask(21), wire.Cancel(request_id=21), ask(22))
-    ends = []
+    ends: list[tuple[int, str, int]] = []
     while len(ends) < 3:
         *_, end = worker.until_end()
         assert isinstance(end, wire.Done)

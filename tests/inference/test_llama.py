@@ -8,7 +8,7 @@ import pytest
 from agentgw_daemon.inference import llama
 from tests.inference.tinygguf import END, START, STRING, chain_model
 
-SCRIPT = ["He", b"\xc3", b"\xb6", " y"]
+SCRIPT: list[bytes | str] = ["He", b"\xc3", b"\xb6", " y"]
 
 
 @pytest.fixture(scope="module")

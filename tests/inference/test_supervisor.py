@@ -91,6 +91,19 @@ async def test_count_is_answered() -> None:
     assert replies == [wire.Counted(request_id=count.request_id, tokens=3, text="a b c")]
 
 
+async def test_answered_request_is_not_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with loaded() as worker:
+        for _ in range(20):
+            async with worker.call(ask(worker, "hi")) as call:
+                async for reply in call:
+                    if isinstance(reply, wire.Done):
+                        break
+        worker.retire_at(trio.current_time())
+        await worker.dead.wait()
+    assert "request that is over" not in caplog.text
+
+
 async def test_two_requests_at_once_get_their_own_replies() -> None:
     texts: dict[str, str] = {}
 

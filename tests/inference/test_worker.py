@@ -19,7 +19,7 @@ from tests.inference.live import LiveWorker, ask
 from tests.inference.tinygguf import chain_model
 from tests.starter import starter_model
 
-SCRIPT = ["a", "b", "c"]
+SCRIPT: list[bytes | str] = ["a", "b", "c"]
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ async def test_a_damaged_memory_is_as_good_as_none(
         (lambda path: path.write_bytes(gguf()[:100_000]), "is cut short"),
         (lambda path: path.write_bytes(gguf()[:200]), "ends within its header"),
         (lambda path: path.mkdir(), "is a directory"),
-        (lambda path: os.mkfifo(path), "is not a regular file"),
+        (os.mkfifo, "is not a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
         (lambda path: path.symlink_to(path), "symbolic links"),
         (lambda path: None, "no such file"),

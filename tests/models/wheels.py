@@ -61,9 +61,9 @@ def local_pip(directory: Path) -> dict[str, str]:
     return _pip_user(directory.parent) | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": os.fspath(directory)}
 
 
-def index_pip(home: Path, url: str) -> dict[str, str]:
-    """The environment of a user whose pip asks one index, once."""
-    return _pip_user(home) | {"PIP_INDEX_URL": url, "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+def index_pip(home: Path, url: str, *, retries: int = 0) -> dict[str, str]:
+    """The environment of a user whose pip asks one index."""
+    return _pip_user(home) | {"PIP_INDEX_URL": url, "PIP_RETRIES": str(retries), "PIP_NO_CACHE_DIR": "1"}
 
 
 def _pip_user(home: Path) -> dict[str, str]:

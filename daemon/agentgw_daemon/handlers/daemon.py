@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agentgw import __version__
+from agentgw.errors import ConfigRefused, InvalidParams
 from agentgw.methods import (
     ConfigParams,
     ConfigResult,
@@ -53,8 +54,11 @@ def shutdown(request: Request, params: ShutdownParams) -> ShutdownResult:
 
 
 async def reload(request: Request, params: NoParams) -> ReloadResult:
-    """Read configuration and skills again."""
-    return await request.services.control.reload()
+    """Read configuration and skills again. A configuration that cannot be used is the caller's to correct."""
+    try:
+        return await request.services.control.reload()
+    except ConfigRefused as error:
+        raise InvalidParams(error.message, hint=error.hint, path="config.toml", reason=error.message) from None
 
 
 async def doctor(request: Request, params: NoParams) -> DoctorResult:

@@ -37,11 +37,11 @@ async def pull(request: Request, params: ModelRefParams) -> Model:
 
 
 async def remove(request: Request, params: ModelRefParams) -> Done:
-    """Delete a pulled file, its worker first."""
+    """Delete a pulled file, then end its worker, which still has it mapped."""
     services = request.services
     name = services.models.name_of(params.model)
-    await services.pool.unload(name)
     await services.models.remove(params.model)
+    await services.pool.unload(name)
     services.hub.publish("models", "removed", model=name)
     return Done()
 

@@ -25,6 +25,7 @@ class Call:
     def __init__(self, request_id: int) -> None:
         self.request_id = request_id
         self.ended = trio.Event()
+        self._answered = False
         self.error: RpcError | None = None
         self._send, self._receive = trio.open_memory_channel[Reply](CALL_BUFFER)
 
@@ -33,10 +34,17 @@ class Call:
 
     async def __anext__(self) -> Reply:
         try:
-            return await self._receive.receive()
+            reply = await self._receive.receive()
         except trio.EndOfChannel:
             error, self.error = self.error, None
             raise error if error is not None else StopAsyncIteration from None
+        self._answered = isinstance(reply, wire.Done | wire.Counted | wire.Failed)
+        return reply
+
+    @property
+    def over(self) -> bool:
+        """True once there is nothing left to cancel. The reader may know before the task that delivers."""
+        return self._answered or self.ended.is_set()
 
     async def deliver(self, reply: Reply) -> None:
         """Hand a reply to the reader, waiting while it is `CALL_BUFFER` behind; one who left hears nothing."""

@@ -18,8 +18,9 @@ def worker_environment(environ: Mapping[str, str], instance: str) -> dict[str, s
     PYTHONPATH goes along only when this very package was found through it.
     """
     made = {name: value for name, value in environ.items() if name in _ENV_NAMES or name.startswith(_ENV_PREFIXES)}
-    found_in = str(Path(agentgw_daemon.__path__[0]).parent)
-    if found_in in environ.get("PYTHONPATH", "").split(":"):
-        made["PYTHONPATH"] = environ["PYTHONPATH"]
+    # Absolute, because workers run in another directory.
+    entries = [str(Path(entry).absolute()) for entry in environ.get("PYTHONPATH", "").split(":") if entry]
+    if str(Path(agentgw_daemon.__path__[0]).absolute().parent) in entries:
+        made["PYTHONPATH"] = ":".join(entries)
     made["AGENTGW_INSTANCE"] = instance
     return made

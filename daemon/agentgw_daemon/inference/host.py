@@ -95,6 +95,11 @@ class ModelHost:
         self._stop_when_idle = False
         self._closed = False
 
+    def configure(self, settings: InferenceSettings) -> None:
+        """Take other settings over: limits at once, what a worker is told with the next load."""
+        self._settings = settings
+        self._settle()
+
     @property
     def loaded(self) -> bool:
         """True while a worker with the model can be asked."""
@@ -131,7 +136,7 @@ class ModelHost:
 
     def leave(self, ticket: Ticket, call: Call | None = None) -> None:
         """Give the ticket back; its slot is free once the worker has let go of `call`."""
-        if call is not None and not call.ended.is_set() and not self._closed:
+        if call is not None and not call.over and not self._closed:
             self._nursery.start_soon(self._leave_later, ticket, call)
             return
         if ticket in self._waiting:

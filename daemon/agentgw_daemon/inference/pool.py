@@ -50,6 +50,12 @@ class Pool:
         self._blank: WorkerProcess | None = None
         self._client: httpx.AsyncClient | None = None
 
+    def configure(self, settings: InferenceSettings) -> None:
+        """Take a reloaded configuration over: loaded models keep what they were loaded with."""
+        self._settings = settings
+        for host in self._hosts.values():
+            host.configure(settings)
+
     async def engine(self, spec: ModelSpec) -> Engine:
         """What answers for this model. Loads nothing yet. Raises ModelUnavailable."""
         await trio.lowlevel.checkpoint()

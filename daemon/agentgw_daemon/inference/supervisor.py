@@ -6,11 +6,9 @@ One task owns reading, one owns writing. Nothing here restarts anything: that is
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import subprocess
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -21,15 +19,15 @@ from agentgw.errors import ModelUnavailable, WorkerDied
 from agentgw.framing import FrameSplitter, FrameTooLarge
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call, Reply
+from agentgw_daemon.inference.dues import Dues
 from agentgw_daemon.inference.spec import InferenceSettings
+from agentgw_daemon.inference.stderr import LastWords
 
 _log = logging.getLogger(__name__)
 
 # One Generate or Count and one Cancel for each live request. Full means that the worker has stopped reading.
 OUTBOX_BUFFER: Final = 1024
 READ_BYTES: Final = 65536
-MAX_LOG_LINE: Final = 500
-LOG_TAIL_LINES: Final = 20
 # Bytes that a dead worker left in its pipe are there at once; only a stranger holding the pipe open takes longer.
 LAST_WORDS_S: Final = 1.0
 # SIGKILL takes effect as soon as the kernel can; a process stuck in the kernel is reported, not waited for.
@@ -53,10 +51,7 @@ class WorkerProcess:
         self._ready = trio.Event()
         self._load_answered = trio.Event()
         self._load_reply: wire.LoadFailed | None = None
-        self._load_deadline = math.inf
-        self._start_deadline = math.inf
-        self._heard_at = 0.0
-        self._advanced_at = 0.0
+        self._dues = Dues(settings)
         self._lifetime = trio.CancelScope()
         self._patience = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -65,7 +60,7 @@ class WorkerProcess:
         self._reason = ""
         self.hint = ""
         self._status: int | None = None
-        self._stderr_tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
+        self._last_words = LastWords()
 
     @property
     def usable(self) -> bool:
@@ -82,7 +77,7 @@ class WorkerProcess:
 
         Raises nothing of its own: failures reach those who wait for readiness, the load or a reply.
         """
-        self._start_deadline = trio.current_time() + self._settings.start_timeout_s
+        self._dues.start(trio.current_time())
         process: trio.Process | None = None
         try:
             process = await self._spawn()
@@ -105,7 +100,7 @@ class WorkerProcess:
     async def load(self, load: wire.Load) -> wire.Loaded:
         """Load the model; once a process. Raises ModelUnavailable with the reason."""
         await self.wait_ready()
-        self._load_deadline = trio.current_time() + self._settings.load_timeout_s
+        self._dues.load(trio.current_time())
         self._post(load)
         self._arm()
         await self._load_answered.wait()
@@ -129,7 +124,7 @@ class WorkerProcess:
         if not self.usable:
             raise self._obituary()
         if not self._calls:
-            self._heard_at = self._advanced_at = trio.current_time()
+            self._dues.work(trio.current_time())
         self._calls[call.request_id] = call
         self._post(message)
         self._arm()
@@ -137,7 +132,7 @@ class WorkerProcess:
             yield call
         finally:
             call.abandon()
-            if not call.ended.is_set() and self.usable:
+            if not call.over and self.usable:
                 assert self._nursery is not None
                 self._post(wire.Cancel(request_id=call.request_id))
                 self._nursery.start_soon(self._expect_end, call)
@@ -174,9 +169,10 @@ class WorkerProcess:
         return process
 
     async def _converse(self, process: trio.Process) -> None:
+        assert process.stderr is not None
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._write, process)
-            self._nursery.start_soon(self._read_stderr, process)
+            self._nursery.start_soon(self._last_words.read, self.pid, process.stderr)
             self._nursery.start_soon(self._watch_exit, process, self._nursery.cancel_scope)
             try:
                 await self._read(process)
@@ -194,7 +190,7 @@ class WorkerProcess:
                 self._arm()
                 chunk = await process.stdout.receive_some(READ_BYTES)
             if self._patience.cancelled_caught:
-                self.kill(self._impatience())
+                self.kill(self._dues.reproach(trio.current_time()))
                 return
             if not chunk:
                 return
@@ -205,30 +201,11 @@ class WorkerProcess:
                 self.kill(f"broke the protocol: {error}")
                 return
             # Now, not before: while a slow reader held us up, the worker could not speak.
-            self._heard_at = trio.current_time()
+            self._dues.heard(trio.current_time())
 
     def _arm(self) -> None:
-        """Give the pending read the deadline that fits what the worker owes us; none when it owes nothing."""
-        deadline = math.inf
-        if not self._ready.is_set():
-            deadline = self._start_deadline
-        elif not self._load_answered.is_set():
-            deadline = self._load_deadline
-        elif self._calls:
-            deadline = min(
-                self._heard_at + self._settings.heartbeat_timeout_s,
-                self._advanced_at + self._settings.progress_timeout_s,
-            )
-        self._patience.deadline = deadline
-
-    def _impatience(self) -> str:
-        if not self._ready.is_set():
-            return f"was not ready within {self._settings.start_timeout_s:g} s"
-        if not self._load_answered.is_set():
-            return f"took more than {self._settings.load_timeout_s:g} s to load the model"
-        if trio.current_time() >= self._advanced_at + self._settings.progress_timeout_s:
-            return f"computed nothing for {self._settings.progress_timeout_s:g} s"
-        return f"said nothing for {self._settings.heartbeat_timeout_s:g} s"
+        """Give the pending read the deadline that fits what the worker owes us."""
+        self._patience.deadline = self._dues.deadline(busy=bool(self._calls))
 
     async def _route(self, message: wire.Message) -> None:
         match message:
@@ -243,12 +220,14 @@ class WorkerProcess:
                     self.kill(f"is version {version}, the daemon is {agentgw.__version__}")
                 else:
                     self.engine = engine
+                    self._dues.ready()
                     self._ready.set()
-            case wire.Loaded():
-                self.model = message
-                self._load_answered.set()
-            case wire.LoadFailed():
-                self._load_reply = message
+            case wire.Loaded() | wire.LoadFailed():
+                if isinstance(message, wire.Loaded):
+                    self.model = message
+                else:
+                    self._load_reply = message
+                self._dues.load_answered()
                 self._load_answered.set()
             case wire.Load() | wire.Generate() | wire.Count() | wire.Cancel():
                 raise wire.WireError(f"a worker does not say {type(message).__name__}")
@@ -260,7 +239,7 @@ class WorkerProcess:
         if call is None:
             raise wire.WireError(f"{type(reply).__name__} for a request that is not running")
         await call.deliver(reply)
-        self._advanced_at = trio.current_time()
+        self._dues.advanced(trio.current_time())
         if isinstance(reply, wire.Done | wire.Counted | wire.Failed):
             del self._calls[call.request_id]
             call.end()
@@ -310,7 +289,7 @@ class WorkerProcess:
             with trio.move_on_after(REAP_TIMEOUT_S):
                 await process.wait()
         with trio.move_on_after(LAST_WORDS_S):
-            await self._read_stderr(process)
+            await self._last_words.read(self.pid, process.stderr)
         await process.stdout.aclose()
         await process.stderr.aclose()
 
@@ -318,7 +297,7 @@ class WorkerProcess:
         """Tell everyone who waits, each exactly once, and the log."""
         self._status = process.returncode if process is not None else None
         if self.crashed:
-            _log.warning("worker %d %s; its last words: %s", self.pid, self.fate, " | ".join(self._stderr_tail))
+            _log.warning("worker %d %s; its last words: %s", self.pid, self.fate, self._last_words)
         self._outgoing.close()
         for call in self._calls.values():
             call.end(self._obituary())
@@ -337,7 +316,7 @@ class WorkerProcess:
         if self._status is None:
             return "closed its pipe"
         if self._status < 0:
-            return f"was killed by {signal.Signals(-self._status).name}"
+            return f"was killed by {_signal_name(-self._status)}"
         return f"exited with status {self._status}"
 
     def _obituary(self) -> WorkerDied:
@@ -351,18 +330,7 @@ class WorkerProcess:
             fate = self.fate
             raise ModelUnavailable(f"the model worker {fate}", reason=fate, hint=self.hint)
 
-    async def _read_stderr(self, process: trio.Process) -> None:
-        assert process.stderr is not None
-        pending = b""
-        while chunk := await process.stderr.receive_some(4096):
-            *lines, pending = (pending + chunk).split(b"\n")
-            if len(pending) > MAX_LOG_LINE:
-                lines, pending = [*lines, pending], b""
-            self._note(lines)
-        self._note([pending])
 
-    def _note(self, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            if text := line[:MAX_LOG_LINE].decode("utf-8", "replace").rstrip():
-                self._stderr_tail.append(text)
-                _log.debug("worker %d: %s", self.pid, text)
+def _signal_name(number: int) -> str:
+    # Real-time signals have no names.
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

@@ -69,15 +69,18 @@ class Puller:
         await self._share(entry.stem, Meter(entry.size_bytes), work, progress)
         return entry.stem
 
-    async def hub(self, hub_url: str, ref: HubRef, progress: Progress) -> str:
-        """Has the hub's model on disk; gives the stem of its file. Raises NotFound or ModelUnavailable."""
+    async def hub(self, hub_url: str, ref: HubRef, progress: Progress, *, again: bool = False) -> str:
+        """Has the hub's model on disk; gives the stem of its file. Raises NotFound or ModelUnavailable.
+
+        `again` replaces a file that is there.
+        """
         # Imported on first use: httpx costs a daemon that pulls nothing 9 MB and 0.15 s of its start.
         from agentgw_daemon.models import download, hub
 
         async with download.open_client(hub_url, ref.name) as client:
             found = await hub.find(client, hub_url, ref)
             stem = _stem(ref, found.file.path)
-            if any(one.stem == stem and one.origin is not None for one in self._store.entries()):
+            if not again and any(one.stem == stem and one.origin is not None for one in self._store.entries()):
                 return stem
 
             async def work(meter: Meter) -> None:

@@ -128,17 +128,18 @@ class Registry:
         if isinstance(ref, Builtin | PathRef | ProviderRef):
             raise _wrong_kind(ref, "needs no pull")
         stored = self._stored(ref)
+        intact = stored is not None and await self._intact(stored)
         entry = CATALOGUE.get(ref.name) if isinstance(ref, Named) else None
         if entry is not None:
-            if stored is None or stored.origin is None or stored.origin.sha256 != entry.sha256:
+            if not intact or stored is None or stored.origin is None or stored.origin.sha256 != entry.sha256:
                 await self._puller.entry(entry, progress)
-        elif stored is None and isinstance(ref, HubRef):
-            stem = await self._puller.hub(self._settings.model.hub, ref, progress)
+            return (await self.show(entry.name)).model
+        if isinstance(ref, HubRef) and not intact:
+            stem = await self._puller.hub(self._settings.model.hub, ref, progress, again=stored is not None)
             stored = next(one for one in self._store.entries() if one.stem == stem)
-        elif stored is None:
+        if stored is None:
             raise self._missing(ref)
-        name = stored.name if stored is not None and entry is None else ref.name
-        return (await self.show(name)).model
+        return (await self.show(stored.name)).model
 
     async def remove(self, text: str) -> None:
         """Deletes a model of the models folder. Raises NotFound, and InvalidParams for what is not ours."""
@@ -254,6 +255,19 @@ class Registry:
             self._digesting.add(real)
             self._nursery.start_soon(self._digest, real, known, stored)
         return ModelSpec(name=name, kind="file", path=real, sha256=known.sha256)
+
+    async def _intact(self, stored: Stored) -> bool:
+        """Whether a file is still what was pulled. Reads all of it only when it was touched since."""
+        if stored.origin is None:
+            return True
+        known = self._known_of(stored)
+        if known is not None and known.sha256 is not None:
+            return known.sha256 == stored.origin.sha256
+        try:
+            found = await trio.to_thread.run_sync(_sha256, str(stored.path), limiter=self._one_digest)
+        except OSError:
+            return False
+        return found == stored.origin.sha256
 
     async def _digest(self, path: str, known: Known, stored: Stored | None) -> None:
         """Computes the digest of a file in use, beside the turn that uses it: the next turn will know it."""

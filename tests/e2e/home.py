@@ -1,0 +1,247 @@
+"""An installation of its own for one test: the real binary, started and stopped, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from agentgw_daemon.models.catalogue import STARTER
+from tests.e2e.wire import Wire
+from tests.starter import starter_model
+
+T = TypeVar("T")
+
+AGENTGW = str(Path(sys.executable).with_name("agentgw"))
+# For everything that has no limit of its own: more than a cold start with a model takes on a busy machine.
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A command that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Home:
+    """A context manager. Whatever was started in it carries its HOME, so that no process can hide."""
+
+    def __init__(self) -> None:
+        # Short: a socket's path has 107 bytes.
+        self.root = Path(tempfile.mkdtemp(prefix="agw-"))
+        self.path = self.root / "home"
+        self.user = self.root / "user"
+        self.work = self.root / "work"
+        for made in (self.user, self.work):
+            made.mkdir()
+        self.environ = {
+            "PATH": os.defpath,
+            "HOME": str(self.user),
+            "LANG": "C.UTF-8",
+            "AGENTGW_HOME": str(self.path),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.agentgw: Sequence[str] = (AGENTGW,)
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.root, onerror=_force)
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's socket."""
+        return self.path / "run" / "agentgw.sock"
+
+    @property
+    def log(self) -> str:
+        """All the daemons of this home have said."""
+        file = self.path / "state" / "daemon.log"
+        return file.read_text() if file.exists() else ""
+
+    def configure(self, text: str) -> None:
+        """Write config.toml."""
+        folder = self.path / "config"
+        for made in (self.path, folder):
+            made.mkdir(mode=0o700, exist_ok=True)
+        (folder / "config.toml").write_text(text)
+
+    def add_starter_model(self) -> None:
+        """What `agentgw pull smollm2:135m` leaves, without the copy."""
+        folder = self.path / "data" / "models"
+        for made in (self.path, self.path / "data", folder):
+            made.mkdir(mode=0o700, exist_ok=True)
+        (folder / f"{STARTER.stem}.gguf").symlink_to(starter_model())
+        origin = {
+            "name": STARTER.name, "source": "index", "size_bytes": STARTER.size_bytes, "sha256": STARTER.sha256,
+            "pulled_at": "2026-01-01T00:00:00Z", "licence": STARTER.licence,
+        }  # fmt: skip
+        (folder / f"{STARTER.stem}.json").write_text(json.dumps(origin))
+
+    def start(self, *words: str, environ: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
+        """An agentgw command that goes on by itself; ended with the test if need be."""
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        child = subprocess.Popen(
+            [*self.agentgw, *words], env=self.environ | (environ or {}), **{"cwd": self.work, **pipes, **more}
+        )
+        self._children.append(child)
+        return child
+
+    def finish(self, child: subprocess.Popen[bytes], *, said: bytes | None = None, within_s: float = PATIENCE_S) -> Done:
+        """The end of what `start` started."""
+        out, err = child.communicate(said, timeout=within_s)
+        return Done(status=child.returncode, out=(out or b"").decode(), err=(err or b"").decode())
+
+    def run(
+        self, *words: str, said: str | None = None, within_s: float = PATIENCE_S, environ: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Done:  # fmt: skip
+        """An agentgw command to its end; `said` is piped into it."""
+        stdin = subprocess.DEVNULL if said is None else subprocess.PIPE
+        child = self.start(*words, environ=environ, **{"stdin": stdin, **more})
+        return self.finish(child, said=None if said is None else said.encode(), within_s=within_s)
+
+    def ask(self, *words: str, said: str | None = None, environ: dict[str, str] | None = None) -> str:
+        """Standard output of a command that must succeed without a word on standard error."""
+        done = self.run(*words, said=said, environ=environ)
+        assert (done.status, done.err) == (0, ""), done
+        return done.out
+
+    def call(self, method: str, **params: Any) -> Any:
+        """What `agentgw call` gives."""
+        return json.loads(self.ask("call", method, json.dumps(params)))
+
+    def connect(self) -> Wire:
+        """A connection to the daemon that runs."""
+        return Wire(str(self.socket))
+
+    def daemon(self) -> int:
+        """The pid of the daemon, which is started if need be."""
+        return int(self.ask("start"))
+
+    def serve(self, *words: str, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """A daemon in the foreground, once it serves; its exit status can be had."""
+        # Nobody reads what it says there: the log file has it too.
+        child = self.start("serve", *words, environ=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        served = self.log.count("serving on")
+        until(lambda: self.log.count("serving on") > served or child.poll() is not None, "the daemon serves")
+        assert child.poll() is None, self.log
+        return child
+
+    def processes(self) -> dict[int, str]:
+        """The command lines of all processes of this home, by pid."""
+        return with_variable("HOME", str(self.user))
+
+    def daemons(self) -> list[int]:
+        """The pids of all daemons of this home."""
+        return [pid for pid, command in self.processes().items() if "agentgw_daemon --" in command]
+
+    def workers(self) -> list[int]:
+        """The pids of all model workers of this home."""
+        return [pid for pid, command in self.processes().items() if "agentgw_daemon.inference" in command]
+
+    def kill_daemon(self) -> None:
+        """As a power cut would; returns when it is gone."""
+        (pid,) = self.daemons()
+        kill(pid)
+
+    def stop(self) -> None:
+        """End all processes of this home; fails when they do not end by themselves once the daemon is told to."""
+        for child in self._children:
+            if child.poll() is None and "agentgw_daemon" not in command_of(child.pid):
+                child.kill()
+        for pid in self.daemons():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        try:
+            until(lambda: not self._alive(), "every process has ended", within_s=25)
+        finally:
+            left = self._alive()
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for child in self._children:
+                with child:
+                    child.wait(PATIENCE_S)
+            self._children.clear()
+
+    def _alive(self) -> dict[int, str]:
+        for child in self._children:
+            child.poll()
+        return self.processes()
+
+
+def with_variable(name: str, value: str) -> dict[int, str]:
+    """The command lines of the processes that were started with this variable, by pid."""
+    wanted = f"{name}={value}".encode()
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = command_of(int(folder.name))
+    return found
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def rss_bytes(pid: int) -> int:
+    """Memory of a process that is resident."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def until(condition: Callable[[], T], what: str, *, within_s: float = PATIENCE_S) -> T:
+    """The first true value of a condition nothing tells us about; fails when none comes in time."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not in {within_s:g} s: {what}"
+        select.select([], [], [], 0.01)
+    return found
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal that ends it, and return when it is gone."""
+    with gone(pid):
+        os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def gone(pid: int, *, within_s: float = PATIENCE_S) -> Iterator[None]:
+    """What is done inside ends this process: waits for that. A pid that is used again is not mistaken for it."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield
+        assert select.select([descriptor], [], [], within_s)[0], f"{pid} goes on: {command_of(pid)}"
+    finally:
+        os.close(descriptor)
+
+
+def _force(function: Callable[[str], Any], path: str, _: object) -> None:
+    """For what a test has made unreadable."""
+    os.chmod(os.path.dirname(path), 0o700)
+    os.chmod(path, 0o700)
+    function(path)

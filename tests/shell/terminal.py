@@ -1,0 +1,81 @@
+"""A program on a pseudo-terminal, with a screen that tests can read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping, Sequence
+
+import pyte
+
+COLUMNS, LINES = 90, 30
+
+
+class Terminal:
+    """Runs a command on a terminal of 90 by 30; a context manager that ends it."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._screen = pyte.Screen(COLUMNS, LINES)
+        self._stream = pyte.ByteStream(self._screen)
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        self.process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"},
+            start_new_session=True, preexec_fn=_take_terminal,
+        )  # fmt: skip
+        os.close(theirs)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    def send(self, keys: str) -> None:
+        """Type."""
+        os.write(self._ours, keys.encode())
+
+    def text(self) -> str:
+        """What the screen shows, without trailing blanks."""
+        return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+
+    def wait_for(self, *texts: str, timeout_s: float = 30) -> str:
+        """The screen, once it shows all of these."""
+        deadline = time.monotonic() + timeout_s
+        while not all(text in self.text() for text in texts):
+            assert time.monotonic() < deadline, f"{texts} not on the screen:\n{self.text()}"
+            self._read(deadline - time.monotonic())
+        return self.text()
+
+    def wait_exit(self, timeout_s: float = 30) -> int:
+        """The exit status."""
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.text()
+            self._read(0.05)
+        return self.process.returncode
+
+    def _read(self, timeout_s: float) -> None:
+        if not select.select([self._ours], [], [], min(max(timeout_s, 0), 1))[0]:
+            return
+        try:
+            data = os.read(self._ours, 65536)
+        except OSError:  # the other end is closed
+            return
+        # prompt-toolkit asks where the cursor is and waits for the answer.
+        if b"\x1b[6n" in data:
+            cursor = self._screen.cursor
+            os.write(self._ours, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
+        self._stream.feed(data)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
