@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +51,32 @@ def test_the_protocol_page_has_every_notification(event: type) -> None:
 @pytest.mark.parametrize("error", RPC_ERRORS, ids=lambda error: error.__name__)
 def test_the_protocol_page_has_every_error_with_its_code_and_exit_status(error: type) -> None:
     assert f"{error.__name__} | {error.code} | {error.exit_status} |" in PROTOCOL.read_text()
+
+
+@pytest.mark.e2e
+def test_the_transcript_of_the_protocol_page_is_what_a_daemon_says(tmp_path: Path) -> None:
+    request, *expected = re.search(r"```console\n\$ nc .*\n((?:.+\n)+)```", PROTOCOL.read_text())[1].splitlines()
+    environment = {"AGENTGW_HOME": str(tmp_path), "PATH": os.defpath, "HOME": str(tmp_path)}
+    agentgw = (sys.executable, "-m", "agentgw")
+    subprocess.run((*agentgw, "start"), env=environment, cwd=ROOT, check=True, capture_output=True)
+    try:
+        with socket.socket(socket.AF_UNIX) as daemon:
+            daemon.connect(str(tmp_path / "run" / "agentgw.sock"))
+            daemon.sendall(request.encode() + b"\n")
+            said = [line for line, _ in zip(daemon.makefile(encoding="utf-8"), expected, strict=False)]
+    finally:
+        subprocess.run((*agentgw, "stop"), env=environment, cwd=ROOT, check=True, capture_output=True)
+    assert [_without_chance(json.loads(line)) for line in said] == [
+        _without_chance(json.loads(line.replace("{…}", "{}"))) for line in expected
+    ]
+
+
+def _without_chance(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without its ids and times, and without the lists that the page leaves out."""
+    for part in ("params", "result"):
+        for name in ("turn_id", "session_id", "usage", "timings", "tool_calls", "sources"):
+            message.get(part, {}).pop(name, None)
+    return message
 
 
 def test_every_link_inside_the_protocol_page_leads_somewhere() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw.errors import ConfigRefused
-from agentgw.methods import DoctorResult, ReloadResult
+from agentgw.results import DoctorResult, ReloadResult
 from agentgw_daemon.doctor import DoctorContext, examine
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.settings import Settings

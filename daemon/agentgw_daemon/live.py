@@ -16,7 +16,7 @@ import trio
 from agentgw.errors import RpcError
 from agentgw.events import TurnDelta, TurnEvent
 from agentgw.framing import encode
-from agentgw.methods import TurnResult
+from agentgw.results import TurnResult
 from agentgw.schema import dump
 from agentgw.types import SessionId, TurnId
 

@@ -14,9 +14,10 @@ from agentgw import PROTOCOL
 from agentgw.errors import RPC_ERRORS
 from agentgw.events import EVENTS, TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.framing import encode
-from agentgw.methods import METHODS, Method, NoParams, TurnResult
+from agentgw.methods import METHODS, Method
+from agentgw.params import NoParams
+from agentgw.results import TurnResult
 from agentgw.schema import dump, fields_of, schema_of
-from agentgw.types import Usage
 from agentgw_daemon.discover import TURN_ENVELOPE, event_name
 from agentgw_daemon.dispatch import MAX_BATCH
 from agentgw_daemon.settings import LimitsSection
@@ -91,11 +92,11 @@ def _framing() -> Iterator[str]:
 def _transcript() -> Iterator[str]:
     params = {"message": "hello world", "model": "echo", "ephemeral": True}
     yield _line({"jsonrpc": "2.0", "id": 1, "method": "turn.start", "params": params})
-    ids = {"turn_id": "t1", "session_id": "s1"}
+    ids = {"turn_id": "t-1", "session_id": "s-1"}
     events: tuple[TurnEvent, ...] = (
         TurnStarted(skill="general-assistant", model="echo"),
-        TurnDelta(text="hello"),
-        TurnDelta(text=" world"),
+        TurnDelta(text="hello "),
+        TurnDelta(text="world"),
         TurnCompleted(finish_reason="stop"),
     )
     for seq, event in enumerate(events, 1):
@@ -105,11 +106,11 @@ def _transcript() -> Iterator[str]:
         session_id=ids["session_id"],
         text="hello world",
         finish_reason="stop",
-        usage=Usage(prompt_tokens=2, completion_tokens=2),
         last_seq=len(events),
     )
-    shown = {name: value for name, value in dump(result).items() if name not in ("timings", "tool_calls", "sources")}
-    yield _line({"jsonrpc": "2.0", "id": 1, "result": shown}).replace('"last_seq"', '"timings":{…},"last_seq"')
+    shown = {name: value for name, value in dump(result).items() if name not in ("tool_calls", "sources")}
+    shown |= {"usage": {}, "timings": {}}
+    yield _line({"jsonrpc": "2.0", "result": shown, "id": 1}).replace("{}", "{…}")
 
 
 def _line(message: dict[str, Any]) -> str:

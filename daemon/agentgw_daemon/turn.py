@@ -14,7 +14,7 @@ import trio
 
 from agentgw.errors import RpcError
 from agentgw.events import TurnCompleted, TurnDelta, TurnEvent, TurnNotice, TurnProgress, TurnStarted
-from agentgw.methods import TurnResult
+from agentgw.results import TurnResult
 from agentgw.schema import dump, record
 from agentgw.types import FinishReason, Options, Timings, Usage
 from agentgw_daemon.dispatch import internal_error
@@ -97,12 +97,7 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
         await live.append(TurnProgress(phase="loading"))
         fitted = await fit(prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=live.model)
     if fitted.left_out_turns:
-        await live.append(
-            TurnNotice(
-                code="context_trimmed",
-                text=f"the {fitted.left_out_turns} oldest turns ({fitted.left_out_tokens} tokens) were left out",
-            )
-        )
+        await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     completion = Completion(messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None)
     async with plan.engine.stream(completion) as events:
         async for event in events:
@@ -112,6 +107,13 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
             if isinstance(event, Delta) and event.channel == "answer":
                 answer.texts.extend(event.texts)
             await live.append(*_translated(event))
+
+
+def _left_out(fitted: Fitted) -> str:
+    tokens = f"({fitted.left_out_tokens} tokens)"
+    if fitted.left_out_turns == 1:
+        return f"the oldest turn {tokens} was left out"
+    return f"the {fitted.left_out_turns} oldest turns {tokens} were left out"
 
 
 def _translated(event: EngineEvent) -> list[TurnEvent]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.errors import NotFound, RpcError, SessionBusy, ShuttingDown, TurnCancelled
-from agentgw.methods import TurnDetail, TurnResult, TurnStartParams
+from agentgw.params import TurnStartParams
+from agentgw.results import TurnDetail, TurnResult
 from agentgw.types import Options, Session, SessionId, Turn, TurnId, Usage
 from agentgw_daemon.live import LiveTurn, frame_of
 from agentgw_daemon.prompt import Exchange, exchanges, with_files

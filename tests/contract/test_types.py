@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from agentgw import events, methods, types
+from agentgw import events, params, results, types
 from agentgw.schema import bind, dump, fields_of, schema_of
 from agentgw.types import Channel, FinishReason, Options, Topic, TurnState
 from tests.contract.strategies import records
@@ -21,9 +21,9 @@ RECORDS = [
 ]
 ALL = RECORDS + [
     thing
-    for module in (methods, events)
+    for module in (params, results, events)
     for _, thing in inspect.getmembers(module, dataclasses.is_dataclass)
-    if thing.__module__ == module.__name__ and thing is not methods.Method
+    if thing.__module__ == module.__name__
 ]
 by_record = pytest.mark.parametrize("record", ALL, ids=lambda record: record.__name__)
 

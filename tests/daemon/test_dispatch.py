@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agentgw import errors
-from agentgw.methods import METHODS, HelloParams, NoParams
+from agentgw.methods import METHODS
+from agentgw.params import HelloParams, NoParams
 from agentgw_daemon.dispatch import NOTIFICATION, Refused, error_response, internal_error, read_call, result_response
 
 

@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from agentgw.events import TurnCompleted, TurnDelta, TurnProgress, TurnStarted
-from agentgw.methods import TurnResult
+from agentgw.results import TurnResult
 from agentgw.types import SessionId, TurnId
 from agentgw_daemon.live import LiveTurn
 

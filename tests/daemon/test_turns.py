@@ -15,7 +15,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw.errors import ContextOverflow, InternalError, ModelUnavailable, NotFound, SessionBusy, ShuttingDown
 from agentgw.events import TurnNotice
-from agentgw.methods import TurnResult, TurnStartParams
+from agentgw.params import TurnStartParams
+from agentgw.results import TurnResult
 from agentgw.types import ChatMessage, Options, Timings, Turn, Usage
 from agentgw_daemon import turn as running
 from agentgw_daemon.hub import Hub

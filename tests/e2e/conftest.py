@@ -14,6 +14,16 @@ from tests.e2e.home import Home
 @pytest.fixture
 def home() -> Iterator[Home]:
     """An installation without any model but the built-in one."""
+    yield from _checked()
+
+
+@pytest.fixture(scope="module")
+def shared_home() -> Iterator[Home]:
+    """One installation for the tests of a module that neither look at its state nor change it."""
+    yield from _checked()
+
+
+def _checked() -> Iterator[Home]:
     with Home() as made:
         yield made
         made.stop()

@@ -100,13 +100,17 @@ class Home:
     def start(self, *words: str, environ: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
         """An agentgw command that goes on by itself; ended with the test if need be."""
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # Unbuffered, so that what `heard` leaves is there for `finish`.
         child = subprocess.Popen(
-            [*self.agentgw, *words], env=self.environ | (environ or {}), **{"cwd": self.work, **pipes, **more}
-        )
+            [*self.agentgw, *words], env=self.environ | (environ or {}), bufsize=0,
+            **{"cwd": self.work, **pipes, **more},
+        )  # fmt: skip
         self._children.append(child)
         return child
 
-    def finish(self, child: subprocess.Popen[bytes], *, said: bytes | None = None, within_s: float = PATIENCE_S) -> Done:
+    def finish(
+        self, child: subprocess.Popen[bytes], *, said: bytes | None = None, within_s: float = PATIENCE_S
+    ) -> Done:
         """The end of what `start` started."""
         out, err = child.communicate(said, timeout=within_s)
         return Done(status=child.returncode, out=(out or b"").decode(), err=(err or b"").decode())
@@ -188,6 +192,23 @@ class Home:
         for child in self._children:
             child.poll()
         return self.processes()
+
+
+def heard(child: subprocess.Popen[bytes], count: int) -> str:
+    """So many bytes of a child's standard output, as soon as they are there."""
+    assert child.stdout is not None
+    said = b""
+    while len(said) < count and select.select([child.stdout], [], [], PATIENCE_S)[0]:
+        part = os.read(child.stdout.fileno(), count - len(said))
+        if not part:
+            break
+        said += part
+    return said.decode()
+
+
+def is_silent(child: subprocess.Popen[bytes]) -> bool:
+    """Whether nothing waits on a child's standard output."""
+    return select.select([child.stdout], [], [], 0)[0] == []
 
 
 def with_variable(name: str, value: str) -> dict[int, str]:

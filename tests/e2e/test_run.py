@@ -8,10 +8,10 @@ from dataclasses import fields
 
 import pytest
 
-from agentgw.methods import TurnResult
+from agentgw.results import TurnResult
 from agentgw.types import Timings, Usage
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import Home, until
+from tests.e2e.home import Home, heard, is_silent, until
 
 pytestmark = pytest.mark.e2e
 
@@ -29,17 +29,17 @@ def test_the_first_command_of_a_fresh_home_answers(home: Home) -> None:
     assert home.ask(*ECHO, "hello", "there") == "hello there\n"
 
 
-def test_the_answer_ends_in_exactly_one_newline(home: Home) -> None:
-    assert home.ask(*ECHO, "trailing\n\n\n") == "trailing\n"
-    assert home.ask(*ECHO, "two\n\nparagraphs") == "two\n\nparagraphs\n"
+def test_the_answer_ends_in_exactly_one_newline(shared_home: Home) -> None:
+    assert shared_home.ask(*ECHO, "trailing\n\n\n") == "trailing\n"
+    assert shared_home.ask(*ECHO, "two\n\nparagraphs") == "two\n\nparagraphs\n"
 
 
-def test_piped_input_follows_the_text_after_a_blank_line(home: Home) -> None:
-    assert home.ask(*ECHO, "Summarise", said="a\nb\n") == "Summarise\n\na\nb\n"
+def test_piped_input_follows_the_text_after_a_blank_line(shared_home: Home) -> None:
+    assert shared_home.ask(*ECHO, "Summarise", said="a\nb\n") == "Summarise\n\na\nb\n"
 
 
-def test_a_dash_is_the_piped_input_alone(home: Home) -> None:
-    assert home.ask(*ECHO, "-", said="only this\n") == "only this\n"
+def test_a_dash_is_the_piped_input_alone(shared_home: Home) -> None:
+    assert shared_home.ask(*ECHO, "-", said="only this\n") == "only this\n"
 
 
 def test_a_pipe_into_bare_agentgw_is_a_run(home: Home) -> None:
@@ -47,16 +47,16 @@ def test_a_pipe_into_bare_agentgw_is_a_run(home: Home) -> None:
     assert home.ask(said="what is piped\n") == "what is piped\n"
 
 
-def test_files_follow_the_message_under_their_names(home: Home) -> None:
-    (home.work / "a.txt").write_text("alpha\n")
-    (home.work / "b.txt").write_text("beta")
-    said = home.ask(*ECHO, "Compare", "-f", "a.txt", "-f", "b.txt")
+def test_files_follow_the_message_under_their_names(shared_home: Home) -> None:
+    (shared_home.work / "a.txt").write_text("alpha\n")
+    (shared_home.work / "b.txt").write_text("beta")
+    said = shared_home.ask(*ECHO, "Compare", "-f", "a.txt", "-f", "b.txt")
     assert said == "Compare\n\na.txt:\n```\nalpha\n```\n\nb.txt:\n```\nbeta\n```\n"
-    assert home.ask(*ECHO, "-f", "-", said="gamma\n") == "stdin:\n```\ngamma\n```\n"
+    assert shared_home.ask(*ECHO, "-f", "-", said="gamma\n") == "stdin:\n```\ngamma\n```\n"
 
 
-def test_json_is_the_result_of_the_turn(home: Home) -> None:
-    made = json.loads(home.ask(*ECHO, "--json", "--system", "be brief", "one two three"))
+def test_json_is_the_result_of_the_turn(shared_home: Home) -> None:
+    made = json.loads(shared_home.ask(*ECHO, "--json", "--system", "be brief", "one two three"))
     assert made.keys() == {field.name for field in fields(TurnResult)}
     assert made["timings"].keys() == {field.name for field in fields(Timings)}
     assert made["usage"].keys() == {field.name for field in fields(Usage)}
@@ -64,11 +64,13 @@ def test_json_is_the_result_of_the_turn(home: Home) -> None:
     assert made["usage"] == {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": 3}
     assert (made["text"], made["finish_reason"]) == ("one two three", "stop")
     assert (made["tool_calls"], made["sources"]) == ([], [])
-    assert home.call("turn.show", turn_id=made["turn_id"])["turn"]["last_seq"] == made["last_seq"]
+    assert shared_home.call("turn.show", turn_id=made["turn_id"])["turn"]["last_seq"] == made["last_seq"]
 
 
-def test_stream_json_is_every_notification_and_then_the_result(home: Home) -> None:
-    *events, result = map(json.loads, home.ask(*ECHO, "--output-format", "stream-json", "one two three").splitlines())
+def test_stream_json_is_every_notification_and_then_the_result(shared_home: Home) -> None:
+    *events, result = map(
+        json.loads, shared_home.ask(*ECHO, "--output-format", "stream-json", "one two three").splitlines()
+    )
     assert [event["params"]["seq"] for event in events] == list(range(1, result["last_seq"] + 1))
     assert {event["params"]["turn_id"] for event in events} == {result["turn_id"]}
     assert {event["params"]["session_id"] for event in events} == {result["session_id"]}
@@ -82,8 +84,7 @@ def test_an_answer_is_printed_as_it_comes(home: Home, endpoint: Endpoint) -> Non
     child = home.start(*SCRIPTED, "go")
     conversation = endpoint.next()
     conversation.say("first ")
-    assert child.stdout is not None
-    assert child.stdout.read(5) == b"first"
+    assert heard(child, 5) == "first"
     conversation.end("second")
     assert home.finish(child).out == " second\n"
 
@@ -95,12 +96,8 @@ def test_no_stream_prints_nothing_before_the_end(home: Home, endpoint: Endpoint)
     with home.connect() as wire:
         (turn,) = wire.call("turn.list", running=True)["turns"]
         attached = home.start("attach", turn["turn_id"])
-        assert attached.stdout is not None
-        assert attached.stdout.read(5) == b"first"
-    assert child.stdout is not None
-    import select
-
-    assert select.select([child.stdout], [], [], 0)[0] == []
+        assert heard(attached, 5) == "first"
+    assert is_silent(child)
     conversation.end("second")
     assert home.finish(child).out == "first second\n"
 
@@ -150,15 +147,19 @@ def test_continuing_nothing_begins_a_session_and_says_so(home: Home) -> None:
     done = home.run(*ECHO, "-c", "first")
     assert (done.status, done.out) == (0, "first\n")
     assert done.err == "agentgw: no session was started here yet, this begins one\n"
-    home.ask("call", "session.delete", json.dumps({"session_id": home.call("session.list")["sessions"][0]["session_id"]}))
+    home.ask(
+        "call", "session.delete", json.dumps({"session_id": home.call("session.list")["sessions"][0]["session_id"]})
+    )
     assert home.ask(*ECHO, "-q", "-c", "first") == "first\n"
 
 
-def test_a_skill_answers_to_its_name_with_underscores_and_with_hyphens(home: Home) -> None:
-    shown = [home.ask(*ECHO, "--dry-run", "-q", "-s", name, "hi") for name in ("code_assistant", "code-assistant")]
-    assert shown[0] == shown[1] != home.ask(*ECHO, "--dry-run", "-q", "hi")
-    turn_id = json.loads(home.ask(*ECHO, "--json", "-s", "code_assistant", "hi"))["turn_id"]
-    assert home.call("turn.show", turn_id=turn_id)["turn"]["skill"] == "code-assistant"
+def test_a_skill_answers_to_its_name_with_underscores_and_with_hyphens(shared_home: Home) -> None:
+    shown = [
+        shared_home.ask(*ECHO, "--dry-run", "-q", "-s", name, "hi") for name in ("code_assistant", "code-assistant")
+    ]
+    assert shown[0] == shown[1] != shared_home.ask(*ECHO, "--dry-run", "-q", "hi")
+    turn_id = json.loads(shared_home.ask(*ECHO, "--json", "-s", "code_assistant", "hi"))["turn_id"]
+    assert shared_home.call("turn.show", turn_id=turn_id)["turn"]["skill"] == "code-assistant"
 
 
 def test_dry_run_prints_the_prompt_and_runs_nothing(home: Home) -> None:
@@ -168,10 +169,10 @@ def test_dry_run_prints_the_prompt_and_runs_nothing(home: Home) -> None:
     assert home.call("turn.list")["turns"] == []
 
 
-def test_max_tokens_and_stop_end_the_answer(home: Home) -> None:
-    cut = json.loads(home.ask(*ECHO, "--json", "-o", "max_tokens=2", "one two three"))
+def test_max_tokens_and_stop_end_the_answer(shared_home: Home) -> None:
+    cut = json.loads(shared_home.ask(*ECHO, "--json", "-o", "max_tokens=2", "one two three"))
     assert (cut["text"], cut["finish_reason"], cut["usage"]["completion_tokens"]) == ("one two ", "length", 2)
-    assert home.ask(*ECHO, "-o", "stop=three", "-o", "stop=two", "one two three") == "one \n"
+    assert shared_home.ask(*ECHO, "-o", "stop=three", "-o", "stop=two", "one two three") == "one \n"
 
 
 def test_a_time_limit_ends_the_turn_with_124(home: Home, endpoint: Endpoint) -> None:
@@ -192,9 +193,9 @@ def test_what_was_said_before_the_time_limit_is_printed_and_kept(home: Home, end
     assert home.call("turn.show", turn_id=turn["turn_id"])["text"] == "so far"
 
 
-def test_quiet_leaves_only_errors(home: Home) -> None:
-    assert home.ask(*ECHO, "-q", "--dry-run", "hi").endswith("hi\n")
-    done = home.run(*ECHO, "-q", "-s", "nosuch", "hi")
+def test_quiet_leaves_only_errors(shared_home: Home) -> None:
+    assert shared_home.ask(*ECHO, "-q", "--dry-run", "hi").endswith("hi\n")
+    done = shared_home.run(*ECHO, "-q", "-s", "nosuch", "hi")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("agentgw: ")
 
@@ -219,17 +220,19 @@ def test_quiet_leaves_only_errors(home: Home) -> None:
         (("call", "turn.show", "{}"), 2, "turn_id"),
     ],
 )  # fmt: skip
-def test_what_goes_wrong_is_one_line_and_a_status(home: Home, words: tuple[str, ...], status: int, said: str) -> None:
-    done = home.run(*words)
+def test_what_goes_wrong_is_one_line_and_a_status(
+    shared_home: Home, words: tuple[str, ...], status: int, said: str
+) -> None:
+    done = shared_home.run(*words)
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith("agentgw: ")
     assert done.err.count("\n") == 1
     assert said in done.err
 
 
-def test_a_file_that_is_no_model_is_refused_in_one_line(home: Home) -> None:
-    (home.work / "noise.gguf").write_bytes(b"GGUF" + bytes(57))
-    done = home.run("run", "-m", "noise.gguf", "hi")
+def test_a_file_that_is_no_model_is_refused_in_one_line(shared_home: Home) -> None:
+    (shared_home.work / "noise.gguf").write_bytes(b"GGUF" + bytes(57))
+    done = shared_home.run("run", "-m", "noise.gguf", "hi")
     assert (done.status, done.out) == (4, "")
     assert "noise.gguf" in done.err
     assert done.err.count("\n") == 1
@@ -240,8 +243,7 @@ def test_a_detached_turn_goes_on_alone_and_is_watched_from_anywhere(home: Home, 
     conversation = endpoint.next()
     conversation.say("one ")
     watcher = home.start("attach", turn_id)
-    assert watcher.stdout is not None
-    assert watcher.stdout.read(3) == b"one"
+    assert heard(watcher, 3) == "one"
     conversation.end("two")
     assert home.finish(watcher).out == " two\n"
     assert home.ask("attach", turn_id) == "one two\n"
@@ -289,8 +291,8 @@ def test_a_busy_session_takes_no_second_turn(home: Home, endpoint: Endpoint) -> 
     assert home.ask(*ECHO, "--session", session_id, "now me") == "now me\n"
 
 
-def test_there_is_not_one_escape_sequence_in_a_pipe(home: Home) -> None:
+def test_there_is_not_one_escape_sequence_in_a_pipe(shared_home: Home) -> None:
     for words in ((*ECHO, "hi"), ("models",), ("status",), ("skills",), ("sessions",), ("doctor",), ("run", "hi")):
-        done = home.run(*words, environ={"TERM": "xterm-256color", "FORCE_COLOR": "1"})
+        done = shared_home.run(*words, environ={"TERM": "xterm-256color", "FORCE_COLOR": "1"})
         assert "\x1b" not in done.out + done.err
         assert "\r" not in done.out + done.err

@@ -338,6 +338,19 @@ async def test_prewarmed_worker_takes_the_next_load(tmp_path: Path) -> None:
         assert pids(pool) == {blank.pid}
 
 
+async def test_prewarmed_worker_may_load_for_longer_than_it_would_have_been_kept(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gated.fifo")
+    async with fake_pool(fake_settings(keep_alive_s=0.3)) as pool, trio.open_nursery() as nursery:
+        pool.prewarm()
+        nursery.start_soon(pool.load, fake_model(tmp_path, "gated"))
+        await until((tmp_path / "gated.reached").exists)
+        with trio.move_on_after(0.4):
+            await until(lambda: pool.workers() == ())
+        gate = os.open(tmp_path / "gated.fifo", os.O_RDWR)
+        await until(lambda: pool.loaded() == ("gated",))
+        os.close(gate)
+
+
 async def test_dead_prewarmed_worker_is_replaced(tmp_path: Path) -> None:
     async with fake_pool() as pool:
         pool.prewarm()
@@ -397,7 +410,9 @@ async def test_busy_model_is_never_unloaded_for_another(tmp_path: Path, monkeypa
 async def test_count_needs_no_slot(tmp_path: Path) -> None:
     async with fake_pool() as pool:
         engine = await pool.engine(fake_model(tmp_path))
-        async with occupied(engine):
+        async with trio.open_nursery() as nursery, occupied(engine):
+            nursery.start_soon(answer, engine, "waits for a slot")
+            await until(lambda: pool.queue_length == 1)
             count = await engine.count((ChatMessage(role="user", content="a b c"),))
         assert (count.tokens, count.n_ctx_tokens, count.estimated) == (3, 4096, False)
 

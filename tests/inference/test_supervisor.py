@@ -77,6 +77,11 @@ async def test_worker_answers_one_request_after_another() -> None:
         assert worker.busy == 0
 
 
+async def test_worker_has_a_session_of_its_own_so_that_ctrl_c_passes_it_by() -> None:
+    async with loaded() as worker:
+        assert os.getsid(worker.pid) == worker.pid
+
+
 async def test_replies_come_in_order_and_end_with_done() -> None:
     async with loaded() as worker, worker.call(ask(worker, "count:3")) as call:
         kinds = [type(reply) async for reply in call]

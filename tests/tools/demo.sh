@@ -6,13 +6,22 @@ export AGENTGW_HOME
 PATH=$PWD/.venv/bin:$PATH
 
 show() {
-    printf '\n$ %s\n' "$*"
+    printf '\n$'
+    for word in "$@"; do
+        case $word in
+            *' '*) printf ' "%s"' "$word" ;;
+            *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
     "$@"
 }
 
 agentgw stop >/dev/null 2>&1 || true
-rm -rf "$AGENTGW_HOME/config" "$AGENTGW_HOME/state" "$AGENTGW_HOME/cache" "$AGENTGW_HOME/run" \
-    "$AGENTGW_HOME"/data/agentgw.db* "$AGENTGW_HOME/data/daemon.lock"
+mkdir -p "$AGENTGW_HOME/data"
+chmod 700 "$AGENTGW_HOME" "$AGENTGW_HOME/data"
+rm -rf "$AGENTGW_HOME/config" "$AGENTGW_HOME/state" "$AGENTGW_HOME/cache" "$AGENTGW_HOME/run"
+find "$AGENTGW_HOME/data" -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
 # Whatever happens, no daemon is left behind.
 trap 'agentgw stop >/dev/null 2>&1 || true' EXIT
 

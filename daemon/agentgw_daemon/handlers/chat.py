@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentgw.errors import ShuttingDown
 from agentgw.events import ChatDelta
-from agentgw.methods import ChatParams, ChatResult
+from agentgw.params import ChatParams
+from agentgw.results import ChatResult
 from agentgw.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Delta, Finished
 from agentgw_daemon.inference.engine import Request as Completion

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING
 
 from agentgw import __version__
 from agentgw.errors import ConfigRefused, InvalidParams
-from agentgw.methods import (
-    ConfigParams,
-    ConfigResult,
-    DaemonStatus,
-    DoctorResult,
-    NoParams,
-    ReloadResult,
-    ShutdownParams,
-    ShutdownResult,
-    StatsResult,
-)
+from agentgw.params import ConfigParams, NoParams, ShutdownParams
+from agentgw.results import ConfigResult, DaemonStatus, DoctorResult, ReloadResult, ShutdownResult, StatsResult
 from agentgw.types import SchedulerStatus, ServiceStatus
 from agentgw_daemon.inference.memory import rss_bytes
 

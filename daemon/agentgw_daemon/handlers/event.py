@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.methods import Done, SubscribeParams
+from agentgw.params import SubscribeParams
+from agentgw.results import Done
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler

@@ -6,7 +6,8 @@ from typing import Any
 
 from agentgw import PROTOCOL, __version__
 from agentgw.errors import VersionMismatch
-from agentgw.methods import HelloParams, HelloResult, NoParams
+from agentgw.params import HelloParams, NoParams
+from agentgw.results import HelloResult
 from agentgw_daemon.discover import openrpc
 from agentgw_daemon.requests import Request
 

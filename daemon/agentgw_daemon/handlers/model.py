@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentgw.errors import NotFound
 from agentgw.events import ModelProgress
-from agentgw.methods import Done, ModelDetail, ModelList, ModelRefParams, NoParams
+from agentgw.params import ModelRefParams, NoParams
+from agentgw.results import Done, ModelDetail, ModelList
 from agentgw.types import Model
 
 if TYPE_CHECKING:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.methods import (
-    Done,
+from agentgw.params import (
     ExportParams,
-    ExportResult,
     ForkParams,
-    MessageList,
     MessagesParams,
     RenameParams,
     SearchParams,
-    SearchResult,
     SessionIdParams,
-    SessionList,
     SessionListParams,
 )
+from agentgw.results import Done, ExportResult, MessageList, SearchResult, SessionList
 from agentgw.types import Session
 
 if TYPE_CHECKING:

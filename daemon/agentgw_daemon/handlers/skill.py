@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.methods import SkillDetail, SkillList, SkillListParams, SkillNameParams, ValidateParams, ValidateResult
+from agentgw.params import SkillListParams, SkillNameParams, ValidateParams
+from agentgw.results import SkillDetail, SkillList, ValidateResult
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler

@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentgw.errors import NotFound, RpcError
-from agentgw.methods import (
-    Done,
-    TurnAttachParams,
-    TurnDetail,
-    TurnIdParams,
-    TurnList,
-    TurnListParams,
-    TurnResult,
-    TurnStartParams,
-)
+from agentgw.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnStartParams
+from agentgw.results import Done, TurnDetail, TurnList, TurnResult
 from agentgw.types import Turn
 from agentgw_daemon.live import LiveTurn
 

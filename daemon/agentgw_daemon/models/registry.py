@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 import trio
 
 from agentgw.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
-from agentgw.methods import ModelDetail
+from agentgw.results import ModelDetail
 from agentgw.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows

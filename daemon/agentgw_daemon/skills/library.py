@@ -15,7 +15,7 @@ from typing import Final
 
 from agentgw import types
 from agentgw.errors import NotFound
-from agentgw.methods import ValidateResult
+from agentgw.results import ValidateResult
 from agentgw.schema import record
 from agentgw_daemon.skills.loader import SKILL_FILE, Report, is_yaml, read_skill
 from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, Tier, normalised, printable

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import trio
 
-from agentgw.methods import StatsResult
+from agentgw.results import StatsResult
 from agentgw.schema import record
 from agentgw_daemon.storage.connection import JournalMode, has_wal_reset_bug
 from agentgw_daemon.storage.filesystem import MOUNTINFO, filesystem_type, is_network

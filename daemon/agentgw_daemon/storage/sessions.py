@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from agentgw.errors import NotFound, SessionBusy
-from agentgw.methods import MessageList, SessionList
+from agentgw.results import MessageList, SessionList
 from agentgw.schema import record
 from agentgw.types import Message, Role, SearchHit, Session
 from agentgw_daemon.storage.export import to_json, to_markdown

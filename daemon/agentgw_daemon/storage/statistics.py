@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.methods import StatsResult
+from agentgw.results import StatsResult
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from agentgw.errors import NotFound
-from agentgw.methods import TurnDetail, TurnList
+from agentgw.results import TurnDetail, TurnList
 from agentgw.schema import bind, dump, record
 from agentgw.types import FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.ids import new_id, now

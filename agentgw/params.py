@@ -1,0 +1,191 @@
+"""What each method takes: one record a method, `NoParams` where it takes nothing. Contract section 4.1."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from agentgw import types as t
+from agentgw.schema import Limit, record
+
+_Page = Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)]
+_SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(min_length=1, max_length=64)]
+_TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
+_Ref = Annotated[str, "a model reference", Limit(min_length=1, max_length=4096)]
+
+
+@record
+class NoParams:
+    """No parameters."""
+
+
+@record
+class HelloParams:
+    """Who the client is."""
+
+    client: Annotated[str, "the program's name", Limit(max_length=100)]
+    version: Annotated[str, "its version", Limit(max_length=100)]
+    protocol: Annotated[int, "the wire's version it speaks"]
+
+
+@record
+class ShutdownParams:
+    """How to stop."""
+
+    upgrade: Annotated[bool, "stop only when idle: a newer client wants to start its own version"] = False
+
+
+@record
+class TurnStartParams:
+    """A user message and how to answer it."""
+
+    message: Annotated[str, "what the user says"]
+    skill: Annotated[str | None, "`general_assistant` and `general-assistant` are the same", Limit(max_length=64)] = (
+        None
+    )
+    session_id: Annotated[str | None, "continue this session", Limit(min_length=1, max_length=64)] = None
+    model: Annotated[str | None, "a model reference", Limit(min_length=1, max_length=4096)] = None
+    system: Annotated[str | None, "replaces the skill's instructions"] = None
+    options: t.Options | None = None
+    files: Annotated[tuple[t.File, ...], "appended to the message", Limit(max_length=100)] = ()
+    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
+    ephemeral: Annotated[bool, "store nothing"] = False
+    detach: Annotated[bool, "answer at once and go on when the client leaves"] = False
+    dry_run: Annotated[bool, "render the prompt, count it, run nothing: `text` is the prompt"] = False
+    idempotency_key: Annotated[
+        str | None,
+        "the same key never runs twice: it gives the first turn's result",
+        Limit(min_length=1, max_length=200),
+    ] = None
+
+
+@record
+class TurnIdParams:
+    """Which turn."""
+
+    turn_id: _TurnId
+
+
+@record
+class TurnAttachParams:
+    """Which turn, and from where."""
+
+    turn_id: Annotated[str, "a turn, or a session: its running or latest turn", Limit(min_length=1, max_length=64)]
+    from_seq: Annotated[int, "first notification wanted", Limit(minimum=1)] = 1
+
+
+@record
+class TurnListParams:
+    """Which turns."""
+
+    session_id: _SessionId | None = None
+    running: Annotated[bool, "only those that have not ended"] = False
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+
+
+@record
+class ChatParams:
+    """A stateless completion in the OpenAI shape."""
+
+    messages: Annotated[tuple[t.ChatMessage, ...], "the whole conversation", Limit(min_length=1, max_length=1000)]
+    model: _Ref | None = None
+    options: t.Options | None = None
+
+
+@record
+class SessionListParams:
+    """Which sessions."""
+
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+    cwd: Annotated[str | None, "only those started there"] = None
+
+
+@record
+class SessionIdParams:
+    """Which session."""
+
+    session_id: _SessionId
+
+
+@record
+class MessagesParams:
+    """Which messages."""
+
+    session_id: _SessionId
+    limit: _Page = 200
+    before: Annotated[str | None, "`next` of the page before"] = None
+
+
+@record
+class SearchParams:
+    """What to look for in all sessions."""
+
+    query: Annotated[str, "words; all must occur", Limit(min_length=1, max_length=1000)]
+    limit: _Page = 20
+
+
+@record
+class RenameParams:
+    """A new title."""
+
+    session_id: _SessionId
+    title: Annotated[str, "the title", Limit(min_length=1, max_length=200)]
+
+
+@record
+class ForkParams:
+    """Where to branch off."""
+
+    session_id: _SessionId
+    at: Annotated[str | None, "the last turn to keep; without it, all"] = None
+
+
+@record
+class ExportParams:
+    """How to write it."""
+
+    session_id: _SessionId
+    format: Literal["md", "json"] = "md"
+
+
+@record
+class SkillListParams:
+    """Which skills."""
+
+    cwd: Annotated[str | None, "where the user is"] = None
+
+
+@record
+class SkillNameParams:
+    """Which skill."""
+
+    name: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
+
+
+@record
+class ValidateParams:
+    """What to validate."""
+
+    path: Annotated[str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1)]
+
+
+@record
+class ModelRefParams:
+    """Which model."""
+
+    model: _Ref
+
+
+@record
+class ConfigParams:
+    """Which settings."""
+
+    section: Annotated[str | None, "one section"] = None
+
+
+@record
+class SubscribeParams:
+    """Which events; the subscription ends with the connection."""
+
+    topics: Annotated[tuple[t.Topic, ...], "at least one", Limit(min_length=1, max_length=4)]

@@ -1,0 +1,211 @@
+"""What each method gives. List results are objects with one plural key, and `next` where there is more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from agentgw import types as t
+from agentgw.schema import record
+
+
+@record
+class Done:
+    """It happened."""
+
+    ok: bool = True
+
+
+@record
+class HelloResult:
+    """Who the daemon is."""
+
+    protocol: int
+    version: str
+    pid: int
+    instance: Annotated[str, "new at every start of the daemon"]
+    started_at: str
+    busy: Annotated[bool, "turns are running, so an upgrade has to wait"]
+
+
+@record
+class DaemonStatus:
+    """What runs."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    socket: str
+    scheduler: t.SchedulerStatus
+    service: t.ServiceStatus
+    models: tuple[t.Model, ...]
+    workers: tuple[t.Worker, ...]
+    queue: Annotated[int, "turns that wait for a slot"]
+    sessions: int
+    db_bytes: int
+    connections: int
+    rss_bytes: int
+    log: Annotated[str, "path of the log file"]
+
+
+@record
+class ShutdownResult:
+    """Whether the daemon stops now."""
+
+    stopping: bool
+    reason: Annotated[str | None, "why it goes on"] = None
+
+
+@record
+class ReloadResult:
+    """What re-reading the files changed."""
+
+    changed: tuple[str, ...]
+    restart_needed: Annotated[tuple[str, ...], "changes that wait for a restart"]
+
+
+@record
+class DoctorResult:
+    """All checks, the healthy ones too."""
+
+    ok: bool
+    findings: tuple[t.Finding, ...]
+
+
+@record
+class TurnResult:
+    """The answer and what it took. A detached turn's first answer has the ids and no `finish_reason`."""
+
+    turn_id: str
+    session_id: str
+    text: str = ""
+    finish_reason: t.FinishReason | None = None
+    usage: t.Usage = t.Usage()
+    timings: t.Timings = t.Timings()
+    tool_calls: tuple[t.ToolCall, ...] = ()
+    sources: tuple[t.Chunk, ...] = ()
+    last_seq: int = 0
+
+
+@record
+class TurnList:
+    """Newest first."""
+
+    turns: tuple[t.Turn, ...]
+    next: str | None = None
+
+
+@record
+class TurnDetail:
+    """One turn with what it takes to run it again."""
+
+    turn: t.Turn
+    message: str
+    text: str
+    system: str
+    options: t.Options
+    usage: t.Usage
+    timings: t.Timings
+    model_sha256: str | None = None
+    engine: Annotated[str | None, "engine and build"] = None
+    prompt_sha256: Annotated[str | None, "of the rendered prompt"] = None
+    tool_calls: tuple[t.ToolCall, ...] = ()
+    sources: tuple[t.Chunk, ...] = ()
+
+
+@record
+class ChatResult:
+    """The assistant's message."""
+
+    message: t.ChatMessage
+    finish_reason: t.FinishReason
+    usage: t.Usage
+    model: str
+
+
+@record
+class SessionList:
+    """Latest first."""
+
+    sessions: tuple[t.Session, ...]
+    next: str | None = None
+
+
+@record
+class MessageList:
+    """Oldest first; a page holds the latest ones before `before`."""
+
+    messages: tuple[t.Message, ...]
+    next: str | None = None
+
+
+@record
+class SearchResult:
+    """Best first."""
+
+    messages: tuple[t.SearchHit, ...]
+
+
+@record
+class ExportResult:
+    """The whole session as text."""
+
+    text: str
+
+
+@record
+class SkillList:
+    """By name; broken ones have `error`."""
+
+    skills: tuple[t.Skill, ...]
+
+
+@record
+class SkillDetail:
+    """A skill with its instructions."""
+
+    skill: t.Skill
+    instructions: str
+
+
+@record
+class ValidateResult:
+    """What is wrong with it, if anything."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    skill: t.Skill | None = None
+
+
+@record
+class ModelList:
+    """What can be used or pulled."""
+
+    models: tuple[t.Model, ...]
+
+
+@record
+class ModelDetail:
+    """One model."""
+
+    model: t.Model
+    metadata: Annotated[dict[str, Any], "scalar metadata of the file"]
+
+
+@record
+class ConfigResult:
+    """Every setting with its origin; secrets are shown as `***`."""
+
+    settings: tuple[t.Setting, ...]
+
+
+@record
+class StatsResult:
+    """Counts since the database was made."""
+
+    sessions: int
+    turns: int
+    messages: int
+    completion_tokens: int
+    turns_by_state: dict[str, int]
+    turns_by_model: dict[str, int]
+    db_bytes: int
