@@ -62,8 +62,11 @@ def test_the_transcript_of_the_protocol_page_is_what_a_daemon_says(tmp_path: Pat
     try:
         with socket.socket(socket.AF_UNIX) as daemon:
             daemon.connect(str(tmp_path / "run" / "agentgw.sock"))
+            daemon.settimeout(60)
             daemon.sendall(request.encode() + b"\n")
-            said = [line for line, _ in zip(daemon.makefile(encoding="utf-8"), expected, strict=False)]
+            # Our side is done; the daemon answers what was asked and closes.
+            daemon.shutdown(socket.SHUT_WR)
+            said = list(daemon.makefile(encoding="utf-8"))
     finally:
         subprocess.run((*agentgw, "stop"), env=environment, cwd=ROOT, check=True, capture_output=True)
     assert [_without_chance(json.loads(line)) for line in said] == [

@@ -147,7 +147,7 @@ async def serve(started: Started) -> int:
         async with trio.open_nursery() as outer:
             services.turns = Turns(services, outer)
             outer.start_soon(_heed_signals, services, stop)
-            outer.start_soon(_import_the_rest)
+            outer.start_soon(_import_the_rest, stop)
             async with trio.open_nursery() as connections:
                 doors = Doors(services, connections)
                 services.control = Control(services, stop)
@@ -165,6 +165,7 @@ async def serve(started: Started) -> int:
 
 async def _wind_down(services: Services, doors: Doors, connections: trio.Nursery, grace_s: float) -> None:
     """Turns first, so that every client hears how its turn ended; then replies; then the door."""
+    services.pool.close()
     with trio.move_on_after(grace_s * _TURNS_SHARE) as patience:
         await services.turns.stop()
     if patience.cancelled_caught:
@@ -173,13 +174,20 @@ async def _wind_down(services: Services, doors: Doors, connections: trio.Nursery
     connections.cancel_scope.deadline = trio.current_time() + grace_s * _PEERS_SHARE
 
 
-async def _import_the_rest() -> None:
+async def _import_the_rest(stop: Stop) -> None:
     """Import what only some requests need, beside the first of them: a tenth of a second of a cold start.
 
     Afterwards nothing is left to import, so a package that is upgraded under the running daemon cannot mix with it.
     """
     for name in _LATE_MODULES:
-        await trio.to_thread.run_sync(import_module, name)
+        try:
+            await trio.to_thread.run_sync(import_module, name)
+        except ImportError as error:
+            # Upgraded in this very moment: what is in memory and what is on disk are of two versions.
+            log.error("%s cannot be imported: %s", name, error)
+            stop.ask("the package was replaced while the daemon started", status=1)
+            return
+    log.debug("everything is imported")
 
 
 async def _heed_signals(services: Services, stop: Stop) -> None:

@@ -13,7 +13,7 @@ from agentgw_daemon.inference import wire
 from tests.inference.live import LiveWorker, ask
 from tests.inference.test_gguf import HOSTILE as HOSTILE_FILES
 from tests.inference.test_template import HOSTILE as HOSTILE_TEMPLATES
-from tests.inference.tinygguf import STRING, chain_model
+from tests.inference.tinygguf import STRING, U32, chain_model
 
 # A text that is split inside its characters.
 SCRIPT: list[bytes | str] = ["Gr", b"\xc3", b"\xbc\xc3", b"\x9f", "e ", b"\xf0\x9f", b"\x91", b"\x8b", "!"]
@@ -252,6 +252,13 @@ def test_a_file_that_only_llama_cpp_can_refuse_says_why(tmp_path: Path) -> None:
     with LiveWorker() as worker:
         worker.send(wire.Load(path=str(path)))
         assert "unknown model architecture: 'nonesuch'" in worker.expect(wire.LoadFailed).reason
+
+
+def test_a_model_without_a_vocabulary_is_refused(tmp_path: Path) -> None:
+    changes = {"tokenizer.ggml.model": (STRING, "none"), "llama.vocab_size": (U32, 264)}
+    with LiveWorker() as worker:
+        worker.send(wire.Load(path=str(chain_model(tmp_path / "mute.gguf", SCRIPT, metadata=changes))))
+        assert "makes no text" in worker.expect(wire.LoadFailed).reason
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 600), (512, 512), (1 << 40, 600)])

@@ -20,6 +20,7 @@ from agentgw_daemon.inference.echo import EchoEngine
 from agentgw_daemon.inference.engine import Delta, Engine, EngineEvent, Finished, Loading, Prefill, Queued, Request
 from agentgw_daemon.inference.pool import Pool, open_pool
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec, ProviderSpec
+from agentgw_daemon.inference.supervisor import WorkerProcess
 from tests.inference.fakeworker import fake_model, fake_settings
 
 pytestmark = pytest.mark.anyio
@@ -487,3 +488,21 @@ async def test_missing_api_key_names_the_variable() -> None:
 def test_available_memory_is_known_where_the_system_tells_it() -> None:
     available = memory.available_bytes()
     assert available is None or available > 1 << 20
+
+
+async def test_a_bug_in_following_a_worker_ends_that_worker_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real_run = WorkerProcess.run
+
+    async def run(worker: WorkerProcess) -> None:
+        await real_run(worker)
+        raise AttributeError("a bug of ours")
+
+    monkeypatch.setattr(WorkerProcess, "run", run)
+    async with open_pool(fake_settings(), environ={}, instance="i") as pool:
+        await pool.load(fake_model(tmp_path, "m"))
+        assert await pool.unload("m")
+        await pool.load(fake_model(tmp_path, "other"))
+        assert pool.loaded() == ("other",)
+    assert "a bug of ours" in caplog.text

@@ -24,6 +24,7 @@ rm -rf "$AGENTGW_HOME/config" "$AGENTGW_HOME/state" "$AGENTGW_HOME/cache" "$AGEN
 find "$AGENTGW_HOME/data" -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
 # Whatever happens, no daemon is left behind.
 trap 'agentgw stop >/dev/null 2>&1 || true' EXIT
+trap 'exit 1' HUP INT PIPE TERM
 
 show agentgw pull smollm2:135m
 show agentgw run "Tell me one thing about the sea, in one sentence."

@@ -11,13 +11,13 @@ import collections
 import dataclasses
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
-from agentgw_daemon.inference import gguf, llama, template, wire
+from agentgw_daemon.inference import llama, template, wire
 from agentgw_daemon.inference.cancellation import Cancellations
+from agentgw_daemon.inference.context import Batch, Context, Sampler
 from agentgw_daemon.inference.generation import Generation
 
 # As many tokens of a prompt as are computed between two looks at the world; larger pieces are not faster.
@@ -36,7 +36,7 @@ class _Run:
     prompt_sha256: str
     cached: int
     done: int
-    sampler: llama.Sampler
+    sampler: Sampler
     generation: Generation
     started: float
     next_token: int = -1
@@ -45,12 +45,12 @@ class _Run:
 
 
 class Decoder:
-    """A model in memory with one slot. Made by `load`, ended by `close`."""
+    """A model in memory with one slot. Made by `loading.load`, ended by `close`."""
 
     def __init__(
         self,
         model: llama.Model,
-        context: llama.Context,
+        context: Context,
         chat: template.ChatTemplate,
         *,
         batch_tokens: int,
@@ -61,7 +61,7 @@ class Decoder:
         self._context: Final = context
         self._chat: Final = chat
         self._batch_tokens: Final = batch_tokens
-        self._batch: Final = llama.Batch(batch_tokens)
+        self._batch: Final = Batch(batch_tokens)
         self._emit: Final = emit
         self._cancellations: Final = cancellations
         self._waiting: collections.deque[wire.Generate] = collections.deque()
@@ -140,8 +140,8 @@ class Decoder:
         run.sampler.read(prompt)
         self._cancellations.begin(request.request_id, self._context.abort)
 
-    def _sampler(self, request: wire.Generate) -> llama.Sampler:
-        return llama.Sampler(
+    def _sampler(self, request: wire.Generate) -> Sampler:
+        return Sampler(
             self._model,
             temperature=request.temperature,
             top_k=request.top_k,
@@ -152,7 +152,7 @@ class Decoder:
         )
 
     def _reuse(self, prompt: list[int]) -> int:
-        """Keep the common start of the last conversation. The prompt's last token is always computed: for its logits."""
+        """Keep the start shared with the last prompt and answer, but the last token: its logits are needed."""
         common, most = 0, min(len(prompt) - 1, len(self._in_cache))
         while common < most and self._in_cache[common] == prompt[common]:
             common += 1
@@ -258,62 +258,3 @@ class Decoder:
                 data={"prompt_tokens": tokens, "n_ctx_tokens": limit},
             )
         self._emit(failed)
-
-
-def load(request: wire.Load, *, emit: Emit, cancellations: Cancellations) -> tuple[Decoder, wire.Loaded]:
-    """The model of a file, ready to answer. Raises gguf.NotUsable or llama.EngineError."""
-    started = time.perf_counter()
-    gguf.inspect(request.path)
-    model = llama.Model(request.path, gpu_layers=request.gpu_layers)
-    try:
-        if not model.has_decoder:
-            raise llama.EngineError("it makes no text")
-        context, controls = _context(model, request)
-    except llama.EngineError:
-        model.close()
-        raise
-    chat, name = template.choose(
-        model.chat_template, bos=model.special_text("bos"), eos=model.special_text("eos"), controls=controls
-    )
-    decoder = Decoder(model, context, chat, batch_tokens=_batch_tokens(request), emit=emit, cancellations=cancellations)
-    return decoder, wire.Loaded(
-        n_ctx_tokens=context.n_ctx_tokens,
-        n_ctx_train_tokens=model.n_ctx_train_tokens,
-        slots=1,
-        description=model.description,
-        template=name,
-        load_ms=(time.perf_counter() - started) * 1000,
-    )
-
-
-def _batch_tokens(request: wire.Load) -> int:
-    return request.n_batch_tokens or DEFAULT_BATCH_TOKENS
-
-
-def _context(model: llama.Model, request: wire.Load) -> tuple[llama.Context, frozenset[str]]:
-    """The context, and meanwhile the vocabulary's control texts: each takes a tenth of a second or more."""
-    made: list[llama.Context | llama.EngineError] = []
-
-    def make() -> None:
-        try:
-            made.append(
-                llama.Context(
-                    model,
-                    n_ctx_tokens=min(request.n_ctx_tokens or DEFAULT_CTX_TOKENS, model.n_ctx_train_tokens),
-                    n_batch_tokens=_batch_tokens(request),
-                    threads=(
-                        request.n_threads or llama.physical_cores(),
-                        request.n_threads_batch or len(llama.usable_cpus()),
-                    ),
-                )
-            )
-        except llama.EngineError as error:
-            made.append(error)
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    controls = model.control_texts()
-    thread.join()
-    if isinstance(made[0], llama.EngineError):
-        raise made[0]
-    return made[0], controls

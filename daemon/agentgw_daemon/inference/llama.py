@@ -1,7 +1,7 @@
-"""A thin typed layer over llama.cpp: model, context, batch, sampler. It decides nothing about requests.
+"""A thin typed layer over llama.cpp, first half: the bindings, their log, the machine's cores, the model.
 
-llama-cpp-python's low-level functions are the C ones by name; every pointer of theirs stays in this module.
-Nothing here is freed by the garbage collector: a context and its samplers are closed before their model.
+llama-cpp-python's low-level functions are the C ones by name; every pointer of theirs stays here and in `context`.
+Nothing is freed by the garbage collector: a context and its samplers are closed before their model.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from llama_cpp import llama_cpp as api
+    from llama_cpp import llama_cpp as _declared
+
+    api = _declared
 
 # ggml.h's ggml_log_level
 _WARN: Final = 3
 _ERROR: Final = 4
 _CONTINUED: Final = 5
 _CONTROL: Final = 1 << 3 | 1 << 0  # LLAMA_TOKEN_ATTR_CONTROL, LLAMA_TOKEN_ATTR_UNKNOWN
-# What llama.cpp's own programs look back on for the repeat penalty.
-PENALTY_WINDOW_TOKENS: Final = 64
-# llama.cpp takes this seed to mean "any".
-_RANDOM_SEED: Final = 0xFFFFFFFF
 
 
 class EngineError(Exception):
@@ -61,7 +59,7 @@ def version() -> str:
     return f"llama-cpp-python {found[1] if found else 'unknown'}"
 
 
-class _Log:
+class Log:
     """llama.cpp's warnings and errors, to stderr; the last errors are kept to explain a failure."""
 
     def __init__(self) -> None:
@@ -73,6 +71,7 @@ class _Log:
         self._callback = api.llama_log_callback(self._take)
 
     def install(self) -> None:
+        """Be the one that llama.cpp tells."""
         api.llama_log_set(self._callback, ctypes.c_void_p(None))
 
     def _take(self, level: int, text: bytes | None, _data: object) -> None:
@@ -92,8 +91,8 @@ class _Log:
         return EngineError(f"{what}: {said}")
 
 
-_log = _Log()
-_log.install()
+log: Final = Log()
+log.install()
 api.llama_backend_init()
 
 
@@ -116,29 +115,6 @@ def usable_cpus() -> set[int]:
     return set(affinity(0)) if affinity else set(range(os.cpu_count() or 1))
 
 
-class AbortFlag:
-    """Stops llama.cpp in the middle of a batch, from any thread.
-
-    llama.cpp asks at every node of its graph, a thousand times a token: too often for Python. So its callback is
-    libc's strlen on two bytes of ours: no character means go on, one means stop.
-    """
-
-    def __init__(self) -> None:
-        self._bytes = ctypes.create_string_buffer(2)
-        self.callback: Final = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
-        self.address: Final = ctypes.addressof(self._bytes)
-
-    def set(self) -> None:
-        """Stop the batch that runs now, or the next one."""
-        _log.muted = True
-        self._bytes[0] = b"\1"
-
-    def clear(self) -> None:
-        """Let batches run again."""
-        self._bytes[0] = b"\0"
-        _log.muted = False
-
-
 class Model:
     """Weights, mapped from the file, and vocabulary."""
 
@@ -146,10 +122,10 @@ class Model:
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if api.llama_supports_gpu_offload() else 0
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP
-        _log.errors.clear()
+        log.errors.clear()
         handle = api.llama_model_load_from_file(os.fsencode(path), params)
         if not handle:
-            raise _log.failure("llama.cpp cannot load it")
+            raise log.failure("llama.cpp cannot load it")
         self.handle: Final = handle
         self.vocabulary: Final = api.llama_model_get_vocab(handle)
         self.n_vocabulary: Final = int(api.llama_vocab_n_tokens(self.vocabulary))
@@ -176,9 +152,10 @@ class Model:
         return text.decode("utf-8", "replace") if text else None
 
     @property
-    def has_decoder(self) -> bool:
-        """False for models that make no text."""
-        return bool(api.llama_model_has_decoder(self.handle))
+    def answers_text(self) -> bool:
+        """Whether one decode step after another makes text: no encoder to run first, and a vocabulary."""
+        vocabulary = api.llama_vocab_type(self.vocabulary) != api.LLAMA_VOCAB_TYPE_NONE
+        return vocabulary and api.llama_model_has_decoder(self.handle) and not api.llama_model_has_encoder(self.handle)
 
     def special_text(self, name: str) -> str:
         """The text of the `bos` or `eos` token; empty if there is none."""
@@ -226,133 +203,3 @@ class Model:
             self._buffer = ctypes.create_string_buffer(-length)
             length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
         return self._buffer.raw[:length]
-
-
-class Batch:
-    """Tokens for one decode step, in buffers that are reused."""
-
-    def __init__(self, n_tokens: int, n_sequences: int = 1) -> None:
-        self.handle: Final = api.llama_batch_init(n_tokens, 0, n_sequences)
-        self.size = 0
-        # Looked up once: each attribute of a ctypes structure makes a new pointer object.
-        self._tokens, self._positions, self._wanted = self.handle.token, self.handle.pos, self.handle.logits
-        self._sequences = [self.handle.seq_id[i] for i in range(n_tokens)]
-        for i in range(n_tokens):
-            self.handle.n_seq_id[i] = 1
-
-    def add(self, token: int, position: int, sequence: int, *, wanted: bool) -> int:
-        """Append a token; its index, to sample at if its logits are `wanted`."""
-        at = self.size
-        self._tokens[at] = token
-        self._positions[at] = position
-        self._sequences[at][0] = sequence
-        self._wanted[at] = wanted
-        self.size = at + 1
-        return at
-
-    def clear(self) -> None:
-        """Empty it."""
-        self.size = 0
-
-    def close(self) -> None:
-        """Free the buffers."""
-        api.llama_batch_free(self.handle)
-
-
-class Context:
-    """The KV cache and compute buffers of one model, for `slots` sequences."""
-
-    def __init__(
-        self, model: Model, *, n_ctx_tokens: int, n_batch_tokens: int, threads: tuple[int, int], slots: int = 1
-    ) -> None:
-        self.abort: Final = AbortFlag()
-        params = api.llama_context_default_params()
-        params.n_ctx = n_ctx_tokens
-        params.n_batch = params.n_ubatch = n_batch_tokens
-        params.n_seq_max = slots
-        params.n_threads, params.n_threads_batch = threads
-        params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
-        params.abort_callback = self.abort.callback
-        params.abort_callback_data = self.abort.address
-        _log.errors.clear()
-        handle = api.llama_init_from_model(model.handle, params)
-        if not handle:
-            raise _log.failure(f"llama.cpp cannot make a context of {n_ctx_tokens} tokens")
-        self.handle: Final = handle
-        self._memory = api.llama_get_memory(handle)
-        # llama.cpp rounds up to a multiple of 256.
-        self.n_ctx_tokens: Final = min(n_ctx_tokens, int(api.llama_n_ctx_seq(handle)))
-
-    def close(self) -> None:
-        """Free it."""
-        api.llama_free(self.handle)
-
-    def decode(self, batch: Batch) -> bool:
-        """Compute the batch. False: aborted, and its sequences must be cut back. Raises EngineError."""
-        batch.handle.n_tokens = batch.size
-        status = api.llama_decode(self.handle, batch.handle)
-        if status == 0:
-            return True
-        if status == 2:
-            return False
-        raise _log.failure(f"llama.cpp could not decode ({status})")
-
-    def keep(self, sequence: int, length: int) -> int:
-        """Cut a sequence back to its first `length` tokens; how many it kept: none if it cannot be cut."""
-        if length > 0 and self._memory:
-            # A sliding-window cache may have forgotten the start already; what is left would be wrong.
-            whole = api.llama_memory_seq_pos_min(self._memory, sequence) == 0
-            if whole and api.llama_memory_seq_rm(self._memory, sequence, length, -1):
-                return length
-        if self._memory:
-            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-        return 0
-
-
-class Sampler:
-    """Penalty, top-k, top-p, min-p, temperature, then one drawn token; temperature 0 takes the likeliest."""
-
-    def __init__(
-        self,
-        model: Model,
-        *,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        repeat_penalty: float,
-        seed: int,
-    ) -> None:
-        self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        self._penalises = repeat_penalty != 1.0 and repeat_penalty > 0
-        if self._penalises:
-            self._add(
-                api.llama_sampler_init_penalties(model.n_vocabulary, PENALTY_WINDOW_TOKENS, repeat_penalty, 0.0, 0.0)
-            )
-        if temperature <= 0:
-            self._add(api.llama_sampler_init_greedy())
-            return
-        self._add(api.llama_sampler_init_top_k(top_k))
-        self._add(api.llama_sampler_init_top_p(top_p, 1))
-        self._add(api.llama_sampler_init_min_p(min_p, 1))
-        self._add(api.llama_sampler_init_temp(temperature))
-        seed &= 0xFFFFFFFF
-        self._add(api.llama_sampler_init_dist(seed if seed != _RANDOM_SEED else 0))
-
-    def _add(self, sampler: Any) -> None:
-        api.llama_sampler_chain_add(self._chain, sampler)
-
-    def read(self, prompt: list[int]) -> None:
-        """Show it the prompt, whose words the repeat penalty counts too."""
-        if self._penalises:
-            for token in prompt[-PENALTY_WINDOW_TOKENS:]:
-                api.llama_sampler_accept(self._chain, token)
-
-    def sample(self, context: Context, index: int) -> int:
-        """The next token after batch index `index`."""
-        token: int = api.llama_sampler_sample(self._chain, context.handle, index)
-        return token
-
-    def close(self) -> None:
-        """Free it and what it is made of."""
-        api.llama_sampler_free(self._chain)

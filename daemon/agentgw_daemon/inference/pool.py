@@ -167,7 +167,7 @@ class Pool:
 
     def _start_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self._settings, self._worker_env)
-        self._nursery.start_soon(worker.run)
+        self._nursery.start_soon(_run_supervised, worker)
         return worker
 
     def _take_worker(self) -> WorkerProcess:
@@ -204,3 +204,11 @@ async def open_pool(settings: InferenceSettings, *, environ: Mapping[str, str], 
             nursery.cancel_scope.cancel()
             with trio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
                 await pool.aclose()
+
+
+async def _run_supervised(worker: WorkerProcess) -> None:
+    """A bug in following one worker ends that worker, whose requests hear of it, and nothing else."""
+    try:
+        await worker.run()
+    except* Exception as group:  # noqa: BLE001 - supervision point
+        _log.error("following worker %d failed", worker.pid, exc_info=group)

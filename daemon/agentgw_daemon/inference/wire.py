@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 # A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
@@ -166,6 +167,10 @@ _FIELDS: Final = {cls: tuple(field.name for field in dataclasses.fields(cls)) fo
 
 def encode(message: Message) -> bytes:
     """One line, newline included. Lone surrogates leave as `?`: tokens may hold anything."""
+    if isinstance(message, Delta):
+        # One a token, while the model's threads wait: 5 µs this way, 50 by the general one.
+        texts = ",".join(map(encode_basestring, message.texts))
+        return f'["Delta",{{"request_id":{message.request_id},"texts":[{texts}]}}]\n'.encode("utf-8", "replace")
     cls = type(message)
     body = {name: getattr(message, name) for name in _FIELDS[cls]}
     text = json.dumps([cls.__name__, body], ensure_ascii=False, separators=(",", ":"))

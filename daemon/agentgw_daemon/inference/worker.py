@@ -38,11 +38,11 @@ class Outlet:
 
     def emit(self, message: wire.FromWorker) -> None:
         """Send one message."""
-        line = memoryview(wire.encode(message))
+        line = wire.encode(message)
         with self._lock:
             try:
-                while line:
-                    line = line[os.write(self._fd, line) :]
+                while (written := os.write(self._fd, line)) < len(line):
+                    line = line[written:]
             except BrokenPipeError:
                 os._exit(0)  # nobody listens any more
 
@@ -56,6 +56,7 @@ class Reader(threading.Thread):
         self.commands: Final[queue.SimpleQueue[wire.Load | wire.Generate | wire.Count]] = queue.SimpleQueue()
 
     def run(self) -> None:
+        """Hear until the end of input, which is the end of the process."""
         while line := sys.stdin.buffer.readline(wire.MAX_LINE_BYTES):
             match wire.decode(line):
                 case wire.Cancel(request_id=request_id):
@@ -80,6 +81,7 @@ class Heart(threading.Thread):
         self._idle = threading.Event()
 
     def run(self) -> None:
+        """Beat for as long as the process lives."""
         while True:
             self._busy.wait()
             if not self._idle.wait(HEARTBEAT_S):
@@ -137,8 +139,7 @@ def main() -> NoReturn:
 
 def _serve(outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancellations) -> NoReturn:
     # Imported only now: the reader must already watch for the daemon's end, and nothing may print to stdout.
-    from agentgw_daemon.inference import decoder as decoding
-    from agentgw_daemon.inference import gguf, llama
+    from agentgw_daemon.inference import gguf, llama, loading
 
     outlet.emit(wire.Ready(version=__version__, pid=os.getpid(), engine=f"llama.cpp ({llama.version()})"))
 
@@ -149,7 +150,7 @@ def _serve(outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancella
         if old is not None:
             old.close()
         try:
-            decoder, loaded = decoding.load(request, emit=outlet.emit, cancellations=cancellations)
+            decoder, loaded = loading.load(request, emit=outlet.emit, cancellations=cancellations)
         except (gguf.NotUsable, llama.EngineError) as error:
             outlet.emit(wire.LoadFailed(reason=str(error)))
             return None

@@ -1,0 +1,175 @@
+"""A thin typed layer over llama.cpp, second half: what runs on a model. It decides nothing about requests.
+
+A context holds the keys and values of its sequences; a batch goes through it; a sampler draws the next token.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Final
+
+from agentgw_daemon.inference.llama import Model, api, log
+
+# What llama.cpp's own programs look back on for the repeat penalty.
+PENALTY_WINDOW_TOKENS: Final = 64
+# llama.cpp takes this seed to mean "any".
+_RANDOM_SEED: Final = 0xFFFFFFFF
+_ABORTED: Final = 2  # llama_decode's return value
+
+
+class AbortFlag:
+    """Stops llama.cpp in the middle of a batch, from any thread.
+
+    llama.cpp asks at every node of its graph, a thousand times a token: too often for Python. So its callback is
+    libc's strlen on two bytes of ours: no character means go on, one means stop.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = ctypes.create_string_buffer(2)
+        self.callback: Final = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
+        self.address: Final = ctypes.addressof(self._bytes)
+
+    def set(self) -> None:
+        """Stop the batch that runs now, or the next one."""
+        log.muted = True
+        self._bytes[0] = b"\1"
+
+    def clear(self) -> None:
+        """Let batches run again."""
+        self._bytes[0] = b"\0"
+        log.muted = False
+
+
+class Batch:
+    """Tokens for one decode step, in buffers that are reused."""
+
+    def __init__(self, n_tokens: int, n_sequences: int = 1) -> None:
+        self.handle: Final = api.llama_batch_init(n_tokens, 0, n_sequences)
+        self.size = 0
+        # Looked up once: each attribute of a ctypes structure makes a new pointer object.
+        self._tokens, self._positions, self._wanted = self.handle.token, self.handle.pos, self.handle.logits
+        self._sequences = [self.handle.seq_id[i] for i in range(n_tokens)]
+        for i in range(n_tokens):
+            self.handle.n_seq_id[i] = 1
+
+    def add(self, token: int, position: int, sequence: int, *, wanted: bool) -> int:
+        """Append a token; its index, to sample at if its logits are `wanted`."""
+        at = self.size
+        self._tokens[at] = token
+        self._positions[at] = position
+        self._sequences[at][0] = sequence
+        self._wanted[at] = wanted
+        self.size = at + 1
+        return at
+
+    def clear(self) -> None:
+        """Empty it."""
+        self.size = 0
+
+    def close(self) -> None:
+        """Free the buffers."""
+        api.llama_batch_free(self.handle)
+
+
+class Context:
+    """The KV cache and compute buffers of one model, for `slots` sequences."""
+
+    def __init__(
+        self, model: Model, *, n_ctx_tokens: int, n_batch_tokens: int, threads: tuple[int, int], slots: int = 1
+    ) -> None:
+        self.abort: Final = AbortFlag()
+        params = api.llama_context_default_params()
+        params.n_ctx = n_ctx_tokens
+        params.n_batch = params.n_ubatch = n_batch_tokens
+        params.n_seq_max = slots
+        params.n_threads, params.n_threads_batch = threads
+        params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+        params.abort_callback = self.abort.callback
+        params.abort_callback_data = self.abort.address
+        log.errors.clear()
+        handle = api.llama_init_from_model(model.handle, params)
+        if not handle:
+            raise log.failure(f"llama.cpp cannot make a context of {n_ctx_tokens} tokens")
+        self.handle: Final = handle
+        self._memory = api.llama_get_memory(handle)
+        # llama.cpp rounds up to a multiple of 256.
+        self.n_ctx_tokens: Final = min(n_ctx_tokens, int(api.llama_n_ctx_seq(handle)))
+
+    def close(self) -> None:
+        """Free it."""
+        api.llama_free(self.handle)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether it remembers what it computed; models that embed or denoise whole texts do not."""
+        return bool(self._memory)
+
+    def decode(self, batch: Batch) -> bool:
+        """Compute the batch. False: aborted, and its sequences must be cut back. Raises EngineError."""
+        batch.handle.n_tokens = batch.size
+        status = api.llama_decode(self.handle, batch.handle)
+        if status == 0:
+            return True
+        if status == _ABORTED:
+            return False
+        raise log.failure(f"llama.cpp could not decode ({status})")
+
+    def keep(self, sequence: int, length: int) -> int:
+        """Cut a sequence back to its first `length` tokens; how many it kept: none if it cannot be cut."""
+        if length > 0 and self._memory:
+            # A sliding-window cache may have forgotten the start already; what is left would be wrong.
+            whole = api.llama_memory_seq_pos_min(self._memory, sequence) == 0
+            if whole and api.llama_memory_seq_rm(self._memory, sequence, length, -1):
+                return length
+        if self._memory:
+            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return 0
+
+
+class Sampler:
+    """Penalty, top-k, top-p, min-p, temperature, then one drawn token; temperature 0 takes the likeliest."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        repeat_penalty: float,
+        seed: int,
+    ) -> None:
+        self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        self._penalises = repeat_penalty != 1.0 and repeat_penalty > 0
+        if self._penalises:
+            self._add(
+                api.llama_sampler_init_penalties(model.n_vocabulary, PENALTY_WINDOW_TOKENS, repeat_penalty, 0.0, 0.0)
+            )
+        if temperature <= 0:
+            self._add(api.llama_sampler_init_greedy())
+            return
+        self._add(api.llama_sampler_init_top_k(top_k))
+        self._add(api.llama_sampler_init_top_p(top_p, 1))
+        self._add(api.llama_sampler_init_min_p(min_p, 1))
+        self._add(api.llama_sampler_init_temp(temperature))
+        seed &= 0xFFFFFFFF
+        self._add(api.llama_sampler_init_dist(seed if seed != _RANDOM_SEED else 0))
+
+    def _add(self, sampler: Any) -> None:
+        api.llama_sampler_chain_add(self._chain, sampler)
+
+    def read(self, prompt: list[int]) -> None:
+        """Show it the prompt, whose words the repeat penalty counts too."""
+        if self._penalises:
+            for token in prompt[-PENALTY_WINDOW_TOKENS:]:
+                api.llama_sampler_accept(self._chain, token)
+
+    def sample(self, context: Context, index: int) -> int:
+        """The next token after batch index `index`."""
+        token: int = api.llama_sampler_sample(self._chain, context.handle, index)
+        return token
+
+    def close(self) -> None:
+        """Free it and what it is made of."""
+        api.llama_sampler_free(self._chain)

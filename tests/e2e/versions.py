@@ -1,0 +1,56 @@
+"""Installations of agentgw of any version: copies of this one that borrow its dependencies."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+_PACKAGES = (ROOT / "agentgw", ROOT / "daemon" / "agentgw_daemon", ROOT / "shell" / "agentgw_shell")
+
+
+class Installation:
+    """A virtual environment of its own. `agentgw` is its command line."""
+
+    def __init__(self, place: Path, version: str) -> None:
+        venv.create(place, with_pip=False, symlinks=True)
+        python = place / "bin" / "python"
+        found = subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            stdout=subprocess.PIPE, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        self.packages = Path(found.stdout.strip())
+        # Added as it is, without its own .pth files: the agentgw of this checkout does not come along.
+        (self.packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        self.agentgw = (str(python), "-P", "-m", "agentgw")
+        self.install(version)
+
+    def install(self, version: str) -> None:
+        """Put this version in place of whatever is there."""
+        for package in _PACKAGES:
+            self._replace(package.name, package)
+        shutil.copytree(ROOT / "skills", self.packages / "agentgw" / "_shipped" / "skills")
+        self._set_version(version)
+
+    def install_without_modules(self, version: str) -> None:
+        """Put packages in place that have their version and nothing else: any import from now on fails."""
+        for package in _PACKAGES:
+            shutil.rmtree(self.packages / package.name)
+            (self.packages / package.name).mkdir()
+            (self.packages / package.name / "__init__.py").touch()
+        (self.packages / "agentgw" / "__init__.py").write_text((ROOT / "agentgw" / "__init__.py").read_text())
+        self._set_version(version)
+
+    def _replace(self, name: str, source: Path) -> None:
+        shutil.rmtree(self.packages / name, ignore_errors=True)
+        shutil.copytree(source, self.packages / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def _set_version(self, version: str) -> None:
+        file = self.packages / "agentgw" / "__init__.py"
+        text, count = re.subn(r'__version__ = ".*"', f'__version__ = "{version}"', file.read_text())
+        assert count == 1
+        file.write_text(text)
