@@ -28,10 +28,12 @@ class _Line:
     def show(self, text: str) -> None:
         """Replaces what was shown."""
         try:
-            # One less than the width, for writing into the last cell wraps.
-            text = visible(text)[: os.get_terminal_size(self._stream.fileno()).columns - 1]
+            # A terminal that was never told its size has 0 columns.
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80
         except (OSError, ValueError):
-            text = visible(text)[:79]
+            columns = 80
+        # One less than the width, for writing into the last cell wraps.
+        text = visible(text)[: columns - 1]
         self._write("\r" + text.ljust(self._shown) + ("\r" if not text else ""))
         self._shown = len(text)
 

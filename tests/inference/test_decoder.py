@@ -255,7 +255,7 @@ def test_a_file_that_only_llama_cpp_can_refuse_says_why(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_vocabulary_is_refused(tmp_path: Path) -> None:
-    changes = {"tokenizer.ggml.model": (STRING, "none"), "llama.vocab_size": (U32, 264)}
+    changes = {"tokenizer.ggml.model": (STRING, "none"), "llama.vocab_size": (U32, 262)}
     with LiveWorker() as worker:
         worker.send(wire.Load(path=str(chain_model(tmp_path / "mute.gguf", SCRIPT, metadata=changes))))
         assert "makes no text" in worker.expect(wire.LoadFailed).reason

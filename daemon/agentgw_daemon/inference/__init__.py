@@ -1,1 +1,1 @@
-"""Engines: what answers a prompt. The built-in echo, OpenAI-compatible endpoints, llama.cpp workers and their supervision."""
+"""Engines, that is, what answers a prompt: the echo, OpenAI-compatible endpoints, llama.cpp workers and who watches them."""
