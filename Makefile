@@ -8,8 +8,7 @@ BENCH_INSTALLED = .cache/bench-venv/.installed
 # The first build of llama.cpp takes 6 minutes without its servers and tools, 9 with them. Yours wins if set.
 LLAMA_FLAGS = -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
 	-DLLAMA_BUILD_SERVER=OFF
-# No test takes a tenth of this: one that hangs shows where and ends the run.
-PYTEST = $(BIN)/python -m pytest -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+PYTEST = $(BIN)/python -m pytest
 
 help: ## show this list (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

@@ -38,6 +38,10 @@ class FrameTooLarge(InvalidRequest):
     """A frame is longer than the limit; the stream cannot be followed any further."""
 
 
+# Made once: json.dumps makes one a call.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 class FrameSplitter:
     """Cuts a byte stream into frames, however the bytes were chunked.
 
@@ -90,8 +94,7 @@ def encode(message: object) -> bytes:
 
     A lone surrogate cannot be UTF-8; it leaves as `?` rather than breaking the stream.
     """
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace") + b"\n"
+    return _ENCODER.encode(message).encode("utf-8", "replace") + b"\n"
 
 
 def decode(frame: bytes, *, max_depth: int = MAX_DEPTH) -> Any:

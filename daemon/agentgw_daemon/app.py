@@ -45,6 +45,8 @@ _LATE_MODULES: Final = (
     "agentgw_daemon.models.hub",
 )
 
+_IMPORT_PAUSE_S: Final = 1.0
+
 # Of the whole grace of a stop: turns store their ends, then replies leave, then workers go.
 _TURNS_SHARE: Final = 0.5
 _PEERS_SHARE: Final = 0.25
@@ -181,13 +183,24 @@ async def _import_the_rest(stop: Stop) -> None:
     """
     for name in _LATE_MODULES:
         try:
-            await trio.to_thread.run_sync(import_module, name)
-        except ImportError as error:
+            await _import(name)
+        except (ImportError, AttributeError, SyntaxError) as error:
             # Upgraded in this very moment: what is in memory and what is on disk are of two versions.
             log.error("%s cannot be imported: %s", name, error)
             stop.ask("the package was replaced while the daemon started", status=1)
             return
     log.debug("everything is imported")
+
+
+async def _import(name: str) -> None:
+    while True:
+        try:
+            await trio.to_thread.run_sync(import_module, name)
+            return
+        except OSError as error:
+            # No descriptors left is the likely one, and clients come and go.
+            log.warning("%s cannot be imported yet: %s", name, error.strerror)
+        await trio.sleep(_IMPORT_PAUSE_S)
 
 
 async def _heed_signals(services: Services, stop: Stop) -> None:

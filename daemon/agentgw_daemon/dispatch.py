@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonrpcserver import Error, Success
-from jsonrpcserver.dispatcher import dispatch_to_response_pure
+from jsonrpcserver.dispatcher import create_request, dispatch_request
 from oslash.either import Left
 
 from agentgw.errors import InternalError, InvalidParams, InvalidRequest, MethodNotFound, RpcError
@@ -88,16 +88,12 @@ def read_call(entry: Any) -> Call:
     """
     _check_request(entry)
     intake = _Intake()
-    response = dispatch_to_response_pure(
-        request=entry, deserializer=_as_it_is, validator=_as_it_is, methods=_ADAPTERS, context=intake,
-        post_process=_as_it_is,
-    )  # fmt: skip
+    # One level below jsonrpcserver's front door, which parses, splits batches and builds responses: ours differ.
+    _, outcome = dispatch_request(_ADAPTERS, intake, create_request(entry))
     call = intake.call
     if call is None:
-        if response is None:
-            raise Refused(None)
-        assert isinstance(response, Left)
-        raise Refused(_translated(entry, response))
+        assert isinstance(outcome, Left)
+        raise Refused(_translated(entry, outcome))
     if "id" in entry:
         call.id = entry["id"]
     return call
@@ -111,12 +107,10 @@ class Refused(Exception):
         self.response = response
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _translated(entry: Mapping[str, Any], response: Any) -> dict[str, Any]:
-    failed = response._error
+def _translated(entry: Mapping[str, Any], outcome: Any) -> dict[str, Any] | None:
+    failed = outcome._error
+    if "id" not in entry:
+        return None
     if failed.code == MethodNotFound.code:
         name = entry["method"][:100]
         error = MethodNotFound(f"Method not found: {name}", hint="`rpc.discover` lists all", method=name)

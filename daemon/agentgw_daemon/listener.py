@@ -48,6 +48,8 @@ class Listener:
         self._serve = serve
         self._max_connections = max_connections
         self.connections = 0
+        # Connections closed since descriptors ran out; None while there are some.
+        self._shed_count: int | None = None
 
     async def run(
         self, listening: socket.socket, nursery: trio.Nursery, task_status: trio.TaskStatus[trio.CancelScope]
@@ -67,6 +69,7 @@ class Listener:
                             raise
                         await self._shed(accepting, spare)
                         continue
+                    self._note_relief()
                     self._admit(connection, nursery)
         finally:
             accepting.close()
@@ -93,15 +96,23 @@ class Listener:
 
     async def _shed(self, accepting: trio.socket.SocketType, spare: _Spare) -> None:
         """No descriptors: use the spare one to close a waiting connection, which beats leaving it in limbo."""
-        log.warning("out of file descriptors; closing new connections")
+        if self._shed_count is None:
+            self._shed_count = 0
+            log.warning("out of file descriptors; closing new connections")
         spare.close()
         with trio.move_on_after(_EXHAUSTED_WAIT_S):
             try:
                 connection, _ = await accepting.accept()
                 connection.close()
+                self._shed_count += 1
             except OSError:
                 await trio.sleep(_EXHAUSTED_WAIT_S)
         spare.open()
+
+    def _note_relief(self) -> None:
+        if self._shed_count is not None:
+            log.warning("file descriptors again; %d connections were closed", self._shed_count)
+            self._shed_count = None
 
 
 class _Spare:

@@ -16,6 +16,9 @@ import trio
 
 # One send: large enough to amortise the call, small enough that a stalled reader is noticed early.
 _CHUNK_BYTES: Final = 64 << 10
+# A stream stands still long before the limit: its source keeps what it has not sent, so frames queued beyond what
+# keeps the kernel busy are memory spent twice.
+_STREAM_BYTES: Final = 4 * _CHUNK_BYTES
 
 
 class ReaderGone(Exception):
@@ -25,8 +28,8 @@ class ReaderGone(Exception):
 class Outbox:
     """Frames on their way to one reader.
 
-    `put` waits while more than `limit_bytes` are queued: full means that the producer stands still, not that
-    something is lost.
+    `put` waits while more than `limit_bytes` are queued, or less where that is enough for a stream: full means that
+    the producer stands still, not that something is lost.
     """
 
     def __init__(self, socket: trio.socket.SocketType, *, limit_bytes: int, stall_s: float) -> None:
@@ -71,7 +74,7 @@ class Outbox:
 
     async def put(self, frame: bytes) -> None:
         """Queue a frame once there is room. Raises ReaderGone."""
-        while self._queued_bytes > self._limit_bytes and not self._broken:
+        while self._queued_bytes > min(self._limit_bytes, _STREAM_BYTES) and not self._broken:
             await self._room.park()
         self.put_nowait(frame)
 

@@ -12,6 +12,7 @@ import logging
 import select
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cache
 from typing import Any, Final
 
 import trio
@@ -41,6 +42,12 @@ _READ_BYTES: Final = 64 << 10
 _HANGUP_CHECK_S: Final = 0.1
 # How long replies may take to leave once nothing else happens on the connection.
 _DRAIN_S: Final = 5.0
+
+
+@cache
+def _is_plain(handler: Handler) -> bool:
+    """Whether it answers at once. Asked at every call, and `inspect` is slow."""
+    return not inspect.iscoroutinefunction(handler)
 
 
 class Peer:
@@ -98,20 +105,32 @@ class Peer:
         """Take frames until the client's end of stream, or until a started frame does not end in time."""
         deadline = float("inf")
         while True:
-            with trio.CancelScope(deadline=deadline) as patience:
-                data = await self._stream.receive_some(_READ_BYTES)
-            if patience.cancelled_caught:
-                raise FrameTooLarge(f"Invalid request: frame not ended within {self._limits.frame_timeout_s:g} s")
+            data = await self._receive(deadline)
             if not data:
                 return
-            ended = False
-            for frame in self._splitter.feed(data):
-                ended = True
-                await self._take(frame)
+            ended = await self._take_all(data)
             if not self._splitter.has_partial:
                 deadline = float("inf")
             elif ended or deadline == float("inf"):
                 deadline = trio.current_time() + self._limits.frame_timeout_s
+
+    async def _receive(self, deadline: float) -> bytes:
+        try:
+            if deadline == float("inf"):
+                return await self._socket.recv(_READ_BYTES)
+            with trio.move_on_at(deadline):
+                return await self._socket.recv(_READ_BYTES)
+        except OSError as error:
+            raise ReaderGone from error
+        raise FrameTooLarge(f"Invalid request: frame not ended within {self._limits.frame_timeout_s:g} s")
+
+    async def _take_all(self, data: bytes) -> bool:
+        """Whether a frame ended. A method of its own, so that the last frame is not held while the next is awaited."""
+        ended = False
+        for frame in self._splitter.feed(data):
+            ended = True
+            await self._take(frame)
+        return ended
 
     async def _take(self, frame: bytes) -> None:
         try:
@@ -131,7 +150,7 @@ class Peer:
 
     async def _start(self, call: Call) -> None:
         handler = self._handlers[call.row.name]
-        if not inspect.iscoroutinefunction(handler):
+        if _is_plain(handler):
             # Answered on the spot: no task, so a ping costs what a ping should.
             self._reply(await self._answer(call))
         elif self._refused_for_limits(call):
@@ -199,8 +218,9 @@ class Peer:
     async def _answer(self, call: Call) -> dict[str, Any] | None:
         """The response, None for a notification. One of the places where anything at all is caught."""
         try:
-            result = self._handlers[call.row.name](self._request, call.params)
-            if inspect.isawaitable(result):
+            handler = self._handlers[call.row.name]
+            result = handler(self._request, call.params)
+            if not _is_plain(handler):
                 result = await result
             response = result_response(call.id, result)
         except RpcError as error:

@@ -1,4 +1,4 @@
-"""Too much of everything: silent readers, connections, descriptors. The others do not notice (TRUST A18, B2, B3, B7)."""
+"""Too much of everything: silent readers, connections, descriptors (TRUST A18, B2, B3, B7)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from tests.e2e.wire import Refused, Wire
 
 pytestmark = pytest.mark.e2e
 
-LARGE = "word " * 200_000
+# 20,000 deltas: more than 3 MiB of notifications.
+LARGE = "word " * 20_000
 MIB = 1 << 20
 
 
 def test_silent_readers_are_dropped_and_nobody_else_notices(home: Home) -> None:
     daemon = home.serve(environ={"AGENTGW_LIMITS__WRITE_STALL_S": "2"})
     with home.connect() as wire:
-        # What one such answer takes is not yet a leak.
+        # What one such answer takes is not yet theirs.
         wire.call("turn.start", message=LARGE, model="echo", ephemeral=True)
     before = rss_bytes(daemon.pid)
     with ExitStack() as stack:
@@ -40,11 +41,10 @@ def test_silent_readers_are_dropped_and_nobody_else_notices(home: Home) -> None:
             peak = max(peak, rss_bytes(daemon.pid))
             assert time.monotonic() - began < 15
         assert worst < 2
-        assert (peak - before) / MIB < 60
+        assert (peak - before) / MIB < 20 * 1.5
         for wire in silent:
             messages = list(wire.rest())
             assert all("result" not in message for message in messages)
-    assert (rss_bytes(daemon.pid) - before) / MIB < 30
 
 
 def test_one_connection_too_many_is_told_so_and_the_rest_recovers(home: Home) -> None:
@@ -80,17 +80,17 @@ def test_without_descriptors_it_lives_and_recovers(home: Home) -> None:
                 continue
         assert 20 < served < 64
         assert daemon.poll() is None
-    with home.connect() as wire:
-        until(lambda: wire.call("daemon.status")["connections"] == 1, "they are gone", within_s=5)
-        assert wire.call("turn.start", message="hi", model="echo")["text"] == "hi"
+    until(lambda: home.run("run", "-m", "echo", "hi").out == "hi\n", "it is its old self", within_s=5)
+    assert home.daemons() == [daemon.pid]
+    assert home.log.count("out of file descriptors") < 20
 
 
 def test_more_requests_than_may_be_in_flight_are_refused_one_by_one(home: Home) -> None:
     home.daemon()
     with home.connect() as wire:
-        for number in range(40):
-            params = {"message": LARGE[:100_000], "model": "echo", "ephemeral": True}
-            wire.send({"jsonrpc": "2.0", "id": number, "method": "turn.start", "params": params})
+        # More than is taken from a turn before its client reads: none of them ends by itself.
+        params = {"message": "word " * 3_000, "model": "echo", "ephemeral": True}
+        wire.send(*({"jsonrpc": "2.0", "id": n, "method": "turn.start", "params": params} for n in range(40)))
         answers = {}
         while len(answers) < 40:
             message = wire.receive()

@@ -38,7 +38,8 @@ class EchoEngine:
 
 async def _events(request: Request) -> AsyncGenerator[EngineEvent, None]:
     started_at = trio.current_time()
-    prompt = _prompt(request.messages)
+    # The prompt itself is let go at once: a slow reader may hold this generator for long.
+    prompt_tokens, prompt_sha256 = _measured(_prompt(request.messages))
     words = (match.group() for match in _WORD.finditer(_answer(request)))
     wanted = islice(words, request.options.max_tokens)
     said = 0
@@ -52,19 +53,23 @@ async def _events(request: Request) -> AsyncGenerator[EngineEvent, None]:
     decode_s = trio.current_time() - started_at
     yield Finished(
         finish_reason="stop" if next(words, None) is None else "length",
-        usage=Usage(prompt_tokens=len(prompt.split()), completion_tokens=said),
+        usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=said),
         timings=Timings(
             first_token_ms=first_token_s * 1000,
             decode_ms=decode_s * 1000,
             decode_tokens_per_s=said / decode_s if decode_s > 0 else 0.0,
         ),
-        prompt_sha256=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest(),
+        prompt_sha256=prompt_sha256,
         engine="echo",
     )
 
 
 def _prompt(messages: Sequence[ChatMessage]) -> str:
     return "\n".join(message.content for message in messages)
+
+
+def _measured(prompt: str) -> tuple[int, str]:
+    return len(prompt.split()), hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()
 
 
 def _answer(request: Request) -> str:
