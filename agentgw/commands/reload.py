@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw import output
 from agentgw.commands import add_json, connect
+from agentgw.errors import ConfigRefused, InvalidParams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ def run(args: Namespace) -> int:
 
 def reload(client: Client, *, as_json: bool = False) -> None:
     """Has the files read again and prints what that changed."""
-    result = client.call("daemon.reload")
+    try:
+        result = client.call("daemon.reload")
+    except InvalidParams as error:
+        # The call has no parameters: the configuration is what cannot be used.
+        raise ConfigRefused(error.message, hint=error.hint) from None
     if as_json:
         output.json_line(result)
         return

@@ -39,6 +39,11 @@ class Conversation:
         self.pieces.put(b"data: [DONE]\n\n")
         self.pieces.put(None)
 
+    def fail(self, message: str) -> None:
+        """Give up half-way, with a reason."""
+        self.pieces.put(_event({"error": {"message": message}}))
+        self.pieces.put(None)
+
 
 class Endpoint:
     """A context manager; `config` makes it the provider `scripted`."""

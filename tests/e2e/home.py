@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from agentgw_daemon.models.catalogue import STARTER
-from tests.e2e.wire import Wire
+from tests.e2e.wire import Refused, Wire
 from tests.starter import starter_model
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Home:
         folder = self.path / "config"
         for made in (self.path, folder):
             made.mkdir(mode=0o700, exist_ok=True)
-        (folder / "config.toml").write_text(text)
+        _write_private(folder / "config.toml", text)
 
     def add_starter_model(self) -> None:
         """What `agentgw pull smollm2:135m` leaves, without the copy."""
@@ -95,7 +95,7 @@ class Home:
             "name": STARTER.name, "source": "index", "size_bytes": STARTER.size_bytes, "sha256": STARTER.sha256,
             "pulled_at": "2026-01-01T00:00:00Z", "licence": STARTER.licence,
         }  # fmt: skip
-        (folder / f"{STARTER.stem}.json").write_text(json.dumps(origin))
+        _write_private(folder / f"{STARTER.stem}.json", json.dumps(origin))
 
     def start(self, *words: str, environ: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
         """An agentgw command that goes on by itself; ended with the test if need be."""
@@ -137,6 +137,14 @@ class Home:
     def connect(self) -> Wire:
         """A connection to the daemon that runs."""
         return Wire(str(self.socket))
+
+    def is_at_rest(self) -> bool:
+        """Whether the daemon serves, and nobody but whoever asks is connected."""
+        try:
+            with self.connect() as wire:
+                return bool(wire.call("daemon.status")["connections"] == 1)
+        except (OSError, Refused):
+            return False
 
     def daemon(self) -> int:
         """The pid of the daemon, which is started if need be."""
@@ -259,6 +267,11 @@ def gone(pid: int, *, within_s: float = PATIENCE_S) -> Iterator[None]:
         assert select.select([descriptor], [], [], within_s)[0], f"{pid} goes on: {command_of(pid)}"
     finally:
         os.close(descriptor)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def _force(function: Callable[[str], Any], path: str, _: object) -> None:

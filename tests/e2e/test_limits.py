@@ -61,8 +61,7 @@ def test_one_connection_too_many_is_told_so_and_the_rest_recovers(home: Home) ->
         done = home.run("run", "-m", "echo", "hi")
         assert (done.status, done.out) == (75, "")
         assert done.err.startswith("agentgw: Overloaded: 256 connections are open")
-    with home.connect() as wire:
-        until(lambda: wire.call("daemon.status")["connections"] == 1, "they are gone", within_s=5)
+    until(home.is_at_rest, "they are gone", within_s=5)
     assert home.ask("run", "-m", "echo", "hi") == "hi\n"
 
 
@@ -159,8 +158,7 @@ def test_a_long_soak_leaks_nothing(home: Home, chaos: int) -> None:
         for _ in range(leaves):
             with home.connect() as wire:
                 wire.request("turn.start", message=LARGE[:20_000], model="echo", ephemeral=True)
-        with home.connect() as wire:
-            until(lambda: wire.call("daemon.status")["connections"] == 1, "they are gone")
+        until(home.is_at_rest, "they are gone")
 
     daemon = home.serve()
     round_of(10_000, 500, 500)

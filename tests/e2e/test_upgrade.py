@@ -44,7 +44,7 @@ def test_a_busy_older_daemon_goes_on_and_the_user_is_told(home: Home, endpoint: 
     done = home.run("run", "-m", "echo", "hi")
     assert (done.status, done.out) == (0, "hi\n")
     assert done.err == (
-        "agentgw: the daemon is still version 4.0.1: 1 turns are running. when it is idle run: agentgw restart\n"
+        "agentgw: the daemon is still version 4.0.1: a turn is running. when it is idle run: agentgw restart\n"
     )
     assert version(home)["version"] == "4.0.1"
     conversation.end("two")

@@ -87,9 +87,10 @@ class Wire:
         while (message := self.receive()) is not None:
             if "method" in message:
                 notifications.append(message)
+            elif "error" in message and message["id"] in (request_id, None):
+                # Without an id it is about the whole connection.
+                raise Refused(message["error"])
             elif message["id"] == request_id:
-                if "error" in message:
-                    raise Refused(message["error"])
                 return notifications, message["result"]
         raise ConnectionResetError("the daemon closed the connection before it answered")
 

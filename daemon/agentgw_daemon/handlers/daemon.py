@@ -39,7 +39,8 @@ def shutdown(request: Request, params: ShutdownParams) -> ShutdownResult:
     """Stop gracefully. An upgrade waits for running turns: it is a convenience, they are work."""
     running = len(request.services.turns.running)
     if params.upgrade and running:
-        return ShutdownResult(stopping=False, reason=f"{running} turns are running")
+        reason = "a turn is running" if running == 1 else f"{running} turns are running"
+        return ShutdownResult(stopping=False, reason=reason)
     request.services.control.shut_down("upgrade" if params.upgrade else "asked by a client")
     return ShutdownResult(stopping=True)
 

@@ -1,0 +1,134 @@
+"""Every reply is what `rpc.discover` says it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.e2e.home import Home
+from tests.e2e.wire import Refused, Wire
+
+pytestmark = pytest.mark.e2e
+
+
+def schemas_of(wire: Wire) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of each method's result, and of each notification's parameters."""
+    document = wire.call("rpc.discover")
+    results = {method["name"]: method["result"]["schema"] for method in document["methods"]}
+    events = {event["name"]: event["params"] for event in document["x-notifications"]}
+    for schema in (*results.values(), *events.values()):
+        Draft202012Validator.check_schema(schema)
+    return results, events
+
+
+def check(schema: dict[str, Any], value: object) -> None:
+    """Fails when the value does not fit, or has a field the schema does not know."""
+    Draft202012Validator(closed(schema)).validate(value)
+
+
+def closed(schema: Any) -> Any:
+    """The schema with every object's unknown properties forbidden."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: closed(value) for key, value in schema.items()}
+    if "properties" in made and isinstance(made["properties"], dict):
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
+    home = model_home
+    home.daemon()
+    skill = home.work / "pirate"
+    skill.mkdir()
+    (skill / "SKILL.md").write_text("---\nname: pirate\ndescription: Speaks as a pirate.\n---\nArr.\n")
+    with home.connect() as wire, home.connect() as subscribed:
+        results, events = schemas_of(wire)
+        asked = set()
+
+        def ask(method: str, **params: Any) -> Any:
+            notifications, result = wire.stream(method, **params)
+            check(results[method], result)
+            for notification in notifications:
+                check(events[notification["method"]], notification["params"])
+            asked.add(method)
+            return result
+
+        check(results["event.subscribe"], subscribed.call("event.subscribe", topics=["turns", "models"]))
+        asked.add("event.subscribe")
+        ask("hello", client="test", version="0", protocol=1)
+        ask("ping")
+        ask("rpc.discover")
+        turn = ask("turn.start", message="one two three", model="echo", options={"max_tokens": 2})
+        ask("turn.start", message="hi", system="", options={"max_tokens": 2})
+        for field in ("started", "completed"):
+            event = subscribed.next("event")
+            check(events["event"], event)
+            assert (event["topic"], event["name"], event["data"]["turn_id"]) == ("turns", field, turn["turn_id"])
+        turn_id, session_id = turn["turn_id"], turn["session_id"]
+        ask("turn.attach", turn_id=turn_id)
+        ask("turn.show", turn_id=turn_id)
+        ask("turn.list")
+        ask("session.list")
+        ask("session.get", session_id=session_id)
+        ask("session.messages", session_id=session_id)
+        assert ask("session.search", query="three")["messages"]
+        ask("session.rename", session_id=session_id, title="numbers")
+        fork = ask("session.fork", session_id=session_id)
+        ask("session.export", session_id=session_id, format="json")
+        ask("session.delete", session_id=fork["session_id"])
+        ask("chat.complete", messages=[{"role": "user", "content": "hi there"}], model="echo")
+        ask("skill.list")
+        ask("skill.get", name="code-assistant")
+        assert ask("skill.validate", path=str(skill))["ok"] is True
+        assert ask("skill.validate", path=str(home.work))["ok"] is False
+        ask("model.list")
+        ask("model.show", model="smollm2:135m")
+        ask("model.default", model="smollm2:135m")
+        ask("model.load", model="smollm2:135m")
+        ask("daemon.status")
+        ask("model.unload", model="smollm2:135m")
+        ask("daemon.doctor")
+        ask("daemon.reload")
+        ask("config.get")
+        ask("stats.get")
+        # A file whose digest is right is not fetched again.
+        ask("model.pull", model="smollm2:135m")
+        ask("model.remove", model="smollm2:135m")
+        with home.connect() as other:
+            other.request("turn.start", message="word " * 20_000, model="echo")
+            running = other.next("turn.started")["turn_id"]
+            ask("turn.cancel", turn_id=running)
+        ask("daemon.shutdown")
+        assert set(results) - asked == set()
+
+
+def test_an_error_has_the_code_and_the_fields_of_its_class(home: Home) -> None:
+    home.daemon()
+    with home.connect() as wire:
+        errors = {one["code"]: one for one in wire.call("rpc.discover")["components"]["errors"].values()}
+        for method, params in (
+            ("turn.show", {"turn_id": "t-none"}),
+            ("session.get", {"session_id": "s-none"}),
+            ("skill.get", {"name": "none"}),
+            ("model.show", {"model": "none"}),
+            ("model.load", {"model": "smollm2:135m"}),
+            ("turn.start", {"message": "hi"}),
+            ("turn.start", {"message": 7}),
+            ("hello", {"client": "test", "version": "0", "protocol": 999}),
+        ):
+            with pytest.raises(Refused) as refused:
+                wire.call(method, **params)
+            known = errors[refused.value.code]
+            assert set(refused.value.data) - {"hint"} <= set(known.get("data", {})), (method, refused)
+
+
+def test_the_command_line_prints_the_document_as_it_is(home: Home) -> None:
+    home.daemon()
+    with home.connect() as wire:
+        assert json.loads(home.ask("call", "rpc.discover")) == wire.call("rpc.discover")
