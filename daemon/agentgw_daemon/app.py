@@ -1,6 +1,6 @@
 """The daemon from its first connection to its last: what lives inside what.
 
-From the outside in: database, worker pool, turns, connections, the listener. Each is closed only when all
+From the outside in: worker pool, database, turns, connections, the listener. Each is closed only when all
 that depends on it has ended, and every step of the way down has a bound, so a stop always ends.
 """
 
@@ -106,6 +106,12 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     settings, paths = started.config.settings, started.paths
     hub = Hub()
     notices: list[TurnNotice] = []
+    # First, so that a worker imports its engine while the database opens.
+    pool = await stack.enter_async_context(
+        open_pool(inference_settings(settings), environ=started.environ, instance=started.instance)
+    )
+    if started.prewarm:
+        pool.prewarm()
     database = await stack.enter_async_context(
         Database.open(Path(paths.data_dir), on_recovered=lambda recovery: notices.append(recovered(recovery)))
     )
@@ -119,11 +125,6 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
         ]
     )
     await trio.to_thread.run_sync(skills.reload)
-    pool = await stack.enter_async_context(
-        open_pool(inference_settings(settings), environ=started.environ, instance=started.instance)
-    )
-    if started.prewarm:
-        pool.prewarm()
     models = await stack.enter_async_context(
         open_registry(Path(paths.models_dir), settings, environ=started.environ, instance=started.instance)
     )
