@@ -51,7 +51,7 @@ wheel-test: $(INSTALLED) ## build the wheel, install it elsewhere, run it
 	@$(PYTEST) tests/wheel
 
 chaos: models ## the long soak
-	@$(PYTEST) -m chaos
+	@$(PYTEST) -o faulthandler_timeout=7200 -m chaos
 
 bench: models $(BENCH_INSTALLED) ## measure; prints a table, writes bench.json
 	@$(BIN)/python -m tests.bench

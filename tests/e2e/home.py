@@ -54,6 +54,8 @@ class Home:
             "LANG": "C.UTF-8",
             "AGENTGW_HOME": str(self.path),
             "PYTHONDONTWRITEBYTECODE": "1",
+            # Threads of llama.cpp spin while they wait for each other: on a busy machine two are slower than one.
+            "AGENTGW_INFERENCE__THREADS": "1",
         }
         self.agentgw: Sequence[str] = (AGENTGW,)
         self._children: list[subprocess.Popen[bytes]] = []
@@ -216,6 +218,7 @@ def heard(child: subprocess.Popen[bytes], count: int) -> str:
 
 def is_silent(child: subprocess.Popen[bytes]) -> bool:
     """Whether nothing waits on a child's standard output."""
+    assert child.stdout is not None
     return select.select([child.stdout], [], [], 0)[0] == []
 
 
@@ -243,7 +246,7 @@ def rss_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def until(condition: Callable[[], T], what: str, *, within_s: float = PATIENCE_S) -> T:
+def until(condition: Callable[[], T | None], what: str, *, within_s: float = PATIENCE_S) -> T:
     """The first true value of a condition nothing tells us about; fails when none comes in time."""
     deadline = time.monotonic() + within_s
     while not (found := condition()):

@@ -6,17 +6,19 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import Home, heard, kill, rss_bytes, until, with_variable
+from tests.e2e.home import Home, heard, kill, until, with_variable
 from tests.e2e.wire import Refused
 
 pytestmark = pytest.mark.e2e
@@ -25,8 +27,13 @@ SCRIPTED = ("run", "-m", "scripted/m")
 
 
 def integrity(home: Home) -> str:
-    """SQLite's own verdict, with no daemon running."""
-    with contextlib.closing(sqlite3.connect(home.path / "data" / "agentgw.db")) as database:
+    """SQLite's own verdict on a copy: what a kill left is the next daemon's to recover."""
+    copy = home.root / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for file in (home.path / "data").glob("agentgw.db*"):
+        shutil.copy(file, copy)
+    with contextlib.closing(sqlite3.connect(copy / "agentgw.db")) as database:
         (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
         return str(verdict)
 
@@ -37,8 +44,8 @@ def test_a_turn_cut_off_by_a_crash_is_kept_to_its_last_second(home: Home, endpoi
     conversation = endpoint.next()
     said: list[tuple[float, str]] = []
     pace = threading.Event()
-    # The pace of a model is what this is about: a piece every 50 ms for 2.5 s.
-    for number in range(50):
+    # The pace of a model is what this is about: a piece every 50 ms for 3 s.
+    for number in range(60):
         conversation.say(f"{number} ")
         said.append((time.monotonic(), f"{number} "))
         pace.wait(0.05)
@@ -47,7 +54,9 @@ def test_a_turn_cut_off_by_a_crash_is_kept_to_its_last_second(home: Home, endpoi
     done = home.finish(child)
     assert (done.status, done.out) == (3, "")
     assert done.err.startswith("agentgw: the daemon ended before it answered")
-    kept = "".join(text for at, text in said if at < killed_at - 1.3)
+    # Written at most a second later; the rest is for a busy machine.
+    kept = "".join(text for at, text in said if at < killed_at - 2)
+    assert kept
     (turn, first) = home.call("turn.list")["turns"]
     assert (turn["state"], first["turn_id"]) == ("interrupted", earlier["turn_id"])
     detail = home.call("turn.show", turn_id=turn["turn_id"])
@@ -96,7 +105,7 @@ def test_a_hanging_worker_keeps_no_new_daemon_from_starting(model_home: Home) ->
     model_home.kill_daemon()
     began = time.monotonic()
     assert model_home.ask("run", "-m", "echo", "--no-session", "hi") == "hi\n"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
     # Once it can, the orphan ends by itself.
     os.kill(worker, signal.SIGCONT)
     until(lambda: worker not in model_home.workers(), "the orphan has ended", within_s=2)
@@ -224,12 +233,11 @@ def test_twenty_kills_under_four_writers_lose_nothing_that_was_acknowledged(home
 
 
 @pytest.mark.chaos
-def test_a_thousand_kills_under_eight_writers(home: Home, chaos: int) -> None:
-    survive_kills(home, 1000 * chaos, 8)
+def test_a_thousand_kills_under_eight_writers(home: Home, chaos: Callable[[int], int]) -> None:
+    survive_kills(home, chaos(1000), 8)
 
 
-def test_an_old_key_and_a_second_kill_right_after_the_start_change_nothing(home: Home) -> None:
-    """Killed while it recovers, the daemon recovers again."""
+def test_a_daemon_killed_while_it_starts_is_followed_by_one_that_starts(home: Home) -> None:
     session_id = json.loads(home.ask("run", "-m", "echo", "--json", "keep"))["session_id"]
     for _ in range(3):
         home.kill_daemon()
@@ -239,4 +247,3 @@ def test_an_old_key_and_a_second_kill_right_after_the_start_change_nothing(home:
         home.finish(child)
         home.daemon()
     assert home.call("session.get", session_id=session_id)["turns"] == 1
-    assert rss_bytes(home.daemons()[0]) < 200 << 20

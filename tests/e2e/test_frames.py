@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -216,5 +217,5 @@ def test_three_hundred_mutated_frames_do_no_harm(home: Home) -> None:
 
 
 @pytest.mark.chaos
-def test_ten_thousand_mutated_frames_do_no_harm(home: Home, chaos: int) -> None:
-    survive_mutations(home, 10_000 * chaos)
+def test_ten_thousand_mutated_frames_do_no_harm(home: Home, chaos: Callable[[int], int]) -> None:
+    survive_mutations(home, chaos(10_000))

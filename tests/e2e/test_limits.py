@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -90,7 +91,7 @@ def test_more_requests_than_may_be_in_flight_are_refused_one_by_one(home: Home) 
         # More than is taken from a turn before its client reads: none of them ends by itself.
         params = {"message": "word " * 3_000, "model": "echo", "ephemeral": True}
         wire.send(*({"jsonrpc": "2.0", "id": n, "method": "turn.start", "params": params} for n in range(40)))
-        answers = {}
+        answers: dict[int, int | None] = {}
         while len(answers) < 40:
             message = wire.receive()
             if "method" not in message:
@@ -144,7 +145,7 @@ def test_a_frame_of_one_mebibyte_is_taken_and_one_byte_more_is_not(home: Home) -
 
 
 @pytest.mark.chaos
-def test_a_long_soak_leaks_nothing(home: Home, chaos: int) -> None:
+def test_a_long_soak_leaks_nothing(home: Home, chaos: Callable[[int], int]) -> None:
     """F10: pings, chats and disconnects; memory, descriptors and threads stay as they are."""
 
     def round_of(pings: int, chats: int, leaves: int) -> None:
@@ -163,10 +164,10 @@ def test_a_long_soak_leaks_nothing(home: Home, chaos: int) -> None:
     daemon = home.serve()
     round_of(10_000, 500, 500)
     before = rss_bytes(daemon.pid), open_files(daemon.pid), threads(daemon.pid)
-    round_of(100_000 * chaos, 5_000 * chaos, 5_000 * chaos)
-    after = rss_bytes(daemon.pid), open_files(daemon.pid), threads(daemon.pid)
-    assert after[1:] == before[1:]
-    assert (after[0] - before[0]) / MIB < 5 * chaos
+    round_of(chaos(100_000), chaos(5_000), chaos(5_000))
+    # The last connection may still be on its way out.
+    until(lambda: (open_files(daemon.pid), threads(daemon.pid)) == before[1:], "what was open is closed", within_s=5)
+    assert (rss_bytes(daemon.pid) - before[0]) / MIB < max(5, chaos(5))
 
 
 def open_files(pid: int) -> int:

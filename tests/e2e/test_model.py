@@ -119,17 +119,17 @@ def test_a_message_that_cannot_fit_is_refused_with_the_numbers(model_home: Home)
 
 
 def test_a_long_session_is_trimmed_and_the_user_is_told_how_much_went(model_home: Home) -> None:
-    small = {"AGENTGW_INFERENCE__N_CTX": "512"}
+    small = {"AGENTGW_INFERENCE__N_CTX": "256"}
     words = ("-o", "max_tokens=1", "-o", "temperature=0")
-    session_id = answer(model_home, *words, "apple " * 200, environ=small)["session_id"]
-    answer(model_home, *words, "--session", session_id, "bread " * 200, environ=small)
-    done = model_home.run(*BRIEF, *words, "--session", session_id, "cheese " * 200, environ=small)
+    session_id = answer(model_home, *words, "apple " * 80, environ=small)["session_id"]
+    answer(model_home, *words, "--session", session_id, "bread " * 80, environ=small)
+    done = model_home.run(*BRIEF, *words, "--session", session_id, "cheese " * 80, environ=small)
     assert done.status == 0
     match = re.fullmatch(r"agentgw: the oldest turn \((\d+) tokens\) was left out\n", done.err)
     assert match, done.err
-    # Its 200 words, at least a token each, and the markers of two messages.
-    assert 200 < int(match[1]) < 500
-    quiet = model_home.run(*BRIEF, *words, "-q", "--session", session_id, "dough " * 200, environ=small)
+    # Its 80 words, at least a token each, and the markers of two messages.
+    assert 80 < int(match[1]) < 200
+    quiet = model_home.run(*BRIEF, *words, "-q", "--session", session_id, "dough " * 80, environ=small)
     assert (quiet.status, quiet.err) == (0, "")
     # Nothing of the session itself is lost.
     stored = model_home.call("session.messages", session_id=session_id)["messages"]

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def test_a_hundred_clients_at_once_from_cold_find_one_daemon(home: Home) -> None
 
 
 @pytest.mark.chaos
-def test_twenty_storms_of_a_hundred_clients(home: Home, chaos: int) -> None:
-    for _ in range(20 * chaos):
+def test_twenty_storms_of_a_hundred_clients(home: Home, chaos: Callable[[int], int]) -> None:
+    for _ in range(chaos(20)):
         storm(home, 100)
         home.stop()
 
@@ -65,8 +66,8 @@ def test_a_spawner_killed_half_way_leaves_nothing_that_matters(home: Home) -> No
 
 
 @pytest.mark.chaos
-def test_fifty_spawners_killed_half_way(home: Home, chaos: int) -> None:
-    survive_killed_spawners(home, 50 * chaos)
+def test_fifty_spawners_killed_half_way(home: Home, chaos: Callable[[int], int]) -> None:
+    survive_killed_spawners(home, chaos(50))
 
 
 def test_after_a_kill_the_stale_socket_and_a_reused_pid_mislead_nobody(home: Home) -> None:
@@ -203,7 +204,7 @@ def test_a_long_path_works_all_the_same(home: Home) -> None:
 def test_a_home_that_cannot_be_made_is_one_line_at_once(home: Home) -> None:
     began = time.monotonic()
     done = home.run("run", "-m", "echo", "hi", environ={"AGENTGW_HOME": "/proc/agentgw"})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     assert (done.status, done.out, done.err.count("\n")) == (78, "", 1)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ def survive_deaths(home: Home, deaths: int) -> None:
             wire.next("turn.delta")
             (worker,) = home.workers()
             kill(worker)
-            terminal = []
+            terminal: list[dict[str, Any]] = []
             while not terminal or "method" in terminal[-1]:
                 message = wire.receive()
                 if message.get("method") != "turn.delta":
@@ -65,8 +67,8 @@ def test_a_killed_worker_costs_one_answer_and_no_more(model_home: Home) -> None:
 
 
 @pytest.mark.chaos
-def test_a_thousand_killed_workers(model_home: Home, chaos: int) -> None:
-    survive_deaths(model_home, 1000 * chaos)
+def test_a_thousand_killed_workers(model_home: Home, chaos: Callable[[int], int]) -> None:
+    survive_deaths(model_home, chaos(1000))
 
 
 def test_the_command_line_says_that_the_worker_died(model_home: Home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -25,9 +26,11 @@ class Wire:
 
     def __init__(self, path: str, *, patience_s: float = PATIENCE_S) -> None:
         self.raw = socket.socket(socket.AF_UNIX)
-        self.raw.settimeout(patience_s)
+        # Before the time limit, which makes the socket non-blocking: then a full backlog is an error at once.
         self.raw.connect(path)
+        self.raw.settimeout(patience_s)
         self._pending = b""
+        self._lines: deque[bytes] = deque()
         self._last_id = 0
 
     def __enter__(self) -> Self:
@@ -52,16 +55,23 @@ class Wire:
 
     def line(self) -> bytes | None:
         """The next line; None at the end of the stream, which a reset counts as."""
-        while b"\n" not in self._pending:
+        while not self._lines:
             try:
                 data = self.raw.recv(1 << 18)
             except ConnectionResetError:
                 return None
             if not data:
                 return None
-            self._pending += data
-        line, self._pending = self._pending.split(b"\n", 1)
-        return line
+            *lines, self._pending = (self._pending + data).split(b"\n")
+            self._lines.extend(lines)
+        return self._lines.popleft()
+
+    def last_lines(self, count: int) -> list[bytes]:
+        """The last lines before the end of the stream, the others unread."""
+        lines: deque[bytes] = deque(maxlen=count)
+        while (line := self.line()) is not None:
+            lines.append(line)
+        return list(lines)
 
     def receive(self) -> Any:
         """The next message; None at the end of the stream."""
@@ -116,5 +126,5 @@ class Wire:
     def is_closed(self) -> bool:
         """Whether the other side closes without another word; waits for it."""
         with contextlib.suppress(ConnectionResetError):
-            return self.raw.recv(1) == b""
-        return True
+            return not self._lines and self.raw.recv(1) == b""
+        return not self._lines
