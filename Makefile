@@ -50,7 +50,7 @@ unit: $(INSTALLED) ## the quick tests only
 wheel-test: $(INSTALLED) ## build the wheel, install it elsewhere, run it
 	@$(PYTEST) tests/wheel
 
-chaos: models ## the long soak
+chaos: models ## the long soak; AGENTGW_CHAOS=0.1 makes it a tenth
 	@$(PYTEST) -o faulthandler_timeout=7200 -m chaos
 
 bench: models $(BENCH_INSTALLED) ## measure; prints a table, writes bench.json

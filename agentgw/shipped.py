@@ -6,7 +6,7 @@ import os
 
 
 def shipped(name: str) -> str:
-    """The path of a shipped folder: `skills`, `systemd-user` or `launchd`. Raises FileNotFoundError.
+    """The path of a shipped folder, such as `skills`. Raises FileNotFoundError.
 
     A wheel carries them as `agentgw/_shipped/NAME`, a checkout at its root.
     """

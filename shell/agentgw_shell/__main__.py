@@ -9,7 +9,7 @@ from agentgw import output
 from agentgw.answer import is_interactive
 from agentgw.errors import AgentgwError, UsageError
 from agentgw_shell.chat import Chat
-from agentgw_shell.editor import typing_ahead
+from agentgw_shell.editor import TypeAhead
 
 
 def main() -> int:
@@ -23,10 +23,12 @@ def main() -> int:
     try:
         if not is_interactive():
             raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
-        with typing_ahead():
-            chat = Chat.open(skill=args.skill, model=args.model, session=args.session, continued=args.continued)
-        with chat:
-            return chat.run()
+        with TypeAhead() as terminal:
+            chat = Chat.open(
+                terminal, skill=args.skill, model=args.model, session=args.session, continued=args.continued
+            )
+            with chat:
+                return chat.run()
     except AgentgwError as error:
         return output.report(error)
     except KeyboardInterrupt:

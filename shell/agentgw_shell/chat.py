@@ -18,7 +18,7 @@ from agentgw.commands.pull import offer
 from agentgw.connection import Notification
 from agentgw.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, UsageError
 from agentgw.paths import Paths
-from agentgw_shell.editor import make_editor, typing_ahead
+from agentgw_shell.editor import TypeAhead, make_editor
 
 _PROMPT: Final = "› "
 _HELP: Final = """\
@@ -32,14 +32,19 @@ Enter sends · Alt-Enter or Ctrl-J: new line · Ctrl-C: cancel the answer, keep 
 class Chat:
     """The chat's state: which session, skill and model, and the connection."""
 
-    def __init__(self, client: Client, *, skill: str | None, model: str | None, session: str | None) -> None:
+    def __init__(
+        self, client: Client, terminal: TypeAhead, *, skill: str | None, model: str | None, session: str | None
+    ) -> None:
         self._client = client
+        self._terminal = terminal
         self._skill = skill
         self._model = model
         self.session = session
 
     @classmethod
-    def open(cls, *, skill: str | None, model: str | None, session: str | None, continued: bool) -> Self:
+    def open(
+        cls, terminal: TypeAhead, *, skill: str | None, model: str | None, session: str | None, continued: bool
+    ) -> Self:
         """A chat with a daemon that runs; the session to go on with is found and its title shown."""
         client = connect(warm=True)
         try:
@@ -53,7 +58,7 @@ class Chat:
         except BaseException:
             client.close()
             raise
-        return cls(client, skill=skill, model=model_reference(model) if model else None, session=session)
+        return cls(client, terminal, skill=skill, model=model_reference(model) if model else None, session=session)
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +100,11 @@ class Chat:
             self._ask(message)
         except ModelUnavailable as error:
             suggestion = error.data.get("suggestion")
-            if not isinstance(suggestion, str) or not offer(self._client, suggestion):
+            if not isinstance(suggestion, str):
+                raise
+            with self._terminal.paused():
+                pulled = offer(self._client, suggestion)
+            if not pulled:
                 raise
             self._ask(message)
 
@@ -127,8 +136,7 @@ class Chat:
             session_id=self.session,
             cwd=working_directory(),
         )
-        with typing_ahead():
-            status = follow(self._client, stream, _Watching(self))
+        status = follow(self._client, stream, _Watching(self))
         if status == output.INTERRUPTED:
             # An interrupt may have come in the middle of a message: a fresh connection cannot be out of step.
             self._reconnect()

@@ -7,6 +7,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory
@@ -27,21 +28,34 @@ def make_editor(
     )  # fmt: skip
 
 
-@contextmanager
-def typing_ahead() -> Iterator[None]:
-    """While an answer streams: what is typed is kept for the next prompt, unseen, with Enter still Enter.
+class TypeAhead:
+    """The terminal between two prompts: what is typed is kept for the next one, unseen, with Enter still Enter.
 
-    In the terminal's usual mode it would be echoed into the answer, and Enter would arrive as Ctrl-J.
+    In the terminal's usual mode it would be echoed into the answer, and Enter would arrive as Ctrl-J. A context
+    manager for the whole chat: prompt-toolkit comes back to the mode it found, so that there is no gap between.
     """
-    before = termios.tcgetattr(sys.stdin)
-    quiet = before[:]
-    quiet[0] &= ~termios.ICRNL
-    quiet[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+    def __init__(self) -> None:
+        self._before = termios.tcgetattr(sys.stdin)
+
+    def __enter__(self) -> Self:
+        quiet = self._before[:]
+        quiet[0] &= ~termios.ICRNL
+        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The usual mode for a question that is answered with a line."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 def _bindings() -> KeyBindings:
