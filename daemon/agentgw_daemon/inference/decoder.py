@@ -25,7 +25,7 @@ DEFAULT_BATCH_TOKENS: Final = 256
 DEFAULT_CTX_TOKENS: Final = 8192
 # Every message wakes the daemon and a client, which take a core from one of the decoding threads while the others
 # spin for it: at a message a token, a tenth of the speed on two cores. Nobody sees a delay this short.
-SEND_INTERVAL_S: Final = 0.03
+SEND_INTERVAL_S: Final = 0.05
 
 Emit = Callable[[wire.FromWorker], None]
 
