@@ -146,7 +146,7 @@ class Turns:
         session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
         default = session.skill if session else services.settings.agent.default_skill
         skill = services.skills.get(params.skill or default)
-        return session, skill, await services.models.resolve(params.model or skill.model)
+        return session, skill, await services.models.resolve_to_answer(params.model or skill.model)
 
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None

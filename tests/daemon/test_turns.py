@@ -86,7 +86,7 @@ class House:
 
         self.services = SimpleNamespace(
             database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[],
-            skills=SimpleNamespace(get=lambda name: skill), models=SimpleNamespace(resolve=resolve),
+            skills=SimpleNamespace(get=lambda name: skill), models=SimpleNamespace(resolve_to_answer=resolve),
             pool=SimpleNamespace(engine=engine_of),
         )  # fmt: skip
         self.turns = Turns(cast(Services, self.services), nursery)

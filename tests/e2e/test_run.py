@@ -205,7 +205,7 @@ def test_quiet_leaves_only_errors(shared_home: Home) -> None:
     ("words", "status", "said"),
     [
         ((*ECHO, "-s", "code-asistant", "hi"), 1, "did you mean code-assistant?"),
-        (("run", "-m", "smollm2:35m", "hi"), 1, "did you mean smollm2:135m?"),
+        (("run", "-m", "smollm2:35m", "hi"), 4, "did you mean smollm2:135m?"),
         (("run", "-m", "smollm2:135m", "hi"), 4, "run `agentgw pull smollm2:135m`"),
         (("run", "-m", "/nowhere/x.gguf", "hi"), 4, "/nowhere/x.gguf"),
         ((*ECHO, "-o", "temprature=1", "hi"), 2, "did you mean temperature?"),

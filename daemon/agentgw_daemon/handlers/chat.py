@@ -22,7 +22,7 @@ async def complete(request: Request, params: ChatParams) -> ChatResult:
     services = request.services
     if services.stopping:
         raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
-    spec = await services.models.resolve(params.model)
+    spec = await services.models.resolve_to_answer(params.model)
     engine = await services.pool.engine(spec)
     options = params.options or Options()
     completion = Completion(messages=params.messages, options=options, fresh=options.seed is not None)

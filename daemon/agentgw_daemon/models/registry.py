@@ -118,6 +118,13 @@ class Registry:
             case _:
                 assert_never(ref)
 
+    async def resolve_to_answer(self, text: str | None) -> ModelSpec:
+        """As `resolve`, for somebody who wants an answer: to them a model nobody knows is ModelUnavailable, too."""
+        try:
+            return await self.resolve(text)
+        except NotFound as error:
+            raise ModelUnavailable(error.message, hint=error.hint, model=text, reason="unknown") from None
+
     async def pull(self, text: str, progress: Progress) -> Model:
         """Has the model on disk, from where it comes; at once when it is there already.
 
