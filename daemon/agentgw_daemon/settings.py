@@ -31,7 +31,7 @@ class InferenceSection:
     """How a model worker is run; a change holds from the next load of a model."""
 
     n_ctx: Annotated[int, "context in tokens; 0 leaves it to the model", Limit(minimum=0, maximum=1 << 24)] = 0
-    slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 1
+    slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 4
     threads: Annotated[int, "of one worker; 0 leaves it to the worker", Limit(minimum=0, maximum=1024)] = 0
     gpu_layers: Annotated[int, "layers on the GPU; -1 is all that fit", Limit(minimum=-1, maximum=10_000)] = -1
     keep_alive_s: Annotated[float, "without a request, a model leaves memory after; negative is never"] = 300.0
