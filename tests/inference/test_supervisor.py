@@ -257,7 +257,8 @@ async def test_flood_that_nobody_reads_waits_in_the_worker() -> None:
     async with loaded() as worker:
         async with worker.call(ask(worker, "flood")) as call:
             await anext(call)
-            await trio.testing.wait_all_tasks_blocked(0.1)
+            while not call.parked:
+                await trio.testing.wait_all_tasks_blocked()
             ours, its = rss_bytes(os.getpid()), rss_bytes(worker.pid)
             with trio.move_on_after(0.5):
                 await worker.dead.wait()
