@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from agentgw_daemon.inference.decoder import DEFAULT_BATCH_TOKENS, DEFAULT_CTX_TOKENS
 from agentgw_daemon.inference.llama import api, physical_cores, usable_cpus
+from agentgw_daemon.inference.loading import DEFAULT_BATCH_TOKENS, DEFAULT_CTX_TOKENS
 
 
 class Loop:

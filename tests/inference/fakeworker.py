@@ -5,6 +5,7 @@ As a module it hands tests the command to start it and model files to "load"; as
 What the last message asks for:
 
 - `count:N`: N tokens `t0 t1 …` as fast as they are read · `slow:N`: the same at a pace · `flood`: without end
+- `pushy`: more empty tokens than it may send unread
 - `die:N`: three tokens, then signal N · `exit:N`: three tokens, then exit status N
 - `lend:N`: the same as `die`, but a child of its own keeps the pipe open
 - `prefill`: one report of progress, then nothing until cancelled, heart beating
@@ -64,6 +65,7 @@ class FakeWorker:
         self._version = version
         self._jobs: queue.Queue[wire.Load | wire.Generate] = queue.Queue()
         self._cancelled: dict[int, threading.Event] = {}
+        self._credit: dict[int, threading.Semaphore] = {}
         self._speaking = threading.Lock()
         self._beating = threading.Event()
 
@@ -90,12 +92,17 @@ class FakeWorker:
                 case wire.Load() | wire.Generate() as job:
                     if isinstance(job, wire.Generate):
                         self._cancelled[job.request_id] = threading.Event()
+                        self._credit[job.request_id] = threading.Semaphore(wire.WINDOW_TEXTS)
                     self._jobs.put(job)
                 case wire.Cancel(request_id=request_id):
                     if request_id not in self._cancelled:
                         print("cancel of a request that is over", file=sys.stderr, flush=True)
                         continue
                     self._cancelled[request_id].set()
+                    self._credit[request_id].release()
+                case wire.Credit(request_id=request_id, texts=texts):
+                    if request_id in self._credit:
+                        self._credit[request_id].release(texts)
                 case wire.Count(request_id=request_id, messages=messages):
                     text = _prompt(messages)
                     self._say(wire.Counted(request_id=request_id, tokens=len(text.split()), text=text))
@@ -156,7 +163,10 @@ class FakeWorker:
     ) -> None:
         said = 0
         finish_reason = "stop"
+        credit = self._credit[job.request_id]
         for token in tokens:
+            if token:
+                credit.acquire()
             if job.max_tokens is not None and said >= job.max_tokens:
                 finish_reason = "length"
             if cancelled.is_set() or finish_reason == "length":
@@ -173,7 +183,7 @@ class FakeWorker:
         )  # fmt: skip
 
     def _end(self, reply: wire.Done | wire.Failed) -> None:
-        del self._cancelled[reply.request_id]
+        del self._cancelled[reply.request_id], self._credit[reply.request_id]
         if not self._cancelled:
             self._beating.clear()
         self._say(reply)
@@ -195,6 +205,8 @@ def _tokens(text: str, stops: tuple[str, ...], cancelled: threading.Event) -> It
         case "flood":
             while True:
                 yield "x" * 1000
+        case "pushy":
+            yield from [""] * (2 * wire.WINDOW_TEXTS)
         case "die" | "lend" | "exit" | "stuck":
             yield from ("one ", "two ", "three ")
             if verb == "lend":

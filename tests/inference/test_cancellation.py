@@ -58,3 +58,15 @@ def test_the_end_of_a_waiting_request_leaves_the_running_one_cancelled() -> None
     cancellations.cancel(1)
     cancellations.end(2)
     assert flag.is_set()
+
+
+def test_between_batches_there_is_nothing_to_stop() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag)
+    cancellations.cancel(1)
+    cancellations.rest()
+    assert not flag.is_set()
+    assert 1 in cancellations
+    cancellations.begin(1, flag)
+    assert flag.is_set()

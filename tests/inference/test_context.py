@@ -21,7 +21,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llama.Model]:
 
 @pytest.fixture
 def context(model: llama.Model) -> Iterator[Context]:
-    made = Context(model, n_ctx_tokens=256, n_batch_tokens=32, threads=(1, 1))
+    made = Context(model, n_cells=256, n_batch_tokens=32, threads=(1, 1))
     yield made
     made.close()
 
@@ -99,7 +99,7 @@ def test_a_batch_that_does_not_fit_is_an_error(model: llama.Model, context: Cont
 
 def test_temperature_zero_takes_the_likeliest_and_a_seed_draws_the_same_again(tmp_path: Path) -> None:
     flat = llama.Model(str(chain_model(tmp_path / "flat.gguf", SCRIPT, sharpness=0.2)))
-    context = Context(flat, n_ctx_tokens=256, n_batch_tokens=32, threads=(1, 1))
+    context = Context(flat, n_cells=256, n_batch_tokens=32, threads=(1, 1))
     batch = Batch(32)
     fill(batch, flat.tokenise(["q\n"]))
     assert context.decode(batch)

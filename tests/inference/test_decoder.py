@@ -145,8 +145,8 @@ def test_requests_wait_in_order_and_one_that_waits_can_be_cancelled(worker: Live
         *_, end = worker.until_end()
         assert isinstance(end, wire.Done)
         ends.append((end.request_id, end.finish_reason, end.completion_tokens))
-    assert [ends[0], ends[2]] == [(20, "stop", len(SCRIPT)), (22, "stop", len(SCRIPT))]
-    assert ends[1][:2] == (21, "cancelled")
+    ends.remove((21, "cancelled", 0))
+    assert ends == [(20, "stop", len(SCRIPT)), (22, "stop", len(SCRIPT))]
 
 
 @pytest.fixture

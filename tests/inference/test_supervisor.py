@@ -17,7 +17,6 @@ import trio.testing
 
 from agentgw.errors import ModelUnavailable, WorkerDied
 from agentgw_daemon.inference import wire
-from agentgw_daemon.inference.call import CALL_BUFFER
 from agentgw_daemon.inference.environment import worker_environment
 from agentgw_daemon.inference.memory import rss_bytes
 from agentgw_daemon.inference.spec import InferenceSettings
@@ -258,13 +257,14 @@ async def test_flood_that_nobody_reads_waits_in_the_worker() -> None:
     async with loaded() as worker:
         async with worker.call(ask(worker, "flood")) as call:
             await anext(call)
-            await trio.testing.wait_all_tasks_blocked(0.1)
+            while not call.parked:
+                await trio.testing.wait_all_tasks_blocked()
             ours, its = rss_bytes(os.getpid()), rss_bytes(worker.pid)
             with trio.move_on_after(0.5):
                 await worker.dead.wait()
             assert rss_bytes(os.getpid()) - ours < 1 << 20
             assert rss_bytes(worker.pid) - its < 1 << 20
-            for _ in range(10 * CALL_BUFFER):
+            for _ in range(3 * wire.WINDOW_TEXTS):
                 await anext(call)
         await call.ended.wait()
         assert worker.usable
@@ -277,6 +277,32 @@ async def test_slow_reader_is_no_silent_worker() -> None:
         with trio.move_on_after(0.5):
             await worker.dead.wait()
         assert [type(reply) async for reply in call][-1] is wire.Done
+
+
+async def test_reader_who_pauses_stops_no_other_stream() -> None:
+    async with loaded(fake_settings("--slots", "2")) as worker, worker.call(ask(worker, "flood")) as paused:
+        await anext(paused)
+        # More than all that a pipe and its buffers hold.
+        assert len((await answer(worker, "count:50000")).split()) == 50_000
+        for _ in range(2 * wire.WINDOW_TEXTS):
+            await anext(paused)
+
+
+async def test_reader_who_pauses_is_not_waited_for_as_if_the_worker_were_stuck() -> None:
+    async with loaded(fake_settings(progress_timeout_s=0.2)) as worker, worker.call(ask(worker, "flood")) as call:
+        await anext(call)
+        with trio.move_on_after(0.5):
+            await worker.dead.wait()
+        for _ in range(2 * wire.WINDOW_TEXTS):
+            await anext(call)
+        assert worker.usable
+
+
+async def test_worker_that_sends_more_than_it_may_is_killed() -> None:
+    async with loaded() as worker, worker.call(ask(worker, "pushy")) as call:
+        with pytest.raises(WorkerDied, match="more text than was allowed"):
+            async for _ in call:
+                await worker.dead.wait()
 
 
 async def test_worker_that_is_never_ready_is_given_up() -> None:

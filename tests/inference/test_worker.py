@@ -102,6 +102,20 @@ def test_counting_is_answered_while_another_request_decodes(endless: Path) -> No
         assert done.finish_reason == "cancelled"
 
 
+def test_a_stream_that_nobody_reads_stops_no_other_and_can_be_cancelled(tmp_path: Path) -> None:
+    with LiveWorker() as worker:
+        worker.load(chain_model(tmp_path / "chain.gguf", SCRIPT, endless=True), slots=2)
+        worker.reads = {2}
+        worker.send(ask(1), ask(2, max_tokens=4 * wire.WINDOW_TEXTS))
+        *messages, done = worker.until_end()
+        assert isinstance(done, wire.Done)
+        assert (done.request_id, done.completion_tokens) == (2, 4 * wire.WINDOW_TEXTS)
+        unread = [text for m in messages if isinstance(m, wire.Delta) and m.request_id == 1 for text in m.texts]
+        assert len(unread) == wire.WINDOW_TEXTS
+        worker.send(wire.Cancel(request_id=1))
+        assert worker.expect(wire.Done).finish_reason == "cancelled"
+
+
 def test_what_native_code_prints_to_stdout_becomes_log_lines(tmp_path: Path) -> None:
     """The descriptor is what counts: a print from C knows no sys.stdout."""
     script = (

@@ -6,6 +6,7 @@ adds nothing (zero weights), a token's embedding is one-hot, and the output matr
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,12 +125,14 @@ def chain_model(
     n_ctx_train: int = 4096,
     n_ff: int = 32,
     add_bos: bool = False,
+    noise: int | None = None,
     metadata: Mapping[str, tuple[int, Any]] | None = None,
 ) -> Path:
     """A model at `path` that answers anything with the pieces of `script`, each a token, then ends or starts over.
 
     Every byte is a token of its own, so a prompt has as many tokens as bytes (and one a control token). The last
     prompt token must not be in the script. A lower `sharpness` makes other tokens likelier: 0.1 is nearly even.
+    `noise` seeds random weights instead: nonsense that depends on every token before, by far margins.
     """
     letters = byte_letters()
     pieces = ["".join(letters[byte] for byte in (p.encode() if isinstance(p, str) else p)) for p in script]
@@ -165,12 +168,22 @@ def chain_model(
         ],
         tensors=_weights(width, len(tokens), n_ff, successor, sharpness),
     )
+    if noise is not None:
+        _randomise(model.tensors, noise)
     if template is not None:
         model.metadata.append(("tokenizer.chat_template", STRING, template))
     for key, (kind, value) in (metadata or {}).items():
         model.metadata = [entry for entry in model.metadata if entry[0] != key] + [(key, kind, value)]
     path.write_bytes(model.encode())
     return path
+
+
+def _randomise(tensors: list[Tensor], seed: int) -> None:
+    draw = random.Random(seed)
+    for tensor in tensors:
+        if "norm" not in tensor.name and tensor.name != "token_embd.weight":
+            n = len(tensor.data) // 4
+            tensor.data = struct.pack(f"<{n}f", *(draw.gauss(0, 0.1) for _ in range(n)))
 
 
 def _weights(width: int, n_tokens: int, n_ff: int, successor: dict[int, int], sharpness: float) -> list[Tensor]:

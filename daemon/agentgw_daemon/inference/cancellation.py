@@ -39,11 +39,18 @@ class Cancellations:
                     self._running[1].set()
 
     def begin(self, request_id: int, abort: Flag) -> None:
-        """Its batches run from now."""
+        """A batch runs that it may stop, from now to `rest` or `end`."""
         with self._lock:
             self._running = (request_id, abort)
             if request_id in self._cancelled:
                 abort.set()
+
+    def rest(self) -> None:
+        """The batch is over: a cancel finds nothing to stop until the next `begin`."""
+        with self._lock:
+            if self._running:
+                self._running[1].clear()
+                self._running = None
 
     def end(self, request_id: int) -> None:
         """It has been answered."""

@@ -72,16 +72,18 @@ class Batch:
 
 
 class Context:
-    """The KV cache and compute buffers of one model, for `slots` sequences."""
+    """The KV cache and compute buffers of one model: `n_cells` tokens in all, for `slots` sequences."""
 
     def __init__(
-        self, model: Model, *, n_ctx_tokens: int, n_batch_tokens: int, threads: tuple[int, int], slots: int = 1
+        self, model: Model, *, n_cells: int, n_batch_tokens: int, threads: tuple[int, int], slots: int = 1
     ) -> None:
         self.abort: Final = AbortFlag()
         params = api.llama_context_default_params()
-        params.n_ctx = n_ctx_tokens
+        params.n_ctx = n_cells
         params.n_batch = params.n_ubatch = n_batch_tokens
         params.n_seq_max = slots
+        # One pool of cells: sequences that start alike share them, and a batch may mix sequences freely.
+        params.kv_unified = True
         params.n_threads, params.n_threads_batch = threads
         params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
         params.abort_callback = self.abort.callback
@@ -89,11 +91,12 @@ class Context:
         log.errors.clear()
         handle = api.llama_init_from_model(model.handle, params)
         if not handle:
-            raise log.failure(f"llama.cpp cannot make a context of {n_ctx_tokens} tokens")
+            raise log.failure(f"llama.cpp cannot make a context of {n_cells} tokens")
         self.handle: Final = handle
+        self.slots: Final = slots
         self._memory = api.llama_get_memory(handle)
         # llama.cpp rounds up to a multiple of 256.
-        self.n_ctx_tokens: Final = min(n_ctx_tokens, int(api.llama_n_ctx_seq(handle)))
+        self.n_cells: Final = min(n_cells, int(api.llama_n_ctx_seq(handle)))
 
     def close(self) -> None:
         """Free it."""
@@ -124,6 +127,10 @@ class Context:
         if self._memory:
             api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return 0
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """Let the empty sequence `target` start with the first `length` tokens of `source`. Copies nothing."""
+        api.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
 
 class Sampler:

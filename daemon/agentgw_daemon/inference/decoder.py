@@ -1,86 +1,78 @@
-"""Requests in, text out: one loaded model and the slot that answers.
+"""Requests in, text out: one loaded model and the slots that answer.
 
-The worker's loop takes what arrived and calls `step`, which decodes one batch: a piece of a prompt, or one token.
-So whatever comes in is seen within one batch, and llama.cpp is stopped in the middle of one by the abort flag.
-Requests wait in order. Everything here runs in the main thread.
+The worker's loop takes what arrived and calls `step`, which decodes one batch for everybody: a token of each stream
+and pieces of prompts, as `slots` plans it. So whatever comes in is seen within one batch, and llama.cpp is stopped in
+the middle of one by the abort flag where that serves. Everything here runs in the main thread.
 """
 
 from __future__ import annotations
 
-import collections
-import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable
 from typing import Final
 
 from agentgw_daemon.inference import llama, template, wire
+from agentgw_daemon.inference.answer import Answer, Emit
 from agentgw_daemon.inference.cancellation import Cancellations
-from agentgw_daemon.inference.context import Batch, Context, Sampler
+from agentgw_daemon.inference.context import Sampler
 from agentgw_daemon.inference.generation import Generation
-
-# As many tokens of a prompt as are computed between two looks at the world; larger pieces are not faster.
-DEFAULT_BATCH_TOKENS: Final = 256
-DEFAULT_CTX_TOKENS: Final = 8192
-# Every message wakes the daemon and a client, which take a core from one of the decoding threads while the others
-# spin for it: at a message a token, a tenth of the speed on two cores. Nobody sees a delay this short.
-SEND_INTERVAL_S: Final = 0.05
-
-Emit = Callable[[wire.FromWorker], None]
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class _Run:
-    """One request being answered. `prompt[:done]` is in the KV cache; then `next_token` is to be decoded."""
-
-    request: wire.Generate
-    prompt: list[int]
-    prompt_sha256: str
-    cached: int
-    done: int
-    sampler: Sampler
-    generation: Generation
-    started: float
-    next_token: int = -1
-    prefill_ms: float = 0.0
-    decode_started: float | None = None
-    unsent: list[str] = dataclasses.field(default_factory=list)
-    sent_at: float = 0.0
+from agentgw_daemon.inference.lanes import Lanes
+from agentgw_daemon.inference.slots import Piece, Slots
 
 
 class Decoder:
-    """A model in memory with one slot. Made by `loading.load`, ended by `close`."""
+    """A model in memory and its slots. Made by `loading.load`, ended by `close`."""
 
     def __init__(
         self,
         model: llama.Model,
-        context: Context,
+        lanes: Lanes,
+        slots: Slots,
         chat: template.ChatTemplate,
         *,
-        batch_tokens: int,
+        n_ctx_tokens: int,
         emit: Emit,
         cancellations: Cancellations,
     ) -> None:
         self._model: Final = model
-        self._context: Final = context
+        self._lanes: Final = lanes
+        self._slots: Final = slots
         self._chat: Final = chat
-        self._batch_tokens: Final = batch_tokens
-        self._batch: Final = Batch(batch_tokens)
+        self._n_ctx_tokens: Final = n_ctx_tokens
         self._emit: Final = emit
         self._cancellations: Final = cancellations
-        self._waiting: collections.deque[wire.Generate] = collections.deque()
-        self._run: _Run | None = None
-        self._in_cache: list[int] = []  # the slot's tokens whose keys and values are computed
+        self._answers: dict[int, Answer] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether `step` has something to do."""
-        return self._run is not None or bool(self._waiting)
+        """Whether there are requests, be it that they only wait for credit."""
+        return bool(self._answers)
 
     def submit(self, request: wire.Generate) -> None:
-        """Answer it after those before it."""
-        self._waiting.append(request)
+        """Answer it, with or after those before it."""
+        started = time.perf_counter()
+        try:
+            text, prompt = self._prompt(request.messages)
+            if request.fresh:
+                self._lanes.open_apart()
+        except (template.TemplateFault, llama.EngineError) as error:
+            self._fail(request.request_id, error)
+            return
+        limit = self._n_ctx_tokens
+        if not 0 < len(prompt) <= limit:
+            self._refuse(request.request_id, len(prompt), limit)
+            return
+        most = limit if request.max_tokens is None else min(limit, len(prompt) + max(request.max_tokens, 0))
+        answer = self._answers[request.request_id] = Answer(
+            task=self._slots.submit(request.request_id, prompt, most_tokens=most, alone=request.fresh),
+            sampler=self._sampler(request),
+            generation=Generation(stops=request.stop + self._chat.stops, max_tokens=request.max_tokens),
+            emit=self._emit,
+            prompt_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
+            render_s=time.perf_counter() - started,
+        )
+        answer.sampler.read(prompt)
 
     def count(self, request: wire.Count) -> None:
         """Render and count now."""
@@ -92,58 +84,42 @@ class Decoder:
         self._cancellations.end(request.request_id)
         self._emit(wire.Counted(request_id=request.request_id, tokens=len(tokens), text=text))
 
-    def step(self) -> None:
-        """Decode one batch for whoever is next."""
-        run = self._run
-        if run is None:
-            if self._waiting:
-                self._begin(self._waiting.popleft())
-        elif run.request.request_id in self._cancellations:
-            self._finish(run, "cancelled")
-        elif run.done < len(run.prompt):
-            self._prefill(run)
-        elif run.generation.finish_reason is not None:
-            self._finish(run, run.generation.finish_reason)
-        else:
-            self._decode(run)
+    def allow(self, credit: wire.Credit) -> None:
+        """Let a request send more; nothing if it is over."""
+        if answer := self._answers.get(credit.request_id):
+            answer.allow(credit.texts)
+
+    def step(self) -> bool:
+        """Decode one batch. False: there is nothing to compute until something arrives."""
+        for answer in tuple(self._answers.values()):
+            if answer.request_id in self._cancellations:
+                self._finish(answer, "cancelled")
+        batch = self._slots.next_batch()
+        if not batch:
+            return False
+        self._before(batch)
+        try:
+            indices = self._compute(batch)
+        except llama.EngineError as error:
+            for piece in batch:
+                self._break(self._answers[piece.task.key], error)
+            return True
+        if indices is None:
+            self._slots.revert(batch)
+            return True
+        self._slots.computed(batch)
+        for piece in batch:
+            self._after(self._answers[piece.task.key], piece, indices.get(piece.task.key))
+        return True
 
     def close(self) -> None:
         """Free everything. Requests must have ended."""
-        self._batch.close()
-        self._context.close()
+        self._lanes.close()
         self._model.close()
 
     def _prompt(self, messages: tuple[dict[str, str], ...]) -> tuple[str, list[int]]:
         rendered = self._chat.render(messages)
         return rendered.text, self._model.tokenise(rendered.fragments)
-
-    def _begin(self, request: wire.Generate) -> None:
-        started = time.perf_counter()
-        if request.request_id in self._cancellations:
-            self._answer(request.request_id, "cancelled")
-            return
-        try:
-            text, prompt = self._prompt(request.messages)
-        except (template.TemplateFault, llama.EngineError) as error:
-            self._fail(request.request_id, error)
-            return
-        limit = self._context.n_ctx_tokens
-        if not 0 < len(prompt) <= limit:
-            self._refuse(request.request_id, len(prompt), limit)
-            return
-        cached = self._reuse(prompt) if not request.fresh else self._cut(0)
-        self._run = run = _Run(
-            request=request,
-            prompt=prompt,
-            prompt_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
-            cached=cached,
-            done=cached,
-            sampler=self._sampler(request),
-            generation=Generation(stops=request.stop + self._chat.stops, max_tokens=request.max_tokens),
-            started=started,
-        )
-        run.sampler.read(prompt)
-        self._cancellations.begin(request.request_id, self._context.abort)
 
     def _sampler(self, request: wire.Generate) -> Sampler:
         return Sampler(
@@ -156,104 +132,59 @@ class Decoder:
             seed=int.from_bytes(os.urandom(4), "little") if request.seed is None else request.seed,
         )
 
-    def _reuse(self, prompt: list[int]) -> int:
-        """Keep the start shared with the last prompt and answer, but the last token: its logits are needed."""
-        common, most = 0, min(len(prompt) - 1, len(self._in_cache))
-        while common < most and self._in_cache[common] == prompt[common]:
-            common += 1
-        return self._cut(common)
-
-    def _cut(self, length: int) -> int:
-        if length != len(self._in_cache) or length == 0:
-            length = self._context.keep(0, length)
-        del self._in_cache[length:]
-        return length
-
-    def _prefill(self, run: _Run) -> None:
-        piece = run.prompt[run.done : run.done + self._batch_tokens]
-        last = run.done + len(piece) == len(run.prompt)
-        if not self._compute(run, piece, sampled=last):
-            return
-        run.done += len(piece)
-        self._emit(wire.Prefilled(request_id=run.request.request_id, done=run.done, total=len(run.prompt)))
-        if last:
-            run.decode_started = time.perf_counter()
-            run.prefill_ms = (run.decode_started - run.started) * 1000
-            if run.generation.finish_reason is None:
-                self._take(run, len(piece) - 1)
-
-    def _decode(self, run: _Run) -> None:
-        if self._compute(run, [run.next_token], sampled=True):
-            self._take(run, 0)
-
-    def _compute(self, run: _Run, tokens: list[int], *, sampled: bool) -> bool:
-        """Decode tokens after those in the cache. False: the run has been ended instead."""
-        batch, start = self._batch, len(self._in_cache)
-        batch.clear()
-        last = start + len(tokens) - 1
-        for at, token in enumerate(tokens, start):
-            batch.add(token, at, 0, wanted=sampled and at == last)
-        try:
-            if self._context.decode(batch):
-                self._in_cache += tokens
-                return True
-        except llama.EngineError as error:
-            self._send(run)
-            self._close_run(run)
-            self._cut(0)
-            self._fail(run.request.request_id, error)
-            return False
-        # Aborted in the middle of the batch: some of its keys and values may be there, none can be relied on.
-        kept = self._context.keep(0, start)
-        del self._in_cache[kept:]
-        self._finish(run, "cancelled")
-        return False
-
-    def _take(self, run: _Run, index: int) -> None:
-        run.next_token = run.sampler.sample(self._context, index)
-        shown = run.generation.add(self._model.piece(run.next_token))
-        if shown:
-            run.unsent.append(shown)
-            if time.perf_counter() - run.sent_at >= SEND_INTERVAL_S:
-                self._send(run)
-        if run.generation.finish_reason is None and len(self._in_cache) >= self._context.n_ctx_tokens:
-            run.generation.finish_reason = "length"
-        if run.generation.finish_reason is not None:
-            self._finish(run, run.generation.finish_reason)
-
-    def _finish(self, run: _Run, reason: str) -> None:
-        self._close_run(run)
-        rest = run.generation.rest()
-        if rest:
-            run.unsent.append(rest)
-        self._send(run)
-        self._answer(run.request.request_id, reason, run)
-
-    def _send(self, run: _Run) -> None:
-        if run.unsent:
-            self._emit(wire.Delta(request_id=run.request.request_id, texts=tuple(run.unsent)))
-            run.unsent.clear()
-            run.sent_at = time.perf_counter()
-
-    def _close_run(self, run: _Run) -> None:
-        run.sampler.close()
-        self._run = None
-
-    def _answer(self, request_id: int, reason: str, run: _Run | None = None) -> None:
-        self._cancellations.end(request_id)
+    def _before(self, batch: tuple[Piece, ...]) -> None:
         now = time.perf_counter()
-        self._emit(
-            wire.Done(
-                request_id=request_id,
-                finish_reason=reason,
-                prompt_tokens=len(run.prompt) if run else 0,
-                cached_tokens=run.cached if run else 0,
-                completion_tokens=run.generation.tokens if run else 0,
-                prefill_ms=(run.prefill_ms or (now - run.started) * 1000) if run else 0.0,
-                decode_ms=(now - run.decode_started) * 1000 if run and run.decode_started else 0.0,
-                prompt_sha256=run.prompt_sha256 if run else "",
-            )
-        )
+        for piece in batch:
+            answer = self._answers[piece.task.key]
+            if answer.started is None:
+                answer.started = now - answer.render_s
+        if any(len(piece.tokens) > 1 for piece in batch):
+            # A piece of a prompt takes long: nobody's text waits for it.
+            for answer in self._answers.values():
+                answer.send()
+
+    def _compute(self, batch: tuple[Piece, ...]) -> dict[int, int] | None:
+        """Decode it, to be stopped by a cancel of whom most of it is for: nobody else loses much by that."""
+        most = max(batch, key=lambda piece: len(piece.tokens))
+        if 2 * len(most.tokens) > sum(len(piece.tokens) for piece in batch):
+            self._cancellations.begin(most.task.key, self._lanes.context(most.slot).abort)
+        try:
+            return self._lanes.decode(batch)
+        finally:
+            self._cancellations.rest()
+
+    def _after(self, answer: Answer, piece: Piece, index: int | None) -> None:
+        if piece.start < answer.task.prompt_tokens:
+            answer.tell_progress()
+        if index is None:
+            return
+        if answer.generation.finish_reason is None:
+            self._draw(answer, piece, index)
+        if answer.generation.finish_reason is not None:
+            self._finish(answer, answer.generation.finish_reason)
+
+    def _draw(self, answer: Answer, piece: Piece, index: int) -> None:
+        token = answer.sampler.sample(self._lanes.context(piece.slot), index)
+        answer.task.tokens.append(token)
+        answer.add(self._model.piece(token))
+        if answer.task.done >= self._n_ctx_tokens:
+            answer.generation.finish_reason = answer.generation.finish_reason or "length"
+
+    def _finish(self, answer: Answer, reason: str) -> None:
+        done = answer.finish(reason)
+        self._forget(answer)
+        self._emit(done)
+
+    def _break(self, answer: Answer, error: llama.EngineError) -> None:
+        """End one whose batch failed: what its slot holds now is unknown."""
+        answer.finish("failed")
+        self._forget(answer, cache=True)
+        self._fail(answer.request_id, error)
+
+    def _forget(self, answer: Answer, *, cache: bool = False) -> None:
+        self._slots.leave(answer.task, forget=cache)
+        self._cancellations.end(answer.request_id)
+        del self._answers[answer.request_id]
 
     def _fail(self, request_id: int, error: Exception) -> None:
         self._cancellations.end(request_id)

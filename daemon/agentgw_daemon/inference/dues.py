@@ -46,18 +46,20 @@ class Dues:
         """It said something that only computing brings forth."""
         self._advanced_at = now
 
-    def deadline(self, *, busy: bool) -> float:
-        """When the next message is overdue; infinite while nothing is owed."""
+    def deadline(self, *, busy: bool, computing: bool) -> float:
+        """When the next message is overdue; infinite while nothing is owed.
+
+        A worker that is `busy` and not `computing` waits for readers: it owes signs of life, no progress.
+        """
         match self._phase:
             case "starting":
                 return self._since + self._settings.start_timeout_s
             case "loading":
                 return self._since + self._settings.load_timeout_s
             case "serving" if busy:
-                return min(
-                    self._heard_at + self._settings.heartbeat_timeout_s,
-                    self._advanced_at + self._settings.progress_timeout_s,
-                )
+                silent = self._heard_at + self._settings.heartbeat_timeout_s
+                stuck = self._advanced_at + self._settings.progress_timeout_s
+                return min(silent, stuck) if computing else silent
             case _:
                 return math.inf
 
@@ -68,7 +70,7 @@ class Dues:
                 return f"was not ready within {self._settings.start_timeout_s:g} s"
             case "loading":
                 return f"took more than {self._settings.load_timeout_s:g} s to load the model"
-            case _ if now >= self._advanced_at + self._settings.progress_timeout_s:
-                return f"computed nothing for {self._settings.progress_timeout_s:g} s"
-            case _:
+            case _ if now >= self._heard_at + self._settings.heartbeat_timeout_s:
                 return f"said nothing for {self._settings.heartbeat_timeout_s:g} s"
+            case _:
+                return f"computed nothing for {self._settings.progress_timeout_s:g} s"

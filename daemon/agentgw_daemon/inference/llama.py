@@ -80,6 +80,8 @@ class Log:
         if self.muted or self._level < _WARN or self._level > _ERROR or not text:
             return
         line = text.decode("utf-8", "replace").rstrip("\n")
+        if "possible training context overflow" in line:
+            return  # the cells are those of all slots; no request gets more of them than the model's context
         if self._level == _ERROR:
             self.errors.append(line)
         print(line, file=sys.stderr, flush=True)
@@ -156,6 +158,37 @@ class Model:
         """Whether one decode step after another makes text: no encoder to run first, and a vocabulary."""
         vocabulary = api.llama_vocab_type(self.vocabulary) != api.LLAMA_VOCAB_TYPE_NONE
         return vocabulary and api.llama_model_has_decoder(self.handle) and not api.llama_model_has_encoder(self.handle)
+
+    @property
+    def can_share(self) -> bool:
+        """Whether what it remembers of a text can be cut at any token and shared: no running state, no window."""
+        handle = self.handle
+        stateful = api.llama_model_is_recurrent(handle) or api.llama_model_is_hybrid(handle)
+        return not stateful and api.llama_model_n_swa(handle) == 0
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Estimate of what a token takes in the KV cache, as 16-bit numbers: a key and a value a head and layer."""
+        heads = max(int(api.llama_model_n_head(self.handle)), 1)
+        width = int(api.llama_model_n_embd(self.handle)) // heads
+        key = self._number("attention.key_length") or width
+        value = self._number("attention.value_length") or width
+        return 2 * int(api.llama_model_n_layer(self.handle) * api.llama_model_n_head_kv(self.handle)) * (key + value)
+
+    @property
+    def n_ctx_original_tokens(self) -> int:
+        """The context before it was stretched; 0 if it was not. A longer one makes llama.cpp compute differently."""
+        return self._number("rope.scaling.original_context_length")
+
+    def _number(self, key: str) -> int:
+        """A number of the file's metadata, of those that stand under its architecture's name; 0 if there is none."""
+        text = self._metadata(f"{self._metadata('general.architecture')}.{key}")
+        return int(text) if text.isdecimal() else 0
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        length = api.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if length >= 0 else ""
 
     def special_text(self, name: str) -> str:
         """The text of the `bos` or `eos` token; empty if there is none."""

@@ -5,6 +5,7 @@ One task owns reading, one owns writing. Nothing here restarts anything: that is
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from agentgw_daemon.inference.stderr import LastWords
 
 _log = logging.getLogger(__name__)
 
-# One Generate or Count and one Cancel for each live request. Full means that the worker has stopped reading.
+# A Generate or Count, a Cancel and a few Credits for each live request. Full means that the worker has stopped reading.
 OUTBOX_BUFFER: Final = 1024
 READ_BYTES: Final = 65536
 # Bytes that a dead worker left in its pipe are there at once; only a stranger holding the pipe open takes longer.
@@ -120,7 +121,7 @@ class WorkerProcess:
         Does not wait for the cancellation: `call.ended` tells when the worker has let go. A worker that does
         not within `cancel_timeout_s` is killed.
         """
-        call = Call(message.request_id)
+        call = Call(message.request_id, functools.partial(self._credit, message.request_id))
         if not self.usable:
             raise self._obituary()
         if not self._calls:
@@ -136,6 +137,13 @@ class WorkerProcess:
                 assert self._nursery is not None
                 self._post(wire.Cancel(request_id=call.request_id))
                 self._nursery.start_soon(self._expect_end, call)
+
+    def _credit(self, request_id: int, texts: int) -> None:
+        """A reader caught up: the worker may go on, and owes progress from now if it had to stop."""
+        if self._calls[request_id].parked:
+            self._dues.advanced(trio.current_time())
+        self._post(wire.Credit(request_id=request_id, texts=texts))
+        self._arm()
 
     def next_id(self) -> int:
         """A request id of its own for each call."""
@@ -196,18 +204,18 @@ class WorkerProcess:
                 return
             try:
                 for line in splitter.feed(bytes(chunk)):
-                    await self._route(wire.decode(line))
+                    self._route(wire.decode(line))
             except (wire.WireError, FrameTooLarge) as error:
                 self.kill(f"broke the protocol: {error}")
                 return
-            # Now, not before: while a slow reader held us up, the worker could not speak.
             self._dues.heard(trio.current_time())
 
     def _arm(self) -> None:
         """Give the pending read the deadline that fits what the worker owes us."""
-        self._patience.deadline = self._dues.deadline(busy=bool(self._calls))
+        computing = any(not call.parked for call in self._calls.values())
+        self._patience.deadline = self._dues.deadline(busy=bool(self._calls), computing=computing)
 
-    async def _route(self, message: wire.Message) -> None:
+    def _route(self, message: wire.Message) -> None:
         match message:
             case wire.Heartbeat(rss_bytes=rss):
                 cap = self._settings.memory_cap_bytes
@@ -229,16 +237,16 @@ class WorkerProcess:
                     self._load_reply = message
                 self._dues.load_answered()
                 self._load_answered.set()
-            case wire.Load() | wire.Generate() | wire.Count() | wire.Cancel():
+            case wire.Load() | wire.Generate() | wire.Count() | wire.Cancel() | wire.Credit():
                 raise wire.WireError(f"a worker does not say {type(message).__name__}")
             case _:
-                await self._deliver(message)
+                self._deliver(message)
 
-    async def _deliver(self, reply: Reply) -> None:
+    def _deliver(self, reply: Reply) -> None:
         call = self._calls.get(reply.request_id)
         if call is None:
             raise wire.WireError(f"{type(reply).__name__} for a request that is not running")
-        await call.deliver(reply)
+        call.deliver(reply)
         self._dues.advanced(trio.current_time())
         if isinstance(reply, wire.Done | wire.Counted | wire.Failed):
             del self._calls[call.request_id]

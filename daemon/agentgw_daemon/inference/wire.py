@@ -14,6 +14,9 @@ from typing import Any, Final
 
 # A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
 MAX_LINE_BYTES: Final = 64 << 20
+# Texts that a request may send before its reader has taken any; with `Credit` it may send more. So a reader who
+# pauses stops one stream and not the pipe, which is everybody's. It covers some seconds of a fast stream.
+WINDOW_TEXTS: Final = 256
 
 
 class WireError(Exception):
@@ -38,7 +41,8 @@ class Generate:
     """Answer these messages (each `{"role", "content"}`); ended by Done or Failed.
 
     The defaults are llama.cpp's, but for a mild repeat penalty: without one, models this small end in loops.
-    `fresh` computes the whole prompt anew, so that the same seed gives the same text.
+    `fresh` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
+    Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows.
     """
 
     request_id: int
@@ -67,6 +71,14 @@ class Cancel:
     """End a request now; it still answers with Done(finish_reason="cancelled")."""
 
     request_id: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """The reader of a request has taken this many texts; as many more may be sent. Too late is no error."""
+
+    request_id: int
+    texts: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +166,14 @@ class Heartbeat:
     rss_bytes: int
 
 
-ToWorker = Load | Generate | Count | Cancel
+ToWorker = Load | Generate | Count | Cancel | Credit
 FromWorker = Ready | Loaded | LoadFailed | Counted | Prefilled | Delta | Done | Failed | Heartbeat
 Message = ToWorker | FromWorker
 
 _KINDS: Final[dict[str, type[Any]]] = {
     cls.__name__: cls
-    for cls in (Load, Generate, Count, Cancel, Ready, Loaded, LoadFailed, Counted, Prefilled, Delta, Done, Failed,
-                Heartbeat)
+    for cls in (Load, Generate, Count, Cancel, Credit, Ready, Loaded, LoadFailed, Counted, Prefilled, Delta, Done,
+                Failed, Heartbeat)
 }  # fmt: skip
 _FIELDS: Final = {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in _KINDS.values()}
 

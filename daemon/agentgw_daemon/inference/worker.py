@@ -48,23 +48,24 @@ class Outlet:
 
 
 class Reader(threading.Thread):
-    """Hears the daemon. Cancels act at once; other commands wait in `commands` for the main thread."""
+    """Hears the daemon. Commands wait in `commands` for the main thread; cancels act at once too."""
 
     def __init__(self, cancellations: Cancellations) -> None:
         super().__init__(name="reader", daemon=True)
         self._cancellations: Final = cancellations
-        self.commands: Final[queue.SimpleQueue[wire.Load | wire.Generate | wire.Count]] = queue.SimpleQueue()
+        self.commands: Final[queue.SimpleQueue[wire.ToWorker]] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Hear until the end of input, which is the end of the process."""
         while line := sys.stdin.buffer.readline(wire.MAX_LINE_BYTES):
             match wire.decode(line):
-                case wire.Cancel(request_id=request_id):
+                case wire.Cancel(request_id=request_id) as request:
                     self._cancellations.cancel(request_id)
+                    self.commands.put(request)  # wakes the main thread when there is nothing to compute
                 case wire.Generate() | wire.Count() as request:
                     self._cancellations.expect(request.request_id)
                     self.commands.put(request)
-                case wire.Load() as request:
+                case wire.Load() | wire.Credit() as request:
                     self.commands.put(request)
                 case other:
                     raise wire.WireError(f"{type(other).__name__} is not for a worker")
@@ -159,28 +160,44 @@ def _serve(outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancella
 
     decoder: Decoder | None = None
     while True:
-        if decoder is not None and decoder.busy:
-            decoder.step()
-            if reader.commands.empty():
-                continue
-        else:
+        computing = decoder is not None and decoder.step()
+        if not computing and not (decoder is not None and decoder.busy):
             heart.stop_beating()
-        command = reader.commands.get()
-        heart.start_beating()
-        match command:
-            case wire.Load():
-                decoder = load(command, decoder)
-            case _ if decoder is None:
-                cancellations.end(command.request_id)
-                outlet.emit(
-                    wire.Failed(request_id=command.request_id, kind="invalid", message="no model is loaded", data={})
-                )
-            case wire.Generate():
-                decoder.submit(command)
-            case wire.Count():
-                decoder.count(command)
-            case _:
-                assert_never(command)
+        # All that came, so that requests which came together start together.
+        while not computing or not reader.commands.empty():
+            command = reader.commands.get()
+            heart.start_beating()
+            computing = True
+            match command:
+                case wire.Load():
+                    decoder = load(command, decoder)
+                case _:
+                    _handle(command, decoder, outlet, cancellations)
+
+
+def _handle(
+    command: wire.Generate | wire.Count | wire.Cancel | wire.Credit,
+    decoder: Decoder | None,
+    outlet: Outlet,
+    cancellations: Cancellations,
+) -> None:
+    match command:
+        case wire.Cancel():
+            return  # the next step sees it
+        case wire.Credit():
+            if decoder is not None:
+                decoder.allow(command)
+        case wire.Generate() | wire.Count() if decoder is None:
+            cancellations.end(command.request_id)
+            outlet.emit(
+                wire.Failed(request_id=command.request_id, kind="invalid", message="no model is loaded", data={})
+            )
+        case wire.Generate():
+            decoder.submit(command)
+        case wire.Count():
+            decoder.count(command)
+        case _:
+            assert_never(command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""One request being answered: what it has drawn so far, what of it has been sent, and its end in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Final
+
+from agentgw_daemon.inference import wire
+from agentgw_daemon.inference.context import Sampler
+from agentgw_daemon.inference.generation import Generation
+from agentgw_daemon.inference.slots import Task
+
+# Every message wakes the daemon and a client, which take a core from one of the decoding threads while the others
+# spin for it: at a message a token, a tenth of the speed on two cores. Nobody sees a delay this short.
+SEND_INTERVAL_S: Final = 0.05
+
+Emit = Callable[[wire.FromWorker], None]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True, eq=False)
+class Answer:
+    """A request with its task, sampler and text. Its task is parked while it has no credit to send on."""
+
+    task: Task
+    sampler: Sampler
+    generation: Generation
+    emit: Emit
+    prompt_sha256: str
+    render_s: float
+    credit: int = wire.WINDOW_TEXTS
+    started: float | None = None
+    prefill_ms: float = 0.0
+    decode_started: float | None = None
+    unsent: list[str] = dataclasses.field(default_factory=list)
+    sent_at: float = 0.0
+
+    @property
+    def request_id(self) -> int:
+        """What it is called on the wire."""
+        return self.task.key
+
+    def tell_progress(self) -> None:
+        """A piece of the prompt was computed."""
+        task = self.task
+        self.emit(wire.Prefilled(request_id=task.key, done=task.done, total=task.prompt_tokens))
+        if not task.in_prompt and self.decode_started is None:
+            self.decode_started = time.perf_counter()
+            self.prefill_ms = (self.decode_started - (self.started or self.decode_started)) * 1000
+
+    def add(self, piece: bytes | None) -> None:
+        """One more token was drawn. Sends unless something was sent just now."""
+        shown = self.generation.add(piece)
+        if not shown:
+            return
+        self.unsent.append(shown)
+        self.credit -= 1
+        self.task.parked = self.credit <= 0
+        if self.task.parked or time.perf_counter() - self.sent_at >= SEND_INTERVAL_S:
+            self.send()
+
+    def allow(self, texts: int) -> None:
+        """The reader took this many."""
+        self.credit += texts
+        self.task.parked = self.credit <= 0
+
+    def send(self) -> None:
+        """Send what there is."""
+        if self.unsent:
+            self.emit(wire.Delta(request_id=self.request_id, texts=tuple(self.unsent)))
+            self.unsent.clear()
+            self.sent_at = time.perf_counter()
+
+    def finish(self, reason: str) -> wire.Done:
+        """Send the rest of the text and free the sampler; the words that end it."""
+        self.sampler.close()
+        rest = self.generation.rest()
+        if rest:
+            self.unsent.append(rest)
+        self.send()
+        now = time.perf_counter()
+        return wire.Done(
+            request_id=self.request_id,
+            finish_reason=reason,
+            prompt_tokens=self.task.prompt_tokens,
+            cached_tokens=self.task.cached,
+            completion_tokens=self.generation.tokens,
+            prefill_ms=self.prefill_ms or (now - (self.started or now)) * 1000,
+            decode_ms=(now - self.decode_started) * 1000 if self.decode_started else 0.0,
+            prompt_sha256=self.prompt_sha256,
+        )
