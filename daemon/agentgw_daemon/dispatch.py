@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from oslash.either import Left
 from agentgw.errors import InternalError, InvalidParams, InvalidRequest, MethodNotFound, RpcError
 from agentgw.methods import METHODS, Method
 from agentgw.schema import bind, dump
+from agentgw_daemon.log import log_unexpected
 
 if TYPE_CHECKING:
     from agentgw_daemon.requests import Request
@@ -148,8 +148,7 @@ def error_response(request_id: Any, error: RpcError) -> dict[str, Any]:
 
 def internal_error(error: BaseException, where: str) -> InternalError:
     """What a client learns of a bug of ours: an id. The rest is logged, once, under that id."""
-    error_id = secrets.token_hex(4)
-    log.error("error %s in %s", error_id, where, exc_info=error)
+    error_id = log_unexpected(log, error, f"answering {where}")
     return InternalError(
         f"Internal error {error_id}", hint=f"`agentgw logs` shows it under {error_id}", error_id=error_id
     )
