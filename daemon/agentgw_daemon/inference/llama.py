@@ -96,6 +96,9 @@ class Log:
 log: Final = Log()
 log.install()
 api.llama_backend_init()
+# GCC 12, Debian 12's, may move the stores that fill a tile's configuration behind the instruction that loads it:
+# then the first prompt ends the process. Only the buffers laid out for AMX make llama.cpp use it.
+_HAS_AMX: Final = b"AMX_INT8 = 1" in api.llama_print_system_info()
 
 
 def physical_cores() -> int:
@@ -124,6 +127,7 @@ class Model:
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if api.llama_supports_gpu_offload() else 0
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP
+        params.use_extra_bufts = not _HAS_AMX
         log.errors.clear()
         handle = api.llama_model_load_from_file(os.fsencode(path), params)
         if not handle:
