@@ -113,6 +113,11 @@ class Paths:
         return os.path.join(self.data_dir, "models")
 
     @property
+    def kv_dir(self) -> str:
+        """Keys and values that models have computed, for the next turns."""
+        return os.path.join(self.cache_dir, "kv")
+
+    @property
     def log_file(self) -> str:
         """The daemon's log."""
         return os.path.join(self.state_dir, "daemon.log")

@@ -108,7 +108,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     notices: list[TurnNotice] = []
     # First, so that a worker imports its engine while the database opens.
     pool = await stack.enter_async_context(
-        open_pool(inference_settings(settings), environ=started.environ, instance=started.instance)
+        open_pool(inference_settings(settings, paths.kv_dir), environ=started.environ, instance=started.instance)
     )
     if started.prewarm:
         pool.prewarm()

@@ -39,7 +39,7 @@ class Control:
         async with self._reloading:
             fresh, changed, waiting = services.started.reload(services.config)
             services.config = fresh
-            services.pool.configure(inference_settings(fresh.settings))
+            services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
             services.models.configure(fresh.settings)
             changed += await trio.to_thread.run_sync(services.skills.reload)
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
@@ -65,11 +65,11 @@ class Control:
         return DoctorResult(ok=not any(one.severity == "error" for one in findings), findings=findings)
 
 
-def inference_settings(settings: Settings) -> InferenceSettings:
-    """The section `inference` as the pool takes it."""
+def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:
+    """The section `inference` as the pool takes it, and where its workers save keys and values."""
     section = settings.inference
     return InferenceSettings(
         n_ctx=section.n_ctx, slots=section.slots, threads=section.threads, gpu_layers=section.gpu_layers,
-        keep_alive_s=section.keep_alive_s, start_timeout_s=section.start_timeout_s,
-        load_timeout_s=section.load_timeout_s,
+        keep_alive_s=section.keep_alive_s, kv_dir=kv_dir, kv_cache_bytes=section.kv_cache_bytes,
+        start_timeout_s=section.start_timeout_s, load_timeout_s=section.load_timeout_s,
     )  # fmt: skip

@@ -35,6 +35,10 @@ class InferenceSection:
     threads: Annotated[int, "of one worker; 0 leaves it to the worker", Limit(minimum=0, maximum=1024)] = 0
     gpu_layers: Annotated[int, "layers on the GPU; -1 is all that fit", Limit(minimum=-1, maximum=10_000)] = -1
     keep_alive_s: Annotated[float, "without a request, a model leaves memory after; negative is never"] = 300.0
+    # States of some 100,000 tokens of a small model, of 15,000 of one with 7 billion parameters.
+    kv_cache_bytes: Annotated[
+        int, "on disk for what sessions' prompts computed; 0 keeps nothing", Limit(minimum=0, maximum=1 << 50)
+    ] = 2 << 30
     # From exec to its first words, which is mostly the import of llama.cpp.
     start_timeout_s: Annotated[float, "a worker must be up in", Limit(minimum=0.1, maximum=3600)] = 30.0
     load_timeout_s: Annotated[float, "a model must be loaded in", Limit(minimum=0.1, maximum=3600)] = 300.0

@@ -98,7 +98,10 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
         fitted = await fit(prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=live.model)
     if fitted.left_out_turns:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
-    completion = Completion(messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None)
+    completion = Completion(
+        messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None,
+        owner=live.session_id if live.stored else "",
+    )  # fmt: skip
     async with plan.engine.stream(completion) as events:
         async for event in events:
             if isinstance(event, Finished):

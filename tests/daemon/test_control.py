@@ -33,12 +33,12 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
 
     loaded = config.load(file, {})
     async with (
-        open_pool(inference_settings(loaded.settings), environ={}, instance="i") as pool,
+        open_pool(inference_settings(loaded.settings, ""), environ={}, instance="i") as pool,
         open_registry(folder / "models", loaded.settings, environ={}, instance="i") as models,
     ):
         services = SimpleNamespace(
-            started=SimpleNamespace(reload=reload), config=loaded, pool=pool, models=models,
-            skills=Library([("user", folder / "skills")]),
+            started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")), config=loaded, pool=pool,
+            models=models, skills=Library([("user", folder / "skills")]),
         )  # fmt: skip
         yield Control(cast(Services, services), Stop()), services
 
@@ -76,6 +76,11 @@ async def test_a_broken_file_at_a_signal_is_logged(tmp_path: Path, caplog: pytes
 
 def test_the_pool_gets_the_section_inference() -> None:
     section = InferenceSection(n_ctx=7, slots=2, threads=3, gpu_layers=0, keep_alive_s=1.0, load_timeout_s=9.0)
-    made = inference_settings(Settings(inference=section))
+    made = inference_settings(Settings(inference=section), "/cache/kv")
     assert (made.n_ctx, made.slots, made.threads, made.gpu_layers, made.keep_alive_s) == (7, 2, 3, 0, 1.0)
     assert (made.start_timeout_s, made.load_timeout_s) == (30.0, 9.0)
+
+
+def test_the_pool_is_told_where_states_are_saved_and_how_much_of_the_disk_they_may_take() -> None:
+    made = inference_settings(Settings(), "/cache/kv")
+    assert (made.kv_dir, made.kv_cache_bytes) == ("/cache/kv", 2 << 30)

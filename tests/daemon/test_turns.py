@@ -158,6 +158,16 @@ async def test_system_text_and_options_of_the_request_win(tmp_path: Path) -> Non
         assert (h.engine.requests[1].options.temperature, h.engine.requests[1].fresh) == (0.3, False)
 
 
+async def test_what_a_stored_turn_computes_is_its_sessions_and_what_an_ephemeral_one_does_is_nobodys(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as h:
+        first = await h.ask()
+        await h.ask(session_id=first.session_id[:-2])
+        await h.ask(ephemeral=True)
+        assert [request.owner for request in h.engine.requests] == [first.session_id, first.session_id, ""]
+
+
 def test_options_keep_what_the_skill_does_not_say() -> None:
     assert merged(0.2, Options(top_k=3)) == Options(temperature=0.2, top_k=3)
     assert merged(0.2, None) == Options(temperature=0.2)

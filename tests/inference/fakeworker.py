@@ -12,7 +12,7 @@ What the last message asks for:
 - `hang`: nothing any more, no heartbeat either · `deaf`: heartbeats only, whatever is said
 - `stuck`: three tokens, then deaf
 - `greedy`: a heartbeat that reports 1 TiB · `garbage`: a line that is no message · `fail[:KIND]`: Failed
-- `env`: its environment's names · anything else: the message again, a token a word
+- `env`: its environment's names · `kv`: what it was told of saving · anything else: the message again, a token a word
 
 What the model file's name asks for: `refused` (LoadFailed), `dies`, `hangs`, `gated` (makes `gated.reached`
 beside it, then loads once the FIFO `gated.fifo` has a writer); anything else loads.
@@ -62,6 +62,7 @@ class FakeWorker:
 
     def __init__(self, slots: int, version: str) -> None:
         self._slots = slots
+        self._saving = ""
         self._version = version
         self._jobs: queue.Queue[wire.Load | wire.Generate] = queue.Queue()
         self._cancelled: dict[int, threading.Event] = {}
@@ -114,6 +115,7 @@ class FakeWorker:
             time.sleep(BEAT_S)
 
     def _load(self, load: wire.Load) -> None:
+        self._saving = f"{load.kv_dir} {load.kv_cache_bytes}"
         match Path(load.path).stem:
             case "refused":
                 self._say(wire.LoadFailed(reason="not a usable GGUF"))
@@ -156,6 +158,8 @@ class FakeWorker:
         cancelled = self._cancelled[job.request_id]
         if verb == "prefill":
             cancelled.wait()
+        if verb == "kv":
+            text = f"{self._saving} {job.owner}"
         self._generate(job, _tokens(text, job.stop, cancelled), cancelled, prompt_tokens)
 
     def _generate(

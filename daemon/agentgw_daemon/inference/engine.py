@@ -22,6 +22,8 @@ class Request:
     # True: compute the whole prompt anew, because reused prefixes change the last bits of the arithmetic
     # and an explicit seed promises the same text.
     fresh: bool = False
+    # The session whose keys and values may be saved, to be removed with it. Empty: nothing of it may reach the disk.
+    owner: str = ""
 
 
 @record

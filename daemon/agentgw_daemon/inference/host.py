@@ -238,6 +238,7 @@ class ModelHost:
             path=str(self._path), n_ctx_tokens=self.spec.n_ctx_tokens or self._settings.n_ctx,
             n_threads=self._settings.threads, n_threads_batch=self._settings.threads,
             gpu_layers=self._settings.gpu_layers, slots=self._settings.slots,
+            kv_dir=self._settings.kv_dir, kv_cache_bytes=self._settings.kv_cache_bytes,
         )  # fmt: skip
         try:
             await worker.load(load)

@@ -140,4 +140,7 @@ def _wire_messages(messages: Sequence[ChatMessage]) -> tuple[dict[str, str], ...
 
 def _generate(request_id: int, request: Request) -> wire.Generate:
     given = {name: value for name in _SAMPLING if (value := getattr(request.options, name)) is not None}
-    return wire.Generate(request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh, **given)
+    messages = _wire_messages(request.messages)
+    return wire.Generate(
+        request_id=request_id, messages=messages, fresh=request.fresh, owner=request.owner, **given
+    )  # fmt: skip

@@ -47,6 +47,9 @@ class InferenceSettings:
     gpu_layers: int = -1
     # Seconds without a request after which a model leaves memory; negative: never.
     keep_alive_s: float = 300.0
+    # Where workers save keys and values, and how much of the disk all of them may take. Empty: nowhere; 0: nothing.
+    kv_dir: str = ""
+    kv_cache_bytes: int = 0
     max_queue: int = 64
     # From exec to Ready, which is mostly the import of llama.cpp.
     start_timeout_s: float = 30.0

@@ -25,7 +25,10 @@ class WireError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Load a model file; answered by Loaded or LoadFailed. Zero means: the worker chooses."""
+    """Load a model file; answered by Loaded or LoadFailed. Zero means: the worker chooses.
+
+    `kv_dir` is where keys and values are saved, empty: nowhere. Of `kv_cache_bytes` zero means that nothing is kept.
+    """
 
     path: str
     n_ctx_tokens: int = 0
@@ -34,6 +37,8 @@ class Load:
     n_batch_tokens: int = 0
     gpu_layers: int = -1
     slots: int = 1
+    kv_dir: str = ""
+    kv_cache_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,7 @@ class Generate:
 
     The defaults are llama.cpp's, but for a mild repeat penalty: without one, models this small end in loops.
     `fresh` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
+    `owner` is whose keys and values these are when they are saved, empty: they are not.
     Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows.
     """
 
@@ -56,6 +62,7 @@ class Generate:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     fresh: bool = False
+    owner: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
