@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
 
 from agentgw.params import (
     ExportParams,
@@ -15,10 +19,16 @@ from agentgw.params import (
 )
 from agentgw.results import Done, ExportResult, MessageList, SearchResult, SessionList
 from agentgw.types import Session
+from agentgw_daemon.inference.state_folder import forget
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
     from agentgw_daemon.requests import Request
+
+log = logging.getLogger(__name__)
+
+# A disk that takes longer than this to remove files is not waited for; the thread goes on.
+_FORGET_S: Final = 10.0
 
 
 async def list_sessions(request: Request, params: SessionListParams) -> SessionList:
@@ -59,9 +69,19 @@ async def export(request: Request, params: ExportParams) -> ExportResult:
 
 
 async def delete(request: Request, params: SessionIdParams) -> Done:
-    """Remove it."""
-    await request.services.database.sessions.delete(params.session_id)
+    """Remove it, and what was computed of it."""
+    session_id = await request.services.database.sessions.delete(params.session_id)
+    await _forget(Path(request.services.started.paths.kv_dir), session_id)
     return Done()
+
+
+async def _forget(kv_dir: Path, session_id: str) -> None:
+    # Shielded, for the session is gone by now: nobody could ask for this again.
+    with trio.move_on_after(_FORGET_S, shield=True):
+        try:
+            await trio.to_thread.run_sync(forget, kv_dir, session_id, abandon_on_cancel=True)
+        except OSError as error:
+            log.error("session %s: its files in %s were not removed: %s", session_id, kv_dir, error.strerror)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -169,15 +169,16 @@ class Sessions:
 
         return await self._runner.write(do)
 
-    async def delete(self, session_id: str) -> None:
-        """Remove it with its turns, messages and log. Raises SessionBusy while a turn of it runs."""
+    async def delete(self, session_id: str) -> str:
+        """Remove it with its turns, messages and log; its whole id. Raises SessionBusy while a turn of it runs."""
 
-        def do(db: sqlite_utils.Database) -> None:
+        def do(db: sqlite_utils.Database) -> str:
             found = find_id(db, "session", session_id)
             refuse_busy(db, found)
             db.execute("DELETE FROM sessions WHERE id = ?", (found,))
+            return found
 
-        await self._runner.write(do)
+        return await self._runner.write(do)
 
     async def messages(self, session_id: str, limit: int = 200, before: str | None = None) -> MessageList:
         """A page of messages, oldest first: the latest ones before `before`."""
