@@ -28,6 +28,7 @@ from agentgw_daemon import config, lock, process
 from agentgw_daemon.doctor import CHECKS, DoctorContext, examine, models, places, system
 from agentgw_daemon.doctor.context import fine
 from agentgw_daemon.doctor.examination import Check
+from agentgw_daemon.inference import segment, state_file, state_folder
 from agentgw_daemon.log import Log
 from agentgw_daemon.settings import LogSection
 from agentgw_daemon.socket_name import SocketName
@@ -249,6 +250,15 @@ async def test_disk_space(context: DoctorContext, free: int, severity: str, monk
 
     monkeypatch.setattr(os, "statvfs", lambda path: Status)
     assert (await finding(context, "disk-space")).severity == severity
+
+
+async def test_what_saved_states_take_of_the_disk_is_told(context: DoctorContext) -> None:
+    header = segment.describe(segment.ROOT, 0, segment.pack([1]), 3 << 20)
+    folder = state_folder.model_folder(Path(context.started.paths.kv_dir), "model")
+    state_file.write(folder / state_folder.file_name("s-1", header.digest), header, bytes(3 << 20))
+    found = await finding(context, "kv-cache")
+    assert found.severity == "ok"
+    assert found.message == f"1 saved states in {context.started.paths.kv_dir}, 3 of 2048 MiB"
 
 
 async def test_a_network_filesystem_is_told(

@@ -43,6 +43,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(name="config", plain=places.check_config),
     Check(name="log", plain=places.check_log),
     Check(name="disk-space", plain=places.check_disk_space),
+    Check(name="kv-cache", plain=places.check_kv_cache),
     Check(name="network-filesystem", plain=places.check_filesystem),
     Check(name="database", asynchronous=models.check_database),
     Check(name="sqlite", plain=system.check_sqlite),

@@ -18,6 +18,7 @@ from agentgw.errors import ConfigRefused, DirectoryRefused
 from agentgw.paths import APP
 from agentgw_daemon import config
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
+from agentgw_daemon.inference import state_folder
 from agentgw_daemon.storage.filesystem import filesystem_type, is_network
 
 # SQLite and the log need little; a model file does not fit at all.
@@ -163,6 +164,13 @@ def check_disk_space(context: DoctorContext) -> Iterable[Verdict]:
     if free < _FREE_WARNING_BYTES:
         return (warning(message, "free some space before pulling a model"),)
     return (fine(message),)
+
+
+def check_kv_cache(context: DoctorContext) -> Iterable[Verdict]:
+    """What the saved keys and values take of the disk."""
+    limit, folder = context.config.settings.inference.kv_cache_bytes, context.started.paths.kv_dir
+    files, size = state_folder.usage(Path(folder))
+    return (fine(f"{files} saved states in {folder}, {size / (1 << 20):.0f} of {limit / (1 << 20):.0f} MiB"),)
 
 
 def check_filesystem(context: DoctorContext) -> Iterable[Verdict]:
