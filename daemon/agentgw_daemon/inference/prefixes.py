@@ -41,9 +41,6 @@ class Prefixes:
         self._top: Final[list[Node]] = []
         self._by_digest: Final[dict[bytes, Node]] = {}
 
-    def __iter__(self) -> Iterator[Node]:
-        return iter(tuple(self._by_digest.values()))
-
     def get(self, digest: bytes) -> Node | None:
         """The segment of this digest."""
         return self._by_digest.get(digest)
