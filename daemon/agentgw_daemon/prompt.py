@@ -79,9 +79,11 @@ def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
 def surely_fits(prompt: Prompt, n_ctx_tokens: int) -> bool:
     """Whether the bytes alone prove that all fits (a token is at least one byte), so that nobody needs to count.
 
-    `n_ctx_tokens` is the configured context, 0 where the worker will choose it.
+    `n_ctx_tokens` is the configured context, 0 where the worker will choose it. A model may have less than configured.
     """
-    return _most_tokens(prompt.messages()) + _ANSWER_TOKENS <= (n_ctx_tokens or _LEAST_CONTEXT_TOKENS)
+    return _most_tokens(prompt.messages()) + _ANSWER_TOKENS <= min(
+        n_ctx_tokens or _LEAST_CONTEXT_TOKENS, _LEAST_CONTEXT_TOKENS
+    )
 
 
 async def fit(prompt: Prompt, count: Count, *, max_tokens: int | None, model: str) -> Fitted:

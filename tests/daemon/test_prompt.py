@@ -106,5 +106,8 @@ async def test_it_never_leaves_out_more_than_needed(sizes: list[int], n_ctx: int
 def test_short_prompts_need_no_count() -> None:
     assert surely_fits(Prompt(system="s" * 100, history=(), message="hello"), 0)
     assert not surely_fits(Prompt(system="", history=(), message="x" * 4000), 0)
-    assert surely_fits(Prompt(system="", history=(), message="x" * 4000), 8192)
     assert not surely_fits(Prompt(system="s" * 100, history=(), message="hello"), 512)
+
+
+def test_a_large_context_in_the_settings_proves_nothing_of_the_models_own() -> None:
+    assert not surely_fits(Prompt(system="", history=(), message="x" * 4000), 8192)
