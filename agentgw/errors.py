@@ -127,7 +127,10 @@ class ContextOverflow(RpcError):
     """One message alone does not fit the model's context."""
 
     code, title, exit_status = -32005, "Context overflow", 7
-    data_fields = {"prompt_tokens": "tokens needed", "n_ctx_tokens": "tokens there are", "model": "the model"}
+    data_fields = {
+        "prompt_tokens": "tokens needed", "n_ctx_tokens": "tokens there are", "model": "the model",
+        "parts": "of a dry run: the prompt in parts",
+    }  # fmt: skip
 
 
 class ModelUnavailable(RpcError):

@@ -100,11 +100,23 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
     """Aligned columns. On a terminal the lines are cut to its width, in a pipe they are whole."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
-    limit = _width() if is_terminal(sys.stdout) else 0
     for row in ([header.upper() for header in headers], *cells):
-        text = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
-        write((text[: limit - 1] + "…" if limit and len(text) > limit else text) + "\n")
+        _write_row(row, widths)
     flush()
+
+
+def table_row(row: Sequence[object], widths: Sequence[int]) -> None:
+    """One line of a table whose rows come one after another, at once; a negative width sets its cell to the right."""
+    _write_row([_cell(value) for value in row], widths)
+    flush()
+
+
+def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
+    limit = _width() if is_terminal(sys.stdout) else 0
+    text = "  ".join(
+        value.ljust(width) if width >= 0 else value.rjust(-width) for value, width in zip(cells, widths, strict=True)
+    ).rstrip()
+    write((text[: limit - 1] + "…" if limit and len(text) > limit else text) + "\n")
 
 
 def pairs(values: Sequence[tuple[str, object]]) -> None:
@@ -125,6 +137,30 @@ def size(count: int | None) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit in ("B", "kB", "MB") or value >= 99.5 else f"{value:.1f} {unit}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A time for people: three digits at most matter."""
+    if value is None:
+        return ""
+    return f"{value:.0f} ms" if value < 999.5 else f"{value / 1000:.1f} s"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 for people."""
+    if share is None:
+        return ""
+    return "<1%" if 0 < share < 0.01 else f"{share * 100:.0f}%"
+
+
+def numbers(values: Sequence[tuple[str, int]]) -> None:
+    """Names and counts to standard error, a line each, unless that is unwanted."""
+    names = [_one_line(name) for name, _ in values]
+    name_width = max(map(len, names), default=0)
+    width = max((len(str(value)) for _, value in values), default=0)
+    if not _quiet:
+        for name, (_, value) in zip(names, values, strict=True):
+            _to_stderr(f"{name.ljust(name_width)}  {value:{width}}")
 
 
 def notice(text: str) -> None:

@@ -50,7 +50,9 @@ class TurnStartParams:
     cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
     ephemeral: Annotated[bool, "store nothing"] = False
     detach: Annotated[bool, "answer at once and go on when the client leaves"] = False
-    dry_run: Annotated[bool, "render the prompt, count it, run nothing: `text` is the prompt"] = False
+    dry_run: Annotated[
+        bool, "run nothing: `text` is the prompt as a turn would send it, `parts` and `fit` count it"
+    ] = False
     idempotency_key: Annotated[
         str | None,
         "the same key never runs twice: it gives the first turn's result",

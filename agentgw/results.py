@@ -84,6 +84,12 @@ class TurnResult:
     tool_calls: tuple[t.ToolCall, ...] = ()
     sources: tuple[t.Chunk, ...] = ()
     last_seq: int = 0
+    parts: Annotated[tuple[t.PromptPart, ...] | None, "of a dry run: the prompt in parts, in all `prompt_tokens`"] = (
+        None
+    )
+    fit: Annotated[t.PromptFit | None, "of a dry run: the context, and what of the session a turn would leave out"] = (
+        None
+    )
 
 
 @record

@@ -58,6 +58,24 @@ class Timings:
 
 
 @record
+class PromptPart:
+    """What one part adds to a prompt."""
+
+    name: Annotated[str, "`template`, `skill NAME` or `system`, `earlier turns`, `message`, `file NAME`"]
+    tokens: int
+
+
+@record
+class PromptFit:
+    """How a prompt lies in its model's context. What is left out is no part of the prompt."""
+
+    n_ctx_tokens: Annotated[int | None, "the context; not known of an endpoint"] = None
+    left_out_turns: Annotated[int, "so many of the oldest turns do not fit"] = 0
+    left_out_tokens: int = 0
+    estimated: Annotated[bool, "true: all counts are estimates, for the tokenizer is not at hand"] = False
+
+
+@record
 class File:
     """A file handed along with a message: its text travels, not its path."""
 

@@ -49,7 +49,7 @@ def configure(parser: ArgumentParser) -> None:
     add("--no-stream", action="store_true", help="print the answer when it is complete")
     add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long")
     add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
-    add("--dry-run", action="store_true", help="print the prompt and run nothing")
+    add("--dry-run", action="store_true", help="print the prompt that would be sent, count its parts, run nothing")
     add("-q", "--quiet", action="store_true", help="no progress and no notices")
 
 
@@ -97,10 +97,29 @@ def _ask(
         output.line(str(stream.result["turn_id"]))
         return 0
     answer = Answer(args.form, streamed=not (args.no_stream or args.dry_run))
-    status = follow(client, stream, answer)
-    if args.dry_run and args.form == "text":
-        output.notice(f"{stream.result['usage']['prompt_tokens']} tokens")
+    if not args.dry_run or args.form != "text":
+        return follow(client, stream, answer)
+    try:
+        status = follow(client, stream, answer)
+    except ContextOverflow as error:
+        output.numbers([(part["name"], part["tokens"]) for part in error.data.get("parts", ())])
+        raise
+    if stream.result:
+        _tell_tokens(stream.result)
     return status
+
+
+def _tell_tokens(result: dict[str, Any]) -> None:
+    """What the prompt of a dry run is made of, and what a turn would leave out of it."""
+    output.numbers([(part["name"], part["tokens"]) for part in result.get("parts", ())])
+    tokens, fit = result["usage"]["prompt_tokens"], result.get("fit", {})
+    context = fit.get("n_ctx_tokens")
+    share = f", {output.percent(tokens / context)} of the context of {context}" if context else ""
+    output.notice(f"{'about ' if fit.get('estimated') else ''}{tokens} tokens{share}")
+    turns = fit.get("left_out_turns", 0)
+    if turns:
+        oldest = "the oldest turn" if turns == 1 else f"the {turns} oldest turns"
+        output.notice(f"{oldest} ({fit['left_out_tokens']} tokens) would be left out")
 
 
 def read_options(words: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the model is shown: system text, the session's turns, the message with its files.
 
-Pure but for `fit`, which asks an engine to count. A prompt is never cut silently: whole turns are left out,
-oldest first, and the caller is told how many tokens went.
+Pure but for `fit` and `count_parts`, which ask an engine to count. A prompt is never cut silently: whole turns are
+left out, oldest first, and the caller is told how many tokens went.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from agentgw.errors import ContextOverflow
 from agentgw.schema import record
-from agentgw.types import ChatMessage, File
+from agentgw.types import ChatMessage, File, PromptPart
 from agentgw_daemon.inference.engine import PromptCount
 
 # Room for the answer when the options do not say how long it may be.
@@ -115,6 +115,52 @@ async def fit(prompt: Prompt, count: Count, *, max_tokens: int | None, model: st
     return Fitted(
         messages=prompt.messages(skip), left_out_turns=skip, left_out_tokens=all_tokens - kept_tokens if skip else 0
     )
+
+
+async def count_parts(
+    messages: Sequence[ChatMessage], count: Count, *, system: str, message: str, files: Sequence[File] = ()
+) -> tuple[PromptCount, tuple[PromptPart, ...]]:
+    """The count of a prompt, and what each part adds to it; the parts make up the whole, token for token.
+
+    `messages` end with `with_files(message, files)`; `system` is what to call their system text. The prompt is counted
+    first with every content blank, which leaves the template's own tokens, then again each time one more part is put
+    in. So it is as many counts as parts, and a token that joins the end of one part and the start of the next belongs
+    to the later one.
+    """
+    counts: list[tuple[str, PromptCount]] = []
+    for name, shown in _steps(tuple(messages), system, message, files):
+        counts.append((name, await count(shown)))
+    whole = counts[-1][1]
+    parts, before = [], 0
+    for name, counted in counts:
+        # Text may merge with the template's own around it, so that a part adds less than nothing.
+        upto = min(max(counted.tokens, before), whole.tokens)
+        parts.append(PromptPart(name=name, tokens=upto - before))
+        before = upto
+    return whole, tuple(parts)
+
+
+def _steps(
+    messages: tuple[ChatMessage, ...], system: str, message: str, files: Sequence[File]
+) -> list[tuple[str, tuple[ChatMessage, ...]]]:
+    """The name of each part with the messages up to and with it, the rest blank."""
+
+    def filled(count: int, last: str = "") -> tuple[ChatMessage, ...]:
+        blank = tuple(ChatMessage(role=one.role, content="") for one in messages[count:-1])
+        return (*messages[:count], *blank, ChatMessage(role=messages[-1].role, content=last))
+
+    earlier = len(messages) - 1
+    systems = 1 if messages[0].role == "system" else 0
+    steps = [("template", filled(0))]
+    if systems:
+        steps.append((system, filled(systems)))
+    if earlier > systems:
+        steps.append(("earlier turns", filled(earlier)))
+    if message.strip():
+        steps.append(("message", filled(earlier, with_files(message, ()))))
+    for number, file in enumerate(files, 1):
+        steps.append((f"file {file.name}", filled(earlier, with_files(message, files[:number]))))
+    return steps
 
 
 def _most_tokens(messages: Sequence[ChatMessage]) -> int:

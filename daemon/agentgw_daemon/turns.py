@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.errors import NotFound, RpcError, SessionBusy, ShuttingDown, TurnCancelled
+from agentgw.errors import ContextOverflow, NotFound, RpcError, SessionBusy, ShuttingDown, TurnCancelled
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
-from agentgw.types import Options, Session, SessionId, Turn, TurnId, Usage
+from agentgw.schema import dump
+from agentgw.types import ChatMessage, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
+from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
 from agentgw_daemon.live import LiveTurn, frame_of
-from agentgw_daemon.prompt import Exchange, exchanges, with_files
+from agentgw_daemon.prompt import Exchange, count_parts, exchanges, fit, with_files
 from agentgw_daemon.storage.ids import new_id
 from agentgw_daemon.storage.log import unpack
 from agentgw_daemon.storage.turns import NewTurn
@@ -84,12 +86,36 @@ class Turns:
         return live
 
     async def dry_run(self, params: TurnStartParams) -> TurnResult:
-        """The prompt that `params` would make, rendered and counted; nothing runs, nothing is stored."""
+        """What a turn of `params` would send, rendered and counted by parts; nothing runs, nothing is stored.
+
+        Raises ContextOverflow where the turn would, with the parts of what does not fit.
+        """
         session, skill, spec = await self._resolve(params)
         plan = await self._plan(params, skill, spec, session)
-        counted = await plan.engine.count((await plan.prompt()).messages())
-        usage = Usage(prompt_tokens=counted.tokens)
-        return TurnResult(turn_id="", session_id=session.session_id if session else "", text=counted.text, usage=usage)
+        prompt = await plan.prompt()
+
+        async def counted_parts(messages: tuple[ChatMessage, ...]) -> tuple[PromptCount, tuple[PromptPart, ...]]:
+            system = f"skill {skill.name}" if params.system is None else "system"
+            return await count_parts(
+                messages, plan.engine.count, system=system, message=params.message, files=params.files
+            )
+
+        try:
+            fitted = await fit(prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=spec.name)
+        except ContextOverflow as error:
+            _, parts = await counted_parts(prompt.messages(len(prompt.history)))
+            error.data["parts"] = dump(parts)
+            raise
+        counted, parts = await counted_parts(fitted.messages)
+        return TurnResult(
+            turn_id="", session_id=session.session_id if session else "", text=counted.text,
+            usage=Usage(prompt_tokens=counted.tokens), parts=parts,
+            fit=PromptFit(
+                n_ctx_tokens=counted.n_ctx_tokens if counted.n_ctx_tokens < UNLIMITED_TOKENS else None,
+                left_out_turns=fitted.left_out_turns, left_out_tokens=fitted.left_out_tokens,
+                estimated=counted.estimated,
+            ),
+        )  # fmt: skip
 
     def find(self, turn_id: str) -> LiveTurn | None:
         """The running turn of this id or session, or an ended one still remembered."""

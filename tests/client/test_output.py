@@ -134,6 +134,33 @@ def test_an_empty_table_is_its_headers(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "NAME  VALUE\n"
 
 
+def test_rows_of_a_table_that_come_one_by_one_are_aligned_to_either_side_and_cut(
+    capsys: pytest.CaptureFixture[str], on_terminal: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((16, 24)))
+    output.table_row(("a", 1, "text"), (3, -4, 0))
+    output.table_row(("b", None, "longer"), (3, -4, 0))
+    assert capsys.readouterr().out == "a       1  text\nb          long…\n"
+
+
+def test_numbers_are_aligned_on_stderr_unless_unwanted(capsys: pytest.CaptureFixture[str]) -> None:
+    output.numbers([("a", 12), ("longer\nname", 3)])
+    assert capsys.readouterr() == ("", "a            12\nlonger name   3\n")
+    output.numbers([])
+    output.be_quiet()
+    output.numbers([("a", 1)])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_times_and_shares_are_for_people() -> None:
+    assert [output.milliseconds(value) for value in (None, 0.0, 41.6, 999.4, 999.6, 61_234.0)] == [
+        "", "0 ms", "42 ms", "999 ms", "1.0 s", "61.2 s",
+    ]  # fmt: skip
+    assert [output.percent(share) for share in (None, 0, 0.004, 0.01, 0.5, 1.2)] == [
+        "", "0%", "<1%", "1%", "50%", "120%",
+    ]  # fmt: skip
+
+
 def test_sizes_are_for_people() -> None:
     assert [output.size(n) for n in (None, 0, 999, 1000, 98_362_432, 999_600, 1_234_000_000, 5 * 10**15)] == [
         "", "0 B", "999 B", "1 kB", "98 MB", "1 MB", "1.2 GB", "5000 TB",

@@ -272,6 +272,32 @@ class TestForms:
         assert cli("run", "--dry-run", "hi") == (0, "<|user|>hi\n", "agentgw: 3 tokens\n")
         assert daemon.params("turn.start")["dry_run"] is True
 
+    def test_a_dry_run_counts_the_parts_and_tells_what_would_be_left_out(self, cli: Cli, serve: Serve) -> None:
+        parts = [{"name": "template", "tokens": 14}, {"name": "earlier\nturns", "tokens": 1000}]
+        fit = {"n_ctx_tokens": 2048, "left_out_turns": 2, "left_out_tokens": 300, "estimated": False}
+        usage = {"prompt_tokens": 1014, "cached_tokens": 0, "completion_tokens": 0}
+        result = {**RESULT, "text": "<|user|>hi", "finish_reason": None, "usage": usage, "parts": parts, "fit": fit}
+        daemon = serve({"turn.start": result})
+        status, out, err = cli("run", "--dry-run", "hi")
+        assert (status, out) == (0, "<|user|>hi\n")
+        assert err.splitlines() == [
+            "template         14",
+            "earlier turns  1000",
+            "agentgw: 1014 tokens, 50% of the context of 2048",
+            "agentgw: the 2 oldest turns (300 tokens) would be left out",
+        ]
+        status, out, err = cli("run", "--dry-run", "--json", "hi")
+        assert (json.loads(out), err) == (result, "")
+        daemon.answers["turn.start"] = {**result, "fit": {"left_out_turns": 0, "left_out_tokens": 0, "estimated": True}}
+        assert cli("run", "--dry-run", "hi")[2].splitlines()[2:] == ["agentgw: about 1014 tokens"]
+        assert cli("run", "--dry-run", "-q", "hi") == (0, "<|user|>hi\n", "")
+
+    def test_a_dry_run_of_what_cannot_fit_shows_its_parts_and_fails_as_the_turn_would(
+        self, cli: Cli, serve: Serve
+    ) -> None:
+        serve({"turn.start": Failure(-32005, "it does not fit", parts=[{"name": "file big", "tokens": 9000}])})
+        assert cli("run", "--dry-run", "hi") == (7, "", "file big  9000\nagentgw: it does not fit\n")
+
 
 @pytest.mark.parametrize(
     ("code", "status"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentgw.errors import ContextOverflow
 from agentgw.types import ChatMessage, File
 from agentgw_daemon.inference.engine import PromptCount
-from agentgw_daemon.prompt import Exchange, Prompt, exchanges, fit, surely_fits, with_files
+from agentgw_daemon.prompt import Exchange, Prompt, count_parts, exchanges, fit, surely_fits, with_files
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +101,77 @@ async def test_it_never_leaves_out_more_than_needed(sizes: list[int], n_ctx: int
     fitting = [skip for skip, count in enumerate(tokens) if count + reserve <= n_ctx]
     assert fitted.left_out_turns == (fitting[0] if fitting else len(sizes))
     assert fitted.left_out_tokens == tokens[0] - tokens[fitted.left_out_turns]
+
+
+class Letters:
+    """Counts two characters as a token, and three for the template at the start of each message."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[ChatMessage]] = []
+
+    async def __call__(self, messages: Sequence[ChatMessage]) -> PromptCount:
+        self.asked.append(messages)
+        text = "".join(f"<{message.role[0]}>{message.content}" for message in messages)
+        return PromptCount(tokens=-(-len(text) // 2), n_ctx_tokens=1000, text=text)
+
+
+async def test_each_part_is_what_it_adds_and_together_they_are_the_prompt() -> None:
+    files = [File(name="a.txt", text="12345678"), File(name="b", text="12")]
+    prompt = Prompt(system="sys!", history=(turn(2),), message=with_files("now?", files))
+    count = Letters()
+    whole, parts = await count_parts(prompt.messages(), count, system="skill x", message="now?", files=files)
+    assert [(part.name, part.tokens) for part in parts] == [
+        ("template", 6), ("skill x", 2), ("earlier turns", 2), ("message", 2), ("file a.txt", 12), ("file b", 8),
+    ]  # fmt: skip
+    assert whole == await count(prompt.messages())
+    assert sum(part.tokens for part in parts) == whole.tokens
+
+
+async def test_parts_are_counted_with_every_role_in_its_place_for_templates_that_want_them_to_alternate() -> None:
+    prompt = Prompt(system="sys", history=(turn(2), turn(2)), message="now")
+    count = Letters()
+    await count_parts(prompt.messages(), count, system="system", message="now")
+    roles = ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [[message.role for message in messages] for messages in count.asked] == [roles] * 4
+
+
+async def test_a_part_that_is_not_there_is_not_counted() -> None:
+    _, parts = await count_parts(
+        Prompt(system="", history=(), message="x").messages(), Letters(), system="s", message="x"
+    )
+    assert [part.name for part in parts] == ["template", "message"]
+    files = [File(name="f", text="x")]
+    prompt = Prompt(system="", history=(), message=with_files(" ", files))
+    _, parts = await count_parts(prompt.messages(), Letters(), system="s", message=" ", files=files)
+    assert [part.name for part in parts] == ["template", "file f"]
+
+
+async def test_text_that_merges_with_the_template_adds_nothing_rather_than_less() -> None:
+    async def count(messages: Sequence[ChatMessage]) -> PromptCount:
+        tokens = {0: 9, 1: 7}.get(sum(bool(message.content) for message in messages), 10)
+        return PromptCount(tokens=tokens, n_ctx_tokens=100, text="")
+
+    _, parts = await count_parts(
+        Prompt(system="s", history=(), message="m").messages(), count, system="system", message="m"
+    )
+    assert [part.tokens for part in parts] == [9, 0, 1]
+
+
+@given(
+    st.text(max_size=9), st.lists(st.integers(2, 9), max_size=4), st.text(max_size=9),
+    st.lists(st.text(max_size=9), max_size=3),
+)  # fmt: skip
+async def test_the_parts_of_any_prompt_make_up_the_whole(
+    system: str, sizes: list[int], message: str, texts: list[str]
+) -> None:
+    files = [File(name=f"f{number}", text=text) for number, text in enumerate(texts)]
+    prompt = Prompt(system=system, history=tuple(turn(size) for size in sizes), message=with_files(message, files))
+    count = Letters()
+    whole, parts = await count_parts(prompt.messages(), count, system="system", message=message, files=files)
+    assert len(count.asked) == len(parts)
+    assert whole == await count(prompt.messages())
+    assert sum(part.tokens for part in parts) == whole.tokens
+    assert all(part.tokens >= 0 for part in parts)
 
 
 def test_short_prompts_need_no_count() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,7 +18,8 @@ from agentgw.errors import ContextOverflow, InternalError, ModelUnavailable, Not
 from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
-from agentgw.types import ChatMessage, Options, Timings, Turn, Usage
+from agentgw.schema import dump
+from agentgw.types import ChatMessage, File, Options, PromptFit, Timings, Turn, Usage
 from agentgw_daemon import turn as running
 from agentgw_daemon.hub import Hub
 from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Loading, Prefill, PromptCount, Queued, Request
@@ -358,6 +360,60 @@ async def test_a_dry_run_shows_the_prompt_and_stores_nothing(tmp_path: Path) -> 
         assert result.text == "<system>Be good.\n<user>hi there"
         assert result.usage.prompt_tokens == 4
         assert (await h.database.statistics()).turns == 0
+
+
+async def test_a_dry_run_counts_each_part(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        session = (await h.ask("one two")).session_id
+        params = TurnStartParams(message="and now", session_id=session, files=(File(name="a.txt", text="x y"),))
+        result = await h.turns.dry_run(params)
+        assert result.parts is not None
+        # The fake's marker and the first word of a message are one token.
+        assert [(part.name, part.tokens) for part in result.parts] == [
+            ("template", 4), ("skill general-assistant", 1), ("earlier turns", 2), ("message", 1), ("file a.txt", 5),
+        ]  # fmt: skip
+        assert sum(part.tokens for part in result.parts) == result.usage.prompt_tokens
+        assert result.fit == PromptFit(n_ctx_tokens=4096)
+        (part,) = ((await h.turns.dry_run(replace(params, system="Be bad."))).parts or ())[1:2]
+        assert part.name == "system"
+
+
+async def test_a_dry_run_leaves_out_what_the_turn_leaves_out(tmp_path: Path) -> None:
+    async def long(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("word " * 1500,))
+        yield finished()
+
+    async with house(tmp_path, long) as h:
+        session = (await h.ask()).session_id
+        for _ in range(3):
+            await h.ask(session_id=session)
+        result = await h.turns.dry_run(TurnStartParams(message="hi", session_id=session))
+        live = await h.start(session_id=session)
+        await live.wait_outcome()
+        sent = await h.engine.count(h.engine.requests[-1].messages)
+        assert (result.text, result.usage.prompt_tokens) == (sent.text, sent.tokens)
+        assert result.fit is not None
+        assert (result.fit.left_out_turns, result.fit.left_out_tokens > 3000) == (2, True)
+        (notice,) = (frame["params"] for frame in await seen(live) if frame["method"] == "turn.notice")
+        assert f"2 oldest turns ({result.fit.left_out_tokens} tokens)" in notice["text"]
+
+
+async def test_a_dry_run_fails_where_the_turn_would_and_says_which_part_is_large(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        session = (await h.ask()).session_id
+        with pytest.raises(ContextOverflow) as caught:
+            await h.turns.dry_run(TurnStartParams(message="word " * 5000, session_id=session))
+        outcome = await (await h.start("word " * 5000, session_id=session)).wait_outcome()
+        assert isinstance(outcome, ContextOverflow)
+        parts = caught.value.data.pop("parts")
+        assert (caught.value.message, caught.value.data) == (outcome.message, outcome.data)
+        assert [part["name"] for part in parts] == ["template", "skill general-assistant", "message"]
+        assert sum(part["tokens"] for part in parts) == outcome.data["prompt_tokens"]
+
+
+async def test_the_result_of_a_turn_has_nothing_of_a_dry_run(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        assert {"parts", "fit"} & dump(await h.ask()).keys() == set()
 
 
 async def test_no_turn_starts_while_stopping(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_dry_run_is_the_prompt_in_the_models_own_template(chat: Home) -> None:
     )  # fmt: skip
 
 
+def test_a_dry_run_counts_the_parts_of_what_the_turn_then_reads(chat: Home) -> None:
+    (chat.work / "notes.txt").write_text("Ada Lovelace wrote the first program.\n")
+    session_id = answer(chat, "-o", "max_tokens=4", "My name is Ada.")["session_id"]
+    words = ("--session", session_id, "-f", "notes.txt", "Who am I?")
+    counted = answer(chat, "--dry-run", *words)
+    made = answer(chat, "-o", "max_tokens=1", *words)
+    parts = {part["name"]: part["tokens"] for part in counted["parts"]}
+    assert list(parts) == ["template", "system", "earlier turns", "message", "file notes.txt"]
+    assert sum(parts.values()) == counted["usage"]["prompt_tokens"] == made["usage"]["prompt_tokens"]
+    # "Be brief." and the words of the file, each at least a token.
+    assert parts["system"] == 3
+    assert parts["file notes.txt"] > 7
+    assert counted["fit"] == {"n_ctx_tokens": 8192, "left_out_turns": 0, "left_out_tokens": 0, "estimated": False}
+
+
 def test_the_same_seed_gives_the_same_text_whatever_came_between(chat: Home) -> None:
     def drawn(seed: int) -> str:
         options = ("-o", f"seed={seed}", "-o", "temperature=1.2", "-o", "max_tokens=10")
@@ -136,3 +151,15 @@ def test_a_long_session_is_trimmed_and_the_user_is_told_how_much_went(model_home
     assert [message["content"].split()[0] for message in stored if message["role"] == "user"] == [
         "apple", "bread", "cheese", "dough",
     ]  # fmt: skip
+
+
+def test_a_context_set_larger_than_the_models_own_still_trims_and_the_dry_run_knows(model_home: Home) -> None:
+    large = {"AGENTGW_INFERENCE__N_CTX": "32768"}
+    # 10,000 bytes asked and answered would fit by the setting; their 10,000 tokens do not fit the model's 8192.
+    session_id = answer(model_home, "-m", "echo", "x " * 5000, environ=large)["session_id"]
+    words = (*BRIEF, "-o", "max_tokens=1", "--session", session_id, "Hi")
+    counted = json.loads(model_home.ask(*words, "--dry-run", "--json", environ=large))
+    assert (counted["fit"]["n_ctx_tokens"], counted["fit"]["left_out_turns"]) == (8192, 1)
+    done = model_home.run(*words, "--json", environ=large)
+    assert done.err == f"agentgw: the oldest turn ({counted['fit']['left_out_tokens']} tokens) was left out\n"
+    assert json.loads(done.out)["usage"]["prompt_tokens"] == counted["usage"]["prompt_tokens"]

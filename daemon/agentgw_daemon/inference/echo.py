@@ -12,9 +12,9 @@ from typing import Final
 import trio
 
 from agentgw.types import ChatMessage, Timings, Usage
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, PromptCount, Request
+from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, EngineEvent, Finished, PromptCount, Request
 
-N_CTX_TOKENS: Final = 1 << 30
+N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 # Words in one event: few enough to stay interruptible, enough that passing them on costs little.
 BATCH_WORDS: Final = 64
 

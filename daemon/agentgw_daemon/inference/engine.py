@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from agentgw.schema import record
 from agentgw.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
+
+# The context of what sets itself no limit, or none that is known.
+UNLIMITED_TOKENS: Final = 1 << 30
 
 
 @record
@@ -77,7 +80,7 @@ class PromptCount:
     """How long a prompt is. `text` is the prompt as rendered for the model."""
 
     tokens: int
-    n_ctx_tokens: int
+    n_ctx_tokens: int  # UNLIMITED_TOKENS where no limit is known
     text: str
     estimated: bool = False
 

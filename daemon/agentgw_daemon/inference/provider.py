@@ -31,11 +31,11 @@ from agentgw_daemon.inference.completions import (
     read_complaint,
     request_body,
 )
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, PromptCount, Request
+from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, EngineEvent, Finished, PromptCount, Request
 from agentgw_daemon.inference.spec import ProviderSpec
 
 # An endpoint's limit is not known; it says so itself when a prompt does not fit.
-N_CTX_TOKENS: Final = 1 << 30
+N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 # English text in the usual vocabularies.
 BYTES_PER_TOKEN: Final = 4
 MAX_ERROR_BYTES: Final = 1 << 16
