@@ -96,6 +96,13 @@ _ROWS = (
     ),
     _method("skill.list", p.SkillListParams, r.SkillList, "All skills, broken ones with their reason."),
     _method("skill.get", p.SkillNameParams, r.SkillDetail, "One skill.", errors=(e.NotFound,)),
+    _method(
+        "skill.cost",
+        p.SkillCostParams,
+        r.SkillCosts,
+        "Measure what skills cost with their models; stores nothing.",
+        errors=(e.NotFound, e.ShuttingDown),
+    ),
     _method("skill.validate", p.ValidateParams, r.ValidateResult, "Check a skill on disk."),
     _method("model.list", p.NoParams, r.ModelList, "Models on disk, configured and in the catalogue."),
     _method("model.show", p.ModelRefParams, r.ModelDetail, "One model.", errors=(e.NotFound, e.ModelUnavailable)),

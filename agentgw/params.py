@@ -166,6 +166,13 @@ class SkillNameParams:
 
 
 @record
+class SkillCostParams:
+    """Which skills."""
+
+    name: Annotated[str | None, "one skill; without it, all", Limit(min_length=1, max_length=64)] = None
+
+
+@record
 class ValidateParams:
     """What to validate."""
 

@@ -174,6 +174,13 @@ class SkillDetail:
 
 
 @record
+class SkillCosts:
+    """By name; the broken ones and those without a model have `error`."""
+
+    skills: tuple[t.SkillCost, ...]
+
+
+@record
 class ValidateResult:
     """What is wrong with it, if anything."""
 

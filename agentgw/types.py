@@ -188,6 +188,23 @@ class Skill:
 
 
 @record
+class SkillCost:
+    """What a skill's instructions cost with its model, here and now; what kept it from being measured is `error`."""
+
+    name: str
+    model: str | None = None
+    tokens: Annotated[int | None, "of its instructions"] = None
+    estimated: Annotated[bool | None, "true: `tokens` is an estimate, and an endpoint is not timed"] = None
+    share: Annotated[float | None, "`tokens` in the model's context, which is 1; not known of an endpoint"] = None
+    prompt_tokens: Annotated[int | None, "of the prompt that was timed: instructions, template, a word"] = None
+    cold_ms: Annotated[float | None, "to read that prompt with nothing of it computed"] = None
+    warm_ms: Annotated[float | None, "to read it again"] = None
+    cached_tokens: Annotated[int | None, "tokens of it that the second reading found computed"] = None
+    first_token_ms: Annotated[float | None, "from asking cold to the first word, without the wait for a slot"] = None
+    error: str | None = None
+
+
+@record
 class Model:
     """A model that can be used, or pulled."""
 

@@ -14,8 +14,11 @@ from agentgw.paths import Paths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Final
+    from typing import Any, Final
 
+# The words of `skills cost` and their widths after the name's; the last is open-ended.
+_COST_HEADERS: Final = ("NAME", "TOKENS", "CONTEXT", "COLD", "WARM", "FIRST WORD", "MODEL")
+_COST_WIDTHS: Final = (-6, -7, -7, -7, -10, 0)
 # The Agent Skills standard's rule for a name.
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_NAME: Final = 64
@@ -64,6 +67,44 @@ def _show(args: Namespace) -> int:
     output.line("")
     output.text_block(found["instructions"])
     return 0
+
+
+def _configure_cost(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one skill; without it, all")
+    add_json(parser)
+
+
+def _cost(args: Namespace) -> int:
+    """A line a skill as it is measured, which with a slow model takes seconds each; exit 1 when none could be."""
+    with connect() as client:
+        if args.json:
+            found = client.call("skill.cost", name=args.name)
+            output.json_line(found)
+            return 0 if any("error" not in cost for cost in found["skills"]) else 1
+        # A name may be there twice, once broken: one call measures all of it.
+        names = [args.name] if args.name else [skill["name"] for skill in client.call("skill.list")["skills"]]
+        widths = (max(map(len, (*names, "name"))), *_COST_WIDTHS)
+        output.table_row(_COST_HEADERS, widths)
+        measured = 0
+        for name in dict.fromkeys(names):
+            for cost in client.call("skill.cost", name=name)["skills"]:
+                if "error" in cost:
+                    output.table_row((name, f"error: {cost['error']}"), (widths[0], 0))
+                    continue
+                output.table_row(_cost_row(cost), widths)
+                measured += 1
+    return 0 if measured else 1
+
+
+def _cost_row(cost: dict[str, Any]) -> tuple[object, ...]:
+    about = "~" if cost.get("estimated") else ""
+    tokens = cost.get("tokens")
+    return (
+        cost["name"], "" if tokens is None else f"{about}{tokens}", output.percent(cost.get("share")),
+        output.milliseconds(cost.get("cold_ms")), output.milliseconds(cost.get("warm_ms")),
+        output.milliseconds(cost.get("first_token_ms")),
+        cost.get("model"),
+    )  # fmt: skip
 
 
 def _configure_path(parser: ArgumentParser) -> None:
@@ -147,6 +188,7 @@ ACTIONS = {
     "list": Action(_list, "all skills, broken ones with their reason", "agentgw skills list --json", add_json),
     "show": Action(_show, "one skill with its instructions", "agentgw skills show code-assistant", _configure_show),
     "validate": Action(_validate, "check a skill on disk", "agentgw skills validate ./my-skill", _configure_validate),
+    "cost": Action(_cost, "what a skill costs on this machine", "agentgw skills cost code-assistant", _configure_cost),
     "import": Action(_import, "take over an old YAML skill", "agentgw skills import old.yaml", _configure_path),
     "new": Action(_new, "begin a skill and print its file", "agentgw skills new my-skill", _configure_new),
 }

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from agentgw.client import Client
 from agentgw.directories import prepare
 from agentgw.paths import Paths
 from agentgw.sockets import bind_socket
-from tests.client.conftest import Cli, Run, Serve
+from tests.client.conftest import Cli, Run, Serve, Terminal
 from tests.client.fakedaemon import Failure, Peer
 from tests.client.test_spawn import client_process, standin
 from tests.client.test_stopping import is_alive
@@ -255,6 +257,54 @@ class TestSkills:
         assert daemon.params("skill.validate") == {"path": f"{tmp_path}/mine"}
         daemon.answers["skill.validate"] = {"ok": True, "problems": []}
         assert cli("skills", "validate", "mine") == (0, "ok\n", "")
+
+    def test_cost_prints_a_line_a_skill_broken_ones_with_their_reason(self, cli: Cli, serve: Serve) -> None:
+        measured = {
+            "name": "mine", "model": "m", "tokens": 1234, "share": 0.1506, "prompt_tokens": 1250, "cold_ms": 6212.4,
+            "warm_ms": 39.6, "cached_tokens": 1249, "first_token_ms": 6230.0,
+        }  # fmt: skip
+        remote = {"name": "remote", "model": "far/m", "tokens": 5, "estimated": True, "prompt_tokens": 9}
+        costs = {"bad": {"name": "bad", "error": "no description"}, "mine": measured, "remote": remote}
+        listed = [{**SKILL, "name": name} for name in costs]
+        daemon = serve({
+            "skill.list": {"skills": listed},
+            "skill.cost": lambda _, params: {"skills": [costs[params["name"]]] if params else list(costs.values())},
+        })  # fmt: skip
+        status, out, err = cli("skills", "cost")
+        assert (status, err) == (0, "")
+        assert out.splitlines() == [
+            "NAME    TOKENS  CONTEXT     COLD     WARM  FIRST WORD  MODEL",
+            "bad     error: no description",
+            "mine      1234      15%    6.2 s    40 ms       6.2 s  m",
+            "remote      ~5                                         far/m",
+        ]
+        assert json.loads(cli("skills", "cost", "--json")[1]) == {"skills": list(costs.values())}
+        assert daemon.params("skill.cost") == {}
+
+    def test_cost_of_one_skill_that_cannot_be_measured_is_exit_1(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"skill.cost": {"skills": [{"name": "mine", "error": "no model"}]}})
+        status, out, _ = cli("skills", "cost", "mine")
+        assert (status, out.splitlines()[1:]) == (1, ["mine  error: no model"])
+        assert daemon.params("skill.cost") == {"name": "mine"}
+        assert cli("skills", "cost", "mine", "--json")[0] == 1
+
+    def test_cost_ends_with_ctrl_c_and_the_daemon_hears_of_it(
+        self, serve: Serve, terminal: Callable[..., Terminal]
+    ) -> None:
+        asked, left = threading.Event(), threading.Event()
+
+        def measure(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            asked.set()
+            assert peer.gone.wait(30)
+            left.set()
+            return {"skills": []}
+
+        serve({"skill.cost": measure})
+        screen = terminal("skills", "cost", "mine")
+        assert asked.wait(30)
+        screen.process.send_signal(signal.SIGINT)
+        assert screen.end() == 130
+        assert left.wait(30)
 
     def test_new_makes_a_skill_of_that_name(self, cli: Cli, paths: Paths) -> None:
         status, out, _ = cli("skills", "new", "my_skill")
@@ -498,7 +548,7 @@ def test_every_listing_takes_json() -> None:
     listings = {
         ("status", ""), ("ps", ""), ("doctor", ""), ("reload", ""), ("history", ""), ("sessions", "list"),
         ("sessions", "show"), ("sessions", "search"), ("skills", "list"), ("skills", "show"), ("models", "list"),
-        ("models", "show"), ("config", "show"), ("skills", "validate"), ("pull", ""), ("run", ""),
+        ("models", "show"), ("config", "show"), ("skills", "validate"), ("skills", "cost"), ("pull", ""), ("run", ""),
     }  # fmt: skip
     for verb, action in listings:
         parser = cli_module.make_parser("x", "x", "x")

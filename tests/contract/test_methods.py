@@ -27,7 +27,7 @@ NAMES = [
     "chat.complete",
     "session.list", "session.get", "session.messages", "session.search",
     "session.rename", "session.fork", "session.export", "session.delete",
-    "skill.list", "skill.get", "skill.validate",
+    "skill.list", "skill.get", "skill.cost", "skill.validate",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "config.get", "stats.get", "event.subscribe",
 ]  # fmt: skip
@@ -54,6 +54,7 @@ LISTS = {
     "session.messages": "messages",
     "session.search": "messages",
     "skill.list": "skills",
+    "skill.cost": "skills",
     "model.list": "models",
 }
 

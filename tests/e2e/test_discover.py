@@ -91,6 +91,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("model.show", model="smollm2:135m")
         ask("model.default", model="smollm2:135m")
         ask("model.load", model="smollm2:135m")
+        assert "cold_ms" in ask("skill.cost", name="general-assistant")["skills"][0]
         ask("daemon.status")
         ask("model.unload", model="smollm2:135m")
         ask("daemon.doctor")

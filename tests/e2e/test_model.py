@@ -87,6 +87,21 @@ def test_a_dry_run_counts_the_parts_of_what_the_turn_then_reads(chat: Home) -> N
     assert counted["fit"] == {"n_ctx_tokens": 8192, "left_out_turns": 0, "left_out_tokens": 0, "estimated": False}
 
 
+def test_a_skill_costs_little_the_second_time(chat: Home) -> None:
+    before = chat.call("stats.get")
+    (cost,) = json.loads(chat.ask("skills", "cost", "--json", "quick_assistant"))["skills"]
+    assert (cost["name"], cost["model"]) == ("quick-assistant", "smollm2:135m")
+    assert cost["tokens"] < cost["prompt_tokens"]
+    assert cost["share"] == cost["tokens"] / 8192
+    assert cost["cached_tokens"] == cost["prompt_tokens"] - 1
+    # One token computed against a hundred.
+    assert 0 < cost["warm_ms"] < cost["cold_ms"] <= cost["first_token_ms"]
+    after = chat.call("stats.get")
+    assert [after[name] for name in ("sessions", "turns", "messages")] == [
+        before[name] for name in ("sessions", "turns", "messages")
+    ]
+
+
 def test_the_same_seed_gives_the_same_text_whatever_came_between(chat: Home) -> None:
     def drawn(seed: int) -> str:
         options = ("-o", f"seed={seed}", "-o", "temperature=1.2", "-o", "max_tokens=10")

@@ -49,6 +49,18 @@ def test_underscores_and_hyphens_name_the_same_skill(tiers: Tiers, name: str) ->
     assert tiers.library.get(name).name == "general-assistant"
 
 
+def test_the_rows_of_a_name_are_the_usable_one_and_the_broken_ones(tiers: Tiers) -> None:
+    write_skill(tiers.shipped, "mine")
+    (tiers.user / "mine").mkdir(parents=True)
+    tiers.library.reload()
+    assert [(row.tier, row.error is None) for row in tiers.library.named("Mine")] == [
+        ("shipped", True),
+        ("user", False),
+    ]
+    with pytest.raises(NotFound, match="there is no skill other"):
+        tiers.library.named("other")
+
+
 def test_an_unknown_name_gets_the_nearest(tiers: Tiers) -> None:
     write_skill(tiers.shipped, "code-assistant")
     tiers.library.reload()

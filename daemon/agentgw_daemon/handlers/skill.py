@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.params import SkillListParams, SkillNameParams, ValidateParams
-from agentgw.results import SkillDetail, SkillList, ValidateResult
+from agentgw.errors import ShuttingDown
+from agentgw.params import SkillCostParams, SkillListParams, SkillNameParams, ValidateParams
+from agentgw.results import SkillCosts, SkillDetail, SkillList, ValidateResult
+from agentgw_daemon.skills.cost import measure
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
@@ -25,9 +27,26 @@ async def get(request: Request, params: SkillNameParams) -> SkillDetail:
     return SkillDetail(skill=skill.to_wire(), instructions=skill.instructions)
 
 
+async def cost(request: Request, params: SkillCostParams) -> SkillCosts:
+    """Measured one after another, for two at once would measure each other."""
+    services = request.services
+    rows = services.skills.listing() if params.name is None else services.skills.named(params.name)
+    costs = []
+    for row in rows:
+        if services.stopping:
+            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+        costs.append(await measure(row, skills=services.skills, models=services.models, pool=services.pool))
+    return SkillCosts(skills=tuple(costs))
+
+
 async def validate(request: Request, params: ValidateParams) -> ValidateResult:
     """Check a skill on disk; reads files, so not on this thread."""
     return await trio.to_thread.run_sync(request.services.skills.validate, params.path)
 
 
-HANDLERS: dict[str, Handler] = {"skill.list": list_skills, "skill.get": get, "skill.validate": validate}
+HANDLERS: dict[str, Handler] = {
+    "skill.list": list_skills,
+    "skill.get": get,
+    "skill.cost": cost,
+    "skill.validate": validate,
+}

@@ -59,6 +59,11 @@ class Library:
         rows += [broken.to_wire() for broken in self._view.broken]
         return tuple(sorted(rows, key=lambda row: (row.name, row.error is not None, row.path)))
 
+    def named(self, name: str) -> tuple[types.Skill, ...]:
+        """The rows of the listing with that name, broken ones too. Raises NotFound when there is none."""
+        wanted = normalised(name)
+        return tuple(row for row in self.listing() if row.name == wanted) or (self.get(name).to_wire(),)
+
     def get(self, name: str) -> LoadedSkill:
         """The skill of that name, `_` and `-` alike. Raises NotFound with the nearest name, or why it is broken."""
         wanted = normalised(name)
