@@ -63,6 +63,13 @@ def test_the_digest_of_the_file_is_kept_with_the_turn(chat: Home) -> None:
     assert chat.call("turn.show", turn_id=made["turn_id"])["model_sha256"] == SHA256
 
 
+def test_a_loaded_model_is_shown_as_such(chat: Home) -> None:
+    assert chat.call("model.load", model="smollm2:135m")["state"] == "loaded"
+    assert chat.call("model.show", model="smollm2:135m")["model"]["state"] == "loaded"
+    chat.call("model.unload", model="smollm2:135m")
+    assert chat.call("model.show", model="smollm2:135m")["model"]["state"] == "available"
+
+
 def test_dry_run_is_the_prompt_in_the_models_own_template(chat: Home) -> None:
     shown = chat.ask(*BRIEF, "--dry-run", "-q", "Say hello.")
     assert shown == (

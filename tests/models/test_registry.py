@@ -135,6 +135,8 @@ async def test_a_file_of_the_users_own_is_used_in_place(models: Registry, tmp_pa
     detail = await models.show(str(path))
     assert (detail.model.architecture, detail.model.description) == ("llama", "tiny 5")
     assert detail.metadata["general.name"] == "tiny 5"
+    assert (await models.show(str(path), loaded=[str(path)])).model.state == "loaded"
+    assert (await models.show(str(path), loading=[str(path)])).model.state == "loading"
 
 
 async def test_the_digest_of_an_own_file_is_computed_beside_its_use(folder: Path, tmp_path: Path) -> None:

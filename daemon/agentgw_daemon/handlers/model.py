@@ -23,7 +23,12 @@ async def list_models(request: Request, params: NoParams) -> ModelList:
 
 async def show(request: Request, params: ModelRefParams) -> ModelDetail:
     """One model and what its file says."""
-    return await request.services.models.show(params.model)
+    return await _shown(request, params.model)
+
+
+async def _shown(request: Request, name: str) -> ModelDetail:
+    services = request.services
+    return await services.models.show(name, services.pool.loaded(), services.pool.loading())
 
 
 async def pull(request: Request, params: ModelRefParams) -> Model:
@@ -53,7 +58,7 @@ async def load(request: Request, params: ModelRefParams) -> Model:
     spec = await services.models.resolve(params.model)
     await services.pool.load(spec)
     services.hub.publish("models", "loaded", model=spec.name)
-    return (await services.models.show(spec.name)).model
+    return (await _shown(request, spec.name)).model
 
 
 async def unload(request: Request, params: ModelRefParams) -> Done:

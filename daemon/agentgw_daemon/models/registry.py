@@ -70,8 +70,8 @@ class Registry:
         made += [rows.entry(entry) for entry in CATALOGUE.values() if entry.name not in pulled]
         return tuple(rows.marked(row, default, loaded, loading) for row in made)
 
-    async def show(self, text: str) -> ModelDetail:
-        """One model, and what its file says. Raises NotFound or ModelUnavailable."""
+    async def show(self, text: str, loaded: Collection[str] = (), loading: Collection[str] = ()) -> ModelDetail:
+        """One model, and what its file says; the names as for `listing`. Raises NotFound or ModelUnavailable."""
         name = self.name_of(text)
         if self._stored(self._parse(text)) is None and name in CATALOGUE:
             return ModelDetail(model=rows.entry(CATALOGUE[name]), metadata={})
@@ -84,7 +84,7 @@ class Registry:
         else:
             stored = self._stored(self._parse(text))
             row = rows.stored(stored, known) if stored is not None else rows.own_file(spec.name, known)
-        row = rows.marked(row, self.default_name(), (), ())
+        row = rows.marked(row, self.default_name(), loaded, loading)
         return ModelDetail(model=row, metadata=known.header.metadata if known is not None else {})
 
     async def resolve(self, text: str | None) -> ModelSpec:
