@@ -36,6 +36,7 @@ class InferenceSection:
     gpu_layers: Annotated[int, "layers on the GPU; -1 is all that fit", Limit(minimum=-1, maximum=10_000)] = -1
     keep_alive_s: Annotated[float, "without a request, a model leaves memory after; negative is never"] = 300.0
     # States of some 100,000 tokens of a small model, of 15,000 of one with 7 billion parameters.
+    speculate: Annotated[bool, "guess what repeats the prompt, where that is faster"] = True
     kv_cache_bytes: Annotated[
         int, "on disk for what sessions' prompts computed; 0 keeps nothing", Limit(minimum=0, maximum=1 << 50)
     ] = 2 << 30

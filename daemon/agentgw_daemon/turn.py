@@ -48,6 +48,8 @@ class Plan:
     history: Callable[[], Awaitable[tuple[Exchange, ...]]]
     options: Options
     engine: Engine
+    # The system text is the skill's own and not one that somebody gave for this turn.
+    skill_text: bool = False
     # Context the settings ask for; 0 leaves it to the worker.
     n_ctx_tokens: int = 0
 
@@ -100,7 +102,7 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     completion = Completion(
         messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None,
-        owner=live.session_id if live.stored else "",
+        owner=live.session_id if live.stored else "", skill=plan.skill_text, background=live.detached,
     )  # fmt: skip
     async with plan.engine.stream(completion) as events:
         async for event in events:

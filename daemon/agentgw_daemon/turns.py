@@ -187,7 +187,7 @@ class Turns:
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
             options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
-            n_ctx_tokens=services.settings.inference.n_ctx,
+            skill_text=params.system is None, n_ctx_tokens=services.settings.inference.n_ctx,
         )  # fmt: skip
 
     def _open(

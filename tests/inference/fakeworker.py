@@ -154,6 +154,8 @@ class FakeWorker:
             os.write(1, b"ggml: this is not a message\n")
         if verb in ("deaf", "greedy", "garbage"):
             return
+        if verb == "queued":
+            self._say(wire.Queued(request_id=job.request_id, position=int(argument)))
         self._say(wire.Prefilled(request_id=job.request_id, done=0, total=prompt_tokens))
         cancelled = self._cancelled[job.request_id]
         if verb == "prefill":
@@ -182,7 +184,7 @@ class FakeWorker:
         self._end(
             wire.Done(
                 request_id=job.request_id, finish_reason=finish_reason, prompt_tokens=prompt_tokens, cached_tokens=0,
-                completion_tokens=said, prefill_ms=1.0, decode_ms=float(said), prompt_sha256="f" * 64,
+                completion_tokens=said, queue_ms=0.0, prefill_ms=1.0, decode_ms=float(said), prompt_sha256="f" * 64,
             )
         )  # fmt: skip
 

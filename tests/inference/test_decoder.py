@@ -92,7 +92,7 @@ def test_top_k_of_one_is_the_likeliest(flat: LiveWorker) -> None:
 
 
 def test_a_second_turn_computes_only_what_is_new(worker: LiveWorker) -> None:
-    worker.answer(ask(7, "first", fresh=True))
+    worker.answer(ask(7, "first"))
     messages = (
         {"role": "user", "content": "first"},
         {"role": "assistant", "content": "!"},

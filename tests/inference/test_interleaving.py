@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentgw_daemon.inference import loading, wire
+from agentgw_daemon.inference import loading, state_folder, wire
 from agentgw_daemon.inference.cancellation import Cancellations, Flag
 from tests.inference.live import ask
 from tests.inference.tinygguf import chain_model
@@ -35,12 +37,14 @@ class Impatient(Cancellations):
 class Desk:
     """A decoder and what it said."""
 
-    def __init__(self, path: Path, *, slots: int = 4, n_ctx_tokens: int = 1024, n_batch_tokens: int = 64) -> None:
+    def __init__(
+        self, path: Path, *, slots: int = 4, n_ctx_tokens: int = 1024, n_batch_tokens: int = 64, kv_dir: str = ""
+    ) -> None:
         self.said: list[wire.FromWorker] = []
         self.cancellations = Impatient()
         load = wire.Load(
             path=str(path), slots=slots, n_ctx_tokens=n_ctx_tokens, n_batch_tokens=n_batch_tokens, n_threads=1,
-            n_threads_batch=1,
+            n_threads_batch=1, kv_dir=kv_dir, kv_cache_bytes=64 << 20,
         )  # fmt: skip
         self.decoder, self.loaded = loading.load(load, emit=self.said.append, cancellations=self.cancellations)
 
@@ -92,8 +96,8 @@ def alone(noise: Path) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture(scope="module")
-def shared_desk(noise: Path) -> Iterator[Desk]:
-    made = Desk(noise, slots=3)
+def shared_desk(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    made = Desk(noise, slots=3, kv_dir=str(tmp_path_factory.mktemp("kv")))
     yield made
     made.close()
 
@@ -107,7 +111,7 @@ def desk(noise: Path) -> Iterator[Desk]:
 
 PROMPTS = st.builds(lambda n, rest: SHARED * n + rest, st.integers(0, 3), st.sampled_from(["a", "b", "cd", "e" * 90]))
 ACTIONS = st.one_of(
-    st.tuples(st.just("join"), PROMPTS, st.booleans()),
+    st.tuples(st.just("join"), PROMPTS, st.booleans(), st.booleans(), st.sampled_from(["", "one", "two"])),
     st.tuples(st.sampled_from(["step", "step", "stop"])),
     st.tuples(st.just("cancel"), st.integers(0, 9)),
 )
@@ -123,9 +127,11 @@ def test_each_stream_gets_the_tokens_it_gets_alone(
     desk.said.clear()
     for action in actions:
         match action:
-            case ("join", str(prompt), bool(fresh)):
+            case ("join", str(prompt), bool(fresh), bool(background), str(owner)):
                 prompts[len(prompts)] = prompt
-                desk.submit(ask(len(prompts) - 1, prompt, max_tokens=8, fresh=fresh))
+                desk.submit(
+                    ask(len(prompts) - 1, prompt, max_tokens=8, fresh=fresh, background=background, owner=owner)
+                )
             case ("cancel", int(at)) if prompts:
                 desk.cancellations.cancel(at % len(prompts))
             case (what,):
@@ -199,3 +205,108 @@ def test_where_memory_is_short_requests_wait_instead_of_failing(noise: Path, mon
     desk.run()
     assert [desk.done(n).finish_reason for n in (1, 2, 3)] == ["length"] * 3
     desk.close()
+
+
+SYSTEM = {"role": "system", "content": "You answer in one word. " * 5}
+
+
+def with_system(request_id: int, text: str, **options: object) -> wire.Generate:
+    return dataclasses.replace(ask(request_id, text, **options), messages=(SYSTEM, {"role": "user", "content": text}))
+
+
+class TestSaved:
+    """Keys and values that outlive their worker."""
+
+    def test_a_session_goes_on_in_another_worker(self, noise: Path, tmp_path: Path) -> None:
+        kv_dir = str(tmp_path / "kv")
+        first = Desk(noise, kv_dir=kv_dir)
+        said = first.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
+        prompt_tokens = first.done(1).prompt_tokens
+        first.close()
+        follow_up = wire.Generate(
+            request_id=2, temperature=0, max_tokens=8, owner="s-1",
+            messages=(
+                {"role": "user", "content": "z" * 200}, {"role": "assistant", "content": said},
+                {"role": "user", "content": "go on"},
+            ),
+        )  # fmt: skip
+        second = Desk(noise, kv_dir=kv_dir)
+        text = second.answer(follow_up)
+        assert second.done(2).cached_tokens >= prompt_tokens
+        expected = second.answer(dataclasses.replace(follow_up, request_id=3, fresh=True))
+        assert (text, second.done(3).cached_tokens) == (expected, 0)
+        second.close()
+
+    def test_what_a_skill_takes_is_saved_for_every_session_and_removed_with_none(
+        self, noise: Path, tmp_path: Path
+    ) -> None:
+        first = Desk(noise, kv_dir=str(tmp_path))
+        first.answer(with_system(1, "a", max_tokens=2, owner="s-1", skill=True))
+        first.close()
+        assert state_folder.forget(tmp_path, "s-1") == 1
+        second = Desk(noise, kv_dir=str(tmp_path))
+        second.answer(with_system(2, "bcd", max_tokens=2, owner="s-2", skill=True))
+        assert second.done(2).cached_tokens == second.done(2).prompt_tokens - len("bcd#\n#assistant\n")
+        second.close()
+
+    def test_nothing_is_saved_in_nobodys_name(self, noise: Path, tmp_path: Path) -> None:
+        desk = Desk(noise, kv_dir=str(tmp_path))
+        desk.answer(with_system(1, "a" * 200, max_tokens=2, skill=True))
+        desk.close()
+        assert list(tmp_path.rglob("*.kv")) == []
+
+    @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "gone"])
+    def test_a_damaged_state_costs_time_and_nothing_else(self, noise: Path, tmp_path: Path, harm: str) -> None:
+        first = Desk(noise, kv_dir=str(tmp_path))
+        expected = first.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
+        first.close()
+        second = Desk(noise, kv_dir=str(tmp_path))
+        (path,) = tmp_path.rglob("*.kv")
+        data = path.read_bytes()
+        match harm:
+            case "cut":
+                path.write_bytes(data[:-100])
+            case "flip":
+                path.write_bytes(data[:-100] + bytes([data[-100] ^ 1]) + data[-99:])
+            case "empty":
+                path.write_bytes(b"")
+            case "gone":
+                path.unlink()
+        assert second.answer(ask(2, "z" * 200, max_tokens=8, owner="s-1")) == expected
+        assert second.done(2).cached_tokens == 0
+        second.close()
+
+    def test_the_folder_may_go_while_it_runs(self, noise: Path, tmp_path: Path) -> None:
+        desk = Desk(noise, kv_dir=str(tmp_path / "kv"))
+        expected = desk.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
+        shutil.rmtree(tmp_path / "kv")
+        assert desk.answer(ask(2, "z" * 200, max_tokens=8, owner="s-2")) == expected
+        desk.answer(ask(3, "y" * 200, max_tokens=8, owner="s-3"))
+        desk.close()
+        assert list((tmp_path / "kv").rglob("s-3*"))
+
+    def test_more_sessions_than_slots_take_turns_without_computing_anything_again(
+        self, noise: Path, tmp_path: Path
+    ) -> None:
+        desk = Desk(noise, slots=2, kv_dir=str(tmp_path))
+        for n in range(16):
+            name = chr(ord("a") + n % 8)
+            desk.answer(ask(n, name * 200, max_tokens=4, owner=f"s-{name}"))
+        assert [desk.done(n).cached_tokens > 200 for n in range(16)] == [False] * 8 + [True] * 8
+        desk.close()
+
+
+def test_one_in_the_background_waits_for_people_and_then_goes_on(desk: Desk, alone: Callable[[str], str]) -> None:
+    desk.submit(ask(1, "job", max_tokens=8, background=True))
+    desk.decoder.step(), desk.decoder.step()
+    desk.submit(ask(2, "person", max_tokens=8))
+    desk.run()
+    order = [said.request_id for said in desk.said if isinstance(said, wire.Done)]
+    assert (order, desk.text(1), desk.text(2)) == ([2, 1], alone("job"), alone("person"))
+
+
+def test_who_waits_in_the_worker_is_told_his_place(desk: Desk) -> None:
+    desk.submit(*(ask(n, str(n), max_tokens=8) for n in range(6)))
+    desk.run()
+    places = [(said.request_id, said.position) for said in desk.said if isinstance(said, wire.Queued)]
+    assert places == [(4, 1), (5, 2), (5, 1)] or places == [(4, 1), (5, 2)]

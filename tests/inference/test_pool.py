@@ -158,6 +158,12 @@ async def _collect_positions(engine: Engine, text: str, positions: list[int]) ->
     return found
 
 
+async def test_place_in_the_workers_own_queue_is_told(tmp_path: Path) -> None:
+    async with fake_pool(fake_settings()) as pool:
+        engine = await pool.engine(fake_model(tmp_path))
+        assert Queued(position=3) in await events_of(engine, "queued:3")
+
+
 async def test_slots_of_the_worker_run_side_by_side(tmp_path: Path) -> None:
     async with fake_pool(fake_settings("--slots", "2")) as pool:
         engine = await pool.engine(fake_model(tmp_path))

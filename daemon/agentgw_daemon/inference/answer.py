@@ -10,7 +10,8 @@ from typing import Final
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.context import Sampler
 from agentgw_daemon.inference.generation import Generation
-from agentgw_daemon.inference.slots import Task
+from agentgw_daemon.inference.speculation import Gain, Lookup
+from agentgw_daemon.inference.task import Task
 
 # Every message wakes the daemon and a client, which take a core from one of the decoding threads while the others
 # spin for it: at a message a token, a tenth of the speed on two cores. Nobody sees a delay this short.
@@ -29,25 +30,42 @@ class Answer:
     emit: Emit
     prompt_sha256: str
     render_s: float
+    came: float = dataclasses.field(default_factory=time.perf_counter)
     credit: int = wire.WINDOW_TEXTS
     started: float | None = None
     prefill_ms: float = 0.0
     decode_started: float | None = None
     unsent: list[str] = dataclasses.field(default_factory=list)
     sent_at: float = 0.0
+    told_position: int = 0
+    lookup: Lookup | None = None
+    gain: Gain = dataclasses.field(default_factory=Gain)
 
     @property
     def request_id(self) -> int:
         """What it is called on the wire."""
         return self.task.key
 
+    def tell_position(self, position: int) -> None:
+        """It waits for a slot, as the so manieth."""
+        if position != self.told_position:
+            self.told_position = position
+            self.emit(wire.Queued(request_id=self.request_id, position=position))
+
     def tell_progress(self) -> None:
         """A piece of the prompt was computed."""
         task = self.task
+        if self.decode_started is not None:
+            return  # it was sent back into the queue, and this is a prompt no more
         self.emit(wire.Prefilled(request_id=task.key, done=task.done, total=task.prompt_tokens))
-        if not task.in_prompt and self.decode_started is None:
+        if not task.in_prompt:
             self.decode_started = time.perf_counter()
             self.prefill_ms = (self.decode_started - (self.started or self.decode_started)) * 1000
+
+    def guess(self, most: int) -> None:
+        """Guess what comes next, at most so many tokens, where that pays."""
+        wanted = min(self.gain.most(), most, self.credit - 1) if self.lookup else 0
+        self.task.guesses = self.lookup.guess(wanted) if self.lookup and wanted > 0 else ()
 
     def add(self, piece: bytes | None) -> None:
         """One more token was drawn. Sends unless something was sent just now."""
@@ -84,8 +102,9 @@ class Answer:
             request_id=self.request_id,
             finish_reason=reason,
             prompt_tokens=self.task.prompt_tokens,
-            cached_tokens=self.task.cached,
+            cached_tokens=self.task.cached or 0,
             completion_tokens=self.generation.tokens,
+            queue_ms=max((self.started or now) - self.came - self.render_s, 0.0) * 1000,
             prefill_ms=self.prefill_ms or (now - (self.started or now)) * 1000,
             decode_ms=(now - self.decode_started) * 1000 if self.decode_started else 0.0,
             prompt_sha256=self.prompt_sha256,

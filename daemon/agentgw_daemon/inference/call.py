@@ -14,7 +14,7 @@ from agentgw_daemon.inference import wire
 # The reader took this many texts since the last credit: time for more, long before the window is used up.
 CREDIT_TEXTS: Final = wire.WINDOW_TEXTS // 4
 
-Reply = wire.Counted | wire.Prefilled | wire.Delta | wire.Done | wire.Failed
+Reply = wire.Counted | wire.Queued | wire.Prefilled | wire.Delta | wire.Done | wire.Failed
 
 
 class Call:

@@ -15,6 +15,7 @@ PENALTY_WINDOW_TOKENS: Final = 64
 # llama.cpp takes this seed to mean "any".
 _RANDOM_SEED: Final = 0xFFFFFFFF
 _ABORTED: Final = 2  # llama_decode's return value
+_BYTES: Final = ctypes.POINTER(ctypes.c_uint8)
 
 
 class AbortFlag:
@@ -128,9 +129,24 @@ class Context:
             api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return 0
 
-    def share(self, source: int, target: int, length: int) -> None:
-        """Let the empty sequence `target` start with the first `length` tokens of `source`. Copies nothing."""
-        api.llama_memory_seq_cp(self._memory, source, target, 0, length)
+    def share(self, source: int, target: int, start: int, end: int) -> None:
+        """Let `target` have the tokens at the positions from `start` to before `end` of `source`. Copies nothing."""
+        api.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def dump(self, sequence: int) -> bytes:
+        """A sequence's keys and values, for `load` in a context made alike; empty if there are none."""
+        size = api.llama_state_seq_get_size(self.handle, sequence)
+        data = (ctypes.c_uint8 * size)()
+        written = api.llama_state_seq_get_data(self.handle, data, size, sequence) if size else 0
+        return memoryview(data)[:written].tobytes()
+
+    def load(self, sequence: int, data: bytes) -> bool:
+        """Replace what a sequence holds by what `dump` gave. False: it is empty now, for want of room or of sense."""
+        if api.llama_state_seq_set_data(self.handle, ctypes.cast(ctypes.c_char_p(data), _BYTES), len(data), sequence):
+            return True
+        log.errors.clear()
+        self.keep(sequence, 0)
+        return False
 
 
 class Sampler:

@@ -18,7 +18,12 @@ from agentgw_daemon.inference.cancellation import Cancellations
 from agentgw_daemon.inference.context import Sampler
 from agentgw_daemon.inference.generation import Generation
 from agentgw_daemon.inference.lanes import Lanes
-from agentgw_daemon.inference.slots import Piece, Slots
+from agentgw_daemon.inference.slots import Slots
+from agentgw_daemon.inference.speculation import Lookup
+from agentgw_daemon.inference.task import Piece, common
+
+# Begins as no question does that a person or a program would ask.
+_ANOTHER_QUESTION: Final = "\u203d"
 
 
 class Decoder:
@@ -32,6 +37,7 @@ class Decoder:
         chat: template.ChatTemplate,
         *,
         n_ctx_tokens: int,
+        speculates: bool,
         emit: Emit,
         cancellations: Cancellations,
     ) -> None:
@@ -40,9 +46,11 @@ class Decoder:
         self._slots: Final = slots
         self._chat: Final = chat
         self._n_ctx_tokens: Final = n_ctx_tokens
+        self._speculates: Final = speculates
         self._emit: Final = emit
         self._cancellations: Final = cancellations
         self._answers: dict[int, Answer] = {}
+        self._skill: tuple[str, list[int]] | None = None  # the latest system text, and a prompt that begins with it
 
     @property
     def busy(self) -> bool:
@@ -63,14 +71,19 @@ class Decoder:
         if not 0 < len(prompt) <= limit:
             self._refuse(request.request_id, len(prompt), limit)
             return
-        most = limit if request.max_tokens is None else min(limit, len(prompt) + max(request.max_tokens, 0))
+        task = self._slots.submit(
+            request.request_id, prompt, alone=request.fresh, background=request.background, owner=request.owner,
+            shared_tokens=self._shared_tokens(request, prompt),
+        )  # fmt: skip
         answer = self._answers[request.request_id] = Answer(
-            task=self._slots.submit(request.request_id, prompt, most_tokens=most, alone=request.fresh),
+            task=task,
             sampler=self._sampler(request),
             generation=Generation(stops=request.stop + self._chat.stops, max_tokens=request.max_tokens),
             emit=self._emit,
             prompt_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
             render_s=time.perf_counter() - started,
+            # The same seed draws the same text: guesses change the shape of the batches.
+            lookup=Lookup(task.tokens) if self._speculates and not request.fresh else None,
         )
         answer.sampler.read(prompt)
 
@@ -94,10 +107,16 @@ class Decoder:
         for answer in tuple(self._answers.values()):
             if answer.request_id in self._cancellations:
                 self._finish(answer, "cancelled")
+        for answer in self._answers.values():
+            if answer.lookup and not answer.task.pending > 1:
+                answer.guess(self._n_ctx_tokens - len(answer.task.tokens))
         batch = self._slots.next_batch()
+        for position, task in enumerate(self._slots.waiting, 1):
+            self._answers[task.key].tell_position(position)
         if not batch:
             return False
         self._before(batch)
+        started = time.perf_counter()
         try:
             indices = self._compute(batch)
         except llama.EngineError as error:
@@ -107,9 +126,11 @@ class Decoder:
         if indices is None:
             self._slots.revert(batch)
             return True
-        self._slots.computed(batch)
+        seconds = time.perf_counter() - started
+        self._slots.computed(batch, seconds)
         for piece in batch:
-            self._after(self._answers[piece.task.key], piece, indices.get(piece.task.key))
+            # What guesses gain is measured while there is nobody else in the batch.
+            self._after(piece, indices.get(piece.task.key), seconds if len(batch) == 1 else None)
         return True
 
     def close(self) -> None:
@@ -120,6 +141,19 @@ class Decoder:
     def _prompt(self, messages: tuple[dict[str, str], ...]) -> tuple[str, list[int]]:
         rendered = self._chat.render(messages)
         return rendered.text, self._model.tokenise(rendered.fragments)
+
+    def _shared_tokens(self, request: wire.Generate, prompt: list[int]) -> int:
+        """How much of the prompt is the skill's: what another question after the same system text starts with too."""
+        if not (request.owner and request.skill and request.messages[0]["role"] == "system"):
+            return 0
+        system = request.messages[0]
+        if self._skill is None or self._skill[0] != system["content"]:
+            try:
+                _, other = self._prompt((system, {"role": "user", "content": _ANOTHER_QUESTION}))
+            except (template.TemplateFault, llama.EngineError):
+                return 0
+            self._skill = (system["content"], other)
+        return common(self._skill[1], prompt, len(prompt) - 1)
 
     def _sampler(self, request: wire.Generate) -> Sampler:
         return Sampler(
@@ -153,27 +187,39 @@ class Decoder:
         finally:
             self._cancellations.rest()
 
-    def _after(self, answer: Answer, piece: Piece, index: int | None) -> None:
+    def _after(self, piece: Piece, index: int | None, seconds: float | None) -> None:
+        answer = self._answers[piece.task.key]
         if piece.start < answer.task.prompt_tokens:
             answer.tell_progress()
         if index is None:
             return
-        if answer.generation.finish_reason is None:
-            self._draw(answer, piece, index)
+        right = self._draw(answer, piece, index) if answer.generation.finish_reason is None else 0
+        if piece.guesses:
+            self._slots.confirm(piece, right)
+        if len(piece.tokens) == 1 and seconds is not None:
+            answer.gain.note(guesses=len(piece.guesses), right=right, seconds=seconds)
         if answer.generation.finish_reason is not None:
             self._finish(answer, answer.generation.finish_reason)
 
-    def _draw(self, answer: Answer, piece: Piece, index: int) -> None:
-        token = answer.sampler.sample(self._lanes.context(piece.slot), index)
-        answer.task.tokens.append(token)
-        answer.add(self._model.piece(token))
-        if answer.task.done >= self._n_ctx_tokens:
-            answer.generation.finish_reason = answer.generation.finish_reason or "length"
+    def _draw(self, answer: Answer, piece: Piece, index: int) -> int:
+        """Draw the next token, and one more after each guess that was drawn; how many were."""
+        context, tokens = self._lanes.context(piece.slot), answer.task.tokens
+        for right in range(len(piece.guesses) + 1):
+            token = answer.sampler.sample(context, index + right)
+            tokens.append(token)
+            answer.add(self._model.piece(token))
+            if len(tokens) > self._n_ctx_tokens:
+                answer.generation.finish_reason = answer.generation.finish_reason or "length"
+            if answer.generation.finish_reason is not None or piece.guesses[right : right + 1] != (token,):
+                return right
+        raise AssertionError("the token after the last guess was not guessed")
 
     def _finish(self, answer: Answer, reason: str) -> None:
         done = answer.finish(reason)
-        self._forget(answer)
+        self._cancellations.end(answer.request_id)
+        # Saving what it computed takes a moment: not the reader's.
         self._emit(done)
+        self._forget(answer)
 
     def _break(self, answer: Answer, error: llama.EngineError) -> None:
         """End one whose batch failed: what its slot holds now is unknown."""
@@ -183,8 +229,9 @@ class Decoder:
 
     def _forget(self, answer: Answer, *, cache: bool = False) -> None:
         self._slots.leave(answer.task, forget=cache)
-        self._cancellations.end(answer.request_id)
         del self._answers[answer.request_id]
+        if answer.task.alone and not any(other.task.alone for other in self._answers.values()):
+            self._lanes.close_apart()
 
     def _fail(self, request_id: int, error: Exception) -> None:
         self._cancellations.end(request_id)

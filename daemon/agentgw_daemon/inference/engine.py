@@ -25,8 +25,12 @@ class Request:
     # True: compute the whole prompt anew, because reused prefixes change the last bits of the arithmetic
     # and an explicit seed promises the same text.
     fresh: bool = False
-    # The session whose keys and values may be saved, to be removed with it. Empty: nothing of it may reach the disk.
+    # In whose name keys and values may be kept on disk: a session's id. Nothing is kept without one.
     owner: str = ""
+    # The system message is a skill's own text: what it takes may be kept for all sessions.
+    skill: bool = False
+    # Nobody waits at a screen: computed while no other request wants to.
+    background: bool = False
 
 
 @record

@@ -28,8 +28,9 @@ _log = logging.getLogger(__name__)
 class Ticket:
     """A place in the queue, then a hold on the loaded worker. One task waits on it."""
 
-    def __init__(self, host: ModelHost, *, needs_slot: bool) -> None:
+    def __init__(self, host: ModelHost, *, needs_slot: bool, background: bool) -> None:
         self.needs_slot = needs_slot
+        self.background = background
         self.worker: WorkerProcess | None = None
         self.failure: RpcError | None = None
         self.changed = trio.Event()
@@ -120,8 +121,11 @@ class ModelHost:
         """Slots in use."""
         return sum(ticket.needs_slot for ticket in self._holding)
 
-    def join(self, *, needs_slot: bool) -> Ticket:
-        """Queue up. Raises Overloaded. Every ticket must be given back with `leave`."""
+    def join(self, *, needs_slot: bool, background: bool = False) -> Ticket:
+        """Queue up, in the background behind all who are not. Raises Overloaded.
+
+        Every ticket must be given back with `leave`.
+        """
         if self._closed:
             raise ShuttingDown
         if needs_slot and self.queue_length >= self._settings.max_queue:
@@ -129,8 +133,9 @@ class ModelHost:
             raise Overloaded(
                 f"{limit} requests wait for {self.spec.name} already", limit="inference.max_queue", value=limit
             )
-        ticket = Ticket(self, needs_slot=needs_slot)
+        ticket = Ticket(self, needs_slot=needs_slot, background=background)
         self._waiting.append(ticket)
+        self._waiting.sort(key=lambda waiting: waiting.background)
         self._settle()
         return ticket
 
@@ -153,6 +158,7 @@ class ModelHost:
             ticket.worker = None
             self._holding.discard(ticket)
             self._waiting.insert(0, ticket)
+            self._waiting.sort(key=lambda waiting: waiting.background)
             self._settle()
         if not self.loaded:
             return Loading()
@@ -193,13 +199,12 @@ class ModelHost:
             ticket.changed = trio.Event()
 
     def _grant(self, worker: WorkerProcess) -> None:
+        """Let those in who can be served: the worker parks requests in the background for those that are not."""
         assert worker.model is not None
-        free = worker.model.slots - self.busy
         for ticket in tuple(self._waiting):
-            if ticket.needs_slot:
-                if free <= 0:
-                    continue
-                free -= 1
+            alike = sum(held.needs_slot and held.background == ticket.background for held in self._holding)
+            if ticket.needs_slot and alike >= worker.model.slots:
+                continue
             ticket.worker = worker
             self._waiting.remove(ticket)
             self._holding.add(ticket)
@@ -238,6 +243,7 @@ class ModelHost:
             path=str(self._path), n_ctx_tokens=self.spec.n_ctx_tokens or self._settings.n_ctx,
             n_threads=self._settings.threads, n_threads_batch=self._settings.threads,
             gpu_layers=self._settings.gpu_layers, slots=self._settings.slots,
+            speculate=self._settings.speculate,
             kv_dir=self._settings.kv_dir, kv_cache_bytes=self._settings.kv_cache_bytes,
         )  # fmt: skip
         try:

@@ -1,7 +1,10 @@
 """Where the slots' keys and values lie: all in one context, but those of a request that must be alone.
 
-That one has a context of its own, made when it is first needed: its cells are always the same ones, so the same
+That one has a context of its own while there is such a request: its cells are always the same ones, so the same
 tokens are added up in the same order and the same seed draws the same text, whatever the others do.
+
+The context has one sequence more than slots: a part of a slot's tokens is copied there to be saved or loaded, because
+llama.cpp saves and loads whole sequences.
 """
 
 from __future__ import annotations
@@ -9,55 +12,132 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from agentgw_daemon.inference.caches import WORTH_KEEPING_TOKENS
 from agentgw_daemon.inference.context import Batch, Context
-from agentgw_daemon.inference.slots import Piece
+from agentgw_daemon.inference.states import States
+from agentgw_daemon.inference.task import Piece, Task
+
+# The supervisor gives a worker that is told to stop two seconds; what is not written then is computed again.
+_CLOSE_TIMEOUT_S: Final = 1.0
+# Saved at once; a quarter of what may wait for the disk.
+_PIECE_BYTES: Final = 64 << 20
 
 
 class Lanes:
-    """The slots of `context`, numbered as its sequences are, and one more beyond them. The memory of `slots.Slots`."""
+    """The slots of `context` and one more beyond them. The memory of `slots.Slots`.
 
-    def __init__(self, context: Context, make_apart: Callable[[], Context], *, batch_tokens: int) -> None:
+    `states` None: nothing is saved. `token_bytes` is what a token takes of the cache, about.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        make_apart: Callable[[], Context],
+        *,
+        n_slots: int,
+        batch_tokens: int,
+        states: States | None = None,
+        token_bytes: int = 1,
+    ) -> None:
         self._context: Final = context
         self._make_apart: Final = make_apart
         self._apart: Context | None = None
+        self._n_slots: Final = n_slots
+        self._scratch: Final = n_slots  # the sequence after the slots' own
+        self._states: Final = states
+        self._piece_tokens: Final = max(_PIECE_BYTES // token_bytes, 1)
         self._batch: Final = Batch(batch_tokens)
+
+    @property
+    def has_apart(self) -> bool:
+        """Whether one that must be alone has a context of its own."""
+        return self._n_slots > 1
 
     def open_apart(self) -> None:
         """Make the context of those who must be alone. Raises EngineError."""
-        if self._context.slots > 1 and self._apart is None:
+        if self.has_apart and self._apart is None:
             self._apart = self._make_apart()
+
+    def close_apart(self) -> None:
+        """Give its memory back: it is as large as a whole context."""
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
 
     def context(self, slot: int) -> Context:
         """Where a slot lies."""
-        return self._context if slot < self._context.slots or self._apart is None else self._apart
+        return self._context if slot < self._n_slots or self._apart is None else self._apart
 
     def keep(self, slot: int, length: int) -> int:
-        """See slots.Memory."""
-        return self.context(slot).keep(slot if slot < self._context.slots else 0, length)
+        """See caches.Memory."""
+        return self.context(slot).keep(slot if slot < self._n_slots else 0, length)
 
     def share(self, source: int, target: int, length: int) -> None:
-        """See slots.Memory."""
-        self._context.share(source, target, length)
+        """See caches.Memory."""
+        self._context.share(source, target, 0, length)
+
+    def restorable(self, tokens: list[int]) -> int:
+        """See caches.Memory."""
+        return self._states.match(tokens, len(tokens)) if self._states else 0
+
+    def restore(self, slot: int, tokens: list[int], length: int) -> int:
+        """See caches.Memory."""
+        restored = 0
+        for part in self._states.load(tokens, length) if self._states else ():
+            end = min(part.end, length)
+            if not self._context.load(self._scratch, part.payload):
+                break
+            self._context.share(self._scratch, slot, part.start, end)
+            self._context.keep(self._scratch, 0)
+            restored = end
+        return restored
+
+    def save(self, task: Task) -> bool:
+        """See caches.Memory. What a skill's sessions share is saved in nobody's name, and once."""
+        if self._states is None or not task.owner or task.alone or task.slot is None:
+            return False
+        tokens = task.tokens[: task.done]
+        if len(tokens) < WORTH_KEEPING_TOKENS:
+            return False
+        if task.shared_tokens and not self._save("shared", task.slot, tokens[: task.shared_tokens]):
+            return False
+        return self._save(task.owner, task.slot, tokens)
+
+    def _save(self, owner: str, slot: int, tokens: list[int]) -> bool:
+        assert self._states is not None
+        start = self._states.covered(tokens)
+        while start < len(tokens):
+            end = min(start + self._piece_tokens, len(tokens))
+            self._context.share(slot, self._scratch, start, end)
+            payload = self._context.dump(self._scratch)
+            self._context.keep(self._scratch, 0)
+            if not self._states.save(owner, tokens[:end], start, payload):
+                return False
+            start = end
+        return True
 
     def decode(self, pieces: Sequence[Piece]) -> dict[int, int] | None:
         """Compute pieces that lie in one context: the batch index to sample at for each task's key.
 
-        None: aborted. Raises EngineError.
+        The indices of its guesses follow. None: aborted. Raises EngineError.
         """
         batch, indices = self._batch, {}
         batch.clear()
         for piece in pieces:
-            sequence = piece.slot if piece.slot < self._context.slots else 0
+            sequence = piece.slot if piece.slot < self._n_slots else 0
             end = piece.start + len(piece.tokens) - 1
             for position, token in enumerate(piece.tokens, piece.start):
                 at = batch.add(token, position, sequence, wanted=piece.last and position == end)
             if piece.last:
                 indices[piece.task.key] = at
+            for position, token in enumerate(piece.guesses, end + 1):
+                batch.add(token, position, sequence, wanted=True)
         return indices if self.context(pieces[0].slot).decode(batch) else None
 
     def close(self) -> None:
-        """Free everything."""
+        """Free everything; what waits to be saved is saved first, within bounds."""
+        if self._states is not None:
+            self._states.close(_CLOSE_TIMEOUT_S)
         self._batch.close()
         self._context.close()
-        if self._apart is not None:
-            self._apart.close()
+        self.close_apart()

@@ -96,6 +96,8 @@ class Log:
 log: Final = Log()
 log.install()
 api.llama_backend_init()
+# What a context can hold at most.
+MAX_SEQUENCES: Final = int(api.llama_max_parallel_sequences())
 # GCC 12, Debian 12's, may move the stores that fill a tile's configuration behind the instruction that loads it:
 # then the first prompt ends the process. Only the buffers laid out for AMX make llama.cpp use it.
 _HAS_AMX: Final = b"AMX_INT8 = 1" in api.llama_print_system_info()

@@ -12,7 +12,7 @@ from agentgw.errors import ContextOverflow, InvalidParams, ModelUnavailable, Rpc
 from agentgw.types import ChatMessage, FinishReason, Timings, Usage
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefill, PromptCount, Request
+from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefill, PromptCount, Queued, Request
 from agentgw_daemon.inference.host import ModelHost, Ticket
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
@@ -63,7 +63,7 @@ class LocalEngine:
         return aclosing(self._events(request, trio.current_time()))
 
     async def _events(self, request: Request, started_at: float) -> AsyncGenerator[EngineEvent, None]:
-        ticket = self._host.join(needs_slot=True)
+        ticket = self._host.join(needs_slot=True, background=request.background)
         call: Call | None = None
         first_at = 0.0
         try:
@@ -77,6 +77,8 @@ class LocalEngine:
                         case wire.Delta():
                             first_at = first_at or trio.current_time()
                             yield Delta(texts=reply.texts)
+                        case wire.Queued():
+                            yield Queued(position=reply.position)
                         case wire.Prefilled():
                             yield Prefill(done=reply.done, total=reply.total)
                         case wire.Done():
@@ -102,7 +104,7 @@ class LocalEngine:
                 completion_tokens=done.completion_tokens,
             ),
             timings=Timings(
-                queue_ms=ticket.queued_s * 1000,
+                queue_ms=ticket.queued_s * 1000 + done.queue_ms,
                 load_ms=ticket.loading_s * 1000,
                 prefill_ms=done.prefill_ms,
                 first_token_ms=first_token_s * 1000,
@@ -140,7 +142,7 @@ def _wire_messages(messages: Sequence[ChatMessage]) -> tuple[dict[str, str], ...
 
 def _generate(request_id: int, request: Request) -> wire.Generate:
     given = {name: value for name in _SAMPLING if (value := getattr(request.options, name)) is not None}
-    messages = _wire_messages(request.messages)
     return wire.Generate(
-        request_id=request_id, messages=messages, fresh=request.fresh, owner=request.owner, **given
+        request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh,
+        owner=request.owner, skill=request.skill, background=request.background, **given,
     )  # fmt: skip

@@ -48,6 +48,7 @@ class InferenceSettings:
     # Seconds without a request after which a model leaves memory; negative: never.
     keep_alive_s: float = 300.0
     # Where workers save keys and values, and how much of the disk all of them may take. Empty: nowhere; 0: nothing.
+    speculate: bool = True
     kv_dir: str = ""
     kv_cache_bytes: int = 0
     max_queue: int = 64

@@ -37,6 +37,7 @@ class Load:
     n_batch_tokens: int = 0
     gpu_layers: int = -1
     slots: int = 1
+    speculate: bool = True
     kv_dir: str = ""
     kv_cache_bytes: int = 0
 
@@ -47,7 +48,8 @@ class Generate:
 
     The defaults are llama.cpp's, but for a mild repeat penalty: without one, models this small end in loops.
     `fresh` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
-    `owner` is whose keys and values these are when they are saved, empty: they are not.
+    Keys and values are saved in the name of the `owner`, none without one; where the system text is a `skill`'s,
+    what it takes is saved for everybody. A `background` request computes while no other wants to.
     Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows.
     """
 
@@ -63,6 +65,8 @@ class Generate:
     stop: tuple[str, ...] = ()
     fresh: bool = False
     owner: str = ""
+    skill: bool = False
+    background: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,14 @@ class Counted:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """The request waits for a slot or for memory; sent when its position changes, from 1."""
+
+    request_id: int
+    position: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prefilled:
     """Prompt tokens computed so far."""
 
@@ -151,6 +163,7 @@ class Done:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    queue_ms: float
     prefill_ms: float
     decode_ms: float
     prompt_sha256: str
@@ -174,13 +187,13 @@ class Heartbeat:
 
 
 ToWorker = Load | Generate | Count | Cancel | Credit
-FromWorker = Ready | Loaded | LoadFailed | Counted | Prefilled | Delta | Done | Failed | Heartbeat
+FromWorker = Ready | Loaded | LoadFailed | Counted | Queued | Prefilled | Delta | Done | Failed | Heartbeat
 Message = ToWorker | FromWorker
 
 _KINDS: Final[dict[str, type[Any]]] = {
     cls.__name__: cls
-    for cls in (Load, Generate, Count, Cancel, Credit, Ready, Loaded, LoadFailed, Counted, Prefilled, Delta, Done,
-                Failed, Heartbeat)
+    for cls in (Load, Generate, Count, Cancel, Credit, Ready, Loaded, LoadFailed, Counted, Queued, Prefilled,
+                Delta, Done, Failed, Heartbeat)
 }  # fmt: skip
 _FIELDS: Final = {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in _KINDS.values()}
 

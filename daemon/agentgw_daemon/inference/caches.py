@@ -1,0 +1,158 @@
+"""What each slot's keys and values are of, and where a prompt goes so that the least of it is computed again.
+
+A prompt's start is looked for in three places: in an idle slot, which then goes on with it; in any slot, which then
+shares it; among the saved states, which are loaded. Knows nothing of llama.cpp: what is done goes through `Memory`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final, Protocol
+
+from agentgw_daemon.inference.task import Task, common
+
+# Fewer tokens than these are computed again rather than kept in a slot of their own, loaded or waited for.
+WORTH_KEEPING_TOKENS: Final = 64
+
+
+class Memory(Protocol):
+    """The keys and values of the slots, and states that were saved of them."""
+
+    def keep(self, slot: int, length: int) -> int:
+        """Cut a slot back to its first `length` tokens; how many it kept: none if it cannot be cut."""
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """Give the empty slot `target` the first `length` tokens of `source`."""
+
+    def restorable(self, tokens: list[int]) -> int:
+        """How many tokens at the start of these are saved."""
+
+    def restore(self, slot: int, tokens: list[int], length: int) -> int:
+        """Load the first `length` of `tokens` into the empty slot; how many came, fewer where a file is damaged."""
+
+    def save(self, task: Task) -> bool:
+        """Save what a task has computed. False: it must be kept in its slot to be of use."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True, eq=False)
+class Slot:
+    """One sequence in the KV cache."""
+
+    number: int
+    cache: list[int] = dataclasses.field(default_factory=list)  # what an idle slot holds
+    task: Task | None = None
+    used: int = 0
+    saved: bool = False
+
+    @property
+    def length(self) -> int:
+        """Tokens it holds."""
+        return self.task.done if self.task else len(self.cache)
+
+    def common(self, prompt: list[int]) -> int:
+        """How many tokens of the prompt it holds; never the last, whose logits are needed."""
+        return common(self.task.tokens if self.task else self.cache, prompt, min(self.length, len(prompt) - 1))
+
+
+class Caches:
+    """The slots `numbers` that share `n_cells` tokens of memory."""
+
+    def __init__(self, memory: Memory, numbers: range, n_cells: int) -> None:
+        self._memory: Final = memory
+        self._slots: Final = [Slot(number=number) for number in numbers]
+        self.n_cells: Final = n_cells
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that have a slot."""
+        return [slot.task for slot in self._slots if slot.task]
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether there is a slot for one more."""
+        return any(slot.task is None for slot in self._slots)
+
+    def longest(self, prompt: list[int]) -> int:
+        """The most tokens of the prompt that are computed already."""
+        return max(self._memory.restorable(prompt), *(slot.common(prompt) for slot in self._slots))
+
+    def enter(self, task: Task, *, afresh: bool = False) -> None:
+        """Give the task an idle slot, with as much of its tokens as are computed already; none `afresh`."""
+        if afresh:
+            slot = next(slot for slot in self._slots if slot.task is None)
+            found = self._cut(slot, 0)
+        else:
+            slot, found = self._choose(task.tokens)
+        slot.task, slot.cache, slot.saved = task, [], False
+        task.slot, task.done = slot.number, found
+        # One that comes back has computed what it computes again now.
+        task.cached = min(found, task.prompt_tokens) if task.cached is None else min(found, task.cached)
+        self._let_go()
+
+    def leave(self, task: Task, clock: int, *, forget: bool = False) -> None:
+        """Its slot is idle; what it computed stays there for those who start alike, unless told to `forget`."""
+        slot = next(slot for slot in self._slots if slot.task is task)
+        slot.cache, slot.used = task.tokens[: task.done], clock
+        slot.saved = not forget and self._memory.save(task)
+        slot.task = task.slot = None
+        if forget:
+            self._cut(slot, 0)
+
+    def revert(self, task: Task, length: int) -> None:
+        """Cut a running task back to what is certain."""
+        assert task.slot is not None
+        task.done = self._memory.keep(task.slot, length)
+        if task.cached is not None:
+            task.cached = min(task.cached, task.done)
+
+    def make_room(self, more_tokens: int) -> bool:
+        """Empty idle slots, those used longest ago first, until so many more tokens fit. False: they do not.
+
+        Shared tokens are counted once a slot: more than they take, never less.
+        """
+        needed = sum(slot.length for slot in self._slots) + more_tokens
+        for slot in sorted(self._idle(), key=lambda slot: slot.used):
+            if needed <= self.n_cells:
+                break
+            needed -= slot.length
+            self._cut(slot, 0)
+        return needed <= self.n_cells
+
+    def _idle(self, but: Slot | None = None) -> list[Slot]:
+        return [slot for slot in self._slots if slot.task is None and slot is not but]
+
+    def _let_go(self) -> None:
+        """Empty the idle slots that can be restored: every cell in use slows each step of those who decode."""
+        for slot in self._idle():
+            if slot.saved and slot.cache:
+                self._cut(slot, 0)
+
+    def _choose(self, prompt: list[int]) -> tuple[Slot, int]:
+        """An idle slot, and how much of the prompt it holds now."""
+        best = max(self._slots, key=lambda slot: (slot.common(prompt), slot.task is None, -slot.number))
+        length = best.common(prompt)
+        restorable = min(self._memory.restorable(prompt), len(prompt) - 1)
+        if restorable >= length + WORTH_KEEPING_TOKENS:
+            target = self._empty(self._idle())
+            self.make_room(restorable)
+            return target, self._memory.restore(target.number, prompt, restorable)
+        others = self._idle(but=best)
+        worth_keeping = best.length - length >= WORTH_KEEPING_TOKENS and not best.saved
+        if length and best.task is None and not (worth_keeping and others):
+            return best, self._cut(best, length)
+        target = self._empty(others if length else self._idle())
+        if length:
+            self._memory.share(best.number, target.number, length)
+        return target, length
+
+    def _empty(self, slots: list[Slot]) -> Slot:
+        """The one used longest ago, emptied; before that, one that holds nothing."""
+        slot = min(slots, key=lambda slot: (bool(slot.cache), slot.used, slot.number))
+        self._cut(slot, 0)
+        return slot
+
+    def _cut(self, slot: Slot, length: int) -> int:
+        if length != len(slot.cache) or length == 0:
+            length = self._memory.keep(slot.number, length)
+        del slot.cache[length:]
+        return length

@@ -1,0 +1,54 @@
+"""How much of a prompt may be computed beside streams that decode, so that they keep their speed. Pure.
+
+Everybody waits for a piece of a prompt: while it is computed a stream stands still. So each token of the streams
+earns the prompts some time, as much again as it takes when no prompt is computed: whatever the pieces cost, and
+however much slower a longer context makes each step, a stream keeps a little more than half its speed. What is earned
+adds up to one pause at most, which is also there at once for a prompt that just came.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The longest that a stream stands still for one piece, as far as can be foretold.
+PAUSE_S: Final = 0.4
+# A stream's share of its speed: half, and a tenth more for what cannot be foretold.
+KEPT_SHARE: Final = 0.55
+# What prompts get of the time at least, as a part of what streams take.
+LEAST_SHARE: Final = 0.25
+# Smaller pieces cost more a token: the weights are read once for each.
+WORTH_A_PIECE_TOKENS: Final = 48
+# Until measured: a slow machine's.
+FIRST_RATE: Final = 60.0
+_WEIGHT: Final = 0.25  # of the latest measurement in a running mean
+
+
+class Pace:
+    """Told of each batch what it held and how long it took; says what the next may hold of prompts."""
+
+    def __init__(self) -> None:
+        self._step_s: dict[int, float] = {}  # of a batch with one token each of so many streams and nothing else
+        self._rate = FIRST_RATE  # prompt tokens a second
+        self._earned_s = PAUSE_S
+
+    def room(self) -> int:
+        """Prompt tokens for the next batch beside streams; none until a piece worth its cost is earned."""
+        least_s = min(WORTH_A_PIECE_TOKENS / self._rate, PAUSE_S)
+        return max(int(self._earned_s * self._rate), 1) if self._earned_s >= least_s else 0
+
+    def note(self, *, streams: int, prompt_tokens: int, prompts_wait: bool, seconds: float) -> None:
+        """A batch of a token each of so many `streams` and of so many `prompt_tokens` took so long."""
+        step_s = self._step_s.get(streams, seconds / 2)
+        if prompt_tokens and seconds > step_s:
+            self._rate += _WEIGHT * (prompt_tokens / (seconds - (step_s if streams else 0.0)) - self._rate)
+        if streams and not prompt_tokens and (not prompts_wait or streams not in self._step_s):
+            # Not while a prompt grows beside it: that is what the step is compared with.
+            self._step_s[streams] = self._step_s.get(streams, seconds) * (1 - _WEIGHT) + _WEIGHT * seconds
+        if not streams:
+            self._earned_s = PAUSE_S  # nobody waits
+            return
+        earned_s = step_s / KEPT_SHARE - seconds
+        if not prompt_tokens:
+            # Where the prompt's own length slows each step more than that, it goes on all the same.
+            earned_s = max(earned_s, LEAST_SHARE * seconds)
+        self._earned_s = min(self._earned_s + earned_s, PAUSE_S)
