@@ -279,7 +279,7 @@ class TestSaved:
     def test_the_folder_may_go_while_it_runs(self, noise: Path, tmp_path: Path) -> None:
         desk = Desk(noise, kv_dir=str(tmp_path / "kv"))
         expected = desk.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
-        shutil.rmtree(tmp_path / "kv")
+        shutil.rmtree(tmp_path / "kv", ignore_errors=True)  # it may be written to in this moment
         assert desk.answer(ask(2, "z" * 200, max_tokens=8, owner="s-2")) == expected
         desk.answer(ask(3, "y" * 200, max_tokens=8, owner="s-3"))
         desk.close()
