@@ -55,6 +55,16 @@ class AgentSection:
 
 
 @record
+class ToolsSection:
+    """What tools may do without being asked about."""
+
+    roots: Annotated[
+        tuple[Annotated[str, Limit(pattern=r"(/|~(/|$)).*", max_length=4096)], ...],
+        "directories that tools may read and, asked, write in; without any, the turn's own",
+    ] = ()
+
+
+@record
 class ProviderSection:
     """An OpenAI-compatible endpoint, `[providers.NAME]`; its models are `NAME/MODEL`."""
 
@@ -98,6 +108,7 @@ class Settings:
     model: ModelSection = ModelSection()
     inference: InferenceSection = InferenceSection()
     agent: AgentSection = AgentSection()
+    tools: ToolsSection = ToolsSection()
     providers: Mapping[str, ProviderSection] = field(default_factory=dict)
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()

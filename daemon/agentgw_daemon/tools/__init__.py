@@ -1,0 +1,1 @@
+"""Tools: what a turn may do beside talking. Files, commands, databases and the web, each behind its own bounds."""

@@ -1,0 +1,30 @@
+"""Which addresses a model may make us talk to (TRUST E8). Does no I/O.
+
+An own table: `ipaddress.is_global` calls 64:ff9b::7f00:1, 2002:7f00:1::, 224.0.0.1 and 192.0.0.8 global. From the IANA
+special-purpose address registries.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+# What is not the public internet.
+_CLOSED_V4: Final = tuple(map(IPv4Network, (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+    "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+)))  # fmt: skip
+# All of the public internet of version 6 is in here, and with it no address that hides one of version 4 …
+_OPEN_V6: Final = IPv6Network("2000::/3")
+# … but for 6to4 and Teredo (in 2001::/23); the rest are benchmarks, documentation and protocol assignments.
+_CLOSED_V6: Final = tuple(
+    map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
+)
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether a machine on the public internet has this address."""
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _CLOSED_V4)
+    return address in _OPEN_V6 and not any(address in network for network in _CLOSED_V6)

@@ -1,0 +1,1 @@
+"""The built-in tools: what they give, and what they must not."""

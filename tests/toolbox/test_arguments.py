@@ -1,0 +1,58 @@
+"""Malformed arguments are refused with the argument's name, before a tool sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentgw_daemon.tools.arguments import check_arguments
+from agentgw_daemon.tools.read_file import READ_FILE
+from agentgw_daemon.tools.run_command import RUN_COMMAND
+from agentgw_daemon.tools.tool import CallFailed, ToolSpec
+
+
+@pytest.mark.parametrize(
+    ("spec", "arguments", "said"),
+    [
+        (READ_FILE.spec, [], "must be a JSON object"),
+        (READ_FILE.spec, "{}", "must be a JSON object"),
+        (READ_FILE.spec, {}, "'path' is a required property"),
+        (READ_FILE.spec, {"path": 1}, "path: 1 is not of type 'string'"),
+        (READ_FILE.spec, {"path": "a", "lines": True}, "lines: True is not of type 'integer'"),
+        (READ_FILE.spec, {"path": "a", "lines": 0}, "lines: 0 is less than"),
+        (READ_FILE.spec, {"path": "a", "file": "b"}, "'file' was unexpected"),
+        (READ_FILE.spec, {"path": "a\ud800"}, "path is not valid Unicode"),
+        (READ_FILE.spec, {"path": "a", "\udfff": 1}, "arguments is not valid Unicode"),
+        (RUN_COMMAND.spec, {"argv": []}, "argv: []"),
+        (RUN_COMMAND.spec, {"argv": "ls; id"}, "argv: 'ls; id' is not of type 'array'"),
+        (RUN_COMMAND.spec, {"argv": ["ls", 1]}, "argv[1]: 1 is not of type 'string'"),
+        (RUN_COMMAND.spec, {"argv": ["ls", "\ud800"]}, "argv[1] is not valid Unicode"),
+    ],
+)
+def test_what_is_wrong_is_named(spec: ToolSpec, arguments: Any, said: str) -> None:
+    with pytest.raises(CallFailed) as caught:
+        check_arguments(spec, arguments)
+    assert said in caught.value.text
+    assert caught.value.text.startswith(f"{spec.name}: ")
+
+
+def test_a_reason_is_short_however_long_the_value() -> None:
+    with pytest.raises(CallFailed) as caught:
+        check_arguments(RUN_COMMAND.spec, {"argv": "x" * 1_000_000})
+    assert len(caught.value.text) < 1000
+
+
+def test_good_arguments_pass_unchanged() -> None:
+    assert check_arguments(READ_FILE.spec, {"path": "a", "lines": 3}) == {"path": "a", "lines": 3}
+
+
+def test_a_schema_cannot_make_us_fetch_what_it_refers_to() -> None:
+    spec = ToolSpec(
+        name="mcp",
+        description="",
+        effect="none",
+        parameters={"type": "object", "properties": {"a": {"$ref": "https://127.0.0.1:9/schema"}}},
+    )
+    with pytest.raises(CallFailed, match="schema"):
+        check_arguments(spec, {"a": 1})
