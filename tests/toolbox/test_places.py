@@ -13,7 +13,15 @@ from agentgw.errors import InvalidParams
 from agentgw.schema import bind
 from agentgw_daemon.settings import ToolsSection
 from agentgw_daemon.tools.builtin import BUILTIN
-from agentgw_daemon.tools.places import needs_approval, open_any, open_directory, open_file, place_of, roots_of
+from agentgw_daemon.tools.places import (
+    denied_of,
+    needs_approval,
+    open_any,
+    open_directory,
+    open_file,
+    place_of,
+    roots_of,
+)
 from agentgw_daemon.tools.read_file import READ_FILE
 from agentgw_daemon.tools.tool import CallFailed, ToolContext
 
@@ -112,6 +120,15 @@ def test_our_own_files_are_denied_by_every_name(context: ToolContext, root: Path
     (root / "way").symlink_to(".agentgw/config")
     (root / "db").symlink_to(".agentgw/data/agentgw.db")
     assert "no tool may touch it" in refusal(path, context)
+
+
+def test_our_directories_are_denied_by_their_real_paths(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert denied_of([f"{tmp_path}/link", f"{tmp_path}/real", f"{tmp_path}/gone"]) == (
+        tmp_path / "real",
+        tmp_path / "gone",
+    )
 
 
 def test_a_directory_is_denied_by_identity_not_only_by_name(context: ToolContext, root: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentgw_daemon.tools import run_command
 from agentgw_daemon.tools.run_command import MAX_OUTPUT_BYTES, RUN_COMMAND
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, CallFailed, ToolContext
 from tests.toolbox.calling import call, content, failure, preview
@@ -135,6 +136,16 @@ async def test_cancelling_kills_children_and_grandchildren_also_in_sessions_of_t
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: call(RUN_COMMAND, context, argv=python(code)))
         await until(tmp_path / "pids", 4)
+        nursery.cancel_scope.cancel()
+
+
+async def test_children_of_the_session_are_killed_without_a_proc_to_look_in(
+    context: ToolContext, sleepers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_command, "kill_marked", lambda mark: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: call(RUN_COMMAND, context, argv=python(f"import os; os.fork(); {sleepers}")))
+        await until(tmp_path / "pids", 2)
         nursery.cancel_scope.cancel()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agentgw_daemon.tools.tool import MAX_DIFF_CHARS, CallFailed, ToolContext
 from agentgw_daemon.tools.write_file import EDIT_FILE, WRITE_FILE
 from tests.toolbox.calling import call, content, failure, preview
 from tests.toolbox.conftest import SECRET
+from tests.toolbox.racing import racer
 
 pytestmark = pytest.mark.anyio
 
@@ -191,37 +191,26 @@ async def test_a_huge_change_is_shown_as_far_as_anybody_reads(context: ToolConte
     assert "more characters are not shown" in shown.diff
 
 
-async def race(context: ToolContext, root: Path, rounds: int) -> None:
-    """Writes while the parent directory becomes a link out of the root and back."""
-    (root / "inside").mkdir()
-    (root / "outside").symlink_to("../root-evil")
-    over = threading.Event()
-
-    def run() -> None:
-        while not over.is_set():
-            for one in ("inside", "outside"):
-                os.rename(root / one, root / "swap")
-                os.rename(root / "swap", root / one)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+def race(context: ToolContext, root: Path, rounds: int) -> int:
+    """How many files were written while the racer ran; none of them is outside."""
+    written = 0
+    with racer(root):
         for number in range(rounds):
             with suppress(CallFailed, OSError):
                 place = place_of(f"swap/{number}", context)
                 with replacing.open_parent(place, context, make=False) as parent:
                     replacing.replace(parent, str(number), "x", None)
-    finally:
-        over.set()
-        thread.join()
+                    written += 1
     assert names(root.parent / "root-evil") == {"secret.txt"}
+    assert len(names(root / "swap")) == written + 1
+    return written
 
 
 async def test_a_racer_gets_no_file_written_outside(
     context: ToolContext, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replacing.os, "fsync", lambda fd: None)
-    await race(context, root, 2_000)
+    assert 0 < race(context, root, 2_000) < 2_000
 
 
 @pytest.mark.chaos
@@ -229,7 +218,13 @@ async def test_a_racer_gets_no_file_written_outside_in_a_hundred_thousand(
     context: ToolContext, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replacing.os, "fsync", lambda fd: None)
-    await race(context, root, 100_000)
+    assert race(context, root, 100_000)
+
+
+async def test_a_directory_of_ours_that_is_not_there_yet_is_not_made(context: ToolContext, root: Path) -> None:
+    (root / ".agentgw/run").rmdir()
+    assert "no tool may touch it" in await failure(WRITE_FILE, context, path=".agentgw/run/x/y", content="x")
+    assert not (root / ".agentgw/run").exists()
 
 
 async def test_results_of_writing_are_our_own_words(context: ToolContext) -> None:

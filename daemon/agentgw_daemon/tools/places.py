@@ -58,6 +58,11 @@ def roots_of(asked: Sequence[str], cwd: str | Path, home: str) -> tuple[Path, ..
     return tuple(dict.fromkeys(Path(root) for root in found if os.path.isdir(root)))
 
 
+def denied_of(directories: Sequence[str]) -> tuple[Path, ...]:
+    """Our own directories (`Paths.directories`) as `ToolContext.denied` wants them. Does I/O."""
+    return tuple(dict.fromkeys(Path(os.path.realpath(one)) for one in directories))
+
+
 def place_of(path: str, context: ToolContext) -> Place:
     """Where the path is, by its text alone. Raises CallFailed when it is no path."""
     if not path or "\0" in path:
