@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,16 +25,42 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
+class Sleepers:
+    """Processes that say who they are and then wait for ever."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pids: list[int] = []
+        self._said, self._never = folder / "said", folder / "never"
+        os.mkfifo(self._said)
+        os.mkfifo(self._never)
+        # For writing as well: so it has no end while nobody else writes.
+        self.fd = os.open(self._said, os.O_RDWR | os.O_NONBLOCK)
+
+    def code(self, meanwhile: str = "pass") -> str:
+        """Python on one line. Waits on a FIFO that nobody writes to."""
+        say = f"os.write(os.open({str(self._said)!r}, os.O_WRONLY), b'%d\\n' % os.getpid())"
+        return f"import os; {say}; {meanwhile}; open({str(self._never)!r})"
+
+    async def wait_begun(self, count: int) -> None:
+        with trio.fail_after(20):
+            while len(self.pids) < count:
+                await trio.lowlevel.wait_readable(self.fd)
+                self.listen()
+
+    def listen(self) -> None:
+        with suppress(BlockingIOError):
+            self.pids += map(int, os.read(self.fd, 65536).split())
+
+
 @pytest.fixture
-def sleepers(tmp_path: Path) -> Iterator[str]:
-    """Code that writes its pid and waits for ever on a FIFO nobody writes to; afterwards none of them is alive."""
-    os.mkfifo(tmp_path / "never")
-    pids = tmp_path / "pids"
-    pids.mkdir()
-    yield f"import os; open({str(pids)!r} + '/' + str(os.getpid()), 'w').close(); open({str(tmp_path / 'never')!r})"
-    assert list(pids.iterdir())
-    for entry in pids.iterdir():
-        assert ended(int(entry.name))
+def sleepers(tmp_path: Path) -> Iterator[Sleepers]:
+    """When the test is over there were some, and none is alive."""
+    made = Sleepers(tmp_path)
+    yield made
+    made.listen()
+    os.close(made.fd)
+    assert made.pids
+    assert all(map(ended, made.pids))
 
 
 def ended(pid: int) -> bool:
@@ -46,12 +73,6 @@ def ended(pid: int) -> bool:
         return bool(select.select([fd], [], [], 10)[0])
     finally:
         os.close(fd)
-
-
-async def until(condition: Path, count: int) -> None:
-    with trio.fail_after(20):
-        while len(list(condition.iterdir())) < count:
-            await trio.sleep(0.01)
 
 
 async def test_output_of_both_kinds_comes_in_order_and_is_untrusted(context: ToolContext) -> None:
@@ -124,36 +145,41 @@ async def test_a_flood_is_ended_and_its_beginning_and_end_kept(context: ToolCont
     assert len(said) <= MAX_CONTENT_BYTES
 
 
-async def test_a_timeout_keeps_the_output_and_kills(context: ToolContext, sleepers: str) -> None:
-    said = await failure(RUN_COMMAND, context, argv=python(f"print('begun', flush=True); {sleepers}"), timeout_s=1)
-    assert said.startswith("begun\n\n[ended after 1 s")
+async def test_a_timeout_keeps_the_output_and_kills(context: ToolContext, sleepers: Sleepers) -> None:
+    code = f"print('begun', flush=True); {sleepers.code()}"
+    assert (await failure(RUN_COMMAND, context, argv=python(code), timeout_s=1)).startswith("begun\n\n[ended after 1 s")
+
+
+async def cancelled_after(context: ToolContext, sleepers: Sleepers, code: str, count: int) -> None:
+    """Runs the code and cancels the call when so many sleep."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: call(RUN_COMMAND, context, argv=python(code)))
+        await sleepers.wait_begun(count)
+        nursery.cancel_scope.cancel()
 
 
 async def test_cancelling_kills_children_and_grandchildren_also_in_sessions_of_their_own(
-    context: ToolContext, sleepers: str, tmp_path: Path
+    context: ToolContext, sleepers: Sleepers
 ) -> None:
-    code = f"import os; os.fork(); os.fork() or os.setsid(); {sleepers}"
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: call(RUN_COMMAND, context, argv=python(code)))
-        await until(tmp_path / "pids", 4)
-        nursery.cancel_scope.cancel()
+    code = f"import os; os.fork(); os.fork() or os.setsid(); {sleepers.code()}"
+    await cancelled_after(context, sleepers, code, 4)
 
 
 async def test_children_of_the_session_are_killed_without_a_proc_to_look_in(
-    context: ToolContext, sleepers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: ToolContext, sleepers: Sleepers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_command, "kill_marked", lambda mark: None)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: call(RUN_COMMAND, context, argv=python(f"import os; os.fork(); {sleepers}")))
-        await until(tmp_path / "pids", 2)
-        nursery.cancel_scope.cancel()
+    await cancelled_after(context, sleepers, f"import os; os.fork(); {sleepers.code()}", 2)
 
 
-async def test_what_a_program_leaves_behind_ends_with_it(context: ToolContext, sleepers: str, tmp_path: Path) -> None:
+async def test_what_a_program_leaves_behind_ends_with_it(context: ToolContext, sleepers: Sleepers) -> None:
+    behind = sleepers.code("os.write(theirs, b'x')")
     code = (
-        "import os, time\n"
-        f"if not os.fork():\n    os.setsid()\n    {sleepers}\n"
-        f"while not os.listdir({str(tmp_path / 'pids')!r}): time.sleep(0.01)\nprint('done')"
+        "import os\n"
+        "ours, theirs = os.pipe()\n"
+        f"if not os.fork():\n    os.setsid()\n    {behind}\n"
+        "os.read(ours, 1)\n"
+        "print('done')"
     )
     assert await content(RUN_COMMAND, context, argv=python(code)) == "done\n"
 
