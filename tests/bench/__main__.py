@@ -13,7 +13,7 @@ import platform
 
 from agentgw import __version__
 from tests.bench.cases import CASES
-from tests.bench.figure import Figure, table
+from tests.bench.figure import Figure, Skipped, table
 from tests.bench.setting import Setting
 
 
@@ -28,16 +28,22 @@ def main() -> None:
     if unknown := set(names) - CASES.keys():
         parser.error(f"no case {', '.join(sorted(unknown))}")
     figures: list[Figure] = []
+    skipped: dict[str, str] = {}
     with Setting(rounds=options.rounds) as setting:
         for name in names:
             print(f"{name} …", flush=True)
-            figures += CASES[name](setting)
+            try:
+                figures += CASES[name](setting)
+            except Skipped as reason:
+                skipped[name] = str(reason)
+                print(f"{name} is skipped: {reason}", flush=True)
     print(table(figures))
     report = {
         "version": __version__,
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "figures": [{**dataclasses.asdict(figure), "met": figure.met} for figure in figures],
+        "skipped": skipped,
     }
     with open(options.json, "w", encoding="utf-8") as file:
         json.dump(report, file, indent=1, ensure_ascii=False)

@@ -1,67 +1,100 @@
-"""The least a decode loop can do: llama.cpp's C functions, one sequence, greedy, nothing around them.
+"""The least a decode loop can do: llama.cpp's C functions, greedy, one sequence or several, nothing around them.
 
-`python bare_decode.py MODEL TOKENS`, the rendered prompt on standard input. Each line read after it is one round:
-prefill, then TOKENS tokens; the tokens a second between the first and the last are printed.
+Set up with `model`, `engine` (see in_force.Engine), the rendered `prompts`, one a sequence, and `tokens`. A round
+computes what the prompts share once, then the rest of each, then so many tokens of all, a batch a step: it gives the
+times of each sequence's tokens.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from agentgw_daemon.inference.llama import api, physical_cores, usable_cpus
-from agentgw_daemon.inference.loading import DEFAULT_BATCH_TOKENS, DEFAULT_CTX_TOKENS
+from agentgw_daemon.inference.llama import api
+from tests.bench.measure import common_length
+from tests.bench.rounds import Round, serve
+
+_ATTENTION = {
+    "auto": api.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 
 
 class Loop:
     """A model with one context, made with the worker's own sizes so that only the loop differs."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, engine: dict[str, Any], sequences: int) -> None:
         self.model = api.llama_model_load_from_file(path.encode(), api.llama_model_default_params())
         self.vocabulary = api.llama_model_get_vocab(self.model)
         params = api.llama_context_default_params()
-        params.n_ctx = min(api.llama_model_n_ctx_train(self.model), DEFAULT_CTX_TOKENS)
-        params.n_batch = params.n_ubatch = DEFAULT_BATCH_TOKENS
-        params.n_threads, params.n_threads_batch = physical_cores(), len(usable_cpus())
+        params.n_ctx = min(api.llama_model_n_ctx_train(self.model), engine["n_ctx_tokens"]) * sequences
+        params.n_batch = params.n_ubatch = self.most = engine["batch_tokens"]
+        params.n_seq_max = sequences
+        params.kv_unified = True
+        params.n_threads, params.n_threads_batch = engine["threads"], engine["threads_batch"]
+        params.flash_attn_type = _ATTENTION[engine["attention"]]
         self.context = api.llama_init_from_model(self.model, params)
+        self.memory = api.llama_get_memory(self.context)
         self.sampler = api.llama_sampler_init_greedy()
+        self.batch = api.llama_batch_init(self.most, 0, 1)
+        self.piece = ctypes.create_string_buffer(256)
 
     def tokenise(self, text: bytes) -> Sequence[int]:
         tokens = (ctypes.c_int32 * (len(text) + 8))()
         count = api.llama_tokenize(self.vocabulary, text, len(text), tokens, len(tokens), False, True)
         return tokens[:count]
 
-    def round(self, prompt: Sequence[int], count: int) -> float:
-        """Tokens a second, from the first token of the answer to the last."""
-        api.llama_memory_clear(api.llama_get_memory(self.context), True)
-        for start in range(0, len(prompt), DEFAULT_BATCH_TOKENS):
-            self._decode(prompt[start : start + DEFAULT_BATCH_TOKENS])
-        piece = ctypes.create_string_buffer(256)
-        token = api.llama_sampler_sample(self.sampler, self.context, -1)
-        started = time.perf_counter()
-        for _ in range(count - 1):
-            self._decode([token])
-            token = api.llama_sampler_sample(self.sampler, self.context, -1)
-            api.llama_token_to_piece(self.vocabulary, token, piece, len(piece), 0, False)
-        return (count - 1) / (time.perf_counter() - started)
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> None:
+        """All of the prompts but their last tokens; what they share is computed once."""
+        api.llama_memory_clear(self.memory, True)
+        shared = common_length([prompt[:-1] for prompt in prompts])
+        self._read(0, prompts[0][:shared], 0)
+        for sequence in range(1, len(prompts)):
+            api.llama_memory_seq_cp(self.memory, 0, sequence, 0, shared)
+        for sequence, prompt in enumerate(prompts):
+            self._read(sequence, prompt[shared:-1], shared)
 
-    def _decode(self, tokens: Sequence[int]) -> None:
-        buffer: Any = (ctypes.c_int32 * len(tokens))(*tokens)
-        if api.llama_decode(self.context, api.llama_batch_get_one(buffer, len(tokens))):
+    def round(self, prompts: Sequence[Sequence[int]], count: int) -> list[list[float]]:
+        """When each token of each sequence was there."""
+        self.prefill(prompts)
+        tokens, positions = [prompt[-1] for prompt in prompts], [len(prompt) - 1 for prompt in prompts]
+        times = []
+        for step in range(count):
+            for sequence, token in enumerate(tokens):
+                self._put(sequence, token, positions[sequence] + step, sequence, wanted=True)
+            self._decode(len(tokens))
+            tokens = [api.llama_sampler_sample(self.sampler, self.context, at) for at in range(len(tokens))]
+            for token in tokens:
+                api.llama_token_to_piece(self.vocabulary, token, self.piece, len(self.piece), 0, False)
+            times.append(time.perf_counter())
+        return [times] * len(prompts)
+
+    def _read(self, sequence: int, tokens: Sequence[int], start: int) -> None:
+        for begin in range(0, len(tokens), self.most):
+            part = tokens[begin : begin + self.most]
+            for at, token in enumerate(part):
+                self._put(at, token, start + begin + at, sequence, wanted=False)
+            self._decode(len(part))
+
+    def _put(self, at: int, token: int, position: int, sequence: int, *, wanted: bool) -> None:
+        batch = self.batch
+        batch.token[at], batch.pos[at], batch.logits[at] = token, position, wanted
+        batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
+
+    def _decode(self, count: int) -> None:
+        self.batch.n_tokens = count
+        if api.llama_decode(self.context, self.batch):
             raise SystemExit("llama.cpp could not decode")
 
 
-def main(path: str, count: int) -> None:
-    loop = Loop(path)
-    prompt = loop.tokenise(json.loads(sys.stdin.readline()).encode())
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(loop.round(prompt, count), flush=True)
+def make(setup: dict[str, Any]) -> Round:
+    loop = Loop(setup["model"], setup["engine"], len(setup["prompts"]))
+    prompts = [loop.tokenise(prompt.encode()) for prompt in setup["prompts"]]
+    return lambda _: loop.round(prompts, setup["tokens"])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    serve(make)

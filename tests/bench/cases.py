@@ -13,22 +13,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agentgw.client import Client
 from agentgw.environment import Environment
 from agentgw.framing import encode
 from agentgw.paths import Paths
+from tests.bench.cache_cases import CACHE
 from tests.bench.figure import Figure
 from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
 from tests.bench.setting import LLM, MODEL, Setting, shown
+from tests.bench.stream_cases import STREAMS
+from tests.bench.worker_cases import WORKER
 
 HERE: Final = Path(__file__).parent
-STORY: Final = "Write a long story about a lighthouse keeper and the sea."
 PINGS: Final = 5_000
 PING_ROUNDS: Final = 20
 WORDS: Final = 40_000
-TOKENS: Final = 160
 IDLE_S: Final = 20
 # trio keeps an unused thread for 10 s; the daemon is idle when the last one is gone.
 SETTLE_S: Final = 12
@@ -61,7 +62,7 @@ def ping(setting: Setting) -> Iterator[Figure]:
     setting.run("start")
     path = str(setting.directory / "echo.sock")
     frame = encode({"jsonrpc": "2.0", "id": 12345, "method": "ping", "params": {}})
-    with _child(HERE / "bare_echo.py", path), _dial(os.fspath(setting.socket)) as ours, _dial(path) as theirs:
+    with _echo(path), _dial(os.fspath(setting.socket)) as ours, _dial(path) as theirs:
         clocks = [functools.partial(_round_trip_us, dialled, frame) for dialled in (ours, theirs)]
         interleave(clocks, 1)
         yield Figure.compared(
@@ -80,30 +81,6 @@ def deltas(setting: Setting) -> Iterator[Figure]:
             case="deltas", what="turn.delta to one client, " + ("not stored" if ephemeral else "stored"),
             command=f"turn.start, echo, {WORDS} words, ephemeral {str(ephemeral).lower()}",
             unit="1/s", measured=statistics.median(rates), at="least", target=20_000, samples=rates,
-        )  # fmt: skip
-
-
-def decode(setting: Setting) -> Iterator[Figure]:
-    """Tokens a second at the client's standard output against the bare loop."""
-    options = ["-o", "temperature=0", "-o", "repeat_penalty=1", "-o", f"max_tokens={TOKENS}"]
-    command = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), *options, STORY]
-    tokens = json.loads(setting.run(*command[1:], "--json"))["usage"]["completion_tokens"]
-    prompt = setting.run("run", "-m", os.fspath(MODEL), "--dry-run", STORY)
-    with _child(HERE / "bare_decode.py", os.fspath(MODEL), str(tokens), first=json.dumps(prompt)) as bare:
-
-        def theirs() -> float:
-            print("go", file=bare.stdin, flush=True)
-            return float(bare.stdout.readline())
-
-        def ours() -> float:
-            streamed = Streamed(command, setting.environment)
-            return (tokens - 1) / (streamed.last_s - streamed.first_s)
-
-        theirs()
-        yield Figure.compared(
-            "decode", "decode to the client's stdout",
-            (shown(command[:-1]) + " …", f"the bare low-level loop, {tokens} tokens, greedy"),
-            interleave((ours, theirs), setting.rounds), unit="tok/s", at="least", target=0.95,
         )  # fmt: skip
 
 
@@ -151,26 +128,23 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "overhead": overhead,
     "ping": ping,
     "deltas": deltas,
-    "decode": decode,
+    **STREAMS,
+    **CACHE,
+    **WORKER,
     "cold": cold,
     "idle": idle,
 }
 
 
 @contextlib.contextmanager
-def _child(script: Path, *arguments: str, first: str = "") -> Iterator[Any]:
-    """A baseline's process, ready; it is killed in the end."""
-    child = subprocess.Popen(
-        (sys.executable, os.fspath(script), *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    with child:
+def _echo(path: str) -> Iterator[None]:
+    """The bare server at this path; it is killed in the end."""
+    command = (sys.executable, os.fspath(HERE / "bare_echo.py"), path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         try:
-            if first:
-                print(first, file=child.stdin, flush=True)
-            if child.stdout.readline() != "ready\n":
-                raise SystemExit(f"bench: {script.name} did not start")
-            yield child
+            if child.stdout is None or child.stdout.readline() != "ready\n":
+                raise SystemExit("bench: bare_echo.py did not start")
+            yield
         finally:
             child.kill()
 

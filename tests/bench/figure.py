@@ -10,9 +10,16 @@ from typing import Literal, Self
 Bound = Literal["most", "least"]
 
 
+class Skipped(Exception):
+    """A case that this agentgw cannot be measured by yet; the text says why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What was measured, against what, and whether it is enough. Samples and figures are in `unit`."""
+    """What was measured, against what, and whether it is enough. Samples and figures are in `unit`.
+
+    Without a target it is there for information.
+    """
 
     case: str
     what: str
@@ -22,15 +29,15 @@ class Figure:
     measured: float
     baseline: float | None = None
     ratio: float | None = None
-    at: Bound
-    target: float
+    at: Bound = "least"
+    target: float | None = None
     samples: Sequence[float] = ()
     baseline_samples: Sequence[float] = ()
 
     @classmethod
     def compared(
         cls, case: str, what: str, commands: tuple[str, str], samples: Sequence[Sequence[float]], *, unit: str,
-        at: Bound, target: float, inverse: bool = False,
+        at: Bound = "least", target: float | None = None, inverse: bool = False,
     ) -> Self:  # fmt: skip
         """A ratio: the median of the rounds' own ratios, because the samples of a round saw the same machine.
 
@@ -46,8 +53,10 @@ class Figure:
         )  # fmt: skip
 
     @property
-    def met(self) -> bool:
-        """Whether the ratio, or without one the figure itself, keeps to the target."""
+    def met(self) -> bool | None:
+        """Whether the ratio, or without one the figure itself, keeps to the target; None without a target."""
+        if self.target is None:
+            return None
         value = self.measured if self.ratio is None else self.ratio
         return value <= self.target if self.at == "most" else value >= self.target
 
@@ -58,9 +67,9 @@ class Figure:
             self.what,
             f"{_number(self.measured)} {self.unit}".rstrip(),
             "" if self.baseline is None else f"{_number(self.baseline)} {self.unit}",
-            "" if self.ratio is None else f"{self.ratio:.2f}",
-            f"at {self.at} {self.target:g}",
-            "yes" if self.met else "NO",
+            "" if self.ratio is None else f"{self.ratio:.3f}" if self.ratio < 0.1 else f"{self.ratio:.2f}",
+            "" if self.target is None else f"at {self.at} {self.target:g}",
+            {True: "yes", False: "NO", None: ""}[self.met],
         )
 
 

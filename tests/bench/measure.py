@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 Clock = Callable[[], float]
+Piece = tuple[float, bytes]
 
 
 def wall_s(command: list[str], environment: dict[str, str]) -> float:
@@ -25,9 +28,14 @@ def wall_s(command: list[str], environment: dict[str, str]) -> float:
 
 
 class Streamed:
-    """When the bytes of a process's standard output came, in seconds from its spawn."""
+    """When the bytes of a process's standard output came, by `time.perf_counter`; `first_s`, `last_s` from its spawn.
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    With `until`, which is asked after every piece, the process is ended early by SIGTERM.
+    """
+
+    def __init__(
+        self, command: list[str], environment: dict[str, str], *, until: Callable[[], bool] = lambda: False
+    ) -> None:
         reader, writer = os.pipe()
         null = os.open(os.devnull, os.O_RDWR)
         actions = [
@@ -36,23 +44,63 @@ class Streamed:
             (os.POSIX_SPAWN_DUP2, null, 2),
             (os.POSIX_SPAWN_CLOSE, reader),
         ]
-        started = time.perf_counter()
+        self.started = time.perf_counter()
         pid = os.posix_spawnp(command[0], command, environment, file_actions=actions)
         os.close(writer)
-        times, pieces = [], []
+        pieces: list[Piece] = []
+        ended = False
         while piece := os.read(reader, 65_536):
-            times.append(time.perf_counter() - started)
-            pieces.append(piece)
+            pieces.append((time.perf_counter(), piece))
+            if not ended and until():
+                os.kill(pid, signal.SIGTERM)
+                ended = True
         status = os.waitpid(pid, 0)[1]
         os.close(reader)
         os.close(null)
-        if status or not times:
+        if (status and not ended) or not pieces:
             raise SystemExit(f"bench: {' '.join(command)} failed with status {os.waitstatus_to_exitcode(status)}")
-        self.first_s, self.last_s = times[0], times[-1]
+        self.pieces: Sequence[Piece] = pieces
+        self.first_s = pieces[0][0] - self.started
         # The newline that ends an answer may come alone, after the last token.
-        if len(times) > 1 and pieces[-1] == b"\n":
-            self.last_s = times[-2]
-        self.text = b"".join(pieces).decode()
+        last = -2 if len(pieces) > 1 and pieces[-1][1] == b"\n" else -1
+        self.last_s = pieces[last][0] - self.started
+
+
+def line_times(pieces: Iterable[Piece], word: bytes) -> list[float]:
+    """When each line with this word in it was complete."""
+    times, held = [], b""
+    for at, piece in pieces:
+        *lines, held = (held + piece).split(b"\n")
+        times += [at for line in lines if word in line]
+    return times
+
+
+def common_rate(streams: Sequence[Sequence[float]]) -> float:
+    """Tokens a second of all streams together, while all of them run; `streams` are the times of their tokens.
+
+    That is from the first token of the last starter to the last token of the first finisher.
+    """
+    start, end = max(times[0] for times in streams), min(times[-1] for times in streams)
+    if end <= start:
+        raise SystemExit("bench: the streams never ran at the same time")
+    return sum(rate(times, start, end) for times in streams)
+
+
+def rate(times: Iterable[float], start: float, end: float) -> float:
+    """How many of the times are within a window, a second of it."""
+    return sum(start < at <= end for at in times) / (end - start)
+
+
+def longest_pause(times: Iterable[float], start: float, end: float) -> float:
+    """The longest stretch of a window without any of the times in it."""
+    marks = [start, *(at for at in times if start < at < end), end]
+    return max(later - earlier for earlier, later in itertools.pairwise(marks))
+
+
+def common_length(sequences: Sequence[Sequence[int]]) -> int:
+    """How many elements all of them begin with."""
+    alike = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*sequences, strict=False))
+    return sum(1 for _ in alike)
 
 
 def interleave(clocks: Sequence[Clock], rounds: int) -> list[list[float]]:

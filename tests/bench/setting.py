@@ -7,19 +7,26 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent
 MODEL = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LLM = ROOT / ".cache" / "bench-venv" / "bin" / "llm"
+BENCH_PYTHON = LLM.with_name("python")
+_INFERENCE = "AGENTGW_INFERENCE__"
+# What must not begin by itself while something is measured.
+_QUIET = {"inference.calibrate": "false"}
 
 
 class Setting:
-    """A context manager: leaving it stops the daemon and removes the home."""
+    """A context manager: leaving it stops the daemon and removes the home.
 
-    def __init__(self, *, rounds: int) -> None:
+    `inference` are settings of that section; those in the caller's environment hold too, such as the thread count.
+    """
+
+    def __init__(self, *, rounds: int, inference: Mapping[str, object] | None = None) -> None:
         self.rounds = rounds
         self._directory = tempfile.TemporaryDirectory(prefix="agentgw-bench-")
         self.directory = Path(self._directory.name)
@@ -30,19 +37,42 @@ class Setting:
             "HOME": str(self.directory),
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
+            **{name: value for name, value in os.environ.items() if name.startswith(_INFERENCE)},
+            **{_INFERENCE + name.upper(): str(value).lower() for name, value in (inference or {}).items()},
         }
+        self.known: dict[str, Any] = {}
         self.socket = self.directory / "home" / "run" / "agentgw.sock"
 
     def __enter__(self) -> Self:
+        found = json.loads(self.run("config", "show", "--json"))["settings"]
+        self.stop()
+        self.known = {setting["key"]: setting.get("value") for setting in found}
+        # An unknown key is an error, so only those are set that this agentgw has.
+        for key, value in _QUIET.items():
+            if key in self.known:
+                self.environment["AGENTGW_" + key.upper().replace(".", "__")] = value
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._directory.cleanup()
 
+    def variant(self, **inference: object) -> Setting:
+        """Another setting beside this one, with these keys of `[inference]`."""
+        return Setting(rounds=self.rounds, inference=inference)
+
+    def few(self, most: int) -> int:
+        """Rounds of a case whose round takes many seconds."""
+        return min(self.rounds, most)
+
     def run(self, *words: str) -> str:
         """Standard output of an agentgw command."""
         return self._output((self.agentgw, *words))
+
+    def result(self, *words: str) -> dict[str, Any]:
+        """What an agentgw command prints with --json."""
+        found: dict[str, Any] = json.loads(self.run(*words, "--json"))
+        return found
 
     def status(self) -> dict[str, Any]:
         """What `daemon.status` says."""

@@ -1,0 +1,197 @@
+"""How fast text streams to its clients: one stream, four together, one beside a long prompt."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from tests.bench.baseline import Baseline
+from tests.bench.figure import Figure
+from tests.bench.in_force import engine
+from tests.bench.measure import Streamed, common_rate, interleave, line_times, longest_pause, rate
+from tests.bench.setting import BENCH_PYTHON, MODEL, Setting, shown
+from tests.bench.texts import prose
+
+STORY: Final = "Write a long story about a lighthouse keeper and the sea."
+STORIES: Final = (
+    STORY,
+    "Write a long story about a village in the mountains and its clock.",
+    "Write a long story about two children who find a map in a library.",
+    "Write a long story about the first winter of a young doctor in the north.",
+)
+SYSTEM: Final = "You are a writer of long stories."
+SHARED_WORDS: Final = 1_000
+TOKENS: Final = 160
+TOGETHER_TOKENS: Final = 96
+GREEDY: Final = ("-o", "temperature=0", "-o", "repeat_penalty=1")
+# A prompt of this many words takes some 20 s; the stream has this long for itself before, its start included.
+LONG_WORDS: Final = 4_000
+ALONE_S: Final = 4.0
+FOUR: Final = 4
+DELTA: Final = b'"turn.delta"'
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked on all sides, greedily."""
+
+    system: str
+    message: str
+    tokens: int
+
+    def words(self) -> list[str]:
+        """The command line behind `agentgw`."""
+        most = f"max_tokens={self.tokens}"
+        words = ["run", "--no-session", "-m", str(MODEL), "--system", self.system, *GREEDY, "-o", most]
+        return [*words, self.message]
+
+    def chat(self) -> list[dict[str, str]]:
+        """As messages."""
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": self.message}]
+
+    def shown(self) -> str:
+        """The command line without its texts."""
+        return shown(["agentgw", *self.words()[:4], *GREEDY, f"-o max_tokens={self.tokens}", "…"])
+
+
+def decode(setting: Setting) -> Iterator[Figure]:
+    """Tokens a second of one stream at the client's standard output."""
+    question = Question(system=SYSTEM, message=STORY, tokens=TOKENS)
+    tokens = setting.result(*question.words())["usage"]["completion_tokens"]
+    command = [setting.agentgw, *question.words()]
+
+    def ours() -> float:
+        streamed = Streamed(command, setting.environment)
+        return (tokens - 1) / (streamed.last_s - streamed.first_s)
+
+    setup = _setup(setting, [question])
+    with _bare(setup) as bare, Baseline("high_level", setup) as library, _server(setup) as server:
+        clocks = (ours, _clock(bare), _clock(server), _clock(library))
+        interleave(clocks[1:], 1)
+        samples = interleave(clocks, setting.rounds)
+    against = (
+        (f"the bare low-level loop, {tokens} tokens, greedy", 0.97),
+        ("llama.cpp's server core, same context and threads", 1),
+        ("Llama.create_chat_completion(stream=True)", None),
+    )
+    for theirs, (what, target) in zip(samples[1:], against, strict=True):
+        yield Figure.compared(
+            "decode", f"one stream at the client's stdout, against {_short(what)}", (question.shown(), what),
+            (samples[0], theirs), unit="tok/s", target=target,
+        )  # fmt: skip
+
+
+def streams(setting: Setting) -> Iterator[Figure]:
+    """Four `agentgw run` at once, tokens a second of all while all run; without and with a long prompt shared."""
+    setting.stop()
+    with setting.variant(slots=FOUR) as four:
+        yield from _four(four, SYSTEM, "four streams", server_target=None)
+        long = f"{SYSTEM} {prose(SHARED_WORDS, seed=1)}"
+        yield from _four(four, long, "four streams, 1,000 tokens shared", server_target=1.15)
+
+
+def prefill(setting: Setting) -> Iterator[Figure]:
+    """A stream while a prompt of 4,000 tokens is read: its speed then against before, and its longest pause."""
+    setting.stop()
+    stream = Question(system=SYSTEM, message="Count from one to ten thousand, in words.", tokens=4_000)
+    with setting.variant(slots=FOUR) as four:
+        four.run("models", "load", str(MODEL))
+        measured = [_beside(four, stream, seed) for seed in range(setting.few(3))]
+    before, during, pauses = zip(*measured, strict=True)
+    commands = (f"{stream.shown()} beside a prompt of {LONG_WORDS} words", "the same stream, before")
+    yield Figure.compared(
+        "prefill", "a stream while a long prompt is read, against before", commands, (during, before),
+        unit="tok/s", target=0.5,
+    )  # fmt: skip
+    yield Figure(
+        case="prefill", what="its longest pause", command=commands[0], unit="s",
+        measured=statistics.median(pauses), at="most", target=1, samples=pauses,
+    )  # fmt: skip
+
+
+STREAMS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
+    "decode": decode,
+    "streams": streams,
+    "prefill": prefill,
+}
+
+
+def _setup(setting: Setting, questions: Sequence[Question]) -> dict[str, Any]:
+    """What the baselines are set up with to answer the same texts in the same way."""
+    prompts = [setting.result(*question.words()[:-1], "--dry-run", question.message)["text"] for question in questions]
+    return {
+        "model": str(MODEL), "engine": dataclasses.asdict(engine(setting, str(MODEL))), "prompts": prompts,
+        "chats": [question.chat() for question in questions], "tokens": questions[0].tokens,
+    }  # fmt: skip
+
+
+def _bare(setup: dict[str, Any]) -> Baseline:
+    return Baseline("bare_decode", setup)
+
+
+def _server(setup: dict[str, Any]) -> Baseline:
+    return Baseline("server_core", setup, python=BENCH_PYTHON)
+
+
+def _clock(baseline: Baseline) -> Callable[[], float]:
+    return lambda: common_rate(baseline.ask("go"))
+
+
+def _short(what: str) -> str:
+    return what.partition(",")[0]
+
+
+def _four(setting: Setting, system: str, what: str, *, server_target: float | None) -> Iterator[Figure]:
+    questions = [Question(system=system, message=story, tokens=TOGETHER_TOKENS) for story in STORIES]
+    commands = [[setting.agentgw, *question.words(), "--output-format", "stream-json"] for question in questions]
+    setting.run(*questions[0].words())
+    pool = ThreadPoolExecutor(FOUR)
+
+    def ours() -> float:
+        streamed = pool.map(lambda command: Streamed(command, setting.environment), commands)
+        return common_rate([line_times(one.pieces, DELTA) for one in streamed])
+
+    setup = _setup(setting, questions)
+    with pool, _bare(setup) as bare, _server(setup) as server:
+        clocks = (ours, _clock(bare), _clock(server))
+        interleave(clocks, 1)
+        samples = interleave(clocks, setting.few(5))
+    against = (
+        (f"the bare batched loop, {TOGETHER_TOKENS} tokens each, greedy", 0.95),
+        (f"llama.cpp's server core, {FOUR} slots", server_target),
+    )
+    for theirs, (whose, target) in zip(samples[1:], against, strict=True):
+        yield Figure.compared(
+            "streams", f"{what}, together, against {_short(whose)}", (f"{FOUR} × {questions[0].shown()}", whose),
+            (samples[0], theirs), unit="tok/s", target=target,
+        )  # fmt: skip
+
+
+def _beside(setting: Setting, stream: Question, seed: int) -> tuple[float, float, float]:
+    """A stream's tokens a second before and while another's prompt is read, and its longest pause then."""
+    long = Question(system=SYSTEM, message=prose(LONG_WORDS, seed=seed), tokens=1)
+    begun, read = threading.Event(), threading.Event()
+    command = [setting.agentgw, *stream.words(), "--output-format", "stream-json"]
+
+    def answered() -> bool:
+        begun.set()
+        return read.is_set()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(Streamed, command, setting.environment, until=answered)
+        try:
+            begun.wait(ALONE_S)
+            # The stream alone, for some seconds: what it is compared with.
+            threading.Event().wait(ALONE_S)
+            other = Streamed([setting.agentgw, *long.words()], setting.environment)
+        finally:
+            read.set()
+        times = line_times(running.result().pieces, DELTA)
+    start, end = other.started, other.started + other.first_s
+    if not times or times[0] >= start or times[-1] < end:
+        raise SystemExit("bench: the stream did not run before and while the long prompt was read")
+    return rate(times, times[0], start), rate(times, start, end), longest_pause(times, start, end)

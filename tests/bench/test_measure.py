@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.measure import common_length, common_rate, line_times, longest_pause, rate
+
+
+def test_the_common_rate_counts_only_while_all_streams_run() -> None:
+    early = [0.0, 1.0, 2.0, 3.0, 4.0]
+    late = [2.0, 2.5, 3.0, 3.5, 6.0]
+    assert common_rate([early, late]) == (2 + 3) / 2
+
+
+def test_the_common_rate_of_one_stream_is_its_tokens_after_the_first() -> None:
+    assert common_rate([[1.0, 1.5, 2.0]]) == 2.0
+
+
+def test_streams_that_never_run_together_have_no_common_rate() -> None:
+    with pytest.raises(SystemExit, match="never ran at the same time"):
+        common_rate([[0.0, 1.0], [2.0, 3.0]])
+
+
+def test_a_rate_leaves_out_the_start_of_its_window_and_has_the_end_in() -> None:
+    assert rate([0.0, 1.0, 2.0, 3.0], 0.0, 2.0) == 1.0
+
+
+def test_a_line_has_the_time_of_the_piece_that_ends_it() -> None:
+    pieces = [(1.0, b"a delta\nanother del"), (2.0, b"ta\nsomething else\n"), (3.0, b"a delta that does not end")]
+    assert line_times(pieces, b"delta") == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("times", "pause"),
+    [([2.0, 3.0, 4.0], 2.0), ([0.5, 1.0, 1.5], 3.5), ([], 5.0), ([1.0, 2.0, 9.0], 3.0)],
+)
+def test_a_pause_may_begin_or_end_with_the_window(times: list[float], pause: float) -> None:
+    assert longest_pause(times, 0.0, 5.0) == pause
+
+
+@pytest.mark.parametrize(
+    ("sequences", "length"),
+    [
+        ([[1, 2, 3], [1, 2, 4, 5]], 2),
+        ([[1, 2], [1, 2]], 2),
+        ([[1], [2]], 0),
+        ([[], [2]], 0),
+        ([[1, 2], [1, 3], [1]], 1),
+    ],
+)
+def test_the_common_length_is_that_of_the_start_all_share(sequences: list[list[int]], length: int) -> None:
+    assert common_length(sequences) == length
