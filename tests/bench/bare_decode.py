@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from agentgw_daemon.inference.llama import api
+from agentgw_daemon.inference.llama import api, safe_model_params
 from tests.bench.measure import common_length
 from tests.bench.rounds import Round, serve
 
@@ -27,7 +27,7 @@ class Loop:
     """A model with one context, made with the worker's own sizes so that only the loop differs."""
 
     def __init__(self, path: str, engine: dict[str, Any], sequences: int) -> None:
-        self.model = api.llama_model_load_from_file(path.encode(), api.llama_model_default_params())
+        self.model = api.llama_model_load_from_file(path.encode(), safe_model_params())
         self.vocabulary = api.llama_model_get_vocab(self.model)
         params = api.llama_context_default_params()
         params.n_ctx = min(api.llama_model_n_ctx_train(self.model), engine["n_ctx_tokens"]) * sequences

@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from llama_cpp import Llama
+from llama_cpp import Llama, llama_cpp
 
+from agentgw_daemon.inference.llama import safe_model_params
 from tests.bench.rounds import Round, serve
 
 
 def make(setup: dict[str, Any]) -> Round:
     engine = setup["engine"]
+    llama_cpp.llama_model_default_params = safe_model_params
     model = Llama(
         setup["model"], n_ctx=engine["n_ctx_tokens"], n_threads=engine["threads"],
         n_threads_batch=engine["threads_batch"], verbose=False,

@@ -98,9 +98,6 @@ log.install()
 api.llama_backend_init()
 # What a context can hold at most.
 MAX_SEQUENCES: Final = int(api.llama_max_parallel_sequences())
-# GCC 12, Debian 12's, may move the stores that fill a tile's configuration behind the instruction that loads it:
-# then the first prompt ends the process. Only the buffers laid out for AMX make llama.cpp use it.
-_HAS_AMX: Final = b"AMX_INT8 = 1" in api.llama_print_system_info()
 
 
 def physical_cores() -> int:
@@ -122,14 +119,24 @@ def usable_cpus() -> set[int]:
     return set(affinity(0)) if affinity else set(range(os.cpu_count() or 1))
 
 
+def safe_model_params() -> Any:
+    """llama.cpp's own defaults, without AMX.
+
+    GCC 12, Debian 12's, may move the stores that fill a tile's configuration behind the instruction that loads it:
+    then the first prompt ends the process. Only the buffers laid out for AMX make llama.cpp use it.
+    """
+    params = api.llama_model_default_params()
+    params.use_extra_bufts = b"AMX_INT8 = 1" not in api.llama_print_system_info()
+    return params
+
+
 class Model:
     """Weights, mapped from the file, and vocabulary."""
 
     def __init__(self, path: str, *, gpu_layers: int = -1) -> None:
-        params = api.llama_model_default_params()
+        params = safe_model_params()
         params.n_gpu_layers = gpu_layers if api.llama_supports_gpu_offload() else 0
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP
-        params.use_extra_bufts = not _HAS_AMX
         log.errors.clear()
         handle = api.llama_model_load_from_file(os.fsencode(path), params)
         if not handle:
