@@ -17,7 +17,8 @@ from tests.bench.rounds import Round, serve
 
 def make(setup: dict[str, Any]) -> Round:
     engine = setup["engine"]
-    llama_cpp.llama_model_default_params = safe_model_params
+    params = safe_model_params()
+    llama_cpp.llama_model_default_params = lambda: params
     model = Llama(
         setup["model"], n_ctx=engine["n_ctx_tokens"], n_threads=engine["threads"],
         n_threads_batch=engine["threads_batch"], verbose=False,
