@@ -185,7 +185,11 @@ class SchemaUnmet(RpcError):
     """The output does not meet the schema."""
 
     code, title, exit_status = -32013, "Schema unmet", 6
-    data_fields = {"path": "where in the schema", "reason": "what is wrong"}
+    data_fields = {
+        "path": "where in the answer, as a JSON pointer",
+        "reason": "what is wrong",
+        "text": "the answer, cut",
+    }
 
 
 class StorageUnavailable(RpcError):

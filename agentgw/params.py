@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from agentgw import types as t
 from agentgw.schema import Limit, record
@@ -11,6 +12,10 @@ _Page = Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)]
 _SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(min_length=1, max_length=64)]
 _TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
 _Ref = Annotated[str, "a model reference", Limit(min_length=1, max_length=4096)]
+_Schema = Annotated[
+    Mapping[str, Any] | None,
+    "a JSON Schema: the answer is JSON that meets it, or the error is SchemaUnmet; `stop` does not apply",
+]
 
 
 @record
@@ -46,6 +51,7 @@ class TurnStartParams:
     model: Annotated[str | None, "a model reference", Limit(min_length=1, max_length=4096)] = None
     system: Annotated[str | None, "replaces the skill's instructions"] = None
     options: t.Options | None = None
+    schema: _Schema = None
     files: Annotated[tuple[t.File, ...], "appended to the message", Limit(max_length=100)] = ()
     cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
     ephemeral: Annotated[bool, "store nothing"] = False
@@ -92,6 +98,7 @@ class ChatParams:
     messages: Annotated[tuple[t.ChatMessage, ...], "the whole conversation", Limit(min_length=1, max_length=1000)]
     model: _Ref | None = None
     options: t.Options | None = None
+    schema: _Schema = None
 
 
 @record

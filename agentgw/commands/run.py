@@ -42,6 +42,10 @@ def configure(parser: ArgumentParser) -> None:
     which.add_argument("--session", metavar="ID", help="go on with this session")
     which.add_argument("--no-session", action="store_true", help="store nothing")
     add("-f", "--file", metavar="FILE", action="append", default=[], help="a file for the message; `-` is stdin")
+    add(
+        "--schema", metavar="FILE|JSON|DSL",
+        help='answer in JSON that meets this schema: a file, JSON Schema itself, or the like of "name, age int"',
+    )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
     form.add_argument("--output-format", dest="form", choices=FORMATS, help="text, json, or each event as JSON")
@@ -58,6 +62,7 @@ def run(args: Namespace) -> int:
     if args.quiet:
         output.be_quiet()
     options = read_options(args.option)
+    args.schema = _read_schema(args.schema) if args.schema is not None else None
     files = [_read_file(path) for path in args.file]
     message = _read_message(args.text, stdin_used=_STDIN in args.file)
     if not message and not files:
@@ -85,6 +90,7 @@ def _ask(
         model=model_reference(args.model) if args.model else None,
         system=args.system,
         options=options or None,
+        schema=args.schema,
         files=files or None,
         cwd=working_directory(),
         ephemeral=args.no_session or None,
@@ -96,7 +102,8 @@ def _ask(
             pass
         output.line(str(stream.result["turn_id"]))
         return 0
-    answer = Answer(args.form, streamed=not (args.no_stream or args.dry_run))
+    # With a schema, standard output is a JSON text or nothing.
+    answer = Answer(args.form, streamed=not (args.no_stream or args.dry_run or args.schema is not None))
     if not args.dry_run or args.form != "text":
         return follow(client, stream, answer)
     try:
@@ -141,6 +148,12 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
             kind = "a whole number" if OPTIONS[name] is int else "a number"
             raise UsageError(f"option {name} takes {kind}, not {text!r}", hint="see agentgw run --help") from None
     return made
+
+
+def _read_schema(text: str) -> dict[str, Any]:
+    from agentgw.shorthand import read_schema
+
+    return read_schema(text)
 
 
 def _unknown_option(name: str) -> UsageError:

@@ -7,8 +7,8 @@ turn gets one last event and one outcome, and what was said is stored before any
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -17,6 +17,7 @@ from agentgw.events import TurnCompleted, TurnDelta, TurnEvent, TurnNotice, Turn
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
 from agentgw.types import FinishReason, Options, Timings, Usage
+from agentgw_daemon import structured
 from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.inference.engine import Delta, Engine, EngineEvent, Finished, Loading, Prefill, Queued
 from agentgw_daemon.inference.engine import Request as Completion
@@ -52,10 +53,12 @@ class Plan:
     skill_text: bool = False
     # Context the settings ask for; 0 leaves it to the worker.
     n_ctx_tokens: int = 0
+    schema: Mapping[str, Any] | None = None
 
     async def prompt(self) -> Prompt:
-        """System text, the session so far, the message."""
-        return Prompt(system=self.system, history=await self.history(), message=self.message)
+        """System text, what the schema asks for, the session so far, the message."""
+        system = self.system if self.schema is None else structured.instructed(self.system, self.schema)
+        return Prompt(system=system, history=await self.history(), message=self.message)
 
 
 class _Answer:
@@ -101,7 +104,7 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
     if fitted.left_out_turns:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     completion = Completion(
-        messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None,
+        messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
         owner=live.session_id if live.stored else "", skill=plan.skill_text, background=live.detached,
     )  # fmt: skip
     async with plan.engine.stream(completion) as events:
@@ -112,6 +115,8 @@ async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
             if isinstance(event, Delta) and event.channel == "answer":
                 answer.texts.extend(event.texts)
             await live.append(*_translated(event))
+    if plan.schema is not None and answer.finished is not None:
+        await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
 
 
 def _left_out(fitted: Fitted) -> str:

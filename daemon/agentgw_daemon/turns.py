@@ -19,6 +19,7 @@ from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
 from agentgw.schema import dump
 from agentgw.types import ChatMessage, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
+from agentgw_daemon import structured
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
 from agentgw_daemon.live import LiveTurn, frame_of
 from agentgw_daemon.prompt import Exchange, count_parts, exchanges, fit, with_files
@@ -169,6 +170,8 @@ class Turns:
     async def _resolve(self, params: TurnStartParams) -> tuple[Session | None, LoadedSkill, ModelSpec]:
         """Which session, skill and model the turn is for: the request's word, then the session's, then the default."""
         services = self._services
+        if params.schema is not None:
+            await structured.check(params.schema)
         session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
         default = session.skill if session else services.settings.agent.default_skill
         skill = services.skills.get(params.skill or default)
@@ -187,7 +190,8 @@ class Turns:
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
             options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
-            skill_text=params.system is None, n_ctx_tokens=services.settings.inference.n_ctx,
+            skill_text=params.system is None and params.schema is None,
+            n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
         )  # fmt: skip
 
     def _open(

@@ -9,6 +9,7 @@ from agentgw.events import ChatDelta
 from agentgw.params import ChatParams
 from agentgw.results import ChatResult
 from agentgw.types import ChatMessage, Options
+from agentgw_daemon import structured
 from agentgw_daemon.inference.engine import Delta, Finished
 from agentgw_daemon.inference.engine import Request as Completion
 
@@ -22,10 +23,15 @@ async def complete(request: Request, params: ChatParams) -> ChatResult:
     services = request.services
     if services.stopping:
         raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+    if params.schema is not None:
+        await structured.check(params.schema)
     spec = await services.models.resolve_to_answer(params.model)
     engine = await services.pool.engine(spec)
     options = params.options or Options()
-    completion = Completion(messages=params.messages, options=options, fresh=options.seed is not None)
+    messages = params.messages
+    if params.schema is not None:
+        messages = structured.instructed_messages(messages, params.schema)
+    completion = Completion(messages=messages, options=options, fresh=options.seed is not None, schema=params.schema)
     texts: list[str] = []
     finished: Finished | None = None
     async with engine.stream(completion) as events:
@@ -38,8 +44,11 @@ async def complete(request: Request, params: ChatParams) -> ChatResult:
                 for text in event.texts:
                     await request.notify(ChatDelta(text=text, channel=event.channel))
     assert finished is not None, "an engine's stream ends with Finished"
+    text = "".join(texts)
+    if params.schema is not None:
+        await structured.verify(text, finished.finish_reason, params.schema)
     return ChatResult(
-        message=ChatMessage(role="assistant", content="".join(texts)), finish_reason=finished.finish_reason,
+        message=ChatMessage(role="assistant", content=text), finish_reason=finished.finish_reason,
         usage=finished.usage, model=spec.name,
     )  # fmt: skip
 

@@ -31,6 +31,8 @@ _OPTIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("min_p", ("min_p",)),
     ("repeat_penalty", ("repeat_penalty", "repetition_penalty")),
 )
+# How endpoints name what they refuse about a `response_format`.
+_SCHEMA_WORDS: Final = ("response_format", "json_schema", "json_object", "schema", "structured", "grammar")
 _OVERFLOW_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 
 
@@ -70,6 +72,11 @@ def request_body(model: str, request: Request) -> dict[str, Any]:
         value = getattr(request.options, ours)
         if value is not None:
             body.update(dict.fromkeys(theirs, list(value) if isinstance(value, tuple) else value))
+    if request.schema is not None:
+        form = {"name": "answer", "schema": request.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
+        # It would cut the JSON.
+        body.pop("stop", None)
     return body
 
 
@@ -80,7 +87,20 @@ def adapted_body(body: Mapping[str, Any], complaint: Complaint) -> dict[str, Any
     if "max_tokens" in body and "max_completion_tokens" in complaint.message:
         renamed = {name: value for name, value in body.items() if name != "max_tokens"}
         return {**renamed, "max_completion_tokens": body["max_tokens"]}
+    if "response_format" in body and any(word in complaint.message.lower() for word in _SCHEMA_WORDS):
+        return _looser(body)
     return None
+
+
+def _looser(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Less of a promise: strict (which wants every property required), a schema, any JSON, nothing but the prompt."""
+    form = body["response_format"]
+    if form["type"] == "json_schema" and form["json_schema"].get("strict"):
+        loose = {name: value for name, value in form["json_schema"].items() if name != "strict"}
+        return {**body, "response_format": {**form, "json_schema": loose}}
+    if form["type"] == "json_schema":
+        return {**body, "response_format": {"type": "json_object"}}
+    return {name: value for name, value in body.items() if name != "response_format"}
 
 
 class EventStream:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Final
 
+from agentgw_daemon.inference.constraint import Constraint
 from agentgw_daemon.inference.llama import Model, api, log
 
 # What llama.cpp's own programs look back on for the repeat penalty.
@@ -150,7 +151,10 @@ class Context:
 
 
 class Sampler:
-    """Penalty, top-k, top-p, min-p, temperature, then one drawn token; temperature 0 takes the likeliest."""
+    """Penalty, top-k, top-p, min-p, temperature, then one drawn token; temperature 0 takes the likeliest.
+
+    With a `grammar` (GBNF), only what continues it; raises EngineError if llama.cpp cannot use it.
+    """
 
     def __init__(
         self,
@@ -162,7 +166,9 @@ class Sampler:
         min_p: float,
         repeat_penalty: float,
         seed: int,
+        grammar: str = "",
     ) -> None:
+        self._constraint: Final = Constraint(model, grammar) if grammar else None
         self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
         self._penalises = repeat_penalty != 1.0 and repeat_penalty > 0
         if self._penalises:
@@ -189,10 +195,16 @@ class Sampler:
                 api.llama_sampler_accept(self._chain, token)
 
     def sample(self, context: Context, index: int) -> int:
-        """The next token after batch index `index`."""
-        token: int = api.llama_sampler_sample(self._chain, context.handle, index)
-        return token
+        """The next token after batch index `index`. Raises EngineError where the grammar leaves none."""
+        if self._constraint is not None:
+            token = self._constraint.draw(self._chain, context, index)
+            api.llama_sampler_accept(self._chain, token)
+            self._constraint.accept(token)
+            return token
+        return int(api.llama_sampler_sample(self._chain, context.handle, index))
 
     def close(self) -> None:
         """Free it and what it is made of."""
+        if self._constraint is not None:
+            self._constraint.close()
         api.llama_sampler_free(self._chain)

@@ -71,14 +71,21 @@ class Decoder:
         if not 0 < len(prompt) <= limit:
             self._refuse(request.request_id, len(prompt), limit)
             return
+        try:
+            sampler = self._sampler(request)
+        except llama.EngineError as error:
+            self._fail(request.request_id, error)
+            return
+        # A stop string would cut what the grammar has to complete; the grammar ends the answer itself.
+        stops = () if request.grammar else request.stop + self._chat.stops
         task = self._slots.submit(
             request.request_id, prompt, alone=request.fresh, background=request.background, owner=request.owner,
             shared_tokens=self._shared_tokens(request, prompt),
         )  # fmt: skip
         answer = self._answers[request.request_id] = Answer(
             task=task,
-            sampler=self._sampler(request),
-            generation=Generation(stops=request.stop + self._chat.stops, max_tokens=request.max_tokens),
+            sampler=sampler,
+            generation=Generation(stops=stops, max_tokens=request.max_tokens),
             emit=self._emit,
             prompt_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
             render_s=time.perf_counter() - started,
@@ -164,6 +171,7 @@ class Decoder:
             min_p=request.min_p,
             repeat_penalty=request.repeat_penalty,
             seed=int.from_bytes(os.urandom(4), "little") if request.seed is None else request.seed,
+            grammar=request.grammar,
         )
 
     def _before(self, batch: tuple[Piece, ...]) -> None:
@@ -193,7 +201,11 @@ class Decoder:
             answer.tell_progress()
         if index is None:
             return
-        right = self._draw(answer, piece, index) if answer.generation.finish_reason is None else 0
+        try:
+            right = self._draw(answer, piece, index) if answer.generation.finish_reason is None else 0
+        except llama.EngineError as error:
+            self._break(answer, error)
+            return
         if piece.guesses:
             self._slots.confirm(piece, right)
         if len(piece.tokens) == 1 and seconds is not None:

@@ -5,9 +5,9 @@ Engines are the built-in echo, OpenAI-compatible endpoints and llama.cpp workers
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from agentgw.schema import record
 from agentgw.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
@@ -31,6 +31,9 @@ class Request:
     skill: bool = False
     # Nobody waits at a screen: computed while no other request wants to.
     background: bool = False
+    # What the answer has to meet. An engine that cannot constrain its model answers as it can: whoever asks for a
+    # schema looks at the answer (`structured.verify`).
+    schema: Mapping[str, Any] | None = None
 
 
 @record

@@ -13,6 +13,7 @@ from agentgw.types import ChatMessage, FinishReason, Timings, Usage
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call
 from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefill, PromptCount, Queued, Request
+from agentgw_daemon.inference.grammar import grammar_of
 from agentgw_daemon.inference.host import ModelHost, Ticket
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
@@ -144,5 +145,6 @@ def _generate(request_id: int, request: Request) -> wire.Generate:
     given = {name: value for name in _SAMPLING if (value := getattr(request.options, name)) is not None}
     return wire.Generate(
         request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh,
-        owner=request.owner, skill=request.skill, background=request.background, **given,
+        owner=request.owner, skill=request.skill, background=request.background,
+        grammar="" if request.schema is None else grammar_of(request.schema), **given,
     )  # fmt: skip

@@ -50,6 +50,7 @@ class Generate:
     `fresh` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
     Keys and values are saved in the name of the `owner`, none without one; where the system text is a `skill`'s,
     what it takes is saved for everybody. A `background` request computes while no other wants to.
+    A `grammar` (GBNF) is what the text must be; stop strings do not end such an answer, the grammar does.
     Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows.
     """
 
@@ -67,6 +68,7 @@ class Generate:
     owner: str = ""
     skill: bool = False
     background: bool = False
+    grammar: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
