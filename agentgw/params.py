@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from agentgw import types as t
@@ -13,7 +12,7 @@ _SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(m
 _TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
 _Ref = Annotated[str, "a model reference", Limit(min_length=1, max_length=4096)]
 _Schema = Annotated[
-    Mapping[str, Any] | None,
+    dict[str, Any] | None,
     "a JSON Schema: the answer is JSON that meets it, or the error is SchemaUnmet; `stop` does not apply",
 ]
 

@@ -17,8 +17,8 @@ from agentgw.events import TurnCompleted, TurnDelta, TurnEvent, TurnNotice, Turn
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
 from agentgw.types import FinishReason, Options, Timings, Usage
-from agentgw_daemon import structured
 from agentgw_daemon.dispatch import internal_error
+from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Delta, Engine, EngineEvent, Finished, Loading, Prefill, Queued
 from agentgw_daemon.inference.engine import Request as Completion
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits

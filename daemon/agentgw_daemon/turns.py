@@ -19,7 +19,7 @@ from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
 from agentgw.schema import dump
 from agentgw.types import ChatMessage, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
-from agentgw_daemon import structured
+from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
 from agentgw_daemon.live import LiveTurn, frame_of
 from agentgw_daemon.prompt import Exchange, count_parts, exchanges, fit, with_files

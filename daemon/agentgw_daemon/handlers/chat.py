@@ -9,7 +9,7 @@ from agentgw.events import ChatDelta
 from agentgw.params import ChatParams
 from agentgw.results import ChatResult
 from agentgw.types import ChatMessage, Options
-from agentgw_daemon import structured
+from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Delta, Finished
 from agentgw_daemon.inference.engine import Request as Completion
 

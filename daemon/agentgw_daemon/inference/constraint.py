@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 # The likeliest tokens that are checked first; what is less likely is rarely drawn.
 _NEAR: Final = 1024
 _MAX_MUTE: Final = 64
+_NOT_UTF8: Final = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
 class Candidates:
     """A vocabulary with the logits of one position: what llama.cpp's samplers work on."""
 
     def __init__(self, n_vocabulary: int) -> None:
-        self._tokens = (api.llama_token_data * n_vocabulary)()
+        self._tokens: Final[Any] = _tokens(n_vocabulary)
         for token in range(n_vocabulary):
             self._tokens[token].id = token
         self._ordered: Final = bytes(self._tokens)
         # A token's data are three 32-bit words: number, logit, probability.
         self._words: Final = memoryview(self._tokens).cast("B").cast("f")
-        self.array: Final = api.llama_token_data_array()
+        self.array: Final[Any] = api.llama_token_data_array(data=self._tokens)
 
     def fill(self, logits: Any, without: set[int]) -> None:
         """All tokens in order, with these logits; those of `without` are impossible."""
@@ -39,7 +40,6 @@ class Candidates:
         self._words[1::3] = values.cast("B").cast("f")
         for token in without:
             self._tokens[token].logit = -float("inf")
-        self.array.data = ctypes.cast(self._tokens, type(self.array.data))
         self.array.size = size
         self.array.selected = -1
         self.array.sorted = False
@@ -75,8 +75,9 @@ class Constraint:
         self._near: Final = api.llama_sampler_init_top_k(_NEAR)
         self._model: Final = model
         self._candidates: Final = Candidates(model.n_vocabulary)
-        self._one: Final = (api.llama_token_data * 1)()
-        # Control tokens that came up: they spell a text to llama.cpp and none to a reader.
+        self._one: Final[Any] = _tokens(1)
+        # Tokens that came up and that a reader would see otherwise than llama.cpp: control tokens, which spell a text
+        # to it alone, and bytes that are no part of UTF-8, which it takes for beginnings of characters.
         self._mute: Final[set[int]] = set()
 
     def draw(self, chain: Any, context: Context, index: int) -> int:
@@ -86,10 +87,11 @@ class Constraint:
             raise EngineError(f"there are no logits at {index}")
         for _ in range(_MAX_MUTE):
             token = self._draw(chain, logits)
-            if self._model.piece(token) != b"":
+            piece = self._model.piece(token)
+            if piece is None or (piece and _NOT_UTF8.isdisjoint(piece)):
                 return token
             self._mute.add(token)
-        raise EngineError("the model wants to say nothing but control tokens")
+        raise EngineError("the model wants to say nothing but control tokens and broken characters")
 
     def _draw(self, chain: Any, logits: Any) -> int:
         candidates = self._candidates
@@ -123,3 +125,7 @@ class Constraint:
         """Free it."""
         api.llama_sampler_free(self._near)
         api.llama_sampler_free(self._handle)
+
+
+def _tokens(count: int) -> Any:
+    return (api.llama_token_data * count)()

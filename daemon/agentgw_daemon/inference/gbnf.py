@@ -8,7 +8,6 @@ large repetitions are halved into rules: of n, at most log2(n) more stacks and r
 from __future__ import annotations
 
 import dataclasses
-import os.path
 from collections.abc import Iterable
 from typing import Final, assert_never
 
@@ -164,7 +163,7 @@ class Rules:
                 by_first.setdefault(text[:1], []).append(text)
             options: list[Expr] = []
             for same in by_first.values():
-                shared = os.path.commonprefix([same[0], same[-1]])
+                shared = _common_beginning(same[0], same[-1])
                 if len(same) == 1:
                     options.append(Text(shared))
                     continue
@@ -190,6 +189,13 @@ class Rules:
         lines = [f"root ::= {render(root)}"]
         lines += [f"{name} ::= {render(expr)}" for name, expr in self._rules.items()]
         return "\n".join(lines) + "\n"
+
+
+def _common_beginning(one: str, other: str) -> str:
+    for at, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+        if mine != theirs:
+            return one[:at]
+    return min(one, other, key=len)
 
 
 def _is_finite(expr: Expr, finite: set[str]) -> bool:

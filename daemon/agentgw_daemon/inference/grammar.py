@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from agentgw_daemon.inference.gbnf import (
     optional,
     seq,
 )
+from agentgw_daemon.inference.keywords import counts, escaped, members, number
 from agentgw_daemon.inference.schema_reader import (
     ALL_KINDS,
     KINDS,
@@ -45,7 +45,6 @@ MAX_DEPTH: Final = 64
 MAX_PROPERTIES: Final = 256
 # Ways to read a text at one place. Each costs llama.cpp about a millisecond when it looks at its whole vocabulary.
 MAX_WAYS: Final = 4096
-MAX_COUNT: Final = 1 << 30
 _GAP: Final = Repeat(Text(" "), 0, 1)
 _COMMA: Final = seq(Text(","), _GAP)
 _COLON: Final = seq(Text(":"), _GAP)
@@ -246,14 +245,14 @@ class _Compiler:
             case "string":
                 return _Value(expr=self._rules.name(self._text(schema, path)), kinds=kinds)
             case "integer" | "number":
-                return _Value(expr=self._rules.name(_number(schema, name, path)), kinds=kinds)
+                return _Value(expr=self._rules.name(number(schema, name, path)), kinds=kinds)
             case "boolean":
                 return _Value(expr=alt((Text("true"), Text("false"))), kinds=kinds)
             case _:
                 return _Value(expr=Text("null"), kinds=kinds)
 
     def _text(self, schema: Mapping[str, Any], path: str) -> Expr:
-        least, most = _counts(schema, "minLength", "maxLength", path)
+        least, most = counts(schema, "minLength", "maxLength", path)
         if "pattern" not in schema:
             return seq(Text('"'), self._rules.repeat(self._string, least, most), Text('"'))
         here = f"{path}/pattern"
@@ -268,7 +267,7 @@ class _Compiler:
             raise SchemaError(here, str(error)) from None
 
     def _array(self, schema: Mapping[str, Any], path: str, depth: int) -> _Value:
-        least, most = _counts(schema, "minItems", "maxItems", path)
+        least, most = counts(schema, "minItems", "maxItems", path)
         if schema.get("uniqueItems") and (most is None or most > 1):
             raise SchemaError(f"{path}/uniqueItems", "is not supported")
         if "prefixItems" in schema or isinstance(schema.get("items"), list):
@@ -287,8 +286,8 @@ class _Compiler:
         return seq(Text(opening), listed if least else optional(listed), Text(closing))
 
     def _object(self, schema: Mapping[str, Any], path: str, depth: int) -> _Value:
-        properties, required = _members(schema, path)
-        least, most = _counts(schema, "minProperties", "maxProperties", path)
+        properties, required = members(schema, path)
+        least, most = counts(schema, "minProperties", "maxProperties", path)
         additional = schema.get("additionalProperties", True)
         if "unevaluatedProperties" in schema and not isinstance(schema["unevaluatedProperties"], bool):
             raise SchemaError(f"{path}/unevaluatedProperties", "is not supported")
@@ -301,7 +300,7 @@ class _Compiler:
         values: dict[str, _Value] = {}
         for name, member in properties.items():
             if member is not False or name in required:
-                values[name] = self._value(member, f"{path}/properties/{_escaped(name)}", depth + 1)
+                values[name] = self._value(member, f"{path}/properties/{escaped(name)}", depth + 1)
         if isinstance(additional, dict):
             # Not written unless required, but it has to be sound.
             self._value(additional, f"{path}/additionalProperties", depth + 1)
@@ -323,7 +322,7 @@ class _Compiler:
             loops=frozenset().union(*(value.loops for value in values.values())),
         )
 
-    def _members_expr(self, values: Mapping[str, _Value], required: frozenset[str]) -> Expr:
+    def _members_expr(self, values: dict[str, _Value], required: frozenset[str]) -> Expr:
         """The properties in order; `pick` is the one at hand or, if it may be left out, a later one."""
         if not values:
             return Text("{}")
@@ -349,63 +348,3 @@ class _Compiler:
         pair = self._rules.name(Seq((text, _COLON, value.expr)))
         expr = self._listed("{", pair, least, most, "}")
         return _Value(expr=self._rules.name(expr), kinds=Types.kinds["object"], ways=value.ways + 1, loops=value.loops)
-
-
-def _members(schema: Mapping[str, Any], path: str) -> tuple[dict[str, Any], frozenset[str]]:
-    properties, required = schema.get("properties", {}), schema.get("required", [])
-    if not isinstance(properties, dict):
-        raise SchemaError(f"{path}/properties", "must be an object")
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise SchemaError(f"{path}/required", "must be an array of strings")
-    return properties, frozenset(required)
-
-
-def _counts(schema: Mapping[str, Any], low: str, high: str, path: str) -> tuple[int, int | None]:
-    """A lower and an upper count. Raises SchemaError."""
-    counts = []
-    for keyword in (low, high):
-        value = schema.get(keyword)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != int(value)):
-            raise SchemaError(f"{path}/{keyword}", "must be an integer")
-        if value is not None and value < 0:
-            raise SchemaError(f"{path}/{keyword}", "must be 0 or more")
-        if value is not None and value > MAX_COUNT:
-            raise SchemaError(f"{path}/{keyword}", f"is more than {MAX_COUNT}")
-        counts.append(None if value is None else int(value))
-    least, most = counts[0] or 0, counts[1]
-    if most is not None and least > most:
-        raise SchemaError(f"{path}/{low}", f"is {least}, more than {high}, {most}")
-    return least, most
-
-
-def _number(schema: Mapping[str, Any], name: str, path: str) -> Expr:
-    if schema.get("multipleOf", 1 if name == "integer" else None) != (1 if name == "integer" else None):
-        raise SchemaError(f"{path}/multipleOf", "is not supported")
-    bounds: dict[str, Decimal] = {}
-    for keyword in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
-        value = schema.get(keyword)
-        if value is not None:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise SchemaError(f"{path}/{keyword}", "must be a number")
-            bounds[keyword] = Decimal(repr(value))
-    # At one and the same value, the exclusive bound is the tighter one.
-    lows = [(bounds[word], word) for word in ("minimum", "exclusiveMinimum") if word in bounds]
-    highs = [(-bounds[word], word) for word in ("maximum", "exclusiveMaximum") if word in bounds]
-    low, low_word = max(lows, key=lambda bound: (bound[0], bound[1] != "minimum"), default=(None, ""))
-    high, high_word = max(highs, key=lambda bound: (bound[0], bound[1] != "maximum"), default=(None, ""))
-    high = None if high is None else -high
-    open_low, open_high = low_word == "exclusiveMinimum", high_word == "exclusiveMaximum"
-    try:
-        if name == "integer":
-            if low is not None and open_low and low == low.to_integral_value():
-                low += 1
-            if high is not None and open_high and high == high.to_integral_value():
-                high -= 1
-            return numerals.integer(low, high)
-        return numerals.number(low, high, open_low=open_low, open_high=open_high)
-    except numerals.Unwritable as error:
-        raise SchemaError(f"{path}/{low_word or high_word}", str(error)) from None
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

@@ -1,6 +1,6 @@
-"""Regular expressions of JSON Schema's `pattern`: the part of them that a grammar can follow, and a matcher for it.
+r"""Regular expressions of JSON Schema's `pattern`: the part of them that a grammar can follow, and a matcher for it.
 
-Literals, classes, `.`, `\\d \\w \\s`, groups, `|`, quantifiers, and `^` and `$` at the ends. What is generated keeps
+Literals, classes, `.`, `\d \w \s`, groups, `|`, quantifiers, and `^` and `$` at the ends. What is generated keeps
 to ASCII digits, letters and blanks. The matcher follows all ways at once, so that no pattern takes it more than
 linear time, unlike the `re` module. Pure.
 """

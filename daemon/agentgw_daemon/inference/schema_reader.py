@@ -140,8 +140,8 @@ class SchemaReader:
             return None
         found: dict[str, frozenset[str] | None] = {}
         for name, member in properties.items():
-            member = self._followed(member, path)
-            values = _values(member) if isinstance(member, dict) else None
+            followed = self._followed(member, path)
+            values = _values(followed) if isinstance(followed, dict) else None
             found[name] = None if values is None else frozenset(map(json.dumps, values))
             if name in required:
                 return found

@@ -18,17 +18,16 @@ from agentgw.types import ChatMessage, FinishReason
 from agentgw_daemon.inference import pattern
 from agentgw_daemon.inference.grammar import grammar_of
 from agentgw_daemon.inference.schema_reader import SchemaError
+from agentgw_daemon.inference.shape import shape_of
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-# A longer schema is not shown: it would take the prompt's room, and the grammar holds the answer to it all the same.
-MAX_SHOWN_CHARACTERS: Final = 2000
 # Longer than any context in use; validating it takes seconds.
 MAX_TEXT_CHARACTERS: Final = 4 << 20
 # What an error carries of the answer. The whole of it is in the session.
 MAX_ERROR_TEXT_CHARACTERS: Final = 2000
-_INSTRUCTION: Final = "Answer with JSON only, on one line"
+_INSTRUCTION: Final = "Answer with JSON only, on one line, like"
 # Parts that no grammar needs are not read before: what an endpoint's answer makes of them shows only here.
 _SCHEMA_FAULTS: Final = (pattern.PatternError, AttributeError, LookupError, TypeError)
 # Both take a while with what a hostile client sends; one at a time is enough for anybody else.
@@ -45,10 +44,9 @@ async def check(schema: Mapping[str, Any]) -> None:
 
 def instructed(system: str, schema: Mapping[str, Any]) -> str:
     """The system text with what the answer has to be: small models need to see it."""
-    shown = json.dumps(_shown(schema), ensure_ascii=False, separators=(",", ":"))
-    instruction = f"{_INSTRUCTION}."
-    if len(shown) <= MAX_SHOWN_CHARACTERS:
-        instruction = f"{_INSTRUCTION}, that meets this JSON Schema:\n{shown}"
+    shape = shape_of(schema)
+    # A schema too long to be shown would take the prompt's room; a local model is held to it all the same.
+    instruction = "Answer with JSON only, on one line." if shape is None else f"{_INSTRUCTION} {shape}"
     return f"{system}\n\n{instruction}" if system else instruction
 
 
@@ -58,11 +56,6 @@ def instructed_messages(messages: tuple[ChatMessage, ...], schema: Mapping[str, 
     if first.role == "system":
         return (ChatMessage(role="system", content=instructed(first.content, schema)), *rest)
     return (ChatMessage(role="system", content=instructed("", schema)), *messages)
-
-
-def _shown(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what says nothing about the answer."""
-    return {name: value for name, value in schema.items() if name not in ("$schema", "$id", "$comment")}
 
 
 async def verify(text: str, finish_reason: FinishReason, schema: Mapping[str, Any]) -> None:
