@@ -202,6 +202,9 @@ class ModelDetail:
 
     model: t.Model
     metadata: Annotated[dict[str, Any], "scalar metadata of the file"]
+    running: Annotated[t.Tuning | None, "what its worker runs with"] = None
+    tuned: Annotated[t.Tuning | None, "what was found best by measuring: holds from the next load"] = None
+    measured: Annotated[tuple[t.Measurement, ...] | None, "the figures that follows from"] = None
 
 
 @record

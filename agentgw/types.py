@@ -222,6 +222,27 @@ class Model:
 
 
 @record
+class Tuning:
+    """How a model is run on this machine."""
+
+    attention: Annotated[Literal["auto", "flash", "plain"], "auto: llama.cpp chooses"]
+    threads: Annotated[int, "that decode", Limit(minimum=0, maximum=1024)]
+    threads_batch: Annotated[int, "that read prompts", Limit(minimum=0, maximum=1024)]
+    batch_tokens: Annotated[int, "of a prompt that are computed at a time", Limit(minimum=0, maximum=4096)]
+
+
+@record
+class Measurement:
+    """One figure of a calibration; with `streams` 0 a prompt was read, else so many streams decoded together."""
+
+    attention: str
+    threads: int
+    batch_tokens: int
+    streams: int
+    tokens_per_s: Annotated[float, "of all streams; 0: it does not work that way", Limit(minimum=0)]
+
+
+@record
 class Worker:
     """A child process."""
 
@@ -231,6 +252,8 @@ class Worker:
     slots: int
     busy: int
     model: str | None = None
+    tokens_per_s: Annotated[float, "now, of all its streams; while none runs, of its last answer"] = 0.0
+    detail: Annotated[str | None, "how it runs, and what could not be done as asked"] = None
 
 
 @record

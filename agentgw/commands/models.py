@@ -10,6 +10,7 @@ from agentgw.commands.pull import run as pull
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
 
 def _list(args: Namespace) -> int:
@@ -45,8 +46,21 @@ def _show(args: Namespace) -> int:
     facts = dict(found["model"])
     if "size_bytes" in facts:
         facts["size_bytes"] = f"{facts['size_bytes']} ({output.size(facts['size_bytes'])})"
-    output.pairs([*facts.items(), *sorted(found["metadata"].items())])
+    output.pairs([*facts.items(), *_tuning(found), *sorted(found["metadata"].items())])
     return 0
+
+
+def _tuning(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """How it runs here, how it would run best, and the figures."""
+    rows: list[tuple[str, object]] = []
+    for name in ("running", "tuned"):
+        if tuning := found.get(name):
+            rows.append((name, ", ".join(f"{key} {value}" for key, value in tuning.items())))
+    for one in found.get("measured") or ():
+        what = f"{one['streams']} streams" if one["streams"] else f"a prompt in batches of {one['batch_tokens']}"
+        how = f"attention {one['attention']}, threads {one['threads']}"
+        rows.append(("measured", f"{one['tokens_per_s']:.1f} tokens/s: {what}, {how}"))
+    return rows
 
 
 def _remove(args: Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgw import output
 from agentgw.client import Client
 from agentgw.commands import add_json
+from agentgw.commands.ps import rate
 from agentgw.errors import DaemonUnreachable
 from agentgw.paths import Paths
 
@@ -48,7 +49,7 @@ def _show(status: dict[str, Any]) -> None:
             ("socket", status["socket"]),
             ("answers", f"{service['model']} ({service['provider']})" if service["model"] else "no model yet"),
             ("loaded", loaded or "no model"),
-            ("workers", len(status["workers"])),
+            ("workers", [_worker(worker) for worker in status["workers"]] or "none"),
             ("queue", status["queue"]),
             ("sessions", status["sessions"]),
             ("database", output.size(status["db_bytes"])),
@@ -57,6 +58,14 @@ def _show(status: dict[str, Any]) -> None:
             ("scheduler", f"on, {scheduler['jobs_count']} jobs" if scheduler["enabled"] else "off"),
             ("log", status["log"]),
         )
+    )
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    speed = f", {rate(worker)} tokens/s" if rate(worker) else ""
+    return (
+        f"{worker.get('model') or 'no model'} in {output.size(worker['rss_bytes'])} "
+        f"({worker['busy']} of {worker['slots']} busy{speed})"
     )
 
 

@@ -108,8 +108,11 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     notices: list[TurnNotice] = []
     # First, so that a worker imports its engine while the database opens.
     pool = await stack.enter_async_context(
-        open_pool(inference_settings(settings, paths.kv_dir), environ=started.environ, instance=started.instance)
-    )
+        open_pool(
+            inference_settings(settings, paths.kv_dir), environ=started.environ, instance=started.instance,
+            tuning_dir=Path(paths.cache_dir) / "tuning",
+        )
+    )  # fmt: skip
     if started.prewarm:
         pool.prewarm()
     database = await stack.enter_async_context(

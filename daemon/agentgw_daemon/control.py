@@ -70,7 +70,8 @@ def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:
     section = settings.inference
     return InferenceSettings(
         n_ctx=section.n_ctx, slots=section.slots, threads=section.threads, gpu_layers=section.gpu_layers,
+        attention=section.attention, batch_tokens=section.batch_tokens, calibrate=section.calibrate,
         keep_alive_s=section.keep_alive_s, speculate=section.speculate, kv_dir=kv_dir,
-        kv_cache_bytes=section.kv_cache_bytes,
-        start_timeout_s=section.start_timeout_s, load_timeout_s=section.load_timeout_s,
+        kv_cache_bytes=section.kv_cache_bytes, start_timeout_s=section.start_timeout_s,
+        load_timeout_s=section.load_timeout_s,
     )  # fmt: skip

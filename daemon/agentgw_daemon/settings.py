@@ -32,7 +32,13 @@ class InferenceSection:
 
     n_ctx: Annotated[int, "context in tokens; 0 leaves it to the model", Limit(minimum=0, maximum=1 << 24)] = 0
     slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 1
-    threads: Annotated[int, "of one worker; 0 leaves it to the worker", Limit(minimum=0, maximum=1024)] = 0
+    threads: Annotated[int, "of one worker; 0 is found by measuring", Limit(minimum=0, maximum=1024)] = 0
+    attention: Annotated[Literal["auto", "flash", "plain"], "auto is found by measuring"] = "auto"
+    # llama.cpp's own default is 2048; more than that only takes memory.
+    batch_tokens: Annotated[
+        int, "of a prompt computed at a time; 0 is found by measuring", Limit(minimum=0, maximum=4096)
+    ] = 0
+    calibrate: Annotated[bool, "measure what serves a model best, once, while it is idle after an answer"] = True
     gpu_layers: Annotated[int, "layers on the GPU; -1 is all that fit", Limit(minimum=-1, maximum=10_000)] = -1
     keep_alive_s: Annotated[float, "without a request, a model leaves memory after; negative is never"] = 300.0
     # States of some 100,000 tokens of a small model, of 15,000 of one with 7 billion parameters.

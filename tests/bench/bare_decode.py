@@ -18,8 +18,8 @@ from tests.bench.rounds import Round, serve
 
 _ATTENTION = {
     "auto": api.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    "flash": api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "plain": api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
 
 

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from agentgw_daemon.inference.footprint import DEFAULT_CTX_TOKENS
 from agentgw_daemon.inference.llama import physical_cores, usable_cpus
-from agentgw_daemon.inference.loading import DEFAULT_BATCH_TOKENS, DEFAULT_CTX_TOKENS
+from agentgw_daemon.inference.tuning import DEFAULT_BATCH_TOKENS
 from tests.bench.setting import Setting
 
 # A file's metadata has names of its own, which mean other things.
@@ -16,7 +17,7 @@ _APART: Final = "metadata"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What of a context is chosen, and not given by the model. `attention` is flash attention: auto, on or off."""
+    """What of a context is chosen, and not given by the model. `attention` is auto, flash or plain."""
 
     n_ctx_tokens: int
     batch_tokens: int
@@ -34,7 +35,8 @@ def engine(setting: Setting, model: str) -> Engine:
         threads=threads or physical_cores(),
         threads_batch=threads or len(usable_cpus()),
     )
-    return reported(defaults, setting.result("models", "show", model))
+    setting.run("models", "load", model)
+    return reported(defaults, setting.result("models", "show", model).get("running") or {})
 
 
 def reported(defaults: Engine, shown: Mapping[str, Any]) -> Engine:

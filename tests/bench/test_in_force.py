@@ -10,9 +10,9 @@ def test_without_a_report_the_defaults_hold() -> None:
 
 
 def test_what_is_reported_takes_the_place_of_the_defaults_at_any_depth() -> None:
-    shown = {"model": {"engine": {"threads": 1, "attention": "off"}}, "batch_tokens": 128}
+    shown = {"model": {"engine": {"threads": 1, "attention": "plain"}}, "batch_tokens": 128}
     assert reported(DEFAULTS, shown) == Engine(
-        n_ctx_tokens=8192, batch_tokens=128, threads=1, threads_batch=4, attention="off"
+        n_ctx_tokens=8192, batch_tokens=128, threads=1, threads_batch=4, attention="plain"
     )
 
 

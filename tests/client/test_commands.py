@@ -131,9 +131,16 @@ class TestPs:
         serve({"daemon.status": STATUS})
         _, out, _ = cli("ps")
         assert [line.split() for line in out.splitlines()] == [
-            ["PID", "KIND", "MODEL", "MEMORY", "BUSY"], ["12", "model", "smollm2:135m", "200", "MB", "1/4"],
-        ]  # fmt: skip
+            ["PID", "KIND", "MODEL", "MEMORY", "BUSY", "TOKENS/S", "HOW"],
+            ["12", "model", "smollm2:135m", "200", "MB", "1/4"],
+        ]
         assert json.loads(cli("ps", "--json")[1]) == {"workers": [WORKER]}
+
+    def test_it_tells_how_fast_and_how_a_worker_runs(self, cli: Cli, serve: Serve) -> None:
+        worker = {**WORKER, "tokens_per_s": 57.4, "detail": "attention plain, threads 2, batches of 512"}
+        serve({"daemon.status": {**STATUS, "workers": [worker]}})
+        assert cli("ps")[1].splitlines()[1].endswith("1/4   57        attention plain, threads 2, batches of 512")
+        assert "smollm2:135m in 200 MB (1 of 4 busy, 57 tokens/s)" in cli("status")[1]
 
     def test_it_starts_no_daemon(self, cli: Cli) -> None:
         assert cli("ps")[0] == 3
@@ -353,6 +360,24 @@ class TestModels:
         out = cli("models", "show", "smollm2:135m")[1]
         assert "98362432 (98 MB)" in out
         assert out.endswith("general.name  Smol\n")
+
+    def test_show_tells_how_it_runs_here_and_what_was_measured(self, cli: Cli, serve: Serve) -> None:
+        tuning = {"attention": "plain", "threads": 2, "threads_batch": 4, "batch_tokens": 512}
+        figure = {"attention": "flash", "threads": 4, "batch_tokens": 256, "streams": 0, "tokens_per_s": 180.0}
+        streams = {**figure, "attention": "plain", "threads": 2, "batch_tokens": 0, "streams": 4, "tokens_per_s": 90.0}
+        answer = {
+            "model": MODEL, "metadata": {}, "running": {**tuning, "attention": "auto"}, "tuned": tuning,
+            "measured": [figure, streams],
+        }  # fmt: skip
+        serve({"model.show": answer})
+        lines = [line.split(maxsplit=1)[1] for line in cli("models", "show", "smollm2:135m")[1].splitlines()[-4:]]
+        assert lines == [
+            "attention auto, threads 2, threads_batch 4, batch_tokens 512",
+            "attention plain, threads 2, threads_batch 4, batch_tokens 512",
+            "180.0 tokens/s: a prompt in batches of 256, attention flash, threads 4",
+            "90.0 tokens/s: 4 streams, attention plain, threads 2",
+        ]
+        assert json.loads(cli("models", "show", "smollm2:135m", "--json")[1]) == answer
 
     def test_load_unload_remove_and_default(self, cli: Cli, serve: Serve, tmp_path: Path) -> None:
         daemon = serve({

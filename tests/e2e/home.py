@@ -56,6 +56,8 @@ class Home:
             "PYTHONDONTWRITEBYTECODE": "1",
             # Threads of llama.cpp spin while they wait for each other: on a busy machine two are slower than one.
             "AGENTGW_INFERENCE__THREADS": "1",
+            # It would take both cores from the next test's measures and waits.
+            "AGENTGW_INFERENCE__CALIBRATE": "false",
         }
         self.agentgw: Sequence[str] = (AGENTGW,)
         self._children: list[subprocess.Popen[bytes]] = []

@@ -15,7 +15,8 @@ What the last message asks for:
 - `env`: its environment's names · `kv`: what it was told of saving · anything else: the message again, a token a word
 
 What the model file's name asks for: `refused` (LoadFailed), `dies`, `hangs`, `gated` (makes `gated.reached`
-beside it, then loads once the FIFO `gated.fifo` has a writer); anything else loads.
+beside it, then loads once the FIFO `gated.fifo` has a writer); anything else loads. Asked to calibrate, it finds the
+same settings each time, after the first answer.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class FakeWorker:
         self._credit: dict[int, threading.Semaphore] = {}
         self._speaking = threading.Lock()
         self._beating = threading.Event()
+        self._calibrates = False
 
     def run(self) -> None:
         for target in (self._listen, self._beat):
@@ -128,10 +130,13 @@ class FakeWorker:
             case "gated":
                 Path(load.path).with_suffix(".reached").touch()
                 Path(load.path).with_suffix(".fifo").open("rb").close()
+        self._calibrates = load.calibrate_after_s >= 0
         self._say(
             wire.Loaded(
                 n_ctx_tokens=N_CTX_TOKENS, n_ctx_train_tokens=N_CTX_TOKENS, slots=self._slots,
-                description="fake", template="model", load_ms=1.0,
+                description="fake", template="model", load_ms=1.0, attention=load.attention,
+                n_threads=load.n_threads or 8, n_threads_batch=load.n_threads_batch or 8,
+                n_batch_tokens=load.n_batch_tokens or 256,
             )
         )  # fmt: skip
 
@@ -193,6 +198,14 @@ class FakeWorker:
         if not self._cancelled:
             self._beating.clear()
         self._say(reply)
+        if self._calibrates:
+            self._calibrates = False
+            figure = {"attention": "plain", "threads": 3, "batch_tokens": 0, "streams": 1, "tokens_per_s": 9.5}
+            self._say(
+                wire.Calibrated(
+                    attention="plain", n_threads=3, n_threads_batch=4, n_batch_tokens=512, measured=(figure,)
+                )
+            )
 
 
 def _prompt(messages: tuple[dict[str, str], ...]) -> str:

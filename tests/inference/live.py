@@ -86,9 +86,9 @@ class LiveWorker:
         assert isinstance(message, kind), f"{message!r}, stderr: {self.stderr() if message is None else 'open'}"
         return message
 
-    def load(self, path: Path, **settings: int) -> wire.Loaded:
+    def load(self, path: Path, **settings: float) -> wire.Loaded:
         """Load a model that must load."""
-        self.send(wire.Load(path=str(path), **settings))
+        self.send(wire.Load(path=str(path), **settings))  # type: ignore[arg-type]  # by name
         return self.expect(wire.Loaded)
 
     def until_end(self) -> Iterator[wire.Message]:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentgw_daemon.inference import loading, state_folder, wire
+from agentgw_daemon.inference import footprint, loading, state_folder, wire
 from agentgw_daemon.inference.cancellation import Cancellations, Flag
+from agentgw_daemon.inference.interruption import Interruption
 from tests.inference.live import ask
 from tests.inference.tinygguf import chain_model
 
@@ -46,7 +47,9 @@ class Desk:
             path=str(path), slots=slots, n_ctx_tokens=n_ctx_tokens, n_batch_tokens=n_batch_tokens, n_threads=1,
             n_threads_batch=1, kv_dir=kv_dir, kv_cache_bytes=64 << 20,
         )  # fmt: skip
-        self.decoder, self.loaded = loading.load(load, emit=self.said.append, cancellations=self.cancellations)
+        self.decoder, self.loaded, _ = loading.load(
+            load, emit=self.said.append, cancellations=self.cancellations, interruption=Interruption()
+        )
 
     def submit(self, *requests: wire.Generate) -> None:
         for request in requests:
@@ -198,7 +201,7 @@ def test_a_stream_without_credit_waits_and_the_others_go_on(tmp_path: Path) -> N
 
 
 def test_where_memory_is_short_requests_wait_instead_of_failing(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "MAX_KV_BYTES", 1)
+    monkeypatch.setattr(footprint, "MAX_KV_BYTES", 1)
     desk = Desk(noise, n_ctx_tokens=256)
     desk.submit(ask(1, "a", max_tokens=4), ask(2, "b", max_tokens=4), ask(3, "c" * 200, max_tokens=4))
     desk.decoder.step()

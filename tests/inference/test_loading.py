@@ -1,60 +1,27 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agentgw_daemon.inference import loading, wire
+from agentgw_daemon.inference import footprint, gguf, llama, loading, wire
 from agentgw_daemon.inference.cancellation import Cancellations
 from agentgw_daemon.inference.decoder import Decoder
+from agentgw_daemon.inference.interruption import Interruption
 from agentgw_daemon.inference.llama import Model
-from tests.inference.tinygguf import U32, chain_model
-
-Open = Callable[..., Model]
+from tests.inference.tinygguf import U32, chain_model, small
 
 
-@pytest.fixture
-def open_model(tmp_path: Path) -> Iterator[Open]:
-    """Makes and opens a model with this metadata; closes it after the test."""
-    opened: list[Model] = []
-
-    def open_it(**metadata: int) -> Model:
-        path = chain_model(tmp_path / "model.gguf", ["x"], metadata={k: (U32, v) for k, v in metadata.items()})
-        opened.append(Model(str(path)))
-        return opened[-1]
-
-    yield open_it
-    for model in opened:
-        model.close()
-
-
-def test_every_slot_has_room_for_a_whole_context(open_model: Open) -> None:
-    assert loading._cells(open_model(), 1000, 4) == 4000
-
-
-def test_where_that_is_too_much_slots_share_what_fits_but_never_less_than_a_context(
-    open_model: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = open_model()
-    # One layer, one head: 32 numbers of 16 bits for the key and as many for the value.
-    assert model.kv_bytes_per_token == 128
-    monkeypatch.setattr(loading, "MAX_KV_BYTES", 128 * 2500)
-    assert loading._cells(model, 1000, 4) == 2500
-    assert loading._cells(model, 3000, 4) == 3000
-    monkeypatch.setattr(loading, "available_bytes", lambda: 128 * 6000)
-    assert loading._cells(model, 1000, 4) == 1500
-
-
-def test_cells_never_stretch_a_context_that_need_not_be(open_model: Open) -> None:
-    model = open_model(**{"llama.rope.scaling.original_context_length": 1500})
-    assert model.n_ctx_original_tokens == 1500
-    assert loading._cells(model, 1000, 4) == 1500
-    assert loading._cells(model, 2000, 4) == 8000
-
-
-def load(path: Path, **settings: int) -> tuple[Decoder, wire.Loaded]:
-    return loading.load(wire.Load(path=str(path), **settings), emit=lambda message: None, cancellations=Cancellations())
+def load(path: Path, **settings: Any) -> tuple[Decoder, wire.Loaded]:
+    decoder, loaded, calibration = loading.load(
+        wire.Load(path=str(path), **settings),
+        emit=lambda message: None,
+        cancellations=Cancellations(),
+        interruption=Interruption(),
+    )
+    assert calibration is None, "nobody asked for one"
+    return decoder, loaded
 
 
 def test_loading_says_how_many_slots_there_are(tmp_path: Path) -> None:
@@ -70,3 +37,76 @@ def test_a_model_whose_memory_cannot_be_shared_answers_one_at_a_time(
     decoder, loaded = load(chain_model(tmp_path / "chain.gguf", ["x"]), slots=3)
     decoder.close()
     assert loaded.slots == 1
+
+
+def test_what_is_in_force_is_told(tmp_path: Path) -> None:
+    path = chain_model(tmp_path / "chain.gguf", ["x"])
+    decoder, loaded = load(path, n_threads=1, n_threads_batch=2, n_batch_tokens=64, attention="plain")
+    decoder.close()
+    told = (loaded.attention, loaded.n_threads, loaded.n_threads_batch, loaded.n_batch_tokens, loaded.gpu_layers)
+    assert told == ("plain", 1, 2, 64, 0)
+    assert loaded.notice == ""
+
+
+def test_the_model_and_its_header_agree_on_what_a_token_takes(tmp_path: Path) -> None:
+    path = chain_model(
+        tmp_path / "model.gguf", ["x"], metadata={"llama.rope.scaling.original_context_length": (U32, 9)}
+    )
+    model = llama.Model(str(path))
+    # One layer, one head: 32 numbers of 16 bits for the key and as many for the value.
+    assert model.kv_bytes_per_token == 128
+    assert model.n_ctx_original_tokens == 9
+    model.close()
+    shape = footprint.shape_of(gguf.inspect(path).metadata)
+    assert (shape.kv_bytes_per_token, shape.n_ctx_train_tokens, shape.n_heads) == (128, 4096, 1)
+
+
+def with_gpu(monkeypatch: pytest.MonkeyPatch, *, takes: bool) -> list[int]:
+    """As if this build had GPU support; the layers that models were opened with."""
+    opened: list[int] = []
+    real = llama.Model
+
+    def open_it(path: str, *, gpu_layers: int) -> llama.Model:
+        opened.append(gpu_layers)
+        if gpu_layers and not takes:
+            raise llama.EngineError("out of device memory")
+        return real(path, gpu_layers=gpu_layers)
+
+    monkeypatch.setattr(llama, "offloads", lambda: True)
+    monkeypatch.setattr(llama, "Model", open_it)
+    return opened
+
+
+def test_a_gpu_that_refuses_leaves_the_processor_and_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = with_gpu(monkeypatch, takes=False)
+    decoder, loaded = load(chain_model(tmp_path / "chain.gguf", ["x"]))
+    decoder.close()
+    assert opened == [-1, 0]
+    assert loaded.gpu_layers == 0
+    assert loaded.notice == "the GPU does not take it, so the processor does: out of device memory"
+
+
+def test_a_gpu_that_takes_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = with_gpu(monkeypatch, takes=True)
+    decoder, loaded = load(chain_model(tmp_path / "chain.gguf", ["x"]), gpu_layers=7)
+    decoder.close()
+    assert opened == [7]
+    assert (loaded.gpu_layers, loaded.notice) == (7, "")
+
+
+def test_a_gpu_that_is_not_wanted_is_not_tried_and_a_bad_file_is_tried_on_the_processor_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = with_gpu(monkeypatch, takes=True)
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(small().encode())
+    with pytest.raises(llama.EngineError):
+        load(bad, gpu_layers=0)
+    assert opened == [0]
+
+
+def test_layers_asked_for_of_a_build_without_gpu_are_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama, "offloads", lambda: False)
+    decoder, loaded = load(chain_model(tmp_path / "chain.gguf", ["x"]), gpu_layers=7)
+    decoder.close()
+    assert "no GPU support" in loaded.notice

@@ -14,12 +14,14 @@ import trio
 import trio.testing
 
 from agentgw.errors import ContextOverflow, ModelUnavailable, Overloaded, RpcError, ShuttingDown, WorkerDied
-from agentgw.types import ChatMessage, Options
+from agentgw.types import ChatMessage, Options, Tuning
 from agentgw_daemon.inference import memory
 from agentgw_daemon.inference import pool as pool_module
 from agentgw_daemon.inference.echo import EchoEngine
 from agentgw_daemon.inference.engine import Delta, Engine, EngineEvent, Finished, Loading, Prefill, Queued, Request
+from agentgw_daemon.inference.footprint import ModelShape
 from agentgw_daemon.inference.pool import Pool, open_pool
+from agentgw_daemon.inference.room import RESERVE_BYTES
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec, ProviderSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
 from tests.inference.fakeworker import fake_model, fake_settings
@@ -27,6 +29,7 @@ from tests.inference.fakeworker import fake_model, fake_settings
 pytestmark = pytest.mark.anyio
 
 LIMIT_S = 20
+MB = 10**6
 
 
 @asynccontextmanager
@@ -408,20 +411,92 @@ async def test_unload_lets_a_running_request_end(tmp_path: Path) -> None:
 async def test_idle_model_makes_room_for_one_that_would_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(pool_module, "available_bytes", lambda: RESERVE_BYTES + 1000 * MB)
     async with fake_pool() as pool:
-        await pool.load(fake_model(tmp_path, "small", 100))
-        await pool.load(fake_model(tmp_path, "medium", 300))
+        await pool.load(fake_model(tmp_path, "small", 300 * MB))
+        await pool.load(fake_model(tmp_path, "medium", 500 * MB))
         assert set(pool.loaded()) == {"small", "medium"}
-        await pool.load(fake_model(tmp_path, "large", 200))
+        await pool.load(fake_model(tmp_path, "large", 400 * MB))
         assert set(pool.loaded()) == {"medium", "large"}
 
 
 async def test_busy_model_is_never_unloaded_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "available_bytes", lambda: 10)
-    async with fake_pool() as pool, occupied(await pool.engine(fake_model(tmp_path, "one"))):
-        await pool.load(fake_model(tmp_path, "two"))
-        assert set(pool.loaded()) == {"one", "two"}
+    monkeypatch.setattr(pool_module, "available_bytes", lambda: RESERVE_BYTES + 1000 * MB)
+    async with fake_pool() as pool, occupied(await pool.engine(fake_model(tmp_path, "one", 600 * MB))):
+        with pytest.raises(ModelUnavailable) as caught:
+            await pool.load(fake_model(tmp_path, "two", 500 * MB))
+        assert caught.value.message == (
+            "two needs 0.5 GB of memory (weights 0.5 GB, context 0 MB), 0.4 GB are available"
+        )
+        assert caught.value.hint == "unload one"
+        assert pool.loaded() == ("one",)
+        assert len(pool.workers()) == 1, "none is started for what has no room"
+    monkeypatch.setattr(pool_module, "available_bytes", lambda: None)
+    async with fake_pool() as pool:
+        await pool.load(fake_model(tmp_path, "two", 500 * MB))
+
+
+async def test_context_counts_as_the_header_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "available_bytes", lambda: RESERVE_BYTES + 1000 * MB)
+    shape = ModelShape(kv_bytes_per_token=MB, n_ctx_train_tokens=4096)
+    spec = dataclasses.replace(fake_model(tmp_path, size_bytes=500 * MB), shape=shape)
+    async with fake_pool() as pool:
+        with pytest.raises(ModelUnavailable, match=r"weights 0\.5 GB, context 4\.1 GB") as caught:
+            await pool.load(spec)
+        assert caught.value.hint == "set a smaller inference.n_ctx"
+        pool.configure(fake_settings(n_ctx=400))
+        await pool.load(spec)
+
+
+async def test_two_newcomers_do_not_count_on_the_same_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "available_bytes", lambda: RESERVE_BYTES + 1000 * MB)
+    os.mkfifo(tmp_path / "gated.fifo")
+    async with fake_pool() as pool, trio.open_nursery() as nursery:
+        nursery.start_soon(pool.load, fake_model(tmp_path, "gated", 600 * MB))
+        await until((tmp_path / "gated.reached").exists)
+        with pytest.raises(ModelUnavailable, match=r"0\.4 GB are available"):
+            await pool.load(fake_model(tmp_path, "other", 600 * MB))
+        gate = os.open(tmp_path / "gated.fifo", os.O_RDWR)
+        await until(lambda: pool.loaded() == ("gated",))
+        os.close(gate)
+
+
+async def test_speed_is_told_while_it_answers_and_afterwards(tmp_path: Path) -> None:
+    async with fake_pool() as pool:
+        engine = await pool.engine(fake_model(tmp_path))
+        await pool.load(fake_model(tmp_path))
+        assert pool.workers()[0].tokens_per_s == 0
+        async with engine.stream(request("slow:100000")) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    break
+            assert pool.workers()[0].tokens_per_s > 0
+        await until(lambda: pool.busy == 0)
+        assert await answer(engine, "count:10")
+        # The fake claims a millisecond a token.
+        assert pool.workers()[0].tokens_per_s == 1000
+
+
+async def test_what_was_measured_holds_from_the_next_load(tmp_path: Path) -> None:
+    spec, kept = fake_model(tmp_path), tmp_path / "cache" / "tuning"
+    with trio.fail_after(LIMIT_S):
+        async with open_pool(fake_settings(threads=0), environ=os.environ, instance="t", tuning_dir=kept) as pool:
+            assert await answer(await pool.engine(spec), "hello") == "hello"
+            assert pool.in_force("fake") == Tuning(attention="auto", threads=8, threads_batch=8, batch_tokens=256)
+            assert pool.workers()[0].detail == "attention auto, threads 8, batches of 256"
+            await until(lambda: any(kept.glob("*.json")))
+            assert await pool.unload("fake")
+            assert pool.in_force("fake") is None
+            await pool.load(spec)
+            best = Tuning(attention="plain", threads=3, threads_batch=4, batch_tokens=512)
+            assert pool.in_force("fake") == best
+            calibrated = await pool.calibrated(str(spec.path))
+            assert calibrated is not None
+            assert (calibrated.best, calibrated.measured[0].tokens_per_s) == (best, 9.5)
+        settings = fake_settings(calibrate=False)
+        async with open_pool(settings, environ=os.environ, instance="t", tuning_dir=kept) as pool:
+            await pool.load(spec)
+            assert pool.in_force("fake") == Tuning(attention="auto", threads=8, threads_batch=8, batch_tokens=256)
 
 
 async def test_count_needs_no_slot(tmp_path: Path) -> None:

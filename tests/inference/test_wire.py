@@ -18,6 +18,9 @@ _VALUES = {
     "str": _TEXT,
     "tuple[str, ...]": st.lists(_TEXT).map(tuple),
     "tuple[dict[str, str], ...]": st.lists(st.dictionaries(_TEXT, _TEXT)).map(tuple),
+    "tuple[dict[str, str | int | float], ...]": st.lists(
+        st.dictionaries(_TEXT, _TEXT | st.integers(0, 2**31) | st.floats(allow_nan=False, allow_infinity=False))
+    ).map(tuple),
     "dict[str, int]": st.dictionaries(_TEXT, st.integers(0, 2**40)),
 }
 _MESSAGES = st.one_of(

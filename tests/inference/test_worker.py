@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agentgw import __version__
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference import worker as worker_module
+from agentgw_daemon.inference.interruption import Interruption
+from agentgw_daemon.inference.llama import EngineError
+from agentgw_daemon.inference.tuning import Measured, Tuning
 from tests.inference.live import LiveWorker, ask
 from tests.inference.tinygguf import chain_model
 from tests.starter import starter_model
@@ -184,6 +189,113 @@ def test_another_model_can_be_loaded_in_place_of_the_first(tmp_path: Path) -> No
         for script in (["one"], ["two"]):
             worker.load(chain_model(tmp_path / f"{script[0]}.gguf", script))
             assert worker.answer(ask(1))[0] == script[0]
+
+
+def test_measuring_stands_in_no_answers_way(tmp_path: Path) -> None:
+    with LiveWorker() as worker:
+        loaded = worker.load(chain_model(tmp_path / "chain.gguf", SCRIPT), calibrate_after_s=0)
+        for number in range(5):
+            assert worker.answer(ask(number))[0] == "abc"
+        assert loaded.attention == "auto"
+
+
+class Measuring:
+    """A calibration that takes as long as it is told to, and what it was asked."""
+
+    after_s = 0.0
+    measured = (Measured(attention="plain", threads=1, batch_tokens=0, streams=1, tokens_per_s=9.5),)
+
+    def __init__(self, *results: Tuning | Exception | None, commands: queue.SimpleQueue[wire.ToWorker]) -> None:
+        self.results = list(results)
+        self.commands = commands
+
+    def run(self) -> Tuning | None:
+        result = self.results.pop(0)
+        self.commands.put(wire.Cancel(request_id=len(self.results)))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+class Leisurely:
+    """The worker's waiting, with a calibration that gives these results, and what it said."""
+
+    def __init__(self, *results: Tuning | Exception | None) -> None:
+        self._read_fd, self._write_fd = os.pipe()
+        self.commands: queue.SimpleQueue[wire.ToWorker] = queue.SimpleQueue()
+        self.leisure = worker_module.Leisure(
+            worker_module.Outlet(self._write_fd), SimpleNamespace(commands=self.commands), Interruption()
+        )
+        self.leisure.calibration = self.measuring = Measuring(*results, commands=self.commands)
+        self.leisure.answered = True
+
+    def __enter__(self) -> Leisurely:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._read_fd)
+        os.close(self._write_fd)
+
+    def said(self) -> list[wire.Message]:
+        if not select.select([self._read_fd], [], [], 0)[0]:
+            return []
+        return [wire.decode(line) for line in os.read(self._read_fd, 1 << 16).splitlines()]
+
+
+BEST = Tuning(attention="plain", threads=1, threads_batch=2, batch_tokens=512)
+
+
+def test_what_was_measured_is_told_once_and_the_next_command_is_heard() -> None:
+    with Leisurely(BEST) as one:
+        assert one.leisure.next_command() == wire.Cancel(request_id=0)
+        one.commands.put(wire.Cancel(request_id=7))
+        assert one.leisure.next_command() == wire.Cancel(request_id=7)
+        (calibrated,) = one.said()
+    assert isinstance(calibrated, wire.Calibrated)
+    assert (calibrated.attention, calibrated.n_threads, calibrated.n_batch_tokens) == ("plain", 1, 512)
+    assert calibrated.measured[0]["tokens_per_s"] == 9.5
+
+
+def test_measuring_that_was_interrupted_goes_on_at_the_next_occasion() -> None:
+    with Leisurely(None, None, BEST) as one:
+        assert [one.leisure.next_command() for _ in range(3)] == [wire.Cancel(request_id=n) for n in (2, 1, 0)]
+        assert len(one.said()) == 1
+
+
+def test_nothing_is_measured_before_the_first_answer_or_while_a_command_waits() -> None:
+    with Leisurely(BEST) as one:
+        one.leisure.answered = False
+        one.commands.put(wire.Cancel(request_id=7))
+        assert one.leisure.next_command() == wire.Cancel(request_id=7)
+        one.leisure.answered = True
+        one.commands.put(wire.Cancel(request_id=8))
+        assert one.leisure.next_command() == wire.Cancel(request_id=8)
+        assert one.measuring.results == [BEST]
+
+
+def test_a_command_between_the_look_and_the_measuring_is_not_lost() -> None:
+    class Late(queue.SimpleQueue):  # type: ignore[type-arg]  # not generic where it is subclassed
+        """Seems empty once, and is not."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> wire.ToWorker:
+            if timeout is not None:
+                raise queue.Empty
+            return super().get()
+
+    with Leisurely(BEST) as one:
+        commands = Late()
+        commands.put(wire.Cancel(request_id=7))
+        one.leisure._commands = commands  # type: ignore[misc]  # the race cannot be had otherwise
+        assert one.leisure.next_command() == wire.Cancel(request_id=7)
+        assert one.measuring.results == [BEST]
+
+
+def test_a_model_that_cannot_be_measured_is_not_tried_again(capfd: pytest.CaptureFixture[str]) -> None:
+    with Leisurely(EngineError("no such kernel")) as one:
+        one.leisure.next_command()
+        assert one.leisure.calibration is None
+        assert one.said() == []
+    assert "cannot be measured: no such kernel" in capfd.readouterr().err
 
 
 @pytest.fixture(scope="module")

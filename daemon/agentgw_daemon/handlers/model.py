@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentgw.errors import NotFound
@@ -22,13 +23,21 @@ async def list_models(request: Request, params: NoParams) -> ModelList:
 
 
 async def show(request: Request, params: ModelRefParams) -> ModelDetail:
-    """One model and what its file says."""
+    """One model, what its file says, and how it runs here."""
     return await _shown(request, params.model)
 
 
 async def _shown(request: Request, name: str) -> ModelDetail:
     services = request.services
-    return await services.models.show(name, services.pool.loaded(), services.pool.loading())
+    detail = await services.models.show(name, services.pool.loaded(), services.pool.loading())
+    path = detail.model.path
+    found = await services.pool.calibrated(path) if path is not None else None
+    return replace(
+        detail,
+        running=services.pool.in_force(detail.model.name),
+        tuned=found.best if found is not None else None,
+        measured=found.measured if found is not None else None,
+    )
 
 
 async def pull(request: Request, params: ModelRefParams) -> Model:

@@ -17,6 +17,11 @@ PENALTY_WINDOW_TOKENS: Final = 64
 _RANDOM_SEED: Final = 0xFFFFFFFF
 _ABORTED: Final = 2  # llama_decode's return value
 _BYTES: Final = ctypes.POINTER(ctypes.c_uint8)
+_ATTENTION: Final = {
+    "auto": api.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "flash": api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "plain": api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 
 
 class AbortFlag:
@@ -77,7 +82,14 @@ class Context:
     """The KV cache and compute buffers of one model: `n_cells` tokens in all, for `slots` sequences."""
 
     def __init__(
-        self, model: Model, *, n_cells: int, n_batch_tokens: int, threads: tuple[int, int], slots: int = 1
+        self,
+        model: Model,
+        *,
+        n_cells: int,
+        n_batch_tokens: int,
+        threads: tuple[int, int],
+        slots: int = 1,
+        attention: str = "auto",
     ) -> None:
         self.abort: Final = AbortFlag()
         params = api.llama_context_default_params()
@@ -87,7 +99,7 @@ class Context:
         # One pool of cells: sequences that start alike share them, and a batch may mix sequences freely.
         params.kv_unified = True
         params.n_threads, params.n_threads_batch = threads
-        params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+        params.flash_attn_type = _ATTENTION[attention]
         params.abort_callback = self.abort.callback
         params.abort_callback_data = self.abort.address
         log.errors.clear()
@@ -103,6 +115,14 @@ class Context:
     def close(self) -> None:
         """Free it."""
         api.llama_free(self.handle)
+
+    def synchronise(self) -> None:
+        """Wait for a device that computes on its own."""
+        api.llama_synchronize(self.handle)
+
+    def set_threads(self, decoding: int, reading: int) -> None:
+        """From the next batch on."""
+        api.llama_set_n_threads(self.handle, decoding, reading)
 
     @property
     def has_memory(self) -> bool:

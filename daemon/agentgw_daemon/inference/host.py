@@ -19,8 +19,11 @@ from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call
 from agentgw_daemon.inference.deaths import DEGRADED_DEATHS, Deaths
 from agentgw_daemon.inference.engine import Loading, Queued
+from agentgw_daemon.inference.footprint import ModelShape, Need, need
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
+from agentgw_daemon.inference.tuning import DEFAULT_BATCH_TOKENS
+from agentgw_daemon.inference.tunings import Tunings, basis_of, load_message, tuned
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,8 @@ class Ticket:
 class ModelHost:
     """Keeps at most one worker for one model file.
 
-    `take_worker` gives a running process that has loaded nothing; `make_room` is awaited before a load.
+    `take_worker` gives a running process that has loaded nothing; `make_room` is awaited before a load and may
+    refuse it. Without `tunings` nothing is measured.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class ModelHost:
         *,
         take_worker: Callable[[], WorkerProcess],
         make_room: Callable[[ModelHost], Awaitable[None]],
+        tunings: Tunings | None = None,
     ) -> None:
         assert spec.path is not None
         self.spec = spec
@@ -87,6 +92,7 @@ class ModelHost:
         self._nursery = nursery
         self._take_worker = take_worker
         self._make_room = make_room
+        self._tunings = tunings
         self._path = Path(spec.path).absolute()
         self._waiting: list[Ticket] = []
         self._holding: set[Ticket] = set()
@@ -105,6 +111,16 @@ class ModelHost:
     def loaded(self) -> bool:
         """True while a worker with the model can be asked."""
         return self.worker is not None and self.worker.usable and self.worker.model is not None
+
+    @property
+    def need(self) -> Need:
+        """What it takes in memory when it is loaded with the settings as they are."""
+        settings = self._settings
+        return need(
+            self.spec.shape or ModelShape(), size_bytes=self.size_bytes,
+            n_ctx_tokens=self.spec.n_ctx_tokens or settings.n_ctx,
+            batch_tokens=settings.batch_tokens or DEFAULT_BATCH_TOKENS, plain=settings.attention == "plain",
+        )  # fmt: skip
 
     @property
     def idle(self) -> bool:
@@ -239,20 +255,31 @@ class ModelHost:
         await self._make_room(self)
         worker = self.worker = self._take_worker()
         self._nursery.start_soon(self._mourn, worker)
-        load = wire.Load(
-            path=str(self._path), n_ctx_tokens=self.spec.n_ctx_tokens or self._settings.n_ctx,
-            n_threads=self._settings.threads, n_threads_batch=self._settings.threads,
-            gpu_layers=self._settings.gpu_layers, slots=self._settings.slots,
-            speculate=self._settings.speculate,
-            kv_dir=self._settings.kv_dir, kv_cache_bytes=self._settings.kv_cache_bytes,
-        )  # fmt: skip
         try:
-            await worker.load(load)
+            await self._load_by(worker)
         except ModelUnavailable as error:
             worker.retire_at(trio.current_time())
             data = {**error.data, "model": self.spec.name}
             raise ModelUnavailable(f"{self.spec.name}: {error.message}", hint=error.hint, **data) from None
         _log.info("model %s loaded by worker %d", self.spec.name, worker.pid)
+
+    async def _load_by(self, worker: WorkerProcess) -> None:
+        await worker.wait_ready()
+        settings, tunings, path = self._settings, self._tunings, str(self._path)
+        load = load_message(path, self.spec.n_ctx_tokens or settings.n_ctx, settings)
+        if tunings is None or not settings.calibrate:
+            await worker.load(load)
+            return
+        try:
+            basis = await trio.to_thread.run_sync(basis_of, path, settings, worker.build)
+        except OSError as error:
+            raise ModelUnavailable(f"{path}: {error.strerror}", reason=str(error.strerror)) from None
+        best = await trio.to_thread.run_sync(tunings.best, basis)
+
+        def keep(calibrated: wire.Calibrated) -> None:
+            self._nursery.start_soon(trio.to_thread.run_sync, tunings.keep, basis, calibrated)
+
+        await worker.load(tuned(load, best, calibrate_after_s=settings.calibrate_after_s), keep)
 
     async def _measure(self) -> int:
         try:

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agentgw_daemon.inference.tuning import Cores
+
 if TYPE_CHECKING:
     from llama_cpp import llama_cpp as _declared
 
@@ -57,6 +59,17 @@ def version() -> str:
     origin = sys.modules["llama_cpp"].__file__
     found = re.search(r'^__version__ = "([^"]+)"', Path(origin).read_text(encoding="utf-8"), re.M) if origin else None
     return f"llama-cpp-python {found[1] if found else 'unknown'}"
+
+
+def build() -> str:
+    """What the library was built for and finds in this processor; another build may want other settings."""
+    text: bytes = api.llama_print_system_info()
+    return f"{version()} {text.decode('utf-8', 'replace')}"
+
+
+def offloads() -> bool:
+    """Whether this build can have layers on a GPU."""
+    return bool(api.llama_supports_gpu_offload())
 
 
 class Log:
@@ -130,18 +143,24 @@ def safe_model_params() -> Any:
     return params
 
 
+def cores() -> Cores:
+    """The cores and hyper-threads this process may use."""
+    return Cores(physical=physical_cores(), logical=len(usable_cpus()))
+
+
 class Model:
     """Weights, mapped from the file, and vocabulary."""
 
-    def __init__(self, path: str, *, gpu_layers: int = -1) -> None:
+    def __init__(self, path: str, *, gpu_layers: int = 0) -> None:
         params = safe_model_params()
-        params.n_gpu_layers = gpu_layers if api.llama_supports_gpu_offload() else 0
+        params.n_gpu_layers = gpu_layers
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP
         log.errors.clear()
         handle = api.llama_model_load_from_file(os.fsencode(path), params)
         if not handle:
             raise log.failure("llama.cpp cannot load it")
         self.handle: Final = handle
+        self.gpu_layers: Final = gpu_layers
         self.vocabulary: Final = api.llama_model_get_vocab(handle)
         self.n_vocabulary: Final = int(api.llama_vocab_n_tokens(self.vocabulary))
         self.n_ctx_train_tokens: Final = int(api.llama_model_n_ctx_train(handle))

@@ -1,6 +1,6 @@
 """From a file to a decoder that answers. What can be done at the same time is.
 
-Here it is decided how many slots there are and how many cells they share.
+Here it is decided how many slots there are and how many cells they share, and what happens when a GPU refuses.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import time
 from pathlib import Path
 from typing import Final
 
-from agentgw_daemon.inference import gguf, llama, state_folder, template, wire
+from agentgw_daemon.inference import footprint, gguf, llama, state_folder, template, tuning, wire
 from agentgw_daemon.inference.answer import Emit
+from agentgw_daemon.inference.calibration import Calibration
 from agentgw_daemon.inference.cancellation import Cancellations
 from agentgw_daemon.inference.context import Context
 from agentgw_daemon.inference.decoder import Decoder
+from agentgw_daemon.inference.interruption import Interruption
 from agentgw_daemon.inference.lanes import Lanes
 from agentgw_daemon.inference.memory import available_bytes
 from agentgw_daemon.inference.slots import Slots
 from agentgw_daemon.inference.states import States
-
-# As many tokens of a prompt as are computed between two looks at the world; larger pieces are not faster.
-DEFAULT_BATCH_TOKENS: Final = 256
-DEFAULT_CTX_TOKENS: Final = 8192
-# What all slots together may take in the KV cache, unless one request alone needs more.
-MAX_KV_BYTES: Final = 1 << 30
-KV_SHARE: Final = 0.25  # of the memory that is available; the rest is for weights and for others
+from agentgw_daemon.inference.tuning import Tuning
 
 NO_TEXT: Final = "it makes no text: it is an embedding or translation model, or has no vocabulary"
+
+
+class NoText(llama.EngineError):
+    """It loads, but it is no model that answers: nothing else is worth trying."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,64 +40,139 @@ class Shape:
     at_once: int  # requests that decode together
     slots: int
     sequences: int
-    batch_tokens: int
-    threads: tuple[int, int]
+    tuning: Tuning
 
 
-def load(request: wire.Load, *, emit: Emit, cancellations: Cancellations) -> tuple[Decoder, wire.Loaded]:
-    """The model of a file, ready to answer. Raises gguf.NotUsable or llama.EngineError."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Weights, and the first context on them."""
+
+    model: llama.Model
+    shape: Shape
+    context: Context
+    controls: frozenset[str]
+    notice: str = ""
+
+
+def load(
+    request: wire.Load, *, emit: Emit, cancellations: Cancellations, interruption: Interruption
+) -> tuple[Decoder, wire.Loaded, Calibration | None]:
+    """The model of a file, ready to answer, and what may be measured on it when it is idle.
+
+    Raises gguf.NotUsable or llama.EngineError.
+    """
     started = time.perf_counter()
-    gguf.inspect(request.path)
-    model = llama.Model(request.path, gpu_layers=request.gpu_layers)
-    try:
-        if not model.answers_text:
-            raise llama.EngineError(NO_TEXT)
-        shape = _shape(model, request)
-        context, controls = _context(model, shape)
-    except llama.EngineError:
-        model.close()
-        raise
+    size_bytes = gguf.inspect(request.path).size_bytes
+    opened = _open(request, size_bytes)
+    model, shape, context = opened.model, opened.shape, opened.context
     chat, name = template.choose(
-        model.chat_template, bos=model.special_text("bos"), eos=model.special_text("eos"), controls=controls
+        model.chat_template, bos=model.special_text("bos"), eos=model.special_text("eos"), controls=opened.controls
     )
     apart = dataclasses.replace(shape, sequences=1, n_cells=shape.n_ctx_tokens)
+    batch_tokens = shape.tuning.batch_tokens
     lanes = Lanes(
-        context, lambda: _make(model, apart), n_slots=shape.slots, batch_tokens=shape.batch_tokens,
-        states=_states(model, shape, request), token_bytes=model.kv_bytes_per_token,
+        context, lambda: _make(model, apart), n_slots=shape.slots, batch_tokens=batch_tokens,
+        states=_states(model, shape, request), token_bytes=max(model.kv_bytes_per_token, 1),
     )  # fmt: skip
     slots = Slots(
-        lanes, at_once=shape.at_once, n_slots=shape.slots, n_cells=context.n_cells, batch_tokens=shape.batch_tokens
+        lanes, at_once=shape.at_once, n_slots=shape.slots, n_cells=context.n_cells, batch_tokens=batch_tokens
     )  # fmt: skip
     n_ctx_tokens = min(shape.n_ctx_tokens, context.n_cells)
     decoder = Decoder(
         model, lanes, slots, chat, n_ctx_tokens=n_ctx_tokens, speculates=request.speculate and model.can_share,
         emit=emit, cancellations=cancellations,
     )  # fmt: skip
-    return decoder, wire.Loaded(
+    loaded = wire.Loaded(
         n_ctx_tokens=n_ctx_tokens,
         n_ctx_train_tokens=model.n_ctx_train_tokens,
         slots=shape.at_once,
         description=model.description,
         template=name,
         load_ms=(time.perf_counter() - started) * 1000,
+        attention=shape.tuning.attention,
+        n_threads=shape.tuning.threads,
+        n_threads_batch=shape.tuning.threads_batch,
+        n_batch_tokens=batch_tokens,
+        gpu_layers=model.gpu_layers,
+        notice=opened.notice,
     )
+    return decoder, loaded, _calibration(request, model, shape.at_once, interruption)
 
 
-def _shape(model: llama.Model, request: wire.Load) -> Shape:
+def _open(request: wire.Load, size_bytes: int) -> Opened:
+    """On the GPU where that is asked for and works, else on the processor."""
+    if not llama.offloads():
+        opened = _open_at(request, size_bytes, gpu_layers=0)
+        # All that fit, the default, are none then.
+        if request.gpu_layers > 0:
+            return dataclasses.replace(opened, notice="this build of llama.cpp has no GPU support: no layer is on one")
+        return opened
+    try:
+        return _open_at(request, size_bytes, gpu_layers=request.gpu_layers)
+    except NoText:
+        raise
+    except llama.EngineError as error:
+        if request.gpu_layers == 0:
+            raise
+        refusal = error
+    opened = _open_at(request, size_bytes, gpu_layers=0)
+    return dataclasses.replace(opened, notice=f"the GPU does not take it, so the processor does: {refusal}")
+
+
+def _open_at(request: wire.Load, size_bytes: int, *, gpu_layers: int) -> Opened:
+    model = llama.Model(request.path, gpu_layers=gpu_layers)
+    try:
+        if not model.answers_text:
+            raise NoText(NO_TEXT)
+        shape = _shape(model, request, size_bytes)
+        context, controls = _context(model, shape)
+    except llama.EngineError:
+        model.close()
+        raise
+    return Opened(model=model, shape=shape, context=context, controls=controls)
+
+
+def _shape(model: llama.Model, request: wire.Load, size_bytes: int) -> Shape:
     # What cannot be cut and shared cannot be spread over slots either: such a model answers one at a time.
     at_once = min(max(request.slots, 1), llama.MAX_SEQUENCES // 2 - 1) if model.can_share else 1
-    n_ctx_tokens = min(request.n_ctx_tokens or DEFAULT_CTX_TOKENS, model.n_ctx_train_tokens)
+    n_ctx_tokens = min(request.n_ctx_tokens or footprint.DEFAULT_CTX_TOKENS, model.n_ctx_train_tokens)
+    available = available_bytes()
+    n_cells = footprint.cells(
+        n_ctx_tokens,
+        at_once,
+        bytes_per_token=model.kv_bytes_per_token,
+        spare_bytes=None if available is None else available - size_bytes,
+        n_ctx_original_tokens=model.n_ctx_original_tokens,
+    )
+    chosen = tuning.with_defaults(_asked(request), llama.cores())
+    # Room for a piece of a prompt also when every other slot decodes.
+    batch_tokens = max(chosen.batch_tokens, 2 * at_once if at_once > 1 else 1)
     return Shape(
         n_ctx_tokens=n_ctx_tokens,
-        n_cells=_cells(model, n_ctx_tokens, at_once),
+        n_cells=n_cells,
         at_once=at_once,
         # As many again for those in the background, and one sequence to save from and load to.
         slots=2 * at_once if model.can_share else 1,
         sequences=2 * at_once + 1 if model.can_share else 1,
-        # Room for a piece of a prompt also when every other slot decodes.
-        batch_tokens=max(request.n_batch_tokens or DEFAULT_BATCH_TOKENS, 2 * at_once if at_once > 1 else 1),
-        threads=(request.n_threads or llama.physical_cores(), request.n_threads_batch or len(llama.usable_cpus())),
+        tuning=dataclasses.replace(chosen, batch_tokens=batch_tokens),
     )
+
+
+def _asked(request: wire.Load) -> Tuning:
+    return Tuning(
+        attention=request.attention,
+        threads=request.n_threads,
+        threads_batch=request.n_threads_batch,
+        batch_tokens=request.n_batch_tokens,
+    )
+
+
+def _calibration(request: wire.Load, model: llama.Model, slots: int, interruption: Interruption) -> Calibration | None:
+    if request.calibrate_after_s < 0:
+        return None
+    return Calibration(
+        model, interruption, asked=_asked(request), cores=llama.cores(), slots=slots, after_s=request.calibrate_after_s
+    )  # fmt: skip
 
 
 def _states(model: llama.Model, shape: Shape, request: wire.Load) -> States | None:
@@ -111,26 +186,12 @@ def _states(model: llama.Model, shape: Shape, request: wire.Load) -> States | No
     original = model.n_ctx_original_tokens
     # All that changes what llama.cpp computes, or how it writes it down.
     stretched = bool(original) and shape.n_cells > original
-    states = States.open(
-        Path(request.kv_dir), model_key=f"{identity} {llama.version()} stretched={stretched}",
-        limit_bytes=request.kv_cache_bytes,
-    )  # fmt: skip
+    key = f"{identity} {llama.version()} attention={shape.tuning.attention} stretched={stretched}"
+    states = States.open(Path(request.kv_dir), model_key=key, limit_bytes=request.kv_cache_bytes)
     if request.kv_cache_bytes > 0:
         return states
     states.close(0)
     return None
-
-
-def _cells(model: llama.Model, n_ctx_tokens: int, slots: int) -> int:
-    """A full context a slot if that fits the bound, else as much as does, but never less than one."""
-    available = available_bytes()
-    bound = MAX_KV_BYTES if available is None else min(MAX_KV_BYTES, int(available * KV_SHARE))
-    cells = min(n_ctx_tokens * slots, bound // max(model.kv_bytes_per_token, 1))
-    original = model.n_ctx_original_tokens
-    if n_ctx_tokens <= original:
-        # llama.cpp takes more cells for a longer context and would turn to the stretched positions.
-        cells = min(cells, original)
-    return max(cells, n_ctx_tokens)
 
 
 def _context(model: llama.Model, shape: Shape) -> tuple[Context, frozenset[str]]:
@@ -152,11 +213,17 @@ def _context(model: llama.Model, shape: Shape) -> tuple[Context, frozenset[str]]
         raise context
     if not context.has_memory:
         context.close()
-        raise llama.EngineError(NO_TEXT)
+        raise NoText(NO_TEXT)
     return context, controls
 
 
 def _make(model: llama.Model, shape: Shape) -> Context:
+    chosen = shape.tuning
     return Context(
-        model, n_cells=shape.n_cells, n_batch_tokens=shape.batch_tokens, threads=shape.threads, slots=shape.sequences
+        model,
+        n_cells=shape.n_cells,
+        n_batch_tokens=chosen.batch_tokens,
+        threads=(chosen.threads, chosen.threads_batch),
+        slots=shape.sequences,
+        attention=chosen.attention,
     )

@@ -6,42 +6,46 @@ Owns the workers' tasks. Nothing here wakes up periodically.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from agentgw.errors import ModelUnavailable
-from agentgw.types import Worker
+from agentgw.types import Tuning, Worker
 from agentgw_daemon.inference.echo import EchoEngine
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.environment import worker_environment
 from agentgw_daemon.inference.host import ModelHost
 from agentgw_daemon.inference.local import LocalEngine
 from agentgw_daemon.inference.memory import available_bytes, rss_bytes
+from agentgw_daemon.inference.room import Tenant, next_to_leave, no_room, spare_bytes
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
+from agentgw_daemon.inference.tunings import Calibrated, Tunings, described, in_force
 
 if TYPE_CHECKING:
     import httpx
 
 _log = logging.getLogger(__name__)
 
-# Of what is available, so much may be model files; the rest is for KV caches, compute buffers and other programs.
-_MODEL_SHARE: Final = 0.5
 _CLOSE_TIMEOUT_S: Final = 2.0
 
 
 class Pool:
     """Engines by model. Workers run in the nursery it was handed; see `open_pool`.
 
-    `environ` is where workers' variables and providers' API keys come from; `instance` marks the workers.
+    `environ` is where workers' variables and providers' API keys come from; `instance` marks the workers; what is
+    measured is kept in `tuning_dir`, without which nothing is.
     """
 
     def __init__(
-        self, settings: InferenceSettings, nursery: trio.Nursery, *, environ: Mapping[str, str], instance: str
-    ) -> None:
+        self, settings: InferenceSettings, nursery: trio.Nursery, *, environ: Mapping[str, str], instance: str,
+        tuning_dir: Path | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._nursery = nursery
         self._environ = environ
@@ -49,6 +53,9 @@ class Pool:
         self._hosts: dict[str, ModelHost] = {}
         self._blank: WorkerProcess | None = None
         self._client: httpx.AsyncClient | None = None
+        self._tunings = Tunings(tuning_dir) if tuning_dir is not None else None
+        # Two newcomers at once would each count on the same room.
+        self._making_room = trio.Lock()
 
     def configure(self, settings: InferenceSettings) -> None:
         """Take a reloaded configuration over: loaded models keep what they were loaded with."""
@@ -95,14 +102,32 @@ class Pool:
             (host.worker, host.spec.name, host.busy) for host in self._hosts.values()
         ]
         found.append((self._blank, None, 0))
+        now = trio.current_time()
         return tuple(
             Worker(
                 pid=worker.pid, kind="model", rss_bytes=rss_bytes(worker.pid), model=name, busy=busy,
                 slots=worker.model.slots if worker.model else 0,
+                tokens_per_s=round(worker.rate.now(now) if busy else worker.rate.last, 1),
+                detail=(described(worker.model) or None) if worker.model else None,
             )
             for worker, name, busy in found
             if worker is not None and worker.usable and worker.pid
         )  # fmt: skip
+
+    def in_force(self, name: str) -> Tuning | None:
+        """How a model runs; None unless it is loaded."""
+        for host in self._hosts.values():
+            # The worker may be dead and not buried yet.
+            if host.spec.name == name and host.loaded and host.worker is not None and host.worker.model is not None:
+                return in_force(host.worker.model)
+        return None
+
+    async def calibrated(self, path: str) -> Calibrated | None:
+        """What was measured with a model file."""
+        tunings = self._tunings
+        if tunings is None:
+            return None
+        return await trio.to_thread.run_sync(lambda: tunings.of_file(os.path.realpath(path)))
 
     def loaded(self) -> tuple[str, ...]:
         """Names of the models in memory."""
@@ -139,8 +164,9 @@ class Pool:
         host = self._hosts.get(spec.path)
         if host is None:
             host = ModelHost(
-                spec, self._settings, self._nursery, take_worker=self._take_worker, make_room=self._make_room
-            )
+                spec, self._settings, self._nursery, take_worker=self._take_worker, make_room=self._make_room,
+                tunings=self._tunings,
+            )  # fmt: skip
             self._hosts[spec.path] = host
         return host
 
@@ -178,26 +204,44 @@ class Pool:
         return blank
 
     async def _make_room(self, newcomer: ModelHost) -> None:
-        """Unload idle models, longest idle first, while all files together are too much."""
-        available = available_bytes()
-        if available is None:
-            return
-        others = sorted((h for h in self._hosts.values() if h.worker is not None), key=lambda h: h.idle_since)
-        total = newcomer.size_bytes + sum(host.size_bytes for host in others)
-        for host in others:
-            if total <= available * _MODEL_SHARE:
-                return
-            if host.idle and host is not newcomer:
-                _log.info("model %s leaves memory for %s", host.spec.name, newcomer.spec.name)
-                await host.stop()
-                total -= host.size_bytes
+        """Unload idle models, longest idle first, until the newcomer fits. Raises ModelUnavailable if it never does."""
+        async with self._making_room:
+            while (available := available_bytes()) is not None:
+                tenants = await self._tenants(newcomer)
+                need, spare = newcomer.need, spare_bytes(available, tenants)
+                if need.total <= spare:
+                    return
+                leaving = next_to_leave(tenants)
+                if leaving is None:
+                    raise no_room(newcomer.spec.name, need, spare, [tenant.name for tenant in tenants])
+                _log.info("model %s leaves memory for %s", leaving.name, newcomer.spec.name)
+                await self._hosts[leaving.path].stop()
+
+    async def _tenants(self, newcomer: ModelHost) -> list[Tenant]:
+        """The models that are in memory beside the newcomer. Those on their way out are gone afterwards."""
+        found = []
+        for path, host in tuple(self._hosts.items()):
+            if host is newcomer or host.worker is None:
+                continue
+            if not host.worker.usable:
+                await host.worker.dead.wait()
+                continue
+            found.append(
+                Tenant(
+                    path=path, name=host.spec.name, need=host.need, loaded=host.loaded, idle=host.idle,
+                    idle_since=host.idle_since,
+                )
+            )  # fmt: skip
+        return found
 
 
 @asynccontextmanager
-async def open_pool(settings: InferenceSettings, *, environ: Mapping[str, str], instance: str) -> AsyncIterator[Pool]:
+async def open_pool(
+    settings: InferenceSettings, *, environ: Mapping[str, str], instance: str, tuning_dir: Path | None = None
+) -> AsyncIterator[Pool]:
     """A pool; leaving stops every worker within `stop_timeout_s` and a little, and reaps it."""
     async with trio.open_nursery() as nursery:
-        pool = Pool(settings, nursery, environ=environ, instance=instance)
+        pool = Pool(settings, nursery, environ=environ, instance=instance, tuning_dir=tuning_dir)
         try:
             yield pool
         finally:

@@ -6,6 +6,7 @@ import sys
 from typing import Final, Literal
 
 from agentgw.schema import record
+from agentgw_daemon.inference.footprint import ModelShape
 
 # -P: the directory the daemon happens to stand in must not lend modules to its children.
 WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.inference.worker")
@@ -34,6 +35,8 @@ class ModelSpec:
     path: str | None = None
     sha256: str | None = None
     n_ctx_tokens: int = 0
+    # What its header says of its size in memory; None: unknown, and only the file's own size counts.
+    shape: ModelShape | None = None
     provider: ProviderSpec | None = None
 
 
@@ -45,6 +48,11 @@ class InferenceSettings:
     slots: int = 1
     threads: int = 0
     gpu_layers: int = -1
+    attention: Literal["auto", "flash", "plain"] = "auto"
+    batch_tokens: int = 0
+    calibrate: bool = True
+    # Idle seconds after an answer before a worker measures: somebody who reads it may ask again.
+    calibrate_after_s: float = 5.0
     # Seconds without a request after which a model leaves memory; negative: never.
     keep_alive_s: float = 300.0
     # Where workers save keys and values, and how much of the disk all of them may take. Empty: nowhere; 0: nothing.

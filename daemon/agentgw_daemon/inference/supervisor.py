@@ -9,7 +9,7 @@ import functools
 import logging
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -21,6 +21,7 @@ from agentgw.framing import FrameSplitter, FrameTooLarge
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call, Reply
 from agentgw_daemon.inference.dues import Dues
+from agentgw_daemon.inference.rate import Rate
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.inference.stderr import LastWords
 
@@ -35,12 +36,18 @@ LAST_WORDS_S: Final = 1.0
 REAP_TIMEOUT_S: Final = 5.0
 
 
+def _ignore(_calibrated: wire.Calibrated) -> None:
+    """Nobody wants to know."""
+
+
 class WorkerProcess:
     """A worker and everything said to it. `run` must be running for anything else to happen."""
 
     def __init__(self, settings: InferenceSettings, env: Mapping[str, str]) -> None:
         self.pid = 0
         self.engine = ""
+        self.build = ""
+        self.rate = Rate()
         self.dead = trio.Event()
         self.model: wire.Loaded | None = None
         self.crashed = False
@@ -52,6 +59,7 @@ class WorkerProcess:
         self._ready = trio.Event()
         self._load_answered = trio.Event()
         self._load_reply: wire.LoadFailed | None = None
+        self._on_calibrated: Callable[[wire.Calibrated], object] = _ignore
         self._dues = Dues(settings)
         self._lifetime = trio.CancelScope()
         self._patience = trio.CancelScope()
@@ -98,9 +106,13 @@ class WorkerProcess:
         await self._ready.wait()
         self._raise_if_unusable()
 
-    async def load(self, load: wire.Load) -> wire.Loaded:
-        """Load the model; once a process. Raises ModelUnavailable with the reason."""
+    async def load(self, load: wire.Load, on_calibrated: Callable[[wire.Calibrated], object] = _ignore) -> wire.Loaded:
+        """Load the model; once a process. Raises ModelUnavailable with the reason.
+
+        What it measures later, if `load` asks for that, goes to `on_calibrated`.
+        """
         await self.wait_ready()
+        self._on_calibrated = on_calibrated
         self._dues.load(trio.current_time())
         self._post(load)
         self._arm()
@@ -221,13 +233,13 @@ class WorkerProcess:
                 cap = self._settings.memory_cap_bytes
                 if cap and rss > cap:
                     self.kill(f"used {rss >> 20} MiB of memory, more than its {cap >> 20} MiB")
-            case wire.Ready(version=version, engine=engine):
+            case wire.Ready(version=version, engine=engine, build=build):
                 if version != agentgw.__version__:
                     # An upgrade under a running daemon.
                     self.hint = "run `agentgw restart`"
                     self.kill(f"is version {version}, the daemon is {agentgw.__version__}")
                 else:
-                    self.engine = engine
+                    self.engine, self.build = engine, build
                     self._dues.ready()
                     self._ready.set()
             case wire.Loaded() | wire.LoadFailed():
@@ -237,6 +249,8 @@ class WorkerProcess:
                     self._load_reply = message
                 self._dues.load_answered()
                 self._load_answered.set()
+            case wire.Calibrated():
+                self._on_calibrated(message)
             case wire.Load() | wire.Generate() | wire.Count() | wire.Cancel() | wire.Credit():
                 raise wire.WireError(f"a worker does not say {type(message).__name__}")
             case _:
@@ -247,7 +261,12 @@ class WorkerProcess:
         if call is None:
             raise wire.WireError(f"{type(reply).__name__} for a request that is not running")
         call.deliver(reply)
-        self._dues.advanced(trio.current_time())
+        now = trio.current_time()
+        self._dues.advanced(now)
+        if isinstance(reply, wire.Delta):
+            self.rate.add(len(reply.texts), now)
+        elif isinstance(reply, wire.Done):
+            self.rate.end(reply.completion_tokens, reply.decode_ms / 1000)
         if isinstance(reply, wire.Done | wire.Counted | wire.Failed):
             del self._calls[call.request_id]
             call.end()

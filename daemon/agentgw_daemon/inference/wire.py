@@ -25,7 +25,10 @@ class WireError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Load a model file; answered by Loaded or LoadFailed. Zero means: the worker chooses.
+    """Load a model file; answered by Loaded or LoadFailed. Zero and "auto" mean: the worker chooses.
+
+    With `calibrate_after_s` it measures what serves best where it chose, once it has answered something and is idle
+    for so long; then Calibrated comes, and nothing changes before the next load. Negative: never.
 
     `kv_dir` is where keys and values are saved, empty: nowhere. Of `kv_cache_bytes` zero means that nothing is kept.
     """
@@ -40,6 +43,8 @@ class Load:
     speculate: bool = True
     kv_dir: str = ""
     kv_cache_bytes: int = 0
+    attention: str = "auto"  # or flash or plain
+    calibrate_after_s: float = -1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +106,12 @@ class Ready:
     version: str
     pid: int
     engine: str
+    build: str = ""  # of the engine: what was measured with another one counts no more
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The model is in memory."""
+    """The model is in memory; the last fields say how it runs."""
 
     n_ctx_tokens: int
     n_ctx_train_tokens: int
@@ -113,6 +119,12 @@ class Loaded:
     description: str
     template: str  # "model", or the name of the fallback and why
     load_ms: float
+    attention: str = "auto"
+    n_threads: int = 0
+    n_threads_batch: int = 0
+    n_batch_tokens: int = 0
+    gpu_layers: int = 0
+    notice: str = ""  # what could not be done as it was asked for, for a person
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +132,17 @@ class LoadFailed:
     """It cannot be loaded; the worker may be asked to load another."""
 
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """The settings that served best, and the figures: each `tuning.Measured` as an object."""
+
+    attention: str
+    n_threads: int
+    n_threads_batch: int
+    n_batch_tokens: int
+    measured: tuple[dict[str, str | int | float], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,13 +212,15 @@ class Heartbeat:
 
 
 ToWorker = Load | Generate | Count | Cancel | Credit
-FromWorker = Ready | Loaded | LoadFailed | Counted | Queued | Prefilled | Delta | Done | Failed | Heartbeat
+FromWorker = (
+    Ready | Loaded | LoadFailed | Calibrated | Counted | Queued | Prefilled | Delta | Done | Failed | Heartbeat
+)  # fmt: skip
 Message = ToWorker | FromWorker
 
 _KINDS: Final[dict[str, type[Any]]] = {
     cls.__name__: cls
-    for cls in (Load, Generate, Count, Cancel, Credit, Ready, Loaded, LoadFailed, Counted, Queued, Prefilled,
-                Delta, Done, Failed, Heartbeat)
+    for cls in (Load, Generate, Count, Cancel, Credit, Ready, Loaded, LoadFailed, Calibrated, Counted, Queued,
+                Prefilled, Delta, Done, Failed, Heartbeat)
 }  # fmt: skip
 _FIELDS: Final = {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in _KINDS.values()}
 

@@ -8,6 +8,7 @@ whatever main is doing in native code. A thread that fails ends the process too;
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import queue
 import resource
@@ -21,8 +22,10 @@ from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 from agentgw import __version__
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.cancellation import Cancellations
+from agentgw_daemon.inference.interruption import Interruption
 
 if TYPE_CHECKING:
+    from agentgw_daemon.inference.calibration import Calibration
     from agentgw_daemon.inference.decoder import Decoder
 
 HEARTBEAT_S: Final = 5.0
@@ -48,11 +51,15 @@ class Outlet:
 
 
 class Reader(threading.Thread):
-    """Hears the daemon. Commands wait in `commands` for the main thread; cancels act at once too."""
+    """Hears the daemon. Commands wait in `commands` for the main thread; cancels act at once too.
 
-    def __init__(self, cancellations: Cancellations) -> None:
+    Any command interrupts what the main thread does for nobody.
+    """
+
+    def __init__(self, cancellations: Cancellations, interruption: Interruption) -> None:
         super().__init__(name="reader", daemon=True)
         self._cancellations: Final = cancellations
+        self._interruption: Final = interruption
         self.commands: Final[queue.SimpleQueue[wire.ToWorker]] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -69,6 +76,7 @@ class Reader(threading.Thread):
                     self.commands.put(request)
                 case other:
                     raise wire.WireError(f"{type(other).__name__} is not for a worker")
+            self._interruption.come()
         os._exit(0)
 
 
@@ -129,29 +137,38 @@ def main() -> NoReturn:
     outlet = Outlet(_harden())
     threading.excepthook = lambda failure: (traceback.print_exception(failure.exc_value), os._exit(_BROKEN))
     cancellations = Cancellations()
-    reader, heart = Reader(cancellations), Heart(outlet)
+    interruption = Interruption()
+    reader, heart = Reader(cancellations, interruption), Heart(outlet)
     reader.start()
     heart.start()
     try:
-        _serve(outlet, reader, heart, cancellations)
+        _serve(outlet, reader, heart, cancellations, interruption)
     except BaseException:  # noqa: BLE001  # the process's own supervision point
         _end()
 
 
-def _serve(outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancellations) -> NoReturn:
+def _serve(
+    outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancellations, interruption: Interruption
+) -> NoReturn:
     # Imported only now: the reader must already watch for the daemon's end, and nothing may print to stdout.
     from agentgw_daemon.inference import gguf, llama, loading
 
-    outlet.emit(wire.Ready(version=__version__, pid=os.getpid(), engine=f"llama.cpp ({llama.version()})"))
+    outlet.emit(
+        wire.Ready(version=__version__, pid=os.getpid(), engine=f"llama.cpp ({llama.version()})", build=llama.build())
+    )
+    leisure = Leisure(outlet, reader, interruption)
 
     def load(request: wire.Load, old: Decoder | None) -> Decoder | None:
         if old is not None and old.busy:
             outlet.emit(wire.LoadFailed(reason="the worker is answering"))
             return old
+        leisure.calibration = None
         if old is not None:
             old.close()
         try:
-            decoder, loaded = loading.load(request, emit=outlet.emit, cancellations=cancellations)
+            decoder, loaded, leisure.calibration = loading.load(
+                request, emit=outlet.emit, cancellations=cancellations, interruption=interruption
+            )
         except (gguf.NotUsable, llama.EngineError) as error:
             outlet.emit(wire.LoadFailed(reason=str(error)))
             return None
@@ -161,18 +178,65 @@ def _serve(outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancella
     decoder: Decoder | None = None
     while True:
         computing = decoder is not None and decoder.step()
-        if not computing and not (decoder is not None and decoder.busy):
+        idle = not computing and not (decoder is not None and decoder.busy)
+        if idle:
             heart.stop_beating()
         # All that came, so that requests which came together start together.
         while not computing or not reader.commands.empty():
-            command = reader.commands.get()
+            command = leisure.next_command() if idle else reader.commands.get()
             heart.start_beating()
-            computing = True
+            computing, idle = True, False
             match command:
                 case wire.Load():
                     decoder = load(command, decoder)
                 case _:
+                    leisure.answered = leisure.answered or isinstance(command, wire.Generate)
                     _handle(command, decoder, outlet, cancellations)
+
+
+class Leisure:
+    """What the main thread does when nobody wants anything: it waits, and measures the model once."""
+
+    def __init__(self, outlet: Outlet, reader: Reader, interruption: Interruption) -> None:
+        self._outlet: Final = outlet
+        self._commands: Final = reader.commands
+        self._interruption: Final = interruption
+        self.calibration: Calibration | None = None
+        self.answered = False  # nothing is measured before the first answer: it must not wait
+
+    def next_command(self) -> wire.ToWorker:
+        """Wait for a command, and use the time if it takes long to come."""
+        if self.calibration is None or not self.answered:
+            return self._commands.get()
+        try:
+            return self._commands.get(timeout=self.calibration.after_s)
+        except queue.Empty:
+            self._interruption.forget()
+            if self._commands.empty():
+                self._calibrate(self.calibration)
+            return self._commands.get()
+
+    def _calibrate(self, calibration: Calibration) -> None:
+        from agentgw_daemon.inference.llama import EngineError
+
+        try:
+            best = calibration.run()
+        except EngineError as error:
+            print(f"cannot be measured: {error}", file=sys.stderr, flush=True)
+            self.calibration = None
+            return
+        if best is None:
+            return
+        self.calibration = None
+        self._outlet.emit(
+            wire.Calibrated(
+                attention=best.attention,
+                n_threads=best.threads,
+                n_threads_batch=best.threads_batch,
+                n_batch_tokens=best.batch_tokens,
+                measured=tuple(map(dataclasses.asdict, calibration.measured)),
+            )
+        )
 
 
 def _handle(

@@ -15,6 +15,7 @@ import trio
 from agentgw.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
 from agentgw.results import ModelDetail
 from agentgw.types import Model
+from agentgw_daemon.inference.footprint import shape_of
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
 from agentgw_daemon.models.catalogue import CATALOGUE, STARTER
@@ -261,7 +262,9 @@ class Registry:
         if known.sha256 is None and real not in self._digesting:
             self._digesting.add(real)
             self._nursery.start_soon(self._digest, real, known, stored)
-        return ModelSpec(name=name, kind="file", path=real, sha256=known.sha256)
+        return ModelSpec(
+            name=name, kind="file", path=real, sha256=known.sha256, shape=shape_of(known.header.metadata)
+        )  # fmt: skip
 
     async def _intact(self, stored: Stored) -> bool:
         """Whether a file is still what was pulled. Reads all of it only when it was touched since."""
