@@ -231,3 +231,8 @@ def _width() -> int:
 def as_json(value: Any) -> str:
     """The value for people: indented."""
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def rate(worker: dict[str, Any]) -> str:
+    """Tokens a second of a worker, where it has written anything."""
+    return f"{worker['tokens_per_s']:.0f}" if worker.get("tokens_per_s") else ""

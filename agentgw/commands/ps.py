@@ -8,7 +8,6 @@ from agentgw.commands import add_json, connect
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -25,13 +24,8 @@ def run(args: Namespace) -> int:
         return 0
     rows = [
         (worker["pid"], worker["kind"], worker.get("model"), output.size(worker["rss_bytes"]),
-         f"{worker['busy']}/{worker['slots']}", rate(worker), worker.get("detail"))
+         f"{worker['busy']}/{worker['slots']}", output.rate(worker), worker.get("detail"))
         for worker in workers
     ]  # fmt: skip
     output.table(rows, ("pid", "kind", "model", "memory", "busy", "tokens/s", "how"))
     return 0
-
-
-def rate(worker: dict[str, Any]) -> str:
-    """Tokens a second of a worker, where it has written anything."""
-    return f"{worker['tokens_per_s']:.0f}" if worker.get("tokens_per_s") else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from agentgw import output
 from agentgw.client import Client
 from agentgw.commands import add_json
-from agentgw.commands.ps import rate
 from agentgw.errors import DaemonUnreachable
 from agentgw.paths import Paths
 
@@ -62,7 +61,7 @@ def _show(status: dict[str, Any]) -> None:
 
 
 def _worker(worker: dict[str, Any]) -> str:
-    speed = f", {rate(worker)} tokens/s" if rate(worker) else ""
+    speed = f", {output.rate(worker)} tokens/s" if output.rate(worker) else ""
     return (
         f"{worker.get('model') or 'no model'} in {output.size(worker['rss_bytes'])} "
         f"({worker['busy']} of {worker['slots']} busy{speed})"
