@@ -28,7 +28,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
     max_leaves=3,
 )
-PATTERNS = ("^[A-Z]{2}\\d+$", "^a|b$", "x{2,3}?y", "^(?:ab?|[^c-z]+)$", "^\\w+@\\w+\\.(com|org)$", 'q["\\\\]')
+PATTERNS = ("^[A-Z]{2}\\d+$", "^a|^b$", "x{2,3}?y", "^(?:ab?|[^c-z]+)$", "^\\w+@\\w+\\.(com|org)$", 'q["\\\\]')
 
 
 @st.composite
@@ -144,7 +144,7 @@ def walk(model: Model, grammar: str, seed: int, *, hurry_after: int = 60, most: 
             going = [token for token, piece in pieces.items() if piece is not None]
             closing = [token for token in going if pieces[token] in (b'"', b"}", b"]", b"n")]
             plain = [token for token in going if ord(pieces[token] or b"\xff") < 0x80]
-            hurry = closing and (len(said) > hurry_after or draw.random() < 0.2)
+            hurry = closing and (draw.random() < (0.8 if len(said) > hurry_after else 0.2))
             token = draw.choice(closing if hurry else plain if plain and draw.random() < 0.8 else going)
             api.llama_sampler_accept(sampler, token)
             said += pieces[token] or b""
@@ -226,10 +226,12 @@ CYCLE = {"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": "array", 
          "#/items/$ref: http://x/y is not in this schema: only references like #/$defs/name are"),
         ({"items": {"$ref": "#/$defs/a"}}, "#/items/$ref: #/$defs/a does not exist"),
         ({"$ref": "#"}, "#: refers to itself, or nests too deeply"),
-        ({"$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}}, "items": {"$ref": "#/$defs/a"}},
+        ({"$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}},
+          "items": {"$ref": "#/$defs/a"}},
          "#/$defs/a: has no finite value: it always contains itself again"),
         (CYCLE, "#/anyOf: alternatives that begin alike may not contain themselves again"),
-        ({"type": "strin"}, "#/type: must be one of object, array, string, integer, number, boolean, null, or an array of them"),
+        ({"type": "strin"},
+         "#/type: must be one of object, array, string, integer, number, boolean, null, or an array of them"),
         ({"type": "array", "minItems": 4, "maxItems": 2}, "#/minItems: is 4, more than maxItems, 2"),
         ({"type": "array", "uniqueItems": True}, "#/uniqueItems: is not supported"),
         ({"type": "string", "minLength": 1.5}, "#/minLength: must be an integer"),
