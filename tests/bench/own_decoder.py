@@ -12,6 +12,7 @@ from typing import Any
 
 from agentgw_daemon.inference import llama, loading, wire
 from agentgw_daemon.inference.cancellation import Cancellations
+from agentgw_daemon.inference.interruption import Interruption
 from agentgw_daemon.inference.worker import Outlet
 from tests.bench.rounds import Round, serve
 
@@ -41,7 +42,9 @@ class Own:
         self._outlet = Outlet(os.open(os.devnull, os.O_WRONLY))
         self._said: list[wire.FromWorker] = []
         self._asked = 0
-        self._decoder, _ = loading.load(request, emit=self._take, cancellations=Cancellations())
+        self._decoder, *_ = loading.load(
+            request, emit=self._take, cancellations=Cancellations(), interruption=Interruption()
+        )
 
     def overhead_ms(self, tokens: int) -> float:
         """Of one answer, a token, after its first text."""
