@@ -17,7 +17,7 @@ from typing import Final
 from agentgw_daemon.inference import llama
 from agentgw_daemon.inference.context import Batch, Context
 from agentgw_daemon.inference.interruption import Interruption
-from agentgw_daemon.inference.memory import available_bytes
+from agentgw_daemon.inference.memory import available_bytes, give_back
 from agentgw_daemon.inference.tuning import Cores, Measured, Probe, Search, Tuning, search, with_defaults
 
 # Read before anything is timed: weights come from the disk, caches and threads warm up.
@@ -95,6 +95,7 @@ class Calibration:
             return None
         finally:
             self._close()
+            give_back()
         return self.best
 
     def _begin(self) -> None:
