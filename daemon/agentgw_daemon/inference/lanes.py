@@ -14,6 +14,7 @@ from typing import Final
 
 from agentgw_daemon.inference.caches import WORTH_KEEPING_TOKENS
 from agentgw_daemon.inference.context import Batch, Context
+from agentgw_daemon.inference.kept import Kept
 from agentgw_daemon.inference.states import States
 from agentgw_daemon.inference.task import Piece, Task
 
@@ -26,7 +27,7 @@ _PIECE_BYTES: Final = 64 << 20
 class Lanes:
     """The slots of `context` and one more beyond them. The memory of `slots.Slots`.
 
-    `states` None: nothing is saved. `token_bytes` is what a token takes of the cache, about.
+    `states` None: nothing is saved on disk. `token_bytes` is what a token takes of the cache, about.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Lanes:
         self._n_slots: Final = n_slots
         self._scratch: Final = n_slots  # the sequence after the slots' own
         self._states: Final = states
+        self._kept: Final = Kept()
         self._piece_tokens: Final = max(_PIECE_BYTES // token_bytes, 1)
         self._batch: Final = Batch(batch_tokens)
 
@@ -78,30 +80,38 @@ class Lanes:
 
     def restorable(self, tokens: list[int]) -> int:
         """See caches.Memory."""
-        return self._states.match(tokens, len(tokens)) if self._states else 0
+        return max(self._kept.match(tokens), self._states.match(tokens, len(tokens)) if self._states else 0)
 
     def restore(self, slot: int, tokens: list[int], length: int) -> int:
         """See caches.Memory."""
+        if self._kept.match(tokens) >= length:
+            return length if self._put(slot, self._kept.load(tokens), 0, length) else 0
         restored = 0
         for part in self._states.load(tokens, length) if self._states else ():
             end = min(part.end, length)
-            if not self._context.load(self._scratch, part.payload):
+            if not self._put(slot, part.payload, part.start, end):
                 break
-            self._context.share(self._scratch, slot, part.start, end)
-            self._context.keep(self._scratch, 0)
             restored = end
         return restored
 
     def save(self, task: Task) -> bool:
         """See caches.Memory. What a skill's sessions share is saved in nobody's name, and once."""
-        if self._states is None or not task.owner or task.alone or task.slot is None:
+        if task.alone or task.slot is None or not self.has_apart or task.done < WORTH_KEEPING_TOKENS:
             return False
         tokens = task.tokens[: task.done]
-        if len(tokens) < WORTH_KEEPING_TOKENS:
-            return False
+        if self._states is None or not task.owner:
+            return self._kept.save(tokens, self._context.dump(task.slot))
         if task.shared_tokens and not self._save("shared", task.slot, tokens[: task.shared_tokens]):
             return False
         return self._save(task.owner, task.slot, tokens)
+
+    def _put(self, slot: int, state: bytes, start: int, end: int) -> bool:
+        """Give a slot the positions from `start` to `end` of a saved sequence."""
+        if not self._context.load(self._scratch, state):
+            return False
+        self._context.share(self._scratch, slot, start, end)
+        self._context.keep(self._scratch, 0)
+        return True
 
     def _save(self, owner: str, slot: int, tokens: list[int]) -> bool:
         assert self._states is not None

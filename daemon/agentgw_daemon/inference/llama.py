@@ -145,7 +145,7 @@ def safe_model_params() -> Any:
 
 def cores() -> Cores:
     """The cores and hyper-threads this process may use."""
-    return Cores(physical=physical_cores(), logical=len(usable_cpus()))
+    return Cores(physical=physical_cores(), logical=len(usable_cpus()), offload=offloads())
 
 
 class Model:
