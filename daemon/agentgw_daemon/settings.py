@@ -31,7 +31,7 @@ class InferenceSection:
     """How a model worker is run; a change holds from the next load of a model."""
 
     n_ctx: Annotated[int, "context in tokens; 0 leaves it to the model", Limit(minimum=0, maximum=1 << 24)] = 0
-    slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 1
+    slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 4
     threads: Annotated[int, "of one worker; 0 is found by measuring", Limit(minimum=0, maximum=1024)] = 0
     attention: Annotated[Literal["auto", "flash", "plain"], "auto is found by measuring"] = "auto"
     # llama.cpp's own default is 2048; more than that only takes memory.

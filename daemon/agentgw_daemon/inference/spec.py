@@ -45,7 +45,7 @@ class InferenceSettings:
     """Section `inference` of the configuration, and the limits of supervision."""
 
     n_ctx: int = 0
-    slots: int = 1
+    slots: int = 4
     threads: int = 0
     gpu_layers: int = -1
     attention: Literal["auto", "flash", "plain"] = "auto"
