@@ -23,7 +23,9 @@ SCHEMA = {
     "$defs": {
         "step": {
             "type": "object",
-            "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 20}, "do": {"type": "string", "maxLength": 30}},
+            "properties": {
+                "n": {"type": "integer", "minimum": 1, "maximum": 20}, "do": {"type": "string", "maxLength": 30},
+            },
             "required": ["n", "do"],
         }
     },

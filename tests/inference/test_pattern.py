@@ -54,8 +54,8 @@ def test_a_repeated_class_takes_bounds_from_outside() -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(", ")", "a)", "[", "[]", "*", "a**", "a{3,1}", "a{x}", "a{99999}", "(?=a)", "\\b", "\\1", "\\p{L}", "a$b", "(^a)",
-     "(a$)", "[z-a]", "\\", "\\u12", "(a?)*", "(()){2}"],
+    ["(", ")", "a)", "[", "[]", "*", "a**", "a{3,1}", "a{x}", "a{99999}", "(?=a)", "\\b", "\\1", "\\p{L}", "a$b",
+     "(^a)", "(a$)", "[z-a]", "\\", "\\u12", "(a?)*", "(()){2}"],
 )  # fmt: skip
 def test_what_it_cannot_follow_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
