@@ -349,3 +349,13 @@ class TestStarterModel:
         again, cached = starter.answer(ask(9, "Name three colours.", max_tokens=8))
         assert again == shown
         assert cached.cached_tokens > 0
+
+
+def test_what_is_to_be_saved_is_written_before_it_ends(tmp_path: Path) -> None:
+    path = chain_model(tmp_path / "endless.gguf", ["a", "b", "c"], endless=True)
+    with LiveWorker() as worker:
+        worker.send(wire.Load(path=str(path), kv_dir=str(tmp_path / "kv"), kv_cache_bytes=1 << 30))
+        worker.expect(wire.Loaded)
+        worker.answer(ask(1, "z" * 200, max_tokens=2, owner="s-1"))
+        assert worker.close() == 0
+    assert [file.suffix for file in (tmp_path / "kv").rglob("s-1*")] == [".kv"]

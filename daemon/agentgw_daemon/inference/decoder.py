@@ -140,6 +140,10 @@ class Decoder:
             self._after(piece, indices.get(piece.task.key), seconds if len(batch) == 1 else None)
         return True
 
+    def flush(self) -> None:
+        """Wait, within bounds, until what is to be saved is written. From any thread."""
+        self._lanes.flush()
+
     def close(self) -> None:
         """Free everything. Requests must have ended."""
         self._lanes.close()

@@ -144,6 +144,11 @@ class Lanes:
                 batch.add(token, position, sequence, wanted=True)
         return indices if self.context(pieces[0].slot).decode(batch) else None
 
+    def flush(self) -> None:
+        """Wait, within bounds, until what is to be saved is written. From any thread."""
+        if self._states is not None:
+            self._states.flush(_CLOSE_TIMEOUT_S)
+
     def close(self) -> None:
         """Free everything; what waits to be saved is saved first, within bounds."""
         if self._states is not None:

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
@@ -61,6 +62,8 @@ class Reader(threading.Thread):
         self._cancellations: Final = cancellations
         self._interruption: Final = interruption
         self.commands: Final[queue.SimpleQueue[wire.ToWorker]] = queue.SimpleQueue()
+        # What the process still has to do when nobody is left to hear it; bounded.
+        self.at_end: Callable[[], None] = lambda: None
 
     def run(self) -> None:
         """Hear until the end of input, which is the end of the process."""
@@ -77,6 +80,7 @@ class Reader(threading.Thread):
                 case other:
                     raise wire.WireError(f"{type(other).__name__} is not for a worker")
             self._interruption.come()
+        self.at_end()
         os._exit(0)
 
 
@@ -173,6 +177,7 @@ def _serve(
             outlet.emit(wire.LoadFailed(reason=str(error)))
             return None
         outlet.emit(loaded)
+        reader.at_end = decoder.flush
         return decoder
 
     decoder: Decoder | None = None
