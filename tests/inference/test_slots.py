@@ -30,6 +30,8 @@ class Lists:
     def __init__(self, *, cuts: bool = True, saves: bool = False) -> None:
         self.slots: dict[int, list[Cell]] = {}
         self.saved: list[list[int]] = []
+        self.aside: dict[int, list[int]] = {}
+        self.loses = False
         self._cuts = cuts
         self._saves = saves
 
@@ -58,6 +60,22 @@ class Lists:
         if self._saves and task.owner:
             self.saved.append(self.text(task.slot)[: task.done])
         return self._saves and bool(task.owner)
+
+    def put_aside(self, slot: int, start: int, end: int) -> bool:
+        cells, kept = self.slots[slot], self.aside.setdefault(slot, [])
+        assert len(cells) == end
+        assert len(kept) == start, "something was put aside twice, or not at all"
+        kept += [cell.token for cell in cells[start:end]]
+        self.slots[slot] = []
+        return True
+
+    def bring_back(self, slot: int) -> bool:
+        assert not self.slots[slot], "the slot was not emptied"
+        self.slots[slot] = [Cell(token) for token in self.aside[slot]]
+        return not self.loses
+
+    def forget_aside(self, slot: int) -> None:
+        self.aside.pop(slot, None)
 
     def write(self, batch: Sequence[Piece]) -> None:
         for piece in batch:
@@ -169,7 +187,7 @@ class Rig:
 
 WORDS = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 # Few different starts, so that prompts share them.
-PROMPTS = st.builds(lambda start, rest: [7, 8, 9] * 40 * start + rest, st.integers(0, 3), WORDS)
+PROMPTS = st.builds(lambda start, rest: [7, 8, 9] * 40 * start + rest, st.sampled_from([0, 1, 2, 3, 3, 8]), WORDS)
 ACTIONS = st.one_of(
     st.tuples(st.just("submit"), PROMPTS, st.integers(0, 12), st.booleans(), st.booleans(), st.sampled_from(["", "a"])),
     st.tuples(st.sampled_from(["step", "step", "abort"])),
@@ -182,7 +200,7 @@ ACTIONS = st.one_of(
 @given(
     at_once=st.integers(1, 5),
     batch_tokens=st.sampled_from([10, 64, 256]),
-    n_cells=st.sampled_from([400, 700, 5000]),
+    n_cells=st.sampled_from([1000, 1400, 5000]),
     cuts=st.booleans(),
     saves=st.booleans(),
     actions=st.lists(ACTIONS, max_size=60),
@@ -253,6 +271,57 @@ def test_a_stream_beside_a_long_prompt_keeps_half_its_speed_and_pauses_less_than
     assert drawn * (BATCH_S + TOKEN_S) >= took / 2
     assert max(pauses) < 1
     assert took < 3 * 4000 * TOKEN_S, "the prompt gets the rest of the time"
+
+
+def test_a_long_prompt_is_out_of_the_cells_while_streams_decode() -> None:
+    rig = Rig()
+    stream = rig.submit([1, 2, 3])
+    for _ in range(20):
+        rig.step()
+    long = rig.submit([5] * 3000, 1)
+    while long.done < 1000:
+        rig.step()
+    done = long.done
+    while long.done == done:
+        assert rig.memory.used(range(8)) == stream.done
+        rig.step()
+    while long in rig.wanted:
+        rig.step()
+    assert long.cached == 0
+    assert not rig.memory.aside, "it is given back when the prompt is read"
+
+
+def test_a_prompt_that_is_lost_aside_is_computed_again() -> None:
+    rig = Rig()
+    rig.submit([1, 2, 3])
+    for _ in range(20):
+        rig.step()
+    long = rig.submit([5] * 1500, 1)
+    while not long.aside:
+        rig.step()
+    rig.memory.loses = True
+    while long.aside:
+        rig.step()
+    assert long.done < 600
+    rig.memory.loses = False
+    while long in rig.wanted:
+        rig.step()
+
+
+def test_one_that_is_cancelled_while_aside_leaves_nothing() -> None:
+    rig = Rig()
+    rig.submit([1, 2, 3])
+    for _ in range(20):
+        rig.step()
+    long = rig.submit([5] * 1500, 1)
+    while not long.aside:
+        rig.step()
+    rig.slots.leave(long)
+    del rig.wanted[long]
+    assert not rig.memory.aside
+    again = rig.submit([5] * 1500, 1)
+    rig.step()
+    assert again.cached == 0
 
 
 def test_a_short_prompt_beside_a_stream_is_computed_at_once() -> None:

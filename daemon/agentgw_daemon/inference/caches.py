@@ -30,6 +30,15 @@ class Memory(Protocol):
     def restore(self, slot: int, tokens: list[int], length: int) -> int:
         """Load the first `length` of `tokens` into the empty slot; how many came, fewer where a file is damaged."""
 
+    def put_aside(self, slot: int, start: int, end: int) -> bool:
+        """Keep the tokens from `start` to `end` with those put aside before; empty the slot. False: nothing was."""
+
+    def bring_back(self, slot: int) -> bool:
+        """Put into the empty slot all that was put aside of it. False: it has to be computed again."""
+
+    def forget_aside(self, slot: int) -> None:
+        """What was put aside of a slot is not needed any more."""
+
     def save(self, task: Task) -> bool:
         """Save what a task has computed. False: it must be kept in its slot to be of use."""
 
@@ -47,7 +56,9 @@ class Slot:
     @property
     def length(self) -> int:
         """Tokens it holds."""
-        return self.task.done if self.task else len(self.cache)
+        if self.task is None:
+            return len(self.cache)
+        return 0 if self.task.aside else self.task.done
 
     def common(self, prompt: list[int]) -> int:
         """How many tokens of the prompt it holds; never the last, whose logits are needed."""
@@ -92,6 +103,9 @@ class Caches:
     def leave(self, task: Task, clock: int, *, forget: bool = False) -> None:
         """Its slot is idle; what it computed stays there for those who start alike, unless told to `forget`."""
         slot = next(slot for slot in self._slots if slot.task is task)
+        if task.aside:
+            task.done = task.aside = 0
+        self.forget_aside(task)
         slot.cache, slot.used = task.tokens[: task.done], clock
         slot.saved = not forget and self._memory.save(task)
         slot.task = task.slot = None
@@ -102,8 +116,29 @@ class Caches:
         """Cut a running task back to what is certain."""
         assert task.slot is not None
         task.done = self._memory.keep(task.slot, length)
+        if task.done < task.copied:
+            self.forget_aside(task)
         if task.cached is not None:
             task.cached = min(task.cached, task.done)
+
+    def put_aside(self, task: Task) -> None:
+        """Take a task's tokens out of the cells, where they slow every step of those who decode meanwhile."""
+        assert task.slot is not None
+        if self._memory.put_aside(task.slot, task.copied, task.done):
+            task.aside = task.copied = task.done
+
+    def bring_back(self, task: Task) -> None:
+        """Have them there again."""
+        assert task.slot is not None
+        if task.aside and not self._memory.bring_back(task.slot):
+            self.revert(task, 0)
+        task.aside = 0
+
+    def forget_aside(self, task: Task) -> None:
+        """What was put aside of it is not needed any more."""
+        if task.copied and task.slot is not None:
+            self._memory.forget_aside(task.slot)
+            task.copied = 0
 
     def make_room(self, more_tokens: int) -> bool:
         """Empty idle slots, those used longest ago first, until so many more tokens fit. False: they do not.

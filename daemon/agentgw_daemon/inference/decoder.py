@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 from agentgw_daemon.inference import llama, template, wire
-from agentgw_daemon.inference.answer import Answer, Emit
+from agentgw_daemon.inference.answer import SEND_INTERVAL_S, Answer, Emit
 from agentgw_daemon.inference.cancellation import Cancellations
 from agentgw_daemon.inference.context import Sampler
 from agentgw_daemon.inference.generation import Generation
@@ -50,6 +50,7 @@ class Decoder:
         self._emit: Final = emit
         self._cancellations: Final = cancellations
         self._answers: dict[int, Answer] = {}
+        self._sent_at = 0.0
         self._skill: tuple[str, list[int]] | None = None  # the latest system text, and a prompt that begins with it
 
     @property
@@ -117,13 +118,13 @@ class Decoder:
         for answer in self._answers.values():
             if answer.lookup and not answer.task.pending > 1:
                 answer.guess(self._n_ctx_tokens - len(answer.task.tokens))
+        started = time.perf_counter()
         batch = self._slots.next_batch()
         for position, task in enumerate(self._slots.waiting, 1):
             self._answers[task.key].tell_position(position)
         if not batch:
             return False
         self._before(batch)
-        started = time.perf_counter()
         try:
             indices = self._compute(batch)
         except llama.EngineError as error:
@@ -138,6 +139,10 @@ class Decoder:
         for piece in batch:
             # What guesses gain is measured while there is nobody else in the batch.
             self._after(piece, indices.get(piece.task.key), seconds if len(batch) == 1 else None)
+        now = time.perf_counter()
+        if now - self._sent_at >= SEND_INTERVAL_S:
+            self._sent_at = now
+            self._send_all()
         return True
 
     def flush(self) -> None:
@@ -186,8 +191,11 @@ class Decoder:
                 answer.started = now - answer.render_s
         if any(len(piece.tokens) > 1 for piece in batch):
             # A piece of a prompt takes long: nobody's text waits for it.
-            for answer in self._answers.values():
-                answer.send()
+            self._send_all()
+
+    def _send_all(self) -> None:
+        for answer in self._answers.values():
+            answer.send()
 
     def _compute(self, batch: tuple[Piece, ...]) -> dict[int, int] | None:
         """Decode it, to be stopped by a cancel of whom most of it is for: nobody else loses much by that."""

@@ -47,6 +47,7 @@ class Lanes:
         self._scratch: Final = n_slots  # the sequence after the slots' own
         self._states: Final = states
         self._kept: Final = Kept()
+        self._aside: Final[dict[int, list[tuple[int, int, bytes]]]] = {}
         self._piece_tokens: Final = max(_PIECE_BYTES // token_bytes, 1)
         self._batch: Final = Batch(batch_tokens)
 
@@ -94,6 +95,23 @@ class Lanes:
             restored = end
         return restored
 
+    def put_aside(self, slot: int, start: int, end: int) -> bool:
+        """See caches.Memory."""
+        part = self._range(slot, start, end)
+        if not part:
+            return False
+        self._aside.setdefault(slot, []).append((start, end, part))
+        self._context.keep(slot, 0)
+        return True
+
+    def bring_back(self, slot: int) -> bool:
+        """See caches.Memory."""
+        return all(self._put(slot, part, start, end) for start, end, part in self._aside[slot])
+
+    def forget_aside(self, slot: int) -> None:
+        """See caches.Memory."""
+        self._aside.pop(slot, None)
+
     def save(self, task: Task) -> bool:
         """See caches.Memory. What a skill's sessions share is saved in nobody's name, and once."""
         if task.alone or task.slot is None or not self.has_apart or task.done < WORTH_KEEPING_TOKENS:
@@ -113,15 +131,19 @@ class Lanes:
         self._context.keep(self._scratch, 0)
         return True
 
+    def _range(self, slot: int, start: int, end: int) -> bytes:
+        """The state of a slot's positions from `start` to `end`."""
+        self._context.share(slot, self._scratch, start, end)
+        state = self._context.dump(self._scratch)
+        self._context.keep(self._scratch, 0)
+        return state
+
     def _save(self, owner: str, slot: int, tokens: list[int]) -> bool:
         assert self._states is not None
         start = self._states.covered(tokens)
         while start < len(tokens):
             end = min(start + self._piece_tokens, len(tokens))
-            self._context.share(slot, self._scratch, start, end)
-            payload = self._context.dump(self._scratch)
-            self._context.keep(self._scratch, 0)
-            if not self._states.save(owner, tokens[:end], start, payload):
+            if not self._states.save(owner, tokens[:end], start, self._range(slot, start, end)):
                 return False
             start = end
         return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 # The longest that a stream stands still for one piece, as far as can be foretold.
-PAUSE_S: Final = 0.4
+PAUSE_S: Final = 0.35
 # A stream's share of its speed: half, and a tenth more for what cannot be foretold.
 KEPT_SHARE: Final = 0.55
 # What prompts get of the time at least, as a part of what streams take.

@@ -26,6 +26,8 @@ from agentgw_daemon.inference.task import Piece, Task, common
 
 # What a request that begins or comes back must find free beyond its own tokens, so that it is not sent away again soon.
 MARGIN_TOKENS: Final = 128
+# Of a prompt beside streams. It takes some milliseconds each way; so many tokens slow each step by two or three.
+WORTH_PUTTING_ASIDE_TOKENS: Final = 512
 
 
 class Slots:
@@ -92,8 +94,8 @@ class Slots:
             batch = self._plan()
             if self._apart_was_last and self._apart is not self._shared:
                 return batch
-            if self._shared.make_room(sum(piece.size for piece in batch)):
-                return batch
+            if self._shared.make_room(sum(piece.size + piece.task.aside for piece in batch)):
+                return self._brought_back(batch)
             self._send_back(max(self._shared.tasks, key=lambda task: (task.background, task.arrival)))
 
     def computed(self, batch: Iterable[Piece], seconds: float) -> None:
@@ -105,8 +107,18 @@ class Slots:
             else:
                 prompt_tokens += len(piece.tokens)
             piece.task.done += len(piece.tokens)
+            if piece.last:
+                self._caches(piece.task).forget_aside(piece.task)
+        if streams and prompt_tokens:
+            self._clear_the_way(batch)
         prompts_wait = any(task.pending > 1 for task in self._running())
         self._pace.note(streams=streams, prompt_tokens=prompt_tokens, prompts_wait=prompts_wait, seconds=seconds)
+
+    def _clear_the_way(self, batch: Iterable[Piece]) -> None:
+        """Long prompts give their cells back between two pieces: streams are slowed by every cell in use."""
+        for piece in batch:
+            if len(piece.tokens) > 1 and not piece.last and piece.task.done >= WORTH_PUTTING_ASIDE_TOKENS:
+                self._shared.put_aside(piece.task)
 
     def confirm(self, piece: Piece, right: int) -> None:
         """The first so many guesses of a piece have come true, which makes them computed; the others go."""
@@ -119,6 +131,13 @@ class Slots:
         """It was stopped in the middle: some of its keys and values may be there, none can be relied on."""
         for piece in batch:
             self._caches(piece.task).revert(piece.task, piece.task.done)
+
+    def _brought_back(self, batch: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        """The batch with what was put aside in its place again; planned anew where that failed."""
+        back = [piece.task for piece in batch if piece.task.aside]
+        for task in back:
+            self._shared.bring_back(task)
+        return batch if all(task.done for task in back) else tuple(self._plan())
 
     def _queue(self, task: Task) -> None:
         self._waiting.append(task)

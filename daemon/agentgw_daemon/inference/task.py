@@ -23,6 +23,8 @@ class Task:
     cached: int | None = None
     slot: int | None = None
     served: int = 0
+    aside: int = 0  # so many of its tokens' keys and values are outside the cells for now: all of them or none
+    copied: int = 0  # of so many there is a copy outside, be they in the cells or not
     guesses: Sequence[int] = ()  # what may follow `tokens`, computed along where that costs nobody else anything
 
     @property

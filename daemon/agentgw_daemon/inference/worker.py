@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.inference.decoder import Decoder
 
 HEARTBEAT_S: Final = 5.0
+# From the end of input to the end of the process. The supervisor kills it after two seconds.
+END_TIMEOUT_S: Final = 1.5
 _BROKEN: Final = 70  # sysexits.h: internal software error
 
 
@@ -61,9 +62,9 @@ class Reader(threading.Thread):
         super().__init__(name="reader", daemon=True)
         self._cancellations: Final = cancellations
         self._interruption: Final = interruption
-        self.commands: Final[queue.SimpleQueue[wire.ToWorker]] = queue.SimpleQueue()
-        # What the process still has to do when nobody is left to hear it; bounded.
-        self.at_end: Callable[[], None] = lambda: None
+        # None is the end of input.
+        self.commands: Final[queue.SimpleQueue[wire.ToWorker | None]] = queue.SimpleQueue()
+        self.may_end: Final = threading.Event()
 
     def run(self) -> None:
         """Hear until the end of input, which is the end of the process."""
@@ -80,7 +81,10 @@ class Reader(threading.Thread):
                 case other:
                     raise wire.WireError(f"{type(other).__name__} is not for a worker")
             self._interruption.come()
-        self.at_end()
+        # The main thread may have something to save; one that is busy in native code is not waited for.
+        self.commands.put(None)
+        self._interruption.come()
+        self.may_end.wait(END_TIMEOUT_S)
         os._exit(0)
 
 
@@ -177,7 +181,6 @@ def _serve(
             outlet.emit(wire.LoadFailed(reason=str(error)))
             return None
         outlet.emit(loaded)
-        reader.at_end = decoder.flush
         return decoder
 
     decoder: Decoder | None = None
@@ -192,6 +195,10 @@ def _serve(
             heart.start_beating()
             computing, idle = True, False
             match command:
+                case None:
+                    if decoder is not None:
+                        decoder.flush()
+                    reader.may_end.set()
                 case wire.Load():
                     decoder = load(command, decoder)
                 case _:
@@ -209,8 +216,8 @@ class Leisure:
         self.calibration: Calibration | None = None
         self.answered = False  # nothing is measured before the first answer: it must not wait
 
-    def next_command(self) -> wire.ToWorker:
-        """Wait for a command, and use the time if it takes long to come."""
+    def next_command(self) -> wire.ToWorker | None:
+        """Wait for a command or the end (None), and use the time if it takes long to come."""
         if self.calibration is None or not self.answered:
             return self._commands.get()
         try:
