@@ -31,6 +31,13 @@ def test_pieces_of_control_tokens_are_empty_and_the_end_is_none(model: llama.Mod
     assert model.special_text("eos") == END
 
 
+def test_control_tokens_that_do_not_end_the_answer_are_text_where_that_is_wanted(model: llama.Model) -> None:
+    start, end = model.tokenise([START, END])
+    assert model.piece(start, special=True) == START.encode()
+    assert model.piece(end, special=True) is None
+    assert model.piece(start) == b""
+
+
 def test_any_text_goes_through_the_tokeniser_and_back(model: llama.Model) -> None:
     text = "nul \0, é, 🙂, \ud800 and more"
     pieces = [model.piece(token) or b"" for token in model.tokenise([text])]

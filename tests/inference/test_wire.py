@@ -10,6 +10,11 @@ from hypothesis import strategies as st
 from agentgw_daemon.inference import wire
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
 _VALUES = {
     "int": st.integers(-(2**31), 2**53),
     "int | None": st.none() | st.integers(0, 2**32),
@@ -21,6 +26,7 @@ _VALUES = {
     "tuple[dict[str, str | int | float], ...]": st.lists(
         st.dictionaries(_TEXT, _TEXT | st.integers(0, 2**31) | st.floats(allow_nan=False, allow_infinity=False))
     ).map(tuple),
+    "tuple[dict[str, Any], ...]": st.lists(st.dictionaries(_TEXT, _JSON, max_size=3), max_size=3).map(tuple),
     "dict[str, int]": st.dictionaries(_TEXT, st.integers(0, 2**40)),
 }
 _MESSAGES = st.one_of(

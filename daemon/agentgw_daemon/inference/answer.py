@@ -31,6 +31,7 @@ class Answer:
     emit: Emit
     prompt_sha256: str
     render_s: float
+    special: bool = False  # control tokens that do not end it are text
     came: float = dataclasses.field(default_factory=time.perf_counter)
     credit: int = wire.WINDOW_TEXTS
     started: float | None = None

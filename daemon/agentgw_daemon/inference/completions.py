@@ -13,11 +13,12 @@ from typing import Any, Final
 from agentgw.errors import ContextOverflow, ModelUnavailable, RpcError
 from agentgw.schema import record
 from agentgw.types import Channel, FinishReason, Usage
-from agentgw_daemon.inference.engine import Request
+from agentgw_daemon.inference.engine import Called, Message, Request, as_mapping
 
 # One event is one token with its bookkeeping; a whole answer in one event still fits.
 MAX_EVENT_BYTES: Final = 1 << 20
 MAX_MESSAGE_CHARS: Final = 300
+MAX_CALLS: Final = 128
 
 # Ours → theirs. The last three are not OpenAI's: vLLM and llama-server know them, and they are sent only when
 # somebody set them. The two servers spell the repeat penalty differently.
@@ -47,6 +48,8 @@ class Piece:
     texts: tuple[tuple[Channel, str], ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    # Of calls: place, name and arguments, each piece with what it adds.
+    calls: tuple[tuple[int, str, str], ...] = ()
     error: Mapping[str, Any] | None = None
 
 
@@ -64,7 +67,7 @@ def request_body(model: str, request: Request) -> dict[str, Any]:
     """The JSON body of a streamed completion."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [_message(message) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -72,6 +75,8 @@ def request_body(model: str, request: Request) -> dict[str, Any]:
         value = getattr(request.options, ours)
         if value is not None:
             body.update(dict.fromkeys(theirs, list(value) if isinstance(value, tuple) else value))
+    if request.tools:
+        body["tools"] = [dict(tool) for tool in request.tools]
     if request.schema is not None:
         form = {"name": "answer", "schema": request.schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -101,6 +106,29 @@ def _looser(body: Mapping[str, Any]) -> dict[str, Any]:
     if form["type"] == "json_schema":
         return {**body, "response_format": {"type": "json_object"}}
     return {name: value for name, value in body.items() if name != "response_format"}
+
+
+class CallPieces:
+    """The calls of one answer, put together from the pieces in which they are streamed."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, tuple[str, list[str]]] = {}
+
+    def add(self, pieces: tuple[tuple[int, str, str], ...]) -> None:
+        """A chunk's pieces. Raises MalformedStream where they are more than a whole answer may be."""
+        for place, name, arguments in pieces:
+            known, texts = self._calls.get(place, ("", []))
+            texts.append(arguments)
+            self._calls[place] = (name or known, texts)
+        if len(self._calls) > MAX_CALLS or sum(len(text) for _, texts in self._calls.values() for text in texts) > (
+            MAX_EVENT_BYTES
+        ):
+            raise MalformedStream("calls of more than 1 MiB")
+
+    def complete(self) -> Iterator[Called]:
+        """All of them, in order, when the answer has ended."""
+        for _, (name, texts) in sorted(self._calls.items()):
+            yield Called(name=name, arguments="".join(texts) or "{}")
 
 
 class EventStream:
@@ -151,7 +179,10 @@ def read_chunk(data: bytes) -> Piece:
         text = next((text for name in names if isinstance(text := delta.get(name), str) and text), None)
         if text is not None:
             texts.append((channel, text))  # type: ignore[arg-type]  # a loop variable widens the literals to str
-    return Piece(texts=tuple(texts), finish_reason=_finish_reason(choice), usage=_usage(chunk.get("usage")))
+    return Piece(
+        texts=tuple(texts), calls=tuple(_call_pieces(delta.get("tool_calls"))),
+        finish_reason=_finish_reason(choice), usage=_usage(chunk.get("usage")),
+    )  # fmt: skip
 
 
 def read_complaint(body: bytes, *, secret: str | None) -> Complaint:
@@ -226,6 +257,28 @@ def _usage(value: Any) -> Usage | None:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """As endpoints take it: arguments of calls are JSON text there."""
+    made = as_mapping(message)
+    if made.get("tool_calls"):
+        made["tool_calls"] = [
+            {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+            for call in made["tool_calls"]
+        ]
+    return made
+
+
+def _call_pieces(value: Any) -> Iterator[tuple[int, str, str]]:
+    for place, piece in enumerate(value if isinstance(value, list) else ()):
+        index, function = _object(piece).get("index"), _object(_object(piece).get("function"))
+        name, arguments = function.get("name"), function.get("arguments")
+        yield (
+            index if isinstance(index, int) else place,
+            name if isinstance(name, str) else "",
+            arguments if isinstance(arguments, str) else "",
+        )
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import Final
+from typing import Any, Final
 
 from agentgw_daemon.inference import llama, template, wire
 from agentgw_daemon.inference.answer import SEND_INTERVAL_S, Answer, Emit
@@ -50,8 +50,9 @@ class Decoder:
         self._emit: Final = emit
         self._cancellations: Final = cancellations
         self._answers: dict[int, Answer] = {}
+        # The latest system text and tools, and a prompt that begins with them.
+        self._skill: tuple[tuple[str, tuple[dict[str, Any], ...]], list[int]] | None = None
         self._sent_at = 0.0
-        self._skill: tuple[str, list[int]] | None = None  # the latest system text, and a prompt that begins with it
 
     @property
     def busy(self) -> bool:
@@ -62,7 +63,7 @@ class Decoder:
         """Answer it, with or after those before it."""
         started = time.perf_counter()
         try:
-            text, prompt = self._prompt(request.messages)
+            text, prompt = self._prompt(request.messages, request.tools)
             if request.fresh:
                 self._lanes.open_apart()
         except (template.TemplateFault, llama.EngineError) as error:
@@ -87,6 +88,7 @@ class Decoder:
             task=task,
             sampler=sampler,
             generation=Generation(stops=stops, max_tokens=request.max_tokens),
+            special=request.special,
             emit=self._emit,
             prompt_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
             render_s=time.perf_counter() - started,
@@ -98,7 +100,7 @@ class Decoder:
     def count(self, request: wire.Count) -> None:
         """Render and count now."""
         try:
-            text, tokens = self._prompt(request.messages)
+            text, tokens = self._prompt(request.messages, request.tools)
         except (template.TemplateFault, llama.EngineError) as error:
             self._fail(request.request_id, error)
             return
@@ -154,8 +156,8 @@ class Decoder:
         self._lanes.close()
         self._model.close()
 
-    def _prompt(self, messages: tuple[dict[str, str], ...]) -> tuple[str, list[int]]:
-        rendered = self._chat.render(messages)
+    def _prompt(self, messages: tuple[dict[str, Any], ...], tools: tuple[dict[str, Any], ...]) -> tuple[str, list[int]]:
+        rendered = self._chat.render(messages, tools)
         return rendered.text, self._model.tokenise(rendered.fragments)
 
     def _shared_tokens(self, request: wire.Generate, prompt: list[int]) -> int:
@@ -163,12 +165,12 @@ class Decoder:
         if not (request.owner and request.skill and request.messages[0]["role"] == "system"):
             return 0
         system = request.messages[0]
-        if self._skill is None or self._skill[0] != system["content"]:
+        if self._skill is None or self._skill[0] != (system["content"], request.tools):
             try:
-                _, other = self._prompt((system, {"role": "user", "content": _ANOTHER_QUESTION}))
+                _, other = self._prompt((system, {"role": "user", "content": _ANOTHER_QUESTION}), request.tools)
             except (template.TemplateFault, llama.EngineError):
                 return 0
-            self._skill = (system["content"], other)
+            self._skill = ((system["content"], request.tools), other)
         return common(self._skill[1], prompt, len(prompt) - 1)
 
     def _sampler(self, request: wire.Generate) -> Sampler:
@@ -231,7 +233,7 @@ class Decoder:
         for right in range(len(piece.guesses) + 1):
             token = answer.sampler.sample(context, index + right)
             tokens.append(token)
-            answer.add(self._model.piece(token))
+            answer.add(self._model.piece(token, special=answer.special))
             if len(tokens) > self._n_ctx_tokens:
                 answer.generation.finish_reason = answer.generation.finish_reason or "length"
             if answer.generation.finish_reason is not None or piece.guesses[right : right + 1] != (token,):

@@ -11,8 +11,18 @@ from typing import Final
 
 import trio
 
-from agentgw.types import ChatMessage, Timings, Usage
-from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, EngineEvent, Finished, PromptCount, Request
+from agentgw.types import Timings, Usage
+from agentgw_daemon.inference.engine import (
+    UNLIMITED_TOKENS,
+    Delta,
+    EngineEvent,
+    Finished,
+    Message,
+    PromptCount,
+    Request,
+    as_mapping,
+    text_of,
+)
 
 N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 # Words in one event: few enough to stay interruptible, enough that passing them on costs little.
@@ -25,7 +35,11 @@ _WORD: Final = re.compile(r"\s*\S+\s*|\s+")
 class EchoEngine:
     """Needs no worker and never waits. Tokens are words; `max_tokens` and `stop` are honoured."""
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+    async def calling(self) -> None:
+        """See Engine: it says what it hears."""
+        await trio.lowlevel.checkpoint()
+
+    async def count(self, messages: Sequence[Message]) -> PromptCount:
         """See Engine."""
         await trio.lowlevel.checkpoint()
         text = _prompt(messages)
@@ -64,8 +78,8 @@ async def _events(request: Request) -> AsyncGenerator[EngineEvent, None]:
     )
 
 
-def _prompt(messages: Sequence[ChatMessage]) -> str:
-    return "\n".join(message.content for message in messages)
+def _prompt(messages: Sequence[Message]) -> str:
+    return "\n".join(map(text_of, messages))
 
 
 def _measured(prompt: str) -> tuple[int, str]:
@@ -73,7 +87,7 @@ def _measured(prompt: str) -> tuple[int, str]:
 
 
 def _answer(request: Request) -> str:
-    asked = [message.content for message in request.messages if message.role == "user"]
+    asked = [text_of(message) for message in request.messages if as_mapping(message)["role"] == "user"]
     answer = asked[-1] if asked else ""
     cuts = [at for stop in request.options.stop or () if (at := answer.find(stop)) >= 0]
     return answer[: min(cuts)] if cuts else answer

@@ -11,17 +11,26 @@ from typing import Any, Final, Protocol
 
 from agentgw.schema import record
 from agentgw.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
+from agentgw_daemon.calling.formats import Format
 
 # The context of what sets itself no limit, or none that is known.
 UNLIMITED_TOKENS: Final = 1 << 30
+
+
+# A message with a role and a text, or any as chat templates and endpoints take it: with calls, or a tool's result.
+Message = ChatMessage | Mapping[str, Any]
 
 
 @record
 class Request:
     """One completion. `options` are already merged; what is None is the engine's default."""
 
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[Message, ...]
     options: Options
+    # What the model may call, as chat templates and OpenAI-compatible endpoints take it.
+    tools: tuple[Mapping[str, Any], ...] = ()
+    # Control tokens that do not end the answer are text: some of them mark calls.
+    special: bool = False
     # True: compute the whole prompt anew, because reused prefixes change the last bits of the arithmetic
     # and an explicit seed promises the same text.
     fresh: bool = False
@@ -79,7 +88,24 @@ class Finished:
     model_sha256: str | None = None
 
 
-EngineEvent = Queued | Loading | Prefill | Delta | Finished
+@record
+class Called:
+    """The endpoint's model made a call; `arguments` is JSON text. Workers' calls come as text, for a format to read."""
+
+    name: str
+    arguments: str
+
+
+EngineEvent = Queued | Loading | Prefill | Delta | Called | Finished
+
+
+@record
+class Calling:
+    """How a model calls tools. Without a `format` its calls come as `Called`."""
+
+    format: Format | None = None
+    # So small that it cannot choose among tools.
+    narrow: bool = False
 
 
 @record
@@ -93,9 +119,12 @@ class PromptCount:
 
 
 class Engine(Protocol):
-    """Something that answers. Both methods raise the RPC errors of `agentgw.errors`."""
+    """Something that answers. Its methods raise the RPC errors of `agentgw.errors`."""
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+    async def calling(self) -> Calling | None:
+        """How its model calls tools, None if it cannot; loads the model where that is needed."""
+
+    async def count(self, messages: Sequence[Message]) -> PromptCount:
         """Render and count a prompt without running it; loads the model where that is needed."""
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
@@ -103,3 +132,16 @@ class Engine(Protocol):
 
         Pull: the producer waits while nobody iterates. Leaving the context cancels what still runs.
         """
+
+
+def as_mapping(message: Message) -> dict[str, Any]:
+    """The message as templates and endpoints take it."""
+    if isinstance(message, ChatMessage):
+        return {"role": message.role, "content": message.content}
+    return dict(message)
+
+
+def text_of(message: Message) -> str:
+    """What it says, without calls."""
+    content = message.content if isinstance(message, ChatMessage) else message.get("content")
+    return content if isinstance(content, str) else ""

@@ -29,6 +29,7 @@ _WARN: Final = 3
 _ERROR: Final = 4
 _CONTINUED: Final = 5
 _CONTROL: Final = 1 << 3 | 1 << 0  # LLAMA_TOKEN_ATTR_CONTROL, LLAMA_TOKEN_ATTR_UNKNOWN
+_DEFINED: Final = 1 << 4  # LLAMA_TOKEN_ATTR_USER_DEFINED
 
 
 class EngineError(Exception):
@@ -166,6 +167,7 @@ class Model:
         self.n_ctx_train_tokens: Final = int(api.llama_model_n_ctx_train(handle))
         self._bos = int(api.llama_vocab_bos(self.vocabulary)) if api.llama_vocab_get_add_bos(self.vocabulary) else -1
         self._pieces: dict[int, bytes | None] = {}
+        self._special_pieces: dict[int, bytes | None] = {}
         self._buffer = ctypes.create_string_buffer(256)
 
     def close(self) -> None:
@@ -190,6 +192,11 @@ class Model:
         """Whether one decode step after another makes text: no encoder to run first, and a vocabulary."""
         vocabulary = api.llama_vocab_type(self.vocabulary) != api.LLAMA_VOCAB_TYPE_NONE
         return vocabulary and api.llama_model_has_decoder(self.handle) and not api.llama_model_has_encoder(self.handle)
+
+    @property
+    def n_params(self) -> int:
+        """How many weights it has."""
+        return int(api.llama_model_n_params(self.handle))
 
     @property
     def can_share(self) -> bool:
@@ -228,10 +235,18 @@ class Model:
         return self._text(token) if token >= 0 else ""
 
     def control_texts(self) -> frozenset[str]:
-        """The texts that the tokeniser turns into control tokens."""
-        attributes, vocabulary = api.llama_vocab_get_attr, self.vocabulary
-        tokens = [token for token in range(self.n_vocabulary) if attributes(vocabulary, token) & _CONTROL]
-        return frozenset(filter(None, map(self._text, tokens)))
+        """The texts that the tokeniser turns into control tokens.
+
+        With them those that the model defines and its template writes, such as `<tool_call>`: they lead it as much. Not
+        the marks of reasoning, by which templates find it in what the model said before.
+        """
+        attributes, vocabulary, template = api.llama_vocab_get_attr, self.vocabulary, self.chat_template or ""
+        found = set()
+        for token in range(self.n_vocabulary):
+            kind = attributes(vocabulary, token)
+            if kind & _CONTROL or (kind & _DEFINED and _leads(self._text(token), template)):
+                found.add(self._text(token))
+        return frozenset(filter(None, found))
 
     def _text(self, token: int) -> str:
         text: bytes | None = api.llama_vocab_get_text(self.vocabulary, token)
@@ -252,19 +267,25 @@ class Model:
             tokens.insert(0, self._bos)
         return tokens
 
-    def piece(self, token: int) -> bytes | None:
-        """The token's bytes (none for control tokens), or None if it ends the answer."""
+    def piece(self, token: int, *, special: bool = False) -> bytes | None:
+        """The token's bytes, or None if it ends the answer. Control tokens have none, unless they are wanted too."""
+        pieces = self._special_pieces if special else self._pieces
         try:
-            return self._pieces[token]
+            return pieces[token]
         except KeyError:
-            piece = self._pieces[token] = self._make_piece(token)
+            piece = pieces[token] = self._make_piece(token, special)
             return piece
 
-    def _make_piece(self, token: int) -> bytes | None:
+    def _make_piece(self, token: int, special: bool) -> bytes | None:
         if api.llama_vocab_is_eog(self.vocabulary, token):
             return None
-        length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
+        length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, special)
         if length < 0:
             self._buffer = ctypes.create_string_buffer(-length)
-            length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, False)
+            length = api.llama_token_to_piece(self.vocabulary, token, self._buffer, len(self._buffer), 0, special)
         return self._buffer.raw[:length]
+
+
+def _leads(text: str, template: str) -> bool:
+    """Whether a defined token is a marker of the template, and not the line breaks or words that it writes too."""
+    return text[:1] in ("<", "[") and len(text) > 1 and "think" not in text.lower() and text in template

@@ -24,6 +24,9 @@ from agentgw_daemon.inference.slots import Slots
 from agentgw_daemon.inference.states import States
 from agentgw_daemon.inference.tuning import Tuning
 
+# The longest template known to us is 30 KB; the daemon looks for markers in it.
+MAX_TEMPLATE_CHARACTERS: Final = 1 << 17
+
 NO_TEXT: Final = "it makes no text: it is an embedding or translation model, or has no vocabulary"
 
 
@@ -95,6 +98,10 @@ def load(
         n_batch_tokens=batch_tokens,
         gpu_layers=model.gpu_layers,
         notice=opened.notice,
+        chat_template=chat.source if len(chat.source) <= MAX_TEMPLATE_CHARACTERS else "",
+        takes_tools=chat.takes_tools,
+        prompt_end=chat.prompt_end,
+        n_params=model.n_params,
     )
     return decoder, loaded, _calibration(request, model, shape.at_once, interruption)
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from agentgw.errors import ContextOverflow, InvalidParams, ModelUnavailable, RpcError
-from agentgw.types import ChatMessage, FinishReason, Timings, Usage
+from agentgw.types import FinishReason, Timings, Usage
+from agentgw_daemon.calling import formats
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefill, PromptCount, Queued, Request
+from agentgw_daemon.inference.engine import (
+    Calling,
+    Delta,
+    EngineEvent,
+    Finished,
+    Message,
+    Prefill,
+    PromptCount,
+    Queued,
+    Request,
+    as_mapping,
+)
 from agentgw_daemon.inference.grammar import grammar_of
 from agentgw_daemon.inference.host import ModelHost, Ticket
 from agentgw_daemon.inference.spec import ModelSpec
@@ -20,6 +32,8 @@ from agentgw_daemon.inference.supervisor import WorkerProcess
 
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "cancelled": "cancelled"}
 _SAMPLING: Final = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop")
+# Of ten tools a model of 135 million parameters chose the right one every second time; one of 1.5 billion does.
+NARROW_PARAMS: Final = 1_000_000_000
 
 
 class LocalEngine:
@@ -37,7 +51,18 @@ class LocalEngine:
         finally:
             self._host.leave(ticket)
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+    async def calling(self) -> Calling:
+        """See Engine."""
+        ticket = self._host.join(needs_slot=False)
+        try:
+            loaded = (await _wait_worker(ticket)).model
+        finally:
+            self._host.leave(ticket)
+        assert loaded is not None
+        chosen = formats.choose(loaded.chat_template, takes_tools=loaded.takes_tools, prompt_end=loaded.prompt_end)
+        return Calling(format=chosen, narrow=0 < loaded.n_params < NARROW_PARAMS)
+
+    async def count(self, messages: Sequence[Message]) -> PromptCount:
         """See Engine. A worker that is generating answers when it can."""
         ticket = self._host.join(needs_slot=False)
         try:
@@ -137,8 +162,8 @@ async def _wait_worker(ticket: Ticket) -> WorkerProcess:
     return ticket.worker
 
 
-def _wire_messages(messages: Sequence[ChatMessage]) -> tuple[dict[str, str], ...]:
-    return tuple({"role": message.role, "content": message.content} for message in messages)
+def _wire_messages(messages: Sequence[Message]) -> tuple[dict[str, Any], ...]:
+    return tuple(map(as_mapping, messages))
 
 
 def _generate(request_id: int, request: Request) -> wire.Generate:
@@ -146,5 +171,6 @@ def _generate(request_id: int, request: Request) -> wire.Generate:
     return wire.Generate(
         request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh,
         owner=request.owner, skill=request.skill, background=request.background,
+        tools=tuple(map(dict, request.tools)), special=request.special,
         grammar="" if request.schema is None else grammar_of(request.schema), **given,
     )  # fmt: skip

@@ -19,8 +19,9 @@ import trio
 import agentgw
 from agentgw.errors import ModelUnavailable, RpcError
 from agentgw.schema import record
-from agentgw.types import ChatMessage, FinishReason, Timings, Usage
+from agentgw.types import FinishReason, Timings, Usage
 from agentgw_daemon.inference.completions import (
+    CallPieces,
     EventStream,
     MalformedStream,
     Piece,
@@ -31,7 +32,17 @@ from agentgw_daemon.inference.completions import (
     read_complaint,
     request_body,
 )
-from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, EngineEvent, Finished, PromptCount, Request
+from agentgw_daemon.inference.engine import (
+    UNLIMITED_TOKENS,
+    Calling,
+    Delta,
+    EngineEvent,
+    Finished,
+    Message,
+    PromptCount,
+    Request,
+    text_of,
+)
 from agentgw_daemon.inference.spec import ProviderSpec
 
 # An endpoint's limit is not known; it says so itself when a prompt does not fit.
@@ -84,6 +95,7 @@ class _Answer:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.done = False
+        self.calls = CallPieces()
 
     @property
     def complete(self) -> bool:
@@ -92,7 +104,8 @@ class _Answer:
     def add(self, piece: Piece) -> list[Delta]:
         self.finish_reason = piece.finish_reason or self.finish_reason
         self.usage = piece.usage or self.usage
-        if piece.texts:
+        self.calls.add(piece.calls)
+        if piece.texts or piece.calls:
             self.pieces += 1
             self.first_at = self.first_at or trio.current_time()
         return [Delta(texts=(text,), channel=channel) for channel, text in piece.texts]
@@ -115,10 +128,15 @@ class ProviderEngine:
         self._patience = patience or Patience()
         self._url = spec.base_url.rstrip("/") + "/chat/completions"
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+    async def calling(self) -> Calling:
+        """See Engine: endpoints take tools and give calls in a form of their own."""
+        await trio.lowlevel.checkpoint()
+        return Calling()
+
+    async def count(self, messages: Sequence[Message]) -> PromptCount:
         """An estimate: the endpoint's tokenizer is not at hand."""
         await trio.lowlevel.checkpoint()
-        text = "\n".join(message.content for message in messages)
+        text = "\n".join(map(text_of, messages))
         return PromptCount(tokens=_estimate(text), n_ctx_tokens=N_CTX_TOKENS, text=text, estimated=True)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
@@ -142,6 +160,8 @@ class ProviderEngine:
                     continue
                 failures += 1
                 await self._pause(failed, failures)
+        for called in answer.calls.complete():
+            yield called
         yield _finished(request, answer, started_at, self._spec.name)
 
     async def _pause(self, failed: _AttemptFailed, failures: int) -> None:
@@ -226,7 +246,7 @@ def _finished(request: Request, answer: _Answer, started_at: float, provider: st
     now = trio.current_time()
     first_at = answer.first_at or now
     usage = answer.usage or Usage(
-        prompt_tokens=sum(_estimate(message.content) for message in request.messages), completion_tokens=answer.pieces
+        prompt_tokens=sum(_estimate(text_of(message)) for message in request.messages), completion_tokens=answer.pieces
     )
     decode_s = now - first_at
     return Finished(

@@ -3,19 +3,17 @@
 It gets what Hugging Face's `apply_chat_template` gives: `messages`, `tools`, `documents`, `add_generation_prompt`,
 the special tokens, `raise_exception`, `strftime_now`, `tojson`, loop controls, and `{% generation %}` blocks.
 
-Message contents cannot pretend to be control tokens: wherever a content spells one (`<|im_end|>`), a mark that no
-text holds is put after its first character, the template renders that, and the result is split at the marks. The
-tokeniser reads control tokens within a fragment only, so such words reach the model as plain text. A vocabulary
-that puts a space before every fragment shows the model one space there. Control tokens of one character and tokens
-that a model merely defines (`<think>`) are left alone. Does no I/O.
+Nothing that messages and tools say can pretend to be control tokens (see `marking`). A vocabulary that puts a space
+before every fragment shows the model one space there. Control tokens of one character and tokens that a model merely
+defines and its template does not write are left alone. Does no I/O.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,6 +23,8 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agentgw_daemon.inference.confinement import TimeExceeded, confine
+from agentgw_daemon.inference.marking import MARKS, Json, Marking, NestsTooDeeply, free_mark, texts_of
+from agentgw_daemon.inference.toolshape import ToolShape, probe
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 T = TypeVar("T")
-Message = Mapping[str, str]
+# `role` and `content`; with tools also `tool_calls`, or `name` and `tool_call_id` of a result.
+Message = Mapping[str, Any]
+ToolDeclaration = Mapping[str, Any]
 
 # The longest template known to us is 30 KB.
 MAX_SOURCE_CHARACTERS: Final = 1 << 20
@@ -40,8 +42,10 @@ MAX_OUTPUT_CHARACTERS: Final = 1 << 20
 MAX_TIME_S: Final = 2.0
 MAX_MEMORY_BYTES: Final = 256 << 20
 _MAX_INTEGER_BITS: Final = 4096
-# U+FDD0 to U+FDEF are noncharacters: no text should hold one, and a content that does keeps it.
-_MARKS: Final = tuple(map(chr, range(0xFDD0, 0xFDF0)))
+# Quotes and backslashes of what goes through tojson double.
+_MOST_GROWTH: Final = 2
+# All that JSON in ASCII writes as escapes; not the marks, which are to be found again.
+_ESCAPED: Final = re.compile(f"[^\x00-\x7f{MARKS[0]}-{MARKS[-1]}]")
 # The format most small chat models were trained on.
 CHATML: Final = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
@@ -49,6 +53,9 @@ CHATML: Final = (
 )
 # Ends the answer of a model that was not trained on ChatML, for which this is no control token.
 CHATML_STOPS: Final = ("<|im_end|>",)
+# Enough to see whether it has begun the model's reasoning.
+MAX_PROMPT_END_CHARACTERS: Final = 64
+_QUESTION: Final[Message] = {"role": "user", "content": "?"}
 _MAX_REASON_CHARACTERS: Final = 200
 # All that the code of a template can raise; MemoryError and SyntaxError come from compiling it.
 _FAULTS: Final = (
@@ -123,7 +130,8 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Jinja's own escapes <, > and & for HTML, which no model was trained on.
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
+    return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], text) if ensure_ascii else text
 
 
 class ChatTemplate:
@@ -138,53 +146,68 @@ class ChatTemplate:
         if len(source) > MAX_SOURCE_CHARACTERS:
             raise TemplateFault(f"it is {len(source)} characters long")
         self._variables: Final = {
-            "bos_token": bos, "eos_token": eos, "tools": None, "documents": None, "add_generation_prompt": True,
+            "bos_token": bos, "eos_token": eos, "documents": None, "add_generation_prompt": True,
         }  # fmt: skip
+        self.source: Final = source
         self.stops: Final = stops
-        self._controls: Final = _by_first_character(controls)
+        self._marking: Final = Marking(controls)
         self._template: Final = _guarded(lambda: _environment().from_string(source))
+        self.prompt_end: Final = self._render([_QUESTION], None)[-MAX_PROMPT_END_CHARACTERS:]
         self._folds_system: Final = self._ignores_system()
+        self._tool_shape: Final[ToolShape | None] = probe(self._render_or_none) if "tools" in source else None
 
-    def render(self, messages: Sequence[Message]) -> Rendered:
-        """The prompt for these messages. Raises TemplateFault."""
+    @property
+    def takes_tools(self) -> bool:
+        """Whether it shows tools, calls and their results."""
+        return self._tool_shape is not None
+
+    def render(self, messages: Sequence[Message], tools: Sequence[ToolDeclaration] | None = None) -> Rendered:
+        """The prompt for these messages. Raises TemplateFault.
+
+        Calls have objects as arguments (`{"tool_calls": [{"type": "function", "id", "function": {"name",
+        "arguments"}}]}`); results are `{"role": "tool", "name", "tool_call_id", "content"}`.
+        """
         if self._folds_system:
             messages = _fold_system(messages)
-        mark = next((mark for mark in _MARKS if not any(mark in message["content"] for message in messages)), None)
+        try:
+            mark = free_mark(texts_of([list(messages), list(tools or ())]))
+        except NestsTooDeeply as error:
+            raise TemplateFault(str(error)) from error
         if mark is not None:
-            messages = [{**message, "content": self._marked(message["content"], mark)} for message in messages]
-        text = self._render(messages)
+            messages = [self._marked(message, mark) for message in messages]
+            tools = [self._marked(tool, mark) for tool in tools] if tools else None
+        if self._tool_shape is not None:
+            messages = self._tool_shape.adapt(messages)
+        text = self._render(messages, tools)
         return Rendered(fragments=tuple(text.split(mark)) if mark is not None else (text,))
 
-    def _render(self, messages: Sequence[Message]) -> str:
-        return _guarded(lambda: self._run([dict(message) for message in messages]))
+    def _marked(self, message: Message, mark: str) -> Message:
+        return {key: value if key == "role" else self._marking.mark(value, mark) for key, value in message.items()}
 
-    def _run(self, messages: list[dict[str, str]]) -> str:
+    def _render(self, messages: Sequence[Message], tools: Sequence[ToolDeclaration] | None) -> str:
+        return _guarded(lambda: self._run([dict(message) for message in messages], tools or None))
+
+    def _render_or_none(self, messages: Sequence[Message], tools: Sequence[ToolDeclaration] | None) -> str | None:
+        try:
+            return self._render(messages, tools)
+        except TemplateFault:
+            return None
+
+    def _run(self, messages: list[dict[str, Any]], tools: Sequence[ToolDeclaration] | None) -> str:
+        given: Json = [messages, list(tools or ())]
+        limit = MAX_OUTPUT_CHARACTERS + _MOST_GROWTH * sum(map(len, texts_of(given)))
         pieces, length = [], 0
-        for piece in self._template.generate(messages=messages, **self._variables):
+        for piece in self._template.generate(messages=messages, tools=tools, **self._variables):
             length += len(piece)
-            if length > MAX_OUTPUT_CHARACTERS + sum(len(message["content"]) for message in messages):
+            if length > limit:
                 raise TemplateFault("it makes over 1 MiB of text")
             pieces.append(piece)
         return "".join(pieces)
 
     def _ignores_system(self) -> bool:
-        """Whether a system message is refused or dropped. A plain question must work either way."""
-        question = {"role": "user", "content": "?"}
-        self._render([question])
-        try:
-            return "a rule" not in self._render([{"role": "system", "content": "a rule"}, question])
-        except TemplateFault:
-            return True
-
-    def _marked(self, content: str, mark: str) -> str:
-        cuts = [
-            at + 1
-            for first, lengths in self._controls.items()
-            for at in _positions(content, first)
-            if any(content[at : at + length] in texts for length, texts in lengths.items())
-        ]
-        edges = [0, *sorted(cuts), len(content)]
-        return mark.join(content[start:end] for start, end in itertools.pairwise(edges))
+        """Whether a system message is refused or dropped. A plain question works either way."""
+        shown = self._render_or_none([{"role": "system", "content": "a rule"}, _QUESTION], None)
+        return shown is None or "a rule" not in shown
 
 
 def choose(
@@ -222,22 +245,6 @@ def _reason(fault: BaseException) -> str:
             return (fault.message or type(fault).__name__)[:_MAX_REASON_CHARACTERS]
         case _:
             return f"{type(fault).__name__}: {fault}"[:_MAX_REASON_CHARACTERS]
-
-
-def _by_first_character(texts: Iterable[str]) -> dict[str, dict[int, set[str]]]:
-    """First character -> length -> texts: a vocabulary may have thousands that all begin alike."""
-    found: dict[str, dict[int, set[str]]] = {}
-    for text in texts:
-        if len(text) > 1:
-            found.setdefault(text[0], {}).setdefault(len(text), set()).add(text)
-    return found
-
-
-def _positions(text: str, character: str) -> Iterator[int]:
-    at = text.find(character)
-    while at >= 0:
-        yield at
-        at = text.find(character, at + 1)
 
 
 def _fold_system(messages: Sequence[Message]) -> list[Message]:

@@ -49,18 +49,20 @@ class Load:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
-    """Answer these messages (each `{"role", "content"}`); ended by Done or Failed.
+    """Answer these messages (each `{"role", "content"}`, with tools as `template.ChatTemplate.render` takes them);
+    ended by Done or Failed.
 
     The defaults are llama.cpp's, but for a mild repeat penalty: without one, models this small end in loops.
     `fresh` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
     Keys and values are saved in the name of the `owner`, none without one; where the system text is a `skill`'s,
     what it takes is saved for everybody. A `background` request computes while no other wants to.
     A `grammar` (GBNF) is what the text must be; stop strings do not end such an answer, the grammar does.
-    Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows.
+    Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows. `special`: control tokens that do not end
+    the answer are text like any other, for those that mark a call or reasoning.
     """
 
     request_id: int
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[dict[str, Any], ...]
     temperature: float = 0.8
     top_k: int = 40
     top_p: float = 0.95
@@ -74,6 +76,8 @@ class Generate:
     skill: bool = False
     background: bool = False
     grammar: str = ""
+    tools: tuple[dict[str, Any], ...] = ()
+    special: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,8 @@ class Count:
     """Render and count, run nothing; answered by Counted or Failed."""
 
     request_id: int
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +116,7 @@ class Ready:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The model is in memory; the last fields say how it runs."""
+    """The model is in memory; then how it runs, and how it can be given tools (`template.ChatTemplate`)."""
 
     n_ctx_tokens: int
     n_ctx_train_tokens: int
@@ -125,6 +130,10 @@ class Loaded:
     n_batch_tokens: int = 0
     gpu_layers: int = 0
     notice: str = ""  # what could not be done as it was asked for, for a person
+    chat_template: str = ""  # its source, or nothing if that is too long
+    takes_tools: bool = False
+    prompt_end: str = ""
+    n_params: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
