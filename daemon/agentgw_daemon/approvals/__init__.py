@@ -1,0 +1,1 @@
+"""Who may have a tool call done: rules, the queue of questions, and what was answered."""

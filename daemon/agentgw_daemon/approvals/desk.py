@@ -1,0 +1,210 @@
+"""The one queue of questions about tool calls: any client may answer, the first answer wins, none is a no.
+
+What is open lives in memory, beside the turn that waits for it; the database has it too, so that a turn that is
+taken up again after a crash finds its question under the same id, with the time that was left. Questions of turns
+that are not stored are in memory alone. Times on the wire are the wall clock's; waiting goes by trio's clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import trio
+
+from agentgw.errors import AlreadyExists, NotFound
+from agentgw.events import TurnApproval
+from agentgw.schema import record
+from agentgw.types import Approval, Decision
+from agentgw_daemon.approvals.digest import digest_of
+from agentgw_daemon.storage.approvals import Settled, StoredApproval
+from agentgw_daemon.storage.ids import new_id, seconds_of, time_text
+
+if TYPE_CHECKING:
+    from agentgw_daemon.hub import Hub
+    from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.tools.tool import CallPreview
+
+# TRUST E4: long enough to read a diff, short enough that a yes is about what is still on the screen.
+TIMEOUT_S: Final = 120.0
+
+
+@record
+class PendingCall:
+    """A call that somebody must agree to. `stored` false: its turn is not in the database, or there is no turn."""
+
+    turn_id: str | None
+    session_id: str | None
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    cwd: str
+    preview: CallPreview
+    outbound: bool
+    stored: bool = True
+
+    @property
+    def digest(self) -> str:
+        """What an answer covers."""
+        return digest_of(self.tool, self.arguments, self.cwd)
+
+
+class _Question:
+    """One open question. `lock` orders its answers; `settled` is set once `decision` is stored."""
+
+    def __init__(self, stored: StoredApproval, deadline: float, *, in_database: bool) -> None:
+        self.stored = stored
+        self.in_database = in_database
+        self.deadline = deadline
+        self.decision: Settled | None = None
+        self.lock = trio.Lock()
+        self.settled = trio.Event()
+
+
+class Desk:
+    """The questions of one daemon."""
+
+    def __init__(
+        self, database: Database, hub: Hub, timeout_s: float = TIMEOUT_S, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._hub = hub
+        self._timeout_s = timeout_s
+        self._wall_clock = wall_clock
+        self._open: dict[str, _Question] = {}
+        # Decided in this life of the daemon, so handed out and used up. None is forgotten, or a used yes in the
+        # database could pass for one from before a restart; it is some hundred bytes an answer.
+        self._ended: dict[str, Settled] = {}
+        # Grants of `allow_session` that the database does not have.
+        self._unstored_grants: defaultdict[str, set[str]] = defaultdict(set)
+
+    async def decide(self, call: PendingCall, announce: Callable[[Approval], Awaitable[None]]) -> Settled:
+        """Ask about the call and give what was decided; `expired` when nobody answered in time.
+
+        `announce` tells the turn's watchers; it is not called when the answer was given before the daemon restarted.
+        Cancelling withdraws the question. An answer is for this one call: the same id again is a new question.
+        """
+        question = await self._question(call)
+        approval_id = question.stored.approval.approval_id
+        if question.stored.decision is not None:
+            self._ended[approval_id] = question.stored.decision
+            return question.stored.decision
+        self._open[approval_id] = question
+        try:
+            self._publish("asked", question.stored.approval)
+            with trio.move_on_at(question.deadline):
+                await announce(question.stored.approval)
+                await question.settled.wait()
+            async with question.lock:
+                return question.decision or await self._settle(question, "expired")
+        finally:
+            del self._open[approval_id]
+            if question.decision is None:
+                self._publish("withdrawn", question.stored.approval)
+
+    async def answer(self, approval_id: str, decision: Decision) -> None:
+        """Settle an open question. Returns when that is stored.
+
+        Raises NotFound when nothing waits under this id, AlreadyExists when another answer or the time was first.
+        """
+        question = self._open.get(approval_id)
+        if question is None:
+            decided = self._ended.get(approval_id)
+            raise _unknown(approval_id) if decided is None else _answered(approval_id, decided)
+        async with question.lock:
+            # The turn may not have noticed yet that its time is over.
+            if question.decision is not None or trio.current_time() >= question.deadline:
+                raise _answered(approval_id, question.decision or "expired")
+            if approval_id not in self._open:
+                raise _unknown(approval_id)
+            await self._settle(question, decision)
+
+    def list(self) -> tuple[Approval, ...]:
+        """What waits for an answer now, the oldest first."""
+        now = trio.current_time()
+        return tuple(one.stored.approval for one in self._open.values() if one.decision is None and now < one.deadline)
+
+    async def grants(self, session_id: str | None) -> frozenset[str]:
+        """Digests of the calls that were allowed for the session."""
+        if session_id is None:
+            return frozenset()
+        unstored = self._unstored_grants.get(session_id, set())
+        return await self._database.approvals.grants(session_id) | unstored
+
+    async def rule_digests(self) -> frozenset[str]:
+        """Digests of the calls that are always allowed."""
+        return await self._database.approvals.rule_digests()
+
+    async def _question(self, call: PendingCall) -> _Question:
+        """A new question, or the one that was open or just answered when the daemon ended."""
+        digest = call.digest
+        in_database = call.stored and call.turn_id is not None
+        if in_database:
+            stored = await self._database.approvals.of_call(call.turn_id or "", call.call_id)
+            if stored is not None and stored.digest == digest and not self._is_of_this_life(stored):
+                left_s = seconds_of(stored.approval.expires_at) - self._wall_clock()
+                # Whatever the wall clock did meanwhile, nobody gets more time than there was.
+                deadline = trio.current_time() + min(max(left_s, 0.0), self._timeout_s)
+                return _Question(stored, deadline, in_database=True)
+        at = self._wall_clock()
+        stored = StoredApproval(
+            approval=Approval(
+                approval_id=new_id("a"), turn_id=call.turn_id, session_id=call.session_id, tool=call.tool,
+                arguments=dict(call.arguments), cwd=call.cwd, title=call.preview.title or None,
+                details=call.preview.details or None, diff=call.preview.diff, asked_at=time_text(at),
+                expires_at=time_text(at + self._timeout_s),
+            ),
+            call_id=call.call_id, digest=digest, outbound=call.outbound,
+        )  # fmt: skip
+        deadline = trio.current_time() + self._timeout_s
+        if in_database:
+            await self._database.approvals.add(stored)
+        return _Question(stored, deadline, in_database=in_database)
+
+    def _is_of_this_life(self, stored: StoredApproval) -> bool:
+        approval_id = stored.approval.approval_id
+        return approval_id in self._ended or approval_id in self._open
+
+    async def _settle(self, question: _Question, decision: Settled) -> Settled:
+        """Store the decision, then let the turn go on. The caller holds the question's lock."""
+        stored = question.stored
+        await self._database.approvals.settle(stored, decision)
+        session_id = stored.approval.session_id
+        if decision == "allow_session" and session_id is not None and not question.in_database:
+            self._unstored_grants[session_id].add(stored.digest)
+        question.decision = decision
+        question.settled.set()
+        self._ended[stored.approval.approval_id] = decision
+        self._publish("answered", stored.approval, decision=decision)
+        return decision
+
+    def _publish(self, name: Literal["asked", "answered", "withdrawn"], approval: Approval, **more: str) -> None:
+        # Not the arguments: they may be as long as a file, and `approval.list` has them.
+        facts = {
+            "approval_id": approval.approval_id, "tool": approval.tool, "turn_id": approval.turn_id,
+            "session_id": approval.session_id, "expires_at": approval.expires_at,
+        }  # fmt: skip
+        self._hub.publish("approvals", name, **{key: value for key, value in facts.items() if value}, **more)
+
+
+def event_of(approval: Approval, call_id: str) -> TurnApproval:
+    """What the turn's watchers are told."""
+    return TurnApproval(
+        approval_id=approval.approval_id, call_id=call_id, tool=approval.tool, arguments=approval.arguments,
+        cwd=approval.cwd, expires_at=approval.expires_at, title=approval.title, details=approval.details,
+        diff=approval.diff,
+    )  # fmt: skip
+
+
+def _answered(approval_id: str, decision: Settled) -> AlreadyExists:
+    how = "is over: nobody answered in time" if decision == "expired" else f"was answered already: {decision}"
+    return AlreadyExists(f"approval {approval_id[:64]} {how}", kind="answer", id=approval_id)
+
+
+def _unknown(approval_id: str) -> NotFound:
+    return NotFound(
+        f"no approval {approval_id[:64]} waits", hint="`agentgw approvals` lists those that do", kind="approval",
+        id=approval_id,
+    )  # fmt: skip

@@ -1,0 +1,18 @@
+"""What an approval is for: exactly this tool, with these arguments, in this directory. Does no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def digest_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> str:
+    """SHA-256 of the call in one canonical form: the order of names does not count, everything else does.
+
+    `arguments` are JSON values and have passed `check_arguments`: without lone surrogates, texts that differ are
+    written differently.
+    """
+    canonical = json.dumps([tool, dict(arguments), cwd], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
