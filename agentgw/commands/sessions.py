@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from agentgw import output
 from agentgw.commands import Action, add_json, connect
 
@@ -47,7 +49,8 @@ def show(args: Namespace) -> int:
         return 0
     for message in messages:
         cut = " (cut off)" if message.get("interrupted") else ""
-        output.write(f"{message['role']}{cut}, {message['created_at']}:\n")
+        # What `sessions fork --at`, `attach` and `feedback` want to know.
+        output.write(f"{message['role']}{cut}, {message['created_at']}, {message['turn_id']}:\n")
         output.write(message["content"].rstrip("\n") + "\n\n")
     output.flush()
     return 0
@@ -64,7 +67,9 @@ def _messages(client: Client, session_id: str) -> list[dict[str, Any]]:
 
 
 def _configure_search(parser: ArgumentParser) -> None:
-    parser.add_argument("query", metavar="TEXT", nargs="+", help="words that must all occur")
+    parser.add_argument(
+        "query", metavar="TEXT", nargs="+", help='words that must all occur; "in quotes" a phrase, sock* a beginning'
+    )
     parser.add_argument("-n", "--limit", metavar="N", type=int, default=20, help="at most so many")
     add_json(parser)
 
@@ -74,6 +79,13 @@ def _search(args: Namespace) -> int:
         found = client.call("session.search", query=" ".join(args.query), limit=args.limit)
     if args.json:
         output.json_line(found)
+        return 0
+    if output.is_terminal(sys.stdout):
+        # A line of its own: behind three columns the match would be cut off.
+        for hit in found["messages"]:
+            output.table_row((hit["session_id"], hit["created_at"][:10], hit["role"], hit["title"]), (0, 0, 9, 0))
+            output.write(f"    {' '.join(hit['snippet'].split())}\n")
+        output.flush()
         return 0
     rows = [(hit["session_id"], hit["created_at"], hit["role"], hit["snippet"]) for hit in found["messages"]]
     output.table(rows, ("session", "when", "role", "text"))

@@ -19,7 +19,7 @@ from pathlib import Path
 from agentgw_daemon import failpoint
 from agentgw_daemon.storage.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.log import pack
-from agentgw_daemon.storage.migrations import _FIRST, MIGRATIONS, run_statements
+from agentgw_daemon.storage.migrations import _APPROVALS, _FIRST, MIGRATIONS, run_statements
 from agentgw_daemon.storage.store import Store
 from agentgw_daemon.storage.turns import NewTurn, TurnEnd
 from tests.storage.direct import Direct, run
@@ -28,7 +28,8 @@ POINTS = ("after-begin", "before-commit", "after-commit")
 
 # The tables as a later version might change them.
 LATER = Migrations("agentgw")
-LATER(name="001_sessions_turns_messages")(MIGRATIONS.pending(sqlite_utils.Database(memory=True))[0].fn)
+for _step in MIGRATIONS.pending(sqlite_utils.Database(memory=True)):
+    LATER(name=_step.name)(_step.fn)
 _LATER_STATEMENTS = (
     "ALTER TABLE sessions ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, session_id TEXT REFERENCES sessions (id))",
@@ -37,9 +38,9 @@ _LATER_STATEMENTS = (
 )
 
 
-@LATER(name="002_notes")
+@LATER(name="999_notes")
 def _second(db: sqlite_utils.Database) -> None:
-    run_statements(db, "002", _LATER_STATEMENTS)
+    run_statements(db, "999", _LATER_STATEMENTS)
 
 
 def in_child(do: Callable[[int], None]) -> tuple[int, int]:
@@ -159,9 +160,11 @@ def kill_migrations(directory: Path) -> dict[str, object]:
     store.close()
     shutil.rmtree(old / "backups")
     new_points = [*(f"migration-001-{n}" for n in range(len(_FIRST) + 1)), "migration-001-end"]
-    later_points = [f"migration-002-{n}" for n in range(len(_LATER_STATEMENTS) + 1)]
+    next_points = [f"migration-002-{n}" for n in range(len(_APPROVALS) + 1)]
+    later_points = [f"migration-999-{n}" for n in range(len(_LATER_STATEMENTS) + 1)]
+    released = [step.name for step in MIGRATIONS.pending(sqlite_utils.Database(memory=True))]
     outcomes = []
-    for point in new_points + later_points:
+    for point in new_points + next_points + later_points:
         data = directory / point
         if point in later_points:
             shutil.copytree(old, data)
@@ -170,14 +173,16 @@ def kill_migrations(directory: Path) -> dict[str, object]:
         read_all(reader)
         assert os.WIFSIGNALED(status), f"{point} was never reached"
         versions = version_of(data)
-        assert versions == (["001_sessions_turns_messages"] if point in later_points else []), (point, versions)
+        before = released if point in later_points else released[:1] if point in next_points else []
+        assert versions == before, (point, versions)
         store = Store(data, "WAL", LATER)
         store.open()
         assert store.take_recovery() is None, point
         assert store.problems() == ()
+        backups = 2 if point in later_points else 1 if point in next_points else 0
         notes = store.read(lambda db: db.execute("SELECT count(*) FROM notes").fetchone()[0])
         assert notes == (1 if point in later_points else 0)
-        assert len(store.backups.newest_first()) == (2 if point in later_points else 0), "no backup before migrating"
+        assert len(store.backups.newest_first()) == backups, "no backup before migrating"
         store.close()
         outcomes.append(point)
     return {"killed": outcomes}
@@ -195,7 +200,7 @@ def version_of(directory: Path) -> list[str]:
     db = sqlite_utils.Database(copy / "agentgw.db")
     applied = [step.name for step in LATER.applied(db)]
     tables = set(db.table_names())
-    assert ("notes" in tables) == ("002_notes" in applied)
+    assert ("notes" in tables) == ("999_notes" in applied)
     assert ("sessions" in tables) == ("001_sessions_turns_messages" in applied)
     assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     db.close()

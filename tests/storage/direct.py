@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from agentgw_daemon.storage.feedback import Ratings
 from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.log import TurnLog
 from agentgw_daemon.storage.sessions import Sessions
 from agentgw_daemon.storage.store import Store
+from agentgw_daemon.storage.summaries import Summaries
 from agentgw_daemon.storage.turns import NewTurn, StartedTurn, TurnEnd, Turns
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ class Direct:
         self.sessions = Sessions(self)
         self.turns = Turns(self)
         self.log = TurnLog(self)
+        self.feedback = Ratings(self)
+        self.summaries = Summaries(self)
 
     async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
         return self.store.read(do)

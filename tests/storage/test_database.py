@@ -14,6 +14,8 @@ from agentgw.errors import StorageUnavailable
 from agentgw.types import Usage
 from agentgw_daemon.storage.connection import has_wal_reset_bug
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.library import sqlite_utils
+from agentgw_daemon.storage.migrations import MIGRATIONS
 from agentgw_daemon.storage.store import Recovery
 from agentgw_daemon.storage.turns import NewTurn, TurnEnd
 
@@ -26,7 +28,7 @@ async def test_opening_reports_what_it_found(data: Path, caplog: pytest.LogCaptu
             opened = database.opened
     assert opened.sqlite_version == sqlite3.sqlite_version
     assert opened.wal_reset_bug is has_wal_reset_bug(sqlite3.sqlite_version_info)
-    assert opened.migrated == ("001_sessions_turns_messages",)
+    assert opened.migrated == tuple(step.name for step in MIGRATIONS.pending(sqlite_utils.Database(memory=True)))
     assert (opened.interrupted, opened.recovery, opened.warnings, opened.journal_mode) == ((), None, (), "WAL")
     assert caplog.text.count("WAL-reset bug") == int(opened.wal_reset_bug)
 

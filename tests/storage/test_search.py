@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.storage.search import to_match
+from agentgw_daemon.storage.search import to_match, to_terms
 from agentgw_daemon.storage.store import Store
 from tests.storage.direct import Direct, run, talk
 
@@ -68,8 +68,28 @@ def test_no_text_is_a_syntax_error(direct: Direct, query: str) -> None:
 
 
 def test_words_are_quoted_and_bounded() -> None:
-    assert to_match('say "hi" now') == '"say" """hi""" "now"'
-    assert len(to_match("x " * 500).split()) == 64
+    assert to_match(to_terms('say "hi you" no"w')) == '"say" "hi you" "no""w"'
+    assert to_match(to_terms("sock* * C* **")) == '"sock"* "*" "C"* "**"'
+    assert len(to_terms("x " * 500)) == 64
+
+
+def test_words_in_quotes_are_a_phrase(direct: Direct) -> None:
+    assert _found(direct, '"sourdough bread"')
+    assert not _found(direct, '"bread sourdough"')
+    assert len(_found(direct, 'knead "the starter"')) == 1
+
+
+def test_a_star_stands_for_the_rest_of_a_word(direct: Direct) -> None:
+    assert not _found(direct, "sourd")
+    assert _found(direct, "sourd*") == {"How do I bake «sourdough» bread?"}
+
+
+def test_scripts_without_spaces_are_found_inside_a_sentence(direct: Direct) -> None:
+    talk(direct, "明日の東京の天気はどうですか", "Das 天気 in Tokyo: 晴れ。" + "長" * 100)
+    assert _found(direct, "天気 東京") == {"明日の«東京»の«天気»はどうですか"}
+    assert _found(direct, "天気 tokyo") == {"Das 天気 in «Tokyo»: 晴れ。" + "長" * 100}
+    assert {snippet for snippet in _found(direct, "晴れ") if snippet.endswith("長…")}
+    assert not _found(direct, "大阪")
 
 
 def test_the_index_follows_deletion(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from agentgw.errors import InvalidParams, NotFound, SessionBusy
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.log import pack, unpack
-from agentgw_daemon.storage.sessions import MAX_TITLE, title_of
 from agentgw_daemon.storage.turns import NewTurn, TurnEnd
 
 pytestmark = pytest.mark.anyio
@@ -190,20 +189,3 @@ async def test_export_writes_every_message(database: Database) -> None:
     value = json.loads(await database.sessions.export(session, "json"))
     assert value["session"]["session_id"] == session
     assert [message["content"] for message in value["messages"]] == ["What is 2+2?", "Four."]
-
-
-@pytest.mark.parametrize(
-    ("message", "title"),
-    [
-        ("Hello there", "Hello there"),
-        ("  two\n\nlines\t", "two lines"),
-        ("", "untitled"),
-        ("\x1b[31mred\x00", "[31mred"),
-        ("word " * 40, "word " * 10 + "word…"),
-        ("x" * 200, "x" * 59 + "…"),
-    ],
-)
-async def test_a_title_is_the_first_words(message: str, title: str) -> None:
-    made = title_of(message)
-    assert len(made) <= MAX_TITLE
-    assert made == title

@@ -17,13 +17,17 @@ import trio
 
 from agentgw.results import StatsResult
 from agentgw.schema import record
+from agentgw_daemon.storage.approvals import Approvals
+from agentgw_daemon.storage.calls import Calls
 from agentgw_daemon.storage.connection import JournalMode, has_wal_reset_bug
+from agentgw_daemon.storage.feedback import Ratings
 from agentgw_daemon.storage.filesystem import MOUNTINFO, filesystem_type, is_network
 from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.log import TurnLog
 from agentgw_daemon.storage.sessions import Sessions
 from agentgw_daemon.storage.statistics import count_all
 from agentgw_daemon.storage.store import Recovery, Store
+from agentgw_daemon.storage.summaries import Summaries
 from agentgw_daemon.storage.turns import Turns
 
 T = TypeVar("T")
@@ -68,7 +72,7 @@ class _Thread:
 
 
 class Database:
-    """The open database. `sessions`, `turns` and `log` hold the operations on each."""
+    """The open database. Its attributes hold the operations on each kind of thing that is stored."""
 
     def __init__(self, store: Store, thread: _Thread, opened: Opened) -> None:
         """Wrap an open store; use `open`."""
@@ -76,6 +80,10 @@ class Database:
         self.sessions = Sessions(thread)
         self.turns = Turns(thread)
         self.log = TurnLog(thread)
+        self.approvals = Approvals(thread)
+        self.calls = Calls(thread)
+        self.feedback = Ratings(thread)
+        self.summaries = Summaries(thread)
         self._store = store
         self._thread = thread
 

@@ -31,11 +31,16 @@ def copy_session(db: sqlite_utils.Database, session_id: str, last_turn: str | No
         (session_id, last_turn),
     ).fetchall()
     for (turn_id,) in turns:
-        _copy_turn(db, turn_id, copy)
+        copied = _copy_turn(db, turn_id, copy)
+        db.execute(
+            "INSERT INTO summaries (session_id, upto_turn_id, text, created_at)"
+            " SELECT ?, ?, text, created_at FROM summaries WHERE session_id = ? AND upto_turn_id = ?",
+            (copy, copied, session_id, turn_id),
+        )
     return copy
 
 
-def _copy_turn(db: sqlite_utils.Database, turn_id: str, session_id: str) -> None:
+def _copy_turn(db: sqlite_utils.Database, turn_id: str, session_id: str) -> str:
     copy = new_id("t")
     db.execute(
         f"INSERT INTO turns (id, session_id, {_KEPT}) SELECT ?, ?, {_KEPT} FROM turns WHERE id = ?",
@@ -52,3 +57,4 @@ def _copy_turn(db: sqlite_utils.Database, turn_id: str, session_id: str) -> None
         " SELECT ?, seq, count, method, payload FROM turn_log WHERE turn_id = ?",
         (copy, turn_id),
     )
+    return copy

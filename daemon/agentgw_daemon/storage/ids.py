@@ -32,7 +32,7 @@ class _Clock:
 _clock = _Clock()
 
 
-def new_id(prefix: Literal["s", "t", "m"]) -> str:
+def new_id(prefix: Literal["s", "t", "m", "a", "r", "c"]) -> str:
     """A new identifier, such as `t-1kabcdefg012345678`: sorts by the time it was made within one process."""
     at, random = _clock.next()
     return f"{prefix}-{_digits(at, _TIME_DIGITS)}{_digits(random, _RANDOM_DIGITS)}"
@@ -44,7 +44,18 @@ def _digits(value: int, count: int) -> str:
 
 def now() -> str:
     """The time as RFC 3339 in UTC with milliseconds."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time_text(time.time())
+
+
+def time_text(seconds: float) -> str:
+    """A time in seconds since 1970 as RFC 3339 in UTC with milliseconds."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds_of(text: str) -> float:
+    """Seconds since 1970 of what `time_text` made."""
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def file_stamp(*, fraction: bool = False) -> str:

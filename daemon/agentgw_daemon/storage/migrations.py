@@ -77,6 +77,78 @@ _FIRST: Final = (
     ) WITHOUT ROWID""",
 )
 
+# `decision` is NULL while the question is open. A rule outlives the session it was made in.
+_APPROVALS: Final = (
+    """CREATE TABLE approvals (
+        id TEXT PRIMARY KEY,
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        call_id TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        cwd TEXT NOT NULL,
+        title TEXT NOT NULL,
+        details TEXT NOT NULL,
+        diff TEXT,
+        digest TEXT NOT NULL,
+        outbound INTEGER NOT NULL,
+        asked_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL,
+        decision TEXT,
+        decided_at TEXT,
+        UNIQUE (turn_id, call_id)
+    )""",
+    "CREATE INDEX approvals_granted ON approvals (session_id, digest) WHERE decision = 'allow_session'",
+    "CREATE INDEX approvals_by_session ON approvals (session_id)",
+    """CREATE TABLE approval_rules (
+        id TEXT PRIMARY KEY,
+        tool TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        cwd TEXT NOT NULL,
+        digest TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL
+    )""",
+)
+
+_TOOL_CALLS: Final = (
+    """CREATE TABLE tool_calls (
+        n INTEGER PRIMARY KEY,
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        call_id TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        ok INTEGER,
+        content TEXT,
+        untrusted INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (turn_id, call_id)
+    )""",
+)
+
+# A rating is of the turn that was answered: a copy of that turn in another session has none.
+_FEEDBACK: Final = (
+    """CREATE TABLE feedback (
+        turn_id TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
+        rating INTEGER NOT NULL CHECK (rating IN (-1, 1)),
+        comment TEXT,
+        created_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX feedback_by_time ON feedback (created_at, turn_id)",
+)
+
+# One for each turn up to which a session was ever summarised, so that a copy that ends earlier has its own.
+_SUMMARIES: Final = (
+    """CREATE TABLE summaries (
+        session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        upto_turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        text TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        PRIMARY KEY (session_id, upto_turn_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX summaries_by_turn ON summaries (upto_turn_id)",
+)
+
 
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
@@ -91,6 +163,26 @@ def _first(db: sqlite_utils.Database) -> None:
     run_statements(db, "001", _FIRST)
     db.table("messages").enable_fts(["content"], create_triggers=True, tokenize="unicode61 remove_diacritics 2")
     failpoint("migration-001-end")
+
+
+@MIGRATIONS(name="002_approvals")
+def _approvals(db: sqlite_utils.Database) -> None:
+    run_statements(db, "002", _APPROVALS)
+
+
+@MIGRATIONS(name="003_feedback")
+def _feedback(db: sqlite_utils.Database) -> None:
+    run_statements(db, "003", _FEEDBACK)
+
+
+@MIGRATIONS(name="004_summaries")
+def _summaries(db: sqlite_utils.Database) -> None:
+    run_statements(db, "004", _SUMMARIES)
+
+
+@MIGRATIONS(name="005_tool_calls")
+def _tool_calls(db: sqlite_utils.Database) -> None:
+    run_statements(db, "005", _TOOL_CALLS)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

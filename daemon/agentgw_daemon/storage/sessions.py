@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentgw.errors import NotFound, SessionBusy
 from agentgw.results import MessageList, SessionList
@@ -22,13 +22,11 @@ from agentgw_daemon.storage.rows import (
     to_cursor,
 )
 from agentgw_daemon.storage.search import search_messages
+from agentgw_daemon.storage.titles import UNTITLED
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
     from agentgw_daemon.storage.library import sqlite_utils
-
-MAX_TITLE: Final = 60  # characters; a line of a terminal with the id and the time before it
-UNTITLED: Final = "untitled"
 
 
 class HistoryEntry(NamedTuple):
@@ -46,16 +44,6 @@ class NewSession:
     skill: str
     title: str
     cwd: str | None = None
-
-
-def title_of(message: str) -> str:
-    """A title made of the first words of a message."""
-    words = "".join(char if char.isprintable() else " " for char in message[: 4 * MAX_TITLE]).split()
-    text = " ".join(words)
-    if len(text) <= MAX_TITLE:
-        return text or UNTITLED
-    cut = text[: MAX_TITLE - 1]
-    return (cut.rpartition(" ")[0] or cut) + "…"
 
 
 def insert_session(db: sqlite_utils.Database, new: NewSession) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentgw.results import StatsResult
+from agentgw_daemon.storage.feedback import count_ratings
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils
@@ -24,4 +25,5 @@ def count_all(db: sqlite_utils.Database, db_bytes: int) -> StatsResult:
         turns_by_state=dict(db.execute("SELECT state, count(*) FROM turns GROUP BY state").fetchall()),
         turns_by_model=dict(db.execute("SELECT model, count(*) FROM turns GROUP BY model").fetchall()),
         db_bytes=db_bytes,
+        feedback=count_ratings(db),
     )

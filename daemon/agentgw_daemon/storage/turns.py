@@ -10,11 +10,13 @@ from agentgw.errors import NotFound
 from agentgw.results import TurnDetail, TurnList
 from agentgw.schema import bind, dump, record
 from agentgw.types import FinishReason, Options, Role, Timings, Turn, Usage
+from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.ids import new_id, now
 from agentgw_daemon.storage.log import LogRow, insert_rows
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
-from agentgw_daemon.storage.sessions import NewSession, insert_session, refuse_busy, title_of
+from agentgw_daemon.storage.sessions import NewSession, insert_session, refuse_busy
+from agentgw_daemon.storage.titles import title_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -244,4 +246,5 @@ def _detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
         model_sha256=model_sha256,
         engine=engine,
         prompt_sha256=prompt_sha256,
+        tool_calls=calls_of(db, turn_id),
     )
