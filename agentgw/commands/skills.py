@@ -69,6 +69,22 @@ def _show(args: Namespace) -> int:
     return 0
 
 
+def _configure_route(parser: ArgumentParser) -> None:
+    parser.add_argument("text", nargs="+", metavar="TEXT", help="the message")
+    add_json(parser)
+
+
+def _route(args: Namespace) -> int:
+    with connect() as client:
+        found = client.call("skill.route", message=" ".join(args.text))
+    if args.json:
+        output.json_line(found)
+        return 0
+    rows = [(skill["name"], f"{skill['score']:.2f}", skill["reason"]) for skill in found["skills"]]
+    output.table(rows, ("name", "score", "reason"))
+    return 0
+
+
 def _configure_cost(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="one skill; without it, all")
     add_json(parser)
@@ -187,6 +203,7 @@ def _write(path: str, data: bytes) -> None:
 ACTIONS = {
     "list": Action(_list, "all skills, broken ones with their reason", "agentgw skills list --json", add_json),
     "show": Action(_show, "one skill with its instructions", "agentgw skills show code-assistant", _configure_show),
+    "route": Action(_route, "which skill fits a message", 'agentgw skills route "review this code"', _configure_route),
     "validate": Action(_validate, "check a skill on disk", "agentgw skills validate ./my-skill", _configure_validate),
     "cost": Action(_cost, "what a skill costs on this machine", "agentgw skills cost code-assistant", _configure_cost),
     "import": Action(_import, "take over an old YAML skill", "agentgw skills import old.yaml", _configure_path),

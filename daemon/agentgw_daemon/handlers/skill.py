@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw.errors import ShuttingDown
-from agentgw.params import SkillCostParams, SkillListParams, SkillNameParams, ValidateParams
-from agentgw.results import SkillCosts, SkillDetail, SkillList, ValidateResult
+from agentgw.params import RouteParams, SkillCostParams, SkillListParams, SkillNameParams, ValidateParams
+from agentgw.results import RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
+from agentgw_daemon.skills import routing
 from agentgw_daemon.skills.cost import measure
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ async def get(request: Request, params: SkillNameParams) -> SkillDetail:
     """One skill with its instructions."""
     skill = request.services.skills.get(params.name)
     return SkillDetail(skill=skill.to_wire(), instructions=skill.instructions)
+
+
+async def route(request: Request, params: RouteParams) -> RouteResult:
+    """The ranking, whatever the default skill is."""
+    return RouteResult(skills=await routing.route(params.message, request.services))
 
 
 async def cost(request: Request, params: SkillCostParams) -> SkillCosts:
@@ -47,6 +53,7 @@ async def validate(request: Request, params: ValidateParams) -> ValidateResult:
 HANDLERS: dict[str, Handler] = {
     "skill.list": list_skills,
     "skill.get": get,
+    "skill.route": route,
     "skill.cost": cost,
     "skill.validate": validate,
 }

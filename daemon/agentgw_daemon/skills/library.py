@@ -59,6 +59,10 @@ class Library:
         rows += [broken.to_wire() for broken in self._view.broken]
         return tuple(sorted(rows, key=lambda row: (row.name, row.error is not None, row.path)))
 
+    def usable(self) -> tuple[LoadedSkill, ...]:
+        """The skills that can be used, by name."""
+        return tuple(skill for _, skill in sorted(self._view.skills.items()))
+
     def named(self, name: str) -> tuple[types.Skill, ...]:
         """The rows of the listing with that name, broken ones too. Raises NotFound when there is none."""
         wanted = normalised(name)

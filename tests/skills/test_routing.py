@@ -1,0 +1,131 @@
+"""Words first, the model where it is asked, and the words again whatever happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio
+import trio.testing
+
+from agentgw.errors import ModelUnavailable, RpcError, WorkerDied
+from agentgw.types import Timings, Usage
+from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Request
+from agentgw_daemon.services import Services
+from agentgw_daemon.settings import AgentSection, Settings
+from agentgw_daemon.skills.model import LoadedSkill
+from agentgw_daemon.skills.routing import choose, route
+
+pytestmark = pytest.mark.anyio
+
+
+def skill(name: str, description: str) -> LoadedSkill:
+    return LoadedSkill(name=name, description=description, tier="user", path="x", instructions="x")
+
+
+SKILLS = (skill("a-gardener", "Plants roses."), skill("cook", "Soups."), skill("general-assistant", "Anything."))
+
+
+class Daemon:
+    """The skills, and a model that gives `texts`, fails with `error`, or says nothing at all for None."""
+
+    def __init__(
+        self, texts: Sequence[str] | None = (), *, by: str = "model", error: RpcError | None = None,
+        missing: RpcError | None = None, skills: Sequence[LoadedSkill] = SKILLS,
+    ) -> None:  # fmt: skip
+        self.requests: list[Request] = []
+        self._texts, self._error, self._missing = texts, error, missing
+        self.services = cast(
+            Services,
+            SimpleNamespace(
+                settings=Settings(agent=AgentSection(route_by=cast(Any, by))), models=self, pool=self,
+                skills=SimpleNamespace(usable=lambda: tuple(skills)),
+            ),
+        )  # fmt: skip
+
+    async def resolve_to_answer(self, ref: str | None) -> Any:
+        if self._missing is not None:
+            raise self._missing
+        return SimpleNamespace(name="fake")
+
+    async def engine(self, spec: Any) -> Daemon:
+        return self
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+        self.requests.append(request)
+        events = self._events()
+        try:
+            yield events
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # a generator
+
+    async def _events(self) -> AsyncIterator[EngineEvent]:
+        if self._error is not None:
+            raise self._error
+        if self._texts is None:
+            await trio.sleep_forever()
+        for text in self._texts or ():
+            yield Delta(texts=(text,))
+        yield Finished(finish_reason="stop", usage=Usage(), timings=Timings())
+
+    async def first(self, message: str) -> tuple[str, str]:
+        best = (await route(message, self.services))[0]
+        return best.name, best.reason
+
+
+async def test_clear_words_ask_no_model() -> None:
+    daemon = Daemon(['"cook"'])
+    assert await daemon.first("plant a rose") == ("a-gardener", "words: plant, rose")
+    assert daemon.requests == []
+
+
+async def test_words_alone_are_the_default_and_unclear_ones_take_the_general_assistant() -> None:
+    assert Settings().agent.route_by == "words"
+    daemon = Daemon(['"cook"'], by="words")
+    assert await daemon.first("12?") == ("general-assistant", "words: none of any skill")
+    assert await daemon.first("roses in soup") == ("general-assistant", "words: no skill stands out")
+    assert daemon.requests == []
+
+
+async def test_where_words_are_unclear_the_model_names_one_of_the_skills() -> None:
+    daemon = Daemon(['"co', 'ok"'])
+    assert await daemon.first("12?") == ("cook", "chosen by fake")
+    (request,) = daemon.requests
+    assert request.schema == {"type": "string", "enum": ["a-gardener", "cook", "general-assistant"]}
+    assert request.options.temperature == 0.0
+    assert request.options.max_tokens is not None
+    assert "Plants roses." in request.messages[0].content
+    ranked = await route("12?", daemon.services)
+    assert [match.name for match in ranked] == ["cook", "a-gardener", "general-assistant"]
+
+
+@pytest.mark.parametrize("texts", [("cook",), ('"cook',), ('"pirate"',), ("[1]",), ()])
+async def test_an_answer_that_is_no_skill_leaves_it_to_the_words(texts: tuple[str, ...]) -> None:
+    assert (await Daemon(texts).first("12?"))[0] == "general-assistant"
+
+
+async def test_a_model_that_fails_or_is_not_there_leaves_it_to_the_words() -> None:
+    assert (await Daemon(error=WorkerDied("dead")).first("12?"))[0] == "general-assistant"
+    assert (await Daemon(missing=ModelUnavailable("none", model="x")).first("12?"))[0] == "general-assistant"
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])
+async def test_a_model_that_takes_too_long_leaves_it_to_the_words() -> None:
+    began = trio.current_time()
+    assert (await Daemon(None).first("12?"))[0] == "general-assistant"
+    assert trio.current_time() - began == pytest.approx(5.0)
+
+
+async def test_without_a_general_assistant_the_best_by_words_then_by_name_is_first() -> None:
+    assert await Daemon(by="words", skills=SKILLS[:2]).first("12?") == ("a-gardener", "words: none")
+
+
+async def test_a_single_skill_asks_no_model_and_no_skill_at_all_names_the_general_assistant() -> None:
+    daemon = Daemon(['"cook"'], skills=SKILLS[1:2])
+    assert (await daemon.first("12?"))[0] == "cook"
+    assert daemon.requests == []
+    assert await choose("12?", Daemon(skills=()).services) == ("general-assistant", ())
