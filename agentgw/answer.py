@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FORMATS: Final = ("text", "json", "stream-json")
 # The daemon cancels within one decode step; a prompt that is being read takes longer.
 CANCEL_TIMEOUT_S: Final = 2.0
+# A trace tells what happens, it is not the content: two lines of a terminal.
+_TRACE_CHARACTERS: Final = 160
 _EXIT_STATUSES: Final = {"cancelled": output.INTERRUPTED, "iteration_limit": 8}
 
 
@@ -55,6 +57,8 @@ class Answer:
             self._status.show(
                 str(params.get("phase")), params.get("done", 0), params.get("total", 0), params.get("position")
             )
+        elif notification.method in ("turn.tool_call", "turn.tool_result"):
+            self._trace(params)
         elif notification.method == "turn.notice":
             self._status.erase()
             output.notice(str(params.get("text", "")))
@@ -77,6 +81,25 @@ class Answer:
         if self._begun:
             output.line("")
 
+    def _trace(self, params: Mapping[str, Any]) -> None:
+        """A call as one line on stderr, and what was wrong with it."""
+        self._status.erase()
+        if "tool" in params:
+            arguments = ", ".join(f"{name}={value!r}" for name, value in params.get("arguments", {}).items())
+            text = f"{params['tool']}({arguments})"
+            output.notice(text if len(text) <= _TRACE_CHARACTERS else f"{text[:_TRACE_CHARACTERS]}…")
+        elif not params.get("ok"):
+            output.notice(f"failed: {str(params.get('content', ''))[:_TRACE_CHARACTERS]}")
+
+    def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
+        """Asks about a tool call, on the terminal if there is one."""
+        from agentgw.approving import ask
+
+        self._status.erase()
+        if self._begun and output.is_terminal(sys.stdout):
+            output.line("")
+        ask(client, approval)
+
     def _print(self, text: str) -> None:
         self._begun = True
         text = self._held + text
@@ -95,6 +118,8 @@ def follow(client: Client, stream: Stream, answer: Answer, *, cancel: bool = Tru
     try:
         for notification in stream:
             answer.show(notification, more=stream.has_pending)
+            if notification.method == "turn.approval":
+                answer.approve(client, notification.params)
         return answer.finish(stream.result)
     except (KeyboardInterrupt, Timeout, BrokenPipeError) as reason:
         if cancel:

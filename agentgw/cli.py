@@ -23,13 +23,16 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "run": ("answer one message", 'git diff | agentgw run "write a commit message"'),
         "chat": ("talk, with a prompt that remembers", "agentgw chat -s code-assistant"),
         "attach": ("watch a running turn, from its start", "agentgw attach 01JD"),
+        "approvals": ("tool calls that wait for a yes", "agentgw approvals answer a-01JD once"),
     },
     "Look back": {
         "sessions": ("stored conversations", 'agentgw sessions search "unix socket"'),
+        "feedback": ("say whether an answer was good", 'agentgw feedback -1 --comment "too long"'),
         "history": ("one conversation; the same as `sessions show`", "agentgw history 01JD"),
     },
     "Skills and models": {
         "skills": ("what the agent can be", "agentgw skills show summarize-document"),
+        "tools": ("what the agent may do", """agentgw tools call read_file '{"path": "README.md"}'"""),
         "models": ("what answers", "agentgw models list"),
         "pull": ("download a model; the same as `models pull`", "agentgw pull smollm2:135m"),
     },
@@ -118,7 +121,8 @@ def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action])
         output.text_block(_noun_help(noun, actions))
         return 0
     name, rest = next(iter(actions)), list(argv)
-    if argv and not argv[0].startswith("-"):
+    # `-1` is the name of an action, not an option.
+    if argv and (argv[0] in actions or not argv[0].startswith("-")):
         name, rest = argv[0], list(argv[1:])
     if name not in actions:
         raise _unknown(f"verb of {noun}", name, actions, f"see agentgw {noun} --help")

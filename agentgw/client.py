@@ -108,6 +108,10 @@ class Client:
         self._timeout_s = timeout_s or 0.0
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
+    def limit_as(self, other: Client) -> None:
+        """From now on waits end when those of `other` do."""
+        self._timeout_s, self._deadline = other._timeout_s, other._deadline
+
     def call(self, method: str, /, **params: Any) -> Any:
         """The result. Parameters that are None are left out. Raises the error of the reply."""
         return self.request(method, _given(params))
@@ -175,6 +179,24 @@ class Client:
         while not self._incoming:
             self._read()
         return self._incoming.popleft()
+
+    def wait_message(self, descriptor: int) -> bool:
+        """True when the daemon has said something, False when the descriptor can be read before that.
+
+        Raises ConnectionLost and Timeout.
+        """
+        # Not poll, which on macOS does not know terminals.
+        from select import select
+
+        descriptors = [self._socket.fileno(), descriptor]
+        while not self._incoming:
+            ready, _, _ = select(descriptors, [], [], self._remaining())
+            if not ready:
+                raise self._timed_out()
+            if descriptor in ready:
+                return False
+            self._read()
+        return True
 
     @property
     def has_pending(self) -> bool:

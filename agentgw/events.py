@@ -43,6 +43,42 @@ class TurnDelta:
 
 
 @record
+class TurnToolCall:
+    """The model calls a tool; it has not run yet."""
+
+    method: ClassVar[str] = "turn.tool_call"
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+
+
+@record
+class TurnToolResult:
+    """What came of a call, as the model is told."""
+
+    method: ClassVar[str] = "turn.tool_result"
+    call_id: str
+    ok: bool
+    content: str
+
+
+@record
+class TurnApproval:
+    """The turn waits for a yes or a no to a tool call: `approval.answer`, from any connection."""
+
+    method: ClassVar[str] = "turn.approval"
+    approval_id: str
+    call_id: str
+    tool: str
+    arguments: Annotated[dict[str, Any], "exactly as the tool would get them"]
+    cwd: str
+    expires_at: Annotated[str, "no answer by then is a no"]
+    title: Annotated[str | None, "what the call would do, escaped for a terminal"] = None
+    details: Annotated[tuple[str, ...] | None, "more of it, a line each, escaped"] = None
+    diff: Annotated[str | None, "a unified diff of the file it would change, escaped"] = None
+
+
+@record
 class TurnNotice:
     """Something the user should know that is not the answer, such as a trimmed context."""
 
@@ -89,11 +125,11 @@ class DaemonEvent:
 
 
 TurnEvent = (
-    TurnStarted | TurnProgress | TurnDelta | TurnNotice | TurnCompleted
+    TurnStarted | TurnProgress | TurnDelta | TurnToolCall | TurnApproval | TurnToolResult | TurnNotice | TurnCompleted
 )  # fmt: skip
 Event = TurnEvent | ChatDelta | ModelProgress | DaemonEvent
 
 EVENTS: tuple[type, ...] = (
-    TurnStarted, TurnProgress, TurnDelta,
+    TurnStarted, TurnProgress, TurnDelta, TurnToolCall, TurnApproval, TurnToolResult,
     TurnNotice, TurnCompleted, ChatDelta, ModelProgress, DaemonEvent,
 )  # fmt: skip

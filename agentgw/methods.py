@@ -26,7 +26,10 @@ class Method:
     errors: tuple[type[e.RpcError], ...] = ()
 
 
-_TURN_EVENTS = (ev.TurnStarted, ev.TurnProgress, ev.TurnDelta, ev.TurnNotice, ev.TurnCompleted)
+_TURN_EVENTS = (
+    ev.TurnStarted, ev.TurnProgress, ev.TurnDelta, ev.TurnToolCall, ev.TurnApproval, ev.TurnToolResult, ev.TurnNotice,
+    ev.TurnCompleted,
+)  # fmt: skip
 _TURN_ERRORS = (
     e.NotFound, e.SessionBusy, e.Overloaded, e.ContextOverflow, e.ModelUnavailable, e.WorkerDied, e.TurnCancelled,
     e.ShuttingDown, e.StorageUnavailable, e.Timeout,
@@ -72,6 +75,18 @@ _ROWS = (
     _method(
         "turn.show", p.TurnIdParams, r.TurnDetail, "One turn with all that running it again takes.", errors=_STORED
     ),
+    _method("approval.list", p.NoParams, r.ApprovalList, "Tool calls that wait for an answer."),
+    _method(
+        "approval.answer",
+        p.ApprovalAnswerParams,
+        r.Done,
+        "Answer one; the first answer wins.",
+        errors=(e.AlreadyExists, *_STORED),
+    ),
+    _method(
+        "approval.rules", p.NoParams, r.RuleList, "What `allow_always` left behind.", errors=(e.StorageUnavailable,)
+    ),
+    _method("approval.revoke", p.RuleIdParams, r.Done, "Ask about that call again.", errors=_STORED),
     _method(
         "chat.complete",
         p.ChatParams,
@@ -94,8 +109,23 @@ _ROWS = (
         "Remove it with its turns and messages.",
         errors=(e.SessionBusy, *_STORED),
     ),
+    _method(
+        "feedback.add",
+        p.FeedbackAddParams,
+        t.Feedback,
+        "Rate a turn; a second rating replaces the first.",
+        errors=_STORED,
+    ),
+    _method(
+        "feedback.list",
+        p.FeedbackListParams,
+        r.FeedbackList,
+        "Ratings, the latest first.",
+        errors=(e.StorageUnavailable,),
+    ),
     _method("skill.list", p.SkillListParams, r.SkillList, "All skills, broken ones with their reason."),
     _method("skill.get", p.SkillNameParams, r.SkillDetail, "One skill.", errors=(e.NotFound,)),
+    _method("skill.route", p.RouteParams, r.RouteResult, "Rank the skills for a message; stores nothing."),
     _method(
         "skill.cost",
         p.SkillCostParams,
@@ -104,6 +134,14 @@ _ROWS = (
         errors=(e.NotFound, e.ShuttingDown),
     ),
     _method("skill.validate", p.ValidateParams, r.ValidateResult, "Check a skill on disk."),
+    _method("tool.list", p.NoParams, r.ToolList, "All tools, those that cannot be used with their reason."),
+    _method(
+        "tool.call",
+        p.ToolCallParams,
+        r.ToolCallResult,
+        "Call a tool, with the same approval as a model's call.",
+        errors=(e.NotFound, e.ApprovalDenied),
+    ),
     _method("model.list", p.NoParams, r.ModelList, "Models on disk, configured and in the catalogue."),
     _method("model.show", p.ModelRefParams, r.ModelDetail, "One model.", errors=(e.NotFound, e.ModelUnavailable)),
     _method(

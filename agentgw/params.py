@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from agentgw import types as t
@@ -52,6 +53,15 @@ class TurnStartParams:
     options: t.Options | None = None
     schema: _Schema = None
     files: Annotated[tuple[t.File, ...], "appended to the message", Limit(max_length=100)] = ()
+    tools: Annotated[
+        tuple[str, ...] | None, "the only ones the model may call; empty: none", Limit(max_length=1000)
+    ] = None
+    max_iterations: Annotated[int | None, "so many steps of the model at most", Limit(minimum=1, maximum=1000)] = None
+    approvals: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=200)], ...] | None,
+        "tools that may run without being asked about, and `ask` (the default) or `deny` for what else needs a yes",
+        Limit(max_length=100),
+    ] = None
     cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
     ephemeral: Annotated[bool, "store nothing"] = False
     detach: Annotated[bool, "answer at once and go on when the client leaves"] = False
@@ -88,6 +98,23 @@ class TurnListParams:
     running: Annotated[bool, "only those that have not ended"] = False
     limit: _Page = 50
     before: Annotated[str | None, "`next` of the page before"] = None
+
+
+@record
+class ApprovalAnswerParams:
+    """A yes or a no to a tool call."""
+
+    approval_id: Annotated[str, "the approval", Limit(min_length=1, max_length=64)]
+    decision: Annotated[
+        t.Decision, "the same tool, arguments and directory are not asked about again: in this session, or always"
+    ]
+
+
+@record
+class RuleIdParams:
+    """Which rule."""
+
+    rule_id: Annotated[str, "the rule", Limit(min_length=1, max_length=64)]
 
 
 @record
@@ -129,7 +156,7 @@ class MessagesParams:
 class SearchParams:
     """What to look for in all sessions."""
 
-    query: Annotated[str, "words; all must occur", Limit(min_length=1, max_length=1000)]
+    query: Annotated[str, 'words, "phrases" and beginnings*; all must occur', Limit(min_length=1, max_length=1000)]
     limit: _Page = 20
 
 
@@ -158,6 +185,33 @@ class ExportParams:
 
 
 @record
+class FeedbackAddParams:
+    """What to think of which turn."""
+
+    rating: Annotated[t.Rating, "1: good, -1: bad"]
+    turn_id: Annotated[
+        str | None,
+        "a turn, or a session: its last one; without it the last turn of all",
+        Limit(min_length=1, max_length=64),
+    ] = None
+    cwd: Annotated[
+        str | None, "without `turn_id`: the last turn of the sessions started there", Limit(max_length=4096)
+    ] = None
+    comment: Annotated[str | None, "why", Limit(max_length=10_000)] = None
+
+
+@record
+class FeedbackListParams:
+    """Which ratings."""
+
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+    skill: Annotated[str | None, "only of this skill's answers", Limit(max_length=64)] = None
+    model: Annotated[str | None, "only of this model's answers", Limit(max_length=4096)] = None
+    rating: Annotated[t.Rating | None, "only these"] = None
+
+
+@record
 class SkillListParams:
     """Which skills."""
 
@@ -172,6 +226,13 @@ class SkillNameParams:
 
 
 @record
+class RouteParams:
+    """What to find a skill for."""
+
+    message: Annotated[str, "what the user says", Limit(min_length=1)]
+
+
+@record
 class SkillCostParams:
     """Which skills."""
 
@@ -183,6 +244,16 @@ class ValidateParams:
     """What to validate."""
 
     path: Annotated[str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1)]
+
+
+@record
+class ToolCallParams:
+    """Which tool, and with what."""
+
+    tool: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
+    arguments: Annotated[dict[str, Any], "what it is given, by name"] = field(default_factory=dict)
+    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
+    approvals: Annotated[tuple[str, ...] | None, "as of turn.start", Limit(max_length=1000)] = None
 
 
 @record

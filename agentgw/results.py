@@ -119,6 +119,20 @@ class TurnDetail:
 
 
 @record
+class ApprovalList:
+    """What waits for an answer, the oldest first."""
+
+    approvals: tuple[t.Approval, ...]
+
+
+@record
+class RuleList:
+    """What is always allowed, the oldest first."""
+
+    rules: tuple[t.ApprovalRule, ...]
+
+
+@record
 class ChatResult:
     """The assistant's message."""
 
@@ -159,6 +173,14 @@ class ExportResult:
 
 
 @record
+class FeedbackList:
+    """Latest first."""
+
+    ratings: tuple[t.Feedback, ...]
+    next: str | None = None
+
+
+@record
 class SkillList:
     """By name; broken ones have `error`."""
 
@@ -171,6 +193,13 @@ class SkillDetail:
 
     skill: t.Skill
     instructions: str
+
+
+@record
+class RouteResult:
+    """Every usable skill; the first is the one that `agent.default_skill = "auto"` takes."""
+
+    skills: tuple[t.SkillMatch, ...]
 
 
 @record
@@ -187,6 +216,21 @@ class ValidateResult:
     ok: bool
     problems: tuple[str, ...]
     skill: t.Skill | None = None
+
+
+@record
+class ToolList:
+    """By name; those that cannot be used have `error`."""
+
+    tools: tuple[t.Tool, ...]
+
+
+@record
+class ToolCallResult:
+    """What a call gave."""
+
+    ok: bool
+    content: str
 
 
 @record
@@ -225,3 +269,4 @@ class StatsResult:
     turns_by_state: dict[str, int]
     turns_by_model: dict[str, int]
     db_bytes: int
+    feedback: Annotated[tuple[t.FeedbackCount, ...], "ratings by skill and model"] = ()

@@ -171,7 +171,8 @@ def _read(kind: Any, limits: tuple[Limit, ...], value: Any, path: str) -> Any:
             return None
         return _read_any(options, limits, value, path)
     if origin is Literal:
-        if value not in get_args(kind):
+        # True is 1 to Python, not on the wire.
+        if not any(type(value) is type(known) and value == known for known in get_args(kind)):
             raise _invalid(path, "must be one of " + ", ".join(map(str, get_args(kind))))
         return value
     if origin is tuple:
@@ -182,7 +183,8 @@ def _read(kind: Any, limits: tuple[Limit, ...], value: Any, path: str) -> Any:
     if origin is dict or origin is Mapping or kind is dict:
         if not isinstance(value, dict):
             raise _invalid(path, "must be an object")
-        return value
+        inner_kind = get_args(kind)[1] if get_args(kind) else Any
+        return {name: _read(inner_kind, (), item, _join(path, name)) for name, item in value.items()}
     kind = getattr(kind, "__supertype__", kind)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):

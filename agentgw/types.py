@@ -18,6 +18,9 @@ FinishReason = Literal["stop", "length", "cancelled", "iteration_limit"]
 Role = Literal["system", "user", "assistant", "tool"]
 Channel = Literal["answer", "reasoning"]
 Topic = Literal["turns", "jobs", "models", "approvals"]
+Rating = Literal[1, -1]
+
+Decision = Literal["allow_once", "allow_session", "allow_always", "deny"]
 
 
 @record
@@ -92,6 +95,34 @@ class ToolCall:
     arguments: dict[str, Any]
     ok: bool | None = None
     content: str | None = None
+
+
+@record
+class Approval:
+    """A tool call that waits for somebody's yes. Nobody's answer by `expires_at` is a no."""
+
+    approval_id: str
+    tool: str
+    arguments: Annotated[dict[str, Any], "exactly as the tool would get them"]
+    cwd: str
+    turn_id: str | None = None
+    session_id: str | None = None
+    title: Annotated[str | None, "what the call would do, escaped for a terminal"] = None
+    details: Annotated[tuple[str, ...] | None, "more of it, a line each, escaped"] = None
+    diff: Annotated[str | None, "a unified diff of the file it would change, escaped"] = None
+    asked_at: str
+    expires_at: str
+
+
+@record
+class ApprovalRule:
+    """What `allow_always` left behind: exactly this call is not asked about."""
+
+    rule_id: str
+    tool: str
+    arguments: dict[str, Any]
+    cwd: str
+    created_at: str
 
 
 @record
@@ -170,6 +201,30 @@ class SearchHit:
 
 
 @record
+class Feedback:
+    """What somebody thought of an answer."""
+
+    turn_id: str
+    session_id: str
+    rating: Annotated[Rating, "1: good, -1: bad"]
+    created_at: Annotated[str, "when it was given, or given anew"]
+    skill: str
+    model: str
+    message: Annotated[str, "the start of what was asked"]
+    comment: str | None = None
+
+
+@record
+class FeedbackCount:
+    """Ratings of one skill's answers with one model."""
+
+    skill: str
+    model: str
+    good: int
+    bad: int
+
+
+@record
 class Skill:
     """A skill as the loader sees it; a broken one has `error` and cannot be used."""
 
@@ -185,6 +240,15 @@ class Skill:
     sub_agents: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
     allowed_tools: tuple[str, ...] | None = None
+
+
+@record
+class SkillMatch:
+    """How well a skill fits a message."""
+
+    name: str
+    score: Annotated[float, "of the words they share; only its order means anything"]
+    reason: Annotated[str, "what decided: `words: summarize, document` or `chosen by MODEL`"]
 
 
 @record
@@ -254,6 +318,18 @@ class Worker:
     model: str | None = None
     tokens_per_s: Annotated[float, "now, of all its streams; while none runs, of its last answer"] = 0.0
     detail: Annotated[str | None, "how it runs, and what could not be done as asked"] = None
+
+
+@record
+class Tool:
+    """What a model may call; one with `error` cannot be used."""
+
+    name: str
+    description: str
+    source: Annotated[str, "builtin, own, program or mcp"]
+    effect: Annotated[Literal["none", "read", "write", "command", "network"] | None, "what a call may do"] = None
+    parameters: Annotated[dict[str, Any] | None, "JSON Schema of its arguments"] = None
+    error: str | None = None
 
 
 @record

@@ -97,6 +97,12 @@ def test_a_worker_module_imports_the_standard_library_its_engine_and_the_wire(na
         assert allowed, f"{name} imports {imported}"
 
 
+def test_the_process_of_the_users_own_tools_imports_little() -> None:
+    assert reached("agentgw_daemon.tools.toolhost") == {"agentgw_daemon.tools.toolhost", "agentgw.tool"}
+    for name in ("agentgw_daemon.tools.toolhost", "agentgw.tool"):
+        assert all(found.partition(".")[0] in {*sys.stdlib_module_names, "agentgw"} for found, _ in imports(name))
+
+
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - WORKER))
 def test_no_other_process_imports_an_engine(name: str) -> None:
     for imported, _ in imports(name):

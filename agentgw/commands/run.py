@@ -50,6 +50,14 @@ def configure(parser: ArgumentParser) -> None:
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
     form.add_argument("--output-format", dest="form", choices=FORMATS, help="text, json, or each event as JSON")
     parser.set_defaults(form="text")
+    tools = parser.add_mutually_exclusive_group()
+    tools.add_argument("-t", "--tool", metavar="TOOL", action="append", help="let it use this tool and no other")
+    tools.add_argument("--no-tools", action="store_const", dest="tool", const=[], help="let it use none")
+    add("--max-iterations", metavar="N", type=int, help="so many steps of the model at most")
+    add(
+        "--approve", metavar="ask|deny|TOOL[,TOOL…]",
+        help="what becomes of tool calls that need a yes: asked about, denied, or these tools run unasked",
+    )  # fmt: skip
     add("--no-stream", action="store_true", help="print the answer when it is complete")
     add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long")
     add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
@@ -92,6 +100,9 @@ def _ask(
         options=options or None,
         schema=args.schema,
         files=files or None,
+        tools=args.tool,
+        max_iterations=args.max_iterations,
+        approvals=read_approvals(args.approve),
         cwd=working_directory(),
         ephemeral=args.no_session or None,
         detach=args.detach or None,
@@ -127,6 +138,19 @@ def _tell_tokens(result: dict[str, Any]) -> None:
     if turns:
         oldest = "the oldest turn" if turns == 1 else f"the {turns} oldest turns"
         output.notice(f"{oldest} ({fit['left_out_tokens']} tokens) would be left out")
+
+
+def read_approvals(text: str | None) -> list[str]:
+    """The words of `--approve`, and what becomes of the tools it does not name: asked about if somebody is there.
+
+    Raises UsageError for an empty word.
+    """
+    words = [word.strip() for word in text.split(",")] if text is not None else []
+    if not all(words):
+        raise UsageError("--approve has an empty word", hint="write ask, deny, or names of tools with commas between")
+    if "ask" not in words and "deny" not in words:
+        words.append("ask" if output.is_terminal(sys.stderr) else "deny")
+    return words
 
 
 def read_options(words: Sequence[str]) -> dict[str, Any]:

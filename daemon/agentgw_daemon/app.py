@@ -19,6 +19,7 @@ import trio
 
 from agentgw.events import TurnNotice
 from agentgw.shipped import shipped
+from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.control import Control, inference_settings
 from agentgw_daemon.guard import guard_socket
 from agentgw_daemon.handlers import HANDLERS
@@ -31,6 +32,8 @@ from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.store import Recovery
+from agentgw_daemon.tools.builtin import BUILTIN
+from agentgw_daemon.tools.catalogue import open_catalogue
 from agentgw_daemon.turns import Turns
 
 if TYPE_CHECKING:
@@ -131,9 +134,12 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     models = await stack.enter_async_context(
         open_registry(Path(paths.models_dir), settings, environ=started.environ, instance=started.instance)
     )
+    tools = await stack.enter_async_context(
+        open_catalogue(BUILTIN, Path(paths.config_dir) / "tools", settings.mcp.servers, environ=started.environ)
+    )
     return Services(
         started=started, config=started.config, database=database, models=models, skills=skills, pool=pool, hub=hub,
-        notices=notices,
+        tools=tools, approvals=Desk(database, hub), notices=notices,
     )  # fmt: skip
 
 

@@ -18,19 +18,22 @@ from agentgw.errors import ConfigRefused, InvalidParams
 from agentgw.schema import bind, fields_of, record
 from agentgw.types import Setting
 from agentgw_daemon.config_file import parse, read_text
-from agentgw_daemon.settings import ProviderSection, Settings
+from agentgw_daemon.settings import McpSection, McpServerSection, ProviderSection, Settings, named_variable
 
 _PREFIX: Final = "AGENTGW_"
 _PROVIDERS: Final = "providers"
-_PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SERVERS: Final = ("mcp", "servers")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What the running daemon cannot take over: connections live by the limits they were made with.
 _RESTART_SECTIONS: Final = frozenset({"limits"})
 _SECRET_WORDS: Final = ("key", "secret", "token", "password")
-_SECTIONS: Final[Mapping[str, type]] = {
-    field.name: field.type for field in fields_of(Settings) if field.name != _PROVIDERS
-}
-
 _Path = tuple[str, ...]
+
+# The sections whose tables have names of the user's choosing.
+_NAMED: Final[Mapping[_Path, type]] = {(_PROVIDERS,): ProviderSection, _SERVERS: McpServerSection}
+_SECTIONS: Final[Mapping[str, type]] = {
+    field.name: field.type for field in fields_of(Settings) if field.name not in (_PROVIDERS, _SERVERS[0])
+}
 
 
 @record
@@ -52,7 +55,7 @@ class _Given:
 def load(file: str, environ: Mapping[str, str]) -> Config:
     """The settings in force; a file that does not exist is an empty one."""
     given = _from_file(file, parse(read_text(file), file))
-    given.update(_from_environment(environ, {path[1] for path in given if path[0] == _PROVIDERS}))
+    given.update(_from_environment(environ, {path[:-1] for path in given if path[:-2] in _NAMED}))
     settings = _bind(given)
     return Config(settings=settings, origins=tuple(_origins(settings, given)))
 
@@ -68,23 +71,34 @@ def changed(old: Config, new: Config) -> tuple[tuple[str, ...], tuple[str, ...]]
 def _from_file(file: str, document: Mapping[str, Any]) -> dict[_Path, _Given]:
     given: dict[_Path, _Given] = {}
     for section, body in document.items():
-        if section != _PROVIDERS and section not in _SECTIONS:
-            raise _unknown(file, (section,), [(name,) for name in (*_SECTIONS, _PROVIDERS)])
-        if not isinstance(body, dict):
-            raise _refused(file, f"{section} must be a section, [{section}]")
-        tables: dict[_Path, Any] = {(section,): body}
-        if section == _PROVIDERS:
-            tables = {(section, name): table for name, table in body.items()}
-        for prefix, table in tables.items():
+        if section not in _SECTIONS and section not in (_PROVIDERS, _SERVERS[0]):
+            raise _unknown(file, (section,), [(name,) for name in (*_SECTIONS, _PROVIDERS, _SERVERS[0])])
+        for prefix, table in _tables(file, (section,), body):
             given.update(_table(file, prefix, table))
     return given
 
 
+def _tables(file: str, prefix: _Path, body: Any) -> Iterator[tuple[_Path, Any]]:
+    """The tables that hold keys, with where they stand: of `providers` and `mcp.servers` each named one."""
+    if not isinstance(body, dict):
+        raise _refused(file, f"{_shown(prefix)} must be a section, [{_shown(prefix)}]")
+    if prefix in _NAMED:
+        yield from (((*prefix, name), table) for name, table in body.items())
+    elif prefix == _SERVERS[:1]:
+        for key, inner in body.items():
+            if key != _SERVERS[1]:
+                raise _unknown(file, (*prefix, key), [_SERVERS])
+            yield from _tables(file, _SERVERS, inner)
+    else:
+        yield prefix, body
+
+
 def _table(file: str, prefix: _Path, table: Any) -> dict[_Path, _Given]:
+    named = prefix[:-1] in _NAMED
     if not isinstance(table, dict):
-        raise _refused(file, f"{_shown(prefix)} must be a section, [providers.NAME]")
-    if prefix[0] == _PROVIDERS and not _PROVIDER_NAME.fullmatch(prefix[1]):
-        raise _refused(file, f"{_shown(prefix)}: a provider's name has letters, digits, '.', '_' and '-'")
+        raise _refused(file, f"{_shown(prefix)} must be a section, [{_shown(prefix[:-1])}.NAME]")
+    if named and not _NAME.fullmatch(prefix[-1]):
+        raise _refused(file, f"{_shown(prefix)}: {_whose(prefix)} name has letters, digits, '.', '_' and '-'")
     known = _keys(prefix)
     for key in table:
         if key not in known:
@@ -92,17 +106,20 @@ def _table(file: str, prefix: _Path, table: Any) -> dict[_Path, _Given]:
     return {(*prefix, key): _Given(value=value, origin=file) for key, value in table.items()}
 
 
-def _from_environment(environ: Mapping[str, str], providers: set[str]) -> dict[_Path, _Given]:
+def _whose(prefix: _Path) -> str:
+    return "a provider's" if prefix[0] == _PROVIDERS else "a server's"
+
+
+def _from_environment(environ: Mapping[str, str], tables: set[_Path]) -> dict[_Path, _Given]:
     """Every `AGENTGW_…__…` variable; those without a double underscore are not settings."""
-    # A variable's name has no '-' or '.', and its case is lost: a provider of the file keeps its own spelling.
-    spelling = {re.sub("[-.]", "_", name).lower(): name for name in providers}
+    # A variable's name has no '-' or '.', and its case is lost: a table of the file keeps its own spelling.
+    spelling = {(*path[:-1], re.sub("[-.]", "_", path[-1]).lower()): path for path in tables}
     given = {}
     for variable in sorted(environ):
         if not variable.startswith(_PREFIX) or "__" not in variable[len(_PREFIX) :]:
             continue
         path = tuple(variable[len(_PREFIX) :].lower().split("__"))
-        if path[0] == _PROVIDERS and len(path) == 3:
-            path = (_PROVIDERS, spelling.get(path[1], path[1]), path[2])
+        path = (*spelling.get(path[:-1], path[:-1]), path[-1])
         known = _known_paths(path)
         if path not in known:
             raise _unknown(variable, path, known, as_variable=True)
@@ -112,9 +129,12 @@ def _from_environment(environ: Mapping[str, str], providers: set[str]) -> dict[_
 
 
 def _known_paths(path: _Path) -> list[_Path]:
-    known = [(section, key) for section in _SECTIONS for key in _keys((section,))]
-    name = path[1] if path[0] == _PROVIDERS and len(path) == 3 and _PROVIDER_NAME.fullmatch(path[1]) else "name"
-    return [*known, *((_PROVIDERS, name, key) for key in _keys((_PROVIDERS, name)))]
+    known: list[_Path] = [(section, key) for section in _SECTIONS for key in _keys((section,))]
+    for prefix, cls in _NAMED.items():
+        mine = path[:-2] == prefix and _NAME.fullmatch(path[-2])
+        name = path[-2] if mine else "name"
+        known += [(*prefix, name, field.name) for field in fields_of(cls)]
+    return known
 
 
 def _read(text: str, kind: Any, variable: str) -> Any:
@@ -123,7 +143,7 @@ def _read(text: str, kind: Any, variable: str) -> Any:
     if tuple in kinds or getattr(kind, "__origin__", None) is tuple:
         if not text.lstrip().startswith("["):
             return [item.strip() for item in text.split(",") if item.strip()]
-    elif not {bool, int, float}.intersection(kinds):
+    elif not {bool, int, float}.intersection(kinds) and getattr(kind, "__origin__", None) is not Mapping:
         return text
     try:
         document = tomllib.loads(f"value = {text.strip()}")
@@ -131,13 +151,13 @@ def _read(text: str, kind: Any, variable: str) -> Any:
         document = {}
     # More than one key: a line break in the text began another.
     if set(document) != {"value"}:
-        raise _refused(variable, "cannot be read as a number, true or false, or a list")
+        raise _refused(variable, "cannot be read as a number, true or false, a list or a table")
     return document["value"]
 
 
 def _keys(prefix: _Path) -> dict[str, Any]:
     """Names and types of one section's keys."""
-    cls = ProviderSection if prefix[0] == _PROVIDERS else _SECTIONS[prefix[0]]
+    cls = _NAMED.get(prefix[:-1]) or _SECTIONS[prefix[0]]
     return {field.name: field.type for field in fields_of(cls)}
 
 
@@ -150,25 +170,28 @@ def _bind(given: Mapping[_Path, _Given]) -> Settings:
         tables.setdefault(path[:-1], {})[path[-1]] = one.value
     sections: dict[str, Any] = {}
     providers: dict[str, ProviderSection] = {}
+    servers: dict[str, McpServerSection] = {}
     for prefix, table in tables.items():
         try:
             if prefix[0] == _PROVIDERS:
                 providers[prefix[1]] = bind(ProviderSection, table)
+            elif prefix[:-1] == _SERVERS:
+                servers[prefix[-1]] = bind(McpServerSection, table)
             else:
                 sections[prefix[0]] = bind(_SECTIONS[prefix[0]], table)
         except InvalidParams as error:
             raise _misfit(prefix, error, given) from None
-    return Settings(**sections, providers=providers)
+    return Settings(**sections, providers=providers, mcp=McpSection(servers=servers))
 
 
 def _misfit(prefix: _Path, error: InvalidParams, given: Mapping[_Path, _Given]) -> ConfigRefused:
     key, reason = str(error.data["path"]), str(error.data["reason"])
-    path = (*prefix, key.partition("[")[0])
+    path = (*prefix, re.split(r"[\[.]", key, maxsplit=1)[0])
     # A missing key has no origin of its own: its neighbours in the section do.
     origin = given[path].origin if path in given else next(o.origin for p, o in given.items() if p[:-1] == prefix)
     if path[-1] == "api_key_env" and reason.startswith("must match"):
         reason = "must be the name of an environment variable, not the key itself"
-    elif path[-1] in ("base_url", "hub") and reason.startswith("must match"):
+    elif path[-1] in ("base_url", "hub", "url") and reason.startswith("must match"):
         reason = "must be an http:// or https:// address without user name or password"
     return _refused(origin, f"{_shown((*prefix, key))} {reason}")
 
@@ -177,15 +200,27 @@ def _flat(settings: Settings) -> Iterator[tuple[_Path, Any]]:
     for section in _SECTIONS:
         for key in _keys((section,)):
             yield (section, key), getattr(getattr(settings, section), key)
-    for name, provider in settings.providers.items():
-        for key in _keys((_PROVIDERS, name)):
-            yield (_PROVIDERS, name, key), getattr(provider, key)
+    named: dict[_Path, Mapping[str, object]] = {
+        (_PROVIDERS,): settings.providers,
+        _SERVERS: settings.mcp.servers,
+    }
+    for prefix, tables in named.items():
+        for name, table in tables.items():
+            for key in _keys((*prefix, name)):
+                yield (*prefix, name, key), getattr(table, key)
 
 
 def _origins(settings: Settings, given: Mapping[_Path, _Given]) -> Iterator[Setting]:
     for path, value in _flat(settings):
         origin = given[path].origin if path in given else "default"
-        yield Setting(key=".".join(path), value="***" if _is_secret(path[-1]) else value, origin=origin)
+        yield Setting(key=".".join(path), value=_public(path, value), origin=origin)
+
+
+def _public(path: _Path, value: Any) -> Any:
+    """The value as it may be shown. A server's variables can be keys; the name of one of ours is none."""
+    if path[-1] == "env":
+        return {name: text if named_variable(text) else "***" for name, text in value.items()}
+    return "***" if _is_secret(path[-1]) else value
 
 
 def _is_secret(key: str) -> bool:

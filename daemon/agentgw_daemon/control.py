@@ -41,6 +41,7 @@ class Control:
             services.config = fresh
             services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
             services.models.configure(fresh.settings)
+            services.tools.reload(fresh.settings.mcp.servers)
             changed += await trio.to_thread.run_sync(services.skills.reload)
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
         return ReloadResult(changed=changed, restart_needed=waiting)

@@ -18,7 +18,7 @@ from agentgw.events import TurnDelta, TurnEvent
 from agentgw.framing import encode
 from agentgw.results import TurnResult
 from agentgw.schema import dump
-from agentgw.types import SessionId, TurnId
+from agentgw.types import SessionId, ToolCall, TurnId
 
 # Events the owner may be behind. A token is some 150 bytes on the wire, so this is about 150 kB.
 _OWNER_LAG: Final = 1024
@@ -42,6 +42,7 @@ class LiveTurn:
         self.scope = trio.CancelScope()
         self.events: list[TurnEvent] = []
         self.outcome: TurnResult | RpcError | None = None
+        self.tool_calls: tuple[ToolCall, ...] = ()
         self._owner_seen = 0
         self._owned = False
         self._changed = trio.lowlevel.ParkingLot()

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Final
 
 from agentgw.errors import DirectoryRefused
-from agentgw_daemon.settings import LogSection, Settings
+from agentgw_daemon.settings import LogSection, Settings, named_variable
 
 # Shorter values would turn half the log into stars and protect nothing.
 _MIN_SECRET_CHARS: Final = 4
@@ -47,8 +47,10 @@ def log_unexpected(logger: logging.Logger, error: BaseException, doing: str) -> 
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
-    """The values that must not reach the log: keys of the configured endpoints."""
+    """The values that must not reach the log: keys of the configured endpoints and servers."""
     names = [provider.api_key_env for provider in settings.providers.values() if provider.api_key_env]
+    given = [text for server in settings.mcp.servers.values() for text in server.env.values()]
+    names += [name for text in given if (name := named_variable(text))]
     return frozenset(value for name in (*names, "AGENTGW_API_KEY") if (value := environ.get(name)))
 
 

@@ -30,6 +30,8 @@ class Exchange:
     """An earlier turn of the session: what was asked and what was answered."""
 
     messages: tuple[ChatMessage, ...]
+    # Empty for what stands in place of turns.
+    turn_id: str = ""
 
 
 @record
@@ -73,7 +75,7 @@ def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
             turns.setdefault(turn_id, []).append(
                 ChatMessage(role="user" if role == "user" else "assistant", content=content)
             )
-    return tuple(Exchange(messages=tuple(messages)) for messages in turns.values())
+    return tuple(Exchange(messages=tuple(messages), turn_id=turn_id) for turn_id, messages in turns.items())
 
 
 def surely_fits(prompt: Prompt, n_ctx_tokens: int) -> bool:
@@ -91,19 +93,11 @@ async def fit(prompt: Prompt, count: Count, *, max_tokens: int | None, model: st
     whole = prompt.messages()
     counted = await count(whole)
     all_tokens, n_ctx_tokens = counted.tokens, counted.n_ctx_tokens
-    reserve = min(max_tokens or _ANSWER_TOKENS, max(n_ctx_tokens // 4, 1))
+    reserve = answer_reserve(max_tokens, n_ctx_tokens)
     if all_tokens + reserve <= n_ctx_tokens:
         return Fitted(messages=whole)
-    # Smallest number of turns to leave out: monotonic, so halving finds it in log2 counts.
-    low, high = 1, len(prompt.history)
     kept_tokens = all_tokens
-    while low < high:
-        middle = (low + high) // 2
-        if (await count(prompt.messages(middle))).tokens + reserve <= n_ctx_tokens:
-            high = middle
-        else:
-            low = middle + 1
-    skip = min(low, len(prompt.history))
+    skip = await fewest_left_out(prompt, count, n_ctx_tokens - reserve)
     if skip:
         kept_tokens = (await count(prompt.messages(skip))).tokens
     if kept_tokens >= n_ctx_tokens:
@@ -115,6 +109,24 @@ async def fit(prompt: Prompt, count: Count, *, max_tokens: int | None, model: st
     return Fitted(
         messages=prompt.messages(skip), left_out_turns=skip, left_out_tokens=all_tokens - kept_tokens if skip else 0
     )
+
+
+def answer_reserve(max_tokens: int | None, n_ctx_tokens: int) -> int:
+    """Tokens of the context that a prompt leaves to its answer."""
+    return min(max_tokens or _ANSWER_TOKENS, max(n_ctx_tokens // 4, 1))
+
+
+async def fewest_left_out(prompt: Prompt, count: Count, room_tokens: int) -> int:
+    """How many of the oldest turns, at least one, have to go for the rest to take `room_tokens`; at most all."""
+    # Monotonic, so halving finds it in log2 counts.
+    low, high = 1, len(prompt.history)
+    while low < high:
+        middle = (low + high) // 2
+        if (await count(prompt.messages(middle))).tokens <= room_tokens:
+            high = middle
+        else:
+            low = middle + 1
+    return min(low, len(prompt.history))
 
 
 async def count_parts(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentgw.events import TurnNotice
+    from agentgw_daemon.approvals.desk import Desk
     from agentgw_daemon.config import Config
     from agentgw_daemon.control import Control
     from agentgw_daemon.hub import Hub
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.skills.library import Library
     from agentgw_daemon.started import Started
     from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.tools.catalogue import Catalogue
     from agentgw_daemon.turns import Turns
 
 
@@ -26,13 +28,13 @@ class Services:
     """
 
     __slots__ = (
-        "config", "control", "database", "hub", "listener", "models", "notices", "pool", "skills", "started",
-        "stopping", "turns",
+        "approvals", "config", "control", "database", "hub", "listener", "models", "notices", "pool", "skills",
+        "started", "stopping", "tools", "turns",
     )  # fmt: skip
 
     def __init__(
         self, *, started: Started, config: Config, database: Database, models: Registry, skills: Library, pool: Pool,
-        hub: Hub, notices: list[TurnNotice],
+        hub: Hub, tools: Catalogue, approvals: Desk, notices: list[TurnNotice],
     ) -> None:  # fmt: skip
         self.started = started
         self.config = config
@@ -41,6 +43,8 @@ class Services:
         self.skills = skills
         self.pool = pool
         self.hub = hub
+        self.tools = tools
+        self.approvals = approvals
         # For the next turn that somebody watches: what happened while nobody did.
         self.notices = notices
         self.stopping = False

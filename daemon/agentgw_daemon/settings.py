@@ -6,16 +6,26 @@ nothing reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
+from agentgw.errors import InvalidParams
 from agentgw.schema import Limit, record
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 # No user name or password in an address: what is in config.toml is shown by `config show`.
 _HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
+
+_VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+
+
+def named_variable(text: str) -> str | None:
+    """The variable that a value `$NAME` or `${NAME}` stands for; None for any other value."""
+    found = _VARIABLE.fullmatch(text)
+    return (found[1] or found[2]) if found else None
 
 
 @record
@@ -55,9 +65,16 @@ class InferenceSection:
 class AgentSection:
     """How a turn is run."""
 
-    default_skill: Annotated[str, "the skill of a turn that names none", Limit(min_length=1, max_length=64)] = (
-        "general-assistant"
-    )
+    default_skill: Annotated[
+        str, "the skill of a turn that names none; `auto` finds one for the message", Limit(min_length=1, max_length=64)
+    ] = "general-assistant"
+    # Asked to choose, the starter model names the first skill it is shown to 21 of 22 messages.
+    route_by: Annotated[
+        Literal["words", "model"], "what `auto` goes by; `model` asks the default model where words are unclear"
+    ] = "words"
+    max_iterations: Annotated[
+        int, "steps of the model in one turn, where the skill says nothing", Limit(minimum=1, maximum=1000)
+    ] = 10
 
 
 @record
@@ -67,6 +84,10 @@ class ToolsSection:
     roots: Annotated[
         tuple[Annotated[str, Limit(pattern=r"(/|~(/|$)).*", max_length=4096)], ...],
         "directories that tools may read and, asked, write in; without any, the turn's own",
+    ] = ()
+    allow: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=200)], ...],
+        "tools that run without being asked about, but for sending data out once untrusted text was read",
     ] = ()
 
 
@@ -81,6 +102,35 @@ class ProviderSection:
         Limit(pattern=r"[A-Za-z_][A-Za-z0-9_]*", max_length=100),
     ] = None
     models: Annotated[tuple[str, ...], "models to list; others of the endpoint work as well"] = ()
+
+
+@record
+class McpServerSection:
+    """A server of the Model Context Protocol, `[mcp.servers.NAME]`: a command to run, or an address."""
+
+    command: Annotated[str | None, "the program", Limit(min_length=1, max_length=4096)] = None
+    args: Annotated[tuple[str, ...], "its arguments"] = ()
+    env: Annotated[Mapping[str, str], "its variables; $NAME is the daemon's own variable of that name"] = field(
+        default_factory=dict
+    )
+    cwd: Annotated[str | None, "its working directory; otherwise the home directory", Limit(pattern=r"/.*")] = None
+    url: Annotated[str | None, "address of a server that speaks streamable HTTP", _HTTP_ADDRESS] = None
+    timeout_s: Annotated[float, "a call must be answered in", Limit(minimum=0.1, maximum=86_400)] = 60.0
+    enabled: Annotated[bool, "whether it is used"] = True
+
+    def __post_init__(self) -> None:
+        """Raises InvalidParams."""
+        if (self.command is None) == (self.url is None):
+            key = "command" if self.command is None else "url"
+            reason = "or url is needed" if self.command is None else "and command exclude each other"
+            raise InvalidParams(f"{key} {reason}", path=key, reason=reason)
+
+
+@record
+class McpSection:
+    """Tools of other programs."""
+
+    servers: Mapping[str, McpServerSection] = field(default_factory=dict)
 
 
 @record
@@ -116,5 +166,6 @@ class Settings:
     agent: AgentSection = AgentSection()
     tools: ToolsSection = ToolsSection()
     providers: Mapping[str, ProviderSection] = field(default_factory=dict)
+    mcp: McpSection = McpSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()

@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from agentgw.errors import RpcError
-from agentgw.events import TurnCompleted, TurnDelta, TurnEvent, TurnNotice, TurnProgress, TurnStarted
+from agentgw.events import TurnCompleted, TurnNotice, TurnProgress, TurnStarted
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
 from agentgw.types import FinishReason, Options, Timings, Usage
+from agentgw_daemon.agent.loop import Answer
+from agentgw_daemon.agent.loop import Run as AgentRun
+from agentgw_daemon.agent.loop import run as run_agent
+from agentgw_daemon.compaction import compacted
 from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.inference import structured
-from agentgw_daemon.inference.engine import Delta, Engine, EngineEvent, Finished, Loading, Prefill, Queued
+from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.engine import Request as Completion
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
 from agentgw_daemon.storage.log import LogRow, pack
 from agentgw_daemon.storage.turns import TurnEnd
 
 if TYPE_CHECKING:
+    from agentgw_daemon.agent.toolkit import Toolkit
     from agentgw_daemon.live import LiveTurn
     from agentgw_daemon.storage.database import Database
 
@@ -53,6 +58,9 @@ class Plan:
     skill_text: bool = False
     # Context the settings ask for; 0 leaves it to the worker.
     n_ctx_tokens: int = 0
+    # Makes what the model may call; without it, nothing.
+    kit: Callable[[LiveTurn], Awaitable[Toolkit]] | None = None
+    max_iterations: int = 1
     schema: Mapping[str, Any] | None = None
 
     async def prompt(self) -> Prompt:
@@ -61,21 +69,9 @@ class Plan:
         return Prompt(system=system, history=await self.history(), message=self.message)
 
 
-class _Answer:
-    """What the turn has said so far."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.finished: Finished | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-
 async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
     """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
-    answer = _Answer()
+    answer = Answer()
     error: RpcError | None = None
     store = _Store(live, database)
     with live.scope:
@@ -83,7 +79,7 @@ async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
             await live.append(TurnStarted(skill=live.skill, model=live.model))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(store.flush_often)
-                await _answer(live, plan, answer)
+                await _answer(live, plan, answer, database)
                 nursery.cancel_scope.cancel()
         except* RpcError as group:
             error = _first(group)
@@ -95,26 +91,32 @@ async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
         live.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {live.turn_id}"))
 
 
-async def _answer(live: LiveTurn, plan: Plan, answer: _Answer) -> None:
+async def _answer(live: LiveTurn, plan: Plan, answer: Answer, database: Database | None) -> None:
     prompt = await plan.prompt()
     fitted = Fitted(messages=prompt.messages())
     if not surely_fits(prompt, plan.n_ctx_tokens):
         await live.append(TurnProgress(phase="loading"))
-        fitted = await fit(prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=live.model)
+        shown = await compacted(
+            prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history], database=database,
+            engine=plan.engine, max_tokens=plan.options.max_tokens, model=live.model,
+        )  # fmt: skip
+        if shown.notice:
+            await live.append(TurnNotice(code="context_compacted", text=shown.notice))
+        fitted = await fit(shown.prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=live.model)
     if fitted.left_out_turns:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     completion = Completion(
         messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
         owner=live.session_id if live.stored else "", skill=plan.skill_text, background=live.detached,
     )  # fmt: skip
-    async with plan.engine.stream(completion) as events:
-        async for event in events:
-            if isinstance(event, Finished):
-                answer.finished = event
-                continue
-            if isinstance(event, Delta) and event.channel == "answer":
-                answer.texts.extend(event.texts)
-            await live.append(*_translated(event))
+    kit = await plan.kit(live) if plan.kit is not None else None
+    agent = AgentRun(
+        engine=plan.engine, messages=fitted.messages, base=completion, tools=kit, max_iterations=plan.max_iterations
+    )
+    try:
+        await run_agent(agent, answer, live.append)
+    finally:
+        live.tool_calls = kit.calls if kit is not None else ()
     if plan.schema is not None and answer.finished is not None:
         await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
 
@@ -126,21 +128,7 @@ def _left_out(fitted: Fitted) -> str:
     return f"the {fitted.left_out_turns} oldest turns {tokens} were left out"
 
 
-def _translated(event: EngineEvent) -> list[TurnEvent]:
-    match event:
-        case Delta():
-            return [TurnDelta(text=text, channel=event.channel) for text in event.texts]
-        case Queued():
-            return [TurnProgress(phase="queued", position=event.position)]
-        case Loading():
-            return [TurnProgress(phase="loading", done=event.done, total=event.total)]
-        case Prefill():
-            return [TurnProgress(phase="prefill", done=event.done, total=event.total)]
-        case Finished():
-            return []
-
-
-async def _end(live: LiveTurn, answer: _Answer, error: RpcError | None, store: _Store) -> None:
+async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, store: _Store) -> None:
     finished = answer.finished
     reason: FinishReason = finished.finish_reason if finished else "cancelled"
     usage = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
@@ -165,7 +153,7 @@ async def _end(live: LiveTurn, answer: _Answer, error: RpcError | None, store: _
     live.end(
         TurnResult(
             turn_id=live.turn_id, session_id=live.session_id, text=answer.text, finish_reason=reason, usage=usage,
-            timings=timings, last_seq=live.last_seq,
+            timings=timings, tool_calls=live.tool_calls, last_seq=live.last_seq,
         )
     )  # fmt: skip
 

@@ -10,19 +10,23 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from agentgw.errors import ContextOverflow, NotFound, RpcError, SessionBusy, ShuttingDown, TurnCancelled
+from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
 from agentgw.schema import dump
 from agentgw.types import ChatMessage, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
+from agentgw_daemon.agent import kits
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
 from agentgw_daemon.live import LiveTurn, frame_of
 from agentgw_daemon.prompt import Exchange, count_parts, exchanges, fit, with_files
+from agentgw_daemon.skills import routing
 from agentgw_daemon.storage.ids import new_id
 from agentgw_daemon.storage.log import unpack
 from agentgw_daemon.storage.turns import NewTurn
@@ -61,7 +65,7 @@ class Turns:
         services = self._services
         if services.stopping:
             raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
-        session, skill, spec = await self._resolve(params)
+        session, skill, spec, routed = await self._resolve(params)
         plan = await self._plan(params, skill, spec, session)
         if params.ephemeral:
             if session is not None:
@@ -81,7 +85,7 @@ class Turns:
             if not started.created:
                 return self._live.get(turn_id) or started.turn
             live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params)
-        live.append_nowait(*services.notices)
+        live.append_nowait(*services.notices, *routed)
         services.notices.clear()
         self._nursery.start_soon(self._run, live, plan)
         return live
@@ -91,7 +95,7 @@ class Turns:
 
         Raises ContextOverflow where the turn would, with the parts of what does not fit.
         """
-        session, skill, spec = await self._resolve(params)
+        session, skill, spec, _ = await self._resolve(params)
         plan = await self._plan(params, skill, spec, session)
         prompt = await plan.prompt()
 
@@ -167,15 +171,23 @@ class Turns:
                 session_id=session_id, turn_id=turn_id,
             )  # fmt: skip
 
-    async def _resolve(self, params: TurnStartParams) -> tuple[Session | None, LoadedSkill, ModelSpec]:
-        """Which session, skill and model the turn is for: the request's word, then the session's, then the default."""
+    async def _resolve(
+        self, params: TurnStartParams
+    ) -> tuple[Session | None, LoadedSkill, ModelSpec, tuple[TurnNotice, ...]]:
+        """Which session, skill and model the turn is for: the request's word, then the session's, then the default.
+
+        The notices say which skill was found for the message, where it was.
+        """
         services = self._services
         if params.schema is not None:
             await structured.check(params.schema)
         session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
         default = session.skill if session else services.settings.agent.default_skill
+        routed: tuple[TurnNotice, ...] = ()
+        if params.skill is None and session is None and default == routing.AUTO:
+            default, routed = await routing.choose(params.message, services)
         skill = services.skills.get(params.skill or default)
-        return session, skill, await services.models.resolve_to_answer(params.model or skill.model)
+        return session, skill, await services.models.resolve_to_answer(params.model or skill.model), routed
 
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
@@ -192,6 +204,8 @@ class Turns:
             options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
             skill_text=params.system is None and params.schema is None,
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
+            kit=None if params.schema is not None else partial(kits.make, services, params, skill),
+            max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
         )  # fmt: skip
 
     def _open(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from agentgw import __version__, output
 from agentgw.answer import Answer, follow
@@ -36,7 +36,7 @@ class Chat:
         self, client: Client, terminal: TypeAhead, *, skill: str | None, model: str | None, session: str | None
     ) -> None:
         self._client = client
-        self._terminal = terminal
+        self.terminal = terminal
         self._skill = skill
         self._model = model
         self.session = session
@@ -102,7 +102,7 @@ class Chat:
             suggestion = error.data.get("suggestion")
             if not isinstance(suggestion, str):
                 raise
-            with self._terminal.paused():
+            with self.terminal.paused():
                 pulled = offer(self._client, suggestion)
             if not pulled:
                 raise
@@ -134,6 +134,7 @@ class Chat:
             skill=self._skill,
             model=self._model,
             session_id=self.session,
+            approvals=["ask"],
             cwd=working_directory(),
         )
         status = follow(self._client, stream, _Watching(self))
@@ -157,3 +158,8 @@ class _Watching(Answer):
     def show(self, notification: Notification, *, more: bool) -> None:
         self._chat.session = notification.params.get("session_id", self._chat.session)
         super().show(notification, more=more)
+
+    def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
+        """As always, with the terminal back in the mode in which a line is typed."""
+        with self._chat.terminal.paused():
+            super().approve(client, approval)

@@ -16,7 +16,7 @@ from tests.client.conftest import Cli, Run, Serve
 # Issue 2, item 2.
 ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
-    "pull", "ps", "attach", "call", "config", "doctor", "serve",
+    "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "feedback",
 }  # fmt: skip
 
 

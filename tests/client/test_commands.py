@@ -205,8 +205,8 @@ class TestSessions:
 
         serve({"session.messages": page})
         _, out, _ = cli(*words, "01JD")
-        assert out.startswith("user, 2026-01-01T00:00:01Z:\ntext 1\n\nassistant, ")
-        assert out.endswith("assistant (cut off), 2026-01-01T00:00:04Z:\ntext 4\n\n")
+        assert out.startswith("user, 2026-01-01T00:00:01Z, t:\ntext 1\n\nassistant, ")
+        assert out.endswith("assistant (cut off), 2026-01-01T00:00:04Z, t:\ntext 4\n\n")
         listed = json.loads(cli(*words, "01JD", "--json")[1])["messages"]
         assert [entry["id"] for entry in listed] == ["m1", "m2", "m3", "m4"]
 
@@ -219,6 +219,18 @@ class TestSessions:
         assert "a «unix» «socket»" in cli("sessions", "search", "unix", "socket")[1]
         assert daemon.params("session.search") == {"query": "unix socket", "limit": 20}
         assert json.loads(cli("sessions", "search", "x", "--json")[1]) == {"messages": [hit]}
+
+    def test_on_a_terminal_a_match_has_a_line_of_its_own(
+        self, cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hit = {
+            "session_id": "01JD", "turn_id": "t", "title": "sockets", "role": "user", "snippet": "a\n«unix» \x1b[2J",
+            "created_at": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        serve({"session.search": {"messages": [hit]}})
+        monkeypatch.setattr("agentgw.output.is_terminal", lambda stream: True)
+        out = cli("sessions", "search", "unix")[1]
+        assert out == "01JD  2026-01-01  user       sockets\n    a «unix» \\x1b[2J\n"
 
     def test_rename_fork_export_and_delete(self, cli: Cli, serve: Serve) -> None:
         daemon = serve({
@@ -239,6 +251,51 @@ class TestSessions:
         assert cli("history", "x") == (1, "", "agentgw: no session x. see agentgw sessions\n")
 
 
+RATING = {
+    "turn_id": "t1", "session_id": "s1", "rating": -1, "created_at": "2026-01-01T00:00:00Z", "skill": "mine",
+    "model": "echo", "message": "why?", "comment": "too long",
+}  # fmt: skip
+
+
+class TestFeedback:
+    @pytest.mark.parametrize(
+        ("words", "sent"),
+        [
+            (("-1", "t1"), {"rating": -1, "turn_id": "t1"}),
+            (("+1", "t1"), {"rating": 1, "turn_id": "t1"}),
+            (("-1", "--comment", "too long", "t1"), {"rating": -1, "turn_id": "t1", "comment": "too long"}),
+            (("-1", "t1", "--comment", "-1"), {"rating": -1, "turn_id": "t1", "comment": "-1"}),
+        ],
+    )
+    def test_a_rating_is_a_word_and_no_option(
+        self, cli: Cli, serve: Serve, words: tuple[str, ...], sent: dict[str, Any]
+    ) -> None:
+        daemon = serve({"feedback.add": RATING})
+        assert cli("feedback", *words) == (0, "-1  t1  why?\n", "")
+        assert daemon.params("feedback.add") == sent
+
+    def test_without_a_turn_it_is_the_last_of_this_directory(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"feedback.add": RATING})
+        assert json.loads(cli("feedback", "-1", "--json")[1]) == RATING
+        assert daemon.params("feedback.add") == {"rating": -1, "cwd": os.getcwd()}
+
+    def test_the_list_has_ratings_and_counts(self, cli: Cli, serve: Serve) -> None:
+        counts = [{"skill": "mine", "model": "echo", "good": 2, "bad": 1}]
+        other = [{"skill": "other", "model": "echo", "good": 1, "bad": 0}]
+        daemon = serve({"feedback.list": {"ratings": [RATING]}, "stats.get": {"feedback": counts + other}})
+        for words in (("feedback",), ("feedback", "list")):
+            lines = [line.split() for line in cli(*words)[1].splitlines()]
+            assert lines[1] == ["t1", "-1", "mine", "echo", "why?", "too", "long"]
+            assert lines[-2:] == [["mine", "echo", "2", "1"], ["other", "echo", "1", "0"]]
+        shown = json.loads(cli("feedback", "list", "--rating", "-1", "-s", "mine", "--json")[1])
+        assert shown == {"ratings": [RATING], "counts": counts}
+        assert daemon.params("feedback.list") == {"limit": 50, "skill": "mine", "rating": -1}
+
+    @pytest.mark.parametrize("words", [("-2",), ("--comment", "x"), ("list", "--rating", "0"), ("-1", "a", "b")])
+    def test_other_words_are_a_usage_error(self, cli: Cli, words: tuple[str, ...]) -> None:
+        assert cli("feedback", *words)[0] == 2
+
+
 class TestSkills:
     def test_broken_ones_are_listed_with_their_reason(self, cli: Cli, serve: Serve) -> None:
         skills = [SKILL, {**SKILL, "name": "bad", "error": "no description"}]
@@ -254,6 +311,13 @@ class TestSkills:
         _, out, _ = cli("skills", "show", "mine")
         assert out.endswith("\n\nYou are it.\n")
         assert json.loads(cli("skills", "show", "mine", "--json")[1]) == answer
+
+    def test_route_prints_the_ranking(self, cli: Cli, serve: Serve) -> None:
+        answer = {"skills": [{"name": "mine", "score": 1.25, "reason": "words: does"}]}
+        daemon = serve({"skill.route": answer})
+        assert cli("skills", "route", "who", "does?")[1].splitlines()[1:] == ["mine  1.25   words: does"]
+        assert daemon.params("skill.route") == {"message": "who does?"}
+        assert json.loads(cli("skills", "route", "x", "--json")[1]) == answer
 
     def test_validate_prints_the_problems(
         self, cli: Cli, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -574,6 +638,7 @@ def test_every_listing_takes_json() -> None:
         ("status", ""), ("ps", ""), ("doctor", ""), ("reload", ""), ("history", ""), ("sessions", "list"),
         ("sessions", "show"), ("sessions", "search"), ("skills", "list"), ("skills", "show"), ("models", "list"),
         ("models", "show"), ("config", "show"), ("skills", "validate"), ("skills", "cost"), ("pull", ""), ("run", ""),
+        ("skills", "route"),
     }  # fmt: skip
     for verb, action in listings:
         parser = cli_module.make_parser("x", "x", "x")

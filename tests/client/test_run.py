@@ -53,7 +53,7 @@ def daemon(serve: Serve) -> FakeDaemon:
 def test_the_answer_is_all_that_is_on_stdout(cli: Cli, daemon: FakeDaemon) -> None:
     assert cli("run", "why", "is", "the sky") == (0, "why is the sky\n", "")
     params = daemon.params("turn.start")
-    assert params == {"message": "why is the sky", "cwd": os.getcwd()}
+    assert params == {"message": "why is the sky", "cwd": os.getcwd(), "approvals": ["deny"]}
 
 
 def test_flags_and_words_may_be_mixed(cli: Cli, daemon: FakeDaemon) -> None:
@@ -68,7 +68,8 @@ def test_every_flag_reaches_the_daemon(cli: Cli, daemon: FakeDaemon) -> None:
     )  # fmt: skip
     assert daemon.params("turn.start") == {
         "message": "hi", "skill": "code-assistant", "model": "echo", "system": "be brief", "session_id": "01JD",
-        "cwd": os.getcwd(), "options": {"temperature": 0.5, "stop": ["a=b", "\n"], "max_tokens": 7},
+        "cwd": os.getcwd(), "approvals": ["deny"],
+        "options": {"temperature": 0.5, "stop": ["a=b", "\n"], "max_tokens": 7},
     }  # fmt: skip
 
 

@@ -24,10 +24,13 @@ NAMES = [
     "hello", "ping", "rpc.discover",
     "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor",
     "turn.start", "turn.cancel", "turn.attach", "turn.list", "turn.show",
+    "approval.list", "approval.answer", "approval.rules", "approval.revoke",
     "chat.complete",
     "session.list", "session.get", "session.messages", "session.search",
     "session.rename", "session.fork", "session.export", "session.delete",
-    "skill.list", "skill.get", "skill.cost", "skill.validate",
+    "feedback.add", "feedback.list",
+    "skill.list", "skill.get", "skill.route", "skill.cost", "skill.validate",
+    "tool.list", "tool.call",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "config.get", "stats.get", "event.subscribe",
 ]  # fmt: skip
@@ -37,9 +40,11 @@ PARAMS = {
     "hello": ["client", "version", "protocol"],
     "turn.attach": ["turn_id", "from_seq"],
     "turn.cancel": ["turn_id"],
+    "approval.answer": ["approval_id", "decision"],
     "event.subscribe": ["topics"],
 }
-START = ["message", "skill", "session_id", "model", "system", "options", "files", "cwd", "ephemeral", "detach"]
+START = ["message", "skill", "session_id", "model", "system", "options", "approvals", "files", "cwd", "ephemeral",
+         "detach"]  # fmt: skip
 RESULTS = {
     "hello": ["protocol", "version", "pid", "instance", "started_at"],
     "daemon.status": ["version", "pid", "uptime_s", "socket", "scheduler", "service", "models", "workers", "queue",
@@ -50,11 +55,16 @@ RESULTS = {
 }  # fmt: skip
 LISTS = {
     "turn.list": "turns",
+    "approval.list": "approvals",
+    "approval.rules": "rules",
     "session.list": "sessions",
     "session.messages": "messages",
     "session.search": "messages",
+    "feedback.list": "ratings",
     "skill.list": "skills",
+    "skill.route": "skills",
     "skill.cost": "skills",
+    "tool.list": "tools",
     "model.list": "models",
 }
 

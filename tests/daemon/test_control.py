@@ -39,6 +39,7 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
         services = SimpleNamespace(
             started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")), config=loaded, pool=pool,
             models=models, skills=Library([("user", folder / "skills")]),
+            tools=SimpleNamespace(reload=lambda servers: None),
         )  # fmt: skip
         yield Control(cast(Services, services), Stop()), services
 

@@ -30,7 +30,7 @@ def saved(kv_dir: Path, owner: str) -> Path:
 @asynccontextmanager
 async def asked(folder: Path) -> AsyncIterator[tuple[House, Request]]:
     async with house(folder) as h:
-        h.services.started = SimpleNamespace(paths=SimpleNamespace(kv_dir=str(folder / "kv")))
+        h.services.started.paths.kv_dir = str(folder / "kv")
         yield h, cast(Request, SimpleNamespace(services=h.services))
 
 

@@ -21,12 +21,26 @@ from agentgw.results import TurnResult
 from agentgw.schema import dump
 from agentgw.types import ChatMessage, File, Options, PromptFit, Timings, Turn, Usage
 from agentgw_daemon import turn as running
+from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.hub import Hub
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Loading, Prefill, PromptCount, Queued, Request
+from agentgw_daemon.inference.engine import (
+    Calling,
+    Delta,
+    EngineEvent,
+    Finished,
+    Loading,
+    Prefill,
+    PromptCount,
+    Queued,
+    Request,
+    text_of,
+)
 from agentgw_daemon.live import LiveTurn
 from agentgw_daemon.services import Services
-from agentgw_daemon.settings import Settings
+from agentgw_daemon.settings import AgentSection, Settings
+from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.tools.tool import Tool
 from agentgw_daemon.turns import Turns, merged
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +70,9 @@ class FakeEngine:
         self.script = script
         self.requests: list[Request] = []
 
+    async def calling(self) -> Calling:
+        return Calling()
+
     async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
         text = "\n".join(f"<{message.role}>{message.content}" for message in messages)
         return PromptCount(tokens=len(text.split()), n_ctx_tokens=4096, text=text)
@@ -76,7 +93,14 @@ class House:
     def __init__(self, database: Database, engine: FakeEngine, nursery: trio.Nursery) -> None:
         self.engine = engine
         self.database = database
-        skill = SimpleNamespace(name="general-assistant", instructions="Be good.", temperature=0.3, model=None)
+        skill = SimpleNamespace(
+            name="general-assistant", instructions="Be good.", temperature=0.3, model=None, max_iterations=None,
+            allowed_tools=None,
+        )  # fmt: skip
+        self.tools: dict[str, Tool] = {}
+
+        async def tools() -> dict[str, Tool]:
+            return self.tools
 
         async def resolve(ref: str | None) -> Any:
             if ref == "missing":
@@ -89,8 +113,10 @@ class House:
         self.services = SimpleNamespace(
             database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[],
             skills=SimpleNamespace(get=lambda name: skill), models=SimpleNamespace(resolve_to_answer=resolve),
-            pool=SimpleNamespace(engine=engine_of),
+            pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools),
+            started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
         )  # fmt: skip
+        self.services.approvals = Desk(database, self.services.hub)
         self.turns = Turns(cast(Services, self.services), nursery)
 
     async def start(self, message: str = "hi", **params: Any) -> LiveTurn:
@@ -331,7 +357,9 @@ async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monk
 
 async def test_a_long_session_is_trimmed_and_says_so(tmp_path: Path) -> None:
     async def long(request: Request) -> AsyncIterator[EngineEvent]:
-        yield Delta(texts=("word " * 1500,))
+        # Asked for a summary it has nothing to say, so that turns are left out.
+        if text_of(request.messages[0]) == "Be good.":
+            yield Delta(texts=("word " * 1500,))
         yield finished()
 
     async with house(tmp_path, long) as h:
@@ -345,6 +373,23 @@ async def test_a_long_session_is_trimmed_and_says_so(tmp_path: Path) -> None:
         assert "tokens" in notices[0]["text"]
         assert h.engine.requests[-1].messages[0].role == "system"
         assert len(h.engine.requests[-1].messages) == 2 + 2 * 2
+
+
+async def test_the_oldest_turns_of_a_long_session_are_summarised_and_nothing_of_them_is_lost(tmp_path: Path) -> None:
+    async def speak(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=("word " * 1500 if text_of(request.messages[0]) == "Be good." else "They spoke of words.",))
+        yield finished()
+
+    async with house(tmp_path, speak) as h:
+        session = (await h.ask()).session_id
+        for _ in range(3):
+            await h.ask(session_id=session)
+        live = await h.start(session_id=session)
+        await live.wait_outcome()
+        notices = [frame["params"]["code"] for frame in await seen(live) if frame["method"] == "turn.notice"]
+        assert notices == ["context_compacted"]
+        assert any("They spoke of words." in text_of(message) for message in h.engine.requests[-1].messages)
+        assert len((await h.database.sessions.messages(session, limit=100)).messages) == 10
 
 
 async def test_a_message_that_cannot_fit_is_refused(tmp_path: Path) -> None:
@@ -380,7 +425,9 @@ async def test_a_dry_run_counts_each_part(tmp_path: Path) -> None:
 
 async def test_a_dry_run_leaves_out_what_the_turn_leaves_out(tmp_path: Path) -> None:
     async def long(request: Request) -> AsyncIterator[EngineEvent]:
-        yield Delta(texts=("word " * 1500,))
+        # Asked for a summary it has nothing to say, so that turns are left out.
+        if text_of(request.messages[0]) == "Be good.":
+            yield Delta(texts=("word " * 1500,))
         yield finished()
 
     async with house(tmp_path, long) as h:
@@ -454,3 +501,33 @@ async def test_the_next_turn_tells_what_happened_meanwhile(tmp_path: Path) -> No
         await second.wait_outcome()
         assert "turn.notice" in [frame["method"] for frame in await seen(first)]
         assert "turn.notice" not in [frame["method"] for frame in await seen(second)]
+
+
+def _auto(house: House) -> None:
+    skills = {
+        name: LoadedSkill(name=name, description=text, tier="user", path="x", instructions=f"Be {name}.")
+        for name, text in (("general-assistant", "Anything."), ("gardener", "Plants roses."))
+    }
+    house.services.settings = Settings(agent=AgentSection(default_skill="auto"))
+    house.services.skills = SimpleNamespace(usable=lambda: tuple(skills.values()), get=skills.__getitem__)
+
+
+async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        _auto(h)
+        live = await h.start("when do I plant a rose?")
+        assert live.skill == "gardener"
+        assert live.events[0] == TurnNotice(code="routed", text="skill gardener (words: plant, rose)")
+        assert isinstance(await live.wait_outcome(), TurnResult)
+
+
+async def test_auto_changes_neither_a_session_nor_what_was_asked_for(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        _auto(h)
+        first = await h.start("plant a rose", skill="general-assistant")
+        await first.wait_outcome()
+        second = await h.start("plant a rose", session_id=first.session_id)
+        await second.wait_outcome()
+        for live in (first, second):
+            assert live.skill == "general-assistant"
+            assert not any(isinstance(event, TurnNotice) for event in live.events)

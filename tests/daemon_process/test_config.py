@@ -13,7 +13,7 @@ from agentgw.schema import fields_of
 from agentgw_daemon import config
 from agentgw_daemon.config import Config
 from agentgw_daemon.config_file import MAX_FILE_BYTES
-from agentgw_daemon.settings import ProviderSection, Settings
+from agentgw_daemon.settings import McpServerSection, ProviderSection, Settings
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_defaults_are_the_contracts() -> None:
 
 def test_every_setting_has_an_origin(file: Path) -> None:
     keys = {one.key for one in load(file, '[providers.p]\nbase_url = "http://localhost/v1"\n').origins}
-    sections = {field.name: field.type for field in fields_of(Settings) if field.name != "providers"}
+    sections = {field.name: field.type for field in fields_of(Settings) if field.name not in ("providers", "mcp")}
     expected = {f"{name}.{key.name}" for name, section in sections.items() for key in fields_of(section)}
     assert keys == expected | {f"providers.p.{key.name}" for key in fields_of(ProviderSection)}
 
@@ -100,6 +100,25 @@ def test_a_provider_can_come_from_the_environment_alone(file: Path) -> None:
     assert origin(loaded, "providers.v.api_key_env") == ("V_KEY", "AGENTGW_PROVIDERS__V__API_KEY_ENV")
 
 
+def test_an_mcp_server_of_the_file_and_the_environment(file: Path) -> None:
+    server = '[mcp.servers.my-time]\ncommand = "uvx"\nargs = ["x"]\nenv = {KEY = "$OURS", TZ = "UTC"}\n'
+    loaded = load(
+        file, server, AGENTGW_MCP__SERVERS__MY_TIME__TIMEOUT_S="5", AGENTGW_MCP__SERVERS__WEB__URL="http://x/mcp"
+    )
+    assert loaded.settings.mcp.servers == {
+        "my-time": McpServerSection(command="uvx", args=("x",), env={"KEY": "$OURS", "TZ": "UTC"}, timeout_s=5.0),
+        "web": McpServerSection(url="http://x/mcp"),
+    }
+    assert origin(loaded, "mcp.servers.my-time.timeout_s") == (5.0, "AGENTGW_MCP__SERVERS__MY_TIME__TIMEOUT_S")
+    # A literal may be a key; the name of a variable is none.
+    assert origin(loaded, "mcp.servers.my-time.env")[0] == {"KEY": "$OURS", "TZ": "***"}
+
+
+def test_the_variables_of_a_server_in_one_variable(file: Path) -> None:
+    loaded = load(file, '[mcp.servers.t]\ncommand = "x"\n', AGENTGW_MCP__SERVERS__T__ENV='{ A = "b" }')
+    assert loaded.settings.mcp.servers["t"].env == {"A": "b"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -114,6 +133,17 @@ def test_a_provider_can_come_from_the_environment_alone(file: Path) -> None:
         ("[providers.v]\nmodels = []", "providers.v.base_url missing"),
         ("[providers]\nv = 3", "providers.v must be a section"),
         ("[providers.'a b']\nbase_url = 'http://x'", "a provider's name has letters"),
+        ("mcp = 3", "mcp must be a section"),
+        ("[mcp]\nserver = 1", "unknown key mcp.server; did you mean mcp.servers?"),
+        ("[mcp]\nservers = 3", "mcp.servers must be a section"),
+        ("[mcp.servers]\nt = 3", "mcp.servers.t must be a section, [mcp.servers.NAME]"),
+        ("[mcp.servers.'a b']\ncommand = 'x'", "a server's name has letters"),
+        ("[mcp.servers.t]\ncomand = 'x'", "unknown key mcp.servers.t.comand; did you mean mcp.servers.t.command?"),
+        ("[mcp.servers.t]\nargs = []", "mcp.servers.t.command or url is needed"),
+        ("[mcp.servers.t]\ncommand = 'x'\nurl = 'http://x'", "mcp.servers.t.url and command exclude each other"),
+        ("[mcp.servers.t]\nurl = 'http://u:hunter2@x/'", "mcp.servers.t.url must be an http:// or https://"),
+        ("[mcp.servers.t]\ncommand = 'x'\nenv = {A = 1}", "mcp.servers.t.env.A must be a string"),
+        ("[mcp.servers.t]\ncommand = 'x'\ntimeout_s = 0", "mcp.servers.t.timeout_s must be at least 0.1"),
         ("inference = 3", "inference must be a section"),
         ("[inference]\nslots = '1'", "inference.slots must be an integer"),
         ("[inference]\nslots = true", "inference.slots must be an integer"),

@@ -18,7 +18,7 @@ import pytest
 
 from agentgw.errors import DirectoryRefused
 from agentgw_daemon.log import LineFormatter, Log, log_unexpected, secrets_of
-from agentgw_daemon.settings import LogSection, ProviderSection, Settings
+from agentgw_daemon.settings import LogSection, McpSection, McpServerSection, ProviderSection, Settings
 
 log = logging.getLogger("agentgw_daemon.test")
 
@@ -92,14 +92,16 @@ def test_ordinary_words_are_left_alone(running: Log, path: Path) -> None:
     assert path.read_text().endswith("basic authorization of the bearer of this: 1 token, key 7\n")
 
 
-def test_the_keys_of_providers_are_what_is_hidden() -> None:
+def test_the_keys_of_providers_and_servers_are_what_is_hidden() -> None:
     providers = {
         "a": ProviderSection(base_url="http://x", api_key_env="A_KEY"),
         "b": ProviderSection(base_url="http://x", api_key_env="B_KEY"),
         "c": ProviderSection(base_url="http://x"),
     }
-    environ = {"A_KEY": "one", "OTHER": "two", "AGENTGW_API_KEY": "three"}
-    assert secrets_of(Settings(providers=providers), environ) == {"one", "three"}
+    servers = {"s": McpServerSection(command="x", env={"KEY": "$S_KEY", "ZONE": "UTC"})}
+    environ = {"A_KEY": "one", "OTHER": "two", "AGENTGW_API_KEY": "three", "S_KEY": "four"}
+    settings = Settings(providers=providers, mcp=McpSection(servers=servers))
+    assert secrets_of(settings, environ) == {"one", "three", "four"}
 
 
 def test_a_short_value_is_not_hidden(running: Log, path: Path) -> None:
@@ -195,7 +197,7 @@ def test_closing_puts_the_interpreters_hooks_back(path: Path) -> None:
 HOLD = """
 import os, sys, logging
 from agentgw_daemon.log import Log
-from agentgw_daemon.settings import LogSection
+from agentgw_daemon.settings import LogSection, McpSection, McpServerSection
 log = Log(sys.argv[1], LogSection(max_bytes=4096, backups=2))
 log.hold_stderr()
 os.write(2, b"before\\n")
@@ -215,7 +217,7 @@ def test_it_can_stand_in_for_standard_error_and_rotation_takes_that_along(path: 
 FOREGROUND = """
 import sys, logging
 from agentgw_daemon.log import Log
-from agentgw_daemon.settings import LogSection
+from agentgw_daemon.settings import LogSection, McpSection, McpServerSection
 log = Log(sys.argv[1], LogSection(), foreground=True)
 logging.getLogger("agentgw_daemon").info("shown")
 log.leave_stderr()

@@ -81,6 +81,8 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("session.rename", session_id=session_id, title="numbers")
         fork = ask("session.fork", session_id=session_id)
         ask("session.export", session_id=session_id, format="json")
+        ask("feedback.add", rating=1, turn_id=turn_id, comment="good")
+        assert ask("feedback.list")["ratings"]
         ask("session.delete", session_id=fork["session_id"])
         ask("chat.complete", messages=[{"role": "user", "content": "hi there"}], model="echo")
         ask("skill.list")

@@ -15,6 +15,7 @@ from agentgw.errors import RpcError
 from agentgw.types import Model
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, warning
 from agentgw_daemon.inference.environment import worker_environment
+from agentgw_daemon.skills.routing import AUTO, FALLBACK
 
 _MEMINFO: Final = "/proc/meminfo"
 # Weights, KV cache and compute buffers, against the size of the file.
@@ -86,6 +87,8 @@ def check_skills(context: DoctorContext) -> Iterable[Verdict]:
         if skill.error is not None
     )
     default = context.config.settings.agent.default_skill.replace("_", "-").lower()
+    if default == AUTO:
+        default = FALLBACK
     if default not in {skill.name for skill in skills if skill.error is None}:
         return (*broken, error(f"the default skill {default} is not there", "set agent.default_skill"))
     return broken or (fine(f"{len(skills)} skills"),)

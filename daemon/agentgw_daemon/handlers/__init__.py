@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentgw_daemon.dispatch import Handler
-from agentgw_daemon.handlers import chat, daemon, event, hello, model, session, skill, turn
+from agentgw_daemon.handlers import (
+    approval,
+    chat,
+    daemon,
+    event,
+    feedback,
+    hello,
+    model,
+    session,
+    skill,
+    tool,
+    turn,
+)
 
 HANDLERS: Mapping[str, Handler] = {
     name: handler
-    for module in (hello, daemon, turn, chat, session, skill, model, event)
+    for module in (hello, daemon, turn, approval, chat, session, feedback, skill, tool, model, event)
     for name, handler in module.HANDLERS.items()
 }

@@ -1,0 +1,1 @@
+"""A turn as an agent run: the model answers or calls tools, the calls are carried out, and again."""

@@ -1,0 +1,43 @@
+"""What a turn's calls leave behind: rows in the database, and whether untrusted text came in with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from agentgw.types import ToolCall
+from agentgw_daemon.tools.tool import ToolResult
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.database import Database
+
+
+class CallJournal:
+    """See `toolkit.Journal`. `database` None keeps the calls in memory only."""
+
+    def __init__(self, turn_id: str, database: Database | None, *, tainted: bool) -> None:
+        self._turn_id: Final = turn_id
+        self._database: Final = database
+        self._calls: Final[dict[str, ToolCall]] = {}
+        self.tainted = tainted
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Those that were made, in order."""
+        return tuple(self._calls.values())
+
+    async def begin(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> None:
+        """See Journal."""
+        self._calls[call_id] = ToolCall(call_id=call_id, tool=tool, arguments=dict(arguments))
+        if self._database is not None:
+            await self._database.calls.begin(self._turn_id, self._calls[call_id])
+
+    async def end(self, call_id: str, result: ToolResult) -> None:
+        """See Journal."""
+        begun = self._calls[call_id]
+        self._calls[call_id] = ToolCall(
+            call_id=call_id, tool=begun.tool, arguments=begun.arguments, ok=result.ok, content=result.content
+        )
+        self.tainted = self.tainted or result.untrusted
+        if self._database is not None:
+            await self._database.calls.end(self._turn_id, self._calls[call_id], untrusted=result.untrusted)

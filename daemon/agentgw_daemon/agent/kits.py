@@ -1,0 +1,78 @@
+"""The toolkit of a turn: which tools it may call, where, and on whose word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from agentgw_daemon.agent.consent import DeskConsent, Terms, TurnWaits
+from agentgw_daemon.agent.journal import CallJournal
+from agentgw_daemon.agent.toolkit import Toolkit
+from agentgw_daemon.approvals.policy import DENY
+from agentgw_daemon.tools.places import denied_of, roots_of
+from agentgw_daemon.tools.tool import Tool, ToolContext
+
+if TYPE_CHECKING:
+    from agentgw.params import TurnStartParams
+    from agentgw_daemon.live import LiveTurn
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
+
+
+async def make(services: Services, params: TurnStartParams, skill: LoadedSkill, live: LiveTurn) -> Toolkit:
+    """What this turn may call."""
+    database = services.database if live.stored else None
+    context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
+    tainted = bool(params.files) or (database is not None and await database.calls.is_tainted(live.session_id))
+    journal = CallJournal(live.turn_id, database, tainted=tainted)
+    allow = services.settings.tools.allow
+
+    async def tell_state(state: TurnWaits) -> None:
+        if database is not None:
+            await database.turns.set_state(live.turn_id, state)
+
+    terms = Terms(asked_for=params.approvals, allow=allow, stored=live.stored, tell_state=tell_state)
+    consent = DeskConsent(services.approvals, context, terms, lambda: journal.tainted)
+    names = params.tools if params.tools is not None else skill.allowed_tools
+    tools = offered(await services.tools.tools(), names, skill.allowed_tools, params.approvals, allow)
+    return Toolkit(tools, context, consent=consent, journal=journal, turn_id=live.turn_id)
+
+
+async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:
+    """Where the calls of a turn happen."""
+    started, roots = services.started, services.settings.tools.roots
+
+    def look() -> tuple[Path, tuple[Path, ...], tuple[Path, ...]]:
+        home = started.environ.get("HOME", "/")
+        here = Path(cwd or home).resolve()
+        return here, roots_of(roots, here, home), denied_of(started.paths.directories)
+
+    here, found, denied = await trio.to_thread.run_sync(look)
+    return ToolContext(
+        cwd=here, roots=found, denied=denied, session_id=session_id, turn_id=turn_id, instance=started.instance,
+        environ=started.environ,
+    )  # fmt: skip
+
+
+def offered(
+    tools: Mapping[str, Tool],
+    wanted: tuple[str, ...] | None,
+    allowed: tuple[str, ...] | None,
+    approvals: tuple[str, ...] | None,
+    allow: tuple[str, ...],
+) -> dict[str, Tool]:
+    """The tools that the model is shown: those `wanted`, as far as the skill allows them.
+
+    Where nobody is to be asked, a tool that always has to be asked about is not shown at all: a call that can only be
+    denied helps nobody.
+    """
+    known = {name: tool for name, tool in tools.items() if wanted is None or name in wanted}
+    if allowed is not None:
+        known = {name: tool for name, tool in known.items() if name in allowed}
+    if approvals is not None and DENY in approvals:
+        sure = {*approvals, *allow}
+        known = {name: tool for name, tool in known.items() if tool.spec.effect in ("none", "read") or name in sure}
+    return known

@@ -1,0 +1,197 @@
+"""The loop: prompt, stream, tool calls, results, and again, until there is an answer or the steps run out.
+
+What the model writes is never taken for more than it is: a call that cannot be read goes back to it as an error, a
+repeated one as a hint, and when the steps run out nothing is put into its mouth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+import trio
+
+from agentgw.events import TurnDelta, TurnEvent, TurnProgress
+from agentgw.schema import record
+from agentgw.types import Options, Timings, Usage
+from agentgw_daemon.agent.talk import Done, Said, Step, begin
+from agentgw_daemon.calling.events import Call, Event, Malformed, Reasoning, Text
+from agentgw_daemon.calling.view import ToolView
+from agentgw_daemon.inference.engine import (
+    Called,
+    Calling,
+    Delta,
+    Engine,
+    EngineEvent,
+    Finished,
+    Loading,
+    Message,
+    Prefill,
+    Queued,
+    Request,
+)
+
+# A loaded model says at once how it calls tools; one that is being loaded is news.
+_AT_ONCE_S: Final = 0.05
+# A call is written, not told: what a schema leaves open is the likeliest.
+_CALL_OPTIONS: Final = Options(temperature=0.0, repeat_penalty=1.0)
+
+Emit = Callable[..., Awaitable[None]]
+
+
+class Tools(Protocol):
+    """What the model may call in this turn."""
+
+    @property
+    def views(self) -> tuple[ToolView, ...]:
+        """The tools as the model sees them."""
+
+    async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
+        """Do them, in order, or side by side when they only read. Raises ApprovalDenied when nobody may be asked."""
+
+
+@record
+class Run:
+    """What a run needs to know. `base` is the request without its messages."""
+
+    engine: Engine
+    messages: tuple[Message, ...]
+    base: Request
+    tools: Tools | None = None
+    max_iterations: int = 10
+
+
+class Answer:
+    """What the turn has said so far, and what that took."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.finished: Finished | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole answer."""
+        return "".join(self.texts)
+
+    def end_step(self, finished: Finished) -> None:
+        """One more step is over: usage and times add up, the rest is the last one's."""
+        before = self.finished
+        if before is None:
+            self.finished = finished
+            return
+        usage, timings = _sum_usage(before.usage, finished.usage), _sum_timings(before.timings, finished.timings)
+        rate = usage.completion_tokens / timings.decode_ms * 1000 if timings.decode_ms > 0 else 0.0
+        timings = dataclasses.replace(timings, decode_tokens_per_s=rate)
+        self.finished = dataclasses.replace(finished, usage=usage, timings=timings)
+
+    def run_out(self) -> None:
+        """The steps are used up."""
+        if self.finished is not None:
+            self.finished = dataclasses.replace(self.finished, finish_reason="iteration_limit")
+
+
+async def run(plan: Run, answer: Answer, emit: Emit) -> None:
+    """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
+    views = plan.tools.views if plan.tools else ()
+    calling = await _calling(plan.engine, emit) if views else None
+    talk = begin(plan.messages, views, calling, plan.base.schema)
+    for _ in range(plan.max_iterations):
+        step = talk.next_step()
+        said = await _generate(plan, step, answer, emit)
+        calls = talk.take(said)
+        if calls is None:
+            return
+        results = []
+        if plan.tools is not None:
+            results = await plan.tools.carry_out([call for call in calls if isinstance(call, Call)], emit)
+        if calls:
+            talk.add(said, results)
+    answer.run_out()
+
+
+async def _calling(engine: Engine, emit: Emit) -> Calling | None:
+    with trio.move_on_after(_AT_ONCE_S):
+        return await engine.calling()
+    await emit(TurnProgress(phase="loading"))
+    return await engine.calling()
+
+
+async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
+    """One step of the model. Its answer is passed on as it comes."""
+    request = dataclasses.replace(
+        plan.base, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
+        options=_options(plan.base.options, step),
+    )  # fmt: skip
+    parser, texts, calls = step.parser(), list[str](), list[Call | Malformed]()
+
+    async def show(events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case Text(text=text):
+                    texts.append(text)
+                    answer.texts.append(text)
+                    await emit(TurnDelta(text=text))
+                case Reasoning(text=text):
+                    await emit(TurnDelta(text=text, channel="reasoning"))
+                case _:
+                    calls.append(event)
+
+    async with plan.engine.stream(request) as events:
+        async for event in events:
+            match event:
+                case Finished():
+                    answer.end_step(event)
+                case Called(name=name, arguments=arguments):
+                    calls.append(Call(name=name, arguments=arguments))
+                case Delta() if step.hidden:
+                    texts.extend(event.texts)
+                case Delta(channel="answer") if parser is not None:
+                    await show(parser.feed("".join(event.texts)))
+                case Delta():
+                    if event.channel == "answer":
+                        texts.extend(event.texts)
+                        answer.texts.extend(event.texts)
+                    await emit(*translated(event))
+                case _:
+                    await emit(*translated(event))
+    if parser is not None:
+        await show(parser.close())
+    return Said(text="".join(texts), calls=tuple(calls))
+
+
+def _options(options: Options, step: Step) -> Options:
+    if not step.hidden:
+        return options
+    return dataclasses.replace(_CALL_OPTIONS, seed=options.seed, max_tokens=step.max_tokens)
+
+
+def translated(event: EngineEvent) -> list[TurnEvent]:
+    """What watchers are told of it."""
+    match event:
+        case Delta():
+            return [TurnDelta(text=text, channel=event.channel) for text in event.texts]
+        case Queued():
+            return [TurnProgress(phase="queued", position=event.position)]
+        case Loading():
+            return [TurnProgress(phase="loading", done=event.done, total=event.total)]
+        case Prefill():
+            return [TurnProgress(phase="prefill", done=event.done, total=event.total)]
+        case Called() | Finished():
+            return []
+
+
+def _sum_usage(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens, cached_tokens=one.cached_tokens + other.cached_tokens,
+        completion_tokens=one.completion_tokens + other.completion_tokens,
+    )  # fmt: skip
+
+
+def _sum_timings(one: Timings, other: Timings) -> Timings:
+    """All added up; the first token is the first step's, and the rate is for the caller to reckon."""
+    return Timings(
+        queue_ms=one.queue_ms + other.queue_ms, load_ms=one.load_ms + other.load_ms,
+        prefill_ms=one.prefill_ms + other.prefill_ms, decode_ms=one.decode_ms + other.decode_ms,
+        first_token_ms=one.first_token_ms,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""What is said to the model and what it says, step by step, in whichever way it calls tools. Does no I/O.
+
+Three ways: a model whose template or endpoint knows tools, one that is led by schemas (`calling.steps`), one without
+tools. Each gives the next step, and takes what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from agentgw.schema import record
+from agentgw_daemon.calling.events import Call, Malformed
+from agentgw_daemon.calling.formats import Format
+from agentgw_daemon.calling.messages import Outcome, native_error, native_step
+from agentgw_daemon.calling.steps import NarrowSteps, Steps, WideSteps
+from agentgw_daemon.calling.stream import StreamParser
+from agentgw_daemon.calling.view import ToolView, declaration
+from agentgw_daemon.inference.engine import Calling, Message, as_mapping
+
+
+@record
+class Step:
+    """The next generation. A `hidden` one writes a call and no word of the answer."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int | None = None
+    special: bool = False
+    hidden: bool = False
+    format: Format | None = None
+
+    def parser(self) -> StreamParser | None:
+        """What reads its text; nothing where text is text."""
+        return None if self.format is None else self.format.parser()
+
+
+@record
+class Said:
+    """What a step gave: the text, without calls, and the calls."""
+
+    text: str
+    calls: tuple[Call | Malformed, ...] = ()
+
+
+@record
+class Done:
+    """A call that was carried out, or could not be."""
+
+    outcome: Outcome
+    ok: bool
+
+
+class Talk(Protocol):
+    """One turn's conversation with the model."""
+
+    def next_step(self) -> Step:
+        """What to generate now."""
+
+    def take(self, said: Said) -> tuple[Call | Malformed, ...] | None:
+        """The calls of a step that was generated; None when it was the answer."""
+
+    def add(self, said: Said, results: Sequence[Done]) -> None:
+        """Tell the model what came of its calls; those that were none are in `said`."""
+
+
+class PlainTalk:
+    """One step, and that is the answer."""
+
+    def __init__(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> None:
+        self._step = Step(messages=tuple(messages), schema=schema)
+
+    def next_step(self) -> Step:
+        """See Talk."""
+        return self._step
+
+    def take(self, said: Said) -> None:
+        """See Talk."""
+
+    def add(self, said: Said, results: Sequence[Done]) -> None:
+        """See Talk: there are no calls."""
+        raise AssertionError("a model without tools made a call")
+
+
+class NativeTalk:
+    """A model that is shown tools by its template, or by its endpoint when there is no `form`."""
+
+    def __init__(self, messages: Sequence[Message], tools: Sequence[ToolView], form: Format | None) -> None:
+        self._messages = list(messages)
+        self._tools = tuple(map(declaration, tools))
+        self._format = form
+        self._calls = 0
+
+    def next_step(self) -> Step:
+        """See Talk."""
+        return Step(
+            messages=tuple(self._messages), tools=self._tools, special=self._format is not None, format=self._format
+        )
+
+    def take(self, said: Said) -> tuple[Call | Malformed, ...] | None:
+        """See Talk."""
+        return said.calls or None
+
+    def add(self, said: Said, results: Sequence[Done]) -> None:
+        """See Talk."""
+        if results:
+            outcomes = [done.outcome for done in results]
+            self._messages += native_step(outcomes, text=said.text, first=self._calls)
+            self._calls += len(outcomes)
+        for call in said.calls:
+            if isinstance(call, Malformed):
+                self._messages += native_error(call.text, call.reason)
+
+
+class StepTalk:
+    """A model that knows no tools and is led through schemas."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._hidden = False
+
+    def next_step(self) -> Step:
+        """See Talk."""
+        ask = self._steps.next_step()
+        self._hidden = ask.schema is not None
+        return Step(messages=ask.messages, schema=ask.schema, max_tokens=ask.max_tokens, hidden=self._hidden)
+
+    def take(self, said: Said) -> tuple[Call | Malformed, ...] | None:
+        """See Talk. Empty: it said that it will answer now."""
+        if not self._hidden:
+            return None
+        event = self._steps.feed(said.text)
+        return () if event is None else (event,)
+
+    def add(self, said: Said, results: Sequence[Done]) -> None:
+        """See Talk."""
+        del said
+        for done in results:
+            self._steps.add(done.outcome, ok=done.ok)
+
+
+def begin(
+    messages: Sequence[Message],
+    tools: Sequence[ToolView],
+    calling: Calling | None,
+    schema: Mapping[str, Any] | None = None,
+) -> Talk:
+    """The way that fits the model. An answer that has to meet a schema is given without tools."""
+    if not tools or calling is None or schema is not None:
+        return PlainTalk(messages, schema)
+    if calling.format is None or calling.format.native:
+        return NativeTalk(messages, tools, calling.format)
+    plain = [as_mapping(message) for message in messages]
+    return StepTalk(NarrowSteps(plain, tools) if calling.narrow else WideSteps(plain, tools))

@@ -1,0 +1,193 @@
+"""The tools of one turn: which there are, and what happens between a call and its result.
+
+A call is checked against the tool's schema, noticed when it repeats others, agreed to where that is needed, stored
+before it starts, carried out, stored again. Whatever goes wrong on the way is told to the model as the call's result;
+only when nobody agreed who could have been asked does the turn end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import trio
+
+from agentgw.errors import ApprovalDenied
+from agentgw.events import TurnToolCall, TurnToolResult
+from agentgw.schema import record
+from agentgw.types import ToolCall
+from agentgw_daemon.agent.loop import Emit
+from agentgw_daemon.agent.talk import Done
+from agentgw_daemon.calling.events import Call
+from agentgw_daemon.calling.hints import view
+from agentgw_daemon.calling.messages import Outcome
+from agentgw_daemon.calling.repeats import Repeats
+from agentgw_daemon.calling.view import ToolView
+from agentgw_daemon.tools.arguments import check_arguments
+from agentgw_daemon.tools.places import needs_approval
+from agentgw_daemon.tools.tool import CallFailed, Tool, ToolContext, ToolResult
+
+DENIED: Final = "The user did not allow this call. Do not make it again; answer without it, or ask the user."
+# A weak model may call on and on in one step.
+MOST_CALLS: Final = 16
+
+
+@record
+class Wanted:
+    """A call that can be made: its arguments fit the tool."""
+
+    call_id: str
+    tool: Tool
+    arguments: Mapping[str, Any]
+    asks: bool
+
+
+class Consent(Protocol):
+    """Who agrees to calls that need it."""
+
+    async def agree(self, wanted: Wanted, emit: Emit) -> bool:
+        """Whether it may be made. Raises CallFailed when it could not succeed, ApprovalDenied when nobody answered."""
+
+
+class Journal(Protocol):
+    """Where calls are stored; `tainted` once one of them brought untrusted text into the session."""
+
+    tainted: bool
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Those that were made, in order."""
+
+    async def begin(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> None:
+        """It is about to be made."""
+
+    async def end(self, call_id: str, result: ToolResult) -> None:
+        """What came of it."""
+
+
+class Toolkit:
+    """See `loop.Tools`."""
+
+    def __init__(
+        self, tools: Mapping[str, Tool], context: ToolContext, *, consent: Consent, journal: Journal, turn_id: str
+    ) -> None:
+        self._tools: Final = tools
+        self._context: Final = context
+        self._consent: Final = consent
+        self._journal: Final = journal
+        self._turn_id: Final = turn_id
+        self._repeats: Final = Repeats()
+        self._made = 0
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Those that were made."""
+        return self._journal.calls
+
+    @property
+    def views(self) -> tuple[ToolView, ...]:
+        """See Tools."""
+        specs = (tool.spec for tool in self._tools.values())
+        return tuple(view(spec.name, spec.description, spec.parameters) for spec in specs)
+
+    async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
+        """See Tools."""
+        done: dict[int, Done] = {}
+        together: list[tuple[int, Call, Wanted]] = []
+        for at, call in enumerate(calls):
+            try:
+                wanted = self._read(call, at)
+            except CallFailed as failed:
+                done[at] = await self._refuse(call, failed.text, emit)
+                continue
+            if wanted.asks or wanted.tool.spec.effect not in ("none", "read"):
+                # What changes something comes after what was called before it.
+                await self._all(together, done, emit)
+                together = []
+                done[at] = await self._make(call, wanted, emit)
+            else:
+                together.append((at, call, wanted))
+        await self._all(together, done, emit)
+        return [done[at] for at in sorted(done)]
+
+    def _read(self, call: Call, at: int) -> Wanted:
+        """The call as one that can be made. Raises CallFailed with what to tell the model."""
+        if at >= MOST_CALLS:
+            raise CallFailed(f"more than {MOST_CALLS} calls in one step: make fewer")
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise CallFailed(f"there is no tool {call.name[:80]}; there are {', '.join(self._tools)}")
+        try:
+            parsed = json.loads(call.arguments)
+        except (ValueError, RecursionError) as error:
+            raise CallFailed(f"{call.name}: the arguments are no JSON: {error}") from None
+        arguments = check_arguments(tool.spec, parsed)
+        if (hint := self._repeats.note(call.name, arguments)) is not None:
+            raise CallFailed(hint)
+        # What can carry data out is asked about once there is untrusted text that may want it.
+        asks = needs_approval(tool.spec, self._context, arguments) or (self._journal.tainted and tool.spec.outbound)
+        return Wanted(call_id=self._next_id(), tool=tool, arguments=arguments, asks=asks)
+
+    async def _all(self, together: Sequence[tuple[int, Call, Wanted]], done: dict[int, Done], emit: Emit) -> None:
+        """Side by side, but told and stored in their order."""
+
+        async def one(at: int, call: Call, wanted: Wanted) -> None:
+            result = await self._run(wanted)
+            done[at] = await self._tell(call, wanted.call_id, wanted.arguments, result, emit)
+
+        for _, call, wanted in together:
+            await emit(TurnToolCall(call_id=wanted.call_id, tool=call.name, arguments=dict(wanted.arguments)))
+            await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
+        async with trio.open_nursery() as nursery:
+            for item in together:
+                nursery.start_soon(one, *item)
+
+    async def _make(self, call: Call, wanted: Wanted, emit: Emit) -> Done:
+        await emit(TurnToolCall(call_id=wanted.call_id, tool=call.name, arguments=dict(wanted.arguments)))
+        try:
+            allowed = not wanted.asks or await self._consent.agree(wanted, emit)
+        except CallFailed as failed:
+            result = ToolResult(ok=False, content=failed.text, untrusted=failed.untrusted)
+        else:
+            if allowed:
+                await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
+                result = await self._run(wanted)
+            else:
+                result = ToolResult(ok=False, content=DENIED)
+        return await self._tell(call, wanted.call_id, wanted.arguments, result, emit)
+
+    async def _run(self, wanted: Wanted) -> ToolResult:
+        result = await wanted.tool.call(wanted.arguments, self._context)
+        await self._journal.end(wanted.call_id, result)
+        return result
+
+    async def _refuse(self, call: Call, reason: str, emit: Emit) -> Done:
+        """A call that cannot be made."""
+        try:
+            parsed = json.loads(call.arguments)
+        except (ValueError, RecursionError):
+            parsed = None
+        arguments = parsed if isinstance(parsed, dict) else {}
+        call_id = self._next_id()
+        await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=arguments))
+        return await self._tell(call, call_id, arguments, ToolResult(ok=False, content=reason), emit)
+
+    async def _tell(
+        self, call: Call, call_id: str, arguments: Mapping[str, Any], result: ToolResult, emit: Emit
+    ) -> Done:
+        await emit(TurnToolResult(call_id=call_id, ok=result.ok, content=result.content))
+        content = result.content if result.ok else f"error: {result.content}"
+        return Done(outcome=Outcome(name=call.name, arguments=arguments, content=content), ok=result.ok)
+
+    def _next_id(self) -> str:
+        self._made += 1
+        return f"{self._turn_id}-{self._made}"
+
+
+def denied(tool: str, why: str, *, approval_id: str = "") -> ApprovalDenied:
+    """The end of a turn whose call nobody agreed to."""
+    return ApprovalDenied(
+        f"{tool} was not allowed: {why}", hint=f"run it on a terminal, or allow it with --approve {tool}",
+        tool=tool, approval_id=approval_id,
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""An MCP server in raw JSON-RPC lines that misbehaves on command: `python server.py BEHAVIOUR`.
+
+Behaviours name what goes wrong at the start; the tool `misbehave` does in a call what its argument `how` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BEHAVIOUR = sys.argv[1] if len(sys.argv) > 1 else ""
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"how": {"type": "string"}}}
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def for_ever() -> None:
+    while True:
+        time.sleep(3600)
+
+
+def flood(text: str) -> None:
+    while True:
+        sys.stdout.write(text)
+
+
+def listed() -> list[Any]:
+    tools: list[Any] = [{"name": "misbehave", "description": "Does\x1b[2J\nas told", "inputSchema": SCHEMA}]
+    if BEHAVIOUR == "lie":
+        tools += [
+            {"name": "array", "inputSchema": {"type": "array"}},
+            {"name": "none"},
+            {"name": 7, "inputSchema": SCHEMA},
+            "no object",
+            {"name": "deep", "inputSchema": {"type": "object", "properties": {"x": nested(40)}}},
+            {"name": "large", "inputSchema": {"type": "object", "description": "x" * 100_000}},
+            {"name": "wrong", "inputSchema": {"type": "object", "properties": {"x": {"type": "text"}}}},
+            {"name": "far", "inputSchema": {"type": "object", "properties": {"x": {"$ref": "http://localhost/x"}}}},
+            {"name": "Good.One", "description": 7, "inputSchema": SCHEMA},
+            {"name": "good_one", "inputSchema": SCHEMA},
+        ]
+    if Path("changed").exists():
+        tools.append({"name": "later", "inputSchema": SCHEMA})
+    return tools
+
+
+def nested(depth: int) -> Any:
+    return {"items": nested(depth - 1)} if depth else {}
+
+
+def call(request_id: Any, how: str) -> None:
+    match how:
+        case "hang":
+            return
+        case "hang all":
+            for_ever()
+        case "die":
+            print("I have had enough", file=sys.stderr, flush=True)
+            os._exit(3)
+        case "flood":
+            flood("x" * 65536)
+        case "flood blank":
+            flood("\n" * 65536)
+        case "flood log":
+            line = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}})
+            flood(line + "\n")
+        case "flood ping":
+            flood(json.dumps({"jsonrpc": "2.0", "id": "x", "method": "ping"}) + "\n")
+        case "flood stderr":
+            for _ in range(200):
+                os.write(2, b"y" * 65536)
+        case "garbage":
+            print("this is no message\n{\n[]\n" + '{"jsonrpc": "2.0", "id": 12345, "result": {}}', flush=True)
+        case "large":
+            say({"id": request_id, "result": {"content": [{"type": "text", "text": "z" * 100_000_000}]}})
+        case "change":
+            Path("changed").touch()
+            say({"method": "notifications/tools/list_changed"})
+        case "refuse":
+            say({"id": request_id, "error": {"code": -32000, "message": "not\x1b today"}})
+            return
+        case "fail":
+            say({"id": request_id, "result": {"isError": True, "content": [{"type": "text", "text": "it failed"}]}})
+            return
+        case "environment":
+            text = json.dumps(dict(os.environ))
+            say({"id": request_id, "result": {"content": [{"type": "text", "text": text}]}})
+            return
+        case "nonsense":
+            say({"id": request_id, "result": {"content": {"a": [1]}, "structuredContent": {"n": 1}}})
+            return
+        case "child":
+            # One that leaves the process group.
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+            how = str(child.pid)
+        case "sample":
+            say({"id": "s", "method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 5}})
+            how = json.dumps(json.loads(sys.stdin.readline()).get("error", {}).get("code"))
+    say({"id": request_id, "result": {"content": [{"type": "text", "text": f"done: {how}"}]}})
+
+
+def main() -> None:
+    with Path("pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    match BEHAVIOUR:
+        case "hang":
+            for_ever()
+        case "die":
+            print("cannot find my configuration", file=sys.stderr, flush=True)
+            sys.exit(4)
+        case "flood":
+            flood("x" * 65536)
+        case "banner":
+            print("Welcome to the server!", flush=True)
+    for line in sys.stdin:
+        message = json.loads(line)
+        params = message.get("params", {})
+        match message.get("method"):
+            case "initialize":
+                version = "1999-01-01" if BEHAVIOUR == "version" else params["protocolVersion"]
+                info = {"name": "x", "version": "1"}
+                result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+                say({"id": message["id"], "result": result})
+            case "tools/list":
+                page = int(params.get("cursor", "0"))
+                tools = listed()[1:] if page else listed()[:1]
+                more = {"nextCursor": str(page + 1)} if page == 0 or BEHAVIOUR == "pages" else {}
+                say({"id": message["id"], "result": {"tools": tools, **more}})
+            case "tools/call":
+                call(message["id"], params["arguments"].get("how", ""))
+            case "ping":
+                say({"id": message["id"], "result": {}})
+    if BEHAVIOUR == "stay":
+        for_ever()
+
+
+if __name__ == "__main__":
+    main()

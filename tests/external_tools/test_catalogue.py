@@ -1,0 +1,161 @@
+"""All tools by name: who wins, what is listed with its reason, and what an edit changes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from agentgw_daemon.settings import McpServerSection
+from agentgw_daemon.tools.catalogue import Catalogue, ToolLimits, ToolProblem, open_catalogue
+from agentgw_daemon.tools.mcp_server import McpLimits
+from agentgw_daemon.tools.own_tools import OwnLimits
+from agentgw_daemon.tools.tool import Arguments, CallPreview, Tool, ToolContext, ToolResult, ToolSpec
+from tests.external_tools import server as script
+from tests.external_tools.kit import ENVIRON, assert_gone, context, pids_of
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = ToolLimits(
+    own=OwnLimits(load_s=20.0), mcp=McpLimits(start_s=20.0, stop_s=0.2, first_backoff_s=0.01), first_list_s=20.0
+)
+
+
+class BuiltIn:
+    """A built-in tool of that name."""
+
+    def __init__(self, name: str) -> None:
+        self.spec = ToolSpec(name=name, description="", parameters={"type": "object"}, effect="none")
+
+    async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
+        return CallPreview(title=self.spec.name)
+
+    async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
+        return ToolResult(ok=True, content="built in")
+
+
+def put(folder: Path, name: str, text: str, mode: int = 0o600) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / name).write_text(text)
+    (folder / name).chmod(mode)
+
+
+def python(name: str, gives: str) -> str:
+    return f"from agentgw.tool import tool\n@tool\ndef {name}() -> str:\n    'x'\n    return {gives!r}\n"
+
+
+def server(folder: Path, behaviour: str = "") -> McpServerSection:
+    return McpServerSection(command=sys.executable, args=(script.__file__, behaviour), cwd=str(folder))
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, *, builtin: Sequence[Tool] = (), servers: Mapping[str, McpServerSection] | None = None,
+    limits: ToolLimits = LIMITS,
+) -> AsyncIterator[Catalogue]:  # fmt: skip
+    with trio.fail_after(60):
+        async with open_catalogue(builtin, folder / "tools", servers or {}, environ=ENVIRON, limits=limits) as made:
+            yield made
+    assert_gone(*pids_of(folder))
+
+
+async def content(catalogue: Catalogue, name: str, folder: Path) -> str:
+    return (await (await catalogue.tools())[name].call({}, context(folder))).content
+
+
+async def test_tools_of_every_source_by_name(tmp_path: Path) -> None:
+    put(tmp_path / "tools", "a.py", python("own", "mine"))
+    describe = '{"name": "prog", "parameters": {"type": "object"}}'
+    put(tmp_path / "tools", "p", f"#!/bin/sh\n[ \"$1\" ] && echo '{describe}' || echo printed\n", 0o700)
+    async with opened(tmp_path, builtin=[BuiltIn("read")], servers={"s": server(tmp_path)}) as catalogue:
+        assert list(catalogue.current) == ["read"]
+        assert list(await catalogue.tools()) == ["read", "own", "prog", "s__misbehave"]
+        assert catalogue.problems == ()
+        assert await content(catalogue, "own", tmp_path) == "mine"
+        assert await content(catalogue, "prog", tmp_path) == "printed\n"
+        assert await content(catalogue, "s__misbehave", tmp_path) == "done: "
+
+
+async def test_of_one_name_the_first_source_wins_and_the_others_are_listed(tmp_path: Path) -> None:
+    put(tmp_path / "tools", "a.py", python("read", "mine"))
+    put(tmp_path / "tools", "b.py", python("s__misbehave", "mine"))
+    put(tmp_path / "tools", "c.py", python("s__misbehave", "mine too"))
+    async with opened(tmp_path, builtin=[BuiltIn("read")], servers={"s": server(tmp_path)}) as catalogue:
+        assert await content(catalogue, "read", tmp_path) == "built in"
+        assert await content(catalogue, "s__misbehave", tmp_path) == "mine"
+        assert catalogue.problems == (
+            ToolProblem(source="own", name="a.py", reason="the name read belongs to a built-in tool already"),
+            ToolProblem(source="own", name="c.py", reason="the name s__misbehave belongs to b.py already"),
+            ToolProblem(source="mcp", name="s", reason="the name s__misbehave belongs to b.py already"),
+        )
+
+
+async def test_what_is_broken_is_listed_and_hurts_nothing_else(tmp_path: Path) -> None:
+    put(tmp_path / "tools", "good.py", python("good", "mine"))
+    put(tmp_path / "tools", "bad.py", "import os\nos._exit(9)\n")
+    put(tmp_path / "tools", "prog", "#!/bin/sh\nexit 5\n", 0o700)
+    put(tmp_path / "tools", "open.py", python("open", "x"), 0o666)
+    servers = {"dead": server(tmp_path, "die"), "lies": server(tmp_path, "lie")}
+    async with opened(tmp_path, servers=servers) as catalogue:
+        assert list(await catalogue.tools()) == ["good", "lies__misbehave", "lies__good_one"]
+        said = {problem.name: problem.reason for problem in catalogue.problems}
+        assert said["bad.py"] == "exited with status 9"
+        assert said["prog"] == "exited with status 5"
+        assert "can be written by others" in said["open.py"]
+        assert said["dead"] == "exited with status 4"
+        assert said["lies: none"] == "its parameters are not the schema of an object"
+
+
+async def test_edits_are_picked_up(tmp_path: Path) -> None:
+    folder = tmp_path / "tools"
+    async with opened(tmp_path) as catalogue:
+        assert not await catalogue.tools()
+        put(folder, "a.py", python("one", "first"))
+        assert await content(catalogue, "one", tmp_path) == "first"
+        kept = catalogue.current["one"]
+        assert (await catalogue.tools())["one"] is kept
+        put(folder, "a.py", python("one", "other"))
+        assert await content(catalogue, "one", tmp_path) == "other"
+        put(folder, "a.py", "no python")
+        assert not await catalogue.tools()
+        assert [problem.name for problem in catalogue.problems] == ["a.py"]
+        (folder / "a.py").unlink()
+        assert not await catalogue.tools()
+        assert not catalogue.problems
+
+
+async def test_a_server_that_is_slow_to_start_keeps_nobody_waiting(tmp_path: Path) -> None:
+    limits = ToolLimits(mcp=LIMITS.mcp, first_list_s=0.5)
+    async with opened(
+        tmp_path, builtin=[BuiltIn("read")], servers={"s": server(tmp_path, "hang")}, limits=limits
+    ) as made:
+        assert list(await made.tools()) == ["read"]
+        assert [(problem.name, problem.source) for problem in made.problems] == [("s", "mcp")]
+
+
+async def test_changed_settings_end_and_start_servers(tmp_path: Path) -> None:
+    async with opened(tmp_path, servers={"a": server(tmp_path), "b": server(tmp_path)}) as catalogue:
+        assert list(await catalogue.tools()) == ["a__misbehave", "b__misbehave"]
+        catalogue.reload(
+            {"b": server(tmp_path), "c": server(tmp_path), "d": McpServerSection(url="http://x", enabled=False)}
+        )
+        assert list(catalogue.current) == ["b__misbehave"]
+        assert list(await catalogue.tools()) == ["b__misbehave", "c__misbehave"]
+        assert len(pids_of(tmp_path)) == 3
+
+
+async def test_nothing_is_started_before_it_is_needed(tmp_path: Path) -> None:
+    async with opened(tmp_path, servers={"a": server(tmp_path)}):
+        await trio.lowlevel.checkpoint()
+    assert not pids_of(tmp_path)
+
+
+def test_the_sdk_is_not_imported_without_a_server() -> None:
+    code = "import sys, agentgw_daemon.tools.catalogue; print(sorted({'mcp', 'pydantic', 'httpx2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,126 @@
+"""An MCP server over streamable HTTP that misbehaves on command, with what it was asked for kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import trio
+
+SCHEMA = {"type": "object", "properties": {"how": {"type": "string"}}}
+
+
+class WebServer:
+    """`requests` are the methods (of HTTP and of MCP) that came in; `paths` the paths."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.redirect_to = ""
+        self.requests: list[str] = []
+        self.paths: list[str] = []
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                await self._answer(stream)
+
+    async def _answer(self, stream: trio.SocketStream) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = await stream.receive_some(65536)
+            if not piece:
+                return
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        while len(body) < int(fields.get("content-length", "0")):
+            body += await stream.receive_some(65536)
+        verb, path, _ = lines[0].split(" ")
+        self.paths.append(path)
+        if verb != "POST":
+            self.requests.append(verb)
+            await self._reply(stream, "405 Not Allowed", b"")
+            return
+        message = json.loads(body)
+        self.requests.append(message["method"])
+        if self.redirect_to:
+            await self._reply(stream, "307 Temporary Redirect", b"", location=self.redirect_to)
+        elif "id" not in message:
+            await self._reply(stream, "202 Accepted", b"")
+        else:
+            await self._result(stream, message)
+
+    async def _result(self, stream: trio.SocketStream, message: dict[str, Any]) -> None:
+        params = message.get("params", {})
+        how = params.get("arguments", {}).get("how", "")
+        result: dict[str, Any] = {"content": [{"type": "text", "text": f"done: {how}"}]}
+        match message["method"]:
+            case "initialize":
+                info = {"name": "web", "version": "1"}
+                result = {
+                    "protocolVersion": params["protocolVersion"],
+                    "capabilities": {"tools": {}},
+                    "serverInfo": info,
+                }
+            case "tools/list":
+                result = {"tools": [{"name": "misbehave", "inputSchema": SCHEMA}]}
+            case "ping":
+                result = {}
+        reply = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode()
+        match how:
+            case "hang":
+                await trio.sleep_forever()
+            case "die":
+                return
+            case "garbage":
+                await self._reply(stream, "200 OK", b"<html>", content_type="application/json")
+            case "page":
+                await self._reply(stream, "200 OK", b"<html>", content_type="text/html")
+            case "forget":
+                await self._reply(stream, "404 Not Found", b"")
+            case "error":
+                await self._reply(stream, "500 Broken", b"oh")
+            case "events":
+                events = (
+                    b'event: message\ndata: {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}\n\n'
+                )
+                events += b"event: message\ndata: " + reply + b"\n\n"
+                await self._reply(stream, "200 OK", events, content_type="text/event-stream")
+            case "large":
+                await self._flood(stream, "application/json", b" " * 65536)
+            case "large event":
+                await self._flood(stream, "text/event-stream", b"data: " + b"x" * 65536 + b"\n")
+            case "flood":
+                note = b'data: {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}}\n\n'
+                await self._flood(stream, "text/event-stream", note * 500)
+            case _:
+                # A session, as most servers keep one.
+                await self._reply(stream, "200 OK", reply, content_type="application/json", mcp_session_id="one")
+
+    async def _flood(self, stream: trio.SocketStream, content_type: str, piece: bytes) -> None:
+        await stream.send_all(f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n".encode())
+        while True:
+            await stream.send_all(piece)
+
+    async def _reply(self, stream: trio.SocketStream, status: str, body: bytes, **fields: str) -> None:
+        lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+        await stream.send_all("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+
+@asynccontextmanager
+async def web_server() -> AsyncIterator[WebServer]:
+    """One that listens on the loopback until the end."""
+    made = WebServer()
+    async with trio.open_nursery() as nursery:
+        (listener, *_) = await nursery.start(_listen, made)
+        made.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/mcp"
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def _listen(server: WebServer, *, task_status: trio.TaskStatus[Any]) -> None:
+    await trio.serve_tcp(server.serve, 0, host="127.0.0.1", task_status=task_status)
