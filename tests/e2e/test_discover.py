@@ -59,7 +59,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
             asked.add(method)
             return result
 
-        check(results["event.subscribe"], subscribed.call("event.subscribe", topics=["turns", "models"]))
+        check(results["event.subscribe"], subscribed.call("event.subscribe", topics=["turns", "models", "approvals"]))
         asked.add("event.subscribe")
         ask("hello", client="test", version="0", protocol=1)
         ask("ping")
@@ -89,6 +89,20 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("skill.get", name="code-assistant")
         assert ask("skill.validate", path=str(skill))["ok"] is True
         assert ask("skill.validate", path=str(home.work))["ok"] is False
+        assert ask("skill.route", message="write a poem")["skills"]
+        assert ask("tool.list")["tools"]
+        assert ask("tool.call", tool="current_time", arguments={})["ok"]
+        with home.connect() as caller:
+            call = {"tool": "write_file", "arguments": {"path": "a.txt", "content": "a"}, "cwd": str(home.work)}
+            called = caller.request("tool.call", **call)
+            while (asked_for := subscribed.next("event"))["topic"] != "approvals":
+                check(events["event"], asked_for)
+            assert asked_for["name"] == "asked"
+            (waiting,) = ask("approval.list")["approvals"]
+            ask("approval.answer", approval_id=waiting["approval_id"], decision="allow_always")
+            assert caller.outcome(called)[1]["ok"]
+        (rule,) = ask("approval.rules")["rules"]
+        ask("approval.revoke", rule_id=rule["rule_id"])
         ask("model.list")
         ask("model.show", model="smollm2:135m")
         ask("model.default", model="smollm2:135m")

@@ -103,13 +103,12 @@ def test_an_idle_worker_leaves_memory(model_home: Home) -> None:
     assert model_home.run("run", "--system", "", "-o", "max_tokens=1", "Hi", environ=brief).status == 0
 
 
-def test_two_turns_at_once_are_answered_one_after_the_other(model_home: Home) -> None:
+def test_a_turn_is_answered_while_a_longer_one_runs(model_home: Home) -> None:
     model_home.daemon()
     with model_home.connect() as first, model_home.connect() as second:
         first.request("turn.start", **LONG)
         first.next("turn.delta")
         two = second.request("turn.start", **SHORT)
-        progress = second.next("turn.progress")
-        assert (progress["phase"], progress["position"]) == ("queued", 1)
-        first.raw.close()
         assert second.outcome(two)[1]["finish_reason"] in ("length", "stop")
+        assert first.next("turn.delta"), "the longer one goes on"
+        first.raw.close()

@@ -7,7 +7,7 @@ tools. Each gives the next step, and takes what came of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from agentgw.schema import record
 from agentgw_daemon.calling.events import Call, Malformed
@@ -16,7 +16,11 @@ from agentgw_daemon.calling.messages import Outcome, native_error, native_step
 from agentgw_daemon.calling.steps import NarrowSteps, Steps, WideSteps
 from agentgw_daemon.calling.stream import StreamParser
 from agentgw_daemon.calling.view import ToolView, declaration
-from agentgw_daemon.inference.engine import Calling, Message, as_mapping
+from agentgw_daemon.inference.engine import Calling, Message, as_mapping, text_of
+
+# Models that cannot choose are led by the words of a request. What is longer, or has a file or piped text behind it,
+# is material to work on, and its words would mislead.
+NARROW_REQUEST_CHARACTERS: Final = 300
 
 
 @record
@@ -152,4 +156,9 @@ def begin(
     if calling.format is None or calling.format.native:
         return NativeTalk(messages, tools, calling.format)
     plain = [as_mapping(message) for message in messages]
-    return StepTalk(NarrowSteps(plain, tools) if calling.narrow else WideSteps(plain, tools))
+    if not calling.narrow:
+        return StepTalk(WideSteps(plain, tools))
+    request = text_of(messages[-1]).strip()
+    if "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
+        return PlainTalk(messages, schema)
+    return StepTalk(NarrowSteps(plain, tools))

@@ -105,6 +105,8 @@ class Constraint:
         if not candidates.any_possible():
             candidates.fill(logits, self._mute)
             candidates.apply(self._handle)
+        # The grammar made some of the likeliest impossible; top-k would take the order for granted.
+        candidates.array.sorted = False
         candidates.apply(chain)
         if not self._allows(candidates.chosen):
             raise EngineError("no token of the model continues the answer as the schema asks")
