@@ -107,7 +107,12 @@ def test_temperature_zero_takes_the_likeliest_and_a_seed_draws_the_same_again(tm
     def draw(seed: int, temperature: float = 1.0) -> list[int]:
         sampler = Sampler(flat, temperature=temperature, top_k=0, top_p=1, min_p=0, repeat_penalty=1.1, seed=seed)
         sampler.read([1, 2, 3])
-        drawn = [sampler.sample(context, 1) for _ in range(8)]
+        drawn = []
+        for _ in range(8):
+            # The penalty works on the logits in place: each batch is drawn from once.
+            context.keep(0, 0)
+            assert context.decode(batch)
+            drawn.append(sampler.sample(context, 1))
         sampler.close()
         return drawn
 

@@ -47,7 +47,7 @@ def test_what_is_kept_is_found_again_and_is_nobody_elses_business(
 
 
 @pytest.mark.parametrize("change", [
-    {"size_bytes": 8}, {"mtime_ns": 5}, {"build": "build 2"}, {"processor": "another"}, {"cpus": 99}, {"slots": 4},
+    {"size_bytes": 8}, {"mtime_ns": 5}, {"build": "build 2"}, {"processor": "another"}, {"cpus": 99}, {"slots": 3},
     {"gpu_layers": 0}, {"attention": "flash"}, {"threads": 3}, {"batch_tokens": 64},
 ])  # fmt: skip
 def test_it_counts_only_for_what_it_was_measured_with(
