@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
+import agentgw_daemon
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.tool import Tool
 
@@ -50,8 +52,10 @@ def test_having_the_tools_does_not_import_httpx() -> None:
 
 @pytest.mark.parametrize("module", ["search_child", "query_child"])
 def test_a_child_imports_the_standard_library_only(module: str) -> None:
+    # Without site-packages, and with our own package found where it lies.
+    ours = str(Path(agentgw_daemon.__path__[0]).parent)
     code = (
-        f"import sys, agentgw_daemon.tools.{module}\n"
+        f"import sys; sys.path.append({ours!r}); import agentgw_daemon.tools.{module}\n"
         "ours = ('agentgw_daemon', '__main__')\n"
         "tops = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names) - set(ours)\n"
         "print(sorted(top for top in tops if not top.startswith('_')))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -87,6 +88,6 @@ async def test_cancelling_ends_the_child(context: ToolContext, root: Path) -> No
     with trio.fail_after(20), trio.move_on_after(0.5) as scope:
         await call(SEARCH_TEXT, context, pattern="(a+)+$", regex=True, path="evil.txt")
     assert scope.cancelled_caught
-    # Reaped as well: nothing of ours is waited for.
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    # Reaped as well: no zombie is left to wait for. Other tests' processes may live.
+    with contextlib.suppress(ChildProcessError):
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)
