@@ -34,10 +34,10 @@ def run(home: Home, folder: Path, *words: str, environ: dict[str, str] | None = 
 @pytest.mark.parametrize(
     ("message", "tool", "approve"),
     [
-        ("What does notes.txt say?", "read_file", ()),
-        ("Which files are in src?", "list_files", ()),
-        ("Where is the word lighthouse used?", "search_text", ()),
-        ("What time is it?", "current_time", ()),
+        ("What does notes.txt say?", "read_file", ("-t", "read_file")),
+        ("Which files are in src?", "list_files", ("-t", "list_files")),
+        ("Where is the word lighthouse used?", "search_text", ("-t", "search_text")),
+        ("What time is it?", "current_time", ("-t", "current_time")),
         ("Create a.txt with the text hello", "write_file", ("--approve", "write_file")),
         ("Run the command echo hi", "run_command", ("--approve", "run_command")),
     ],
@@ -57,7 +57,10 @@ def test_the_starter_makes_a_call_that_works(
 def test_in_a_pipe_nothing_is_changed_unasked(agent: Home, tmp_path: Path) -> None:
     status, result = run(agent, tmp_path, "Create a.txt with the text hello")
     assert status == 0
-    assert "write_file" not in [call["tool"] for call in result["tool_calls"]]
+    assert result["tool_calls"] == [], "a model that cannot choose is led to tools that the user names"
+    assert list(tmp_path.iterdir()) == []
+    status, result = run(agent, tmp_path, "-t", "write_file", "Create a.txt with the text hello")
+    assert (status, result["tool_calls"]) == (0, [])
     assert list(tmp_path.iterdir()) == []
 
 

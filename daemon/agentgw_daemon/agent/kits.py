@@ -38,7 +38,8 @@ async def make(services: Services, params: TurnStartParams, skill: LoadedSkill, 
     consent = DeskConsent(services.approvals, context, terms, lambda: journal.tainted)
     names = params.tools if params.tools is not None else skill.allowed_tools
     tools = offered(await services.tools.tools(), names, skill.allowed_tools, params.approvals, allow)
-    return Toolkit(tools, context, consent=consent, journal=journal, turn_id=live.turn_id)
+    named = params.tools is not None or bool(set(params.approvals or ()) & set(tools))
+    return Toolkit(tools, context, consent=consent, journal=journal, turn_id=live.turn_id, named=named)
 
 
 async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:

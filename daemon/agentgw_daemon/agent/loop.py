@@ -47,6 +47,10 @@ class Tools(Protocol):
     def views(self) -> tuple[ToolView, ...]:
         """The tools as the model sees them."""
 
+    @property
+    def named(self) -> bool:
+        """Whether the user named them for this turn."""
+
     async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
         """Do them, in order, or side by side when they only read. Raises ApprovalDenied when nobody may be asked."""
 
@@ -95,7 +99,8 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
     """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
     views = plan.tools.views if plan.tools else ()
     calling = await _calling(plan.engine, emit) if views else None
-    talk = begin(plan.messages, views, calling, plan.base.schema)
+    named = plan.tools is not None and plan.tools.named
+    talk = begin(plan.messages, views, calling, plan.base.schema, named=named)
     for _ in range(plan.max_iterations):
         step = talk.next_step()
         said = await _generate(plan, step, answer, emit)

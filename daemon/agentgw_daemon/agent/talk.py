@@ -149,8 +149,14 @@ def begin(
     tools: Sequence[ToolView],
     calling: Calling | None,
     schema: Mapping[str, Any] | None = None,
+    *,
+    named: bool = False,
 ) -> Talk:
-    """The way that fits the model. An answer that has to meet a schema is given without tools."""
+    """The way that fits the model. An answer that has to meet a schema is given without tools.
+
+    `named`: the user named tools for this turn. Only then is a model that cannot choose led to one, because the words
+    of a request mislead too often.
+    """
     if not tools or calling is None or schema is not None:
         return PlainTalk(messages, schema)
     if calling.format is None or calling.format.native:
@@ -159,6 +165,6 @@ def begin(
     if not calling.narrow:
         return StepTalk(WideSteps(plain, tools))
     request = text_of(messages[-1]).strip()
-    if "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
+    if not named or "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
         return PlainTalk(messages, schema)
     return StepTalk(NarrowSteps(plain, tools))

@@ -29,6 +29,8 @@ from agentgw_daemon.tools.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed, Tool, ToolContext, ToolResult
 
 DENIED: Final = "The user did not allow this call. Do not make it again; answer without it, or ask the user."
+# Some 2,000 tokens, a quarter of a small model's context: the rest is for the question and for more results.
+MOST_RESULT_CHARACTERS: Final = 8_000
 # A weak model may call on and on in one step.
 MOST_CALLS: Final = 16
 
@@ -70,8 +72,16 @@ class Toolkit:
     """See `loop.Tools`."""
 
     def __init__(
-        self, tools: Mapping[str, Tool], context: ToolContext, *, consent: Consent, journal: Journal, turn_id: str
+        self,
+        tools: Mapping[str, Tool],
+        context: ToolContext,
+        *,
+        consent: Consent,
+        journal: Journal,
+        turn_id: str,
+        named: bool = False,
     ) -> None:
+        self.named: Final = named
         self._tools: Final = tools
         self._context: Final = context
         self._consent: Final = consent
@@ -178,6 +188,8 @@ class Toolkit:
     ) -> Done:
         await emit(TurnToolResult(call_id=call_id, ok=result.ok, content=result.content))
         content = result.content if result.ok else f"error: {result.content}"
+        if len(content) > MOST_RESULT_CHARACTERS:
+            content = f"{content[:MOST_RESULT_CHARACTERS]}\n[the rest is left out: ask for less]"
         return Done(outcome=Outcome(name=call.name, arguments=arguments, content=content), ok=result.ok)
 
     def _next_id(self) -> str:
