@@ -1,0 +1,1 @@
+"""Embedding, vector indexes and the reading of documents, each in worker processes, and the daemon side of them."""
