@@ -23,9 +23,21 @@ MODULES = {
 }
 CONTRACT_MODULES = [name for name in MODULES if name.partition(".")[0] == "agentgw"]
 
+# Each worker program with the rooms its modules may lie in, and what it may import beside them and the standard
+# library; `agentgw` for its version.
+SHARED_ROOM = "agentgw_daemon.workers."
 WORKER_ENTRY = "agentgw_daemon.inference.worker"
-# All that a model worker may import beside the standard library and its own modules; `agentgw` for its version.
+WORKER_ROOMS = ("agentgw_daemon.inference.", SHARED_ROOM)
 WORKER_MAY_IMPORT = {"llama_cpp", "jinja2", "agentgw"}
+RETRIEVAL_ENTRY = "agentgw_daemon.retrieval.worker"
+RETRIEVAL_ROOMS = ("agentgw_daemon.retrieval.", SHARED_ROOM)
+RETRIEVAL_MAY_IMPORT = {"llama_cpp", "numpy", "agentgw"}
+# Of the model worker: the bindings, and the look at a file before they are shown it.
+RETRIEVAL_BORROWS = {
+    "agentgw_daemon.inference.llama",
+    "agentgw_daemon.inference.tuning",
+    "agentgw_daemon.inference.gguf",
+}
 # These cost a third of a second to many seconds, and hundreds of megabytes: worker processes only.
 HEAVY = {"llama_cpp", "torch", "numpy", "hnswlib", "sentence_transformers"}
 # The environment is read here and passed down from here.
@@ -82,6 +94,7 @@ def reached(entry: str) -> set[str]:
 
 
 WORKER = reached(WORKER_ENTRY)
+RETRIEVAL = reached(RETRIEVAL_ENTRY)
 
 
 def test_the_worker_is_found_with_its_engine() -> None:
@@ -90,11 +103,21 @@ def test_the_worker_is_found_with_its_engine() -> None:
 
 @pytest.mark.parametrize("name", sorted(WORKER))
 def test_a_worker_module_imports_the_standard_library_its_engine_and_the_wire(name: str) -> None:
-    assert name == "agentgw" or name.startswith("agentgw_daemon.inference."), f"{name} runs in a worker"
+    assert name == "agentgw" or name.startswith(WORKER_ROOMS), f"{name} runs in a worker"
+    assert_imports_only(name, WORKER_MAY_IMPORT, WORKER)
+
+
+def assert_imports_only(name: str, packages: set[str], modules: set[str]) -> None:
     for imported, _ in imports(name):
         top = imported.partition(".")[0]
-        allowed = top in sys.stdlib_module_names or top in WORKER_MAY_IMPORT or imported in WORKER
+        allowed = top in sys.stdlib_module_names or top in packages or imported in modules
         assert allowed, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", sorted(RETRIEVAL))
+def test_a_retrieval_worker_imports_its_own_rooms_and_its_engines(name: str) -> None:
+    assert name == "agentgw" or name.startswith(RETRIEVAL_ROOMS) or name in RETRIEVAL_BORROWS, f"{name} runs in one"
+    assert_imports_only(name, RETRIEVAL_MAY_IMPORT, RETRIEVAL)
 
 
 def test_the_process_of_the_users_own_tools_imports_little() -> None:
@@ -103,11 +126,11 @@ def test_the_process_of_the_users_own_tools_imports_little() -> None:
         assert all(found.partition(".")[0] in {*sys.stdlib_module_names, "agentgw"} for found, _ in imports(name))
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - WORKER))
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - WORKER - RETRIEVAL))
 def test_no_other_process_imports_an_engine(name: str) -> None:
     for imported, _ in imports(name):
         assert imported.partition(".")[0] not in HEAVY
-        assert imported not in WORKER or not _brings_engine(imported), f"{name} imports {imported}"
+        assert imported not in WORKER | RETRIEVAL or not _brings_engine(imported), f"{name} imports {imported}"
 
 
 def _brings_engine(name: str) -> bool:

@@ -20,7 +20,7 @@ import trio
 from agentgw.events import TurnNotice
 from agentgw.shipped import shipped
 from agentgw_daemon.approvals.desk import Desk
-from agentgw_daemon.control import Control, inference_settings
+from agentgw_daemon.control import Control, inference_settings, retrieval_settings
 from agentgw_daemon.guard import guard_socket
 from agentgw_daemon.handlers import HANDLERS
 from agentgw_daemon.hub import Hub
@@ -28,6 +28,7 @@ from agentgw_daemon.inference.pool import open_pool
 from agentgw_daemon.listener import Listener
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.peer import Peer
+from agentgw_daemon.retrieval.pool import open_retrieval
 from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.storage.database import Database
@@ -134,12 +135,17 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     models = await stack.enter_async_context(
         open_registry(Path(paths.models_dir), settings, environ=started.environ, instance=started.instance)
     )
+    retrieval = await stack.enter_async_context(
+        open_retrieval(
+            retrieval_settings(settings), resolve=models.embedder, environ=started.environ, instance=started.instance
+        )
+    )
     tools = await stack.enter_async_context(
         open_catalogue(BUILTIN, Path(paths.config_dir) / "tools", settings.mcp.servers, environ=started.environ)
     )
     return Services(
-        started=started, config=started.config, database=database, models=models, skills=skills, pool=pool, hub=hub,
-        tools=tools, approvals=Desk(database, hub), notices=notices,
+        started=started, config=started.config, database=database, models=models, skills=skills, pool=pool,
+        retrieval=retrieval, hub=hub, tools=tools, approvals=Desk(database, hub), notices=notices,
     )  # fmt: skip
 
 
@@ -178,6 +184,7 @@ async def serve(started: Started) -> int:
 async def _wind_down(services: Services, doors: Doors, connections: trio.Nursery, grace_s: float) -> None:
     """Turns first, so that every client hears how its turn ended; then replies; then the door."""
     services.pool.close()
+    services.retrieval.close()
     with trio.move_on_after(grace_s * _TURNS_SHARE) as patience:
         await services.turns.stop()
     if patience.cancelled_caught:

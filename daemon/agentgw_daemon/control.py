@@ -11,6 +11,7 @@ from agentgw.errors import ConfigRefused
 from agentgw.results import DoctorResult, ReloadResult
 from agentgw_daemon.doctor import DoctorContext, examine
 from agentgw_daemon.inference.spec import InferenceSettings
+from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Control:
             fresh, changed, waiting = services.started.reload(services.config)
             services.config = fresh
             services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
+            services.retrieval.configure(retrieval_settings(fresh.settings))
             services.models.configure(fresh.settings)
             services.tools.reload(fresh.settings.mcp.servers)
             changed += await trio.to_thread.run_sync(services.skills.reload)
@@ -76,3 +78,9 @@ def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:
         kv_cache_bytes=section.kv_cache_bytes, start_timeout_s=section.start_timeout_s,
         load_timeout_s=section.load_timeout_s,
     )  # fmt: skip
+
+
+def retrieval_settings(settings: Settings) -> RetrievalSettings:
+    """What the configuration says of retrieval workers."""
+    section = settings.inference
+    return RetrievalSettings(keep_alive_s=section.keep_alive_s, start_timeout_s=section.start_timeout_s)

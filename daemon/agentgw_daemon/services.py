@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.listener import Listener
     from agentgw_daemon.models.registry import Registry
+    from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.settings import Settings
     from agentgw_daemon.skills.library import Library
     from agentgw_daemon.started import Started
@@ -28,13 +29,13 @@ class Services:
     """
 
     __slots__ = (
-        "approvals", "config", "control", "database", "hub", "listener", "models", "notices", "pool", "skills",
-        "started", "stopping", "tools", "turns",
+        "approvals", "config", "control", "database", "hub", "listener", "models", "notices", "pool", "retrieval",
+        "skills", "started", "stopping", "tools", "turns",
     )  # fmt: skip
 
     def __init__(
         self, *, started: Started, config: Config, database: Database, models: Registry, skills: Library, pool: Pool,
-        hub: Hub, tools: Catalogue, approvals: Desk, notices: list[TurnNotice],
+        retrieval: Retrieval, hub: Hub, tools: Catalogue, approvals: Desk, notices: list[TurnNotice],
     ) -> None:  # fmt: skip
         self.started = started
         self.config = config
@@ -42,6 +43,7 @@ class Services:
         self.models = models
         self.skills = skills
         self.pool = pool
+        self.retrieval = retrieval
         self.hub = hub
         self.tools = tools
         self.approvals = approvals

@@ -134,6 +134,20 @@ class McpSection:
 
 
 @record
+class RagSection:
+    """Your own documents: how they are cut, turned into vectors and found."""
+
+    embedder: Annotated[
+        str,
+        "what turns text into vectors: a name of `agentgw models`, a .gguf file, or a folder of sentence-transformers",
+        Limit(min_length=1, max_length=4096),
+    ] = "all-minilm-l6-v2"
+    # The default embedder reads 256 tokens; headings and the marks at both ends are counted beside a chunk's own.
+    chunk_size: Annotated[int, "tokens of the embedder in a chunk", Limit(minimum=16, maximum=8192)] = 200
+    top_k: Annotated[int, "chunks that a search gives", Limit(minimum=1, maximum=100)] = 5
+
+
+@record
 class LimitsSection:
     """Bounds of the wire and of shutting down. The defaults are the contract's, section 4."""
 
@@ -167,5 +181,6 @@ class Settings:
     tools: ToolsSection = ToolsSection()
     providers: Mapping[str, ProviderSection] = field(default_factory=dict)
     mcp: McpSection = McpSection()
+    rag: RagSection = RagSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()

@@ -121,40 +121,6 @@ def test_a_stream_that_nobody_reads_stops_no_other_and_can_be_cancelled(tmp_path
         assert worker.expect(wire.Done).finish_reason == "cancelled"
 
 
-def test_what_native_code_prints_to_stdout_becomes_log_lines(tmp_path: Path) -> None:
-    """The descriptor is what counts: a print from C knows no sys.stdout."""
-    script = (
-        "import os\n"
-        "from agentgw_daemon.inference import worker\n"
-        "fd = worker._harden()\n"
-        "os.write(1, b'noise')\n"
-        "os.write(fd, b'wire')\n"
-        "assert not os.get_inheritable(fd)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"wire", b"noise")
-
-
-def test_the_heart_beats_while_there_is_work_and_stops_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.01)
-    read_fd, write_fd = os.pipe()
-    heart = worker_module.Heart(worker_module.Outlet(write_fd))
-    heart.start()
-    assert not select.select([read_fd], [], [], 0.1)[0]
-    heart.start_beating()
-    with open(read_fd, "rb") as lines:
-        for _ in range(3):
-            beat = wire.decode(lines.readline())
-            assert isinstance(beat, wire.Heartbeat)
-            assert beat.rss_bytes > 1 << 20
-        heart.stop_beating()
-        while select.select([read_fd], [], [], 0.1)[0]:
-            lines.readline()
-        heart.start_beating()
-        assert isinstance(wire.decode(lines.readline()), wire.Heartbeat)
-        heart.stop_beating()
-
-
 def test_it_ignores_an_interrupt_meant_for_the_terminal(tmp_path: Path) -> None:
     with LiveWorker() as worker:
         os.kill(worker.pid, signal.SIGINT)

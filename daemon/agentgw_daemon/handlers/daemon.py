@@ -29,8 +29,10 @@ async def status(request: Request, params: NoParams) -> DaemonStatus:
         version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
         socket=started.paths.socket, scheduler=SchedulerStatus(enabled=False, jobs_count=0, jobs=()),
         service=ServiceStatus(provider=services.models.provider_of(default), model=default or ""),
-        models=tuple(model for model in models if model.state != "not_pulled"), workers=services.pool.workers(),
-        queue=services.pool.queue_length, sessions=statistics.sessions, db_bytes=statistics.db_bytes,
+        models=tuple(model for model in models if model.state != "not_pulled"),
+        workers=(*services.pool.workers(), *services.retrieval.workers()),
+        queue=services.pool.queue_length + services.retrieval.queue_length, sessions=statistics.sessions,
+        db_bytes=statistics.db_bytes,
         connections=services.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
     )  # fmt: skip
 

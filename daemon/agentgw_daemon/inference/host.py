@@ -17,13 +17,13 @@ import trio
 from agentgw.errors import ModelUnavailable, Overloaded, RpcError, ShuttingDown
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.call import Call
-from agentgw_daemon.inference.deaths import DEGRADED_DEATHS, Deaths
 from agentgw_daemon.inference.engine import Loading, Queued
 from agentgw_daemon.inference.footprint import ModelShape, Need, need
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
 from agentgw_daemon.inference.tuning import DEFAULT_BATCH_TOKENS
 from agentgw_daemon.inference.tunings import Tunings, basis_of, load_message, tuned
+from agentgw_daemon.workers.deaths import DEGRADED_DEATHS, Deaths
 
 _log = logging.getLogger(__name__)
 

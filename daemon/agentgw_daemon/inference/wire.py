@@ -1,8 +1,8 @@
 """The words between the daemon and a worker, and how they travel: one JSON object a line over a pipe.
 
-Standalone on purpose: a worker imports the standard library, its engine and this module, nothing else of
-ours. Both ends are our own, so a line that does not parse is a bug or a dying process: WireError, and the
-supervisor ends the worker.
+Standalone on purpose: a worker imports the standard library, its engine, this module and what all workers share,
+nothing else of ours. Both ends are our own, so a line that does not parse is a bug or a dying process: WireError,
+and the supervisor ends the worker.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import json
 from json.encoder import encode_basestring
 from typing import Any, Final
 
+from agentgw_daemon.workers.lines import WireError as WireError
+
 # A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
 MAX_LINE_BYTES: Final = 64 << 20
 # Texts that a request may send before its reader has taken any; with `Credit` it may send more. So a reader who
 # pauses stops one stream and not the pipe, which is everybody's. It covers some seconds of a fast stream.
 WINDOW_TEXTS: Final = 256
-
-
-class WireError(Exception):
-    """The other end said something that is no message."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,45 +11,30 @@ from __future__ import annotations
 import dataclasses
 import os
 import queue
-import resource
-import signal
 import sys
 import threading
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
 from agentgw import __version__
 from agentgw_daemon.inference import wire
 from agentgw_daemon.inference.cancellation import Cancellations
 from agentgw_daemon.inference.interruption import Interruption
+from agentgw_daemon.workers import lifeline
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.calibration import Calibration
     from agentgw_daemon.inference.decoder import Decoder
 
-HEARTBEAT_S: Final = 5.0
 # From the end of input to the end of the process. The supervisor kills it after two seconds.
 END_TIMEOUT_S: Final = 1.5
-_BROKEN: Final = 70  # sysexits.h: internal software error
 
 
-class Outlet:
-    """The way out: whole lines, from any thread. Waits while the daemon does not read."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd: Final = fd
-        self._lock = threading.Lock()
+class Outlet(lifeline.Pipe):
+    """The way out for this wire's messages."""
 
     def emit(self, message: wire.FromWorker) -> None:
         """Send one message."""
-        line = wire.encode(message)
-        with self._lock:
-            try:
-                while (written := os.write(self._fd, line)) < len(line):
-                    line = line[written:]
-            except BrokenPipeError:
-                os._exit(0)  # nobody listens any more
+        self.send(wire.encode(message))
 
 
 class Reader(threading.Thread):
@@ -88,75 +73,23 @@ class Reader(threading.Thread):
         os._exit(0)
 
 
-class Heart(threading.Thread):
-    """Beats every few seconds while the main thread is busy, and sleeps without waking otherwise."""
-
-    def __init__(self, outlet: Outlet) -> None:
-        super().__init__(name="heart", daemon=True)
-        self._outlet: Final = outlet
-        self._busy = threading.Event()
-        self._idle = threading.Event()
-
-    def run(self) -> None:
-        """Beat for as long as the process lives."""
-        while True:
-            self._busy.wait()
-            if not self._idle.wait(HEARTBEAT_S):
-                self._outlet.emit(wire.Heartbeat(rss_bytes=resident_bytes()))
-
-    def start_beating(self) -> None:
-        """The main thread has work."""
-        if not self._busy.is_set():
-            self._idle.clear()
-            self._busy.set()
-
-    def stop_beating(self) -> None:
-        """It waits for commands."""
-        self._busy.clear()
-        self._idle.set()
-
-
-def resident_bytes() -> int:
-    """Memory this process holds."""
-    if sys.platform == "darwin":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
-
-
-def _harden() -> int:
-    """Private files, no core dump of what people wrote, Ctrl-C left to the client. The fd for messages."""
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    fd = os.dup(1)
-    os.dup2(2, 1)  # what a native library prints becomes log lines
-    return fd
-
-
-def _end(*_: object) -> NoReturn:
-    """End a broken process at once: a normal exit would wait for the reader, which waits for the daemon."""
-    traceback.print_exc()
-    sys.stderr.flush()
-    os._exit(_BROKEN)
-
-
 def main() -> NoReturn:
     """Run the worker until its input ends."""
-    outlet = Outlet(_harden())
-    threading.excepthook = lambda failure: (traceback.print_exception(failure.exc_value), os._exit(_BROKEN))
+    outlet = Outlet(lifeline.harden())
     cancellations = Cancellations()
     interruption = Interruption()
-    reader, heart = Reader(cancellations, interruption), Heart(outlet)
+    reader = Reader(cancellations, interruption)
+    heart = lifeline.Heart(lambda rss: outlet.emit(wire.Heartbeat(rss_bytes=rss)))
     reader.start()
     heart.start()
     try:
         _serve(outlet, reader, heart, cancellations, interruption)
     except BaseException:  # noqa: BLE001  # the process's own supervision point
-        _end()
+        lifeline.end_broken()
 
 
 def _serve(
-    outlet: Outlet, reader: Reader, heart: Heart, cancellations: Cancellations, interruption: Interruption
+    outlet: Outlet, reader: Reader, heart: lifeline.Heart, cancellations: Cancellations, interruption: Interruption
 ) -> NoReturn:
     # Imported only now: the reader must already watch for the daemon's end, and nothing may print to stdout.
     from agentgw_daemon.inference import gguf, llama, loading

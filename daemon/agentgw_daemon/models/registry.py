@@ -17,13 +17,14 @@ from agentgw.results import ModelDetail
 from agentgw.types import Model
 from agentgw_daemon.inference.footprint import shape_of
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
-from agentgw_daemon.models import reference, rows
+from agentgw_daemon.models import embedders, reference, rows
 from agentgw_daemon.models.catalogue import CATALOGUE, STARTER
 from agentgw_daemon.models.meter import Progress
 from agentgw_daemon.models.preflight import Known, Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
 from agentgw_daemon.models.store import Store, Stored
+from agentgw_daemon.retrieval import wire
 
 if TYPE_CHECKING:
     from agentgw_daemon.settings import Settings
@@ -118,6 +119,10 @@ class Registry:
                 return await self._file(str(stored.path), stored.name, stored)
             case _:
                 assert_never(ref)
+
+    async def embedder(self) -> wire.Embedder:
+        """What turns text into vectors: the configuration's word. Raises ModelUnavailable or NotFound."""
+        return await embedders.find(self._settings.rag.embedder)
 
     async def resolve_to_answer(self, text: str | None) -> ModelSpec:
         """As `resolve`, for somebody who wants an answer: to them a model nobody knows is ModelUnavailable, too."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from agentgw.schema import record
-from agentgw_daemon.inference.deaths import Deaths
 from agentgw_daemon.settings import McpServerSection, named_variable
 from agentgw_daemon.tools.mcp_errors import BadServer, ConnectionLost, ServerFailed, ServerRefused
 from agentgw_daemon.tools.program import CannotStart, Tail, fate, small_environment, started
+from agentgw_daemon.workers.deaths import Deaths
 
 if TYPE_CHECKING:
     from agentgw_daemon.tools.mcp_connection import Connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw_daemon.inference.deaths import Deaths
+from agentgw_daemon.workers.deaths import Deaths
 
 
 def test_nobody_waits_before_the_first_death() -> None:

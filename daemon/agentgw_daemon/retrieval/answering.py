@@ -1,0 +1,9 @@
+"""Role `search`: the vectors of queries, and the vector index. Never imports torch."""
+
+from __future__ import annotations
+
+from agentgw_daemon.retrieval.table import Table
+
+
+def add_to(table: Table) -> None:
+    """What this role answers."""

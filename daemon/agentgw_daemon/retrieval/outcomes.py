@@ -1,0 +1,35 @@
+"""What reading a document and asking the index come to, as the daemon's other parts see it. Values and errors only."""
+
+from __future__ import annotations
+
+from agentgw.schema import record
+from agentgw_daemon.retrieval.wire import Piece
+
+
+@record
+class Extracted:
+    """A document that was read; `sha256` is that of its bytes."""
+
+    format: str
+    title: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+    pieces: tuple[Piece, ...]
+
+
+@record
+class Unchanged:
+    """A document whose bytes are known already; nothing was parsed."""
+
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+
+class Unreadable(Exception):
+    """One document cannot be read; the text says why, for a person, without the document's name."""
+
+
+class IndexFailed(Exception):
+    """The vector index cannot do this as it is; the text says why. It is a cache: it can be made again."""
