@@ -113,9 +113,21 @@ class TurnDetail:
     timings: t.Timings
     model_sha256: str | None = None
     engine: Annotated[str | None, "engine and build"] = None
-    prompt_sha256: Annotated[str | None, "of the rendered prompt"] = None
-    tool_calls: tuple[t.ToolCall, ...] = ()
+    prompt_sha256: Annotated[str | None, "of the rendered prompt; of the last one where there were steps"] = None
+    tool_calls: Annotated[tuple[t.ToolCall, ...], "those that were made"] = ()
     sources: tuple[t.Chunk, ...] = ()
+    own_system: Annotated[bool, "the request brought `system` along: it is not the skill's"] = False
+    files: Annotated[tuple[str, ...], "names of the files; their texts are in `message`"] = ()
+    schema: dict[str, Any] | None = None
+    cwd: str | None = None
+    seed: Annotated[int | None, "drawn for the turn; of use where `options` have none"] = None
+    max_iterations: int | None = None
+    tools: Annotated[tuple[t.OfferedTool, ...], "what the model might call"] = ()
+    tools_named: Annotated[bool, "the request named tools"] = False
+    history: Annotated[t.PromptHistory | None, "null: earlier turns were shown whole"] = None
+    steps: Annotated[
+        tuple[t.TurnStep, ...], "all the model wrote, step by step; empty for turns before this was kept"
+    ] = ()
 
 
 @record

@@ -47,6 +47,9 @@ class Compacted:
 
     prompt: Prompt
     notice: str | None = None
+    # What stands in it for so many of the oldest turns.
+    turns: int = 0
+    summary: str | None = None
 
 
 @record
@@ -105,7 +108,7 @@ async def compacted(
         done = list(turn_ids).index(stored.upto_turn_id) + 1
         base = with_summary(prompt, turn_ids, stored)
         if (await engine.count(base.messages())).tokens <= room:
-            return Compacted(prompt=base, notice=_notice(done))
+            return Compacted(prompt=base, notice=_notice(done), turns=done, summary=stored.text)
     budget = max(min(_SUMMARY_TOKENS, counted.n_ctx_tokens // _SUMMARY_SHARE), 1)
     upto = await _turns_to_go(prompt, done, engine, room - budget, counted.n_ctx_tokens // _KEPT_SHARE)
     if upto is None:
@@ -119,7 +122,7 @@ async def compacted(
     if not text or (await engine.count(made.messages())).tokens > room:
         return Compacted(prompt=prompt)
     await _store(database, session_id, turn_ids[upto - 1], text)
-    return Compacted(prompt=made, notice=_notice(upto, unread))
+    return Compacted(prompt=made, notice=_notice(upto, unread), turns=upto, summary=text)
 
 
 async def _turns_to_go(prompt: Prompt, done: int, engine: Engine, most: int, wanted: int) -> int | None:

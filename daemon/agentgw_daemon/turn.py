@@ -16,10 +16,11 @@ from agentgw.errors import RpcError
 from agentgw.events import TurnCompleted, TurnNotice, TurnProgress, TurnStarted
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
-from agentgw.types import FinishReason, Options, Timings, Usage
+from agentgw.types import FinishReason, OfferedTool, Options, PromptHistory, Timings, Usage
 from agentgw_daemon.agent.loop import Answer
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
+from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.compaction import compacted
 from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.inference import structured
@@ -27,6 +28,7 @@ from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.engine import Request as Completion
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
 from agentgw_daemon.storage.log import LogRow, pack
+from agentgw_daemon.storage.steps import Shown
 from agentgw_daemon.storage.turns import TurnEnd
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class Plan:
     # Makes what the model may call; without it, nothing.
     kit: Callable[[LiveTurn], Awaitable[Toolkit]] | None = None
     max_iterations: int = 1
+    # Drawn for this turn, of use where the options have no seed.
+    seed: int | None = None
     schema: Mapping[str, Any] | None = None
 
     async def prompt(self) -> Prompt:
@@ -79,7 +83,7 @@ async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
             await live.append(TurnStarted(skill=live.skill, model=live.model))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(store.flush_often)
-                await _answer(live, plan, answer, database)
+                await _answer(live, plan, answer, store)
                 nursery.cancel_scope.cancel()
         except* RpcError as group:
             error = _first(group)
@@ -91,28 +95,34 @@ async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
         live.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {live.turn_id}"))
 
 
-async def _answer(live: LiveTurn, plan: Plan, answer: Answer, database: Database | None) -> None:
+async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> None:
     prompt = await plan.prompt()
     fitted = Fitted(messages=prompt.messages())
+    history = PromptHistory()
     if not surely_fits(prompt, plan.n_ctx_tokens):
         await live.append(TurnProgress(phase="loading"))
         shown = await compacted(
-            prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history], database=database,
-            engine=plan.engine, max_tokens=plan.options.max_tokens, model=live.model,
+            prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
+            database=store.database, engine=plan.engine, max_tokens=plan.options.max_tokens, model=live.model,
         )  # fmt: skip
         if shown.notice:
             await live.append(TurnNotice(code="context_compacted", text=shown.notice))
         fitted = await fit(shown.prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=live.model)
+        history = PromptHistory(
+            left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary
+        )
     if fitted.left_out_turns:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     completion = Completion(
         messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
-        owner=live.session_id if live.stored else "", skill=plan.skill_text, background=live.detached,
+        draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text, background=live.detached,
     )  # fmt: skip
     kit = await plan.kit(live) if plan.kit is not None else None
+    recorder = store.record(history, () if kit is None else kit.offered)
     agent = AgentRun(
-        engine=plan.engine, messages=fitted.messages, base=completion, tools=kit, max_iterations=plan.max_iterations
-    )
+        engine=plan.engine, messages=fitted.messages, base=completion, recorder=recorder, tools=kit,
+        max_iterations=plan.max_iterations,
+    )  # fmt: skip
     try:
         await run_agent(agent, answer, live.append)
     finally:
@@ -162,28 +172,36 @@ class _Store:
     """The turn's side of the database: nothing at all for an ephemeral turn."""
 
     def __init__(self, live: LiveTurn, database: Database | None) -> None:
+        self.database: Final = database
         self._live = live
-        self._database = database
         self._written = 0
+        self._recorder: StepRecorder | None = None
+
+    def record(self, history: PromptHistory, tools: tuple[OfferedTool, ...]) -> StepRecorder:
+        """Keep the model's steps from now on."""
+        shown = Shown(history=history if history != PromptHistory() else None, tools=tools)
+        self._recorder = StepRecorder(self._live.turn_id, self.database, shown)
+        return self._recorder
 
     async def flush_often(self) -> None:
         """Write new events at most once a second, and only when there are any."""
-        if self._database is None:
+        if self.database is None:
             return
         while True:
             await self._live.wait_longer_than(self._written)
             await trio.sleep(_FLUSH_S)
             rows, upto = self._rows()
             try:
-                await self._database.log.append(self._live.turn_id, rows)
+                await self.database.log.append(self._live.turn_id, rows)
                 self._written = upto
             except RpcError as error:
                 # The end of the turn writes everything that is still missing, or says that it could not.
                 log.warning("turn %s: log not written: %s", self._live.turn_id, error.message)
 
     async def finish(self, end: TurnEnd) -> None:
-        if self._database is not None:
-            await self._database.turns.finish(self._live.turn_id, end, self._rows()[0])
+        if self.database is not None:
+            steps = self._recorder.rest() if self._recorder is not None else None
+            await self.database.turns.finish(self._live.turn_id, end, self._rows()[0], steps)
 
     def _rows(self) -> tuple[tuple[LogRow, ...], int]:
         events = self._live.events

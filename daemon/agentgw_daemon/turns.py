@@ -7,6 +7,7 @@ its client. Ended turns are read back from the database; ephemeral ones are reme
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
 from agentgw.schema import dump
-from agentgw.types import ChatMessage, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
+from agentgw.types import ChatMessage, File, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
 from agentgw_daemon.agent import kits
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 # Ended ephemeral turns that can still be attached to; they exist nowhere else.
 _REMEMBERED: Final = 32
+# As many as `Options.seed` has.
+_SEEDS: Final = 2**32 - 1
 
 
 class Turns:
@@ -79,6 +82,7 @@ class Turns:
                     message=plan.message, skill=skill.name, model=spec.name,
                     session_id=session.session_id if session else None, system=plan.system,
                     options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
+                    request=_kept(params, plan.max_iterations), seed=plan.seed,
                 )
             )  # fmt: skip
             turn_id = TurnId(started.turn.turn_id)
@@ -206,6 +210,7 @@ class Turns:
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
             kit=None if params.schema is not None else partial(kits.make, services, params, skill),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
+            seed=secrets.randbelow(_SEEDS),
         )  # fmt: skip
 
     def _open(
@@ -241,6 +246,15 @@ class Turns:
                 self._ended.popitem(last=False)
         if not self._live:
             self._all_ended.unpark_all()
+
+
+def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
+    """What is stored of the request: not what is stored elsewhere."""
+    files = tuple(File(name=file.name, text="") for file in params.files)
+    return replace(
+        params, message="", files=files, options=None, system=None if params.system is None else "",
+        max_iterations=max_iterations, idempotency_key=None,
+    )  # fmt: skip
 
 
 def merged(temperature: float | None, given: Options | None) -> Options:

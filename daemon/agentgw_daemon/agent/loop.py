@@ -55,6 +55,16 @@ class Tools(Protocol):
         """Do them, in order, or side by side when they only read. Raises ApprovalDenied when nobody may be asked."""
 
 
+class Recorder(Protocol):
+    """What keeps the model's steps."""
+
+    async def said(self, text: str, calls: Sequence[Call | Malformed], finished: Finished | None) -> None:
+        """A step is over; its calls are not made yet."""
+
+    async def told(self, results: Sequence[Done]) -> None:
+        """What came of the last step's calls, those aside that were none."""
+
+
 @record
 class Run:
     """What a run needs to know. `base` is the request without its messages."""
@@ -62,6 +72,7 @@ class Run:
     engine: Engine
     messages: tuple[Message, ...]
     base: Request
+    recorder: Recorder
     tools: Tools | None = None
     max_iterations: int = 10
 
@@ -72,6 +83,7 @@ class Answer:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.finished: Finished | None = None
+        self.last_step: Finished | None = None
 
     @property
     def text(self) -> str:
@@ -80,7 +92,7 @@ class Answer:
 
     def end_step(self, finished: Finished) -> None:
         """One more step is over: usage and times add up, the rest is the last one's."""
-        before = self.finished
+        before, self.last_step = self.finished, finished
         if before is None:
             self.finished = finished
             return
@@ -105,11 +117,13 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
         step = talk.next_step()
         said = await _generate(plan, step, answer, emit)
         calls = talk.take(said)
+        await plan.recorder.said(said.text, calls or (), answer.last_step)
         if calls is None:
             return
         results = []
         if plan.tools is not None:
             results = await plan.tools.carry_out([call for call in calls if isinstance(call, Call)], emit)
+            await plan.recorder.told(results)
         if calls:
             talk.add(said, results)
     answer.run_out()

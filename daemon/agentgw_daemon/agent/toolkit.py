@@ -16,7 +16,7 @@ import trio
 from agentgw.errors import ApprovalDenied
 from agentgw.events import TurnToolCall, TurnToolResult
 from agentgw.schema import record
-from agentgw.types import ToolCall
+from agentgw.types import OfferedTool, ToolCall
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.talk import Done
 from agentgw_daemon.calling.events import Call
@@ -100,6 +100,14 @@ class Toolkit:
         """See Tools."""
         specs = (tool.spec for tool in self._tools.values())
         return tuple(view(spec.name, spec.description, spec.parameters) for spec in specs)
+
+    @property
+    def offered(self) -> tuple[OfferedTool, ...]:
+        """The tools as they are recorded."""
+        return tuple(
+            OfferedTool(name=spec.name, description=spec.description, parameters=dict(spec.parameters))
+            for spec in (tool.spec for tool in self._tools.values())
+        )
 
     async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
         """See Tools."""

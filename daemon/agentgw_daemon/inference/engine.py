@@ -34,6 +34,8 @@ class Request:
     # True: compute the whole prompt anew, because reused prefixes change the last bits of the arithmetic
     # and an explicit seed promises the same text.
     fresh: bool = False
+    # Drawn beforehand, so that it is on record: the seed where the options have none.
+    draw: int | None = None
     # In whose name keys and values may be kept on disk: a session's id. Nothing is kept without one.
     owner: str = ""
     # The system message is a skill's own text: what it takes may be kept for all sessions.

@@ -168,6 +168,8 @@ def _wire_messages(messages: Sequence[Message]) -> tuple[dict[str, Any], ...]:
 
 def _generate(request_id: int, request: Request) -> wire.Generate:
     given = {name: value for name in _SAMPLING if (value := getattr(request.options, name)) is not None}
+    if request.draw is not None:
+        given.setdefault("seed", request.draw)
     return wire.Generate(
         request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh,
         owner=request.owner, skill=request.skill, background=request.background,

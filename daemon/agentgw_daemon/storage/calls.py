@@ -46,12 +46,14 @@ class Calls:
         await self._runner.write(do)
 
     async def is_tainted(self, session_id: str) -> bool:
-        """Whether a call of this session brought untrusted text into it, or may have."""
+        """Whether a call of this session brought untrusted text into it, or may have, or a message came with files."""
 
         def do(db: sqlite_utils.Database) -> bool:
             row = db.execute(
                 "SELECT 1 FROM tool_calls JOIN turns ON turns.id = tool_calls.turn_id"
-                " WHERE turns.session_id = ? AND (untrusted OR ended_at IS NULL) LIMIT 1",
+                " WHERE turns.session_id = ?1 AND (untrusted OR ended_at IS NULL)"
+                " UNION ALL SELECT 1 FROM turns"
+                " WHERE session_id = ?1 AND json_array_length(request, '$.files') > 0 LIMIT 1",
                 (session_id,),
             ).fetchone()
             return row is not None

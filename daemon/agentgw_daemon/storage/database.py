@@ -26,6 +26,7 @@ from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.log import TurnLog
 from agentgw_daemon.storage.sessions import Sessions
 from agentgw_daemon.storage.statistics import count_all
+from agentgw_daemon.storage.steps import Steps
 from agentgw_daemon.storage.store import Recovery, Store
 from agentgw_daemon.storage.summaries import Summaries
 from agentgw_daemon.storage.turns import Turns
@@ -82,6 +83,7 @@ class Database:
         self.log = TurnLog(thread)
         self.approvals = Approvals(thread)
         self.calls = Calls(thread)
+        self.steps = Steps(thread)
         self.feedback = Ratings(thread)
         self.summaries = Summaries(thread)
         self._store = store

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # All of a turn but its number, ids and idempotency key: the key belongs to the turn that ran.
 _KEPT: Final = (
     "skill, model, state, created_at, finished_at, finish_reason, error, last_seq, cwd, system, options, prompt_tokens,"
-    " cached_tokens, completion_tokens, timings, prompt_sha256, model_sha256, engine"
+    " cached_tokens, completion_tokens, timings, prompt_sha256, model_sha256, engine, request, seed, history, toolset"
 )
 
 
@@ -55,6 +55,17 @@ def _copy_turn(db: sqlite_utils.Database, turn_id: str, session_id: str) -> str:
     db.execute(
         "INSERT INTO turn_log (turn_id, seq, count, method, payload)"
         " SELECT ?, seq, count, method, payload FROM turn_log WHERE turn_id = ?",
+        (copy, turn_id),
+    )
+    db.execute(
+        "INSERT INTO turn_steps (turn_id, n, step) SELECT ?, n, step FROM turn_steps WHERE turn_id = ?",
+        (copy, turn_id),
+    )
+    # With the ids of the calls that were made: the log has them, and what was untrusted stays so.
+    db.execute(
+        "INSERT INTO tool_calls (turn_id, call_id, tool, arguments, started_at, ended_at, ok, content, untrusted)"
+        " SELECT ?, call_id, tool, arguments, started_at, ended_at, ok, content, untrusted FROM tool_calls"
+        " WHERE turn_id = ? ORDER BY n",
         (copy, turn_id),
     )
     return copy

@@ -149,6 +149,23 @@ _SUMMARIES: Final = (
     "CREATE INDEX summaries_by_turn ON summaries (upto_turn_id)",
 )
 
+# What a turn takes to be run again. A row of `turn_steps` is written when the model's step is over and before its
+# calls are made, and again when they have ended. Sessions use the same tools over and over: each set is kept once.
+_RECORD: Final = (
+    "ALTER TABLE turns ADD COLUMN request TEXT",
+    "ALTER TABLE turns ADD COLUMN seed INTEGER",
+    "ALTER TABLE turns ADD COLUMN history TEXT",
+    "ALTER TABLE turns ADD COLUMN toolset TEXT",
+    "CREATE TABLE toolsets (digest TEXT PRIMARY KEY, tools TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX turns_by_toolset ON turns (toolset) WHERE toolset IS NOT NULL",
+    """CREATE TABLE turn_steps (
+        turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+        n INTEGER NOT NULL,
+        step TEXT NOT NULL,
+        PRIMARY KEY (turn_id, n)
+    ) WITHOUT ROWID""",
+)
+
 
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
@@ -183,6 +200,11 @@ def _summaries(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="005_tool_calls")
 def _tool_calls(db: sqlite_utils.Database) -> None:
     run_statements(db, "005", _TOOL_CALLS)
+
+
+@MIGRATIONS(name="006_turn_record")
+def _turn_record(db: sqlite_utils.Database) -> None:
+    run_statements(db, "006", _RECORD)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from agentgw_daemon.storage.rows import (
     to_cursor,
 )
 from agentgw_daemon.storage.search import search_messages
+from agentgw_daemon.storage.steps import drop_unused_tools
 from agentgw_daemon.storage.titles import UNTITLED
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ class Sessions:
             found = find_id(db, "session", session_id)
             refuse_busy(db, found)
             db.execute("DELETE FROM sessions WHERE id = ?", (found,))
+            drop_unused_tools(db)
             return found
 
         return await self._runner.write(do)

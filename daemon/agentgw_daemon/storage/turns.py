@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from agentgw.errors import NotFound
+from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnList
 from agentgw.schema import bind, dump, record
-from agentgw.types import FinishReason, Options, Role, Timings, Turn, Usage
+from agentgw.types import FinishReason, Options, PromptHistory, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.ids import new_id, now
 from agentgw_daemon.storage.log import LogRow, insert_rows
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
 from agentgw_daemon.storage.sessions import NewSession, insert_session, refuse_busy
+from agentgw_daemon.storage.steps import StepRows, steps_of, tools_of, write_steps
 from agentgw_daemon.storage.titles import title_of
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class NewTurn:
     cwd: str | None = None
     idempotency_key: str | None = None
     state: Literal["queued", "running"] = "queued"
+    # As it was asked for, without the texts of message and files; `max_iterations` as it holds for the turn.
+    request: TurnStartParams | None = None
+    seed: int | None = None
 
 
 @record
@@ -63,6 +68,12 @@ class TurnEnd:
     model: str | None = None
 
 
+_DETAILS: Final = (
+    "system", "options", "prompt_tokens", "cached_tokens", "completion_tokens", "timings", "model_sha256", "engine",
+    "prompt_sha256", "cwd", "seed", "request", "history", "toolset",
+)  # fmt: skip
+
+
 class Turns:
     """The turns in the database. Methods that take a `turn_id` take a unique beginning of one as well."""
 
@@ -85,13 +96,15 @@ class Turns:
 
         await self._runner.write(do)
 
-    async def finish(self, turn_id: str, end: TurnEnd, rows: Iterable[LogRow] = ()) -> Turn:
-        """Store the end of a turn, its answer if there is any text, and its last log rows, in one commit.
+    async def finish(
+        self, turn_id: str, end: TurnEnd, rows: Iterable[LogRow] = (), steps: StepRows | None = None
+    ) -> Turn:
+        """Store the end of a turn, its answer if there is any text, its last log rows and steps, in one commit.
 
         A turn that has ended already stays as it is. Shield this call: a cancelled turn has an end to store, too.
         """
         kept = tuple(rows)
-        return await self._runner.write(lambda db: _finish(db, turn_id, end, kept))
+        return await self._runner.write(lambda db: _finish(db, turn_id, end, kept, steps))
 
     async def get(self, turn_id: str) -> Turn:
         """One turn."""
@@ -158,8 +171,8 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
         refuse_busy(db, session_id)
     turn_id, at = new_id("t"), now()
     db.execute(
-        "INSERT INTO turns (id, session_id, skill, model, state, created_at, cwd, system, options, idempotency_key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO turns (id, session_id, skill, model, state, created_at, cwd, system, options, idempotency_key,"
+        " request, seed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn_id,
             session_id,
@@ -171,6 +184,8 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
             new.system,
             json.dumps(dump(new.options)),
             new.idempotency_key,
+            None if new.request is None else json.dumps(dump(new.request)),
+            new.seed,
         ),
     )
     _insert_message(db, session_id, turn_id, "user", new.message, at)
@@ -181,7 +196,9 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
     return StartedTurn(turn=turn, created=True, session_created=new.session_id is None)
 
 
-def _finish(db: sqlite_utils.Database, turn_id: str, end: TurnEnd, rows: tuple[LogRow, ...]) -> Turn:
+def _finish(
+    db: sqlite_utils.Database, turn_id: str, end: TurnEnd, rows: tuple[LogRow, ...], steps: StepRows | None
+) -> Turn:
     row = db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone()
     if row is None:
         raise NotFound(f"no turn {turn_id}", kind="turn", id=turn_id)
@@ -189,6 +206,8 @@ def _finish(db: sqlite_utils.Database, turn_id: str, end: TurnEnd, rows: tuple[L
     if turn.finished_at is not None:
         return turn
     insert_rows(db, turn_id, rows)
+    if steps is not None:
+        write_steps(db, turn_id, steps)
     at = now()
     if end.text:
         _insert_message(db, turn.session_id, turn_id, "assistant", end.text, at)
@@ -227,24 +246,42 @@ def _insert_message(
 
 
 def _detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
-    system, options, prompt, cached, completion, timings, model_sha256, engine, prompt_sha256 = db.execute(
-        "SELECT system, options, prompt_tokens, cached_tokens, completion_tokens, timings, model_sha256, engine,"
-        " prompt_sha256 FROM turns WHERE id = ?",
-        (turn_id,),
-    ).fetchone()
+    kept = dict(
+        zip(
+            _DETAILS,
+            db.execute(f"SELECT {', '.join(_DETAILS)} FROM turns WHERE id = ?", (turn_id,)).fetchone(),
+            strict=True,
+        )
+    )
     contents: dict[str, str] = dict(
         db.execute("SELECT role, content FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall()
     )
+    asked = bind(TurnStartParams, json.loads(kept["request"])) if kept["request"] else TurnStartParams(message="")
+    tools = tools_of(db, kept["toolset"])
     return TurnDetail(
         turn=_read(db, turn_id),
         message=contents.get("user", ""),
         text=contents.get("assistant", ""),
-        system=system,
-        options=bind(Options, json.loads(options)),
-        usage=Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion),
-        timings=bind(Timings, json.loads(timings)),
-        model_sha256=model_sha256,
-        engine=engine,
-        prompt_sha256=prompt_sha256,
+        system=kept["system"],
+        options=bind(Options, json.loads(kept["options"])),
+        usage=Usage(
+            prompt_tokens=kept["prompt_tokens"],
+            cached_tokens=kept["cached_tokens"],
+            completion_tokens=kept["completion_tokens"],
+        ),
+        timings=bind(Timings, json.loads(kept["timings"])),
+        model_sha256=kept["model_sha256"],
+        engine=kept["engine"],
+        prompt_sha256=kept["prompt_sha256"],
         tool_calls=calls_of(db, turn_id),
+        own_system=asked.system is not None,
+        files=tuple(file.name for file in asked.files),
+        schema=asked.schema,
+        cwd=kept["cwd"],
+        seed=kept["seed"],
+        max_iterations=asked.max_iterations,
+        tools=tools,
+        tools_named=asked.tools is not None or not {tool.name for tool in tools}.isdisjoint(asked.approvals or ()),
+        history=bind(PromptHistory, json.loads(kept["history"])) if kept["history"] else None,
+        steps=steps_of(db, turn_id),
     )

@@ -1,0 +1,76 @@
+"""What the model writes in a turn, step by step, kept so that the turn can be run again or gone on with.
+
+A step with calls is stored before they are made and again when they have ended; the answer goes with the turn's end,
+so that a turn without tools costs no commit more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from agentgw.types import StepCall, TurnStep
+from agentgw_daemon.agent.talk import Done
+from agentgw_daemon.calling.events import Call, Malformed
+from agentgw_daemon.inference.engine import Finished
+from agentgw_daemon.storage.steps import Shown, StepRows
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.database import Database
+
+
+class StepRecorder:
+    """See `loop.Recorder`. `database` None keeps the steps in memory only."""
+
+    def __init__(self, turn_id: str, database: Database | None, shown: Shown) -> None:
+        self._turn_id: Final = turn_id
+        self._database: Final = database
+        self._shown: Shown | None = shown
+        self._stored = 0
+        self._steps: Final[list[TurnStep]] = []
+
+    @property
+    def steps(self) -> tuple[TurnStep, ...]:
+        """All steps that are over."""
+        return tuple(self._steps)
+
+    async def said(self, text: str, calls: Sequence[Call | Malformed], finished: Finished | None) -> None:
+        """See Recorder."""
+        step = TurnStep(text=text, calls=tuple(map(_written, calls)))
+        if finished is not None:
+            step = dataclasses.replace(
+                step, finish_reason=finished.finish_reason, usage=finished.usage, prompt_sha256=finished.prompt_sha256
+            )
+        self._steps.append(step)
+        if calls:
+            await self._store()
+
+    async def told(self, results: Sequence[Done]) -> None:
+        """See Recorder."""
+        step = self._steps[-1]
+        left = list(results)
+        calls = [call if call.tool is None else _answered(call, left.pop(0)) for call in step.calls]
+        if calls:
+            self._steps[-1] = dataclasses.replace(step, calls=tuple(calls))
+            self._stored = len(self._steps) - 1
+            await self._store()
+
+    def rest(self) -> StepRows:
+        """What is not stored yet."""
+        return StepRows(first=self._stored + 1, steps=tuple(self._steps[self._stored :]), shown=self._shown)
+
+    async def _store(self) -> None:
+        if self._database is not None:
+            await self._database.steps.write(self._turn_id, self.rest())
+        self._stored, self._shown = len(self._steps), None
+
+
+def _written(call: Call | Malformed) -> StepCall:
+    if isinstance(call, Malformed):
+        return StepCall(tool=None, arguments=call.text, ok=False, content=call.reason)
+    return StepCall(tool=call.name, arguments=call.arguments)
+
+
+def _answered(call: StepCall, done: Done) -> StepCall:
+    return dataclasses.replace(call, ok=done.ok, content=done.outcome.content)

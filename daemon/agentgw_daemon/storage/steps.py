@@ -1,0 +1,80 @@
+"""What a turn's model was shown and wrote, step by step: what it takes to run the turn again, or to go on with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from agentgw.schema import bind, dump, record
+from agentgw.types import OfferedTool, PromptHistory, TurnStep
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.connection import Runner
+    from agentgw_daemon.storage.library import sqlite_utils
+
+
+@record
+class Shown:
+    """What the model was shown besides system text and message."""
+
+    history: PromptHistory | None = None
+    tools: tuple[OfferedTool, ...] = ()
+
+
+@record
+class StepRows:
+    """Steps from number `first` (from 1) on, and what was shown if it is not stored yet."""
+
+    first: int
+    steps: tuple[TurnStep, ...]
+    shown: Shown | None = None
+
+
+class Steps:
+    """The steps in the database."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def write(self, turn_id: str, rows: StepRows) -> None:
+        """Store steps; one that is there already is replaced."""
+        await self._runner.write(lambda db: write_steps(db, turn_id, rows))
+
+
+def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None:
+    """See `Steps.write`."""
+    if rows.shown is not None:
+        history = None if rows.shown.history is None else json.dumps(dump(rows.shown.history))
+        digest = _keep_tools(db, rows.shown.tools)
+        db.execute("UPDATE turns SET history = ?, toolset = ? WHERE id = ?", (history, digest, turn_id))
+    db.conn.executemany(
+        "INSERT OR REPLACE INTO turn_steps (turn_id, n, step) VALUES (?, ?, ?)",
+        [(turn_id, n, json.dumps(dump(step), ensure_ascii=False)) for n, step in enumerate(rows.steps, rows.first)],
+    )
+
+
+def steps_of(db: sqlite_utils.Database, turn_id: str) -> tuple[TurnStep, ...]:
+    """A turn's steps, in order."""
+    found = db.execute("SELECT step FROM turn_steps WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall()
+    return tuple(bind(TurnStep, json.loads(step)) for (step,) in found)
+
+
+def tools_of(db: sqlite_utils.Database, digest: str | None) -> tuple[OfferedTool, ...]:
+    """The tools of a set."""
+    row = db.execute("SELECT tools FROM toolsets WHERE digest = ?", (digest,)).fetchone()
+    return () if row is None else tuple(bind(OfferedTool, tool) for tool in json.loads(row[0]))
+
+
+def drop_unused_tools(db: sqlite_utils.Database) -> None:
+    """Remove the sets that no turn was shown any more."""
+    db.execute("DELETE FROM toolsets WHERE NOT EXISTS (SELECT 1 FROM turns WHERE toolset = toolsets.digest)")
+
+
+def _keep_tools(db: sqlite_utils.Database, tools: tuple[OfferedTool, ...]) -> str | None:
+    if not tools:
+        return None
+    text = json.dumps(dump(tools), ensure_ascii=False)
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    db.execute("INSERT OR IGNORE INTO toolsets (digest, tools) VALUES (?, ?)", (digest, text))
+    return digest
