@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from agentgw import replays as rp
 from agentgw import types as t
 from agentgw.schema import record
 
@@ -122,11 +123,11 @@ class TurnDetail:
     cwd: str | None = None
     seed: Annotated[int | None, "drawn for the turn; of use where `options` have none"] = None
     max_iterations: int | None = None
-    tools: Annotated[tuple[t.OfferedTool, ...], "what the model might call"] = ()
+    tools: Annotated[tuple[rp.OfferedTool, ...], "what the model might call"] = ()
     tools_named: Annotated[bool, "the request named tools"] = False
-    history: Annotated[t.PromptHistory | None, "null: earlier turns were shown whole"] = None
+    history: Annotated[rp.PromptHistory | None, "null: earlier turns were shown whole"] = None
     steps: Annotated[
-        tuple[t.TurnStep, ...], "all the model wrote, step by step; empty for turns before this was kept"
+        tuple[rp.TurnStep, ...], "all the model wrote, step by step; empty for turns before this was kept"
     ] = ()
 
 

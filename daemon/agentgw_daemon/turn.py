@@ -14,9 +14,10 @@ import trio
 
 from agentgw.errors import RpcError
 from agentgw.events import TurnCompleted, TurnNotice, TurnProgress, TurnStarted
+from agentgw.replays import OfferedTool, PromptHistory
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
-from agentgw.types import FinishReason, OfferedTool, Options, PromptHistory, Timings, Usage
+from agentgw.types import FinishReason, Options, Timings, Usage
 from agentgw_daemon.agent.loop import Answer
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent

@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from agentgw import events, params, results, types
+from agentgw import events, params, replays, results, types
 from agentgw.schema import bind, dump, fields_of, schema_of
 from agentgw.types import Channel, FinishReason, Options, Topic, TurnState
 from tests.contract.strategies import records
 
 RECORDS = [
-    thing for _, thing in inspect.getmembers(types, dataclasses.is_dataclass) if thing.__module__ == types.__name__
+    thing
+    for module in (types, replays)
+    for _, thing in inspect.getmembers(module, dataclasses.is_dataclass)
+    if thing.__module__ == module.__name__
 ]
 ALL = RECORDS + [
     thing

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agentgw.params import TurnStartParams
-from agentgw.types import File, OfferedTool, PromptHistory, StepCall, TurnStep
+from agentgw.replays import OfferedTool, PromptHistory, StepCall, TurnStep
+from agentgw.types import File
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.steps import Shown, StepRows, write_steps
 from agentgw_daemon.storage.store import Store

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentgw.types import StepCall, TurnStep
+from agentgw.replays import StepCall, TurnStep
 from agentgw_daemon.agent.talk import Done
 from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.inference.engine import Finished

@@ -15,8 +15,9 @@ import trio
 
 from agentgw.errors import ApprovalDenied
 from agentgw.events import TurnToolCall, TurnToolResult
+from agentgw.replays import OfferedTool
 from agentgw.schema import record
-from agentgw.types import OfferedTool, ToolCall
+from agentgw.types import ToolCall
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.talk import Done
 from agentgw_daemon.calling.events import Call

@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from agentgw.replays import OfferedTool, PromptHistory, TurnStep
 from agentgw.schema import bind, dump, record
-from agentgw.types import OfferedTool, PromptHistory, TurnStep
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentgw.errors import NotFound
 from agentgw.params import TurnStartParams
+from agentgw.replays import PromptHistory
 from agentgw.results import TurnDetail, TurnList
 from agentgw.schema import bind, dump, record
-from agentgw.types import FinishReason, Options, PromptHistory, Role, Timings, Turn, Usage
+from agentgw.types import FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.ids import new_id, now
 from agentgw_daemon.storage.log import LogRow, insert_rows
