@@ -194,6 +194,14 @@ class FeedbackList:
 
 
 @record
+class DocumentList:
+    """The last written first."""
+
+    documents: tuple[t.Document, ...]
+    next: str | None = None
+
+
+@record
 class SkillList:
     """By name; broken ones have `error`."""
 

@@ -132,9 +132,29 @@ class Chunk:
     document_id: str
     source: str
     text: str
-    score: float
+    score: Annotated[float, "1: the best by words and by meaning; only its order means anything"]
     title_path: str
     lines: Annotated[tuple[int, ...], "first and last line, from 1"]
+    snippet: Annotated[str | None, "the part of the text with most of the words, these between « and »"] = None
+    also_in: Annotated[tuple[str, ...] | None, "other sources that say the same"] = None
+
+
+@record
+class Document:
+    """A document whose chunks can be found."""
+
+    document_id: str
+    source: Annotated[str, "its path, or the name it was given; bytes that are no UTF-8 as `\\xff`"]
+    collection: str
+    title: str
+    format: Annotated[str, "as what it was read: text, markdown, pdf …"]
+    size_bytes: int
+    chunks: int
+    sha256: Annotated[str, "of its bytes"]
+    skills: Annotated[tuple[str, ...], "the only ones that see it; none: all do"]
+    tags: tuple[str, ...]
+    created_at: str
+    updated_at: str
 
 
 @record

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from agentgw_daemon.storage.changes import Changes
+from agentgw_daemon.storage.documents import Documents
+from agentgw_daemon.storage.embeddings import Embeddings
 from agentgw_daemon.storage.feedback import Ratings
 from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.log import TurnLog
@@ -26,6 +29,8 @@ class Direct:
         self.log = TurnLog(self)
         self.feedback = Ratings(self)
         self.summaries = Summaries(self)
+        self.documents = Documents(self, Changes())
+        self.embeddings = Embeddings(self, Changes())
 
     async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
         return self.store.read(do)

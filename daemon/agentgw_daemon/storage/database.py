@@ -19,7 +19,10 @@ from agentgw.results import StatsResult
 from agentgw.schema import record
 from agentgw_daemon.storage.approvals import Approvals
 from agentgw_daemon.storage.calls import Calls
+from agentgw_daemon.storage.changes import Changes
 from agentgw_daemon.storage.connection import JournalMode, has_wal_reset_bug
+from agentgw_daemon.storage.documents import Documents
+from agentgw_daemon.storage.embeddings import Embeddings
 from agentgw_daemon.storage.feedback import Ratings
 from agentgw_daemon.storage.filesystem import MOUNTINFO, filesystem_type, is_network
 from agentgw_daemon.storage.library import sqlite_utils
@@ -86,6 +89,9 @@ class Database:
         self.steps = Steps(thread)
         self.feedback = Ratings(thread)
         self.summaries = Summaries(thread)
+        self.changes = Changes()
+        self.documents = Documents(thread, self.changes)
+        self.embeddings = Embeddings(thread, self.changes)
         self._store = store
         self._thread = thread
 

@@ -1,4 +1,4 @@
-"""Finding one session or turn by its id, or by the beginning of it."""
+"""Finding one session, turn or document by its id, or by the beginning of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from agentgw.errors import InvalidParams, NotFound
 if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils
 
-_TABLES: Final = {"session": "sessions", "turn": "turns"}
+_TABLES: Final = {"session": "sessions", "turn": "turns", "document": "documents"}
 
 
-def find_id(db: sqlite_utils.Database, kind: Literal["session", "turn"], given: str) -> str:
+def find_id(db: sqlite_utils.Database, kind: Literal["session", "turn", "document"], given: str) -> str:
     """The id that `given` is, or that alone begins with it.
 
     Raises NotFound, or InvalidParams when several begin with it.
@@ -34,4 +34,4 @@ def find_id(db: sqlite_utils.Database, kind: Literal["session", "turn"], given: 
     return str(found[0][0])
 
 
-_LISTING: Final = {"session": "sessions", "turn": "history SESSION"}
+_LISTING: Final = {"session": "sessions", "turn": "history SESSION", "document": "documents"}

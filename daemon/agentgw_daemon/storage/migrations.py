@@ -10,6 +10,7 @@ from typing import Final
 
 from agentgw.errors import ConfigRefused
 from agentgw_daemon.failpoint import failpoint
+from agentgw_daemon.storage.knowledge_tables import KNOWLEDGE
 from agentgw_daemon.storage.library import Migrations, sqlite_utils
 
 MIGRATIONS: Final = Migrations("agentgw")
@@ -205,6 +206,11 @@ def _tool_calls(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="006_turn_record")
 def _turn_record(db: sqlite_utils.Database) -> None:
     run_statements(db, "006", _RECORD)
+
+
+@MIGRATIONS(name="007_knowledge")
+def _knowledge(db: sqlite_utils.Database) -> None:
+    run_statements(db, "007", KNOWLEDGE)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -174,7 +174,7 @@ class Store:
 
     def _rebuilt_index(self) -> bool:
         try:
-            self._opened().write(lambda db: db.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')"))
+            self._opened().write(_rebuild_indexes)
         except Damaged:
             return False
         return True
@@ -226,3 +226,8 @@ class Store:
             log.warning("turns of the last run are not marked yet: %s", error)
             return
         self._has_stale_turns = False
+
+
+def _rebuild_indexes(db: sqlite_utils.Database) -> None:
+    for table in ("messages_fts", "chunks_fts"):
+        db.execute(f"INSERT INTO {table} ({table}) VALUES ('rebuild')")
