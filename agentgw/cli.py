@@ -32,6 +32,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Skills and models": {
         "skills": ("what the agent can be", "agentgw skills show summarize-document"),
+        "trust": ("use the skills that a project brings along", "agentgw trust ."),
         "tools": ("what the agent may do", """agentgw tools call read_file '{"path": "README.md"}'"""),
         "models": ("what answers", "agentgw models list"),
         "pull": ("download a model; the same as `models pull`", "agentgw pull smollm2:135m"),

@@ -11,6 +11,7 @@ from agentgw import events as ev
 from agentgw import params as p
 from agentgw import results as r
 from agentgw import types as t
+from agentgw.projects import Project
 from agentgw.schema import record
 
 
@@ -134,6 +135,16 @@ _ROWS = (
         errors=(e.NotFound, e.ShuttingDown),
     ),
     _method("skill.validate", p.ValidateParams, r.ValidateResult, "Check a skill on disk."),
+    _method("skill.project", p.ProjectParams, Project, "What trusting a project would allow.", errors=_STORED),
+    _method(
+        "skill.trust",
+        p.TrustParams,
+        Project,
+        "Use a project's skills in it, until one of their files changes.",
+        errors=_STORED,
+    ),
+    _method("skill.trusted", p.NoParams, r.ProjectList, "The trusted projects.", errors=(e.StorageUnavailable,)),
+    _method("skill.distrust", p.ProjectParams, r.Done, "Use a project's skills no longer.", errors=_STORED),
     _method("tool.list", p.NoParams, r.ToolList, "All tools, those that cannot be used with their reason."),
     _method(
         "tool.call",

@@ -11,6 +11,8 @@ from agentgw.schema import Limit, record
 _Page = Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)]
 _SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(min_length=1, max_length=64)]
 _TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
+_Cwd = Annotated[str | None, "where the user is: the skills of a trusted project count there", Limit(max_length=4096)]
+_Path = Annotated[str, "absolute path of the project or a directory in it", Limit(min_length=1, max_length=4096)]
 _Ref = Annotated[str, "a model reference", Limit(min_length=1, max_length=4096)]
 _Schema = Annotated[
     dict[str, Any] | None,
@@ -215,7 +217,7 @@ class FeedbackListParams:
 class SkillListParams:
     """Which skills."""
 
-    cwd: Annotated[str | None, "where the user is"] = None
+    cwd: _Cwd = None
 
 
 @record
@@ -223,6 +225,7 @@ class SkillNameParams:
     """Which skill."""
 
     name: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
+    cwd: _Cwd = None
 
 
 @record
@@ -230,6 +233,7 @@ class RouteParams:
     """What to find a skill for."""
 
     message: Annotated[str, "what the user says", Limit(min_length=1)]
+    cwd: _Cwd = None
 
 
 @record
@@ -237,6 +241,7 @@ class SkillCostParams:
     """Which skills."""
 
     name: Annotated[str | None, "one skill; without it, all", Limit(min_length=1, max_length=64)] = None
+    cwd: _Cwd = None
 
 
 @record
@@ -244,6 +249,21 @@ class ValidateParams:
     """What to validate."""
 
     path: Annotated[str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1)]
+
+
+@record
+class ProjectParams:
+    """Which project."""
+
+    path: _Path
+
+
+@record
+class TrustParams:
+    """Which project, as it was shown."""
+
+    path: _Path
+    sha256: Annotated[str, "as `skill.project` gave it: nothing else is trusted", Limit(pattern=r"[0-9a-f]{64}")]
 
 
 @record

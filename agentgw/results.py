@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from agentgw import replays as rp
 from agentgw import types as t
+from agentgw.projects import Project
 from agentgw.schema import record
 
 
@@ -237,6 +238,13 @@ class ValidateResult:
     ok: bool
     problems: tuple[str, ...]
     skill: t.Skill | None = None
+
+
+@record
+class ProjectList:
+    """By path; those that changed since they were trusted too."""
+
+    projects: tuple[Project, ...]
 
 
 @record

@@ -59,7 +59,7 @@ def _configure_show(parser: ArgumentParser) -> None:
 
 def _show(args: Namespace) -> int:
     with connect() as client:
-        found = client.call("skill.get", name=args.name)
+        found = client.call("skill.get", name=args.name, cwd=working_directory())
     if args.json:
         output.json_line(found)
         return 0
@@ -76,7 +76,7 @@ def _configure_route(parser: ArgumentParser) -> None:
 
 def _route(args: Namespace) -> int:
     with connect() as client:
-        found = client.call("skill.route", message=" ".join(args.text))
+        found = client.call("skill.route", message=" ".join(args.text), cwd=working_directory())
     if args.json:
         output.json_line(found)
         return 0
@@ -92,18 +92,19 @@ def _configure_cost(parser: ArgumentParser) -> None:
 
 def _cost(args: Namespace) -> int:
     """A line a skill as it is measured, which with a slow model takes seconds each; exit 1 when none could be."""
+    cwd = working_directory()
     with connect() as client:
         if args.json:
-            found = client.call("skill.cost", name=args.name)
+            found = client.call("skill.cost", name=args.name, cwd=cwd)
             output.json_line(found)
             return 0 if any("error" not in cost for cost in found["skills"]) else 1
         # A name may be there twice, once broken: one call measures all of it.
-        names = [args.name] if args.name else [skill["name"] for skill in client.call("skill.list")["skills"]]
+        names = [args.name] if args.name else [skill["name"] for skill in client.call("skill.list", cwd=cwd)["skills"]]
         widths = (max(map(len, (*names, "name"))), *_COST_WIDTHS)
         output.table_row(_COST_HEADERS, widths)
         measured = 0
         for name in dict.fromkeys(names):
-            for cost in client.call("skill.cost", name=name)["skills"]:
+            for cost in client.call("skill.cost", name=name, cwd=cwd)["skills"]:
                 if "error" in cost:
                     output.table_row((name, f"error: {cost['error']}"), (widths[0], 0))
                     continue

@@ -31,6 +31,7 @@ from agentgw_daemon.peer import Peer
 from agentgw_daemon.retrieval.pool import open_retrieval
 from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
+from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
@@ -146,6 +147,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     return Services(
         started=started, config=started.config, database=database, models=models, skills=skills, pool=pool,
         retrieval=retrieval, hub=hub, tools=tools, approvals=Desk(database, hub), notices=notices,
+        projects=Projects(skills, database.trust, Path.home()),
     )  # fmt: skip
 
 

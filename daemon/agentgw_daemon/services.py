@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.settings import Settings
     from agentgw_daemon.skills.library import Library
+    from agentgw_daemon.skills.projects import Projects
     from agentgw_daemon.started import Started
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.tools.catalogue import Catalogue
@@ -29,19 +30,21 @@ class Services:
     """
 
     __slots__ = (
-        "approvals", "config", "control", "database", "hub", "listener", "models", "notices", "pool", "retrieval",
-        "skills", "started", "stopping", "tools", "turns",
+        "approvals", "config", "control", "database", "hub", "listener", "models", "notices", "pool", "projects",
+        "retrieval", "skills", "started", "stopping", "tools", "turns",
     )  # fmt: skip
 
     def __init__(
         self, *, started: Started, config: Config, database: Database, models: Registry, skills: Library, pool: Pool,
-        retrieval: Retrieval, hub: Hub, tools: Catalogue, approvals: Desk, notices: list[TurnNotice],
+        projects: Projects, retrieval: Retrieval, hub: Hub, tools: Catalogue, approvals: Desk,
+        notices: list[TurnNotice],
     ) -> None:  # fmt: skip
         self.started = started
         self.config = config
         self.database = database
         self.models = models
         self.skills = skills
+        self.projects = projects
         self.pool = pool
         self.retrieval = retrieval
         self.hub = hub

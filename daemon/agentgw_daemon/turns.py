@@ -187,11 +187,15 @@ class Turns:
             await structured.check(params.schema)
         session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
         default = session.skill if session else services.settings.agent.default_skill
-        routed: tuple[TurnNotice, ...] = ()
+        notices: tuple[TurnNotice, ...] = ()
+        shelf = await services.projects.shelf(cwd_of(params, session))
         if params.skill is None and session is None and default == routing.AUTO:
-            default, routed = await routing.choose(params.message, services)
-        skill = services.skills.get(params.skill or default)
-        return session, skill, await services.models.resolve_to_answer(params.model or skill.model), routed
+            default, notices = await routing.choose(params.message, shelf, services)
+        skill = shelf.get(params.skill or default)
+        if (unused := shelf.unused(skill.name)) is not None:
+            text = f"the project's own {skill.name} is not used: {unused.reason}"
+            notices += (TurnNotice(code="project_untrusted", text=text),)
+        return session, skill, await services.models.resolve_to_answer(params.model or skill.model), notices
 
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
@@ -255,6 +259,12 @@ def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
         params, message="", files=files, options=None, system=None if params.system is None else "",
         max_iterations=max_iterations, idempotency_key=None,
     )  # fmt: skip
+
+
+def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:
+    """Where to look for the turn's skill: where the user is, who names one; else where the session was started."""
+    at_session = session.cwd if session else None
+    return (params.cwd or at_session) if params.skill is not None else (at_session or params.cwd)
 
 
 def merged(temperature: float | None, given: Options | None) -> Options:

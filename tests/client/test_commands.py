@@ -316,7 +316,7 @@ class TestSkills:
         answer = {"skills": [{"name": "mine", "score": 1.25, "reason": "words: does"}]}
         daemon = serve({"skill.route": answer})
         assert cli("skills", "route", "who", "does?")[1].splitlines()[1:] == ["mine  1.25   words: does"]
-        assert daemon.params("skill.route") == {"message": "who does?"}
+        assert daemon.params("skill.route") == {"message": "who does?", "cwd": os.getcwd()}
         assert json.loads(cli("skills", "route", "x", "--json")[1]) == answer
 
     def test_validate_prints_the_problems(
@@ -339,7 +339,9 @@ class TestSkills:
         listed = [{**SKILL, "name": name} for name in costs]
         daemon = serve({
             "skill.list": {"skills": listed},
-            "skill.cost": lambda _, params: {"skills": [costs[params["name"]]] if params else list(costs.values())},
+            "skill.cost": lambda _, params: {
+                "skills": [costs[params["name"]]] if "name" in params else list(costs.values())
+            },
         })  # fmt: skip
         status, out, err = cli("skills", "cost")
         assert (status, err) == (0, "")
@@ -350,13 +352,13 @@ class TestSkills:
             "remote      ~5                                         far/m",
         ]
         assert json.loads(cli("skills", "cost", "--json")[1]) == {"skills": list(costs.values())}
-        assert daemon.params("skill.cost") == {}
+        assert daemon.params("skill.cost") == {"cwd": os.getcwd()}
 
     def test_cost_of_one_skill_that_cannot_be_measured_is_exit_1(self, cli: Cli, serve: Serve) -> None:
         daemon = serve({"skill.cost": {"skills": [{"name": "mine", "error": "no model"}]}})
         status, out, _ = cli("skills", "cost", "mine")
         assert (status, out.splitlines()[1:]) == (1, ["mine  error: no model"])
-        assert daemon.params("skill.cost") == {"name": "mine"}
+        assert daemon.params("skill.cost") == {"name": "mine", "cwd": os.getcwd()}
         assert cli("skills", "cost", "mine", "--json")[0] == 1
 
     def test_cost_ends_with_ctrl_c_and_the_daemon_hears_of_it(

@@ -30,6 +30,7 @@ NAMES = [
     "session.rename", "session.fork", "session.export", "session.delete",
     "feedback.add", "feedback.list",
     "skill.list", "skill.get", "skill.route", "skill.cost", "skill.validate",
+    "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
     "tool.list", "tool.call",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "config.get", "stats.get", "event.subscribe",
@@ -64,6 +65,7 @@ LISTS = {
     "skill.list": "skills",
     "skill.route": "skills",
     "skill.cost": "skills",
+    "skill.trusted": "projects",
     "tool.list": "tools",
     "model.list": "models",
 }

@@ -18,6 +18,7 @@ from agentgw.types import ChatMessage, Timings, Usage
 from agentgw_daemon.handlers import skill
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, EngineEvent, Finished, PromptCount, Request
 from agentgw_daemon.skills.library import Library
+from agentgw_daemon.skills.shelf import Shelf
 from tests.daemon.harness import RawClient, connected
 from tests.skills.folders import with_metadata, write_skill
 
@@ -93,9 +94,13 @@ async def asked(
 
     library = Library([("user", folder)])
     library.reload()
+
+    async def shelf(cwd: str | None) -> Shelf:
+        return library.shelf
+
     services = SimpleNamespace(
-        skills=library, models=SimpleNamespace(resolve_to_answer=resolve), pool=SimpleNamespace(engine=engine_of),
-        stopping=stopping,
+        projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
+        pool=SimpleNamespace(engine=engine_of), stopping=stopping,
     )  # fmt: skip
 
     async def cost(request: Any, params: SkillCostParams) -> SkillCosts:

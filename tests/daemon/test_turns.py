@@ -39,6 +39,7 @@ from agentgw_daemon.live import LiveTurn
 from agentgw_daemon.services import Services
 from agentgw_daemon.settings import AgentSection, Settings
 from agentgw_daemon.skills.model import LoadedSkill
+from agentgw_daemon.skills.shelf import Shelf
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.tools.tool import Tool
 from agentgw_daemon.turns import Turns, merged
@@ -102,6 +103,9 @@ class House:
         async def tools() -> dict[str, Tool]:
             return self.tools
 
+        async def shelf(cwd: str | None) -> Any:
+            return SimpleNamespace(get=lambda name: skill, unused=lambda name: None)
+
         async def resolve(ref: str | None) -> Any:
             if ref == "missing":
                 raise ModelUnavailable("no model missing", model="missing")
@@ -112,7 +116,7 @@ class House:
 
         self.services = SimpleNamespace(
             database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[],
-            skills=SimpleNamespace(get=lambda name: skill), models=SimpleNamespace(resolve_to_answer=resolve),
+            projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
             pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools),
             started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
         )  # fmt: skip
@@ -509,7 +513,11 @@ def _auto(house: House) -> None:
         for name, text in (("general-assistant", "Anything."), ("gardener", "Plants roses."))
     }
     house.services.settings = Settings(agent=AgentSection(default_skill="auto"))
-    house.services.skills = SimpleNamespace(usable=lambda: tuple(skills.values()), get=skills.__getitem__)
+
+    async def shelf(cwd: str | None) -> Shelf:
+        return Shelf(skills=skills)
+
+    house.services.projects = SimpleNamespace(shelf=shelf)
 
 
 async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path: Path) -> None:

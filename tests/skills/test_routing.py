@@ -18,6 +18,7 @@ from agentgw_daemon.services import Services
 from agentgw_daemon.settings import AgentSection, Settings
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.routing import choose, route
+from agentgw_daemon.skills.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
 
@@ -37,12 +38,12 @@ class Daemon:
         missing: RpcError | None = None, skills: Sequence[LoadedSkill] = SKILLS,
     ) -> None:  # fmt: skip
         self.requests: list[Request] = []
+        self.shelf = Shelf(skills={skill.name: skill for skill in skills})
         self._texts, self._error, self._missing = texts, error, missing
         self.services = cast(
             Services,
             SimpleNamespace(
-                settings=Settings(agent=AgentSection(route_by=cast(Any, by))), models=self, pool=self,
-                skills=SimpleNamespace(usable=lambda: tuple(skills)),
+                settings=Settings(agent=AgentSection(route_by=cast(Any, by))), models=self, pool=self
             ),
         )  # fmt: skip
 
@@ -73,7 +74,7 @@ class Daemon:
         yield Finished(finish_reason="stop", usage=Usage(), timings=Timings())
 
     async def first(self, message: str) -> tuple[str, str]:
-        best = (await route(message, self.services))[0]
+        best = (await route(message, self.shelf, self.services))[0]
         return best.name, best.reason
 
 
@@ -99,7 +100,7 @@ async def test_where_words_are_unclear_the_model_names_one_of_the_skills() -> No
     assert request.options.temperature == 0.0
     assert request.options.max_tokens is not None
     assert "Plants roses." in request.messages[0].content
-    ranked = await route("12?", daemon.services)
+    ranked = await route("12?", daemon.shelf, daemon.services)
     assert [match.name for match in ranked] == ["cook", "a-gardener", "general-assistant"]
 
 
@@ -128,4 +129,5 @@ async def test_a_single_skill_asks_no_model_and_no_skill_at_all_names_the_genera
     daemon = Daemon(['"cook"'], skills=SKILLS[1:2])
     assert (await daemon.first("12?"))[0] == "cook"
     assert daemon.requests == []
-    assert await choose("12?", Daemon(skills=()).services) == ("general-assistant", ())
+    empty = Daemon(skills=())
+    assert await choose("12?", empty.shelf, empty.services) == ("general-assistant", ())

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw.errors import ShuttingDown
-from agentgw.params import RouteParams, SkillCostParams, SkillListParams, SkillNameParams, ValidateParams
-from agentgw.results import RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
+from agentgw.params import (
+    NoParams,
+    ProjectParams,
+    RouteParams,
+    SkillCostParams,
+    SkillListParams,
+    SkillNameParams,
+    TrustParams,
+    ValidateParams,
+)
+from agentgw.projects import Project
+from agentgw.results import Done, ProjectList, RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
 from agentgw_daemon.skills import routing
 from agentgw_daemon.skills.cost import measure
 
@@ -19,29 +29,31 @@ if TYPE_CHECKING:
 
 async def list_skills(request: Request, params: SkillListParams) -> SkillList:
     """All of them, broken ones too."""
-    return SkillList(skills=request.services.skills.listing())
+    return SkillList(skills=(await request.services.projects.shelf(params.cwd)).listing())
 
 
 async def get(request: Request, params: SkillNameParams) -> SkillDetail:
     """One skill with its instructions."""
-    skill = request.services.skills.get(params.name)
+    skill = (await request.services.projects.shelf(params.cwd)).get(params.name)
     return SkillDetail(skill=skill.to_wire(), instructions=skill.instructions)
 
 
 async def route(request: Request, params: RouteParams) -> RouteResult:
     """The ranking, whatever the default skill is."""
-    return RouteResult(skills=await routing.route(params.message, request.services))
+    shelf = await request.services.projects.shelf(params.cwd)
+    return RouteResult(skills=await routing.route(params.message, shelf, request.services))
 
 
 async def cost(request: Request, params: SkillCostParams) -> SkillCosts:
     """Measured one after another, for two at once would measure each other."""
     services = request.services
-    rows = services.skills.listing() if params.name is None else services.skills.named(params.name)
+    shelf = await services.projects.shelf(params.cwd)
+    rows = shelf.listing() if params.name is None else shelf.named(params.name)
     costs = []
     for row in rows:
         if services.stopping:
             raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
-        costs.append(await measure(row, skills=services.skills, models=services.models, pool=services.pool))
+        costs.append(await measure(row, skills=shelf, models=services.models, pool=services.pool))
     return SkillCosts(skills=tuple(costs))
 
 
@@ -50,10 +62,35 @@ async def validate(request: Request, params: ValidateParams) -> ValidateResult:
     return await trio.to_thread.run_sync(request.services.skills.validate, params.path)
 
 
+async def project(request: Request, params: ProjectParams) -> Project:
+    """What trusting it would allow."""
+    return await request.services.projects.examine(params.path)
+
+
+async def trust(request: Request, params: TrustParams) -> Project:
+    """As it was shown."""
+    return await request.services.projects.trust(params.path, params.sha256)
+
+
+async def trusted(request: Request, params: NoParams) -> ProjectList:
+    """With what became of them."""
+    return ProjectList(projects=await request.services.projects.trusted())
+
+
+async def distrust(request: Request, params: ProjectParams) -> Done:
+    """Its skills are names again."""
+    await request.services.projects.distrust(params.path)
+    return Done()
+
+
 HANDLERS: dict[str, Handler] = {
     "skill.list": list_skills,
     "skill.get": get,
     "skill.route": route,
     "skill.cost": cost,
     "skill.validate": validate,
+    "skill.project": project,
+    "skill.trust": trust,
+    "skill.trusted": trusted,
+    "skill.distrust": distrust,
 }

@@ -19,7 +19,7 @@ from agentgw_daemon.prompt import Prompt, count_parts
 if TYPE_CHECKING:
     from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.models.registry import Registry
-    from agentgw_daemon.skills.library import Library
+    from agentgw_daemon.skills.shelf import Shelf
 
 # Something to answer: templates want a user's message. As short as can be, so that the skill is what is measured.
 _MESSAGE: Final = "Hi"
@@ -36,8 +36,8 @@ class _Reading:
     first_token_ms: float | None
 
 
-async def measure(row: Skill, *, skills: Library, models: Registry, pool: Pool) -> SkillCost:
-    """The cost of a skill of the library's listing. What fails is in its `error`; never raises an RpcError."""
+async def measure(row: Skill, *, skills: Shelf, models: Registry, pool: Pool) -> SkillCost:
+    """The cost of a skill of the shelf's listing. What fails is in its `error`; never raises an RpcError."""
     cost = SkillCost(name=row.name, error=row.error)
     if row.error is not None:
         return cost

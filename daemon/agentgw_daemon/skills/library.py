@@ -1,12 +1,11 @@
-"""All skills there are: the tiers in their order, who wins, and what is broken.
+"""The skills that are the same everywhere: the tiers below the project's, in their order.
 
 Reading is blocking file work of a few milliseconds a skill: the daemon calls `reload` in a thread. A reload
-builds a new view and then swaps it in, so readers never see half of one.
+builds a new shelf and then swaps it in, so readers never see half of one.
 """
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from agentgw import types
-from agentgw.errors import NotFound
 from agentgw.results import ValidateResult
-from agentgw.schema import record
 from agentgw_daemon.skills.loader import SKILL_FILE, Report, is_yaml, read_skill
 from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, Tier, normalised, printable
+from agentgw_daemon.skills.shelf import EMPTY, Shelf, TierSkills
 from agentgw_daemon.skills.source import SourceRefused, check_folder
 
 logger = logging.getLogger(__name__)
@@ -27,63 +25,44 @@ logger = logging.getLogger(__name__)
 MAX_ENTRIES: Final = 1000
 
 
-@record
-class _View:
-    skills: Mapping[str, LoadedSkill]
-    broken: tuple[BrokenSkill, ...]
-
-
 class Library:
     """The skills of some tiers, lowest first.
 
-    `tiers` are (name, folder) pairs; a folder that does not exist is an empty tier. A broken skill is listed
-    and cannot be used; when a lower tier has a good one of the same name, that one stays in use and the
-    broken one's reason says so.
+    `tiers` are (name, folder) pairs; a folder that does not exist is an empty tier.
     """
 
     def __init__(self, tiers: Sequence[tuple[Tier, Path]]) -> None:
         self._tiers = tuple(tiers)
-        self._view = _View(skills={}, broken=())
+        self._shelf = EMPTY
+
+    @property
+    def shelf(self) -> Shelf:
+        """The skills as they were last read."""
+        return self._shelf
 
     def reload(self) -> tuple[str, ...]:
         """Reads all tiers again; says in a line each what changed. Blocking."""
-        before, self._view = self._view, _read_tiers(self._tiers)
-        for broken in self._view.broken:
+        before, self._shelf = self._shelf, EMPTY.with_tiers([read_tier(tier, folder) for tier, folder in self._tiers])
+        for broken in self._shelf.broken:
             if broken not in before.broken:
                 logger.warning("skill %s in %s is broken: %s", broken.name, broken.path, broken.reason)
-        return _changes(before, self._view)
+        return _changes(before, self._shelf)
 
     def listing(self) -> tuple[types.Skill, ...]:
-        """Every usable skill and every broken one, by name."""
-        rows = [skill.to_wire() for skill in self._view.skills.values()]
-        rows += [broken.to_wire() for broken in self._view.broken]
-        return tuple(sorted(rows, key=lambda row: (row.name, row.error is not None, row.path)))
+        """See Shelf."""
+        return self._shelf.listing()
 
     def usable(self) -> tuple[LoadedSkill, ...]:
-        """The skills that can be used, by name."""
-        return tuple(skill for _, skill in sorted(self._view.skills.items()))
+        """See Shelf."""
+        return self._shelf.usable()
 
     def named(self, name: str) -> tuple[types.Skill, ...]:
-        """The rows of the listing with that name, broken ones too. Raises NotFound when there is none."""
-        wanted = normalised(name)
-        return tuple(row for row in self.listing() if row.name == wanted) or (self.get(name).to_wire(),)
+        """See Shelf."""
+        return self._shelf.named(name)
 
     def get(self, name: str) -> LoadedSkill:
-        """The skill of that name, `_` and `-` alike. Raises NotFound with the nearest name, or why it is broken."""
-        wanted = normalised(name)
-        skill = self._view.skills.get(wanted)
-        if skill is not None:
-            return skill
-        shown = printable(name, MAX_NAME)
-        for broken in self._view.broken:
-            if broken.name == wanted:
-                raise NotFound(
-                    f"skill {shown} is broken: {broken.reason}",
-                    hint=f"mend {broken.path}, then `agentgw reload`", kind="skill", id=shown,
-                )  # fmt: skip
-        near = difflib.get_close_matches(wanted[:MAX_NAME], self._view.skills, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`agentgw skills` lists them"
-        raise NotFound(f"there is no skill {shown}", hint=hint, kind="skill", id=shown)
+        """See Shelf."""
+        return self._shelf.get(name)
 
     @staticmethod
     def validate(path: str) -> ValidateResult:
@@ -102,65 +81,56 @@ class Library:
         )
 
 
-def _read_tiers(tiers: Sequence[tuple[Tier, Path]]) -> _View:
+def read_tier(tier: Tier, folder: Path, pinned: Mapping[Path, str] | None = None) -> TierSkills:
+    """The skills in a tier's folder; see `Source` for `pinned`. Blocking."""
     skills: dict[str, LoadedSkill] = {}
     broken: list[BrokenSkill] = []
-    for tier, folder in tiers:
-        mine: dict[str, LoadedSkill] = {}
-        for path in _entries(tier, folder, broken):
-            report = read_skill(path, folder, tier)
-            if report.skill is None:
-                broken.append(_broken(path, tier, report.description, report.problems))
-            elif report.skill.name in mine:
-                taken = f"the name {report.skill.name} is taken by {mine[report.skill.name].path}"
-                broken.append(_broken(path, tier, report.description, (taken,)))
-            else:
-                mine[report.skill.name] = report.skill
-        skills |= mine
-    return _View(skills=skills, broken=tuple(_with_fallback(one, skills) for one in broken))
+    for path in entries(tier, folder, broken):
+        report = read_skill(path, folder, tier, pinned)
+        if report.skill is None:
+            broken.append(broken_at(path, tier, report.problems, report.description))
+        elif report.skill.name in skills:
+            taken = f"the name {report.skill.name} is taken by {skills[report.skill.name].path}"
+            broken.append(broken_at(path, tier, (taken,), report.description))
+        else:
+            skills[report.skill.name] = report.skill
+    return TierSkills(skills=skills, broken=tuple(broken))
 
 
-def _entries(tier: Tier, folder: Path, broken: list[BrokenSkill]) -> tuple[Path, ...]:
+def entries(tier: Tier, folder: Path, broken: list[BrokenSkill]) -> tuple[Path, ...]:
     """What should be skills in a tier's folder: subfolders before old YAML files, each by name."""
     try:
-        entries = sorted(folder.iterdir())
+        found = sorted(folder.iterdir())
     except FileNotFoundError:
         return ()
     except OSError as error:
-        broken.append(_broken(folder, tier, "", (f"the folder cannot be read: {error.strerror}",)))
+        broken.append(broken_at(folder, tier, (f"the folder cannot be read: {error.strerror}",)))
         return ()
     try:
         check_folder(folder, check_owner=tier != "shipped")
     except SourceRefused as error:
-        broken.append(_broken(folder, tier, "", (str(error),)))
+        broken.append(broken_at(folder, tier, (str(error),)))
         return ()
-    if len(entries) > MAX_ENTRIES:
-        broken.append(_broken(folder, tier, "", (f"more than {MAX_ENTRIES} entries: the rest is not read",)))
-    seen = [entry for entry in entries[:MAX_ENTRIES] if not entry.name.startswith(".")]
+    if len(found) > MAX_ENTRIES:
+        broken.append(broken_at(folder, tier, (f"more than {MAX_ENTRIES} entries: the rest is not read",)))
+    seen = [entry for entry in found[:MAX_ENTRIES] if not entry.name.startswith(".")]
     return tuple(e for e in seen if e.is_dir() or (e.is_symlink() and not is_yaml(e))) + tuple(
         e for e in seen if is_yaml(e) and not e.is_dir()
     )
 
 
-def _broken(path: Path, tier: Tier, description: str, problems: tuple[str, ...]) -> BrokenSkill:
+def broken_at(
+    path: Path, tier: Tier, problems: tuple[str, ...], description: str = "", remedy: str = ""
+) -> BrokenSkill:
+    """What stands there as a skill that cannot be used; nothing of its text reaches a terminal as it is."""
     name = normalised(path.stem if is_yaml(path) else path.name)
     return BrokenSkill(
         name=printable(name, MAX_NAME - 1), tier=tier, path=printable(str(path), 4096), problems=problems,
-        description=printable(description, 1024),
+        description=printable(description, 1024), remedy=remedy,
     )  # fmt: skip
 
 
-def _with_fallback(broken: BrokenSkill, skills: Mapping[str, LoadedSkill]) -> BrokenSkill:
-    used = skills.get(broken.name)
-    if used is None:
-        return broken
-    return BrokenSkill(
-        name=broken.name, tier=broken.tier, path=broken.path, description=broken.description,
-        problems=(*broken.problems, f"the {used.tier} one is used instead"),
-    )  # fmt: skip
-
-
-def _changes(before: _View, after: _View) -> tuple[str, ...]:
+def _changes(before: Shelf, after: Shelf) -> tuple[str, ...]:
     lines = []
     for name in sorted(before.skills.keys() | after.skills.keys()):
         old, new = before.skills.get(name), after.skills.get(name)

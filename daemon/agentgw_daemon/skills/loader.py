@@ -26,7 +26,7 @@ from agentgw_daemon.skills.model import (
     tool_names,
     words,
 )
-from agentgw_daemon.skills.source import SourceRefused, inside, read_text
+from agentgw_daemon.skills.source import Source, SourceRefused, inside
 
 T = TypeVar("T")
 
@@ -55,21 +55,24 @@ def is_yaml(path: Path) -> bool:
     return path.suffix.lower() in YAML_SUFFIXES
 
 
-def read_skill(path: Path, root: Path, tier: Tier) -> Report:
-    """The skill at `path`, a folder or an old YAML file directly or deeper below `root`. Never raises."""
+def read_skill(path: Path, root: Path, tier: Tier, pinned: Mapping[Path, str] | None = None) -> Report:
+    """The skill at `path`, a folder or an old YAML file directly or deeper below `root`. Never raises.
+
+    `pinned` are the only contents that its files may have, see `Source`.
+    """
     # Shipped skills come with the code beside them and are trusted like it. Their owner may look like nobody
     # (uid 65534) inside a user namespace, as a service with PrivateUsers= has one.
-    check_owner = tier != "shipped"
+    source = Source(check_owner=tier != "shipped", pinned=pinned)
     try:
         if is_yaml(path):
-            return _read_yaml(path, root, tier, check_owner)
-        return _read_folder(path, root, tier, check_owner)
+            return _read_yaml(path, root, tier, source)
+        return _read_folder(path, root, tier, source)
     except (SourceRefused, YamlRefused) as error:
         return Report(skill=None, problems=(str(error),))
 
 
-def _read_yaml(path: Path, root: Path, tier: Tier, check_owner: bool) -> Report:
-    fields = parse_mapping(read_text(path, root, check_owner=check_owner))
+def _read_yaml(path: Path, root: Path, tier: Tier, source: Source) -> Report:
+    fields = parse_mapping(source.read_text(path, root))
     problems: list[str] = []
     notes: list[str] = []
     skill = legacy.read(fields, path, tier, problems, notes)
@@ -81,9 +84,9 @@ def _read_yaml(path: Path, root: Path, tier: Tier, check_owner: bool) -> Report:
     )
 
 
-def _read_folder(folder: Path, root: Path, tier: Tier, check_owner: bool) -> Report:
+def _read_folder(folder: Path, root: Path, tier: Tier, source: Source) -> Report:
     inside(folder, root)
-    front, body = split(read_text(folder / SKILL_FILE, root, check_owner=check_owner))
+    front, body = split(source.read_text(folder / SKILL_FILE, root))
     fields = parse_mapping(front)
     made = _Reader(fields)
     name = made.text("name", required=True)
@@ -107,7 +110,7 @@ def _read_folder(folder: Path, root: Path, tier: Tier, check_owner: bool) -> Rep
         "sub_agents": words(ours.get(_PREFIX + "sub-agents", "")),
         "rag": made.setting(ours, "rag", parse_rag),
         "tags": words(ours.get(_PREFIX + "tags", "")),
-        "examples": _examples(folder, ours, check_owner, made.problems),
+        "examples": _examples(folder, ours, source, made.problems),
     }
     made.note_unknown()
     skill = None
@@ -119,7 +122,7 @@ def _read_folder(folder: Path, root: Path, tier: Tier, check_owner: bool) -> Rep
     return Report(skill=skill, problems=tuple(made.problems), notes=tuple(made.notes), description=description)
 
 
-def _examples(folder: Path, ours: Mapping[str, str], check_owner: bool, problems: list[str]) -> tuple[str, ...]:
+def _examples(folder: Path, ours: Mapping[str, str], source: Source, problems: list[str]) -> tuple[str, ...]:
     name = ours.get(_PREFIX + "examples")
     if not name:
         return ()
@@ -127,7 +130,7 @@ def _examples(folder: Path, ours: Mapping[str, str], check_owner: bool, problems
         # The folder is the limit here, not the tier: a skill reads nothing of its neighbours.
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise SourceRefused(f"{printable(name)} is not a file beside {SKILL_FILE}")
-        text = read_text(folder / name, folder, check_owner=check_owner)
+        text = source.read_text(folder / name, folder)
     except (SourceRefused, ValueError) as error:  # ValueError: a NUL in the name
         problems.append(f"{_PREFIX}examples: {error}")
         return ()

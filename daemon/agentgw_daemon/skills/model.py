@@ -83,11 +83,14 @@ class BrokenSkill:
     path: str
     problems: tuple[str, ...]
     description: str = ""
+    # What makes it usable, where that is not mending the file.
+    remedy: str = ""
 
     @property
     def reason(self) -> str:
-        """All problems in one line."""
-        return "; ".join(self.problems)
+        """All problems in one line, and what to do."""
+        first, *rest = self.problems
+        return "; ".join((f"{first}: {self.remedy}" if self.remedy else first, *rest))
 
     def to_wire(self) -> types.Skill:
         """The listing's row, with `error`."""

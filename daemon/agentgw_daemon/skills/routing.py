@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.skills.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +42,23 @@ _MAX_ASKED: Final = 32
 _MAX_WORDS_SHOWN: Final = 5
 
 
-async def route(message: str, services: Services) -> tuple[SkillMatch, ...]:
-    """All usable skills ranked, the one to take first. Takes at most five seconds; never raises an RpcError."""
+async def route(message: str, shelf: Shelf, services: Services) -> tuple[SkillMatch, ...]:
+    """All usable skills of the shelf ranked, the one to take first.
+
+    Takes at most five seconds; never raises an RpcError.
+    """
     return await _route(
-        message, services.skills.usable(), ask_model=services.settings.agent.route_by == "model",
+        message, shelf.usable(), ask_model=services.settings.agent.route_by == "model",
         models=services.models, pool=services.pool,
     )  # fmt: skip
 
 
-async def choose(message: str, services: Services) -> tuple[str, tuple[TurnNotice, ...]]:
+async def choose(message: str, shelf: Shelf, services: Services) -> tuple[str, tuple[TurnNotice, ...]]:
     """The skill of a new session that names none, and what to tell the user about it.
 
-    With no usable skill at all it is the general assistant, which is not there either: asking the library says so.
+    With no usable skill at all it is the general assistant, which is not there either: asking the shelf says so.
     """
-    ranked = await route(message, services)
+    ranked = await route(message, shelf, services)
     if not ranked:
         return FALLBACK, ()
     best = ranked[0]

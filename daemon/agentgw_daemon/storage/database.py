@@ -32,6 +32,7 @@ from agentgw_daemon.storage.statistics import count_all
 from agentgw_daemon.storage.steps import Steps
 from agentgw_daemon.storage.store import Recovery, Store
 from agentgw_daemon.storage.summaries import Summaries
+from agentgw_daemon.storage.trust import Trust
 from agentgw_daemon.storage.turns import Turns
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class Database:
         self.changes = Changes()
         self.documents = Documents(thread, self.changes)
         self.embeddings = Embeddings(thread, self.changes)
+        self.trust = Trust(thread)
         self._store = store
         self._thread = thread
 

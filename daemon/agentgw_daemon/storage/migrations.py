@@ -167,6 +167,14 @@ _RECORD: Final = (
     ) WITHOUT ROWID""",
 )
 
+_TRUST: Final = (
+    """CREATE TABLE trust (
+        path TEXT PRIMARY KEY,
+        sha256 TEXT NOT NULL,
+        trusted_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+)
+
 
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
@@ -211,6 +219,11 @@ def _turn_record(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="007_knowledge")
 def _knowledge(db: sqlite_utils.Database) -> None:
     run_statements(db, "007", KNOWLEDGE)
+
+
+@MIGRATIONS(name="008_trust")
+def _trust(db: sqlite_utils.Database) -> None:
+    run_statements(db, "008", _TRUST)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -1,0 +1,46 @@
+"""What somebody should look at before trusting a skill. Hints for a reader, no defence. Does no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from agentgw_daemon.skills.model import LoadedSkill, printable
+from agentgw_daemon.skills.project import Pinned
+
+# Zero-width and bidirectional marks, soft hyphens, tags, variation selectors and private use: what a reader does not
+# see and a model does. Control characters but tab and line ends.
+_HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\ue000-\uf8ff\U000e0000-\U000e01ef]"
+)
+_PIPED: Final = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b")
+# As long as no word and no path is: text that is read by nobody.
+_ENCODED: Final = re.compile(r"[A-Za-z0-9+/]{160,}")
+
+
+def cautions(skill: LoadedSkill, files: Mapping[Path, Pinned], used: Mapping[str, LoadedSkill]) -> tuple[str, ...]:
+    """A line each; `files` are those of its folder, `used` the skills that are there without it."""
+    return tuple(_cautions(skill, files, used))
+
+
+def _cautions(skill: LoadedSkill, files: Mapping[Path, Pinned], used: Mapping[str, LoadedSkill]) -> Iterable[str]:
+    if skill.name in used:
+        yield f"takes the place of the {used[skill.name].tier} skill of this name"
+    if skill.allowed_tools:
+        tools = printable(", ".join(skill.allowed_tools), 200)
+        yield f"is made for the tools {tools}: they ask you as always"
+    if skill.sub_agents:
+        yield f"hands work to {printable(', '.join(skill.sub_agents), 200)}"
+    programs = sum(one.executable for one in files.values())
+    if programs:
+        yield f"brings {programs} executable file{'s' if programs > 1 else ''}; none is run by reading the skill"
+    text = "\n".join((skill.description, skill.instructions, *skill.examples))
+    if (hidden := len(_HIDDEN.findall(text))) > 0:
+        yield f"has {hidden} character{'s' if hidden > 1 else ''} that cannot be seen"
+    if _PIPED.search(text):
+        yield "tells the model to run what it downloads (curl … | sh)"
+    if _ENCODED.search(text):
+        yield "has text that looks encoded"
