@@ -64,21 +64,34 @@ class Piece:
     tokens: int
 
 
+@dataclasses.dataclass(slots=True)
+class Findings:
+    """What a parser learns on its way: the title, and notes for a person on what was not read as it stands."""
+
+    title: str = ""
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """An opened document. Its pieces are made while they are taken, which may still raise Unreadable.
 
-    `notes` says for a person what was not read as it stands; it is complete once the pieces are.
+    `findings` is complete once the pieces are.
     """
 
     format: str
-    title: str
+    name: str
     sha256: str
     size_bytes: int
     mtime_ns: int
     extracted: bool
     pieces: Iterator[Piece]
-    notes: list[str]
+    findings: Findings
+
+    @property
+    def title(self) -> str:
+        """The title that the document gives itself, or its name."""
+        return self.findings.title or self.name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
