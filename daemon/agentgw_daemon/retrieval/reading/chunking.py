@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agentgw_daemon.retrieval.reading.blocks import Path, Section
 from agentgw_daemon.retrieval.reading.decoding import Text, clean
 from agentgw_daemon.retrieval.reading.units import CHARS_PER_TOKEN, Unit, counted_units
-from agentgw_daemon.retrieval.reading.values import CountTokens, Limits, Piece, Unreadable
+from agentgw_daemon.retrieval.reading.values import CountTokens, Limits, Unreadable
+from agentgw_daemon.retrieval.wire import Piece
 
 # Of a chunk: a section with less shares its chunk with the next, as one sentence is found by few questions.
 _ENOUGH: Final = 1 / 3
@@ -28,10 +29,14 @@ _Span = tuple[int, int, Path, int]
 
 def cut(sections: Iterable[Section], limits: Limits, count: CountTokens) -> Iterator[Piece]:
     """The chunks of a document. Raises Unreadable when they are too many."""
+
+    def count_clean(texts: Sequence[str]) -> list[int]:
+        return count([clean(text) for text in texts])
+
     made, line, byte = 0, 1, -1
     for section in sections:
         place = _Place(section.text, line, section.text.offset if byte < 0 else byte)
-        for start, end, path, tokens in _spans(section, limits, count):
+        for start, end, path, tokens in _spans(section, limits, count_clean):
             made += 1
             if made > limits.max_chunks:
                 raise Unreadable(f"has more than the {limits.max_chunks:,} chunks that one document may have")

@@ -27,6 +27,8 @@ from agentgw_daemon.retrieval.reading.values import (
 
 _Blocks = Callable[[str, Outline], Iterator[Block]]
 _Sections = Callable[[bytes, Findings, Outline], Iterator[Section]]
+# Text to embed for half an hour; only formats that carry pictures too are larger.
+_MAX_TEXT_BYTES: Final = 64 << 20
 # Formats whose text is not the file's own.
 EXTRACTED: Final = frozenset({"pdf", "docx", "epub", "html", "email", "mailbox", "notebook"})
 
@@ -43,6 +45,8 @@ def read(source: Source, limits: Limits, count_tokens: CountTokens) -> Document 
         return Unchanged(sha256=contents.sha256, size_bytes=len(contents.data), mtime_ns=contents.mtime_ns)
     name = source.name or os.path.basename(source.path)
     found = format_of(name, contents.data)
+    if found not in EXTRACTED and len(contents.data) > _MAX_TEXT_BYTES:
+        raise Unreadable(opening.too_large(len(contents.data), _MAX_TEXT_BYTES))
     findings = Findings()
     return Document(
         format=found,
