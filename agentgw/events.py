@@ -105,6 +105,18 @@ class ChatDelta:
 
 
 @record
+class ReplayProgress:
+    """How far `turn.replay` is."""
+
+    method: ClassVar[str] = "replay.progress"
+    replayed_turn_id: str
+    phase: Phase | Literal["answering"]
+    done: Annotated[int, "bytes, tokens of the prompt, or pieces of the answer"] = 0
+    total: Annotated[int, "of so many; 0 is unknown"] = 0
+    position: Annotated[int | None, "place in the queue, from 1"] = None
+
+
+@record
 class ModelProgress:
     """How far `model.pull` is."""
 
@@ -127,9 +139,9 @@ class DaemonEvent:
 TurnEvent = (
     TurnStarted | TurnProgress | TurnDelta | TurnToolCall | TurnApproval | TurnToolResult | TurnNotice | TurnCompleted
 )  # fmt: skip
-Event = TurnEvent | ChatDelta | ModelProgress | DaemonEvent
+Event = TurnEvent | ChatDelta | ReplayProgress | ModelProgress | DaemonEvent
 
 EVENTS: tuple[type, ...] = (
     TurnStarted, TurnProgress, TurnDelta, TurnToolCall, TurnApproval, TurnToolResult,
-    TurnNotice, TurnCompleted, ChatDelta, ModelProgress, DaemonEvent,
+    TurnNotice, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DaemonEvent,
 )  # fmt: skip

@@ -76,6 +76,23 @@ _ROWS = (
     _method(
         "turn.show", p.TurnIdParams, r.TurnDetail, "One turn with all that running it again takes.", errors=_STORED
     ),
+    _method(
+        "turn.replay",
+        p.TurnReplayParams,
+        r.ReplayResult,
+        "Run a stored turn again with its recorded tool results; carries nothing out and stores nothing.",
+        events=(ev.ReplayProgress,),
+        errors=(
+            e.NotFound,
+            e.SessionBusy,
+            e.Overloaded,
+            e.ContextOverflow,
+            e.ModelUnavailable,
+            e.WorkerDied,
+            e.ShuttingDown,
+            e.StorageUnavailable,
+        ),
+    ),
     _method("approval.list", p.NoParams, r.ApprovalList, "Tool calls that wait for an answer."),
     _method(
         "approval.answer",

@@ -85,6 +85,18 @@ class TurnIdParams:
 
 
 @record
+class TurnReplayParams:
+    """Which turn to run again, and what may be other than it was."""
+
+    turn_id: _TurnId
+    model: Annotated[str | None, "another model than the recorded one", Limit(min_length=1, max_length=4096)] = None
+    skill_text: Annotated[
+        Literal["recorded", "current"], "current: the skill's instructions and temperature as they are now"
+    ] = "recorded"
+    background: Annotated[bool, "compute only while nothing else wants to"] = False
+
+
+@record
 class TurnAttachParams:
     """Which turn, and from where."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from agentgw import types as t
 from agentgw.schema import record
@@ -45,3 +45,30 @@ class PromptHistory:
     left_out_turns: Annotated[int, "so many of the oldest were left out"] = 0
     summarised_turns: Annotated[int, "for so many of the oldest stood `summary`"] = 0
     summary: str | None = None
+
+
+@record
+class ReplaySide:
+    """One of the two runs: as recorded, or again."""
+
+    model: str
+    text: str
+    finish_reason: t.FinishReason | None = None
+    error: Annotated[str | None, "why it failed"] = None
+    usage: t.Usage = t.Usage()
+    timings: t.Timings = t.Timings()
+    prompt_sha256: str | None = None
+    model_sha256: str | None = None
+    engine: str | None = None
+
+
+@record
+class ReplayCall:
+    """A tool call of either run."""
+
+    tool: str
+    arguments: Annotated[str, "JSON"]
+    change: Annotated[
+        Literal["same", "missing", "new"], "missing: it was not made again; new: only the second run made it"
+    ]
+    recorded: Annotated[bool, "its result was on record; the model was told so where it was not, and nothing was done"]

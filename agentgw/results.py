@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from agentgw import replays as rp
 from agentgw import types as t
@@ -130,6 +130,30 @@ class TurnDetail:
     steps: Annotated[
         tuple[rp.TurnStep, ...], "all the model wrote, step by step; empty for turns before this was kept"
     ] = ()
+
+
+@record
+class ReplayResult:
+    """A turn that was run again, beside what is on record of it."""
+
+    turn_id: str
+    session_id: str
+    skill: str
+    identical: Annotated[bool, "the same answer, the same calls in the same order, the same end"]
+    similarity: Annotated[
+        float,
+        "of the answers, 0 to 1: twice the words and pairs of words they share, by how many both have",
+    ]
+    compared: Annotated[
+        Literal["greedy", "seed", "drawn", "chance"],
+        "why the texts may be compared: no chance in it; the request's seed; the seed that was drawn for the turn;"
+        " chance: they cannot be, no seed is on record",
+    ]
+    prompt: Annotated[Literal["same", "different", "unknown"], "by their hashes, of each run's last step"]
+    reasons: Annotated[tuple[str, ...], "what is not as it was, a sentence each"]
+    calls: tuple[rp.ReplayCall, ...]
+    recorded: rp.ReplaySide
+    replayed: rp.ReplaySide
 
 
 @record

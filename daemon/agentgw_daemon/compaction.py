@@ -76,7 +76,7 @@ def with_summary(prompt: Prompt, turn_ids: Sequence[str], summary: Summary) -> P
     """The prompt with the summary in place of the turns it stands for; as it is when they are not in its history."""
     if summary.upto_turn_id not in turn_ids:
         return prompt
-    return _replaced(prompt, list(turn_ids).index(summary.upto_turn_id) + 1, summary.text)
+    return replaced(prompt, list(turn_ids).index(summary.upto_turn_id) + 1, summary.text)
 
 
 async def compacted(
@@ -117,7 +117,7 @@ async def compacted(
     job = _Job(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
     job, unread = await _readable(job, engine, counted.n_ctx_tokens - budget)
     text = await _summarised(job, engine, session_id, model) if job.turns else ""
-    made = _replaced(prompt, upto, text)
+    made = replaced(prompt, upto, text)
     # Also what shows that the summary is shorter than what it replaces: that did not fit.
     if not text or (await engine.count(made.messages())).tokens > room:
         return Compacted(prompt=prompt)
@@ -187,7 +187,8 @@ async def _store(database: Database, session_id: str, upto_turn_id: str, text: s
         log.warning("session %s: its summary was not stored: %s", session_id, error.message)
 
 
-def _replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
+def replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
+    """The prompt with a summary's text in place of so many of its oldest turns."""
     stand_in = Exchange(
         messages=(
             ChatMessage(role="user", content=_SUMMARY + text), ChatMessage(role="assistant", content=_NOTED),

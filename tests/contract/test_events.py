@@ -39,6 +39,7 @@ CONTRACT = {
     "turn.notice": ["code", "text"],
     "turn.completed": ["finish_reason"],
     "chat.delta": ["text", "channel"],
+    "replay.progress": ["replayed_turn_id", "phase", "done", "total", "position"],
     "model.progress": ["model", "done_bytes", "total_bytes"],
     "event": ["topic", "name", "data"],
 }

@@ -23,7 +23,7 @@ from tests.contract.strategies import records
 NAMES = [
     "hello", "ping", "rpc.discover",
     "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor",
-    "turn.start", "turn.cancel", "turn.attach", "turn.list", "turn.show",
+    "turn.start", "turn.cancel", "turn.attach", "turn.list", "turn.show", "turn.replay",
     "approval.list", "approval.answer", "approval.rules", "approval.revoke",
     "chat.complete",
     "session.list", "session.get", "session.messages", "session.search",

@@ -98,6 +98,7 @@ class House:
             name="general-assistant", instructions="Be good.", temperature=0.3, model=None, max_iterations=None,
             allowed_tools=None,
         )  # fmt: skip
+        self.skill = skill
         self.tools: dict[str, Tool] = {}
 
         async def tools() -> dict[str, Tool]:
@@ -109,7 +110,7 @@ class House:
         async def resolve(ref: str | None) -> Any:
             if ref == "missing":
                 raise ModelUnavailable("no model missing", model="missing")
-            return SimpleNamespace(name=ref or "fake")
+            return SimpleNamespace(name=ref or "fake", kind="file")
 
         async def engine_of(spec: Any) -> FakeEngine:
             return engine

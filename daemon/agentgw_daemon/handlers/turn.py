@@ -1,14 +1,15 @@
-"""`turn.*`: start, watch, cancel, list, show."""
+"""`turn.*`: start, watch, cancel, list, show, run again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from agentgw.errors import NotFound, RpcError
-from agentgw.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnStartParams
-from agentgw.results import Done, TurnDetail, TurnList, TurnResult
+from agentgw.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnReplayParams, TurnStartParams
+from agentgw.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
 from agentgw.types import Turn
 from agentgw_daemon.live import LiveTurn
+from agentgw_daemon.replay.run import replay as run_again
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
@@ -85,10 +86,16 @@ async def show(request: Request, params: TurnIdParams) -> TurnDetail:
     return await request.services.database.turns.detail(params.turn_id)
 
 
+async def replay(request: Request, params: TurnReplayParams) -> ReplayResult:
+    """Run a stored turn again, for comparison only; ends when the client leaves."""
+    return await run_again(request.services, params, request.notify)
+
+
 HANDLERS: dict[str, Handler] = {
     "turn.start": start,
     "turn.cancel": cancel,
     "turn.attach": attach,
     "turn.list": list_turns,
     "turn.show": show,
+    "turn.replay": replay,
 }

@@ -191,14 +191,14 @@ class Sessions:
 
     async def whole_history(self, session_id: str) -> tuple[HistoryEntry, ...]:
         """All messages of its turns that have ended, but for the failed ones; for prompting."""
+        return await self._runner.read(lambda db: _history(db, find_id(db, "session", session_id), 2**63 - 1))
+
+    async def history_before(self, turn_id: str) -> tuple[HistoryEntry, ...]:
+        """As `whole_history`, as it was when this turn began; takes a whole id."""
 
         def do(db: sqlite_utils.Database) -> tuple[HistoryEntry, ...]:
-            rows = db.execute(
-                "SELECT m.turn_id, m.role, m.content FROM messages AS m JOIN turns AS t ON t.id = m.turn_id"
-                " WHERE m.session_id = ? AND t.state IN ('completed', 'cancelled', 'interrupted') ORDER BY m.n",
-                (find_id(db, "session", session_id),),
-            )
-            return tuple(HistoryEntry(*row) for row in rows)
+            session_id, n = db.execute("SELECT session_id, n FROM turns WHERE id = ?", (turn_id,)).fetchone()
+            return _history(db, session_id, n)
 
         return await self._runner.read(do)
 
@@ -219,3 +219,12 @@ class Sessions:
     async def search(self, query: str, limit: int = 20) -> tuple[SearchHit, ...]:
         """Messages of all sessions in which all words of the query occur, best first."""
         return await self._runner.read(lambda db: search_messages(db, query, limit))
+
+
+def _history(db: sqlite_utils.Database, session_id: str, below: int) -> tuple[HistoryEntry, ...]:
+    rows = db.execute(
+        "SELECT m.turn_id, m.role, m.content FROM messages AS m JOIN turns AS t ON t.id = m.turn_id"
+        " WHERE m.session_id = ? AND t.n < ? AND t.state IN ('completed', 'cancelled', 'interrupted') ORDER BY m.n",
+        (session_id, below),
+    )
+    return tuple(HistoryEntry(*row) for row in rows)

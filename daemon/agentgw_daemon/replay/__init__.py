@@ -1,0 +1,1 @@
+"""Running a stored turn again, with what is on record of it, and comparing the two runs."""
