@@ -152,6 +152,13 @@ _ROWS = (
         errors=(e.NotFound, e.ShuttingDown),
     ),
     _method("skill.validate", p.ValidateParams, r.ValidateResult, "Check a skill on disk."),
+    _method(
+        "skill.import",
+        p.ValidateParams,
+        r.ValidateResult,
+        "Make a folder among the user's skills of an old YAML file.",
+        errors=(e.AlreadyExists,),
+    ),
     _method("skill.project", p.ProjectParams, Project, "What trusting a project would allow.", errors=_STORED),
     _method(
         "skill.trust",

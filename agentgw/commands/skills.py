@@ -167,25 +167,13 @@ def _new(args: Namespace) -> int:
 
 
 def _import(args: Namespace) -> int:
-    """Old skills load as they are, so importing is checking one and putting it where the daemon looks."""
-    source = os.path.abspath(args.path)
-    if not source.endswith((".yaml", ".yml")):
-        raise UsageError(f"{args.path} is not a YAML file", hint="copy a skill's folder into place yourself")
-    target = os.path.join(_skills_dir(), os.path.basename(source))
-    if os.path.lexists(target):
-        raise AlreadyExists(f"{target} is there already", hint="remove it first")
-    try:
-        with open(source, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise UsageError(f"{args.path} cannot be read: {error.strerror}") from None
     with connect() as client:
-        result = client.call("skill.validate", path=source)
-        if not result["ok"]:
-            raise SkillInvalid(f"{args.path} is not a usable skill: {'; '.join(result['problems'])}")
-        _write(target, data)
-        client.call("daemon.reload")
-    output.line(target)
+        result = client.call("skill.import", path=os.path.abspath(args.path))
+    if not result["ok"]:
+        raise SkillInvalid(f"{args.path} cannot be imported: {'; '.join(result['problems'])}")
+    for note in result["problems"]:
+        output.notice(note)
+    output.line(result["skill"]["path"])
     return 0
 
 

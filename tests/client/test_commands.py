@@ -395,21 +395,18 @@ class TestSkills:
         assert cli("skills", "new", "--", name)[0] == 2
         assert not home.exists()
 
-    def test_an_old_skill_is_checked_and_put_in_place(
-        self, cli: Cli, serve: Serve, paths: Paths, tmp_path: Path
-    ) -> None:
+    def test_an_old_skill_is_imported_by_the_daemon(self, cli: Cli, serve: Serve, tmp_path: Path) -> None:
         old = tmp_path / "old.yaml"
-        old.write_text("name: old\n")
-        daemon = serve({"skill.validate": {"ok": False, "problems": ["no system_prompt"]}, "daemon.reload": {}})
+        daemon = serve({"skill.import": {"ok": False, "problems": ["no system_prompt"]}})
         status, _, err = cli("skills", "import", str(old))
-        assert (status, err) == (1, f"agentgw: {old} is not a usable skill: no system_prompt\n")
-        assert os.listdir(paths.skills_dir) == []
-        daemon.answers["skill.validate"] = {"ok": True, "problems": []}
-        status, out, _ = cli("skills", "import", str(old))
-        assert (status, out) == (0, f"{paths.skills_dir}/old.yaml\n")
-        assert Path(paths.skills_dir, "old.yaml").read_text() == "name: old\n"
-        assert "daemon.reload" in daemon.methods()
-        assert cli("skills", "import", str(old))[0] == 1
+        assert (status, err) == (1, f"agentgw: {old} cannot be imported: no system_prompt\n")
+        assert daemon.params("skill.import") == {"path": str(old)}
+        daemon.answers["skill.import"] = {
+            "ok": True, "problems": ["note: key x is unknown and is ignored"],
+            "skill": {**SKILL, "path": "/s/old/SKILL.md"},
+        }  # fmt: skip
+        status, out, err = cli("skills", "import", str(old))
+        assert (status, out, err) == (0, "/s/old/SKILL.md\n", "agentgw: note: key x is unknown and is ignored\n")
 
 
 class TestModels:

@@ -30,7 +30,7 @@ NAMES = [
     "session.rename", "session.fork", "session.export", "session.delete",
     "feedback.add", "feedback.list",
     "skill.list", "skill.get", "skill.route", "skill.cost", "skill.validate",
-    "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
+    "skill.import", "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
     "tool.list", "tool.call",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "config.get", "stats.get", "event.subscribe",

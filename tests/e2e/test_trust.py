@@ -6,6 +6,7 @@ import json
 
 from tests.e2e.home import Home
 from tests.skills.folders import write_skill
+from tests.skills.test_legacy import OLD
 
 
 def test_a_projects_skills_are_used_once_trusted_and_until_they_change(home: Home) -> None:
@@ -46,3 +47,18 @@ def test_an_untrusted_project_changes_no_skill_of_the_users_and_says_so(home: Ho
     done = home.run("run", "-m", "echo", "hi")
     assert (done.status, done.out) == (0, "hi\n")
     assert "the project's own general-assistant is not used: its project is not trusted: agentgw trust" in done.err
+
+
+def test_an_old_skill_is_imported_and_a_new_one_begun(home: Home) -> None:
+    (home.work / "old.yaml").write_text(OLD)
+    made = home.ask("skills", "import", "old.yaml").rstrip("\n")
+    assert made == str(home.path / "config" / "skills" / "code-reviewer" / "SKILL.md")
+    shown = json.loads(home.ask("skills", "show", "code_reviewer", "--json"))
+    assert shown["instructions"] == "You review code.\n  Keep indentation.\n"
+    assert home.run("skills", "import", "old.yaml").status == 1
+    assert home.run("run", "-m", "echo", "-s", "code-reviewer", "hi").out == "hi\n"
+
+    path = home.ask("skills", "new", "my-skill").rstrip("\n")
+    assert home.ask("skills", "validate", path) == "ok\n"
+    home.ask("reload")
+    assert home.run("run", "-m", "echo", "-s", "my-skill", "hi").out == "hi\n"

@@ -43,6 +43,7 @@ def test_an_unclosed_fence_is_refused() -> None:
         ("a: null\nb:\nc: ~", {"a": None, "b": None, "c": None}),
         ("a: [x, 'y z', 3]", {"a": ["x", "y z", "3"]}),
         ("a:\n  - b: c\n    d: |\n      one\n      two\n", {"a": [{"b": "c", "d": "one\ntwo\n"}]}),
+        (r'a: "\ud83d\ude00"', {"a": "\U0001f600"}),
         ("", None),
         ("# only a comment\n", None),
         ("word", "word"),
@@ -68,6 +69,11 @@ def test_scalars_stay_the_text_that_was_written(text: str, value: object) -> Non
         ("a: b: c", "line 1"),
         ("a: 'b", "line"),
         ("a: \x00", "special characters"),
+        (r'a: "\0"', "not allowed"),
+        (r'a: "\ud800"', "half a character"),
+        (r'a: "\ude00\ud83d"', "half a character"),
+        (r'"\udfff": a', "half a character"),
+        (r'a: "\U00110000"', "range"),
         ("- a", "not a mapping"),
         ("word", "not a mapping"),
     ],
@@ -111,7 +117,7 @@ def test_too_many_values_are_refused() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet=st.sampled_from("ab:- \n\t[]{}&*!|>'\"%@`#?,~\\0.\u2028é"), max_size=80))
+@given(st.text(alphabet=st.sampled_from("ab:- \n\t[]{}&*!|>'\"%@`#?,~\\0.\u2028éuUxd8F"), max_size=80))
 def test_any_text_is_read_or_refused(text: str) -> None:
     # Nothing but YamlRefused comes out: a skill that cannot be read must not stop the others.
     with suppress(YamlRefused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -21,6 +22,7 @@ from agentgw.projects import Project
 from agentgw.results import Done, ProjectList, RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
 from agentgw_daemon.skills import routing
 from agentgw_daemon.skills.cost import measure
+from agentgw_daemon.skills.importing import import_skill
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
@@ -62,6 +64,16 @@ async def validate(request: Request, params: ValidateParams) -> ValidateResult:
     return await trio.to_thread.run_sync(request.services.skills.validate, params.path)
 
 
+async def import_old(request: Request, params: ValidateParams) -> ValidateResult:
+    """Old YAML to a folder, which is a skill from then on."""
+    services = request.services
+    skills_dir = Path(services.started.paths.skills_dir)
+    result = await trio.to_thread.run_sync(import_skill, Path(params.path), skills_dir)
+    if result.ok:
+        await trio.to_thread.run_sync(services.skills.reload)
+    return result
+
+
 async def project(request: Request, params: ProjectParams) -> Project:
     """What trusting it would allow."""
     return await request.services.projects.examine(params.path)
@@ -89,6 +101,7 @@ HANDLERS: dict[str, Handler] = {
     "skill.route": route,
     "skill.cost": cost,
     "skill.validate": validate,
+    "skill.import": import_old,
     "skill.project": project,
     "skill.trust": trust,
     "skill.trusted": trusted,

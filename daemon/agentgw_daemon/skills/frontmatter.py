@@ -70,6 +70,10 @@ def parse(text: str) -> Node:
             raise YamlRefused("holds a second document")
     except YAMLError as error:
         raise YamlRefused(_one_line(error)) from None
+    except YamlRefused:
+        raise
+    except ValueError as error:  # the parser's own, for "\U00110000"
+        raise YamlRefused(" ".join(str(error).split())[:200]) from None
     return node
 
 
@@ -128,8 +132,20 @@ def _until(end: type[Event], events: Iterator[Event]) -> Iterator[Event]:
 
 def _scalar(event: ScalarEvent) -> str | None:
     value = str(event.value)
+    if not value.isascii():
+        value = _joined(event, value)
+    if "\0" in value:
+        raise YamlRefused(f"{_where(event)}the character \\0 is not allowed")
     plain = event.implicit is not None and bool(event.implicit[0])
     return None if plain and value in ("", "~", "null", "Null", "NULL") else value
+
+
+def _joined(event: Event, value: str) -> str:
+    """The text where the two halves that JSON writes for one character beyond 16 bits are that character."""
+    try:
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise YamlRefused(f"{_where(event)}half a character (\\ud800 to \\udfff) is not allowed") from None
 
 
 def _where(event: Event) -> str:

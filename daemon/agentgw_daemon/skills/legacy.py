@@ -60,7 +60,7 @@ def read(fields: Mapping[str, Node], path: Path, tier: Tier, problems: list[str]
         sub_agents=tuple(normalised(item) for item in _names(fields.get("sub_agents"), "sub_agents", problems)),
         rag=_rag(fields.get("rag_context"), problems),
         tags=_names(fields.get("tags"), "tags", problems),
-        examples=_examples(fields.get("examples"), problems),
+        examples=examples(fields.get("examples"), problems),
         allowed_tools=None if tools is None else _names(tools, "tools", problems),
     )
 
@@ -95,7 +95,7 @@ def _names(value: Node, key: str, problems: list[str]) -> tuple[str, ...]:
     return ()
 
 
-def _examples(value: Node, problems: list[str]) -> tuple[str, ...]:
+def examples(value: Node, problems: list[str]) -> tuple[str, ...]:
     """A list of messages; of a mapping (question and answer) the first value counts."""
     if value is None:
         return ()

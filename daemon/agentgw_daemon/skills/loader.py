@@ -12,19 +12,19 @@ from typing import Any, Final, TypeVar
 
 from agentgw.schema import record
 from agentgw_daemon.skills import legacy
-from agentgw_daemon.skills.frontmatter import Node, YamlRefused, parse_mapping, split
+from agentgw_daemon.skills.frontmatter import Node, YamlRefused, parse, parse_mapping, split
 from agentgw_daemon.skills.model import (
     MAX_COMPATIBILITY,
     MAX_DESCRIPTION,
     LoadedSkill,
     Tier,
+    listed,
     name_problem,
     parse_max_iterations,
     parse_rag,
     parse_temperature,
     printable,
     tool_names,
-    words,
 )
 from agentgw_daemon.skills.source import Source, SourceRefused, inside
 
@@ -107,9 +107,9 @@ def _read_folder(folder: Path, root: Path, tier: Tier, source: Source) -> Report
         "model": ours.get(_PREFIX + "model") or None,
         "temperature": made.setting(ours, "temperature", parse_temperature),
         "max_iterations": made.setting(ours, "max-iterations", parse_max_iterations),
-        "sub_agents": words(ours.get(_PREFIX + "sub-agents", "")),
+        "sub_agents": made.setting(ours, "sub-agents", listed) or (),
         "rag": made.setting(ours, "rag", parse_rag),
-        "tags": words(ours.get(_PREFIX + "tags", "")),
+        "tags": made.setting(ours, "tags", listed) or (),
         "examples": _examples(folder, ours, source, made.problems),
     }
     made.note_unknown()
@@ -131,7 +131,9 @@ def _examples(folder: Path, ours: Mapping[str, str], source: Source, problems: l
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise SourceRefused(f"{printable(name)} is not a file beside {SKILL_FILE}")
         text = source.read_text(folder / name, folder)
-    except (SourceRefused, ValueError) as error:  # ValueError: a NUL in the name
+        if is_yaml(Path(name)):
+            return legacy.examples(parse(text), problems)
+    except (SourceRefused, ValueError) as error:  # ValueError: a NUL in the name, or what is no YAML
         problems.append(f"{_PREFIX}examples: {error}")
         return ()
     lines = (line.strip().removeprefix("- ").strip() for line in text.splitlines())

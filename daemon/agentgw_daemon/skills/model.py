@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final, Literal
 
@@ -116,6 +117,19 @@ def name_problem(name: str) -> str | None:
 def words(text: str) -> tuple[str, ...]:
     """The items of a list written as one string, between commas or blanks."""
     return tuple(re.findall(r"[^\s,]+", text))
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """As `words`, or the items of a JSON list, which may hold blanks. Raises ValueError with what is wrong."""
+    if not text.startswith("["):
+        return words(text)
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError(f"{printable(text)!r} is no JSON list of texts")
+    return tuple(items)
 
 
 def tool_names(text: str) -> tuple[str, ...]:
