@@ -166,6 +166,8 @@ async def serve(started: Started) -> int:
         services = await _open(started, stack)
         async with trio.open_nursery() as outer:
             services.turns = Turns(services, outer)
+            # Before anybody can ask for them.
+            await services.turns.take_up()
             outer.start_soon(_heed_signals, services, stop)
             outer.start_soon(_import_the_rest, stop)
             async with trio.open_nursery() as connections:

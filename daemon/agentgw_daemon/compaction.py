@@ -7,6 +7,7 @@ or saves nothing leaves the prompt as it was, and `prompt.fit` leaves out the ol
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import trio
 
 from agentgw.errors import RpcError
+from agentgw.replays import PromptHistory
 from agentgw.schema import record
 from agentgw.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Delta, Engine, Request
@@ -76,7 +78,14 @@ def with_summary(prompt: Prompt, turn_ids: Sequence[str], summary: Summary) -> P
     """The prompt with the summary in place of the turns it stands for; as it is when they are not in its history."""
     if summary.upto_turn_id not in turn_ids:
         return prompt
-    return replaced(prompt, list(turn_ids).index(summary.upto_turn_id) + 1, summary.text)
+    return _replaced(prompt, list(turn_ids).index(summary.upto_turn_id) + 1, summary.text)
+
+
+def as_shown(prompt: Prompt, history: PromptHistory) -> Prompt:
+    """The prompt as a model was shown it before, by what is on record of that."""
+    if history.summary is not None:
+        prompt = _replaced(prompt, history.summarised_turns, history.summary)
+    return dataclasses.replace(prompt, history=prompt.history[history.left_out_turns :])
 
 
 async def compacted(
@@ -117,7 +126,7 @@ async def compacted(
     job = _Job(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
     job, unread = await _readable(job, engine, counted.n_ctx_tokens - budget)
     text = await _summarised(job, engine, session_id, model) if job.turns else ""
-    made = replaced(prompt, upto, text)
+    made = _replaced(prompt, upto, text)
     # Also what shows that the summary is shorter than what it replaces: that did not fit.
     if not text or (await engine.count(made.messages())).tokens > room:
         return Compacted(prompt=prompt)
@@ -187,7 +196,7 @@ async def _store(database: Database, session_id: str, upto_turn_id: str, text: s
         log.warning("session %s: its summary was not stored: %s", session_id, error.message)
 
 
-def replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
+def _replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
     """The prompt with a summary's text in place of so many of its oldest turns."""
     stand_in = Exchange(
         messages=(

@@ -2,7 +2,8 @@
 
 `AGENTGW_FAIL=name:probability:action[,…]` arms them; main reads the variable once and hands it to `arm`.
 Unarmed, a point costs one look into an empty dict. Actions: `kill` ends the process as kill -9 does, `enospc` fails
-as a full disk does, `sleep` stalls the calling thread, `raise` fails with FailpointReached.
+as a full disk does, `sleep` stalls the calling thread for a moment, `hang` for good, `raise` fails with
+FailpointReached.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import errno
 import os
 import random
 import signal
+import threading
 import time
 from typing import Final, Literal, get_args
 
 from agentgw.schema import record
 
-Action = Literal["kill", "enospc", "sleep", "raise"]
+Action = Literal["kill", "enospc", "sleep", "hang", "raise"]
 
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 SLEEP_S: Final = 0.5  # longer than any healthy commit, short enough for a test
@@ -64,5 +66,7 @@ def _act(name: str, action: Action) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "sleep":
             time.sleep(SLEEP_S)
+        case "hang":
+            threading.Event().wait()
         case "raise":
             raise FailpointReached(name)

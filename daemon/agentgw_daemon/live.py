@@ -7,7 +7,7 @@ piles up). Other watchers never hold the turn back; they read the log again late
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -27,12 +27,13 @@ _OWNER_LAG: Final = 1024
 class LiveTurn:
     """The log and the outcome of one turn.
 
-    Exactly one task appends. `outcome` is set once, after the last event.
+    Exactly one task appends. `outcome` is set once, after the last event. `events`: what an earlier daemon sent.
     """
 
     def __init__(
-        self, *, turn_id: TurnId, session_id: SessionId, skill: str, model: str, stored: bool, detached: bool
-    ) -> None:
+        self, *, turn_id: TurnId, session_id: SessionId, skill: str, model: str, stored: bool, detached: bool,
+        events: Sequence[TurnEvent] = (),
+    ) -> None:  # fmt: skip
         self.turn_id = turn_id
         self.session_id = session_id
         self.skill = skill
@@ -40,9 +41,10 @@ class LiveTurn:
         self.stored = stored
         self.detached = detached
         self.scope = trio.CancelScope()
-        self.events: list[TurnEvent] = []
+        self.events = list(events)
         self.outcome: TurnResult | RpcError | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
+        self.suspended = False
         self._owner_seen = 0
         self._owned = False
         self._changed = trio.lowlevel.ParkingLot()
@@ -72,6 +74,11 @@ class LiveTurn:
 
     def cancel(self) -> None:
         """End the turn as cancelled; what it said so far is kept."""
+        self.scope.cancel()
+
+    def suspend(self) -> None:
+        """Leave the turn where it is, for another daemon to take up. It must be waiting for an answer."""
+        self.suspended = True
         self.scope.cancel()
 
     def own(self) -> None:

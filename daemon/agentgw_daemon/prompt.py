@@ -6,13 +6,16 @@ left out, oldest first, and the caller is told how many tokens went.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from agentgw.errors import ContextOverflow
 from agentgw.schema import record
 from agentgw.types import ChatMessage, File, PromptPart
 from agentgw_daemon.inference.engine import PromptCount
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.sessions import HistoryEntry
 
 # Room for the answer when the options do not say how long it may be.
 _ANSWER_TOKENS: Final = 512
@@ -76,6 +79,11 @@ def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
                 ChatMessage(role="user" if role == "user" else "assistant", content=content)
             )
     return tuple(Exchange(messages=tuple(messages), turn_id=turn_id) for turn_id, messages in turns.items())
+
+
+def history_of(entries: Iterable[HistoryEntry]) -> tuple[Exchange, ...]:
+    """Turns out of a session's stored messages."""
+    return exchanges([(entry.turn_id, entry.role, entry.content) for entry in entries])
 
 
 def surely_fits(prompt: Prompt, n_ctx_tokens: int) -> bool:

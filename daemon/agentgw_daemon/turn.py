@@ -12,24 +12,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.errors import RpcError
-from agentgw.events import TurnCompleted, TurnNotice, TurnProgress, TurnStarted
-from agentgw.replays import OfferedTool, PromptHistory
+from agentgw.errors import RpcError, ShuttingDown
+from agentgw.events import (
+    TurnApproval,
+    TurnCompleted,
+    TurnDelta,
+    TurnEvent,
+    TurnNotice,
+    TurnProgress,
+    TurnStarted,
+    TurnToolCall,
+    TurnToolResult,
+)
+from agentgw.replays import OfferedTool, PromptHistory, TurnStep
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
-from agentgw.types import FinishReason, Options, Timings, Usage
-from agentgw_daemon.agent.loop import Answer
+from agentgw.types import ChatMessage, FinishReason, Options, Timings, Usage
+from agentgw_daemon.agent.loop import Answer, Emit
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.recorder import StepRecorder
-from agentgw_daemon.compaction import compacted
+from agentgw_daemon.compaction import as_shown, compacted
 from agentgw_daemon.dispatch import internal_error
+from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.engine import Request as Completion
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
 from agentgw_daemon.storage.log import LogRow, pack
-from agentgw_daemon.storage.steps import Shown
+from agentgw_daemon.storage.steps import Shown, StepRows
 from agentgw_daemon.storage.turns import TurnEnd
 
 if TYPE_CHECKING:
@@ -43,6 +54,14 @@ log = logging.getLogger(__name__)
 _FLUSH_S: Final = 1.0
 # The last write of a turn is shielded from cancellation; a disk that hangs must not hold the daemon forever.
 _FINISH_S: Final = 15.0
+
+
+@record
+class Past:
+    """What an earlier daemon has done of a turn: how the prompt was shown to the model, and the model's steps."""
+
+    history: PromptHistory
+    steps: tuple[TurnStep, ...]
 
 
 @record
@@ -67,6 +86,9 @@ class Plan:
     # Drawn for this turn, of use where the options have no seed.
     seed: int | None = None
     schema: Mapping[str, Any] | None = None
+    # Nobody waits at a screen for it.
+    background: bool = False
+    past: Past | None = None
 
     async def prompt(self) -> Prompt:
         """System text, what the schema asks for, the session so far, the message."""
@@ -76,20 +98,44 @@ class Plan:
 
 async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
     """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
-    answer = Answer()
-    error: RpcError | None = None
     store = _Store(live, database)
+
+    async def do(answer: Answer) -> None:
+        await live.append(TurnStarted(skill=live.skill, model=live.model))
+        await _answer(live, plan, answer, store)
+
+    await _supervise(live, do, store)
+
+
+async def go_on(live: LiveTurn, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
+    """As `run`, for a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
+    store = _Store(live, database)
+
+    async def do(answer: Answer) -> None:
+        await _answer(live, await prepare(), answer, store)
+
+    await _supervise(live, do, store)
+
+
+async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], store: _Store) -> None:
+    """Do it, and whatever comes of it, give the turn its end, or leave it to the next daemon."""
+    answer = Answer(event.text for event in live.events if isinstance(event, TurnDelta) and event.channel == "answer")
+    error: RpcError | None = None
     with live.scope:
         try:
-            await live.append(TurnStarted(skill=live.skill, model=live.model))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(store.flush_often)
-                await _answer(live, plan, answer, store)
+                await do(answer)
                 nursery.cancel_scope.cancel()
         except* RpcError as group:
             error = _first(group)
         except* Exception as group:  # noqa: BLE001 - supervision point: a bug ends this turn, not the daemon
             error = internal_error(group, f"turn {live.turn_id}")
+    if live.suspended and live.scope.cancelled_caught:
+        with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
+            await store.flush()
+        live.end(_left_waiting(live))
+        return
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
         await _end(live, answer, error, store)
     if live.outcome is None:
@@ -97,6 +143,29 @@ async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
 
 
 async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> None:
+    past = plan.past
+    messages, history = await _shown(live, plan, store) if past is None else await _shown_before(plan, past)
+    completion = Completion(
+        messages=messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
+        draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text,
+        background=plan.background,
+    )  # fmt: skip
+    kit = await plan.kit(live) if plan.kit is not None else None
+    recorder = store.record(history, () if kit is None else kit.offered, past)
+    agent = AgentRun(
+        engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit,
+        max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
+    )  # fmt: skip
+    try:
+        await run_agent(agent, answer, _emit(live, store))
+    finally:
+        live.tool_calls = kit.calls if kit is not None else ()
+    if plan.schema is not None and answer.finished is not None:
+        await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
+
+
+async def _shown(live: LiveTurn, plan: Plan, store: _Store) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
+    """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
     prompt = await plan.prompt()
     fitted = Fitted(messages=prompt.messages())
     history = PromptHistory()
@@ -114,22 +183,41 @@ async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> 
         )
     if fitted.left_out_turns:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
-    completion = Completion(
-        messages=fitted.messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
-        draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text, background=live.detached,
-    )  # fmt: skip
-    kit = await plan.kit(live) if plan.kit is not None else None
-    recorder = store.record(history, () if kit is None else kit.offered)
-    agent = AgentRun(
-        engine=plan.engine, messages=fitted.messages, base=completion, recorder=recorder, tools=kit,
-        max_iterations=plan.max_iterations,
-    )  # fmt: skip
-    try:
-        await run_agent(agent, answer, live.append)
-    finally:
-        live.tool_calls = kit.calls if kit is not None else ()
-    if plan.schema is not None and answer.finished is not None:
-        await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
+    return fitted.messages, history
+
+
+async def _shown_before(plan: Plan, past: Past) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
+    """The prompt as the model was shown it before; no model is asked."""
+    return as_shown(await plan.prompt(), past.history).messages(), past.history
+
+
+def _emit(live: LiveTurn, store: _Store) -> Emit:
+    """Tell the watchers, but for what an earlier daemon has said already of calls and questions."""
+    said = {key for event in live.events if (key := _key(event)) is not None}
+
+    async def emit(*events: TurnEvent) -> None:
+        await live.append(*(event for event in events if _key(event) not in said))
+        if any(isinstance(event, TurnApproval) for event in events):
+            # So that an answer never is on record without its question, and numbers stay what they were.
+            await store.flush()
+
+    return emit
+
+
+def _key(event: TurnEvent) -> tuple[str, str] | None:
+    """What there is one event of."""
+    match event:
+        case TurnToolCall(call_id=one) | TurnToolResult(call_id=one) | TurnApproval(approval_id=one):
+            return event.method, one
+        case _:
+            return None
+
+
+def _left_waiting(live: LiveTurn) -> ShuttingDown:
+    return ShuttingDown(
+        "the daemon stops while the turn waits for an approval",
+        hint=f"the next daemon goes on with it: `agentgw attach {live.turn_id}`",
+    )
 
 
 def _left_out(fitted: Fitted) -> str:
@@ -141,7 +229,7 @@ def _left_out(fitted: Fitted) -> str:
 
 async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, store: _Store) -> None:
     finished = answer.finished
-    reason: FinishReason = finished.finish_reason if finished else "cancelled"
+    reason: FinishReason = finished.finish_reason if finished and answer.complete else "cancelled"
     usage = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
     timings = finished.timings if finished else Timings()
     live.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
@@ -175,13 +263,19 @@ class _Store:
     def __init__(self, live: LiveTurn, database: Database | None) -> None:
         self.database: Final = database
         self._live = live
-        self._written = 0
+        # Events that came from the database need not go there again.
+        self._written = live.last_seq
+        # Rows are cut where the one before ended.
+        self._writing = trio.Lock()
         self._recorder: StepRecorder | None = None
 
-    def record(self, history: PromptHistory, tools: tuple[OfferedTool, ...]) -> StepRecorder:
+    def record(self, history: PromptHistory, tools: tuple[OfferedTool, ...], past: Past | None) -> StepRecorder:
         """Keep the model's steps from now on."""
         shown = Shown(history=history if history != PromptHistory() else None, tools=tools)
-        self._recorder = StepRecorder(self._live.turn_id, self.database, shown)
+        if past is None:
+            self._recorder = StepRecorder(self._write_steps, shown)
+        else:
+            self._recorder = StepRecorder(self._write_steps, None, past.steps)
         return self._recorder
 
     async def flush_often(self) -> None:
@@ -191,6 +285,13 @@ class _Store:
         while True:
             await self._live.wait_longer_than(self._written)
             await trio.sleep(_FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write new events."""
+        if self.database is None:
+            return
+        async with self._writing:
             rows, upto = self._rows()
             try:
                 await self.database.log.append(self._live.turn_id, rows)
@@ -199,8 +300,18 @@ class _Store:
                 # The end of the turn writes everything that is still missing, or says that it could not.
                 log.warning("turn %s: log not written: %s", self._live.turn_id, error.message)
 
+    async def _write_steps(self, steps: StepRows) -> None:
+        """In one commit with what was said until now, so that a step is never stored without its words."""
+        if self.database is None:
+            return
+        async with self._writing:
+            rows, upto = self._rows()
+            await self.database.steps.write(self._live.turn_id, steps, rows)
+            self._written = upto
+
     async def finish(self, end: TurnEnd) -> None:
         if self.database is not None:
+            failpoint("turn-unended")
             steps = self._recorder.rest() if self._recorder is not None else None
             await self.database.turns.finish(self._live.turn_id, end, self._rows()[0], steps)
 

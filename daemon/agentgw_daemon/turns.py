@@ -9,35 +9,45 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.errors import ContextOverflow, NotFound, RpcError, SessionBusy, ShuttingDown, TurnCancelled
+from agentgw.errors import (
+    ContextOverflow,
+    InvalidParams,
+    NotFound,
+    RpcError,
+    SessionBusy,
+    ShuttingDown,
+    TurnCancelled,
+)
 from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
 from agentgw.schema import dump
 from agentgw.types import ChatMessage, File, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
+from agentgw_daemon import resumption
 from agentgw_daemon.agent import kits
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
 from agentgw_daemon.live import LiveTurn, frame_of
-from agentgw_daemon.prompt import Exchange, count_parts, exchanges, fit, with_files
+from agentgw_daemon.prompt import Exchange, count_parts, fit, history_of, with_files
 from agentgw_daemon.skills import routing
 from agentgw_daemon.storage.ids import new_id
 from agentgw_daemon.storage.log import unpack
 from agentgw_daemon.storage.turns import NewTurn
-from agentgw_daemon.turn import Plan
+from agentgw_daemon.turn import Plan, go_on
 from agentgw_daemon.turn import run as run_turn
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.spec import ModelSpec
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.storage.unfinished import LeftTurn
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +101,29 @@ class Turns:
             live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params)
         live.append_nowait(*services.notices, *routed)
         services.notices.clear()
-        self._nursery.start_soon(self._run, live, plan)
+        database = services.database if live.stored else None
+        self._nursery.start_soon(self._run, live, "started", partial(run_turn, live, plan, database))
         return live
+
+    async def take_up(self) -> None:
+        """Go on with the turns that an earlier daemon left waiting. Returns when they can be found.
+
+        They are detached, for whoever started them is gone: what they ask, anybody may answer.
+        """
+        services = self._services
+        for turn_id in await services.database.unfinished.ids():
+            try:
+                left = await services.database.unfinished.read(turn_id)
+                live = resumption.revived(left)
+            except (ValueError, LookupError, TypeError, InvalidParams) as error:
+                log.warning("turn %s cannot be gone on with: %s", turn_id, error)
+                await services.database.unfinished.give_up(turn_id)
+                continue
+            log.info("turn %s goes on", turn_id)
+            self._enter(live)
+            await services.approvals.recall(turn_id)
+            prepare = partial(self._prepare, left)
+            self._nursery.start_soon(self._run, live, "resumed", partial(go_on, live, prepare, services.database))
 
     async def dry_run(self, params: TurnStartParams) -> TurnResult:
         """What a turn of `params` would send, rendered and counted by parts; nothing runs, nothing is stored.
@@ -142,9 +173,15 @@ class Turns:
         return live
 
     async def stop(self) -> None:
-        """Cancel all turns and return when each has stored its end and has an outcome."""
+        """Cancel all turns and return when each has stored its end and has an outcome.
+
+        Those that wait for an answer are left to the next daemon.
+        """
         for live in self.running:
-            live.cancel()
+            if self._services.approvals.is_asking(live.turn_id):
+                live.suspend()
+            else:
+                live.cancel()
         while self._live:
             await self._all_ended.park()
 
@@ -197,14 +234,20 @@ class Turns:
             notices += (TurnNotice(code="project_untrusted", text=text),)
         return session, skill, await services.models.resolve_to_answer(params.model or skill.model), notices
 
+    async def _prepare(self, left: LeftTurn) -> Plan:
+        """How to go on with a turn. Raises RpcError when what it needs no longer exists."""
+        services = self._services
+        session = await services.database.sessions.get(left.detail.turn.session_id)
+        shelf = await services.projects.shelf(cwd_of(left.request, session))
+        return await resumption.plan_of(services, left, shelf.get(left.detail.turn.skill))
+
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
     ) -> Plan:
         services = self._services
 
         async def history() -> tuple[Exchange, ...]:
-            rows = await services.database.sessions.whole_history(session.session_id) if session else ()
-            return exchanges([(row.turn_id, row.role, row.content) for row in rows])
+            return history_of(await services.database.sessions.whole_history(session.session_id) if session else ())
 
         return Plan(
             system=skill.instructions.strip() if params.system is None else params.system,
@@ -214,7 +257,7 @@ class Turns:
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
             kit=None if params.schema is not None else partial(kits.make, services, params, skill),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
-            seed=secrets.randbelow(_SEEDS),
+            seed=secrets.randbelow(_SEEDS), background=params.detach,
         )  # fmt: skip
 
     def _open(
@@ -224,24 +267,30 @@ class Turns:
             turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
             detached=params.detach,
         )  # fmt: skip
-        self._live[turn_id] = live
-        self._sessions[session_id] = turn_id
+        self._enter(live)
         return live
 
-    async def _run(self, live: LiveTurn, plan: Plan) -> None:
+    def _enter(self, live: LiveTurn) -> None:
+        self._live[live.turn_id] = live
+        self._sessions[live.session_id] = live.turn_id
+
+    async def _run(self, live: LiveTurn, news: str, run: Callable[[], Awaitable[None]]) -> None:
         hub = self._services.hub
         facts = {"turn_id": live.turn_id, "session_id": live.session_id, "skill": live.skill, "model": live.model}
-        hub.publish("turns", "started", **facts)
+        hub.publish("turns", news, **facts)
         try:
-            await run_turn(live, plan, self._services.database if live.stored else None)
+            await run()
         finally:
             self._close(live)
         outcome = live.outcome
+        if isinstance(outcome, ShuttingDown):
+            return
         reason = outcome.finish_reason if isinstance(outcome, TurnResult) else "failed"
         hub.publish("turns", "completed", finish_reason=reason, **facts)
 
     def _close(self, live: LiveTurn) -> None:
         self._live.pop(live.turn_id, None)
+        self._services.approvals.withdraw(live.turn_id)
         if self._sessions.get(live.session_id) == live.turn_id:
             del self._sessions[live.session_id]
         if not live.stored:

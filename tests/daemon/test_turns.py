@@ -70,9 +70,10 @@ class FakeEngine:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[Request] = []
+        self.way = Calling()
 
     async def calling(self) -> Calling:
-        return Calling()
+        return self.way
 
     async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
         text = "\n".join(f"<{message.role}>{message.content}" for message in messages)
@@ -94,6 +95,7 @@ class House:
     def __init__(self, database: Database, engine: FakeEngine, nursery: trio.Nursery) -> None:
         self.engine = engine
         self.database = database
+        self.nursery = nursery
         skill = SimpleNamespace(
             name="general-assistant", instructions="Be good.", temperature=0.3, model=None, max_iterations=None,
             allowed_tools=None,

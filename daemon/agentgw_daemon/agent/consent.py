@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from typing import Final, Literal
+from collections.abc import Callable, Collection
+from typing import Final
 
 from agentgw.schema import record
 from agentgw.types import Approval
@@ -14,8 +14,6 @@ from agentgw_daemon.approvals.digest import digest_of
 from agentgw_daemon.approvals.policy import Allow, Refuse, decide
 from agentgw_daemon.tools.tool import ToolContext
 
-TurnWaits = Literal["running", "waiting"]
-
 
 @record
 class Terms:
@@ -24,8 +22,6 @@ class Terms:
     asked_for: tuple[str, ...] | None
     allow: Collection[str]
     stored: bool
-    # Told that the turn waits, and that it runs again.
-    tell_state: Callable[[TurnWaits], Awaitable[None]] | None = None
 
 
 class DeskConsent:
@@ -37,10 +33,6 @@ class DeskConsent:
         self._terms: Final = terms
         self._tainted: Final = tainted
 
-    async def _tell_state(self, state: TurnWaits) -> None:
-        if self._terms.tell_state is not None:
-            await self._terms.tell_state(state)
-
     async def agree(self, wanted: Wanted, emit: Emit) -> bool:
         """See Consent."""
         spec, context = wanted.tool.spec, self._context
@@ -49,6 +41,9 @@ class DeskConsent:
             allow=self._terms.allow, session_grants=await self._desk.grants(context.session_id),
             rules=await self._desk.rule_digests(), tainted=self._tainted(),
         )  # fmt: skip
+        if isinstance(permission, Allow | Refuse):
+            # Rules may have changed since it was asked about.
+            self._desk.withdraw(context.turn_id)
         if isinstance(permission, Allow):
             return True
         if isinstance(permission, Refuse):
@@ -65,9 +60,7 @@ class DeskConsent:
             asked.append(approval)
             await emit(event_of(approval, wanted.call_id))
 
-        await self._tell_state("waiting")
         settled = await self._desk.decide(call, announce)
-        await self._tell_state("running")
         if settled == "expired":
             raise denied(spec.name, "nobody answered", approval_id=asked[0].approval_id if asked else "")
         return settled != "deny"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.types import ToolCall
@@ -13,18 +13,25 @@ if TYPE_CHECKING:
 
 
 class CallJournal:
-    """See `toolkit.Journal`. `database` None keeps the calls in memory only."""
+    """See `toolkit.Journal`. `database` None keeps the calls in memory only; `past`: those of an earlier daemon."""
 
-    def __init__(self, turn_id: str, database: Database | None, *, tainted: bool) -> None:
+    def __init__(
+        self, turn_id: str, database: Database | None, *, tainted: bool, past: Iterable[ToolCall] = ()
+    ) -> None:
         self._turn_id: Final = turn_id
         self._database: Final = database
-        self._calls: Final[dict[str, ToolCall]] = {}
+        self._calls: Final = {call.call_id: call for call in past}
         self.tainted = tainted
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """Those that were made, in order."""
         return tuple(self._calls.values())
+
+    def ended(self, call_id: str) -> ToolCall | None:
+        """See Journal."""
+        call = self._calls.get(call_id)
+        return call if call is not None and call.ok is not None else None
 
     async def begin(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> None:
         """See Journal."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw_daemon.agent.consent import DeskConsent, Terms, TurnWaits
+from agentgw_daemon.agent.consent import DeskConsent, Terms
 from agentgw_daemon.agent.journal import CallJournal
 from agentgw_daemon.agent.toolkit import Toolkit
 from agentgw_daemon.approvals.policy import DENY
@@ -17,24 +17,22 @@ from agentgw_daemon.tools.tool import Tool, ToolContext
 
 if TYPE_CHECKING:
     from agentgw.params import TurnStartParams
+    from agentgw.types import ToolCall
     from agentgw_daemon.live import LiveTurn
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
 
 
-async def make(services: Services, params: TurnStartParams, skill: LoadedSkill, live: LiveTurn) -> Toolkit:
-    """What this turn may call."""
+async def make(
+    services: Services, params: TurnStartParams, skill: LoadedSkill, live: LiveTurn, past: Iterable[ToolCall] = ()
+) -> Toolkit:
+    """What this turn may call. `past`: the calls it made under an earlier daemon."""
     database = services.database if live.stored else None
     context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
     tainted = bool(params.files) or (database is not None and await database.calls.is_tainted(live.session_id))
-    journal = CallJournal(live.turn_id, database, tainted=tainted)
+    journal = CallJournal(live.turn_id, database, tainted=tainted, past=past)
     allow = services.settings.tools.allow
-
-    async def tell_state(state: TurnWaits) -> None:
-        if database is not None:
-            await database.turns.set_state(live.turn_id, state)
-
-    terms = Terms(asked_for=params.approvals, allow=allow, stored=live.stored, tell_state=tell_state)
+    terms = Terms(asked_for=params.approvals, allow=allow, stored=live.stored)
     consent = DeskConsent(services.approvals, context, terms, lambda: journal.tainted)
     names = params.tools if params.tools is not None else skill.allowed_tools
     tools = offered(await services.tools.tools(), names, skill.allowed_tools, params.approvals, allow)

@@ -7,15 +7,16 @@ repeated one as a hint, and when the steps run out nothing is put into its mouth
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import trio
 
 from agentgw.events import TurnDelta, TurnEvent, TurnProgress
+from agentgw.replays import StepCall, TurnStep
 from agentgw.schema import record
 from agentgw.types import Options, Timings, Usage
-from agentgw_daemon.agent.talk import Done, Said, Step, begin
+from agentgw_daemon.agent.talk import Done, Said, Step, begin, done_of, repeat
 from agentgw_daemon.calling.events import Call, Event, Malformed, Reasoning, Text
 from agentgw_daemon.calling.view import ToolView
 from agentgw_daemon.inference.engine import (
@@ -51,6 +52,9 @@ class Tools(Protocol):
     def named(self) -> bool:
         """Whether the user named them for this turn."""
 
+    def recall(self, calls: Sequence[Call]) -> None:
+        """Take these for made: they are of a step whose results are known. Steps come in their order."""
+
     async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
         """Do them, in order, or side by side when they only read. Raises ApprovalDenied when nobody may be asked."""
 
@@ -75,15 +79,19 @@ class Run:
     recorder: Recorder
     tools: Tools | None = None
     max_iterations: int = 10
+    # The steps there were when an earlier daemon ended. Of the last one, calls may be still to make.
+    past: tuple[TurnStep, ...] = ()
 
 
 class Answer:
     """What the turn has said so far, and what that took."""
 
-    def __init__(self) -> None:
-        self.texts: list[str] = []
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.texts = list(texts)
         self.finished: Finished | None = None
         self.last_step: Finished | None = None
+        # Nothing is to come any more.
+        self.complete = False
 
     @property
     def text(self) -> str:
@@ -103,22 +111,28 @@ class Answer:
 
     def run_out(self) -> None:
         """The steps are used up."""
+        self.complete = True
         if self.finished is not None:
             self.finished = dataclasses.replace(self.finished, finish_reason="iteration_limit")
 
 
 async def run(plan: Run, answer: Answer, emit: Emit) -> None:
     """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
+    # Before the model is loaded: a question may wait for its answer as long as it has time.
+    past = [await _recall(plan, step, answer, emit) for step in plan.past]
     views = plan.tools.views if plan.tools else ()
     calling = await _calling(plan.engine, emit) if views else None
     named = plan.tools is not None and plan.tools.named
     talk = begin(plan.messages, views, calling, plan.base.schema, named=named)
-    for _ in range(plan.max_iterations):
+    if past:
+        repeat(talk, past)
+    for _ in range(plan.max_iterations - len(past)):
         step = talk.next_step()
         said = await _generate(plan, step, answer, emit)
         calls = talk.take(said)
         await plan.recorder.said(said.text, calls or (), answer.last_step)
         if calls is None:
+            answer.complete = True
             return
         results = []
         if plan.tools is not None:
@@ -127,6 +141,33 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
         if calls:
             talk.add(said, results)
     answer.run_out()
+
+
+async def _recall(plan: Run, step: TurnStep, answer: Answer, emit: Emit) -> tuple[Said, list[Done]]:
+    """A step of the past as if it had just been said and its calls made; calls that are still to be made are made."""
+    answer.end_step(
+        Finished(
+            finish_reason=step.finish_reason or "stop", usage=step.usage, timings=Timings(),
+            prompt_sha256=step.prompt_sha256,
+        )
+    )  # fmt: skip
+    written = [_as_written(call) for call in step.calls]
+    calls = [call for call in written if isinstance(call, Call)]
+    told = [call for call in step.calls if call.tool is not None]
+    if plan.tools is not None and any(call.content is None for call in told):
+        results = await plan.tools.carry_out(calls, emit)
+        await plan.recorder.told(results)
+    else:
+        results = [done_of(call, one.ok, one.content) for call, one in zip(calls, told, strict=True)]
+        if plan.tools is not None:
+            plan.tools.recall(calls)
+    return Said(text=step.text, calls=tuple(written)), results
+
+
+def _as_written(call: StepCall) -> Call | Malformed:
+    if call.tool is None:
+        return Malformed(text=call.arguments, reason=call.content or "")
+    return Call(name=call.tool, arguments=call.arguments)
 
 
 async def _calling(engine: Engine, emit: Emit) -> Calling | None:

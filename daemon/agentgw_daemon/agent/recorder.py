@@ -7,8 +7,8 @@ so that a turn without tools costs no commit more.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from agentgw.replays import StepCall, TurnStep
 from agentgw_daemon.agent.talk import Done
@@ -16,19 +16,17 @@ from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.storage.steps import Shown, StepRows
 
-if TYPE_CHECKING:
-    from agentgw_daemon.storage.database import Database
-
 
 class StepRecorder:
-    """See `loop.Recorder`. `database` None keeps the steps in memory only."""
+    """See `loop.Recorder`. `write` None keeps the steps in memory only; those of the `past` are stored already."""
 
-    def __init__(self, turn_id: str, database: Database | None, shown: Shown) -> None:
-        self._turn_id: Final = turn_id
-        self._database: Final = database
-        self._shown: Shown | None = shown
-        self._stored = 0
-        self._steps: Final[list[TurnStep]] = []
+    def __init__(
+        self, write: Callable[[StepRows], Awaitable[None]] | None, shown: Shown | None, past: Sequence[TurnStep] = ()
+    ) -> None:
+        self._write: Final = write
+        self._shown = shown
+        self._stored = len(past)
+        self._steps: Final = list(past)
 
     @property
     def steps(self) -> tuple[TurnStep, ...]:
@@ -61,8 +59,8 @@ class StepRecorder:
         return StepRows(first=self._stored + 1, steps=tuple(self._steps[self._stored :]), shown=self._shown)
 
     async def _store(self) -> None:
-        if self._database is not None:
-            await self._database.steps.write(self._turn_id, self.rest())
+        if self._write is not None:
+            await self._write(self.rest())
         self._stored, self._shown = len(self._steps), None
 
 

@@ -6,9 +6,11 @@ tools. Each gives the next step, and takes what came of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from agentgw.errors import NotFound
 from agentgw.schema import record
 from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.calling.formats import Format
@@ -142,6 +144,35 @@ class StepTalk:
         del said
         for done in results:
             self._steps.add(done.outcome, ok=done.ok)
+
+
+def done_of(call: Call, ok: bool | None, content: str | None) -> Done:
+    """What came of a call, as it was told the model before."""
+    try:
+        arguments = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        arguments = None
+    made = Outcome(
+        name=call.name, arguments=arguments if isinstance(arguments, dict) else {}, content=content or ""
+    )  # fmt: skip
+    return Done(outcome=made, ok=bool(ok))
+
+
+def repeat(talk: Talk, past: Sequence[tuple[Said, Sequence[Done]]]) -> None:
+    """Bring a new talk to where another one was: the same was said and told. Raises NotFound when it cannot have been.
+
+    So it is when the turn's tools or its model have changed since.
+    """
+    for said, results in past:
+        talk.next_step()
+        calls = talk.take(said)
+        if calls is None and said.calls:
+            raise NotFound(
+                "what the turn's model called tools with is no longer there", hint="ask again",
+                kind="tool", id=", ".join(sorted({done.outcome.name for done in results})),
+            )  # fmt: skip
+        if said.calls:
+            talk.add(said, results)
 
 
 def begin(

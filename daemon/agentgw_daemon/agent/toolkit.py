@@ -7,6 +7,7 @@ only when nobody agreed who could have been asked does the turn end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -25,6 +26,7 @@ from agentgw_daemon.calling.hints import view
 from agentgw_daemon.calling.messages import Outcome
 from agentgw_daemon.calling.repeats import Repeats
 from agentgw_daemon.calling.view import ToolView
+from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed, Tool, ToolContext, ToolResult
@@ -61,6 +63,9 @@ class Journal(Protocol):
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """Those that were made, in order."""
+
+    def ended(self, call_id: str) -> ToolCall | None:
+        """The call, if it was made and its result is known: then it must not be made again."""
 
     async def begin(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> None:
         """It is about to be made."""
@@ -110,15 +115,26 @@ class Toolkit:
             for spec in (tool.spec for tool in self._tools.values())
         )
 
+    def recall(self, calls: Sequence[Call]) -> None:
+        """See Tools."""
+        for call in calls:
+            self._next_id()
+            with contextlib.suppress(CallFailed):
+                self._repeats.note(call.name, self._arguments(call)[1])
+
     async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
         """See Tools."""
         done: dict[int, Done] = {}
         together: list[tuple[int, Call, Wanted]] = []
         for at, call in enumerate(calls):
+            call_id = self._next_id()
+            if (ended := self._journal.ended(call_id)) is not None:
+                done[at] = await self._repeat(call, ended, emit)
+                continue
             try:
-                wanted = self._read(call, at)
+                wanted = self._read(call, at, call_id)
             except CallFailed as failed:
-                done[at] = await self._refuse(call, failed.text, emit)
+                done[at] = await self._refuse(call, call_id, failed.text, emit)
                 continue
             if wanted.asks or wanted.tool.spec.effect not in ("none", "read"):
                 # What changes something comes after what was called before it.
@@ -130,10 +146,19 @@ class Toolkit:
         await self._all(together, done, emit)
         return [done[at] for at in sorted(done)]
 
-    def _read(self, call: Call, at: int) -> Wanted:
+    def _read(self, call: Call, at: int, call_id: str) -> Wanted:
         """The call as one that can be made. Raises CallFailed with what to tell the model."""
         if at >= MOST_CALLS:
             raise CallFailed(f"more than {MOST_CALLS} calls in one step: make fewer")
+        tool, arguments = self._arguments(call)
+        if (hint := self._repeats.note(call.name, arguments)) is not None:
+            raise CallFailed(hint)
+        # What can carry data out is asked about once there is untrusted text that may want it.
+        asks = needs_approval(tool.spec, self._context, arguments) or (self._journal.tainted and tool.spec.outbound)
+        return Wanted(call_id=call_id, tool=tool, arguments=arguments, asks=asks)
+
+    def _arguments(self, call: Call) -> tuple[Tool, dict[str, Any]]:
+        """The tool and what it is called with. Raises CallFailed."""
         tool = self._tools.get(call.name)
         if tool is None:
             raise CallFailed(f"there is no tool {call.name[:80]}; there are {', '.join(self._tools)}")
@@ -141,12 +166,14 @@ class Toolkit:
             parsed = json.loads(call.arguments)
         except (ValueError, RecursionError) as error:
             raise CallFailed(f"{call.name}: the arguments are no JSON: {error}") from None
-        arguments = check_arguments(tool.spec, parsed)
-        if (hint := self._repeats.note(call.name, arguments)) is not None:
-            raise CallFailed(hint)
-        # What can carry data out is asked about once there is untrusted text that may want it.
-        asks = needs_approval(tool.spec, self._context, arguments) or (self._journal.tainted and tool.spec.outbound)
-        return Wanted(call_id=self._next_id(), tool=tool, arguments=arguments, asks=asks)
+        return tool, check_arguments(tool.spec, parsed)
+
+    async def _repeat(self, call: Call, ended: ToolCall, emit: Emit) -> Done:
+        """Tell what came of a call that an earlier daemon made."""
+        self._repeats.note(call.name, ended.arguments)
+        await emit(TurnToolCall(call_id=ended.call_id, tool=call.name, arguments=dict(ended.arguments)))
+        result = ToolResult(ok=bool(ended.ok), content=ended.content or "")
+        return await self._tell(call, ended.call_id, ended.arguments, result, emit)
 
     async def _all(self, together: Sequence[tuple[int, Call, Wanted]], done: dict[int, Done], emit: Emit) -> None:
         """Side by side, but told and stored in their order."""
@@ -171,6 +198,7 @@ class Toolkit:
         else:
             if allowed:
                 await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
+                failpoint("call-begun")
                 result = await self._run(wanted)
             else:
                 result = ToolResult(ok=False, content=DENIED)
@@ -178,17 +206,18 @@ class Toolkit:
 
     async def _run(self, wanted: Wanted) -> ToolResult:
         result = await wanted.tool.call(wanted.arguments, self._context)
+        failpoint("call-done")
         await self._journal.end(wanted.call_id, result)
+        failpoint("call-ended")
         return result
 
-    async def _refuse(self, call: Call, reason: str, emit: Emit) -> Done:
+    async def _refuse(self, call: Call, call_id: str, reason: str, emit: Emit) -> Done:
         """A call that cannot be made."""
         try:
             parsed = json.loads(call.arguments)
         except (ValueError, RecursionError):
             parsed = None
         arguments = parsed if isinstance(parsed, dict) else {}
-        call_id = self._next_id()
         await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=arguments))
         return await self._tell(call, call_id, arguments, ToolResult(ok=False, content=reason), emit)
 

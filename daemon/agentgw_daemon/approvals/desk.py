@@ -19,6 +19,7 @@ from agentgw.events import TurnApproval
 from agentgw.schema import record
 from agentgw.types import Approval, Decision
 from agentgw_daemon.approvals.digest import digest_of
+from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.storage.approvals import Settled, StoredApproval
 from agentgw_daemon.storage.ids import new_id, seconds_of, time_text
 
@@ -74,6 +75,8 @@ class Desk:
         self._timeout_s = timeout_s
         self._wall_clock = wall_clock
         self._open: dict[str, _Question] = {}
+        # Those among them whose turns are taken up again and have not come back to the call yet.
+        self._recalled: dict[tuple[str, str], _Question] = {}
         # Decided in this life of the daemon, so handed out and used up. None is forgotten, or a used yes in the
         # database could pass for one from before a restart; it is some hundred bytes an answer.
         self._ended: dict[str, Settled] = {}
@@ -103,6 +106,27 @@ class Desk:
             del self._open[approval_id]
             if question.decision is None:
                 self._publish("withdrawn", question.stored.approval)
+
+    async def recall(self, turn_id: str) -> None:
+        """Open again what a turn that is taken up asks: it may be answered before the turn is back at its call."""
+        for stored in await self._database.approvals.open_of(turn_id):
+            question = self._reopened(stored)
+            self._recalled[turn_id, stored.call_id] = self._open[stored.approval.approval_id] = question
+
+    def withdraw(self, turn_id: str) -> None:
+        """Close what was recalled for the turn and not asked again."""
+        for key in [key for key in self._recalled if key[0] == turn_id]:
+            question = self._recalled.pop(key)
+            del self._open[question.stored.approval.approval_id]
+            if question.decision is None:
+                self._publish("withdrawn", question.stored.approval)
+
+    def is_asking(self, turn_id: str) -> bool:
+        """Whether a stored question of this turn waits for its answer."""
+        return any(
+            one.in_database and one.decision is None and one.stored.approval.turn_id == turn_id
+            for one in self._open.values()
+        )
 
     async def answer(self, approval_id: str, decision: Decision) -> None:
         """Settle an open question. Returns when that is stored.
@@ -142,12 +166,14 @@ class Desk:
         digest = call.digest
         in_database = call.stored and call.turn_id is not None
         if in_database:
+            recalled = self._recalled.pop((call.turn_id or "", call.call_id), None)
+            if recalled is not None:
+                if recalled.stored.digest == digest:
+                    return recalled
+                del self._open[recalled.stored.approval.approval_id]
             stored = await self._database.approvals.of_call(call.turn_id or "", call.call_id)
             if stored is not None and stored.digest == digest and not self._is_of_this_life(stored):
-                left_s = seconds_of(stored.approval.expires_at) - self._wall_clock()
-                # Whatever the wall clock did meanwhile, nobody gets more time than there was.
-                deadline = trio.current_time() + min(max(left_s, 0.0), self._timeout_s)
-                return _Question(stored, deadline, in_database=True)
+                return self._reopened(stored)
         at = self._wall_clock()
         stored = StoredApproval(
             approval=Approval(
@@ -160,8 +186,17 @@ class Desk:
         )  # fmt: skip
         deadline = trio.current_time() + self._timeout_s
         if in_database:
+            failpoint("question-unstored")
             await self._database.approvals.add(stored)
+            failpoint("question-stored")
         return _Question(stored, deadline, in_database=in_database)
+
+    def _reopened(self, stored: StoredApproval) -> _Question:
+        """A stored question with the time that is left."""
+        left_s = seconds_of(stored.approval.expires_at) - self._wall_clock()
+        # Whatever the wall clock did meanwhile, nobody gets more time than there was.
+        deadline = trio.current_time() + min(max(left_s, 0.0), self._timeout_s)
+        return _Question(stored, deadline, in_database=True)
 
     def _is_of_this_life(self, stored: StoredApproval) -> bool:
         approval_id = stored.approval.approval_id
@@ -171,6 +206,7 @@ class Desk:
         """Store the decision, then let the turn go on. The caller holds the question's lock."""
         stored = question.stored
         await self._database.approvals.settle(stored, decision)
+        failpoint("answer-stored")
         session_id = stored.approval.session_id
         if decision == "allow_session" and session_id is not None and not question.in_database:
             self._unstored_grants[session_id].add(stored.digest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentgw.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy, ShuttingDown
@@ -16,11 +15,11 @@ from agentgw_daemon.agent.loop import Answer
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.recorder import StepRecorder
-from agentgw_daemon.compaction import replaced
+from agentgw_daemon.compaction import as_shown
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.engine import Request as Completion
-from agentgw_daemon.prompt import Prompt, exchanges, fit, surely_fits
+from agentgw_daemon.prompt import Prompt, fit, history_of, surely_fits
 from agentgw_daemon.replay.comparison import Compared, Setting, compare_calls, reasons, same_prompt, similarity
 from agentgw_daemon.replay.tools import RecordedTools, recorded_calls
 from agentgw_daemon.storage.steps import Shown
@@ -108,14 +107,8 @@ async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt
     """What the first run was shown: the session as it was then, what stood for its oldest turns, the message."""
     rows = await services.database.sessions.history_before(detail.turn.turn_id)
     shown = system if detail.schema is None else structured.instructed(system, detail.schema)
-    earlier = exchanges([(row.turn_id, row.role, row.content) for row in rows])
-    prompt = Prompt(system=shown, history=earlier, message=detail.message)
-    history = detail.history
-    if history is None:
-        return prompt
-    if history.summary is not None:
-        prompt = replaced(prompt, history.summarised_turns, history.summary)
-    return replace(prompt, history=prompt.history[history.left_out_turns :])
+    prompt = Prompt(system=shown, history=history_of(rows), message=detail.message)
+    return prompt if detail.history is None else as_shown(prompt, detail.history)
 
 
 def _compared(detail: TurnDetail, spec: ModelSpec) -> Compared:
@@ -140,7 +133,7 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: Tell)
         background=plan.background,
     )  # fmt: skip
     run = AgentRun(
-        engine=plan.engine, messages=messages, base=base, recorder=StepRecorder("", None, Shown()), tools=tools,
+        engine=plan.engine, messages=messages, base=base, recorder=StepRecorder(None, Shown()), tools=tools,
         max_iterations=detail.max_iterations or _MAX_ITERATIONS,
     )  # fmt: skip
     answer = Answer()

@@ -46,6 +46,9 @@ class RecordedTools:
             if call.content is not None:
                 self._left.setdefault(_key(call.tool or "", call.arguments), deque()).append(call)
 
+    def recall(self, calls: Sequence[Call]) -> None:
+        """See Tools: a replay has no past."""
+
     async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
         """See Tools. Watchers of a replay are told of no calls."""
         await trio.lowlevel.checkpoint()

@@ -8,7 +8,7 @@ from agentgw_daemon.retrieval.wire import Piece
 
 @record
 class Extracted:
-    """A document that was read; `sha256` is that of its bytes; `note` says what was not read as it stands."""
+    """A document that was read; `sha256` is that of its bytes."""
 
     format: str
     title: str
@@ -16,7 +16,6 @@ class Extracted:
     size_bytes: int
     mtime_ns: int
     pieces: tuple[Piece, ...]
-    note: str = ""
 
 
 @record

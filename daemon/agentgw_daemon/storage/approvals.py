@@ -11,6 +11,7 @@ from agentgw.errors import NotFound
 from agentgw.schema import dump, record
 from agentgw.types import Approval, ApprovalRule, Decision
 from agentgw_daemon.storage.ids import new_id, now
+from agentgw_daemon.storage.rows import LIVE
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -43,7 +44,7 @@ class Approvals:
         self._runner = runner
 
     async def add(self, new: StoredApproval) -> None:
-        """Store a question, in place of an earlier one of the same turn and call id.
+        """Store a question, in place of an earlier one of the same turn and call id; its turn is waiting from now on.
 
         Raises NotFound when the turn is not stored.
         """
@@ -58,6 +59,18 @@ class Approvals:
                 (turn_id, call_id),
             ).fetchone()
             return None if row is None else _stored_of(row)
+
+        return await self._runner.read(do)
+
+    async def open_of(self, turn_id: str) -> tuple[StoredApproval, ...]:
+        """The questions of this turn that nobody has answered, the oldest first."""
+
+        def do(db: sqlite_utils.Database) -> tuple[StoredApproval, ...]:
+            found = db.execute(
+                f"SELECT {_COLUMNS} FROM approvals WHERE turn_id = ? AND decision IS NULL ORDER BY asked_at, id",
+                (turn_id,),
+            )
+            return tuple(map(_stored_of, found.fetchall()))
 
         return await self._runner.read(do)
 
@@ -143,6 +156,7 @@ def _insert(db: sqlite_utils.Database, new: StoredApproval) -> None:
         )  # fmt: skip
     except sqlite3.IntegrityError:
         raise NotFound(f"no turn {one.turn_id}", kind="turn", id=one.turn_id or "") from None
+    db.execute(f"UPDATE turns SET state = 'waiting' WHERE id = ? AND state IN {LIVE}", (one.turn_id,))
 
 
 def _insert_rule(db: sqlite_utils.Database, stored: StoredApproval) -> None:

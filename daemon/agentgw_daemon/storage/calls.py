@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from agentgw.types import ToolCall
+from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.storage.approvals import use_up
 from agentgw_daemon.storage.ids import now
 
@@ -21,15 +22,17 @@ class Calls:
         self._runner = runner
 
     async def begin(self, turn_id: str, call: ToolCall) -> None:
-        """It is about to be made."""
+        """It is about to be made, and its turn waits for nobody."""
 
         def do(db: sqlite_utils.Database) -> None:
+            failpoint("call-begins")
             # In the same commit: a yes for one use is used, whatever happens to the call.
             use_up(db, turn_id, call.call_id)
             db.execute(
                 "INSERT INTO tool_calls (turn_id, call_id, tool, arguments, started_at) VALUES (?, ?, ?, ?, ?)",
                 (turn_id, call.call_id, call.tool, json.dumps(call.arguments), now()),
             )
+            db.execute("UPDATE turns SET state = 'running' WHERE id = ? AND state = 'waiting'", (turn_id,))
 
         await self._runner.write(do)
 

@@ -34,6 +34,7 @@ from agentgw_daemon.storage.store import Recovery, Store
 from agentgw_daemon.storage.summaries import Summaries
 from agentgw_daemon.storage.trust import Trust
 from agentgw_daemon.storage.turns import Turns
+from agentgw_daemon.storage.unfinished import Unfinished
 
 T = TypeVar("T")
 
@@ -88,6 +89,7 @@ class Database:
         self.approvals = Approvals(thread)
         self.calls = Calls(thread)
         self.steps = Steps(thread)
+        self.unfinished = Unfinished(thread)
         self.feedback = Ratings(thread)
         self.summaries = Summaries(thread)
         self.changes = Changes()

@@ -176,6 +176,10 @@ _TRUST: Final = (
 )
 
 
+# Number of the newest notification when the step was written: a delta behind it belongs to the next step.
+_STEP_SEQ: Final = ("ALTER TABLE turn_steps ADD COLUMN upto_seq INTEGER NOT NULL DEFAULT 0",)
+
+
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
     for index, statement in enumerate(statements):
@@ -224,6 +228,11 @@ def _knowledge(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="008_trust")
 def _trust(db: sqlite_utils.Database) -> None:
     run_statements(db, "008", _TRUST)
+
+
+@MIGRATIONS(name="009_step_seq")
+def _step_seq(db: sqlite_utils.Database) -> None:
+    run_statements(db, "009", _STEP_SEQ)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

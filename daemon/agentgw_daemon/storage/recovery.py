@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw_daemon.storage.ids import new_id, now
-from agentgw_daemon.storage.log import answer_so_far, read_rows
+from agentgw_daemon.storage.rows import LIVE
+from agentgw_daemon.storage.unfinished import interrupt, unfinished_ids
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils
 
 
-def interrupt_live_turns(db: sqlite_utils.Database) -> tuple[str, ...]:
+def interrupt_live_turns(db: sqlite_utils.Database, *, spare: bool) -> tuple[str, ...]:
     """Mark every turn that has not ended as interrupted and keep its answer as far as the log has it.
 
-    Gives the turns' ids. The log stays as it is: it records what was sent, and no end was sent.
+    `spare`: not those that can be gone on with; they wait from now on. Gives the ids of those that were marked.
     """
-    found = db.execute(
-        "SELECT id, session_id FROM turns WHERE state IN ('queued', 'running', 'waiting') ORDER BY n"
-    ).fetchall()
-    for turn_id, session_id in found:
-        rows = read_rows(db, turn_id)
-        at = now()
-        text = answer_so_far(rows)
-        if text:
-            db.execute(
-                "INSERT INTO messages (id, session_id, turn_id, role, content, created_at, interrupted)"
-                " VALUES (?, ?, ?, 'assistant', ?, ?, 1)",
-                (new_id("m"), session_id, turn_id, text, at),
-            )
-        db.execute(
-            "UPDATE turns SET state = 'interrupted', finished_at = ?, last_seq = ? WHERE id = ?",
-            (at, rows[-1].last_seq if rows else 0, turn_id),
-        )
-    return tuple(turn_id for turn_id, _ in found)
+    spared = unfinished_ids(db) if spare else ()
+    found = db.execute(f"SELECT id FROM turns WHERE state IN {LIVE} ORDER BY n").fetchall()
+    cut_off = tuple(str(turn_id) for (turn_id,) in found if turn_id not in spared)
+    for turn_id in cut_off:
+        interrupt(db, turn_id)
+    db.execute(f"UPDATE turns SET state = 'waiting' WHERE state IN {LIVE}")
+    return cut_off

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agentgw.replays import OfferedTool, PromptHistory, TurnStep
 from agentgw.schema import bind, dump, record
+from agentgw_daemon.storage.log import LogRow, insert_rows
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -37,9 +39,19 @@ class Steps:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    async def write(self, turn_id: str, rows: StepRows) -> None:
-        """Store steps; one that is there already is replaced."""
-        await self._runner.write(lambda db: write_steps(db, turn_id, rows))
+    async def write(self, turn_id: str, rows: StepRows, log: Iterable[LogRow] = ()) -> None:
+        """Store steps, and in the same commit the log up to here; one that is there already is replaced.
+
+        While its model's steps are stored a turn waits for nobody.
+        """
+        kept = tuple(log)
+
+        def do(db: sqlite_utils.Database) -> None:
+            insert_rows(db, turn_id, kept)
+            write_steps(db, turn_id, rows)
+            db.execute("UPDATE turns SET state = 'running' WHERE id = ? AND state = 'waiting'", (turn_id,))
+
+        await self._runner.write(do)
 
 
 def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None:
@@ -49,7 +61,8 @@ def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None
         digest = _keep_tools(db, rows.shown.tools)
         db.execute("UPDATE turns SET history = ?, toolset = ? WHERE id = ?", (history, digest, turn_id))
     db.conn.executemany(
-        "INSERT OR REPLACE INTO turn_steps (turn_id, n, step) VALUES (?, ?, ?)",
+        "INSERT OR REPLACE INTO turn_steps (turn_id, n, step, upto_seq)"
+        " VALUES (?1, ?2, ?3, (SELECT coalesce(max(seq + count) - 1, 0) FROM turn_log WHERE turn_id = ?1))",
         [(turn_id, n, json.dumps(dump(step), ensure_ascii=False)) for n, step in enumerate(rows.steps, rows.first)],
     )
 

@@ -53,6 +53,9 @@ class Store:
         self._recovery: Recovery | None = None
         # Turns of an earlier run are still marked live: the disk was too full to say otherwise.
         self._has_stale_turns = False
+        # Only the file as the last run left it tells what turns were about to do. A backup does not: what it says is
+        # still to be done may have been done since.
+        self._spares_unfinished = True
 
     def open(self) -> None:
         """Open the file, put it right, bring its tables up to date. When it raises, nothing stays open."""
@@ -182,6 +185,7 @@ class Store:
     def _replace(self, reason: str) -> None:
         """Move the damaged file aside and open the newest sound backup, else an empty database."""
         log.error("the database is damaged: %s", reason)
+        self._spares_unfinished = False
         with translated():
             backup = next(filter(is_sound, self.backups.newest_first()), None)
             # The copy is made first: a disk too full for it leaves everything as it was.
@@ -218,14 +222,15 @@ class Store:
         assert self._connection is not None
         self._has_stale_turns = True
         try:
-            self.interrupted = self._connection.write(interrupt_live_turns)
+            spare = self._spares_unfinished
+            self.interrupted = self._connection.write(lambda db: interrupt_live_turns(db, spare=spare))
         except sqlite3.OperationalError as error:
             # Our statements fit our tables, so these are not: a rotted schema passes the quick check.
             raise Damaged(str(error)) from error
         except StorageUnavailable as error:
             log.warning("turns of the last run are not marked yet: %s", error)
             return
-        self._has_stale_turns = False
+        self._has_stale_turns = self._spares_unfinished = False
 
 
 def _rebuild_indexes(db: sqlite_utils.Database) -> None:

@@ -150,7 +150,7 @@ class Turns:
 
     async def detail(self, turn_id: str) -> TurnDetail:
         """One turn with all that running it again takes."""
-        return await self._runner.read(lambda db: _detail(db, find_id(db, "turn", turn_id)))
+        return await self._runner.read(lambda db: read_detail(db, find_id(db, "turn", turn_id)))
 
 
 def _read(db: sqlite_utils.Database, turn_id: str) -> Turn:
@@ -246,7 +246,8 @@ def _insert_message(
     )
 
 
-def _detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
+def read_detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
+    """The turn with exactly this id, which exists."""
     kept = dict(
         zip(
             _DETAILS,

@@ -1,0 +1,92 @@
+"""Turns that an earlier daemon left in the middle of their tool calls: what it takes to go on with them.
+
+Nothing is done twice. What the model said and what came of its calls is on record, so the turn's loop is fed with that
+until it is where it was; only then is anybody asked, or anything done. A call that was cut off while it was carried out
+leaves no such turn: nobody knows whether it had its effect (`storage.unfinished`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agentgw.errors import NotFound
+from agentgw.events import EVENTS, TurnEvent
+from agentgw.replays import PromptHistory, TurnStep
+from agentgw.schema import bind
+from agentgw.types import SessionId, TurnId
+from agentgw_daemon.agent import kits
+from agentgw_daemon.live import LiveTurn
+from agentgw_daemon.prompt import Exchange, history_of
+from agentgw_daemon.storage.log import unpack
+from agentgw_daemon.turn import Past, Plan
+
+if TYPE_CHECKING:
+    from agentgw_daemon.agent.toolkit import Toolkit
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.storage.unfinished import LeftTurn
+
+_EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # type: ignore[attr-defined]  # all have one
+# The catalogue waits ten seconds at a time for servers that start; a package runner may take a minute to fetch one.
+_LOOKS: Final = 6
+
+
+def revived(left: LeftTurn) -> LiveTurn:
+    """The turn with all it has sent, as one that nobody owns. Raises ValueError when its log has holes."""
+    turn = left.detail.turn
+    return LiveTurn(
+        turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model,
+        stored=True, detached=True, events=_events(left),
+    )  # fmt: skip
+
+
+async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill) -> Plan:
+    """How to go on. Raises RpcError when the model or a tool that was called no longer exists."""
+    detail, request = left.detail, left.request
+    spec = await services.models.resolve_to_answer(detail.turn.model)
+
+    async def history() -> tuple[Exchange, ...]:
+        return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
+
+    async def kit(live: LiveTurn) -> Toolkit:
+        return await _kit(services, left, skill, live)
+
+    return Plan(
+        system=detail.system, message=detail.message, history=history, options=detail.options,
+        engine=await services.pool.engine(spec), skill_text=not detail.own_system,
+        n_ctx_tokens=services.settings.inference.n_ctx, kit=kit, max_iterations=request.max_iterations or 1,
+        seed=detail.seed, background=request.detach,
+        past=Past(history=detail.history or PromptHistory(), steps=detail.steps),
+    )  # fmt: skip
+
+
+async def _kit(services: Services, left: LeftTurn, skill: LoadedSkill, live: LiveTurn) -> Toolkit:
+    """The turn's tools, once those are there that it is about to call."""
+    needed = _to_be_called(left.detail.steps[-1]) & {tool.name for tool in left.detail.tools}
+    missing: set[str] = set()
+    for _ in range(_LOOKS):
+        kit = await kits.make(services, left.request, skill, live, left.detail.tool_calls)
+        missing = needed - {tool.name for tool in kit.offered}
+        if not missing:
+            return kit
+    name = min(missing)
+    raise NotFound(
+        f"the tool {name}, which the turn was about to call when the daemon ended, is not there any more",
+        hint="`agentgw tools` lists those that are, and what is wrong with others", kind="tool", id=name,
+    )  # fmt: skip
+
+
+def _to_be_called(step: TurnStep) -> set[str]:
+    return {call.tool for call in step.calls if call.tool is not None and call.content is None}
+
+
+def _events(left: LeftTurn) -> tuple[TurnEvent, ...]:
+    made: list[TurnEvent] = []
+    for row in left.log:
+        for seq, method, params in unpack(row):
+            if seq != len(made) + 1:
+                raise ValueError(f"event {len(made) + 1} is missing")
+            made.append(bind(_EVENTS[method], params))
+    if len(made) < left.upto_seq:
+        raise ValueError(f"event {len(made) + 1} is missing")
+    return tuple(made)
