@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +25,7 @@ from agentgw_daemon.retrieval.index_wire import (
     IndexState,
 )
 from agentgw_daemon.retrieval.table import Refusal, Table, Task
-from agentgw_daemon.retrieval.wire import Embedder
-
-EmbedQuery = Callable[[Embedder, str, Task], bytes]
-"""The vector of one text. Raises Refusal."""
+from agentgw_daemon.retrieval.wire import Embed, Embedded
 
 
 class Open:
@@ -45,8 +41,8 @@ class Open:
 class Indexes:
     """All indexes of this process, by key."""
 
-    def __init__(self, embed: EmbedQuery) -> None:
-        self._embed: Final = embed
+    def __init__(self, table: Table) -> None:
+        self._table: Final = table
         self._open: Final[dict[str, Open]] = {}
 
     def open(self, request: IndexOpen, _task: Task) -> IndexState:
@@ -115,7 +111,9 @@ class Indexes:
         found = self._found(request.key)
         vector = request.vector
         if request.embedder is not None:
-            vector = self._embed(request.embedder, request.text, task)
+            embedded = self._table.answer(Embed(embedder=request.embedder, texts=(request.text,)), task)
+            assert isinstance(embedded, Embedded)
+            vector = embedded.vectors
         [query] = _vectors(vector, found.index.dim, 1)
         allowed = _expanded(request.ranges) if request.narrow else None
         labels, scores = found.index.search(query, request.k, allowed)
@@ -131,9 +129,9 @@ class Indexes:
         return found
 
 
-def add_to(table: Table, embed: EmbedQuery) -> None:
-    """What a worker that holds indexes answers."""
-    indexes = Indexes(embed)
+def add_to(table: Table) -> None:
+    """What a worker that holds indexes answers; the table's own Embed gives it the vectors of texts."""
+    indexes = Indexes(table)
     table.add(IndexOpen, indexes.open)
     table.add(IndexAdd, indexes.add)
     table.add(IndexRemove, indexes.remove)

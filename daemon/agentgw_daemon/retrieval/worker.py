@@ -105,9 +105,10 @@ def _table(role: wire.Role) -> Table:
     table = Table()
     match role:
         case "search":
-            from agentgw_daemon.retrieval import answering
+            from agentgw_daemon.retrieval import answering, index_role
 
             answering.add_to(table)
+            index_role.add_to(table)
         case "bulk":
             from agentgw_daemon.retrieval import bulk
 
