@@ -31,7 +31,7 @@ WORKER_ROOMS = ("agentgw_daemon.inference.", SHARED_ROOM)
 WORKER_MAY_IMPORT = {"llama_cpp", "jinja2", "agentgw"}
 RETRIEVAL_ENTRY = "agentgw_daemon.retrieval.worker"
 RETRIEVAL_ROOMS = ("agentgw_daemon.retrieval.", SHARED_ROOM)
-RETRIEVAL_MAY_IMPORT = {"llama_cpp", "numpy", "agentgw"}
+RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "agentgw"}
 # Of the model worker: the bindings, and the look at a file before they are shown it.
 RETRIEVAL_BORROWS = {
     "agentgw_daemon.inference.llama",
