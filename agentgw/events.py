@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from agentgw.schema import record
 from agentgw.types import Channel, FinishReason, Topic
 
-Phase = Literal["queued", "loading", "prefill"]
+# `delegated`: another agent writes, and has written `done` pieces of text.
+Phase = Literal["queued", "loading", "prefill", "delegated"]
 
 
 @record
@@ -24,7 +25,7 @@ class TurnStarted:
 
 @record
 class TurnProgress:
-    """What the turn waits for before its first token."""
+    """What the turn waits for before its first token, or for another agent that works for it."""
 
     method: ClassVar[str] = "turn.progress"
     phase: Phase

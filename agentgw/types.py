@@ -205,7 +205,8 @@ class Session:
     updated_at: str
     turns: Annotated[int, "how many"] = 0
     cwd: Annotated[str | None, "where it was started"] = None
-    parent_id: Annotated[str | None, "the session it was forked from"] = None
+    parent_id: Annotated[str | None, "the session it was forked from, or that delegated to it"] = None
+    delegated_by: Annotated[str | None, "the turn that delegated to it"] = None
 
 
 @record

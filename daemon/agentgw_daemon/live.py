@@ -18,7 +18,7 @@ from agentgw.events import TurnDelta, TurnEvent
 from agentgw.framing import encode
 from agentgw.results import TurnResult
 from agentgw.schema import dump
-from agentgw.types import SessionId, ToolCall, TurnId
+from agentgw.types import SessionId, ToolCall, TurnId, Usage
 
 # Events the owner may be behind. A token is some 150 bytes on the wire, so this is about 150 kB.
 _OWNER_LAG: Final = 1024
@@ -31,9 +31,18 @@ class LiveTurn:
     """
 
     def __init__(
-        self, *, turn_id: TurnId, session_id: SessionId, skill: str, model: str, stored: bool, detached: bool,
+        self,
+        *,
+        turn_id: TurnId,
+        session_id: SessionId,
+        skill: str,
+        model: str,
+        stored: bool,
+        detached: bool,
+        parent: LiveTurn | None = None,
+        tainted: bool = False,
         events: Sequence[TurnEvent] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.turn_id = turn_id
         self.session_id = session_id
         self.skill = skill
@@ -45,6 +54,14 @@ class LiveTurn:
         self.outcome: TurnResult | RpcError | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
         self.suspended = False
+        # The turn that waits for this one's answer, and how many turns up the first one is.
+        self.parent = parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        # Untrusted text has come into it.
+        self.tainted = tainted
+        # What it took, once it has ended; what the turns took that it delegated to.
+        self.usage = Usage()
+        self.delegated = Usage()
         self._owner_seen = 0
         self._owned = False
         self._changed = trio.lowlevel.ParkingLot()
@@ -61,6 +78,13 @@ class LiveTurn:
         self._changed.unpark_all()
         while self._owned and self.last_seq - self._owner_seen > _OWNER_LAG:
             await self._owner_moved.park()
+
+    async def announce(self, event: TurnEvent) -> None:
+        """Add an event here and to every turn that waits for this one: their watchers are asked as well."""
+        turn: LiveTurn | None = self
+        while turn is not None:
+            await turn.append(event)
+            turn = turn.parent
 
     def append_nowait(self, *events: TurnEvent) -> None:
         """Add the last events of a turn that ends, whoever is behind."""
@@ -109,18 +133,20 @@ class LiveTurn:
         A batch is bounded, so that one write never holds all of a long replay.
         """
         seq = from_seq
-        while True:
-            if seq <= self.last_seq:
-                batch = self.events[seq - 1 : seq - 1 + _OWNER_LAG]
-                yield self._frames(seq, batch)
-                seq += len(batch)
-                if owner:
-                    self._owner_seen = seq - 1
-                    self._owner_moved.unpark_all()
-            elif self.outcome is not None:
-                return
-            else:
-                await self._changed.park()
+        while batch := await self.next_events(seq):
+            yield self._frames(seq, batch)
+            seq += len(batch)
+            if owner:
+                self._owner_seen = seq - 1
+                self._owner_moved.unpark_all()
+
+    async def next_events(self, seq: int) -> list[TurnEvent]:
+        """The events from `seq` on, as many as there are up to a bound, at least one; none once the turn has ended."""
+        while seq > self.last_seq:
+            if self.outcome is not None:
+                return []
+            await self._changed.park()
+        return self.events[seq - 1 : seq - 1 + _OWNER_LAG]
 
     def _frames(self, seq: int, events: list[TurnEvent]) -> bytes:
         ids = f'"turn_id":"{self.turn_id}","session_id":"{self.session_id}","seq":'

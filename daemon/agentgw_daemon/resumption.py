@@ -7,13 +7,15 @@ leaves no such turn: nobody knows whether it had its effect (`storage.unfinished
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.errors import NotFound
 from agentgw.events import EVENTS, TurnEvent
 from agentgw.replays import PromptHistory, TurnStep
 from agentgw.schema import bind
-from agentgw.types import SessionId, TurnId
+from agentgw.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import kits
 from agentgw_daemon.live import LiveTurn
 from agentgw_daemon.prompt import Exchange, history_of
@@ -40,8 +42,11 @@ def revived(left: LeftTurn) -> LiveTurn:
     )  # fmt: skip
 
 
-async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill) -> Plan:
-    """How to go on. Raises RpcError when the model or a tool that was called no longer exists."""
+async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
+    """How to go on; `place` is where the skill was found.
+
+    Raises RpcError when the model or a tool that was called no longer exists.
+    """
     detail, request = left.detail, left.request
     spec = await services.models.resolve_to_answer(detail.turn.model)
 
@@ -49,7 +54,7 @@ async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill) -> Pla
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
     async def kit(live: LiveTurn) -> Toolkit:
-        return await _kit(services, left, skill, live)
+        return await _kit(left, partial(kits.make, services, left.request, skill, place, live))
 
     return Plan(
         system=detail.system, message=detail.message, history=history, options=detail.options,
@@ -60,12 +65,12 @@ async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill) -> Pla
     )  # fmt: skip
 
 
-async def _kit(services: Services, left: LeftTurn, skill: LoadedSkill, live: LiveTurn) -> Toolkit:
+async def _kit(left: LeftTurn, make: Callable[[Iterable[ToolCall]], Awaitable[Toolkit]]) -> Toolkit:
     """The turn's tools, once those are there that it is about to call."""
     needed = _to_be_called(left.detail.steps[-1]) & {tool.name for tool in left.detail.tools}
     missing: set[str] = set()
     for _ in range(_LOOKS):
-        kit = await kits.make(services, left.request, skill, live, left.detail.tool_calls)
+        kit = await make(left.detail.tool_calls)
         missing = needed - {tool.name for tool in kit.offered}
         if not missing:
             return kit

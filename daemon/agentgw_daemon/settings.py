@@ -75,6 +75,9 @@ class AgentSection:
     max_iterations: Annotated[
         int, "steps of the model in one turn, where the skill says nothing", Limit(minimum=1, maximum=1000)
     ] = 10
+    max_orchestration_depth: Annotated[
+        int, "how deep agents may delegate to agents; 0: not at all", Limit(minimum=0, maximum=10)
+    ] = 3
 
 
 @record

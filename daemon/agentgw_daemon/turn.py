@@ -32,6 +32,7 @@ from agentgw_daemon.agent.loop import Answer, Emit
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.recorder import StepRecorder
+from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.compaction import as_shown, compacted
 from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.failpoint import failpoint
@@ -159,7 +160,8 @@ async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> 
     try:
         await run_agent(agent, answer, _emit(live, store))
     finally:
-        live.tool_calls = kit.calls if kit is not None else ()
+        if kit is not None:
+            live.tool_calls, live.tainted = kit.calls, kit.tainted
     if plan.schema is not None and answer.finished is not None:
         await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
 
@@ -230,7 +232,8 @@ def _left_out(fitted: Fitted) -> str:
 async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, store: _Store) -> None:
     finished = answer.finished
     reason: FinishReason = finished.finish_reason if finished and answer.complete else "cancelled"
-    usage = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
+    own = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
+    live.usage = usage = sum_usage(own, live.delegated)
     timings = finished.timings if finished else Timings()
     live.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
     end = TurnEnd(

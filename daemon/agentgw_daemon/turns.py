@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from agentgw_daemon.skills.model import LoadedSkill
     from agentgw_daemon.storage.unfinished import LeftTurn
 
+# Session, skill and model of a turn, and what to tell the user about the choice.
+_Chosen = tuple["Session | None", "LoadedSkill", "ModelSpec", tuple[TurnNotice, ...]]
+
 log = logging.getLogger(__name__)
 
 # Ended ephemeral turns that can still be attached to; they exist nowhere else.
@@ -75,16 +78,31 @@ class Turns:
 
     async def start(self, params: TurnStartParams) -> LiveTurn | Turn:
         """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
+        self._check_serving()
+        chosen = await self._resolve(params)
+        return await self._start(params, chosen, None, tainted=bool(params.files))
+
+    async def delegate(
+        self, parent: LiveTurn, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+    ) -> LiveTurn:
+        """Start a turn, in a new session, that works for another; whoever starts it ends it before its own turn."""
+        self._check_serving()
+        spec = await self._services.models.resolve_to_answer(params.model)
+        started = await self._start(params, (None, skill, spec, ()), parent, tainted=tainted)
+        assert isinstance(started, LiveTurn), "it has no idempotency key"
+        return started
+
+    async def _start(
+        self, params: TurnStartParams, chosen: _Chosen, parent: LiveTurn | None, *, tainted: bool
+    ) -> LiveTurn | Turn:
         services = self._services
-        if services.stopping:
-            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
-        session, skill, spec, routed = await self._resolve(params)
+        session, skill, spec, routed = chosen
         plan = await self._plan(params, skill, spec, session)
         if params.ephemeral:
             if session is not None:
                 self._check_idle(SessionId(session.session_id))
             session_id = SessionId(session.session_id if session else new_id("s"))
-            live = self._open(TurnId(new_id("t")), session_id, skill.name, spec, params)
+            live = self._open(TurnId(new_id("t")), session_id, skill.name, spec, params, parent)
         else:
             # The database decides whether the session is busy and whether the key was used, in one commit.
             started = await services.database.turns.start(
@@ -93,12 +111,14 @@ class Turns:
                     session_id=session.session_id if session else None, system=plan.system,
                     options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
                     request=_kept(params, plan.max_iterations), seed=plan.seed,
+                    delegated_by=None if parent is None else parent.turn_id, tainted=tainted,
                 )
             )  # fmt: skip
             turn_id = TurnId(started.turn.turn_id)
             if not started.created:
                 return self._live.get(turn_id) or started.turn
-            live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params)
+            live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params, parent)
+        live.tainted = tainted
         live.append_nowait(*services.notices, *routed)
         services.notices.clear()
         database = services.database if live.stored else None
@@ -178,7 +198,8 @@ class Turns:
         Those that wait for an answer are left to the next daemon.
         """
         for live in self.running:
-            if self._services.approvals.is_asking(live.turn_id):
+            # An agent that works for another one ends with that one's call.
+            if live.parent is None and self._services.approvals.is_asking(live.turn_id):
                 live.suspend()
             else:
                 live.cancel()
@@ -203,6 +224,10 @@ class Turns:
             )  # fmt: skip
         return _result(detail)
 
+    def _check_serving(self) -> None:
+        if self._services.stopping:
+            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+
     def _check_idle(self, session_id: SessionId) -> None:
         turn_id = self._sessions.get(session_id)
         if turn_id is not None:
@@ -212,9 +237,7 @@ class Turns:
                 session_id=session_id, turn_id=turn_id,
             )  # fmt: skip
 
-    async def _resolve(
-        self, params: TurnStartParams
-    ) -> tuple[Session | None, LoadedSkill, ModelSpec, tuple[TurnNotice, ...]]:
+    async def _resolve(self, params: TurnStartParams) -> _Chosen:
         """Which session, skill and model the turn is for: the request's word, then the session's, then the default.
 
         The notices say which skill was found for the message, where it was.
@@ -238,8 +261,9 @@ class Turns:
         """How to go on with a turn. Raises RpcError when what it needs no longer exists."""
         services = self._services
         session = await services.database.sessions.get(left.detail.turn.session_id)
-        shelf = await services.projects.shelf(cwd_of(left.request, session))
-        return await resumption.plan_of(services, left, shelf.get(left.detail.turn.skill))
+        place = cwd_of(left.request, session)
+        shelf = await services.projects.shelf(place)
+        return await resumption.plan_of(services, left, shelf.get(left.detail.turn.skill), place)
 
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
@@ -249,23 +273,30 @@ class Turns:
         async def history() -> tuple[Exchange, ...]:
             return history_of(await services.database.sessions.whole_history(session.session_id) if session else ())
 
+        place = cwd_of(params, session)
         return Plan(
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
             options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
             skill_text=params.system is None and params.schema is None,
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
-            kit=None if params.schema is not None else partial(kits.make, services, params, skill),
+            kit=None if params.schema is not None else partial(kits.make, services, params, skill, place),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             seed=secrets.randbelow(_SEEDS), background=params.detach,
         )  # fmt: skip
 
     def _open(
-        self, turn_id: TurnId, session_id: SessionId, skill: str, spec: ModelSpec, params: TurnStartParams
+        self,
+        turn_id: TurnId,
+        session_id: SessionId,
+        skill: str,
+        spec: ModelSpec,
+        params: TurnStartParams,
+        parent: LiveTurn | None,
     ) -> LiveTurn:
         live = LiveTurn(
             turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
-            detached=params.detach,
+            detached=params.detach, parent=parent,
         )  # fmt: skip
         self._enter(live)
         return live

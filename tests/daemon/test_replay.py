@@ -142,7 +142,7 @@ async def test_a_changed_skill_is_told_and_used_only_where_that_is_wanted(
 ) -> None:
     async with house(tmp_path, script("a")) as h:
         turn = await h.ask()
-        h.skill.instructions = "Be better."
+        h.skills["general-assistant"] = replace(h.skills["general-assistant"], instructions="Be better.")
         result = await again(h, turn.turn_id, skill_text=which)
         assert shown(h.engine.requests[-1])[0]["content"] == text
         used = "was used" if which == "current" else "was not used"

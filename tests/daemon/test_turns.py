@@ -96,18 +96,23 @@ class House:
         self.engine = engine
         self.database = database
         self.nursery = nursery
-        skill = SimpleNamespace(
-            name="general-assistant", instructions="Be good.", temperature=0.3, model=None, max_iterations=None,
-            allowed_tools=None,
+        general = LoadedSkill(
+            name="general-assistant", description="Answers.", tier="shipped", path="", instructions="Be good.",
+            temperature=0.3,
         )  # fmt: skip
-        self.skill = skill
+        self.skills = {general.name: general}
         self.tools: dict[str, Tool] = {}
+
+        def skill(name: str) -> LoadedSkill:
+            if name not in self.skills:
+                raise NotFound(f"there is no skill {name}")
+            return self.skills[name]
 
         async def tools() -> dict[str, Tool]:
             return self.tools
 
         async def shelf(cwd: str | None) -> Any:
-            return SimpleNamespace(get=lambda name: skill, unused=lambda name: None)
+            return SimpleNamespace(get=skill, unused=lambda name: None)
 
         async def resolve(ref: str | None) -> Any:
             if ref == "missing":
@@ -125,6 +130,7 @@ class House:
         )  # fmt: skip
         self.services.approvals = Desk(database, self.services.hub)
         self.turns = Turns(cast(Services, self.services), nursery)
+        self.services.turns = self.turns
 
     async def start(self, message: str = "hi", **params: Any) -> LiveTurn:
         live = await self.turns.start(TurnStartParams(message=message, **params))

@@ -97,7 +97,7 @@ async def test_a_write_that_has_started_is_committed_though_its_caller_is_cancel
     def do(db: object) -> None:
         trio.from_thread.run_sync(scope.cancel)
         database._store._connection.db.execute(  # type: ignore[union-attr]  # open
-            "INSERT INTO sessions VALUES ('s-x', 't', 's', NULL, NULL, 'a', 'b')"
+            "INSERT INTO sessions (id, title, skill, created_at, updated_at) VALUES ('s-x', 't', 's', 'a', 'b')"
         )
 
     with scope:

@@ -19,7 +19,7 @@ EACH = pytest.mark.parametrize("tool", BUILTIN, ids=lambda tool: tool.spec.name)
 
 
 def test_names_are_unique() -> None:
-    assert len({tool.spec.name for tool in BUILTIN}) == len(BUILTIN) == 9
+    assert len({tool.spec.name for tool in BUILTIN}) == len(BUILTIN) == 10
 
 
 @EACH
@@ -42,7 +42,7 @@ def test_what_carries_data_out_is_marked() -> None:
 
 def test_what_brings_a_strangers_text_is_marked() -> None:
     ours = {tool.spec.name for tool in BUILTIN if not tool.spec.untrusted}
-    assert ours == {"write_file", "edit_file", "current_time"}
+    assert ours == {"write_file", "edit_file", "current_time", "delegate_to_agent"}
 
 
 def test_having_the_tools_does_not_import_httpx() -> None:

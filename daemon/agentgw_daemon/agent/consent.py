@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import dataclasses
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
+from agentgw.events import TurnEvent
 from agentgw.schema import record
 from agentgw.types import Approval
 from agentgw_daemon.agent.loop import Emit
@@ -12,7 +14,7 @@ from agentgw_daemon.agent.toolkit import Wanted, denied
 from agentgw_daemon.approvals.desk import Desk, PendingCall, event_of
 from agentgw_daemon.approvals.digest import digest_of
 from agentgw_daemon.approvals.policy import Allow, Refuse, decide
-from agentgw_daemon.tools.tool import ToolContext
+from agentgw_daemon.tools.tool import CallPreview, ToolContext
 
 
 @record
@@ -22,6 +24,10 @@ class Terms:
     asked_for: tuple[str, ...] | None
     allow: Collection[str]
     stored: bool
+    # For whoever is asked, where it is not the agent that they talk to.
+    agent: str | None = None
+    # Told of a question as well: whoever watches the turns that wait for this one.
+    above: Callable[[TurnEvent], Awaitable[None]] | None = None
 
 
 class DeskConsent:
@@ -32,6 +38,12 @@ class DeskConsent:
         self._context: Final = context
         self._terms: Final = terms
         self._tainted: Final = tainted
+
+    async def _preview(self, wanted: Wanted) -> CallPreview:
+        preview = await wanted.tool.describe_call(wanted.arguments, self._context)
+        if self._terms.agent is None:
+            return preview
+        return dataclasses.replace(preview, details=(*preview.details, f"wanted by: {self._terms.agent}"))
 
     async def agree(self, wanted: Wanted, emit: Emit) -> bool:
         """See Consent."""
@@ -51,14 +63,17 @@ class DeskConsent:
         call = PendingCall(
             turn_id=context.turn_id, session_id=context.session_id, call_id=wanted.call_id, tool=spec.name,
             arguments=wanted.arguments, cwd=str(context.cwd),
-            preview=await wanted.tool.describe_call(wanted.arguments, context), outbound=spec.outbound,
+            preview=await self._preview(wanted), outbound=spec.outbound,
             stored=self._terms.stored,
         )  # fmt: skip
         asked: list[Approval] = []
 
         async def announce(approval: Approval) -> None:
             asked.append(approval)
-            await emit(event_of(approval, wanted.call_id))
+            event = event_of(approval, wanted.call_id)
+            await emit(event)
+            if self._terms.above is not None:
+                await self._terms.above(event)
 
         settled = await self._desk.decide(call, announce)
         if settled == "expired":

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from agentgw_daemon.agent import delegation
 from agentgw_daemon.agent.consent import DeskConsent, Terms
 from agentgw_daemon.agent.journal import CallJournal
 from agentgw_daemon.agent.toolkit import Toolkit
 from agentgw_daemon.approvals.policy import DENY
+from agentgw_daemon.tools.delegate import NAME
 from agentgw_daemon.tools.places import denied_of, roots_of
 from agentgw_daemon.tools.tool import Tool, ToolContext
 
@@ -24,20 +26,40 @@ if TYPE_CHECKING:
 
 
 async def make(
-    services: Services, params: TurnStartParams, skill: LoadedSkill, live: LiveTurn, past: Iterable[ToolCall] = ()
+    services: Services,
+    params: TurnStartParams,
+    skill: LoadedSkill,
+    place: str | None,
+    live: LiveTurn,
+    past: Iterable[ToolCall] = (),
 ) -> Toolkit:
-    """What this turn may call. `past`: the calls it made under an earlier daemon."""
+    """What this turn may call. `place`: where its skills are looked for; `past`: its calls under an earlier daemon."""
     database = services.database if live.stored else None
     context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
-    tainted = bool(params.files) or (database is not None and await database.calls.is_tainted(live.session_id))
+    # An ephemeral turn may go on with a stored session.
+    tainted = live.tainted or await services.database.calls.is_tainted(live.session_id)
     journal = CallJournal(live.turn_id, database, tainted=tainted, past=past)
     allow = services.settings.tools.allow
-    terms = Terms(asked_for=params.approvals, allow=allow, stored=live.stored)
+    terms = Terms(
+        asked_for=params.approvals, allow=allow, stored=live.stored,
+        agent=live.skill if live.parent is not None else None,
+        above=live.parent.announce if live.parent is not None else None,
+    )  # fmt: skip
     consent = DeskConsent(services.approvals, context, terms, lambda: journal.tainted)
-    names = params.tools if params.tools is not None else skill.allowed_tools
-    tools = offered(await services.tools.tools(), names, skill.allowed_tools, params.approvals, allow)
-    named = params.tools is not None or bool(set(params.approvals or ()) & set(tools))
-    return Toolkit(tools, context, consent=consent, journal=journal, turn_id=live.turn_id, named=named)
+    tools, allowed = dict(await services.tools.tools()), skill.allowed_tools
+    tools.pop(NAME, None)
+    skills, missing = delegation.usable(await services.projects.shelf(place), skill.sub_agents)
+    live.append_nowait(*missing)
+    if skills:
+        tools[NAME] = delegation.Delegation(services, params, skills, live, lambda: journal.tainted)
+        # To name sub-agents is to allow this, whatever other tools the skill goes without.
+        allowed = None if allowed is None else (*allowed, NAME)
+    tools = offered(tools, params.tools, allowed, params.approvals, allow)
+    if params.tools is not None or set(params.approvals or ()) & set(tools):
+        led = frozenset(tools)
+    else:
+        led = frozenset(tools) & {NAME}
+    return Toolkit(tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led)
 
 
 async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:

@@ -7,7 +7,7 @@ repeated one as a hint, and when the steps run out nothing is put into its mouth
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -15,8 +15,9 @@ import trio
 from agentgw.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.replays import StepCall, TurnStep
 from agentgw.schema import record
-from agentgw.types import Options, Timings, Usage
+from agentgw.types import Options, Timings
 from agentgw_daemon.agent.talk import Done, Said, Step, begin, done_of, repeat
+from agentgw_daemon.agent.usage import sum_timings, sum_usage
 from agentgw_daemon.calling.events import Call, Event, Malformed, Reasoning, Text
 from agentgw_daemon.calling.view import ToolView
 from agentgw_daemon.inference.engine import (
@@ -49,8 +50,8 @@ class Tools(Protocol):
         """The tools as the model sees them."""
 
     @property
-    def named(self) -> bool:
-        """Whether the user named them for this turn."""
+    def led(self) -> Collection[str]:
+        """Names of those that a model which cannot choose may be led to by the words of a request."""
 
     def recall(self, calls: Sequence[Call]) -> None:
         """Take these for made: they are of a step whose results are known. Steps come in their order."""
@@ -104,7 +105,7 @@ class Answer:
         if before is None:
             self.finished = finished
             return
-        usage, timings = _sum_usage(before.usage, finished.usage), _sum_timings(before.timings, finished.timings)
+        usage, timings = sum_usage(before.usage, finished.usage), sum_timings(before.timings, finished.timings)
         rate = usage.completion_tokens / timings.decode_ms * 1000 if timings.decode_ms > 0 else 0.0
         timings = dataclasses.replace(timings, decode_tokens_per_s=rate)
         self.finished = dataclasses.replace(finished, usage=usage, timings=timings)
@@ -122,8 +123,7 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
     past = [await _recall(plan, step, answer, emit) for step in plan.past]
     views = plan.tools.views if plan.tools else ()
     calling = await _calling(plan.engine, emit) if views else None
-    named = plan.tools is not None and plan.tools.named
-    talk = begin(plan.messages, views, calling, plan.base.schema, named=named)
+    talk = begin(plan.messages, views, calling, plan.base.schema, led=plan.tools.led if plan.tools else ())
     if past:
         repeat(talk, past)
     for _ in range(plan.max_iterations - len(past)):
@@ -239,19 +239,3 @@ def translated(event: EngineEvent) -> list[TurnEvent]:
             return [TurnProgress(phase="prefill", done=event.done, total=event.total)]
         case Called() | Finished():
             return []
-
-
-def _sum_usage(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        prompt_tokens=one.prompt_tokens + other.prompt_tokens, cached_tokens=one.cached_tokens + other.cached_tokens,
-        completion_tokens=one.completion_tokens + other.completion_tokens,
-    )  # fmt: skip
-
-
-def _sum_timings(one: Timings, other: Timings) -> Timings:
-    """All added up; the first token is the first step's, and the rate is for the caller to reckon."""
-    return Timings(
-        queue_ms=one.queue_ms + other.queue_ms, load_ms=one.load_ms + other.load_ms,
-        prefill_ms=one.prefill_ms + other.prefill_ms, decode_ms=one.decode_ms + other.decode_ms,
-        first_token_ms=one.first_token_ms,
-    )  # fmt: skip

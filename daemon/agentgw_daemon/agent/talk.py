@@ -7,7 +7,7 @@ tools. Each gives the next step, and takes what came of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from agentgw.errors import NotFound
@@ -181,12 +181,12 @@ def begin(
     calling: Calling | None,
     schema: Mapping[str, Any] | None = None,
     *,
-    named: bool = False,
+    led: Collection[str] = (),
 ) -> Talk:
     """The way that fits the model. An answer that has to meet a schema is given without tools.
 
-    `named`: the user named tools for this turn. Only then is a model that cannot choose led to one, because the words
-    of a request mislead too often.
+    `led`: names of the tools to which a model that cannot choose may be led by a request, those that were named for the
+    turn. Among all of them the words of a request would mislead too often.
     """
     if not tools or calling is None or schema is not None:
         return PlainTalk(messages, schema)
@@ -196,6 +196,7 @@ def begin(
     if not calling.narrow:
         return StepTalk(WideSteps(plain, tools))
     request = text_of(messages[-1]).strip()
+    named = [tool for tool in tools if tool.name in led]
     if not named or "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
         return PlainTalk(messages, schema)
-    return StepTalk(NarrowSteps(plain, tools))
+    return StepTalk(NarrowSteps(plain, named))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import trio
@@ -75,7 +75,7 @@ class Journal(Protocol):
 
 
 class Toolkit:
-    """See `loop.Tools`."""
+    """See `loop.Tools`. `led`: names of the tools that a model which cannot choose may be led to."""
 
     def __init__(
         self,
@@ -85,9 +85,9 @@ class Toolkit:
         consent: Consent,
         journal: Journal,
         turn_id: str,
-        named: bool = False,
+        led: Collection[str] = (),
     ) -> None:
-        self.named: Final = named
+        self.led: Final = led
         self._tools: Final = tools
         self._context: Final = context
         self._consent: Final = consent
@@ -122,6 +122,11 @@ class Toolkit:
             with contextlib.suppress(CallFailed):
                 self._repeats.note(call.name, self._arguments(call)[1])
 
+    @property
+    def tainted(self) -> bool:
+        """Whether untrusted text has entered the turn's session."""
+        return self._journal.tainted
+
     async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
         """See Tools."""
         done: dict[int, Done] = {}
@@ -136,7 +141,8 @@ class Toolkit:
             except CallFailed as failed:
                 done[at] = await self._refuse(call, call_id, failed.text, emit)
                 continue
-            if wanted.asks or wanted.tool.spec.effect not in ("none", "read"):
+            spec = wanted.tool.spec
+            if wanted.asks or spec.ordered or spec.effect not in ("none", "read"):
                 # What changes something comes after what was called before it.
                 await self._all(together, done, emit)
                 together = []
@@ -205,7 +211,11 @@ class Toolkit:
         return await self._tell(call, wanted.call_id, wanted.arguments, result, emit)
 
     async def _run(self, wanted: Wanted) -> ToolResult:
-        result = await wanted.tool.call(wanted.arguments, self._context)
+        try:
+            result = await wanted.tool.call(wanted.arguments, self._context)
+        except ApprovalDenied as error:
+            await self._journal.end(wanted.call_id, ToolResult(ok=False, content=error.message))
+            raise
         failpoint("call-done")
         await self._journal.end(wanted.call_id, result)
         failpoint("call-ended")

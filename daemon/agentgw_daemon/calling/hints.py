@@ -89,8 +89,8 @@ _HINTS: Final[Mapping[str, Hints]] = {
     ),
     "delegate_to_agent": _hints(
         "delegate hand ask agent assistant",
-        ("Let the agent code-assistant fix the bug", {"agent": "code-assistant", "task": "fix the bug"}),
-        ("Ask writer to make a poem about cats", {"agent": "writer", "task": "make a poem about cats"}),
-        ("Delegate to tester: run all tests", {"agent": "tester", "task": "run all tests"}),
+        ("Let code-assistant fix the bug", {"skill": "code-assistant", "task": "fix the bug"}),
+        ("Ask writer to make a poem about cats", {"skill": "writer", "task": "make a poem about cats"}),
+        ("Delegate to tester: run all tests", {"skill": "tester", "task": "run all tests"}),
     ),
 }

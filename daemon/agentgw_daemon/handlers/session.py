@@ -69,9 +69,9 @@ async def export(request: Request, params: ExportParams) -> ExportResult:
 
 
 async def delete(request: Request, params: SessionIdParams) -> Done:
-    """Remove it, and what was computed of it."""
-    session_id = await request.services.database.sessions.delete(params.session_id)
-    await _forget(Path(request.services.started.paths.kv_dir), session_id)
+    """Remove it with what it delegated, and what was computed of them."""
+    for session_id in await request.services.database.sessions.delete(params.session_id):
+        await _forget(Path(request.services.started.paths.kv_dir), session_id)
     return Done()
 
 

@@ -14,6 +14,7 @@ from agentgw.results import TurnDetail
 from agentgw.schema import record
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.talk import Done
+from agentgw_daemon.calling.agents import DELEGATE
 from agentgw_daemon.calling.events import Call
 from agentgw_daemon.calling.hints import view
 from agentgw_daemon.calling.messages import Outcome
@@ -36,7 +37,8 @@ class RecordedTools:
     """See `loop.Tools`. Equal calls are answered in the order in which they were recorded."""
 
     def __init__(self, detail: TurnDetail) -> None:
-        self.named: Final = detail.tools_named
+        names = frozenset(tool.name for tool in detail.tools)
+        self.led: Final = names if detail.tools_named else names & {DELEGATE}
         self.views: Final[tuple[ToolView, ...]] = tuple(
             view(tool.name, tool.description, tool.parameters) for tool in detail.tools
         )

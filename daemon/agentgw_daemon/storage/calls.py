@@ -49,14 +49,13 @@ class Calls:
         await self._runner.write(do)
 
     async def is_tainted(self, session_id: str) -> bool:
-        """Whether a call of this session brought untrusted text into it, or may have, or a message came with files."""
+        """Whether a turn of this session was given untrusted text, or one of its calls brought some, or may have."""
 
         def do(db: sqlite_utils.Database) -> bool:
             row = db.execute(
-                "SELECT 1 FROM tool_calls JOIN turns ON turns.id = tool_calls.turn_id"
-                " WHERE turns.session_id = ?1 AND (untrusted OR ended_at IS NULL)"
-                " UNION ALL SELECT 1 FROM turns"
-                " WHERE session_id = ?1 AND json_array_length(request, '$.files') > 0 LIMIT 1",
+                "SELECT 1 FROM turns LEFT JOIN tool_calls ON tool_calls.turn_id = turns.id"
+                " WHERE turns.session_id = ?"
+                " AND (tainted OR untrusted OR (tool_calls.n IS NOT NULL AND ended_at IS NULL)) LIMIT 1",
                 (session_id,),
             ).fetchone()
             return row is not None

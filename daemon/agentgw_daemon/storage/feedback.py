@@ -97,7 +97,9 @@ def _chosen(db: sqlite_utils.Database, given: str | None, cwd: str | None) -> st
     if given is not None and not given.startswith("s-"):
         return find_id(db, "turn", given)
     session_id = None if given is None else find_id(db, "session", given)
-    where, value = "?1 IS NULL", None
+    # What a turn delegated is a part of its answer, and nobody has seen it by itself.
+    delegated = "SELECT id FROM sessions WHERE delegated_by IS NOT NULL"
+    where, value = f"?1 IS NULL AND t.session_id NOT IN ({delegated})", None
     message = "nothing has been answered yet"
     if session_id is not None:
         where, value, message = (
@@ -106,7 +108,7 @@ def _chosen(db: sqlite_utils.Database, given: str | None, cwd: str | None) -> st
             f"nothing of session {session_id} has been answered yet",
         )
     elif cwd is not None:
-        where, value = "t.session_id IN (SELECT id FROM sessions WHERE cwd = ?1)", cwd
+        where, value = "t.session_id IN (SELECT id FROM sessions WHERE cwd = ?1 AND delegated_by IS NULL)", cwd
         message = f"no session that was started in {cwd} has an answer"
     row = db.execute(
         f"SELECT t.id FROM turns AS t WHERE {where} AND t.state NOT IN {LIVE} ORDER BY t.n DESC LIMIT 1", (value,)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 # All of a turn but its number, ids and idempotency key: the key belongs to the turn that ran.
 _KEPT: Final = (
     "skill, model, state, created_at, finished_at, finish_reason, error, last_seq, cwd, system, options, prompt_tokens,"
-    " cached_tokens, completion_tokens, timings, prompt_sha256, model_sha256, engine, request, seed, history, toolset"
+    " cached_tokens, completion_tokens, timings, prompt_sha256, model_sha256, engine, request, seed, history, toolset,"
+    " tainted"
 )
 
 

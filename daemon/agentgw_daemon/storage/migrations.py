@@ -175,6 +175,14 @@ _TRUST: Final = (
     ) WITHOUT ROWID""",
 )
 
+# A turn that another one delegated to has a session of its own, which goes with the one it worked for. `tainted`: what
+# the turn was given (a file, a task from a tainted turn) is text that somebody else may have written.
+_DELEGATION: Final = (
+    "ALTER TABLE sessions ADD COLUMN delegated_by TEXT REFERENCES turns (id) ON DELETE CASCADE",
+    "CREATE INDEX sessions_by_caller ON sessions (delegated_by)",
+    "ALTER TABLE turns ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0",
+)
+
 
 # Number of the newest notification when the step was written: a delta behind it belongs to the next step.
 _STEP_SEQ: Final = ("ALTER TABLE turn_steps ADD COLUMN upto_seq INTEGER NOT NULL DEFAULT 0",)
@@ -233,6 +241,11 @@ def _trust(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="009_step_seq")
 def _step_seq(db: sqlite_utils.Database) -> None:
     run_statements(db, "009", _STEP_SEQ)
+
+
+@MIGRATIONS(name="010_delegation")
+def _delegation(db: sqlite_utils.Database) -> None:
+    run_statements(db, "010", _DELEGATION)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

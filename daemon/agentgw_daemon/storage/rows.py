@@ -12,7 +12,8 @@ from agentgw.types import Message, Session, Turn
 
 SESSION_COLUMNS: Final = (
     "s.id, s.title, s.skill, s.created_at, s.updated_at,"
-    " (SELECT count(*) FROM turns WHERE turns.session_id = s.id), s.cwd, s.parent_id"
+    " (SELECT count(*) FROM turns WHERE turns.session_id = s.id), s.cwd, s.parent_id,"
+    " s.delegated_by"
 )
 TURN_COLUMNS: Final = (
     "t.id, t.session_id, t.skill, t.model, t.state, t.created_at, t.finished_at, t.finish_reason, t.error, t.last_seq"
@@ -33,6 +34,7 @@ def session_of(row: Sequence[Any]) -> Session:
         turns=row[5],
         cwd=row[6],
         parent_id=row[7],
+        delegated_by=row[8],
     )
 
 

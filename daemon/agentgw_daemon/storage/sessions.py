@@ -45,14 +45,17 @@ class NewSession:
     skill: str
     title: str
     cwd: str | None = None
+    # The turn that delegates to it.
+    delegated_by: str | None = None
 
 
 def insert_session(db: sqlite_utils.Database, new: NewSession) -> str:
     """Write a new session and give its id."""
     session_id, at = new_id("s"), now()
     db.execute(
-        "INSERT INTO sessions (id, title, skill, cwd, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (session_id, new.title, new.skill, new.cwd, at, at),
+        "INSERT INTO sessions (id, title, skill, cwd, parent_id, delegated_by, created_at, updated_at)"
+        " VALUES (?1, ?2, ?3, ?4, (SELECT session_id FROM turns WHERE id = ?5), ?5, ?6, ?6)",
+        (session_id, new.title, new.skill, new.cwd, new.delegated_by, at),
     )
     return session_id
 
@@ -96,14 +99,14 @@ class Sessions:
         return await self._runner.read(lambda db: read_session(db, find_id(db, "session", session_id)))
 
     async def list(self, limit: int = 50, before: str | None = None, cwd: str | None = None) -> SessionList:
-        """A page of sessions, the last used first; `cwd`: only those started there."""
+        """A page of sessions, the last used first; `cwd`: only those that somebody started there."""
 
         def do(db: sqlite_utils.Database) -> SessionList:
             # Sorts above every time and every id.
             updated_at, below = from_cursor(before, str, str) if before else ("~", "~")
             found = db.execute(
                 f"SELECT {SESSION_COLUMNS} FROM sessions AS s"
-                " WHERE (s.updated_at, s.id) < (?, ?) AND (? IS NULL OR s.cwd = ?)"
+                " WHERE (s.updated_at, s.id) < (?, ?) AND (? IS NULL OR (s.cwd = ? AND s.delegated_by IS NULL))"
                 " ORDER BY s.updated_at DESC, s.id DESC LIMIT ?",
                 (updated_at, below, cwd, cwd, limit + 1),
             ).fetchall()
@@ -116,12 +119,13 @@ class Sessions:
         return await self._runner.read(do)
 
     async def latest(self, cwd: str) -> Session | None:
-        """The session last used in that directory, by a turn or by its creation."""
+        """The session last used in that directory by somebody, with a turn or its creation."""
 
         def do(db: sqlite_utils.Database) -> Session | None:
             row = db.execute(
                 "SELECT id FROM ("
                 " SELECT * FROM (SELECT session_id AS id, created_at AS at FROM turns WHERE cwd = ?1"
+                "  AND session_id NOT IN (SELECT id FROM sessions WHERE delegated_by IS NOT NULL)"
                 "  ORDER BY n DESC LIMIT 1)"
                 " UNION ALL"
                 " SELECT * FROM (SELECT id, created_at FROM sessions WHERE cwd = ?1"
@@ -158,15 +162,25 @@ class Sessions:
 
         return await self._runner.write(do)
 
-    async def delete(self, session_id: str) -> str:
-        """Remove it with its turns, messages and log; its whole id. Raises SessionBusy while a turn of it runs."""
+    async def delete(self, session_id: str) -> tuple[str, ...]:
+        """Remove it with its turns, messages and log, and with the sessions that its turns delegated to.
 
-        def do(db: sqlite_utils.Database) -> str:
+        Gives the ids of all of them, its own first. Raises SessionBusy while a turn of one runs.
+        """
+
+        def do(db: sqlite_utils.Database) -> tuple[str, ...]:
             found = find_id(db, "session", session_id)
-            refuse_busy(db, found)
+            rows = db.execute(
+                "WITH RECURSIVE gone (id) AS (SELECT ? UNION SELECT s.id FROM gone JOIN turns AS t"
+                " ON t.session_id = gone.id JOIN sessions AS s ON s.delegated_by = t.id) SELECT id FROM gone",
+                (found,),
+            )
+            ids = tuple(str(row[0]) for row in rows)
+            for one in ids:
+                refuse_busy(db, one)
             db.execute("DELETE FROM sessions WHERE id = ?", (found,))
             drop_unused_tools(db)
-            return found
+            return ids
 
         return await self._runner.write(do)
 

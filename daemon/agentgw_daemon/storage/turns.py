@@ -42,6 +42,10 @@ class NewTurn:
     # As it was asked for, without the texts of message and files; `max_iterations` as it holds for the turn.
     request: TurnStartParams | None = None
     seed: int | None = None
+    # The turn that delegates to this one; it starts a session.
+    delegated_by: str | None = None
+    # It is given text that somebody else may have written.
+    tainted: bool = False
 
 
 @record
@@ -165,7 +169,7 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
         if row is not None:
             return StartedTurn(turn=turn_of(row), created=False)
     if new.session_id is None:
-        begin = NewSession(skill=new.skill, title=title_of(new.message), cwd=new.cwd)
+        begin = NewSession(skill=new.skill, title=title_of(new.message), cwd=new.cwd, delegated_by=new.delegated_by)
         session_id = insert_session(db, begin)
     else:
         session_id = find_id(db, "session", new.session_id)
@@ -173,7 +177,7 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
     turn_id, at = new_id("t"), now()
     db.execute(
         "INSERT INTO turns (id, session_id, skill, model, state, created_at, cwd, system, options, idempotency_key,"
-        " request, seed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " request, seed, tainted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn_id,
             session_id,
@@ -187,6 +191,7 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
             new.idempotency_key,
             None if new.request is None else json.dumps(dump(new.request)),
             new.seed,
+            new.tainted,
         ),
     )
     _insert_message(db, session_id, turn_id, "user", new.message, at)

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils
 
 # A live turn whose model has made calls, none of which was cut off while it was carried out (whether it had its effect
-# is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored.
+# is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored. Nor
+# does another turn wait for it: that one was cut off in its call.
 UNFINISHED: Final = (
-    f"t.state IN {LIVE} AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
+    f"t.state IN {LIVE} AND NOT EXISTS (SELECT 1 FROM sessions AS o WHERE o.id = t.session_id"
+    " AND o.delegated_by IS NOT NULL) AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
     " AND NOT EXISTS (SELECT 1 FROM tool_calls AS c WHERE c.turn_id = t.id AND c.ended_at IS NULL)"
     " AND NOT EXISTS (SELECT 1 FROM turn_log AS l WHERE l.turn_id = t.id AND l.method = 'turn.delta'"
     "  AND l.seq + l.count - 1 > (SELECT max(s.upto_seq) FROM turn_steps AS s WHERE s.turn_id = t.id))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agentgw_daemon.tools.current_time import CURRENT_TIME
+from agentgw_daemon.tools.delegate import DELEGATE
 from agentgw_daemon.tools.fetch_url import FETCH_URL
 from agentgw_daemon.tools.list_files import LIST_FILES
 from agentgw_daemon.tools.query_sqlite import QUERY_SQLITE
@@ -16,4 +17,5 @@ from agentgw_daemon.tools.write_file import EDIT_FILE, WRITE_FILE
 
 BUILTIN: Final[tuple[Tool, ...]] = (
     READ_FILE, LIST_FILES, SEARCH_TEXT, WRITE_FILE, EDIT_FILE, RUN_COMMAND, QUERY_SQLITE, FETCH_URL, CURRENT_TIME,
+    DELEGATE,
 )  # fmt: skip

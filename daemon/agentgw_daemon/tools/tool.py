@@ -36,6 +36,8 @@ class ToolSpec:
     untrusted: bool = False
     # Those of its arguments that are paths, for `needs_approval`.
     paths: tuple[str, ...] = ()
+    # One call after the other, although it changes nothing by itself.
+    ordered: bool = False
 
 
 @record

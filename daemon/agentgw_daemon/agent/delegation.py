@@ -1,0 +1,189 @@
+"""`delegate_to_agent`: a part of a turn's work, done by another skill in a turn and a session of its own.
+
+The child lives inside the call: it is cancelled with the turn that waits for it, and never waits for that turn. It has
+its own skill's instructions and the user's limits of the parent (`--tools`, `--approve`, where, stored or not), never
+more. Whoever watches the parent is told what the child does and is asked about its calls. What it took is added to the
+parent's usage. Its failure is a failed call; but a call of the child that nobody agreed to ends the parent as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from agentgw.errors import ApprovalDenied, NotFound, RpcError
+from agentgw.events import TurnDelta, TurnEvent, TurnNotice, TurnProgress, TurnToolCall, TurnToolResult
+from agentgw.params import TurnStartParams
+from agentgw.results import TurnResult
+from agentgw.types import Options
+from agentgw_daemon.agent.usage import sum_usage
+from agentgw_daemon.calling.view import first_line
+from agentgw_daemon.skills.model import LoadedSkill
+from agentgw_daemon.tools.delegate import DELEGATE
+from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
+from agentgw_daemon.tools.visible import visible_line
+
+if TYPE_CHECKING:
+    from agentgw_daemon.live import LiveTurn
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.shelf import Shelf
+
+# Two lines of a terminal.
+_TRACE_CHARACTERS: Final = 160
+# Enough to see that it goes on; each is an event of the parent's log.
+_WORDS_A_REPORT: Final = 32
+# A cancelled child stores its end, which its own turn bounds with fifteen seconds.
+_ENDING_S: Final = 20.0
+
+
+class Delegation:
+    """The tool of one turn; see `tools.tool.Tool`. `tainted`: untrusted text has entered the turn's session."""
+
+    def __init__(
+        self,
+        services: Services,
+        params: TurnStartParams,
+        skills: Sequence[LoadedSkill],
+        parent: LiveTurn,
+        tainted: Callable[[], bool],
+    ) -> None:
+        self.spec: Final = _spec(skills)
+        self._services: Final = services
+        self._params: Final = params
+        self._skills: Final = {skill.name: skill for skill in skills}
+        self._parent: Final = parent
+        self._tainted: Final = tainted
+
+    async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
+        """See Tool."""
+        del context
+        await trio.lowlevel.checkpoint()
+        return CallPreview(title=visible_line(f"Let {arguments['skill']} do: {arguments['task']}"))
+
+    async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
+        """See Tool. Raises ApprovalDenied when nobody agreed to a call of the child."""
+        del context
+        skill, parent = self._skills[arguments["skill"]], self._parent
+        limit = self._services.settings.agent.max_orchestration_depth
+        if parent.depth >= limit:
+            return ToolResult(
+                ok=False,
+                content=f"agents work for agents {parent.depth} deep already, and agent.max_orchestration_depth is"
+                f" {limit}: do this part yourself",
+            )
+        if not arguments["task"].strip():
+            return ToolResult(ok=False, content="task: say what is to be done, with all that is needed for it")
+        try:
+            child = await self._services.turns.delegate(
+                parent, child_params(self._params, skill, arguments["task"]), skill, tainted=self._tainted()
+            )
+        except RpcError as error:
+            return ToolResult(ok=False, content=f"{skill.name} could not begin: {error.message}")
+        outcome = await self._wait(child)
+        if isinstance(outcome, ApprovalDenied):
+            raise outcome
+        return _result(child, outcome)
+
+    async def _wait(self, child: LiveTurn) -> TurnResult | RpcError:
+        """What the child ended with. Cancelling cancels it, and returns when it has stored its end."""
+        try:
+            await self._relay(child)
+            return await child.wait_outcome()
+        finally:
+            child.cancel()
+            with trio.move_on_after(_ENDING_S, shield=True):
+                await child.wait_outcome()
+            self._parent.delegated = sum_usage(self._parent.delegated, child.usage)
+
+    async def _relay(self, child: LiveTurn) -> None:
+        """Tell whoever watches the parent what the child does, until it ends."""
+        parent, seq, words, told = self._parent, 1, 0, 0
+        text = f"{child.skill} works on it; `agentgw attach {child.turn_id}` watches"
+        await parent.append(TurnNotice(code="delegated", text=text))
+        while batch := await child.next_events(seq):
+            seq += len(batch)
+            words += sum(isinstance(event, TurnDelta) for event in batch)
+            if words >= told + _WORDS_A_REPORT:
+                told = words
+                await parent.append(TurnProgress(phase="delegated", done=words))
+            for event in batch:
+                if (news := _news(child.skill, event)) is not None:
+                    await parent.append(news)
+
+
+def usable(shelf: Shelf, names: Sequence[str]) -> tuple[list[LoadedSkill], list[TurnNotice]]:
+    """The skills of these names, and what to tell the user about those that are none."""
+    skills: list[LoadedSkill] = []
+    missing: list[TurnNotice] = []
+    for name in dict.fromkeys(names):
+        try:
+            skills.append(shelf.get(name))
+        except NotFound as error:
+            missing.append(TurnNotice(code="sub_agent_missing", text=f"nothing can be delegated: {error.message}"))
+    return skills, missing
+
+
+def child_params(params: TurnStartParams, skill: LoadedSkill, task: str) -> TurnStartParams:
+    """The child's turn: the sub-skill's own settings, and what the user said for the parent where it has none."""
+    given = params.options or Options()
+    options = dataclasses.replace(
+        given, stop=None, temperature=given.temperature if skill.temperature is None else skill.temperature
+    )
+    steps = [one for one in (skill.max_iterations, params.max_iterations) if one is not None]
+    return TurnStartParams(
+        message=task, skill=skill.name, model=skill.model or params.model, options=options, tools=params.tools,
+        approvals=params.approvals, cwd=params.cwd, ephemeral=params.ephemeral, detach=params.detach,
+        max_iterations=min(steps, default=None),
+    )  # fmt: skip
+
+
+def _spec(skills: Sequence[LoadedSkill]) -> ToolSpec:
+    lines = [f"- {skill.name}: {first_line(skill.description)}" for skill in skills]
+    return dataclasses.replace(
+        DELEGATE.spec, description="\n".join([DELEGATE.spec.description, *lines]),
+        parameters=_parameters([skill.name for skill in skills]),
+    )  # fmt: skip
+
+
+def _parameters(names: Sequence[str]) -> Mapping[str, Any]:
+    general = DELEGATE.spec.parameters
+    properties = general["properties"]
+    return {**general, "properties": {**properties, "skill": {**properties["skill"], "enum": list(names)}}}
+
+
+def _result(child: LiveTurn, outcome: TurnResult | RpcError) -> ToolResult:
+    """What the parent's model is told."""
+    if isinstance(outcome, RpcError):
+        return ToolResult(
+            ok=False, content=bounded(f"{child.skill} failed: {outcome.message}"), untrusted=child.tainted
+        )
+    text, reason = outcome.text.strip(), outcome.finish_reason
+    problem = {"cancelled": "was cancelled", "iteration_limit": "used up its steps"}.get(reason or "")
+    if problem is None and not text:
+        problem = "answered nothing"
+    if problem is not None:
+        said = f". It had said:\n{text}" if text else ""
+        return ToolResult(ok=False, content=bounded(f"{child.skill} {problem}{said}"), untrusted=child.tainted)
+    cut = "\n[cut off: its answer was longer than allowed]" if reason == "length" else ""
+    return ToolResult(ok=True, content=bounded(text + cut), untrusted=child.tainted)
+
+
+def _news(skill: str, event: TurnEvent) -> TurnEvent | None:
+    """An event of the child as the parent's watchers see it."""
+    match event:
+        case TurnToolCall(tool=tool, arguments=arguments):
+            shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+            text = f"{tool}({shown})"
+        case TurnToolResult(ok=False, content=content):
+            text = f"failed: {content}"
+        case TurnNotice(text=text):
+            pass
+        case TurnProgress():
+            return event
+        case _:
+            return None
+    shortened = text if len(text) <= _TRACE_CHARACTERS else f"{text[:_TRACE_CHARACTERS]}…"
+    return TurnNotice(code="delegated", text=f"{skill}: {shortened}")
