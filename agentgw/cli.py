@@ -28,6 +28,9 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Look back": {
         "sessions": ("stored conversations", 'agentgw sessions search "unix socket"'),
         "feedback": ("say whether an answer was good", 'agentgw feedback -1 --comment "too long"'),
+        "stats": ("how much was asked and answered, in numbers", "agentgw stats --json"),
+        "replay": ("a turn once more, and what differs", "agentgw replay t-01JD -m smollm2:135m"),
+        "eval": ("all rated turns once more: what stays good", "agentgw eval --skill code-assistant"),
         "history": ("one conversation; the same as `sessions show`", "agentgw history 01JD"),
     },
     "Skills and models": {

@@ -1,8 +1,8 @@
 """What is printed, and where: contract section 3.
 
 Standard output carries the answer and nothing else; all other words go to standard error. What comes from a model or
-a file is shown with its control characters escaped when it goes to a terminal, and passes untouched into a pipe. No
-ANSI sequence is ever written.
+a file is shown with its control characters escaped when it goes to a terminal, and passes untouched into a pipe. The
+only ANSI sequences are the colours of `write_coloured`, on a terminal and without `NO_COLOR`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ INTERRUPTED: Final = 130
 CLOSED_PIPE: Final = 141
 # Answers of the daemon at `errors.py` have their own exit statuses; this one is for a fault of ours.
 FAULT: Final = 1
+
+RED: Final = "\x1b[31m"
+GREEN: Final = "\x1b[32m"
+_PLAIN: Final = "\x1b[0m"
 
 # C0 but tab and newline, DEL, C1, and the marks that reorder text.
 _UNSAFE: Final = (*range(9), *range(11, 32), 127, *range(128, 160), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F),
@@ -71,6 +75,18 @@ def write(text: str) -> None:
         text = visible(text)
     # Not through the text layer: a character the locale lacks must not end the answer.
     stream.buffer.write(text.encode(stream.encoding or "utf-8", "replace"))
+
+
+def write_coloured(text: str, colour: str) -> None:
+    """As `write`, in a colour (nothing is none) where standard output is a terminal that may have one."""
+    from agentgw.environment import Environment
+
+    if not colour or not is_terminal(sys.stdout) or Environment().no_color:
+        write(text)
+        return
+    sys.stdout.buffer.write(colour.encode())
+    write(text)
+    sys.stdout.buffer.write(_PLAIN.encode())
 
 
 def flush() -> None:

@@ -129,11 +129,10 @@ class Status:
         if self._line is None:
             return
         share = f" {min(100, done * 100 // total)}%" if total else ""
-        if phase == "delegated":
-            self._line.show(f"another agent is at work, {done} words so far")
-            self._shown = True
-            return
-        words = {"loading": f"loading the model{share}", "prefill": f"reading the prompt{share}"}
+        words = {
+            "loading": f"loading the model{share}", "prefill": f"reading the prompt{share}",
+            "answering": f"answering{share}", "delegated": f"another agent is at work, {done} words so far",
+        }  # fmt: skip
         waiting = f"waiting, place {position} in the queue" if position else "waiting"
         self._line.show(words.get(phase, waiting))
         self._shown = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw import output
 from agentgw.commands import Action, add_json, connect, working_directory
+from agentgw.commands.stats import show_ratings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ def _list(args: Namespace) -> int:
     output.table(rows, ("turn", "rating", "skill", "model", "message", "comment"))
     if counts:
         output.write("\n")
-        output.table(
-            [(count["skill"], count["model"], count["good"], count["bad"]) for count in counts],
-            ("skill", "model", "good", "bad"),
-        )
+        show_ratings(counts)
     return 0
 
 

@@ -1,0 +1,90 @@
+"""Turns once more, from end to end: the same model says the same, another one differs, and nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.home import Done, Home
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[Home]:
+    """One installation whose model stays loaded."""
+    with Home() as made:
+        made.add_starter_model()
+        yield made
+        assert "Traceback" not in made.log
+
+
+def ask(home: Home, *words: str, cwd: Path | None = None) -> dict[str, Any]:
+    done = home.run("run", "--json", "-o", "max_tokens=24", *words, within_s=120, **({"cwd": cwd} if cwd else {}))
+    assert done.status == 0, done
+    result: dict[str, Any] = json.loads(done.out)
+    return result
+
+
+def replay(home: Home, turn_id: str, *words: str) -> tuple[Done, dict[str, Any]]:
+    done = home.run("replay", turn_id, "--json", *words, within_s=120)
+    return done, json.loads(done.out) if done.out else {}
+
+
+@pytest.mark.parametrize("options", [("-o", "seed=7"), ("-o", "temperature=0"), ()])
+def test_the_same_model_says_the_same_and_another_one_differs(agent: Home, options: tuple[str, ...]) -> None:
+    turn = ask(agent, *options, "Tell me about the sea.")
+    counted = agent.call("stats.get")
+    done, result = replay(agent, turn["turn_id"])
+    assert (done.status, result["identical"], result["prompt"]) == (0, True, "same"), result
+    assert result["replayed"]["text"] == turn["text"]
+    done, result = replay(agent, turn["turn_id"], "-m", "echo")
+    assert (done.status, result["identical"]) == (1, False)
+    assert result["reasons"] == ["another model: echo in place of smollm2:135m"]
+    after = agent.call("stats.get")
+    assert [after[name] for name in ("sessions", "turns", "messages")] == [
+        counted[name] for name in ("sessions", "turns", "messages")
+    ]
+
+
+def test_a_later_turn_is_replayed_in_its_session_as_it_was(agent: Home) -> None:
+    first = ask(agent, "-o", "seed=1", "My name is Ada. What is a prime number?")
+    second = ask(agent, "-o", "seed=2", "--session", first["session_id"], "What did I ask?")
+    ask(agent, "-o", "seed=3", "--session", first["session_id"], "And then?")
+    done, result = replay(agent, second["turn_id"])
+    assert (done.status, result["prompt"]) == (0, "same"), result
+
+
+@pytest.mark.parametrize(
+    ("message", "tool"),
+    [("Create a.txt with the text hello", "write_file"), ("Run the command touch a.txt", "run_command")],
+)
+def test_what_was_done_is_not_done_again(agent: Home, tmp_path: Path, message: str, tool: str) -> None:
+    turn = ask(agent, "--system", "Be brief.", "-o", "seed=5", "--approve", tool, message, cwd=tmp_path)
+    assert [(call["tool"], call["ok"]) for call in turn["tool_calls"]] == [(tool, True)], turn
+    (made,) = tmp_path.iterdir()
+    made.unlink()
+    done, result = replay(agent, turn["turn_id"])
+    assert list(tmp_path.iterdir()) == []
+    assert [(call["tool"], call["change"], call["recorded"]) for call in result["calls"]] == [(tool, "same", True)]
+    assert (done.status, result["identical"]) == (0, True), result
+
+
+def test_rated_turns_are_evaluated(home: Home) -> None:
+    home.ask("run", "-m", "echo", "one two three")
+    home.ask("feedback", "+1")
+    home.ask("run", "-m", "echo", "four five six")
+    home.ask("feedback", "-1")
+    done = home.run("eval", "--json")
+    report = json.loads(done.out)
+    assert done.status == 0
+    assert done.err.splitlines()[-1].endswith("100% alike")
+    assert [(row["rating"], row["turns"], row["identical"]) for row in report["groups"]] == [(1, 1, 1), (-1, 1, 1)]
+    assert "echo" in home.ask("stats")
+    assert json.loads(home.ask("stats", "--json"))["feedback"] == [
+        {"skill": "general-assistant", "model": "echo", "good": 1, "bad": 1}
+    ]
