@@ -186,5 +186,6 @@ def _noun_help(noun: str, actions: dict[str, Action]) -> str:
 def _unknown(kind: str, name: str, known: Iterable[str], otherwise: str) -> UsageError:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), n=1)
-    return UsageError(f"there is no {kind} {name[:80]}", hint=f"did you mean {near[0]}?" if near else otherwise)
+    near = get_close_matches(name, list(known), n=2, cutoff=0.7)
+    hint = f"did you mean {' or '.join(near)}?" if near else otherwise
+    return UsageError(f"there is no {kind} {name[:80]}", hint=hint)

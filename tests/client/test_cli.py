@@ -60,7 +60,7 @@ def test_every_verb_has_help_with_an_example(
 @pytest.mark.parametrize(
     ("words", "near"),
     [
-        (("stauts",), "did you mean status?"),
+        (("stauts",), "did you mean stats or status?"),
         (("modles",), "did you mean models?"),
         (("session", "list"), "did you mean sessions?"),
         (("sessions", "serach", "x"), "did you mean search?"),
