@@ -33,6 +33,9 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "eval": ("all rated turns once more: what stays good", "agentgw eval --skill code-assistant"),
         "history": ("one conversation; the same as `sessions show`", "agentgw history 01JD"),
     },
+    "Your documents": {
+        "ingest": ("store files and folders, so that they can be found", "agentgw ingest ~/notes --watch"),
+    },
     "Skills and models": {
         "skills": ("what the agent can be", "agentgw skills show summarize-document"),
         "trust": ("use the skills that a project brings along", "agentgw trust ."),

@@ -128,6 +128,19 @@ class ModelProgress:
 
 
 @record
+class DocumentProgress:
+    """How far `document.ingest` is."""
+
+    method: ClassVar[str] = "document.progress"
+    files_done: int
+    files_total: Annotated[int, "found so far"]
+    chunks: Annotated[int, "stored so far"]
+    rate: Annotated[float, "chunks a second"] = 0.0
+    eta_s: Annotated[float | None, "seconds left"] = None
+    source: Annotated[str | None, "what is being read"] = None
+
+
+@record
 class DaemonEvent:
     """Something that happened in the daemon, for `event.subscribe`."""
 
@@ -140,9 +153,10 @@ class DaemonEvent:
 TurnEvent = (
     TurnStarted | TurnProgress | TurnDelta | TurnToolCall | TurnApproval | TurnToolResult | TurnNotice | TurnCompleted
 )  # fmt: skip
-Event = TurnEvent | ChatDelta | ReplayProgress | ModelProgress | DaemonEvent
+Event = TurnEvent | ChatDelta | ReplayProgress | ModelProgress | DocumentProgress | DaemonEvent
 
 EVENTS: tuple[type, ...] = (
     TurnStarted, TurnProgress, TurnDelta, TurnToolCall, TurnApproval, TurnToolResult,
-    TurnNotice, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DaemonEvent,
+    TurnNotice, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DocumentProgress,
+    DaemonEvent,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agentgw import errors as e
 from agentgw import events as ev
+from agentgw import ingests as i
 from agentgw import params as p
 from agentgw import results as r
 from agentgw import types as t
@@ -176,6 +177,20 @@ _ROWS = (
         r.ToolCallResult,
         "Call a tool, with the same approval as a model's call.",
         errors=(e.NotFound, e.ApprovalDenied),
+    ),
+    _method(
+        "document.ingest",
+        i.DocumentIngestParams,
+        i.IngestResult,
+        "Read, cut, embed and store documents; unchanged ones cost a look.",
+        events=(ev.DocumentProgress,),
+        errors=(e.ModelUnavailable, e.WorkerDied, e.ShuttingDown, e.StorageUnavailable, e.Timeout),
+    ),
+    _method(
+        "document.watched", p.NoParams, i.WatchedList, "Folders that are followed.", errors=(e.StorageUnavailable,)
+    ),
+    _method(
+        "document.unwatch", i.DocumentUnwatchParams, r.Done, "Follow it no more; its documents stay.", errors=_STORED
     ),
     _method("model.list", p.NoParams, r.ModelList, "Models on disk, configured and in the catalogue."),
     _method("model.show", p.ModelRefParams, r.ModelDetail, "One model.", errors=(e.NotFound, e.ModelUnavailable)),

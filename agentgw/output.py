@@ -185,6 +185,11 @@ def notice(text: str) -> None:
         _complain(_one_line(text))
 
 
+def complaint(text: str) -> None:
+    """`agentgw: text` on standard error, also when only errors are wanted."""
+    _complain(_one_line(text))
+
+
 def report(error: AgentgwError) -> int:
     """The error as one line on standard error, then its notes; gives the exit status."""
     message = _one_line(error.message)

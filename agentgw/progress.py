@@ -10,12 +10,14 @@ from agentgw.output import is_quiet, is_terminal, size, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Final, TextIO
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final, TextIO
 
 _REDRAW_S: Final = 0.1
 _BAR_CELLS: Final = 20
 _STEP_PERCENT: Final = 10
+# Fewer need no lines in a log.
+_MANY_FILES: Final = 20
 
 
 class _Line:
@@ -114,6 +116,45 @@ class Bar:
         if self._started is None or now <= self._started[0]:
             return 0.0
         return (done - self._started[1]) / (now - self._started[0])
+
+
+class Intake:
+    """Files, bar, chunks, rate and time left of an ingest; in a pipe a line every ten percent of many files."""
+
+    def __init__(self, *, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._line = _Line(self._stream) if is_terminal(self._stream) and not is_quiet() else None
+        self._step = 0
+
+    def update(self, progress: Mapping[str, Any]) -> None:
+        """What a `document.progress` says."""
+        done, total = int(progress.get("files_done", 0)), int(progress.get("files_total", 0))
+        if self._line is not None:
+            self._line.show(self._text(progress, done, total))
+            return
+        step = done * 100 // total // _STEP_PERCENT if total >= _MANY_FILES else 0
+        if step > self._step and not is_quiet():
+            self._step = step
+            self._stream.write(self._text(progress, done, total, bar=False) + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Makes room for what came of it."""
+        if self._line is not None:
+            self._line.erase()
+
+    @staticmethod
+    def _text(progress: Mapping[str, Any], done: int, total: int, *, bar: bool = True) -> str:
+        if not total:
+            return "looking for files"
+        cells = "█" * (done * _BAR_CELLS // total)
+        drawn = f" ▕{cells.ljust(_BAR_CELLS)}▏" if bar else ""
+        chunks, rate, left = progress.get("chunks", 0), progress.get("rate", 0.0), progress.get("eta_s")
+        parts = [f"{done}/{total} files{drawn}", f"{chunks} chunks"]
+        parts += [f"{rate:.0f} chunks/s"] if rate else []
+        parts += [f"{_duration(left)} left"] if left is not None and done < total else []
+        parts += [str(progress["source"])] if bar and progress.get("source") else []
+        return "  ".join(parts)
 
 
 class Status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from agentgw import output
+from agentgw.answer import is_interactive
 from agentgw.commands import add_json, connect, model_reference
 from agentgw.progress import Bar
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentgw.client import Client
+    from agentgw.errors import ModelUnavailable
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -48,6 +50,15 @@ def pull(client: Client, reference: str) -> dict[str, Any]:
         bar.close()
     model: dict[str, Any] = stream.result
     return model
+
+
+def offer_suggested(client: Client, error: ModelUnavailable) -> bool:
+    """Whether the user wanted the model that the daemon suggests, and it is here now."""
+    suggestion = error.data.get("suggestion")
+    if not isinstance(suggestion, str) or not is_interactive():
+        return False
+    client.limit(None)
+    return offer(client, suggestion)
 
 
 def offer(client: Client, reference: str) -> bool:

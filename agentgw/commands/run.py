@@ -6,7 +6,7 @@ import os
 import sys
 
 from agentgw import output
-from agentgw.answer import FORMATS, Answer, follow, is_interactive
+from agentgw.answer import FORMATS, Answer, follow
 from agentgw.commands import connect, model_reference, working_directory
 from agentgw.errors import ContextOverflow, ModelUnavailable, UsageError
 from agentgw.framing import MAX_MESSAGE_BYTES
@@ -81,7 +81,9 @@ def run(args: Namespace) -> int:
         try:
             return _ask(client, args, message, files, options)
         except ModelUnavailable as error:
-            if not _pull_suggested(client, error):
+            from agentgw.commands.pull import offer_suggested
+
+            if not offer_suggested(client, error):
                 raise
         client.limit(args.timeout)
         return _ask(client, args, message, files, options)
@@ -201,13 +203,13 @@ def _read_message(words: Sequence[str], *, stdin_used: bool) -> str:
     if list(words) == [_STDIN] and not stdin_used:
         return _read_stdin()
     text = " ".join(words)
-    if stdin_used or not _is_piped():
+    if stdin_used or not is_piped():
         return text
     piped = _read_stdin()
     return f"{text}\n\n{piped}" if text and piped else text or piped
 
 
-def _is_piped() -> bool:
+def is_piped() -> bool:
     """Whether standard input is a pipe, a file or a socket: something that ends, unlike a terminal.
 
     `/dev/null` is none of them and gives nothing.
@@ -256,14 +258,3 @@ def _last_session(client: Client) -> str | None:
         output.notice("no session was started here yet, this begins one")
         return None
     return str(sessions[0]["session_id"])
-
-
-def _pull_suggested(client: Client, error: ModelUnavailable) -> bool:
-    """Whether the user wanted the model that the daemon suggests, and it is here now."""
-    suggestion = error.data.get("suggestion")
-    if not isinstance(suggestion, str) or not is_interactive():
-        return False
-    from agentgw.commands.pull import offer
-
-    client.limit(None)
-    return offer(client, suggestion)

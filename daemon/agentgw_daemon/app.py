@@ -25,6 +25,9 @@ from agentgw_daemon.guard import guard_socket
 from agentgw_daemon.handlers import HANDLERS
 from agentgw_daemon.hub import Hub
 from agentgw_daemon.inference.pool import open_pool
+from agentgw_daemon.knowledge.forbidden import Forbidden
+from agentgw_daemon.knowledge.ingest import Ingest
+from agentgw_daemon.knowledge.watching import Watching
 from agentgw_daemon.listener import Listener
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.peer import Peer
@@ -36,6 +39,7 @@ from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.catalogue import open_catalogue
+from agentgw_daemon.tools.places import denied_of
 from agentgw_daemon.turns import Turns
 
 if TYPE_CHECKING:
@@ -46,6 +50,7 @@ log = logging.getLogger(__name__)
 # They bring httpx with them.
 _LATE_MODULES: Final = (
     "agentgw_daemon.inference.provider",
+    "agentgw_daemon.knowledge.walking",
     "agentgw_daemon.models.download",
     "agentgw_daemon.models.hub",
 )
@@ -144,11 +149,14 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     tools = await stack.enter_async_context(
         open_catalogue(BUILTIN, Path(paths.config_dir) / "tools", settings.mcp.servers, environ=started.environ)
     )
-    return Services(
+    services = Services(
         started=started, config=started.config, database=database, models=models, skills=skills, pool=pool,
         retrieval=retrieval, hub=hub, tools=tools, approvals=Desk(database, hub), notices=notices,
         projects=Projects(skills, database.trust, Path.home()),
     )  # fmt: skip
+    forbidden = Forbidden(denied_of(paths.directories), started.environ)
+    services.ingest = Ingest(database, retrieval, forbidden, lambda: services.settings.rag)
+    return services
 
 
 def recovered(recovery: Recovery) -> TurnNotice:
@@ -168,6 +176,8 @@ async def serve(started: Started) -> int:
             services.turns = Turns(services, outer)
             # Before anybody can ask for them.
             await services.turns.take_up()
+            services.watching = Watching(services.database, services.ingest, outer)
+            outer.start_soon(services.watching.resume)
             outer.start_soon(_heed_signals, services, stop)
             outer.start_soon(_import_the_rest, stop)
             async with trio.open_nursery() as connections:

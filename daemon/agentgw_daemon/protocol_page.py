@@ -34,6 +34,7 @@ _NOUNS: Final = {
     "feedback": "Feedback",
     "skill": "Skills",
     "tool": "Tools",
+    "document": "Documents",
     "model": "Models",
     "config": "Settings and counts",
     "stats": "Settings and counts",

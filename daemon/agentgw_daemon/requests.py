@@ -11,7 +11,7 @@ from agentgw.schema import dump
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from agentgw.events import ChatDelta, DaemonEvent, ModelProgress, ReplayProgress
+    from agentgw.events import ChatDelta, DaemonEvent, DocumentProgress, ModelProgress, ReplayProgress
     from agentgw.types import Topic
     from agentgw_daemon.outbox import Outbox
     from agentgw_daemon.services import Services
@@ -32,11 +32,11 @@ class Request:
         hub = self.services.hub
         self._subscriptions.enter_context(hub.subscribed(topics, lambda event: self.outbox.offer(notification(event))))
 
-    async def notify(self, event: ChatDelta | ReplayProgress | ModelProgress | DaemonEvent) -> None:
+    async def notify(self, event: ChatDelta | ReplayProgress | ModelProgress | DocumentProgress | DaemonEvent) -> None:
         """Send a notification; waits while the reader is behind. Raises ReaderGone."""
         await self.outbox.put(notification(event))
 
 
-def notification(event: ChatDelta | ReplayProgress | ModelProgress | DaemonEvent) -> bytes:
+def notification(event: ChatDelta | ReplayProgress | ModelProgress | DocumentProgress | DaemonEvent) -> bytes:
     """The frame of an event that belongs to no turn."""
     return encode({"jsonrpc": "2.0", "method": event.method, "params": dump(event)})

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.control import Control
     from agentgw_daemon.hub import Hub
     from agentgw_daemon.inference.pool import Pool
+    from agentgw_daemon.knowledge.ingest import Ingest
+    from agentgw_daemon.knowledge.watching import Watching
     from agentgw_daemon.listener import Listener
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.retrieval.pool import Retrieval
@@ -30,8 +32,8 @@ class Services:
     """
 
     __slots__ = (
-        "approvals", "config", "control", "database", "hub", "listener", "models", "notices", "pool", "projects",
-        "retrieval", "skills", "started", "stopping", "tools", "turns",
+        "approvals", "config", "control", "database", "hub", "ingest", "listener", "models", "notices", "pool",
+        "projects", "retrieval", "skills", "started", "stopping", "tools", "turns", "watching",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +58,8 @@ class Services:
         self.turns: Turns
         self.listener: Listener
         self.control: Control
+        self.ingest: Ingest
+        self.watching: Watching
 
     @property
     def settings(self) -> Settings:

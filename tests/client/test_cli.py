@@ -17,7 +17,7 @@ from tests.client.conftest import Cli, Run, Serve
 ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "feedback",
-    "trust", "replay", "eval", "stats",
+    "trust", "replay", "eval", "stats", "ingest",
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ CONTRACT = {
     "chat.delta": ["text", "channel"],
     "replay.progress": ["replayed_turn_id", "phase", "done", "total", "position"],
     "model.progress": ["model", "done_bytes", "total_bytes"],
+    "document.progress": ["files_done", "files_total", "chunks", "rate", "eta_s", "source"],
     "event": ["topic", "name", "data"],
 }
 by_event = pytest.mark.parametrize("event", EVENTS, ids=event_name)

@@ -32,6 +32,7 @@ NAMES = [
     "skill.list", "skill.get", "skill.route", "skill.cost", "skill.validate",
     "skill.import", "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
     "tool.list", "tool.call",
+    "document.ingest", "document.watched", "document.unwatch",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "config.get", "stats.get", "event.subscribe",
 ]  # fmt: skip
@@ -67,6 +68,7 @@ LISTS = {
     "skill.cost": "skills",
     "skill.trusted": "projects",
     "tool.list": "tools",
+    "document.watched": "folders",
     "model.list": "models",
 }
 

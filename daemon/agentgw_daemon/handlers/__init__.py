@@ -12,6 +12,7 @@ from agentgw_daemon.handlers import (
     event,
     feedback,
     hello,
+    ingest,
     model,
     session,
     skill,
@@ -21,6 +22,6 @@ from agentgw_daemon.handlers import (
 
 HANDLERS: Mapping[str, Handler] = {
     name: handler
-    for module in (hello, daemon, turn, approval, chat, session, feedback, skill, tool, model, event)
+    for module in (hello, daemon, turn, approval, chat, session, feedback, skill, tool, ingest, model, event)
     for name, handler in module.HANDLERS.items()
 }

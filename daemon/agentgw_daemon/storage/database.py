@@ -35,6 +35,7 @@ from agentgw_daemon.storage.summaries import Summaries
 from agentgw_daemon.storage.trust import Trust
 from agentgw_daemon.storage.turns import Turns
 from agentgw_daemon.storage.unfinished import Unfinished
+from agentgw_daemon.storage.watched import WatchedFolders
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class Database:
         self.documents = Documents(thread, self.changes)
         self.embeddings = Embeddings(thread, self.changes)
         self.trust = Trust(thread)
+        self.watched = WatchedFolders(thread)
         self._store = store
         self._thread = thread
 

@@ -156,6 +156,30 @@ class Documents:
 
         await self._runner.write(do)
 
+    async def relabel(
+        self, collection: str, sources: Iterable[str], skills: tuple[str, ...] | None, tags: tuple[str, ...] | None
+    ) -> None:
+        """Give stored documents other labels; those that are None stay."""
+        names = [(name_of(source), collection) for source in sources]
+        labels: list[tuple[str, tuple[str, ...]]] = []
+        if skills is not None:
+            labels.append(("skill", labels_of("skill", skills)))
+        if tags is not None:
+            labels.append(("tag", labels_of("tag", tags)))
+        number = "(SELECT n FROM collections WHERE name = ?)"
+        document = f"SELECT n FROM documents WHERE name = ? AND collection = {number}"
+
+        def do(db: sqlite_utils.Database) -> None:
+            for kind, values in labels:
+                delete = f"DELETE FROM document_labels WHERE document = ({document}) AND kind = '{kind}'"
+                db.conn.executemany(delete, names)
+                db.conn.executemany(
+                    f"INSERT INTO document_labels (document, kind, value) SELECT n, '{kind}', ? FROM ({document})",
+                    [(value, *name) for value in values for name in names],
+                )
+
+        await self._runner.write(do)
+
     async def known(self, collection: str, sources: Iterable[str]) -> dict[str, Known]:
         """What is stored of these sources."""
         names = [name_of(source) for source in sources]

@@ -109,3 +109,17 @@ KNOWLEDGE: Final = (
         PRIMARY KEY (collection, embedder)
     ) WITHOUT ROWID""",
 )
+
+# A folder can be followed into several collections. Lists are JSON; labels that are null are left as they are.
+WATCHED: Final = (
+    """CREATE TABLE watched (
+        path BLOB NOT NULL,
+        collection TEXT NOT NULL,
+        skills TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        exclude TEXT NOT NULL,
+        chunk_size INTEGER,
+        since TEXT NOT NULL,
+        PRIMARY KEY (path, collection)
+    ) WITHOUT ROWID""",
+)

@@ -10,7 +10,7 @@ from typing import Final
 
 from agentgw.errors import ConfigRefused
 from agentgw_daemon.failpoint import failpoint
-from agentgw_daemon.storage.knowledge_tables import KNOWLEDGE
+from agentgw_daemon.storage.knowledge_tables import KNOWLEDGE, WATCHED
 from agentgw_daemon.storage.library import Migrations, sqlite_utils
 
 MIGRATIONS: Final = Migrations("agentgw")
@@ -246,6 +246,11 @@ def _step_seq(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="010_delegation")
 def _delegation(db: sqlite_utils.Database) -> None:
     run_statements(db, "010", _DELEGATION)
+
+
+@MIGRATIONS(name="011_watched")
+def _watched(db: sqlite_utils.Database) -> None:
+    run_statements(db, "011", WATCHED)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

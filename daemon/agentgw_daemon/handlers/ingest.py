@@ -1,0 +1,41 @@
+"""`document.ingest` and the folders that are followed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.ingests import DocumentIngestParams, DocumentUnwatchParams, IngestResult, WatchedList
+from agentgw.params import NoParams
+from agentgw.results import Done
+
+if TYPE_CHECKING:
+    from agentgw_daemon.dispatch import Handler
+    from agentgw_daemon.requests import Request
+
+
+async def ingest(request: Request, params: DocumentIngestParams) -> IngestResult:
+    """Store documents, with progress; leaving ends it and keeps what is stored."""
+    services = request.services
+    folders = services.watching.folders_of(params) if params.watch else ()
+    result = await services.ingest.run(params, request.notify)
+    for folder in folders:
+        await services.watching.follow(folder)
+    return result
+
+
+async def watched(request: Request, params: NoParams) -> WatchedList:
+    """The followed folders, and how each is."""
+    return WatchedList(folders=request.services.watching.listing())
+
+
+async def unwatch(request: Request, params: DocumentUnwatchParams) -> Done:
+    """Follow a folder no more."""
+    await request.services.watching.unfollow(params.path, params.collection)
+    return Done()
+
+
+HANDLERS: dict[str, Handler] = {
+    "document.ingest": ingest,
+    "document.watched": watched,
+    "document.unwatch": unwatch,
+}

@@ -1,0 +1,1 @@
+"""What the user's own documents say: taken in, kept up to date, found again."""

@@ -1,0 +1,89 @@
+"""What has to be read of what was found: files against what is stored of them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentgw_daemon.knowledge.walking import Found
+    from agentgw_daemon.storage.documents import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a document is to be stored with. Labels that are None stay what they are."""
+
+    collection: str
+    chunk_tokens: int
+    chunking: str
+    skills: tuple[str, ...] | None
+    tags: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something to read: a file by its path, or a text. `known` is what is stored of it."""
+
+    source: str
+    known: Known | None
+    path: str = ""
+    text: str | None = None
+    size_bytes: int = 0
+    # Of a copy that is gone tomorrow, time and size say nothing of what is called so.
+    has_stamp: bool = True
+
+    def known_sha256(self, wanted: Wanted) -> str:
+        """The digest with which it need not be cut again; empty: whatever it is, it has to be."""
+        return self.known.sha256 if self.known is not None and self.known.chunking == wanted.chunking else ""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Files by what there is to do with them; of those that are `unchanged` some are `relabelled`."""
+
+    changed: list[Candidate]
+    unchanged: int
+    relabelled: list[str]
+
+
+def compare(files: Sequence[Found], known: Mapping[str, Known], wanted: Wanted) -> Comparison:
+    """What to do with these files. A file of the same size and time as when it was read is not opened."""
+    made = Comparison([], 0, [])
+    for file in files:
+        stored = known.get(file.source)
+        if stored is None or not _is_same(file, stored, wanted):
+            made.changed.append(Candidate(file.source, stored, path=file.path, size_bytes=file.size_bytes))
+            continue
+        made.unchanged += 1
+        if labels_differ(stored, wanted):
+            made.relabelled.append(file.source)
+    return made
+
+
+def _is_same(file: Found, stored: Known, wanted: Wanted) -> bool:
+    return (stored.mtime_ns, stored.size_bytes, stored.chunking) == (file.mtime_ns, file.size_bytes, wanted.chunking)
+
+
+def labels_differ(stored: Known, wanted: Wanted) -> bool:
+    """Whether what is stored has other labels than it should have."""
+    return (wanted.skills is not None and stored.skills != wanted.skills) or (
+        wanted.tags is not None and stored.tags != wanted.tags
+    )
+
+
+def gone(sources: Sequence[str]) -> list[str]:
+    """Those whose files are there no more. Blocking. A folder that cannot be looked into says nothing of its files."""
+    return [source for source in sources if _is_gone(source)]
+
+
+def _is_gone(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
