@@ -47,6 +47,8 @@ class DaemonStatus:
     connections: int
     rss_bytes: int
     log: Annotated[str, "path of the log file"]
+    turns: Annotated[int, "that have not ended"] = 0
+    waiting: Annotated[int, "of these turns, for somebody's answer"] = 0
 
 
 @record

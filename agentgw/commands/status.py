@@ -49,6 +49,7 @@ def _show(status: dict[str, Any]) -> None:
             ("answers", f"{service['model']} ({service['provider']})" if service["model"] else "no model yet"),
             ("loaded", loaded or "no model"),
             ("workers", [_worker(worker) for worker in status["workers"]] or "none"),
+            ("turns", _turns(status.get("turns", 0), status.get("waiting", 0))),
             ("queue", status["queue"]),
             ("sessions", status["sessions"]),
             ("database", output.size(status["db_bytes"])),
@@ -58,6 +59,13 @@ def _show(status: dict[str, Any]) -> None:
             ("log", status["log"]),
         )
     )
+
+
+def _turns(running: int, waiting: int) -> str:
+    if not waiting:
+        return str(running) if running else "none"
+    verb = "waits" if waiting == 1 else "wait"
+    return f"{running}, of which {waiting} {verb} for an answer: agentgw approvals"
 
 
 def _worker(worker: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ STATUS = {
     "scheduler": {"enabled": False, "jobs_count": 0, "jobs": []},
     "service": {"provider": "llama.cpp", "model": "smollm2:135m"}, "models": [MODEL], "workers": [WORKER],
     "queue": 2, "sessions": 5, "db_bytes": 40_960, "connections": 1, "rss_bytes": 50_000_000, "log": "/x/daemon.log",
+    "turns": 2, "waiting": 1,
 }  # fmt: skip
 SESSION = {
     "session_id": "01JD", "title": "holiday plans", "skill": "general-assistant", "turns": 3,
@@ -52,6 +53,7 @@ class TestStatus:
         assert (status, err) == (0, "")
         assert "version 4.0.0.dev0, pid 11, up 1 h 1 min\n" in out
         assert "smollm2:135m (llama.cpp)\n" in out
+        assert "2, of which 1 waits for an answer: agentgw approvals\n" in out
 
     def test_json_is_the_daemons_own(self, cli: Cli, serve: Serve) -> None:
         serve({"daemon.status": STATUS})

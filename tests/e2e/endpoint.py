@@ -35,9 +35,19 @@ class Conversation:
     def end(self, *texts: str) -> None:
         """The last pieces, and the end of the answer."""
         self.say(*texts)
-        self.pieces.put(_event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
+        self._finish("stop")
+
+    def _finish(self, reason: str) -> None:
+        self.pieces.put(_event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
         self.pieces.put(b"data: [DONE]\n\n")
         self.pieces.put(None)
+
+    def call(self, tool: str, **arguments: Any) -> None:
+        """The answer is a tool call."""
+        function = {"name": tool, "arguments": json.dumps(arguments)}
+        calls = [{"index": 0, "id": "c1", "type": "function", "function": function}]
+        self.pieces.put(_event({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}))
+        self._finish("tool_calls")
 
     def fail(self, message: str) -> None:
         """Give up half-way, with a reason."""

@@ -53,10 +53,9 @@ class DeskConsent:
             allow=self._terms.allow, session_grants=await self._desk.grants(context.session_id),
             rules=await self._desk.rule_digests(), tainted=self._tainted(),
         )  # fmt: skip
-        if isinstance(permission, Allow | Refuse):
-            # Rules may have changed since it was asked about.
-            self._desk.withdraw(context.turn_id)
-        if isinstance(permission, Allow):
+        # Once it was asked about, the answer counts, also when that answer is what allows it by now.
+        asked_before = self._desk.is_recalled(context.turn_id, wanted.call_id)
+        if isinstance(permission, Allow) and not asked_before:
             return True
         if isinstance(permission, Refuse):
             raise denied(spec.name, permission.reason)

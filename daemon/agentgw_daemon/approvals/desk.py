@@ -113,6 +113,10 @@ class Desk:
             question = self._reopened(stored)
             self._recalled[turn_id, stored.call_id] = self._open[stored.approval.approval_id] = question
 
+    def is_recalled(self, turn_id: str, call_id: str) -> bool:
+        """Whether this call was asked about by an earlier daemon, and has not been asked about by this one."""
+        return (turn_id, call_id) in self._recalled
+
     def withdraw(self, turn_id: str) -> None:
         """Close what was recalled for the turn and not asked again."""
         for key in [key for key in self._recalled if key[0] == turn_id]:

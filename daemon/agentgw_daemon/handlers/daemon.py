@@ -25,6 +25,7 @@ async def status(request: Request, params: NoParams) -> DaemonStatus:
     statistics = await services.database.statistics()
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
     default = services.models.default_name()
+    running: set[str | None] = {live.turn_id for live in services.turns.running}
     return DaemonStatus(
         version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
         socket=started.paths.socket, scheduler=SchedulerStatus(enabled=False, jobs_count=0, jobs=()),
@@ -34,6 +35,7 @@ async def status(request: Request, params: NoParams) -> DaemonStatus:
         queue=services.pool.queue_length + services.retrieval.queue_length, sessions=statistics.sessions,
         db_bytes=statistics.db_bytes,
         connections=services.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
+        turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
     )  # fmt: skip
 
 

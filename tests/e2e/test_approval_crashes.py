@@ -1,0 +1,300 @@
+"""The daemon is killed at every step of an approval: nothing is lost, nothing runs twice (TRUST C9, E4, F2)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.e2e.endpoint import Conversation, Endpoint
+from tests.e2e.home import Home, until
+from tests.e2e.wire import Refused, Wire
+
+pytestmark = pytest.mark.e2e
+
+KEY = "approval-1"
+
+
+@dataclass
+class Scene:
+    """A turn whose model calls a command that leaves a line each time it runs."""
+
+    home: Home
+    endpoint: Endpoint
+    #: What the client of the first daemon was sent.
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    turn_id: str = ""
+
+    @property
+    def effects(self) -> int:
+        """How often the command has run."""
+        file = self.home.work / "effect"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def ask(self, wire: Wire) -> int:
+        """The request, the same each time."""
+        return wire.request(
+            "turn.start", message="do it", model="scripted/m", cwd=str(self.home.work), idempotency_key=KEY
+        )  # fmt: skip
+
+    def begin(self, wire: Wire, command: str = "echo ran >> effect") -> None:
+        """The turn is there, and its model has called."""
+        self.ask(wire)
+        self.read(wire, "turn.started")
+        self.turn_id = self.sent[-1]["params"]["turn_id"]
+        self.endpoint.next().call("run_command", argv=["sh", "-c", command])
+
+    def read(self, wire: Wire, method: str) -> dict[str, Any]:
+        """The next notification of this name; all are kept."""
+        while (message := wire.receive()) is not None:
+            self.sent.append(message)
+            if message.get("method") == method:
+                params: dict[str, Any] = message["params"]
+                return params
+        raise ConnectionResetError("the daemon is gone")
+
+    def read_to_the_end(self, wire: Wire) -> None:
+        """All that the daemon still sent before it died."""
+        self.sent.extend(wire.rest())
+
+
+def answer(home: Home, approval_id: str, decision: str) -> None:
+    """From another connection; the daemon may die of it."""
+    with home.connect() as other, contextlib.suppress(ConnectionError):
+        other.call("approval.answer", approval_id=approval_id, decision=decision)
+
+
+def told(conversation: Conversation) -> str:
+    """The result that the model is shown."""
+    last = conversation.messages[-1]
+    assert last["role"] == "tool"
+    return last["content"]
+
+
+def goes_on(scene: Scene, decision: str | None, *, asked: str | None = None) -> dict[str, Any]:
+    """The next daemon takes the turn up; a question is answered, once; the model is told, and answers."""
+    home, endpoint = scene.home, scene.endpoint
+    home.daemon()
+    with home.connect() as wire:
+        (turn,) = wire.call("turn.list", running=True)["turns"]
+        assert turn["turn_id"] == scene.turn_id
+        waiting = wire.call("approval.list")["approvals"]
+        assert len(waiting) == (decision is not None)
+        if decision is not None:
+            assert turn["state"] == "waiting"
+            assert waiting[0]["turn_id"] == scene.turn_id
+            assert asked is None or waiting[0]["approval_id"] == asked
+            answer(home, waiting[0]["approval_id"], decision)
+        conversation = endpoint.next()
+        assert ("did not allow" in told(conversation)) is (decision == "deny")
+        conversation.end("all done")
+        # The client that asked tries again under its key, and gets the turn from its start.
+        notifications, result = wire.outcome(scene.ask(wire))
+    assert (result["turn_id"], result["text"], result["finish_reason"]) == (scene.turn_id, "all done", "stop")
+    assert [one["params"]["seq"] for one in notifications] == list(range(1, result["last_seq"] + 1))
+    assert notifications[: len(scene.sent)] == scene.sent
+    assert [one["method"] for one in notifications].count("turn.completed") == 1
+    is_settled(scene, "completed")
+    return result
+
+
+def is_cut_off(scene: Scene) -> None:
+    """Nobody knows whether the call had its effect: the turn is interrupted, and the call not made again."""
+    scene.home.daemon()
+    with scene.home.connect() as wire, pytest.raises(Refused, match="cut off"):
+        wire.outcome(scene.ask(wire))
+    (call,) = scene.home.call("turn.show", turn_id=scene.turn_id)["tool_calls"]
+    assert call["tool"] == "run_command"
+    is_settled(scene, "interrupted")
+
+
+def is_settled(scene: Scene, state: str) -> None:
+    """One turn with one end, no question, and a session that takes the next message."""
+    home = scene.home
+    with home.connect() as wire:
+        (turn,) = wire.call("turn.list")["turns"]
+        assert (turn["turn_id"], turn["state"]) == (scene.turn_id, state)
+        assert wire.call("approval.list")["approvals"] == []
+        detail = wire.call("turn.show", turn_id=scene.turn_id)
+        assert detail["turn"] == turn
+        assert wire.call("turn.start", message="next", model="echo", session_id=turn["session_id"])["text"] == "next"
+    served = scene.endpoint.served
+    with home.connect() as wire, contextlib.suppress(Refused):
+        assert wire.outcome(scene.ask(wire))[1]["turn_id"] == scene.turn_id
+    assert scene.endpoint.served == served
+
+
+@pytest.fixture
+def scene(home: Home, endpoint: Endpoint) -> Scene:
+    return Scene(home, endpoint)
+
+
+def killed_at(scene: Scene, point: str, decision: str | None = None) -> str:
+    """The daemon dies at this point, with the question answered if that is what it takes; the question's id."""
+    daemon = scene.home.serve(environ={"AGENTGW_FAIL": f"{point}:1:kill"})
+    asked = ""
+    with scene.home.connect() as wire:
+        scene.begin(wire)
+        if decision is not None:
+            asked = scene.read(wire, "turn.approval")["approval_id"]
+            answer(scene.home, asked, decision)
+        scene.read_to_the_end(wire)
+    assert daemon.wait(30) != 0
+    return asked
+
+
+@pytest.mark.parametrize(("decision", "effects"), [("allow_once", 1), ("deny", 0)])
+@pytest.mark.parametrize("point", ["question-unstored", "question-stored"])
+def test_before_anybody_saw_the_question(scene: Scene, point: str, decision: str, effects: int) -> None:
+    killed_at(scene, point)
+    assert "turn.approval" not in [one["method"] for one in scene.sent]
+    if point == "question-unstored":
+        # It has to be asked first.
+        scene.home.daemon()
+        with scene.home.connect() as wire:
+            until(lambda: wire.call("approval.list")["approvals"], "it is asked")
+    goes_on(scene, decision)
+    assert scene.effects == effects
+
+
+@pytest.mark.parametrize(("decision", "effects"), [("allow_once", 1), ("allow_session", 1), ("deny", 0)])
+def test_while_the_question_is_open(scene: Scene, decision: str, effects: int) -> None:
+    scene.home.daemon()
+    with scene.home.connect() as wire:
+        scene.begin(wire)
+        asked = scene.read(wire, "turn.approval")
+        scene.home.kill_daemon()
+    goes_on(scene, decision, asked=asked["approval_id"])
+    assert scene.effects == effects
+
+
+def test_while_the_question_is_open_again_and_again(scene: Scene) -> None:
+    home = scene.home
+    home.daemon()
+    with home.connect() as wire:
+        scene.begin(wire)
+        asked = scene.read(wire, "turn.approval")
+        home.kill_daemon()
+    for _ in range(3):
+        home.daemon()
+        with home.connect() as wire:
+            (waiting,) = wire.call("approval.list")["approvals"]
+            assert (waiting["approval_id"], waiting["expires_at"]) == (asked["approval_id"], asked["expires_at"])
+        home.kill_daemon()
+    goes_on(scene, "allow_once", asked=asked["approval_id"])
+    assert scene.effects == 1
+
+
+def test_a_restart_leaves_the_question_open_and_says_how_to_go_on(scene: Scene) -> None:
+    home = scene.home
+    child = home.start("run", "-m", "scripted/m", "--approve", "ask", "do it")
+    scene.endpoint.next().call("run_command", argv=["sh", "-c", "echo ran >> effect"])
+    with home.connect() as wire:
+        (before,) = until(lambda: wire.call("approval.list")["approvals"], "it is asked")
+    assert home.run("restart").status == 0
+    done = home.finish(child)
+    assert (done.status, done.out) == (75, "")
+    last = done.err.splitlines()[-1]
+    assert last.startswith("agentgw: the daemon stops while the turn waits for an approval.")
+    assert last.endswith(f"`agentgw attach {before['turn_id']}`")
+    assert "1, of which 1 waits for an answer" in home.ask("status")
+    (row,) = home.call("turn.list", running=True)["turns"]
+    assert (row["turn_id"], row["state"]) == (before["turn_id"], "waiting")
+    assert home.call("turn.show", turn_id=row["turn_id"])["turn"] == row
+    watcher = home.start("attach", before["turn_id"])
+    home.ask("approvals", "answer", before["approval_id"], "once")
+    scene.endpoint.next().end("all done")
+    assert home.finish(watcher).out == "all done\n"
+    assert scene.effects == 1
+    assert home.call("turn.list", running=True)["turns"] == []
+
+
+@pytest.mark.parametrize(("decision", "effects"), [("allow_once", 1), ("allow_always", 1), ("deny", 0)])
+def test_when_the_answer_is_stored_and_not_acknowledged(scene: Scene, decision: str, effects: int) -> None:
+    killed_at(scene, "answer-stored", decision)
+    scene.home.daemon()
+    with scene.home.connect() as wire:
+        assert wire.call("approval.list")["approvals"] == []
+    conversation = scene.endpoint.next()
+    assert ("did not allow" in told(conversation)) is (decision == "deny")
+    conversation.end("all done")
+    with scene.home.connect() as wire:
+        assert wire.call("turn.attach", turn_id=scene.turn_id)["text"] == "all done"
+    is_settled(scene, "completed")
+    assert scene.effects == effects
+
+
+def test_when_the_answer_is_acknowledged_and_the_call_has_not_begun(scene: Scene) -> None:
+    scene.home.serve(environ={"AGENTGW_FAIL": "call-begins:1:hang"})
+    with scene.home.connect() as wire:
+        scene.begin(wire)
+        asked = scene.read(wire, "turn.approval")["approval_id"]
+        with scene.home.connect() as other:
+            other.call("approval.answer", approval_id=asked, decision="allow_once")
+        scene.home.kill_daemon()
+    goes_on(scene, None)
+    assert scene.effects == 1
+
+
+def test_when_the_call_has_begun_and_does_not_run_yet(scene: Scene) -> None:
+    killed_at(scene, "call-begun", "allow_once")
+    is_cut_off(scene)
+    assert scene.effects == 0
+
+
+def test_while_the_call_runs(scene: Scene) -> None:
+    home = scene.home
+    os.mkfifo(home.work / "gate")
+    home.daemon()
+    with home.connect() as wire:
+        scene.begin(wire, "echo ran >> effect; read _ < gate; echo again >> effect.later")
+        answer(home, scene.read(wire, "turn.approval")["approval_id"], "allow_once")
+        until(lambda: scene.effects, "the command runs")
+        home.kill_daemon()
+    is_cut_off(scene)
+    # What it started goes on without it, as any program whose parent was killed.
+    (home.work / "gate").write_text("go\n")
+    assert scene.effects == 1
+
+
+def test_when_the_call_has_run_and_its_result_is_not_stored(scene: Scene) -> None:
+    killed_at(scene, "call-done", "allow_once")
+    is_cut_off(scene)
+    assert scene.effects == 1
+
+
+def test_when_the_result_is_stored_and_the_model_was_not_told(scene: Scene) -> None:
+    killed_at(scene, "call-ended", "allow_once")
+    goes_on(scene, None)
+    assert scene.effects == 1
+
+
+def test_when_the_model_was_told_and_had_not_said_a_word(scene: Scene) -> None:
+    scene.home.daemon()
+    with scene.home.connect() as wire:
+        scene.begin(wire)
+        answer(scene.home, scene.read(wire, "turn.approval")["approval_id"], "allow_once")
+        scene.read(wire, "turn.tool_result")
+        scene.endpoint.next()
+        scene.home.kill_daemon()
+    goes_on(scene, None)
+    assert scene.effects == 1
+
+
+def test_when_all_was_said_and_the_end_is_not_stored(scene: Scene) -> None:
+    home = scene.home
+    home.serve(environ={"AGENTGW_FAIL": "turn-unended:1:kill"})
+    with home.connect() as wire:
+        scene.begin(wire)
+        answer(home, scene.read(wire, "turn.approval")["approval_id"], "allow_once")
+        conversation = scene.endpoint.next()
+        conversation.say("halcyon")
+        until(lambda: b"halcyon" in (home.path / "data" / "agentgw.db-wal").read_bytes(), "the log is written")
+        conversation.end(" days")
+        scene.read_to_the_end(wire)
+    is_cut_off(scene)
+    assert scene.effects == 1
+    assert home.call("turn.show", turn_id=scene.turn_id)["text"].startswith("halcyon")
