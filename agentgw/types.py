@@ -183,7 +183,7 @@ class Message:
     content: str
     created_at: str
     interrupted: Annotated[bool | None, "true: cut off by a crash, kept as far as it came"] = None
-    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_calls: Annotated[tuple[ToolCall, ...] | None, "the calls of its turn, on the turn's last message"] = None
 
 
 @record

@@ -10,9 +10,12 @@ from agentgw.commands import Action, add_json, connect
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
+    from typing import Any, Final
 
     from agentgw.client import Client
+
+# What a call shows of its arguments and of its result: two lines of a terminal each.
+_CALL_CHARACTERS: Final = 160
 
 
 def _configure_list(parser: ArgumentParser) -> None:
@@ -51,9 +54,24 @@ def show(args: Namespace) -> int:
         cut = " (cut off)" if message.get("interrupted") else ""
         # What `sessions fork --at`, `attach` and `feedback` want to know.
         output.write(f"{message['role']}{cut}, {message['created_at']}, {message['turn_id']}:\n")
-        output.write(message["content"].rstrip("\n") + "\n\n")
+        calls = "".join(_call(call) for call in message.get("tool_calls", ()))
+        said = message["content"].rstrip("\n") + "\n"
+        # An answer comes after the calls; a question without an answer before them.
+        output.write(f"{calls}{said}\n" if message["role"] == "assistant" else f"{said}{calls}\n")
     output.flush()
     return 0
+
+
+def _call(call: dict[str, Any]) -> str:
+    """A call and the start of what came of it; `--json` has all."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in call["arguments"].items())
+    outcome = "cut off" if "ok" not in call else "" if call["ok"] else "failed: "
+    return f"  {_short(call['tool'] + '(' + arguments + ')')}\n    {_short(outcome + (call.get('content') or ''))}\n"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CALL_CHARACTERS else f"{line[:_CALL_CHARACTERS]}…"
 
 
 def _messages(client: Client, session_id: str) -> list[dict[str, Any]]:

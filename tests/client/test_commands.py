@@ -212,6 +212,19 @@ class TestSessions:
         listed = json.loads(cli(*words, "01JD", "--json")[1])["messages"]
         assert [entry["id"] for entry in listed] == ["m1", "m2", "m3", "m4"]
 
+    def test_calls_come_before_the_answer_or_after_a_question_without_one(self, cli: Cli, serve: Serve) -> None:
+        made = {"call_id": "c", "tool": "read_file", "arguments": {"path": "a b"}, "ok": True, "content": "x\ny" * 200}
+        failed = {**made, "ok": False, "content": "no such file"}
+        lost = {name: made[name] for name in ("call_id", "tool", "arguments")}
+        serve({"session.messages": {"messages": [
+            message(1), message(2, "assistant", tool_calls=[made, failed]), message(3, tool_calls=[lost]),
+        ]}})  # fmt: skip
+        _, out, _ = cli("history", "01JD")
+        assert "  read_file(path='a b')\n    x yx y" in out
+        assert "    failed: no such file\ntext 2\n" in out
+        assert out.endswith("text 3\n  read_file(path='a b')\n    cut off\n\n")
+        assert max(map(len, out.splitlines())) < 200
+
     def test_search(self, cli: Cli, serve: Serve) -> None:
         hit = {
             "session_id": "01JD", "turn_id": "t", "title": "x", "role": "user", "snippet": "a «unix» «socket»",

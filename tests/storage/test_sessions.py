@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from agentgw.errors import InvalidParams, NotFound, SessionBusy
+from agentgw.types import ToolCall
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.fork import KEPT
+from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.log import pack, unpack
+from agentgw_daemon.storage.store import Store
 from agentgw_daemon.storage.turns import NewTurn, TurnEnd
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +109,39 @@ async def test_messages_come_oldest_first_and_page_backwards(database: Database)
     assert before is None
 
 
+async def _called(database: Database, *, text: str) -> str:
+    """A session whose one turn called a tool three times."""
+    turn = (await database.turns.start(NewTurn(message="look", skill="s", model="echo"))).turn
+    for number, (ok, content) in enumerate([(True, "```\nthere\n\nis"), (False, "no file"), (None, None)]):
+        call = ToolCall(call_id=f"c{number}", tool="read_file", arguments={"path": "é"}, ok=ok, content=content)
+        await database.calls.begin(turn.turn_id, call)
+        if ok is not None:
+            await database.calls.end(turn.turn_id, call, untrusted=False)
+    await database.turns.finish(turn.turn_id, TurnEnd(state="completed", finish_reason="stop", text=text))
+    return turn.session_id
+
+
+@pytest.mark.parametrize(("text", "bearer"), [("answer", 1), ("", 0)])
+async def test_the_last_message_of_a_turn_has_its_calls(database: Database, text: str, bearer: int) -> None:
+    messages = (await database.sessions.messages(await _called(database, text=text))).messages
+    assert len(messages) == bearer + 1
+    assert [(call.tool, call.ok, call.content) for call in messages[bearer].tool_calls or ()] == [
+        ("read_file", True, "```\nthere\n\nis"), ("read_file", False, "no file"), ("read_file", None, None)
+    ]  # fmt: skip
+    assert all(message.tool_calls is None for message in messages[:bearer])
+
+
+async def test_an_export_has_the_calls_between_question_and_answer(database: Database) -> None:
+    session = await _called(database, text="It is there.")
+    text = await database.sessions.export(session)
+    calls = text[text.index("## assistant") : text.index("It is there.")]
+    assert 'Tool read_file:\n\n    {"path": "é"}\n\nResult:\n\n    ```\n    there\n    \n    is\n' in calls
+    assert "Tool read_file, failed:" in calls
+    assert "Tool read_file, cut off:" in calls
+    (_, answer) = json.loads(await database.sessions.export(session, "json"))["messages"]
+    assert [call["tool"] for call in answer["tool_calls"]] == ["read_file"] * 3
+
+
 async def test_history_holds_ended_turns_but_for_failed_ones(database: Database) -> None:
     session = await _talk(database, "kept", "yes")
     ends = (
@@ -137,6 +175,21 @@ async def test_a_fork_is_a_copy_under_new_ids(database: Database) -> None:
     assert not {m.turn_id for m in original.messages} & {m.turn_id for m in copied.messages}
     until = await database.sessions.fork(session, at=turn)
     assert [m.content for m in (await database.sessions.messages(until.session_id)).messages] == ["m0", "a0"]
+
+
+def test_a_fork_keeps_all_that_a_turn_has_but_what_is_its_own(data: Path) -> None:
+    def look(db: sqlite_utils.Database) -> tuple[set[str], set[str]]:
+        bound = {table.name for table in db.tables if any(key.other_table == "turns" for key in table.foreign_keys)}
+        return {column.name for column in db.table("turns").columns}, bound
+
+    store = Store(data, "WAL")
+    store.open()
+    columns, tables = store.read(look)
+    store.close()
+    assert columns - {name.strip() for name in KEPT.split(",")} == {"n", "id", "session_id", "idempotency_key"}
+    # Questions, ratings and the sessions of those it delegated to are of the turn that ran.
+    copied = {"messages", "turn_log", "turn_steps", "tool_calls", "summaries"}
+    assert tables - copied == {"approvals", "feedback", "sessions"}
 
 
 async def test_a_forks_turns_can_be_replayed_and_its_running_turn_is_left_out(database: Database) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils
 
 # All of a turn but its number, ids and idempotency key: the key belongs to the turn that ran.
-_KEPT: Final = (
+KEPT: Final = (
     "skill, model, state, created_at, finished_at, finish_reason, error, last_seq, cwd, system, options, prompt_tokens,"
     " cached_tokens, completion_tokens, timings, prompt_sha256, model_sha256, engine, request, seed, history, toolset,"
     " tainted"
@@ -44,7 +44,7 @@ def copy_session(db: sqlite_utils.Database, session_id: str, last_turn: str | No
 def _copy_turn(db: sqlite_utils.Database, turn_id: str, session_id: str) -> str:
     copy = new_id("t")
     db.execute(
-        f"INSERT INTO turns (id, session_id, {_KEPT}) SELECT ?, ?, {_KEPT} FROM turns WHERE id = ?",
+        f"INSERT INTO turns (id, session_id, {KEPT}) SELECT ?, ?, {KEPT} FROM turns WHERE id = ?",
         (copy, session_id, turn_id),
     )
     for (n,) in db.execute("SELECT n FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall():

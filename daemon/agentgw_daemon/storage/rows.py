@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from agentgw.errors import InvalidParams
-from agentgw.types import Message, Session, Turn
+from agentgw.types import Message, Session, ToolCall, Turn
 
 SESSION_COLUMNS: Final = (
     "s.id, s.title, s.skill, s.created_at, s.updated_at,"
@@ -18,7 +18,11 @@ SESSION_COLUMNS: Final = (
 TURN_COLUMNS: Final = (
     "t.id, t.session_id, t.skill, t.model, t.state, t.created_at, t.finished_at, t.finish_reason, t.error, t.last_seq"
 )
-MESSAGE_COLUMNS: Final = "m.id, m.turn_id, m.role, m.content, m.created_at, m.interrupted"
+# The last one says whether the turn's calls belong to it.
+MESSAGE_COLUMNS: Final = (
+    "m.id, m.turn_id, m.role, m.content, m.created_at, m.interrupted,"
+    " m.n = (SELECT max(n) FROM messages WHERE turn_id = m.turn_id)"
+)
 
 LIVE: Final = "('queued', 'running', 'waiting')"
 
@@ -54,10 +58,16 @@ def turn_of(row: Sequence[Any]) -> Turn:
     )
 
 
-def message_of(row: Sequence[Any]) -> Message:
-    """The message of a row of MESSAGE_COLUMNS."""
+def message_of(row: Sequence[Any], calls: Callable[[str], tuple[ToolCall, ...]]) -> Message:
+    """The message of a row of MESSAGE_COLUMNS; `calls` gives those of a turn."""
     return Message(
-        id=row[0], turn_id=row[1], role=row[2], content=row[3], created_at=row[4], interrupted=True if row[5] else None
+        id=row[0],
+        turn_id=row[1],
+        role=row[2],
+        content=row[3],
+        created_at=row[4],
+        interrupted=True if row[5] else None,
+        tool_calls=(calls(row[1]) or None) if row[6] else None,
     )
 
 

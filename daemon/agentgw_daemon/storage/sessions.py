@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentgw.errors import NotFound, SessionBusy
 from agentgw.results import MessageList, SessionList
 from agentgw.schema import record
 from agentgw.types import Message, Role, SearchHit, Session
+from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.export import to_json, to_markdown
 from agentgw_daemon.storage.fork import copy_session
 from agentgw_daemon.storage.ids import new_id, now
@@ -197,7 +199,7 @@ class Sessions:
             ).fetchall()
             page = rows[:limit][::-1]
             return MessageList(
-                messages=tuple(message_of(row) for row in page),
+                messages=tuple(message_of(row, partial(calls_of, db)) for row in page),
                 next=to_cursor(page[0][-1]) if len(rows) > limit else None,
             )
 
@@ -225,7 +227,7 @@ class Sessions:
                 f"SELECT {MESSAGE_COLUMNS} FROM messages AS m WHERE m.session_id = ? ORDER BY m.n",
                 (session.session_id,),
             )
-            return session, tuple(message_of(row) for row in rows)
+            return session, tuple(message_of(row, partial(calls_of, db)) for row in rows.fetchall())
 
         session, messages = await self._runner.read(do)
         return to_markdown(session, messages) if format == "md" else to_json(session, messages)
