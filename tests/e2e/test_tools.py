@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,10 @@ def run(home: Home, folder: Path, *words: str, environ: dict[str, str] | None = 
         ("Where is the word lighthouse used?", "search_text", ("-t", "search_text")),
         ("What time is it?", "current_time", ("-t", "current_time")),
         ("Create a.txt with the text hello", "write_file", ("--approve", "write_file")),
+        ("In notes.txt change red to blue", "edit_file", ("--approve", "edit_file")),
         ("Run the command echo hi", "run_command", ("--approve", "run_command")),
+        ("How many rows has table pets in my.db?", "query_sqlite", ("-t", "query_sqlite")),
+        ("Ask quick-assistant what the capital of France is", "delegate_to_agent", ("-s", "project-manager")),
     ],
 )
 def test_the_starter_makes_a_call_that_works(
@@ -48,10 +53,57 @@ def test_the_starter_makes_a_call_that_works(
     (tmp_path / "notes.txt").write_text("The lighthouse is red.\n")
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "main.py").write_text("print('lighthouse')\n")
+    with closing(sqlite3.connect(tmp_path / "my.db")) as db, db:
+        db.execute("CREATE TABLE pets (name TEXT)")
+        db.execute("INSERT INTO pets VALUES ('Tom'), ('Jerry')")
     status, result = run(agent, tmp_path, *approve, message)
     assert status == 0
     assert [(call["tool"], call["ok"]) for call in result["tool_calls"]] == [(tool, True)], result
     assert agent.call("turn.show", turn_id=result["turn_id"])["tool_calls"] == result["tool_calls"]
+
+
+def test_what_the_starter_calls_takes_effect(agent: Home, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The lighthouse is red.\n")
+    status, result = run(agent, tmp_path, "--approve", "edit_file", "In notes.txt change red to blue")
+    assert status == 0, result
+    assert (tmp_path / "notes.txt").read_text() == "The lighthouse is blue.\n"
+
+
+def test_the_starter_asks_for_a_page_and_an_address_that_is_not_public_is_refused(agent: Home, tmp_path: Path) -> None:
+    # No page of the public internet is fetched in a test; what is refused here is never connected to (TRUST E8).
+    status, result = run(agent, tmp_path, "--approve", "fetch_url", "Open https://127.0.0.1/page")
+    assert status == 0
+    (call,) = {json.dumps(call["arguments"]): call for call in result["tool_calls"]}.values()
+    assert (call["tool"], call["arguments"]) == ("fetch_url", {"url": "https://127.0.0.1/page"})
+    assert call["ok"] is False
+    assert call["content"] == "127.0.0.1 is 127.0.0.1, which is not on the public internet"
+
+
+def test_a_project_manager_hands_a_part_to_another_skill(agent: Home, tmp_path: Path) -> None:
+    child = agent.start(
+        "run", "-s", "project-manager", "-o", "temperature=0", "-o", "max_tokens=24",
+        "Delegate to code-assistant: write a Python function that adds two numbers", cwd=tmp_path,
+    )  # fmt: skip
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 0
+    assert out.strip(), "the manager's own answer"
+    said = err.decode()
+    assert "delegate_to_agent(skill='code-assistant', task='write a Python function that adds two numbers')" in said
+    assert "code-assistant works on it" in said
+    assert "code-assistant" not in out.decode()
+    first, second = agent.call("session.list", limit=2)["sessions"]
+    parent, worker = (first, second) if second.get("delegated_by") else (second, first)
+    assert (parent["skill"], worker["skill"]) == ("project-manager", "code-assistant")
+    assert worker["parent_id"] == parent["session_id"]
+    (turn,) = agent.call("turn.list", session_id=parent["session_id"])["turns"]
+    (below,) = agent.call("turn.list", session_id=worker["session_id"])["turns"]
+    assert worker["delegated_by"] == turn["turn_id"]
+    above, under = (agent.call("turn.show", turn_id=one["turn_id"]) for one in (turn, below))
+    assert under["message"] == "write a Python function that adds two numbers"
+    assert under["usage"]["completion_tokens"] == 24
+    assert above["tool_calls"][0]["content"].startswith(under["text"].strip()[:20])
+    own = sum(step["usage"]["prompt_tokens"] for step in above["steps"])
+    assert above["usage"]["prompt_tokens"] == own + under["usage"]["prompt_tokens"]
 
 
 def test_in_a_pipe_nothing_is_changed_unasked(agent: Home, tmp_path: Path) -> None:
