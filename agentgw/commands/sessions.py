@@ -30,11 +30,16 @@ def _list(args: Namespace) -> int:
         output.json_line(page)
         return 0
     rows = [
-        (session["session_id"], session["updated_at"], session["turns"], session["skill"], session["title"])
+        (session["session_id"], session["updated_at"], session["turns"], session["skill"], _title(session))
         for session in page["sessions"]
     ]
     output.table(rows, ("session", "last used", "turns", "skill", "title"))
     return 0
+
+
+def _title(session: dict[str, Any]) -> str:
+    """The title; of a session that another one delegated to, with that one before it, where it is not cut off."""
+    return f"for {session['parent_id']}: {session['title']}" if session.get("delegated_by") else str(session["title"])
 
 
 def configure_show(parser: ArgumentParser) -> None:

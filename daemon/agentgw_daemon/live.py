@@ -7,7 +7,7 @@ piles up). Other watchers never hold the turn back; they read the log again late
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -62,6 +62,10 @@ class LiveTurn:
         # What it took, once it has ended; what the turns took that it delegated to.
         self.usage = Usage()
         self.delegated = Usage()
+        # After a restart: who answers calls that it waits for, a running turn or the id of one that has ended.
+        self.answers: dict[str, LiveTurn | str] = {}
+        # How it tells its watchers something; while it runs, nothing twice, and what is asked is stored.
+        self.emit: Callable[..., Awaitable[None]] = self.append
         self._owner_seen = 0
         self._owned = False
         self._changed = trio.lowlevel.ParkingLot()
@@ -80,10 +84,10 @@ class LiveTurn:
             await self._owner_moved.park()
 
     async def announce(self, event: TurnEvent) -> None:
-        """Add an event here and to every turn that waits for this one: their watchers are asked as well."""
+        """Tell the watchers of this turn, and of every one that waits for it."""
         turn: LiveTurn | None = self
         while turn is not None:
-            await turn.append(event)
+            await turn.emit(event)
             turn = turn.parent
 
     def append_nowait(self, *events: TurnEvent) -> None:

@@ -8,6 +8,7 @@ leaves no such turn: nobody knows whether it had its effect (`storage.unfinished
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,13 +34,21 @@ _EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # ty
 _LOOKS: Final = 6
 
 
-def revived(left: LeftTurn) -> LiveTurn:
-    """The turn with all it has sent, as one that nobody owns. Raises ValueError when its log has holes."""
+def revived(left: LeftTurn, parent: LiveTurn | None) -> LiveTurn:
+    """The turn with all it has sent, as one that nobody owns. Raises ValueError when its log has holes.
+
+    `parent` waits for it, and finds it by its call.
+    """
     turn = left.detail.turn
-    return LiveTurn(
+    live = LiveTurn(
         turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model,
-        stored=True, detached=True, events=_events(left),
+        stored=True, detached=True, events=_events(left), parent=parent,
     )  # fmt: skip
+    live.delegated = left.delegated
+    live.answers.update(left.answers)
+    if parent is not None and left.caller is not None:
+        parent.answers[left.caller[1]] = live
+    return live
 
 
 async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
@@ -48,13 +57,15 @@ async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place:
     Raises RpcError when the model or a tool that was called no longer exists.
     """
     detail, request = left.detail, left.request
+    # What the turns are given that it delegates to.
+    asked = replace(request, options=detail.options)
     spec = await services.models.resolve_to_answer(detail.turn.model)
 
     async def history() -> tuple[Exchange, ...]:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
     async def kit(live: LiveTurn) -> Toolkit:
-        return await _kit(left, partial(kits.make, services, left.request, skill, place, live))
+        return await _kit(left, partial(kits.make, services, asked, skill, place, live))
 
     return Plan(
         system=detail.system, message=detail.message, history=history, options=detail.options,

@@ -157,8 +157,9 @@ async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> 
         engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit,
         max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
     )  # fmt: skip
+    live.emit = _emit(live, store)
     try:
-        await run_agent(agent, answer, _emit(live, store))
+        await run_agent(agent, answer, live.emit)
     finally:
         if kit is not None:
             live.tool_calls, live.tainted = kit.calls, kit.tainted

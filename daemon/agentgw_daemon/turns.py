@@ -28,7 +28,7 @@ from agentgw.errors import (
 from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
-from agentgw.schema import dump
+from agentgw.schema import dump, record
 from agentgw.types import ChatMessage, File, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
 from agentgw_daemon import resumption
 from agentgw_daemon.agent import kits
@@ -60,6 +60,14 @@ _REMEMBERED: Final = 32
 _SEEDS: Final = 2**32 - 1
 
 
+@record
+class _Caller:
+    """A turn that delegates, and its call that does."""
+
+    turn: LiveTurn
+    call_id: str
+
+
 class Turns:
     """The turns of one daemon."""
 
@@ -80,22 +88,25 @@ class Turns:
         """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
         self._check_serving()
         chosen = await self._resolve(params)
-        return await self._start(params, chosen, None, tainted=bool(params.files))
+        return await self._start(params, chosen, tainted=bool(params.files))
 
     async def delegate(
-        self, parent: LiveTurn, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+        self, parent: LiveTurn, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
     ) -> LiveTurn:
         """Start a turn, in a new session, that works for another; whoever starts it ends it before its own turn."""
         self._check_serving()
         spec = await self._services.models.resolve_to_answer(params.model)
-        started = await self._start(params, (None, skill, spec, ()), parent, tainted=tainted)
+        started = await self._start(
+            params, (None, skill, spec, ()), tainted=tainted, caller=_Caller(turn=parent, call_id=call_id)
+        )
         assert isinstance(started, LiveTurn), "it has no idempotency key"
         return started
 
     async def _start(
-        self, params: TurnStartParams, chosen: _Chosen, parent: LiveTurn | None, *, tainted: bool
+        self, params: TurnStartParams, chosen: _Chosen, *, tainted: bool, caller: _Caller | None = None
     ) -> LiveTurn | Turn:
         services = self._services
+        parent = None if caller is None else caller.turn
         session, skill, spec, routed = chosen
         plan = await self._plan(params, skill, spec, session)
         if params.ephemeral:
@@ -111,7 +122,8 @@ class Turns:
                     session_id=session.session_id if session else None, system=plan.system,
                     options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
                     request=_kept(params, plan.max_iterations), seed=plan.seed,
-                    delegated_by=None if parent is None else parent.turn_id, tainted=tainted,
+                    delegated_by=None if caller is None else caller.turn.turn_id,
+                    delegated_call=None if caller is None else caller.call_id, tainted=tainted,
                 )
             )  # fmt: skip
             turn_id = TurnId(started.turn.turn_id)
@@ -131,10 +143,12 @@ class Turns:
         They are detached, for whoever started them is gone: what they ask, anybody may answer.
         """
         services = self._services
+        taken: list[tuple[LiveTurn, LeftTurn]] = []
         for turn_id in await services.database.unfinished.ids():
             try:
                 left = await services.database.unfinished.read(turn_id)
-                live = resumption.revived(left)
+                # Who waits was there first, and begins only when it can find whom it waits for.
+                live = resumption.revived(left, self._live[TurnId(left.caller[0])] if left.caller else None)
             except (ValueError, LookupError, TypeError, InvalidParams) as error:
                 log.warning("turn %s cannot be gone on with: %s", turn_id, error)
                 await services.database.unfinished.give_up(turn_id)
@@ -142,6 +156,8 @@ class Turns:
             log.info("turn %s goes on", turn_id)
             self._enter(live)
             await services.approvals.recall(turn_id)
+            taken.append((live, left))
+        for live, left in taken:
             prepare = partial(self._prepare, left)
             self._nursery.start_soon(self._run, live, "resumed", partial(go_on, live, prepare, services.database))
 
@@ -195,11 +211,17 @@ class Turns:
     async def stop(self) -> None:
         """Cancel all turns and return when each has stored its end and has an outcome.
 
-        Those that wait for an answer are left to the next daemon.
+        Those that wait for an answer are left to the next daemon, with those that wait for them.
         """
+        left: set[TurnId] = set()
         for live in self.running:
-            # An agent that works for another one ends with that one's call.
-            if live.parent is None and self._services.approvals.is_asking(live.turn_id):
+            if self._services.approvals.is_asking(live.turn_id):
+                waiting: LiveTurn | None = live
+                while waiting is not None:
+                    left.add(waiting.turn_id)
+                    waiting = waiting.parent
+        for live in self.running:
+            if live.turn_id in left:
                 live.suspend()
             else:
                 live.cancel()
@@ -322,6 +344,10 @@ class Turns:
     def _close(self, live: LiveTurn) -> None:
         self._live.pop(live.turn_id, None)
         self._services.approvals.withdraw(live.turn_id)
+        for waited_for in live.answers.values():
+            # It ended before it came to the call.
+            if isinstance(waited_for, LiveTurn):
+                waited_for.cancel()
         if self._sessions.get(live.session_id) == live.turn_id:
             del self._sessions[live.session_id]
         if not live.stored:

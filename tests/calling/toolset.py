@@ -25,5 +25,5 @@ TOOLS: Final = (
     view("query_sqlite", "Run one SELECT on an SQLite file.", _schema("path sql")),
     view("fetch_url", "Get a web page.", _schema("url")),
     view("current_time", "Date and time now.", _schema("", tz=STRING)),
-    view("delegate_to_agent", "Give a task to another agent.", _schema("agent task")),
+    view("delegate_to_agent", "Give a task to another agent.", _schema("skill task")),
 )

@@ -195,6 +195,10 @@ class TestSessions:
         assert daemon.params("session.list") == {"limit": 5}
         assert json.loads(cli("sessions", "--json")[1]) == {"sessions": [SESSION], "next": "x"}
 
+    def test_a_session_that_was_delegated_to_says_for_which(self, serve: Serve, cli: Cli) -> None:
+        serve({"session.list": {"sessions": [{**SESSION, "parent_id": "s-0", "delegated_by": "t-0"}]}})
+        assert f"for s-0: {SESSION['title']}" in cli("sessions")[1]
+
     @pytest.mark.parametrize("words", [("sessions", "show"), ("history",)])
     def test_all_messages_of_one_oldest_first(self, cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
         def page(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def test_nothing_is_shown_when_that_is_unwanted() -> None:
         (("loading", 0, 0, None), "loading the model"),
         (("prefill", 512, 1024, None), "reading the prompt 50%"),
         (("queued", 0, 0, 3), "waiting, place 3 in the queue"),
+        (("delegated", 64, 0, None), "another agent is at work, 64 words so far"),
     ],
 )
 def test_a_waiting_turn_is_one_passing_line(event: tuple[str, int, int, int | None], words: str) -> None:

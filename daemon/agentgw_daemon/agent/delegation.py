@@ -9,7 +9,7 @@ parent's usage. Its failure is a failed call; but a call of the child that nobod
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -27,6 +27,7 @@ from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolR
 from agentgw_daemon.tools.visible import visible_line
 
 if TYPE_CHECKING:
+    from agentgw_daemon.agent.toolkit import Journal
     from agentgw_daemon.live import LiveTurn
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.shelf import Shelf
@@ -40,7 +41,7 @@ _ENDING_S: Final = 20.0
 
 
 class Delegation:
-    """The tool of one turn; see `tools.tool.Tool`. `tainted`: untrusted text has entered the turn's session."""
+    """The tool of one turn; see `tools.tool.Tool`. Its call is the last one of the turn's journal."""
 
     def __init__(
         self,
@@ -48,14 +49,14 @@ class Delegation:
         params: TurnStartParams,
         skills: Sequence[LoadedSkill],
         parent: LiveTurn,
-        tainted: Callable[[], bool],
+        journal: Journal,
     ) -> None:
         self.spec: Final = _spec(skills)
         self._services: Final = services
         self._params: Final = params
         self._skills: Final = {skill.name: skill for skill in skills}
         self._parent: Final = parent
-        self._tainted: Final = tainted
+        self._journal: Final = journal
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
         """See Tool."""
@@ -66,6 +67,20 @@ class Delegation:
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
         """See Tool. Raises ApprovalDenied when nobody agreed to a call of the child."""
         del context
+        call_id = self._journal.calls[-1].call_id
+        # Taken out only when it is waited for: whoever is in there is cancelled when the turn ends.
+        known = self._parent.answers.get(call_id)
+        if isinstance(known, str):
+            return await self._stored(arguments["skill"], known)
+        child = known or await self._begin(arguments, call_id)
+        if isinstance(child, ToolResult):
+            return child
+        outcome = await self._wait(child, anew=known is None)
+        if isinstance(outcome, ApprovalDenied):
+            raise outcome
+        return _result(child.skill, outcome, untrusted=child.tainted)
+
+    async def _begin(self, arguments: Arguments, call_id: str) -> LiveTurn | ToolResult:
         skill, parent = self._skills[arguments["skill"]], self._parent
         limit = self._services.settings.agent.max_orchestration_depth
         if parent.depth >= limit:
@@ -77,20 +92,32 @@ class Delegation:
         if not arguments["task"].strip():
             return ToolResult(ok=False, content="task: say what is to be done, with all that is needed for it")
         try:
-            child = await self._services.turns.delegate(
-                parent, child_params(self._params, skill, arguments["task"]), skill, tainted=self._tainted()
-            )
+            return await self._services.turns.delegate(
+                parent, call_id, child_params(self._params, skill, arguments["task"]), skill,
+                tainted=self._journal.tainted,
+            )  # fmt: skip
         except RpcError as error:
             return ToolResult(ok=False, content=f"{skill.name} could not begin: {error.message}")
-        outcome = await self._wait(child)
-        if isinstance(outcome, ApprovalDenied):
-            raise outcome
-        return _result(child, outcome)
 
-    async def _wait(self, child: LiveTurn) -> TurnResult | RpcError:
+    async def _stored(self, skill: str, turn_id: str) -> ToolResult:
+        """What came of a child that ended just before the daemon did."""
+        database = self._services.database
+        turn, usage = await database.turns.get(turn_id), (await database.turns.detail(turn_id)).usage
+        self._parent.delegated = sum_usage(self._parent.delegated, usage)
+        outcome: TurnResult | RpcError
+        try:
+            outcome = await self._services.turns.stored_outcome(turn)
+        except RpcError as error:
+            outcome = error
+        return _result(skill, outcome, untrusted=await database.calls.is_tainted(turn.session_id))
+
+    async def _wait(self, child: LiveTurn, *, anew: bool) -> TurnResult | RpcError:
         """What the child ended with. Cancelling cancels it, and returns when it has stored its end."""
         try:
-            await self._relay(child)
+            if anew:
+                text = f"{child.skill} works on it; `agentgw attach {child.turn_id}` watches"
+                await self._parent.append(TurnNotice(code="delegated", text=text))
+            await self._relay(child, 1 if anew else child.last_seq + 1)
             return await child.wait_outcome()
         finally:
             child.cancel()
@@ -98,11 +125,9 @@ class Delegation:
                 await child.wait_outcome()
             self._parent.delegated = sum_usage(self._parent.delegated, child.usage)
 
-    async def _relay(self, child: LiveTurn) -> None:
-        """Tell whoever watches the parent what the child does, until it ends."""
-        parent, seq, words, told = self._parent, 1, 0, 0
-        text = f"{child.skill} works on it; `agentgw attach {child.turn_id}` watches"
-        await parent.append(TurnNotice(code="delegated", text=text))
+    async def _relay(self, child: LiveTurn, seq: int) -> None:
+        """Tell whoever watches the parent what the child does from its event `seq` on, until it ends."""
+        parent, words, told = self._parent, 0, 0
         while batch := await child.next_events(seq):
             seq += len(batch)
             words += sum(isinstance(event, TurnDelta) for event in batch)
@@ -154,21 +179,19 @@ def _parameters(names: Sequence[str]) -> Mapping[str, Any]:
     return {**general, "properties": {**properties, "skill": {**properties["skill"], "enum": list(names)}}}
 
 
-def _result(child: LiveTurn, outcome: TurnResult | RpcError) -> ToolResult:
+def _result(skill: str, outcome: TurnResult | RpcError, *, untrusted: bool) -> ToolResult:
     """What the parent's model is told."""
     if isinstance(outcome, RpcError):
-        return ToolResult(
-            ok=False, content=bounded(f"{child.skill} failed: {outcome.message}"), untrusted=child.tainted
-        )
+        return ToolResult(ok=False, content=bounded(f"{skill} failed: {outcome.message}"), untrusted=untrusted)
     text, reason = outcome.text.strip(), outcome.finish_reason
     problem = {"cancelled": "was cancelled", "iteration_limit": "used up its steps"}.get(reason or "")
     if problem is None and not text:
         problem = "answered nothing"
     if problem is not None:
         said = f". It had said:\n{text}" if text else ""
-        return ToolResult(ok=False, content=bounded(f"{child.skill} {problem}{said}"), untrusted=child.tainted)
+        return ToolResult(ok=False, content=bounded(f"{skill} {problem}{said}"), untrusted=untrusted)
     cut = "\n[cut off: its answer was longer than allowed]" if reason == "length" else ""
-    return ToolResult(ok=True, content=bounded(text + cut), untrusted=child.tainted)
+    return ToolResult(ok=True, content=bounded(text + cut), untrusted=untrusted)
 
 
 def _news(skill: str, event: TurnEvent) -> TurnEvent | None:

@@ -51,7 +51,7 @@ async def make(
     skills, missing = delegation.usable(await services.projects.shelf(place), skill.sub_agents)
     live.append_nowait(*missing)
     if skills:
-        tools[NAME] = delegation.Delegation(services, params, skills, live, lambda: journal.tainted)
+        tools[NAME] = delegation.Delegation(services, params, skills, live, journal)
         # To name sub-agents is to allow this, whatever other tools the skill goes without.
         allowed = None if allowed is None else (*allowed, NAME)
     tools = offered(tools, params.tools, allowed, params.approvals, allow)

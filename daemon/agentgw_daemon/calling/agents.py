@@ -1,38 +1,51 @@
-"""Which agent a request is for, told by its words: for models that cannot choose one. Does no I/O."""
+"""Which agent a request is for and what its task is, told by words: for models that can choose neither. Does no I/O."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agentgw_daemon.calling.relevance import rank, terms
 from agentgw_daemon.calling.view import ToolView
 
 DELEGATE: Final = "delegate_to_agent"
+# Made for what no other is made for.
+_GENERAL: Final = "general-assistant"
 # As between skills: an agent's words are clear when it has so many times the score of the next.
 _MARGIN: Final = 1.3
+# Between the name of an agent and what it is to do: `: `, ` to `.
+_AFTER_NAME: Final = re.compile(r"[\s,:;.!-]*(?:to\s+|please\s+)*", re.I)
 
 
 def narrowed(tool: ToolView, request: str) -> ToolView:
-    """`delegate_to_agent` with the one agent that the request names, or is about; any other tool as it is.
+    """`delegate_to_agent` with the one agent that the request names or is about, and the task in the request's words.
 
-    Its description has an agent a line (`- NAME: what it does`); their words are what requests for it hold.
+    Any other tool as it is. The description has an agent a line (`- NAME: what it does`). A weak model would make up a
+    task, and the agent sees nothing else: so it is what follows the agent's name, or the whole request.
     """
-    if tool.name != DELEGATE:
+    agents = _agents(tool) if tool.name == DELEGATE else {}
+    if not agents:
         return tool
-    agents = _agents(tool)
     said = request.lower().replace("_", "-")
-    chosen = [name for name in agents if name in said]
-    if not chosen:
-        found = rank(request, [ToolView(name=name, description=does, parameters={}) for name, does in agents.items()])
-        if found and (len(found) == 1 or found[0][1] >= _MARGIN * found[1][1]):
-            chosen = [found[0][0].name]
-    if not chosen:
-        return tool
+    named = [name for name in agents if name in said]
+    chosen = named or _by_words(request, agents)
     words = [word for name in chosen for word in terms(f"{name.replace('-', ' ')} {agents[name]}")]
+    after = [_AFTER_NAME.sub("", request[said.index(name) + len(name) :], count=1).strip() for name in named[:1]]
+    task = (after[0] if after else "") or request
+    if not chosen and _GENERAL in agents:
+        chosen = [_GENERAL]
     return dataclasses.replace(
-        tool, parameters=_with_agents(tool.parameters, chosen), keywords=(*tool.keywords, *words)
+        tool, parameters=_filled(tool.parameters, chosen or list(agents), task), keywords=(*tool.keywords, *words)
     )
+
+
+def _by_words(request: str, agents: Mapping[str, str]) -> list[str]:
+    found = rank(request, [ToolView(name=name, description=does, parameters={}) for name, does in agents.items()])
+    if found and (len(found) == 1 or found[0][1] >= _MARGIN * found[1][1]):
+        return [found[0][0].name]
+    return []
 
 
 def _agents(tool: ToolView) -> dict[str, str]:
@@ -42,6 +55,7 @@ def _agents(tool: ToolView) -> dict[str, str]:
     return {str(name): lines.get(str(name), "") for name in names}
 
 
-def _with_agents(parameters: Any, names: list[str]) -> dict[str, Any]:
+def _filled(parameters: Mapping[str, Any], names: Sequence[str], task: str) -> dict[str, Any]:
     properties = parameters["properties"]
-    return {**parameters, "properties": {**properties, "skill": {**properties["skill"], "enum": names}}}
+    skill = {**properties["skill"], "enum": list(names)}
+    return {**parameters, "properties": {**properties, "skill": skill, "task": {"type": "string", "enum": [task]}}}

@@ -29,7 +29,9 @@ class Calls:
             # In the same commit: a yes for one use is used, whatever happens to the call.
             use_up(db, turn_id, call.call_id)
             db.execute(
-                "INSERT INTO tool_calls (turn_id, call_id, tool, arguments, started_at) VALUES (?, ?, ?, ?, ?)",
+                # One that waits for another agent is made again after a restart, and finds that agent at work.
+                "INSERT OR IGNORE INTO tool_calls (turn_id, call_id, tool, arguments, started_at)"
+                " VALUES (?, ?, ?, ?, ?)",
                 (turn_id, call.call_id, call.tool, json.dumps(call.arguments), now()),
             )
             db.execute("UPDATE turns SET state = 'running' WHERE id = ? AND state = 'waiting'", (turn_id,))

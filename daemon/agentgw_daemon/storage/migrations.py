@@ -188,6 +188,10 @@ _DELEGATION: Final = (
 _STEP_SEQ: Final = ("ALTER TABLE turn_steps ADD COLUMN upto_seq INTEGER NOT NULL DEFAULT 0",)
 
 
+# The call of `delegated_by` that the session answers.
+_DELEGATED_CALL: Final = ("ALTER TABLE sessions ADD COLUMN delegated_call TEXT",)
+
+
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
     for index, statement in enumerate(statements):
@@ -251,6 +255,11 @@ def _delegation(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="011_watched")
 def _watched(db: sqlite_utils.Database) -> None:
     run_statements(db, "011", WATCHED)
+
+
+@MIGRATIONS(name="012_delegated_call")
+def _delegated_call(db: sqlite_utils.Database) -> None:
+    run_statements(db, "012", _DELEGATED_CALL)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -47,17 +47,18 @@ class NewSession:
     skill: str
     title: str
     cwd: str | None = None
-    # The turn that delegates to it.
+    # The turn that delegates to it, and the call by which it does.
     delegated_by: str | None = None
+    delegated_call: str | None = None
 
 
 def insert_session(db: sqlite_utils.Database, new: NewSession) -> str:
     """Write a new session and give its id."""
     session_id, at = new_id("s"), now()
     db.execute(
-        "INSERT INTO sessions (id, title, skill, cwd, parent_id, delegated_by, created_at, updated_at)"
-        " VALUES (?1, ?2, ?3, ?4, (SELECT session_id FROM turns WHERE id = ?5), ?5, ?6, ?6)",
-        (session_id, new.title, new.skill, new.cwd, new.delegated_by, at),
+        "INSERT INTO sessions (id, title, skill, cwd, parent_id, delegated_by, delegated_call, created_at, updated_at)"
+        " VALUES (?1, ?2, ?3, ?4, (SELECT session_id FROM turns WHERE id = ?5), ?5, ?6, ?7, ?7)",
+        (session_id, new.title, new.skill, new.cwd, new.delegated_by, new.delegated_call, at),
     )
     return session_id
 

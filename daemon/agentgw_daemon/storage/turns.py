@@ -42,8 +42,9 @@ class NewTurn:
     # As it was asked for, without the texts of message and files; `max_iterations` as it holds for the turn.
     request: TurnStartParams | None = None
     seed: int | None = None
-    # The turn that delegates to this one; it starts a session.
+    # The turn that delegates to this one, which starts a session, and by which call.
     delegated_by: str | None = None
+    delegated_call: str | None = None
     # It is given text that somebody else may have written.
     tainted: bool = False
 
@@ -169,7 +170,10 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
         if row is not None:
             return StartedTurn(turn=turn_of(row), created=False)
     if new.session_id is None:
-        begin = NewSession(skill=new.skill, title=title_of(new.message), cwd=new.cwd, delegated_by=new.delegated_by)
+        begin = NewSession(
+            skill=new.skill, title=title_of(new.message), cwd=new.cwd, delegated_by=new.delegated_by,
+            delegated_call=new.delegated_call,
+        )  # fmt: skip
         session_id = insert_session(db, begin)
     else:
         session_id = find_id(db, "session", new.session_id)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail
 from agentgw.schema import bind, record
+from agentgw.types import Usage
+from agentgw_daemon.calling.agents import DELEGATE
 from agentgw_daemon.storage.ids import new_id, now
 from agentgw_daemon.storage.log import LogRow, answer_so_far, read_rows
 from agentgw_daemon.storage.rows import LIVE
@@ -18,15 +22,19 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.library import sqlite_utils
 
 # A live turn whose model has made calls, none of which was cut off while it was carried out (whether it had its effect
-# is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored. Nor
-# does another turn wait for it: that one was cut off in its call.
-UNFINISHED: Final = (
-    f"t.state IN {LIVE} AND NOT EXISTS (SELECT 1 FROM sessions AS o WHERE o.id = t.session_id"
-    " AND o.delegated_by IS NOT NULL) AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
-    " AND NOT EXISTS (SELECT 1 FROM tool_calls AS c WHERE c.turn_id = t.id AND c.ended_at IS NULL)"
+# is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored. What
+# becomes of a call that waits for another agent is told by that one's turn (`unfinished_ids`).
+_LEFT: Final = (
+    f"t.state IN {LIVE} AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
+    " AND NOT EXISTS (SELECT 1 FROM tool_calls AS c WHERE c.turn_id = t.id AND c.ended_at IS NULL"
+    f"  AND c.tool IS NOT '{DELEGATE}')"
     " AND NOT EXISTS (SELECT 1 FROM turn_log AS l WHERE l.turn_id = t.id AND l.method = 'turn.delta'"
     "  AND l.seq + l.count - 1 > (SELECT max(s.upto_seq) FROM turn_steps AS s WHERE s.turn_id = t.id))"
 )
+# What nobody goes on with, before it is marked so and after.
+_CUT_OFF: Final = f"t.state = 'interrupted' OR t.state IN {LIVE}"
+# A session's first turn is the one that was delegated; the user may have gone on with it since.
+_FIRST_TURN: Final = "t.n = (SELECT min(n) FROM turns WHERE session_id = o.id)"
 
 
 @record
@@ -37,6 +45,11 @@ class LeftTurn:
     request: TurnStartParams
     log: tuple[LogRow, ...]
     upto_seq: int
+    # The turn that waits for it, and the call by which that one does.
+    caller: tuple[str, str] | None = None
+    # Turns by the calls that they answer, of those calls that have not ended; and what those took that have.
+    answers: Mapping[str, str] = field(default_factory=dict)
+    delegated: Usage = Usage()
 
 
 class Unfinished:
@@ -59,7 +72,8 @@ class Unfinished:
             ).fetchone()
             return LeftTurn(
                 detail=read_detail(db, turn_id), request=bind(TurnStartParams, json.loads(request or "{}")),
-                log=read_rows(db, turn_id), upto_seq=upto_seq,
+                log=read_rows(db, turn_id), upto_seq=upto_seq, caller=_caller(db, turn_id),
+                answers=_answers(db, turn_id), delegated=_delegated(db, turn_id),
             )  # fmt: skip
 
         return await self._runner.read(do)
@@ -70,8 +84,54 @@ class Unfinished:
 
 
 def unfinished_ids(db: sqlite_utils.Database) -> tuple[str, ...]:
-    """See `Unfinished.ids`."""
-    return tuple(str(row[0]) for row in db.execute(f"SELECT t.id FROM turns AS t WHERE {UNFINISHED} ORDER BY t.n"))
+    """See `Unfinished.ids`. Who waits for another agent goes on only with that one, and the other way round."""
+    left = [str(row[0]) for row in db.execute(f"SELECT t.id FROM turns AS t WHERE {_LEFT} ORDER BY t.n")]
+    callers = {turn_id: _caller(db, turn_id) for turn_id in left}
+    answers = {turn_id: _answers(db, turn_id).values() for turn_id in left}
+    gone = {row[0] for row in db.execute(f"SELECT t.id FROM turns AS t WHERE {_CUT_OFF}")} - set(left)
+    while True:
+        lost = {
+            turn_id
+            for turn_id in left
+            if gone.intersection(answers[turn_id])
+            or ((caller := callers[turn_id]) is not None and turn_id not in answers.get(caller[0], ()))
+        }
+        if not lost:
+            return tuple(left)
+        gone |= lost
+        left = [turn_id for turn_id in left if turn_id not in lost]
+        answers = {turn_id: answers[turn_id] for turn_id in left}
+
+
+def _caller(db: sqlite_utils.Database, turn_id: str) -> tuple[str, str] | None:
+    row = db.execute(
+        "SELECT o.delegated_by, coalesce(o.delegated_call, '') FROM turns AS t"
+        " JOIN sessions AS o ON o.id = t.session_id"
+        f" WHERE t.id = ? AND o.delegated_by IS NOT NULL AND {_FIRST_TURN}",
+        (turn_id,),
+    ).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))
+
+
+def _answers(db: sqlite_utils.Database, turn_id: str) -> dict[str, str]:
+    found = db.execute(
+        "SELECT c.call_id, t.id FROM tool_calls AS c JOIN sessions AS o"
+        " ON o.delegated_by = c.turn_id AND o.delegated_call = c.call_id JOIN turns AS t ON t.session_id = o.id"
+        f" WHERE c.turn_id = ? AND c.ended_at IS NULL AND {_FIRST_TURN}",
+        (turn_id,),
+    )
+    return {str(call_id): str(child) for call_id, child in found}
+
+
+def _delegated(db: sqlite_utils.Database, turn_id: str) -> Usage:
+    prompt, cached, completion = db.execute(
+        "SELECT coalesce(sum(t.prompt_tokens), 0), coalesce(sum(t.cached_tokens), 0),"
+        " coalesce(sum(t.completion_tokens), 0) FROM tool_calls AS c JOIN sessions AS o"
+        " ON o.delegated_by = c.turn_id AND o.delegated_call = c.call_id JOIN turns AS t ON t.session_id = o.id"
+        f" WHERE c.turn_id = ? AND c.ended_at IS NOT NULL AND {_FIRST_TURN}",
+        (turn_id,),
+    ).fetchone()
+    return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
 
 
 def interrupt(db: sqlite_utils.Database, turn_id: str) -> None:

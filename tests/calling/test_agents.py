@@ -1,0 +1,86 @@
+"""Which agent, and what task: decided by the words of a request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agentgw_daemon.calling.agents import narrowed
+from agentgw_daemon.calling.events import Call
+from agentgw_daemon.calling.hints import view
+from agentgw_daemon.calling.steps import NarrowSteps
+from agentgw_daemon.calling.view import ToolView
+
+AGENTS = {
+    "general-assistant": "Answers questions, explains, writes and rewrites text",
+    "code-assistant": "Writes, explains, reviews and repairs code, shell commands and configuration files",
+    "quick-assistant": "Gives the shortest useful answer - a word, a number, a command",
+    "summarize-document": "Summarises a text, file, log, mail thread or set of notes",
+}
+
+
+def tool(**agents: str) -> ToolView:
+    known = agents or AGENTS
+    lines = "\n".join(f"- {name}: {does}" for name, does in known.items())
+    parameters = {
+        "type": "object",
+        "properties": {"skill": {"type": "string", "enum": list(known)}, "task": {"type": "string", "maxLength": 99}},
+        "required": ["skill", "task"], "additionalProperties": False,
+    }  # fmt: skip
+    return view("delegate_to_agent", f"Let another agent do one part of the work.\n{lines}", parameters)
+
+
+def choices(request: str, **agents: str) -> tuple[list[str], list[str]]:
+    properties = narrowed(tool(**agents), request).parameters["properties"]
+    return properties["skill"]["enum"], properties["task"]["enum"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "agent", "task"),
+    [
+        ("Ask quick-assistant what the capital of France is", "quick-assistant", "what the capital of France is"),
+        ("Delegate to code_assistant: add two numbers", "code-assistant", "add two numbers"),
+        ("Let Code-Assistant review rm -rf /", "code-assistant", "review rm -rf /"),
+        ("Ask general-assistant to please write a letter", "general-assistant", "write a letter"),
+        ("Summarize this text: cats sleep", "summarize-document", "Summarize this text: cats sleep"),
+        ("Write a shell command that lists files", "code-assistant", "Write a shell command that lists files"),
+        ("What is 2+2? Give it to quick-assistant.", "quick-assistant", "What is 2+2? Give it to quick-assistant."),
+        ("Which city is it? Delegate it.", "general-assistant", "Which city is it? Delegate it."),
+    ],
+)
+def test_an_agent_is_chosen_by_name_or_words_and_told_what_was_said(request_: str, agent: str, task: str) -> None:
+    assert choices(request_) == ([agent], [task])
+
+
+def test_where_words_say_nothing_and_nobody_is_made_for_the_rest_all_can_be_chosen() -> None:
+    assert choices("Delegate it", one="Does this", two="Does that") == (["one", "two"], ["Delegate it"])
+
+
+def test_two_agents_that_are_named_can_both_be_chosen() -> None:
+    assert choices("Let code-assistant or quick-assistant do it")[0] == ["code-assistant", "quick-assistant"]
+
+
+def test_other_tools_are_left_as_they_are() -> None:
+    other = view("read_file", "Read a file", {"type": "object", "properties": {}})
+    assert narrowed(other, "Ask code-assistant") is other
+
+
+def led(request: str) -> Any:
+    steps = NarrowSteps([{"role": "user", "content": request}], [tool()])
+    return steps, steps.next_step()
+
+
+def test_a_request_that_is_for_an_agent_leads_to_the_call() -> None:
+    steps, ask = led("Write a shell command that lists files")
+    assert ask.schema is not None
+    arguments = {"skill": "code-assistant", "task": "Write a shell command that lists files"}
+    call = steps.feed(json.dumps({"tool": "delegate_to_agent", "arguments": arguments}))
+    assert isinstance(call, Call)
+    assert (call.name, json.loads(call.arguments)) == ("delegate_to_agent", arguments)
+
+
+@pytest.mark.parametrize("request_", ["Plan a birthday party", "Tell me a joke", "Hello"])
+def test_a_request_that_is_for_nobody_is_answered(request_: str) -> None:
+    assert led(request_)[1].schema is None
