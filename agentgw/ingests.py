@@ -105,3 +105,12 @@ class WatchedList:
     """By path."""
 
     folders: tuple[WatchedFolder, ...]
+
+
+@record
+class Reembedding:
+    """Chunks that are being embedded anew because `rag.embedder` was changed."""
+
+    embedder: Annotated[str, "the new one; what was before is searched until it is done"]
+    chunks_left: int
+    error: Annotated[str | None, "why it stands still"] = None

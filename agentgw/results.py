@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from agentgw import replays as rp
 from agentgw import types as t
+from agentgw.ingests import Reembedding
 from agentgw.projects import Project
 from agentgw.schema import record
 
@@ -49,6 +50,7 @@ class DaemonStatus:
     log: Annotated[str, "path of the log file"]
     turns: Annotated[int, "that have not ended"] = 0
     waiting: Annotated[int, "of these turns, for somebody's answer"] = 0
+    reembedding: Annotated[Reembedding | None, "while documents are embedded anew"] = None
 
 
 @record

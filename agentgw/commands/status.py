@@ -59,6 +59,9 @@ def _show(status: dict[str, Any]) -> None:
             ("log", status["log"]),
         )
     )
+    if again := status.get("reembedding"):
+        why = f", stopped: {again['error']}" if again.get("error") else ""
+        output.pairs([("documents", f"{again['chunks_left']} chunks to embed anew with {again['embedder']}{why}")])
 
 
 def _turns(running: int, waiting: int) -> str:

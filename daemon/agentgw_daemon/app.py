@@ -27,6 +27,7 @@ from agentgw_daemon.hub import Hub
 from agentgw_daemon.inference.pool import open_pool
 from agentgw_daemon.knowledge.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest import Ingest
+from agentgw_daemon.knowledge.reembedding import Reembedding
 from agentgw_daemon.knowledge.watching import Watching
 from agentgw_daemon.listener import Listener
 from agentgw_daemon.models.registry import open_registry
@@ -156,6 +157,10 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     )  # fmt: skip
     forbidden = Forbidden(denied_of(paths.directories), started.environ)
     services.ingest = Ingest(database, retrieval, forbidden, lambda: services.settings.rag)
+    services.reembedding = Reembedding(
+        database, retrieval, others_busy=lambda: services.ingest.busy or bool(services.turns.running)
+    )
+    services.ingest.on_end = services.reembedding.poke
     return services
 
 
@@ -178,6 +183,7 @@ async def serve(started: Started) -> int:
             await services.turns.take_up()
             services.watching = Watching(services.database, services.ingest, outer)
             outer.start_soon(services.watching.resume)
+            outer.start_soon(services.reembedding.run)
             outer.start_soon(_heed_signals, services, stop)
             outer.start_soon(_import_the_rest, stop)
             async with trio.open_nursery() as connections:

@@ -43,6 +43,7 @@ class Control:
             services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
             services.retrieval.configure(retrieval_settings(fresh.settings))
             services.models.configure(fresh.settings)
+            services.reembedding.poke()
             services.tools.reload(fresh.settings.mcp.servers)
             changed += await trio.to_thread.run_sync(services.skills.reload)
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")

@@ -39,7 +39,8 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
         services = SimpleNamespace(
             started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")), config=loaded, pool=pool,
             models=models, skills=Library([("user", folder / "skills")]),
-            tools=SimpleNamespace(reload=lambda servers: None),
+            tools=SimpleNamespace(reload=lambda servers: None), retrieval=SimpleNamespace(configure=lambda _: None),
+            reembedding=SimpleNamespace(poke=lambda: None),
         )  # fmt: skip
         yield Control(cast(Services, services), Stop()), services
 

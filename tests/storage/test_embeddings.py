@@ -78,9 +78,9 @@ def test_a_second_embedder_fills_up_beside_the_first_and_replaces_it(direct: Dir
     _put(direct, "/b", "three")
     assert run(direct.embeddings.count_missing("e2")) == 3
     (first,) = run(direct.embeddings.missing("e2", most=1))
-    assert first.texts == ("one", "two")
-    assert run(direct.embeddings.add(first.content, vectors_of(*first.texts, embedder=OTHER)))
-    assert not run(direct.embeddings.add(first.content, vectors_of(*first.texts, embedder=OTHER)))
+    assert [text for _, text in first.chunks] == ["one", "two"]
+    assert run(direct.embeddings.add(first.content, vectors_of("one", "two", embedder=OTHER)))
+    assert not run(direct.embeddings.add(first.content, vectors_of("one", "two", embedder=OTHER)))
     assert run(direct.embeddings.state("default", "e2")).chunks == 2
     assert run(direct.embeddings.state("default", "e1")).chunks == 3
     (second,) = run(direct.embeddings.missing("e2", most=5, behind=first.content))

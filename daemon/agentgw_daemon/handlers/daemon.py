@@ -36,6 +36,7 @@ async def status(request: Request, params: NoParams) -> DaemonStatus:
         db_bytes=statistics.db_bytes,
         connections=services.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
+        reembedding=services.reembedding.shown,
     )  # fmt: skip
 
 

@@ -45,6 +45,8 @@ class Ingest:
         self._retrieval = retrieval
         self._settings = settings
         self._limiter = trio.CapacityLimiter(MOST_AT_ONCE)
+        # Told which embedder was used, when it may have been replaced meanwhile.
+        self.on_end: Callable[[str], None] = lambda _: None
 
     @property
     def busy(self) -> bool:
@@ -68,6 +70,8 @@ class Ingest:
                     kept = f"{tally.stored} documents were stored before that and stay"
                     error.hint = f"{error.hint}; {kept}" if error.hint else kept
                 raise
+            finally:
+                self.on_end(embedder.id)
         return tally.result()
 
     def _wanted(self, params: DocumentIngestParams, embedder: wire.Embedder) -> Wanted:

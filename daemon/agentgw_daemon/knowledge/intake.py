@@ -20,6 +20,7 @@ from agentgw.errors import InvalidParams, RpcError, Timeout, WorkerDied
 from agentgw_daemon.knowledge.comparing import Candidate, Wanted, labels_differ
 from agentgw_daemon.knowledge.gate import Room
 from agentgw_daemon.knowledge.gathering import Gathering, Order, Parts
+from agentgw_daemon.knowledge.texts import embedded_text
 from agentgw_daemon.outbox import ReaderGone
 from agentgw_daemon.retrieval.outcomes import Extracted, Unchanged, Unreadable
 from agentgw_daemon.storage.contents import Vectors
@@ -229,11 +230,6 @@ class Intake:
             # Texts of several documents go to the embedder together: which of them it died of shows now.
             async with self._parts.embedding.alone():
                 return await embed()
-
-
-def embedded_text(title_path: str, text: str) -> str:
-    """What stands for a chunk when it is embedded: what it says, and where."""
-    return f"{title_path}\n\n{text}" if title_path else text
 
 
 def _stamp(one: Candidate, mtime_ns: int, asked_at_ns: int) -> int | None:

@@ -66,7 +66,7 @@ class ToEmbed:
     """A content without vectors of an embedder."""
 
     content: int
-    texts: tuple[str, ...]
+    chunks: tuple[tuple[str, str], ...]  # title path and text
 
 
 class Embeddings:
@@ -193,10 +193,10 @@ class Embeddings:
                 (behind, None if embedder is None else embedder[0], most),
             ).fetchall()
             texts = (
-                "SELECT c.text FROM contents AS k JOIN chunks AS c ON c.n >= k.first_chunk"
+                "SELECT c.title_path, c.text FROM contents AS k JOIN chunks AS c ON c.n >= k.first_chunk"
                 " AND c.n < k.first_chunk + k.chunks WHERE k.n = ? ORDER BY c.n"
             )
-            return tuple(ToEmbed(content=n, texts=tuple(text for (text,) in db.execute(texts, (n,)))) for (n,) in rows)
+            return tuple(ToEmbed(content=n, chunks=tuple(db.execute(texts, (n,)))) for (n,) in rows)
 
         return await self._runner.read(do)
 

@@ -1,0 +1,132 @@
+"""After `rag.embedder` was changed: every chunk is embedded anew in the background, by what is configured now.
+
+What was found with before serves until the new vectors are complete; then the old ones go. All of it is in the
+database, so a restart goes on where it was. Others come first: while somebody ingests or a turn runs, a batch is
+computed only now and then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.errors import RpcError, Timeout, WorkerDied
+from agentgw.ingests import Reembedding as Shown
+from agentgw_daemon.knowledge.texts import embedded_text
+from agentgw_daemon.storage.contents import Vectors
+from agentgw_daemon.storage.generations import Embedder
+
+if TYPE_CHECKING:
+    from agentgw_daemon.retrieval import wire
+    from agentgw_daemon.retrieval.pool import Retrieval
+    from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.storage.embeddings import ToEmbed
+
+log = logging.getLogger(__name__)
+
+# A second or two of work, after which others are looked after again.
+_BATCH: Final = 64
+_CONTENTS_AT_ONCE: Final = 16
+# How long others are given the machine before one batch is computed all the same.
+_PATIENCE_S: Final = 10.0
+_LOOK_S: Final = 1.0
+# The model may be on its way, the disk may be full.
+_TRY_AGAIN_S: Final = 60.0
+
+
+class Reembedding:
+    """For the time of the daemon. `others_busy` says whether anybody else wants the machine."""
+
+    def __init__(
+        self,
+        database: Database,
+        retrieval: Retrieval,
+        *,
+        others_busy: Callable[[], bool],
+        forget_files: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:
+        """`forget_files` is told the index files that nothing needs any more."""
+        self._database = database
+        self._retrieval = retrieval
+        self._others_busy = others_busy
+        self._forget_files = forget_files
+        self._poked = trio.Event()
+        self._target: wire.Embedder | None = None
+        self._left = 0
+        self._error: str | None = None
+
+    @property
+    def shown(self) -> Shown | None:
+        """How far it is; None when there is nothing to do."""
+        if self._target is None or not self._left:
+            return None
+        return Shown(embedder=self._target.name, chunks_left=self._left, error=self._error)
+
+    def poke(self, embedder_id: str | None = None) -> None:
+        """Look again whether there is something to do: after a reload, or when this embedder wrote something."""
+        if embedder_id is None or self._target is None or embedder_id != self._target.id:
+            self._poked.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._poked = trio.Event()
+            try:
+                self._error = None
+                await self._complete()
+            except RpcError as error:
+                self._error = error.message
+                if self._left:
+                    log.warning("re-embedding stopped: %s", error.message)
+                with trio.move_on_after(_TRY_AGAIN_S):
+                    await self._poked.wait()
+            else:
+                await self._poked.wait()
+
+    async def _complete(self) -> None:
+        """Until every content has vectors of the configured embedder. Raises RpcError."""
+        embeddings = self._database.embeddings
+        if not await embeddings.collections():
+            self._left = 0
+            return
+        target = self._target = await self._retrieval.embedder()
+        self._left = await embeddings.count_missing(target.id)
+        if self._left:
+            log.info("embedding %d chunks anew with %s", self._left, target.name)
+        behind = 0
+        while contents := await embeddings.missing(target.id, _CONTENTS_AT_ONCE, behind):
+            for content in contents:
+                if self._poked.is_set() and (await self._retrieval.embedder()).id != target.id:
+                    self._poked.set()
+                    return
+                await self._embed(content, target)
+                behind = content.content
+        self._left = 0
+        files = await embeddings.keep_only(target.id)
+        if files:
+            self._forget_files(files)
+        if behind:
+            log.info("every chunk is embedded with %s", target.name)
+
+    async def _embed(self, content: ToEmbed, target: wire.Embedder) -> None:
+        rows: list[bytes] = []
+        texts = [embedded_text(title_path, text) for title_path, text in content.chunks]
+        for at in range(0, len(texts), _BATCH):
+            await self._let_others_go_first()
+            try:
+                rows += await self._retrieval.embed(texts[at : at + _BATCH], purpose="bulk", embedder=target)
+            except (WorkerDied, Timeout) as error:
+                log.warning("%s cannot embed a document, which is found by its words only: %s", target.name, error)
+                break
+        else:
+            embedder = Embedder(id=target.id, name=target.name, dim=target.dim)
+            await self._database.embeddings.add(content.content, Vectors(embedder=embedder, rows=rows))
+        self._left = max(0, self._left - len(texts))
+
+    async def _let_others_go_first(self) -> None:
+        with trio.move_on_after(_PATIENCE_S):
+            while self._others_busy():
+                await trio.sleep(_LOOK_S)
