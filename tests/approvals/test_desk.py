@@ -206,10 +206,6 @@ async def test_an_answer_from_before_a_restart_holds_once(room: Room) -> None:
     call = await room.call()
     approval = await room.settle(call, "allow_once")
     room.desk = Desk(room.database, room.hub)
-
-    async def never(_: Approval) -> None:
-        raise AssertionError("asked again")
-
     assert await room.desk.decide(call, never) == "allow_once"
     async with room.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
@@ -226,6 +222,102 @@ async def test_a_call_that_had_begun_when_the_daemon_was_killed_is_asked_about_a
         assert again.approval_id != approval.approval_id
         await room.desk.answer(again.approval_id, "deny")
     assert decided == ["deny"]
+
+
+async def left_open(room: Room) -> tuple[PendingCall, Approval]:
+    """A question that was open when its daemon was killed."""
+    call = await room.call()
+    with trio.CancelScope() as crash:
+        async with room.asking(call) as (approval, _):
+            crash.cancel()
+    room.desk = Desk(room.database, room.hub)
+    return call, approval
+
+
+async def never(_: Approval) -> None:
+    raise AssertionError("asked again")
+
+
+async def test_a_recalled_question_can_be_answered_before_its_turn_is_back(room: Room) -> None:
+    call, before = await left_open(room)
+    await room.desk.recall(call.turn_id or "")
+    assert room.desk.list() == (before,)
+    assert room.desk.is_asking(call.turn_id or "")
+    assert room.desk.is_recalled(call.turn_id or "", "c1")
+    await room.desk.answer(before.approval_id, "allow_once")
+    assert not room.desk.is_asking(call.turn_id or "")
+    with pytest.raises(AlreadyExists, match="answered already"):
+        await room.desk.answer(before.approval_id, "deny")
+    announced: list[Approval] = []
+
+    async def announce(approval: Approval) -> None:
+        announced.append(approval)
+
+    assert await room.desk.decide(call, announce) == "allow_once"
+    assert announced == [before]
+    assert not room.desk.is_recalled(call.turn_id or "", "c1")
+
+
+async def test_a_recalled_question_of_other_arguments_is_asked_anew(room: Room) -> None:
+    call, before = await left_open(room)
+    await room.desk.recall(call.turn_id or "")
+    async with room.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
+        assert approval.approval_id != before.approval_id
+        assert room.desk.list() == (approval,)
+        with pytest.raises(NotFound):
+            await room.desk.answer(before.approval_id, "allow_once")
+        await room.desk.answer(approval.approval_id, "deny")
+    assert decided == ["deny"]
+
+
+async def test_what_was_recalled_and_not_asked_again_is_withdrawn_with_its_turn(room: Room) -> None:
+    call, before = await left_open(room)
+    await room.desk.recall(call.turn_id or "")
+    heard: list[DaemonEvent] = []
+    with room.hub.subscribed({"approvals"}, heard.append):
+        room.desk.withdraw("t-other")
+        assert room.desk.list() == (before,)
+        room.desk.withdraw(call.turn_id or "")
+    assert [event.name for event in heard] == ["withdrawn"]
+    assert room.desk.list() == ()
+    with pytest.raises(NotFound):
+        await room.desk.answer(before.approval_id, "allow_once")
+
+
+async def test_answered_questions_are_not_recalled(room: Room) -> None:
+    call = await room.call()
+    await room.settle(call, "allow_once")
+    room.desk = Desk(room.database, room.hub)
+    await room.desk.recall(call.turn_id or "")
+    assert room.desk.list() == ()
+    assert await room.desk.decide(call, never) == "allow_once"
+
+
+async def test_a_recalled_question_keeps_the_time_that_was_left(data: Path, clock: trio.testing.MockClock) -> None:
+    async with Database.open(data) as database:
+        room = Room(database)
+        room.desk = Desk(database, room.hub, wall_clock=lambda: 1_800_000_000.0)
+        call, before = await left_open(room)
+        room.desk = Desk(database, room.hub, wall_clock=lambda: 1_800_000_100.0)
+        await room.desk.recall(call.turn_id or "")
+        clock.jump(19)
+        assert room.desk.list() == (before,)
+        clock.jump(1)
+        assert room.desk.list() == ()
+        with pytest.raises(AlreadyExists, match="in time"):
+            await room.desk.answer(before.approval_id, "allow_once")
+
+        async def announce(_: Approval) -> None:
+            await trio.lowlevel.checkpoint()
+
+        assert await room.desk.decide(call, announce) == "expired"
+
+
+async def test_a_question_that_is_not_stored_is_not_one_to_come_back_to(room: Room) -> None:
+    call = replace(await room.call(), stored=False)
+    async with room.asking(call) as (approval, _):
+        assert not room.desk.is_asking(call.turn_id or "")
+        await room.desk.answer(approval.approval_id, "deny")
 
 
 async def test_cancelling_withdraws_the_question(room: Room) -> None:

@@ -42,6 +42,16 @@ def test_kill_ends_the_process_at_once() -> None:
     assert (done.returncode, done.stdout) == (-9, "")
 
 
+def test_hang_stalls_its_thread_and_no_other() -> None:
+    program = (
+        "import threading, os; from agentgw_daemon.failpoint import *; arm('x:1:hang')\n"
+        "threading.Thread(target=failpoint, args=('x',), daemon=True).start()\n"
+        "print('alive', threading.active_count(), flush=True); os._exit(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "alive 2\n")
+
+
 def test_a_probability_of_zero_never_fires_and_a_half_sometimes_does() -> None:
     arm("never:0:raise,half:0.5:raise")
     fired = 0
