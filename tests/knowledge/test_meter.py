@@ -11,6 +11,8 @@ def test_time_left_is_reckoned_by_bytes() -> None:
     assert meter.snapshot(0.0).eta_s is None
     meter.found(0, 1000)
     meter.embedded(5, 100)
+    assert meter.snapshot(1.0).chunks == 0
+    meter.stored(5)
     meter.passed()
     progress = meter.snapshot(2.0)
     assert (progress.files_done, progress.files_total, progress.chunks) == (1, 10, 5)

@@ -189,3 +189,16 @@ def test_a_put_that_fails_leaves_everything_as_it_was(direct: Direct) -> None:
     with pytest.raises(AssertionError):
         run(direct.documents.put(new("/a.txt", "x", "y"), pieces_of("x", "y"), vectors_of("x")))
     assert direct.store.read(lambda db: list(db.conn.iterdump())) == before
+
+
+def test_labels_are_replaced_alone_or_together(direct: Direct) -> None:
+    for source in ("/a", "/b"):
+        _put(direct, source, "one", skills=("s",), tags=("t",))
+    generation = run(direct.embeddings.generation())
+    run(direct.documents.relabel("default", ["/a", "/none"], ("Code_Assistant", "s"), None))
+    run(direct.documents.relabel("default", ["/b"], None, ()))
+    run(direct.documents.relabel("other", ["/a"], (), ()))
+    known = run(direct.documents.known("default", ["/a", "/b"]))
+    assert (known["/a"].skills, known["/a"].tags) == (("code-assistant", "s"), ("t",))
+    assert (known["/b"].skills, known["/b"].tags) == (("s",), ())
+    assert run(direct.embeddings.generation()) == generation

@@ -201,6 +201,7 @@ class Intake:
             embedder = Embedder(id=self._embedder.id, name=self._embedder.name, dim=self._embedder.dim)
             stored = await documents.put(read.new, pieces, Vectors(embedder=embedder, rows=rows))
             self._tally.count(stored.state, len(pieces))
+            self._meter.stored(len(pieces))
         except (WorkerDied, Timeout) as error:
             self._tally.fail(read.new.source, f"cannot be embedded: {error.message}")
         finally:

@@ -22,9 +22,10 @@ class Meter:
         self.files_total = 0
         self.chunks = 0
         self.source = ""
+        self._embedded = 0
         self._bytes_done = 0.0
         self._bytes_total = 0
-        # When, and how many chunks there were then.
+        # When, and how many chunks had vectors then.
         self._seen: deque[tuple[float, int]] = deque()
         self._began: float | None = None
 
@@ -38,16 +39,20 @@ class Meter:
         self.files_done += files
         self._bytes_done += size_bytes
 
-    def embedded(self, chunks: int, size_bytes: float) -> None:
-        """Chunks more, which are so many bytes of what is to be read."""
+    def stored(self, chunks: int) -> None:
+        """So many chunks more are stored."""
         self.chunks += chunks
+
+    def embedded(self, chunks: int, size_bytes: float) -> None:
+        """Chunks more have vectors, which are so many bytes of what is to be read."""
+        self._embedded += chunks
         self._bytes_done += size_bytes
 
     def snapshot(self, now: float) -> DocumentProgress:
         """What to tell at this moment, in seconds of any steady clock."""
         if self._began is None:
             self._began = now
-        self._seen.append((now, self.chunks))
+        self._seen.append((now, self._embedded))
         while self._seen[0][0] < now - _WINDOW_S:
             self._seen.popleft()
         return DocumentProgress(
