@@ -68,10 +68,11 @@ class AgentSection:
     default_skill: Annotated[
         str, "the skill of a turn that names none; `auto` finds one for the message", Limit(min_length=1, max_length=64)
     ] = "general-assistant"
-    # Asked to choose, the starter model names the first skill it is shown to 21 of 22 messages.
+    # Asked to choose, the starter model names the first skill it is shown to 21 of 22 messages: `auto` leaves it alone.
     route_by: Annotated[
-        Literal["words", "model"], "what `auto` goes by; `model` asks the default model where words are unclear"
-    ] = "words"
+        Literal["auto", "words", "model"],
+        "what finds a skill where words are unclear: `model` asks the default model, `auto` only one that can choose",
+    ] = "auto"
     max_iterations: Annotated[
         int, "steps of the model in one turn, where the skill says nothing", Limit(minimum=1, maximum=1000)
     ] = 10

@@ -15,9 +15,13 @@ CLEAR: Final = (
     ("Make a plan for moving the office, with risks and next actions", "project-manager"),
     ("break this goal into tasks and steps", "project-manager"),
     ("write a status report for my project", "project-manager"),
+    ("my script crashes with a segfault", "code-assistant"),
+    ("write a regex for dates", "code-assistant"),
+    ("convert 3 miles to km", "quick-assistant"),
+    ("translate hello to French", "quick-assistant"),
+    ("shorten this article", "summarize-document"),
 )
 UNCLEAR: Final = (
-    ("my script crashes with a segfault", "code-assistant"),
     ("fix this function: def f(x) return x", "code-assistant"),
     ("tl;dr please", "summarize-document"),
     ("we have to launch the shop in May, where do we begin?", "project-manager"),

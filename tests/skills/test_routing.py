@@ -13,7 +13,7 @@ import trio.testing
 
 from agentgw.errors import ModelUnavailable, RpcError, WorkerDied
 from agentgw.types import Timings, Usage
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Request
+from agentgw_daemon.inference.engine import Calling, Delta, EngineEvent, Finished, Request
 from agentgw_daemon.services import Services
 from agentgw_daemon.settings import AgentSection, Settings
 from agentgw_daemon.skills.model import LoadedSkill
@@ -35,11 +35,11 @@ class Daemon:
 
     def __init__(
         self, texts: Sequence[str] | None = (), *, by: str = "model", error: RpcError | None = None,
-        missing: RpcError | None = None, skills: Sequence[LoadedSkill] = SKILLS,
+        missing: RpcError | None = None, calling: Calling | None = None, skills: Sequence[LoadedSkill] = SKILLS,
     ) -> None:  # fmt: skip
         self.requests: list[Request] = []
         self.shelf = Shelf(skills={skill.name: skill for skill in skills})
-        self._texts, self._error, self._missing = texts, error, missing
+        self._texts, self._error, self._missing, self._calling = texts, error, missing, calling
         self.services = cast(
             Services,
             SimpleNamespace(
@@ -54,6 +54,9 @@ class Daemon:
 
     async def engine(self, spec: Any) -> Daemon:
         return self
+
+    async def calling(self) -> Calling | None:
+        return self._calling
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[EngineEvent]]:
@@ -84,12 +87,29 @@ async def test_clear_words_ask_no_model() -> None:
     assert daemon.requests == []
 
 
-async def test_words_alone_are_the_default_and_unclear_ones_take_the_general_assistant() -> None:
-    assert Settings().agent.route_by == "words"
+async def test_by_words_alone_unclear_ones_take_the_general_assistant() -> None:
     daemon = Daemon(['"cook"'], by="words")
     assert await daemon.first("12?") == ("general-assistant", "words: none of any skill")
     assert await daemon.first("roses in soup") == ("general-assistant", "words: no skill stands out")
     assert daemon.requests == []
+
+
+@pytest.mark.parametrize(
+    ("calling", "wanted"),
+    [
+        (Calling(), ("cook", "chosen by fake")),
+        (Calling(narrow=True), ("general-assistant", "words: none of any skill")),
+        (None, ("general-assistant", "words: none of any skill")),
+    ],
+)
+async def test_left_alone_only_a_model_that_can_choose_is_asked(
+    calling: Calling | None, wanted: tuple[str, str]
+) -> None:
+    by = Settings().agent.route_by
+    assert by == "auto"
+    daemon = Daemon(['"cook"'], by=by, calling=calling)
+    assert await daemon.first("12?") == wanted
+    assert bool(daemon.requests) is (wanted[0] == "cook")
 
 
 async def test_where_words_are_unclear_the_model_names_one_of_the_skills() -> None:
@@ -106,23 +126,27 @@ async def test_where_words_are_unclear_the_model_names_one_of_the_skills() -> No
 
 @pytest.mark.parametrize("texts", [("cook",), ('"cook',), ('"pirate"',), ("[1]",), ()])
 async def test_an_answer_that_is_no_skill_leaves_it_to_the_words(texts: tuple[str, ...]) -> None:
-    assert (await Daemon(texts).first("12?"))[0] == "general-assistant"
+    assert await Daemon(texts).first("12?") == ("general-assistant", "words: none of any skill; fake named none")
 
 
 async def test_a_model_that_fails_or_is_not_there_leaves_it_to_the_words() -> None:
-    assert (await Daemon(error=WorkerDied("dead")).first("12?"))[0] == "general-assistant"
-    assert (await Daemon(missing=ModelUnavailable("none", model="x")).first("12?"))[0] == "general-assistant"
+    died, missing = Daemon(error=WorkerDied("dead")), Daemon(missing=ModelUnavailable("none", model="x"))
+    assert await died.first("12?") == ("general-assistant", "words: none of any skill; fake failed")
+    assert await missing.first("12?") == ("general-assistant", "words: none of any skill; no model to ask")
 
 
 @pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])
 async def test_a_model_that_takes_too_long_leaves_it_to_the_words() -> None:
     began = trio.current_time()
-    assert (await Daemon(None).first("12?"))[0] == "general-assistant"
+    reason = "words: none of any skill; fake did not answer within 5 seconds"
+    assert await Daemon(None).first("12?") == ("general-assistant", reason)
     assert trio.current_time() - began == pytest.approx(5.0)
 
 
 async def test_without_a_general_assistant_the_best_by_words_then_by_name_is_first() -> None:
     assert await Daemon(by="words", skills=SKILLS[:2]).first("12?") == ("a-gardener", "words: none")
+    reason = "words: none; fake named none"
+    assert await Daemon(skills=SKILLS[:2]).first("12?") == ("a-gardener", reason)
 
 
 async def test_a_single_skill_asks_no_model_and_no_skill_at_all_names_the_general_assistant() -> None:

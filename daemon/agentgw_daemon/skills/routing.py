@@ -16,7 +16,7 @@ import trio
 from agentgw.errors import RpcError
 from agentgw.events import TurnNotice
 from agentgw.types import ChatMessage, Options, SkillMatch
-from agentgw_daemon.inference.engine import Delta, Request
+from agentgw_daemon.inference.engine import Delta, Engine, Request
 from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, Match, is_clear, rank
 
 if TYPE_CHECKING:
@@ -47,10 +47,17 @@ async def route(message: str, shelf: Shelf, services: Services) -> tuple[SkillMa
 
     Takes at most five seconds; never raises an RpcError.
     """
-    return await _route(
-        message, shelf.usable(), ask_model=services.settings.agent.route_by == "model",
-        models=services.models, pool=services.pool,
-    )  # fmt: skip
+    skills = shelf.usable()
+    ranked = rank(message, skills)
+    by = services.settings.agent.route_by
+    if by == "words" or len(ranked) < 2 or is_clear(ranked):
+        return by_words(ranked)
+    asked = {match.name for match in ranked[:_MAX_ASKED]} | {FALLBACK}
+    asker = _Asker(message, [skill for skill in skills if skill.name in asked], any_model=by == "model")
+    name = await asker.ask(services.models, services.pool)
+    if name is None:
+        return by_words(ranked, asker.failure)
+    return _first(ranked, name, f"chosen by {asker.model}")
 
 
 async def choose(message: str, shelf: Shelf, services: Services) -> tuple[str, tuple[TurnNotice, ...]]:
@@ -65,26 +72,16 @@ async def choose(message: str, shelf: Shelf, services: Services) -> tuple[str, t
     return best.name, (TurnNotice(code="routed", text=f"skill {best.name} ({best.reason})"),)
 
 
-async def _route(
-    message: str, skills: Sequence[LoadedSkill], *, ask_model: bool, models: Registry, pool: Pool
-) -> tuple[SkillMatch, ...]:
-    ranked = rank(message, skills)
-    if not ask_model or len(ranked) < 2 or is_clear(ranked):
-        return by_words(ranked)
-    asked = {match.name for match in ranked[:_MAX_ASKED]} | {FALLBACK}
-    chosen = await _ask(message, [skill for skill in skills if skill.name in asked], models=models, pool=pool)
-    if chosen is None:
-        return by_words(ranked)
-    name, model = chosen
-    return _first(ranked, name, f"chosen by {model}")
+def by_words(ranked: Sequence[Match], failure: str = "") -> tuple[SkillMatch, ...]:
+    """The ranking by words; where they are unclear, the general assistant comes first, if there is one.
 
-
-def by_words(ranked: Sequence[Match]) -> tuple[SkillMatch, ...]:
-    """The ranking by words; where they are unclear, the general assistant comes first, if there is one."""
+    `failure`: why it is not for a model to say, told with the first.
+    """
+    why = f"; {failure}" if failure else ""
     if is_clear(ranked) or all(match.name != FALLBACK for match in ranked):
-        return tuple(_by_words(match) for match in ranked)
+        return tuple(_by_words(match, "" if at else why) for at, match in enumerate(ranked))
     reason = "words: none of any skill" if ranked[0].score <= 0 else "words: no skill stands out"
-    return _first(ranked, FALLBACK, reason)
+    return _first(ranked, FALLBACK, reason + why)
 
 
 def _first(ranked: Sequence[Match], name: str, reason: str) -> tuple[SkillMatch, ...]:
@@ -93,31 +90,58 @@ def _first(ranked: Sequence[Match], name: str, reason: str) -> tuple[SkillMatch,
     return (SkillMatch(name=name, score=first.score, reason=reason), *rest)
 
 
-def _by_words(match: Match) -> SkillMatch:
+def _by_words(match: Match, why: str = "") -> SkillMatch:
     words = ", ".join(match.words[:_MAX_WORDS_SHOWN]) or "none"
-    return SkillMatch(name=match.name, score=match.score, reason=f"words: {words}")
+    return SkillMatch(name=match.name, score=match.score, reason=f"words: {words}{why}")
 
 
-async def _ask(message: str, skills: Sequence[LoadedSkill], *, models: Registry, pool: Pool) -> tuple[str, str] | None:
-    """The skill the default model names, and the model's name; None when it names none in time."""
-    names = {skill.name for skill in skills}
-    try:
-        with trio.move_on_after(_TIMEOUT_S):
-            spec = await models.resolve_to_answer(None)
-            engine = await pool.engine(spec)
-            text = ""
-            async with engine.stream(question(message, skills)) as events:
-                async for event in events:
-                    if isinstance(event, Delta) and event.channel == "answer":
-                        text += "".join(event.texts)
+class _Asker:
+    """Asks the default model once.
+
+    Afterwards `model` is its name and `failure` says why it named no skill, unless it is not one to be asked.
+    """
+
+    def __init__(self, message: str, skills: Sequence[LoadedSkill], *, any_model: bool) -> None:
+        self._message = message
+        self._skills = skills
+        self._any_model = any_model
+        self.model = ""
+        self.failure = ""
+
+    async def ask(self, models: Registry, pool: Pool) -> str | None:
+        """The name of the skill, None when there was none in time."""
+        try:
+            with trio.move_on_after(_TIMEOUT_S) as scope:
+                spec = await models.resolve_to_answer(None)
+                self.model = spec.name
+                return await self._asked(await pool.engine(spec))
+        except RpcError as error:
+            log.info("routing without a model: %s", error.message)
+            self.failure = "no model to ask" if not self.model else f"{self.model} failed"
+            return None
+        if scope.cancelled_caught:
+            self.failure = f"{self.model or 'the model'} did not answer within {_TIMEOUT_S:g} seconds"
+        return None
+
+    async def _asked(self, engine: Engine) -> str | None:
+        if not self._any_model:
+            calling = await engine.calling()
+            if calling is None or calling.narrow:
+                return None
+        text = ""
+        async with engine.stream(question(self._message, self._skills)) as events:
+            async for event in events:
+                if isinstance(event, Delta) and event.channel == "answer":
+                    text += "".join(event.texts)
+        try:
             name = json.loads(text)
-            if isinstance(name, str) and name in names:
-                return name, spec.name
-    except RpcError as error:
-        log.info("routing without a model: %s", error.message)
-    except ValueError:  # an engine that cannot be held to a schema, such as echo, said something else
-        log.debug("routing without a model: its answer was no skill")
-    return None
+        except ValueError:
+            # An engine that cannot be held to a schema, such as echo.
+            name = None
+        if isinstance(name, str) and any(name == skill.name for skill in self._skills):
+            return name
+        self.failure = f"{self.model} named none"
+        return None
 
 
 def question(message: str, skills: Sequence[LoadedSkill]) -> Request:
