@@ -22,6 +22,8 @@ FORMATS: Final = ("text", "json", "stream-json")
 CANCEL_TIMEOUT_S: Final = 2.0
 # A trace tells what happens, it is not the content: two lines of a terminal.
 _TRACE_CHARACTERS: Final = 160
+# Contract section 3: a tool was denied. The answer came about without it.
+_DENIED: Final = 5
 _EXIT_STATUSES: Final = {"cancelled": output.INTERRUPTED, "iteration_limit": 8}
 
 
@@ -35,6 +37,7 @@ class Answer:
         # Newlines are held back until more follows: the answer ends in exactly one.
         self._held = ""
         self._begun = False
+        self._denied = False
         self.turn_id = ""
 
     def show(self, notification: Notification, *, more: bool) -> None:
@@ -45,6 +48,7 @@ class Answer:
         params = notification.params
         if not self.turn_id:
             self.turn_id = str(params.get("turn_id", ""))
+        self._denied = self._denied or bool(params.get("denied"))
         if self._form == "stream-json":
             output.json_line({"method": notification.method, "params": params})
         elif notification.method == "turn.delta":
@@ -73,7 +77,7 @@ class Answer:
                 output.text_block(str(result.get("text", "")))
         else:
             output.json_line(result)
-        return _EXIT_STATUSES.get(str(result.get("finish_reason")), 0)
+        return _EXIT_STATUSES.get(str(result.get("finish_reason")), _DENIED if self._denied else 0)
 
     def break_off(self) -> None:
         """The answer stays incomplete; the cursor goes to a line of its own."""

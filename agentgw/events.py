@@ -61,6 +61,7 @@ class TurnToolResult:
     call_id: str
     ok: bool
     content: str
+    denied: Annotated[bool | None, "true: somebody said no, and it was not made"] = None
 
 
 @record

@@ -176,6 +176,7 @@ _ROWS = (
         p.ToolCallParams,
         r.ToolCallResult,
         "Call a tool, with the same approval as a model's call.",
+        events=(ev.TurnApproval,),
         errors=(e.NotFound, e.ApprovalDenied),
     ),
     _method(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from agentgw import output
+from agentgw.approving import ask
 from agentgw.commands import Action, add_json, connect, working_directory
+from agentgw.commands.run import read_approvals
 from agentgw.errors import ToolFailed, UsageError
 
 TYPE_CHECKING = False
@@ -29,7 +31,7 @@ def _configure_call(parser: ArgumentParser) -> None:
     parser.add_argument("tool", metavar="NAME", help="the tool")
     parser.add_argument("arguments", metavar="JSON", nargs="?", default="{}", help="its arguments, a JSON object")
     parser.add_argument(
-        "--approve", metavar="TOOL", action="append", default=[], help="run this tool without a question"
+        "--approve", metavar="ask|deny|TOOL", help="whether it is asked about, or runs unasked; a terminal is asked"
     )
     add_json(parser)
 
@@ -43,11 +45,15 @@ def _call(args: Namespace) -> int:
         raise UsageError(f"the arguments are no JSON: {error}") from None
     if not isinstance(arguments, dict):
         raise UsageError("the arguments must be a JSON object")
-    approvals = args.approve or ["deny"]
     with connect() as client:
-        result = client.call(
-            "tool.call", tool=args.tool, arguments=arguments, cwd=working_directory(), approvals=approvals
-        )
+        stream = client.stream(
+            "tool.call", tool=args.tool, arguments=arguments, cwd=working_directory(),
+            approvals=read_approvals(args.approve),
+        )  # fmt: skip
+        for notification in stream:
+            if notification.method == "turn.approval":
+                ask(client, notification.params)
+    result = stream.result
     if args.json:
         output.json_line(result)
         return 0 if result["ok"] else 1

@@ -223,6 +223,36 @@ def test_a_denied_call_is_exit_status_5(serve: Serve, agentgw: Run) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (5, "", "agentgw: write_file needs an approval\n")
 
 
+@pytest.mark.parametrize(("denied", "expected"), [(True, 5), (None, 0)])
+def test_an_answer_without_a_call_that_was_denied_is_exit_status_5(
+    serve: Serve, agentgw: Run, denied: bool | None, expected: int
+) -> None:
+    def turn(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        flag = {} if denied is None else {"denied": denied}
+        peer.notify("turn.tool_result", call_id="c1", ok=False, content="no", **flag)
+        peer.delta("done without it")
+        return {"text": "done without it", "finish_reason": "stop"}
+
+    serve({"turn.start": turn})
+    done = agentgw("run", "hi")
+    assert (done.returncode, done.stdout) == (expected, "done without it\n")
+
+
+def test_a_call_by_hand_is_asked_about_on_the_terminal(asking: Asking, paths: Paths) -> None:
+    def call(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        peer.notify("turn.approval", **APPROVAL)
+        assert asking.answered.wait(20)
+        return {"ok": True, "content": "written"}
+
+    asking.daemon.answers["tool.call"] = call
+    with on_terminal(paths, "tools", "call", "write_file", "{}") as terminal:
+        terminal.wait_for("Allow write_file?")
+        terminal.send("o\n")
+        terminal.wait_for("written")
+        assert terminal.wait_exit() == 0
+    assert asking.daemon.params("tool.call")["approvals"] == ["ask"]
+
+
 def test_every_line_is_free_of_control_characters() -> None:
     shown = list(lines(APPROVAL))
     assert all(text.isprintable() for text in shown)

@@ -11,6 +11,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pyte
 
@@ -20,14 +21,16 @@ COLUMNS, LINES = 90, 30
 class Terminal:
     """Runs a command on a terminal of 90 by 30; a context manager that ends it."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
+        #: Every byte that came to the terminal.
+        self.received = b""
         self._screen = pyte.Screen(COLUMNS, LINES)
         self._stream = pyte.ByteStream(self._screen)
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"},
-            start_new_session=True, preexec_fn=_take_terminal,
+            cwd=cwd, start_new_session=True, preexec_fn=_take_terminal,
         )  # fmt: skip
         os.close(theirs)
 
@@ -74,6 +77,7 @@ class Terminal:
         if b"\x1b[6n" in data:
             cursor = self._screen.cursor
             os.write(self._ours, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
+        self.received += data
         self._stream.feed(data)
 
 

@@ -54,12 +54,16 @@ async def make(
         tools[NAME] = delegation.Delegation(services, params, skills, live, journal)
         # To name sub-agents is to allow this, whatever other tools the skill goes without.
         allowed = None if allowed is None else (*allowed, NAME)
-    tools = offered(tools, params.tools, allowed, params.approvals, allow)
+    known = wanted(tools, params.tools, allowed)
+    tools = offered(known, params.approvals, allow)
     if params.tools is not None or set(params.approvals or ()) & set(tools):
         led = frozenset(tools)
     else:
         led = frozenset(tools) & {NAME}
-    return Toolkit(tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led)
+    return Toolkit(
+        tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led,
+        withheld=known.keys() - tools.keys(),
+    )  # fmt: skip
 
 
 async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:
@@ -78,22 +82,24 @@ async def context_of(services: Services, cwd: str | None, *, session_id: str, tu
     )  # fmt: skip
 
 
-def offered(
-    tools: Mapping[str, Tool],
-    wanted: tuple[str, ...] | None,
-    allowed: tuple[str, ...] | None,
-    approvals: tuple[str, ...] | None,
-    allow: tuple[str, ...],
+def wanted(
+    tools: Mapping[str, Tool], names: tuple[str, ...] | None, allowed: tuple[str, ...] | None
 ) -> dict[str, Tool]:
-    """The tools that the model is shown: those `wanted`, as far as the skill allows them.
+    """The tools of these names, as far as the skill allows them; None is all."""
+    return {
+        name: tool
+        for name, tool in tools.items()
+        if (names is None or name in names) and (allowed is None or name in allowed)
+    }
+
+
+def offered(tools: Mapping[str, Tool], approvals: tuple[str, ...] | None, allow: tuple[str, ...]) -> dict[str, Tool]:
+    """The tools that the model is shown.
 
     Where nobody is to be asked, a tool that always has to be asked about is not shown at all: a call that can only be
     denied helps nobody.
     """
-    known = {name: tool for name, tool in tools.items() if wanted is None or name in wanted}
-    if allowed is not None:
-        known = {name: tool for name, tool in known.items() if name in allowed}
-    if approvals is not None and DENY in approvals:
-        sure = {*approvals, *allow}
-        known = {name: tool for name, tool in known.items() if tool.spec.effect in ("none", "read") or name in sure}
-    return known
+    if approvals is None or DENY not in approvals:
+        return dict(tools)
+    sure = {*approvals, *allow}
+    return {name: tool for name, tool in tools.items() if tool.spec.effect in ("none", "read") or name in sure}

@@ -86,8 +86,11 @@ class Toolkit:
         journal: Journal,
         turn_id: str,
         led: Collection[str] = (),
+        withheld: Collection[str] = (),
     ) -> None:
         self.led: Final = led
+        # There, and not shown to the model: nobody is to be asked for a yes to them.
+        self._withheld: Final = withheld
         self._tools: Final = tools
         self._context: Final = context
         self._consent: Final = consent
@@ -136,6 +139,9 @@ class Toolkit:
             if (ended := self._journal.ended(call_id)) is not None:
                 done[at] = await self._repeat(call, ended, emit)
                 continue
+            if call.name in self._withheld:
+                await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=_shown(call)))
+                raise denied(call.name, "nobody is to be asked about it")
             try:
                 wanted = self._read(call, at, call_id)
             except CallFailed as failed:
@@ -200,6 +206,7 @@ class Toolkit:
         try:
             allowed = not wanted.asks or await self._consent.agree(wanted, emit)
         except CallFailed as failed:
+            allowed = True
             result = ToolResult(ok=False, content=failed.text, untrusted=failed.untrusted)
         else:
             if allowed:
@@ -208,7 +215,7 @@ class Toolkit:
                 result = await self._run(wanted)
             else:
                 result = ToolResult(ok=False, content=DENIED)
-        return await self._tell(call, wanted.call_id, wanted.arguments, result, emit)
+        return await self._tell(call, wanted.call_id, wanted.arguments, result, emit, denied=not allowed)
 
     async def _run(self, wanted: Wanted) -> ToolResult:
         try:
@@ -223,18 +230,15 @@ class Toolkit:
 
     async def _refuse(self, call: Call, call_id: str, reason: str, emit: Emit) -> Done:
         """A call that cannot be made."""
-        try:
-            parsed = json.loads(call.arguments)
-        except (ValueError, RecursionError):
-            parsed = None
-        arguments = parsed if isinstance(parsed, dict) else {}
+        arguments = _shown(call)
         await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=arguments))
         return await self._tell(call, call_id, arguments, ToolResult(ok=False, content=reason), emit)
 
     async def _tell(
-        self, call: Call, call_id: str, arguments: Mapping[str, Any], result: ToolResult, emit: Emit
-    ) -> Done:
-        await emit(TurnToolResult(call_id=call_id, ok=result.ok, content=result.content))
+        self, call: Call, call_id: str, arguments: Mapping[str, Any], result: ToolResult, emit: Emit, *,
+        denied: bool = False,
+    ) -> Done:  # fmt: skip
+        await emit(TurnToolResult(call_id=call_id, ok=result.ok, content=result.content, denied=denied or None))
         content = result.content if result.ok else f"error: {result.content}"
         if len(content) > MOST_RESULT_CHARACTERS:
             content = f"{content[:MOST_RESULT_CHARACTERS]}\n[the rest is left out: ask for less]"
@@ -243,6 +247,15 @@ class Toolkit:
     def _next_id(self) -> str:
         self._made += 1
         return f"{self._turn_id}-{self._made}"
+
+
+def _shown(call: Call) -> dict[str, Any]:
+    """The arguments of a call that is not made, as far as they are any."""
+    try:
+        parsed = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def denied(tool: str, why: str, *, approval_id: str = "") -> ApprovalDenied:

@@ -8,10 +8,12 @@ from agentgw.errors import InvalidParams, NotFound
 from agentgw.events import TurnEvent
 from agentgw.params import NoParams, ToolCallParams
 from agentgw.results import ToolCallResult, ToolList
+from agentgw.schema import dump
 from agentgw.types import Tool
 from agentgw_daemon.agent import kits
 from agentgw_daemon.agent.consent import DeskConsent, Terms
-from agentgw_daemon.agent.toolkit import Wanted
+from agentgw_daemon.agent.toolkit import Wanted, denied
+from agentgw_daemon.live import frame_of
 from agentgw_daemon.storage.ids import new_id
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.places import needs_approval
@@ -41,7 +43,7 @@ async def list_tools(request: Request, params: NoParams) -> ToolList:
 
 
 async def call(request: Request, params: ToolCallParams) -> ToolCallResult:
-    """Nobody watches a turn here: who is to be asked sees it in the queue of approvals."""
+    """The caller hears of a question as if the call were a turn with one notification; the queue has it as well."""
     services = request.services
     tool = (await services.tools.tools()).get(params.tool)
     if tool is None:
@@ -50,20 +52,22 @@ async def call(request: Request, params: ToolCallParams) -> ToolCallResult:
     context = await kits.context_of(services, params.cwd, session_id=call_id, turn_id=call_id)
     terms = Terms(asked_for=params.approvals, allow=services.settings.tools.allow, stored=False)
     consent = DeskConsent(services.approvals, context, terms, lambda: False)
+
+    async def tell(*events: TurnEvent) -> None:
+        ids = f'"turn_id":"{call_id}","session_id":"{call_id}","seq":'
+        frames = [frame_of(ids, seq, event.method, dump(event)) for seq, event in enumerate(events, 1)]
+        await request.outbox.put(b"".join(frames))
+
     try:
         arguments = check_arguments(tool.spec, params.arguments)
         asks = needs_approval(tool.spec, context, arguments)
         wanted = Wanted(call_id=call_id, tool=tool, arguments=arguments, asks=asks)
-        if asks and not await consent.agree(wanted, _nobody):
-            return ToolCallResult(ok=False, content="it was denied")
+        if asks and not await consent.agree(wanted, tell):
+            raise denied(tool.spec.name, "somebody said no")
     except CallFailed as failed:
         raise InvalidParams(failed.text, path="arguments", reason=failed.text) from None
     result = await tool.call(arguments, context)
     return ToolCallResult(ok=result.ok, content=result.content)
-
-
-async def _nobody(*events: TurnEvent) -> None:
-    """No turn, so no watchers."""
 
 
 HANDLERS: dict[str, Handler] = {"tool.list": list_tools, "tool.call": call}
