@@ -35,7 +35,7 @@ CONTRACT = {
         "diff",
     ],
     "turn.tool_call": ["call_id", "tool", "arguments"],
-    "turn.tool_result": ["call_id", "ok", "content"],
+    "turn.tool_result": ["call_id", "ok", "content", "denied"],
     "turn.notice": ["code", "text"],
     "turn.completed": ["finish_reason"],
     "chat.delta": ["text", "channel"],
