@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from tests.e2e.home import Home
 from tests.e2e.wire import Refused, Wire
+from tests.skills.folders import write_skill
 
 pytestmark = pytest.mark.e2e
 
@@ -73,6 +74,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         turn_id, session_id = turn["turn_id"], turn["session_id"]
         ask("turn.attach", turn_id=turn_id)
         ask("turn.show", turn_id=turn_id)
+        ask("turn.replay", turn_id=turn_id)
         ask("turn.list")
         ask("session.list")
         ask("session.get", session_id=session_id)
@@ -89,6 +91,13 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("skill.get", name="code-assistant")
         assert ask("skill.validate", path=str(skill))["ok"] is True
         assert ask("skill.validate", path=str(home.work))["ok"] is False
+        (home.work / "old.yaml").write_text("system_prompt: Be old.\n")
+        assert ask("skill.import", path=str(home.work / "old.yaml"))["ok"] is True
+        write_skill(home.work / ".agents" / "skills", "deploy")
+        project = ask("skill.project", path=str(home.work))
+        assert ask("skill.trust", path=str(home.work), sha256=project["sha256"])["state"] == "trusted"
+        assert ask("skill.trusted")["projects"]
+        ask("skill.distrust", path=str(home.work))
         assert ask("skill.route", message="write a poem")["skills"]
         assert ask("tool.list")["tools"]
         assert ask("tool.call", tool="current_time", arguments={})["ok"]
