@@ -51,7 +51,7 @@ def turn(
     told = []
     conversation = endpoint.next()
     for name, arguments in steps:
-        conversation.call((name, arguments))
+        conversation.call(name, **arguments)
         if decide:
             (asked,) = until(lambda: home.call("approval.list")["approvals"], "somebody is asked")
             assert (asked["tool"], asked["arguments"]) == (name, arguments)
