@@ -31,12 +31,22 @@ WORKER_ROOMS = ("agentgw_daemon.inference.", SHARED_ROOM)
 WORKER_MAY_IMPORT = {"llama_cpp", "jinja2", "agentgw"}
 RETRIEVAL_ENTRY = "agentgw_daemon.retrieval.worker"
 RETRIEVAL_ROOMS = ("agentgw_daemon.retrieval.", SHARED_ROOM)
-RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "agentgw"}
+RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "tokenizers", "agentgw"}
+# What reads documents in that worker: parsers and the wire, no engine.
+READING_ENTRY = "agentgw_daemon.retrieval.reading.reader"
+READING_ROOM = "agentgw_daemon.retrieval.reading."
+READING_MAY_IMPORT = {"pypdf", "lxml", "markdown_it", "charset_normalizer"}
+READING_BORROWS = {
+    "agentgw_daemon.retrieval.wire",
+    "agentgw_daemon.retrieval.codec",
+    "agentgw_daemon.workers.lines",
+}
 # Of the model worker: the bindings, and the look at a file before they are shown it.
 RETRIEVAL_BORROWS = {
     "agentgw_daemon.inference.llama",
     "agentgw_daemon.inference.tuning",
     "agentgw_daemon.inference.gguf",
+    "agentgw_daemon.inference.confinement",
 }
 # These cost a third of a second to many seconds, and hundreds of megabytes: worker processes only.
 HEAVY = {"llama_cpp", "torch", "numpy", "hnswlib", "sentence_transformers"}
@@ -95,6 +105,7 @@ def reached(entry: str) -> set[str]:
 
 WORKER = reached(WORKER_ENTRY)
 RETRIEVAL = reached(RETRIEVAL_ENTRY)
+READING = reached(READING_ENTRY)
 
 
 def test_the_worker_is_found_with_its_engine() -> None:
@@ -117,7 +128,20 @@ def assert_imports_only(name: str, packages: set[str], modules: set[str]) -> Non
 @pytest.mark.parametrize("name", sorted(RETRIEVAL))
 def test_a_retrieval_worker_imports_its_own_rooms_and_its_engines(name: str) -> None:
     assert name == "agentgw" or name.startswith(RETRIEVAL_ROOMS) or name in RETRIEVAL_BORROWS, f"{name} runs in one"
-    assert_imports_only(name, RETRIEVAL_MAY_IMPORT, RETRIEVAL)
+    assert_imports_only(name, RETRIEVAL_MAY_IMPORT | (READING_MAY_IMPORT if name in READING else set()), RETRIEVAL)
+
+
+@pytest.mark.parametrize("name", sorted(READING))
+def test_what_reads_documents_imports_parsers_and_no_engine(name: str) -> None:
+    assert name.startswith(READING_ROOM) or name in READING_BORROWS, f"{name} reads documents"
+    assert_imports_only(name, READING_MAY_IMPORT, READING)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - RETRIEVAL))
+def test_no_other_process_parses_documents(name: str) -> None:
+    for imported, _ in imports(name):
+        assert imported.partition(".")[0] not in READING_MAY_IMPORT
+        assert not imported.startswith(READING_ROOM), f"{name} imports {imported}"
 
 
 def test_the_process_of_the_users_own_tools_imports_little() -> None:

@@ -8,7 +8,7 @@ from agentgw_daemon.retrieval.wire import Piece
 
 @record
 class Extracted:
-    """A document that was read; `sha256` is that of its bytes."""
+    """A document that was read; `sha256` is that of its bytes; `note` says what was not read as it stands."""
 
     format: str
     title: str
@@ -16,6 +16,7 @@ class Extracted:
     size_bytes: int
     mtime_ns: int
     pieces: tuple[Piece, ...]
+    note: str = ""
 
 
 @record

@@ -112,7 +112,7 @@ class Retrieval:
             case wire.Extracted():
                 return Extracted(
                     format=reply.format, title=reply.title, sha256=reply.sha256, size_bytes=reply.size_bytes,
-                    mtime_ns=reply.mtime_ns, pieces=tuple(pieces),
+                    mtime_ns=reply.mtime_ns, pieces=tuple(pieces), note=reply.note,
                 )  # fmt: skip
             case wire.Unchanged():
                 return Unchanged(sha256=reply.sha256, size_bytes=reply.size_bytes, mtime_ns=reply.mtime_ns)

@@ -142,13 +142,16 @@ class Pieces(Part):
 
 @message
 class Extracted(Reply):
-    """The document was read; its pieces came before. `sha256` is that of its bytes."""
+    """The document was read; its pieces came before. `sha256` is that of its bytes; `note` says for a person what was
+    not read as it stands.
+    """
 
     format: str
     title: str
     sha256: str
     size_bytes: int
     mtime_ns: int
+    note: str = ""
 
 
 @message

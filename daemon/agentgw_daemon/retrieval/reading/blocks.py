@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
+from agentgw_daemon.retrieval.reading.decoding import Text
+
 Kind = Literal["heading", "prose", "lines", "whole"]
 Path = tuple[str, ...]
 
 # A heading of a few lines is a mistake of its markup; a path is context for a chunk, not its content.
 _MAX_TITLE_CHARS: Final = 80
-_MAX_LEVEL: Final = 6
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -36,7 +37,7 @@ class Block:
 class Section:
     """A stretch of the document's text and its blocks, in order and without overlap; no chunk reaches beyond it."""
 
-    text: str
+    text: Text
     blocks: Iterable[Block]
 
 
@@ -44,9 +45,10 @@ class Outline:
     """The titles above the place that a parser has reached."""
 
     def __init__(self, *base: str) -> None:
-        self._base: Final = tuple(filter(None, map(title_of, base)))
+        self._base = tuple(filter(None, map(title_of, base)))
         self._titles: list[tuple[int, str]] = []
         self.path: Path = self._base
+        self.first = ""  # the title that came first
 
     def enter(self, level: int, title: str) -> Path:
         """A heading; the path with it, in which it replaces all of its level and below."""
@@ -54,11 +56,18 @@ class Outline:
             self._titles.pop()
         if shown := title_of(title):
             self._titles.append((level, shown))
+            self.first = self.first or shown
         titles = tuple(title for _, title in self._titles)
         # A document that begins with its own title has it once.
         base = self._base[:-1] if titles and self._base and titles[0] == self._base[-1] else self._base
         self.path = base + titles
         return self.path
+
+    def restart(self, *base: str) -> None:
+        """Another part of the document begins, below these titles."""
+        self._base = tuple(filter(None, map(title_of, base)))
+        self._titles = []
+        self.path = self._base
 
 
 def title_of(text: str) -> str:
@@ -88,14 +97,9 @@ class TextBuilder:
         self._blocks.append(Block(kind, self._length, self._length + len(text), path))
         self._length += len(text)
 
-    @property
-    def length(self) -> int:
-        """Characters so far."""
-        return self._length
-
     def take(self) -> Section:
         """All that was added since the last time."""
-        made = Section("".join(self._parts), self._blocks)
+        made = Section(Text("".join(self._parts)), self._blocks)
         self._parts, self._blocks, self._length = [], [], 0
         return made
 

@@ -36,6 +36,7 @@ _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b\x1a")) + b"\x7f
 # UTF-8 in which a few bytes are broken is still UTF-8.
 _MOST_BROKEN: Final = 0.02
 _BROKEN: Final = re.compile("[\udc80-\udcff]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
 # A letter, then what Windows-1252 has for a symbol, then a letter: written in another encoding.
 _INSIDE_WORD: Final = re.compile(r"[A-Za-z]([^\x00-\x7f])(?=[A-Za-z])")
@@ -59,8 +60,8 @@ class Text:
         return len(piece.encode(self.encoding, "surrogatepass"))
 
 
-def decode(data: bytes) -> Text:
-    """The text. Raises Unreadable for what is none."""
+def decode(data: bytes, declared: str = "") -> Text:
+    """The text; what is not UTF-8 is in the `declared` encoding if it can be. Raises Unreadable for what is no text."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _marked(data, len(mark), encoding)
@@ -73,20 +74,12 @@ def decode(data: bytes) -> Text:
     try:
         return Text(data.decode())
     except UnicodeDecodeError:
-        return _not_utf8(data)
+        return _not_utf8(data, declared)
 
 
 def clean(text: str) -> str:
-    """The text as it can be stored and sent: what was no character is a replacement character."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode() if _has_surrogates(text) else text
-
-
-def _has_surrogates(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    """The text as it can be stored and sent: what is no character becomes the replacement character."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _marked(data: bytes, offset: int, encoding: str) -> Text:
@@ -114,7 +107,9 @@ def _unmarked_utf16(data: bytes) -> Text | None:
     return None
 
 
-def _not_utf8(data: bytes) -> Text:
+def _not_utf8(data: bytes, declared: str) -> Text:
+    if declared and _goes_both_ways(data, declared):
+        return Text(data.decode(declared), declared)
     text = data.decode("utf-8", "surrogateescape")
     broken = len(_BROKEN.findall(text))
     others = len(text) - broken - _ascii(data)
@@ -155,5 +150,6 @@ def _is_western(sample: bytes) -> bool:
 def _goes_both_ways(data: bytes, encoding: str) -> bool:
     try:
         return data.decode(encoding).encode(encoding) == data
-    except UnicodeError:
+    except (UnicodeError, LookupError, ValueError, AssertionError):
+        # Of a name that a document gives: unknown, or a codec of Python's that makes no text.
         return False

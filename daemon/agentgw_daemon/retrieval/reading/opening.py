@@ -61,6 +61,11 @@ def read_file(path: str, max_bytes: int) -> Contents:
     raise Unreadable(_CHANGES)
 
 
+def too_large(size: int, max_bytes: int) -> str:
+    """Why so many bytes are not read."""
+    return f"is too large: {size / 1e6:,.0f} MB; up to {max_bytes / 1e6:,.0f} MB are read"
+
+
 def _read_once(path: str, max_bytes: int) -> Contents:
     # Before opening, because opening a device may already do something.
     _refuse_unless_regular(os.stat(path))
@@ -69,7 +74,7 @@ def _read_once(path: str, max_bytes: int) -> Contents:
         before = os.fstat(fd)
         _refuse_unless_regular(before)
         if before.st_size > max_bytes:
-            raise Unreadable(f"is too large: {before.st_size / 1e6:,.0f} MB; up to {max_bytes / 1e6:,.0f} MB are read")
+            raise Unreadable(too_large(before.st_size, max_bytes))
         data, digest = _read_bounded(fd, before.st_size)
         after = os.fstat(fd)
     finally:

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-# Of a format's parser; a scan of a thousand pages is larger, but text to embed for half an hour fits.
-MAX_BYTES: Final = 64 << 20
+from agentgw_daemon.retrieval.wire import Piece
+
+# A book with its pictures; of text there is a limit of its own.
+MAX_BYTES: Final = 256 << 20
 # all-MiniLM-L6-v2 looks at 256 tokens, two of them its own; the rest is left for the title path.
 CHUNK_TOKENS: Final = 200
 OVERLAP_TOKENS: Final = 30
@@ -47,38 +49,35 @@ class Limits:
     max_chunks: int = MAX_CHUNKS
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """One chunk. Lines count from 1, both ends included; bytes from 0, the end excluded.
+@dataclasses.dataclass(slots=True)
+class Findings:
+    """What a parser learns on its way: the title, and notes for a person on what was not read as it stands."""
 
-    Of a text format they are the file's own: `data[first_byte:last_byte]` decodes to the text. Of a format whose text
-    had to be extracted (`Document.extracted`) they count in the UTF-8 of that text.
-    """
-
-    text: str
-    title_path: str  # " > " between the headings
-    first_line: int
-    last_line: int
-    first_byte: int
-    last_byte: int
-    tokens: int
+    title: str = ""
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """An opened document. Its pieces are made while they are taken, which may still raise Unreadable.
 
-    `notes` says for a person what was not read as it stands; it is complete once the pieces are.
+    Lines and bytes of a piece are the file's own: these bytes of the file decode to its text. Of a document whose text
+    had to be `extracted` they count in the UTF-8 of that text. `findings` is complete once the pieces are.
     """
 
     format: str
-    title: str
+    name: str
     sha256: str
     size_bytes: int
     mtime_ns: int
     extracted: bool
     pieces: Iterator[Piece]
-    notes: list[str]
+    findings: Findings
+
+    @property
+    def title(self) -> str:
+        """The title that the document gives itself, or its name."""
+        return self.findings.title or self.name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
