@@ -13,6 +13,7 @@ from typing import Final
 
 from agentgw_daemon.retrieval.reading.blocks import Path, Section
 from agentgw_daemon.retrieval.reading.decoding import Text, clean
+from agentgw_daemon.retrieval.reading.sentences import trimmed
 from agentgw_daemon.retrieval.reading.units import CHARS_PER_TOKEN, Unit, counted_units
 from agentgw_daemon.retrieval.reading.values import CountTokens, Limits, Unreadable
 from agentgw_daemon.retrieval.wire import Piece
@@ -89,18 +90,25 @@ def _spans(section: Section, limits: Limits, count: CountTokens) -> Iterator[_Sp
     text = section.text.text
     units = counted_units(text, section.blocks, count, limits.chunk_tokens)
     chunks = _packed(units, limits)
+    last_start = last_end = -1
     while batch := list(itertools.islice(chunks, _BATCH_CHUNKS)):
         counts = count([text[chunk[0].start : chunk[-1].end] for chunk in batch])
         for chunk, tokens in zip(batch, counts, strict=True):
-            if tokens <= limits.chunk_tokens:
-                yield chunk[0].start, chunk[-1].end, _path(chunk), tokens
+            if tokens <= limits.chunk_tokens and chunk[0].start > last_start:
+                made: Iterable[_Span] = [(chunk[0].start, chunk[-1].end, _path(chunk), tokens)]
             else:
-                yield from _halved(text, chunk, limits.chunk_tokens, count)
+                # Where the last chunk had to be halved, this one may repeat all of its second half.
+                made = _halved(text, [unit for unit in chunk if unit.start > last_start], limits.chunk_tokens, count)
+            for span in made:
+                # The first half of a halved chunk may be nothing but what it repeats.
+                if span[1] > last_end:
+                    yield span
+                    last_start, last_end = span[:2]
 
 
 def _halved(text: str, chunk: list[Unit], limit: int, count: CountTokens) -> Iterator[_Span]:
     """A chunk whose parts have fewer tokens than the whole, cut until it has not."""
-    waiting = [(chunk[0].start, chunk[-1].end, chunk)]
+    waiting = [(chunk[0].start, chunk[-1].end, chunk)] if chunk else []
     while waiting:
         start, end, units = waiting.pop()
         [tokens] = count([text[start:end]])
@@ -111,7 +119,8 @@ def _halved(text: str, chunk: list[Unit], limit: int, count: CountTokens) -> Ite
             waiting += [(right[0].start, end, right), (start, left[-1].end, left)]
         else:
             middle = (start + end) // 2
-            waiting += [(at, stop, units) for at, stop in ((middle, end), (start, middle)) if text[at:stop].strip()]
+            halves = (trimmed(text, middle, end), trimmed(text, start, middle))
+            waiting += [(*half, units) for half in halves if half is not None]
 
 
 def _packed(units: Iterable[Unit], limits: Limits) -> Iterator[list[Unit]]:
