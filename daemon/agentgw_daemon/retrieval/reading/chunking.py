@@ -18,8 +18,8 @@ from agentgw_daemon.retrieval.reading.units import CHARS_PER_TOKEN, Unit, counte
 from agentgw_daemon.retrieval.reading.values import CountTokens, Limits, Unreadable
 from agentgw_daemon.retrieval.wire import Piece
 
-# Of a chunk: a section with less shares its chunk with the next, as one sentence is found by few questions.
-_ENOUGH: Final = 1 / 3
+# Of a chunk: a section with less (a heading and a sentence) shares its chunk with the next.
+_ENOUGH: Final = 1 / 8
 # A chunk of several sections stands under the titles that this much of it has in common.
 _MOST_OF_IT: Final = 0.6
 _BATCH_CHUNKS: Final = 32

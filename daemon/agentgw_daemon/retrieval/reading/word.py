@@ -32,13 +32,13 @@ def word_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator
         findings.title = properties.title.strip()
     outline.restart(findings.title)
     builder = TextBuilder()
-    hear_xml(archive.read(_DOCUMENT), _Writer(builder, outline, styles.levels))
+    hear_xml(archive.read(_DOCUMENT), _Writer(builder, outline, styles))
     findings.title = findings.title or outline.first
     yield builder.take()
     for name in _NOTES:
         if name in archive:
             outline.restart(findings.title)
-            hear_xml(archive.read(name), _Writer(builder, outline, styles.levels))
+            hear_xml(archive.read(name), _Writer(builder, outline, styles))
             yield builder.take()
 
 
@@ -61,10 +61,11 @@ class _Properties:
 
 
 class _Styles:
-    """Hears which styles are headings of which level: by their English name, which every Word writes, or outline."""
+    """Hears which styles are headings and lists: by their English names, which every Word writes, or their outline."""
 
     def __init__(self) -> None:
         self.levels: Final[dict[str, int]] = {}
+        self.lists: Final[set[str]] = set()
         self._style = ""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -76,6 +77,8 @@ class _Styles:
                 self.levels[self._style] = int(found[1])
             elif value.lower() == "title":
                 self.levels[self._style] = 1
+            elif value.lower().startswith("list "):
+                self.lists.add(self._style)
         elif tag == "outlineLvl" and self._style and value in set("012345678"):
             self.levels.setdefault(self._style, int(value) + 1)
 
@@ -90,10 +93,10 @@ class _Styles:
 class _Writer:
     """Hears the document's body and writes its blocks."""
 
-    def __init__(self, builder: TextBuilder, outline: Outline, levels: dict[str, int]) -> None:
+    def __init__(self, builder: TextBuilder, outline: Outline, styles: _Styles) -> None:
         self._builder: Final = builder
         self._outline: Final = outline
-        self._levels: Final = levels
+        self._styles: Final = styles
         self._parts: list[str] = []
         self._rows: list[str] = []
         self._cells: list[str] = []
@@ -114,7 +117,8 @@ class _Writer:
                 self._flush()  # of a paragraph around this one: text boxes stand inside paragraphs
                 self._level, self._listed = 0, False
             case "pStyle":
-                self._level = self._levels.get(attributes.get("val", ""), 0)
+                self._level = self._styles.levels.get(attributes.get("val", ""), 0)
+                self._listed = attributes.get("val", "") in self._styles.lists
             case "outlineLvl" if attributes.get("val", "") in set("012345678"):
                 self._level = int(attributes["val"]) + 1
             case "numPr":

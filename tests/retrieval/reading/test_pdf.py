@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pypdf
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from agentgw_daemon.retrieval.reading.values import Unreadable
+from tests.retrieval.reading.reads import read_bytes
+
+# As small as a PDF can be, written by hand.
+BY_HAND = b"""%PDF-1.4
+1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj
+2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Resources<</Font<</F 4 0 R>>>>/Contents 5 0 R>> endobj
+4 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj
+5 0 obj <</Length 44>> stream
+BT /F 12 Tf 20 200 Td (Written by hand.) Tj ET
+endstream endobj
+trailer <</Root 1 0 R>>
+startxref
+0
+%%EOF
+"""
+
+
+@pytest.fixture(autouse=True)
+def _loud_again() -> Iterator[None]:
+    yield
+    logging.getLogger("pypdf").setLevel(logging.NOTSET)
+
+
+def written(*pages: str, title: str = "") -> bytes:
+    """A PDF with these pages, as a writer makes it."""
+    made = io.BytesIO()
+    canvas = Canvas(made)
+    canvas.setTitle(title)
+    for page in pages:
+        for number, line in enumerate(page.split("\n")):
+            canvas.drawString(72, 750 - 14 * number, line)
+        canvas.showPage()
+    canvas.save()
+    return made.getvalue()
+
+
+def encrypted(data: bytes, password: str, algorithm: str) -> bytes:
+    """The PDF encrypted for readers with this password."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    writer.encrypt(user_password=password, owner_password="owner", algorithm=algorithm)
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+def refusal(tmp_path: Path, data: bytes) -> str:
+    with pytest.raises(Unreadable) as refused:
+        read_bytes(tmp_path, "a.pdf", data)
+    return str(refused.value)
+
+
+def test_each_page_is_under_its_number(tmp_path: Path) -> None:
+    data = written("It begins here.\nAnd goes on.", "", "The third page.", title="A Report")
+    document, pieces = read_bytes(tmp_path, "a.pdf", data)
+    assert (document.format, document.title, document.extracted) == ("pdf", "A Report", True)
+    assert [piece.title_path for piece in pieces] == ["A Report > page 1", "A Report > page 3"]
+    assert pieces[0].text.split() == ["It", "begins", "here.", "And", "goes", "on."]
+    assert pieces[1].text == "The third page."
+    assert pieces[1].first_line > pieces[0].last_line
+
+
+def test_a_pdf_written_by_hand_without_a_table_is_read(tmp_path: Path) -> None:
+    document, [piece] = read_bytes(tmp_path, "hand.pdf", BY_HAND)
+    assert piece.text == "Written by hand."
+    assert document.title == "hand.pdf"
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
+def test_an_encrypted_one_that_asks_for_no_password_is_read(tmp_path: Path, algorithm: str) -> None:
+    _, [piece] = read_bytes(tmp_path, "a.pdf", encrypted(written("Not secret."), "", algorithm))
+    assert piece.text == "Not secret."
+
+
+def test_an_encrypted_one_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, encrypted(written("Secret."), "password", "AES-256")) == (
+        "is encrypted: it needs a password"
+    )
+
+
+def test_one_without_text_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, written("", "")) == "has no text, only pictures of it"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%PDF-1.7\n",
+        b"%PDF-1.7\n" + bytes(range(256)) * 50,
+        written("Some text.")[:300],
+        BY_HAND.replace(b"/Kids[3 0 R]/Count 1", b"/Kids[]/Count 0"),
+        BY_HAND.replace(b"/Root 1 0 R", b"/Root 9 0 R"),
+        BY_HAND.replace(b"/Pages 2 0 R", b"/Pages 7 0 R"),
+    ],
+)
+def test_a_broken_one_is_refused(tmp_path: Path, data: bytes) -> None:
+    assert "is a damaged PDF" in refusal(tmp_path, data)
+
+
+def test_pages_that_contain_themselves_end(tmp_path: Path) -> None:
+    loop = BY_HAND.replace(b"/Kids[3 0 R]/Count 1", b"/Kids[2 0 R 3 0 R]/Count 2")
+    try:
+        _, pieces = read_bytes(tmp_path, "a.pdf", loop)
+    except Unreadable:
+        return
+    assert len(pieces) < 10
+
+
+def test_a_form_that_draws_itself_ends(tmp_path: Path) -> None:
+    form = (
+        BY_HAND.replace(b"/Resources<<", b"/Resources<</XObject<</X 6 0 R>>")
+        .replace(
+            b"trailer",
+            b"6 0 obj <</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 6 0 R>>>>/Length 5>> stream\n"
+            b"/X Do\nendstream endobj\ntrailer",
+        )
+        .replace(b"Tj ET", b"Tj ET /X Do")
+    )
+    try:
+        _, pieces = read_bytes(tmp_path, "a.pdf", form)
+    except Unreadable:
+        return
+    assert len(pieces) <= 1
+
+
+def test_a_broken_page_does_not_cost_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extract = pypdf.PageObject.extract_text
+
+    def extract_or_fail(page: pypdf.PageObject) -> str:
+        if page.page_number == 1:
+            raise KeyError("/Contents")
+        return extract(page)
+
+    monkeypatch.setattr(pypdf.PageObject, "extract_text", extract_or_fail)
+    document, pieces = read_bytes(tmp_path, "a.pdf", written("One.", "Two.", "Three."))
+    assert [piece.title_path for piece in pieces] == ["page 1", "page 3"]
+    assert document.findings.notes == ["1 of 3 pages cannot be read (2)"]
