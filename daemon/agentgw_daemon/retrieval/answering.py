@@ -1,9 +1,11 @@
-"""Role `search`: the vectors of queries, and the vector index. Never imports torch."""
+"""Role `search`: the vectors of queries, and the vector index. Never imports torch, unless an embedder has no twin."""
 
 from __future__ import annotations
 
+from agentgw_daemon.retrieval.encoders import LightEncoders, answer_queries
 from agentgw_daemon.retrieval.table import Table
 
 
 def add_to(table: Table) -> None:
     """What this role answers."""
+    answer_queries(table, LightEncoders())

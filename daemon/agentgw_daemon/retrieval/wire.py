@@ -64,6 +64,7 @@ class Embedder:
     folder: str = ""
     gguf: str = ""
     pooling: str = "mean"
+    bert_words: bool = False
 
 
 @message

@@ -1,0 +1,160 @@
+"""Which engine turns texts into vectors, by role: the light one for queries, the faster one for many. In a worker."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agentgw_daemon.retrieval import wire
+from agentgw_daemon.retrieval.table import Refusal, Table, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# More texts than llama.cpp embeds while torch is imported: who has fewer is done before, and never imports it.
+TORCH_AFTER_TEXTS: Final = 256
+
+
+class Encoder(Protocol):
+    """An embedder in memory."""
+
+    @property
+    def embedder(self) -> wire.Embedder:
+        """Which one."""
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """A row of unit length a text. Raises Refusal."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+class LightEncoders:
+    """For queries: llama.cpp on one thread, and torch only where there is no twin. Keeps one embedder."""
+
+    def __init__(self) -> None:
+        self._encoder: Encoder | None = None
+
+    def embed(self, embedder: wire.Embedder, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """A row a text; the embedder is loaded when it is not the one in memory. Raises Refusal."""
+        return self.get(embedder).embed(texts)
+
+    def get(self, embedder: wire.Embedder) -> Encoder:
+        """The embedder in memory. Raises Refusal."""
+        if self._encoder is None or self._encoder.embedder != embedder:
+            if self._encoder is not None:
+                self._encoder.close()
+                self._encoder = None
+            self._encoder = _llama(embedder, lean=True) if embedder.gguf else _torch(embedder)
+        return self._encoder
+
+
+class BulkEncoders:
+    """For many texts: llama.cpp at once, torch from when it is loaded, if there are enough texts to load it for."""
+
+    def __init__(self) -> None:
+        self._light: Encoder | None = None
+        self._loading: TorchLoading | None = None
+        self._seen = 0
+
+    def embed(self, embedder: wire.Embedder, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], str]:
+        """A row a text, and which engine computed them. Raises Refusal."""
+        self._prepare(embedder, len(texts))
+        loading = self._loading
+        if loading is not None and (loading.done or not embedder.gguf):
+            encoder = loading.wait()
+            if encoder is not None:
+                self._drop_light()
+                return encoder.embed(texts), "torch"
+            if not embedder.gguf:
+                raise Refusal("model", loading.reason)
+        if self._light is None:
+            self._light = _llama(embedder, lean=False)
+        return self._light.embed(texts), "llama.cpp"
+
+    def _prepare(self, embedder: wire.Embedder, count: int) -> None:
+        known = self._loading.embedder if self._loading else self._light.embedder if self._light else embedder
+        if known != embedder:
+            self._drop_light()
+            self._loading, self._seen = None, 0
+        self._seen += count
+        if self._loading is None and embedder.folder and (not embedder.gguf or self._seen > TORCH_AFTER_TEXTS):
+            self._loading = TorchLoading(embedder)
+            self._loading.start()
+
+    def _drop_light(self) -> None:
+        if self._light is not None:
+            self._light.close()
+            self._light = None
+
+
+class TorchLoading(threading.Thread):
+    """Imports torch and loads a model with it, beside what the main thread computes."""
+
+    def __init__(self, embedder: wire.Embedder) -> None:
+        super().__init__(name="torch", daemon=True)
+        self.embedder: Final = embedder
+        self.reason = ""
+        self._encoder: Encoder | None = None
+
+    def run(self) -> None:
+        """Load, or find out why not."""
+        try:
+            self._encoder = _torch(self.embedder)
+        except Refusal as refusal:
+            self.reason = refusal.text
+            print(f"torch is not used: {self.reason}", file=sys.stderr, flush=True)
+
+    @property
+    def done(self) -> bool:
+        """Whether it is decided."""
+        return not self.is_alive()
+
+    def wait(self) -> Encoder | None:
+        """The encoder, when it is loaded; None if it cannot be, for `reason`."""
+        self.join()
+        return self._encoder
+
+
+def _llama(embedder: wire.Embedder, *, lean: bool) -> Encoder:
+    from agentgw_daemon.inference.llama import physical_cores
+    from agentgw_daemon.retrieval.llama_encoder import LlamaEncoder
+
+    # One thread for queries: two wait for each other at every layer, which is dear when anything else runs.
+    return LlamaEncoder(embedder, threads=1 if lean else physical_cores(), lean=lean)
+
+
+def _torch(embedder: wire.Embedder) -> Encoder:
+    try:
+        from agentgw_daemon.retrieval.torch_encoder import TorchEncoder
+    except (ImportError, OSError) as error:
+        raise Refusal("model", f"torch cannot be imported: {error}") from error
+    return TorchEncoder(embedder)
+
+
+def answer_queries(table: Table, encoders: LightEncoders) -> None:
+    """Embed and Warm, for the role that answers queries."""
+
+    def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
+        vectors = encoders.embed(request.embedder, request.texts)
+        return wire.Embedded(dim=request.embedder.dim, vectors=vectors.astype("<f4").tobytes(), engine="llama.cpp")
+
+    def warm(request: wire.Warm, _task: Task) -> wire.Warmed:
+        encoders.get(request.embedder)
+        return wire.Warmed()
+
+    table.add(wire.Embed, embed)
+    table.add(wire.Warm, warm)
+
+
+def answer_bulk(table: Table, encoders: BulkEncoders) -> None:
+    """Embed, for the role that embeds many texts."""
+
+    def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
+        vectors, engine = encoders.embed(request.embedder, request.texts)
+        return wire.Embedded(dim=request.embedder.dim, vectors=vectors.astype("<f4").tobytes(), engine=engine)
+
+    table.add(wire.Embed, embed)
