@@ -31,7 +31,11 @@ WORKER_ROOMS = ("agentgw_daemon.inference.", SHARED_ROOM)
 WORKER_MAY_IMPORT = {"llama_cpp", "jinja2", "agentgw"}
 RETRIEVAL_ENTRY = "agentgw_daemon.retrieval.worker"
 RETRIEVAL_ROOMS = ("agentgw_daemon.retrieval.", SHARED_ROOM)
+CARD_ENTRY = "agentgw_daemon.retrieval.card"
 RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "tokenizers", "agentgw"}
+# The one module of that worker that brings torch, imported where nothing lighter will do.
+TORCH_MODULE = "agentgw_daemon.retrieval.torch_encoder"
+TORCH = {"torch", "sentence_transformers", "transformers"}
 # What reads documents in that worker: parsers and the wire, no engine.
 READING_ENTRY = "agentgw_daemon.retrieval.reading.reader"
 READING_ROOM = "agentgw_daemon.retrieval.reading."
@@ -47,6 +51,7 @@ RETRIEVAL_BORROWS = {
     "agentgw_daemon.inference.tuning",
     "agentgw_daemon.inference.gguf",
     "agentgw_daemon.inference.confinement",
+    "agentgw_daemon.inference.memory",
 }
 # These cost a third of a second to many seconds, and hundreds of megabytes: worker processes only.
 HEAVY = {"llama_cpp", "torch", "numpy", "hnswlib", "sentence_transformers"}
@@ -58,6 +63,7 @@ READS_ENVIRONMENT = {
 MAY_TOUCH_ENVIRONMENT = {
     "agentgw_daemon.main": "takes LISTEN_* before anything else looks, and hands the rest down",
     "agentgw_daemon.inference.llama": "sets a switch of the engine before it is loaded",
+    "agentgw_daemon.retrieval.torch_encoder": "keeps the library from the network before it is imported",
 }
 ENVIRONMENT = {
     "agentgw.environment",
@@ -104,7 +110,7 @@ def reached(entry: str) -> set[str]:
 
 
 WORKER = reached(WORKER_ENTRY)
-RETRIEVAL = reached(RETRIEVAL_ENTRY)
+RETRIEVAL = reached(RETRIEVAL_ENTRY) | reached(CARD_ENTRY)
 READING = reached(READING_ENTRY)
 
 
@@ -128,7 +134,9 @@ def assert_imports_only(name: str, packages: set[str], modules: set[str]) -> Non
 @pytest.mark.parametrize("name", sorted(RETRIEVAL))
 def test_a_retrieval_worker_imports_its_own_rooms_and_its_engines(name: str) -> None:
     assert name == "agentgw" or name.startswith(RETRIEVAL_ROOMS) or name in RETRIEVAL_BORROWS, f"{name} runs in one"
-    assert_imports_only(name, RETRIEVAL_MAY_IMPORT | (READING_MAY_IMPORT if name in READING else set()), RETRIEVAL)
+    more = READING_MAY_IMPORT if name in READING else TORCH if name == TORCH_MODULE else set()
+    assert_imports_only(name, RETRIEVAL_MAY_IMPORT | more, RETRIEVAL)
+    assert (TORCH_MODULE, True) not in set(imports(name)), f"{name} brings torch whether it is needed or not"
 
 
 @pytest.mark.parametrize("name", sorted(READING))

@@ -150,11 +150,10 @@ def cores() -> Cores:
 
 
 class Model:
-    """Weights, mapped from the file, and vocabulary; with `vocabulary_only`, that alone."""
+    """Weights, mapped from the file, and vocabulary."""
 
-    def __init__(self, path: str, *, gpu_layers: int = 0, vocabulary_only: bool = False) -> None:
+    def __init__(self, path: str, *, gpu_layers: int = 0) -> None:
         params = safe_model_params()
-        params.vocab_only = vocabulary_only
         params.n_gpu_layers = gpu_layers
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP
         log.errors.clear()

@@ -1,29 +1,15 @@
-"""From a text to an embedder's tokens: cut to its window, and counted. Runs in a worker.
+"""From a text to the tokens that llama.cpp embeds: those of the embedder's own tokeniser, cut to its window.
 
-Two ways to the same tokens: llama.cpp's vocabulary, which a loaded model has anyway, and the tokenizers library, for
-folders that have no twin.
+Runs in a worker.
 """
 
 from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
 
 from agentgw_daemon.retrieval import bert_words, wire
 from agentgw_daemon.retrieval.table import Refusal
-
-
-class Tokeniser(Protocol):
-    """One embedder's."""
-
-    def encode(self, text: str) -> list[int]:
-        """The tokens to embed, the marks at both ends included, at most the embedder's window."""
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, without the marks and without a limit."""
 
 
 class LlamaTokeniser:
@@ -54,13 +40,7 @@ class LlamaTokeniser:
             return tokens
         return tokens[: self._max_tokens - 1] + tokens[-1:] if self._closes else tokens[: self._max_tokens]
 
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has."""
-        if self._by_words:
-            return [len(self._words(text, None)) for text in texts]
-        return [len(self._pieces(text, special=False)) for text in texts]
-
-    def _words(self, text: str, most: int | None) -> list[int]:
+    def _words(self, text: str, most: int) -> list[int]:
         tokens: list[int] = []
         for part in bert_words.SPECIAL.split(text):
             if bert_words.SPECIAL.fullmatch(part):
@@ -73,9 +53,9 @@ class LlamaTokeniser:
                         tokens += self._pieces(" ".join(run), special=False)
                     else:
                         tokens += [piece for word in run for piece in self._own_pieces(word)]
-            if most is not None and len(tokens) >= most:
-                return tokens[:most]
-        return tokens
+            if len(tokens) >= most:
+                break
+        return tokens[:most]
 
     def _mark(self, text: str) -> int:
         [token] = self._pieces(text, special=False, marks=True)
@@ -111,32 +91,3 @@ class LlamaTokeniser:
         if count < 0:
             raise Refusal("model", "the text cannot be tokenised")
         return list(buffer[:count])
-
-
-class FolderTokeniser:
-    """By `tokenizer.json` of a folder."""
-
-    def __init__(self, folder: Path, embedder: wire.Embedder) -> None:
-        from tokenizers import Tokenizer
-
-        self._library = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._library.no_padding()
-        self._library.no_truncation()
-        self._max_tokens = embedder.max_tokens
-
-    def encode(self, text: str) -> list[int]:
-        """The tokens to embed."""
-        self._library.enable_truncation(self._max_tokens)
-        ids: list[int] = self._library.encode(_plain(text)).ids
-        self._library.no_truncation()
-        return ids
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has."""
-        found = self._library.encode_batch([_plain(text) for text in texts], add_special_tokens=False)
-        return [len(one.ids) for one in found]
-
-
-def _plain(text: str) -> str:
-    """Without lone surrogates, which the library refuses."""
-    return text.encode("utf-8", "replace").decode("utf-8")
