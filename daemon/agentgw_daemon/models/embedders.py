@@ -1,14 +1,260 @@
-"""Which embedder the configuration names, and how workers use it."""
+"""Embedders: which one a name or path means, what it is, and how workers use it.
+
+    NAME/               pulled: a sentence-transformers folder, complete and verified
+    NAME/.card.json     what a child process found in it, once; beside it `twin.gguf`, which it made
+    .embedders/DIGEST/  the same two of a folder or file of the user's own
+
+Nothing of a model is opened in the daemon: `retrieval.card` is run as a program.
+"""
 
 from __future__ import annotations
 
-from agentgw.errors import ModelUnavailable
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from agentgw.errors import InvalidParams, ModelUnavailable
+from agentgw.schema import bind, dump, record
+from agentgw.types import Model
+from agentgw_daemon.models.catalogue import CATALOGUE, Entry
+from agentgw_daemon.models.part import disk_failed
+from agentgw_daemon.models.reference import GGUF
+from agentgw_daemon.models.store import read_mapping, write_atomically
 from agentgw_daemon.retrieval import wire
 
+log = logging.getLogger(__name__)
 
-async def find(name: str) -> wire.Embedder:
-    """The embedder of this name. Raises ModelUnavailable with the line that gets it."""
-    raise ModelUnavailable(
-        f"the embedder {name} is not pulled", hint=f"run `agentgw pull {name}`", model=name, reason="not pulled",
-        suggestion=name,
+CARD: Final = ".card.json"
+TWIN: Final = "twin.gguf"
+_OWN: Final = ".embedders"
+# Reading, digesting and writing some gigabytes on a slow disk; the default takes one second.
+TIMEOUT_S: Final = 600.0
+_DIGEST_CHARACTERS: Final = 32
+
+
+@record
+class Looked:
+    """A file as it was when it was looked into."""
+
+    name: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+@record
+class Card:
+    """What the child said (its `Card`), and of which files."""
+
+    files: tuple[Looked, ...]
+    id: str
+    sha256: str
+    architecture: str
+    dim: int
+    max_tokens: int
+    pooling: str
+    twin: bool = False
+    no_twin: str = ""
+
+
+class Embedders:
+    """Those in the models folder, and others by their path. `env` is what the child process gets."""
+
+    def __init__(self, models: Path, env: Mapping[str, str]) -> None:
+        self._models = models
+        self._env = env
+        # One at a time: two would write the same twin.
+        self._describing = trio.Lock()
+
+    async def find(self, text: str, file_of: Callable[[str], str | None], home: str | None) -> wire.Embedder:
+        """What the configuration calls by this name or path. Raises ModelUnavailable.
+
+        `file_of` gives the path of a model file that is called by a name.
+        """
+        entry = CATALOGUE.get(text)
+        if entry is not None and entry.is_embedder:
+            folder = self._models / entry.stem
+            if not await trio.to_thread.run_sync(folder.is_dir):
+                raise _missing(entry)
+            return self._use(text, folder, await self.describe(text, folder, folder), folder)
+        path = file_of(text)
+        if path is None:
+            path = os.path.join(home, text[2:]) if home is not None and text.startswith("~/") else text
+        if not path.startswith("/"):
+            raise ModelUnavailable(
+                f"there is no embedder {text[:100]}", model=text, reason="unknown",
+                hint="rag.embedder is a name of `agentgw models`, or the path of a .gguf file or of a folder",
+            )  # fmt: skip
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:_DIGEST_CHARACTERS]
+        out = self._models / _OWN / digest
+        return self._use(text, Path(path), await self.describe(text, Path(path), out), out)
+
+    async def describe(self, name: str, path: Path, out: Path) -> Card:
+        """The card of a folder or file; made when there is none, or when the files have changed since.
+
+        Raises ModelUnavailable.
+        """
+        card = await trio.to_thread.run_sync(_read_card, path, out)
+        if card is not None:
+            return card
+        async with self._describing:
+            return await trio.to_thread.run_sync(_read_card, path, out) or await self._make(name, path, out)
+
+    def listing(self) -> Iterable[Model]:
+        """The pulled ones as rows of `model.list`."""
+        for entry in CATALOGUE.values():
+            folder = self._models / entry.stem
+            if entry.is_embedder and (card := _bound(folder / CARD)) is not None:
+                yield Model(
+                    name=entry.name, state="available", source="index", path=str(folder), size_bytes=entry.total_bytes,
+                    sha256=card.sha256, licence=entry.licence, description=entry.description,
+                    architecture=card.architecture, n_ctx_train_tokens=card.max_tokens,
+                )  # fmt: skip
+
+    def intact(self, entry: Entry) -> bool:
+        """Whether a pulled one is there as it was pulled. Blocking."""
+        card = _read_card(self._models / entry.stem, self._models / entry.stem)
+        return card is not None and card.sha256 == entry.sha256
+
+    def place(self, folder: Path, entry: Entry, scratch: Path) -> None:
+        """Gives a complete folder its name; one that is there goes to `scratch`. Blocking. Raises ModelUnavailable."""
+        try:
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    _sync(path)
+            self._move_away(entry, scratch)
+            os.rename(folder, self._models / entry.stem)
+            _sync(self._models)
+        except OSError as error:
+            raise disk_failed(entry.name, error) from error
+
+    def remove(self, entry: Entry, scratch: Path) -> bool:
+        """Deletes a pulled one; tells whether it was there. Blocking. Raises OSError."""
+        return self._move_away(entry, scratch)
+
+    def _move_away(self, entry: Entry, scratch: Path) -> bool:
+        """By one rename, so that it is there whole or not at all; `scratch` is deleted by its owner."""
+        try:
+            os.rename(self._models / entry.stem, scratch / "old")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _use(self, name: str, path: Path, card: Card, out: Path) -> wire.Embedder:
+        is_file = path.name.lower().endswith(GGUF)
+        return wire.Embedder(
+            name=name, id=card.id, dim=card.dim, max_tokens=card.max_tokens, folder="" if is_file else str(path),
+            gguf=str(path) if is_file else str(out / TWIN) if card.twin else "", pooling=card.pooling,
+            bert_words=card.twin,
+        )  # fmt: skip
+
+    async def _make(self, name: str, path: Path, out: Path) -> Card:
+        files = await trio.to_thread.run_sync(_fingerprint, path)
+        if not files:
+            raise _unusable(name, f"there is nothing at {path}")
+        try:
+            await trio.to_thread.run_sync(lambda: out.mkdir(mode=0o700, parents=True, exist_ok=True))
+            with trio.fail_after(TIMEOUT_S):
+                done = await trio.run_process(
+                    [sys.executable, "-P", "-m", "agentgw_daemon.retrieval.card", str(path), str(out / f".{TWIN}")],
+                    stdin=subprocess.DEVNULL, capture_stdout=True, capture_stderr=True, check=False,
+                    env=dict(self._env), cwd="/", deliver_cancel=_kill,
+                )  # fmt: skip
+        except trio.TooSlowError:
+            raise _unusable(name, f"takes more than {TIMEOUT_S:.0f} s to look into") from None
+        except OSError as error:
+            raise disk_failed(name, error) from error
+        try:
+            said = json.loads(done.stdout)
+            ok = said.pop("ok")
+        except (ValueError, AttributeError, KeyError):
+            log.warning("the look into %s ended with %d: %s", path, done.returncode, done.stderr[-2000:])
+            raise _unusable(name, f"broke the look into it (status {done.returncode})") from None
+        if not ok:
+            raise _unusable(name, str(said["reason"]))
+        card = bind(Card, {**said, "files": [dump(one) for one in files]})
+        try:
+            await trio.to_thread.run_sync(_store, out, card)
+        except OSError as error:
+            raise disk_failed(name, error) from error
+        if card.no_twin and not path.name.lower().endswith(GGUF):
+            log.info("%s has no twin for llama.cpp: %s", name, card.no_twin)
+        return card
+
+
+def _store(out: Path, card: Card) -> None:
+    """The twin first: a card that speaks of one has it."""
+    if card.twin:
+        _sync(out / f".{TWIN}")
+        os.replace(out / f".{TWIN}", out / TWIN)
+    write_atomically(out / CARD, dump(card))
+
+
+def _read_card(path: Path, out: Path) -> Card | None:
+    """The card, if it is that of the files as they are."""
+    card = _bound(out / CARD)
+    if card is None or card.files != _fingerprint(path) or (card.twin and not (out / TWIN).is_file()):
+        return None
+    return card
+
+
+def _bound(path: Path) -> Card | None:
+    try:
+        return bind(Card, read_mapping(path))
+    except (InvalidParams, TypeError):
+        return None
+
+
+def _fingerprint(path: Path) -> tuple[Looked, ...]:
+    """The files that make an embedder what it is; nothing if there are none."""
+    try:
+        found = (
+            [path] if path.is_file() else [*path.glob("*.json"), *path.glob("*.safetensors"), *path.glob("*/*.json")]
+        )
+        return tuple(
+            Looked(
+                name=str(one.relative_to(path)),
+                size_bytes=status.st_size,
+                mtime_ns=status.st_mtime_ns,
+                inode=status.st_ino,
+            )
+            for one in sorted(found)
+            if not one.name.startswith(".")
+            for status in (one.stat(),)
+        )
+    except OSError:
+        return ()
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _missing(entry: Entry) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"the embedder {entry.name} is not pulled", hint=f"run `agentgw pull {entry.name}`", model=entry.name,
+        reason="not pulled", suggestion=entry.name,
     )  # fmt: skip
+
+
+def _unusable(name: str, reason: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"the embedder {name} cannot be used: {reason}", hint="correct rag.embedder with `agentgw config edit`",
+        model=name, reason=reason,
+    )  # fmt: skip
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()

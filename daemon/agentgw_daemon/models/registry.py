@@ -15,10 +15,12 @@ import trio
 from agentgw.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
 from agentgw.results import ModelDetail
 from agentgw.types import Model
+from agentgw_daemon.inference.environment import worker_environment
 from agentgw_daemon.inference.footprint import shape_of
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
-from agentgw_daemon.models import embedders, reference, rows
-from agentgw_daemon.models.catalogue import CATALOGUE, STARTER
+from agentgw_daemon.models import reference, rows
+from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, Entry
+from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.meter import Progress
 from agentgw_daemon.models.preflight import Known, Preflight
 from agentgw_daemon.models.pull import Puller
@@ -45,13 +47,14 @@ class Registry:
 
     def __init__(
         self, store: Store, preflight: Preflight, puller: Puller, settings: Settings, *, home: str | None,
-        nursery: trio.Nursery,
+        nursery: trio.Nursery, embedders: Embedders,
     ) -> None:  # fmt: skip
         self._store = store
         self._preflight = preflight
         self._puller = puller
         self._settings = settings
         self._home = home
+        self._embedders = embedders
         self._nursery = nursery
         self._digesting: set[str] = set()
         self._one_digest = trio.CapacityLimiter(1)
@@ -66,6 +69,7 @@ class Registry:
         made = [rows.stored(one, self._known_of(one)) for one in self._store.entries()]
         if default is not None and default.startswith("/"):
             made.append(rows.own_file(default, self._preflight.known(default)))
+        made += self._embedders.listing()
         made += rows.providers(self._settings.providers)
         made.append(rows.ECHO)
         pulled = {row.name for row in made}
@@ -76,7 +80,8 @@ class Registry:
         """One model, and what its file says; the names as for `listing`. Raises NotFound or ModelUnavailable."""
         name = self.name_of(text)
         if self._stored(self._parse(text)) is None and name in CATALOGUE:
-            return ModelDetail(model=rows.entry(CATALOGUE[name]), metadata={})
+            pulled = {row.name: row for row in self._embedders.listing()}
+            return ModelDetail(model=pulled.get(name) or rows.entry(CATALOGUE[name]), metadata={})
         spec = await self.resolve(text)
         known = self._preflight.known(spec.path) if spec.path is not None else None
         if spec.provider is not None:
@@ -113,6 +118,11 @@ class Registry:
             case PathRef():
                 return await self._file(ref.path, ref.name, None)
             case Named() | HubRef():
+                if _embedder(ref) is not None:
+                    raise ModelUnavailable(
+                        f"{ref.name} is an embedder: it turns text into vectors and answers nothing",
+                        hint="`agentgw models` lists what answers", model=ref.name, reason="an embedder",
+                    )  # fmt: skip
                 stored = self._stored(ref)
                 if stored is None:
                     raise self._missing(ref)
@@ -122,7 +132,15 @@ class Registry:
 
     async def embedder(self) -> wire.Embedder:
         """What turns text into vectors: the configuration's word. Raises ModelUnavailable or NotFound."""
-        return await embedders.find(self._settings.rag.embedder)
+        return await self._embedders.find(self._settings.rag.embedder, self._file_called, self._home)
+
+    def _file_called(self, text: str) -> str | None:
+        """The path of a model file in the models folder, if one has this name."""
+        try:
+            stored = self._stored(self._parse(text))
+        except AgentgwError:
+            return None
+        return str(stored.path) if stored is not None else None
 
     async def resolve_to_answer(self, text: str | None) -> ModelSpec:
         """As `resolve`, for somebody who wants an answer: to them a model nobody knows is ModelUnavailable, too."""
@@ -140,6 +158,10 @@ class Registry:
         ref = self._parse(text)
         if isinstance(ref, Builtin | PathRef | ProviderRef):
             raise _wrong_kind(ref, "needs no pull")
+        if (wanted := _embedder(ref)) is not None:
+            if not await trio.to_thread.run_sync(self._embedders.intact, wanted):
+                await self._puller.embedder(wanted, self._embedders, progress)
+            return (await self.show(wanted.name)).model
         stored = self._stored(ref)
         intact = stored is not None and await self._intact(stored)
         entry = CATALOGUE.get(ref.name) if isinstance(ref, Named) else None
@@ -162,9 +184,15 @@ class Registry:
         if isinstance(ref, Builtin | ProviderRef):
             raise _wrong_kind(ref, "has no file to remove")
         stored = self._stored(ref)
-        if stored is None:
-            raise NotFound(f"{ref.name} is not pulled", kind="model", id=ref.name)
+        embedder = _embedder(ref)
         try:
+            if embedder is not None:
+                async with self._puller.scratch() as scratch:
+                    if not await trio.to_thread.run_sync(self._embedders.remove, embedder, scratch):
+                        raise NotFound(f"{ref.name} is not pulled", kind="model", id=ref.name)
+                return
+            if stored is None:
+                raise NotFound(f"{ref.name} is not pulled", kind="model", id=ref.name)
             await trio.to_thread.run_sync(self._store.remove, stored.stem)
         except FileNotFoundError:
             raise NotFound(f"{ref.name} is not there any more", kind="model", id=ref.name) from None
@@ -324,8 +352,17 @@ async def open_registry(
     await trio.to_thread.run_sync(preflight.load)
     puller = Puller(store, preflight, environ)
     async with trio.open_nursery() as nursery:
-        yield Registry(store, preflight, puller, settings, home=environ.get("HOME"), nursery=nursery)
+        yield Registry(
+            store, preflight, puller, settings, home=environ.get("HOME"), nursery=nursery,
+            embedders=Embedders(folder, worker_environment(environ, instance)),
+        )  # fmt: skip
         nursery.cancel_scope.cancel()
+
+
+def _embedder(ref: Reference) -> Entry | None:
+    """The catalogue's embedder that is meant, if one is."""
+    entry = CATALOGUE.get(ref.name) if isinstance(ref, Named) else None
+    return entry if entry is not None and entry.is_embedder else None
 
 
 def _sha256(path: str) -> str:

