@@ -22,7 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@CMAKE_ARGS="$${CMAKE_ARGS-$(LLAMA_FLAGS)}" $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $(INSTALLED)
 
-models: $(INSTALLED) ## fetch the starter model that the tests use into .cache/models
+models: $(INSTALLED) ## fetch the starter model and the embedder that the tests use into .cache/models
 	@$(BIN)/python tests/tools/fetch_starter.py .cache/models
 
 mcp-servers: $(INSTALLED) ## install the MCP servers that the tests talk to into .cache/mcp-venv

@@ -209,6 +209,13 @@ _ROWS = (
     _method(
         "model.default", p.ModelRefParams, t.Model, "Make it the default.", errors=(e.NotFound, e.ModelUnavailable)
     ),
+    _method(
+        "embed",
+        p.EmbedParams,
+        r.EmbedResult,
+        "Turn texts into vectors with the configured embedder.",
+        errors=(e.ModelUnavailable, e.WorkerDied, e.Overloaded, e.Timeout, e.ShuttingDown),
+    ),
     _method("config.get", p.ConfigParams, r.ConfigResult, "Settings with their origins."),
     _method("stats.get", p.NoParams, r.StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
     _method(

@@ -142,6 +142,13 @@ class ChatParams:
 
 
 @record
+class EmbedParams:
+    """Texts to turn into vectors."""
+
+    texts: Annotated[tuple[str, ...], "each is cut to the embedder's window", Limit(min_length=1, max_length=256)]
+
+
+@record
 class SessionListParams:
     """Which sessions."""
 

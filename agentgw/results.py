@@ -291,6 +291,15 @@ class ToolCallResult:
 
 
 @record
+class EmbedResult:
+    """One vector of unit length a text, in their order."""
+
+    embeddings: tuple[tuple[float, ...], ...]
+    model: str
+    dim: int
+
+
+@record
 class ModelList:
     """What can be used or pulled."""
 

@@ -1,4 +1,4 @@
-"""Where the end-to-end tests find the starter chat model."""
+"""Where the end-to-end tests find the starter chat model and the embedder."""
 
 from __future__ import annotations
 
@@ -17,4 +17,12 @@ def starter_model() -> Path:
         raise FileNotFoundError(
             f"{path} is missing or incomplete: `make models` gets it ({SIZE_BYTES} bytes, {SHA256})"
         )
+    return path
+
+
+def embedder_folder() -> Path:
+    """The folder of the default embedder, as a pull leaves it. Raises FileNotFoundError that says how to get it."""
+    path = Path(__file__).parent.parent / ".cache" / "models" / "all-minilm-l6-v2"
+    if not (path / "twin.gguf").is_file():
+        raise FileNotFoundError(f"{path} is missing or incomplete: `make models` gets it")
     return path

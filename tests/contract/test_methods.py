@@ -34,6 +34,7 @@ NAMES = [
     "tool.list", "tool.call",
     "document.ingest", "document.watched", "document.unwatch",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
+    "embed",
     "config.get", "stats.get", "event.subscribe",
 ]  # fmt: skip
 

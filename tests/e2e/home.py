@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from agentgw_daemon.models.catalogue import STARTER
 from tests.e2e.wire import Refused, Wire
-from tests.starter import starter_model
+from tests.starter import embedder_folder, starter_model
 
 T = TypeVar("T")
 
@@ -100,6 +100,13 @@ class Home:
             "pulled_at": "2026-01-01T00:00:00Z", "licence": STARTER.licence,
         }  # fmt: skip
         _write_private(folder / f"{STARTER.stem}.json", json.dumps(origin))
+
+    def add_embedder(self) -> None:
+        """What `agentgw pull all-minilm-l6-v2` leaves, without the copy."""
+        folder = self.path / "data" / "models"
+        for made in (self.path, self.path / "data", folder):
+            made.mkdir(mode=0o700, exist_ok=True)
+        (folder / "all-minilm-l6-v2").symlink_to(embedder_folder())
 
     def start(self, *words: str, environ: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
         """An agentgw command that goes on by itself; ended with the test if need be."""

@@ -61,8 +61,9 @@ async def test_the_listing_shows_what_is_there_and_what_can_be_pulled(models: Re
         ("local/llama", "available", "provider"),
         ("echo", "available", "builtin"),
         ("smollm2:135m", "not_pulled", "index"),
+        ("all-minilm-l6-v2", "not_pulled", "index"),
     ]
-    starter = models.listing()[-1]
+    starter = models.listing()[-2]
     assert (starter.size_bytes, starter.licence, starter.default) == (STARTER.size_bytes, "Apache-2.0", False)
 
 

@@ -1,6 +1,7 @@
-"""Puts the starter model into a directory, with the daemon's own puller: the weights of tests and bench.
+"""Puts the starter model and the embedder into a directory, with the daemon's own puller: the weights of tests and
+bench.
 
-`python fetch_starter.py DIRECTORY` prints the file's path. A file that is there already is verified.
+`python fetch_starter.py DIRECTORY` prints where they are. What is there already is verified.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pathlib import Path
 import trio
 
 from agentgw_daemon.models import wheel
-from agentgw_daemon.models.catalogue import STARTER
+from agentgw_daemon.models.catalogue import EMBEDDER, STARTER
 from agentgw_daemon.models.meter import Meter
+from agentgw_daemon.models.registry import open_registry
+from agentgw_daemon.settings import Settings
 
 
 def fetch(directory: Path) -> Path:
@@ -34,6 +37,19 @@ def fetch(directory: Path) -> Path:
     return model
 
 
+def fetch_embedder(directory: Path) -> Path:
+    """The embedder's folder in `directory`, as `agentgw pull` makes it."""
+
+    async def ignore(done_bytes: int, total_bytes: int) -> None:
+        """Nobody watches."""
+
+    async def pull() -> Path:
+        async with open_registry(directory, Settings(), environ=os.environ, instance="tests") as models:
+            return Path((await models.pull(EMBEDDER.name, ignore)).path or "")
+
+    return trio.run(pull)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -41,3 +57,4 @@ def _sha256(path: Path) -> str:
 
 if __name__ == "__main__":
     print(fetch(Path(sys.argv[1]).absolute()))
+    print(fetch_embedder(Path(sys.argv[1]).absolute()))

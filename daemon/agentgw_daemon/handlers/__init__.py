@@ -9,6 +9,7 @@ from agentgw_daemon.handlers import (
     approval,
     chat,
     daemon,
+    embed,
     event,
     feedback,
     hello,
@@ -22,6 +23,6 @@ from agentgw_daemon.handlers import (
 
 HANDLERS: Mapping[str, Handler] = {
     name: handler
-    for module in (hello, daemon, turn, approval, chat, session, feedback, skill, tool, ingest, model, event)
+    for module in (hello, daemon, turn, approval, chat, session, feedback, skill, tool, ingest, model, embed, event)
     for name, handler in module.HANDLERS.items()
 }

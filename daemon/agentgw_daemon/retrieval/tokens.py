@@ -32,7 +32,8 @@ class LlamaTokeniser:
         self._closes = len(marks) > 1 or (len(marks) == 1 and not api.llama_vocab_get_add_bos(vocabulary))
 
     def encode(self, text: str) -> list[int]:
-        """The tokens to embed."""
+        """The tokens to embed; what is no character, a lone surrogate, is a question mark."""
+        text = text.encode("utf-8", "replace").decode("utf-8")
         if self._by_words:
             return [self._cls, *self._words(text, self._max_tokens - 2), self._sep]
         tokens = self._pieces(text, special=True)
@@ -84,7 +85,7 @@ class LlamaTokeniser:
         return pieces
 
     def _pieces(self, text: str, *, special: bool, marks: bool = False) -> list[int]:
-        data = text.encode("utf-8", "replace")
+        data = text.encode("utf-8")
         room = len(data) + 8  # a token has at least one byte; some vocabularies put a space before
         buffer = (ctypes.c_int32 * room)()
         count = self._api.llama_tokenize(self._vocabulary, data, len(data), buffer, room, special, marks)
