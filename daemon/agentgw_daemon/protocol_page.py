@@ -36,6 +36,7 @@ _NOUNS: Final = {
     "tool": "Tools",
     "document": "Documents",
     "model": "Models",
+    "embed": "Embedding",
     "config": "Settings and counts",
     "stats": "Settings and counts",
     "event": "Events",
