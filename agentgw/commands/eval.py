@@ -45,6 +45,8 @@ def run(args: Namespace) -> int:
     done: list[dict[str, Any]] = []
     with connect(warm=True) as client:
         ratings = _ratings(client, args)
+        if not ratings:
+            output.notice("no such answer is rated; agentgw feedback +1 rates the last one")
         try:
             for number, rating in enumerate(ratings, 1):
                 one = _replay(client, rating, model, args.skill_text)

@@ -145,7 +145,8 @@ class TestEval:
 
     def test_filters_go_to_the_daemon(self, cli: Cli, serve: Serve) -> None:
         daemon = serve({"feedback.list": {"ratings": []}})
-        assert cli("eval", "--skill", "cook", "--model", "m")[0] == 0
+        status, _, err = cli("eval", "--skill", "cook", "--model", "m")
+        assert (status, err) == (0, "agentgw: no such answer is rated; agentgw feedback +1 rates the last one\n")
         assert daemon.received[-1] == ("feedback.list", {"limit": 1000, "skill": "cook", "model": "m"})
 
     def test_an_interrupt_reports_what_there_is(self, cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Done, Home
 
 pytestmark = pytest.mark.e2e
@@ -88,3 +90,17 @@ def test_rated_turns_are_evaluated(home: Home) -> None:
     assert json.loads(home.ask("stats", "--json"))["feedback"] == [
         {"skill": "general-assistant", "model": "echo", "good": 1, "bad": 1}
     ]
+
+
+@pytest.mark.parametrize("words", [("replay", "TURN"), ("eval", "--json")])
+def test_ctrl_c_ends_it_in_the_daemon_too(home: Home, endpoint: Endpoint, words: tuple[str, ...]) -> None:
+    child = home.start("run", "-m", "scripted/m", "--json", "hi")
+    endpoint.next().end("hello")
+    turn_id = json.loads(home.finish(child).out)["turn_id"]
+    home.ask("feedback", "+1")
+    child = home.start(*(turn_id if word == "TURN" else word for word in words))
+    conversation = endpoint.next()
+    conversation.say("hel")
+    child.send_signal(signal.SIGINT)
+    assert home.finish(child).status == 130
+    assert conversation.left.wait(30)
