@@ -254,6 +254,7 @@ class Skill:
     tier: Annotated[str, "shipped, agents, user, project-agents or project"]
     path: str
     error: str | None = None
+    remedy: Annotated[str | None, "a command that makes it usable"] = None
     license: str | None = None
     model: str | None = None
     temperature: float | None = None

@@ -49,6 +49,9 @@ def _list(args: Namespace) -> int:
         for skill in found["skills"]
     ]
     output.table(rows, ("name", "tier", "description"))
+    # On a terminal the table is cut at its width.
+    for remedy in dict.fromkeys(skill["remedy"] for skill in found["skills"] if "remedy" in skill):
+        output.notice(f"to use the skills of this project: {remedy}")
     return 0
 
 

@@ -324,6 +324,11 @@ class TestSkills:
         assert daemon.params("skill.list") == {"cwd": os.getcwd()}
         assert json.loads(cli("skills", "--json")[1]) == {"skills": skills}
 
+    def test_what_makes_a_projects_skills_usable_is_told_once(self, cli: Cli, serve: Serve) -> None:
+        waiting = {**SKILL, "tier": "project", "error": "not trusted", "remedy": "agentgw trust /x"}
+        serve({"skill.list": {"skills": [waiting, {**waiting, "name": "other"}]}})
+        assert cli("skills")[2] == "agentgw: to use the skills of this project: agentgw trust /x\n"
+
     def test_show_gives_the_instructions(self, cli: Cli, serve: Serve) -> None:
         answer = {"skill": SKILL, "instructions": "You are it.\n"}
         serve({"skill.get": answer})

@@ -18,7 +18,9 @@ def test_a_projects_skills_are_used_once_trusted_and_until_they_change(home: Hom
     done = home.run("run", "-m", "echo", "-s", "deploy", "hi", cwd=home.work / "src")
     assert (done.status, done.out) == (1, "")
     assert done.err == f"agentgw: skill deploy cannot be used: its project is not trusted. {line}\n"
-    assert f"its project is not trusted: {line}" in home.ask("skills")
+    listing = home.run("skills")
+    assert f"its project is not trusted: {line}" in listing.out
+    assert listing.err == f"agentgw: to use the skills of this project: {line}\n"
 
     assert home.run("trust", ".").status == 2
     assert home.run("trust", "src", "--yes").status == 0

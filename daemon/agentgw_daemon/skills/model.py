@@ -96,8 +96,9 @@ class BrokenSkill:
     def to_wire(self) -> types.Skill:
         """The listing's row, with `error`."""
         return types.Skill(
-            name=self.name, description=self.description, tier=self.tier, path=self.path, error=self.reason
-        )
+            name=self.name, description=self.description, tier=self.tier, path=self.path, error=self.reason,
+            remedy=self.remedy or None,
+        )  # fmt: skip
 
 
 def normalised(name: str) -> str:
