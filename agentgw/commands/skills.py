@@ -44,15 +44,18 @@ def _list(args: Namespace) -> int:
     if args.json:
         output.json_line(found)
         return 0
-    rows = [
-        (skill["name"], skill["tier"], f"broken: {skill['error']}" if skill.get("error") else skill["description"])
-        for skill in found["skills"]
-    ]
+    rows = [(skill["name"], skill["tier"], _description(skill)) for skill in found["skills"]]
     output.table(rows, ("name", "tier", "description"))
     # On a terminal the table is cut at its width.
     for remedy in dict.fromkeys(skill["remedy"] for skill in found["skills"] if "remedy" in skill):
         output.notice(f"to use the skills of this project: {remedy}")
     return 0
+
+
+def _description(skill: dict[str, Any]) -> str:
+    if "error" not in skill:
+        return str(skill["description"])
+    return f"{'not used' if 'remedy' in skill else 'broken'}: {skill['error']}"
 
 
 def _configure_show(parser: ArgumentParser) -> None:

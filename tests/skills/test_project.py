@@ -46,6 +46,12 @@ def test_a_worktree_whose_git_is_a_file_is_a_project(home: Path) -> None:
     assert find_project(str(home / "tree"), home) == home / "tree"
 
 
+def test_a_file_of_that_name_is_no_mark(home: Path) -> None:
+    (home / "notes").mkdir()
+    (home / "notes" / ".agents").write_text("")
+    assert find_project(str(home / "notes"), home) is None
+
+
 def test_home_and_what_is_above_it_are_no_projects(home: Path, tmp_path: Path) -> None:
     for folder in (home, tmp_path):
         (folder / ".agents" / "skills").mkdir(parents=True)

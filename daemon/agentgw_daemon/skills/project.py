@@ -26,7 +26,9 @@ _FOLDERS: Final[tuple[tuple[Tier, tuple[str, str]], ...]] = (
     ("project-agents", (".agents", "skills")),
     ("project", (".agentgw", "skills")),
 )
-_MARKS: Final = (".agentgw", ".agents", ".git")
+_MARKS: Final = (".agentgw", ".agents")
+# A directory, or in a worktree a file.
+_GIT: Final = ".git"
 # Deeper than anybody works; each level is three looks at the disk.
 _MAX_LEVELS: Final = 64
 # A turn hashes all of it: 16 MiB take some 15 ms. Skills are texts, and a few scripts or templates beside them.
@@ -71,7 +73,7 @@ def find_project(cwd: str, home: Path) -> Path | None:
     for folder in islice((here, *here.parents), _MAX_LEVELS):
         if folder == limit or folder == folder.parent:
             return None
-        if any(os.path.lexists(folder / mark) for mark in _MARKS):
+        if any((folder / mark).is_dir() for mark in _MARKS) or os.path.lexists(folder / _GIT):
             return folder
     return None
 
