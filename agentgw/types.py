@@ -64,7 +64,7 @@ class Timings:
 class PromptPart:
     """What one part adds to a prompt."""
 
-    name: Annotated[str, "`template`, `skill NAME` or `system`, `earlier turns`, `message`, `file NAME`"]
+    name: Annotated[str, "what it is, as `skill NAME`, `tool NAME`, `earlier turns` or `file NAME`"]
     tokens: int
 
 
@@ -76,6 +76,8 @@ class PromptFit:
     left_out_turns: Annotated[int, "so many of the oldest turns do not fit"] = 0
     left_out_tokens: int = 0
     estimated: Annotated[bool, "true: all counts are estimates, for the tokenizer is not at hand"] = False
+    summarised_turns: Annotated[int, "so many of the oldest turns are shown as a summary"] = 0
+    to_summarise_turns: Annotated[int, "so many the turn would first have summarised; here they are left out"] = 0
 
 
 @record

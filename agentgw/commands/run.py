@@ -136,10 +136,16 @@ def _tell_tokens(result: dict[str, Any]) -> None:
     context = fit.get("n_ctx_tokens")
     share = f", {output.percent(tokens / context)} of the context of {context}" if context else ""
     output.notice(f"{'about ' if fit.get('estimated') else ''}{tokens} tokens{share}")
-    turns = fit.get("left_out_turns", 0)
-    if turns:
-        oldest = "the oldest turn" if turns == 1 else f"the {turns} oldest turns"
-        output.notice(f"{oldest} ({fit['left_out_tokens']} tokens) would be left out")
+    if turns := fit.get("summarised_turns", 0):
+        output.notice(f"{_oldest(turns)} would be shown as the summary there is")
+    if turns := fit.get("left_out_turns", 0):
+        output.notice(f"{_oldest(turns)} ({fit['left_out_tokens']} tokens) would be left out")
+    if turns := fit.get("to_summarise_turns", 0):
+        output.notice(f"the turn would first try to have {_oldest(turns)} summarised, for which it asks the model")
+
+
+def _oldest(turns: int) -> str:
+    return "the oldest turn" if turns == 1 else f"the {turns} oldest turns"
 
 
 def read_approvals(text: str | None) -> list[str]:

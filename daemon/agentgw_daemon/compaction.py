@@ -19,7 +19,7 @@ from agentgw.replays import PromptHistory
 from agentgw.schema import record
 from agentgw.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Delta, Engine, Request
-from agentgw_daemon.prompt import Exchange, Prompt, answer_reserve, fewest_left_out
+from agentgw_daemon.prompt import Count, Exchange, Prompt, answer_reserve, fewest_left_out
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.summaries import Summary
 
@@ -52,6 +52,8 @@ class Compacted:
     # What stands in it for so many of the oldest turns.
     turns: int = 0
     summary: str | None = None
+    # So many of the oldest turns are still to be summarised, which was not wanted.
+    due: int = 0
 
 
 @record
@@ -95,19 +97,23 @@ async def compacted(
     turn_ids: Sequence[str],
     database: Database | None,
     engine: Engine,
+    count: Count | None = None,
     max_tokens: int | None,
     model: str,
+    write: bool = True,
 ) -> Compacted:
     """The prompt, with a summary for the oldest turns where `fit` would leave some out.
 
     `turn_ids` name the turns of `prompt.history`, one each. Costs one count when all fits, a model call when neither
-    that nor a stored summary helps. Without a database nothing is summarised, for nothing may be stored. Raises what
-    `engine.count` raises; a model that fails to summarise is logged.
+    that nor a stored summary helps. `count` counts the prompt with all that is sent with it; otherwise the engine does.
+    Without a database nothing is summarised, for nothing may be stored; without `write` no new summary is made. Raises
+    what `engine.count` raises; a model that fails to summarise is logged.
     """
     assert len(turn_ids) == len(prompt.history)
     if database is None or not prompt.history:
         return Compacted(prompt=prompt)
-    counted = await engine.count(prompt.messages())
+    count = count or engine.count
+    counted = await count(prompt.messages())
     room = counted.n_ctx_tokens - answer_reserve(max_tokens, counted.n_ctx_tokens)
     if counted.tokens <= room:
         return Compacted(prompt=prompt)
@@ -116,35 +122,35 @@ async def compacted(
     if stored is not None and stored.upto_turn_id in turn_ids:
         done = list(turn_ids).index(stored.upto_turn_id) + 1
         base = with_summary(prompt, turn_ids, stored)
-        if (await engine.count(base.messages())).tokens <= room:
+        if (await count(base.messages())).tokens <= room:
             return Compacted(prompt=base, notice=_notice(done), turns=done, summary=stored.text)
     budget = max(min(_SUMMARY_TOKENS, counted.n_ctx_tokens // _SUMMARY_SHARE), 1)
-    upto = await _turns_to_go(prompt, done, engine, room - budget, counted.n_ctx_tokens // _KEPT_SHARE)
-    if upto is None:
-        return Compacted(prompt=prompt)
+    upto = await _turns_to_go(prompt, done, count, room - budget, counted.n_ctx_tokens // _KEPT_SHARE)
+    if upto is None or not write:
+        return Compacted(prompt=prompt, due=upto or 0)
     earlier = stored.text if stored is not None and done else ""
     job = _Job(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
     job, unread = await _readable(job, engine, counted.n_ctx_tokens - budget)
     text = await _summarised(job, engine, session_id, model) if job.turns else ""
     made = _replaced(prompt, upto, text)
     # Also what shows that the summary is shorter than what it replaces: that did not fit.
-    if not text or (await engine.count(made.messages())).tokens > room:
+    if not text or (await count(made.messages())).tokens > room:
         return Compacted(prompt=prompt)
     await _store(database, session_id, turn_ids[upto - 1], text)
     return Compacted(prompt=made, notice=_notice(upto, unread), turns=upto, summary=text)
 
 
-async def _turns_to_go(prompt: Prompt, done: int, engine: Engine, most: int, wanted: int) -> int | None:
+async def _turns_to_go(prompt: Prompt, done: int, count: Count, most: int, wanted: int) -> int | None:
     """How many of the oldest turns the summary has to stand for, those of the earlier one included.
 
     Enough that the rest takes `wanted` tokens, but not the last turn if the context has room for it (`most` tokens).
     None when the message alone takes more, so that no summary helps, or when nothing new would be summarised.
     """
     turns = len(prompt.history)
-    if (await engine.count(prompt.messages(turns))).tokens > most:
+    if (await count(prompt.messages(turns))).tokens > most:
         return None
-    upto = await fewest_left_out(prompt, engine.count, min(wanted, most))
-    if upto == turns and turns > done + 1 and (await engine.count(prompt.messages(turns - 1))).tokens <= most:
+    upto = await fewest_left_out(prompt, count, min(wanted, most))
+    if upto == turns and turns > done + 1 and (await count(prompt.messages(turns - 1))).tokens <= most:
         upto = turns - 1
     return upto if upto > done else None
 

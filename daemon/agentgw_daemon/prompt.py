@@ -138,18 +138,32 @@ async def fewest_left_out(prompt: Prompt, count: Count, room_tokens: int) -> int
 
 
 async def count_parts(
-    messages: Sequence[ChatMessage], count: Count, *, system: str, message: str, files: Sequence[File] = ()
+    messages: Sequence[ChatMessage],
+    count: Count,
+    *,
+    system: str,
+    message: str,
+    files: Sequence[File] = (),
+    tools: Sequence[tuple[str, Count]] = (),
+    summary: bool = False,
+    earlier: str = "earlier turns",
 ) -> tuple[PromptCount, tuple[PromptPart, ...]]:
     """The count of a prompt, and what each part adds to it; the parts make up the whole, token for token.
 
-    `messages` end with `with_files(message, files)`; `system` is what to call their system text. The prompt is counted
+    `messages` end with `with_files(message, files)`; `system` is what to call their system text, `earlier` what stands
+    between them. `tools` have what to call each, and what counts a prompt with the tools up to that one; `summary`: an
+    exchange that stands for the oldest turns comes first. The prompt is counted
     first with every content blank, which leaves the template's own tokens, then again each time one more part is put
     in. So it is as many counts as parts, and a token that joins the end of one part and the start of the next belongs
     to the later one.
     """
     counts: list[tuple[str, PromptCount]] = []
-    for name, shown in _steps(tuple(messages), system, message, files):
-        counts.append((name, await count(shown)))
+    for name, upto, last in _steps(tuple(messages), (system, earlier), message, files, summary):
+        counts.append((name, await count(_filled(messages, upto, last))))
+        if upto == _systems(messages) and not last and tools:
+            for tool, count in tools:
+                counts.append((tool, await count(_filled(messages, upto))))
+            tools = ()
     whole = counts[-1][1]
     parts, before = [], 0
     for name, counted in counts:
@@ -161,26 +175,33 @@ async def count_parts(
 
 
 def _steps(
-    messages: tuple[ChatMessage, ...], system: str, message: str, files: Sequence[File]
-) -> list[tuple[str, tuple[ChatMessage, ...]]]:
-    """The name of each part with the messages up to and with it, the rest blank."""
-
-    def filled(count: int, last: str = "") -> tuple[ChatMessage, ...]:
-        blank = tuple(ChatMessage(role=one.role, content="") for one in messages[count:-1])
-        return (*messages[:count], *blank, ChatMessage(role=messages[-1].role, content=last))
-
-    earlier = len(messages) - 1
-    systems = 1 if messages[0].role == "system" else 0
-    steps = [("template", filled(0))]
+    messages: tuple[ChatMessage, ...], names: tuple[str, str], message: str, files: Sequence[File], summary: bool
+) -> list[tuple[str, int, str]]:
+    """The name of each part, how many messages there are with it, and how far the last one goes; the rest is blank."""
+    earlier, systems = len(messages) - 1, _systems(messages)
+    steps = [("template", 0, "")]
     if systems:
-        steps.append((system, filled(systems)))
-    if earlier > systems:
-        steps.append(("earlier turns", filled(earlier)))
+        steps.append((names[0], systems, ""))
+    summarised = systems + 2 if summary else systems
+    if summary:
+        steps.append(("summary", summarised, ""))
+    if earlier > summarised:
+        steps.append((names[1], earlier, ""))
     if message.strip():
-        steps.append(("message", filled(earlier, with_files(message, ()))))
+        steps.append(("message", earlier, with_files(message, ())))
     for number, file in enumerate(files, 1):
-        steps.append((f"file {file.name}", filled(earlier, with_files(message, files[:number]))))
+        steps.append((f"file {file.name}", earlier, with_files(message, files[:number])))
     return steps
+
+
+def _systems(messages: Sequence[ChatMessage]) -> int:
+    return 1 if messages[0].role == "system" else 0
+
+
+def _filled(messages: Sequence[ChatMessage], upto: int, last: str = "") -> tuple[ChatMessage, ...]:
+    """The messages with the first so many contents, and so much of the last one's."""
+    blank = tuple(ChatMessage(role=one.role, content="") for one in messages[upto:-1])
+    return (*messages[:upto], *blank, ChatMessage(role=messages[-1].role, content=last))
 
 
 def _most_tokens(messages: Sequence[ChatMessage]) -> int:

@@ -28,16 +28,17 @@ from agentgw.replays import OfferedTool, PromptHistory, TurnStep
 from agentgw.results import TurnResult
 from agentgw.schema import dump, record
 from agentgw.types import ChatMessage, FinishReason, Options, Timings, Usage
-from agentgw_daemon.agent.loop import Answer, Emit
+from agentgw_daemon.agent.loop import Answer, Emit, calling_of
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
+from agentgw_daemon.agent.opening import Opening
 from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.compaction import as_shown, compacted
 from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.inference import structured
-from agentgw_daemon.inference.engine import Engine
+from agentgw_daemon.inference.engine import Calling, Engine
 from agentgw_daemon.inference.engine import Request as Completion
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
 from agentgw_daemon.storage.log import LogRow, pack
@@ -145,16 +146,22 @@ async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], st
 
 async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> None:
     past = plan.past
-    messages, history = await _shown(live, plan, store) if past is None else await _shown_before(plan, past)
+    kit = await plan.kit(live) if plan.kit is not None else None
+    calling: Calling | None = None
+    if past is not None:
+        messages, history = await _shown_before(plan, past)
+    else:
+        if kit is not None and kit.views:
+            calling = await calling_of(plan.engine, live.append)
+        messages, history = await _shown(live, plan, store, _opening(plan, kit, calling))
     completion = Completion(
         messages=messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
         draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text,
         background=plan.background,
     )  # fmt: skip
-    kit = await plan.kit(live) if plan.kit is not None else None
     recorder = store.record(history, () if kit is None else kit.offered, past)
     agent = AgentRun(
-        engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit,
+        engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit, calling=calling,
         max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
     )  # fmt: skip
     live.emit = _emit(live, store)
@@ -167,20 +174,30 @@ async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> 
         await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
 
 
-async def _shown(live: LiveTurn, plan: Plan, store: _Store) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
+def _opening(plan: Plan, kit: Toolkit | None, calling: Calling | None) -> Opening:
+    if kit is None or calling is None:
+        return Opening(engine=plan.engine, schema=plan.schema)
+    return Opening(engine=plan.engine, calling=calling, views=kit.views, led=kit.led, schema=plan.schema)
+
+
+async def _shown(
+    live: LiveTurn, plan: Plan, store: _Store, opening: Opening
+) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
     """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
     prompt = await plan.prompt()
     fitted = Fitted(messages=prompt.messages())
     history = PromptHistory()
-    if not surely_fits(prompt, plan.n_ctx_tokens):
-        await live.append(TurnProgress(phase="loading"))
+    if opening.shows_tools(fitted.messages) or not surely_fits(prompt, plan.n_ctx_tokens):
+        if opening.calling is None:
+            await live.append(TurnProgress(phase="loading"))
         shown = await compacted(
             prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
-            database=store.database, engine=plan.engine, max_tokens=plan.options.max_tokens, model=live.model,
+            database=store.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
+            model=live.model,
         )  # fmt: skip
         if shown.notice:
             await live.append(TurnNotice(code="context_compacted", text=shown.notice))
-        fitted = await fit(shown.prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=live.model)
+        fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=live.model)
         history = PromptHistory(
             left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary
         )

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.errors import (
-    ContextOverflow,
     InvalidParams,
     NotFound,
     RpcError,
@@ -28,14 +27,14 @@ from agentgw.errors import (
 from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnDetail, TurnResult
-from agentgw.schema import dump, record
-from agentgw.types import ChatMessage, File, Options, PromptFit, PromptPart, Session, SessionId, Turn, TurnId, Usage
+from agentgw.schema import record
+from agentgw.types import File, Options, Session, SessionId, Turn, TurnId
 from agentgw_daemon import resumption
 from agentgw_daemon.agent import kits
+from agentgw_daemon.dry_run import dry_run
 from agentgw_daemon.inference import structured
-from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount
 from agentgw_daemon.live import LiveTurn, frame_of
-from agentgw_daemon.prompt import Exchange, count_parts, fit, history_of, with_files
+from agentgw_daemon.prompt import Exchange, history_of, with_files
 from agentgw_daemon.skills import routing
 from agentgw_daemon.storage.ids import new_id
 from agentgw_daemon.storage.log import unpack
@@ -168,30 +167,7 @@ class Turns:
         """
         session, skill, spec, _ = await self._resolve(params)
         plan = await self._plan(params, skill, spec, session)
-        prompt = await plan.prompt()
-
-        async def counted_parts(messages: tuple[ChatMessage, ...]) -> tuple[PromptCount, tuple[PromptPart, ...]]:
-            system = f"skill {skill.name}" if params.system is None else "system"
-            return await count_parts(
-                messages, plan.engine.count, system=system, message=params.message, files=params.files
-            )
-
-        try:
-            fitted = await fit(prompt, plan.engine.count, max_tokens=plan.options.max_tokens, model=spec.name)
-        except ContextOverflow as error:
-            _, parts = await counted_parts(prompt.messages(len(prompt.history)))
-            error.data["parts"] = dump(parts)
-            raise
-        counted, parts = await counted_parts(fitted.messages)
-        return TurnResult(
-            turn_id="", session_id=session.session_id if session else "", text=counted.text,
-            usage=Usage(prompt_tokens=counted.tokens), parts=parts,
-            fit=PromptFit(
-                n_ctx_tokens=counted.n_ctx_tokens if counted.n_ctx_tokens < UNLIMITED_TOKENS else None,
-                left_out_turns=fitted.left_out_turns, left_out_tokens=fitted.left_out_tokens,
-                estimated=counted.estimated,
-            ),
-        )  # fmt: skip
+        return await dry_run(self._services, params, session, skill, plan, spec.name)
 
     def find(self, turn_id: str) -> LiveTurn | None:
         """The running turn of this id or session, or an ended one still remembered."""

@@ -32,7 +32,7 @@ class ScriptedEngine:
         self.n_ctx_tokens = n_ctx_tokens
         self.requests: list[Request] = []
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+    async def count(self, messages: Sequence[ChatMessage], tools: object = ()) -> PromptCount:
         text = "\n".join(message.content for message in messages)
         return PromptCount(tokens=len(text.split()), n_ctx_tokens=self.n_ctx_tokens, text=text)
 

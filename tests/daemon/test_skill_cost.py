@@ -41,7 +41,7 @@ class Machine:
         self._n_ctx_tokens = n_ctx_tokens
         self._cached: tuple[ChatMessage, ...] = ()
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
+    async def count(self, messages: Sequence[ChatMessage], tools: object = ()) -> PromptCount:
         tokens = _tokens(messages)
         unlimited = self._n_ctx_tokens == UNLIMITED_TOKENS
         return PromptCount(tokens=tokens, n_ctx_tokens=self._n_ctx_tokens, text="", estimated=unlimited)

@@ -33,6 +33,7 @@ from agentgw_daemon.inference.engine import (
     PromptCount,
     Queued,
     Request,
+    as_mapping,
     text_of,
 )
 from agentgw_daemon.live import LiveTurn
@@ -75,8 +76,9 @@ class FakeEngine:
     async def calling(self) -> Calling:
         return self.way
 
-    async def count(self, messages: Sequence[ChatMessage]) -> PromptCount:
-        text = "\n".join(f"<{message.role}>{message.content}" for message in messages)
+    async def count(self, messages: Sequence[ChatMessage], tools: Sequence[Any] = ()) -> PromptCount:
+        shown = [f"<tool>{tool['function']['name']}" for tool in tools]
+        text = "\n".join((*shown, *(f"<{one['role']}>{one['content']}" for one in map(as_mapping, messages))))
         return PromptCount(tokens=len(text.split()), n_ctx_tokens=4096, text=text)
 
     @asynccontextmanager

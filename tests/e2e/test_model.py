@@ -92,7 +92,8 @@ def test_a_dry_run_counts_the_parts_of_what_the_turn_then_reads(chat: Home) -> N
     # "Be brief." and the words of the file, each at least a token.
     assert parts["system"] == 3
     assert parts["file notes.txt"] > 7
-    assert counted["fit"] == {"n_ctx_tokens": 8192, "left_out_turns": 0, "left_out_tokens": 0, "estimated": False}
+    assert counted["fit"].pop("n_ctx_tokens") == 8192
+    assert not any(counted["fit"].values()), "all is shown, and counted by the tokenizer"
 
 
 def test_a_skill_costs_little_the_second_time(chat: Home) -> None:

@@ -106,6 +106,18 @@ def test_a_project_manager_hands_a_part_to_another_skill(agent: Home, tmp_path: 
     assert above["usage"]["prompt_tokens"] == own + under["usage"]["prompt_tokens"]
 
 
+def test_a_dry_run_counts_the_call_that_goes_first(agent: Home, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The lighthouse is red.\n")
+    words = ("-t", "read_file", "What does notes.txt say?")
+    _, counted = run(agent, tmp_path, "--dry-run", *words)
+    _, made = run(agent, tmp_path, *words)
+    parts = {part["name"]: part["tokens"] for part in counted["parts"]}
+    assert list(parts) == ["template", "tool read_file", "examples", "message"]
+    first = agent.call("turn.show", turn_id=made["turn_id"])["steps"][0]
+    assert sum(parts.values()) == counted["usage"]["prompt_tokens"] == first["usage"]["prompt_tokens"]
+    assert "Write the call for the request." in counted["text"]
+
+
 def test_in_a_pipe_nothing_is_changed_unasked(agent: Home, tmp_path: Path) -> None:
     status, result = run(agent, tmp_path, "Create a.txt with the text hello")
     assert status == 0

@@ -79,6 +79,8 @@ class Run:
     base: Request
     recorder: Recorder
     tools: Tools | None = None
+    # How the model calls them, where that is known.
+    calling: Calling | None = None
     max_iterations: int = 10
     # The steps there were when an earlier daemon ended. Of the last one, calls may be still to make.
     past: tuple[TurnStep, ...] = ()
@@ -122,7 +124,9 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
     # Before the model is loaded: a question may wait for its answer as long as it has time.
     past = [await _recall(plan, step, answer, emit) for step in plan.past]
     views = plan.tools.views if plan.tools else ()
-    calling = await _calling(plan.engine, emit) if views else None
+    calling = plan.calling
+    if calling is None and views:
+        calling = await calling_of(plan.engine, emit)
     talk = begin(plan.messages, views, calling, plan.base.schema, led=plan.tools.led if plan.tools else ())
     if past:
         repeat(talk, past)
@@ -170,7 +174,8 @@ def _as_written(call: StepCall) -> Call | Malformed:
     return Call(name=call.tool, arguments=call.arguments)
 
 
-async def _calling(engine: Engine, emit: Emit) -> Calling | None:
+async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
+    """How the engine's model calls tools; loads it, and says so."""
     with trio.move_on_after(_AT_ONCE_S):
         return await engine.calling()
     await emit(TurnProgress(phase="loading"))

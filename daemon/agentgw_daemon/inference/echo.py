@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -39,7 +39,7 @@ class EchoEngine:
         """See Engine: it says what it hears."""
         await trio.lowlevel.checkpoint()
 
-    async def count(self, messages: Sequence[Message]) -> PromptCount:
+    async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """See Engine."""
         await trio.lowlevel.checkpoint()
         text = _prompt(messages)

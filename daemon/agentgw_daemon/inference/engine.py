@@ -126,7 +126,7 @@ class Engine(Protocol):
     async def calling(self) -> Calling | None:
         """How its model calls tools, None if it cannot; loads the model where that is needed."""
 
-    async def count(self, messages: Sequence[Message]) -> PromptCount:
+    async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """Render and count a prompt without running it; loads the model where that is needed."""
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:

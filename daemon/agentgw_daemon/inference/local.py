@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Final
 
@@ -62,13 +62,15 @@ class LocalEngine:
         chosen = formats.choose(loaded.chat_template, takes_tools=loaded.takes_tools, prompt_end=loaded.prompt_end)
         return Calling(format=chosen, narrow=0 < loaded.n_params < NARROW_PARAMS)
 
-    async def count(self, messages: Sequence[Message]) -> PromptCount:
+    async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """See Engine. A worker that is generating answers when it can."""
         ticket = self._host.join(needs_slot=False)
         try:
             worker = await _wait_worker(ticket)
             assert worker.model is not None
-            message = wire.Count(request_id=worker.next_id(), messages=_wire_messages(messages))
+            message = wire.Count(
+                request_id=worker.next_id(), messages=_wire_messages(messages), tools=tuple(map(dict, tools))
+            )
             async with worker.call(message) as call:
                 async for reply in call:
                     match reply:

@@ -7,6 +7,7 @@ half an answer. Redirects are not followed, so that the API key goes nowhere els
 from __future__ import annotations
 
 import email.utils
+import json
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -133,10 +134,11 @@ class ProviderEngine:
         await trio.lowlevel.checkpoint()
         return Calling()
 
-    async def count(self, messages: Sequence[Message]) -> PromptCount:
+    async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """An estimate: the endpoint's tokenizer is not at hand."""
         await trio.lowlevel.checkpoint()
-        text = "\n".join(map(text_of, messages))
+        # How an endpoint renders tools is its own affair.
+        text = "\n".join((*(json.dumps(tool, ensure_ascii=False) for tool in tools), *map(text_of, messages)))
         return PromptCount(tokens=_estimate(text), n_ctx_tokens=N_CTX_TOKENS, text=text, estimated=True)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
