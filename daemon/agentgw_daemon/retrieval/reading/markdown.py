@@ -18,7 +18,7 @@ from agentgw_daemon.retrieval.reading.blocks import Block, Outline
 _RULES: Final = ["code", "fence", "html_block", "hr", "heading", "lheading"]
 # What markdown-it takes for the end of a line.
 _LINE_END: Final = re.compile(r"\r\n?|\n")
-_TABLE_RULE: Final = re.compile(r"\n[ \t>]{0,12}\|?[ \t]{0,9}:?-{1,80}:?[ \t]{0,9}(?:\||\r?\n)")
+_TABLE_RULE: Final = re.compile(r"[\r\n][ \t>]{0,12}\|?[ \t]{0,9}:?-{1,80}:?[ \t]{0,9}[|\r\n]")
 _MARKS: Final = re.compile(r"[*_`]{1,3}|!?\[([^\]\n]{0,80})\]\([^)\n]{0,200}\)")
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n")
 _FRONT_MATTER_END: Final = re.compile(r"^(?:---|\.\.\.)[ \t]*\r?$\n?", re.MULTILINE)
@@ -31,7 +31,7 @@ def markdown_blocks(text: str, outline: Outline) -> Iterator[Block]:
     front = _front_matter(text)
     if front:
         yield Block("whole", 0, front, outline.path)
-    parser = MarkdownIt("zero").enable(_RULES)
+    parser = MarkdownIt("zero", {"html": True}).enable(_RULES)
     parser.core.ruler.enableOnly(["normalize", "block"])
     starts = [front, *(found.end() for found in _LINE_END.finditer(text, front)), len(text)]
     if starts[-1] == starts[-2] and len(starts) > 2:
@@ -40,7 +40,7 @@ def markdown_blocks(text: str, outline: Outline) -> Iterator[Block]:
     for token, content in _leaves(parser.parse(text[front:])):
         first, last = token.map or (0, 0)
         start, end = starts[min(first, len(starts) - 1)], starts[min(last, len(starts) - 1)]
-        if start > at:
+        if text[at:start].strip():
             # What no rule names (a link's definition): nothing of a document is left out.
             yield Block("prose", at, start, outline.path)
         if token.type == "heading_open":
@@ -52,7 +52,7 @@ def markdown_blocks(text: str, outline: Outline) -> Iterator[Block]:
         else:
             yield Block("lines", start, end, outline.path)
         at = max(at, end)
-    if at < len(text):
+    if text[at:].strip():
         yield Block("prose", at, len(text), outline.path)
 
 

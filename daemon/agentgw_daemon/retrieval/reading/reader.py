@@ -6,8 +6,8 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 from agentgw_daemon.retrieval.reading import opening
 from agentgw_daemon.retrieval.reading.blocks import Block, Outline, Section
@@ -24,6 +24,8 @@ from agentgw_daemon.retrieval.reading.values import (
     Unchanged,
     Unreadable,
 )
+
+T = TypeVar("T")
 
 _Blocks = Callable[[str, Outline], Iterator[Block]]
 _Sections = Callable[[bytes, Findings, Outline], Iterator[Section]]
@@ -70,12 +72,19 @@ def _contents(source: Source, max_bytes: int) -> opening.Contents:
 
 
 def _sections(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
-    """The document's text and blocks. Broken documents make parsers raise anything; it becomes Unreadable."""
+    """The document's text and blocks. Raises Unreadable, and nothing else."""
+    if found in EXTRACTED:
+        sections = _extractor(found)(data, findings, Outline())
+    else:
+        sections = _text_section(found, data, name, findings)
+    for section in _guarded(found, sections):
+        yield Section(section.text, _guarded(found, section.blocks))
+
+
+def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
+    """What a parser gives. A broken document can make it raise anything; that becomes Unreadable."""
     try:
-        if found in EXTRACTED:
-            yield from _extractor(found)(data, findings, Outline())
-        else:
-            yield from _text_section(found, data, name, findings)
+        yield from parser
     except Unreadable:
         raise
     except MemoryError as error:
