@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Home, until
+from tests.e2e.test_crashes import integrity
 from tests.e2e.wire import Refused, Wire
 
 pytestmark = pytest.mark.e2e
@@ -298,3 +303,119 @@ def test_when_all_was_said_and_the_end_is_not_stored(scene: Scene) -> None:
     is_cut_off(scene)
     assert scene.effects == 1
     assert home.call("turn.show", turn_id=scene.turn_id)["text"].startswith("halcyon")
+
+
+def write_skill(home: Home, name: str, **metadata: str) -> None:
+    folder = home.path / "config" / "skills" / name
+    folder.mkdir(parents=True)
+    lines = [f"  {key}: {value}" for key, value in metadata.items()]
+    front = [f"name: {name}", f"description: Is {name}.", *(["metadata:", *lines] if lines else [])]
+    (folder / "SKILL.md").write_text("\n".join(["---", *front, "---", "Work.", ""]))
+
+
+def test_an_agent_that_works_for_another_is_asked_about_after_a_kill(scene: Scene) -> None:
+    home, endpoint = scene.home, scene.endpoint
+    write_skill(home, "boss", **{"agentgw-sub-agents": "hand"})
+    write_skill(home, "hand")
+    home.daemon()
+    ask = {"message": "do it", "model": "scripted/m", "skill": "boss", "cwd": str(home.work), "detach": True}
+    with home.connect() as wire:
+        turn_id = wire.call("turn.start", **ask)["turn_id"]
+        endpoint.next().call("delegate_to_agent", skill="hand", task="leave a line")
+        endpoint.next().call("run_command", argv=["sh", "-c", "echo ran >> effect"])
+        (before,) = until(lambda: wire.call("approval.list")["approvals"], "it is asked")
+        home.kill_daemon()
+    home.daemon()
+    with home.connect() as wire:
+        assert wire.call("approval.list")["approvals"] == [before]
+        wire.call("approval.answer", approval_id=before["approval_id"], decision="allow_once")
+        endpoint.next().end("it is there")
+        boss = endpoint.next()
+        assert told(boss) == "it is there"
+        boss.end("all done")
+        result = wire.call("turn.attach", turn_id=turn_id)
+        assert (result["text"], scene.effects) == ("all done", 1)
+        assert wire.call("turn.list", running=True)["turns"] == []
+        assert len(wire.call("turn.list")["turns"]) == 2
+
+
+CALLS = 3
+
+
+def speak(endpoint: Endpoint) -> None:
+    """The model: as many calls as there are, one after the other, and then the answer. Ends with the test."""
+    while True:
+        conversation = endpoint.next()
+        made = sum(message["role"] == "tool" for message in conversation.messages)
+        if conversation.messages[-1]["content"] == "stop":
+            return conversation.end()
+        if made < CALLS:
+            conversation.call("run_command", argv=["sh", "-c", f"echo {made} >> effects"])
+        else:
+            conversation.end("all done")
+
+
+def allow_all(home: Home) -> None:
+    """Somebody who says yes to everything, once, until the daemon is gone."""
+    with contextlib.suppress(OSError), home.connect() as wire:
+        wire.call("event.subscribe", topics=["approvals"])
+        while True:
+            for approval in wire.call("approval.list")["approvals"]:
+                with contextlib.suppress(Refused):
+                    wire.call("approval.answer", approval_id=approval["approval_id"], decision="allow_once")
+            if not wire.call("turn.list", running=True)["turns"]:
+                return
+
+
+def survive_kills_in_approvals(home: Home, endpoint: Endpoint, turns: int) -> Counter[str]:
+    """Each turn's daemon is killed at random moments until the turn has ended; how the turns ended."""
+    draw, ends = random.Random(7), Counter[str]()
+    model = threading.Thread(target=speak, args=(endpoint,))
+    model.start()
+    for number in range(turns):
+        (home.work / "effects").unlink(missing_ok=True)
+        ask = {"message": f"turn {number}", "model": "scripted/m", "cwd": str(home.work), "detach": True}
+        home.daemon()
+        with home.connect() as wire:
+            turn_id = wire.call("turn.start", **ask)["turn_id"]
+        turn = None
+        while turn is None or turn["state"] in ("queued", "running", "waiting"):
+            people = threading.Thread(target=allow_all, args=(home,))
+            people.start()
+            # A turn that goes on takes some tenths of a second.
+            people.join(draw.uniform(0.0, 0.5))
+            home.kill_daemon()
+            ends["kills"] += 1
+            people.join(30)
+            assert not people.is_alive()
+            home.daemon()
+            turn = home.call("turn.show", turn_id=turn_id)["turn"]
+        ends[turn["state"]] += 1
+        made = (home.work / "effects").read_text().split() if (home.work / "effects").exists() else []
+        assert made == sorted(set(made)), "nothing runs twice, and nothing out of turn"
+        with home.connect() as wire:
+            assert wire.call("approval.list")["approvals"] == []
+            assert wire.call("turn.start", message="n", model="echo", session_id=turn["session_id"])["text"] == "n"
+            detail = wire.call("turn.show", turn_id=turn_id)
+        if turn["state"] == "completed":
+            assert (detail["text"], made) == ("all done", ["0", "1", "2"])
+        else:
+            assert turn["state"] == "interrupted"
+        stored = [call["call_id"] for call in detail["tool_calls"]]
+        assert stored == sorted(set(stored))
+        assert integrity(home) == "ok"
+    home.call("turn.start", message="stop", model="scripted/m", tools=[])
+    model.join(30)
+    return ends
+
+
+def test_kills_at_random_moments_of_approvals_run_nothing_twice(home: Home, endpoint: Endpoint) -> None:
+    ends = survive_kills_in_approvals(home, endpoint, 5)
+    assert ends["completed"] + ends["interrupted"] == 5
+
+
+@pytest.mark.chaos
+def test_many_kills_at_random_moments_of_approvals(home: Home, endpoint: Endpoint, chaos: Callable[[int], int]) -> None:
+    ends = survive_kills_in_approvals(home, endpoint, chaos(200))
+    print(ends)
+    assert ends["completed"] > 0

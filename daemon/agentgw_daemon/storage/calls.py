@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from agentgw.types import ToolCall
+from agentgw_daemon.calling.agents import DELEGATE
 from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.storage.approvals import use_up
 from agentgw_daemon.storage.ids import now
@@ -28,10 +29,10 @@ class Calls:
             failpoint("call-begins")
             # In the same commit: a yes for one use is used, whatever happens to the call.
             use_up(db, turn_id, call.call_id)
+            # One that waits for another agent is made again after a restart, and finds that agent at work. No other is.
+            insert = "INSERT OR IGNORE" if call.tool == DELEGATE else "INSERT"
             db.execute(
-                # One that waits for another agent is made again after a restart, and finds that agent at work.
-                "INSERT OR IGNORE INTO tool_calls (turn_id, call_id, tool, arguments, started_at)"
-                " VALUES (?, ?, ?, ?, ?)",
+                f"{insert} INTO tool_calls (turn_id, call_id, tool, arguments, started_at) VALUES (?, ?, ?, ?, ?)",
                 (turn_id, call.call_id, call.tool, json.dumps(call.arguments), now()),
             )
             db.execute("UPDATE turns SET state = 'running' WHERE id = ? AND state = 'waiting'", (turn_id,))
