@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.endpoint import Conversation, Endpoint
-from tests.e2e.home import Home, until
+from tests.e2e.home import Home, kill, until
 from tests.e2e.test_crashes import integrity
 from tests.e2e.wire import Refused, Wire
 
@@ -305,6 +307,98 @@ def test_when_all_was_said_and_the_end_is_not_stored(scene: Scene) -> None:
     assert home.call("turn.show", turn_id=scene.turn_id)["text"].startswith("halcyon")
 
 
+def is_asked_about(scene: Scene, session_id: str | None, content: str = "x") -> bool:
+    """Whether a new turn's call is asked about; if so, it gets a no."""
+    more = {} if session_id is None else {"session_id": session_id}
+    # What is there may not be replaced unread.
+    (scene.home.work / "a.txt").unlink(missing_ok=True)
+    with scene.home.connect() as wire:
+        request = wire.request("turn.start", message="again", model="scripted/m", cwd=str(scene.home.work), **more)
+        scene.endpoint.next().call("write_file", path="a.txt", content=content)
+        methods = []
+        while (message := wire.receive())["method"] != "turn.tool_result":
+            methods.append(message["method"])
+            if message["method"] == "turn.approval":
+                answer(scene.home, message["params"]["approval_id"], "deny")
+        scene.endpoint.next().end("well")
+        wire.outcome(request)
+    return "turn.approval" in methods
+
+
+@pytest.mark.parametrize(
+    ("decision", "same_session", "other_session"),
+    [("allow_once", True, True), ("allow_session", False, True), ("allow_always", False, False), ("deny", True, True)],
+)
+def test_an_answer_goes_as_far_after_a_kill_as_before(
+    scene: Scene, decision: str, same_session: bool, other_session: bool
+) -> None:
+    home = scene.home
+    home.daemon()
+    with home.connect() as wire:
+        scene.ask(wire)
+        scene.turn_id = scene.read(wire, "turn.started")["turn_id"]
+        scene.endpoint.next().call("write_file", path="a.txt", content="x")
+        scene.read(wire, "turn.approval")
+        home.kill_daemon()
+    session_id = goes_on(scene, decision)["session_id"]
+    assert (home.work / "a.txt").exists() is (decision != "deny")
+    home.kill_daemon()
+    home.daemon()
+    assert is_asked_about(scene, session_id) is same_session
+    assert is_asked_about(scene, None) is other_session
+    assert is_asked_about(scene, session_id, content="y")
+
+
+SERVER = Path(__file__).parents[1] / "external_tools" / "server.py"
+
+
+def with_server(scene: Scene) -> str:
+    """A configuration with an MCP server."""
+    return f"{scene.endpoint.config}[mcp.servers.odd]\ncommand = '{sys.executable}'\nargs = ['{SERVER}']\n"
+
+
+def asked_about_a_server(scene: Scene) -> None:
+    """The daemon is killed while it asks about a call of an MCP server's tool."""
+    scene.home.configure(with_server(scene))
+    scene.home.daemon()
+    with scene.home.connect() as wire:
+        scene.ask(wire)
+        scene.turn_id = scene.read(wire, "turn.started")["turn_id"]
+        scene.endpoint.next().call("odd__misbehave", how="text")
+        scene.read(wire, "turn.approval")
+        scene.home.kill_daemon()
+
+
+def test_a_server_that_is_still_there_gets_its_call(scene: Scene) -> None:
+    asked_about_a_server(scene)
+    result = goes_on(scene, "allow_once")
+    assert [(call["tool"], call["ok"]) for call in result["tool_calls"]] == [("odd__misbehave", True)]
+
+
+def test_a_server_that_is_no_longer_there_ends_the_turn_with_that(scene: Scene) -> None:
+    asked_about_a_server(scene)
+    scene.home.configure(scene.endpoint.config)
+    scene.home.daemon()
+    with scene.home.connect() as wire, pytest.raises(Refused, match="the tool odd__misbehave, which") as refused:
+        wire.outcome(scene.ask(wire))
+    assert refused.value.data["hint"].startswith("`agentgw tools`")
+    is_settled(scene, "failed")
+
+
+def test_a_model_that_is_no_longer_there_ends_the_turn_with_that(scene: Scene) -> None:
+    scene.home.daemon()
+    with scene.home.connect() as wire:
+        scene.begin(wire)
+        scene.read(wire, "turn.approval")
+        scene.home.kill_daemon()
+    scene.home.configure("")
+    scene.home.daemon()
+    with scene.home.connect() as wire, pytest.raises(Refused, match="scripted"):
+        wire.call("turn.attach", turn_id=scene.turn_id)
+    is_settled(scene, "failed")
+    assert scene.effects == 0
+
+
 def write_skill(home: Home, name: str, **metadata: str) -> None:
     folder = home.path / "config" / "skills" / name
     folder.mkdir(parents=True)
@@ -375,7 +469,7 @@ def survive_kills_in_approvals(home: Home, endpoint: Endpoint, turns: int) -> Co
     for number in range(turns):
         (home.work / "effects").unlink(missing_ok=True)
         ask = {"message": f"turn {number}", "model": "scripted/m", "cwd": str(home.work), "detach": True}
-        home.daemon()
+        pid = home.daemon()
         with home.connect() as wire:
             turn_id = wire.call("turn.start", **ask)["turn_id"]
         turn = None
@@ -384,11 +478,12 @@ def survive_kills_in_approvals(home: Home, endpoint: Endpoint, turns: int) -> Co
             people.start()
             # A turn that goes on takes some tenths of a second.
             people.join(draw.uniform(0.0, 0.5))
-            home.kill_daemon()
+            # By its pid: a child that it has just forked has its name.
+            kill(pid)
             ends["kills"] += 1
             people.join(30)
             assert not people.is_alive()
-            home.daemon()
+            pid = home.daemon()
             turn = home.call("turn.show", turn_id=turn_id)["turn"]
         ends[turn["state"]] += 1
         made = (home.work / "effects").read_text().split() if (home.work / "effects").exists() else []
