@@ -70,6 +70,17 @@ def test_every_format_has_samples() -> None:
     assert all(format_of(name).name == name for name in FILES)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_each_format_has_samples_of_one_call_two_calls_a_broken_one_and_one_that_is_cut_off(name: str) -> None:
+    events = [sample["events"] for sample in FILES[name]["samples"]]
+    calls = [sum("call" in event for event in one) for one in events]
+    reasons = [event["malformed"] for one in events for event in one if "malformed" in event]
+    assert 1 in calls
+    assert 2 in calls
+    assert "cut off" in reasons
+    assert {*reasons} - {"cut off"}
+
+
 @pytest.mark.parametrize(("name", "sample"), SAMPLES, ids=IDS)
 def test_a_recorded_answer_is_read_as_what_it_is(name: str, sample: dict[str, Any]) -> None:
     found = [plain(event) for event in read(name, [sample["output"]])]

@@ -1,0 +1,183 @@
+"""The question about a tool call inside the chat: a real terminal, a real daemon, a model that the test speaks for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.endpoint import Endpoint
+from tests.shell.terminal import Terminal
+from tests.shell.test_chat import AGENTGW
+
+pytestmark = pytest.mark.e2e
+
+
+class Desk:
+    """A daemon whose model is the endpoint, and a folder to work in."""
+
+    def __init__(self, folder: Path, model: Endpoint) -> None:
+        self.model = model
+        self.work = folder / "work"
+        self.work.mkdir()
+        self.home = folder / "home"
+        (self.home / "config").mkdir(parents=True, mode=0o700)
+        self.home.chmod(0o700)
+        config = self.home / "config" / "config.toml"
+        config.write_text(f'{model.config}[model]\ndefault = "scripted/m"\n')
+        config.chmod(0o600)
+        self.environment = {**os.environ, "AGENTGW_HOME": str(self.home)}
+
+    def on_terminal(self, *words: str) -> Terminal:
+        return Terminal(["sh", "-c", 'cd "$0" && exec "$@"', str(self.work), AGENTGW, *words], self.environment)
+
+    def ask(self, *words: str) -> Any:
+        done = subprocess.run([AGENTGW, *words], env=self.environment, capture_output=True, timeout=60, check=True)
+        return json.loads(done.stdout)
+
+    @property
+    def file(self) -> Path:
+        return self.work / "a.txt"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with Endpoint() as model:
+        made = Desk(tmp_path, model)
+        yield made
+        subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=60, check=False)
+
+
+def asked(desk: Desk, terminal: Terminal, message: str = "do it", path: str = "a.txt") -> str:
+    """The screen with the question that a message leads to."""
+    terminal.send(f"{message}\r")
+    desk.model.next().call("write_file", path=path, content="hello\n")
+    return terminal.wait_for("Allow write_file?")
+
+
+def told(desk: Desk, terminal: Terminal, answer: str) -> str:
+    """What the model was told of the call, before it answers."""
+    conversation = desk.model.next()
+    conversation.end(answer)
+    terminal.wait_for(f"{answer}\n›")
+    return conversation.messages[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "allowed"),
+    [("o\r", True), ("session\r", True), ("A\r", True), ("d\r", False), ("\r", False), ("\x04", False)],
+    ids=["once", "session", "always", "deny", "enter", "end of input"],
+)
+def test_what_is_answered_in_the_chat_is_done_and_the_chat_goes_on(desk: Desk, keys: str, allowed: bool) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        screen = asked(desk, terminal)
+        assert "arguments:" in screen
+        assert "+hello" in screen, "what the file would become"
+        assert not desk.file.exists()
+        terminal.send(keys)
+        result = told(desk, terminal, "so be it")
+        assert desk.file.exists() is allowed
+        assert ("did not allow" in result) is not allowed
+        terminal.send("\x04")
+        assert terminal.wait_exit() == 0
+    rules = desk.ask("approvals", "rules", "--json")["rules"]
+    assert [rule["tool"] for rule in rules] == (["write_file"] if keys == "A\r" else [])
+
+
+def test_a_yes_for_the_session_holds_in_this_chat_and_not_in_the_next_session(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        asked(desk, terminal)
+        terminal.send("s\r")
+        told(desk, terminal, "done once")
+        desk.file.write_text("hello\n")
+        terminal.send("again\r")
+        desk.model.next().call("write_file", path="a.txt", content="hello\n")
+        told(desk, terminal, "done twice")
+        terminal.send("/new\r")
+        terminal.wait_for("a new session begins")
+        terminal.send("and again\r")
+        desk.model.next().call("write_file", path="a.txt", content="hello\n")
+        terminal.wait_for("done twice", "a new session begins", "Allow write_file?")
+        terminal.send("d\r")
+        told(desk, terminal, "not then")
+
+
+def test_ctrl_c_at_the_question_cancels_the_turn_and_the_chat_goes_on(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        asked(desk, terminal)
+        terminal.send("\x03")
+        terminal.wait_for("cancelled; the session goes on\n›")
+        assert not desk.file.exists()
+        terminal.send("hello?\r")
+        told(desk, terminal, "still here")
+        assert desk.ask("approvals", "--json")["approvals"] == []
+        terminal.send("\x04")
+        assert terminal.wait_exit() == 0
+    (session,) = desk.ask("sessions", "--json")["sessions"]
+    turns = desk.ask("call", "turn.list", json.dumps({"session_id": session["session_id"]}))["turns"]
+    assert [turn["state"] for turn in turns] == ["completed", "cancelled"]
+
+
+def test_what_was_typed_before_the_question_is_no_answer_to_it(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("do it\r")
+        conversation = desk.model.next()
+        terminal.send("o\r")
+        conversation.call("write_file", path="a.txt", content="hello\n")
+        terminal.wait_for("Allow write_file?")
+        assert len(desk.ask("approvals", "--json")["approvals"]) == 1
+        assert not desk.file.exists()
+        terminal.send("\r")
+        assert "did not allow" in told(desk, terminal, "well")
+        assert not desk.file.exists()
+
+
+def test_hostile_arguments_are_shown_and_not_obeyed(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        screen = asked(desk, terminal, path="\x1b]52;c;aGk=\x07\x1b[2J\u202eevil\r.txt").replace("\n", "")
+        for escaped in ("\\x1b]52;c", "\\x1b[2J", "\\u202e", "\\r"):
+            assert escaped in screen or escaped.replace("\\x1b", "\\u001b") in screen
+        assert "do it" in screen, "the screen was not cleared"
+        terminal.send("d\r")
+        told(desk, terminal, "well")
+
+
+def test_an_answer_from_another_terminal_ends_the_question_in_the_chat(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        asked(desk, terminal)
+        (approval,) = desk.ask("approvals", "--json")["approvals"]
+        words = [AGENTGW, "approvals", "answer", approval["approval_id"], "once"]
+        subprocess.run(words, env=desk.environment, capture_output=True, timeout=60, check=True)
+        terminal.wait_for("no longer asked: allowed once")
+        told(desk, terminal, "done")
+        assert desk.file.read_text() == "hello\n"
+
+
+def test_a_call_of_an_agent_that_works_for_the_chats_is_asked_about_there(desk: Desk) -> None:
+    with desk.on_terminal("chat", "-s", "project-manager") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("have it done\r")
+        desk.model.next().call("delegate_to_agent", skill="code-assistant", task="write the file")
+        worker = desk.model.next()
+        assert worker.messages[-1]["content"] == "write the file"
+        worker.call("write_file", path="a.txt", content="hello\n")
+        terminal.wait_for("code-assistant works on it", "wanted by: code-assistant", "Allow write_file?")
+        terminal.send("o\r")
+        desk.model.next().end("It is written.")
+        assert told(desk, terminal, "the worker wrote it") == "It is written."
+        assert desk.file.read_text() == "hello\n"
+        terminal.send("\x04")
+        assert terminal.wait_exit() == 0
+    child, parent = sorted(desk.ask("sessions", "--json")["sessions"], key=lambda one: one["skill"])
+    assert (child["skill"], child["parent_id"]) == ("code-assistant", parent["session_id"])
