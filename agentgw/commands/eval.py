@@ -118,9 +118,9 @@ def _report(done: list[dict[str, Any]], rated: int, *, as_json: bool) -> None:
         for row in (*rows, *totals)
     ]  # fmt: skip
     output.table(table, ("skill", "model", *columns, "alike"))
-    chance = sum(one.get("compared") == "chance" for one in done)
+    chance = sum(one.get("compared") in ("chance", "loose") and one["outcome"] != "identical" for one in done)
     if chance:
-        output.notice(f"{chance} of these have no seed on record: their answers differ by chance")
+        output.notice(f"{chance} of these may differ by chance: the reasons in --json and in agentgw replay say why")
 
 
 def _counts(members: list[dict[str, Any]]) -> dict[str, Any]:

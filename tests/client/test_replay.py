@@ -139,8 +139,10 @@ class TestEval:
         assert "failed: no model m" in err
 
     def test_answers_left_to_chance_are_told(self, cli: Cli, serve: Serve) -> None:
-        serve({"feedback.list": {"ratings": [rating(1)]}, "turn.replay": {**SAME, "compared": "chance"}})
-        assert "1 of these have no seed on record" in cli("eval")[2]
+        results = {"t-1": {**OTHER, "compared": "chance"}, "t-2": {**SAME, "compared": "loose"}}
+        rated = {"ratings": [rating(1), rating(2)]}
+        serve({"feedback.list": rated, "turn.replay": lambda peer, params: results[params["turn_id"]]})
+        assert "1 of these may differ by chance" in cli("eval")[2]
         assert cli("eval", "-q")[2] == ""
 
     def test_filters_go_to_the_daemon(self, cli: Cli, serve: Serve) -> None:

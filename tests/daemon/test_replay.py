@@ -15,7 +15,7 @@ from agentgw.errors import ContextOverflow, ModelUnavailable, NotFound, SessionB
 from agentgw.events import ReplayProgress
 from agentgw.params import TurnReplayParams
 from agentgw.results import ReplayResult, TurnResult
-from agentgw.types import File, Options
+from agentgw.types import File, Options, Usage
 from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefill, PromptCount, Request, as_mapping
 from agentgw_daemon.replay.run import replay
 from agentgw_daemon.services import Services
@@ -24,6 +24,7 @@ from tests.daemon.test_turns import FakeEngine, House, finished, house
 
 pytestmark = pytest.mark.anyio
 
+GREEDY = Options(temperature=0)
 LOOK, CHANGE = ("look", {"text": "a"}), ("change", {"text": "x"})
 
 
@@ -171,6 +172,26 @@ async def test_it_is_said_why_texts_may_be_compared(tmp_path: Path, options: Opt
     async with house(tmp_path, script("a")) as h:
         turn = await h.ask(options=options)
         assert (await again(h, turn.turn_id)).compared == compared
+
+
+async def test_a_seed_drawn_in_a_session_that_was_not_computed_anew_is_worth_less(tmp_path: Path) -> None:
+    async def reusing(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=(f"answer {len(request.messages)}",))
+        yield replace(finished(), usage=Usage(prompt_tokens=5, cached_tokens=3, completion_tokens=1))
+
+    async with house(tmp_path, reusing) as h:
+        first = await h.ask()
+        second = await h.ask(session_id=first.session_id)
+        assert (await again(h, first.turn_id)).compared == "drawn"
+        result = await again(h, second.turn_id)
+        assert (result.compared, result.identical, result.reasons) == ("loose", True, ())
+        h.engine.script = script("other")
+        assert "last bits differ" in (await again(h, second.turn_id)).reasons[-1]
+        h.engine.script = reusing
+        for turn, compared in ((await h.ask(options=GREEDY), "greedy"), (second, "loose")):
+            assert (await again(h, turn.turn_id)).compared == compared
+        third = await h.ask(session_id=first.session_id, options=GREEDY)
+        assert (await again(h, third.turn_id)).compared == "loose"
 
 
 async def test_an_endpoint_draws_as_it_likes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from agentgw.results import TurnDetail
 from agentgw.schema import record
 from agentgw_daemon.replay.tools import Made, normal
 
-Compared = Literal["greedy", "seed", "drawn", "chance"]
+Compared = Literal["greedy", "seed", "drawn", "loose", "chance"]
 
 _CUT: Final = {"cancelled": "was cancelled", "interrupted": "was cut off when the daemon ended", "failed": "failed"}
 
@@ -84,6 +84,10 @@ def reasons(
         made.append("the turn is from before the steps of the model were kept: which tools it was shown is not known")
     if not made and same_prompt(recorded, replayed) == "different":
         made.append("text and model are the same, so the chat template or the form of tool calls has changed")
+    if setting.compared == "loose" and recorded.text != replayed.text:
+        made.append(
+            "without a seed the turn went on from what was computed before, whose last bits differ: that may be all"
+        )
     if setting.compared == "chance":
         made.append("no seed is on record and the temperature is not 0, so the texts differ by chance")
     if (cut := _CUT.get(detail.turn.state)) is not None:

@@ -60,10 +60,10 @@ async def replay(services: Services, params: TurnReplayParams, tell: Tell) -> Re
     current = await _current_text(services, detail)
     system = current if params.skill_text == "current" and current is not None else detail.system
     spec = await _model(services, params, detail)
+    prompt = await _prompt(services, detail, system)
     plan = _Plan(
-        detail=detail, prompt=await _prompt(services, detail, system),
-        engine=await services.pool.engine(spec), spec=spec, compared=_compared(detail, spec),
-        background=params.background,
+        detail=detail, prompt=prompt, engine=await services.pool.engine(spec), spec=spec,
+        compared=_compared(detail, prompt, spec), background=params.background,
     )  # fmt: skip
     tools = RecordedTools(detail)
     answered, left_out = await _run(plan, tools, services.settings.inference.n_ctx, tell)
@@ -111,13 +111,19 @@ async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt
     return prompt if detail.history is None else as_shown(prompt, detail.history)
 
 
-def _compared(detail: TurnDetail, spec: ModelSpec) -> Compared:
-    if detail.options.temperature == 0 or spec.kind == "builtin":
+def _compared(detail: TurnDetail, prompt: Prompt, spec: ModelSpec) -> Compared:
+    greedy = detail.options.temperature == 0
+    if spec.kind == "builtin" or (greedy and spec.kind == "provider"):
         return "greedy"
     if detail.options.seed is not None:
         return "seed"
-    # What an endpoint draws with is its own affair.
-    return "drawn" if detail.seed is not None and spec.kind == "file" else "chance"
+    if not greedy and (detail.seed is None or spec.kind == "provider"):
+        # What an endpoint draws with is its own affair.
+        return "chance"
+    # Answers are computed token by token, and as part of a prompt many at a time: not quite the same numbers.
+    if prompt.history and detail.usage.cached_tokens:
+        return "loose"
+    return "greedy" if greedy else "drawn"
 
 
 async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: Tell) -> tuple[ReplaySide, int]:
