@@ -134,6 +134,16 @@ def test_a_chunk_stands_under_its_headings() -> None:
     assert paths == sorted(paths, key=["Guide", "Guide > Install > Linux", "Guide > Use"].index)
 
 
+def test_of_a_long_path_the_first_and_the_last_titles_are_kept() -> None:
+    text = "".join(f"{'#' * level} {'Title ' * 12}{level}\n\n" for level in range(1, 7)) + "Text."
+    _, [piece] = read_text("a.md", text)
+    first, *_, last = piece.title_path.split(" > ")
+    assert len(piece.title_path) <= 160
+    assert first.endswith("Title 1")
+    assert last.endswith("Title 6")
+    assert " > … > " in piece.title_path
+
+
 def test_a_heading_stays_with_what_follows_it() -> None:
     text = (
         "A first paragraph of some words here. " * 8

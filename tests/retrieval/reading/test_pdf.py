@@ -90,6 +90,11 @@ def test_an_encrypted_one_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_an_unknown_way_of_encrypting_is_refused(tmp_path: Path) -> None:
+    data = encrypted(written("Secret."), "password", "RC4-128").replace(b"/Filter /Standard", b"/Filter /Mystery0")
+    assert refusal(tmp_path, data) == "is encrypted in a way that is not known here"
+
+
 def test_one_without_text_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, written("", "")) == "has no text, only pictures of it"
 

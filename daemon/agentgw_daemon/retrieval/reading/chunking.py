@@ -23,7 +23,8 @@ _ENOUGH: Final = 1 / 8
 # A chunk of several sections stands under the titles that this much of it has in common.
 _MOST_OF_IT: Final = 0.6
 _BATCH_CHUNKS: Final = 32
-_MAX_PATH_CHARS: Final = 240
+# Some forty tokens: with 200 of text they fit into what all-MiniLM-L6-v2 looks at, as both are embedded together.
+_MAX_PATH_CHARS: Final = 160
 
 _Span = tuple[int, int, Path, int]
 
@@ -182,8 +183,9 @@ def _repeated(full: list[Unit], unit: Unit, limits: Limits) -> list[Unit]:
 
 
 def _path(chunk: list[Unit]) -> Path:
-    """The titles that most of the chunk stands below."""
-    shares = [(unit.block.path, unit.tokens) for unit in chunk]
+    """The titles that most of the chunk's text stands below; of headings alone, the headings."""
+    body = [unit for unit in chunk if unit.block.kind != "heading"]
+    shares = [(unit.block.path, unit.tokens) for unit in body or chunk]
     if all(path == shares[0][0] for path, _ in shares):
         return shares[0][0]
     whole = sum(share for _, share in shares)

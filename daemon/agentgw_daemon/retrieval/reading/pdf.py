@@ -57,6 +57,8 @@ def _reader(data: bytes) -> pypdf.PdfReader:
             raise Unreadable("is encrypted: it needs a password")
     except Unreadable:
         raise
+    except NotImplementedError as error:
+        raise Unreadable("is encrypted in a way that is not known here") from error
     except (PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
         raise Unreadable("is a damaged PDF") from error
     return reader
