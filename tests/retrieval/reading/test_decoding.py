@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.retrieval.reading.decoding import clean, decode
+from agentgw_daemon.retrieval.reading.characters import clean
+from agentgw_daemon.retrieval.reading.decoding import decode
 from agentgw_daemon.retrieval.reading.values import Unreadable
 from tests.retrieval.reading.reads import assert_covers, read_text
 

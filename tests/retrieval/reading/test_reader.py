@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def test_whatever_a_parser_raises_makes_one_document_unreadable(
         read_text("a.txt", "text")
     # A bug of ours is in the log, and a document's fault is not.
     assert ("Traceback" in capfd.readouterr().err) == isinstance(error, KeyError)
+
+
+def test_nothing_that_is_no_character_leaves_the_reader(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.py")
+    document, [piece] = read_bytes(tmp_path, name, b"def f(): ...")
+    assert (document.title, piece.title_path) == ("caf\ufffd.py", "caf\ufffd.py > f")
+    russian = "Привет, как дела? " * 20
+    document, [piece] = read_bytes(tmp_path, "a.md", f"# Caf|\n\n{russian}".encode().replace(b"|", b"\xe9"))
+    assert (document.title, piece.title_path) == ("Caf\ufffd", "Caf\ufffd")
+    assert piece.text.startswith("# Caf\ufffd\n")
+
+
+def test_a_title_without_end_is_cut() -> None:
+    document, _ = read_text("a.html", f"<title>{'title ' * 10_000}</title>")
+    assert len(document.title) == 200
 
 
 def test_chunks_that_hold_nothing_are_refused() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
+from agentgw_daemon.retrieval.reading.characters import clean, in_one_line
 from agentgw_daemon.retrieval.reading.decoding import Text
 
 Kind = Literal["heading", "prose", "lines", "whole"]
@@ -14,7 +14,6 @@ Path = tuple[str, ...]
 
 # A heading of a few lines is a mistake of its markup; a path is context for a chunk, not its content.
 _MAX_TITLE_CHARS: Final = 80
-_SPACES: Final = re.compile(r"\s+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,10 +70,8 @@ class Outline:
 
 
 def title_of(text: str) -> str:
-    """One line, of a length to show."""
-    # Cut before the spaces are looked at: a title may have a megabyte.
-    shown = _SPACES.sub(" ", text[: 4 * _MAX_TITLE_CHARS]).strip()
-    return shown if len(shown) <= _MAX_TITLE_CHARS else shown[: _MAX_TITLE_CHARS - 1] + "…"
+    """A heading as it stands in a path."""
+    return in_one_line(text, _MAX_TITLE_CHARS)
 
 
 class TextBuilder:
@@ -87,6 +84,7 @@ class TextBuilder:
 
     def add(self, kind: Kind, text: str, path: Path) -> None:
         """One block; nothing if it is blank."""
+        text = clean(text)
         text = text.strip("\n\r") if kind in ("lines", "whole") else text.strip()
         if not text or text.isspace():
             return

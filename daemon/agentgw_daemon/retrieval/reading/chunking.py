@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agentgw_daemon.retrieval.reading.blocks import Path, Section
-from agentgw_daemon.retrieval.reading.decoding import Text, clean
+from agentgw_daemon.retrieval.reading.characters import clean
+from agentgw_daemon.retrieval.reading.decoding import Text
 from agentgw_daemon.retrieval.reading.sentences import trimmed
 from agentgw_daemon.retrieval.reading.units import CHARS_PER_TOKEN, Unit, counted_units
 from agentgw_daemon.retrieval.reading.values import CountTokens, Limits, Unreadable

@@ -110,7 +110,7 @@ def code_blocks(text: str, outline: Outline) -> Iterator[Block]:
 def _code(text: str, start: int, end: int, outline: Outline) -> Block:
     head = text[start : min(end, start + _NAME_WITHIN_CHARS)]
     found = _DECLARATION.search(head) or _CALLABLE.search(head)
-    return Block("whole", start, end, (*outline.path, found[1].rstrip(":")) if found else outline.path)
+    return Block("whole", start, end, (*outline.path, title_of(found[1].rstrip(":"))) if found else outline.path)
 
 
 def configuration_blocks(text: str, outline: Outline) -> Iterator[Block]:

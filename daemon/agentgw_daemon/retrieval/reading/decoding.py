@@ -36,7 +36,6 @@ _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b\x1a")) + b"\x7f
 # UTF-8 in which a few bytes are broken is still UTF-8.
 _MOST_BROKEN: Final = 0.02
 _BROKEN: Final = re.compile("[\udc80-\udcff]")
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]+")
 # A letter, then what Windows-1252 has for a symbol, then a letter: written in another encoding.
 _INSIDE_WORD: Final = re.compile(r"[A-Za-z]([^\x00-\x7f])(?=[A-Za-z])")
@@ -75,11 +74,6 @@ def decode(data: bytes, declared: str = "") -> Text:
         return Text(data.decode())
     except UnicodeDecodeError:
         return _not_utf8(data, declared)
-
-
-def clean(text: str) -> str:
-    """The text as it can be stored and sent: what is no character becomes the replacement character."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _marked(data: bytes, offset: int, encoding: str) -> Text:

@@ -9,7 +9,8 @@ from typing import Final
 from lxml import etree
 
 from agentgw_daemon.retrieval.reading.blocks import Kind, Outline, Section, TextBuilder
-from agentgw_daemon.retrieval.reading.decoding import clean, decode
+from agentgw_daemon.retrieval.reading.characters import clean
+from agentgw_daemon.retrieval.reading.decoding import decode
 from agentgw_daemon.retrieval.reading.values import Findings
 
 _FEED_CHARS: Final = 1 << 16

@@ -16,7 +16,8 @@ from email.message import Message
 from typing import Final
 
 from agentgw_daemon.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
-from agentgw_daemon.retrieval.reading.decoding import clean, decode
+from agentgw_daemon.retrieval.reading.characters import clean
+from agentgw_daemon.retrieval.reading.decoding import decode
 from agentgw_daemon.retrieval.reading.html import write_html
 from agentgw_daemon.retrieval.reading.plain import plain_blocks
 from agentgw_daemon.retrieval.reading.values import Findings, Unreadable

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from agentgw_daemon.retrieval.reading.blocks import Outline, Section
-from agentgw_daemon.retrieval.reading.decoding import Text, clean
+from agentgw_daemon.retrieval.reading.characters import clean
+from agentgw_daemon.retrieval.reading.decoding import Text
 from agentgw_daemon.retrieval.reading.markdown import markdown_blocks
 from agentgw_daemon.retrieval.reading.values import Findings, Unreadable
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from agentgw_daemon.retrieval.reading.characters import in_one_line
 from agentgw_daemon.retrieval.wire import Piece
 
 # A book with its pictures; of text there is a limit of its own.
@@ -17,6 +18,8 @@ OVERLAP_TOKENS: Final = 30
 MIN_CHUNK_TOKENS: Final = 8
 # 64 MB of English; also what ends a document that was made to produce chunks for ever.
 MAX_CHUNKS: Final = 100_000
+
+_MAX_TITLE_CHARS: Final = 200
 
 # How many tokens of the embedder each text has, its special tokens aside.
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -77,7 +80,7 @@ class Document:
     @property
     def title(self) -> str:
         """The title that the document gives itself, or its name."""
-        return self.findings.title or self.name
+        return in_one_line(self.findings.title or self.name, _MAX_TITLE_CHARS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
