@@ -123,8 +123,7 @@ def _llama(embedder: wire.Embedder, *, lean: bool) -> Encoder:
     from agentgw_daemon.inference.llama import physical_cores
     from agentgw_daemon.retrieval.llama_encoder import LlamaEncoder
 
-    # One thread for queries: two wait for each other at every layer, which is dear when anything else runs.
-    return LlamaEncoder(embedder, threads=1 if lean else physical_cores(), lean=lean)
+    return LlamaEncoder(embedder, at_once=1 if lean else physical_cores(), lean=lean)
 
 
 def _torch(embedder: wire.Embedder) -> Encoder:
