@@ -63,7 +63,7 @@ class Control:
             started=services.started, config=services.config, check_database=services.database.check,
             db_bytes=services.database.size_bytes,
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
-            skills=services.skills.listing,
+            skills=services.skills.listing, embedder=services.retrieval.embedder,
         )  # fmt: skip
         findings = await examine(context)
         return DoctorResult(ok=not any(one.severity == "error" for one in findings), findings=findings)

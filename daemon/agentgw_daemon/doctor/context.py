@@ -8,6 +8,7 @@ from typing import Literal
 from agentgw.schema import record
 from agentgw.types import Model, Skill
 from agentgw_daemon.config import Config
+from agentgw_daemon.retrieval.wire import Embedder
 from agentgw_daemon.started import Started
 
 Severity = Literal["ok", "info", "warning", "error"]
@@ -18,7 +19,7 @@ class DoctorContext:
     """The running daemon as the checks see it; `app` fills it in.
 
     `check_database` gives SQLite's own complaints and raises RpcError when the database cannot be read.
-    `models` is called in trio's thread, `skills` and `db_bytes` in any.
+    `models` is called in trio's thread, `skills` and `db_bytes` in any; `embedder` raises ModelUnavailable.
     """
 
     started: Started
@@ -27,6 +28,7 @@ class DoctorContext:
     db_bytes: Callable[[], int]
     models: Callable[[], Iterable[Model]]
     skills: Callable[[], Iterable[Skill]]
+    embedder: Callable[[], Awaitable[Embedder]]
 
 
 @record

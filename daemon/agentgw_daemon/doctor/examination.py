@@ -49,6 +49,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(name="sqlite", plain=system.check_sqlite),
     Check(name="engine", asynchronous=models.check_engine, timeout_s=_ENGINE_TIMEOUT_S),
     Check(name="model", asynchronous=models.check_default_model),
+    Check(name="embedder", asynchronous=models.check_embedder, timeout_s=_ENGINE_TIMEOUT_S),
     Check(name="memory", asynchronous=models.check_memory),
     Check(name="skills", plain=models.check_skills),
     Check(name="version", plain=system.check_version),

@@ -11,9 +11,9 @@ from typing import Final
 
 import trio
 
-from agentgw.errors import RpcError
+from agentgw.errors import ModelUnavailable, RpcError
 from agentgw.types import Model
-from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, warning
+from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
 from agentgw_daemon.inference.environment import worker_environment
 from agentgw_daemon.skills.routing import AUTO, FALLBACK
 
@@ -61,6 +61,20 @@ async def check_default_model(context: DoctorContext) -> Iterable[Verdict]:
     if done.returncode == 0:
         return (fine(f"{model.name}, {model.path}"),)
     return (error(f"{model.path} {_reason(done.stdout)}", f"agentgw models remove {model.name}, then pull it again"),)
+
+
+async def check_embedder(context: DoctorContext) -> Iterable[Verdict]:
+    """Whether documents can be searched by what they mean: there is an embedder, and workers can use it."""
+    try:
+        embedder = await context.embedder()
+    except ModelUnavailable as failure:
+        if suggestion := failure.data.get("suggestion"):
+            return (info(f"{failure.message}: documents cannot be ingested yet", f"agentgw pull {suggestion}"),)
+        return (error(failure.message, failure.hint or "agentgw config edit"),)
+    about = f"{embedder.name}, {embedder.dim} dimensions"
+    if not embedder.gguf:
+        return (warning(f"{about}; without a twin for llama.cpp the first search takes 10 s", "see agentgw logs"),)
+    return (fine(about),)
 
 
 async def check_memory(context: DoctorContext) -> Iterable[Verdict]:
