@@ -12,7 +12,7 @@ import pytest
 
 from agentgw_daemon.inference import gguf
 from agentgw_daemon.retrieval.card import Card, NotUsable, of_file, of_folder
-from tests.retrieval.tinybert import LAYERS, MAX_TOKENS, POSITIONS, WIDTH, make_folder
+from tests.retrieval.tinybert import LAYERS, MAX_TOKENS, WIDTH, make_folder
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
     assert (found.dim, found.max_tokens, found.pooling) == (WIDTH, MAX_TOKENS, "mean")
     header = gguf.inspect(folder.parent / "twin.gguf")
     assert header.architecture == "bert"
-    assert header.n_ctx_train_tokens == POSITIONS
+    assert header.n_ctx_train_tokens == MAX_TOKENS
     assert header.metadata["bert.block_count"] == LAYERS
     assert header.metadata["bert.pooling_type"] == 1
 
@@ -44,7 +44,7 @@ def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
 def test_the_twin_of_a_pull_is_the_card_of_a_file_too(folder: Path) -> None:
     card(folder)
     found = of_file(folder.parent / "twin.gguf")
-    assert (found.dim, found.pooling, found.max_tokens) == (WIDTH, "mean", POSITIONS)
+    assert (found.dim, found.pooling, found.max_tokens) == (WIDTH, "mean", MAX_TOKENS)
 
 
 def test_the_identity_follows_whatever_changes_the_vectors(tmp_path: Path) -> None:

@@ -138,12 +138,12 @@ def torch_is_out(pid: int) -> bool:
 
 async def test_the_worker_that_answers_queries_stays_small_and_never_loads_torch() -> None:
     async with running(RetrievalSettings(), resolver()) as retrieval:
-        for text in TEXTS:
+        for text in (*TEXTS[:9], TEXTS[-4], *TEXTS[:2]):
             await retrieval.embed([text], purpose="query")
         [worker] = retrieval.workers()
         assert torch_is_out(worker.pid)
-        # Beside the 170 MB of an index of 100,000 chunks; 250 MB are promised for both.
-        assert worker.rss_bytes < 82e6
+        # Beside the 180 MB of an index of 100,000 chunks; 250 MB are promised for both.
+        assert worker.rss_bytes < 74e6
 
 
 async def test_a_file_that_is_no_model_is_no_embedder(tmp_path: Path) -> None:

@@ -221,7 +221,11 @@ class Model:
 
     def _number(self, key: str) -> int:
         """A number of the file's metadata, of those that stand under its architecture's name; 0 if there is none."""
-        text = self._metadata(f"{self._metadata('general.architecture')}.{key}")
+        return self.number(f"{self._metadata('general.architecture')}.{key}")
+
+    def number(self, key: str) -> int:
+        """A number of the file's metadata by its whole key; 0 if there is none."""
+        text = self._metadata(key)
         return int(text) if text.isdecimal() else 0
 
     def _metadata(self, key: str) -> str:

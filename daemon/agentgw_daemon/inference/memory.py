@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import Final
+
+_TOP_PAD: Final = -2  # malloc.h's M_TOP_PAD
 
 
 def rss_bytes(pid: int) -> int:
@@ -26,6 +29,16 @@ def available_bytes() -> int | None:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def keep_little() -> None:
+    """Have freed memory returned at once, as far as it can be: for a process that grows once and then only answers.
+
+    glibc raises its thresholds with every large block that is freed; one that is set stays.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    if mallopt is not None:
+        mallopt(_TOP_PAD, 0)
 
 
 def give_back() -> None:

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 CARD: Final = ".card.json"
 TWIN: Final = "twin.gguf"
 _OWN: Final = ".embedders"
+# Counted up when cards or twins are made in another way: those that are there are made again.
+MAKER: Final = 1
 # Reading, digesting and writing some gigabytes on a slow disk; the default takes one second.
 TIMEOUT_S: Final = 600.0
 _DIGEST_CHARACTERS: Final = 32
@@ -52,9 +54,10 @@ class Looked:
 
 @record
 class Card:
-    """What the child said (its `Card`), and of which files."""
+    """What the child said (its `Card`), of which files, and by which `MAKER`."""
 
     files: tuple[Looked, ...]
+    maker: int = 0
     id: str
     sha256: str
     architecture: str
@@ -180,7 +183,7 @@ class Embedders:
             raise _unusable(name, f"broke the look into it (status {done.returncode})") from None
         if not ok:
             raise _unusable(name, str(said["reason"]))
-        card = bind(Card, {**said, "files": [dump(one) for one in files]})
+        card = bind(Card, {**said, "files": [dump(one) for one in files], "maker": MAKER})
         try:
             await trio.to_thread.run_sync(_store, out, card)
         except OSError as error:
@@ -201,7 +204,12 @@ def _store(out: Path, card: Card) -> None:
 def _read_card(path: Path, out: Path) -> Card | None:
     """The card, if it is that of the files as they are."""
     card = _bound(out / CARD)
-    if card is None or card.files != _fingerprint(path) or (card.twin and not (out / TWIN).is_file()):
+    if (
+        card is None
+        or card.maker != MAKER
+        or card.files != _fingerprint(path)
+        or (card.twin and not (out / TWIN).is_file())
+    ):
         return None
     return card
 

@@ -68,7 +68,7 @@ def of_folder(folder: Path, twin: Path) -> Card:
         made.update(part.encode() + b"\0")
     reason = _why_no_twin(folder, config, tokeniser, pooling=pooling if plain else "", weights=weights)
     if not reason:
-        reason = _write_twin(folder, twin, config, pooling)
+        reason = _write_twin(folder, twin, config, pooling, max_tokens)
     return Card(
         id=made.hexdigest()[:32], sha256=sha256, architecture=str(config.get("model_type")), dim=dim,
         max_tokens=max_tokens, pooling=pooling, twin=not reason, no_twin=reason,
@@ -166,13 +166,14 @@ def _why_no_twin(
     return next((reason for reason, fits in checks.items() if not fits), "")
 
 
-def _write_twin(folder: Path, twin: Path, config: dict[str, Any], pooling: str) -> str:
+def _write_twin(folder: Path, twin: Path, config: dict[str, Any], pooling: str, max_tokens: int) -> str:
     """Write it; or why it cannot be written."""
     from agentgw_daemon.retrieval.safetensors import BadWeights, Weights
     from agentgw_daemon.retrieval.twin import make
 
     try:
-        make(folder, twin, weights=Weights(folder / "model.safetensors"), config=config, pooling=pooling)
+        weights = Weights(folder / "model.safetensors")
+        make(folder, twin, weights=weights, config=config, pooling=pooling, max_tokens=max_tokens)
         gguf.inspect(twin)
     except (BadWeights, KeyError, TypeError, ValueError) as error:
         return f"its weights do not fit its configuration: {error}"

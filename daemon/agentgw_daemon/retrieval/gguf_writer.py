@@ -5,6 +5,7 @@ The format: docs/gguf.md of the ggml repository; the blocks of Q8_0 are those of
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,13 @@ def write(
         for *_, data in packed:
             file.write(data)
             _pad(file, len(data))
+
+
+def size(kind: Kind, shape: tuple[int, ...]) -> int:
+    """Bytes that a tensor takes in the file, padding included."""
+    count = math.prod(shape)
+    kind = "f16" if kind == "q8_0" and shape[-1] % _BLOCK else kind
+    return _aligned(count * {"f32": 4, "f16": 2}[kind] if kind != "q8_0" else count // _BLOCK * (_BLOCK + 2))
 
 
 def _fitting(kind: Kind, array: npt.NDArray[np.float32]) -> Kind:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from agentgw_daemon.inference.llama import EngineError, Model, api, log
 from agentgw_daemon.inference.memory import give_back
 from agentgw_daemon.retrieval import wire
+from agentgw_daemon.retrieval.cold import TABLE_BYTES, ColdTail
 from agentgw_daemon.retrieval.table import Refusal
 from agentgw_daemon.retrieval.tokens import LlamaTokeniser
 
@@ -25,8 +26,9 @@ Row = npt.NDArray[np.float32]
 
 # llama.h's enum llama_pooling_type
 _POOLING: Final = {"mean": 1, "cls": 2, "last": 3}
-# Buffers of a longer text than this are given back after it: they are 130 KiB a token, and queries are short.
-_SMALL_TOKENS: Final = 64
+# Buffers of a longer text than this are given back after it: they are 130 KiB a token, new ones take some milliseconds,
+# and queries are short.
+_SMALL_TOKENS: Final = 24
 
 
 class LlamaEncoder:
@@ -46,6 +48,9 @@ class LlamaEncoder:
         for _ in range(at_once):
             self._free.put(_Context(self._model, embedder, lean=lean))
         self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
+        self._table = ColdTail(embedder.gguf, self._model.number(TABLE_BYTES) if lean else 0)
+        if lean:
+            give_back()
 
     def close(self) -> None:
         """Free it."""
@@ -67,6 +72,7 @@ class LlamaEncoder:
             return context.embed(tokens)
         finally:
             self._free.put(context)
+            self._table.drop()
 
 
 class _Context:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentgw_daemon.retrieval import gguf_writer
+from agentgw_daemon.retrieval.cold import TABLE_BYTES
 from agentgw_daemon.retrieval.gguf_writer import Kind
 from agentgw_daemon.retrieval.safetensors import BadWeights, Floats, Weights
 
@@ -33,8 +34,13 @@ _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # llama.h's LLAMA_TOKEN_TYPE_*
 _MAX_LAYERS: Final = 512
 
 
-def make(folder: Path, target: Path, *, weights: Weights, config: dict[str, Any], pooling: str) -> None:
-    """Write the twin of the model in `folder`. Raises BadWeights where its tensors are not what `config` says."""
+def make(
+    folder: Path, target: Path, *, weights: Weights, config: dict[str, Any], pooling: str, max_tokens: int
+) -> None:
+    """Write the twin of the model in `folder`, for texts of at most so many tokens.
+
+    Raises BadWeights where its tensors are not what `config` says.
+    """
     width, layers, heads = (int(config[key]) for key in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
     if not 0 < layers <= _MAX_LAYERS:
         raise BadWeights(f"has {layers} layers")
@@ -45,23 +51,23 @@ def make(folder: Path, target: Path, *, weights: Weights, config: dict[str, Any]
         "general.name": folder.name,
         "general.file_type": gguf_writer.MOSTLY_Q8_0,
         "bert.block_count": layers,
-        "bert.context_length": int(config["max_position_embeddings"]),
+        "bert.context_length": max_tokens,
         "bert.embedding_length": width,
         "bert.feed_forward_length": int(config["intermediate_size"]),
         "bert.attention.head_count": heads,
         "bert.attention.layer_norm_epsilon": float(config["layer_norm_eps"]),
         "bert.attention.causal": False,
         "bert.pooling_type": _POOLING[pooling],
+        TABLE_BYTES: gguf_writer.size("q8_0", (len(tokens), width)),
         **_vocabulary(tokens),
     }
-    gguf_writer.write(target, metadata, list(_tensors(weights, layers)))
+    gguf_writer.write(target, metadata, list(_tensors(weights, layers, max_tokens)))
 
 
-def _tensors(weights: Weights, layers: int) -> Iterator[tuple[str, Kind, Floats]]:
+def _tensors(weights: Weights, layers: int, max_tokens: int) -> Iterator[tuple[str, Kind, Floats]]:
     prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
     embeddings = f"{prefix}embeddings"
-    yield "token_embd.weight", "q8_0", weights.get(f"{embeddings}.word_embeddings.weight")
-    yield "position_embd.weight", "f32", weights.get(f"{embeddings}.position_embeddings.weight")
+    yield "position_embd.weight", "f32", weights.get(f"{embeddings}.position_embeddings.weight")[:max_tokens]
     yield "token_types.weight", "f32", weights.get(f"{embeddings}.token_type_embeddings.weight")
     for part in ("weight", "bias"):
         yield f"token_embd_norm.{part}", "f32", weights.get(f"{embeddings}.LayerNorm.{part}")
@@ -72,6 +78,8 @@ def _tensors(weights: Weights, layers: int) -> Iterator[tuple[str, Kind, Floats]
             yield f"blk.{layer}.{ours}.weight", kind, matrix
             bias = weights.get(f"{prefix}encoder.layer.{layer}.{theirs}.bias")
             yield f"blk.{layer}.{ours}.bias", "f32", bias
+    # The last one, so that it can be told from what every text needs: see `cold`.
+    yield "token_embd.weight", "q8_0", weights.get(f"{embeddings}.word_embeddings.weight")
 
 
 def _tokens(folder: Path, count: int) -> list[str]:

@@ -15,10 +15,14 @@ import threading
 from typing import Final, NoReturn, assert_never
 
 from agentgw import __version__
+from agentgw_daemon.inference.memory import give_back
 from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.codec import Part, Request
 from agentgw_daemon.retrieval.table import Refusal, Table
 from agentgw_daemon.workers import lifeline
+
+# Between two requests of one task, an ingest or somebody who types, less time passes.
+IDLE_S: Final = 2.0
 
 
 class Running:
@@ -86,7 +90,7 @@ def _serve(pipe: lifeline.Pipe, reader: Reader, heart: lifeline.Heart, role: wir
     table = _table(role)
     pipe.send(wire.encode(0, wire.Ready(version=__version__, pid=os.getpid(), role=role)))
     while True:
-        running, request = reader.requests.get()
+        running, request = _next(reader)
         heart.start_beating()
         try:
             reply: wire.Message = table.answer(request, running)
@@ -96,6 +100,15 @@ def _serve(pipe: lifeline.Pipe, reader: Reader, heart: lifeline.Heart, role: wir
         if reader.requests.empty():
             heart.stop_beating()
         pipe.send(wire.encode(running.request_id, reply))
+
+
+def _next(reader: Reader) -> tuple[Running, Request]:
+    """The next request. Who waits longer for it gives back what was freed meanwhile; once, then it sleeps."""
+    try:
+        return reader.requests.get(timeout=IDLE_S)
+    except queue.Empty:
+        give_back()
+        return reader.requests.get()
 
 
 def _table(role: wire.Role) -> Table:
