@@ -1,0 +1,100 @@
+"""Chunks a second, in this process: sentence-transformers as it comes, our engines for many texts, beside each other.
+
+`python -m tests.bench.embedding [--texts N] [--rounds N]` prints one JSON object: the best round of each, and the ratio
+of what is used to the best bare loop. The bare loop is `SentenceTransformer.encode` over all texts at once, which sorts
+them by length, at each batch size; `torch` and `llama.cpp` are the encoders of the worker's role `bulk`, given batches
+as the daemon sends them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from agentgw_daemon.inference.llama import physical_cores
+from agentgw_daemon.retrieval import wire
+from agentgw_daemon.retrieval.batching import BATCH_TEXTS
+from agentgw_daemon.retrieval.encoders import Encoder
+from agentgw_daemon.retrieval.llama_encoder import LlamaEncoder
+from agentgw_daemon.retrieval.torch_encoder import TorchEncoder
+from tests.bench.texts import prose
+from tests.starter import embedder_folder
+
+BARE_BATCHES: Final = (8, 16, 32, 64, 128)
+# Of words: about 100 tokens on average, as chunks of documents have them.
+SHORTEST, LONGEST = 20, 170
+MIN_COSINE: Final = 0.999
+
+
+def texts_of(count: int) -> list[str]:
+    """Chunks of many lengths."""
+    return [prose(SHORTEST + (number * 37) % (LONGEST - SHORTEST), seed=number) for number in range(count)]
+
+
+def in_batches(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+    """As the worker gets them."""
+    return np.concatenate([encoder.embed(texts[at : at + BATCH_TEXTS]) for at in range(0, len(texts), BATCH_TEXTS)])
+
+
+def cases(texts: Sequence[str]) -> dict[str, Callable[[], np.ndarray]]:
+    """What is measured, by name."""
+    folder = embedder_folder()
+    bare = SentenceTransformer(str(folder), device="cpu")
+    embedder = wire.Embedder(
+        name="bench", id="", dim=384, max_tokens=256, folder=str(folder), gguf=str(folder / "twin.gguf"),
+        bert_words=True,
+    )  # fmt: skip
+    torch = TorchEncoder(replace(embedder, gguf=""))
+    llama = LlamaEncoder(embedder, at_once=physical_cores(), lean=False)
+
+    def loop(batch: int) -> Callable[[], np.ndarray]:
+        return lambda: np.asarray(
+            bare.encode(list(texts), batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
+        )
+
+    return {
+        **{f"bare {batch}": loop(batch) for batch in BARE_BATCHES},
+        "torch": lambda: in_batches(torch, texts),
+        "llama.cpp": lambda: in_batches(llama, texts),
+    }
+
+
+def measure(count: int, rounds: int) -> dict[str, float]:
+    """Chunks a second of each case in its best round; rounds are interleaved, so that all meet the same machine."""
+    texts = texts_of(count)
+    best: dict[str, float] = {}
+    reference: np.ndarray | None = None
+    made = cases(texts)
+    for _ in range(rounds):
+        for name, run in made.items():
+            started = time.perf_counter()
+            vectors = run()
+            rate = count / (time.perf_counter() - started)
+            reference = vectors if reference is None else reference
+            cosine = float((vectors * reference).sum(axis=1).min())
+            if cosine < MIN_COSINE:
+                raise SystemExit(f"bench: {name} gives other vectors, cosine {cosine:.6f}")
+            best[name] = max(best.get(name, 0.0), round(rate, 1))
+    return best
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--texts", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    best = measure(given.texts, given.rounds)
+    bare = max(best[f"bare {batch}"] for batch in BARE_BATCHES)
+    print(json.dumps({"chunks_per_s": best, "ratio_to_best_bare": round(best["torch"] / bare, 3)}))
+
+
+if __name__ == "__main__":
+    main()
