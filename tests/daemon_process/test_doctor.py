@@ -21,7 +21,7 @@ import trio
 import agentgw
 from agentgw.directories import prepare
 from agentgw.environment import Environment
-from agentgw.errors import StorageUnavailable
+from agentgw.errors import ModelUnavailable, StorageUnavailable
 from agentgw.paths import Paths
 from agentgw.types import Finding, Model, Skill
 from agentgw_daemon import config, lock, process
@@ -30,6 +30,7 @@ from agentgw_daemon.doctor.context import fine
 from agentgw_daemon.doctor.examination import Check
 from agentgw_daemon.inference import segment, state_file, state_folder
 from agentgw_daemon.log import Log
+from agentgw_daemon.retrieval import wire
 from agentgw_daemon.settings import LogSection
 from agentgw_daemon.socket_name import SocketName
 from agentgw_daemon.started import Started
@@ -38,6 +39,10 @@ pytestmark = pytest.mark.anyio
 
 SKILL = Skill(name="general-assistant", description="d", tier="shipped", path="/s")
 BUILTIN = Model(name="echo", state="available", source="builtin", default=True)
+
+
+async def an_embedder() -> wire.Embedder:
+    return wire.Embedder(name="small", id="1", dim=384, max_tokens=256, gguf="/small.gguf")
 
 
 async def no_problems() -> tuple[str, ...]:
@@ -80,6 +85,7 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             db_bytes=lambda: 4096,
             models=lambda: (BUILTIN,),
             skills=lambda: (SKILL,),
+            embedder=an_embedder,
         )
 
 
@@ -438,3 +444,25 @@ async def test_a_check_that_hangs_is_a_finding(context: DoctorContext) -> None:
     assert [(one.check, one.severity, one.message) for one in findings] == [
         ("hangs", "error", "did not finish within 0.001 s")
     ]
+
+
+async def test_embedder(context: DoctorContext) -> None:
+    assert (await finding(context, "embedder")).message == "small, 384 dimensions"
+
+    async def slow() -> wire.Embedder:
+        return replace(await an_embedder(), gguf="", folder="/small")
+
+    found = await finding(replace(context, embedder=slow), "embedder")
+    assert (found.severity, found.message.partition(";")[0]) == ("warning", "small, 384 dimensions")
+
+    async def missing() -> wire.Embedder:
+        raise ModelUnavailable("the embedder small is not pulled", suggestion="small")
+
+    found = await finding(replace(context, embedder=missing), "embedder")
+    assert (found.severity, found.fix) == ("info", "agentgw pull small")
+
+    async def broken() -> wire.Embedder:
+        raise ModelUnavailable("the embedder /x cannot be used: is a directory", hint="correct it")
+
+    found = await finding(replace(context, embedder=broken), "embedder")
+    assert (found.severity, found.fix) == ("error", "correct it")
