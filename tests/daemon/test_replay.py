@@ -20,6 +20,8 @@ from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Prefil
 from agentgw_daemon.replay.run import replay
 from agentgw_daemon.services import Services
 from tests.daemon.test_agent import furnish, script
+from tests.daemon.test_delegation import cast as cast_of
+from tests.daemon.test_delegation import requests_of, task, team
 from tests.daemon.test_turns import FakeEngine, House, finished, house
 
 pytestmark = pytest.mark.anyio
@@ -316,3 +318,15 @@ async def test_cancelling_it_leaves_the_engine(tmp_path: Path) -> None:
             await replay(cast(Services, h.services), TurnReplayParams(turn_id=turn.turn_id), tell)
         assert scope.cancelled_caught
         assert ended == [True]
+
+
+async def test_an_agent_is_not_sent_to_work_again(tmp_path: Path) -> None:
+    steps: dict[str, Any] = {"boss": [task("worker"), "it is done"], "worker": ["worked"]}
+    async with team(tmp_path, **steps) as h:
+        turn = await h.ask(skill="boss")
+        before = await h.database.statistics()
+        h.engine.script = cast_of(boss=steps["boss"], worker=["never"])
+        result = await again(h, turn.turn_id)
+        assert (result.identical, [call.tool for call in result.calls]) == (True, ["delegate_to_agent"])
+        assert len(requests_of(h, "worker")) == 1
+        assert await h.database.statistics() == before
