@@ -35,6 +35,9 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Your documents": {
         "ingest": ("store files and folders, so that they can be found", "agentgw ingest ~/notes --watch"),
+        "search": ("the best pieces of them for a question", 'agentgw search "when is the rent due?" -k 3'),
+        "documents": ("what is stored", "agentgw documents --source notes"),
+        "delete-documents": ("remove some; the files themselves stay", "agentgw delete-documents --source ~/notes"),
     },
     "Skills and models": {
         "skills": ("what the agent can be", "agentgw skills show summarize-document"),
@@ -119,7 +122,7 @@ def dispatch(argv: Sequence[str]) -> int:
 def load(verb: str) -> ModuleType:
     """The module of a verb."""
     # importlib.import_module does no more, and brings warnings along.
-    return __import__(f"agentgw.commands.{verb}", fromlist=("run",))
+    return __import__(f"agentgw.commands.{verb.replace('-', '_')}", fromlist=("run",))
 
 
 def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action]) -> int:

@@ -295,6 +295,53 @@ class ToolCallParams:
     approvals: Annotated[tuple[str, ...] | None, "as of turn.start", Limit(max_length=1000)] = None
 
 
+_Label = Annotated[str, Limit(min_length=1, max_length=200)]
+_Collection = Annotated[str | None, "one collection; without it, all", Limit(min_length=1, max_length=200)]
+
+
+@record
+class DocumentSearchParams:
+    """What to find in the user's documents."""
+
+    query: Annotated[str, 'words, or a question; "in quotes" a phrase', Limit(min_length=1, max_length=10_000)]
+    k: Annotated[int | None, "so many chunks; without it, `rag.top_k`", Limit(minimum=1, maximum=100)] = None
+    collection: _Collection = None
+    skills: Annotated[tuple[_Label, ...], "only what any of these sees", Limit(max_length=100)] = ()
+    tags: Annotated[tuple[_Label, ...], "only documents with any of these", Limit(max_length=100)] = ()
+
+
+@record
+class DocumentListParams:
+    """Which documents; all that is given must hold."""
+
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+    collection: _Collection = None
+    source: Annotated[str | None, "a part of the source, whatever the case", Limit(min_length=1, max_length=4096)] = (
+        None
+    )
+    skills: Annotated[tuple[_Label, ...], "labelled with any of these", Limit(max_length=100)] = ()
+    tags: Annotated[tuple[_Label, ...], "with any of these", Limit(max_length=100)] = ()
+
+
+@record
+class DocumentDeleteParams:
+    """Which documents to remove; all that is given must hold, and something must be."""
+
+    sources: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=8192)], ...],
+        "of any of these sources, or below one that is a folder",
+        Limit(max_length=1000),
+    ] = ()
+    ids: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=64)], ...],
+        "any of these, or unique prefixes",
+        Limit(max_length=1000),
+    ] = ()
+    collection: _Collection = None
+    dry_run: Annotated[bool, "remove nothing: say how much it would be"] = False
+
+
 @record
 class ModelRefParams:
     """Which model."""

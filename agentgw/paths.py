@@ -118,6 +118,11 @@ class Paths:
         return os.path.join(self.cache_dir, "kv")
 
     @property
+    def index_dir(self) -> str:
+        """Files of the vector indexes; the database can make them again."""
+        return os.path.join(self.cache_dir, "index")
+
+    @property
     def log_file(self) -> str:
         """The daemon's log."""
         return os.path.join(self.state_dir, "daemon.log")

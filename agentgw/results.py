@@ -232,6 +232,22 @@ class DocumentList:
 
 
 @record
+class DocumentSearchResult:
+    """Best first; each text once."""
+
+    chunks: tuple[t.Chunk, ...]
+    notice: Annotated[str | None, "what the search could not do, for a person"] = None
+
+
+@record
+class DocumentsDeleted:
+    """How much went, or with `dry_run` would go."""
+
+    documents: int
+    chunks: Annotated[int, "that no other document of their collection holds"]
+
+
+@record
 class SkillList:
     """By name; broken ones have `error`."""
 

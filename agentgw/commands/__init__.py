@@ -6,6 +6,7 @@ A verb has `configure(parser)` and `run(args) -> exit status`; a noun has `ACTIO
 from __future__ import annotations
 
 import os
+import sys
 
 from agentgw import output
 from agentgw.client import Client
@@ -43,6 +44,13 @@ def connect(*, spawn: bool = True, warm: bool = False) -> Client:
 def add_json(parser: ArgumentParser) -> None:
     """The flag that every listing has."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes; an empty answer is a no."""
+    sys.stderr.write(output.visible(f"{question} [y/N] "))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def model_reference(text: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from agentgw import output
 from agentgw.answer import is_interactive
-from agentgw.commands import add_json, connect
+from agentgw.commands import add_json, agreed, connect
 from agentgw.errors import DirectoryRefused, UsageError
 
 TYPE_CHECKING = False
@@ -92,9 +91,7 @@ def _agreed(project: dict[str, Any]) -> bool:
         raise UsageError(
             "nobody can be asked here", hint=f"read the files, then: agentgw trust {_quoted(project['path'])} --yes"
         )
-    sys.stderr.write("What they say is given to models as instructions. Use them in this project? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed("What they say is given to models as instructions. Use them in this project?")
 
 
 def _list(args: Namespace) -> int:

@@ -28,6 +28,7 @@ from agentgw_daemon.inference.pool import open_pool
 from agentgw_daemon.knowledge.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest import Ingest
 from agentgw_daemon.knowledge.reembedding import Reembedding
+from agentgw_daemon.knowledge.search import open_knowledge
 from agentgw_daemon.knowledge.watching import Watching
 from agentgw_daemon.listener import Listener
 from agentgw_daemon.models.registry import open_registry
@@ -161,6 +162,12 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
         database, retrieval, others_busy=lambda: services.ingest.busy or bool(services.turns.running)
     )
     services.ingest.on_end = services.reembedding.poke
+    services.knowledge = await stack.enter_async_context(
+        open_knowledge(
+            database, retrieval, Path(paths.index_dir), settings=lambda: services.settings.rag,
+            embedder=models.embedder_called,
+        )
+    )  # fmt: skip
     return services
 
 

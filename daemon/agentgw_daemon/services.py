@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.knowledge.ingest import Ingest
     from agentgw_daemon.knowledge.reembedding import Reembedding
+    from agentgw_daemon.knowledge.search import Knowledge
     from agentgw_daemon.knowledge.watching import Watching
     from agentgw_daemon.listener import Listener
     from agentgw_daemon.models.registry import Registry
@@ -33,8 +34,8 @@ class Services:
     """
 
     __slots__ = (
-        "approvals", "config", "control", "database", "hub", "ingest", "listener", "models", "notices", "pool",
-        "projects", "reembedding", "retrieval", "skills", "started", "stopping", "tools", "turns", "watching",
+        "approvals", "config", "control", "database", "hub", "ingest", "knowledge", "listener", "models", "notices",
+        "pool", "projects", "reembedding", "retrieval", "skills", "started", "stopping", "tools", "turns", "watching",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class Services:
         self.listener: Listener
         self.control: Control
         self.ingest: Ingest
+        self.knowledge: Knowledge
         self.watching: Watching
         self.reembedding: Reembedding
 

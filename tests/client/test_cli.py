@@ -18,6 +18,7 @@ ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "feedback",
     "trust", "replay", "eval", "stats", "ingest",
+    "search", "documents", "delete-documents",
 }  # fmt: skip
 
 
@@ -27,7 +28,9 @@ def actions_of(verb: str) -> dict[str, Action]:
 
 def test_every_verb_asked_for_is_there() -> None:
     assert set(cli_module.VERBS) == ASKED_FOR
-    files = {path.stem for path in Path(cli_module.load("run").__file__ or "").parent.glob("[a-z]*.py")}
+    files = {
+        path.stem.replace("_", "-") for path in Path(cli_module.load("run").__file__ or "").parent.glob("[a-z]*.py")
+    }
     assert files == ASKED_FOR
 
 

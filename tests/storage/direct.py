@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from agentgw_daemon.storage.changes import Changes
+from agentgw_daemon.storage.chunks import Chunks
 from agentgw_daemon.storage.documents import Documents
 from agentgw_daemon.storage.embeddings import Embeddings
 from agentgw_daemon.storage.feedback import Ratings
@@ -30,6 +31,7 @@ class Direct:
         self.feedback = Ratings(self)
         self.summaries = Summaries(self)
         self.documents = Documents(self, Changes())
+        self.chunks = Chunks(self)
         self.embeddings = Embeddings(self, Changes())
 
     async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:

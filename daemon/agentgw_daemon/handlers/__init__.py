@@ -9,6 +9,7 @@ from agentgw_daemon.handlers import (
     approval,
     chat,
     daemon,
+    document,
     embed,
     event,
     feedback,
@@ -21,8 +22,7 @@ from agentgw_daemon.handlers import (
     turn,
 )
 
-HANDLERS: Mapping[str, Handler] = {
-    name: handler
-    for module in (hello, daemon, turn, approval, chat, session, feedback, skill, tool, ingest, model, embed, event)
-    for name, handler in module.HANDLERS.items()
-}
+_MODULES = (
+    hello, daemon, turn, approval, chat, session, feedback, document, skill, tool, ingest, model, embed, event
+)  # fmt: skip
+HANDLERS: Mapping[str, Handler] = {name: handler for module in _MODULES for name, handler in module.HANDLERS.items()}

@@ -142,6 +142,10 @@ class Registry:
             return None
         return str(stored.path) if stored is not None else None
 
+    async def embedder_called(self, text: str) -> wire.Embedder:
+        """An embedder by its name, as `embedder` gives the configured one."""
+        return await embedders.find(text)
+
     async def resolve_to_answer(self, text: str | None) -> ModelSpec:
         """As `resolve`, for somebody who wants an answer: to them a model nobody knows is ModelUnavailable, too."""
         try:

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-_FIRST_ROOM: Final = 256
-_GROWTH: Final = 1.5
+# Vectors lie in blocks, so that many of them can come and go without a second copy of all.
+_BLOCK: Final = 1024
 
 
 class Flat:
-    """A growing matrix of vectors with their labels."""
+    """Vectors with their labels, in no order."""
 
     def __init__(self, dim: int) -> None:
-        self._vectors: Floats = np.empty((0, dim), dtype=np.float32)
-        self._labels: Labels = np.empty(0, dtype=np.int64)
+        self._dim: Final = dim
+        self._blocks: list[Floats] = []
+        self._labels: list[Labels] = []
         self._at: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -30,15 +31,25 @@ class Flat:
 
     @property
     def labels(self) -> Labels:
-        """The labels, in no order."""
-        return self._labels[: len(self._at)]
+        """The labels, in the order of `scores`."""
+        return np.concatenate(self._labels)[: len(self)] if self._labels else np.empty(0, dtype=np.int64)
 
     def add(self, labels: Labels, vectors: Floats) -> None:
         """Add vectors under labels that it does not have."""
-        count = len(self._at)
-        self._make_room(count + len(labels))
-        self._labels[count : count + len(labels)] = labels
-        self._vectors[count : count + len(labels)] = vectors
+        for begin in range(0, len(labels), _BLOCK):
+            self._add(labels[begin : begin + _BLOCK], vectors[begin : begin + _BLOCK])
+
+    def _add(self, labels: Labels, vectors: Floats) -> None:
+        count = len(self)
+        while len(self._blocks) * _BLOCK < count + len(labels):
+            self._blocks.append(np.empty((_BLOCK, self._dim), dtype=np.float32))
+            self._labels.append(np.empty(_BLOCK, dtype=np.int64))
+        block, at = divmod(count, _BLOCK)
+        fits = min(_BLOCK - at, len(labels))
+        self._blocks[block][at : at + fits], self._labels[block][at : at + fits] = vectors[:fits], labels[:fits]
+        if fits < len(labels):
+            rest = len(labels) - fits
+            self._blocks[block + 1][:rest], self._labels[block + 1][:rest] = vectors[fits:], labels[fits:]
         self._at.update(zip(labels.tolist(), range(count, count + len(labels)), strict=True))
 
     def remove(self, label: int) -> bool:
@@ -46,40 +57,40 @@ class Flat:
         at = self._at.pop(label, None)
         if at is None:
             return False
-        last = len(self._at)
+        last = len(self)
         if at != last:
             # The last one takes the free place.
-            self._vectors[at] = self._vectors[last]
-            self._labels[at] = moved = int(self._labels[last])
+            (block, row), (last_block, last_row) = divmod(at, _BLOCK), divmod(last, _BLOCK)
+            self._blocks[block][row] = self._blocks[last_block][last_row]
+            self._labels[block][row] = moved = int(self._labels[last_block][last_row])
             self._at[moved] = at
+        self._give_back()
         return True
 
     def take(self, most: int) -> tuple[Labels, Floats]:
-        """Take out so many, whichever are at the end."""
-        count = len(self._at)
-        rest = max(count - most, 0)
-        labels, vectors = self._labels[rest:count].copy(), self._vectors[rest:count].copy()
+        """Take out at most so many, whichever are at the end."""
+        count = len(self)
+        block = max(count - 1, 0) // _BLOCK
+        begin = max(count - most, block * _BLOCK)
+        if not count:
+            return np.empty(0, dtype=np.int64), np.empty((0, self._dim), dtype=np.float32)
+        rows = slice(begin - block * _BLOCK, count - block * _BLOCK)
+        labels, vectors = self._labels[block][rows].copy(), self._blocks[block][rows].copy()
         for label in labels.tolist():
             del self._at[label]
-        if rest == 0:
-            # What grew for a large build is given back.
-            self._vectors, self._labels = self._vectors[:0].copy(), self._labels[:0].copy()
+        self._give_back()
         return labels, vectors
 
     def scores(self, query: Floats) -> Floats:
         """The dot product of each with the query, in the order of `labels`."""
-        made: Floats = self._vectors[: len(self._at)] @ query
-        return made
+        if not self._blocks:
+            return np.empty(0, dtype=np.float32)
+        last = len(self) - (len(self._blocks) - 1) * _BLOCK
+        return np.concatenate([block @ query for block in (*self._blocks[:-1], self._blocks[-1][:last])])
 
-    def _make_room(self, count: int) -> None:
-        if count <= len(self._labels):
-            return
-        room = max(count, int(len(self._labels) * _GROWTH), _FIRST_ROOM)
-        vectors = np.empty((room, self._vectors.shape[1]), dtype=np.float32)
-        labels = np.empty(room, dtype=np.int64)
-        held = len(self._at)
-        vectors[:held], labels[:held] = self._vectors[:held], self._labels[:held]
-        self._vectors, self._labels = vectors, labels
+    def _give_back(self) -> None:
+        needed = -(-len(self) // _BLOCK)
+        del self._blocks[needed:], self._labels[needed:]
 
 
 def best(labels: Labels, scores: Floats, k: int) -> tuple[Labels, Floats]:

@@ -133,6 +133,10 @@ class Retrieval:
             raise _failure(reply, "the embedder")
         return reply
 
+    def has_worker(self, role: wire.Role) -> bool:
+        """Whether a process of this role is there."""
+        return self._lanes[role].usable
+
     def prewarm(self) -> None:
         """Start the worker that answers queries; it loads what it needs with its first request."""
         self._lanes["search"].prewarm()

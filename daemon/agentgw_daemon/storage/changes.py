@@ -10,11 +10,18 @@ class Changes:
 
     def __init__(self) -> None:
         self._next = trio.Event()
+        # Grows when a backup takes the database's place: generations of before mean nothing then.
+        self.replaced = 0
 
     @property
     def next(self) -> trio.Event:
         """Set when something is next written or removed."""
         return self._next
+
+    def tell_replaced(self) -> None:
+        """Another database took this one's place. Call on trio's thread."""
+        self.replaced += 1
+        self.tell()
 
     def tell(self) -> None:
         """Something was committed. Call on trio's thread."""

@@ -20,6 +20,7 @@ from agentgw.schema import record
 from agentgw_daemon.storage.approvals import Approvals
 from agentgw_daemon.storage.calls import Calls
 from agentgw_daemon.storage.changes import Changes
+from agentgw_daemon.storage.chunks import Chunks
 from agentgw_daemon.storage.connection import JournalMode, has_wal_reset_bug
 from agentgw_daemon.storage.documents import Documents
 from agentgw_daemon.storage.embeddings import Embeddings
@@ -81,7 +82,7 @@ class _Thread:
 class Database:
     """The open database. Its attributes hold the operations on each kind of thing that is stored."""
 
-    def __init__(self, store: Store, thread: _Thread, opened: Opened) -> None:
+    def __init__(self, store: Store, thread: _Thread, opened: Opened, changes: Changes) -> None:
         """Wrap an open store; use `open`."""
         self.opened = opened
         self.sessions = Sessions(thread)
@@ -93,8 +94,9 @@ class Database:
         self.unfinished = Unfinished(thread)
         self.feedback = Ratings(thread)
         self.summaries = Summaries(thread)
-        self.changes = Changes()
+        self.changes = changes
         self.documents = Documents(thread, self.changes)
+        self.chunks = Chunks(thread)
         self.embeddings = Embeddings(thread, self.changes)
         self.trust = Trust(thread)
         self.watched = WatchedFolders(thread)
@@ -117,7 +119,13 @@ class Database:
         """
         journal_mode, warnings = _journal_mode(data_dir, mountinfo)
         store = Store(data_dir, journal_mode)
-        limiter_thread = _Thread(store, on_recovered)
+        changes = Changes()
+
+        def on_replaced(recovery: Recovery) -> None:
+            changes.tell_replaced()
+            on_recovered(recovery)
+
+        limiter_thread = _Thread(store, on_replaced)
         try:
             await trio.to_thread.run_sync(store.open)
             opened = Opened(
@@ -130,7 +138,7 @@ class Database:
                 warnings=warnings,
             )
             _report(opened)
-            yield cls(store, limiter_thread, opened)
+            yield cls(store, limiter_thread, opened, changes)
         finally:
             with trio.CancelScope(shield=True):
                 await limiter_thread.run(store.close)

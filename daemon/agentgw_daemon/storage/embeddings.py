@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.schema import record
 from agentgw_daemon.storage.contents import Content, Vectors, add_vectors
-from agentgw_daemon.storage.generations import find_collection, find_embedder, generation_of, next_generation
+from agentgw_daemon.storage.generations import Embedder, find_collection, find_embedder, generation_of, next_generation
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.changes import Changes
@@ -168,6 +168,24 @@ class Embeddings:
                 "DELETE FROM index_files WHERE collection = (SELECT n FROM collections WHERE name = ?)"
                 " AND embedder = (SELECT n FROM embedders WHERE id = ?)",
                 (collection, embedder_id),
+            )
+        )
+
+    async def files(self) -> frozenset[str]:
+        """The names of all files that may be loaded."""
+        sql = "SELECT file FROM index_files"
+        return await self._runner.read(lambda db: frozenset(row[0] for row in db.execute(sql)))
+
+    async def large(self, least: int) -> tuple[tuple[str, Embedder], ...]:
+        """Collections with vectors of at least so many chunks by an embedder."""
+        sql = (
+            "SELECT c.name, b.id, b.name, b.dim FROM members AS m JOIN embeddings AS e ON e.content = m.content"
+            " JOIN contents AS k ON k.n = m.content JOIN collections AS c ON c.n = m.collection"
+            " JOIN embedders AS b ON b.n = e.embedder GROUP BY c.n, b.n HAVING sum(k.chunks) >= ?"
+        )
+        return await self._runner.read(
+            lambda db: tuple(
+                (row[0], Embedder(id=row[1], name=row[2], dim=row[3])) for row in db.execute(sql, (least,))
             )
         )
 

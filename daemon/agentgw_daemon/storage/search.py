@@ -21,7 +21,7 @@ _SNIPPET_CHARACTERS: Final = 30  # on either side of a hit in a script without s
 # "a phrase" or a word.
 _TERM: Final = re.compile(r'"([^"]*)"(?=\s|$)|(\S+)')
 # Thai, Lao, Burmese, Khmer; kana; Han with its extensions. Hangul has spaces, but its endings stick to the words.
-_WITHOUT_SPACES: Final = re.compile(
+WITHOUT_SPACES: Final = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003134f]"
 )
@@ -39,10 +39,11 @@ def to_terms(query: str) -> tuple[str, ...]:
 
 def to_match(terms: tuple[str, ...]) -> str:
     """The FTS5 expression for "all these": each is quoted, so no character of it is syntax; `word*` is a beginning."""
-    return " ".join(_quoted(term) for term in terms)
+    return " ".join(quoted(term) for term in terms)
 
 
-def _quoted(term: str) -> str:
+def quoted(term: str) -> str:
+    """A word or phrase as an FTS5 expression; `word*` is a beginning."""
     beginning = len(term) > 1 and term.endswith("*") and term[-2].isalnum()
     return '"' + term.removesuffix("*" if beginning else "").replace('"', '""') + '"' + ("*" if beginning else "")
 
@@ -50,7 +51,7 @@ def _quoted(term: str) -> str:
 def search_messages(db: sqlite_utils.Database, query: str, limit: int) -> tuple[SearchHit, ...]:
     """Messages in which all words and phrases of the query occur, best first; the latest where none is better."""
     terms = to_terms(query)
-    inside = tuple(term for term in terms if _WITHOUT_SPACES.search(term))
+    inside = tuple(term for term in terms if WITHOUT_SPACES.search(term))
     match = to_match(tuple(term for term in terms if term not in inside))
     contains = "".join(" AND instr(m.content, ?) > 0" for _ in inside)
     if match:

@@ -74,7 +74,12 @@ def source_of(name: bytes) -> str:
 
 def shown(source: str) -> str:
     r"""A source as text that any wire and terminal takes: bytes that are no UTF-8 become `\xff`."""
-    return name_of(source).decode("utf-8", "backslashreplace")
+    return shown_name(name_of(source))
+
+
+def shown_name(name: bytes) -> str:
+    """As `shown`, of the bytes."""
+    return name.decode("utf-8", "backslashreplace")
 
 
 def labels_of(kind: Literal["skill", "tag"], values: Sequence[str]) -> tuple[str, ...]:
@@ -111,8 +116,12 @@ def selection_where(db: sqlite_utils.Database, selection: Selection) -> Where:
         parts: list[str] = []
         values: list[str | bytes] = []
         for source in selection.sources:
-            parts.append("d.name = ? OR d.source = ? OR (d.name >= ? AND d.name < ?)")
-            values += [name_of(source), source, *below_range(name_of(source))]
+            first, behind = below_range(name_of(source))
+            parts.append(
+                "d.name = ? OR d.source = ? OR (d.name >= ? AND d.name < ?) OR (d.source >= ? AND d.source < ?)"
+            )
+            # As a path, and as the path is shown where its bytes are no UTF-8.
+            values += [name_of(source), source, first, behind, shown_name(first), shown_name(behind)]
         where.add(f"({' OR '.join(parts)})", *values)
     if selection.text:
         where.add("instr(lower(d.source), lower(?)) > 0", selection.text)

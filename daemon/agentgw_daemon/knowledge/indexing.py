@@ -1,0 +1,101 @@
+"""All vector indexes that the search worker holds for the daemon.
+
+The database is what counts: an index lives in the worker and is lost with it, and its file is a cache. One task an
+index follows the changes, from when it was first searched or has become large. A search does not wait for it long: a
+vector is found from the moment it was handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw_daemon.knowledge.following import Follower, Parts
+from agentgw_daemon.retrieval import wire
+from agentgw_daemon.retrieval.index_wire import IndexFound, IndexSearch
+from agentgw_daemon.retrieval.outcomes import IndexFailed
+
+if TYPE_CHECKING:
+    from agentgw_daemon.retrieval.pool import Retrieval
+    from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.storage.generations import Embedder
+    from agentgw_daemon.storage.visible import Allowed
+
+# How long a search waits for vectors that are not in the index yet; then it goes on with those that are.
+PATIENCE_S: Final = 1.5
+# Documents are written one after another; they are handed over together.
+_TOGETHER_S: Final = 0.3
+# An index of so many vectors is made without being asked for: who searches first should not wait for it.
+_LARGE: Final = 10_000
+_LOOK_FOR_LARGE_S: Final = 30.0
+
+
+class Indexing:
+    """The indexes; their tasks run in the nursery it was handed."""
+
+    def __init__(self, database: Database, retrieval: Retrieval, folder: Path, nursery: trio.Nursery) -> None:
+        self._parts = Parts(database=database, retrieval=retrieval, folder=folder)
+        self._nursery = nursery
+        self._followers: dict[tuple[str, str], Follower] = {}
+
+    async def search(
+        self, collection: str, embedder: Embedder, *, generation: int, k: int, allowed: Allowed,
+        query: bytes | tuple[wire.Embedder, str],
+    ) -> tuple[IndexFound, bool]:  # fmt: skip
+        """The k nearest, and whether everything up to a generation was looked at.
+
+        The query is a vector, or a text with what embeds it. Raises IndexFailed and what `Retrieval.index` raises.
+        """
+        follower = self._follower(collection, embedder)
+        text, by = ("", None) if isinstance(query, bytes) else (query[1], query[0])
+        request = IndexSearch(
+            key=follower.key, k=k, vector=query if isinstance(query, bytes) else b"", text=text, embedder=by,
+            narrow=not allowed.whole, ranges=b"" if allowed.whole else allowed.packed(),
+        )  # fmt: skip
+        complete = await follower.wait_reached(generation, PATIENCE_S)
+        try:
+            return await self._parts.retrieval.index(request, IndexFound, urgent=True), complete
+        except IndexFailed:
+            # The worker is another one than the index was handed to.
+            follower.lose()
+        complete = await follower.wait_reached(generation, PATIENCE_S)
+        return await self._parts.retrieval.index(request, IndexFound, urgent=True), complete
+
+    async def follow(self) -> None:
+        """Hand changes over as they come, for ever."""
+        database, look_at = self._parts.database, trio.current_time()
+        change = database.changes.next
+        while True:
+            await change.wait()
+            await trio.sleep(_TOGETHER_S)
+            change = database.changes.next
+            if self._parts.retrieval.has_worker("search"):
+                # Otherwise there is nothing to keep up to date, and no reason to start one.
+                for follower in self._followers.values():
+                    follower.wake()
+            if trio.current_time() >= look_at:
+                look_at = trio.current_time() + _LOOK_FOR_LARGE_S
+                await database.embeddings.trim()
+                for collection, embedder in await database.embeddings.large(_LARGE):
+                    self._follower(collection, embedder).wake()
+
+    def _follower(self, collection: str, embedder: Embedder) -> Follower:
+        found = self._followers.get((collection, embedder.id))
+        if found is None:
+            found = self._followers[collection, embedder.id] = Follower(self._parts, collection, embedder)
+            self._nursery.start_soon(found.run)
+        return found
+
+
+@asynccontextmanager
+async def open_indexing(database: Database, retrieval: Retrieval, folder: Path) -> AsyncIterator[Indexing]:
+    """The indexes, followed until the block is left."""
+    async with trio.open_nursery() as nursery:
+        indexing = Indexing(database, retrieval, folder, nursery)
+        nursery.start_soon(indexing.follow)
+        yield indexing
+        nursery.cancel_scope.cancel()
