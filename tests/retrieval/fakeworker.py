@@ -2,7 +2,7 @@
 
 As a module it hands tests the command to start it; as a program it is the worker. Vectors are bags of words: each word
 adds one at a place that its digest names, so texts that share words are near and nothing else is. A document is cut at
-blank lines, one piece a paragraph; its title is its first line.
+blank lines, one piece a paragraph; its title is its first line. The vector indexes are the real ones.
 
 What the first text of a request asks for, or the text or file name of a document (the part after the last `/`):
 
@@ -28,11 +28,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import agentgw
+import agentgw_daemon.retrieval.index_wire  # noqa: F401  # its messages are to be understood
 from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.codec import Request
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.retrieval.table import Refusal, Table, Task
 
 COMMAND = (sys.executable, __file__)
 DIM = 64
@@ -68,13 +71,16 @@ async def fake_embedder() -> wire.Embedder:
 class FakeWorker:
     """Two threads: one listens (and dies with its parent), this one works."""
 
-    def __init__(self, role: str, version: str) -> None:
+    def __init__(self, role: str, version: str, *, small: bool = False) -> None:
         self._role = role
+        self._small = small
         self._version = version
         self._jobs: queue.Queue[tuple[int, Request]] = queue.Queue()
         self._cancelled: dict[int, threading.Event] = {}
         self._speaking = threading.Lock()
         self._beating = threading.Event()
+        self._table: Table | None = None
+        self._index_id = 0
         self.handlers: dict[type[Request], Callable[[int, Request], wire.Message]] = {
             wire.Embed: self._embed,
             wire.Warm: lambda _id, _request: wire.Warmed(),
@@ -88,7 +94,7 @@ class FakeWorker:
         while True:
             request_id, request = self._jobs.get()
             self._beating.set()
-            reply = self.handlers[type(request)](request_id, request)
+            reply = self.handlers.get(type(request), self._index)(request_id, request)
             self._beating.clear()
             del self._cancelled[request_id]
             self._say(request_id, reply)
@@ -149,6 +155,28 @@ class FakeWorker:
         title = data.decode("utf-8", "replace").lstrip().partition("\n")[0]
         return wire.Extracted(format="text", title=title, sha256=sha256, size_bytes=len(data), mtime_ns=mtime_ns)
 
+    def _index(self, request_id: int, request: Request) -> wire.Message:
+        if self._table is None:
+            from agentgw_daemon.retrieval import index, index_role
+
+            if self._small:
+                index.FLAT_MOST, index.FLAT_AGAIN = 30, 15  # type: ignore[misc]  # graphs of a test's size
+            self._table = Table()
+            self._table.add(wire.Embed, lambda asked, _task: self._embedded(asked))
+            index_role.add_to(self._table)
+        self._index_id = request_id
+        try:
+            return self._table.answer(request, cast(Task, None))
+        except Refusal as refusal:
+            return wire.Failed(kind=refusal.kind, message=refusal.text)
+
+    def _embedded(self, request: wire.Embed) -> wire.Embedded:
+        reply = self._embed(self._index_id, request)
+        if isinstance(reply, wire.Failed):
+            raise Refusal(reply.kind, reply.message)
+        assert isinstance(reply, wire.Embedded)
+        return reply
+
     def _misbehave(self, request_id: int, text: str) -> wire.Failed | None:
         verb, _, argument = text.partition(":")
         match verb:
@@ -206,6 +234,7 @@ def main() -> None:
     parser.add_argument("--version", default=agentgw.__version__)
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--exit", type=int, default=None)
+    parser.add_argument("--small", action="store_true", help="graphs from thirty vectors on")
     parser.add_argument("role")
     given = parser.parse_args()
     if given.exit is not None:
@@ -213,7 +242,7 @@ def main() -> None:
         sys.exit(given.exit)
     if given.never_ready:
         signal.pause()
-    FakeWorker(given.role, given.version).run()
+    FakeWorker(given.role, given.version, small=given.small).run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from agentgw_daemon.storage.folding import Term, words_of
 
 MARK: Final = ("«", "»")
 LENGTH: Final = 240  # characters: three lines of a terminal
-_BEFORE: Final = 60  # of these, before the first word that is marked
+_BEFORE_SHARE: Final = 4  # a quarter of these lies before the first word that is marked
+_NEAR: Final = 30  # so far off a space is looked for, where a word would be cut
 
 Span = tuple[int, int]
 
@@ -56,7 +57,7 @@ def _start(text: str, marks: Sequence[Span], length: int) -> int:
         return 0
     best, most = 0, 0
     for at, (start, _) in enumerate(marks):
-        begin = max(0, start - _BEFORE)
+        begin = max(0, start - length // _BEFORE_SHARE)
         words = {text[one[0] : one[1]].lower() for one in marks[at:] if one[1] <= begin + length}
         if len(words) > most:
             best, most = begin, len(words)
@@ -65,12 +66,12 @@ def _start(text: str, marks: Sequence[Span], length: int) -> int:
 
 def _next_space(text: str, start: int, end: int) -> int:
     """Behind the next space, so that no word is cut; where there is none soon, as it is."""
-    at = text.find(" ", start - 1, min(start + _BEFORE // 2, end))
+    at = text.find(" ", start - 1, min(start + _NEAR, end))
     return start if at < 0 else at + 1
 
 
 def _last_space(text: str, start: int, end: int) -> int:
-    at = text.rfind(" ", max(start, end - _BEFORE // 2), end + 1)
+    at = text.rfind(" ", max(start, end - _NEAR), end + 1)
     return end if at < 0 else at
 
 
