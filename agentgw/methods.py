@@ -188,6 +188,15 @@ _ROWS = (
         errors=(e.ModelUnavailable, e.WorkerDied, e.ShuttingDown, e.StorageUnavailable, e.Timeout),
     ),
     _method(
+        "document.search",
+        p.DocumentSearchParams,
+        r.DocumentSearchResult,
+        "Find chunks of the user's documents, by meaning and by words.",
+        errors=(e.ModelUnavailable, *_STORED),
+    ),
+    _method("document.list", p.DocumentListParams, r.DocumentList, "Documents.", errors=(e.StorageUnavailable,)),
+    _method("document.delete", p.DocumentDeleteParams, r.DocumentsDeleted, "Remove documents.", errors=_STORED),
+    _method(
         "document.watched", p.NoParams, i.WatchedList, "Folders that are followed.", errors=(e.StorageUnavailable,)
     ),
     _method(
@@ -216,14 +225,6 @@ _ROWS = (
         "Turn texts into vectors with the configured embedder.",
         errors=(e.ModelUnavailable, e.WorkerDied, e.Overloaded, e.Timeout, e.ShuttingDown),
     ),
-        "document.search",
-        p.DocumentSearchParams,
-        r.DocumentSearchResult,
-        "Find chunks of the user's documents, by meaning and by words.",
-        errors=(e.ModelUnavailable, *_STORED),
-    ),
-    _method("document.list", p.DocumentListParams, r.DocumentList, "Documents.", errors=(e.StorageUnavailable,)),
-    _method("document.delete", p.DocumentDeleteParams, r.DocumentsDeleted, "Remove documents.", errors=_STORED),
     _method("config.get", p.ConfigParams, r.ConfigResult, "Settings with their origins."),
     _method("stats.get", p.NoParams, r.StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
     _method(

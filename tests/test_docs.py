@@ -92,7 +92,7 @@ def test_every_link_inside_the_protocol_page_leads_somewhere() -> None:
 
 def test_the_help_lists_every_verb() -> None:
     done = subprocess.run([sys.executable, "-m", "agentgw", "--help"], capture_output=True, text=True, check=True)
-    assert set(re.findall(r"^  ([a-z]+) ", done.stdout, re.MULTILINE)) - {"agentgw"} == set(VERBS)
+    assert set(re.findall(r"^  ([a-z-]+) ", done.stdout, re.MULTILINE)) - {"agentgw"} == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -32,7 +32,7 @@ NAMES = [
     "skill.list", "skill.get", "skill.route", "skill.cost", "skill.validate",
     "skill.import", "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
     "tool.list", "tool.call",
-    "document.ingest", "document.watched", "document.unwatch",
+    "document.ingest", "document.search", "document.list", "document.delete", "document.watched", "document.unwatch",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "embed",
     "config.get", "stats.get", "event.subscribe",

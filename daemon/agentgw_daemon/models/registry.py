@@ -132,7 +132,11 @@ class Registry:
 
     async def embedder(self) -> wire.Embedder:
         """What turns text into vectors: the configuration's word. Raises ModelUnavailable or NotFound."""
-        return await self._embedders.find(self._settings.rag.embedder, self._file_called, self._home)
+        return await self.embedder_called(self._settings.rag.embedder)
+
+    async def embedder_called(self, text: str) -> wire.Embedder:
+        """An embedder by the name it had when it was the configured one."""
+        return await self._embedders.find(text, self._file_called, self._home)
 
     def _file_called(self, text: str) -> str | None:
         """The path of a model file in the models folder, if one has this name."""
@@ -141,10 +145,6 @@ class Registry:
         except AgentgwError:
             return None
         return str(stored.path) if stored is not None else None
-
-    async def embedder_called(self, text: str) -> wire.Embedder:
-        """An embedder by its name, as `embedder` gives the configured one."""
-        return await embedders.find(text)
 
     async def resolve_to_answer(self, text: str | None) -> ModelSpec:
         """As `resolve`, for somebody who wants an answer: to them a model nobody knows is ModelUnavailable, too."""

@@ -22,7 +22,7 @@ EF: Final = 160
 # With a filter the walk goes on until so many were let through, which takes it further; what it finds is the better.
 EF_FILTERED: Final = 64
 # hnswlib gives out a vector as a list of Python floats: some 30 µs. Up to so many, each is looked at.
-EXACT: Final = 256
+EXACT: Final = 512
 _GROWTH: Final = 1.1
 _MARGIN: Final = 1024
 _BLOCK: Final = 1024

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from agentgw_daemon.inference.memory import give_back
 from agentgw_daemon.retrieval.index import Index
 from agentgw_daemon.retrieval.index_file import Identity, Unfit, load, save
 from agentgw_daemon.retrieval.index_flat import Floats, Labels
@@ -86,7 +87,11 @@ class Indexes:
         """Build for a while."""
         found = self._found(request.key)
         found.index.build(request.budget_ms / 1000)
-        return _state(found)
+        state = _state(found)
+        if not state.waiting:
+            # What waited was in memory twice for a while, a little at a time.
+            give_back()
+        return state
 
     def save(self, request: IndexSave, _task: Task) -> IndexSaved:
         """Write a file."""
