@@ -14,35 +14,28 @@ import trio
 
 from agentgw.errors import RpcError, ShuttingDown
 from agentgw.events import (
-    TurnApproval,
     TurnCompleted,
     TurnDelta,
-    TurnEvent,
     TurnNotice,
     TurnProgress,
     TurnStarted,
-    TurnToolCall,
-    TurnToolResult,
 )
-from agentgw.replays import OfferedTool, PromptHistory, TurnStep
+from agentgw.replays import PromptHistory, TurnStep
 from agentgw.results import TurnResult
-from agentgw.schema import dump, record
+from agentgw.schema import record
 from agentgw.types import ChatMessage, FinishReason, Options, Timings, Usage
-from agentgw_daemon.agent.loop import Answer, Emit, calling_of
+from agentgw_daemon.agent.loop import Answer, calling_of
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.opening import Opening
-from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.compaction import as_shown, compacted
 from agentgw_daemon.dispatch import internal_error
-from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Calling, Engine
 from agentgw_daemon.inference.engine import Request as Completion
+from agentgw_daemon.ledger import Ledger, teller
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
-from agentgw_daemon.storage.log import LogRow, pack
-from agentgw_daemon.storage.steps import Shown, StepRows
 from agentgw_daemon.storage.turns import TurnEnd
 
 if TYPE_CHECKING:
@@ -52,8 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What a crash may cost of a running answer. Nothing is written while nothing is said.
-_FLUSH_S: Final = 1.0
 # The last write of a turn is shielded from cancellation; a disk that hangs must not hold the daemon forever.
 _FINISH_S: Final = 15.0
 
@@ -100,33 +91,33 @@ class Plan:
 
 async def run(live: LiveTurn, plan: Plan, database: Database | None) -> None:
     """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
-    store = _Store(live, database)
+    ledger = Ledger(live, database)
 
     async def do(answer: Answer) -> None:
         await live.append(TurnStarted(skill=live.skill, model=live.model))
-        await _answer(live, plan, answer, store)
+        await _answer(live, plan, answer, ledger)
 
-    await _supervise(live, do, store)
+    await _supervise(live, do, ledger)
 
 
 async def go_on(live: LiveTurn, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
     """As `run`, for a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
-    store = _Store(live, database)
+    ledger = Ledger(live, database)
 
     async def do(answer: Answer) -> None:
-        await _answer(live, await prepare(), answer, store)
+        await _answer(live, await prepare(), answer, ledger)
 
-    await _supervise(live, do, store)
+    await _supervise(live, do, ledger)
 
 
-async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], store: _Store) -> None:
+async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], ledger: Ledger) -> None:
     """Do it, and whatever comes of it, give the turn its end, or leave it to the next daemon."""
     answer = Answer(event.text for event in live.events if isinstance(event, TurnDelta) and event.channel == "answer")
     error: RpcError | None = None
     with live.scope:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(store.flush_often)
+                nursery.start_soon(ledger.flush_often)
                 await do(answer)
                 nursery.cancel_scope.cancel()
         except* RpcError as group:
@@ -135,16 +126,16 @@ async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], st
             error = internal_error(group, f"turn {live.turn_id}")
     if live.suspended and live.scope.cancelled_caught:
         with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
-            await store.flush()
+            await ledger.flush()
         live.end(_left_waiting(live))
         return
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
-        await _end(live, answer, error, store)
+        await _end(live, answer, error, ledger)
     if live.outcome is None:
         live.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {live.turn_id}"))
 
 
-async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> None:
+async def _answer(live: LiveTurn, plan: Plan, answer: Answer, ledger: Ledger) -> None:
     past = plan.past
     kit = await plan.kit(live) if plan.kit is not None else None
     calling: Calling | None = None
@@ -153,18 +144,18 @@ async def _answer(live: LiveTurn, plan: Plan, answer: Answer, store: _Store) -> 
     else:
         if kit is not None and kit.views:
             calling = await calling_of(plan.engine, live.append)
-        messages, history = await _shown(live, plan, store, _opening(plan, kit, calling))
+        messages, history = await _shown(live, plan, ledger, _opening(plan, kit, calling))
     completion = Completion(
         messages=messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
         draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text,
         background=plan.background,
     )  # fmt: skip
-    recorder = store.record(history, () if kit is None else kit.offered, past)
+    recorder = ledger.record(history, () if kit is None else kit.offered, None if past is None else past.steps)
     agent = AgentRun(
         engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit, calling=calling,
         max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
     )  # fmt: skip
-    live.emit = _emit(live, store)
+    live.emit = teller(live, ledger)
     try:
         await run_agent(agent, answer, live.emit)
     finally:
@@ -181,7 +172,7 @@ def _opening(plan: Plan, kit: Toolkit | None, calling: Calling | None) -> Openin
 
 
 async def _shown(
-    live: LiveTurn, plan: Plan, store: _Store, opening: Opening
+    live: LiveTurn, plan: Plan, ledger: Ledger, opening: Opening
 ) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
     """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
     prompt = await plan.prompt()
@@ -192,7 +183,7 @@ async def _shown(
             await live.append(TurnProgress(phase="loading"))
         shown = await compacted(
             prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
-            database=store.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
+            database=ledger.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
             model=live.model,
         )  # fmt: skip
         if shown.notice:
@@ -211,28 +202,6 @@ async def _shown_before(plan: Plan, past: Past) -> tuple[tuple[ChatMessage, ...]
     return as_shown(await plan.prompt(), past.history).messages(), past.history
 
 
-def _emit(live: LiveTurn, store: _Store) -> Emit:
-    """Tell the watchers, but for what an earlier daemon has said already of calls and questions."""
-    said = {key for event in live.events if (key := _key(event)) is not None}
-
-    async def emit(*events: TurnEvent) -> None:
-        await live.append(*(event for event in events if _key(event) not in said))
-        if any(isinstance(event, TurnApproval) for event in events):
-            # So that an answer never is on record without its question, and numbers stay what they were.
-            await store.flush()
-
-    return emit
-
-
-def _key(event: TurnEvent) -> tuple[str, str] | None:
-    """What there is one event of."""
-    match event:
-        case TurnToolCall(call_id=one) | TurnToolResult(call_id=one) | TurnApproval(approval_id=one):
-            return event.method, one
-        case _:
-            return None
-
-
 def _left_waiting(live: LiveTurn) -> ShuttingDown:
     return ShuttingDown(
         "the daemon stops while the turn waits for an approval",
@@ -247,7 +216,7 @@ def _left_out(fitted: Fitted) -> str:
     return f"the {fitted.left_out_turns} oldest turns {tokens} were left out"
 
 
-async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, store: _Store) -> None:
+async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, ledger: Ledger) -> None:
     finished = answer.finished
     reason: FinishReason = finished.finish_reason if finished and answer.complete else "cancelled"
     own = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
@@ -263,7 +232,7 @@ async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, store: _S
         engine=finished.engine if finished else None, model=live.model,
     )  # fmt: skip
     try:
-        await store.finish(end)
+        await ledger.finish(end)
     except RpcError as failed:
         # The answer was given but is not stored: the client must not believe otherwise.
         error = error or failed
@@ -276,71 +245,6 @@ async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, store: _S
             timings=timings, tool_calls=live.tool_calls, last_seq=live.last_seq,
         )
     )  # fmt: skip
-
-
-class _Store:
-    """The turn's side of the database: nothing at all for an ephemeral turn."""
-
-    def __init__(self, live: LiveTurn, database: Database | None) -> None:
-        self.database: Final = database
-        self._live = live
-        # Events that came from the database need not go there again.
-        self._written = live.last_seq
-        # Rows are cut where the one before ended.
-        self._writing = trio.Lock()
-        self._recorder: StepRecorder | None = None
-
-    def record(self, history: PromptHistory, tools: tuple[OfferedTool, ...], past: Past | None) -> StepRecorder:
-        """Keep the model's steps from now on."""
-        shown = Shown(history=history if history != PromptHistory() else None, tools=tools)
-        if past is None:
-            self._recorder = StepRecorder(self._write_steps, shown)
-        else:
-            self._recorder = StepRecorder(self._write_steps, None, past.steps)
-        return self._recorder
-
-    async def flush_often(self) -> None:
-        """Write new events at most once a second, and only when there are any."""
-        if self.database is None:
-            return
-        while True:
-            await self._live.wait_longer_than(self._written)
-            await trio.sleep(_FLUSH_S)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Write new events."""
-        if self.database is None:
-            return
-        async with self._writing:
-            rows, upto = self._rows()
-            try:
-                await self.database.log.append(self._live.turn_id, rows)
-                self._written = upto
-            except RpcError as error:
-                # The end of the turn writes everything that is still missing, or says that it could not.
-                log.warning("turn %s: log not written: %s", self._live.turn_id, error.message)
-
-    async def _write_steps(self, steps: StepRows) -> None:
-        """In one commit with what was said until now, so that a step is never stored without its words."""
-        if self.database is None:
-            return
-        async with self._writing:
-            rows, upto = self._rows()
-            await self.database.steps.write(self._live.turn_id, steps, rows)
-            self._written = upto
-
-    async def finish(self, end: TurnEnd) -> None:
-        if self.database is not None:
-            failpoint("turn-unended")
-            steps = self._recorder.rest() if self._recorder is not None else None
-            await self.database.turns.finish(self._live.turn_id, end, self._rows()[0], steps)
-
-    def _rows(self) -> tuple[tuple[LogRow, ...], int]:
-        events = self._live.events
-        first = self._written
-        numbered = ((seq, event.method, dump(event)) for seq, event in enumerate(events[first:], first + 1))
-        return pack(numbered), len(events)
 
 
 def _first(group: BaseExceptionGroup[RpcError]) -> RpcError:

@@ -86,6 +86,11 @@ class Turns:
     async def start(self, params: TurnStartParams) -> LiveTurn | Turn:
         """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
         self._check_serving()
+        if params.idempotency_key is not None and not params.ephemeral:
+            # Also when its skill or model is gone by now: it is that turn which was asked for.
+            known = await self._services.database.turns.of_key(params.idempotency_key)
+            if known is not None:
+                return self._live.get(TurnId(known.turn_id)) or known
         chosen = await self._resolve(params)
         return await self._start(params, chosen, tainted=bool(params.files))
 
@@ -216,10 +221,7 @@ class Turns:
         if stored.state == "failed":
             raise RpcError(stored.error or "the turn failed")
         if stored.state == "interrupted":
-            raise TurnCancelled(
-                "the turn was cut off when the daemon ended", hint="its text so far is kept in the session",
-                turn_id=stored.turn_id,
-            )  # fmt: skip
+            raise _cut_off(detail)
         return _result(detail)
 
     def _check_serving(self) -> None:
@@ -353,6 +355,15 @@ def merged(temperature: float | None, given: Options | None) -> Options:
     """The request's options over the skill's."""
     options = given or Options()
     return options if options.temperature is not None else replace(options, temperature=temperature)
+
+
+def _cut_off(detail: TurnDetail) -> TurnCancelled:
+    message, hint = "the turn was cut off when the daemon ended", "its text so far is kept in the session"
+    under_way = [call.tool for call in detail.tool_calls if call.ok is None]
+    if under_way:
+        message = f"{message}, while {under_way[-1]} was carried out: whether it had its effect is not known"
+        hint = "look before you ask for it again"
+    return TurnCancelled(message, hint=hint, turn_id=detail.turn.turn_id)
 
 
 def _result(detail: TurnDetail) -> TurnResult:

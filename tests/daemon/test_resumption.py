@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.errors import AlreadyExists, ApprovalDenied, ModelUnavailable, NotFound, ShuttingDown
+from agentgw.errors import AlreadyExists, ApprovalDenied, ModelUnavailable, NotFound, ShuttingDown, TurnCancelled
 from agentgw.events import TurnCompleted
+from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
-from agentgw.types import Approval, ToolCall
-from agentgw_daemon import turn as running
+from agentgw.types import Approval, ToolCall, Turn
+from agentgw_daemon import ledger
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.calling.formats import Format
 from agentgw_daemon.inference.engine import Called, Calling, Delta, EngineEvent, Request, as_mapping
@@ -176,6 +177,8 @@ async def test_a_call_that_was_cut_off_is_never_made_again(killed: Killed) -> No
         assert h.turns.running == ()
         detail = await h.database.turns.detail(asked.turn_id or "")
         assert (detail.turn.state, [call.ok for call in detail.tool_calls]) == ("interrupted", [None])
+        with pytest.raises(TurnCancelled, match="while change was carried out: whether it had its effect is not known"):
+            await h.turns.stored_outcome(detail.turn)
         assert h.services.approvals.list() == ()
         assert await is_usable(h, asked.session_id or "")
         assert done == []
@@ -218,7 +221,7 @@ async def test_a_model_that_had_not_said_a_word_is_asked_again(killed: Killed) -
 async def test_what_a_model_had_begun_to_answer_stays_and_the_turn_is_interrupted(
     killed: Killed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_FLUSH_S", 0.0)
+    monkeypatch.setattr(ledger, "FLUSH_S", 0.0)
     spoken = trio.Event()
 
     async def speaks(request: Request) -> AsyncIterator[EngineEvent]:
@@ -435,6 +438,17 @@ async def test_a_key_gives_the_turn_that_goes_on(killed: Killed) -> None:
         await ended(live)
         h.nursery.cancel_scope.cancel()
         assert done == ["change x"]
+
+
+async def test_a_key_gives_its_turn_also_when_what_it_ran_on_is_gone(killed: Killed) -> None:
+    asked = await question_left(killed, idempotency_key="k", model="there")
+    async with killed.next("never") as (h, _):
+        again = TurnStartParams(message="do it", idempotency_key="k", model="missing")
+        found = await h.turns.start(again)
+        assert isinstance(found, Turn)
+        assert found.turn_id == asked.turn_id
+        with pytest.raises(ModelUnavailable):
+            await h.turns.start(replace(again, idempotency_key="another"))
 
 
 async def test_whoever_attends_it_may_leave(killed: Killed) -> None:

@@ -20,7 +20,7 @@ from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
 from agentgw.schema import dump
 from agentgw.types import ChatMessage, File, Options, PromptFit, Timings, Turn, Usage
-from agentgw_daemon import turn as running
+from agentgw_daemon import ledger
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.hub import Hub
 from agentgw_daemon.inference.engine import (
@@ -358,7 +358,7 @@ async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monk
         yield Delta(texts=("Once", " upon"))
         await trio.sleep_forever()
 
-    monkeypatch.setattr(running, "_FLUSH_S", 0.0)
+    monkeypatch.setattr(ledger, "FLUSH_S", 0.0)
     async with house(tmp_path, endless) as h:
         live = await h.start()
         stored = await h.database.turns.get(live.turn_id)

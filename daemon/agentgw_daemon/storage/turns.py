@@ -116,6 +116,10 @@ class Turns:
         """One turn."""
         return await self._runner.read(lambda db: _read(db, find_id(db, "turn", turn_id)))
 
+    async def of_key(self, idempotency_key: str) -> Turn | None:
+        """The turn that was started under this key."""
+        return await self._runner.read(lambda db: _of_key(db, idempotency_key))
+
     async def latest(self, session_id: str) -> Turn | None:
         """The session's running or last turn, None when it has none. Raises NotFound for the session."""
 
@@ -162,13 +166,14 @@ def _read(db: sqlite_utils.Database, turn_id: str) -> Turn:
     return turn_of(db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone())
 
 
+def _of_key(db: sqlite_utils.Database, key: str) -> Turn | None:
+    row = db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.idempotency_key = ?", (key,)).fetchone()
+    return None if row is None else turn_of(row)
+
+
 def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
-    if new.idempotency_key is not None:
-        row = db.execute(
-            f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.idempotency_key = ?", (new.idempotency_key,)
-        ).fetchone()
-        if row is not None:
-            return StartedTurn(turn=turn_of(row), created=False)
+    if new.idempotency_key is not None and (known := _of_key(db, new.idempotency_key)) is not None:
+        return StartedTurn(turn=known, created=False)
     if new.session_id is None:
         begin = NewSession(
             skill=new.skill, title=title_of(new.message), cwd=new.cwd, delegated_by=new.delegated_by,
