@@ -306,6 +306,13 @@ async def test_an_idle_worker_ends_and_the_next_request_starts_another() -> None
         assert await pid_of(retrieval) != first
 
 
+def test_the_worker_for_many_texts_leaves_sooner() -> None:
+    settings = fake_settings(keep_alive_s=300.0)
+    assert (settings.idle_s("search"), settings.idle_s("read"), settings.idle_s("bulk")) == (300.0, 300.0, 60.0)
+    assert fake_settings(keep_alive_s=5.0).idle_s("bulk") == 5.0
+    assert fake_settings(keep_alive_s=-1.0).idle_s("search") < 0 < fake_settings(keep_alive_s=-1.0).idle_s("bulk")
+
+
 async def test_a_reloaded_configuration_holds_for_workers_that_are_idle() -> None:
     async with running() as retrieval:
         pid = await pid_of(retrieval)

@@ -76,6 +76,8 @@ class Embedders:
         self._env = env
         # One at a time: two would write the same twin.
         self._describing = trio.Lock()
+        # By name: the time of the card, and what came of it.
+        self._pulled: dict[str, tuple[int | None, wire.Embedder]] = {}
 
     async def find(self, text: str, file_of: Callable[[str], str | None], home: str | None) -> wire.Embedder:
         """What the configuration calls by this name or path. Raises ModelUnavailable.
@@ -84,10 +86,7 @@ class Embedders:
         """
         entry = CATALOGUE.get(text)
         if entry is not None and entry.is_embedder:
-            folder = self._models / entry.stem
-            if not await trio.to_thread.run_sync(folder.is_dir):
-                raise _missing(entry)
-            return self._use(text, folder, await self.describe(text, folder, folder), folder)
+            return await self._find_pulled(entry)
         path = file_of(text)
         if path is None:
             path = os.path.join(home, text[2:]) if home is not None and text.startswith("~/") else text
@@ -99,6 +98,18 @@ class Embedders:
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:_DIGEST_CHARACTERS]
         out = self._models / _OWN / digest
         return self._use(text, Path(path), await self.describe(text, Path(path), out), out)
+
+    async def _find_pulled(self, entry: Entry) -> wire.Embedder:
+        """Asked for with every query, so it looks at the card's time alone, and not at the files it is of."""
+        folder = self._models / entry.stem
+        stamp = _stamp(folder / CARD)
+        known = self._pulled.get(entry.name)
+        if known is None or stamp is None or known[0] != stamp:
+            if not await trio.to_thread.run_sync(folder.is_dir):
+                raise _missing(entry)
+            found = self._use(entry.name, folder, await self.describe(entry.name, folder, folder), folder)
+            known = self._pulled[entry.name] = (_stamp(folder / CARD), found)
+        return known[1]
 
     async def describe(self, name: str, path: Path, out: Path) -> Card:
         """The card of a folder or file; made when there is none, or when the files have changed since.
@@ -240,6 +251,13 @@ def _fingerprint(path: Path) -> tuple[Looked, ...]:
         )
     except OSError:
         return ()
+
+
+def _stamp(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _sync(path: Path) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# More texts than llama.cpp embeds while torch is imported: who has fewer is done before, and never imports it.
-TORCH_AFTER_TEXTS: Final = 256
+# Who has no more texts than this is done by llama.cpp before torch is imported, and never imports it.
+TORCH_AFTER_TEXTS: Final = 96
 
 
 class Encoder(Protocol):

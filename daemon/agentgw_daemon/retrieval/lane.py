@@ -137,7 +137,7 @@ class Lane:
         """Let an idle process go after a while; a busy one stays."""
         if self.process is None:
             return
-        keep_s = self._settings.keep_alive_s
+        keep_s = self._settings.idle_s(self.role)
         idle_end = trio.current_time() + keep_s if keep_s >= 0 else math.inf
         self.process.retire_at(math.inf if self._taken else idle_end)
 

@@ -17,6 +17,8 @@ class RetrievalSettings:
 
     # Seconds without a request after which a worker ends; negative: never.
     keep_alive_s: float = 300.0
+    # The same of the worker for many texts at most: torch holds 700 MB, and llama.cpp begins without it.
+    bulk_keep_alive_s: float = 60.0
     # From exec to Ready: the imports of the light engine; torch is imported on the first request that needs it.
     start_timeout_s: float = 30.0
     # A busy worker speaks every 5 s (Heartbeat); this is six of them missed.
@@ -34,6 +36,12 @@ class RetrievalSettings:
     bulk_cap_bytes: int = 8 << 30
     read_cap_bytes: int = 2 << 30
     command: tuple[str, ...] = WORKER_COMMAND
+
+    def idle_s(self, role: str) -> float:
+        """How long an idle worker of a role stays; negative: for ever."""
+        if role != "bulk":
+            return self.keep_alive_s
+        return self.bulk_keep_alive_s if self.keep_alive_s < 0 else min(self.keep_alive_s, self.bulk_keep_alive_s)
 
     def cap_bytes(self, role: str) -> int:
         """The cap of a role."""
