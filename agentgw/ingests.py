@@ -19,6 +19,14 @@ class IngestFailure:
 
 
 @record
+class IngestNote:
+    """What of a document was not stored as it stands, such as pages without text."""
+
+    source: str
+    note: str
+
+
+@record
 class WatchedFolder:
     """A folder whose documents follow its files."""
 
@@ -93,6 +101,8 @@ class IngestResult:
     chunks: Annotated[int, "that were stored now"]
     failed: Annotated[tuple[IngestFailure, ...], "documents that could not be read"] = ()
     failed_count: int = 0
+    notes: Annotated[tuple[IngestNote, ...], "what was not read as it stands, of documents that were stored"] = ()
+    notes_count: int = 0
     vanished: Annotated[tuple[str, ...], "documents below the folders whose files are gone; kept"] = ()
     vanished_count: int = 0
     removed: Annotated[tuple[str, ...], "the same, removed by `prune`"] = ()

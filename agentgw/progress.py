@@ -133,7 +133,8 @@ class Intake:
             self._line.show(self._text(progress, done, total))
             return
         step = done * 100 // total // _STEP_PERCENT if total >= _MANY_FILES else 0
-        if step > self._step and not is_quiet():
+        # The end alone is told by what comes of it.
+        if step > self._step and (self._step or done < total) and not is_quiet():
             self._step = step
             self._stream.write(self._text(progress, done, total, bar=False) + "\n")
             self._stream.flush()

@@ -84,6 +84,8 @@ def _tell(args: Namespace, result: dict[str, Any]) -> int:
     for failure in result.get("failed", ()):
         output.complaint(f"{failure['source']}: {failure['reason']}")
     _tell_cut(result, "failed", "more cannot be read")
+    for noted in result.get("notes", ()):
+        output.notice(f"{noted['source']}: {noted['note']}")
     if result.get("vanished_count"):
         output.notice(f"{result['vanished_count']} documents have no file any more; --prune removes them")
     if args.json:

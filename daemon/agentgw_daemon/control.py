@@ -64,6 +64,7 @@ class Control:
             db_bytes=services.database.size_bytes,
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
             skills=services.skills.listing, embedder=services.retrieval.embedder,
+            watched=services.watching.listing, reembedding=lambda: services.reembedding.shown,
         )  # fmt: skip
         findings = await examine(context)
         return DoctorResult(ok=not any(one.severity == "error" for one in findings), findings=findings)

@@ -57,6 +57,11 @@ def test_failures_are_listed_and_one_good_document_is_success(cli: Cli, serve: S
     assert "3 failed" in out
 
 
+def test_what_was_not_read_as_it_stands_is_noted(cli: Cli, serve: Serve) -> None:
+    serve({"document.ingest": {**RESULT, "notes": [{"source": "/x/a.pdf", "note": "3 pages have no text"}]}})
+    assert cli("ingest", "/x")[2] == "agentgw: /x/a.pdf: 3 pages have no text\n"
+
+
 def test_when_every_document_failed_it_fails(cli: Cli, serve: Serve) -> None:
     none = {"added": 0, "updated": 0, "unchanged": 0, "skipped": 0, "chunks": 0}
     serve({"document.ingest": {**RESULT, **none, "failed": [BAD], "failed_count": 1}})
@@ -154,6 +159,15 @@ def test_in_a_pipe_many_files_give_a_line_every_ten_percent(agentgw: Run, serve:
     assert len(lines) == 10
     assert lines[0] == "4/40 files  1234 chunks  41 chunks/s  1m12s left"
     assert agentgw("ingest", "/x", "-q").stderr == ""
+
+
+def test_in_a_pipe_nothing_is_said_of_what_was_done_at_once(agentgw: Run, serve: Serve) -> None:
+    def ingest(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        peer.notify("document.progress", **{**PROGRESS, "files_done": 40})
+        return RESULT
+
+    serve({"document.ingest": ingest})
+    assert agentgw("ingest", "/x").stderr == ""
 
 
 def test_without_an_embedder_it_is_exit_4_with_the_command(agentgw: Run, serve: Serve) -> None:

@@ -22,6 +22,7 @@ import agentgw
 from agentgw.directories import prepare
 from agentgw.environment import Environment
 from agentgw.errors import ModelUnavailable, StorageUnavailable
+from agentgw.ingests import Reembedding, WatchedFolder
 from agentgw.paths import Paths
 from agentgw.types import Finding, Model, Skill
 from agentgw_daemon import config, lock, process
@@ -86,6 +87,8 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             models=lambda: (BUILTIN,),
             skills=lambda: (SKILL,),
             embedder=an_embedder,
+            watched=lambda: (),
+            reembedding=lambda: None,
         )
 
 
@@ -444,6 +447,20 @@ async def test_a_check_that_hangs_is_a_finding(context: DoctorContext) -> None:
     assert [(one.check, one.severity, one.message) for one in findings] == [
         ("hangs", "error", "did not finish within 0.001 s")
     ]
+
+
+async def test_documents(context: DoctorContext) -> None:
+    folder = WatchedFolder(path="/notes", collection="default", state="following", since="2026-01-01T00:00:00Z")
+    assert (await finding(replace(context, watched=lambda: (folder,)), "documents")).message == "1 folders are followed"
+    missing = replace(folder, state="missing", error="is not there")
+    found = await finding(replace(context, watched=lambda: (folder, missing)), "documents")
+    assert (found.severity, found.message) == ("warning", "/notes is followed, but is not there")
+    assert found.fix == "agentgw ingest --unwatch /notes lets it go"
+    found = await finding(replace(context, reembedding=lambda: Reembedding(embedder="e", chunks_left=7)), "documents")
+    assert (found.severity, found.message.partition(";")[0]) == ("info", "7 chunks are being embedded anew with e")
+    stopped = Reembedding(embedder="e", chunks_left=7, error="the embedder e is not pulled")
+    found = await finding(replace(context, reembedding=lambda: stopped), "documents")
+    assert (found.severity, "is not pulled" in found.message) == ("warning", True)
 
 
 async def test_embedder(context: DoctorContext) -> None:

@@ -182,6 +182,15 @@ class Home:
         """The pids of all model workers of this home."""
         return [pid for pid, command in self.processes().items() if "agentgw_daemon.inference" in command]
 
+    def database_copy(self) -> Path:
+        """A copy of the database as it lies there: what a kill left is the next daemon's to recover."""
+        copy = self.root / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        for file in (self.path / "data").glob("agentgw.db*"):
+            shutil.copy(file, copy)
+        return copy / "agentgw.db"
+
     def kill_daemon(self) -> None:
         """As a power cut would; returns when it is gone."""
         (pid,) = self.daemons()

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import threading
@@ -27,13 +26,8 @@ SCRIPTED = ("run", "-m", "scripted/m")
 
 
 def integrity(home: Home) -> str:
-    """SQLite's own verdict on a copy: what a kill left is the next daemon's to recover."""
-    copy = home.root / "copy"
-    shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
-    for file in (home.path / "data").glob("agentgw.db*"):
-        shutil.copy(file, copy)
-    with contextlib.closing(sqlite3.connect(copy / "agentgw.db")) as database:
+    """SQLite's own verdict on a copy."""
+    with contextlib.closing(sqlite3.connect(home.database_copy())) as database:
         (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
         return str(verdict)
 

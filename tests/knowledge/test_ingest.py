@@ -208,7 +208,7 @@ async def test_one_bad_file_is_listed_and_the_rest_is_stored(tmp_path: Path, not
         assert counts(result) == (3, 0, 0, 6)
         assert reasons(result) == {
             "junk.bin": "is not text", "refuse:unreadable": "as you asked", "key": "is a private key",
-            "pipe": "not a regular file: a FIFO",
+            "pipe": "is a pipe, not a file",
         }  # fmt: skip
         assert result.failed_count == 4
         assert made.progress[-1].files_done == made.progress[-1].files_total == 6

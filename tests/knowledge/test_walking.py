@@ -98,12 +98,12 @@ def test_what_is_no_regular_file_fails_at_once_with_its_kind(tmp_path: Path) -> 
         bound.bind(str(tmp_path / "sock"))
         found = walk(tmp_path, "/dev/null", tmp_path / "missing")
     assert reasons(found, tmp_path) == {
-        "pipe": "not a regular file: a FIFO",
-        "sock": "not a regular file: a socket",
-        "/dev/null": "not a regular file: a device",
+        "pipe": "is a pipe, not a file",
+        "sock": "is a socket, not a file",
+        "/dev/null": "is a device, not a file",
         "missing": "no such file or directory",
     }
-    assert reasons(walk(tmp_path / "pipe"), tmp_path) == {"pipe": "not a regular file: a FIFO"}
+    assert reasons(walk(tmp_path / "pipe"), tmp_path) == {"pipe": "is a pipe, not a file"}
 
 
 def test_keys_and_passwords_are_left_out_of_a_folder(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
+from agentgw.ingests import Reembedding, WatchedFolder
 from agentgw.schema import record
 from agentgw.types import Model, Skill
 from agentgw_daemon.config import Config
@@ -29,6 +30,8 @@ class DoctorContext:
     models: Callable[[], Iterable[Model]]
     skills: Callable[[], Iterable[Skill]]
     embedder: Callable[[], Awaitable[Embedder]]
+    watched: Callable[[], Iterable[WatchedFolder]]
+    reembedding: Callable[[], Reembedding | None]
 
 
 @record

@@ -10,7 +10,7 @@ import trio
 
 from agentgw.schema import record
 from agentgw.types import Finding
-from agentgw_daemon.doctor import models, places, system
+from agentgw_daemon.doctor import documents, models, places, system
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error
 from agentgw_daemon.log import log_unexpected
 
@@ -50,6 +50,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(name="engine", asynchronous=models.check_engine, timeout_s=_ENGINE_TIMEOUT_S),
     Check(name="model", asynchronous=models.check_default_model),
     Check(name="embedder", asynchronous=models.check_embedder, timeout_s=_ENGINE_TIMEOUT_S),
+    Check(name="documents", plain=documents.check_documents),
     Check(name="memory", asynchronous=models.check_memory),
     Check(name="skills", plain=models.check_skills),
     Check(name="version", plain=system.check_version),

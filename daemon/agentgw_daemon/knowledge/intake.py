@@ -8,6 +8,7 @@ ends the order. Cancelled, what is stored stays.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ _READERS: Final = 2
 _CHUNKS_IN_HAND: Final = 1024
 # Chunks that wait for the embedder: two of its batches, so that it never idles and nobody else waits long.
 _CHUNKS_AT_EMBEDDER: Final = 256
-_SLICE: Final = 128
+# Of one document at a time: progress moves with it. Those of several documents are put together by the embedder.
+_SLICE: Final = 32
 _STAMPS_AT_ONCE: Final = 500
 _TELL_EVERY_S: Final = 0.1
 # A file that was written this short a time before it was read may change afterwards with the same time (the kernel's
@@ -147,11 +149,13 @@ class Intake:
         if read.pieces and read.pieces[0].text.lstrip().startswith(_BEGIN_MARK) and _is_key(read.pieces[0].text):
             self._tally.fail(one.source, "is a private key")
             return None
+        if read.note:
+            self._tally.note(one.source, read.note)
         return _Read(self._document(one, read, asked_at_ns), read.pieces, one.size_bytes)
 
     async def _ask_reader(self, one: Candidate) -> Extracted | Unchanged:
         read = partial(
-            self._parts.retrieval.read, one.path or None, text=one.text, name=one.source,
+            self._parts.retrieval.read, one.path or None, text=one.text, name=os.path.basename(one.source),
             known_sha256=one.known_sha256(self._wanted), chunk_tokens=self._wanted.chunk_tokens,
             embedder=self._embedder,
         )  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from agentgw.ingests import IngestFailure, IngestResult
+from agentgw.framing import encode
+from agentgw.ingests import IngestFailure, IngestNote, IngestResult
 from agentgw_daemon.knowledge.sources import shown
 
-# Three lists of this size, escaped, fit one frame of the wire.
+# Four lists of this size, escaped, fit one frame of the wire.
 _LISTED_BYTES: Final = 96 << 10
 _REASON_CHARACTERS: Final = 300
 
@@ -21,10 +22,10 @@ class _Names:
         self.listed: list[str] = []
         self._bytes = 0
 
-    def add(self, name: str, also_bytes: int = 0) -> bool:
-        """Whether the name is listed."""
+    def add(self, name: str, about: str = "") -> bool:
+        """Whether the name, with what is said about it, is listed."""
         self.count += 1
-        self._bytes += len(name.encode()) + also_bytes
+        self._bytes += len(encode((name, about)))
         if self._bytes > _LISTED_BYTES:
             return False
         self.listed.append(name)
@@ -40,6 +41,8 @@ class Tally:
         self._chunks = 0
         self._failed = _Names()
         self._reasons: list[str] = []
+        self._noted = _Names()
+        self._notes: list[str] = []
         self._vanished = _Names()
         self._removed = _Names()
 
@@ -55,9 +58,15 @@ class Tally:
 
     def fail(self, source: str, reason: str) -> None:
         """A document that could not be read or stored."""
-        reason = " ".join(reason.split())[:_REASON_CHARACTERS]
-        if self._failed.add(shown(source), len(reason.encode())):
+        reason = _one_line(reason)
+        if self._failed.add(shown(source), reason):
             self._reasons.append(reason)
+
+    def note(self, source: str, note: str) -> None:
+        """A document that is stored, but not all of it as it stands."""
+        note = _one_line(note)
+        if self._noted.add(shown(source), note):
+            self._notes.append(note)
 
     def gone(self, sources: Iterable[str], *, removed: bool) -> None:
         """Documents whose files are gone."""
@@ -71,7 +80,15 @@ class Tally:
         return IngestResult(
             added=self._documents["added"], updated=self._documents["updated"], unchanged=self._documents["unchanged"],
             chunks=self._chunks, failed=tuple(IngestFailure(source=source, reason=reason) for source, reason in failed),
-            failed_count=self._failed.count, vanished=tuple(self._vanished.listed),
+            failed_count=self._failed.count, notes_count=self._noted.count,
+            notes=tuple(
+                IngestNote(source=source, note=note)
+                for source, note in zip(self._noted.listed, self._notes, strict=True)
+            ), vanished=tuple(self._vanished.listed),
             vanished_count=self._vanished.count, removed=tuple(self._removed.listed),
             removed_count=self._removed.count, skipped=self.skipped,
         )  # fmt: skip
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_REASON_CHARACTERS]

@@ -28,6 +28,13 @@ MAX_FILES: Final = 500_000
 # Say of a folder that a program made it: a virtual environment of any name, a cache (bford.info/cachedir).
 _MARKS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG"})
 _CHECK_EVERY: Final = 256
+# In the reader's words.
+_KINDS: Final = (
+    (stat.S_ISFIFO, "is a pipe, not a file"),
+    (stat.S_ISSOCK, "is a socket, not a file"),
+    (stat.S_ISCHR, "is a device, not a file"),
+    (stat.S_ISBLK, "is a device, not a file"),
+)
 
 _SECRET: Final = "holds keys or agentgw's own data"
 _PASSWORDS: Final = "usually holds passwords; pipe it in under another name if it is to be found"
@@ -256,14 +263,7 @@ def _kind(mode: int) -> str | None:
     """Why nothing can be read of it: what it is in place of a regular file."""
     if stat.S_ISREG(mode):
         return None
-    kinds = (
-        (stat.S_ISFIFO, "a FIFO"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISCHR, "a device"),
-        (stat.S_ISBLK, "a device"),
-    )
-    what = next((name for test, name in kinds if test(mode)), "special")
-    return f"not a regular file: {what}"
+    return next((reason for test, reason in _KINDS if test(mode)), "is not a file")
 
 
 def _too_many() -> str:
