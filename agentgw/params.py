@@ -88,7 +88,7 @@ class TurnIdParams:
 class TurnReplayParams:
     """Which turn to run again, and what may be other than it was."""
 
-    turn_id: _TurnId
+    turn_id: Annotated[str, "a turn, or a session: its latest turn", Limit(min_length=1, max_length=64)]
     model: Annotated[str | None, "another model than the recorded one", Limit(min_length=1, max_length=4096)] = None
     skill_text: Annotated[
         Literal["recorded", "current"], "current: the skill's instructions and temperature as they are now"

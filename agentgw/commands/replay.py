@@ -25,7 +25,7 @@ _COLOURS: Final = {"same": "", "gone": output.RED, "new": output.GREEN}
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments."""
-    parser.add_argument("turn", metavar="TURN", help="the turn, or the beginning of its id")
+    parser.add_argument("turn", metavar="TURN|SESSION", help="the turn, or a session for its latest one")
     parser.add_argument("-m", "--model", help="another model than it had")
     add_skill_text(parser, "recorded")
     add_json(parser)

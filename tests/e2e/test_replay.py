@@ -57,6 +57,7 @@ def test_a_later_turn_is_replayed_in_its_session_as_it_was(agent: Home) -> None:
     first = ask(agent, "-o", "seed=1", "My name is Ada. What is a prime number?")
     second = ask(agent, "-o", "seed=2", "--session", first["session_id"], "What did I ask?")
     ask(agent, "-o", "seed=3", "--session", first["session_id"], "And then?")
+    assert replay(agent, first["session_id"])[1]["turn_id"] != second["turn_id"]
     done, result = replay(agent, second["turn_id"])
     assert (done.status, result["prompt"]) == (0, "same"), result
 

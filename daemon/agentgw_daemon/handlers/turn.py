@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentgw.errors import NotFound, RpcError
@@ -14,6 +15,7 @@ from agentgw_daemon.replay.run import replay as run_again
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
     from agentgw_daemon.requests import Request
+    from agentgw_daemon.services import Services
 
 
 async def start(request: Request, params: TurnStartParams) -> TurnResult:
@@ -39,16 +41,21 @@ async def attach(request: Request, params: TurnAttachParams) -> TurnResult:
     live = services.turns.find(params.turn_id)
     if live is not None:
         return await _watch(request, live, params.from_seq)
-    if params.turn_id.startswith("s-"):
-        session = await services.database.sessions.get(params.turn_id)
-        stored = await services.database.turns.latest(session.session_id)
-    else:
-        stored = await services.database.turns.get(params.turn_id)
-    if stored is not None and (live := services.turns.find(stored.turn_id)):
+    stored = await _stored(services, params.turn_id)
+    if live := services.turns.find(stored.turn_id):
         return await _watch(request, live, params.from_seq)
-    if stored is None:
-        raise NotFound(f"session {params.turn_id} has no turns yet", kind="turn", id=params.turn_id)
     return await _replay(request, stored, params.from_seq)
+
+
+async def _stored(services: Services, name: str) -> Turn:
+    """The turn of this id, or the latest of this session."""
+    if not name.startswith("s-"):
+        return await services.database.turns.get(name)
+    session = await services.database.sessions.get(name)
+    stored = await services.database.turns.latest(session.session_id)
+    if stored is None:
+        raise NotFound(f"session {name} has no turns yet", kind="turn", id=name)
+    return stored
 
 
 async def _watch(request: Request, live: LiveTurn, from_seq: int, *, owner: bool = False) -> TurnResult:
@@ -88,7 +95,8 @@ async def show(request: Request, params: TurnIdParams) -> TurnDetail:
 
 async def replay(request: Request, params: TurnReplayParams) -> ReplayResult:
     """Run a stored turn again, for comparison only; ends when the client leaves."""
-    return await run_again(request.services, params, request.notify)
+    stored = await _stored(request.services, params.turn_id)
+    return await run_again(request.services, replace(params, turn_id=stored.turn_id), request.notify)
 
 
 HANDLERS: dict[str, Handler] = {
