@@ -72,6 +72,28 @@ def test_each_page_is_under_its_number(tmp_path: Path) -> None:
     assert pieces[1].first_line > pieces[0].last_line
 
 
+def test_bookmarks_are_titles_above_the_pages(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    canvas = Canvas(made)
+    canvas.setTitle("Book")
+    bookmarks = {1: [(0, "One")], 3: [(1, "Details")], 4: [(0, "Two"), (1, "First"), (1, "Second")]}
+    for number in range(1, 6):
+        for level, title in bookmarks.get(number, []):
+            canvas.bookmarkPage(title)
+            canvas.addOutlineEntry(title, title, level)
+        canvas.drawString(72, 700, f"Text {number}.")
+        canvas.showPage()
+    canvas.save()
+    _, pieces = read_bytes(tmp_path, "a.pdf", made.getvalue())
+    assert [piece.title_path for piece in pieces] == [
+        "Book > One > page 1",
+        "Book > One > page 2",
+        "Book > One > Details > page 3",
+        "Book > Two > page 4",
+        "Book > Two > Second > page 5",
+    ]
+
+
 def test_a_pdf_written_by_hand_without_a_table_is_read(tmp_path: Path) -> None:
     document, [piece] = read_bytes(tmp_path, "hand.pdf", BY_HAND)
     assert piece.text == "Written by hand."
