@@ -25,6 +25,10 @@ class Encoder(Protocol):
     def embedder(self) -> wire.Embedder:
         """Which one."""
 
+    @property
+    def engine(self) -> str:
+        """What computes: llama.cpp or torch."""
+
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """A row of unit length a text. Raises Refusal."""
 
@@ -38,12 +42,8 @@ class LightEncoders:
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
 
-    def embed(self, embedder: wire.Embedder, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """A row a text; the embedder is loaded when it is not the one in memory. Raises Refusal."""
-        return self.get(embedder).embed(texts)
-
     def get(self, embedder: wire.Embedder) -> Encoder:
-        """The embedder in memory. Raises Refusal."""
+        """The embedder, loaded if it is not the one in memory. Raises Refusal."""
         if self._encoder is None or self._encoder.embedder != embedder:
             if self._encoder is not None:
                 self._encoder.close()
@@ -60,20 +60,20 @@ class BulkEncoders:
         self._loading: TorchLoading | None = None
         self._seen = 0
 
-    def embed(self, embedder: wire.Embedder, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], str]:
-        """A row a text, and which engine computed them. Raises Refusal."""
-        self._prepare(embedder, len(texts))
+    def get(self, embedder: wire.Embedder, count: int) -> Encoder:
+        """What is best for so many more texts now. Raises Refusal."""
+        self._prepare(embedder, count)
         loading = self._loading
         if loading is not None and (loading.done or not embedder.gguf):
             encoder = loading.wait()
             if encoder is not None:
                 self._drop_light()
-                return encoder.embed(texts), "torch"
+                return encoder
             if not embedder.gguf:
                 raise Refusal("model", loading.reason)
         if self._light is None:
             self._light = _llama(embedder, lean=False)
-        return self._light.embed(texts), "llama.cpp"
+        return self._light
 
     def _prepare(self, embedder: wire.Embedder, count: int) -> None:
         known = self._loading.embedder if self._loading else self._light.embedder if self._light else embedder
@@ -138,8 +138,7 @@ def answer_queries(table: Table, encoders: LightEncoders) -> None:
     """Embed and Warm, for the role that answers queries."""
 
     def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
-        vectors = encoders.embed(request.embedder, request.texts)
-        return wire.Embedded(dim=request.embedder.dim, vectors=vectors.astype("<f4").tobytes(), engine="llama.cpp")
+        return _embedded(encoders.get(request.embedder), request.texts)
 
     def warm(request: wire.Warm, _task: Task) -> wire.Warmed:
         encoders.get(request.embedder)
@@ -153,7 +152,11 @@ def answer_bulk(table: Table, encoders: BulkEncoders) -> None:
     """Embed, for the role that embeds many texts."""
 
     def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
-        vectors, engine = encoders.embed(request.embedder, request.texts)
-        return wire.Embedded(dim=request.embedder.dim, vectors=vectors.astype("<f4").tobytes(), engine=engine)
+        return _embedded(encoders.get(request.embedder, len(request.texts)), request.texts)
 
     table.add(wire.Embed, embed)
+
+
+def _embedded(encoder: Encoder, texts: Sequence[str]) -> wire.Embedded:
+    vectors = encoder.embed(texts)
+    return wire.Embedded(dim=encoder.embedder.dim, vectors=vectors.astype("<f4").tobytes(), engine=encoder.engine)

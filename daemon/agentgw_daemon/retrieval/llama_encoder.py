@@ -40,6 +40,7 @@ class LlamaEncoder:
         except EngineError as error:
             raise Refusal("model", str(error)) from error
         self.embedder: Final = embedder
+        self.engine: Final = "llama.cpp"
         self.tokeniser: Final = LlamaTokeniser(self._model.vocabulary, embedder)
         if api.llama_model_n_embd_out(self._model.handle) != embedder.dim:
             raise Refusal("model", f"{embedder.gguf} has other dimensions than it should")

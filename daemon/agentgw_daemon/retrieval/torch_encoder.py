@@ -38,6 +38,7 @@ class TorchEncoder:
 
     def __init__(self, embedder: wire.Embedder) -> None:
         self.embedder: Final = embedder
+        self.engine: Final = "torch"
         try:
             self._model = SentenceTransformer(
                 embedder.folder, device="cpu", local_files_only=True, trust_remote_code=False,
