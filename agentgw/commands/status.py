@@ -73,10 +73,10 @@ def _turns(running: int, waiting: int) -> str:
 
 def _worker(worker: dict[str, Any]) -> str:
     speed = f", {output.rate(worker)} tokens/s" if output.rate(worker) else ""
-    return (
-        f"{worker.get('model') or 'no model'} in {output.size(worker['rss_bytes'])} "
-        f"({worker['busy']} of {worker['slots']} busy{speed})"
-    )
+    name = worker.get("model") or ("documents" if worker["kind"] == "retrieval" else "no model")
+    if worker["kind"] == "retrieval":
+        name = f"{name} ({worker.get('detail')})"
+    return f"{name} in {output.size(worker['rss_bytes'])} ({worker['busy']} of {worker['slots']} busy{speed})"
 
 
 def _duration(seconds: float) -> str:

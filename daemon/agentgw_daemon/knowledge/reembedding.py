@@ -8,7 +8,7 @@ computed only now and then.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -40,19 +40,10 @@ _TRY_AGAIN_S: Final = 60.0
 class Reembedding:
     """For the time of the daemon. `others_busy` says whether anybody else wants the machine."""
 
-    def __init__(
-        self,
-        database: Database,
-        retrieval: Retrieval,
-        *,
-        others_busy: Callable[[], bool],
-        forget_files: Callable[[Sequence[str]], None] = lambda _: None,
-    ) -> None:
-        """`forget_files` is told the index files that nothing needs any more."""
+    def __init__(self, database: Database, retrieval: Retrieval, *, others_busy: Callable[[], bool]) -> None:
         self._database = database
         self._retrieval = retrieval
         self._others_busy = others_busy
-        self._forget_files = forget_files
         self._poked = trio.Event()
         self._target: wire.Embedder | None = None
         self._left = 0
@@ -105,9 +96,8 @@ class Reembedding:
                 await self._embed(content, target)
                 behind = content.content
         self._left = 0
-        files = await embeddings.keep_only(target.id)
-        if files:
-            self._forget_files(files)
+        # Files of old indexes go when the new one is saved.
+        await embeddings.keep_only(target.id)
         if behind:
             log.info("every chunk is embedded with %s", target.name)
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # More removals than this (ranges, not chunks) are forgotten, and an index that has not seen them is made anew.
 MOST_TOMBSTONES: Final = 50_000
 
+# Contents whose vectors go in one transaction: some megabytes of them.
+_REMOVED_AT_ONCE: Final = 200
+
 Range = tuple[int, int]  # the first number, and how many
 
 
@@ -246,20 +249,33 @@ class Embeddings:
         return added
 
     async def keep_only(self, embedder_id: str) -> tuple[str, ...]:
-        """Remove the vectors of all other embedders; the names of their index files, which may go too."""
+        """Remove the vectors of all other embedders; the names of their index files, which may go too.
 
-        def do(db: sqlite_utils.Database) -> tuple[str, ...]:
-            others = "SELECT n FROM embedders WHERE id != ?"
-            files = tuple(
-                row[0]
-                for row in db.execute(f"SELECT file FROM index_files WHERE embedder IN ({others})", (embedder_id,))
-            )
-            for table in ("index_files", "vectors", "embeddings"):
-                db.execute(f"DELETE FROM {table} WHERE embedder IN ({others})", (embedder_id,))
-            db.execute("DELETE FROM embedders WHERE id != ?", (embedder_id,))
+        Some at a time: others get the database in between. Cut off in the middle, the rest goes the next time.
+        """
+        others = "SELECT n FROM embedders WHERE id != ?"
+
+        def some(db: sqlite_utils.Database) -> bool:
+            rows = db.execute(
+                f"SELECT embedder, content FROM embeddings WHERE embedder IN ({others}) LIMIT ?",
+                (embedder_id, _REMOVED_AT_ONCE),
+            ).fetchall()
+            for table in ("vectors", "embeddings"):
+                db.conn.executemany(f"DELETE FROM {table} WHERE embedder = ? AND content = ?", rows)
+            return bool(rows)
+
+        def rest(db: sqlite_utils.Database) -> tuple[str, ...]:
+            rows = db.execute(f"SELECT file FROM index_files WHERE embedder IN ({others})", (embedder_id,))
+            files = tuple(row[0] for row in rows)
+            # Nobody refers to an embedder but these; one that wrote something a moment ago stays.
+            gone = f"{others} AND n NOT IN (SELECT embedder FROM embeddings)"
+            db.execute(f"DELETE FROM index_files WHERE embedder IN ({others})", (embedder_id,))
+            db.execute(f"DELETE FROM embedders WHERE n IN ({gone})", (embedder_id,))
             return files
 
-        return await self._runner.write(do)
+        while await self._runner.write(some):
+            pass
+        return await self._runner.write(rest)
 
 
 def _forget(db: sqlite_utils.Database, collection: int, generation: int) -> None:
