@@ -138,4 +138,4 @@ def test_the_program_prints_one_object(folder: Path) -> None:
     assert json.loads(done.stdout)["ok"] is True
     done = subprocess.run([*command, folder / "absent", folder.parent / "x"], capture_output=True)
     assert done.returncode == 1
-    assert json.loads(done.stdout) == {"ok": False, "reason": "cannot be opened: No such file or directory"}
+    assert json.loads(done.stdout) == {"ok": False, "reason": "cannot be read: no such file or directory"}

@@ -21,8 +21,7 @@ from agentgw_daemon.inference import gguf
 # A longer window than this takes gigabytes of buffers and no chunk is so long.
 MAX_TOKENS: Final = 2048
 _MAX_JSON_BYTES: Final = 64 << 20
-_BLOCK_BYTES: Final = 1 << 20
-_MODULES: Final = "sentence_transformers.models."
+_BASE_BYTES: Final = 2 << 30
 _POOLING_FLAGS: Final = {
     "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len", "pooling_mode_weightedmean_tokens": "weightedmean",
@@ -214,12 +213,20 @@ def _positive(config: Mapping[str, Any], key: str) -> int:
     return value
 
 
+def _limit_memory(path: Path) -> None:
+    """To what honest weights of this size take: mapped, as float32, and packed again, beside Python itself."""
+    size = sum(one.stat().st_size for one in (path.glob("*.safetensors") if path.is_dir() else [path]))
+    if sys.platform != "darwin":  # there it is refused
+        resource.setrlimit(resource.RLIMIT_AS, (_BASE_BYTES + 4 * size,) * 2)
+
+
 def main(argv: Sequence[str]) -> int:
     """Print the card of one embedder as JSON; 0 if it is usable."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
     path, twin = Path(argv[0]), Path(argv[1])
     try:
+        _limit_memory(path)
         card = of_folder(path, twin) if path.is_dir() else of_file(path)
     except NotUsable as refusal:
         print(json.dumps({"ok": False, "reason": str(refusal)}))

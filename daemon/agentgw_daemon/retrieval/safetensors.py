@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -77,9 +76,3 @@ def _checked(header: Any, size: int) -> Mapping[str, tuple[str, tuple[int, ...],
             raise BadWeights(f"has the tensor {name[:64]} outside of the file")
         found[name] = (kind, shape, first, last)
     return found
-
-
-def weights_file(folder: Path) -> Path | None:
-    """The one file of weights in a model's folder; None where they are in parts, or in another format."""
-    path = folder / "model.safetensors"
-    return path if os.path.isfile(path) else None
