@@ -11,7 +11,7 @@ from agentgw.progress import Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
     from agentgw.client import Client, Stream
@@ -75,6 +75,7 @@ class Answer:
                 output.line("")
             else:
                 output.text_block(str(result.get("text", "")))
+            _print_sources(result.get("sources", ()))
         else:
             output.json_line(result)
         return _EXIT_STATUSES.get(str(result.get("finish_reason")), _DENIED if self._denied else 0)
@@ -110,6 +111,16 @@ class Answer:
         kept = text.rstrip("\n")
         self._held = text[len(kept) :]
         output.write(kept)
+
+
+def _print_sources(sources: Sequence[Mapping[str, Any]]) -> None:
+    """What the answer rests on, under it, for whoever reads it on a terminal."""
+    if not output.is_terminal(sys.stderr):
+        return
+    for number, chunk in enumerate(sources, 1):
+        lines = "-".join(str(line) for line in dict.fromkeys(chunk.get("lines", ())))
+        title = f" {chunk['title_path']}" if chunk.get("title_path") else ""
+        output.notice(f"[{number}] {chunk.get('source', '')}:{lines}{title}")
 
 
 def follow(client: Client, stream: Stream, answer: Answer, *, cancel: bool = True) -> int:

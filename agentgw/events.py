@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from agentgw.schema import record
-from agentgw.types import Channel, FinishReason, Topic
+from agentgw.types import Channel, Chunk, FinishReason, Topic
 
 # `delegated`: another agent writes, and has written `done` pieces of text.
 Phase = Literal["queued", "loading", "prefill", "delegated"]
@@ -78,6 +78,14 @@ class TurnApproval:
     title: Annotated[str | None, "what the call would do, escaped for a terminal"] = None
     details: Annotated[tuple[str, ...] | None, "more of it, a line each, escaped"] = None
     diff: Annotated[str | None, "a unified diff of the file it would change, escaped"] = None
+
+
+@record
+class TurnSources:
+    """What the answer rests on: pieces of the user's documents that the model was shown, each told once."""
+
+    method: ClassVar[str] = "turn.sources"
+    chunks: tuple[Chunk, ...]
 
 
 @record
@@ -152,12 +160,13 @@ class DaemonEvent:
 
 
 TurnEvent = (
-    TurnStarted | TurnProgress | TurnDelta | TurnToolCall | TurnApproval | TurnToolResult | TurnNotice | TurnCompleted
+    TurnStarted | TurnProgress | TurnDelta | TurnToolCall | TurnApproval | TurnToolResult | TurnSources | TurnNotice
+    | TurnCompleted
 )  # fmt: skip
 Event = TurnEvent | ChatDelta | ReplayProgress | ModelProgress | DocumentProgress | DaemonEvent
 
 EVENTS: tuple[type, ...] = (
     TurnStarted, TurnProgress, TurnDelta, TurnToolCall, TurnApproval, TurnToolResult,
-    TurnNotice, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DocumentProgress,
+    TurnSources, TurnNotice, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DocumentProgress,
     DaemonEvent,
 )  # fmt: skip

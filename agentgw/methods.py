@@ -29,8 +29,8 @@ class Method:
 
 
 _TURN_EVENTS = (
-    ev.TurnStarted, ev.TurnProgress, ev.TurnDelta, ev.TurnToolCall, ev.TurnApproval, ev.TurnToolResult, ev.TurnNotice,
-    ev.TurnCompleted,
+    ev.TurnStarted, ev.TurnProgress, ev.TurnDelta, ev.TurnToolCall, ev.TurnApproval, ev.TurnToolResult, ev.TurnSources,
+    ev.TurnNotice, ev.TurnCompleted,
 )  # fmt: skip
 _TURN_ERRORS = (
     e.NotFound, e.SessionBusy, e.Overloaded, e.ContextOverflow, e.ModelUnavailable, e.WorkerDied, e.TurnCancelled,

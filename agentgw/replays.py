@@ -40,11 +40,12 @@ class TurnStep:
 
 @record
 class PromptHistory:
-    """How the session's earlier turns were shown to the model where they were not shown whole."""
+    """What the model was shown beside the message, and in place of earlier turns that were not shown whole."""
 
     left_out_turns: Annotated[int, "so many of the oldest were left out"] = 0
     summarised_turns: Annotated[int, "for so many of the oldest stood `summary`"] = 0
     summary: str | None = None
+    excerpts: Annotated[tuple[t.Chunk, ...], "of the user's documents, shown before the message"] = ()
 
 
 @record

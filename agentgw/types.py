@@ -137,6 +137,7 @@ class Chunk:
     score: Annotated[float, "1: the best by words and by meaning; only its order means anything"]
     title_path: str
     lines: Annotated[tuple[int, ...], "first and last line, from 1"]
+    similarity: Annotated[float | None, "cosine to the query; null: its vector was not compared"] = None
     snippet: Annotated[str | None, "the part of the text with most of the words, these between « and »"] = None
     also_in: Annotated[tuple[str, ...] | None, "other sources that say the same"] = None
 

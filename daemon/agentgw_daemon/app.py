@@ -19,6 +19,7 @@ import trio
 
 from agentgw.events import TurnNotice
 from agentgw.shipped import shipped
+from agentgw.types import Chunk
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.control import Control, inference_settings, retrieval_settings
 from agentgw_daemon.guard import guard_socket
@@ -42,6 +43,7 @@ from agentgw_daemon.storage.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.catalogue import open_catalogue
 from agentgw_daemon.tools.places import denied_of
+from agentgw_daemon.tools.search_documents import SearchDocuments
 from agentgw_daemon.turns import Turns
 
 if TYPE_CHECKING:
@@ -148,8 +150,23 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
             retrieval_settings(settings), resolve=models.embedder, environ=started.environ, instance=started.instance
         )
     )
+    knowledge = await stack.enter_async_context(
+        open_knowledge(
+            database, retrieval, Path(paths.index_dir), settings=lambda: services.settings.rag,
+            embedder=models.embedder_called,
+        )
+    )  # fmt: skip
+
+    async def search(query: str, k: int | None) -> tuple[Chunk, ...]:
+        return await knowledge.search(query, k=k)
+
     tools = await stack.enter_async_context(
-        open_catalogue(BUILTIN, Path(paths.config_dir) / "tools", settings.mcp.servers, environ=started.environ)
+        open_catalogue(
+            (*BUILTIN, SearchDocuments(search)),
+            Path(paths.config_dir) / "tools",
+            settings.mcp.servers,
+            environ=started.environ,
+        )
     )
     services = Services(
         started=started, config=started.config, database=database, models=models, skills=skills, pool=pool,
@@ -162,12 +179,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
         database, retrieval, others_busy=lambda: services.ingest.busy or bool(services.turns.running)
     )
     services.ingest.on_end = services.reembedding.poke
-    services.knowledge = await stack.enter_async_context(
-        open_knowledge(
-            database, retrieval, Path(paths.index_dir), settings=lambda: services.settings.rag,
-            embedder=models.embedder_called,
-        )
-    )  # fmt: skip
+    services.knowledge = knowledge
     return services
 
 

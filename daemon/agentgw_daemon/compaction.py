@@ -87,7 +87,7 @@ def as_shown(prompt: Prompt, history: PromptHistory) -> Prompt:
     """The prompt as a model was shown it before, by what is on record of that."""
     if history.summary is not None:
         prompt = _replaced(prompt, history.summarised_turns, history.summary)
-    return dataclasses.replace(prompt, history=prompt.history[history.left_out_turns :])
+    return dataclasses.replace(prompt, history=prompt.history[history.left_out_turns :], excerpts=history.excerpts)
 
 
 async def compacted(
@@ -209,7 +209,7 @@ def _replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
             ChatMessage(role="user", content=_SUMMARY + text), ChatMessage(role="assistant", content=_NOTED),
         )
     )  # fmt: skip
-    return Prompt(system=prompt.system, history=(stand_in, *prompt.history[turns:]), message=prompt.message)
+    return dataclasses.replace(prompt, history=(stand_in, *prompt.history[turns:]))
 
 
 def _notice(turns: int, unread: int = 0) -> str:

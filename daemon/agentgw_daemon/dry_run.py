@@ -15,6 +15,7 @@ from agentgw_daemon.agent.loop import calling_of
 from agentgw_daemon.agent.opening import Opening
 from agentgw_daemon.compaction import Compacted, compacted
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Message, PromptCount
+from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.live import LiveTurn
 from agentgw_daemon.prompt import Count, count_parts, fit
 
@@ -35,13 +36,15 @@ async def dry_run(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name, model=model,
         stored=False, detached=False,
     )  # fmt: skip
+    prompt = await plan.prompt()
+    if plan.grounding is not None:
+        prompt = (await grounded(prompt, plan.grounding, plan.engine.count)).prompt
     kit = await plan.kit(live) if plan.kit is not None else None
     opening = Opening(engine=plan.engine, schema=plan.schema)
     if kit is not None and kit.views:
         calling = await calling_of(plan.engine, live.append)
         opening = Opening(engine=plan.engine, calling=calling, views=kit.views, led=kit.led, schema=plan.schema)
     named = f"skill {skill.name}" if params.system is None else "system"
-    prompt = await plan.prompt()
     shown = await compacted(
         prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
         database=services.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
@@ -78,7 +81,7 @@ async def _counted(
     ]
     return await count_parts(
         messages, functools.partial(opening.count, tools=0), system=system, message=params.message, files=params.files,
-        tools=tools, summary=shown.turns > 0,
+        excerpts=shown.prompt.excerpts, tools=tools, summary=shown.turns > 0,
     )  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from typing import Final
 import trio
 
 from agentgw.errors import RpcError
-from agentgw.events import TurnDelta, TurnEvent
+from agentgw.events import TurnDelta, TurnEvent, TurnSources
 from agentgw.framing import encode
 from agentgw.results import TurnResult
 from agentgw.schema import dump
-from agentgw.types import SessionId, ToolCall, TurnId, Usage
+from agentgw.types import Chunk, SessionId, ToolCall, TurnId, Usage
 
 # Events the owner may be behind. A token is some 150 bytes on the wire, so this is about 150 kB.
 _OWNER_LAG: Final = 1024
@@ -53,6 +53,8 @@ class LiveTurn:
         self.events = list(events)
         self.outcome: TurnResult | RpcError | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
+        # What the answer rests on, as watchers were told it.
+        self.sources = [chunk for event in events if isinstance(event, TurnSources) for chunk in event.chunks]
         self.suspended = False
         # The turn that waits for this one's answer, and how many turns up the first one is.
         self.parent = parent
@@ -82,6 +84,18 @@ class LiveTurn:
         self._changed.unpark_all()
         while self._owned and self.last_seq - self._owner_seen > _OWNER_LAG:
             await self._owner_moved.park()
+
+    async def cite(self, chunks: Sequence[Chunk]) -> tuple[int, ...]:
+        """Put pieces of documents among the sources, and tell watchers of new ones; their numbers there, from 1."""
+        known = {_place(chunk): number for number, chunk in enumerate(self.sources, 1)}
+        new: list[Chunk] = []
+        for chunk in chunks:
+            if known.setdefault(_place(chunk), len(known) + 1) > len(self.sources) + len(new):
+                new.append(chunk)
+        if new:
+            self.sources += new
+            await self.emit(TurnSources(chunks=tuple(new)))
+        return tuple(known[_place(chunk)] for chunk in chunks)
 
     async def announce(self, event: TurnEvent) -> None:
         """Tell the watchers of this turn, and of every one that waits for it."""
@@ -174,3 +188,7 @@ def frame_of(ids: str, seq: int, method: str, params: dict[str, object]) -> byte
     body = encode(params)[1:-2].decode("utf-8")
     separator = "," if body else ""
     return f'{{"jsonrpc":"2.0","method":"{method}","params":{{{ids}{seq}{separator}{body}}}}}\n'.encode()
+
+
+def _place(chunk: Chunk) -> tuple[str, tuple[int, ...], str]:
+    return chunk.document_id, chunk.lines, chunk.text

@@ -149,6 +149,13 @@ class RagSection:
     # The default embedder reads 256 tokens; headings and the marks at both ends are counted beside a chunk's own.
     chunk_size: Annotated[int, "tokens of the embedder in a chunk", Limit(minimum=16, maximum=8192)] = 200
     top_k: Annotated[int, "chunks that a search gives", Limit(minimum=1, maximum=100)] = 5
+    # Four chunks and their sources. A quarter of the context is the most in any case.
+    prompt_tokens: Annotated[
+        int, "of the model, in a prompt for pieces of documents", Limit(minimum=0, maximum=1_000_000)
+    ] = 1000
+    min_similarity: Annotated[
+        float, "pieces less alike to the message are not put into a prompt", Limit(minimum=-1, maximum=1)
+    ] = 0.25
 
 
 @record

@@ -34,6 +34,7 @@ from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Calling, Engine
 from agentgw_daemon.inference.engine import Request as Completion
+from agentgw_daemon.knowledge.grounding import Grounding, grounded
 from agentgw_daemon.ledger import Ledger, teller
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
 from agentgw_daemon.storage.turns import TurnEnd
@@ -81,6 +82,8 @@ class Plan:
     schema: Mapping[str, Any] | None = None
     # Nobody waits at a screen for it.
     background: bool = False
+    # Gives the prompt pieces of the user's documents; without it, none.
+    grounding: Grounding | None = None
     past: Past | None = None
 
     async def prompt(self) -> Prompt:
@@ -137,14 +140,17 @@ async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], le
 
 async def _answer(live: LiveTurn, plan: Plan, answer: Answer, ledger: Ledger) -> None:
     past = plan.past
+    # Before the tools: what is quoted decides what they may do unasked.
+    prompt = await plan.prompt() if past is not None else await _with_documents(live, plan)
     kit = await plan.kit(live) if plan.kit is not None else None
     calling: Calling | None = None
     if past is not None:
-        messages, history = await _shown_before(plan, past)
+        # As the model was shown it before; no model is asked.
+        messages, history = as_shown(prompt, past.history).messages(), past.history
     else:
         if kit is not None and kit.views:
             calling = await calling_of(plan.engine, live.append)
-        messages, history = await _shown(live, plan, ledger, _opening(plan, kit, calling))
+        messages, history = await _shown(live, plan, ledger, prompt, _opening(plan, kit, calling))
     completion = Completion(
         messages=messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
         draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text,
@@ -172,12 +178,11 @@ def _opening(plan: Plan, kit: Toolkit | None, calling: Calling | None) -> Openin
 
 
 async def _shown(
-    live: LiveTurn, plan: Plan, ledger: Ledger, opening: Opening
+    live: LiveTurn, plan: Plan, ledger: Ledger, prompt: Prompt, opening: Opening
 ) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
     """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
-    prompt = await plan.prompt()
     fitted = Fitted(messages=prompt.messages())
-    history = PromptHistory()
+    history = PromptHistory(excerpts=prompt.excerpts)
     if opening.shows_tools(fitted.messages) or not surely_fits(prompt, plan.n_ctx_tokens):
         if opening.calling is None:
             await live.append(TurnProgress(phase="loading"))
@@ -190,16 +195,26 @@ async def _shown(
             await live.append(TurnNotice(code="context_compacted", text=shown.notice))
         fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=live.model)
         history = PromptHistory(
-            left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary
-        )
+            left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary,
+            excerpts=prompt.excerpts,
+        )  # fmt: skip
     if fitted.left_out_turns:
         await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     return fitted.messages, history
 
 
-async def _shown_before(plan: Plan, past: Past) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
-    """The prompt as the model was shown it before; no model is asked."""
-    return as_shown(await plan.prompt(), past.history).messages(), past.history
+async def _with_documents(live: LiveTurn, plan: Plan) -> Prompt:
+    """The prompt, with pieces of the user's documents where the skill wants them; watchers are told which."""
+    prompt = await plan.prompt()
+    if plan.grounding is None:
+        return prompt
+    made = await grounded(prompt, plan.grounding, plan.engine.count)
+    if made.notice:
+        await live.append(TurnNotice(code="documents", text=made.notice))
+    if made.prompt.excerpts:
+        live.tainted = True
+        await live.cite(made.prompt.excerpts)
+    return made.prompt
 
 
 def _left_waiting(live: LiveTurn) -> ShuttingDown:
@@ -229,7 +244,7 @@ async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, ledger: L
         text=answer.text, usage=usage, timings=timings, error=error.message if error else None,
         prompt_sha256=finished.prompt_sha256 if finished else None,
         model_sha256=finished.model_sha256 if finished else None,
-        engine=finished.engine if finished else None, model=live.model,
+        engine=finished.engine if finished else None, model=live.model, sources=tuple(live.sources),
     )  # fmt: skip
     try:
         await ledger.finish(end)
@@ -242,7 +257,7 @@ async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, ledger: L
     live.end(
         TurnResult(
             turn_id=live.turn_id, session_id=live.session_id, text=answer.text, finish_reason=reason, usage=usage,
-            timings=timings, tool_calls=live.tool_calls, last_seq=live.last_seq,
+            timings=timings, tool_calls=live.tool_calls, sources=tuple(live.sources), last_seq=live.last_seq,
         )
     )  # fmt: skip
 

@@ -33,6 +33,7 @@ from agentgw_daemon import resumption
 from agentgw_daemon.agent import kits
 from agentgw_daemon.dry_run import dry_run
 from agentgw_daemon.inference import structured
+from agentgw_daemon.knowledge.grounding import grounding_of
 from agentgw_daemon.live import LiveTurn, frame_of
 from agentgw_daemon.prompt import Exchange, history_of, with_files
 from agentgw_daemon.skills import routing
@@ -282,7 +283,7 @@ class Turns:
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
             kit=None if params.schema is not None else partial(kits.make, services, params, skill, place),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
-            seed=secrets.randbelow(_SEEDS), background=params.detach,
+            seed=secrets.randbelow(_SEEDS), background=params.detach, grounding=grounding_of(services, params, skill),
         )  # fmt: skip
 
     def _open(

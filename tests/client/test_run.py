@@ -452,6 +452,22 @@ class TestOnATerminal:
         assert quiet.end() == 0
         assert quiet.text == "yes\n"
 
+    def test_sources_stand_under_the_answer_for_whoever_reads_it(
+        self, terminal: Start, agentgw: Run, serve: Serve
+    ) -> None:
+        chunks = [
+            {"source": "/notes/a.md", "lines": [3, 9], "title_path": "Boats > Hulls"},
+            {"source": "/notes/b\x1b[2J.txt", "lines": [1, 1], "title_path": ""},
+        ]
+        serve({"turn.start": lambda peer, params: peer.delta("Long.") or {**RESULT, "sources": chunks}})
+        shown = terminal("run", "hi")
+        assert shown.end() == 0
+        assert shown.text == (
+            "Long.\nagentgw: [1] /notes/a.md:3-9 Boats > Hulls\nagentgw: [2] /notes/b\\x1b[2J.txt:1\n"
+        )
+        piped = agentgw("run", "hi")
+        assert (piped.stdout, piped.stderr) == ("Long.\n", ""), "there they are in --json"
+
     def test_hostile_text_of_a_model_is_shown_and_does_nothing(self, terminal: Start, serve: Serve) -> None:
         """TRUST D: a terminal escape in an answer."""
         serve({"turn.start": lambda peer, params: peer.delta("a\x1b]0;owned\x07b\u202e") or RESULT})

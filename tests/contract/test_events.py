@@ -36,6 +36,7 @@ CONTRACT = {
     ],
     "turn.tool_call": ["call_id", "tool", "arguments"],
     "turn.tool_result": ["call_id", "ok", "content", "denied"],
+    "turn.sources": ["chunks"],
     "turn.notice": ["code", "text"],
     "turn.completed": ["finish_reason"],
     "chat.delta": ["text", "channel"],

@@ -19,7 +19,7 @@ from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
 from agentgw.schema import dump
-from agentgw.types import ChatMessage, File, Options, PromptFit, Timings, Turn, Usage
+from agentgw.types import ChatMessage, Chunk, File, Options, PromptFit, Timings, Turn, Usage
 from agentgw_daemon import ledger
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.hub import Hub
@@ -36,6 +36,7 @@ from agentgw_daemon.inference.engine import (
     as_mapping,
     text_of,
 )
+from agentgw_daemon.knowledge.search import Found
 from agentgw_daemon.live import LiveTurn
 from agentgw_daemon.services import Services
 from agentgw_daemon.settings import AgentSection, Settings
@@ -91,6 +92,27 @@ class FakeEngine:
             await events.aclose()  # type: ignore[attr-defined]  # scripts are generators
 
 
+class Papers:
+    """The documents: what was found is what the test says, and how it was asked for is kept."""
+
+    def __init__(self) -> None:
+        self.chunks: tuple[Chunk, ...] = ()
+        self.asked: list[tuple[str, int | None, Sequence[str], Sequence[str]]] = []
+
+    async def is_empty(self) -> bool:
+        return not self.chunks
+
+    async def find(
+        self, query: str, *, k: int | None = None, skills: Sequence[str] = (), tags: Sequence[str] = ()
+    ) -> Found:  # fmt: skip
+        await trio.lowlevel.checkpoint()
+        self.asked.append((query, k, skills, tags))
+        return Found(chunks=self.chunks[:k])
+
+    async def search(self, query: str, **how: Any) -> tuple[Chunk, ...]:
+        return (await self.find(query, **how)).chunks
+
+
 class House:
     """Turns and what they need."""
 
@@ -130,6 +152,7 @@ class House:
             pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools),
             started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
         )  # fmt: skip
+        self.papers = self.services.knowledge = Papers()
         self.services.approvals = Desk(database, self.services.hub)
         self.turns = Turns(cast(Services, self.services), nursery)
         self.services.turns = self.turns

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from agentgw.errors import ApprovalDenied, NotFound, RpcError
-from agentgw.events import TurnDelta, TurnEvent, TurnNotice, TurnProgress, TurnToolCall, TurnToolResult
+from agentgw.events import (
+    TurnDelta,
+    TurnEvent,
+    TurnNotice,
+    TurnProgress,
+    TurnSources,
+    TurnToolCall,
+    TurnToolResult,
+)
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
 from agentgw.types import Options
@@ -135,6 +143,8 @@ class Delegation:
                 told = words
                 await parent.append(TurnProgress(phase="delegated", done=words))
             for event in batch:
+                if isinstance(event, TurnSources):
+                    await parent.cite(event.chunks)
                 if (news := _news(child.skill, event)) is not None:
                     await parent.append(news)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ from agentgw_daemon.agent.consent import DeskConsent, Terms
 from agentgw_daemon.agent.journal import CallJournal
 from agentgw_daemon.agent.toolkit import Toolkit
 from agentgw_daemon.approvals.policy import DENY
+from agentgw_daemon.skills.model import Rag
+from agentgw_daemon.tools import search_documents
 from agentgw_daemon.tools.delegate import NAME
 from agentgw_daemon.tools.places import denied_of, roots_of
 from agentgw_daemon.tools.tool import Tool, ToolContext
 
 if TYPE_CHECKING:
     from agentgw.params import TurnStartParams
-    from agentgw.types import ToolCall
+    from agentgw.types import Chunk, ToolCall
     from agentgw_daemon.live import LiveTurn
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
@@ -48,6 +51,12 @@ async def make(
     consent = DeskConsent(services.approvals, context, terms, lambda: journal.tainted)
     tools, allowed = dict(await services.tools.tools()), skill.allowed_tools
     tools.pop(NAME, None)
+    if await services.knowledge.is_empty():
+        # It could find nothing, and each tool is a part of every prompt.
+        tools.pop(search_documents.NAME, None)
+    elif search_documents.NAME in tools:
+        find = partial(_search, services, skill)
+        tools[search_documents.NAME] = search_documents.SearchDocuments(find, live.cite)
     skills, missing = delegation.usable(await services.projects.shelf(place), skill.sub_agents)
     live.append_nowait(*missing)
     if skills:
@@ -64,6 +73,12 @@ async def make(
         tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led,
         withheld=known.keys() - tools.keys(),
     )  # fmt: skip
+
+
+async def _search(services: Services, skill: LoadedSkill, query: str, k: int | None) -> tuple[Chunk, ...]:
+    """What the skill may see of the documents."""
+    rag = skill.rag or Rag()
+    return await services.knowledge.search(query, k=k or rag.top_k, skills=rag.skills or (skill.name,), tags=rag.tags)
 
 
 async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:

@@ -87,6 +87,12 @@ _HINTS: Final[Mapping[str, Hints]] = {
         ("What time is it?", {}),
         ("Which date is today?", {}),
     ),
+    "search_documents": _hints(
+        "document notes note wrote find found know anything about papers",
+        ("What do my notes say about boats?", {"query": "boats"}),
+        ("Search my documents for the rent contract", {"query": "rent contract"}),
+        ("Find what I wrote on tea", {"query": "tea"}),
+    ),
     "delegate_to_agent": _hints(
         "delegate hand ask agent assistant",
         ("Let code-assistant fix the bug", {"skill": "code-assistant", "task": "fix the bug"}),

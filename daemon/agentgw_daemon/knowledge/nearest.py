@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from agentgw.errors import ModelUnavailable, NotFound, Overloaded, RpcError, Timeout, WorkerDied
@@ -31,11 +32,16 @@ class Choice:
 
 @record
 class Nearest:
-    """Chunks by similarity, the best first; `vector` is the query's."""
+    """Chunks by similarity (cosine), the best first; `vector` is the query's."""
 
-    numbers: tuple[int, ...]
+    similarities: Mapping[int, float] = field(default_factory=dict)
     vector: bytes = b""
     notice: str | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The chunks."""
+        return tuple(self.similarities)
 
 
 async def choose(
@@ -93,11 +99,11 @@ async def nearest(
             vector, complete = found.vector, complete and whole
             best += _pairs(found)
     except _PASSING as error:
-        return Nearest(numbers=(), notice=f"only words were searched: {error}")
+        return Nearest(notice=f"only words were searched: {error}")
     # A content in several collections is found in each.
-    numbers = tuple(dict.fromkeys(n for _, n in sorted(best, key=lambda pair: (-pair[0], pair[1]))))[:depth]
+    ordered = {n: score for score, n in sorted(best, key=lambda pair: (-pair[0], pair[1]))}
     notice = None if complete else "the vector index is being built: words were searched everywhere, meaning not yet"
-    return Nearest(numbers=numbers, vector=vector, notice=notice)
+    return Nearest(similarities=dict(list(ordered.items())[:depth]), vector=vector, notice=notice)
 
 
 def _pairs(found: IndexFound) -> list[tuple[float, int]]:

@@ -5,7 +5,7 @@ Without an embedder that made vectors here, words alone are searched, and the no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -64,6 +64,10 @@ class Knowledge:
         self._settings = settings
         self._embedder = embedder
 
+    async def is_empty(self) -> bool:
+        """Whether there are no documents."""
+        return not await self._database.embeddings.collections()
+
     async def search(
         self, query: str, *, k: int | None = None, collection: str | None = None, skills: Sequence[str] = (),
         tags: Sequence[str] = (), for_skill: str | None = None,
@@ -108,7 +112,7 @@ class Knowledge:
             vector = near.vector
             fused = fuse([order for order in (near.numbers, by_words) if order])
             rows = await self._database.chunks.read([n for n, _ in fused[:depth]], query.wanted)
-            chunks = _chunks(rows, dict(fused), query.terms)
+            chunks = _chunks(rows, dict(fused), near.similarities, query.terms)
             if len(chunks) >= k or max(len(near.numbers), len(by_words)) < depth:
                 break
             depth *= 4
@@ -116,7 +120,7 @@ class Knowledge:
 
     async def _ask(self, query: _Query, scope: Scope, vector: bytes, depth: int) -> tuple[Nearest, tuple[int, ...]]:
         """By meaning and by words, at the same time."""
-        near = Nearest(numbers=())
+        near = Nearest()
         words: tuple[int, ...] = ()
 
         async def by_meaning(embedder: wire.Embedder) -> None:
@@ -136,7 +140,9 @@ class Knowledge:
         return near, words
 
 
-def _chunks(rows: Sequence[ChunkRow], scores: dict[int, float], terms: Sequence[Term]) -> tuple[Chunk, ...]:
+def _chunks(
+    rows: Sequence[ChunkRow], scores: Mapping[int, float], similarities: Mapping[int, float], terms: Sequence[Term]
+) -> tuple[Chunk, ...]:
     """What a client is given: each text once, with all sources that have it."""
     firsts: dict[str, ChunkRow] = {}
     sources: dict[str, list[str]] = {}
@@ -151,7 +157,7 @@ def _chunks(rows: Sequence[ChunkRow], scores: dict[int, float], terms: Sequence[
             Chunk(
                 document_id=first.document_id, source=first.source, text=text, score=scores[row.n],
                 title_path=row.title_path, lines=(row.first_line, row.last_line), snippet=snippet(text, terms),
-                also_in=tuple(others) or None,
+                similarity=similarities.get(row.n), also_in=tuple(others) or None,
             )
         )  # fmt: skip
     return tuple(made)

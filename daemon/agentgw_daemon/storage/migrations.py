@@ -192,6 +192,10 @@ _STEP_SEQ: Final = ("ALTER TABLE turn_steps ADD COLUMN upto_seq INTEGER NOT NULL
 _DELEGATED_CALL: Final = ("ALTER TABLE sessions ADD COLUMN delegated_call TEXT",)
 
 
+# What the answer rests on; what was quoted in the prompt is in `history`.
+_SOURCES: Final = ("ALTER TABLE turns ADD COLUMN sources TEXT",)
+
+
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
     for index, statement in enumerate(statements):
@@ -260,6 +264,11 @@ def _watched(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="012_delegated_call")
 def _delegated_call(db: sqlite_utils.Database) -> None:
     run_statements(db, "012", _DELEGATED_CALL)
+
+
+@MIGRATIONS(name="013_sources")
+def _sources(db: sqlite_utils.Database) -> None:
+    run_statements(db, "013", _SOURCES)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

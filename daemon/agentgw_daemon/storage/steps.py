@@ -59,7 +59,12 @@ def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None
     if rows.shown is not None:
         history = None if rows.shown.history is None else json.dumps(dump(rows.shown.history))
         digest = _keep_tools(db, rows.shown.tools)
-        db.execute("UPDATE turns SET history = ?, toolset = ? WHERE id = ?", (history, digest, turn_id))
+        # What was quoted is text that somebody else may have written.
+        quotes = rows.shown.history is not None and bool(rows.shown.history.excerpts)
+        db.execute(
+            "UPDATE turns SET history = ?, toolset = ?, tainted = tainted OR ? WHERE id = ?",
+            (history, digest, quotes, turn_id),
+        )
     db.conn.executemany(
         "INSERT OR REPLACE INTO turn_steps (turn_id, n, step, upto_seq)"
         " VALUES (?1, ?2, ?3, (SELECT coalesce(max(seq + count) - 1, 0) FROM turn_log WHERE turn_id = ?1))",

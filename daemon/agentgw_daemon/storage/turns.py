@@ -11,7 +11,7 @@ from agentgw.params import TurnStartParams
 from agentgw.replays import PromptHistory
 from agentgw.results import TurnDetail, TurnList
 from agentgw.schema import bind, dump, record
-from agentgw.types import FinishReason, Options, Role, Timings, Turn, Usage
+from agentgw.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.ids import new_id, now
 from agentgw_daemon.storage.log import LogRow, insert_rows
@@ -72,11 +72,12 @@ class TurnEnd:
     model_sha256: str | None = None
     engine: str | None = None
     model: str | None = None
+    sources: tuple[Chunk, ...] = ()
 
 
 _DETAILS: Final = (
     "system", "options", "prompt_tokens", "cached_tokens", "completion_tokens", "timings", "model_sha256", "engine",
-    "prompt_sha256", "cwd", "seed", "request", "history", "toolset",
+    "prompt_sha256", "cwd", "seed", "request", "history", "toolset", "sources",
 )  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def _finish(
         "UPDATE turns SET state = ?, finish_reason = ?, finished_at = ?, error = ?, model = ?,"
         " last_seq = (SELECT coalesce(max(seq + count) - 1, 0) FROM turn_log WHERE turn_id = turns.id),"
         " prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?, timings = ?, prompt_sha256 = ?,"
-        " model_sha256 = ?, engine = ? WHERE id = ?",
+        " model_sha256 = ?, engine = ?, sources = ? WHERE id = ?",
         (
             end.state,
             end.finish_reason,
@@ -244,6 +245,7 @@ def _finish(
             end.prompt_sha256,
             end.model_sha256,
             end.engine,
+            json.dumps(dump(end.sources), ensure_ascii=False) if end.sources else None,
             turn_id,
         ),
     )
@@ -290,6 +292,7 @@ def read_detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
         engine=kept["engine"],
         prompt_sha256=kept["prompt_sha256"],
         tool_calls=calls_of(db, turn_id),
+        sources=tuple(bind(Chunk, one) for one in json.loads(kept["sources"] or "[]")),
         own_system=asked.system is not None,
         files=tuple(file.name for file in asked.files),
         schema=asked.schema,
