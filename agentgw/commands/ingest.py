@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from agentgw import output
@@ -51,6 +52,8 @@ def run(args: Namespace) -> int:
         return _list_watched(args)
     if args.unwatch:
         return _unwatch(args)
+    # The copy of what was piped in goes, however this ends.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _Given(args) as given, connect() as client:
         try:
             return _ingest(client, args, given.params)
@@ -74,6 +77,10 @@ def _ingest(client: Client, args: Namespace, given: dict[str, Any]) -> int:
         for notification in stream:
             if notification.method == "document.progress":
                 bar.update(notification.params)
+    except KeyboardInterrupt:
+        bar.close()
+        output.notice("stopped; what is stored stays, and the same line again goes on from there")
+        raise
     finally:
         bar.close()
     return _tell(args, stream.result)

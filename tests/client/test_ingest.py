@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,32 @@ def test_what_is_large_or_no_text_is_handed_over_as_a_private_file_that_goes(
     assert done.returncode == 0, done.stderr
     assert seen == [(data, 0o600)]
     assert list(copies.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_copy_and_says_what_stays(serve: Serve, tmp_path: Path, number: int) -> None:
+    asked = threading.Event()
+
+    def ingest(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        asked.set()
+        peer.gone.wait(30)
+        return RESULT
+
+    serve({"document.ingest": ingest})
+    with subprocess.Popen(
+        [sys.executable, "-m", "agentgw", "ingest", "--source", "a.bin"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as child:  # fmt: skip
+        assert child.stdin is not None
+        child.stdin.write(b"\xff\xfe\x00")
+        child.stdin.close()
+        child.stdin = None
+        assert asked.wait(30)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=30)
+    assert (child.returncode, out) == (130, b"")
+    assert err == b"agentgw: stopped; what is stored stays, and the same line again goes on from there\n"
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".bin"]
 
 
 def test_a_name_that_is_not_utf8_travels_as_an_address(cli: Cli, serve: Serve) -> None:
