@@ -21,11 +21,13 @@ class Engine:
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, ...]] = []
+        self.waiting: list[int] = []
         self.go = trio.Event()
         self.error: WorkerDied | None = None
 
-    async def compute(self, embedder: wire.Embedder, texts: tuple[str, ...]) -> tuple[bytes, ...]:
+    async def compute(self, embedder: wire.Embedder, texts: tuple[str, ...], more: int) -> tuple[bytes, ...]:
         self.batches.append(texts)
+        self.waiting.append(more)
         await self.go.wait()
         if self.error is not None:
             raise self.error
@@ -59,6 +61,7 @@ async def test_many_texts_and_long_ones_are_several_batches_in_order() -> None:
         assert await batcher.embed(EMBEDDER, texts) == tuple(f"fake:{text}".encode() for text in texts)
         assert len(await batcher.embed(EMBEDDER, long)) == 2
     assert [len(batch) for batch in engine.batches] == [BATCH_TEXTS, BATCH_TEXTS, 1, 1, 1]
+    assert engine.waiting == [BATCH_TEXTS + 1, 1, 0, 1, 0]
 
 
 async def test_embedders_are_never_mixed() -> None:

@@ -15,7 +15,8 @@ from agentgw_daemon.retrieval import wire
 BATCH_TEXTS: Final = 128
 BATCH_BYTES: Final = 4 << 20
 
-Compute = Callable[[wire.Embedder, tuple[str, ...]], Awaitable[tuple[bytes, ...]]]
+Compute = Callable[[wire.Embedder, tuple[str, ...], int], Awaitable[tuple[bytes, ...]]]
+"""Gives a vector a text; it is told how many more texts wait."""
 
 
 class _Order:
@@ -69,7 +70,8 @@ class Batcher:
     async def _run_batch(self) -> None:
         shares, texts = self._next_batch()
         try:
-            vectors = await self._compute(shares[0][0].embedder, texts)
+            waiting = sum(len(order.texts) - order.taken for order in self._orders)
+            vectors = await self._compute(shares[0][0].embedder, texts, waiting)
         except RpcError as error:
             for order, _ in shares:
                 order.error = error

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# Who has no more texts than this is done by llama.cpp before torch is imported, and never imports it.
-TORCH_AFTER_TEXTS: Final = 96
+# Torch takes half as long for a text, and ten seconds of a core to import: from some hundreds of texts on it pays. Who
+# has no more than these is done by llama.cpp and never imports it.
+TORCH_AFTER_TEXTS: Final = 240
 
 
 class Encoder(Protocol):
@@ -60,9 +61,9 @@ class BulkEncoders:
         self._loading: TorchLoading | None = None
         self._seen = 0
 
-    def get(self, embedder: wire.Embedder, count: int) -> Encoder:
-        """What is best for so many more texts now. Raises Refusal."""
-        self._prepare(embedder, count)
+    def get(self, embedder: wire.Embedder, count: int, more: int) -> Encoder:
+        """What is best now for so many texts, when at least so many more are coming. Raises Refusal."""
+        self._prepare(embedder, count, more)
         loading = self._loading
         if loading is not None and (loading.done or not embedder.gguf):
             encoder = loading.wait()
@@ -75,13 +76,14 @@ class BulkEncoders:
             self._light = _llama(embedder, lean=False)
         return self._light
 
-    def _prepare(self, embedder: wire.Embedder, count: int) -> None:
+    def _prepare(self, embedder: wire.Embedder, count: int, more: int) -> None:
         known = self._loading.embedder if self._loading else self._light.embedder if self._light else embedder
         if known != embedder:
             self._drop_light()
             self._loading, self._seen = None, 0
         self._seen += count
-        if self._loading is None and embedder.folder and (not embedder.gguf or self._seen > TORCH_AFTER_TEXTS):
+        pays = not embedder.gguf or self._seen + more > TORCH_AFTER_TEXTS
+        if self._loading is None and embedder.folder and pays:
             self._loading = TorchLoading(embedder)
             self._loading.start()
 
@@ -152,7 +154,7 @@ def answer_bulk(table: Table, encoders: BulkEncoders) -> None:
     """Embed, for the role that embeds many texts."""
 
     def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
-        return _embedded(encoders.get(request.embedder, len(request.texts)), request.texts)
+        return _embedded(encoders.get(request.embedder, len(request.texts), request.more), request.texts)
 
     table.add(wire.Embed, embed)
 

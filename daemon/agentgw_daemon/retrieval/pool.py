@@ -162,13 +162,13 @@ class Retrieval:
         for lane in self._lanes.values():
             lane.close()
 
-    async def _compute(self, embedder: wire.Embedder, texts: tuple[str, ...]) -> tuple[bytes, ...]:
-        return await self._embed(self._lanes["bulk"], embedder, texts)
+    async def _compute(self, embedder: wire.Embedder, texts: tuple[str, ...], more: int) -> tuple[bytes, ...]:
+        return await self._embed(self._lanes["bulk"], embedder, texts, more=more)
 
     async def _embed(
-        self, lane: Lane, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False
+        self, lane: Lane, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False, more: int = 0
     ) -> tuple[bytes, ...]:
-        request = wire.Embed(embedder=embedder, texts=texts)
+        request = wire.Embed(embedder=embedder, texts=texts, more=more)
         reply = await lane.ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
         if not isinstance(reply, wire.Embedded):
             raise _failure(reply, embedder.name)

@@ -69,10 +69,11 @@ class Embedder:
 
 @message
 class Embed(Request):
-    """Turn texts into vectors of unit length. Answered by Embedded."""
+    """Turn texts into vectors of unit length. Answered by Embedded. At least so many `more` texts are coming."""
 
     embedder: Embedder
     texts: tuple[str, ...]
+    more: int = 0
 
 
 @message
