@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -110,13 +111,22 @@ class Knowledge:
         for _ in range(_MOST_ROUNDS):
             near, by_words = await self._ask(query, scope, vector, depth)
             vector = near.vector
-            fused = fuse([order for order in (near.numbers, by_words) if order])
-            rows = await self._database.chunks.read([n for n, _ in fused[:depth]], query.wanted)
-            chunks = _chunks(rows, dict(fused), near.similarities, query.terms)
+            fused = fuse([order for order in (near.numbers, by_words) if order])[:depth]
+            rows = await self._read_different([n for n, _ in fused], query.wanted, k)
+            chunks = _chunks(rows, dict(fused), near.similarities, query.terms, k)
             if len(chunks) >= k or max(len(near.numbers), len(by_words)) < depth:
                 break
             depth *= 4
-        return chunks[:k], near.notice
+        return chunks, near.notice
+
+    async def _read_different(self, numbers: Sequence[int], wanted: Filter, k: int) -> list[ChunkRow]:
+        """The first of these chunks, with so many different texts if they have them."""
+        rows: list[ChunkRow] = []
+        for at in range(0, len(numbers), 2 * k):
+            rows += await self._database.chunks.read(numbers[at : at + 2 * k], wanted)
+            if len({row.text for row in rows}) >= k:
+                break
+        return rows
 
     async def _ask(self, query: _Query, scope: Scope, vector: bytes, depth: int) -> tuple[Nearest, tuple[int, ...]]:
         """By meaning and by words, at the same time."""
@@ -141,16 +151,17 @@ class Knowledge:
 
 
 def _chunks(
-    rows: Sequence[ChunkRow], scores: Mapping[int, float], similarities: Mapping[int, float], terms: Sequence[Term]
-) -> tuple[Chunk, ...]:
-    """What a client is given: each text once, with all sources that have it."""
+    rows: Sequence[ChunkRow], scores: Mapping[int, float], similarities: Mapping[int, float], terms: Sequence[Term],
+    k: int,
+) -> tuple[Chunk, ...]:  # fmt: skip
+    """What a client is given: k texts, each once, with all sources that have it."""
     firsts: dict[str, ChunkRow] = {}
     sources: dict[str, list[str]] = {}
     for row in rows:
         firsts.setdefault(row.text, row)
         sources.setdefault(row.text, []).extend(held.source for held in row.held_by)
     made = []
-    for text, row in firsts.items():
+    for text, row in islice(firsts.items(), k):
         first, others = row.held_by[0], dict.fromkeys(sources[text])
         others.pop(first.source)
         made.append(
