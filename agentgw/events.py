@@ -66,7 +66,7 @@ class TurnToolResult:
 
 @record
 class TurnApproval:
-    """The turn waits for a yes or a no to a tool call: `approval.answer`, from any connection."""
+    """The turn, or an agent that works for it, waits for a yes or a no to a call: `approval.answer`, from anywhere."""
 
     method: ClassVar[str] = "turn.approval"
     approval_id: str

@@ -10,6 +10,7 @@ import pytest
 from agentgw_daemon.calling.agents import narrowed
 from agentgw_daemon.calling.events import Call
 from agentgw_daemon.calling.hints import view
+from agentgw_daemon.calling.messages import Outcome
 from agentgw_daemon.calling.steps import NarrowSteps
 from agentgw_daemon.calling.view import ToolView
 
@@ -79,6 +80,23 @@ def test_a_request_that_is_for_an_agent_leads_to_the_call() -> None:
     call = steps.feed(json.dumps({"tool": "delegate_to_agent", "arguments": arguments}))
     assert isinstance(call, Call)
     assert (call.name, json.loads(call.arguments)) == ("delegate_to_agent", arguments)
+
+
+def test_what_the_agent_answered_is_passed_on_and_a_failure_is_told() -> None:
+    steps, _ = led("Ask quick-assistant what 2+2 is")
+    call = {"tool": "delegate_to_agent", "arguments": {"skill": "quick-assistant", "task": "what 2+2 is"}}
+    steps.feed(json.dumps(call))
+    steps.add(Outcome(name="delegate_to_agent", arguments=call["arguments"], content="Four.\n"), ok=True)
+    ask = steps.next_step()
+    assert (ask.schema, ask.verbatim) == (None, True)
+    assert ask.messages[-1]["content"] == "quick-assistant answered:\nFour."
+    steps, _ = led("Ask quick-assistant what 2+2 is")
+    for _ in range(2):
+        steps.feed(json.dumps(call))
+        steps.add(Outcome(name="delegate_to_agent", arguments=call["arguments"], content="error: it is gone"), ok=False)
+    ask = steps.next_step()
+    assert not ask.verbatim
+    assert "error: it is gone" in ask.messages[-1]["content"]
 
 
 @pytest.mark.parametrize("request_", ["Plan a birthday party", "Tell me a joke", "Hello"])

@@ -12,12 +12,13 @@ import trio
 from agentgw.errors import ApprovalDenied, ModelUnavailable
 from agentgw.events import TurnDelta, TurnToolCall, TurnToolResult
 from agentgw.results import TurnResult
-from agentgw.types import ToolCall
+from agentgw.types import Options, ToolCall
 from agentgw_daemon.agent.toolkit import MOST_CALLS, MOST_RESULT_CHARACTERS
 from agentgw_daemon.calling.formats import PLAIN, Format, choose
 from agentgw_daemon.inference.engine import Calling, Delta, EngineEvent, Request, as_mapping
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.daemon.test_agent import answered, furnish, script, tool
+from tests.daemon.test_delegation import skill
 from tests.daemon.test_turns import House, Script, finished, house
 from tests.inference.templates import HERMES
 
@@ -127,6 +128,18 @@ async def test_a_weak_model_is_led_to_the_one_tool_that_was_named_and_calls_once
         assert (result.text, answer, done) == ("It is red.", "It is red.", ["look a"])
         assert told(h, 0)[0]["content"].startswith("Write the call for the request.")
         assert "This is the result of look:\ndid a" in told(h)[-1]["content"]
+
+
+async def test_a_weak_model_passes_on_what_an_agent_answered_without_chance_and_penalty(tmp_path: Path) -> None:
+    call = '{"tool":"delegate_to_agent","arguments":{"skill":"worker","task":"count to three"}}'
+    async with house(tmp_path, writes(call, "1 2 3", "1 2 3")) as h:
+        h.skills = {one.name: one for one in (skill("boss", "worker"), skill("worker"))}
+        calls_by(h, PLAIN, narrow=True)
+        result, answer, _ = await shown(h, "Ask worker to count to three", skill="boss", options=Options(max_tokens=9))
+        assert (result.text, answer, result.tool_calls[0].content) == ("1 2 3", "1 2 3", "1 2 3")
+        last = h.engine.requests[-1]
+        assert told(h)[-1]["content"] == "worker answered:\n1 2 3"
+        assert last.options == Options(temperature=0.0, repeat_penalty=1.0, max_tokens=9)
 
 
 @pytest.mark.parametrize("params", [{}, {"tools": ()}, {"message": "look\nat it", "tools": ("look",)}])
@@ -264,6 +277,16 @@ async def test_a_yes_for_the_session_is_for_that_call_alone_and_for_later_turns(
         assert asked[0].arguments == {"text": "y"}
         other.cancel()
         await other.wait_outcome()
+
+
+async def test_an_ephemeral_turn_of_a_tainted_session_is_tainted_too(tmp_path: Path) -> None:
+    steps = script([("look", {"text": "a"})], "read", [("post", {"text": "x"})], "done")
+    async with house(tmp_path, steps) as h:
+        done = furnish(h)
+        first = await h.ask()
+        live = await h.start(session_id=first.session_id, ephemeral=True, approvals=("deny", "post"))
+        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        assert done == ["look a"]
 
 
 async def test_after_untrusted_text_a_call_that_nobody_is_to_be_asked_about_ends_the_turn(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def usable(shelf: Shelf, names: Sequence[str]) -> tuple[list[LoadedSkill], list[
         try:
             skills.append(shelf.get(name))
         except NotFound as error:
-            missing.append(TurnNotice(code="sub_agent_missing", text=f"nothing can be delegated: {error.message}"))
+            missing.append(TurnNotice(code="sub_agent_missing", text=f"{name} cannot be delegated to: {error.message}"))
     return skills, missing
 
 

@@ -35,6 +35,8 @@ class Step:
     max_tokens: int | None = None
     special: bool = False
     hidden: bool = False
+    # It says again what it was told: what is likeliest, however often it was there.
+    verbatim: bool = False
     format: Format | None = None
 
     def parser(self) -> StreamParser | None:
@@ -130,7 +132,13 @@ class StepTalk:
         """See Talk."""
         ask = self._steps.next_step()
         self._hidden = ask.schema is not None
-        return Step(messages=ask.messages, schema=ask.schema, max_tokens=ask.max_tokens, hidden=self._hidden)
+        return Step(
+            messages=ask.messages,
+            schema=ask.schema,
+            max_tokens=ask.max_tokens,
+            hidden=self._hidden,
+            verbatim=ask.verbatim,
+        )
 
     def take(self, said: Said) -> tuple[Call | Malformed, ...] | None:
         """See Talk. Empty: it said that it will answer now."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from agentgw_daemon.calling.messages import Message, Outcome
 from agentgw_daemon.calling.relevance import rank, terms
 from agentgw_daemon.calling.view import ToolView
 
@@ -17,6 +18,23 @@ _GENERAL: Final = "general-assistant"
 _MARGIN: Final = 1.3
 # Between the name of an agent and what it is to do: `: `, ` to `.
 _AFTER_NAME: Final = re.compile(r"[\s,:;.!-]*(?:to\s+|please\s+)*", re.I)
+
+
+# What a model of 135 million parameters needs to see to pass an answer on; asked for it in words, it answers anew.
+_PASSED_ON: Final = (
+    ("writer", "Water boils at 100 degrees."),
+    ("tester", "- The first test passed.\n- The second one failed:\n```\nE1\n```"),
+)
+
+
+def passed_on(outcome: Outcome) -> tuple[Message, ...]:
+    """The prompt by which a weak model gives an agent's answer to the user."""
+    made: list[Message] = [{"role": "system", "content": "Pass on what others have answered, word for word."}]
+    for agent, answer in _PASSED_ON:
+        made.append({"role": "user", "content": f"{agent} answered:\n{answer}"})
+        made.append({"role": "assistant", "content": answer})
+    asked = f"{outcome.arguments.get('skill', 'agent')} answered:\n{outcome.content.strip()}"
+    return (*made, {"role": "user", "content": asked})
 
 
 def narrowed(tool: ToolView, request: str) -> ToolView:

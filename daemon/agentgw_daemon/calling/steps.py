@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from agentgw.schema import record
-from agentgw_daemon.calling.agents import narrowed
+from agentgw_daemon.calling.agents import DELEGATE, narrowed, passed_on
 from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.calling.messages import Message, Outcome, plain_step, written
 from agentgw_daemon.calling.reading import CUT_OFF, NO_JSON, load
@@ -46,6 +46,8 @@ class Ask:
     messages: tuple[Message, ...]
     schema: Mapping[str, Any] | None = None
     max_tokens: int | None = None
+    # It is to say again what it was told; a penalty for repeating would keep it from that.
+    verbatim: bool = False
 
 
 class Steps(Protocol):
@@ -118,6 +120,8 @@ class NarrowSteps:
         outcomes = self._results or self._failures
         if not outcomes:
             return Ask(messages=tuple(self._messages))
+        if self._results and outcomes[-1].name == DELEGATE:
+            return Ask(messages=passed_on(outcomes[-1]), verbatim=True)
         content = f"{self._request}\n\n{_told(outcomes[-1])}"
         return Ask(messages=(*self._messages[:-1], {**self._messages[-1], "content": content}))
 
