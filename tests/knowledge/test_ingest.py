@@ -105,6 +105,10 @@ async def test_the_same_content_twice_is_embedded_and_stored_once(tmp_path: Path
         assert counts(await made.take(notes)) == (1, 0, 3, 0)
         assert (await made.texts())[f"{notes}/copy.txt"] == ["apples", "pears"]
         assert await made.count_vectors() == 6
+        # Also when both come in the same moment.
+        fill(notes, {"new.txt": "plums", "new too.txt": "plums"})
+        assert counts(await made.take(notes)) == (2, 0, 4, 1)
+        assert made.progress[-1].chunks == 1
 
 
 async def test_vanished_files_are_told_and_removed_when_asked(tmp_path: Path, notes: Path) -> None:

@@ -77,6 +77,8 @@ class Intake:
         self._in_hand = Room(_CHUNKS_IN_HAND)
         self._at_embedder = Room(_CHUNKS_AT_EMBEDDER)
         self._stamps: dict[str, tuple[int, int | None]] = {}
+        # Contents that are being stored, by their digest: another file with the same one waits and is linked to it.
+        self._storing: dict[str, trio.Event] = {}
         self._scope = trio.CancelScope()
         self._error: RpcError | ReaderGone | None = None
 
@@ -193,7 +195,18 @@ class Intake:
         )  # fmt: skip
 
     async def _finish(self, read: _Read) -> None:
-        """From chunks to a stored document."""
+        """From chunks to a stored document, one of the same content after the other."""
+        digest = read.new.sha256
+        while (other := self._storing.get(digest)) is not None:
+            await other.wait()
+        stored = self._storing[digest] = trio.Event()
+        try:
+            await self._store(read)
+        finally:
+            del self._storing[digest]
+            stored.set()
+
+    async def _store(self, read: _Read) -> None:
         documents, pieces = self._parts.database.documents, read.pieces
         try:
             stored = await documents.link(read.new)
