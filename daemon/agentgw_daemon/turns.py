@@ -161,6 +161,8 @@ class Turns:
             log.info("turn %s goes on", turn_id)
             self._enter(live)
             await services.approvals.recall(turn_id)
+            if not services.approvals.is_asking(turn_id):
+                await services.database.turns.set_state(turn_id, "running")
             taken.append((live, left))
         for live, left in taken:
             prepare = partial(self._prepare, left)

@@ -198,6 +198,24 @@ async def test_a_result_that_was_not_told_is_told_and_the_call_not_made_again(ki
         assert as_mapping(h.engine.requests[0].messages[-1])["content"] == "did it"
 
 
+async def test_only_a_turn_that_asks_is_waiting(killed: Killed) -> None:
+    gate = trio.Event()
+
+    async def answers(request: Request) -> AsyncIterator[EngineEvent]:
+        await gate.wait()
+        yield Delta(texts=("done",))
+        yield finished()
+
+    asked = await question_left(killed)
+    async with killed.next("never") as (h, _):
+        h.engine.script = answers
+        await settle(h, asked, "deny")
+        live = await taken_up(h)
+        assert (await h.database.turns.get(live.turn_id)).state == "running"
+        gate.set()
+        await ended(live)
+
+
 async def test_a_model_that_had_not_said_a_word_is_asked_again(killed: Killed) -> None:
     async def dies(request: Request) -> AsyncIterator[EngineEvent]:
         if len(request.messages) == 2:

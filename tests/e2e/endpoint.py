@@ -94,7 +94,12 @@ class Endpoint:
         return self.conversations.get(timeout=PATIENCE_S)
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
+        length = int(handler.headers["content-length"])
+        read = handler.rfile.read(length)
+        if len(read) < length:
+            # Whoever asked was killed over it.
+            return
+        body = json.loads(read)
         conversation = Conversation(body, handler.headers["authorization"])
         self.served += 1
         handler.send_response(200)
