@@ -3,7 +3,7 @@
 FTS5's own `bm25()` looks at every chunk with any of the words, some microseconds each, and each of its words at least
 once more: a common word would take half a second. So FTS5 gives candidates: all chunks with the rarer words, as many
 words as together have no more than `_LOOKED_AT` matches, and of the common words the first chunks that have them all.
-The few hundred best of these are scored here, by all words, from their texts.
+The best of these are scored here, by all words, from their texts; without common words there is no need to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOOKED_AT: Final = 3_000
 # A word is counted up to here; where the last match lies tells how many there are beyond it.
 _COUNTED: Final = 2_000
 # Candidates of either kind that are scored from their texts, some 20 µs each.
-_SCORED: Final = 120
+_SCORED: Final = 80
 # The parameters that FTS5 and everybody else has.
 _K1: Final = 1.2
 _B: Final = 0.75
@@ -68,9 +68,13 @@ def find(db: sqlite_utils.Database, terms: Sequence[Term], most: int, allowed: A
     words = [word for word in words if word.matches]
     if not words:
         return ()
-    room = max(_SCORED, most)
-    candidates = dict.fromkeys(_ranked(db, _rare(words), room, allowed))
-    candidates |= dict.fromkeys(_with_all(db, _common(words), room, allowed))
+    rare, room = _rare(words), max(_SCORED, most)
+    common = [term for _, term in words[len(rare) :]]
+    if not common and not any(term.inside for term in rare):
+        return tuple(islice(_ranked(db, rare, allowed), most))
+    candidates = dict.fromkeys(match.n for match in islice(_ranked(db, rare, allowed), room))
+    candidates |= dict.fromkeys(_inside(db, rare, room, allowed))
+    candidates |= dict.fromkeys(_with_all(db, common, room, allowed))
     if len(candidates) < most:
         candidates |= dict.fromkeys(_any(db, words, most, allowed))
     scored = _score(db, list(candidates), words, total)
@@ -100,23 +104,22 @@ def _rare(words: Sequence[_Word]) -> list[Term]:
     return taken
 
 
-def _common(words: Sequence[_Word]) -> list[Term]:
-    return [term for _, term in words[len(_rare(words)) :]]
-
-
-def _ranked(db: sqlite_utils.Database, terms: Sequence[Term], most: int, allowed: Allowed | None) -> Iterable[int]:
-    """The best chunks with any of the terms, as far as FTS5 can tell."""
+def _ranked(db: sqlite_utils.Database, terms: Sequence[Term], allowed: Allowed | None) -> Iterator[Match]:
+    """The chunks with any of the terms, the best first by FTS5's `bm25()`."""
     spaced = [term.match for term in terms if not term.inside]
+    if spaced:
+        rows = db.execute(
+            "SELECT rowid, -rank FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank", (" OR ".join(spaced),)
+        )
+        yield from (Match(n=n, score=score) for n, score in rows if allowed is None or n in allowed)
+
+
+def _inside(db: sqlite_utils.Database, terms: Sequence[Term], most: int, allowed: Allowed | None) -> Iterator[int]:
+    """The first chunks with any of the terms of scripts without spaces."""
     for term in terms:
         if term.inside:
             found = db.execute("SELECT n FROM chunks WHERE instr(text, ?) > 0", (term.text,))
             yield from islice(_only(found, allowed), most)
-    if spaced:
-        # bm25() prepares itself by looking at every match of every word; `rank` would do the same.
-        found = db.execute(
-            "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank", (" OR ".join(spaced),)
-        )
-        yield from islice(_only(found, allowed), most)
 
 
 def _with_all(db: sqlite_utils.Database, terms: Sequence[Term], most: int, allowed: Allowed | None) -> Iterable[int]:
