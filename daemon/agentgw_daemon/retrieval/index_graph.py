@@ -18,7 +18,7 @@ from agentgw_daemon.retrieval.index_flat import Floats, Labels
 M: Final = 16
 EF_CONSTRUCTION: Final = 200
 # Candidates that a search keeps. Recall@10 of at least 0.98 at 100,000 x 384 in well under a millisecond.
-EF: Final = 160
+EF: Final = 200
 # With a filter the walk goes on until so many were let through, which takes it further; what it finds is the better.
 EF_FILTERED: Final = 64
 # hnswlib gives out a vector as a list of Python floats: some 30 µs. Up to so many, each is looked at.

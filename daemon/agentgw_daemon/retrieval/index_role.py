@@ -57,6 +57,7 @@ class Indexes:
             try:
                 graph, generation = load(folder, request.file, request.sha256, identity)
                 index = Index(request.dim, graph=graph, generation=generation)
+                give_back()
             except Unfit as unfit:
                 refused = str(unfit)
         if index is None:
