@@ -1,9 +1,10 @@
 """Chunks a second, in this process: sentence-transformers as it comes, our engines for many texts, beside each other.
 
 `python -m tests.bench.embedding [--texts N] [--rounds N]` prints one JSON object: the best round of each, the processor
-time of it, which says more on a machine that others use too, and the ratio of what is used to the best bare loop. The bare loop is `SentenceTransformer.encode` over all texts at once, which sorts
-them by length, at each batch size; `torch` and `llama.cpp` are the encoders of the worker's role `bulk`, given batches
-as the daemon sends them.
+time of it, which says more on a machine that others use too, and the ratio of what is used to the best bare loop.
+
+The bare loop is `SentenceTransformer.encode` over all texts at once, which sorts them by length, at each batch size;
+`torch` and `llama.cpp` are the encoders of the worker's role `bulk`, given batches as the daemon sends them.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ def measure(count: int, rounds: int) -> tuple[dict[str, float], dict[str, float]
         for name, run in made.items():
             started, spent = time.perf_counter(), time.process_time()
             vectors = run()
-            cpu_ms = (time.process_time() - spent) / count * 1000
+            cpu_ms = round((time.process_time() - spent) / count * 1000, 1)
             rate = count / (time.perf_counter() - started)
             reference = vectors if reference is None else reference
             cosine = float((vectors * reference).sum(axis=1).min())
             if cosine < MIN_COSINE:
                 raise SystemExit(f"bench: {name} gives other vectors, cosine {cosine:.6f}")
             best[name] = max(best.get(name, 0.0), round(rate, 1))
-            least[name] = min(least.get(name, cpu_ms), round(cpu_ms, 1))
+            least[name] = min(least.get(name, cpu_ms), cpu_ms)
     return best, least
 
 

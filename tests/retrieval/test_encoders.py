@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from agentgw_daemon.retrieval import encoders, wire
-from agentgw_daemon.retrieval.encoders import TORCH_AFTER_TEXTS, BulkEncoders, LightEncoders
+from agentgw_daemon.retrieval.encoders import STEP_TEXTS, TORCH_AFTER_TEXTS, BulkEncoders, LightEncoders
 from agentgw_daemon.retrieval.table import Refusal
 
 BOTH = wire.Embedder(name="both", id="b", dim=2, max_tokens=8, folder="/f", gguf="/g")
@@ -24,11 +24,14 @@ class Engine:
     def __init__(self, embedder: wire.Embedder, engine: str, opened: list[str]) -> None:
         self.embedder = embedder
         self.engine = engine
+        self.sparing = False
+        self.sizes: list[int] = []
         self._opened = opened
         opened.append(engine)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return np.zeros((len(texts), 2), np.float32)
+        self.sizes.append(len(texts))
+        return np.array([[len(text), 0] for text in texts], np.float32)
 
     def close(self) -> None:
         self._opened.remove(self.engine)
@@ -78,6 +81,27 @@ def test_many_texts_begin_with_llama_and_go_over_to_torch(engines: Engines, coun
     loaded(bulk)
     assert bulk.get(BOTH, 1, 0).engine == "torch"
     assert engines.open == ["torch"], "the other one's memory is free"
+
+
+def test_torch_takes_over_in_the_middle_of_a_request(engines: Engines) -> None:
+    bulk = BulkEncoders()
+    light = bulk.get(BOTH, 1, TORCH_AFTER_TEXTS)
+    assert isinstance(light, Engine)
+    assert light.sparing
+    texts = ["x" * length for length in range(5 * STEP_TEXTS)]
+    embed = light.embed
+
+    def last(given: Sequence[str]) -> npt.NDArray[np.float32]:
+        if len(light.sizes) == 1:
+            engines.gate.set()
+            loaded(bulk)
+        return embed(given)
+
+    light.embed = last  # type: ignore[method-assign]  # torch arrives while it works
+    rows, engine = bulk.embed(BOTH, texts, 0)
+    assert rows[:, 0].tolist() == list(range(5 * STEP_TEXTS))
+    assert engine == "torch"
+    assert light.sizes == [STEP_TEXTS, STEP_TEXTS]
 
 
 def test_where_torch_cannot_be_used_llama_goes_on(engines: Engines, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,16 +7,23 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.table import Refusal, Table, Task
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from agentgw_daemon.retrieval.llama_encoder import LlamaEncoder
 
 # Torch takes half as long for a text, and ten seconds of a core to import: from some hundreds of texts on it pays. Who
 # has no more than these is done by llama.cpp and never imports it.
 TORCH_AFTER_TEXTS: Final = 240
+# While torch is imported it is looked after so many texts whether it is there.
+STEP_TEXTS: Final = 8
+
+
+Rows = npt.NDArray[np.float32]
 
 
 class Encoder(Protocol):
@@ -30,7 +37,7 @@ class Encoder(Protocol):
     def engine(self) -> str:
         """What computes: llama.cpp or torch."""
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str]) -> Rows:
         """A row of unit length a text. Raises Refusal."""
 
     def close(self) -> None:
@@ -57,9 +64,24 @@ class BulkEncoders:
     """For many texts: llama.cpp at once, torch from when it is loaded, if there are enough texts to load it for."""
 
     def __init__(self) -> None:
-        self._light: Encoder | None = None
+        self._light: LlamaEncoder | None = None
         self._loading: TorchLoading | None = None
         self._seen = 0
+
+    def embed(self, embedder: wire.Embedder, texts: Sequence[str], more: int) -> tuple[Rows, str]:
+        """A row a text, and which engine ended the work. Raises Refusal."""
+        encoder = self.get(embedder, len(texts), more)
+        parts = []
+        while self._importing and len(texts) > STEP_TEXTS:
+            parts.append(encoder.embed(texts[:STEP_TEXTS]))
+            texts = texts[STEP_TEXTS:]
+            encoder = self.get(embedder, 0, more)
+        parts.append(encoder.embed(texts))
+        return join(parts), encoder.engine
+
+    @property
+    def _importing(self) -> bool:
+        return self._loading is not None and not self._loading.done
 
     def get(self, embedder: wire.Embedder, count: int, more: int) -> Encoder:
         """What is best now for so many texts, when at least so many more are coming. Raises Refusal."""
@@ -74,6 +96,8 @@ class BulkEncoders:
                 raise Refusal("model", loading.reason)
         if self._light is None:
             self._light = _llama(embedder, lean=False)
+        # One at a time while torch is imported: the sooner it is there, the better.
+        self._light.sparing = self._importing
         return self._light
 
     def _prepare(self, embedder: wire.Embedder, count: int, more: int) -> None:
@@ -121,7 +145,12 @@ class TorchLoading(threading.Thread):
         return self._encoder
 
 
-def _llama(embedder: wire.Embedder, *, lean: bool) -> Encoder:
+def join(parts: Sequence[Rows]) -> Rows:
+    """One after another."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _llama(embedder: wire.Embedder, *, lean: bool) -> LlamaEncoder:
     from agentgw_daemon.inference.llama import physical_cores
     from agentgw_daemon.retrieval.llama_encoder import LlamaEncoder
 
@@ -140,7 +169,8 @@ def answer_queries(table: Table, encoders: LightEncoders) -> None:
     """Embed and Warm, for the role that answers queries."""
 
     def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
-        return _embedded(encoders.get(request.embedder), request.texts)
+        encoder = encoders.get(request.embedder)
+        return _embedded(request.embedder, encoder.embed(request.texts), encoder.engine)
 
     def warm(request: wire.Warm, _task: Task) -> wire.Warmed:
         encoders.get(request.embedder)
@@ -154,11 +184,11 @@ def answer_bulk(table: Table, encoders: BulkEncoders) -> None:
     """Embed, for the role that embeds many texts."""
 
     def embed(request: wire.Embed, _task: Task) -> wire.Embedded:
-        return _embedded(encoders.get(request.embedder, len(request.texts), request.more), request.texts)
+        rows, engine = encoders.embed(request.embedder, request.texts, request.more)
+        return _embedded(request.embedder, rows, engine)
 
     table.add(wire.Embed, embed)
 
 
-def _embedded(encoder: Encoder, texts: Sequence[str]) -> wire.Embedded:
-    vectors = encoder.embed(texts)
-    return wire.Embedded(dim=encoder.embedder.dim, vectors=vectors.astype("<f4").tobytes(), engine=encoder.engine)
+def _embedded(embedder: wire.Embedder, rows: Rows, engine: str) -> wire.Embedded:
+    return wire.Embedded(dim=embedder.dim, vectors=rows.astype("<f4").tobytes(), engine=engine)

@@ -49,6 +49,8 @@ class LlamaEncoder:
         for _ in range(at_once):
             self._free.put(_Context(self._model, embedder, lean=lean))
         self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
+        # Whether to take one core only, for now.
+        self.sparing = False
         self._table = ColdTail(embedder.gguf, self._model.number(TABLE_BYTES) if lean else 0)
         if lean:
             give_back()
@@ -63,7 +65,7 @@ class LlamaEncoder:
 
     def embed(self, texts: Sequence[str]) -> Row:
         """A row of unit length a text."""
-        run = self._threads.map if self._threads is not None else map
+        run = map if self._threads is None or self.sparing else self._threads.map
         return np.stack(list(run(self._embed, texts)))
 
     def _embed(self, text: str) -> Row:
