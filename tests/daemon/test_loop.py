@@ -135,11 +135,11 @@ async def test_a_weak_model_passes_on_what_an_agent_answered_without_chance_and_
     async with house(tmp_path, writes(call, "1 2 3", "1 2 3")) as h:
         h.skills = {one.name: one for one in (skill("boss", "worker"), skill("worker"))}
         calls_by(h, PLAIN, narrow=True)
-        result, answer, _ = await shown(h, "Ask worker to count to three", skill="boss", options=Options(max_tokens=9))
+        result, answer, _ = await shown(h, "Ask worker to count to three", skill="boss")
         assert (result.text, answer, result.tool_calls[0].content) == ("1 2 3", "1 2 3", "1 2 3")
         last = h.engine.requests[-1]
         assert told(h)[-1]["content"] == "worker answered:\n1 2 3"
-        assert last.options == Options(temperature=0.0, repeat_penalty=1.0, max_tokens=9)
+        assert last.options == Options(temperature=0.0, repeat_penalty=1.0, max_tokens=34)
 
 
 @pytest.mark.parametrize("params", [{}, {"tools": ()}, {"message": "look\nat it", "tools": ("look",)}])

@@ -227,7 +227,8 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
 
 def _options(options: Options, step: Step) -> Options:
     if step.verbatim:
-        return dataclasses.replace(options, temperature=0.0, repeat_penalty=1.0)
+        most = [one for one in (options.max_tokens, step.max_tokens) if one is not None]
+        return dataclasses.replace(options, temperature=0.0, repeat_penalty=1.0, max_tokens=min(most, default=None))
     if not step.hidden:
         return options
     return dataclasses.replace(_CALL_OPTIONS, seed=options.seed, max_tokens=step.max_tokens)

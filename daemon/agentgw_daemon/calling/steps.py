@@ -27,6 +27,7 @@ _MOST_MALFORMED: Final = 2
 # A file of some hundred lines may be written at once; a weak model goes on for ever if it may.
 _CALL_TOKENS: Final = 4096
 _SHORT_CALL_TOKENS: Final = 256
+_SHORTEST_TOKENS: Final = 32
 _GO_ON: Final = "Now the answer, in plain words."
 _ANSWERING: Final = ToolView(
     name=ANSWER,
@@ -121,7 +122,9 @@ class NarrowSteps:
         if not outcomes:
             return Ask(messages=tuple(self._messages))
         if self._results and outcomes[-1].name == DELEGATE:
-            return Ask(messages=passed_on(outcomes[-1]), verbatim=True)
+            # Twice what it takes: a weak model without a penalty may go on for ever.
+            most = len(outcomes[-1].content) // 2 + _SHORTEST_TOKENS
+            return Ask(messages=passed_on(outcomes[-1]), verbatim=True, max_tokens=most)
         content = f"{self._request}\n\n{_told(outcomes[-1])}"
         return Ask(messages=(*self._messages[:-1], {**self._messages[-1], "content": content}))
 
