@@ -41,9 +41,6 @@ def _kill(folder: Path, first: int, chance: random.Random, number: int) -> list[
 async def _check(shelf: Library, kept: set[int], perhaps: int) -> set[int]:
     """All of these are found, by words and by vector, and nothing else but perhaps one more."""
     assert await shelf.database.check() == ()
-    scope_k = 3 * (len(kept) + 2)
-    (best, *_) = await shelf.knowledge.search(f"unique{max(kept)}", k=1) if kept else [None]
-    assert best is None or best.text == f"paper {max(kept)} unique{max(kept)}"
     held = set()
     for n in [*kept, perhaps]:
         texts = {chunk.text for chunk in await shelf.knowledge.search(f"unique{n} second{n}", k=4)}
@@ -52,7 +49,7 @@ async def _check(shelf: Library, kept: set[int], perhaps: int) -> set[int]:
         if there:
             held.add(n)
     follower = shelf.knowledge._indexing._follower("default", STORED_BY)
-    request = IndexSearch(key=follower.key, k=scope_k, vector=packed("paper"))
+    request = IndexSearch(key=follower.key, k=1, vector=packed("paper"))
     found = await shelf.retrieval.index(request, IndexFound)
     assert found.live == 2 * len(held), "the index holds what the database holds"
     return held
@@ -88,5 +85,5 @@ async def test_kills_while_documents_are_stored_lose_nothing_acknowledged(tmp_pa
 
 @pytest.mark.chaos
 async def test_fifty_kills_while_documents_are_stored_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    seed, rounds = random.randrange(2**32), int(os.environ.get("AGENTGW_CHAOS", "50"))
+    seed, rounds = random.randrange(2**32), max(1, round(50 * float(os.environ.get("AGENTGW_CHAOS", "1"))))
     print(f"seed {seed}: {await _rounds(tmp_path, rounds, seed)} acknowledged")

@@ -241,6 +241,25 @@ async def test_the_cache_folder_may_go_while_the_daemon_runs(tmp_path: Path, sav
         await _saved(shelf.index_dir)
 
 
+async def test_a_disk_that_takes_no_file_costs_nothing_but_the_file(
+    tmp_path: Path, saves_at_once: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with library(tmp_path, fake_settings(*saves_at_once)) as shelf:
+        shelf.index_dir.parent.mkdir()
+        shelf.index_dir.write_text("a file where the folder should be")
+        await _fill(shelf, 40)
+        assert len(await shelf.found("word3", k=40)) == 40
+        with trio.fail_after(20):
+            while "is not saved" not in caplog.text:
+                await trio.sleep(0.01)
+        (worker,) = shelf.retrieval.workers()
+        follower = shelf.knowledge._indexing._follower("default", STORED_BY)
+        assert follower.reached == await shelf.database.embeddings.generation(), "it is as good as it was"
+        await _fill(shelf, 5, first=40)
+        assert len(await shelf.found("word3", k=45)) == 45
+        assert [one.pid for one in shelf.retrieval.workers()] == [worker.pid]
+
+
 async def test_a_database_that_was_replaced_is_searched_as_it_is_now(tmp_path: Path) -> None:
     async with library(tmp_path) as shelf:
         await shelf.put("/a", "alpha beta")

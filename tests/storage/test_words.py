@@ -96,6 +96,14 @@ def test_filters_are_exact_and_common_words_no_excuse(
     assert len(_texts(direct, query, 50)) == 50
 
 
+def test_the_index_of_words_can_be_made_anew_from_the_chunks(direct: Direct) -> None:
+    before = _texts(direct, "heading word150")
+    direct.store.write(lambda db: db.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')"))
+    assert not _texts(direct, "word150")
+    assert direct.store._rebuilt_index()
+    assert _texts(direct, "heading word150") == before
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_no_text_is_a_syntax_error(direct: Direct, query: str) -> None:
     run(direct.chunks.by_words(terms_of(query), 5, Filter()))

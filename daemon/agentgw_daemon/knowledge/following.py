@@ -41,6 +41,7 @@ _BUILD_MS: Final = 25.0
 # Saving holds the worker up for half a second at 100,000 vectors: it waits for so long a silence, though not for ever.
 _QUIET_S: Final = 3.0
 _SAVE_AT_LATEST_S: Final = 120.0
+_TRY_AGAIN_S: Final = 60.0
 # What a file lacks is handed over when it is opened, which is quick: fewer changes than this are not worth writing it.
 _CHANGES_WORTH_A_FILE: Final = 1_000
 _CHANGED_SHARE: Final = 0.02
@@ -71,6 +72,7 @@ class Follower:
         self._changes = 0
         self._saved_file = False
         self._unsaved_since: float | None = None
+        self._save_after = 0.0
 
     def wake(self) -> None:
         """Look at the database."""
@@ -173,11 +175,17 @@ class Follower:
                 await self._wake.wait()
                 return
             now = trio.current_time()
-        await self._save()
+        try:
+            await self._save()
+        except (RpcError, IndexFailed, OSError) as error:
+            # A full disk, say. The index is as good as it was.
+            log.warning("the index of %s is not saved: %s", self.collection, error)
+            self._save_after = trio.current_time() + _TRY_AGAIN_S
 
     def _is_worth_saving(self, state: IndexState) -> bool:
         enough = max(_CHANGES_WORTH_A_FILE, _CHANGED_SHARE * state.live)
-        return state.unsaved and (not self._saved_file or self._changes >= enough)
+        worth = not self._saved_file or self._changes >= enough
+        return state.unsaved and worth and trio.current_time() >= self._save_after
 
     async def _save(self) -> None:
         saved = await self._parts.retrieval.index(IndexSave(key=self.key), IndexSaved)
