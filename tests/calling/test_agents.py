@@ -88,7 +88,7 @@ def test_what_the_agent_answered_is_passed_on_and_a_failure_is_told() -> None:
     steps.feed(json.dumps(call))
     steps.add(Outcome(name="delegate_to_agent", arguments=call["arguments"], content="Four.\n"), ok=True)
     ask = steps.next_step()
-    assert (ask.schema, ask.verbatim, ask.max_tokens) == (None, True, 34), "it ends, even if the model would go on"
+    assert (ask.schema, ask.verbatim, ask.max_tokens) == (None, True, 35), "it ends, even if the model would go on"
     assert ask.messages[-1]["content"] == "quick-assistant answered:\nFour."
     steps, _ = led("Ask quick-assistant what 2+2 is")
     for _ in range(2):
