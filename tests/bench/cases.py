@@ -21,7 +21,9 @@ from agentgw.framing import encode
 from agentgw.paths import Paths
 from tests.bench.cache_cases import CACHE
 from tests.bench.figure import Figure
+from tests.bench.knowledge_cases import KNOWLEDGE
 from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
+from tests.bench.search_cases import SEARCH
 from tests.bench.setting import LLM, MODEL, Setting, shown
 from tests.bench.stream_cases import STREAMS
 from tests.bench.worker_cases import WORKER
@@ -131,6 +133,8 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     **STREAMS,
     **CACHE,
     **WORKER,
+    **SEARCH,
+    **KNOWLEDGE,
     "cold": cold,
     "idle": idle,
 }

@@ -84,7 +84,7 @@ class Setting:
         subprocess.run((self.agentgw, "stop"), env=self.environment, capture_output=True, timeout=60)
 
     def _output(self, command: Sequence[str]) -> str:
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=900)
         if done.returncode:
             raise SystemExit(f"bench: {' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
