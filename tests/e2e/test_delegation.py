@@ -103,7 +103,8 @@ def test_an_agent_that_asks_survives_the_daemon_with_the_turn_that_waits_for_it(
     assert asked["details"][-1] == "wanted by: code-assistant"
     home.kill_daemon()
     home.daemon()
-    assert states(home) == {"project-manager": "waiting", "code-assistant": "waiting"}
+    assert states(home)["code-assistant"] == "waiting"
+    assert states(home)["project-manager"] in ("waiting", "running"), "it runs again once it waits for the other"
     assert [one["approval_id"] for one in home.call("approval.list")["approvals"]] == [asked["approval_id"]]
     home.ask("approvals", "answer", asked["approval_id"], "once")
     worker = endpoint.next()
