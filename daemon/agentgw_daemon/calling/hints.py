@@ -90,7 +90,7 @@ _HINTS: Final[Mapping[str, Hints]] = {
     "search_documents": _hints(
         "document notes note wrote find found know anything about papers",
         ("What do my notes say about boats?", {"query": "boats"}),
-        ("Search my documents for the rent contract", {"query": "rent contract"}),
+        ("Search my documents for plum jam", {"query": "plum jam"}),
         ("Find what I wrote on tea", {"query": "tea"}),
     ),
     "delegate_to_agent": _hints(
