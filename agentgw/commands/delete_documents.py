@@ -30,13 +30,15 @@ def run(args: Namespace) -> int:
     """Removes documents, after asking a person."""
     if not (args.source or args.id or args.collection):
         raise UsageError("nothing says which documents", hint="give --source, --id or --collection")
-    wanted = {"sources": _sources(args.source), "ids": args.id, "collection": args.collection}
+    sources = _sources(args.source)
     with connect() as client:
         if not args.yes:
-            going = client.call("document.delete", dry_run=True, **wanted)
+            going = client.call(
+                "document.delete", sources=sources, ids=args.id, collection=args.collection, dry_run=True
+            )
             if going["documents"] and not _is_agreed(going):
                 return 1
-        gone = client.call("document.delete", **wanted)
+        gone = client.call("document.delete", sources=sources, ids=args.id, collection=args.collection)
     if args.json:
         output.json_line(gone)
     elif gone["documents"]:

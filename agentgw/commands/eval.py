@@ -76,9 +76,10 @@ def _replay(client: Client, rating: dict[str, Any], model: str | None, skill_tex
     """One rated turn again, as the report has it."""
     made = {name: rating[name] for name in ("turn_id", "skill", "model", "rating")}
     try:
-        result = replayed(
-            client, Status(), turn_id=rating["turn_id"], model=model, skill_text=skill_text, background=True
+        stream = client.stream(
+            "turn.replay", turn_id=rating["turn_id"], model=model, skill_text=skill_text, background=True
         )
+        result = replayed(stream, Status())
     except ShuttingDown:
         raise
     except RpcError as error:

@@ -56,22 +56,23 @@ def run(args: Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _Given(args) as given, connect() as client:
         try:
-            return _ingest(client, args, given.params)
+            return _ingest(client, args, given)
         except ModelUnavailable as error:
             from agentgw.commands.pull import offer_suggested
 
             if not offer_suggested(client, error):
                 raise
-        return _ingest(client, args, given.params)
+        return _ingest(client, args, given)
 
 
-def _ingest(client: Client, args: Namespace, given: dict[str, Any]) -> int:
+def _ingest(client: Client, args: Namespace, given: _Given) -> int:
     from agentgw.progress import Intake
 
     bar = Intake()
     stream = client.stream(
-        "document.ingest", **given, skills=_labels(args.skills), tags=_labels(args.tags), collection=args.collection,
-        chunk_size=args.chunk_size, exclude=args.exclude, prune=args.prune or None, watch=args.watch or None,
+        "document.ingest", paths=given.paths, text=given.text, source=given.source, skills=_labels(args.skills),
+        tags=_labels(args.tags), collection=args.collection, chunk_size=args.chunk_size, exclude=args.exclude,
+        prune=args.prune or None, watch=args.watch or None,
     )  # fmt: skip
     try:
         for notification in stream:
@@ -146,22 +147,24 @@ def _unwatch(args: Namespace) -> int:
 
 
 class _Given:
-    """What is to be stored, as parameters. Leaving removes the copy that was made of standard input, if one was."""
+    """What is to be stored: paths, or a text. Leaving removes the copy that was made of standard input, if one was."""
 
     def __init__(self, args: Namespace) -> None:
         self._copy = ""
-        self.params: dict[str, Any] = {}
-        paths, source = args.paths, args.source
+        self.paths: list[str] | None = None
+        self.text: str | None = None
+        self.source: str | None = args.source
+        paths = args.paths
         if _STDIN in paths or (not paths and is_piped()):
             if len(paths) > 1:
                 raise UsageError("standard input is stored alone", hint="see agentgw ingest --help")
             if args.watch:
                 raise UsageError("standard input cannot be followed", hint="name a folder")
-            self._take_stdin(source or _STDIN_NAME)
+            self._take_stdin(self.source or _STDIN_NAME)
         elif not paths:
             raise UsageError("there is nothing to store", hint="try: agentgw ingest ~/notes")
         else:
-            self.params = {"paths": [_address(path) for path in paths], "source": source}
+            self.paths = [_address(path) for path in paths]
 
     def __enter__(self) -> _Given:
         return self
@@ -171,13 +174,13 @@ class _Given:
             os.unlink(self._copy)
 
     def _take_stdin(self, source: str) -> None:
+        self.source = source
         stream = sys.stdin.buffer if sys.stdin is not None else None
         data = stream.read(_INLINE_BYTES + 1) if stream is not None else b""
         if not data:
             raise UsageError("standard input is empty", hint="try: agentgw ingest ~/notes")
-        text = _decoded(data) if len(data) <= _INLINE_BYTES else None
-        if text is not None:
-            self.params = {"text": text, "source": source}
+        self.text = _decoded(data) if len(data) <= _INLINE_BYTES else None
+        if self.text is not None:
             return
         assert stream is not None
         import shutil
@@ -195,7 +198,7 @@ class _Given:
         except KeyboardInterrupt:
             os.unlink(self._copy)
             raise
-        self.params = {"paths": [_address(self._copy)], "source": source}
+        self.paths = [_address(self._copy)]
 
 
 def _decoded(data: bytes) -> str | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any, Final
 
-    from agentgw.client import Client
+    from agentgw.client import Stream
 
 DIFFERENT: Final = 1
 # Why two texts may be compared at all: see `turn.replay`.
@@ -47,7 +47,8 @@ def run(args: Namespace) -> int:
     """Prints the comparison."""
     model = model_reference(args.model) if args.model else None
     with connect(warm=True) as client:
-        result = replayed(client, Status(), turn_id=args.turn, model=model, skill_text=args.skill_text)
+        stream = client.stream("turn.replay", turn_id=args.turn, model=model, skill_text=args.skill_text)
+        result = replayed(stream, Status())
     if args.json:
         output.json_line(result)
     else:
@@ -55,9 +56,8 @@ def run(args: Namespace) -> int:
     return 0 if result["identical"] else DIFFERENT
 
 
-def replayed(client: Client, status: Status, **params: Any) -> dict[str, Any]:
-    """The result of `turn.replay`, with its progress on a terminal."""
-    stream = client.stream("turn.replay", **params)
+def replayed(stream: Stream, status: Status) -> dict[str, Any]:
+    """The result of a `turn.replay`, with its progress on a terminal."""
     try:
         for notification in stream:
             said = notification.params

@@ -51,5 +51,7 @@ def test_every_notification_looked_for_is_in_the_table() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith("notification.method"):
                 looked_for |= {side.value for side in node.comparators if isinstance(side, ast.Constant)}
-    assert {"turn.delta", "turn.progress", "turn.notice", "turn.approval", "model.progress"} == looked_for
+    assert {
+        "turn.delta", "turn.progress", "turn.notice", "turn.approval", "model.progress", "document.progress",
+    } == looked_for  # fmt: skip
     assert looked_for <= known

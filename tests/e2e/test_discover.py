@@ -44,6 +44,7 @@ def closed(schema: Any) -> Any:
 
 def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
     home = model_home
+    home.add_embedder()
     home.daemon()
     skill = home.work / "pirate"
     skill.mkdir()
@@ -112,6 +113,17 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
             assert caller.outcome(called)[1]["ok"]
         (rule,) = ask("approval.rules")["rules"]
         ask("approval.revoke", rule_id=rule["rule_id"])
+        (home.work / "papers").mkdir()
+        (home.work / "papers" / "a.md").write_text("# Boats\n\nThe Ida lies at pier 12.\n")
+        ask("document.ingest", paths=[str(home.work / "papers")], watch=True)
+        ask("document.ingest", text="The rent is due.", source="rent.txt")
+        assert ask("document.search", query="boats")["chunks"]
+        assert ask("document.list")["documents"]
+        assert ask("turn.start", message="Where does the Ida lie?", model="echo")["sources"]
+        assert ask("document.watched")["folders"]
+        ask("document.unwatch", path=str(home.work / "papers"))
+        assert ask("document.delete", sources=["rent.txt"])
+        ask("embed", texts=["one", "two"])
         ask("model.list")
         ask("model.show", model="smollm2:135m")
         ask("model.default", model="smollm2:135m")
