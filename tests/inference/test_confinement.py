@@ -15,6 +15,9 @@ def loop() -> None:
         pass
 
 
+pytestmark = pytest.mark.usefixtures("no_collections")
+
+
 def test_an_endless_loop_ends() -> None:
     with pytest.raises(TimeExceeded):
         confine(loop, time_s=0.05, memory_bytes=1 << 28)

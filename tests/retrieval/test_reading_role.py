@@ -79,6 +79,7 @@ def test_a_cancelled_request_ends_between_two_parts(ask: Ask) -> None:
     assert task.parts == []
 
 
+@pytest.mark.usefixtures("no_collections")
 def test_a_document_that_takes_too_long_is_unreadable(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_role, "TIME_S", 0.05)
     with pytest.raises(Refusal, match="takes more than 0 s to read") as refused:
