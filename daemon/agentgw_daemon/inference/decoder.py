@@ -120,13 +120,14 @@ class Decoder:
         for answer in self._answers.values():
             if answer.lookup and not answer.task.pending > 1:
                 answer.guess(self._n_ctx_tokens - len(answer.task.tokens))
-        started = time.perf_counter()
+        planned = time.perf_counter()
         batch = self._slots.next_batch()
         for position, task in enumerate(self._slots.waiting, 1):
             self._answers[task.key].tell_position(position)
         if not batch:
             return False
         self._before(batch)
+        started = time.perf_counter()
         try:
             indices = self._compute(batch)
         except llama.EngineError as error:
@@ -136,8 +137,10 @@ class Decoder:
         if indices is None:
             self._slots.revert(batch)
             return True
-        seconds = time.perf_counter() - started
-        self._slots.computed(batch, seconds)
+        ended = time.perf_counter()
+        seconds = ended - started
+        self._slots.computed(batch)
+        self._slots.took(batch, seconds, moved_s=time.perf_counter() - ended + started - planned)
         for piece in batch:
             # What guesses gain is measured while there is nobody else in the batch.
             self._after(piece, indices.get(piece.task.key), seconds if len(batch) == 1 else None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 # The longest that a stream stands still for one piece, as far as can be foretold.
-PAUSE_S: Final = 0.35
+PAUSE_S: Final = 0.5
 # A stream's share of its speed: half, and a tenth more for what cannot be foretold.
 KEPT_SHARE: Final = 0.55
 # What prompts get of the time at least, as a part of what streams take.
@@ -29,26 +29,40 @@ class Pace:
     def __init__(self) -> None:
         self._step_s: dict[int, float] = {}  # of a batch with one token each of so many streams and nothing else
         self._rate = FIRST_RATE  # prompt tokens a second
+        self._moved_s = 0.0  # what it takes to bring a prompt back for a piece and to put it aside again
         self._earned_s = PAUSE_S
 
     def room(self) -> int:
         """Prompt tokens for the next batch beside streams; none until a piece worth its cost is earned."""
-        least_s = min(WORTH_A_PIECE_TOKENS / self._rate, PAUSE_S)
-        return max(int(self._earned_s * self._rate), 1) if self._earned_s >= least_s else 0
+        spare_s = self._earned_s - self._moved_s
+        if spare_s < WORTH_A_PIECE_TOKENS / self._rate and self._earned_s < PAUSE_S:
+            return 0
+        # More than a pause is never earned, so that is enough for a small piece whatever it costs.
+        return max(int(spare_s * self._rate), min(WORTH_A_PIECE_TOKENS, int(PAUSE_S * self._rate)), 1)
 
-    def note(self, *, streams: int, prompt_tokens: int, prompts_wait: bool, seconds: float) -> None:
-        """A batch of a token each of so many `streams` and of so many `prompt_tokens` took so long."""
+    def note(
+        self, *, streams: int, prompt_tokens: int, prompts_wait: bool, seconds: float, moved_s: float = 0.0,
+        held_up: int = 0,
+    ) -> None:  # fmt: skip
+        """A batch of a token each of so many `streams` and of so many `prompt_tokens` took so long.
+
+        So many others were `held_up` by it: they stood still, for `moved_s` more to bring the prompt back and put it
+        aside.
+        """
         step_s = self._step_s.get(streams, seconds / 2)
-        if prompt_tokens and seconds > step_s:
-            self._rate += _WEIGHT * (prompt_tokens / (seconds - (step_s if streams else 0.0)) - self._rate)
+        prompt_s = seconds - (step_s if streams else 0.0)
+        if prompt_tokens and prompt_s > 0:
+            self._rate += _WEIGHT * (prompt_tokens / prompt_s - self._rate)
+        if held_up:
+            self._moved_s += _WEIGHT * (moved_s - self._moved_s)
         if streams and not prompt_tokens and (not prompts_wait or streams not in self._step_s):
             # Not while a prompt grows beside it: that is what the step is compared with.
             self._step_s[streams] = self._step_s.get(streams, seconds) * (1 - _WEIGHT) + _WEIGHT * seconds
-        if not streams:
+        if not streams and not held_up:
             self._earned_s = PAUSE_S  # nobody waits
             return
-        earned_s = step_s / KEPT_SHARE - seconds
+        earned_s = (step_s / KEPT_SHARE if streams else 0.0) - seconds
         if not prompt_tokens:
             # Where the prompt's own length slows each step more than that, it goes on all the same.
             earned_s = max(earned_s, LEAST_SHARE * seconds)
-        self._earned_s = min(self._earned_s + earned_s, PAUSE_S)
+        self._earned_s = min(self._earned_s + earned_s - moved_s, PAUSE_S)

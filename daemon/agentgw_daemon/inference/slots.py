@@ -4,6 +4,8 @@ Knows nothing of llama.cpp and has no clock: what is done to keys and values goe
 batch took is told. The rules:
 
 - A batch takes one token of every stream that decodes, and as much of the prompts as `pace` allows beside them.
+- Long prompts are computed in batches of their own and are out of the cells between two of them: each cell in use slows
+  every step of the streams, and so does each token of a stream that comes to lie behind them.
 - Requests get slots in order of arrival, those of people before those in the background. While anybody's request
   can go on, those in the background stand still and keep their slots.
 - One that would compute what another is computing right now waits for it.
@@ -17,7 +19,7 @@ A task's tokens that are in no batch's result yet are simply computed again: aft
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from agentgw_daemon.inference.caches import WORTH_KEEPING_TOKENS, Caches, Memory
@@ -26,8 +28,8 @@ from agentgw_daemon.inference.task import Piece, Task, common
 
 # What a request that begins or comes back must find free beyond its own tokens, so that it is not sent away again soon.
 MARGIN_TOKENS: Final = 128
-# Of a prompt beside streams. It takes some milliseconds each way; so many tokens slow each step by two or three.
-WORTH_PUTTING_ASIDE_TOKENS: Final = 512
+# To take so many out of the cells and put them back takes ten milliseconds; there they slow each step by two or three.
+LONG_PROMPT_TOKENS: Final = 512
 
 
 class Slots:
@@ -38,7 +40,6 @@ class Slots:
     """
 
     def __init__(self, memory: Memory, *, at_once: int, n_slots: int, n_cells: int, batch_tokens: int) -> None:
-        self._memory: Final = memory
         self._shared: Final = Caches(memory, range(n_slots), n_cells)
         self._apart: Final = Caches(memory, range(n_slots, n_slots + 1), n_cells) if n_slots > 1 else self._shared
         self._at_once: Final = at_once
@@ -48,11 +49,8 @@ class Slots:
         self._clock = 0
         self._arrivals = 0
         self._apart_was_last = False
-
-    @property
-    def tasks(self) -> list[Task]:
-        """All that have not left, in no order that matters."""
-        return self._running() + self._waiting
+        self._held_up = 0  # streams that stand still for the batch that was planned last
+        self._stood_still = False  # for the one that was computed last
 
     @property
     def waiting(self) -> tuple[Task, ...]:
@@ -98,27 +96,25 @@ class Slots:
                 return self._brought_back(batch)
             self._send_back(max(self._shared.tasks, key=lambda task: (task.background, task.arrival)))
 
-    def computed(self, batch: Iterable[Piece], seconds: float) -> None:
-        """The batch went through in so many seconds. Guesses do not count until they are `confirm`ed."""
-        streams = prompt_tokens = 0
+    def computed(self, batch: Iterable[Piece]) -> None:
+        """The batch went through; then `took` is told. Guesses do not count until they are `confirm`ed."""
         for piece in batch:
-            if len(piece.tokens) == 1 and piece.last:
-                streams += 1
-            else:
-                prompt_tokens += len(piece.tokens)
             piece.task.done += len(piece.tokens)
             if piece.last:
                 self._caches(piece.task).forget_aside(piece.task)
-        if streams and prompt_tokens:
-            self._clear_the_way(batch)
-        prompts_wait = any(task.pending > 1 for task in self._running())
-        self._pace.note(streams=streams, prompt_tokens=prompt_tokens, prompts_wait=prompts_wait, seconds=seconds)
-
-    def _clear_the_way(self, batch: Iterable[Piece]) -> None:
-        """Long prompts give their cells back between two pieces: streams are slowed by every cell in use."""
-        for piece in batch:
-            if len(piece.tokens) > 1 and not piece.last and piece.task.done >= WORTH_PUTTING_ASIDE_TOKENS:
+            elif self._held_up:
+                # Streams are slowed by every cell in use.
                 self._shared.put_aside(piece.task)
+        self._stood_still = self._held_up > 0
+
+    def took(self, batch: Collection[Piece], seconds: float, *, moved_s: float = 0.0) -> None:
+        """Computing it took so long; planning it, moving keys and values included, so much more."""
+        tokens = [len(piece.tokens) for piece in batch]
+        streams = sum(len(piece.tokens) == 1 and piece.last for piece in batch)
+        self._pace.note(
+            streams=streams, held_up=self._held_up, prompt_tokens=sum(tokens) - streams, seconds=seconds,
+            moved_s=moved_s, prompts_wait=any(task.pending > 1 for task in self._running()),
+        )  # fmt: skip
 
     def confirm(self, piece: Piece, right: int) -> None:
         """The first so many guesses of a piece have come true, which makes them computed; the others go."""
@@ -150,6 +146,7 @@ class Slots:
         return self._shared.tasks if self._apart is self._shared else self._shared.tasks + self._apart.tasks
 
     def _plan(self) -> tuple[Piece, ...]:
+        self._held_up = 0
         ready = [task for task in self._running() if not task.parked and task.pending]
         ready = [task for task in ready if not task.background] or ready
         alone = [task for task in ready if task.alone]
@@ -161,13 +158,15 @@ class Slots:
 
     def _mix(self, ready: list[Task]) -> Iterable[Piece]:
         streams = [task for task in ready if task.pending == 1]
-        prompts = [task for task in ready if task.pending > 1]
+        prompts = sorted((task for task in ready if task.pending > 1), key=lambda task: task.served)
         room = self._batch_tokens - len(streams)
         if streams and prompts:
-            room = min(room, self._pace.room())
+            room = 0 if self._stood_still else min(room, self._pace.room())
+            if room and prompts[0].prompt_tokens >= LONG_PROMPT_TOKENS:
+                self._held_up, streams, prompts = len(streams), [], prompts[:1]
         for task in streams:
             yield self._piece(task, 1, guessed=len(ready) == 1)
-        for task in sorted(prompts, key=lambda task: task.served):
+        for task in prompts:
             if room <= 0:
                 return
             piece = self._piece(task, room)
