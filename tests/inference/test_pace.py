@@ -64,3 +64,23 @@ def test_pieces_too_small_to_be_worth_it_are_waited_for() -> None:
         pace.note(streams=1, prompt_tokens=0, prompts_wait=True, seconds=0.015)
         waited += 1
     assert waited > 10
+
+
+def test_guesses_do_not_pass_for_what_a_step_takes() -> None:
+    def earned(*, guessed: bool) -> int:
+        """Steps until the next piece, after one of a whole pause."""
+        pace = Pace()
+        for _ in range(10):
+            pace.note(streams=1, prompt_tokens=0, prompts_wait=False, seconds=0.02)
+        for _ in range(50):
+            pace.note(
+                streams=1, prompt_tokens=0, prompts_wait=False, seconds=0.06 if guessed else 0.02, guessed=guessed
+            )
+        pace.note(streams=0, held_up=1, prompt_tokens=50, prompts_wait=True, seconds=PAUSE_S)
+        steps = 0
+        while not pace.room():
+            pace.note(streams=1, prompt_tokens=0, prompts_wait=True, seconds=0.02)
+            steps += 1
+        return steps
+
+    assert earned(guessed=True) == earned(guessed=False) > 10

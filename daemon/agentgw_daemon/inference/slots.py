@@ -114,6 +114,7 @@ class Slots:
         self._pace.note(
             streams=streams, held_up=self._held_up, prompt_tokens=sum(tokens) - streams, seconds=seconds,
             moved_s=moved_s, prompts_wait=any(task.pending > 1 for task in self._running()),
+            guessed=any(piece.guesses for piece in batch),
         )  # fmt: skip
 
     def confirm(self, piece: Piece, right: int) -> None:
