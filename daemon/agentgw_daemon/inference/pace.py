@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 # The longest that a stream stands still for one piece, as far as can be foretold.
-PAUSE_S: Final = 0.5
+PAUSE_S: Final = 0.45
 # A stream's share of its speed: half, and a tenth more for what cannot be foretold.
-KEPT_SHARE: Final = 0.55
+KEPT_SHARE: Final = 0.6
 # What prompts get of the time at least, as a part of what streams take.
 LEAST_SHARE: Final = 0.25
 # Smaller pieces cost more a token: the weights are read once for each.
