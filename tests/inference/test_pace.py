@@ -14,15 +14,15 @@ def test_a_stream_keeps_half_its_speed_on_any_machine(token_s: float, step_s: fl
     pace = Pace()
     for _ in range(30):
         # The stream's own prompt, then the stream.
-        pace.note(streams=0, prompt_tokens=10, prompts_wait=False, seconds=10 * token_s)
-        pace.note(streams=1, prompt_tokens=0, prompts_wait=False, seconds=step_s)
+        pace.note(streams=0, prompt_tokens=10, prompts_beside=False, seconds=10 * token_s)
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=step_s)
     left, took, drawn, longest = 2000, 0.0, 0, 0.0
     while left > 0:
         piece = min(pace.room(), left)
         left -= piece
         # Each step beside the growing prompt is a little slower.
         seconds = step_s * (1 + slower * (2000 - left) / 2000) + token_s * piece
-        pace.note(streams=1, prompt_tokens=piece, prompts_wait=left > 0, seconds=seconds)
+        pace.note(streams=1, prompt_tokens=piece, prompts_beside=left > 0, seconds=seconds)
         took, drawn, longest = took + seconds, drawn + 1, max(longest, seconds)
     # The pause that a new prompt may make is not earned yet.
     assert drawn * step_s >= (took - PAUSE_S) / 2
@@ -31,12 +31,12 @@ def test_a_stream_keeps_half_its_speed_on_any_machine(token_s: float, step_s: fl
 
 def test_a_prompt_that_slows_every_step_still_gets_its_share() -> None:
     pace = Pace()
-    pace.note(streams=1, prompt_tokens=0, prompts_wait=False, seconds=0.01)
+    pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.01)
     steps = pieces = 0
     while pieces < 50:
         piece = pace.room()
         pieces += bool(piece)
-        pace.note(streams=1, prompt_tokens=piece, prompts_wait=True, seconds=0.1 + 0.005 * piece)
+        pace.note(streams=1, prompt_tokens=piece, prompts_beside=True, seconds=0.1 + 0.005 * piece)
         steps += 1
     assert steps < 50 * 100
 
@@ -44,24 +44,24 @@ def test_a_prompt_that_slows_every_step_still_gets_its_share() -> None:
 def test_a_prompt_without_streams_leaves_a_whole_pause_for_the_next_piece() -> None:
     pace = Pace()
     for _ in range(3):
-        pace.note(streams=0, prompt_tokens=100, prompts_wait=True, seconds=1.0)
+        pace.note(streams=0, prompt_tokens=100, prompts_beside=True, seconds=1.0)
     assert pace.room() == int(PAUSE_S * (FIRST_RATE + 40 * (1 - 0.75**3)))
 
 
 def test_what_is_earned_does_not_add_up_to_more_than_one_pause() -> None:
     pace = Pace()
     for _ in range(1000):
-        pace.note(streams=2, prompt_tokens=0, prompts_wait=False, seconds=0.01)
+        pace.note(streams=2, prompt_tokens=0, prompts_beside=False, seconds=0.01)
     assert pace.room() == int(PAUSE_S * FIRST_RATE)
 
 
 def test_pieces_too_small_to_be_worth_it_are_waited_for() -> None:
     pace = Pace()
-    pace.note(streams=1, prompt_tokens=0, prompts_wait=False, seconds=0.015)
-    pace.note(streams=1, prompt_tokens=24, prompts_wait=True, seconds=0.4)
+    pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.015)
+    pace.note(streams=1, prompt_tokens=24, prompts_beside=True, seconds=0.4)
     waited = 0
     while not pace.room():
-        pace.note(streams=1, prompt_tokens=0, prompts_wait=True, seconds=0.015)
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.015)
         waited += 1
     assert waited > 10
 
@@ -71,15 +71,15 @@ def test_guesses_do_not_pass_for_what_a_step_takes() -> None:
         """Steps until the next piece, after one of a whole pause."""
         pace = Pace()
         for _ in range(10):
-            pace.note(streams=1, prompt_tokens=0, prompts_wait=False, seconds=0.02)
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.02)
         for _ in range(50):
             pace.note(
-                streams=1, prompt_tokens=0, prompts_wait=False, seconds=0.06 if guessed else 0.02, guessed=guessed
+                streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.06 if guessed else 0.02, guessed=guessed
             )
-        pace.note(streams=0, held_up=1, prompt_tokens=50, prompts_wait=True, seconds=PAUSE_S)
+        pace.note(streams=0, held_up=1, prompt_tokens=50, prompts_beside=True, seconds=PAUSE_S)
         steps = 0
         while not pace.room():
-            pace.note(streams=1, prompt_tokens=0, prompts_wait=True, seconds=0.02)
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.02)
             steps += 1
         return steps
 

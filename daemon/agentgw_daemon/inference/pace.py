@@ -41,13 +41,14 @@ class Pace:
         return max(int(spare_s * self._rate), min(WORTH_A_PIECE_TOKENS, int(PAUSE_S * self._rate)), 1)
 
     def note(
-        self, *, streams: int, prompt_tokens: int, prompts_wait: bool, seconds: float, moved_s: float = 0.0,
+        self, *, streams: int, prompt_tokens: int, prompts_beside: bool, seconds: float, moved_s: float = 0.0,
         held_up: int = 0, guessed: bool = False,
     ) -> None:  # fmt: skip
         """A batch of a token each of so many `streams` and of so many `prompt_tokens` took so long.
 
         So many others were `held_up` by it: they stood still, for `moved_s` more to bring the prompt back and put it
-        aside. One with `guessed` tokens besides takes longer than a step.
+        aside. One with `guessed` tokens besides takes longer than a step, and so does one while unfinished prompts lie
+        in the cells, `prompts_beside` the streams.
         """
         step_s = self._step_s.get(streams, seconds / 2)
         prompt_s = seconds - (step_s if streams else 0.0)
@@ -55,7 +56,7 @@ class Pace:
             self._rate += _WEIGHT * (prompt_tokens / prompt_s - self._rate)
         if held_up:
             self._moved_s += _WEIGHT * (moved_s - self._moved_s)
-        if streams and not prompt_tokens and not guessed and (not prompts_wait or streams not in self._step_s):
+        if streams and not prompt_tokens and not guessed and (not prompts_beside or streams not in self._step_s):
             # Not while a prompt grows beside it: that is what the step is compared with.
             self._step_s[streams] = self._step_s.get(streams, seconds) * (1 - _WEIGHT) + _WEIGHT * seconds
         if not streams and not held_up:

@@ -111,10 +111,11 @@ class Slots:
         """Computing it took so long; planning it, moving keys and values included, so much more."""
         tokens = [len(piece.tokens) for piece in batch]
         streams = sum(len(piece.tokens) == 1 and piece.last for piece in batch)
+        # One that was put aside, or has not begun, slows nobody.
+        beside = any(task.pending > 1 and task.done > task.aside for task in self._running())
         self._pace.note(
             streams=streams, held_up=self._held_up, prompt_tokens=sum(tokens) - streams, seconds=seconds,
-            moved_s=moved_s, prompts_wait=any(task.pending > 1 for task in self._running()),
-            guessed=any(piece.guesses for piece in batch),
+            moved_s=moved_s, prompts_beside=beside, guessed=any(piece.guesses for piece in batch),
         )  # fmt: skip
 
     def confirm(self, piece: Piece, right: int) -> None:
