@@ -91,7 +91,7 @@ async def test_filters_are_exact_however_little_they_let_through(shelf: Library)
     assert await numbers(collection="work") == set(range(0, 120, 4))
     assert await numbers(skills=["other"]) == {n for n in range(120) if n % 3}
     assert len(await numbers(skills=["code-assistant"])) == 100
-    assert await numbers(for_skill="other", tags=["rare"]) == {40, 80}
+    assert await numbers(skills=["other"], tags=["rare"]) == {40, 80}
     assert await numbers(collection="work", skills=["other"], tags=["rare"]) == {40, 80}
     assert await numbers(tags=["none"]) == set()
 

@@ -71,10 +71,9 @@ class Knowledge:
 
     async def search(
         self, query: str, *, k: int | None = None, collection: str | None = None, skills: Sequence[str] = (),
-        tags: Sequence[str] = (), for_skill: str | None = None,
+        tags: Sequence[str] = (),
     ) -> tuple[Chunk, ...]:  # fmt: skip
         """As `find`, without the notice."""
-        skills = [*skills, *([] if for_skill is None else [for_skill])]
         return (await self.find(query, k=k, collection=collection, skills=skills, tags=tags)).chunks
 
     async def find(
