@@ -101,10 +101,10 @@ def prefill(setting: Setting) -> Iterator[Figure]:
     with setting.variant(slots=FOUR) as four:
         four.run("models", "load", str(MODEL))
         measured = [_beside(four, stream, seed) for seed in range(setting.few(3))]
-    before, during, pauses = zip(*measured, strict=True)
-    commands = (f"{stream.shown()} beside a prompt of {LONG_WORDS} words", "the same stream, before")
+    during, alone, pauses = zip(*measured, strict=True)
+    commands = (f"{stream.shown()} beside a prompt of {LONG_WORDS} words", "the same tokens of the same stream, alone")
     yield Figure.compared(
-        "prefill", "a stream while a long prompt is read, against before", commands, (during, before),
+        "prefill", "a stream while a long prompt is read, against its same tokens alone", commands, (during, alone),
         unit="tok/s", target=0.5,
     )  # fmt: skip
     yield Figure(
@@ -172,7 +172,10 @@ def _four(setting: Setting, system: str, what: str, *, server_target: float | No
 
 
 def _beside(setting: Setting, stream: Question, seed: int) -> tuple[float, float, float]:
-    """A stream's tokens a second before and while another's prompt is read, and its longest pause then."""
+    """A stream's tokens a second while another's prompt is read, of the same tokens alone, and its longest pause then.
+
+    The same tokens, because a stream that grows gets slower whoever is beside it.
+    """
     long = Question(system=SYSTEM, message=prose(LONG_WORDS, seed=seed), tokens=1)
     begun, read = threading.Event(), threading.Event()
     command = [setting.agentgw, *stream.words(), "--output-format", "stream-json"]
@@ -185,7 +188,7 @@ def _beside(setting: Setting, stream: Question, seed: int) -> tuple[float, float
         running = pool.submit(Streamed, command, setting.environment, until=answered)
         try:
             begun.wait(ALONE_S)
-            # The stream alone, for some seconds: what it is compared with.
+            # For some seconds alone, as a stream mostly is when somebody else begins.
             threading.Event().wait(ALONE_S)
             other = Streamed([setting.agentgw, *long.words()], setting.environment)
         finally:
@@ -194,4 +197,11 @@ def _beside(setting: Setting, stream: Question, seed: int) -> tuple[float, float
     start, end = other.started, other.started + other.first_s
     if not times or times[0] >= start or times[-1] < end:
         raise SystemExit("bench: the stream did not run before and while the long prompt was read")
-    return rate(times, times[0], start), rate(times, start, end), longest_pause(times, start, end)
+    first, last = (sum(at <= moment for at in times) for moment in (start, end))
+    # As many tokens, and some more for those that are no text of their own.
+    again = dataclasses.replace(stream, tokens=last + last // 20)
+    alone = Streamed([setting.agentgw, *again.words(), "--output-format", "stream-json"], setting.environment)
+    those = line_times(alone.pieces, DELTA)[first - 1 : last]
+    if len(those) <= last - first:
+        raise SystemExit("bench: the stream alone ended before it was as long as beside the prompt")
+    return rate(times, start, end), (last - first) / (those[-1] - those[0]), longest_pause(times, start, end)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from agentgw.client import Stream
 from agentgw.commands import eval as evaluating
+from agentgw.progress import Status
 from tests.client.conftest import Cli, Serve, Terminal
 from tests.client.fakedaemon import Failure
 
@@ -153,11 +155,13 @@ class TestEval:
 
     def test_an_interrupt_reports_what_there_is(self, cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
         again = evaluating.replayed
+        results: list[dict[str, Any]] = []
 
-        def once(*words: Any, **params: Any) -> dict[str, Any]:
-            if params["turn_id"] == "t-2":
+        def once(stream: Stream, status: Status) -> dict[str, Any]:
+            if results:
                 raise KeyboardInterrupt
-            return again(*words, **params)
+            results.append(again(stream, status))
+            return results[-1]
 
         monkeypatch.setattr(evaluating, "replayed", once)
         serve({"feedback.list": {"ratings": [rating(1), rating(2)]}, "turn.replay": SAME})

@@ -17,6 +17,7 @@ from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.inference.engine import Called, Delta, EngineEvent, Request, as_mapping
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.daemon.test_turns import House, finished, house, seen
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ async def answered(h: House, decision: Any) -> None:
     while True:
         for approval in h.services.approvals.list():
             await h.services.approvals.answer(approval.approval_id, decision)
-        await trio.lowlevel.checkpoint()
+        await pause()
 
 
 async def test_calls_are_made_told_and_stored_and_their_results_go_back(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ async def test_while_somebody_is_asked_the_turn_is_waiting(tmp_path: Path) -> No
         furnish(h)
         live = await h.start()
         while not h.services.approvals.list():
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert (await h.database.turns.get(live.turn_id)).state == "waiting"
         nursery.start_soon(answered, h, "allow_once")
         await live.wait_outcome()

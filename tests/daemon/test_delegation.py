@@ -24,6 +24,7 @@ from agentgw_daemon.settings import AgentSection, Settings
 from agentgw_daemon.skills.model import LoadedSkill
 from tests.daemon.test_agent import Step, answered, furnish, script
 from tests.daemon.test_turns import House, finished, house, seen
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +78,7 @@ async def until_child(h: House, parent: LiveTurn, depth: int = 1) -> LiveTurn:
         for live in h.turns.running:
             if live.depth == parent.depth + depth and len(live.events) > 1:
                 return live
-        await trio.lowlevel.checkpoint()
+        await pause()
 
 
 async def test_a_child_answers_in_a_session_of_its_own_and_the_parent_goes_on_with_that(tmp_path: Path) -> None:
@@ -281,12 +282,12 @@ async def test_a_childs_question_is_put_to_whoever_watches_the_parent(
         parent = await h.start(skill="boss")
         child = await until_child(h, parent)
         while not h.services.approvals.list():
-            await trio.lowlevel.checkpoint()
+            await pause()
         (asked,) = h.services.approvals.list()
         assert (asked.turn_id, asked.session_id) == (child.turn_id, child.session_id)
         assert asked.details == ("wanted by: worker",)
         while not any(isinstance(event, TurnApproval) for event in parent.events):
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert asked.approval_id in [one.approval_id for one in parent.events if isinstance(one, TurnApproval)]
         nursery.start_soon(answered, h, decision)
         assert isinstance(await parent.wait_outcome(), TurnResult)

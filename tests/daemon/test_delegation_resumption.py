@@ -21,6 +21,7 @@ from tests.daemon.test_agent import answered, furnish
 from tests.daemon.test_delegation import requests_of, skill, stored, task, team
 from tests.daemon.test_resumption import open_question
 from tests.daemon.test_turns import House, finished
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,7 @@ async def waiting(h: House, **params: Any) -> tuple[LiveTurn, Approval]:
     asked = await open_question(h)
     for one in h.turns.running:
         while not any(row.method == "turn.approval" for row in await h.database.log.read(one.turn_id)):
-            await trio.lowlevel.checkpoint()
+            await pause()
     return live, asked
 
 
@@ -117,7 +118,7 @@ async def test_a_child_that_was_writing_ends_with_all_that_waited_for_it(tmp_pat
     async with team(tmp_path / "0", *SKILLS, **{**PARTS, "worker": never}) as h:
         live = await h.start(skill="boss")
         while len(h.engine.requests) < 3:
-            await trio.lowlevel.checkpoint()
+            await pause()
         shutil.copytree(tmp_path / "0", tmp_path / "1")
         live.cancel()
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
@@ -168,7 +169,7 @@ async def test_a_parent_that_cannot_go_on_takes_its_children_along(tmp_path: Pat
         assert found is not None
         assert not isinstance(await found.wait_outcome(), TurnResult), "its skill is gone"
         while h.turns.running:
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert {turn.skill: turn.state for turn in await stored(h)} == {
             "boss": "failed", "lead": "cancelled", "worker": "cancelled"
         }  # fmt: skip

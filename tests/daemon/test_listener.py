@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from agentgw_daemon.listener import Listener, peer_uid
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +65,7 @@ async def test_connections_are_served_and_counted(tmp_path: Path) -> None:
         assert listener.connections == 2
         await first.aclose()
         while listener.connections > 1:
-            await trio.lowlevel.checkpoint()
+            await pause()
 
 
 async def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:

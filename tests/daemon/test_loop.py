@@ -21,6 +21,7 @@ from tests.daemon.test_agent import answered, furnish, script, tool
 from tests.daemon.test_delegation import skill
 from tests.daemon.test_turns import House, Script, finished, house
 from tests.inference.templates import HERMES
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -273,7 +274,7 @@ async def test_a_yes_for_the_session_is_for_that_call_alone_and_for_later_turns(
         assert done == ["change x", "change x"]
         other = await h.start(session_id=first.session_id)
         while not (asked := h.services.approvals.list()):
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert asked[0].arguments == {"text": "y"}
         other.cancel()
         await other.wait_outcome()
@@ -306,7 +307,7 @@ async def test_a_turn_that_is_cancelled_while_its_tool_runs_is_cancelled_and_so_
         slow = Slow(h, read="read")
         live = await h.start()
         while not slow.log:
-            await trio.lowlevel.checkpoint()
+            await pause()
         live.cancel()
         outcome = await live.wait_outcome()
         assert isinstance(outcome, TurnResult)

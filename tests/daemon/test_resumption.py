@@ -29,6 +29,7 @@ from agentgw_daemon.skills.shelf import Shelf
 from agentgw_daemon.storage.approvals import Settled
 from tests.daemon.test_agent import answered, furnish, script
 from tests.daemon.test_turns import House, Script, finished, house, seen
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -38,9 +39,9 @@ CHANGE = [("change", {"text": "x"})]
 async def open_question(h: House) -> Approval:
     """The first question, once nothing about it is still to be written."""
     while not (found := h.services.approvals.list()):
-        await trio.lowlevel.checkpoint()
+        await pause()
     while not any(row.method == "turn.approval" for row in await h.database.log.read(found[0].turn_id or "")):
-        await trio.lowlevel.checkpoint()
+        await pause()
     return found[0]
 
 
@@ -229,7 +230,7 @@ async def test_a_model_that_had_not_said_a_word_is_asked_again(killed: Killed) -
         done = furnish(h)
         await h.start()
         while not killed.kills:
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert done == ["look a"]
     async with killed.next("done") as (h, done):
         result = await ended(await taken_up(h))
@@ -257,7 +258,7 @@ async def test_what_a_model_had_begun_to_answer_stays_and_the_turn_is_interrupte
         live = await h.start()
         await spoken.wait()
         while len(await h.database.log.read(live.turn_id, live.last_seq)) == 0:
-            await trio.lowlevel.checkpoint()
+            await pause()
         killed.kill()
     async with killed.next("done") as (h, done):
         await h.turns.take_up()
@@ -302,7 +303,7 @@ async def answer_one(h: House) -> None:
 
 async def until_asked_about(h: House, text: str) -> None:
     while not any(one.arguments == {"text": text} for one in h.services.approvals.list()):
-        await trio.lowlevel.checkpoint()
+        await pause()
 
 
 async def test_the_same_call_again_and_again_is_noticed_across_a_restart(killed: Killed) -> None:
@@ -438,7 +439,7 @@ async def is_over(h: House, live: LiveTurn, asked: Approval, *, usable: bool = T
     assert (await h.database.turns.get(live.turn_id)).state == "failed"
     assert live.events[-1] == TurnCompleted(finish_reason="failed")
     while h.turns.running:
-        await trio.lowlevel.checkpoint()
+        await pause()
     assert h.services.approvals.list() == ()
     with pytest.raises((NotFound, AlreadyExists)):
         await h.services.approvals.answer(asked.approval_id, "allow_once")
@@ -497,7 +498,7 @@ async def test_it_can_be_cancelled_and_keeps_what_it_said(killed: Killed) -> Non
         result = await ended(live)
         assert (result.finish_reason, result.text, done) == ("cancelled", "I will change it. ", [])
         while h.turns.running:
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert h.services.approvals.list() == ()
         assert (await h.database.turns.get(live.turn_id)).state == "cancelled"
 
@@ -541,7 +542,7 @@ async def test_a_turn_that_stores_nothing_is_cancelled_by_a_stop(killed: Killed)
         furnish(h)
         live = await h.start(ephemeral=True)
         while not h.services.approvals.list():
-            await trio.lowlevel.checkpoint()
+            await pause()
         await h.turns.stop()
         assert (await ended(live)).finish_reason == "cancelled"
 

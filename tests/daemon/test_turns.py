@@ -45,6 +45,7 @@ from agentgw_daemon.skills.shelf import Shelf
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.tools.tool import Tool
 from agentgw_daemon.turns import Turns, merged
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -387,7 +388,7 @@ async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monk
         stored = await h.database.turns.get(live.turn_id)
         methods: list[str] = []
         while methods != ["turn.started", "turn.delta", "turn.delta"]:
-            await trio.lowlevel.checkpoint()
+            await pause()
             methods = [frame["method"] for frame in await replayed(h, stored)]
         assert (await h.database.turns.get(live.turn_id)).state == "running"
         live.cancel()

@@ -46,7 +46,11 @@ def test_the_default_skill_answers_from_the_nearest_piece_and_names_it(library: 
     result = ask(home, "Where does the Ida lie?")
     assert result["sources"][0]["source"] == str(folder / "ida.md")
     assert result["sources"][0]["lines"] == [1, 7]
-    assert "Greifswald" in result["text"]
+    # What the model makes of it differs from processor to processor; what it was told does not.
+    told = json.loads(home.run("run", "--json", "--dry-run", "Where does the Ida lie?").out)
+    assert "The Ida lies at pier 12 in Greifswald.\n\nWhere does the Ida lie?<|im_end|>" in told["text"]
+    assert result["usage"]["prompt_tokens"] == told["usage"]["prompt_tokens"]
+    assert result["text"].strip()
     shown = json.loads(home.run("call", "turn.show", json.dumps({"turn_id": result["turn_id"]})).out)
     assert shown["sources"] == result["sources"] == shown["history"]["excerpts"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.inference.pace import FIRST_RATE, PAUSE_S, Pace
+from agentgw_daemon.inference.pace import FIRST_RATE, KEPT_SHARE, PAUSE_S, Pace
 
 
 @pytest.mark.parametrize("token_s", [0.002, 0.005, 0.05, 0.5])
@@ -84,3 +84,19 @@ def test_guesses_do_not_pass_for_what_a_step_takes() -> None:
         return steps
 
     assert earned(guessed=True) == earned(guessed=False) > 10
+
+
+def test_a_stream_that_guesses_keeps_its_part_of_the_time() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.02)
+        pace.note(streams=0, prompt_tokens=100, prompts_beside=False, seconds=1.0)
+    streamed = read = 0.0
+    while read < 10:
+        if piece := pace.room():
+            pace.note(streams=0, held_up=1, prompt_tokens=piece, prompts_beside=False, seconds=0.01 * piece)
+            read += 0.01 * piece
+        else:
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.06, guessed=True)
+            streamed += 0.06
+    assert streamed / (streamed + read) == pytest.approx(KEPT_SHARE, abs=0.03)

@@ -544,6 +544,18 @@ def test_nobody_guesses_while_others_compute() -> None:
     assert not any(piece.guesses for piece in rig.step())
 
 
+def test_a_lone_stream_guesses_while_a_prompt_waits_for_its_turn() -> None:
+    rig = Rig()
+    task, _ = rig.submit([1, 2, 3]), rig.submit([7] * 3_000)
+    batches = []
+    for _ in range(60):
+        task.guesses = tuple(alone(task.tokens, 2)[len(task.tokens) :])
+        batches.append(rig.step())
+    of_the_stream = [batch for batch in batches if batch[0].task is task and batch[0].start >= 3]
+    assert len(of_the_stream) > 20
+    assert all(len(batch) == 1 and len(batch[0].guesses) == 2 for batch in of_the_stream)
+
+
 def test_one_that_must_be_alone_shares_no_batch_and_lets_others_have_every_second() -> None:
     rig = Rig()
     stream = rig.submit([1])

@@ -14,6 +14,7 @@ from agentgw_daemon.knowledge import reembedding
 from agentgw_daemon.knowledge.reembedding import Reembedding
 from agentgw_daemon.retrieval import wire
 from tests.knowledge.live import Shelf, fill, shelf
+from tests.polling import pause
 from tests.retrieval.fakeworker import EMBEDDER
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +48,7 @@ async def until_done(made: Shelf, again: Reembedding, embedder: wire.Embedder) -
     while again.shown is not None or await made.database.embeddings.count_missing(embedder.id):
         await made.database.changes.next.wait()
     while len(await vectors_of(made)) > 1:
-        await trio.lowlevel.checkpoint()
+        await pause()
 
 
 async def test_a_new_embedder_replaces_the_old_one_when_it_has_seen_everything(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ async def test_a_document_that_breaks_the_new_embedder_is_given_up_and_the_rest_
         again = Reembedding(made.database, made.retrieval, others_busy=lambda: False)
         nursery.start_soon(again.run)
         while await vectors_of(made) != {"other-1": 2}:
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert await made.database.embeddings.count_missing(OTHER.id) == 1
         assert again.shown is None
         nursery.cancel_scope.cancel()

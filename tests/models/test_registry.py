@@ -21,6 +21,7 @@ from tests.models.conftest import gguf
 from tests.models.hubserver import Answer, Hub
 from tests.models.test_reference import NO_REFERENCES
 from tests.models.wheels import entry_of, local_pip, make_wheel
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -147,7 +148,7 @@ async def test_the_digest_of_an_own_file_is_computed_beside_its_use(folder: Path
         assert (await models.resolve(str(path))).sha256 is None
         with trio.fail_after(10):
             while (spec := await models.resolve(str(path))).sha256 is None:
-                await trio.lowlevel.checkpoint()
+                await pause()
     assert spec.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     async with registry(folder) as later:
         assert (await later.resolve(str(path))).sha256 == spec.sha256

@@ -19,6 +19,7 @@ from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.lane import Lane
 from agentgw_daemon.retrieval.outcomes import Extracted, IndexFailed, Unchanged, Unreadable
 from agentgw_daemon.retrieval.pool import Retrieval
+from tests.polling import pause
 from tests.retrieval.fakeworker import DIM, EMBEDDER, fake_settings, packed
 from tests.retrieval.live import LIMIT_S, running
 
@@ -301,7 +302,7 @@ async def test_an_idle_worker_ends_and_the_next_request_starts_another() -> None
     async with running(fake_settings(keep_alive_s=0)) as retrieval:
         first = await pid_of(retrieval)
         while rss_bytes(first):
-            await trio.lowlevel.checkpoint()
+            await pause()
         assert retrieval.workers() == ()
         assert await pid_of(retrieval) != first
 
@@ -318,7 +319,7 @@ async def test_a_reloaded_configuration_holds_for_workers_that_are_idle() -> Non
         pid = await pid_of(retrieval)
         retrieval.configure(dataclasses.replace(fake_settings(), keep_alive_s=0))
         while rss_bytes(pid):
-            await trio.lowlevel.checkpoint()
+            await pause()
 
 
 async def test_a_prewarmed_worker_is_the_one_that_answers() -> None:
