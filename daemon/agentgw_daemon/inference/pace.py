@@ -62,7 +62,9 @@ class Pace:
         if not streams and not held_up:
             self._earned_s = PAUSE_S  # nobody waits
             return
-        earned_s = (step_s / KEPT_SHARE if streams else 0.0) - seconds
+        # With guesses it is a step for as many tokens as come true, which costs what it costs alone.
+        worth_s = seconds if guessed else step_s if streams else 0.0
+        earned_s = worth_s / KEPT_SHARE - seconds
         if not prompt_tokens:
             # Where the prompt's own length slows each step more than that, it goes on all the same.
             earned_s = max(earned_s, LEAST_SHARE * seconds)
