@@ -12,8 +12,8 @@ from typing import Final
 
 # The longest that a stream stands still for one piece, as far as can be foretold.
 PAUSE_S: Final = 0.45
-# A stream's share of its speed: half, and a tenth more for what cannot be foretold.
-KEPT_SHARE: Final = 0.6
+# A stream's share of its speed: half, and some more for what cannot be foretold.
+KEPT_SHARE: Final = 0.58
 # What prompts get of the time at least, as a part of what streams take.
 LEAST_SHARE: Final = 0.25
 # Smaller pieces cost more a token: the weights are read once for each.
