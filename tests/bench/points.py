@@ -41,9 +41,9 @@ def recall(found: Sequence[Sequence[int]], exact: Numbers) -> float:
     return sum(hits) / exact.size
 
 
-def chatter(count: int, words: int, *, seed: int) -> list[str]:
-    """So many texts of so many made-up words, common and rare ones as in a language."""
-    vocabulary = np.array([_word(rank) for rank in range(_VOCABULARY)])
+def chatter(count: int, words: int, *, seed: int, known: Sequence[str] = ()) -> list[str]:
+    """So many texts of so many words, common and rare ones as in a language: `known` ones, and rarer ones made up."""
+    vocabulary = np.array([*known, *(_word(rank) for rank in range(len(known), _VOCABULARY))])
     weights = 1 / (np.arange(_VOCABULARY) + _FLATTENED)
     chosen = np.random.default_rng((2, seed)).choice(_VOCABULARY, size=(count, words), p=weights / weights.sum())
     return [" ".join(vocabulary[row]) for row in chosen]

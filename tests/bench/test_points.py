@@ -29,3 +29,4 @@ def test_texts_have_common_and_rare_words_and_are_always_the_same() -> None:
     assert len(words) == 300 * 50
     assert sum("ba" in text.split() for text in texts) > 200
     assert len(set(words)) > 3_000
+    assert sum("the" in text.split() for text in chatter(300, 50, seed=1, known=["the", "of"])) > 200

@@ -32,6 +32,11 @@ class Term:
         """It as an FTS5 expression, in which no character of it is syntax."""
         return quoted(self.text)
 
+    @property
+    def counted(self) -> str:
+        """What to count in the `folded` words of a text; of one that is `inside`, in the text itself."""
+        return self.text if self.inside else f" {_GAP.join(self.words)}{'' if self.beginning else ' '}"
+
 
 def terms_of(query: str) -> tuple[Term, ...]:
     """The terms of what a user typed, each once; what holds no letter and no digit is left out."""
@@ -62,13 +67,6 @@ def fold(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """The words of a text, folded, as `count` takes them."""
+    """The words of a text, folded, in which a term's `counted` can be counted."""
     words = text.lower().translate(_PARTED).split() if text.isascii() else _WORD.findall(fold(text))
     return f" {_GAP.join(words)} "
-
-
-def count(term: Term, text: str, words: str) -> int:
-    """How often a term occurs in a text whose `folded` words these are."""
-    if term.inside:
-        return text.count(term.text)
-    return words.count(f" {_GAP.join(term.words)}{'' if term.beginning else ' '}")

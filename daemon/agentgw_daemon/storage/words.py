@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentgw.schema import record
-from agentgw_daemon.storage.folding import Term, count, folded
+from agentgw_daemon.storage.folding import Term, folded
 from agentgw_daemon.storage.visible import Allowed
 
 if TYPE_CHECKING:
@@ -158,11 +158,12 @@ def _only(rows: Iterable[tuple[int]], allowed: Allowed | None) -> Iterator[int]:
 def _score(db: sqlite_utils.Database, chunks: Sequence[int], words: Sequence[_Word], total: int) -> list[Match]:
     """BM25 of these chunks, of text and heading together."""
     made: list[tuple[int, int, list[int]]] = []
+    looked_for = [(word.term.counted, word.term.inside) for word in words]
     marks = ", ".join("?" * len(chunks))
     rows = db.execute(f"SELECT n, text || ' ' || heading FROM chunk_words WHERE n IN ({marks})", list(chunks))
     for n, text in rows:
         seen = folded(text)
-        made.append((n, seen.count(" ") // 2, [count(word.term, text, seen) for word in words]))
+        made.append((n, seen.count(" ") // 2, [(text if inside else seen).count(term) for term, inside in looked_for]))
     average = sum(length for _, length, _ in made) / max(len(made), 1) or 1.0
     weights = [math.log(1 + (total - word.matches + 0.5) / (word.matches + 0.5)) for word in words]
     return [
