@@ -25,8 +25,9 @@ from agentgw_daemon.inference.llama import physical_cores
 from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.table import Refusal
 
-# Sorted by length, small batches stay in the cache and have little padding.
-_BATCH_TEXTS: Final = 16
+# Sorted by length, small batches stay in the cache, have little padding and end together on all cores: a whole ingest
+# was 0.86 times as fast as the best loop of one batch after another with 16, 1.03 with 4 and 1.12 with 2.
+_BATCH_TEXTS: Final = 2
 
 
 P = ParamSpec("P")
