@@ -28,7 +28,7 @@ CONTRACT_MODULES = [name for name in MODULES if name.partition(".")[0] == "agent
 SHARED_ROOM = "agentgw_daemon.workers."
 WORKER_ENTRY = "agentgw_daemon.inference.worker"
 WORKER_ROOMS = ("agentgw_daemon.inference.", SHARED_ROOM)
-WORKER_MAY_IMPORT = {"llama_cpp", "jinja2", "agentgw"}
+WORKER_MAY_IMPORT = {"llama_cpp", "numpy", "jinja2", "agentgw"}
 RETRIEVAL_ENTRY = "agentgw_daemon.retrieval.worker"
 RETRIEVAL_ROOMS = ("agentgw_daemon.retrieval.", SHARED_ROOM)
 CARD_ENTRY = "agentgw_daemon.retrieval.card"

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from functools import partial
 from typing import Any, Final
 
+from agentgw_daemon.inference.candidates import logits_at
 from agentgw_daemon.inference.constraint import Constraint
-from agentgw_daemon.inference.llama import Model, api, log
+from agentgw_daemon.inference.llama import EngineError, Model, api, log
 
 # What llama.cpp's own programs look back on for the repeat penalty.
 PENALTY_WINDOW_TOKENS: Final = 64
@@ -193,6 +195,8 @@ class Sampler:
         self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
         self._penalty: Final = repeat_penalty if repeat_penalty > 0 else 1.0
         self._recent: Final[deque[int]] = deque(maxlen=PENALTY_WINDOW_TOKENS)
+        self._n_vocabulary: Final = model.n_vocabulary
+        self._greedy: Final = temperature <= 0
         if temperature <= 0:
             self._add(api.llama_sampler_init_greedy())
             return
@@ -212,16 +216,25 @@ class Sampler:
 
     def sample(self, context: Context, index: int) -> int:
         """The next token after batch index `index`, once for each. Raises EngineError where the grammar leaves none."""
+        logits = api.llama_get_logits_ith(context.handle, index)
+        if not logits:
+            raise EngineError(f"there are no logits at {index}")
         if self._penalty != 1.0:
-            self._penalise(api.llama_get_logits_ith(context.handle, index))
+            self._penalise(logits)
         if self._constraint is None:
-            token = int(api.llama_sampler_sample(self._chain, context.handle, index))
+            token = self._draw(context, index, logits)
         else:
-            token = self._constraint.draw(self._chain, context, index)
-            api.llama_sampler_accept(self._chain, token)
+            seen = logits_at(logits, self._n_vocabulary)
+            token = self._constraint.draw(partial(self._draw, context, index, logits), self._chain, seen)
             self._constraint.accept(token)
         self._recent.append(token)
         return token
+
+    def _draw(self, context: Context, index: int, logits: Any) -> int:
+        """Without a look at the grammar."""
+        if self._greedy:
+            return int(logits_at(logits, self._n_vocabulary).argmax())
+        return int(api.llama_sampler_sample(self._chain, context.handle, index))
 
     def _penalise(self, logits: Any) -> None:
         """Make the recent tokens less likely (Keskar et al. 2019, CTRL), in place.
