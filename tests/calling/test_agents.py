@@ -73,6 +73,16 @@ def led(request: str) -> Any:
     return steps, steps.next_step()
 
 
+@pytest.mark.parametrize("request_", ["Move to another city.", "Do one part of it", "Plan a garden."])
+def test_a_request_that_only_shares_words_with_the_tool_is_answered(request_: str) -> None:
+    assert led(request_)[1].schema is None
+
+
+@pytest.mark.parametrize("request_", ["Delegate it", "Let code_assistant do it", "Review this code"])
+def test_a_request_that_speaks_of_agents_or_is_about_one_leads_to_a_call(request_: str) -> None:
+    assert led(request_)[1].schema is not None
+
+
 def test_a_request_that_is_for_an_agent_leads_to_the_call() -> None:
     steps, ask = led("Write a shell command that lists files")
     assert ask.schema is not None

@@ -59,6 +59,17 @@ def narrowed(tool: ToolView, request: str) -> ToolView:
     )
 
 
+def is_handed_on(tool: ToolView, request: str) -> bool:
+    """For `delegate_to_agent`, whether the request names or is about one of its agents, or speaks of handing it on.
+
+    The words of its description, such as "another" and "part", are in any other request as well. True for other tools.
+    """
+    agents = _agents(tool) if tool.name == DELEGATE else {}
+    said = request.lower().replace("_", "-")
+    spoken_of = {term for word in tool.keywords for term in terms(word)} & set(terms(request))
+    return not agents or bool(spoken_of) or any(name in said for name in agents) or bool(_by_words(request, agents))
+
+
 def _by_words(request: str, agents: Mapping[str, str]) -> list[str]:
     found = rank(request, [ToolView(name=name, description=does, parameters={}) for name, does in agents.items()])
     if found and (len(found) == 1 or found[0][1] >= _MARGIN * found[1][1]):

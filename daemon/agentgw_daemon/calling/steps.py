@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from agentgw.schema import record
-from agentgw_daemon.calling.agents import DELEGATE, narrowed, passed_on
+from agentgw_daemon.calling.agents import DELEGATE, is_handed_on, narrowed, passed_on
 from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.calling.messages import Message, Outcome, plain_step, written
 from agentgw_daemon.calling.reading import CUT_OFF, NO_JSON, load
@@ -106,7 +106,11 @@ class NarrowSteps:
     def __init__(self, messages: Sequence[Message], tools: Sequence[ToolView]) -> None:
         self._messages: Final = list(messages)
         self._request: Final = str(self._messages[-1]["content"])
-        able = [_essential(narrowed(tool, self._request)) for tool in tools if can_serve(tool, self._request)]
+        able = [
+            _essential(narrowed(tool, self._request))
+            for tool in tools
+            if can_serve(tool, self._request) and is_handed_on(tool, self._request)
+        ]
         ranked = rank(self._request, (*able, _ANSWERING))
         self._tool = ranked[0][0] if ranked and ranked[0][0] is not _ANSWERING else None
         self._failures: list[Outcome] = []
