@@ -41,7 +41,7 @@ TEXTS_AT_ONCE: Final = 16
 
 def ingest(setting: Setting) -> Iterator[Figure]:
     """Chunks a second of whole `agentgw ingest` runs against a bare loop over the same texts."""
-    rounds = setting.few(4)
+    rounds = setting.few(8)
     pages = _pages(rounds * INGESTED_PAGES)
     ours, theirs, batch = [], [], 0
     bare_loop = {"folder": str(embedder_folder())}
