@@ -26,6 +26,11 @@ T = TypeVar("T")
 AGENTGW = str(Path(sys.executable).with_name("agentgw"))
 # For everything that has no limit of its own: more than a cold start with a model takes on a busy machine.
 PATIENCE_S = 30.0
+# What the starter model says on and on: it counts, and with a penalty for repeating itself it soon ends.
+ENDLESS = (
+    "run", "--system", "", "-o", "temperature=0", "-o", "repeat_penalty=1", "-o", "max_tokens=2000",
+    "Count from 1 to 500: 1, 2, 3, 4,",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import Home, heard, kill, until, with_variable
+from tests.e2e.home import ENDLESS, Home, heard, kill, until, with_variable
 from tests.e2e.wire import Refused
 
 pytestmark = pytest.mark.e2e
@@ -82,7 +82,7 @@ def test_an_interrupted_turn_replays_what_was_sent_and_says_how_it_ended(home: H
 
 
 def test_no_worker_outlives_a_killed_daemon(model_home: Home) -> None:
-    child = model_home.start("run", "--system", "", "-o", "max_tokens=2000", "Count from 1 to 500: 1, 2, 3,")
+    child = model_home.start(*ENDLESS)
     heard(child, 1)
     instance = model_home.call("hello", client="test", version="0", protocol=1)["instance"]
     assert with_variable("AGENTGW_INSTANCE", instance).keys() == set(model_home.workers())

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import Home, gone, heard, until
+from tests.e2e.home import ENDLESS, Home, gone, heard, until
 
 pytestmark = pytest.mark.e2e
 
 SCRIPTED = ("run", "-m", "scripted/m")
-ENDLESS = ("run", "--system", "", "-o", "temperature=0", "-o", "max_tokens=2000", "Count from 1 to 500: 1, 2, 3, 4,")
 
 
 def ended_turn(home: Home) -> dict[str, Any]:

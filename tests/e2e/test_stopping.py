@@ -16,7 +16,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import Home, heard, until
+from tests.e2e.home import ENDLESS, Home, heard, until
 from tests.e2e.wire import Wire
 
 pytestmark = pytest.mark.e2e
@@ -64,7 +64,7 @@ def test_a_stop_with_two_hundred_streams(home: Home, endpoint: Endpoint, chaos: 
 
 
 def test_a_stop_ends_a_generating_worker_and_the_command_that_waits(model_home: Home) -> None:
-    child = model_home.start("run", "--system", "", "-o", "max_tokens=2000", "Count from 1 to 500: 1, 2, 3,")
+    child = model_home.start(*ENDLESS)
     heard(child, 1)
     began = time.monotonic()
     assert model_home.ask("stop") == "stopped\n"

@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import Home, heard, kill, until
+from tests.e2e.home import ENDLESS, Home, heard, kill, until
 
 pytestmark = pytest.mark.e2e
 
-LONG = {"message": "Count from 1 to 500: 1, 2, 3, 4,", "system": "", "options": {"max_tokens": 2000, "temperature": 0}}
+LONG = {
+    "message": "Count from 1 to 500: 1, 2, 3, 4,",
+    "system": "",
+    "options": {"max_tokens": 2000, "temperature": 0, "repeat_penalty": 1},
+}
 SHORT = {"message": "Say hello.", "system": "", "options": {"max_tokens": 1}}
 
 
@@ -72,7 +76,7 @@ def test_a_thousand_killed_workers(model_home: Home, chaos: Callable[[int], int]
 
 
 def test_the_command_line_says_that_the_worker_died(model_home: Home) -> None:
-    child = model_home.start("run", "--system", "", "-o", "max_tokens=2000", "Count from 1 to 500: 1, 2, 3,")
+    child = model_home.start(*ENDLESS)
     heard(child, 1)
     kill(model_home.workers()[0])
     done = model_home.finish(child, within_s=10)
@@ -83,7 +87,7 @@ def test_the_command_line_says_that_the_worker_died(model_home: Home) -> None:
 
 @pytest.mark.chaos
 def test_a_worker_that_stands_still_is_replaced(model_home: Home) -> None:
-    child = model_home.start("run", "--system", "", "-o", "max_tokens=2000", "Count from 1 to 500: 1, 2, 3,")
+    child = model_home.start(*ENDLESS)
     heard(child, 1)
     (worker,) = model_home.workers()
     os.kill(worker, signal.SIGSTOP)
