@@ -31,6 +31,7 @@ GREEDY: Final = ("-o", "temperature=0", "-o", "repeat_penalty=1")
 # A prompt of this many words has 4,000 tokens; the stream has this long for itself before, its start included.
 LONG_WORDS: Final = 3_500
 ALONE_S: Final = 4.0
+# Less of both together says little.
 BESIDE_S: Final = 20.0
 FOUR: Final = 4
 DELTA: Final = b'"turn.delta"'
@@ -47,9 +48,10 @@ class Question:
 
     def words(self) -> list[str]:
         """The command line behind `agentgw`."""
-        most = f"max_tokens={self.tokens}"
-        words = ["run", "--no-session", "-m", str(MODEL), "--system", self.system, *GREEDY, "-o", most]
-        return [word for word in (*words, self.message) if not (self.kept and word == "--no-session")]
+        return [*self._begin(), "--system", self.system, *GREEDY, "-o", f"max_tokens={self.tokens}", self.message]
+
+    def _begin(self) -> list[str]:
+        return ["run", *(() if self.kept else ("--no-session",)), "-m", str(MODEL)]
 
     def chat(self) -> list[dict[str, str]]:
         """As messages."""
@@ -57,7 +59,7 @@ class Question:
 
     def shown(self) -> str:
         """The command line without its texts."""
-        return shown(["agentgw", *self.words()[: 3 if self.kept else 4], *GREEDY, f"-o max_tokens={self.tokens}", "…"])
+        return shown(["agentgw", *self._begin(), *GREEDY, f"-o max_tokens={self.tokens}", "…"])
 
 
 def decode(setting: Setting) -> Iterator[Figure]:
@@ -97,7 +99,7 @@ def streams(setting: Setting) -> Iterator[Figure]:
 
 
 def prefill(setting: Setting) -> Iterator[Figure]:
-    """A stream while a prompt of 4,000 tokens is read: its speed then against before, and its longest pause."""
+    """A stream while a prompt of 4,000 tokens is read: its speed against the same tokens alone, its longest pause."""
     setting.stop()
     stream = Question(system=SYSTEM, message="Count from one to ten thousand, in words.", tokens=7_000, kept=True)
     with setting.variant(slots=FOUR) as four:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import ENDLESS, Home, heard, kill, until
+from tests.e2e.home import COUNTING, ENDLESS, Home, heard, kill, until
 
 pytestmark = pytest.mark.e2e
 
 LONG = {
-    "message": "Count from 1 to 500: 1, 2, 3, 4,",
+    "message": COUNTING,
     "system": "",
     "options": {"max_tokens": 2000, "temperature": 0, "repeat_penalty": 1},
 }

@@ -166,6 +166,7 @@ class Slots:
             room = 0 if self._stood_still else min(room, self._pace.room())
             if room and prompts[0].prompt_tokens >= LONG_PROMPT_TOKENS:
                 self._held_up, streams, prompts = len(streams), [], prompts[:1]
+        # A guess pays where nobody else is in the batch, be it that a prompt waits for its next piece.
         guessed = len(streams) == 1 and (room <= 0 or not prompts)
         for task in streams:
             yield self._piece(task, 1, guessed=guessed)
