@@ -108,13 +108,31 @@ def decode(frame: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         raise InvalidRequest(f"Invalid request: nested deeper than {max_depth}")
     try:
         text = frame.decode("utf-8")
-        value = (_CAREFUL if _LONG_NUMBER.search(frame) else _USUAL).decode(text)
+        value = _decoder(frame).decode(text)
         # Escapes such as \ud800 decode here and would fail later, in SQLite or in a reply.
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError, OverflowError) as error:
         raise ParseError(f"Parse error: {_reason(error)}") from None
     return value
+
+
+def read_value(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
+    """The value of a JSON text that is no frame, by the same rules; but its strings may hold lone surrogates.
+
+    Raises ValueError with a reason that fits into a sentence.
+    """
+    frame = text.encode("utf-8", "surrogatepass")
+    if _too_deep(frame, max_depth):
+        raise ValueError(f"nested deeper than {max_depth}")
+    try:
+        return _decoder(frame).decode(text)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ValueError(_reason(error)) from None
+
+
+def _decoder(frame: bytes) -> json.JSONDecoder:
+    return _CAREFUL if _LONG_NUMBER.search(frame) else _USUAL
 
 
 def _too_deep(frame: bytes, max_depth: int) -> bool:

@@ -1,0 +1,1 @@
+"""Text as it may be stored, sent and shown. Pure."""
