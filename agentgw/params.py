@@ -46,6 +46,9 @@ class TurnStartParams:
     """A user message and how to answer it."""
 
     message: Annotated[str, "what the user says"]
+    piped: Annotated[
+        bool, "the message holds text that was not typed: calls that can carry data out are then always asked about"
+    ] = False
     skill: Annotated[str | None, "`general_assistant` and `general-assistant` are the same", Limit(max_length=64)] = (
         None
     )
@@ -54,7 +57,9 @@ class TurnStartParams:
     system: Annotated[str | None, "replaces the skill's instructions"] = None
     options: t.Options | None = None
     schema: _Schema = None
-    files: Annotated[tuple[t.File, ...], "appended to the message", Limit(max_length=100)] = ()
+    files: Annotated[
+        tuple[t.File, ...], "appended to the message; data, like what is piped", Limit(max_length=100)
+    ] = ()
     tools: Annotated[
         tuple[str, ...] | None, "the only ones the model may call; empty: none", Limit(max_length=1000)
     ] = None

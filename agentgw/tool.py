@@ -33,13 +33,14 @@ _ARG: Final = re.compile(r"\*{0,2}(\w+)(?:\s*\([^)]*\))?\s*:\s*(.*)")
 class Tool:
     """A function with its description for a model. Called like the function itself."""
 
-    def __init__(self, function: Callable[..., Any], effect: Effect, outbound: bool) -> None:
+    def __init__(self, function: Callable[..., Any], effect: Effect, outbound: bool, own_output: bool) -> None:
         if effect not in get_args(Effect):
             raise TypeError(f"effect must be one of {', '.join(get_args(Effect))}")
         self.function = function
         self.name = function.__name__
         self.effect = effect
         self.outbound = outbound
+        self.own_output = own_output
         self.description, documented = _documentation(function)
         self.parameters = _parameters(function, documented)
 
@@ -64,20 +65,29 @@ def tool(function: Callable[..., Any], /) -> Tool: ...
 
 
 @overload
-def tool(*, effect: Effect = "command", outbound: bool = False) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    *, effect: Effect = "command", outbound: bool = False, own_output: bool = False
+) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
 def tool(
-    function: Callable[..., Any] | None = None, /, *, effect: Effect = "command", outbound: bool = False
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    effect: Effect = "command",
+    outbound: bool = False,
+    own_output: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Makes a function a tool. Raises TypeError for a parameter that has no schema.
 
     `effect` says what a call does: "none", "read", "write", "command" (anything) or "network". The user is asked
     accordingly. `outbound` says that a call can carry data out of the machine, as "network" and "command" always can.
+    `own_output` says that no result holds text that somebody else wrote (a file, a page, a mail). Without it, and unless
+    the effect is "none", a result makes the session one in which calls that can carry data out are always asked about.
     """
     if function is not None:
-        return Tool(function, effect, outbound)
-    return lambda decorated: Tool(decorated, effect, outbound)
+        return Tool(function, effect, outbound, own_output)
+    return lambda decorated: Tool(decorated, effect, outbound, own_output)
 
 
 def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:

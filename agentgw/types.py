@@ -86,6 +86,7 @@ class File:
 
     name: Annotated[str, "shown to the model", Limit(min_length=1, max_length=4096)]
     text: str
+    typed: Annotated[bool, "the user wrote it at a terminal: their own words, no data"] = False
 
 
 @record

@@ -72,29 +72,35 @@ def run(args: Namespace) -> int:
     options = read_options(args.option)
     args.schema = _read_schema(args.schema) if args.schema is not None else None
     files = [_read_file(path) for path in args.file]
-    message = _read_message(args.text, stdin_used=_STDIN in args.file)
+    message, piped = _read_message(args.text, stdin_used=_STDIN in args.file)
     if not message and not files:
         raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
     with connect(warm=True) as client:
         client.limit(args.timeout)
         args.session = args.session or (_last_session(client) if args.continued else None)
         try:
-            return _ask(client, args, message, files, options)
+            return _ask(client, args, message, files, options, piped)
         except ModelUnavailable as error:
             from agentgw.commands.pull import offer_suggested
 
             if not offer_suggested(client, error):
                 raise
         client.limit(args.timeout)
-        return _ask(client, args, message, files, options)
+        return _ask(client, args, message, files, options, piped)
 
 
 def _ask(
-    client: Client, args: Namespace, message: str, files: Sequence[dict[str, str]], options: dict[str, Any]
+    client: Client,
+    args: Namespace,
+    message: str,
+    files: Sequence[dict[str, Any]],
+    options: dict[str, Any],
+    piped: bool,
 ) -> int:
     stream = client.stream(
         "turn.start",
         message=message,
+        piped=piped or None,
         skill=args.skill,
         session_id=args.session,
         model=model_reference(args.model) if args.model else None,
@@ -204,15 +210,17 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _read_message(words: Sequence[str], *, stdin_used: bool) -> str:
-    """TEXT, a blank line, piped input. Raises UsageError when the input is not text."""
+def _read_message(words: Sequence[str], *, stdin_used: bool) -> tuple[str, bool]:
+    """TEXT, a blank line, piped input, and whether there was any. Raises UsageError when the input is not text."""
     if list(words) == [_STDIN] and not stdin_used:
-        return _read_stdin()
+        typed = output.is_terminal(sys.stdin)
+        text = _read_stdin()
+        return text, bool(text) and not typed
     text = " ".join(words)
     if stdin_used or not is_piped():
-        return text
+        return text, False
     piped = _read_stdin()
-    return f"{text}\n\n{piped}" if text and piped else text or piped
+    return f"{text}\n\n{piped}" if text and piped else text or piped, bool(piped)
 
 
 def is_piped() -> bool:
@@ -233,9 +241,10 @@ def _read_stdin() -> str:
     return _text(sys.stdin.buffer, "standard input").removesuffix("\n")
 
 
-def _read_file(path: str) -> dict[str, str]:
+def _read_file(path: str) -> dict[str, Any]:
     if path == _STDIN:
-        return {"name": "stdin", "text": _read_stdin()}
+        typed = {"typed": True} if output.is_terminal(sys.stdin) else {}
+        return {"name": "stdin", "text": _read_stdin(), **typed}
     try:
         with open(path, "rb") as file:
             return {"name": path, "text": _text(file, path)}

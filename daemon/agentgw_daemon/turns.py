@@ -93,7 +93,7 @@ class Turns:
             if known is not None:
                 return self._live.get(TurnId(known.turn_id)) or known
         chosen = await self._resolve(params)
-        return await self._start(params, chosen, tainted=bool(params.files))
+        return await self._start(params, chosen, tainted=brings_data(params))
 
     async def delegate(
         self, parent: LiveTurn, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
@@ -346,6 +346,11 @@ def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
         params, message="", files=files, options=None, system=None if params.system is None else "",
         max_iterations=max_iterations, idempotency_key=None,
     )  # fmt: skip
+
+
+def brings_data(params: TurnStartParams) -> bool:
+    """Whether the request holds text that the user did not type: somebody else may have written it."""
+    return params.piped or any(not file.typed for file in params.files)
 
 
 def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:

@@ -103,6 +103,26 @@ class TestInput:
         assert agentgw("run", "-", stdin="hello").stdout == "hello\n"
         assert daemon.params("turn.start")["message"] == "hello"
 
+    @pytest.mark.parametrize(
+        ("words", "stdin", "piped"),
+        [(["hi"], "data", True), ([], "data", True), (["-"], "data", True), (["hi"], "", None), (["hi"], None, None)],
+    )
+    def test_the_daemon_is_told_that_text_was_not_typed(
+        self, agentgw: Run, daemon: FakeDaemon, words: list[str], stdin: str | None, piped: bool | None
+    ) -> None:
+        agentgw("run", *words, **({} if stdin is None else {"stdin": stdin}))
+        assert daemon.params("turn.start").get("piped") is piped
+
+    def test_what_is_typed_at_a_terminal_is_the_users_own(self, daemon: FakeDaemon) -> None:
+        for words in (("-",), ("-f", "-", "look")):
+            terminal = Terminal("run", *words)
+            terminal.type("my own words\n\x04")
+            assert terminal.end() == 0
+            params = daemon.params("turn.start")
+            assert "piped" not in params
+            files = params.get("files", [])
+            assert files == ([{"name": "stdin", "text": "my own words", "typed": True}] if "-f" in words else [])
+
     def test_empty_input_leaves_the_text(self, agentgw: Run, daemon: FakeDaemon) -> None:
         assert agentgw("run", "hi", stdin="").stdout == "hi\n"
         assert agentgw("run", "hi").stdout == "hi\n"

@@ -81,9 +81,24 @@ async def test_a_program_says_what_it_is_and_is_called(tmp_path: Path) -> None:
 
 async def test_a_program_may_say_its_effect(tmp_path: Path) -> None:
     spec = (await described(program(tmp_path, effect="read"))).spec
-    assert (spec.effect, spec.outbound, spec.untrusted) == ("read", False, False)
+    assert (spec.effect, spec.outbound) == ("read", False)
     spec = (await described(program(tmp_path, effect="network"))).spec
-    assert (spec.effect, spec.outbound, spec.untrusted) == ("network", True, True)
+    assert (spec.effect, spec.outbound) == ("network", True)
+
+
+@pytest.mark.parametrize(
+    ("declared", "untrusted"),
+    [
+        ({}, True), ({"effect": "read"}, True), ({"effect": "write"}, True), ({"effect": "network"}, True),
+        ({"effect": "none"}, False), ({"effect": "read", "own_output": True}, False), ({"own_output": "yes"}, True),
+    ],
+)  # fmt: skip
+async def test_what_a_program_prints_is_somebody_elses_unless_it_says_otherwise(
+    tmp_path: Path, declared: dict[str, object], untrusted: bool
+) -> None:
+    tool = await described(program(tmp_path, **declared))
+    for how in ("work", "fail"):
+        assert (await tool.call({"how": how}, context(tmp_path))).untrusted is untrusted
 
 
 @pytest.mark.parametrize(
@@ -95,7 +110,7 @@ async def test_a_program_may_say_its_effect(tmp_path: Path) -> None:
     ],
 )
 async def test_a_call_that_fails_says_how(tmp_path: Path, how: str, said: str) -> None:
-    assert await call(tmp_path, how) == ToolResult(ok=False, content=said)
+    assert await call(tmp_path, how) == ToolResult(ok=False, content=said, untrusted=True)
 
 
 async def test_a_call_has_a_time_limit(tmp_path: Path) -> None:

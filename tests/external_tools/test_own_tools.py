@@ -56,6 +56,23 @@ async def test_a_function_is_described_and_called(tmp_path: Path) -> None:
         assert len(pids_of(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    ("declared", "untrusted"),
+    [
+        ("@tool", True), ('@tool(effect="read")', True), ('@tool(effect="none")', False),
+        ('@tool(effect="network", own_output=True)', False),
+    ],
+)  # fmt: skip
+async def test_results_are_somebody_elses_text_unless_the_tool_says_otherwise(
+    tmp_path: Path, declared: str, untrusted: bool
+) -> None:
+    body = f'{declared}\ndef half(number: int) -> int:\n    """Halves."""\n    return 1 // number\n'
+    async with opened(tmp_path, body) as file:
+        (half,), _ = await file.tools()
+        results = [await half.call({"number": number}, context(tmp_path)) for number in (1, 0)]
+        assert [(result.ok, result.untrusted) for result in results] == [(True, untrusted), (False, untrusted)]
+
+
 MISDEEDS = '''
 @tool
 def misbehave(how: str) -> str:

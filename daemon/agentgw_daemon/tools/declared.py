@@ -68,6 +68,11 @@ def checked_effect(value: object, default: Effect) -> Effect:
     return value  # type: ignore[return-value]  # one of the literals, as just checked
 
 
+def is_foreign(effect: Effect, own_output: object) -> bool:
+    """Whether results may hold text that somebody else wrote: unless nothing is read, or the tool says otherwise."""
+    return effect != "none" and own_output is not True
+
+
 def plain_text(value: object, most: int = MAX_DESCRIPTION) -> str:
     """Text on one line without control, formatting or bidirectional characters, at most `most` long."""
     if not isinstance(value, str):

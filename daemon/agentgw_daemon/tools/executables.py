@@ -22,6 +22,7 @@ from agentgw_daemon.tools.declared import (
     checked_effect,
     checked_name,
     checked_parameters,
+    is_foreign,
     plain_text,
     preview,
 )
@@ -89,7 +90,6 @@ async def describe(path: Path, environ: Mapping[str, str], limits: ExecutableLim
     if not isinstance(declared, dict):
         raise DeclarationRefused("what it prints for --describe is not an object")
     effect = checked_effect(declared.get("effect"), "command")
-    network = effect == "network"
     spec = ToolSpec(
         name=checked_name(declared.get("name")),
         description=plain_text(declared.get("description")),
@@ -97,7 +97,7 @@ async def describe(path: Path, environ: Mapping[str, str], limits: ExecutableLim
         effect=effect,
         # A program that may do anything may also send anything.
         outbound=effect in ("network", "command"),
-        untrusted=network,
+        untrusted=is_foreign(effect, declared.get("own_output")),
     )
     return ExecutableTool(path, spec, environ, limits)
 

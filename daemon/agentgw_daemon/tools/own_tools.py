@@ -24,6 +24,7 @@ from agentgw_daemon.tools.declared import (
     checked_effect,
     checked_name,
     checked_parameters,
+    is_foreign,
     plain_text,
     preview,
 )
@@ -230,7 +231,7 @@ def _spec(declared: Mapping[str, Any]) -> ToolSpec:
         effect=effect,
         # What may do anything may also send anything.
         outbound=declared["outbound"] is True or effect in ("network", "command"),
-        untrusted=effect == "network",
+        untrusted=is_foreign(effect, declared.get("own_output")),
     )
 
 

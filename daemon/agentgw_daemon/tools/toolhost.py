@@ -75,6 +75,7 @@ def _declared(tool: Tool) -> dict[str, Any]:
         "parameters": tool.parameters,
         "effect": tool.effect,
         "outbound": tool.outbound,
+        "own_output": tool.own_output,
     }
 
 
