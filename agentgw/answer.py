@@ -91,10 +91,9 @@ class Answer:
         self._status.erase()
         if "tool" in params:
             arguments = ", ".join(f"{name}={value!r}" for name, value in params.get("arguments", {}).items())
-            text = f"{params['tool']}({arguments})"
-            output.notice(text if len(text) <= _TRACE_CHARACTERS else f"{text[:_TRACE_CHARACTERS]}…")
+            output.notice(_short(f"{params['tool']}({arguments})"))
         elif not params.get("ok"):
-            output.notice(f"failed: {str(params.get('content', ''))[:_TRACE_CHARACTERS]}")
+            output.notice(_short(f"failed: {params.get('content', '')}"))
 
     def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
         """Asks about a tool call, on the terminal if there is one."""
@@ -111,6 +110,12 @@ class Answer:
         kept = text.rstrip("\n")
         self._held = text[len(kept) :]
         output.write(kept)
+
+
+def _short(text: str) -> str:
+    # Cut after the escaping: what is not seen must not use up what is.
+    line = output.one_line(text)
+    return line if len(line) <= _TRACE_CHARACTERS else f"{line[:_TRACE_CHARACTERS]}…"
 
 
 def _print_sources(sources: Sequence[Mapping[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from agentgw import output
 from agentgw.commands import connect
 from agentgw.connection import Notification
 from agentgw.errors import AgentgwError, AlreadyExists, DaemonUnreachable, NotFound
+from agentgw.visible import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,22 +35,17 @@ _LINE_BYTES: Final = 4096
 def lines(approval: Mapping[str, Any]) -> Iterator[str]:
     """What somebody has to see before an answer, escaped: the exact arguments, where, and what would change."""
     shown = [
-        f"arguments: {exact(json.dumps(approval.get('arguments'), ensure_ascii=False))}",
-        f"in: {exact(str(approval.get('cwd', '')))}",
+        f"arguments: {escaped(json.dumps(approval.get('arguments'), ensure_ascii=False))}",
+        f"in: {escaped(str(approval.get('cwd', '')))}",
     ]
-    shown += [text for text in map(exact, approval.get("details") or ()) if text not in shown]
-    title = exact(str(approval.get("title") or ""))
-    yield f"{exact(str(approval.get('tool')))}{f': {title}' if title else ''}"
+    shown += [text for text in map(escaped, approval.get("details") or ()) if text not in shown]
+    title = escaped(str(approval.get("title") or ""))
+    yield f"{escaped(str(approval.get('tool')))}{f': {title}' if title else ''}"
     for text in shown:
         yield f"  {text}"
     for text in str(approval.get("diff") or "").split("\n"):
         if text:
-            yield f"  | {output.visible(text)}"
-
-
-def exact(text: str) -> str:
-    """The text on one line with every character escaped that is not seen as itself."""
-    return output.visible("".join(one if one.isprintable() else _escape(one) for one in text))
+            yield f"  | {escaped(text, lines=True)}"
 
 
 def ask(client: Client, approval: Mapping[str, Any]) -> None:
@@ -94,7 +90,7 @@ def _ask(desk: Client, approval: Mapping[str, Any], approval_id: str) -> None:
 def _read_decision(desk: Client, terminal: int, approval: Mapping[str, Any], approval_id: str) -> str | None:
     """The decision, or None when the question is settled."""
     _show(terminal, "".join(f"{text}\n" for text in ("The agent wants to use a tool.", *lines(approval))))
-    prompt = f"Allow {exact(str(approval.get('tool')))}? [o]nce [s]ession [a]lways [d]eny (Enter: deny) "
+    prompt = f"Allow {escaped(str(approval.get('tool')))}? [o]nce [s]ession [a]lways [d]eny (Enter: deny) "
     termios.tcflush(terminal, termios.TCIFLUSH)
     while True:
         _show(terminal, prompt)
@@ -148,10 +144,3 @@ def _show(terminal: int, text: str) -> None:
     data = text.encode("utf-8", "replace")
     while data:
         data = data[os.write(terminal, data) :]
-
-
-def _escape(one: str) -> str:
-    code = ord(one)
-    if one in "\n\t":
-        return "\\n" if one == "\n" else "\\t"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

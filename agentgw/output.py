@@ -1,8 +1,9 @@
 """What is printed, and where: contract section 3.
 
-Standard output carries the answer and nothing else; all other words go to standard error. What comes from a model or
-a file is shown with its control characters escaped when it goes to a terminal, and passes untouched into a pipe. The
-only ANSI sequences are the colours of `write_coloured`, on a terminal and without `NO_COLOR`.
+Standard output carries the answer and nothing else; all other words go to standard error. An answer is shown with its
+control characters escaped when it goes to a terminal, and passes untouched into a pipe. Lines of ours (notices, traces,
+listings) have everything escaped that is not seen, wherever they go: `--json` is exact. The only ANSI sequences are the
+colours of `write_coloured`, on a terminal and without `NO_COLOR`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,7 @@ RED: Final = "\x1b[31m"
 GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
 
-# C0 but tab and newline, DEL, C1, and the marks that reorder text.
-_UNSAFE: Final = (*range(9), *range(11, 32), 127, *range(128, 160), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F),
-                  *range(0x2066, 0x206A))  # fmt: skip
-
 _quiet = False
-_escapes: dict[int, str] | None = None
 
 
 def be_quiet() -> None:
@@ -57,13 +53,24 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def visible(text: str) -> str:
-    """The text with every character escaped that could move the cursor, reorder text or hide something."""
-    global _escapes
+    """The text with every character escaped that could move the cursor or reorder text; emoji stay whole."""
     if text.isascii() and text.isprintable():
         return text
-    if _escapes is None:
-        _escapes = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _UNSAFE}
-    return text.translate(_escapes)
+    from agentgw.visible import harmless
+
+    return harmless(text)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with everything escaped that is not seen: for what is no answer."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    from agentgw.visible import escaped
+
+    # Blanks of other kinds are not those that a name or a sentence is made of: they are escaped.
+    for end in "\r\n\t":
+        text = text.replace(end, " ")
+    return escaped(" ".join(filter(None, text.split(" "))))
 
 
 def write(text: str) -> None:
@@ -171,7 +178,7 @@ def percent(share: float | None) -> str:
 
 def numbers(values: Sequence[tuple[str, int]]) -> None:
     """Names and counts to standard error, a line each, unless that is unwanted."""
-    names = [_one_line(name) for name, _ in values]
+    names = [one_line(name) for name, _ in values]
     name_width = max(map(len, names), default=0)
     width = max((len(str(value)) for _, value in values), default=0)
     if not _quiet:
@@ -182,18 +189,18 @@ def numbers(values: Sequence[tuple[str, int]]) -> None:
 def notice(text: str) -> None:
     """`agentgw: text` on standard error, unless that is unwanted."""
     if not _quiet:
-        _complain(_one_line(text))
+        _complain(one_line(text))
 
 
 def complaint(text: str) -> None:
     """`agentgw: text` on standard error, also when only errors are wanted."""
-    _complain(_one_line(text))
+    _complain(one_line(text))
 
 
 def report(error: AgentgwError) -> int:
     """The error as one line on standard error, then its notes; gives the exit status."""
-    message = _one_line(error.message)
-    _complain(f"{message}. {_one_line(error.hint)}" if error.hint else message)
+    message = one_line(error.message)
+    _complain(f"{message}. {one_line(error.hint)}" if error.hint else message)
     for note in getattr(error, "__notes__", ()):
         _to_stderr(str(note))
     return error.exit_status
@@ -201,7 +208,7 @@ def report(error: AgentgwError) -> int:
 
 def report_fault(error: BaseException) -> int:
     """A fault of ours as one line on standard error; gives the exit status."""
-    _complain(f"internal error: {_one_line(f'{type(error).__name__}: {error}')}. please report it")
+    _complain(f"internal error: {one_line(f'{type(error).__name__}: {error}')}. please report it")
     return FAULT
 
 
@@ -228,10 +235,6 @@ def _to_stderr(text: str) -> None:
         return
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _cell(value: object) -> str:
     if value is None:
         return ""
@@ -239,7 +242,7 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return _one_line(str(value))
+    return one_line(str(value))
 
 
 def _width() -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from agentgw.output import is_quiet, is_terminal, size, visible
+from agentgw.output import is_quiet, is_terminal, one_line, size, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Bar:
     """Name, percent, bar, bytes, rate and time left; in a pipe a line every ten percent. Never moves backwards."""
 
     def __init__(self, name: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name = name
+        self._name = one_line(name)
         self._stream = stream or sys.stderr
         self._clock = clock
         self._line = _Line(self._stream) if is_terminal(self._stream) else None
@@ -154,7 +154,7 @@ class Intake:
         parts = [f"{done}/{total} files{drawn}", f"{chunks} chunks"]
         parts += [f"{rate:.0f} chunks/s"] if rate else []
         parts += [f"{_duration(left)} left"] if left is not None and done < total else []
-        parts += [str(progress["source"])] if bar and progress.get("source") else []
+        parts += [one_line(str(progress["source"]))] if bar and progress.get("source") else []
         return "  ".join(parts)
 
 

@@ -48,7 +48,7 @@ def add_json(parser: ArgumentParser) -> None:
 
 def agreed(question: str) -> bool:
     """Whether the person at the terminal says yes; an empty answer is a no."""
-    sys.stderr.write(output.visible(f"{question} [y/N] "))
+    sys.stderr.write(f"{output.one_line(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

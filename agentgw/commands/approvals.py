@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from agentgw import output
-from agentgw.approving import DECISIONS, exact, lines
+from agentgw.approving import DECISIONS, lines
 from agentgw.commands import Action, add_json, connect
+from agentgw.visible import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def _list(args: Namespace) -> int:
         return 0
     # Not a table: nothing that is decided about may be cut at the terminal's width.
     for approval in found["approvals"]:
-        output.write(f"{exact(approval['approval_id'])}  until {exact(approval['expires_at'])}\n")
+        output.write(f"{escaped(approval['approval_id'])}  until {escaped(approval['expires_at'])}\n")
         for text in lines(approval):
             output.write(f"  {text}\n")
     output.flush()
@@ -46,7 +47,7 @@ def _rules(args: Namespace) -> int:
         output.json_line(found)
         return 0
     for rule in found["rules"]:
-        output.write(f"{exact(rule['rule_id'])}  since {exact(rule['created_at'])}\n")
+        output.write(f"{escaped(rule['rule_id'])}  since {escaped(rule['created_at'])}\n")
         for text in lines(rule):
             output.write(f"  {text}\n")
     output.flush()

@@ -121,9 +121,9 @@ def _daemon(paths: Paths) -> list[Finding]:
 def _show(findings: list[Finding]) -> None:
     width = max(len(finding["check"]) for finding in findings)
     for finding in findings:
-        output.line(f"{finding['severity']:7}  {finding['check'].ljust(width)}  {finding['message']}")
+        output.line(f"{finding['severity']:7}  {finding['check'].ljust(width)}  {output.one_line(finding['message'])}")
         if finding.get("fix"):
-            output.line(f"{'':7}  {'':{width}}  fix: {finding['fix']}")
+            output.line(f"{'':7}  {'':{width}}  fix: {output.one_line(finding['fix'])}")
     errors = sum(finding["severity"] == "error" for finding in findings)
     warnings = sum(finding["severity"] == "warning" for finding in findings)
     output.line(f"{len(findings)} checks, {errors} errors, {warnings} warnings")

@@ -67,8 +67,8 @@ def offer(client: Client, reference: str) -> bool:
     found: dict[str, Any] = next((model for model in models if model["name"] == reference), {})
     facts = [found.get("description"), output.size(found.get("size_bytes")), found.get("licence")]
     about = ", ".join(str(fact) for fact in facts if fact)
-    question = f"Pull {reference} ({about})? [Y/n] " if about else f"Pull {reference}? [Y/n] "
-    sys.stderr.write(output.visible(question))
+    question = f"Pull {reference} ({about})?" if about else f"Pull {reference}?"
+    sys.stderr.write(f"{output.one_line(question)} [Y/n] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("", "y", "yes"):
         return False

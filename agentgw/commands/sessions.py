@@ -75,7 +75,7 @@ def _call(call: dict[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = output.one_line(text)
     return line if len(line) <= _CALL_CHARACTERS else f"{line[:_CALL_CHARACTERS]}…"
 
 
@@ -107,7 +107,7 @@ def _search(args: Namespace) -> int:
         # A line of its own: behind three columns the match would be cut off.
         for hit in found["messages"]:
             output.table_row((hit["session_id"], hit["created_at"][:10], hit["role"], hit["title"]), (0, 0, 9, 0))
-            output.write(f"    {' '.join(hit['snippet'].split())}\n")
+            output.write(f"    {output.one_line(hit['snippet'])}\n")
         output.flush()
         return 0
     rows = [(hit["session_id"], hit["created_at"], hit["role"], hit["snippet"]) for hit in found["messages"]]

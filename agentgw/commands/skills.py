@@ -146,7 +146,7 @@ def _validate(args: Namespace) -> int:
         output.json_line(result)
     else:
         for problem in result["problems"]:
-            output.line(problem)
+            output.line(output.one_line(problem))
         if result["ok"]:
             output.line("ok")
     return 0 if result["ok"] else 1

@@ -79,7 +79,7 @@ def _show(project: dict[str, Any]) -> None:
 
 def _line(indent: str, text: str) -> None:
     # A stranger's text: what it says stays on its own line.
-    output.write(f"{indent}{' '.join(text.split())}\n")
+    output.write(f"{indent}{output.one_line(text)}\n")
 
 
 def _count(number: int, what: str) -> str:

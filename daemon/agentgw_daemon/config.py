@@ -17,6 +17,7 @@ from typing import Any, Final, get_args
 from agentgw.errors import ConfigRefused, InvalidParams
 from agentgw.schema import bind, fields_of, record
 from agentgw.types import Setting
+from agentgw.visible import is_seen
 from agentgw_daemon.config_file import parse, read_text
 from agentgw_daemon.settings import McpSection, McpServerSection, ProviderSection, Settings, named_variable
 
@@ -239,7 +240,7 @@ def _unknown(where: str, path: _Path, known: list[_Path], *, as_variable: bool =
 
 def _shown(path: _Path) -> str:
     """A key as it may stand in one line: TOML allows any character in a quoted key."""
-    return "".join(c if c.isprintable() else "?" for c in ".".join(path))[:100]
+    return "".join(c if is_seen(c) else "?" for c in ".".join(path))[:100]
 
 
 def _refused(where: str, what: str) -> ConfigRefused:

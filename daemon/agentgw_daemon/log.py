@@ -1,8 +1,8 @@
 """The daemon's log: one rotated file of mode 0600 that never holds a key.
 
-Every line starts with UTC time, level and logger; the lines of a traceback are indented, and control
-characters are escaped, so no text from outside can pass for a line of ours or move a reader's cursor. What
-users and models say is logged at DEBUG only: that is the callers' rule.
+Every line starts with UTC time, level and logger; the lines of a traceback are indented, and characters that are
+not seen are escaped, so no text from outside can pass for a line of ours or move a reader's cursor. What users and
+models say is logged at DEBUG only: that is the callers' rule.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Final
 
 from agentgw.errors import DirectoryRefused
+from agentgw.visible import pattern
 from agentgw_daemon.settings import LogSection, Settings, named_variable
 
 # Shorter values would turn half the log into stars and protect nothing.
@@ -29,7 +30,7 @@ _BEARER: Final = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
 _HEADER: Final = re.compile(
     r"(?i)\b((?:authorization|x-api-key)['\"]?\s*[:=,]\s*b?['\"]?(?:(?:basic|bearer|digest|token)\s+)?)[^\s'\",}\]]+"
 )
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSEEN: Final = re.compile(f"[{pattern()}]")
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class LineFormatter(logging.Formatter):
         if self._secrets is not None:
             text = self._secrets.sub("***", text)
         text = _HEADER.sub(r"\1***", _BEARER.sub(r"\1***", text))
-        text = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+        text = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
         return text.replace("\n", "\n    ")
 
 

@@ -107,6 +107,16 @@ def test_json_is_harmless_on_a_terminal(capsys: pytest.CaptureFixture[str], on_t
     assert capsys.readouterr().out == '{"a":"\\u009b\\u202e"}\n'
 
 
+def test_a_listing_shows_everything_that_is_invisible_also_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table([("a\u200b\u2800", "b\u202e\xa0c", "x\ny")], ("name\u200b", "value", "text"))
+    output.pairs([("title", "d\U000e0041\ufe0f")])
+    output.numbers([("e\u3164", 1)])
+    output.notice("f\u2028g  h")
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1:] == ["a\\u200b\\u2800  b\\u202e\\xa0c  x y", "title  d\\U000e0041\\ufe0f"]
+    assert shown.err == "e\\u3164  1\nagentgw: f\\u2028g h\n"
+
+
 ROWS: list[tuple[Any, ...]] = [("a", 1, None), ("longer", True, "x " * 60), ("b", ["p", "q"], "two\nlines")]
 
 

@@ -44,7 +44,7 @@ def serving(serve: Serve, **more: Any) -> FakeDaemon:
 def test_yes_trusts_exactly_what_was_shown(cli: Cli, serve: Serve, tmp_path: Path) -> None:
     daemon = serving(serve)
     status, out, err = cli("trust", str(tmp_path), "--yes")
-    assert (status, out) == (0, SHOWN.format("\x1b]52;c;aGk=\x07"))
+    assert (status, out) == (0, SHOWN.format("\\x1b]52;c;aGk=\\x07"))
     assert "until one of their files changes" in err
     assert daemon.params("skill.project") == {"path": str(tmp_path)}
     assert daemon.params("skill.trust") == {"path": "/home/u/work", "sha256": "a" * 64}

@@ -89,7 +89,7 @@ def test_a_tool_keeps_what_is_in_its_parentheses() -> None:
 
 
 def test_control_and_bidi_characters_are_shown_escaped() -> None:
-    assert printable("a\x1b]52;c;x\x07\u202eb\r\n") == r"a\x1b]52;c;x\x07\u202eb\r\n"
+    assert printable("a\x1b]52;c;x\x07\u202eb\r\n") == r"a\x1b]52;c;x\x07\u202eb\x0d\n"
     assert printable("x" * 100, 10) == "x" * 10 + "…"
 
 

@@ -20,6 +20,7 @@ from typing import Final
 
 from agentgw.errors import InvalidParams, NotFound
 from agentgw.schema import record
+from agentgw.visible import is_seen
 
 ECHO: Final = "echo"
 GGUF: Final = ".gguf"
@@ -104,7 +105,7 @@ def parse(text: str, *, providers: Collection[str] = (), cwd: str | None = None,
     """
     if not 0 < len(text) <= MAX_REFERENCE:
         raise _invalid(text, f"must have 1 to {MAX_REFERENCE} characters")
-    if not text.isprintable():
+    if not all(map(is_seen, text)):
         raise _invalid(text, "holds a control character or one that cannot be shown")
     if text == ECHO:
         return Builtin()
@@ -133,7 +134,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def shown(text: str, limit: int = 100) -> str:
     """A reference as it may stand in one line of an error."""
-    line = "".join(c if c.isprintable() else "?" for c in text[:limit])
+    line = "".join(c if is_seen(c) else "?" for c in text[:limit])
     return line + "…" if len(text) > limit else line
 
 

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from agentgw.visible import pattern
 from agentgw_daemon.skills.model import LoadedSkill, printable
 from agentgw_daemon.skills.project import Pinned
 
-# Zero-width and bidirectional marks, soft hyphens, tags, variation selectors and private use: what a reader does not
-# see and a model does. Control characters but tab and line ends.
-_HIDDEN: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-    "\ue000-\uf8ff\U000e0000-\U000e01ef]"
-)
+# What a reader does not see and a model does; private use as well. A carriage return is half of a line end.
+_HIDDEN: Final = re.compile(rf"(?!\r)[{pattern()}\ue000-\uf8ff]")
+# Emoji are written so: one selector after a symbol, or within a key's cap.
+_COLOURED: Final = re.compile("(?<=[^\x00-\x7f\ufe00-\ufe0f])\ufe0f|(?<=[0-9#*])\ufe0f(?=\u20e3)")
 _PIPED: Final = re.compile(r"\b(?:curl|wget)\b[^\n]{0,400}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b")
 # As long as no word and no path is: text that is read by nobody.
 _ENCODED: Final = re.compile(r"[A-Za-z0-9+/]{160,}")
@@ -38,7 +37,7 @@ def _cautions(skill: LoadedSkill, files: Mapping[Path, Pinned], used: Mapping[st
     if programs:
         yield f"brings {programs} executable file{'s' if programs > 1 else ''}; none is run by reading the skill"
     text = "\n".join((skill.description, skill.instructions, *skill.examples))
-    if (hidden := len(_HIDDEN.findall(text))) > 0:
+    if (hidden := len(_HIDDEN.findall(_COLOURED.sub("", text)))) > 0:
         yield f"has {hidden} character{'s' if hidden > 1 else ''} that cannot be seen"
     if _PIPED.search(text):
         yield "tells the model to run what it downloads (curl … | sh)"

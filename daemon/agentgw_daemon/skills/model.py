@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from agentgw import types
 from agentgw.schema import record
+from agentgw.visible import escaped
 
 # Low to high: a later tier's skill replaces an earlier one's of the same name. The project tiers are read
 # only for directories the user trusts.
@@ -139,8 +140,8 @@ def tool_names(text: str) -> tuple[str, ...]:
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """Text from a file, safe to show on a terminal: control and bidi characters escaped, cut at `limit`."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
+    """Text from a file, safe to show on a terminal: what is not seen is escaped, and it is cut at `limit`."""
+    shown = escaped(text[:limit])
     return shown + "…" if len(text) > limit else shown
 
 

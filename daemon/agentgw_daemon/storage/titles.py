@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+from agentgw.visible import is_seen
+
 MAX_TITLE: Final = 60  # cells of a terminal; a line with the id and the time before it
 UNTITLED: Final = "untitled"
 
@@ -61,8 +63,13 @@ def _plain(line: str) -> str:
 
 def _printable(line: str) -> str:
     """On one line, without controls and without what is invisible or turns text around."""
-    kept = (char if char.isprintable() else " " for char in line if unicodedata.category(char) != "Cf")
+    kept = (char if is_seen(char) else " " for char in line if not _joins(char))
     return " ".join("".join(kept).split())
+
+
+def _joins(char: str) -> bool:
+    """Not seen, and no gap between words either, such as a selector of an emoji's colours."""
+    return unicodedata.category(char) == "Cf" or (char.isprintable() and not is_seen(char))
 
 
 def _cut(text: str) -> str:

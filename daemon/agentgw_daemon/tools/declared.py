@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from agentgw.visible import is_seen
 from agentgw_daemon.tools.tool import Arguments, CallPreview, Effect
 from agentgw_daemon.tools.visible import visible_json, visible_line
 
@@ -74,11 +75,11 @@ def is_foreign(effect: Effect, own_output: object) -> bool:
 
 
 def plain_text(value: object, most: int = MAX_DESCRIPTION) -> str:
-    """Text on one line without control, formatting or bidirectional characters, at most `most` long."""
+    """Text on one line without characters that are not seen, at most `most` long."""
     if not isinstance(value, str):
         return ""
     # Twice the room: what is thrown away below must not make the rest too short.
-    words = "".join(c if c.isprintable() else " " for c in value[: 2 * most]).split()
+    words = "".join(c if is_seen(c) else " " for c in value[: 2 * most]).split()
     made = " ".join(words)
     return made if len(made) <= most else made[: most - 1] + "…"
 
@@ -170,7 +171,7 @@ def _check_object(schema: dict[str, Any]) -> None:
     if not isinstance(properties, dict) or not all(isinstance(item, dict | bool) for item in properties.values()):
         raise DeclarationRefused("its schema's properties are not schemas")
     for name in properties:
-        if not name.isprintable() or len(name) > MAX_NAME:
+        if not all(map(is_seen, name)) or len(name) > MAX_NAME:
             raise DeclarationRefused("its schema has a property whose name is no word")
     required = schema.get("required", [])
     if not isinstance(required, list) or any(name not in properties for name in required if isinstance(name, str)):
