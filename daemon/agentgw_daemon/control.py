@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -66,7 +67,11 @@ class Control:
             skills=services.skills.listing, embedder=services.retrieval.embedder,
             watched=services.watching.listing, reembedding=lambda: services.reembedding.shown,
         )  # fmt: skip
-        findings = await examine(context)
+        hide = services.secrets.redact
+        findings = tuple(
+            replace(one, message=hide(one.message), fix=hide(one.fix) if one.fix else one.fix)
+            for one in await examine(context)
+        )
         return DoctorResult(ok=not any(one.severity == "error" for one in findings), findings=findings)
 
 

@@ -15,17 +15,15 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
 from types import TracebackType
 from typing import Final
 
 from agentgw.errors import DirectoryRefused
 from agentgw.visible import pattern
-from agentgw_daemon.settings import LogSection, Settings, named_variable
+from agentgw_daemon.settings import LogSection
+from agentgw_daemon.text.secrets import Secrets
 
-# Shorter values would turn half the log into stars and protect nothing.
-_MIN_SECRET_CHARS: Final = 4
 _BEARER: Final = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
 _HEADER: Final = re.compile(
     r"(?i)\b((?:authorization|x-api-key)['\"]?\s*[:=,]\s*b?['\"]?(?:(?:basic|bearer|digest|token)\s+)?)[^\s'\",}\]]+"
@@ -47,27 +45,12 @@ def log_unexpected(logger: logging.Logger, error: BaseException, doing: str) -> 
     return error_id
 
 
-def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
-    """The values that must not reach the log: keys of the configured endpoints and servers."""
-    names = [provider.api_key_env for provider in settings.providers.values() if provider.api_key_env]
-    given = [text for server in settings.mcp.servers.values() for text in server.env.values()]
-    names += [name for text in given if (name := named_variable(text))]
-    return frozenset(value for name in (*names, "AGENTGW_API_KEY") if (value := environ.get(name)))
-
-
 class LineFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z INFO agentgw_daemon.app: message`, redacted."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._secrets: re.Pattern[str] | None = None
-
-    def hide(self, values: Iterable[str]) -> None:
-        """Replace these values by stars from now on."""
-        spelled = {form for value in map(str.strip, values) for form in (value, repr(value)[1:-1])}
-        # Longest first: one key may begin with another.
-        ordered = sorted((form for form in spelled if len(form) >= _MIN_SECRET_CHARS), key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._secrets: Final = secrets
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         """RFC 3339 in UTC with milliseconds."""
@@ -75,9 +58,7 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, or a line and its indented traceback."""
-        text = super().format(record)
-        if self._secrets is not None:
-            text = self._secrets.sub("***", text)
+        text = self._secrets.redact(super().format(record))
         text = _HEADER.sub(r"\1***", _BEARER.sub(r"\1***", text))
         text = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
         return text.replace("\n", "\n    ")
@@ -115,12 +96,14 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 class Log:
     """The running log. `apply` takes a reloaded configuration over; `close` undoes everything."""
 
-    def __init__(self, path: str, settings: LogSection, *, hide: Iterable[str] = (), foreground: bool = False) -> None:
+    def __init__(
+        self, path: str, settings: LogSection, *, secrets: Secrets | None = None, foreground: bool = False
+    ) -> None:
         """Open the file; in the foreground, standard error shows the same lines.
 
-        Raises DirectoryRefused when it cannot be written.
+        What `secrets` hold, also later, becomes stars. Raises DirectoryRefused when the file cannot be written.
         """
-        self._formatter = LineFormatter()
+        formatter = LineFormatter(secrets or Secrets())
         try:
             self._file = _LogFile(path, settings)
         except OSError as error:
@@ -131,22 +114,21 @@ class Log:
         if foreground:
             handlers.append(logging.StreamHandler(sys.stderr))
         for handler in handlers:
-            handler.setFormatter(self._formatter)
+            handler.setFormatter(formatter)
             logging.root.addHandler(handler)
         self._handlers = handlers
         self._hooks = (sys.excepthook, sys.unraisablehook, threading.excepthook)
         sys.excepthook, sys.unraisablehook, threading.excepthook = _on_exception, _on_unraisable, _on_thread_exception
         # Stray warnings belong in the log, not into a pipe that a client reads.
         logging.captureWarnings(True)
-        self.apply(settings, hide)
+        self.apply(settings)
 
-    def apply(self, settings: LogSection, hide: Iterable[str]) -> None:
-        """Take over level, sizes and the values to hide."""
+    def apply(self, settings: LogSection) -> None:
+        """Take over level and sizes."""
         logging.getLogger("agentgw_daemon").setLevel(settings.level.upper())
         # Libraries log addresses and headers at INFO and DEBUG, and what users said with them.
         logging.root.setLevel(logging.WARNING)
         self._file.maxBytes, self._file.backupCount = settings.max_bytes, settings.backups
-        self._formatter.hide(hide)
 
     def leave_stderr(self) -> None:
         """Show nothing more on standard error: the last line there says why the daemon ended."""

@@ -59,9 +59,11 @@ class _Launch:
         from agentgw.environment import Environment
         from agentgw.paths import Paths
         from agentgw_daemon import activation, config, lock, process
-        from agentgw_daemon.log import Log, secrets_of
+        from agentgw_daemon.log import Log
+        from agentgw_daemon.settings import secrets_of
         from agentgw_daemon.socket_name import SocketName
         from agentgw_daemon.started import Started
+        from agentgw_daemon.text.secrets import Secrets
 
         giver = activation.giver_of(os.environ, os.getpid()) if options.activated else "nobody"
         environ = dict(os.environ)
@@ -77,8 +79,8 @@ class _Launch:
         instance = _new_instance()
         held = lock.acquire(paths.lock_file, instance=instance, version=__version__)
         self._closing.callback(held.close)
-        hidden = secrets_of(loaded.settings, environ)
-        self._log = Log(paths.log_file, loaded.settings.log, hide=hidden, foreground=options.foreground)
+        secrets = Secrets(configuration=secrets_of(loaded.settings, environ))
+        self._log = Log(paths.log_file, loaded.settings.log, secrets=secrets, foreground=options.foreground)
         self._closing.callback(self._log.close)
         if handed is None:
             name, handed = SocketName.bind(paths)
@@ -95,6 +97,7 @@ class _Launch:
             name=name,
             lock=held,
             log=self._log,
+            secrets=secrets,
             pid=os.getpid(),
             instance=instance,
             started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -224,7 +224,7 @@ class Peer:
                 result = await result
             response = result_response(call.id, result)
         except RpcError as error:
-            response = error_response(call.id, error)
+            response = self._services.secrets.redact_value(error_response(call.id, error))
         except ReaderGone:
             raise
         except Exception as error:  # noqa: BLE001 - supervision point: a bug must not end the daemon

@@ -6,15 +6,20 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from agentgw.errors import DirectoryRefused
 
+# linux/prctl.h
+_PR_SET_DUMPABLE: Final = 4
+
 
 def settle(*, own_session: bool) -> None:
-    """Standard signals, no core dumps, a working directory that cannot vanish, and a session of its own if asked.
+    """Standard signals, nothing for others to read, a working directory that cannot vanish, and a session if asked.
 
     SIGPIPE stays ignored: a reader that goes away is an error of one write. SIGXFSZ too, for the same reason.
     """
@@ -22,6 +27,7 @@ def settle(*, own_session: bool) -> None:
     _reset_signals()
     # A core file would hold every conversation and the keys of providers.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _close_to_readers()
     os.chdir("/")
     if own_session and os.getsid(0) != os.getpid():
         try:
@@ -29,6 +35,21 @@ def settle(*, own_session: bool) -> None:
         except PermissionError:
             # A leader of a process group cannot; it is in nobody's foreground either.
             return
+
+
+def _close_to_readers() -> None:
+    """What runs as the same user may no more read our environment and memory, which hold keys, or trace us.
+
+    It holds for this process: what it starts is as open as any program, and is given no keys. Linux alone has it.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        from ctypes import CDLL
+    except ImportError:
+        # A Python without it: the keys stay readable to whoever may read them in the user's shell as well.
+        return
+    CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def boottime() -> float:

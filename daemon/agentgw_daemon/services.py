@@ -35,7 +35,8 @@ class Services:
 
     __slots__ = (
         "approvals", "config", "control", "database", "hub", "ingest", "knowledge", "listener", "models", "notices",
-        "pool", "projects", "reembedding", "retrieval", "skills", "started", "stopping", "tools", "turns", "watching",
+        "pool", "projects", "reembedding", "retrieval", "secrets", "skills", "started", "stopping", "tools", "turns",
+        "watching",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,8 @@ class Services:
         notices: list[TurnNotice],
     ) -> None:  # fmt: skip
         self.started = started
+        # Parts that hold keys add them.
+        self.secrets = started.secrets
         self.config = config
         self.database = database
         self.models = models

@@ -7,9 +7,10 @@ nothing reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Annotated, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from agentgw.errors import InvalidParams
 from agentgw.schema import Limit, record
@@ -19,6 +20,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 # No user name or password in an address: what is in config.toml is shown by `config show`.
 _HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
 
+# Names of what is secret although the value stands in the file itself.
+_SECRET_NAME: Final = re.compile(r"(?i)key|token|secret|passw|credential|auth")
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -195,3 +198,21 @@ class Settings:
     rag: RagSection = RagSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
+
+
+def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
+    """The values that nobody may be shown: keys of endpoints, what servers are given that is called a key, our own."""
+    return frozenset(filter(None, _secrets(settings, environ)))
+
+
+def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    yield environ.get("AGENTGW_API_KEY", "")
+    for provider in settings.providers.values():
+        yield environ.get(provider.api_key_env or "", "")
+    for server in settings.mcp.servers.values():
+        query = parse_qsl(urlsplit(server.url).query) if server.url else ()
+        for name, text in (*server.env.items(), *query):
+            if variable := named_variable(text):
+                yield environ.get(variable, "")
+            elif _SECRET_NAME.search(name):
+                yield text

@@ -10,8 +10,10 @@ from agentgw.schema import record
 from agentgw_daemon import config
 from agentgw_daemon.config import Config
 from agentgw_daemon.lock import DaemonLock
-from agentgw_daemon.log import Log, secrets_of
+from agentgw_daemon.log import Log
+from agentgw_daemon.settings import secrets_of
 from agentgw_daemon.socket_name import SocketName
+from agentgw_daemon.text.secrets import Secrets
 
 
 @record
@@ -25,6 +27,7 @@ class Started:
     name: SocketName
     lock: DaemonLock
     log: Log
+    secrets: Secrets
     pid: int
     instance: str
     started_at: str
@@ -41,11 +44,12 @@ class Started:
         return not self.name.managed
 
     def reload(self, running: Config) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:
-        """Read the configuration again and take its log section over.
+        """Read the configuration again and take its log section and its secrets over.
 
         Gives it with the keys that changed and those of them that wait for a restart. Raises ConfigRefused,
         and nothing has changed then.
         """
         fresh = config.load(self.paths.config_file, self.environ)
-        self.log.apply(fresh.settings.log, secrets_of(fresh.settings, self.environ))
+        self.secrets.put("configuration", secrets_of(fresh.settings, self.environ))
+        self.log.apply(fresh.settings.log)
         return fresh, *config.changed(running, fresh)

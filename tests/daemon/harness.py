@@ -16,6 +16,7 @@ from agentgw_daemon.hub import Hub
 from agentgw_daemon.peer import Peer
 from agentgw_daemon.services import Services
 from agentgw_daemon.settings import LimitsSection, Settings
+from agentgw_daemon.text.secrets import Secrets
 
 
 class RawClient:
@@ -59,7 +60,7 @@ async def connected(handlers: Mapping[str, Handler], **limits: Any) -> AsyncIter
     """A client of a peer that runs these handlers. The peer must end by itself once the client has."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    stub = SimpleNamespace(settings=Settings(limits=LimitsSection(**limits)), hub=Hub())
+    stub = SimpleNamespace(settings=Settings(limits=LimitsSection(**limits)), hub=Hub(), secrets=Secrets())
     peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), cast(Services, stub), handlers)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:

@@ -46,8 +46,8 @@ def tool(name: str, done: list[str], *, effect: Any = "read", outbound: bool = F
 
     async def run(arguments: Mapping[str, Any], context: ToolContext) -> str:
         await trio.lowlevel.checkpoint()
-        if arguments["text"] == "fail":
-            raise CallFailed("it is broken")
+        if arguments["text"].startswith("fail"):
+            raise CallFailed(f"it is broken{arguments['text'][4:]}")
         done.append(f"{name} {arguments['text']}")
         return f"did {arguments['text']}"
 
@@ -93,6 +93,20 @@ async def test_calls_are_made_told_and_stored_and_their_results_go_back(tmp_path
         last = [as_mapping(message) for message in h.engine.requests[-1].messages]
         assert [message["role"] for message in last[-3:]] == ["assistant", "tool", "tool"]
         assert [message["content"] for message in last[-2:]] == ["did a", "did b"]
+
+
+@pytest.mark.parametrize("text", ["sk-abcdefgh", "fail sk-abcdefgh"])
+async def test_a_key_in_a_result_is_shown_to_nobody(tmp_path: Path, text: str) -> None:
+    async with house(tmp_path, script([("look", {"text": text})], "done")) as h:
+        h.services.secrets.put("test", ["sk-abcdefgh"])
+        furnish(h)
+        live = await h.start()
+        await live.wait_outcome()
+        (told,) = [frame for frame in await seen(live) if frame["method"] == "turn.tool_result"]
+        assert told["params"]["content"].endswith("***")
+        (call,) = (await h.database.turns.detail(live.turn_id)).tool_calls
+        assert (call.content or "").endswith("***")
+        assert "sk-abcdefgh" not in as_mapping(h.engine.requests[-1].messages[-1])["content"]
 
 
 async def test_watchers_see_each_call_and_its_result(tmp_path: Path) -> None:

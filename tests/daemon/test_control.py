@@ -19,6 +19,7 @@ from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.services import Services
 from agentgw_daemon.settings import InferenceSection, Settings
 from agentgw_daemon.skills.library import Library
+from agentgw_daemon.text.secrets import Secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
             started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")), config=loaded, pool=pool,
             models=models, skills=Library([("user", folder / "skills")]),
             tools=SimpleNamespace(reload=lambda servers: None), retrieval=SimpleNamespace(configure=lambda _: None),
-            reembedding=SimpleNamespace(poke=lambda: None),
+            reembedding=SimpleNamespace(poke=lambda: None), secrets=Secrets(),
         )  # fmt: skip
         yield Control(cast(Services, services), Stop()), services
 

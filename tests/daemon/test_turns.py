@@ -43,6 +43,7 @@ from agentgw_daemon.settings import AgentSection, Settings
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.shelf import Shelf
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.text.secrets import Secrets
 from agentgw_daemon.tools.tool import Tool
 from agentgw_daemon.turns import Turns, merged
 from tests.polling import pause
@@ -148,7 +149,7 @@ class House:
             return engine
 
         self.services = SimpleNamespace(
-            database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[],
+            database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[], secrets=Secrets(),
             projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
             pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools),
             started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),

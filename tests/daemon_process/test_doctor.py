@@ -35,6 +35,7 @@ from agentgw_daemon.retrieval import wire
 from agentgw_daemon.settings import LogSection
 from agentgw_daemon.socket_name import SocketName
 from agentgw_daemon.started import Started
+from agentgw_daemon.text.secrets import Secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +71,7 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             name=name,
             lock=held,
             log=log,
+            secrets=Secrets(),
             pid=os.getpid(),
             instance="i",
             started_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -18,6 +18,7 @@ from agentgw_daemon.log import Log
 from agentgw_daemon.settings import LogSection
 from agentgw_daemon.socket_name import SocketName
 from agentgw_daemon.started import Started
+from agentgw_daemon.text.secrets import Secrets
 
 log = logging.getLogger("agentgw_daemon.test")
 
@@ -28,7 +29,8 @@ def started(place: Paths) -> Iterator[Started]:
     with ExitStack() as closing:
         held = lock.acquire(place.lock_file, instance="i", version="1")
         closing.callback(held.close)
-        written = Log(place.log_file, LogSection())
+        secrets = Secrets()
+        written = Log(place.log_file, LogSection(), secrets=secrets)
         closing.callback(written.close)
         name, listener = SocketName.bind(place)
         closing.enter_context(listener)
@@ -40,6 +42,7 @@ def started(place: Paths) -> Iterator[Started]:
             name=name,
             lock=held,
             log=written,
+            secrets=secrets,
             pid=os.getpid(),
             instance="i",
             started_at="2026-01-01T00:00:00Z",

@@ -177,7 +177,13 @@ class Home:
 
     def processes(self) -> dict[int, str]:
         """The command lines of all processes of this home, by pid."""
-        return with_variable("HOME", str(self.user))
+        found = with_variable("HOME", str(self.user))
+        # Without privileges nobody reads the environment of a daemon; its lock names it.
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            pid = int(json.loads((self.path / "data" / "daemon.lock").read_text())["pid"])
+            if "agentgw_daemon --" in command_of(pid):
+                found[pid] = command_of(pid)
+        return found
 
     def daemons(self) -> list[int]:
         """The pids of all daemons of this home."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_an_endpoint_that_repeats_the_key_does_not_spread_it(home: Home, endpoin
     assert done.status == 4
     assert CANARY not in done.out + done.err
     assert CANARY not in home.log
+
+
+def test_what_the_daemon_starts_is_given_no_key_and_cannot_read_one(home: Home) -> None:
+    home.configure('[providers.p]\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "CANARY_KEY"\n')
+    seen = {"argv": ["/bin/sh", "-c", "env; cat /proc/$PPID/environ | tr '\\0' '\\n'; echo " + CANARY]}
+    child = home.run(
+        "tools", "call", "run_command", json.dumps(seen), "--approve", "run_command", environ={"CANARY_KEY": CANARY}
+    )
+    assert child.status == 0, child
+    assert CANARY not in child.out + child.err
+    assert "***" in child.out
+    if os.geteuid():
+        assert "AGENTGW_SPAWNED" not in child.out
 
 
 def test_messages_are_not_in_the_log(home: Home) -> None:

@@ -71,7 +71,7 @@ async def make(
         led = frozenset(tools) & {NAME}
     return Toolkit(
         tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led,
-        withheld=known.keys() - tools.keys(),
+        withheld=known.keys() - tools.keys(), redact=services.secrets.redact,
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import trio
@@ -87,7 +88,10 @@ class Toolkit:
         turn_id: str,
         led: Collection[str] = (),
         withheld: Collection[str] = (),
+        redact: Callable[[str], str] = str,
     ) -> None:
+        # Results pass through it before anybody sees or stores them: keys become stars.
+        self._redact: Final = redact
         self.led: Final = led
         # There, and not shown to the model: nobody is to be asked for a yes to them.
         self._withheld: Final = withheld
@@ -207,7 +211,7 @@ class Toolkit:
             allowed = not wanted.asks or await self._consent.agree(wanted, emit)
         except CallFailed as failed:
             allowed = True
-            result = ToolResult(ok=False, content=failed.text, untrusted=failed.untrusted)
+            result = ToolResult(ok=False, content=self._redact(failed.text), untrusted=failed.untrusted)
         else:
             if allowed:
                 await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
@@ -219,7 +223,8 @@ class Toolkit:
 
     async def _run(self, wanted: Wanted) -> ToolResult:
         try:
-            result = await wanted.tool.call(wanted.arguments, self._context)
+            said = await wanted.tool.call(wanted.arguments, self._context)
+            result = replace(said, content=self._redact(said.content))
         except ApprovalDenied as error:
             await self._journal.end(wanted.call_id, ToolResult(ok=False, content=error.message))
             raise

@@ -36,7 +36,12 @@ async def list_tools(request: Request, params: NoParams) -> ToolList:
         for name, tool in sorted(found.items())
     ]  # fmt: skip
     broken = [
-        Tool(name=problem.name, description="", source=problem.source, error=problem.reason)
+        Tool(
+            name=problem.name,
+            description="",
+            source=problem.source,
+            error=request.services.secrets.redact(problem.reason),
+        )
         for problem in catalogue.problems
     ]
     return ToolList(tools=(*usable, *broken))
@@ -67,7 +72,7 @@ async def call(request: Request, params: ToolCallParams) -> ToolCallResult:
     except CallFailed as failed:
         raise InvalidParams(failed.text, path="arguments", reason=failed.text) from None
     result = await tool.call(arguments, context)
-    return ToolCallResult(ok=result.ok, content=result.content)
+    return ToolCallResult(ok=result.ok, content=services.secrets.redact(result.content))
 
 
 HANDLERS: dict[str, Handler] = {"tool.list": list_tools, "tool.call": call}
