@@ -44,6 +44,7 @@ READING_BORROWS = {
     "agentgw_daemon.retrieval.wire",
     "agentgw_daemon.retrieval.codec",
     "agentgw_daemon.workers.lines",
+    "agentgw_daemon.tools.beneath",
 }
 # Of the model worker: the bindings, and the look at a file before they are shown it.
 RETRIEVAL_BORROWS = {
@@ -52,6 +53,7 @@ RETRIEVAL_BORROWS = {
     "agentgw_daemon.inference.gguf",
     "agentgw_daemon.inference.confinement",
     "agentgw_daemon.inference.memory",
+    "agentgw_daemon.tools.beneath",
 }
 # These cost a third of a second to many seconds, and hundreds of megabytes: worker processes only.
 HEAVY = {"llama_cpp", "torch", "numpy", "hnswlib", "sentence_transformers"}

@@ -54,7 +54,6 @@ log = logging.getLogger(__name__)
 # They bring httpx with them.
 _LATE_MODULES: Final = (
     "agentgw_daemon.inference.provider",
-    "agentgw_daemon.knowledge.walking",
     "agentgw_daemon.models.download",
     "agentgw_daemon.models.hub",
 )

@@ -11,6 +11,7 @@ import trio
 
 from agentgw.schema import record
 from agentgw_daemon.knowledge.comparing import Candidate, Wanted, compare, gone
+from agentgw_daemon.knowledge.walking import harvest
 from agentgw_daemon.storage.selection import Selection
 
 if TYPE_CHECKING:
@@ -78,9 +79,6 @@ class Gathering:
         return Candidate(source, known.get(source), text=text, size_bytes=size, has_stamp=False)
 
     async def _harvest(self, order: Order) -> Harvest:
-        # pathspec comes with it: a hundredth of a second of the daemon's start.
-        from agentgw_daemon.knowledge.walking import harvest
-
         walk = partial(harvest, order.paths, order.exclude, self._forbidden, check=trio.from_thread.check_cancelled)
         found = await trio.to_thread.run_sync(walk)
         self._tally.skipped += found.skipped

@@ -2,7 +2,8 @@
 
 What is taken of a folder: regular files that nothing leaves out. Left out, and counted, are hidden names, what programs
 make (repositories, virtual environments, caches), what ignore files say, keys and passwords, and our own directories.
-A link to a folder is not followed, so no loop can be; a link to a file counts as that file, once.
+Links are never followed on the way: folders are opened below their root without any. A link adds nothing, since what it
+may lead to is found by itself; where it leads to anything else, that is said.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentgw_daemon.knowledge.ignoring import Ignoring, ignoring_of
+from agentgw_daemon.knowledge.ignoring import CannotHeed, Ignoring, ignoring_of
+from agentgw_daemon.knowledge.links import SECRET, Secrets, is_below, leads_away, leads_out
 from agentgw_daemon.tools import secret_names
+from agentgw_daemon.tools.beneath import DIRECTORY, FILE, opened
 from agentgw_daemon.tools.places import check_directory, check_name, denied_identities
 from agentgw_daemon.tools.tool import CallFailed
-from agentgw_daemon.tools.walking import SKIPPED_DIRECTORIES
+from agentgw_daemon.tools.walking import SKIPPED_DIRECTORIES, Identity
 
 if TYPE_CHECKING:
     from agentgw_daemon.knowledge.forbidden import Forbidden
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 500_000
 # Say of a folder that a program made it: a virtual environment of any name, a cache (bford.info/cachedir).
 _MARKS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG"})
-_CHECK_EVERY: Final = 256
+# Each may cost milliseconds where a stranger's ignore file is made to.
+_CHECK_EVERY: Final = 16
 # In the reader's words.
 _KINDS: Final = (
     (stat.S_ISFIFO, "is a pipe, not a file"),
@@ -36,20 +41,20 @@ _KINDS: Final = (
     (stat.S_ISBLK, "is a device, not a file"),
 )
 
-_SECRET: Final = "holds keys or agentgw's own data"
 _PASSWORDS: Final = "usually holds passwords; pipe it in under another name if it is to be found"
+_LEFT_OUT: Final = "is a link to a file that is left out"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to look at: `source` is its name, `path` where it is opened, free of links at its end; the rest is what
-    `stat` said.
-    """
+    """A file to look at: `source` is its name, `path` where it is opened, free of links; the rest says `stat`."""
 
     source: str
     path: str
     mtime_ns: int
     size_bytes: int
+    identity: Identity
+    has_other_names: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,15 @@ class Harvest:
     skipped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """An open folder: what it is called, and its path free of links."""
+
+    source: str
+    real: str
+    fd: int
+
+
 def harvest(
     paths: Sequence[str], exclude: Sequence[str], forbidden: Forbidden, *, check: Callable[[], object] = lambda: None
 ) -> Harvest:
@@ -85,137 +99,168 @@ class _Walk:
         self._exclude = exclude
         self._context = forbidden.context()
         self._denied = denied_identities(self._context)
+        self._secrets = Secrets(forbidden.own, self._context.home)
         self._check = check
         self._made = Harvest()
-        # Links to files, looked at last: what they lead to may have been found by itself.
-        self._links: list[str] = []
+        # The folders among the paths, free of links; and links on the way, looked at last: what they lead to may have
+        # been found by itself.
+        self._roots: list[str] = []
+        self._links: list[tuple[str, str]] = []
         self._seen = 0
 
     def run(self, paths: Sequence[str]) -> Harvest:
-        for path in dict.fromkeys(os.path.normpath(path) for path in paths):
+        named = list(dict.fromkeys(os.path.normpath(path) for path in paths))
+        self._roots = [os.path.realpath(path) for path in named if os.path.isdir(path) and not os.path.islink(path)]
+        for path in named:
             try:
                 self._take(path)
             except OSError as error:
                 self._fail(path, error)
-        self._once()
+        self._finish()
         return self._made
 
     def _take(self, path: str) -> None:
         status = os.stat(path)
         real = os.path.realpath(path)
+        reason = leads_away(path, real, self._roots, self._context.home)
         if stat.S_ISDIR(status.st_mode):
             if self._is_denied_place(real):
-                self._refuse(path, _SECRET)
-                return
-            self._made.roots.append(path)
-            # The walk follows no link, but the root may be one: whoever named it meant where it leads.
-            self._folder(path, ignoring_of(path, self._exclude))
-            return
-        reason = _kind(status.st_mode) or self._secret(path, real)
+                reason = SECRET
+            if reason is None:
+                self._made.roots.append(path)
+                self._roots.append(real)
+                self._folder(path, real)
+        else:
+            reason = _kind(status.st_mode) or self._secret(path, real) or reason
+            if reason is None:
+                if status.st_nlink > 1:
+                    self._secrets.saw_named(real)
+                self._add(path, real, status)
         if reason is not None:
             self._refuse(path, reason)
-        else:
-            self._add(path, real, status)
 
-    def _folder(self, root: str, ignoring: Ignoring) -> None:
-        waiting = [(root, ignoring)]
-        while waiting:
-            directory, ignoring = waiting.pop()
-            try:
-                entries = self._entries(directory, follow=directory == root)
-            except OSError as error:
-                self._fail(directory, error)
-                continue
-            names = {entry[0] for entry in entries}
-            if directory != root and names & _MARKS:
-                self._made.skipped += 1
-                continue
-            inside = ignoring.entering(directory, names)
-            folders = [
-                (path, inside)
-                for name, status in entries
-                if (path := os.path.join(directory, name)) and self._keeps(path, name, status, inside)
-            ]
-            waiting.extend(reversed(folders))
-
-    def _entries(self, directory: str, *, follow: bool) -> list[tuple[str, os.stat_result]]:
-        """Names with what they are, sorted. Raises OSError."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-        fd = os.open(directory, flags)
+    def _folder(self, root: str, real: str) -> None:
         try:
-            status = os.fstat(fd)
-            if (status.st_dev, status.st_ino) in self._denied:
-                self._made.skipped += 1
-                return []
-            return sorted(self._stats(fd), key=lambda entry: entry[0])
-        finally:
-            os.close(fd)
+            waiting = [("", ignoring_of(real, self._exclude))]
+        except CannotHeed as error:
+            self._refuse(root, str(error))
+            return
+        while waiting:
+            below, ignoring = waiting.pop()
+            try:
+                path = os.path.join(real, below) if below else real
+                with _opened(path, DIRECTORY) as fd:
+                    folders = self._enter(_Folder(os.path.join(root, below), path, fd), ignoring)
+            except CannotHeed as error:
+                self._refuse(os.path.join(root, below), str(error))
+            except OSError as error:
+                self._fail(os.path.join(root, below), error)
+            else:
+                waiting += [(os.path.join(below, name), inside) for name, inside in reversed(folders)]
+
+    def _enter(self, folder: _Folder, ignoring: Ignoring) -> list[tuple[str, Ignoring]]:
+        """Takes the files of a folder; gives the folders in it to enter. Raises OSError and CannotHeed."""
+        status = os.fstat(folder.fd)
+        if (status.st_dev, status.st_ino) in self._denied:
+            self._made.skipped += 1
+            return []
+        entries = sorted(self._stats(folder.fd), key=lambda entry: entry[0])
+        if folder.real not in self._roots and any(name in _MARKS for name, _ in entries):
+            self._made.skipped += 1
+            return []
+        inside = ignoring.entering(folder.real, folder.fd)
+        return [(name, inside) for name, status in entries if self._keeps(folder, name, status, inside)]
 
     def _stats(self, fd: int) -> Iterator[tuple[str, os.stat_result]]:
         for name in os.listdir(fd):
-            self._seen += 1
-            if self._seen % _CHECK_EVERY == 0:
-                self._check()
+            self._check_now_and_then()
             try:
                 yield name, os.stat(name, dir_fd=fd, follow_symlinks=False)
             except OSError:
                 # Gone since it was listed.
                 continue
 
-    def _keeps(self, path: str, name: str, status: os.stat_result, ignoring: Ignoring) -> bool:
+    def _check_now_and_then(self) -> None:
+        self._seen += 1
+        if self._seen % _CHECK_EVERY == 0:
+            self._check()
+
+    def _keeps(self, folder: _Folder, name: str, status: os.stat_result, ignoring: Ignoring) -> bool:
         """Takes a file; says whether it is a folder to enter."""
+        self._check_now_and_then()
         is_directory = stat.S_ISDIR(status.st_mode)
-        if _is_left_out(name, is_directory=is_directory) or ignoring.leaves_out(path, is_directory=is_directory):
+        source, real = os.path.join(folder.source, name), os.path.join(folder.real, name)
+        if _is_left_out(name, is_directory=is_directory):
+            self._made.skipped += 1
+            self._note_secret(real, name, status)
+            return False
+        if ignoring.leaves_out(real, is_directory=is_directory):
             self._made.skipped += 1
             return False
         if is_directory:
             return True
         if stat.S_ISLNK(status.st_mode):
-            self._links.append(path)
+            self._links.append((source, real))
             return False
         reason = _kind(status.st_mode)
         if reason is not None:
-            self._refuse(path, reason)
-        elif self._holds_key(path, name):
+            self._refuse(source, reason)
+        elif _holds_key(folder.real, name):
             self._made.skipped += 1
+            self._secrets.saw(status)
         else:
-            self._add(path, path, status)
+            self._add(source, real, status)
         return False
 
-    def _once(self) -> None:
-        """Adds what links to files lead to, and takes out what was named twice."""
-        files = {found.path: found for found in self._made.files}
-        roots = {root: os.path.realpath(root) for root in self._made.roots}
-        for link in self._links:
-            try:
-                real, status = os.path.realpath(link), os.stat(link)
-            except OSError as error:
-                self._fail(link, error)
-                continue
-            inside = (root + real.removeprefix(true) for root, true in roots.items() if real.startswith(true + "/"))
-            if stat.S_ISDIR(status.st_mode) or self._secret(link, real) is not None:
-                self._made.skipped += 1
-            elif (reason := _kind(status.st_mode)) is not None:
-                self._refuse(link, reason)
-            elif real not in files and not any(path in files for path in inside):
-                files[real] = _found(link, real, status)
-        self._made.files = list(files.values())
+    def _note_secret(self, real: str, name: str, status: os.stat_result) -> None:
+        if not stat.S_ISDIR(status.st_mode):
+            if secret_names.is_denied_file(name) or secret_names.is_asked_for(name):
+                self._secrets.saw(status)
+        elif secret_names.is_denied_directory(name):
+            self._secrets.saw_folder(real)
 
-    def _add(self, path: str, real: str, status: os.stat_result) -> None:
+    def _finish(self) -> None:
+        """Takes out what was named twice and what is secret under another name; says where links lead."""
+        files = {found.path: found for found in reversed(self._made.files)}
+        shared = self._secrets.shared(found.identity for found in files.values() if found.has_other_names)
+        for found in files.values():
+            if found.identity in shared:
+                self._refuse(found.source, shared[found.identity])
+        kept = [found for found in self._made.files if files[found.path] is found and found.identity not in shared]
+        paths = {found.path for found in kept}
+        for source, link in self._links:
+            self._judge_link(source, link, paths)
+        self._made.files = kept
+
+    def _judge_link(self, source: str, link: str, paths: set[str]) -> None:
+        """Refuses a link unless it leads to what was found, or is to a folder that is walked by itself."""
+        try:
+            real, status = os.path.realpath(link), os.stat(link)
+        except OSError as error:
+            self._fail(source, error)
+            return
+        if not any(is_below(real, root) for root in self._roots):
+            self._refuse(source, leads_out(real))
+        elif stat.S_ISDIR(status.st_mode):
+            self._made.skipped += 1
+        elif real not in paths:
+            self._refuse(source, _kind(status.st_mode) or _LEFT_OUT)
+
+    def _add(self, source: str, real: str, status: os.stat_result) -> None:
         if len(self._made.files) < MAX_FILES:
-            self._made.files.append(_found(path, real, status))
+            self._made.files.append(_found(source, real, status))
         elif not self._made.failed or self._made.failed[-1].reason != _too_many():
-            self._refuse(os.path.dirname(path), _too_many())
+            self._refuse(os.path.dirname(source), _too_many())
 
     def _secret(self, path: str, real: str) -> str | None:
-        """Why a file that was named, or that a link leads to, is not for anybody."""
+        """Why a file that was named is not for anybody."""
         name = os.path.basename(real)
         try:
             check_name(name)
         except CallFailed:
-            return _SECRET
-        if self._is_denied_place(os.path.dirname(real)) or self._holds_key(real, name):
-            return _SECRET
+            return SECRET
+        if self._is_denied_place(os.path.dirname(real)) or _holds_key(os.path.dirname(real), name):
+            return SECRET
         if secret_names.is_asked_for(name) or secret_names.is_asked_for(os.path.basename(path)):
             return _PASSWORDS
         return None
@@ -227,19 +272,6 @@ class _Walk:
             return True
         return False
 
-    def _holds_key(self, path: str, name: str) -> bool:
-        """Whether a file whose name leaves it open is a private key. One that cannot be read fails later, by itself."""
-        if not secret_names.may_hold_key(name):
-            return False
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            try:
-                return secret_names.PRIVATE_KEY_MARK in os.read(fd, secret_names.PEM_BYTES)
-            finally:
-                os.close(fd)
-        except OSError:
-            return False
-
     def _refuse(self, path: str, reason: str) -> None:
         self._made.failed.append(Failure(path, reason))
 
@@ -247,8 +279,25 @@ class _Walk:
         self._refuse(path, (error.strerror or str(error)).lower())
 
 
+def _opened(real: str, flags: int) -> AbstractContextManager[int]:
+    """A descriptor of a path that is free of links; ELOOP when it is so no more."""
+    return opened("/", real.lstrip("/") or ".", flags, links=False)
+
+
+def _holds_key(folder: str, name: str) -> bool:
+    """Whether a file whose name leaves it open is a private key. One that cannot be read fails later, by itself."""
+    if not secret_names.may_hold_key(name):
+        return False
+    try:
+        with _opened(os.path.join(folder, name), FILE) as fd:
+            return secret_names.PRIVATE_KEY_MARK in os.read(fd, secret_names.PEM_BYTES)
+    except OSError:
+        return False
+
+
 def _found(path: str, real: str, status: os.stat_result) -> Found:
-    return Found(path, real, status.st_mtime_ns, status.st_size)
+    identity = status.st_dev, status.st_ino
+    return Found(path, real, status.st_mtime_ns, status.st_size, identity, status.st_nlink > 1)
 
 
 def _is_left_out(name: str, *, is_directory: bool) -> bool:

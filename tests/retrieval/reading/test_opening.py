@@ -38,10 +38,14 @@ def test_a_name_that_is_not_utf8_is_opened(tmp_path: Path) -> None:
     assert read_file(os.fsdecode(name), MOST).data == b"text"
 
 
-def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("text")
-    (tmp_path / "link").symlink_to("a")
-    assert read_file(str(tmp_path / "link"), MOST).data == b"text"
+def test_a_link_on_the_way_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("text")
+    (tmp_path / "link").symlink_to("folder/a")
+    (tmp_path / "way").symlink_to("folder")
+    for name in ("link", "way/a"):
+        with pytest.raises(Unreadable, match="is a symbolic link"):
+            read_file(str(tmp_path / name), MOST)
 
 
 @pytest.fixture
@@ -63,13 +67,13 @@ def odd(tmp_path: Path) -> Iterator[Path]:
     [
         ("folder", "is a directory"),
         ("pipe", "is a pipe, not a file"),
-        ("to-pipe", "is a pipe, not a file"),
+        ("to-pipe", "is a symbolic link"),
         ("socket", "is a socket, not a file"),
-        ("nowhere", "is not there"),
+        ("nowhere", "is a symbolic link"),
         ("missing", "is not there"),
         ("missing/file", "is not there"),
-        ("loop", "is a symbolic link that leads nowhere"),
-        ("to-zero", "is a device, not a file"),
+        ("loop", "is a symbolic link"),
+        ("to-zero", "is a symbolic link"),
         ("/dev/null", "is a device, not a file"),
         ("a\0b", "has a name with a null byte"),
         ("n" * 300, "has too long a name"),

@@ -1,4 +1,7 @@
-"""Opens what it is told to and nothing that could hurt: regular files only, of a bounded size, whole or not at all."""
+"""Opens what it is told to and nothing that could hurt: regular files only, of a bounded size, whole or not at all.
+
+Paths are free of links: a link found on the way was put there after the path was judged, and is not followed.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ import stat
 from typing import Final
 
 from agentgw_daemon.retrieval.reading.values import Unreadable
+from agentgw_daemon.tools.beneath import FILE, opened
 
 _BLOCK_BYTES: Final = 1 << 20
 # A regular file that is none: its bytes are made up by the kernel while they are read, and some are secrets.
 _KERNEL_TREES: Final = ("/proc", "/sys", "/dev")
 _KINDS: Final = (
+    (stat.S_ISLNK, "is a symbolic link"),
     (stat.S_ISDIR, "is a directory"),
     (stat.S_ISFIFO, "is a pipe, not a file"),
     (stat.S_ISSOCK, "is a socket, not a file"),
@@ -26,7 +31,7 @@ _REASONS: Final = {
     errno.ENOTDIR: "is not there",
     errno.EACCES: "may not be read by you",
     errno.EPERM: "may not be read by you",
-    errno.ELOOP: "is a symbolic link that leads nowhere",
+    errno.ELOOP: "is a symbolic link, or in a folder that is one",
     errno.ENAMETOOLONG: "has too long a name",
     errno.ENXIO: "is not a file that can be read",
     errno.EISDIR: "is a directory",
@@ -68,20 +73,18 @@ def too_large(size: int, max_bytes: int) -> str:
 
 def _read_once(path: str, max_bytes: int) -> Contents:
     # Before opening, because opening a device may already do something.
-    _refuse_unless_regular(os.stat(path))
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
+    _refuse_unless_regular(os.stat(path, follow_symlinks=False))
+    with opened("/", path.lstrip("/"), FILE, links=False) as fd:
         before = os.fstat(fd)
         _refuse_unless_regular(before)
         if before.st_size > max_bytes:
             raise Unreadable(too_large(before.st_size, max_bytes))
         data, digest = _read_bounded(fd, before.st_size)
         after = os.fstat(fd)
-    finally:
-        os.close(fd)
     if after.st_nlink == 0:
         raise _Changed  # deleted or replaced; the second look tells which
-    if _state(after) != _state(before) or len(data) != before.st_size or _state(os.stat(path)) != _state(after):
+    now = os.stat(path, follow_symlinks=False)
+    if _state(after) != _state(before) or len(data) != before.st_size or _state(now) != _state(after):
         raise _Changed
     return Contents(data=data, sha256=digest, mtime_ns=before.st_mtime_ns)
 
