@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import InvalidParams, ModelUnavailable, NotFound, Overloaded
-from agentgw.ingests import DocumentIngestParams
+from agentgw.errors import InvalidParams, ModelUnavailable, NotFound, Overloaded, StorageUnavailable
+from agentgw.ingests import DocumentIngestParams, IngestResult
 from agentgw_daemon.knowledge import messages, watching
 from agentgw_daemon.knowledge.messages import matters, open_messages
 from agentgw_daemon.knowledge.watching import Followed, Watching
 from agentgw_daemon.retrieval import wire
+from agentgw_daemon.storage.documents import Known
 from agentgw_daemon.storage.watched import Watched
 from tests.knowledge.live import Shelf, fill, shelf
 from tests.retrieval.fakeworker import fake_embedder
@@ -140,6 +142,84 @@ async def test_where_the_system_tells_nothing_we_look_by_ourselves(
         fill(notes, {"c.txt": "cheese"})
         texts = {"a": "apples", "b": "bread", "c": "cheese"}
         await until_texts(made, followed, {f"{notes}/{name}.txt": [text] for name, text in texts.items()})
+
+
+async def test_a_folder_whose_name_is_not_utf8_is_followed(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    fill(odd, {"a.txt": "apples"})
+    async with shelf(tmp_path) as made, following(made) as all_folders:
+        followed = await all_folders.follow(Watched(path=str(odd), collection="default"))
+        await followed.wait_for(rounds(1))
+        assert list((await made.texts()).values()) == [["apples"]]
+        fill(odd, {"b.txt": "bread"})
+        while len(await made.texts()) < 2:
+            await followed.wait_for(rounds(followed.rounds + 1))
+
+
+async def test_a_folder_that_breaks_ends_nothing_but_its_own_look(
+    tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path / "other", {"c.txt": "cheese"})
+    async with shelf(tmp_path) as made, following(made) as all_folders:
+        run, broken = made.ingest.run, True
+
+        async def break_for_notes(params: DocumentIngestParams) -> IngestResult:
+            if broken and params.paths == (str(notes),):
+                raise ValueError("a mistake of ours")
+            return await run(params)
+
+        monkeypatch.setattr(made.ingest, "run", break_for_notes)
+        bad = await all_folders.follow(Watched(path=str(notes), collection="default"))
+        good = await all_folders.follow(Watched(path=str(tmp_path / "other"), collection="default"))
+        await bad.wait_for(lambda one: one.state == "failing")
+        await good.wait_for(rounds(1))
+        assert bad.error == "an internal error; see `agentgw logs`"
+        assert "a mistake of ours" in caplog.text
+        broken = False
+        await bad.wait_for(rounds(1))
+        assert len(await made.texts()) == 3
+
+
+async def test_a_database_that_cannot_answer_now_is_asked_again(
+    tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shelf(tmp_path) as made, following(made) as all_folders:
+        await made.database.watched.put(Watched(path=str(notes), collection="default"))
+        all_watched, below, failures = made.database.watched.all, made.database.documents.below, iter(range(2))
+
+        async def fail_first() -> tuple[Watched, ...]:
+            if next(failures, None) is not None:
+                raise StorageUnavailable("the database cannot be used now")
+            return await all_watched()
+
+        async def fail(collection: str, folder: str) -> dict[str, Known]:
+            raise StorageUnavailable("the database cannot be used now")
+
+        monkeypatch.setattr(made.database.watched, "all", fail_first)
+        await all_folders.resume()
+        [followed] = all_folders._followed.values()
+        await followed.wait_for(rounds(1))
+        monkeypatch.setattr(made.database.documents, "below", fail)
+        for name in ("a.txt", "b.txt"):
+            (notes / name).unlink()
+        await followed.wait_for(lambda one: one.state == "failing")
+        assert followed.error == "the database cannot be used now"
+        monkeypatch.setattr(made.database.documents, "below", below)
+        await followed.wait_for(lambda one: one.state == "missing")
+
+
+async def test_a_folder_that_is_exchanged_for_a_link_keeps_its_documents_and_says_so(tmp_path: Path) -> None:
+    fill(tmp_path / "in" / "notes", {"a.txt": "apples"})
+    fill(tmp_path / "away", {"b.txt": "bread"})
+    notes = tmp_path / "in" / "notes"
+    async with shelf(tmp_path) as made, following(made) as all_folders:
+        followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
+        await followed.wait_for(rounds(1))
+        notes.rename(tmp_path / "notes")
+        notes.symlink_to(tmp_path / "away")
+        await followed.wait_for(lambda one: one.state == "failing")
+        assert followed.error == f"is a link that leads out, to {tmp_path}/away; name that itself"
+        assert await made.texts() == {f"{notes}/a.txt": ["apples"]}
 
 
 async def test_a_folder_that_is_let_go_is_followed_no_more(tmp_path: Path, notes: Path) -> None:

@@ -79,6 +79,8 @@ def _watcher(folder: str) -> RustNotify:
         return RustNotify([folder], False, False, 0, True, True)
     except WatchfilesRustInternalError as error:
         raise OSError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise OSError("its name is not UTF-8, and the messages have no others") from error
 
 
 def matters(below: str) -> bool:

@@ -2,7 +2,8 @@
 
 The system tells when something changes; then the whole folder is compared with what is stored, which is a look at each
 file and so also right after a rename, an ignore file or a missed message. A folder that is not there, or is empty where
-there were documents (a volume that is not mounted looks so), keeps its documents and is tried again.
+there were documents (a volume that is not mounted looks so), keeps its documents and is tried again. Whatever goes
+wrong with a folder, also a mistake of ours, ends that look at it and nothing else.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MOST_FOLDERS: Final = 32
 # Messages get lost (a full queue, a network file system): nothing is missed for longer than this.
 _LOOK_EVERY_S: Final = 600.0
 _TRY_AGAIN_S: Final = 30.0
+# After a mistake of ours, which will most likely be made again: the pause doubles up to this.
+_LONGEST_PAUSE_S: Final = 3600.0
 # At most a fifth of the time goes into looking, however often a large folder changes.
 _REST_SHARE: Final = 4
 _LONGEST_REST_S: Final = 120.0
@@ -49,6 +52,8 @@ class Followed:
         self.error: str | None = None
         self.scope = trio.CancelScope()
         self.rounds = 0
+        # Why the system tells nothing, once it was logged.
+        self.unheard = ""
         self._changed = trio.lowlevel.ParkingLot()
 
     def be(self, state: State, error: str | None = None) -> None:
@@ -81,9 +86,18 @@ class Watching:
         self._followed: dict[tuple[str, str], Followed] = {}
 
     async def resume(self) -> None:
-        """Follow what was followed before the daemon started."""
-        for watched in await self._database.watched.all():
-            self._begin(watched)
+        """Follow what was followed before the daemon started. Raises nothing: it runs beside everything else."""
+        while True:
+            try:
+                found = await self._database.watched.all()
+                break
+            except RpcError as error:
+                log.warning("what is followed cannot be looked up now: %s", error.message)
+            await trio.sleep(_TRY_AGAIN_S)
+        for watched in found:
+            # Asked for anew meanwhile, it is followed already, and in the new way.
+            if (watched.path, watched.collection) not in self._followed:
+                self._begin(watched)
 
     def folders_of(self, params: DocumentIngestParams) -> tuple[Watched, ...]:
         """What `watch` asks for. Raises InvalidParams for what is no folder, Overloaded for too many."""
@@ -132,10 +146,22 @@ class Watching:
         return followed
 
     async def _follow(self, followed: Followed) -> None:
-        with followed.scope:
-            while True:
-                await self._follow_once(followed)
-                await trio.sleep(_TRY_AGAIN_S)
+        """The supervision point of a folder: what goes wrong with it stays here."""
+        pause_s = _TRY_AGAIN_S
+        try:
+            with followed.scope:
+                while True:
+                    try:
+                        await self._follow_once(followed)
+                        pause_s = _TRY_AGAIN_S
+                    except Exception:  # noqa: BLE001  # the supervision point of one look
+                        _log_mistake(followed)
+                        followed.be("failing", "an internal error; see `agentgw logs`")
+                        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                    await trio.sleep(pause_s)
+        except Exception:  # noqa: BLE001  # the same
+            # Raised beside the cancellation, so it was with that until here.
+            _log_mistake(followed)
 
     async def _follow_once(self, followed: Followed) -> None:
         """Until the folder is gone, or something keeps us from following it."""
@@ -152,23 +178,29 @@ class Watching:
                     await messages.wait(_TRY_AGAIN_S if followed.state == "failing" else _LOOK_EVERY_S)
         except OSError as error:
             # The system has no more watches to give, most likely: then we look by ourselves now and then.
-            log.warning("%s is looked at every %g s: %s", shown(path), _TRY_AGAIN_S, error)
+            if followed.unheard != str(error):
+                followed.unheard = str(error)
+                log.warning("%s is looked at every %g s: %s", shown(path), _TRY_AGAIN_S, error)
             await self._look(followed)
 
     async def _look(self, followed: Followed) -> None:
         """Bring what is stored in line with the folder."""
         watched, started = followed.watched, trio.current_time()
-        if await trio.to_thread.run_sync(_is_empty, watched.path) and await self._database.documents.below(
-            watched.collection, watched.path
-        ):
-            followed.be("missing", "is empty, as if a volume were not mounted; its documents are kept")
-            return
-        followed.be("reading")
         try:
+            if await self._is_unmounted(watched):
+                followed.be("missing", "is empty, as if a volume were not mounted; its documents are kept")
+                return
+            followed.be("reading")
             result = await self._ingest.run(_params(watched))
         except RpcError as error:
             log.warning("%s cannot be followed now: %s", shown(watched.path), error.message)
             followed.be("failing", error.message)
+            return
+        # Of the folder itself, not of something in it.
+        refused = next((one.reason for one in result.failed if one.source == shown(watched.path)), None)
+        if refused is not None:
+            log.warning("%s cannot be followed now: %s", shown(watched.path), refused)
+            followed.be("failing", refused)
             return
         if result.added or result.updated or result.removed_count:
             log.info(
@@ -179,6 +211,16 @@ class Watching:
         followed.rounds += 1
         followed.be("following")
         await trio.sleep(min(_LONGEST_REST_S, _REST_SHARE * (trio.current_time() - started)))
+
+    async def _is_unmounted(self, watched: Watched) -> bool:
+        if not await trio.to_thread.run_sync(_is_empty, watched.path):
+            return False
+        return bool(await self._database.documents.below(watched.collection, watched.path))
+
+
+def _log_mistake(followed: Followed) -> None:
+    """The traceback, for whoever mends it; called while the exception is handled."""
+    log.exception("following %s failed", shown(followed.watched.path))
 
 
 def _identity(path: str) -> tuple[int, int] | None:
