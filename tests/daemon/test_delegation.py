@@ -238,7 +238,7 @@ async def cut(request: Request) -> AsyncIterator[EngineEvent]:
     ("worker", "ok", "said"),
     [
         (broken, False, "error: worker failed: the model is gone"),
-        ([""], False, "error: worker answered nothing"),
+        ([""], False, "error: worker failed: the model ended its answer without a word"),
         (cut, True, "a, b,\n[cut off: its answer was longer than allowed]"),
     ],
 )

@@ -17,6 +17,8 @@ class Act:
 
     pieces: Iterable[bytes]
     hold: bool = False
+    # Sent over and over until the other side leaves.
+    beat: bytes = b""
 
 
 @dataclass
@@ -43,6 +45,9 @@ class Endpoint:
             try:
                 for piece in act.pieces:
                     await stream.send_all(piece)
+                while act.beat:
+                    await stream.send_all(act.beat)
+                    await trio.sleep(0.01)
                 if act.hold:
                     assert await stream.receive_some() == b""
             except trio.BrokenResourceError:
@@ -79,10 +84,15 @@ def stream_of(*chunks: dict[str, Any] | str, end: str = "\n", status: str = "200
 
 
 def refusal(status: int, body: object, *header_lines: str) -> Act:
-    """An error answer."""
-    payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    """An answer with this status and a body of one piece: mostly an error."""
+    payload = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} Whatever", f"content-length: {len(payload)}", "connection: close", *header_lines]
     return Act(["\r\n".join(lines).encode() + b"\r\n\r\n" + payload])
+
+
+def called(name: str, arguments: object, **named: object) -> dict[str, Any]:
+    """A chunk with a call; `named` is its index and id, as far as it has any."""
+    return {"choices": [{"delta": {"tool_calls": [{**named, "function": {"name": name, "arguments": arguments}}]}}]}
 
 
 def said(text: str, **delta: str) -> dict[str, Any]:

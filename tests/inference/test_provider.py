@@ -6,16 +6,18 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 import trio
 
 from agentgw.errors import ContextOverflow, ModelUnavailable, RpcError
 from agentgw.types import ChatMessage, Options
-from agentgw_daemon.inference.engine import Delta, EngineEvent, Finished, Request
-from agentgw_daemon.inference.provider import Patience, ProviderEngine, open_client
+from agentgw_daemon.inference.endpoint_http import Patience, open_client
+from agentgw_daemon.inference.engine import Called, Delta, EngineEvent, Finished, Request
+from agentgw_daemon.inference.provider import ProviderEngine
 from agentgw_daemon.inference.spec import ProviderSpec
-from tests.inference.endpoint import Act, Endpoint, ended, playing, refusal, said, stream_of
+from tests.inference.endpoint import Act, Endpoint, called, ended, playing, refusal, said, stream_of
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +38,11 @@ async def engine_for(
             yield ProviderEngine(spec, key, client, patience), endpoint
 
 
-async def events_of(engine: ProviderEngine, **options: object) -> list[EngineEvent]:
+async def events_of(
+    engine: ProviderEngine, *, schema: dict[str, Any] | None = None, **options: object
+) -> list[EngineEvent]:
     messages = (ChatMessage(role="system", content="be brief"), ChatMessage(role="user", content="hi"))
-    request = Request(messages=messages, options=Options(**options))  # type: ignore[arg-type]  # by name
+    request = Request(messages=messages, options=Options(**options), schema=schema)  # type: ignore[arg-type]  # by name
     async with engine.stream(request) as events:
         return [event async for event in events]
 
@@ -47,9 +51,11 @@ def text_of(events: list[EngineEvent], channel: str = "answer") -> str:
     return "".join(t for e in events if isinstance(e, Delta) and e.channel == channel for t in e.texts)
 
 
-async def answer_to(*acts: Act) -> tuple[str, Finished]:
-    async with engine_for(*acts) as (engine, _):
-        events = await events_of(engine)
+async def answer_to(
+    *acts: Act, schema: dict[str, Any] | None = None, patience: Patience = QUICK, **options: object
+) -> tuple[str, Finished]:
+    async with engine_for(*acts, patience=patience) as (engine, _):
+        events = await events_of(engine, schema=schema, **options)
     finished = events[-1]
     assert isinstance(finished, Finished)
     return text_of(events), finished
@@ -60,6 +66,15 @@ async def refusal_of(*acts: Act) -> RpcError:
         with pytest.raises(RpcError) as caught:
             await events_of(engine)
     assert KEY not in str(caught.value.to_wire())
+    return caught.value
+
+
+async def told_at_once(*acts: Act) -> RpcError:
+    """The error of an answer that is not asked for again."""
+    async with engine_for(*acts, *[HELLO] * QUICK.attempts) as (engine, endpoint):
+        with pytest.raises(RpcError) as caught:
+            await events_of(engine)
+        assert len(endpoint.requests) == 1
     return caught.value
 
 
@@ -217,7 +232,7 @@ async def test_prompt_that_does_not_fit_is_a_context_overflow(body: object) -> N
         ({"error": "no such model"}, "no such model"),
         ({"detail": "Not Found"}, "Not Found"),
         ({"message": "nope\n\x1b[31mred"}, "nope [31mred"),
-        ("<html>502</html>", "<html>502</html>"),
+        ("<html><title>502</title><style>b{}</style><h1>Bad</h1>", "502 Bad"),
         ("x" * 10_000, "x" * 299 + "…"),
     ],
 )
@@ -274,10 +289,172 @@ async def test_address_that_is_none_is_told() -> None:
 
 async def test_silent_endpoint_is_given_up() -> None:
     patience = Patience(silence_s=0.1, attempts=2, first_backoff_s=0.001)
-    async with engine_for(stream_of(hold=True), stream_of(hold=True), patience=patience) as (engine, endpoint):
-        with pytest.raises(ModelUnavailable, match="ReadTimeout"):
+    async with engine_for(stream_of(hold=True), HELLO, patience=patience) as (engine, endpoint):
+        with pytest.raises(ModelUnavailable, match=r"said nothing for 0\.1 s"):
             await events_of(engine)
-        assert len(endpoint.requests) == 2
+        assert len(endpoint.requests) == 1
+
+
+async def test_an_endpoint_that_only_keeps_the_connection_open_is_given_up() -> None:
+    head, *_ = HELLO.pieces
+    async with engine_for(Act([head], beat=b": ping\n\n"), patience=Patience(silence_s=0.1)) as (engine, _):
+        with pytest.raises(ModelUnavailable, match=r"said nothing for 0\.1 s"):
+            await events_of(engine)
+
+
+async def test_an_endpoint_that_never_ends_its_headers_is_given_up() -> None:
+    async with engine_for(Act([b"HTTP/1.1 200 OK\r\n"], hold=True), patience=Patience(silence_s=0.1)) as (engine, _):
+        with pytest.raises(ModelUnavailable, match=r"said nothing for 0\.1 s"):
+            await events_of(engine)
+
+
+async def test_headers_without_end_are_an_error() -> None:
+    flood = Act([b"HTTP/1.1 200 OK\r\n", *([b"x-flood: " + b"x" * 8000 + b"\r\n"] * 100)])
+    assert isinstance(await refusal_of(*[flood] * QUICK.attempts), ModelUnavailable)
+
+
+async def test_an_answer_is_complete_although_its_connection_stays_open() -> None:
+    patience = Patience(usage_s=0.1, silence_s=60)
+    text, finished = await answer_to(stream_of(said("yes"), ended(), hold=True), patience=patience)
+    assert (text, finished.finish_reason) == ("yes", "stop")
+
+
+@pytest.mark.parametrize("last", [{"choices": [], "usage": {"completion_tokens": 7}}, DONE])
+async def test_nothing_more_is_waited_for_when_all_is_said(last: Any) -> None:
+    patience = Patience(usage_s=60, silence_s=60)
+    text, _ = await answer_to(stream_of(said("yes"), ended(), last, hold=True), patience=patience)
+    assert text == "yes"
+
+
+async def test_words_after_the_end_are_still_taken() -> None:
+    assert (await answer_to(stream_of(said("ye"), ended(), said("s"), DONE)))[0] == "yes"
+
+
+@pytest.mark.parametrize("key", ["k\u00e9y", "a\nb", "a\x00b"])
+async def test_a_key_that_no_header_may_have_is_told(key: str) -> None:
+    async with engine_for(key=key) as (engine, _):
+        with pytest.raises(ModelUnavailable, match="characters that no header may have") as caught:
+            await events_of(engine)
+    assert caught.value.hint == "check FAR_KEY"
+
+
+async def test_the_line_end_of_a_key_that_was_read_from_a_file_is_not_sent() -> None:
+    async with engine_for(HELLO, key=f"{KEY}\n") as (engine, endpoint):
+        await events_of(engine)
+    assert endpoint.headers[0]["authorization"] == f"bearer {KEY}"
+
+
+async def test_halves_of_characters_in_the_prompt_are_replaced() -> None:
+    async with engine_for(HELLO) as (engine, endpoint):
+        request = Request(messages=(ChatMessage(role="user", content="a\ud83d"),), options=Options())
+        async with engine.stream(request) as events:
+            assert text_of([event async for event in events]) == "Hello"
+    assert endpoint.requests[0]["messages"][0]["content"] == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (stream_of({"object": "error", "message": "boom", "code": 400}), "the endpoint gave up: boom"),
+        (stream_of({"detail": [{"msg": "boom"}]}), "the endpoint gave up: boom"),
+        (stream_of(said("half"), ended("error")), "the endpoint ended the answer with the reason 'error'"),
+        (stream_of(said("half"), ended("safety")), "the endpoint ended the answer with the reason 'safety'"),
+        (stream_of(DONE), "the endpoint ended the answer without a word"),
+        (stream_of(ended(), DONE), "the endpoint ended the answer without a word"),
+        (stream_of({"choices": [{"delta": {"refusal": "I will not."}}]}, ended()), "the model refused: I will not."),
+        (stream_of({"result": "hi"}), 'the endpoint sent an event without choices: {"result": "hi"}'),
+        (refusal(200, {"error": {"message": "boom"}}), "the endpoint gave up: boom"),
+        (refusal(200, "upstream timed out"), "the endpoint sent no event stream: upstream timed out"),
+        (refusal(200, '{"choices": [{'), 'the endpoint sent neither JSON nor an event stream: {"choices": [{'),
+        (
+            refusal(200, "<!DOCTYPE html><title>Open WebUI</title><script>x</script>"),
+            "no API at this address, base_url should end in /v1: it answers with a page: Open WebUI",
+        ),
+        (refusal(429, {"error": {"message": "pay", "code": "insufficient_quota"}}), "the endpoint answers 429: pay"),
+        (refusal(501, "no"), "the endpoint answers 501: no"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_answer_is_told_at_once_in_the_words_of_the_endpoint(act: Act, message: str) -> None:
+    assert (await told_at_once(act)).message == f"far/m-1: {message}"
+
+
+async def test_an_event_named_error_is_one() -> None:
+    head, *_ = HELLO.pieces
+    error = await told_at_once(Act([head, b"event: error\ndata: overloaded\n\n"]))
+    assert error.message == "far/m-1: the endpoint gave up: overloaded"
+
+
+async def test_a_whole_completion_is_an_answer() -> None:
+    whole = {"choices": [{"message": {"content": "hi"}, "finish_reason": "length"}], "usage": {"completion_tokens": 9}}
+    text, finished = await answer_to(refusal(200, whole, "content-type: application/json"))
+    assert (text, finished.finish_reason, finished.usage.completion_tokens) == ("hi", "length", 9)
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+async def test_a_byte_order_mark_and_other_line_ends_change_nothing(end: str) -> None:
+    head, *events = stream_of(said("hi"), ended(), DONE, end=end).pieces
+    assert (await answer_to(Act([head, b"\xef\xbb\xbf" + b"".join(events)])))[0] == "hi"
+
+
+async def test_with_a_schema_the_fence_around_the_answer_is_left_out() -> None:
+    act = stream_of(said("<think>hm</think>```js"), said('on\n{"a": 1}\n`'), said("``"), ended(), DONE)
+    assert (await answer_to(act, schema={"type": "object"}))[0] == '{"a": 1}'
+
+
+async def test_calls_are_told_apart_by_their_ids() -> None:
+    chunks = [called("look", {"n": 1}, index=0, id="a"), called("change", '{"n": 2}', index=0, id="b")]
+    async with engine_for(stream_of(*chunks, ended("tool_calls"), DONE)) as (engine, _):
+        events = await events_of(engine)
+    assert [event for event in events if isinstance(event, Called)] == [
+        Called(name="look", arguments='{"n": 1}'), Called(name="change", arguments='{"n": 2}'),
+    ]  # fmt: skip
+
+
+async def test_an_endpoint_that_ignores_max_tokens_is_left_when_they_are_reached() -> None:
+    flood = stream_of(*(said(f"{n} ") for n in range(500)), hold=True)
+    async with engine_for(flood) as (engine, endpoint):
+        events = await events_of(engine, max_tokens=3)
+        await endpoint.left.wait()
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (text_of(events), finished.finish_reason, finished.usage.completion_tokens) == ("0 1 2 ", "length", 3)
+
+
+async def test_a_flood_is_left_at_the_bound_of_an_answer() -> None:
+    flood = stream_of(*(said("x" * 1000) for _ in range(200)), hold=True)
+    async with playing(flood) as endpoint, open_client(QUICK) as client:
+        spec = ProviderSpec(name="far", base_url=endpoint.url, model="m-1")
+        engine = ProviderEngine(spec, None, client, QUICK, max_answer_bytes=50_000)
+        with trio.fail_after(LIMIT_S):
+            events = await events_of(engine)
+            await endpoint.left.wait()
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (len(text_of(events)), finished.finish_reason) == (50_000, "length")
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_template_without_system_messages_gets_them_in_the_users_first(status: int) -> None:
+    complaint = {"error": {"message": "Jinja Exception: System role not supported"}}
+    async with engine_for(refusal(status, complaint), HELLO) as (engine, endpoint):
+        assert text_of(await events_of(engine)) == "Hello"
+    assert endpoint.requests[1]["messages"] == [{"role": "user", "content": "be brief\n\nhi"}]
+
+
+async def test_an_address_without_v1_is_named_where_nothing_is_found() -> None:
+    async with playing(refusal(404, "<h1>404</h1>")) as endpoint, open_client(QUICK) as client:
+        spec = ProviderSpec(name="far", base_url=endpoint.url.removesuffix("/v1"), model="m-1")
+        with trio.fail_after(LIMIT_S), pytest.raises(ModelUnavailable, match="the endpoint answers 404: 404") as caught:
+            await events_of(ProviderEngine(spec, None, client, QUICK))
+    assert caught.value.hint == "base_url should end in /v1"
+
+
+async def test_a_host_that_is_not_there_is_told_at_once() -> None:
+    async with open_client(QUICK) as client:
+        spec = ProviderSpec(name="far", base_url="http://nowhere.invalid/v1", model="m-1")
+        engine = ProviderEngine(spec, None, client, Patience(first_backoff_s=60))
+        with trio.fail_after(LIMIT_S), pytest.raises(ModelUnavailable, match=r"nowhere\.invalid"):
+            await events_of(engine)
 
 
 async def test_leaving_the_stream_closes_the_connection() -> None:

@@ -195,8 +195,6 @@ def _result(skill: str, outcome: TurnResult | RpcError, *, untrusted: bool) -> T
         return ToolResult(ok=False, content=bounded(f"{skill} failed: {outcome.message}"), untrusted=untrusted)
     text, reason = outcome.text.strip(), outcome.finish_reason
     problem = {"cancelled": "was cancelled", "iteration_limit": "used up its steps"}.get(reason or "")
-    if problem is None and not text:
-        problem = "answered nothing"
     if problem is not None:
         said = f". It had said:\n{text}" if text else ""
         return ToolResult(ok=False, content=bounded(f"{skill} {problem}{said}"), untrusted=untrusted)

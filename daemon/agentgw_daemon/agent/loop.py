@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import trio
 
+from agentgw.errors import ModelUnavailable
 from agentgw.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.replays import StepCall, TurnStep
 from agentgw.schema import record
@@ -209,6 +210,8 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
                     answer.end_step(event)
                 case Called(name=name, arguments=arguments):
                     calls.append(Call(name=name, arguments=arguments))
+                case Malformed():
+                    calls.append(event)
                 case Delta() if step.hidden:
                     texts.extend(event.texts)
                 case Delta(channel="answer") if parser is not None:
@@ -222,7 +225,19 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
                     await emit(*translated(event))
     if parser is not None:
         await show(parser.close())
-    return Said(text="".join(texts), calls=tuple(calls))
+    text = "".join(texts)
+    if not (calls or step.hidden or text.strip()):
+        raise _nothing_said(answer.last_step)
+    return Said(text=text, calls=tuple(calls))
+
+
+def _nothing_said(finished: Finished | None) -> ModelUnavailable:
+    """A step with neither text nor call: no answer, and never taken for one."""
+    if finished is not None and finished.finish_reason == "length":
+        reason, hint = "the model came to no answer within its limit of tokens", "raise max_tokens"
+    else:
+        reason, hint = "the model ended its answer without a word", "ask again, or in other words"
+    return ModelUnavailable(reason, hint=hint, reason=reason)
 
 
 def _options(options: Options, step: Step) -> Options:
@@ -245,5 +260,5 @@ def translated(event: EngineEvent) -> list[TurnEvent]:
             return [TurnProgress(phase="loading", done=event.done, total=event.total)]
         case Prefill():
             return [TurnProgress(phase="prefill", done=event.done, total=event.total)]
-        case Called() | Finished():
+        case Called() | Malformed() | Finished():
             return []

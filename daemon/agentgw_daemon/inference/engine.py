@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from agentgw.schema import record
 from agentgw.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
+from agentgw_daemon.calling.events import Malformed
 from agentgw_daemon.calling.formats import Format
 
 # The context of what sets itself no limit, or none that is known.
@@ -98,7 +99,8 @@ class Called:
     arguments: str
 
 
-EngineEvent = Queued | Loading | Prefill | Delta | Called | Finished
+# Malformed: a call of an endpoint's model that was cut off.
+EngineEvent = Queued | Loading | Prefill | Delta | Called | Malformed | Finished
 
 
 @record

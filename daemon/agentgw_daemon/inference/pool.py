@@ -172,7 +172,8 @@ class Pool:
 
     def _provider_engine(self, spec: ModelSpec) -> Engine:
         # Imported on first use: httpx costs a daemon without providers time and memory.
-        from agentgw_daemon.inference.provider import ProviderEngine, open_client
+        from agentgw_daemon.inference.endpoint_http import open_client
+        from agentgw_daemon.inference.provider import ProviderEngine
 
         provider = spec.provider
         if provider is None:

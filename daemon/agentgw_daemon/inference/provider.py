@@ -1,38 +1,27 @@
 """The engine behind an OpenAI-compatible endpoint: streamed chat completions over HTTP.
 
-An attempt that fails before the first token is made again with backoff; after it, never: the user has seen
-half an answer. Redirects are not followed, so that the API key goes nowhere else.
+An attempt that fails before the first word is made again with backoff where that may help; after it, never: the user
+has seen half an answer. Redirects are not followed, so that the API key goes nowhere else. What the bytes mean is read
+by `incoming` and `chunks`, and put together by `reply`.
 """
 
 from __future__ import annotations
 
-import email.utils
+import dataclasses
 import json
-import math
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Final
 
 import httpx
 import trio
 
-import agentgw
 from agentgw.errors import ModelUnavailable, RpcError
-from agentgw.schema import record
-from agentgw.types import FinishReason, Timings, Usage
-from agentgw_daemon.inference.completions import (
-    CallPieces,
-    EventStream,
-    MalformedStream,
-    Piece,
-    adapted_body,
-    complaint_of,
-    error_of,
-    read_chunk,
-    read_complaint,
-    request_body,
-)
+from agentgw.types import Channel, Timings, Usage
+from agentgw_daemon.inference.chunks import GaveUp, NotUnderstood, Piece
+from agentgw_daemon.inference.complaints import complaint_of, error_of, read_complaint, told
+from agentgw_daemon.inference.completions import adapted_body, encoded, request_body
+from agentgw_daemon.inference.endpoint_http import Patience, bounded_body, is_hopeless, retry_after_s, unwound
 from agentgw_daemon.inference.engine import (
     UNLIMITED_TOKENS,
     Calling,
@@ -44,37 +33,22 @@ from agentgw_daemon.inference.engine import (
     Request,
     text_of,
 )
+from agentgw_daemon.inference.incoming import Incoming, NotAnApi
+from agentgw_daemon.inference.reply import NoAnswer, Reply
 from agentgw_daemon.inference.spec import ProviderSpec
 
 # An endpoint's limit is not known; it says so itself when a prompt does not fit.
 N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 # English text in the usual vocabularies.
 BYTES_PER_TOKEN: Final = 4
-MAX_ERROR_BYTES: Final = 1 << 16
+# The longest answers that models give have 128,000 tokens, reasoning included: half of it.
+MAX_ANSWER_BYTES: Final = 1 << 20
+# Beside its text an event has names and numbers; a whole answer may come as one.
+_EVENT_OVERHEAD_BYTES: Final = 1 << 18
 _RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
-
-
-@record
-class Patience:
-    """How long to wait for an endpoint, in seconds. `silence_s` covers the prefill of a long prompt."""
-
-    connect_s: float = 10.0
-    silence_s: float = 300.0
-    attempts: int = 4
-    first_backoff_s: float = 0.5
-    # An endpoint that wants a longer pause than this gets none: the user is told instead.
-    max_backoff_s: float = 30.0
-
-
-def open_client(patience: Patience | None = None) -> httpx.AsyncClient:
-    """The connections to all endpoints. The caller closes it."""
-    patience = patience or Patience()
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(patience.silence_s, connect=patience.connect_s, pool=patience.connect_s),
-        follow_redirects=False,
-        # Compressed event streams arrive in lumps.
-        headers={"accept-encoding": "identity", "user-agent": f"agentgw/{agentgw.__version__}"},
-    )
+# With these a server refuses what a body holds; llama.cpp's says 500 where a chat template fails.
+_REFUSAL_STATUSES: Final = frozenset({400, 422, 500})
+_NO_API: Final = "no API at this address, base_url should end in /v1"
 
 
 class _AttemptFailed(Exception):
@@ -87,31 +61,6 @@ class _AttemptFailed(Exception):
         self.body = body
 
 
-class _Answer:
-    """What the endpoint has said so far."""
-
-    def __init__(self) -> None:
-        self.first_at = 0.0
-        self.pieces = 0
-        self.finish_reason: FinishReason | None = None
-        self.usage: Usage | None = None
-        self.done = False
-        self.calls = CallPieces()
-
-    @property
-    def complete(self) -> bool:
-        return self.done or self.finish_reason is not None
-
-    def add(self, piece: Piece) -> list[Delta]:
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.usage = piece.usage or self.usage
-        self.calls.add(piece.calls)
-        if piece.texts or piece.calls:
-            self.pieces += 1
-            self.first_at = self.first_at or trio.current_time()
-        return [Delta(texts=(text,), channel=channel) for channel, text in piece.texts]
-
-
 class ProviderEngine:
     """Answers with a model somewhere else. The key is sent to the endpoint and shown nowhere."""
 
@@ -121,12 +70,16 @@ class ProviderEngine:
         api_key: str | None,
         client: httpx.AsyncClient,
         patience: Patience | None = None,
+        *,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self._spec = spec
         self._name = f"{spec.name}/{spec.model}"
-        self._key = api_key
+        # A file's last line end comes along when a key is read from it.
+        self._key = api_key.strip() if api_key else None
         self._client = client
         self._patience = patience or Patience()
+        self._max_answer_bytes = max_answer_bytes
         self._url = spec.base_url.rstrip("/") + "/chat/completions"
 
     async def calling(self) -> Calling:
@@ -150,9 +103,9 @@ class ProviderEngine:
         body = request_body(self._spec.model, request)
         failures = 0
         while True:
-            answer = _Answer()
+            reply = _Timed(request, self._max_answer_bytes)
             try:
-                async with aclosing(self._attempt(body, answer)) as deltas:
+                async with aclosing(self._attempt(body, reply)) as deltas:
                     async for delta in deltas:
                         yield delta
                 break
@@ -162,9 +115,12 @@ class ProviderEngine:
                     continue
                 failures += 1
                 await self._pause(failed, failures)
-        for called in answer.calls.complete():
-            yield called
-        yield _finished(request, answer, started_at, self._spec.name)
+        try:
+            for event in reply.close():
+                yield event
+        except NoAnswer as error:
+            raise self._error_of(error) from None
+        yield _finished(request, reply, started_at, self._spec.name)
 
     async def _pause(self, failed: _AttemptFailed, failures: int) -> None:
         pause_s = self._patience.first_backoff_s * 2 ** (failures - 1) if failed.pause_s is None else failed.pause_s
@@ -172,135 +128,207 @@ class ProviderEngine:
             raise failed.error from None
         await trio.sleep(pause_s)
 
-    async def _attempt(self, body: Mapping[str, Any], answer: _Answer) -> AsyncGenerator[Delta, None]:
-        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+    async def _attempt(self, body: Mapping[str, Any], reply: _Timed) -> AsyncGenerator[Delta, None]:
         try:
-            async with self._client.stream("POST", self._url, json=body, headers=headers) as response:
+            async with self._response(body) as response:
                 if response.status_code != 200:
                     await self._refused(response, body)
-                async with aclosing(self._read(response, answer)) as deltas:
+                async with aclosing(self._read(response, reply)) as deltas:
                     async for delta in deltas:
                         yield delta
-        except (httpx.HTTPError, httpx.InvalidURL, MalformedStream) as error:
-            if answer.complete:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if reply.complete:
                 # Everything was said; how the connection ended no longer matters.
                 return
-            failed = self._unavailable(error)
-            if answer.pieces or isinstance(error, MalformedStream | httpx.InvalidURL | httpx.UnsupportedProtocol):
-                raise failed from None
-            raise _AttemptFailed(failed) from None
-        if not answer.complete:
-            cut = self._error_text("the endpoint ended the answer before its end")
-            raise cut if answer.pieces else _AttemptFailed(cut)
+            # The class says what happened where the operating system does not ("All connection attempts failed").
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            failed = self._error(f"no answer from {self._spec.base_url}: {what}")
+            raise failed if reply.pieces or is_hopeless(error) else _AttemptFailed(failed) from None
+        except (GaveUp, NotUnderstood, NotAnApi, NoAnswer) as error:
+            if isinstance(error, NotUnderstood) and reply.complete:
+                return
+            raise self._error_of(error) from None
+        if not reply.complete:
+            ended = self._error("the endpoint ended the answer before its end")
+            raise ended if reply.pieces else _AttemptFailed(ended)
 
-    async def _read(self, response: httpx.Response, answer: _Answer) -> AsyncGenerator[Delta, None]:
-        events = EventStream()
-        async with _unwound(response.aiter_bytes()) as chunks:
-            async for chunk in chunks:
-                for data in events.feed(chunk):
-                    for delta in self._understand(data, answer):
+    @asynccontextmanager
+    async def _response(self, body: Mapping[str, Any]) -> AsyncIterator[httpx.Response]:
+        """The response to a request, once its headers are there; its connection is closed in the end."""
+        headers = {"content-type": "application/json"}
+        if self._key:
+            if not (self._key.isascii() and self._key.isprintable()):
+                raise self._error("the API key holds characters that no header may have", hint=self._check_key())
+            headers["authorization"] = f"Bearer {self._key}"
+        request = self._client.build_request("POST", self._url, content=encoded(body), headers=headers)
+        response: httpx.Response | None = None
+        with trio.move_on_after(self._patience.silence_s):
+            response = await self._client.send(request, stream=True)
+        if response is None:
+            raise self._silent()
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response, reply: _Timed) -> AsyncGenerator[Delta, None]:
+        incoming = Incoming(self._max_answer_bytes + _EVENT_OVERHEAD_BYTES)
+        heard_at = trio.current_time()
+        async with unwound(response.aiter_bytes()) as chunks:
+            while not (incoming.done or reply.full):
+                chunk = await self._next(chunks, heard_at, reply)
+                if chunk is None:
+                    break
+                async with aclosing(_heard(incoming.feed(chunk), reply)) as deltas:
+                    async for delta in deltas:
                         yield delta
-                if answer.done:
+                if reply.heard_at > heard_at:
+                    heard_at = reply.heard_at
+                if reply.told:
                     return
-        for data in events.close():
-            for delta in self._understand(data, answer):
-                yield delta
+        if not reply.full:
+            async with aclosing(_heard(incoming.close(), reply)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            reply.done = incoming.done
 
-    def _understand(self, data: bytes, answer: _Answer) -> list[Delta]:
-        if data.strip() == b"[DONE]":
-            answer.done = True
-            return []
-        piece = read_chunk(data)
-        if piece.error is not None:
-            complaint = complaint_of(piece.error, secret=self._key)
-            raise error_of(complaint, self._name, "the endpoint gave up")
-        return answer.add(piece)
+    async def _next(self, chunks: AsyncIterator[bytes], heard_at: float, reply: _Timed) -> bytes | None:
+        """The next bytes; None at the end of the body, or when only the usage is missing and does not come."""
+        deadline = heard_at + self._patience.silence_s
+        if reply.ended_at is not None:
+            deadline = min(deadline, reply.ended_at + self._patience.usage_s)
+        chunk: bytes | None = None
+        with trio.move_on_at(deadline) as scope:
+            chunk = await anext(chunks, None)
+        if scope.cancelled_caught and not reply.complete:
+            raise self._silent()
+        return chunk
 
     async def _refused(self, response: httpx.Response, body: Mapping[str, Any]) -> None:
         """Raises what a status other than 200 means."""
         status = response.status_code
         if response.is_redirect:
-            raise self._error_text("the endpoint redirects; redirects are not followed", hint="correct its base_url")
-        complaint = read_complaint(await _bounded_body(response), secret=self._key)
-        if status in (400, 422) and (adapted := adapted_body(body, complaint)) is not None:
-            raise _AttemptFailed(self._error_text("refused"), body=adapted)
+            raise self._error("the endpoint redirects; redirects are not followed", hint="correct its base_url")
+        complaint = read_complaint(await bounded_body(response, self._patience.silence_s), secret=self._key)
+        if status in _REFUSAL_STATUSES and (adapted := adapted_body(body, complaint)) is not None:
+            raise _AttemptFailed(self._error("refused"), body=adapted)
         error = error_of(complaint, self._name, f"the endpoint answers {status}")
         if status in (401, 403):
-            key = self._spec.api_key_env
-            error.hint = f"check {key}" if key else f"set api_key_env in [providers.{self._spec.name}]"
-        if status in _RETRY_STATUSES:
-            raise _AttemptFailed(error, pause_s=_retry_after_s(response.headers.get("retry-after")))
+            error.hint = self._check_key()
+        elif status in (404, 405) and not self._spec.base_url.rstrip("/").endswith("/v1"):
+            error.hint = "base_url should end in /v1"
+        if status in _RETRY_STATUSES and not complaint.final:
+            raise _AttemptFailed(error, pause_s=retry_after_s(response.headers.get("retry-after")))
         raise error
 
-    def _unavailable(self, error: Exception) -> ModelUnavailable:
-        if isinstance(error, MalformedStream):
-            return self._error_text(f"the endpoint sent {error}")
-        # The class says what happened where the operating system does not ("All connection attempts failed").
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return self._error_text(f"no answer from {self._spec.base_url}: {what}")
+    def _error_of(self, error: GaveUp | NotUnderstood | NotAnApi | NoAnswer) -> RpcError:
+        match error:
+            case GaveUp(said=said):
+                return error_of(complaint_of(said, secret=self._key), self._name, "the endpoint gave up")
+            case NotUnderstood(came=came):
+                words = told(came, secret=self._key)
+                return self._error(f"the endpoint sent {error}: {words}" if words else f"the endpoint sent {error}")
+            case NotAnApi():
+                words = told(str(error), secret=self._key)
+                return self._error(f"{_NO_API}: it answers with a page: {words}" if words else _NO_API)
+            case NoAnswer():
+                words = told(error.words, secret=self._key)
+                return self._error(f"{error}: {words}" if words else str(error), hint=error.hint)
 
-    def _error_text(self, what: str, *, hint: str = "") -> ModelUnavailable:
+    def _silent(self) -> ModelUnavailable:
+        return self._error(f"no answer from {self._spec.base_url}: it said nothing for {self._patience.silence_s:g} s")
+
+    def _check_key(self) -> str:
+        key = self._spec.api_key_env
+        return f"check {key}" if key else f"set api_key_env in [providers.{self._spec.name}]"
+
+    def _error(self, what: str, *, hint: str = "") -> ModelUnavailable:
         text = what.replace(self._key, "***") if self._key else what
         return ModelUnavailable(f"{self._name}: {text}", hint=hint, model=self._name, reason=text)
 
 
-def _finished(request: Request, answer: _Answer, started_at: float, provider: str) -> Finished:
+class _Timed(Reply):
+    """The reply to a request, and when what was said of it."""
+
+    def __init__(self, request: Request, max_bytes: int) -> None:
+        super().__init__(
+            max_bytes=max_bytes, max_tokens=request.options.max_tokens, json=request.schema is not None
+        )  # fmt: skip
+        self.first_at = 0.0
+        self.heard_at = 0.0
+        self.ended_at: float | None = None
+        # The endpoint said that this was all.
+        self.done = False
+        # So is it when the usage comes by itself after the end.
+        self.told = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer has its end."""
+        return self.done or self.finish_reason is not None
+
+    def take(self, piece: Piece) -> Iterator[Delta]:
+        """See Reply."""
+        self.heard_at = trio.current_time()
+        self.told = self.finish_reason is not None and piece.usage is not None and piece.finish_reason is None
+        before = self.pieces
+        yield from super().take(piece)
+        if self.pieces > before and not self.first_at:
+            self.first_at = self.heard_at
+        if self.finish_reason is not None and self.ended_at is None:
+            self.ended_at = self.heard_at
+
+
+async def _heard(pieces: Iterable[Piece], reply: _Timed) -> AsyncGenerator[Delta, None]:
+    """What the pieces say, neighbours joined: an endpoint that floods costs no event for each of its letters.
+
+    What fails is raised after what came before it.
+    """
+    said: list[Delta] = []
+    failure: Exception | None = None
+    try:
+        for piece in pieces:
+            for delta in reply.take(piece):
+                said.append(delta)  # extend would lose what came before it raises
+            if reply.full:
+                break
+    except (GaveUp, NotUnderstood, NotAnApi, NoAnswer) as error:
+        failure = error
+    for delta in _joined(said):
+        yield delta
+    if failure is not None:
+        raise failure
+
+
+def _joined(deltas: Iterable[Delta]) -> Iterator[Delta]:
+    texts: list[str] = []
+    channel: Channel = "answer"
+    for delta in deltas:
+        if texts and delta.channel != channel:
+            yield Delta(texts=("".join(texts),), channel=channel)
+            texts = []
+        channel = delta.channel
+        texts += delta.texts
+    if texts:
+        yield Delta(texts=("".join(texts),), channel=channel)
+
+
+def _finished(request: Request, reply: _Timed, started_at: float, provider: str) -> Finished:
     now = trio.current_time()
-    first_at = answer.first_at or now
-    usage = answer.usage or Usage(
-        prompt_tokens=sum(_estimate(text_of(message)) for message in request.messages), completion_tokens=answer.pieces
-    )
-    decode_s = now - first_at
+    usage = reply.usage or Usage(prompt_tokens=sum(_estimate(text_of(message)) for message in request.messages))
+    if not usage.completion_tokens:
+        usage = dataclasses.replace(usage, completion_tokens=reply.pieces)
+    decode_s = now - (reply.first_at or now)
     return Finished(
-        finish_reason=answer.finish_reason or "stop",
+        finish_reason=reply.finish_reason or "stop",
         usage=usage,
         timings=Timings(
-            first_token_ms=(first_at - started_at) * 1000 if answer.first_at else 0.0,
+            first_token_ms=(reply.first_at - started_at) * 1000 if reply.first_at else 0.0,
             decode_ms=decode_s * 1000,
             decode_tokens_per_s=usage.completion_tokens / decode_s if decode_s > 0 else 0.0,
         ),
         engine=f"provider {provider}",
     )
-
-
-@asynccontextmanager
-async def _unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The body of a response, which may be left half-way.
-
-    httpx reads through generators within generators and closes only the outermost; trio complains of the rest
-    when they are collected. A read that is cancelled ends them all, and at most empties what is buffered.
-    """
-    try:
-        yield chunks
-    finally:
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            async for _ in chunks:
-                pass
-
-
-async def _bounded_body(response: httpx.Response) -> bytes:
-    body = b""
-    async with _unwound(response.aiter_bytes()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) >= MAX_ERROR_BYTES:
-                break
-    return body[:MAX_ERROR_BYTES]
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date; None when it is absent or neither."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _estimate(text: str) -> int:
