@@ -10,12 +10,27 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyte
 
 COLUMNS, LINES = 90, 30
+
+
+class _Screen(pyte.Screen):
+    """A screen that answers like a terminal: where the cursor is when it comes to the question, not when it is read.
+
+    An answer from before the text in front of the question would tell the program that it has more room below than
+    there is; it would then scroll that text away.
+    """
+
+    def __init__(self, answer: Callable[[str], None]) -> None:
+        super().__init__(COLUMNS, LINES)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
 
 
 class Terminal:
@@ -24,7 +39,7 @@ class Terminal:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
         #: Every byte that came to the terminal.
         self.received = b""
-        self._screen = pyte.Screen(COLUMNS, LINES)
+        self._screen = _Screen(self.send)
         self._stream = pyte.ByteStream(self._screen)
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
@@ -73,10 +88,6 @@ class Terminal:
             data = os.read(self._ours, 65536)
         except OSError:  # the other end is closed
             return
-        # prompt-toolkit asks where the cursor is and waits for the answer.
-        if b"\x1b[6n" in data:
-            cursor = self._screen.cursor
-            os.write(self._ours, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
         self.received += data
         self._stream.feed(data)
 
