@@ -42,10 +42,18 @@ def listed() -> list[Any]:
             "no object",
             {"name": "deep", "inputSchema": {"type": "object", "properties": {"x": nested(40)}}},
             {"name": "large", "inputSchema": {"type": "object", "description": "x" * 100_000}},
-            {"name": "wrong", "inputSchema": {"type": "object", "properties": {"x": {"type": "text"}}}},
-            {"name": "far", "inputSchema": {"type": "object", "properties": {"x": {"$ref": "http://localhost/x"}}}},
+            {"name": "unprintable", "inputSchema": {"properties": {"\x1b": {}}}},
             {"name": "Good.One", "description": 7, "inputSchema": SCHEMA},
             {"name": "good_one", "inputSchema": SCHEMA},
+            {"name": "good_one", "inputSchema": SCHEMA},
+        ]
+    if BEHAVIOUR == "many":
+        tools += [{"name": f"tool{number}", "inputSchema": SCHEMA} for number in range(5000)]
+    if BEHAVIOUR == "wordy":
+        tools += [{"name": f"tool{n}", "inputSchema": {"title": "x" * 900, "default": "x" * 9000}} for n in range(100)]
+    if BEHAVIOUR == "scripts":
+        tools += [
+            {"name": name, "inputSchema": SCHEMA} for name in ("获取天气", "查询地图", "écrire", "écrire ", "a\nb")
         ]
     if Path("changed").exists():
         tools.append({"name": "later", "inputSchema": SCHEMA})
@@ -56,8 +64,85 @@ def nested(depth: int) -> Any:
     return {"items": nested(depth - 1)} if depth else {}
 
 
-def call(request_id: Any, how: str) -> None:
+def raw(line: str | bytes) -> None:
+    sys.stdout.buffer.write((line.encode() if isinstance(line, str) else line) + b"\n")
+    sys.stdout.flush()
+
+
+def result(text: str) -> str:
+    return f'{{"content": [{{"type": "text", "text": "{text}"}}]}}'
+
+
+def reply(request_id: Any, text: str, *, last: bool = False) -> str:
+    """An answer with this JSON as its text, the id first or last."""
+    head = f'"jsonrpc": "2.0", "id": {json.dumps(request_id)}'
+    return f'{{"result": {result(text)}, {head}}}' if last else f'{{{head}, "result": {result(text)}}}'
+
+
+def odd_reply(request_id: Any, how: str) -> str | bytes:
+    """The answer as other programs write it, each wrong in its own way."""
+    plain = reply(request_id, "done: odd")
     match how:
+        case "half a pair":
+            return reply(request_id, "\\ud83d cut")
+        case "both halves":
+            return reply(request_id, "\\ud83d\\ude00")
+        case "latin-1":
+            return reply(request_id, "café").encode("latin-1")
+        case "no utf-8":
+            return reply(request_id, "%").encode().replace(b"%", b"\xed\xa0\xbd\xff")
+        case "bom":
+            return b"\xef\xbb\xbf" + plain.encode()
+        case "cr":
+            return plain + "\r"
+        case "id as text":
+            return reply(str(request_id), "done: odd")
+        case "id as float":
+            return reply(float(request_id), "done: odd")
+        case "batch":
+            return f"[{plain}]"
+        case "no version":
+            return plain.replace('"jsonrpc": "2.0", ', "")
+        case "null error":
+            return plain[:-1] + ', "error": null}'
+        case "large integer":
+            return plain[:-1] + ', "n": 18446744073709551615, "n": 1}'
+        case "nan":
+            return plain.replace('"text": "done: odd"', '"text": NaN')
+        case "nan, id last":
+            return reply(request_id, "x", last=True).replace('"text": "x"', '"text": -Infinity')
+        case "deep":
+            return plain.replace('"done: odd"', "[" * 500 + "]" * 500)
+        case "very deep":
+            return plain.replace('"done: odd"', "[" * 100_000 + "]" * 100_000)
+        case "cut off":
+            return plain[:-20]
+        case "no object":
+            return f'{{"jsonrpc": "2.0", "id": {request_id}, "result": "done"}}'
+        case "neither":
+            return f'{{"jsonrpc": "2.0", "id": {request_id}}}'
+        case "null id":
+            return '{"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "Parse error"}}'
+        case "other id":
+            return reply(request_id + 1000, "not yours")
+        case "cut before the id":
+            return reply(request_id, "x", last=True)[:-20]
+        case "error as text":
+            return f'{{"jsonrpc": "2.0", "id": {request_id}, "error": "no luck"}}'
+        case _:
+            return "Traceback (most recent call last): no answer"
+
+
+def call(request_id: Any, how: str) -> None:
+    if how.startswith("odd: "):
+        raw(odd_reply(request_id, how.removeprefix("odd: ")))
+        return
+    match how:
+        case "twice":
+            raw(reply(request_id, "done: twice"))
+        case "talk":
+            print("Working on it...", flush=True)
+            time.sleep(0.5)
         case "hang":
             return
         case "hang all":
@@ -119,7 +204,12 @@ def main() -> None:
         case "flood":
             flood("x" * 65536)
         case "banner":
-            print("Welcome to the server!", flush=True)
+            print("Welcome to the server!\n" * 300, flush=True)
+        case "exit":
+            sys.exit(0)
+        case "wait":
+            while not Path("go").exists():
+                time.sleep(0.02)
     for line in sys.stdin:
         message = json.loads(line)
         params = message.get("params", {})

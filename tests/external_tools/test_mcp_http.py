@@ -50,6 +50,51 @@ async def test_a_call_that_goes_wrong_fails_and_the_next_one_works(how: str) -> 
         assert await call(server, "a") == "done: a"
 
 
+async def test_an_answer_that_can_be_mended_is() -> None:
+    async with web_server() as web, running(web) as server:
+        assert await call(server, "half a pair") == "\ufffd caf\ufffd"
+        assert await call(server, "half a pair in an event") == "\ufffd caf\ufffd"
+        assert await call(server, "other id") == "done: other id"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("nan", "w did not answer as it should: its answer cannot be read: NaN is not JSON"),
+        ("cut off", "w did not answer as it should: its answer cannot be read"),
+        ("broken off", "w did not answer as it should: its answer broke off"),
+        ("compressed", "w did not answer as it should: its answer is compressed"),
+        ("garbage", "w did not answer as it should: its answer cannot be read: Expecting value"),
+        ("page", "w did not answer as it should: its answer is of the type text/html"),
+        ("large", "w did not answer as it should: its answer has more than 8 MiB"),
+        (
+            "login",
+            'w refused the call: HTTP 401 Unauthorized: it wants a login (Bearer realm="x"), and agentgw has none',
+        ),
+        ("no method", "w refused the call: HTTP 405 Method Not Allowed: no MCP server answers at this address"),
+        ("problem", 'w refused the call: HTTP 503 Service Unavailable: {"detail": "come back"}'),
+        ("refusal", "w refused the call: not so"),
+        ("error", "w refused the call: HTTP 500 Internal Server Error"),
+        ("accepted", "w refused the call: server answered a request with 202 Accepted"),
+    ],
+)
+async def test_why_there_is_no_answer_is_told_at_once(how: str, said: str) -> None:
+    async with web_server() as web, running(web) as server:
+        with pytest.raises(ServerFailed) as caught:
+            await call(server, how)
+        assert str(caught.value).startswith(said)
+        assert await call(server, "a") == "done: a"
+
+
+async def test_a_server_that_wants_a_login_from_the_start_says_so() -> None:
+    async with web_server() as web:
+        web.refuses = "401 Unauthorized"
+        async with running(web) as server:
+            with pytest.raises(ServerFailed, match="w refused to begin: HTTP 401 Unauthorized: it wants a login"):
+                await call(server, "a")
+            assert "it wants a login" in server.problem
+
+
 async def test_a_server_that_has_forgotten_us_is_greeted_anew() -> None:
     async with web_server() as web, running(web) as server:
         with pytest.raises(ServerFailed, match="w ended the session"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import trio
 from agentgw_daemon.settings import McpServerSection
 from agentgw_daemon.tools.mcp_errors import ServerFailed
 from agentgw_daemon.tools.mcp_server import McpLimits, McpServer
-from agentgw_daemon.tools.mcp_tools import tools_of
+from agentgw_daemon.tools.mcp_tools import prefix_of, tools_of
 from tests.external_tools import server as script
 from tests.external_tools.kit import ENVIRON, alive, assert_gone, context, pids_of
 
@@ -30,7 +31,9 @@ async def running(
     values: dict[str, Any] = {
         "command": sys.executable, "args": (script.__file__, behaviour), "cwd": str(folder), "timeout_s": timeout_s,
     }  # fmt: skip
-    limits = McpLimits(start_s=start_s, stop_s=0.2, first_backoff_s=0.01, ping_s=1.0, relist_s=0.01)
+    limits = McpLimits(
+        start_s=start_s, stop_s=0.2, first_backoff_s=0.01, ping_s=1.0, relist_s=0.01, stray_s=0.1, noise_s=0.2
+    )
     made = McpServer("s", McpServerSection(**(values | section)), ENVIRON, on_listed=lambda: None, limits=limits)
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
@@ -71,6 +74,7 @@ async def test_calls_at_the_same_time_each_get_their_own_answer(tmp_path: Path) 
     ("behaviour", "said"),
     [
         ("die", "s exited with status 4; it said: cannot find my configuration"),
+        ("exit", "s exited with status 0"),
         ("flood", "s sent a message of more than 8 MiB"),
         ("version", "does not speak MCP as expected: Unsupported protocol version"),
     ],
@@ -104,6 +108,82 @@ async def test_a_banner_on_stdout_is_overlooked(tmp_path: Path) -> None:
 async def test_garbage_between_messages_is_overlooked(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         assert await call(server, "garbage") == "done: garbage"
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("half a pair", "\ufffd cut"),
+        ("both halves", "\U0001f600"),
+        ("latin-1", "caf\ufffd"),
+        ("no utf-8", "\ufffd\ufffd\ufffd\ufffd"),
+        *((how, "done: odd") for how in (
+            "bom", "cr", "id as text", "id as float", "batch", "no version", "null error", "large integer",
+        )),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_can_be_mended_is(tmp_path: Path, how: str, text: str) -> None:
+    async with running(tmp_path) as server:
+        assert await call(server, f"odd: {how}") == text
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("nan", "cannot be read: NaN is not JSON"),
+        ("nan, id last", "cannot be read: -Infinity is not JSON"),
+        ("deep", "nested deeper than 128"),
+        ("very deep", "nested deeper than 128"),
+        ("cut off", "cannot be read"),
+        ("no object", "has a result that is no object"),
+        ("neither", "has neither a result nor an error"),
+        ("null id", "bears no id"),
+        ("other id", "bears an id that was never sent"),
+        ("cut before the id", "cannot be read"),
+        ("nothing", "cannot be read: Expecting value"),
+    ],
+)
+async def test_an_answer_that_cannot_be_read_fails_its_call_long_before_its_limit(
+    tmp_path: Path, how: str, said: str
+) -> None:
+    async with running(tmp_path, timeout_s=50.0) as server:
+        await server.settle()
+        with trio.fail_after(20), pytest.raises(ServerFailed) as caught:
+            await call(server, f"odd: {how}")
+        assert str(caught.value).startswith("s did not answer as it should: its answer ")
+        assert said in str(caught.value)
+        assert await call(server, "a") == "done: a"
+        assert len(pids_of(tmp_path)) == 1
+
+
+async def test_an_answer_that_cannot_be_read_fails_no_other_call(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        await server.settle()
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(ServerFailed):
+                    await call(server, "odd: nan")
+
+            nursery.start_soon(ask)
+            for _ in range(3):
+                assert await call(server, "a") == "done: a"
+
+
+async def test_a_server_that_talks_while_it_works_is_waited_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        assert await call(server, "talk") == "done: talk"
+
+
+async def test_an_error_in_a_form_of_its_own_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        with pytest.raises(ServerFailed, match="s refused the call: no luck"):
+            await call(server, "odd: error as text")
+
+
+async def test_an_answer_that_comes_twice_counts_once(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        assert [await call(server, how) for how in ("twice", "a", "twice")] == ["done: twice", "done: a", "done: twice"]
 
 
 async def test_a_hanging_call_ends_at_its_limit_and_leaves_the_server_alone(tmp_path: Path) -> None:
@@ -206,15 +286,53 @@ async def test_a_lie_about_one_tool_costs_that_tool_only(tmp_path: Path) -> None
     async with running(tmp_path, "lie") as server:
         await server.settle()
         tools, problems = tools_of(server)
-        assert [tool.spec.name for tool in tools] == ["s__misbehave", "s__good_one"]
-        reasons = dict(problems[:9])
+        names = [tool.spec.name for tool in tools]
+        assert (names[0], names[2], len(names)) == ("s__misbehave", "s__good_one", 3)
+        assert names[1].startswith("s__good_one_")
+        reasons = dict(problems)
         assert reasons["array"] == reasons["none"] == "its parameters are not the schema of an object"
         assert "deeper than" in reasons["deep"]
         assert "larger than" in reasons["large"]
-        assert "its schema is wrong" in reasons["wrong"]
-        assert "another document" in reasons["far"]
-        assert "another of its tools" in reasons["good_one"]
+        assert "no word" in reasons["unprintable"]
+        assert "same name" in reasons["good_one"]
         assert "a tool without a name" in reasons
+
+
+async def test_names_in_other_scripts_are_names_of_their_own(tmp_path: Path) -> None:
+    async with running(tmp_path, "scripts") as server:
+        await server.settle()
+        tools, problems = tools_of(server)
+        assert not problems
+        names = [tool.spec.name for tool in tools]
+        assert len(set(names)) == len(names) == 6
+        assert names[3:5] == ["s__ecrire", "s__ecrire_"]
+        for name in names:
+            assert re.fullmatch("[a-z0-9_]{1,64}", name)
+        result = await next(tool for tool in tools if "地图" in tool.spec.description).call({}, context(tmp_path))
+        assert result.ok
+
+
+async def test_of_many_tools_the_first_are_taken_and_the_rest_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, "many") as server:
+        await server.settle()
+        tools, problems = tools_of(server)
+        assert len(tools) == 128
+        assert problems == [("s", "it has 5001 tools, of which the first 128 are taken")]
+
+
+async def test_what_all_tools_of_a_server_say_has_a_bound(tmp_path: Path) -> None:
+    async with running(tmp_path, "wordy") as server:
+        await server.settle()
+        tools, problems = tools_of(server)
+        assert 20 < len(tools) < 30
+        assert problems == [
+            ("s", f"its tools are described in more than 256 KiB, of which the first {len(tools)} are taken")
+        ]
+
+
+def test_a_name_as_long_as_they_come_is_cut_and_stays_apart() -> None:
+    assert prefix_of("x" * 100) != prefix_of("x" * 101)
+    assert len(prefix_of("x" * 100)) < 50
 
 
 async def test_a_list_that_never_ends_is_cut(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from agentgw.tool import Tool, tool
-from agentgw_daemon.tools.declared import checked_parameters
+from agentgw_daemon.tools.parameters import checked_parameters
 
 
 @tool

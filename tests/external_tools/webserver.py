@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -9,6 +10,8 @@ from typing import Any
 
 import trio
 
+# As Node writes an emoji that it has cut, and a byte of Latin-1.
+HALF = b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", "text": "\\ud83d caf\xe9"}]}}'
 SCHEMA = {"type": "object", "properties": {"how": {"type": "string"}}}
 
 
@@ -18,6 +21,7 @@ class WebServer:
     def __init__(self) -> None:
         self.url = ""
         self.redirect_to = ""
+        self.refuses = ""
         self.requests: list[str] = []
         self.paths: list[str] = []
 
@@ -48,6 +52,8 @@ class WebServer:
         self.requests.append(message["method"])
         if self.redirect_to:
             await self._reply(stream, "307 Temporary Redirect", b"", location=self.redirect_to)
+        elif self.refuses:
+            await self._reply(stream, self.refuses, b"")
         elif "id" not in message:
             await self._reply(stream, "202 Accepted", b"")
         else:
@@ -83,6 +89,36 @@ class WebServer:
                 await self._reply(stream, "404 Not Found", b"")
             case "error":
                 await self._reply(stream, "500 Broken", b"oh")
+            case "half a pair":
+                await self._reply(stream, "200 OK", HALF % message["id"], content_type="application/json")
+            case "half a pair in an event":
+                event = b"data: " + HALF % message["id"] + b"\r\rdata: {}"
+                await self._reply(stream, "200 OK", event, content_type="Text/Event-Stream; charset=latin-1")
+            case "other id":
+                other = reply.replace(b'"id": ', b'"id": 1000')
+                await self._reply(stream, "200 OK", other, content_type="application/json")
+            case "nan":
+                await self._reply(stream, "200 OK", b'{"id": 1, "result": {"n": NaN}}', content_type="application/json")
+            case "cut off":
+                await self._reply(stream, "200 OK", reply[:-20], content_type="application/json")
+            case "broken off":
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n"
+                await stream.send_all(head + reply)
+            case "compressed":
+                body = gzip.compress(reply)
+                await self._reply(stream, "200 OK", body, content_type="application/json", content_encoding="gzip")
+            case "login":
+                await self._reply(stream, "401 Unauthorized", b"", www_authenticate='Bearer realm="x"')
+            case "no method":
+                await self._reply(stream, "405 Not Allowed", b"")
+            case "problem":
+                await self._reply(stream, "503 Busy", b'{"detail": "come back"}', content_type="application/json")
+            case "refusal":
+                refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": -32602, "message": "not so"}}
+                body = json.dumps(refusal).encode()
+                await self._reply(stream, "400 Bad Request", body, content_type="application/json")
+            case "accepted":
+                await self._reply(stream, "202 Accepted", b"")
             case "events":
                 events = (
                     b'event: message\ndata: {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}\n\n'

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.tools.arguments import check_arguments
+from agentgw_daemon.tools.arguments import MOST_QUOTED_CHARS, check_arguments
+from agentgw_daemon.tools.builtin import BUILTIN
+from agentgw_daemon.tools.parameters import weight
 from agentgw_daemon.tools.read_file import READ_FILE
 from agentgw_daemon.tools.run_command import RUN_COMMAND
 from agentgw_daemon.tools.tool import CallFailed, ToolSpec
+from agentgw_daemon.tools.write_file import WRITE_FILE
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,20 @@ def test_a_schema_cannot_make_us_fetch_what_it_refers_to() -> None:
     )
     with pytest.raises(CallFailed, match="schema"):
         check_arguments(spec, {"a": 1})
+
+
+@pytest.mark.parametrize("value", [[1] * 3000, ["x" * 100_000] * 300])
+def test_what_takes_too_long_to_check_by_a_strangers_schema_is_refused(value: Any) -> None:
+    items = {"anyOf": [{"type": "boolean", "title": str(number)} for number in range(200)]}
+    spec = ToolSpec(
+        name="mcp", description="", effect="none",
+        parameters={"type": "object", "properties": {"a": {"type": "array", "items": items}}},
+    )  # fmt: skip
+    with pytest.raises(CallFailed, match="too large to be checked"):
+        check_arguments(spec, {"a": value})
+
+
+def test_a_whole_frame_of_text_is_checked_by_our_own_tools() -> None:
+    for tool in BUILTIN:
+        assert weight(tool.spec.parameters) * (1 << 20) < MOST_QUOTED_CHARS
+    assert check_arguments(WRITE_FILE.spec, {"path": "a", "content": "x" * (1 << 20)})

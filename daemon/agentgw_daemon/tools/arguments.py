@@ -9,10 +9,15 @@ from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from agentgw_daemon.tools.parameters import weight
 from agentgw_daemon.tools.tool import CallFailed, ToolSpec
 
 # jsonschema quotes the offending value, which can be a whole file.
 MAX_REASON_CHARS: Final = 300
+# Every value may meet every part of the schema, at some 10 microseconds, and whatever does not fit is quoted whole. The
+# schemas of our own tools have some 30 parts: what fits into a frame of the wire passes the second.
+MOST_COMPARED: Final = 100_000
+MOST_QUOTED_CHARS: Final = 64 << 20
 # Without entries and without a way to get any: a schema from a stranger must not make us fetch what it refers to.
 _NO_REFERENCES: Final[Registry[Any]] = Registry()
 
@@ -23,6 +28,9 @@ def check_arguments(spec: ToolSpec, arguments: object) -> dict[str, Any]:
         raise CallFailed(f"{spec.name}: arguments must be a JSON object")
     if (where := _lone_surrogate(arguments, "")) is not None:
         raise CallFailed(f"{spec.name}: {where or 'arguments'} is not valid Unicode")
+    parts, (values, chars) = weight(spec.parameters), _size(arguments)
+    if parts * values > MOST_COMPARED or parts * chars > MOST_QUOTED_CHARS:
+        raise CallFailed(f"{spec.name}: the arguments are too large to be checked by the tool's schema: give less")
     validator = Draft202012Validator(spec.parameters, registry=_NO_REFERENCES)
     try:
         error: ValidationError | None = best_match(validator.iter_errors(arguments))
@@ -36,6 +44,20 @@ def check_arguments(spec: ToolSpec, arguments: object) -> dict[str, Any]:
     where = f"{path.removeprefix('.')}: " if path else ""
     known = ", ".join(spec.parameters.get("properties", ()))
     raise CallFailed(f"{spec.name}: {where}{reason}; arguments are: {known or 'none'}")
+
+
+def _size(value: object) -> tuple[int, int]:
+    """How many values it is made of, and how long they are in all."""
+    match value:
+        case str():
+            return 1, len(value)
+        case dict():
+            sizes = [(values, chars + len(name)) for name, one in value.items() for values, chars in (_size(one),)]
+        case list():
+            sizes = [_size(one) for one in value]
+        case _:
+            return 1, 8
+    return 1 + sum(values for values, _ in sizes), sum(chars for _, chars in sizes)
 
 
 def _lone_surrogate(value: object, path: str) -> str | None:

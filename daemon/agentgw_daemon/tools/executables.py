@@ -17,15 +17,14 @@ from agentgw.errors import RpcError
 from agentgw.framing import decode
 from agentgw.schema import record
 from agentgw_daemon.tools.declared import (
-    MAX_SCHEMA_BYTES,
     DeclarationRefused,
     checked_effect,
     checked_name,
-    checked_parameters,
     is_foreign,
     plain_text,
     preview,
 )
+from agentgw_daemon.tools.parameters import MAX_SCHEMA_BYTES, checked_parameters
 from agentgw_daemon.tools.program import READ_BYTES, CannotStart, Tail, fate, small_environment, started
 from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
 

@@ -1,7 +1,7 @@
 """One connection to an MCP server, over the official SDK's client session.
 
-The SDK's own stdio transport is not used: it puts no bound on a message and joins a long one in quadratic time, so a
-server could take the daemon with it. This module imports the SDK (0.6 s, 40 MB) and is imported for the first server.
+`mcp_stdio` and `mcp_http` carry its messages. This module imports the SDK (0.6 s, 40 MB) and is imported for the first
+server.
 """
 
 from __future__ import annotations
@@ -11,30 +11,28 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import anyio
-import httpx2
 import trio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp import ClientSession
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import SessionMessage
 from mcp.shared.transport_context import TransportContext
-from mcp_types import CONNECTION_CLOSED, Implementation, JSONRPCNotification, JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import CONNECTION_CLOSED, Implementation, JSONRPCNotification, JSONRPCRequest
 from pydantic import ValidationError
 
 import agentgw
-from agentgw.framing import FrameSplitter, FrameTooLarge
 from agentgw_daemon.tools.declared import MAX_REASON, plain_text
-from agentgw_daemon.tools.mcp_errors import BadServer, ConnectionLost, ServerRefused
-from agentgw_daemon.tools.program import READ_BYTES
+from agentgw_daemon.tools.mcp_errors import AnswerUnreadable, BadServer, ConnectionLost, ServerRefused
+from agentgw_daemon.tools.mcp_message import PARSE_ERROR
 
 # Screenshots come as base64 in one message and have some megabytes.
 MAX_MESSAGE_BYTES: Final = 8 << 20
 # Progress and log lines of a long call are some hundreds.
 MAX_UNASKED: Final = 10_000
-MAX_GARBAGE: Final = 100
+# Some servers greet with a page of text.
+MAX_GARBAGE: Final = 1000
+# Reading a message of 8 MiB takes some 0.2 s, in which nobody else is served.
+MAX_UNASKED_BYTES: Final = 64 << 20
 # Of the server's to us: pings, and what we refuse. The SDK starts a task for each; 10,000 held the daemon for 0.5 s.
 MAX_REQUESTS: Final = 100
 MAX_PAGES: Final = 20
@@ -43,7 +41,8 @@ _CLOSED: Final = "Connection closed"
 _SESSION_GONE: Final = "Session terminated"
 _LIST_CHANGED: Final = "notifications/tools/list_changed"
 
-_Message = SessionMessage | Exception
+# What the SDK's streams carry to a session.
+Incoming = SessionMessage | Exception
 
 # What the SDK logs quotes what servers send. What it means for a call is logged here.
 logging.getLogger("mcp").setLevel(logging.CRITICAL)
@@ -54,20 +53,17 @@ class Intake:
 
     def __init__(self, on_changed: Callable[[], None]) -> None:
         self._on_changed = on_changed
-        self._unasked = self._requests = self._garbage = 0
+        self._unasked = self._requests = self._garbage = self._bytes = 0
 
     def answered(self) -> None:
         """A request was answered: the server has earned new patience."""
-        self._unasked = self._requests = self._garbage = 0
+        self._unasked = self._requests = self._garbage = self._bytes = 0
 
-    def read(self, line: bytes) -> SessionMessage | None:
-        """The message of a line; None for one that is not for the session."""
-        try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValidationError:
-            self.skip(1)
-            return None
-        return self.admit(SessionMessage(message))
+    def weigh(self, size: int) -> None:
+        """So many bytes came."""
+        self._bytes += size
+        if self._bytes > MAX_UNASKED_BYTES:
+            raise BadServer("sends messages without end")
 
     def skip(self, lines: int) -> None:
         """So many lines were no messages."""
@@ -114,25 +110,32 @@ class Connection:
             raise BadServer(f"does not speak MCP as expected: {_first_line(error)}") from None
         self._intake.answered()
 
-    async def list_tools(self) -> list[Any]:
-        """What the server says its tools are, as it says it: each is to be checked by itself."""
+    async def list_tools(self, most: int) -> tuple[list[Any], int]:
+        """The first `most` of what the server says its tools are, each to be checked by itself, and how many it has.
+
+        Raises as `call_tool`, and BadServer when it gives no list.
+        """
         capabilities = self._session.server_capabilities
         if capabilities is None or capabilities.tools is None:
-            return []
+            return [], 0
         tools: list[Any] = []
+        in_all = 0
         params: dict[str, Any] = {}
         for _ in range(MAX_PAGES):
             result = await self._ask("tools/list", params)
             page = result.get("tools")
-            tools += page if isinstance(page, list) else []
+            if not isinstance(page, list):
+                raise BadServer("answers with no list when it is asked for its tools")
+            in_all += len(page)
+            tools += page[: most - len(tools)]
             cursor = result.get("nextCursor")
             if not isinstance(cursor, str) or not cursor:
                 break
             params = {"cursor": cursor}
-        return tools
+        return tools, in_all
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The raw result. Cancelling tells the server. Raises ServerRefused and ConnectionLost."""
+        """The raw result. Cancelling tells the server. Raises ServerRefused, AnswerUnreadable and ConnectionLost."""
         # Not the session's own call: that checks results against the server's schemas, whose regular expressions
         # can take for ever.
         return await self._ask("tools/call", {"name": name, "arguments": dict(arguments)})
@@ -156,8 +159,11 @@ class Connection:
 def _translated(error: MCPError) -> ServerRefused | ConnectionLost:
     # The SDK's codes are ones that servers use for errors of their own: only the text tells.
     lost = error.error.code == CONNECTION_CLOSED and error.error.message == _CLOSED
-    made = ConnectionLost if lost or error.error.message == _SESSION_GONE else ServerRefused
-    return made(plain_text(error.error.message, MAX_REASON))
+    text = plain_text(error.error.message, MAX_REASON)
+    if lost or error.error.message == _SESSION_GONE:
+        return ConnectionLost(text)
+    # Of this side, mostly: a server that could not read our request is meant by it just as well.
+    return (AnswerUnreadable if error.error.code == PARSE_ERROR else ServerRefused)(text)
 
 
 def _first_line(error: Exception) -> str:
@@ -165,132 +171,8 @@ def _first_line(error: Exception) -> str:
 
 
 @asynccontextmanager
-async def over_stdio(process: trio.Process, on_changed: Callable[[], None]) -> AsyncIterator[Connection]:
-    """A connection over the pipes of a running server."""
-    intake = Intake(on_changed)
-    to_session, read = anyio.create_memory_object_stream[_Message](0)
-    write, from_session = anyio.create_memory_object_stream[SessionMessage](0)
-    async with trio.open_nursery() as nursery, _session(read, write, intake) as connection:
-        nursery.start_soon(_read, process, intake, to_session, connection)
-        nursery.start_soon(_write, process, from_session)
-        yield connection
-        nursery.cancel_scope.cancel()
-
-
-async def _read(
-    process: trio.Process, intake: Intake, to_session: MemoryObjectSendStream[_Message], connection: Connection
-) -> None:
-    assert process.stdout is not None
-    lines = FrameSplitter(MAX_MESSAGE_BYTES)
-    async with to_session:
-        try:
-            while chunk := await process.stdout.receive_some(READ_BYTES):
-                blank = chunk.count(b"\n")
-                for line in lines.feed(bytes(chunk)):
-                    blank -= 1
-                    message = intake.read(line)
-                    if message is not None:
-                        await to_session.send(message)
-                intake.skip(blank)
-        except FrameTooLarge:
-            connection.fail(f"sent a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
-        except BadServer as error:
-            connection.fail(str(error))
-        except (trio.ClosedResourceError, trio.BrokenResourceError, anyio.BrokenResourceError):
-            # The session or the process is gone, and whoever ended it knows why.
-            pass
-    connection.fail("")
-
-
-async def _write(process: trio.Process, from_session: MemoryObjectReceiveStream[SessionMessage]) -> None:
-    assert process.stdin is not None
-    async with from_session:
-        async for message in from_session:
-            line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-            try:
-                await process.stdin.send_all(line.encode("utf-8", "replace") + b"\n")
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                # The end of its stdout says what became of it.
-                return
-
-
-@asynccontextmanager
-async def over_http(url: str, connect_s: float, on_changed: Callable[[], None]) -> AsyncIterator[Connection]:
-    """A connection to a server elsewhere; nothing goes to another origin than the configured one."""
-    intake = Intake(on_changed)
-    to_session, read = anyio.create_memory_object_stream[_Message](0)
-    client = httpx2.AsyncClient(
-        # Calls have their own limit; an event stream may be silent for as long as it likes.
-        timeout=httpx2.Timeout(connect_s, read=None),
-        transport=_BoundedTransport(httpx2.AsyncHTTPTransport()),
-        headers={"user-agent": f"agentgw/{agentgw.__version__}"},
-    )
-    async with (
-        client,
-        streamable_http_client(url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES) as (received, write),
-        trio.open_nursery() as nursery,
-        _session(read, write, intake) as connection,
-    ):
-
-        async def forward() -> None:
-            async with to_session:
-                try:
-                    async for item in received:
-                        message = item if isinstance(item, Exception) else intake.admit(item)
-                        if message is not None:
-                            await to_session.send(message)
-                except BadServer as error:
-                    connection.fail(str(error))
-                except anyio.BrokenResourceError:
-                    pass
-            connection.fail("")
-
-        nursery.start_soon(forward)
-        yield connection
-        nursery.cancel_scope.cancel()
-
-
-class _BoundedTransport(httpx2.AsyncBaseTransport):
-    """Ends a response that is larger than a message may be; event streams are bounded by event."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._inner.handle_async_request(request)
-        if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = _BoundedStream(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    """Not a generator: trio warns of one that is left half-way, as the SDK leaves it."""
-
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
-        self._chunks = aiter(inner)
-        self._size = 0
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
-        self._size += len(chunk)
-        if self._size > MAX_MESSAGE_BYTES:
-            raise httpx2.StreamError(f"the response has more than {MAX_MESSAGE_BYTES >> 20} MiB")
-        return chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-@asynccontextmanager
-async def _session(read: Any, write: Any, intake: Intake) -> AsyncIterator[Connection]:
+async def session_over(read: Any, write: Any, intake: Intake) -> AsyncIterator[Connection]:
+    """A session over the two streams of a transport."""
     dispatcher: JSONRPCDispatcher[TransportContext] = JSONRPCDispatcher(read, write)
     # No callbacks: a server gets neither our model, nor our user, nor our folders.
     session = ClientSession(

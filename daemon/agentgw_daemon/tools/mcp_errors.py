@@ -11,6 +11,10 @@ class ServerRefused(Exception):
     """The server answered a request with an error; the message is its own, made plain."""
 
 
+class AnswerUnreadable(ServerRefused):
+    """The server answered with something that cannot be used; the message says what and fits behind its name."""
+
+
 class ConnectionLost(Exception):
     """There is no connection any more, or none for this answer."""
 

@@ -13,7 +13,7 @@ import trio
 
 from agentgw.schema import record
 from agentgw_daemon.settings import McpServerSection, named_variable
-from agentgw_daemon.tools.mcp_errors import BadServer, ConnectionLost, ServerFailed, ServerRefused
+from agentgw_daemon.tools.mcp_errors import AnswerUnreadable, BadServer, ConnectionLost, ServerFailed, ServerRefused
 from agentgw_daemon.tools.program import CannotStart, Tail, fate, small_environment, started
 from agentgw_daemon.workers.deaths import Deaths
 
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_CONNECTION: Final = "agentgw_daemon.tools.mcp_connection"
+# Imported for the first server: they bring the SDK.
+_STDIO: Final = "agentgw_daemon.tools.mcp_stdio"
+_HTTP: Final = "agentgw_daemon.tools.mcp_http"
+
+# A server with more would fill a small model's context with its list alone.
+MAX_TOOLS: Final = 128
 
 
 @record
@@ -36,14 +41,20 @@ class McpLimits:
     first_backoff_s: float = 0.5
     # Whoever did not answer a call has to answer this.
     ping_s: float = 5.0
-    # A server that changes its tools all the time is asked for them no more often.
+    # A server that changes its tools is asked for them no more often; one that does so all the time, ever less often.
     relist_s: float = 1.0
+    most_relist_s: float = 60.0
+    # After an answer that belongs to no request, the right one has this long to come.
+    stray_s: float = 1.0
+    # A server that writes other lines than messages and is then silent has either lost an answer or is at work.
+    noise_s: float = 10.0
 
 
 class McpServer:
     """A configured server. `run` must be running for anything else to happen.
 
-    `listed` is what it said its tools are, last time; `problem` why there is no such list, or is empty.
+    `listed` is what it said its tools are, last time, of `listed_in_all`; `problem` why there is no such list, or is
+    empty.
     """
 
     def __init__(
@@ -58,6 +69,7 @@ class McpServer:
         self.name = name
         self.section = section
         self.listed: tuple[Any, ...] | None = None
+        self.listed_in_all = 0
         self.problem = ""
         self.pid = 0
         self._environ = environ
@@ -129,6 +141,8 @@ class McpServer:
         buried = self._buried
         try:
             result = await connection.call_tool(tool, arguments)
+        except AnswerUnreadable as error:
+            raise ServerFailed(f"{self.name} did not answer as it should: {error}") from None
         except ServerRefused as error:
             raise ServerFailed(f"{self.name} refused the call: {error}") from None
         except ConnectionLost:
@@ -170,10 +184,11 @@ class McpServer:
         self._changed = trio.Event()
         try:
             # In a thread: the import takes most of a second.
-            theirs = await trio.to_thread.run_sync(import_module, _CONNECTION)
             if self.section.url is not None:
+                theirs = await trio.to_thread.run_sync(import_module, _HTTP)
                 async with theirs.over_http(self.section.url, self._limits.start_s, self._on_changed) as connection:
                     return await self._keep(connection) or "closed the connection"
+            theirs = await trio.to_thread.run_sync(import_module, _STDIO)
             return await self._live_as_process(theirs.over_stdio)
         except CannotStart as error:
             return str(error)
@@ -195,7 +210,9 @@ class McpServer:
             assert process.stderr is not None
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tail.read, process.stderr)
-                async with connect(process, self._on_changed) as connection:
+                async with connect(
+                    process, self._on_changed, stray_s=self._limits.stray_s, noise_s=self._limits.noise_s
+                ) as connection:
                     reason = await self._keep(connection)
                 nursery.cancel_scope.cancel()
             if not reason:
@@ -210,9 +227,13 @@ class McpServer:
         with trio.move_on_after(self._limits.start_s) as patience:
             try:
                 await connection.initialise()
-                self._note(await connection.list_tools())
-            except (ServerRefused, BadServer) as error:
+                self._note(*await connection.list_tools(MAX_TOOLS))
+            except BadServer as error:
                 return str(error)
+            except AnswerUnreadable as error:
+                return f"did not answer as it should: {error}"
+            except ServerRefused as error:
+                return f"refused to begin: {error}"
             except ConnectionLost:
                 return connection.problem
         if patience.cancelled_caught:
@@ -234,20 +255,23 @@ class McpServer:
         self._changed.set()
 
     async def _heed_changes(self, connection: Connection) -> None:
+        pause_s = self._limits.relist_s
         while True:
+            quiet = not self._changed.is_set()
             await self._changed.wait()
+            pause_s = self._limits.relist_s if quiet else min(2 * pause_s, self._limits.most_relist_s)
             self._changed = trio.Event()
             with trio.move_on_after(self.section.timeout_s):
                 try:
-                    self._note(await connection.list_tools())
-                except ServerRefused as error:
+                    self._note(*await connection.list_tools(MAX_TOOLS))
+                except (ServerRefused, BadServer) as error:
                     _log.warning("MCP server %s does not list its changed tools: %s", self.name, error)
                 except ConnectionLost:
                     return
-            await trio.sleep(self._limits.relist_s)
+            await trio.sleep(pause_s)
 
-    def _note(self, listed: list[Any]) -> None:
-        self.listed = tuple(listed)
+    def _note(self, listed: list[Any], in_all: int) -> None:
+        self.listed, self.listed_in_all = tuple(listed), in_all
         self.problem = ""
         self._on_listed()
 

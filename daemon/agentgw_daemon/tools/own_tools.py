@@ -23,12 +23,12 @@ from agentgw_daemon.tools.declared import (
     DeclarationRefused,
     checked_effect,
     checked_name,
-    checked_parameters,
     is_foreign,
     plain_text,
     preview,
 )
 from agentgw_daemon.tools.offspring import kill_group
+from agentgw_daemon.tools.parameters import checked_parameters
 from agentgw_daemon.tools.program import READ_BYTES, CannotStart, Tail, fate, small_environment, started
 from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
 
