@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.unfinished import LeftTurn
 
 _EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # type: ignore[attr-defined]  # all have one
-# The catalogue waits ten seconds at a time for servers that start; a package runner may take a minute to fetch one.
-_LOOKS: Final = 6
+# A package runner may take a minute to fetch an MCP server.
+_SERVER_STARTS_S: Final = 60.0
 
 
 def revived(left: LeftTurn, parent: LiveTurn | None) -> LiveTurn:
@@ -65,7 +65,7 @@ async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
     async def kit(live: LiveTurn) -> Toolkit:
-        return await _kit(left, partial(kits.make, services, asked, skill, place, live))
+        return await _kit(services, left, partial(kits.make, services, asked, skill, place, live))
 
     return Plan(
         system=detail.system, message=detail.message, history=history, options=detail.options,
@@ -76,15 +76,14 @@ async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place:
     )  # fmt: skip
 
 
-async def _kit(left: LeftTurn, make: Callable[[Iterable[ToolCall]], Awaitable[Toolkit]]) -> Toolkit:
+async def _kit(services: Services, left: LeftTurn, make: Callable[[Iterable[ToolCall]], Awaitable[Toolkit]]) -> Toolkit:
     """The turn's tools, once those are there that it is about to call."""
     needed = _to_be_called(left.detail.steps[-1]) & {tool.name for tool in left.detail.tools}
-    missing: set[str] = set()
-    for _ in range(_LOOKS):
-        kit = await make(left.detail.tool_calls)
-        missing = needed - {tool.name for tool in kit.offered}
-        if not missing:
-            return kit
+    await services.tools.wait_for(needed, _SERVER_STARTS_S)
+    kit = await make(left.detail.tool_calls)
+    missing = needed - {tool.name for tool in kit.offered}
+    if not missing:
+        return kit
     name = min(missing)
     raise NotFound(
         f"the tool {name}, which the turn was about to call when the daemon ended, is not there any more",

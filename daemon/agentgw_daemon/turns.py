@@ -283,7 +283,8 @@ class Turns:
             options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
             skill_text=params.system is None and params.schema is None,
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
-            kit=None if params.schema is not None else partial(kits.make, services, params, skill, place),
+            kit=None if params.schema is not None
+            else partial(kits.make, services, params, skill, place, calls=spec.kind != "builtin"),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             seed=secrets.randbelow(_SEEDS), background=params.detach, grounding=grounding_of(services, params, skill),
         )  # fmt: skip

@@ -102,7 +102,7 @@ async def test_what_is_broken_is_listed_and_hurts_nothing_else(tmp_path: Path) -
     put(tmp_path / "tools", "open.py", python("open", "x"), 0o666)
     servers = {"dead": server(tmp_path, "die"), "lies": server(tmp_path, "lie")}
     async with opened(tmp_path, servers=servers) as catalogue:
-        assert list(await catalogue.tools()) == ["good", "lies__misbehave", "lies__good_one"]
+        assert list(await catalogue.tools())[:2] == ["good", "lies__misbehave"]
         said = {problem.name: problem.reason for problem in catalogue.problems}
         assert said["bad.py"] == "exited with status 9"
         assert said["prog"] == "exited with status 5"
@@ -129,13 +129,80 @@ async def test_edits_are_picked_up(tmp_path: Path) -> None:
         assert not catalogue.problems
 
 
-async def test_a_server_that_is_slow_to_start_keeps_nobody_waiting(tmp_path: Path) -> None:
-    limits = ToolLimits(mcp=LIMITS.mcp, first_list_s=0.5)
-    async with opened(
-        tmp_path, builtin=[BuiltIn("read")], servers={"s": server(tmp_path, "hang")}, limits=limits
-    ) as made:
-        assert list(await made.tools()) == ["read"]
+def waiting(first_list_s: float) -> ToolLimits:
+    return ToolLimits(mcp=LIMITS.mcp, first_list_s=first_list_s, silence_s=0.05)
+
+
+async def test_a_server_that_is_slow_to_start_is_waited_for_once_and_joins(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def tell(text: str) -> None:
+        told.append(text)
+
+    builtin = [BuiltIn("read")]
+    servers = {"s": server(tmp_path, "wait")}
+    async with opened(tmp_path, builtin=builtin, servers=servers, limits=waiting(0.5)) as made:
+        assert list(await made.tools(tell=tell)) == ["read"]
+        assert told == [
+            "waiting for the MCP server s to start",
+            "the MCP server s is still starting: going on without its tools, which join when it is ready",
+        ]
         assert [(problem.name, problem.source) for problem in made.problems] == [("s", "mcp")]
+        assert "the MCP server s has not been started yet" in made.absence("s__misbehave")
+        assert list(await made.tools(tell=tell)) == ["read"]
+        assert len(told) == 2
+        (tmp_path / "go").touch()
+        await made.wait_for(["s__misbehave"], 20)
+        assert list(made.current) == ["read", "s__misbehave"]
+        assert made.absence("s__misbehave") == ""
+
+
+async def test_all_callers_wait_for_a_server_together(tmp_path: Path) -> None:
+    async with opened(tmp_path, servers={"s": server(tmp_path, "wait")}, limits=waiting(20)) as made:
+        async with trio.open_nursery() as nursery:
+            found: list[list[str]] = []
+
+            async def look() -> None:
+                found.append(list(await made.tools()))
+
+            async def tell(text: str) -> None:
+                assert text == "waiting for the MCP server s to start"
+                nursery.start_soon(look)
+                (tmp_path / "go").touch()
+
+            await made.tools(tell=tell)
+        assert found == [["s__misbehave"]]
+        assert len(pids_of(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("names", [[], ["read"], ["other__tool"], ["unknown"]])
+async def test_who_has_no_use_for_a_server_neither_waits_nor_starts_it(tmp_path: Path, names: list[str]) -> None:
+    servers = {"s": server(tmp_path, "hang")}
+    async with opened(tmp_path, builtin=[BuiltIn("read")], servers=servers) as made:
+        assert list(await made.tools(names)) == ["read"]
+        await trio.lowlevel.checkpoint()
+    assert not pids_of(tmp_path)
+
+
+async def test_who_names_a_tool_of_a_server_waits_for_that_one_only(tmp_path: Path) -> None:
+    servers = {"s": server(tmp_path), "t": server(tmp_path, "hang")}
+    async with opened(tmp_path, servers=servers) as made:
+        assert list(await made.tools(["s__misbehave"])) == ["s__misbehave"]
+        assert len(pids_of(tmp_path)) == 1
+
+
+async def test_who_waited_for_a_server_that_failed_is_told_why(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def tell(text: str) -> None:
+        told.append(text)
+
+    async with opened(tmp_path, servers={"s": server(tmp_path, "die")}) as made:
+        assert not await made.tools(tell=tell)
+        assert told[-1] == "the MCP server s exited with status 4: going on without its tools"
+        told.clear()
+        assert not await made.tools(tell=tell)
+        assert told == []
 
 
 async def test_changed_settings_end_and_start_servers(tmp_path: Path) -> None:

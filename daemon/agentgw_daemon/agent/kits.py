@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from agentgw.events import TurnNotice
 from agentgw_daemon.agent import delegation
 from agentgw_daemon.agent.consent import DeskConsent, Terms
 from agentgw_daemon.agent.journal import CallJournal
@@ -35,8 +36,13 @@ async def make(
     place: str | None,
     live: LiveTurn,
     past: Iterable[ToolCall] = (),
+    *,
+    calls: bool = True,
 ) -> Toolkit:
-    """What this turn may call. `place`: where its skills are looked for; `past`: its calls under an earlier daemon."""
+    """What this turn may call. `place`: where its skills are looked for; `past`: its calls under an earlier daemon.
+
+    `calls` is false for a model that makes none: nothing is started for it then.
+    """
     database = services.database if live.stored else None
     context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
     # An ephemeral turn may go on with a stored session.
@@ -49,7 +55,13 @@ async def make(
         above=live.parent.announce if live.parent is not None else None,
     )  # fmt: skip
     consent = DeskConsent(services.approvals, context, terms, lambda: journal.tainted)
-    tools, allowed = dict(await services.tools.tools()), skill.allowed_tools
+    allowed = skill.allowed_tools
+    names = useful(params.tools, allowed) if calls else ()
+
+    async def tell(text: str) -> None:
+        await live.append(TurnNotice(code="mcp_server", text=text))
+
+    tools = dict(await services.tools.tools(names, tell))
     tools.pop(NAME, None)
     if await services.knowledge.is_empty():
         # It could find nothing, and each tool is a part of every prompt.
@@ -95,6 +107,13 @@ async def context_of(services: Services, cwd: str | None, *, session_id: str, tu
         cwd=here, roots=found, denied=denied, session_id=session_id, turn_id=turn_id, instance=started.instance,
         environ=started.environ,
     )  # fmt: skip
+
+
+def useful(names: tuple[str, ...] | None, allowed: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The names that a turn has a use for: those given, as far as the skill allows them; None is all."""
+    if names is None:
+        return allowed
+    return names if allowed is None else tuple(name for name in names if name in allowed)
 
 
 def wanted(

@@ -50,9 +50,13 @@ async def list_tools(request: Request, params: NoParams) -> ToolList:
 async def call(request: Request, params: ToolCallParams) -> ToolCallResult:
     """The caller hears of a question as if the call were a turn with one notification; the queue has it as well."""
     services = request.services
-    tool = (await services.tools.tools()).get(params.tool)
+    tool = (await services.tools.tools([params.tool])).get(params.tool)
     if tool is None:
-        raise NotFound(f"there is no tool {params.tool}", hint="see `agentgw tools`", kind="tool", id=params.tool)
+        why = services.tools.absence(params.tool)
+        raise NotFound(
+            f"there is no tool {params.tool}{f': {why}' if why else ''}", hint="see `agentgw tools`", kind="tool",
+            id=params.tool,
+        )  # fmt: skip
     call_id = new_id("c")
     context = await kits.context_of(services, params.cwd, session_id=call_id, turn_id=call_id)
     terms = Terms(asked_for=params.approvals, allow=services.settings.tools.allow, stored=False)

@@ -6,7 +6,7 @@ Outermost is the nursery of `open_catalogue`: no process of a tool outlives it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -18,12 +18,14 @@ from agentgw_daemon.settings import McpServerSection
 from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.executables import ExecutableLimits, ProgramFailed, describe
 from agentgw_daemon.tools.mcp_server import McpLimits, McpServer
-from agentgw_daemon.tools.mcp_tools import tools_of
+from agentgw_daemon.tools.mcp_tools import McpTool, prefix_of, tools_of
 from agentgw_daemon.tools.own_tools import HostFailed, OwnFile, OwnLimits
 from agentgw_daemon.tools.provenance import ToolFile, tool_files
 from agentgw_daemon.tools.tool import Tool
 
 _log = logging.getLogger(__name__)
+
+Tell = Callable[[str], Awaitable[None]]
 
 # A describing process is a Python interpreter, mostly.
 DESCRIBED_AT_ONCE: Final = 2
@@ -40,12 +42,15 @@ class ToolProblem:
 
 @record
 class ToolLimits:
-    """The limits of all sources. `first_list_s`: nobody waits longer for a server's first list of tools."""
+    """The limits of all sources."""
 
     own: OwnLimits = OwnLimits()
     program: ExecutableLimits = ExecutableLimits()
     mcp: McpLimits = McpLimits()
+    # From when a server's tools are first wanted: after that nobody waits for its first list any more.
     first_list_s: float = 10.0
+    # Who waits longer than this is told for whom.
+    silence_s: float = 1.0
 
 
 class _File:
@@ -60,22 +65,37 @@ class _File:
 
 
 class _Server:
-    """A server and the scope of its task."""
+    """A server, the scope of its task, and its tools."""
 
     def __init__(self, server: McpServer) -> None:
         self.server = server
         self.scope = trio.CancelScope()
+        # Until when its first list is waited for, once somebody wanted its tools.
+        self.waited_until: float | None = None
+        self._listed: object = None
+        self._tools: tuple[list[McpTool], list[tuple[str, str]]] = ([], [])
 
     async def run(self) -> None:
         with self.scope:
             await self.server.run()
+
+    def tools(self) -> tuple[list[McpTool], list[tuple[str, str]]]:
+        """See `tools_of`: each list is looked through once, which takes up to half a second."""
+        if self._listed is not self.server.listed:
+            self._listed, self._tools = self.server.listed, tools_of(self.server)
+        return self._tools
+
+    @property
+    def state(self) -> str:
+        """Why it has no list of tools."""
+        return self.server.problem or "has not been started yet, or is still starting"
 
 
 class Catalogue:
     """The tools there are. `tools` looks at files and servers anew; `current` is what it saw last.
 
     Of several tools of one name the first wins, in the order built in, own, programs, servers; the others are listed
-    among the problems. Nothing is started before the first `tools`.
+    among the problems. Nothing is started before somebody has a use for it.
     """
 
     def __init__(
@@ -114,13 +134,71 @@ class Catalogue:
                 self._nursery.start_soon(self._servers[name].run)
         self._show()
 
-    async def tools(self) -> Mapping[str, Tool]:
-        """All tools by name, edits of files included. Bounded: servers that are still starting are left out."""
+    async def tools(self, names: Collection[str] | None = None, tell: Tell | None = None) -> Mapping[str, Tool]:
+        """All tools by name, edits of files included.
+
+        `names` are those that the caller has a use for, None is all of them. Servers start beside: one that such a tool
+        may come from is waited for until `first_list_s` after it was first wanted, by all callers together; later ones
+        find what is there. `tell` is given a line about each server that makes the caller wait, and what came of it.
+        """
+        if names is not None and all(self.sources.get(name) == "builtin" for name in names):
+            return self.current
         async with self._looking:
             await self._look_at_files()
-            await self._ask_servers()
             self._show()
+        async with trio.open_nursery() as nursery:
+            for one in self._unlisted(names):
+                if not self._is_late(one):
+                    nursery.start_soon(self._await_list, one, tell)
+        self._show()
         return self.current
+
+    async def wait_for(self, names: Collection[str], limit_s: float) -> None:
+        """Return when these tools are there, when the servers that they are of have failed, or after the limit."""
+        await self.tools(names)
+        with trio.move_on_after(limit_s):
+            async with trio.open_nursery() as nursery:
+                for one in self._unlisted(names):
+                    nursery.start_soon(one.server.settle)
+
+    def absence(self, name: str) -> str:
+        """Why a tool of a server is not there, as far as that is known; else nothing."""
+        states = [f"the MCP server {one.server.name} {one.state}" for one in self._unlisted([name])]
+        return "; ".join(states)
+
+    def _unlisted(self, names: Collection[str] | None) -> list[_Server]:
+        """The servers without a list that one of these tools may come from."""
+        missing = None if names is None else [name for name in names if name not in self.current]
+        return [
+            one
+            for name, one in self._servers.items()
+            if one.server.listed is None
+            and (missing is None or any(each.startswith(prefix_of(name)) for each in missing))
+        ]
+
+    def _is_late(self, one: _Server) -> bool:
+        """Start it if need be; whether it has had its time."""
+        one.server.want()
+        if one.waited_until is None:
+            one.waited_until = trio.current_time() + self._limits.first_list_s
+        return one.server.tried or trio.current_time() >= one.waited_until
+
+    async def _await_list(self, one: _Server, tell: Tell | None) -> None:
+        assert one.waited_until is not None
+        name = one.server.name
+        with trio.move_on_at(one.waited_until) as patience:
+            with trio.move_on_after(self._limits.silence_s) as silence:
+                await one.server.settle()
+            if silence.cancelled_caught:
+                await _say(tell, f"waiting for the MCP server {name} to start")
+                await one.server.settle()
+        if patience.cancelled_caught:
+            await _say(
+                tell,
+                f"the MCP server {name} is still starting: going on without its tools, which join when it is ready",
+            )
+        elif one.server.listed is None:
+            await _say(tell, f"the MCP server {name} {one.state}: going on without its tools")
 
     async def _look_at_files(self) -> None:
         found, refused = await trio.to_thread.run_sync(tool_files, self._folder)
@@ -156,17 +234,6 @@ class Catalogue:
             except (HostFailed, ProgramFailed, DeclarationRefused) as error:
                 one.problems = (str(error),)
 
-    async def _ask_servers(self) -> None:
-        """Have servers without a list make one. Only those never tried before are waited for."""
-        unlisted = [one.server for one in self._servers.values() if one.server.listed is None]
-        with trio.move_on_after(self._limits.first_list_s):
-            async with trio.open_nursery() as nursery:
-                for server in unlisted:
-                    if server.tried:
-                        server.want()
-                    else:
-                        nursery.start_soon(server.settle)
-
     def _show(self) -> None:
         """Put `current` and `problems` together from what is known."""
         view = _View(self._builtin)
@@ -179,14 +246,13 @@ class Catalogue:
                         ToolProblem(source=source, name=one.file.path.name, reason=reason) for reason in one.problems
                     ]
         for name, running in sorted(self._servers.items()):
-            tools, problems = tools_of(running.server)
+            tools, problems = running.tools()
             view.add("mcp", name, tools)
             view.problems += [
                 ToolProblem(source="mcp", name=f"{name}: {tool}", reason=reason) for tool, reason in problems
             ]
             if running.server.listed is None:
-                reason = running.server.problem or "has not been started yet, or is still starting"
-                view.problems.append(ToolProblem(source="mcp", name=name, reason=reason))
+                view.problems.append(ToolProblem(source="mcp", name=name, reason=running.state))
         for problem in view.problems:
             if problem not in self.problems:
                 _log.info("tools: %s %s: %s", problem.source, problem.name, problem.reason)
@@ -212,6 +278,11 @@ class _View:
                 self.tools[name] = tool
                 self.sources[name] = source
                 self._origins[name] = origin
+
+
+async def _say(tell: Tell | None, text: str) -> None:
+    if tell is not None:
+        await tell(text)
 
 
 def _source(path: Path) -> str:
