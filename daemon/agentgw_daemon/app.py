@@ -39,6 +39,7 @@ from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.presence import WrittenBack
 from agentgw_daemon.storage.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.catalogue import open_catalogue
@@ -182,8 +183,11 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     return services
 
 
-def recovered(recovery: Recovery) -> TurnNotice:
-    """What the next turn's client is told about a database that had to be replaced."""
+def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
+    """What the next turn's client is told about a database that had to be replaced or written back."""
+    if isinstance(recovery, WrittenBack):
+        text = f"{recovery.what} was removed while agentgw used it; it was written back, nothing is lost"
+        return TurnNotice(code="storage_recovered", text=text)
     source = f"the backup {recovery.restored_from}" if recovery.restored_from else "an empty one"
     text = f"the database was damaged ({recovery.reason}) and replaced by {source}; it is kept in {recovery.moved_to}"
     return TurnNotice(code="storage_recovered", text=text)
@@ -202,6 +206,7 @@ async def serve(started: Started) -> int:
             services.watching = Watching(services.database, services.ingest, outer)
             outer.start_soon(services.watching.resume)
             outer.start_soon(services.reembedding.run)
+            outer.start_soon(services.database.stay_in_place, partial(stop.ask, status=1))
             outer.start_soon(_heed_signals, services, stop)
             outer.start_soon(_import_the_rest, stop)
             async with trio.open_nursery() as connections:

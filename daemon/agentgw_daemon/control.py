@@ -62,7 +62,7 @@ class Control:
         services = self._services
         context = DoctorContext(
             started=services.started, config=services.config, check_database=services.database.check,
-            db_bytes=services.database.size_bytes,
+            db_bytes=services.database.size_bytes, written_back=lambda: services.database.written_back,
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
             skills=services.skills.listing, embedder=services.retrieval.embedder,
             watched=services.watching.listing, reembedding=lambda: services.reembedding.shown,

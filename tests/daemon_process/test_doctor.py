@@ -35,6 +35,7 @@ from agentgw_daemon.retrieval import wire
 from agentgw_daemon.settings import LogSection
 from agentgw_daemon.socket_name import SocketName
 from agentgw_daemon.started import Started
+from agentgw_daemon.storage.presence import WrittenBack
 from agentgw_daemon.text.secrets import Secrets
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,7 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             config=loaded,
             check_database=no_problems,
             db_bytes=lambda: 4096,
+            written_back=lambda: (),
             models=lambda: (BUILTIN,),
             skills=lambda: (SKILL,),
             embedder=an_embedder,
@@ -298,6 +300,14 @@ async def test_a_damaged_database_is_told(context: DoctorContext) -> None:
 
     found = await finding(replace(context, check_database=unavailable), "database")
     assert (found.severity, found.message, found.fix) == ("error", "disk I/O error", "check the disk")
+
+
+async def test_a_database_that_was_removed_under_the_daemon_is_told(context: DoctorContext) -> None:
+    removed = WrittenBack(what="agentgw.db", at="2026-01-01T00:00:00Z")
+    found = await finding(replace(context, written_back=lambda: (removed, removed)), "database")
+    assert found.severity == "warning"
+    assert "agentgw.db was removed at 2026-01-01T00:00:00Z" in found.message
+    assert "the last of 2 times" in found.message
 
 
 @pytest.mark.parametrize(("version", "severity"), [("3.40.1", "info"), ("3.51.3", "ok")])

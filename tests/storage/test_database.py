@@ -16,6 +16,7 @@ from agentgw_daemon.storage.connection import has_wal_reset_bug
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.migrations import MIGRATIONS
+from agentgw_daemon.storage.presence import WrittenBack
 from agentgw_daemon.storage.store import Recovery
 from agentgw_daemon.storage.turns import NewTurn, TurnEnd
 
@@ -120,7 +121,7 @@ async def test_closing_completes_though_the_daemon_is_cancelled(data: Path) -> N
 
 
 async def test_a_replacement_while_running_is_told(data: Path) -> None:
-    told: list[Recovery] = []
+    told: list[Recovery | WrittenBack] = []
     async with Database.open(data, on_recovered=told.append) as database:
         await database.turns.start(NewTurn(message="x" * 100_000, skill="s", model="echo"))
         await database._thread.read(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
@@ -131,6 +132,7 @@ async def test_a_replacement_while_running_is_told(data: Path) -> None:
         with pytest.raises(StorageUnavailable):
             await database.sessions.list()
         (recovery,) = told
+        assert isinstance(recovery, Recovery)
         assert Path(recovery.moved_to).is_dir()
         assert (await database.sessions.list()).sessions == ()
     async with Database.open(data) as database:

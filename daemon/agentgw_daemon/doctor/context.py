@@ -11,6 +11,7 @@ from agentgw.types import Model, Skill
 from agentgw_daemon.config import Config
 from agentgw_daemon.retrieval.wire import Embedder
 from agentgw_daemon.started import Started
+from agentgw_daemon.storage.presence import WrittenBack
 
 Severity = Literal["ok", "info", "warning", "error"]
 
@@ -27,6 +28,7 @@ class DoctorContext:
     config: Config
     check_database: Callable[[], Awaitable[Iterable[str]]]
     db_bytes: Callable[[], int]
+    written_back: Callable[[], Iterable[WrittenBack]]
     models: Callable[[], Iterable[Model]]
     skills: Callable[[], Iterable[Skill]]
     embedder: Callable[[], Awaitable[Embedder]]

@@ -24,7 +24,7 @@ _REINSTALL: Final = "python -m pip install --force-reinstall --no-cache-dir llam
 
 
 async def check_database(context: DoctorContext) -> Iterable[Verdict]:
-    """SQLite's quick check, by the daemon's own connection."""
+    """SQLite's quick check, by the daemon's own connection; and whether the file stayed where it is."""
     try:
         problems = tuple(await context.check_database())
     except RpcError as failure:
@@ -32,6 +32,12 @@ async def check_database(context: DoctorContext) -> Iterable[Verdict]:
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         return (error(f"quick check: {problems[0]}{more}", "agentgw restart restores the newest sound backup"),)
+    removed = tuple(context.written_back())
+    if removed:
+        last = removed[-1]
+        again = f", the last of {len(removed)} times" if len(removed) > 1 else ""
+        said = f"{last.what} was removed at {last.at} while agentgw used it{again}; it was written back"
+        return (warning(said, f"find out what removes files in {context.started.paths.data_dir}; stop agentgw first"),)
     return (fine(f"sound, {context.db_bytes() / (1 << 20):.1f} MiB"),)
 
 

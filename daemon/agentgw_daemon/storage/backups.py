@@ -41,14 +41,8 @@ class Backups:
         make_directory(self._directory)
         final = self._directory / f"agentgw-{file_stamp(fraction=True)}.db"
         partial = self._directory / ".partial"
-        partial.unlink(missing_ok=True)
-        make_private(partial)
         try:
-            with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as target:
-                connection.read(lambda db: db.conn.backup(target))
-                # The copy inherits WAL mode; without it, it is one file and stays one when somebody looks at it.
-                target.execute("PRAGMA journal_mode = DELETE")
-            sync_path(partial)
+            copy_open(connection, partial)
             partial.rename(final)
         finally:
             partial.unlink(missing_ok=True)
@@ -56,6 +50,18 @@ class Backups:
         for old in self.newest_first()[KEEP:]:
             old.unlink(missing_ok=True)
         return final
+
+
+def copy_open(connection: Connection, target: Path) -> None:
+    """Copy the open database to a new file, 0600 and on the disk when this returns. Raises what `translated` does."""
+    with translated():
+        target.unlink(missing_ok=True)
+        make_private(target)
+        with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as plain:
+            connection.read(lambda db: db.conn.backup(plain))
+            # The copy inherits WAL mode; without it, it is one file and stays one when somebody looks at it.
+            plain.execute("PRAGMA journal_mode = DELETE")
+        sync_path(target)
 
 
 def is_sound(path: Path) -> bool:

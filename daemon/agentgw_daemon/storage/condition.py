@@ -66,7 +66,7 @@ class Files:
         The database is linked first and stays under its own name until the caller replaces or removes it, so that a
         kill in between never leaves a fresh start where there was a file.
         """
-        target = self._new_directory(f"corrupt-{stamp}")
+        target = self.new_directory(f"corrupt-{stamp}")
         if self.database.exists():
             try:
                 os.link(self.database, target / self.database.name)
@@ -78,7 +78,8 @@ class Files:
         sync_path(target)
         return target
 
-    def _new_directory(self, name: str) -> Path:
+    def new_directory(self, name: str) -> Path:
+        """A private one of this name beside the database, or with a number behind it."""
         for suffix in ("", *(f"-{n}" for n in range(1, 1000))):
             target = self.directory / (name + suffix)
             if not target.exists():

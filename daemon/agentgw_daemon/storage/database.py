@@ -11,10 +11,11 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
+from agentgw.errors import StorageUnavailable
 from agentgw.results import StatsResult
 from agentgw.schema import record
 from agentgw_daemon.storage.approvals import Approvals
@@ -28,6 +29,7 @@ from agentgw_daemon.storage.feedback import Ratings
 from agentgw_daemon.storage.filesystem import MOUNTINFO, filesystem_type, is_network
 from agentgw_daemon.storage.library import sqlite_utils
 from agentgw_daemon.storage.log import TurnLog
+from agentgw_daemon.storage.presence import WrittenBack
 from agentgw_daemon.storage.sessions import Sessions
 from agentgw_daemon.storage.statistics import count_all
 from agentgw_daemon.storage.steps import Steps
@@ -39,6 +41,9 @@ from agentgw_daemon.storage.unfinished import Unfinished
 from agentgw_daemon.storage.watched import WatchedFolders
 
 T = TypeVar("T")
+
+# A file that is removed while nobody writes is back so soon; three system calls each time.
+LOOK_EVERY_S: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +62,13 @@ class Opened:
 
 
 class _Thread:
-    """Runs functions on the store, one at a time, and tells about replacements of the file."""
+    """Runs functions on the store, one at a time, and tells what became of the file."""
 
-    def __init__(self, store: Store, on_recovered: Callable[[Recovery], None]) -> None:
+    def __init__(self, store: Store, on_recovered: Callable[[Recovery | WrittenBack], None]) -> None:
         self._store = store
         self._on_recovered = on_recovered
+        self._told = 0
+        self.displaced = trio.Event()
         self._limiter = trio.CapacityLimiter(1)
 
     async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
@@ -77,6 +84,11 @@ class _Thread:
             recovery = self._store.take_recovery()
             if recovery is not None:
                 self._on_recovered(recovery)
+            for returned in self._store.written_back[self._told :]:
+                self._told += 1
+                self._on_recovered(returned)
+            if self._store.displaced is not None:
+                self.displaced.set()
 
 
 class Database:
@@ -109,20 +121,21 @@ class Database:
         cls,
         data_dir: Path,
         *,
-        on_recovered: Callable[[Recovery], None] = lambda _: None,
+        on_recovered: Callable[[Recovery | WrittenBack], None] = lambda _: None,
         mountinfo: Path = MOUNTINFO,
     ) -> AsyncIterator[Database]:
         """Open `data_dir`/agentgw.db, repaired and up to date; it is closed, and backed up once a day, at the end.
 
-        `on_recovered` is called, on trio's thread, when the running database had to be replaced. Raises
+        `on_recovered` is called, on trio's thread, when the running database had to be replaced or written back. Raises
         StorageUnavailable when it cannot be opened at all, ConfigRefused when a newer agentgw wrote it.
         """
         journal_mode, warnings = _journal_mode(data_dir, mountinfo)
         store = Store(data_dir, journal_mode)
         changes = Changes()
 
-        def on_replaced(recovery: Recovery) -> None:
-            changes.tell_replaced()
+        def on_replaced(recovery: Recovery | WrittenBack) -> None:
+            if isinstance(recovery, Recovery):
+                changes.tell_replaced()
             on_recovered(recovery)
 
         limiter_thread = _Thread(store, on_replaced)
@@ -154,6 +167,26 @@ class Database:
     async def backup(self) -> Path:
         """Copy the database into `data_dir`/backups and give the copy's path."""
         return await self._thread.run(self._store.backup)
+
+    @property
+    def written_back(self) -> tuple[WrittenBack, ...]:
+        """Each time that the file or its log was removed since it was opened."""
+        return self._store.written_back
+
+    async def stay_in_place(self, drain: Callable[[str], None]) -> None:
+        """Look after the file's name for as long as it is ours; `drain` is told why it is so no more."""
+        reported = ""
+        while not self._thread.displaced.is_set():
+            with trio.move_on_after(LOOK_EVERY_S):
+                await self._thread.displaced.wait()
+            try:
+                await self._thread.run(self._store.look)
+                reported = ""
+            except StorageUnavailable as error:
+                if error.message != reported:
+                    log.error("%s", error.message)
+                reported = error.message
+        drain(self._store.displaced or "")
 
     def size_bytes(self) -> int:
         """Bytes of the file and its log."""

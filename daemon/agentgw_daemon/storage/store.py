@@ -1,7 +1,7 @@
 """The database as a whole, without trio: opening, replacing a damaged file, closing. Used by one thread at a time.
 
 Opening never gives up on a damaged file and never destroys one: it is moved aside and the newest sound backup takes
-its place, or an empty database when there is none.
+its place, or an empty database when there is none. Nothing is acknowledged into a file that is gone: see `presence`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from agentgw.errors import StorageUnavailable
 from agentgw.schema import record
@@ -22,6 +22,7 @@ from agentgw_daemon.storage.filesystem import make_directory, sync_path
 from agentgw_daemon.storage.ids import file_stamp, now
 from agentgw_daemon.storage.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.migrations import MIGRATIONS, pending
+from agentgw_daemon.storage.presence import Presence, State, WrittenBack
 from agentgw_daemon.storage.recovery import interrupt_live_turns
 
 T = TypeVar("T")
@@ -50,7 +51,12 @@ class Store:
         self._journal_mode: JournalMode = journal_mode
         self._migrations = migrations
         self._connection: Connection | None = None
+        self._presence: Presence | None = None
         self._recovery: Recovery | None = None
+        # Each time that it happened, for whoever asks why.
+        self.written_back: tuple[WrittenBack, ...] = ()
+        # Why there is nothing more to be had from here: the name is somebody else's.
+        self.displaced: str | None = None
         # Turns of an earlier run are still marked live: the disk was too full to say otherwise.
         self._has_stale_turns = False
         # Only the file as the last run left it tells what turns were about to do. A backup does not: what it says is
@@ -87,19 +93,33 @@ class Store:
             raise self._repaired(damage) from damage
 
     def write(self, do: Callable[[sqlite_utils.Database], T]) -> T:
-        """Run `do` in a transaction; see `read` for damage."""
+        """Run `do` in a transaction; see `read` for damage.
+
+        What was committed into a file that is gone is written back first, or is no success.
+        """
         try:
+            self._look()
             connection = self._opened()
             if self._has_stale_turns:
                 self._interrupt_stale_turns()
-            return connection.write(do)
+            result = connection.write(do)
+            self._look()
+            return result
         except Damaged as damage:
             raise self._repaired(damage) from damage
 
     def problems(self) -> tuple[str, ...]:
         """What the quick check finds in the open file."""
         try:
+            self._look()
             return self._opened().problems()
+        except Damaged as damage:
+            raise self._repaired(damage) from damage
+
+    def look(self) -> None:
+        """Write the database back where it was removed. Raises StorageUnavailable where that cannot be."""
+        try:
+            self._look()
         except Damaged as damage:
             raise self._repaired(damage) from damage
 
@@ -114,6 +134,11 @@ class Store:
 
     def close(self) -> None:
         """Close, with a backup when one is due, and note that the file is as it should be."""
+        try:
+            self.look()
+        except StorageUnavailable as error:
+            if self.displaced is None:
+                log.error("the database is not written back, and so lost: %s", error.message)
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -131,7 +156,46 @@ class Store:
         except (StorageUnavailable, Damaged, OSError) as error:
             log.warning("the database was not closed cleanly and will be checked at the next start: %s", error)
 
+    def _look(self) -> None:
+        """Make sure that the name leads to what is open. Raises StorageUnavailable and Damaged."""
+        if self._connection is None or self._presence is None:
+            return
+        with translated():
+            state = self._presence.look()
+        match state:
+            case "in place":
+                pass
+            case "removed" | "log removed":
+                self._write_back(self._connection, self._presence, state)
+            case "taken":
+                with translated():
+                    kept = self._presence.keep_aside(self._connection, file_stamp())
+                raise self._displace(f"another file was put in the place of agentgw.db; what it was is kept in {kept}")
+            case "folder gone":
+                raise self._displace(f"{self.files.directory} was removed or moved away")
+            case _:
+                assert_never(state)
+
+    def _write_back(self, connection: Connection, presence: Presence, state: State) -> None:
+        what = "agentgw.db" if state == "removed" else "agentgw.db-wal"
+        log.error("%s was removed while it was open", what)
+        with translated():
+            presence.write_back(connection, state, file_stamp())
+        # SQLite sees that the file it has open is not the one of that name, and leaves both alone.
+        self._drop_connection()
+        self._open_file(check=False)
+        self.written_back = (*self.written_back, WrittenBack(what=what, at=now()))
+        log.error("%s was written back; nothing is lost", self.files.database)
+
+    def _displace(self, reason: str) -> StorageUnavailable:
+        log.error("%s", reason)
+        self.displaced = reason
+        self._drop_connection()
+        return _displaced(reason)
+
     def _opened(self) -> Connection:
+        if self.displaced is not None:
+            raise _displaced(self.displaced)
         if self._connection is None:
             # A replacement failed half-way, say on a full disk: every call tries again.
             self.open()
@@ -148,7 +212,7 @@ class Store:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._presence = connection, Presence(self.files)
 
     def _prepare(self, connection: Connection, *, check: bool) -> None:
         problems = connection.problems() if check else ()
@@ -231,6 +295,10 @@ class Store:
             log.warning("turns of the last run are not marked yet: %s", error)
             return
         self._has_stale_turns = self._spares_unfinished = False
+
+
+def _displaced(reason: str) -> StorageUnavailable:
+    return unavailable(reason, hint="agentgw stops; the next command starts it with the files that are there now")
 
 
 def _rebuild_indexes(db: sqlite_utils.Database) -> None:

@@ -1,0 +1,114 @@
+"""The names of the open database: whether they still lead to it, and what is done when they do not. Blocking.
+
+SQLite goes on writing into a file that was removed, and says that it was committed. So the names are looked at around
+each commit: what is gone is written back from the open connection before anybody hears of the commit; what was put in
+its place by somebody is left alone, and what is open is kept beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+from agentgw.schema import record
+from agentgw_daemon.storage.backups import copy_open
+from agentgw_daemon.storage.condition import Files
+from agentgw_daemon.storage.connection import Connection
+from agentgw_daemon.storage.filesystem import sync_path
+
+State = Literal["in place", "removed", "log removed", "taken", "folder gone"]
+Identity = tuple[int, int]
+
+_SET_ASIDE: Final = "displaced"
+
+
+@record
+class WrittenBack:
+    """The database, or its log, was removed while it was open, and is there again with all that was committed."""
+
+    what: str
+    at: str
+
+
+class Presence:
+    """What the names lead to, from the moment it is made; the database is open then."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        # SQLite puts the log beside the file itself where the name is a link.
+        self._log_file = Path(os.path.realpath(files.database) + "-wal")
+        self._folder = _identity(files.directory)
+        self._database = _identity(files.database)
+        # There is none in journal mode DELETE, and SQLite does not promise when it makes one.
+        self._log = _identity(self._log_file)
+
+    def look(self) -> State:
+        """Where things are; some system calls. Raises OSError when that cannot be told."""
+        if _identity(self._files.directory) != self._folder:
+            return "folder gone"
+        found = _identity(self._files.database)
+        if found != self._database:
+            return "removed" if found is None else "taken"
+        log = _identity(self._log_file)
+        if self._log is None:
+            self._log = log
+        return "in place" if log == self._log else "log removed"
+
+    def write_back(self, connection: Connection, state: State, stamp: str) -> None:
+        """Write all that is committed under the database's name; it is on the disk when this returns.
+
+        A crash in between leaves either what there was or a whole database: until the old log is removed it holds
+        nothing that the copy lacks. Raises FileExistsError when somebody was faster.
+        """
+        copy = self._files.directory / "agentgw.db.restored"
+        copy_open(connection, copy)
+        try:
+            self._set_foreign_log_aside(stamp)
+            if state == "log removed":
+                copy.replace(self._files.database)
+            else:
+                _put(copy, self._files.database)
+        finally:
+            copy.unlink(missing_ok=True)
+        sync_path(self._files.directory)
+        if self._log is not None and _identity(self._log_file) == self._log:
+            self._log_file.unlink()
+            sync_path(self._log_file.parent)
+
+    def keep_aside(self, connection: Connection, stamp: str) -> Path:
+        """Copy all that is committed into a new folder beside the name, which is somebody else's now; gives the copy.
+
+        Our log goes there too: under its old name it would be taken for the other file's.
+        """
+        folder = self._files.new_directory(f"{_SET_ASIDE}-{stamp}")
+        copy = folder / self._files.database.name
+        copy_open(connection, copy)
+        if self._log is not None and _identity(self._log_file) == self._log:
+            self._log_file.rename(folder / "old-wal")
+        sync_path(folder)
+        sync_path(self._files.directory)
+        return copy
+
+    def _set_foreign_log_aside(self, stamp: str) -> None:
+        if _identity(self._log_file) not in (None, self._log):
+            self._log_file.rename(self._files.new_directory(f"{_SET_ASIDE}-{stamp}") / self._log_file.name)
+
+
+def _put(source: Path, target: Path) -> None:
+    """Give the file a name that nothing has. Raises FileExistsError."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links.
+        source.rename(target)
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
