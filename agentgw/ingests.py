@@ -79,7 +79,7 @@ class DocumentIngestParams:
         "what is left out of folders, as lines of a .gitignore",
         Limit(max_length=1000),
     ] = ()
-    prune: Annotated[bool, "remove documents below the folders whose files are gone"] = False
+    prune: Annotated[bool, "remove documents below the folders whose files are gone, or left out by now"] = False
     watch: Annotated[bool, "follow the folders from now on, also after a restart; files that go are removed"] = False
 
 
@@ -103,7 +103,9 @@ class IngestResult:
     failed_count: int = 0
     notes: Annotated[tuple[IngestNote, ...], "what was not read as it stands, of documents that were stored"] = ()
     notes_count: int = 0
-    vanished: Annotated[tuple[str, ...], "documents below the folders whose files are gone; kept"] = ()
+    vanished: Annotated[
+        tuple[str, ...], "documents below the folders whose files are gone, or left out by now; kept"
+    ] = ()
     vanished_count: int = 0
     removed: Annotated[tuple[str, ...], "the same, removed by `prune`"] = ()
     removed_count: int = 0

@@ -35,7 +35,7 @@ def configure(parser: ArgumentParser) -> None:
     add("--chunk-size", metavar="N", type=int, help="tokens of a chunk")
     add("--exclude", metavar="GLOB", action="append", help="left out of folders, as a line of a .gitignore")
     add("--source", metavar="NAME", help="what standard input, or the one file, is called: notes.md")
-    add("--prune", action="store_true", help="remove documents below the folders whose files are gone")
+    add("--prune", action="store_true", help="remove documents of the folders whose files are gone, or left out by now")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--watch", action="store_true", help="follow the folders from now on, also after a restart")
     which.add_argument("--unwatch", action="store_true", help="follow them no more; the documents stay")
@@ -95,7 +95,7 @@ def _tell(args: Namespace, result: dict[str, Any]) -> int:
     for noted in result.get("notes", ()):
         output.notice(f"{noted['source']}: {noted['note']}")
     if result.get("vanished_count"):
-        output.notice(f"{result['vanished_count']} documents have no file any more; --prune removes them")
+        output.notice(f"{result['vanished_count']} documents have no file now, or one left out; --prune removes them")
     if args.json:
         output.json_line(result)
     else:

@@ -12,6 +12,7 @@ import trio
 from agentgw.errors import InvalidParams, ModelUnavailable, StorageUnavailable
 from agentgw.ingests import DocumentIngestParams
 from agentgw_daemon import failpoint
+from agentgw_daemon.knowledge import walking
 from agentgw_daemon.knowledge.ingest import MOST_AT_ONCE
 from agentgw_daemon.retrieval import wire
 from agentgw_daemon.settings import RagSection
@@ -133,12 +134,50 @@ async def test_vanished_files_are_told_and_removed_when_asked(tmp_path: Path, no
         assert list(await made.texts()) == [f"{notes}/b.txt"]
 
 
-async def test_prune_keeps_what_is_there_but_left_out_now(tmp_path: Path, notes: Path) -> None:
+async def test_what_is_left_out_by_now_is_told_and_removed_when_asked(tmp_path: Path, notes: Path) -> None:
     async with shelf(tmp_path) as made:
         await made.take(notes)
-        result = await made.take(notes, prune=True, exclude=("*.txt",))
-        assert (result.removed_count, result.skipped) == (0, 3)
+        (notes / ".gitignore").write_text("a.txt\n")
+        result = await made.take(notes)
+        assert (result.vanished, result.removed) == ((f"{notes}/a.txt",), ())
         assert len(await made.texts()) == 3
+        result = await made.take(notes, prune=True, exclude=("c.txt",))
+        assert (set(result.removed), result.vanished) == ({f"{notes}/a.txt", f"{notes}/sub/c.txt"}, ())
+        assert list(await made.texts()) == [f"{notes}/b.txt"]
+
+
+async def test_what_is_found_no_more_for_another_reason_than_a_rule_is_kept(
+    tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(notes, {".hidden": "hints", "named.txt": "nuts"})
+    async with shelf(tmp_path) as made:
+        # Named itself, with another folder, or in a folder that cannot be looked into now.
+        await made.take(notes / ".hidden", notes / "named.txt")
+        await made.take(notes / "sub")
+        await made.take(notes)
+        before = await made.texts()
+        (notes / ".gitignore").write_text("named.txt\nsub/\n")
+        assert (await made.take(notes, prune=True)).removed == ()
+        (notes / ".gitignore").write_text("x" * (128 << 10) + "\n")
+        result = await made.take(notes, prune=True)
+        assert reasons(result) == {"notes": ".gitignore has more than 128 kB"}
+        (notes / ".gitignore").unlink()
+        monkeypatch.setattr(walking, "MAX_FILES", 1)
+        result = await made.take(notes, prune=True)
+        assert reasons(result) == {"notes": "more than 1 files at once; ingest the folders in it one by one"}
+        assert await made.texts() == before
+
+
+async def test_a_document_that_came_by_a_link_goes_with_the_link(tmp_path: Path, notes: Path) -> None:
+    fill(tmp_path, {"away.txt": "away"})
+    async with shelf(tmp_path) as made:
+        fill(notes, {"link.txt": "away"})
+        await made.take(notes)
+        (notes / "link.txt").unlink()
+        (notes / "link.txt").symlink_to(tmp_path / "away.txt")
+        result = await made.take(notes, prune=True)
+        assert result.removed == (f"{notes}/link.txt",)
+        assert reasons(result) == {"link.txt": f"is a link that leads out, to {tmp_path}/away.txt; name that itself"}
 
 
 async def test_a_named_file_that_is_gone_fails_or_is_pruned(tmp_path: Path, notes: Path) -> None:

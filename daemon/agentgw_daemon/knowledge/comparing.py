@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentgw_daemon.knowledge.links import is_below
+
 if TYPE_CHECKING:
-    from agentgw_daemon.knowledge.walking import Found
+    from agentgw_daemon.knowledge.walking import Found, Harvest
     from agentgw_daemon.storage.documents import Known
 
 
@@ -31,6 +33,7 @@ class Candidate:
     source: str
     known: Known | None
     path: str = ""
+    root: str | None = None
     text: str | None = None
     size_bytes: int = 0
     # Of a copy that is gone tomorrow, time and size say nothing of what is called so.
@@ -56,7 +59,9 @@ def compare(files: Sequence[Found], known: Mapping[str, Known], wanted: Wanted) 
     for file in files:
         stored = known.get(file.source)
         if stored is None or not _is_same(file, stored, wanted):
-            made.changed.append(Candidate(file.source, stored, path=file.path, size_bytes=file.size_bytes))
+            made.changed.append(
+                Candidate(file.source, stored, path=file.path, root=file.root, size_bytes=file.size_bytes)
+            )
             continue
         made.unchanged += 1
         if labels_differ(stored, wanted):
@@ -73,6 +78,24 @@ def labels_differ(stored: Known, wanted: Wanted) -> bool:
     return (wanted.skills is not None and stored.skills != wanted.skills) or (
         wanted.tags is not None and stored.tags != wanted.tags
     )
+
+
+def left_out(found: Harvest, below: Mapping[str, tuple[str, Known]]) -> list[str]:
+    """Stored sources that are there and that their folder gives no more: ignored since, or taken when links counted.
+
+    `below` has of each, beside what is stored, the folder of the order that it is in. What was named itself, or came
+    with another folder, stays, and so does what is hidden, which no folder ever gave, and what the walk did not see.
+    """
+    if not found.whole:
+        return []
+    unseen = [failure.source for failure in found.failed if failure.cannot]
+    return [
+        source
+        for source, (root, known) in below.items()
+        if (known.root is None or known.root in found.roots)
+        and not any(part.startswith(".") for part in source.removeprefix(root).split("/"))
+        and not any(is_below(source, folder) for folder in unseen)
+    ]
 
 
 def gone(sources: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.schema import record
-from agentgw_daemon.knowledge.comparing import Candidate, Wanted, compare, gone
+from agentgw_daemon.knowledge.comparing import Candidate, Wanted, compare, gone, left_out
 from agentgw_daemon.knowledge.walking import harvest
 from agentgw_daemon.storage.selection import Selection
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.knowledge.walking import Found, Harvest
     from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.storage.documents import Known
 
 # Far fewer than SQLite takes, and others get the database in between.
 _AT_ONCE: Final = 500
@@ -104,23 +105,27 @@ class Gathering:
 
     async def _look_for_vanished(self, found: Harvest, *, prune: bool) -> None:
         collection = self._wanted.collection
-        below: dict[str, str] = {}
-        for root in found.roots:
-            below |= {
-                source: one.document_id for source, one in (await self._documents.below(collection, root)).items()
-            }
+        below: dict[str, tuple[str, Known]] = {}
+        # The innermost folder of the order last: a document belongs to that.
+        for root in sorted(found.roots):
+            stored = await self._documents.below(collection, root)
+            below |= {source: (root, known) for source, known in stored.items()}
         for file in found.files:
             below.pop(file.source, None)
+        ids = {source: known.document_id for source, (_, known) in below.items()}
         # A file that was named and is not there is a failure, unless what is stored of it is to go.
         named = await self._documents.known(collection, [one.source for one in found.failed]) if prune else {}
-        below |= {source: one.document_id for source, one in named.items()}
-        vanished = await trio.to_thread.run_sync(gone, list(below))
+        ids |= {source: one.document_id for source, one in named.items()}
+        vanished = await trio.to_thread.run_sync(gone, list(ids))
+        for source in vanished:
+            below.pop(source, None)
+        vanished += left_out(found, below)
         if prune:
             for at in range(0, len(vanished), _AT_ONCE):
-                ids = tuple(below[source] for source in vanished[at : at + _AT_ONCE])
-                await self._documents.remove(Selection(collection=collection, ids=ids))
+                some = tuple(ids[source] for source in vanished[at : at + _AT_ONCE])
+                await self._documents.remove(Selection(collection=collection, ids=some))
         self._tally.gone(vanished, removed=prune)
         removed = set(vanished) if prune else set()
         for failure in found.failed:
-            if failure.source not in removed:
+            if failure.source not in removed or not failure.cannot:
                 self._tally.fail(failure.source, failure.reason)

@@ -190,8 +190,8 @@ class Intake:
         tags = wanted.tags if wanted.tags is not None else known.tags if known is not None else ()
         return NewDocument(
             source=one.source, sha256=read.sha256, chunking=wanted.chunking, title=read.title, format=read.format,
-            size_bytes=read.size_bytes, mtime_ns=_stamp(one, read.mtime_ns, asked_at_ns), collection=wanted.collection,
-            skills=skills, tags=tags,
+            size_bytes=read.size_bytes, mtime_ns=_stamp(one, read.mtime_ns, asked_at_ns), root=one.root,
+            collection=wanted.collection, skills=skills, tags=tags,
         )  # fmt: skip
 
     async def _finish(self, read: _Read) -> None:

@@ -47,10 +47,14 @@ _LEFT_OUT: Final = "is a link to a file that is left out"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to look at: `source` is its name, `path` where it is opened, free of links; the rest says `stat`."""
+    """A file to look at: `source` is its name, `path` where it is opened, free of links; the rest says `stat`.
+
+    `root` is the folder that was named and brought it, the file itself where it was named.
+    """
 
     source: str
     path: str
+    root: str
     mtime_ns: int
     size_bytes: int
     identity: Identity
@@ -59,29 +63,32 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that was asked for and cannot be read."""
+    """Something that was asked for and is not read: it `cannot` be, so that nothing is known of it, or it may not."""
 
     source: str
     reason: str
+    cannot: bool = False
 
 
 @dataclass(slots=True)
 class Harvest:
-    """What the paths gave. `roots` are the folders among them, as they were named."""
+    """What the paths gave. `roots` are the folders among them, as they were named; not `whole` when there is more."""
 
     files: list[Found] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     roots: list[str] = field(default_factory=list)
     skipped: int = 0
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """An open folder: what it is called, and its path free of links."""
+    """An open folder: what it is called, its path free of links, and what was named to get there."""
 
     source: str
     real: str
     fd: int
+    root: str
 
 
 def harvest(
@@ -135,7 +142,7 @@ class _Walk:
             if reason is None:
                 if status.st_nlink > 1:
                     self._secrets.saw_named(real)
-                self._add(path, real, status)
+                self._add(path, real, status, path)
         if reason is not None:
             self._refuse(path, reason)
 
@@ -143,18 +150,18 @@ class _Walk:
         try:
             waiting = [("", ignoring_of(real, self._exclude))]
         except CannotHeed as error:
-            self._refuse(root, str(error))
+            self._miss(root, str(error))
             return
         while waiting:
             below, ignoring = waiting.pop()
+            source, path = (os.path.join(start, below) if below else start for start in (root, real))
             try:
-                path = os.path.join(real, below) if below else real
                 with _opened(path, DIRECTORY) as fd:
-                    folders = self._enter(_Folder(os.path.join(root, below), path, fd), ignoring)
+                    folders = self._enter(_Folder(source, path, fd, root), ignoring)
             except CannotHeed as error:
-                self._refuse(os.path.join(root, below), str(error))
+                self._miss(source, str(error))
             except OSError as error:
-                self._fail(os.path.join(root, below), error)
+                self._fail(source, error)
             else:
                 waiting += [(os.path.join(below, name), inside) for name, inside in reversed(folders)]
 
@@ -209,7 +216,7 @@ class _Walk:
             self._made.skipped += 1
             self._secrets.saw(status)
         else:
-            self._add(source, real, status)
+            self._add(source, real, status, folder.root)
         return False
 
     def _note_secret(self, real: str, name: str, status: os.stat_result) -> None:
@@ -246,11 +253,12 @@ class _Walk:
         elif real not in paths:
             self._refuse(source, _kind(status.st_mode) or _LEFT_OUT)
 
-    def _add(self, source: str, real: str, status: os.stat_result) -> None:
+    def _add(self, source: str, real: str, status: os.stat_result, root: str) -> None:
         if len(self._made.files) < MAX_FILES:
-            self._made.files.append(_found(source, real, status))
-        elif not self._made.failed or self._made.failed[-1].reason != _too_many():
-            self._refuse(os.path.dirname(source), _too_many())
+            self._made.files.append(_found(source, real, status, root))
+        elif self._made.whole:
+            self._made.whole = False
+            self._miss(os.path.dirname(source), _too_many())
 
     def _secret(self, path: str, real: str) -> str | None:
         """Why a file that was named is not for anybody."""
@@ -275,8 +283,11 @@ class _Walk:
     def _refuse(self, path: str, reason: str) -> None:
         self._made.failed.append(Failure(path, reason))
 
+    def _miss(self, path: str, reason: str) -> None:
+        self._made.failed.append(Failure(path, reason, cannot=True))
+
     def _fail(self, path: str, error: OSError) -> None:
-        self._refuse(path, (error.strerror or str(error)).lower())
+        self._miss(path, (error.strerror or str(error)).lower())
 
 
 def _opened(real: str, flags: int) -> AbstractContextManager[int]:
@@ -295,9 +306,9 @@ def _holds_key(folder: str, name: str) -> bool:
         return False
 
 
-def _found(path: str, real: str, status: os.stat_result) -> Found:
+def _found(path: str, real: str, status: os.stat_result, root: str) -> Found:
     identity = status.st_dev, status.st_ino
-    return Found(path, real, status.st_mtime_ns, status.st_size, identity, status.st_nlink > 1)
+    return Found(path, real, root, status.st_mtime_ns, status.st_size, identity, status.st_nlink > 1)
 
 
 def _is_left_out(name: str, *, is_directory: bool) -> bool:
