@@ -1,0 +1,31 @@
+"""Jobs and times for tests, as short as they can be said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from agentgw_daemon.scheduler.cron import parse_cron
+from agentgw_daemon.scheduler.entries import Contents, read_entries
+from agentgw_daemon.scheduler.job import Job
+from agentgw_daemon.scheduler.schedules import Schedule, upcoming
+
+BERLIN = ZoneInfo("Europe/Berlin")
+HOME = Path("/home/me")
+
+
+def job(name: str = "a", schedule: Schedule | str = "*/10 * * * *", **settings: Any) -> Job:
+    made = parse_cron(schedule) if isinstance(schedule, str) else schedule
+    return Job(name=name, message="hello", schedule=made, line=1, **settings)
+
+
+def contents(text: str) -> Contents:
+    return read_entries(text, home=HOME, zone=BERLIN)
+
+
+def times(schedule: Schedule, after: str, count: int, zone: ZoneInfo = BERLIN) -> list[str]:
+    """The next times after a wall time of the zone, as its wall clock shows them."""
+    start = datetime.fromisoformat(after).replace(tzinfo=zone)
+    return [found.astimezone(zone).isoformat() for found in upcoming(schedule, start, zone, count)]
