@@ -1,0 +1,212 @@
+"""YAML of the jobs file: strings, lists and mappings that know where they stand. Does no I/O.
+
+Built from the parser's events, so no constructor is ever called: scalars stay text, nothing grows when it is read,
+and no tag can name an object. What one node may not have (a tag, an alias, a key twice) makes that node `Bad`, and
+the rest of the document is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import StringMark, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from agentgw.schema import record
+
+# The scanner looks ahead at every open bracket; what a job says is three levels deep.
+MAX_DEPTH: Final = 16
+# 500 jobs with ten keys each; reading them takes a second or two.
+MAX_EVENTS: Final = 12_000
+
+
+@record
+class Span:
+    """Where a node stands: offsets in the text, and the line (from 1) and column (from 0) of its start."""
+
+    start: int
+    end: int
+    line: int
+    column: int
+
+
+@record
+class Scalar:
+    """A word. `plain` words have no quotes: null, numbers and booleans are such."""
+
+    span: Span
+    text: str
+    plain: bool
+
+
+@record
+class Listing:
+    """A list; `flow` is the form with brackets."""
+
+    span: Span
+    items: tuple[Node, ...]
+    flow: bool
+
+
+@record
+class Mapping:
+    """Keys with values; `flow` is the form with braces."""
+
+    span: Span
+    entries: tuple[tuple[Scalar, Node], ...]
+    flow: bool
+
+    def get(self, name: str) -> Node | None:
+        """The value of a key."""
+        return next((node for key, node in self.entries if key.text == name), None)
+
+
+@record
+class Bad:
+    """A node that is refused, with the reason."""
+
+    span: Span
+    reason: str
+
+
+Node = Scalar | Listing | Mapping | Bad
+
+
+class DocumentRefused(ValueError):
+    """The text cannot be read beyond `line`."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+        self.reason = reason
+
+
+def parse_document(text: str) -> Node | None:
+    """The one document of a text without a byte order mark; None for an empty one. Raises DocumentRefused."""
+    events = _events(text)
+    try:
+        first = next(events, None)
+        node = _node(first, events) if first is not None else None
+        for _ in events:
+            pass  # what follows is looked at too
+    except YAMLError as error:
+        raise DocumentRefused(*_place(error)) from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DocumentRefused):
+            raise
+        raise DocumentRefused(1, _short(error)) from None  # the parser's own, for "\U00110000"
+    return node
+
+
+def _events(text: str) -> Iterator[Event]:
+    """Events of nodes, as long as there are not too many, not too deep and of one document."""
+    depth = documents = 0
+    for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
+        line = event.start_mark.line + 1
+        if count >= MAX_EVENTS:
+            raise DocumentRefused(line, "the file holds too many values")
+        if isinstance(event, DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise DocumentRefused(line, "a second document (---) begins here")
+        if isinstance(event, MappingStartEvent | SequenceStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise DocumentRefused(line, f"nested deeper than {MAX_DEPTH}")
+        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+            depth -= 1
+        if isinstance(event, NodeEvent | MappingEndEvent | SequenceEndEvent):
+            yield event
+
+
+def _node(event: Event, events: Iterator[Event]) -> Node:
+    reason = _refusal(event)
+    made: Node
+    match event:
+        case AliasEvent():
+            return Bad(span=_span(event, event), reason=reason or "")
+        case ScalarEvent():
+            made = _scalar(event)
+        case SequenceStartEvent():
+            items = []
+            for item in events:
+                if isinstance(item, SequenceEndEvent):
+                    break
+                items.append(_node(item, events))
+            made = Listing(span=_span(event, item), items=tuple(items), flow=bool(event.flow_style))
+        case MappingStartEvent():
+            made = _mapping(event, events)
+        case _:  # the grammar lets no other event start a node
+            raise DocumentRefused(event.start_mark.line + 1, "unexpected")
+    return Bad(span=made.span, reason=reason) if reason else made
+
+
+def _mapping(event: MappingStartEvent, events: Iterator[Event]) -> Mapping | Bad:
+    entries: dict[str, tuple[Scalar, Node]] = {}
+    wrong: Bad | None = None
+    for key_event in events:
+        if isinstance(key_event, MappingEndEvent):
+            break
+        key = _node(key_event, events)
+        value = _node(next(events), events)
+        if not isinstance(key, Scalar):
+            reason = key.reason if isinstance(key, Bad) else "a key must be a word"
+            wrong = wrong or Bad(span=key.span, reason=reason)
+        elif key.text in entries:
+            wrong = wrong or Bad(span=key.span, reason=f"key {key.text[:64]!r} is given twice")
+        else:
+            entries[key.text] = (key, value)
+    span = _span(event, key_event)
+    if wrong is not None:
+        # The reason is told where it is, and the whole is where it begins.
+        line = Span(start=span.start, end=span.end, line=wrong.span.line, column=span.column)
+        return Bad(span=line, reason=wrong.reason)
+    return Mapping(span=span, entries=tuple(entries.values()), flow=bool(event.flow_style))
+
+
+def _scalar(event: ScalarEvent) -> Scalar | Bad:
+    span, text = _span(event, event), str(event.value)
+    try:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        return Bad(span=span, reason="half a character (\\ud800 to \\udfff) is not allowed")
+    if "\0" in text:
+        return Bad(span=span, reason="the character \\0 is not allowed")
+    return Scalar(span=span, text=text, plain=event.style is None)
+
+
+def _refusal(event: Event) -> str | None:
+    if isinstance(event, AliasEvent):
+        return "aliases (*name) are not allowed"
+    if getattr(event, "anchor", None) is not None:
+        return "anchors (&name) are not allowed"
+    if getattr(event, "tag", None) is not None:
+        return "tags (!name) are not allowed"
+    return None
+
+
+def _span(first: Event, last: Event) -> Span:
+    start, end = first.start_mark, last.end_mark
+    return Span(start=start.index, end=end.index, line=start.line + 1, column=start.column)
+
+
+def _place(error: YAMLError) -> tuple[int, str]:
+    mark: StringMark | None = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or error
+    return (mark.line + 1 if mark is not None else 1), _short(problem)
+
+
+def _short(problem: object) -> str:
+    return " ".join(str(problem).split())[:200] or "not YAML"
