@@ -214,3 +214,31 @@ def test_own_functions_and_programs_are_tools(home: Home, endpoint: Endpoint) ->
     assert home.run("tools", "call", "where").status == 5
     done, told = turn(home, endpoint, ("shout", {"text": "ä"}), approve="deny")
     assert (done.status, told) == (0, ["Ä"])
+
+
+SILENT = """
+import pathlib, sys
+with pathlib.Path("started").open("a") as file:
+    file.write("1")
+sys.stdin.read()
+"""
+
+
+def test_a_server_that_never_says_a_word_costs_one_wait_of_those_who_need_it(home: Home, endpoint: Endpoint) -> None:
+    configure(home, endpoint, mute={"command": sys.executable, "args": ["-c", SILENT], "cwd": str(home.work)})
+    started = home.work / "started"
+    assert home.run("run", "-m", "echo", "hi").out == "hi\n"
+    for words in (("--no-tools",), ("-t", "current_time"), ("-t", "other__tool")):
+        child = home.start("run", "-m", "scripted/m", *words, "hi")
+        endpoint.next().end("done")
+        assert home.finish(child).status == 0
+        assert not started.exists(), words
+    notices = []
+    for _ in range(2):
+        child = home.start("run", "-m", "scripted/m", "hi")
+        endpoint.next().end("done")
+        notices.append(home.finish(child).err.count("the MCP server mute"))
+    assert notices == [2, 0], "waiting for it, going on without it; and then no more"
+    assert started.read_text() == "1"
+    missing = home.run("tools", "call", "mute__x", "{}")
+    assert "the MCP server mute" in missing.err

@@ -46,9 +46,10 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYWORDS), inner, max_size=5),
     max_leaves=25,
 )
+SCHEMAS = st.dictionaries(st.sampled_from(_KEYWORDS), _JSON)
 
 
-@given(st.dictionaries(st.sampled_from(_KEYWORDS), _JSON))
+@given(SCHEMAS)
 def test_any_json_is_refused_or_becomes_a_schema_that_can_be_used(value: dict[str, Any]) -> None:
     try:
         made = checked_parameters(value)
