@@ -53,11 +53,20 @@ def agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def model_reference(text: str) -> str:
+def model_reference(client: Client, text: str) -> str:
     """The reference as the daemon understands it: a local file's path from the root, for its `.` is another one."""
-    if text.endswith(".gguf") and not text.startswith("hf:"):
-        return os.path.abspath(os.path.expanduser(text))
-    return text
+    if not text.lower().endswith(".gguf") or text.startswith("hf:"):
+        return text
+    head, slash, _ = text.partition("/")
+    # A provider's models may have the names of files; only the daemon knows its providers.
+    if slash and head.strip(".~") and _is_provider(client, head):
+        return text
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def _is_provider(client: Client, name: str) -> bool:
+    settings = client.call("config.get", section="providers")["settings"]
+    return any(setting["key"].startswith(f"providers.{name}.") for setting in settings)
 
 
 def working_directory() -> str | None:

@@ -41,9 +41,9 @@ def run(args: Namespace) -> int:
     """Prints the report; Ctrl-C ends it with what there is by then."""
     if args.quiet:
         output.be_quiet()
-    model = model_reference(args.other) if args.other else None
     done: list[dict[str, Any]] = []
     with connect(warm=True) as client:
+        model = model_reference(client, args.other) if args.other else None
         ratings = _ratings(client, args)
         if not ratings:
             output.notice("no such answer is rated; agentgw feedback +1 rates the last one")

@@ -39,7 +39,7 @@ def _configure_show(parser: ArgumentParser) -> None:
 
 def _show(args: Namespace) -> int:
     with connect() as client:
-        found = client.call("model.show", model=model_reference(args.model))
+        found = client.call("model.show", model=model_reference(client, args.model))
     if args.json:
         output.json_line(found)
         return 0
@@ -65,27 +65,27 @@ def _tuning(found: dict[str, Any]) -> list[tuple[str, object]]:
 
 def _remove(args: Namespace) -> int:
     with connect() as client:
-        client.call("model.remove", model=model_reference(args.model))
+        client.call("model.remove", model=model_reference(client, args.model))
     output.notice(f"removed {args.model}")
     return 0
 
 
 def _load(args: Namespace) -> int:
     with connect() as client:
-        output.line(client.call("model.load", model=model_reference(args.model))["name"])
+        output.line(client.call("model.load", model=model_reference(client, args.model))["name"])
     return 0
 
 
 def _unload(args: Namespace) -> int:
     with connect() as client:
-        client.call("model.unload", model=model_reference(args.model))
+        client.call("model.unload", model=model_reference(client, args.model))
     output.notice(f"unloaded {args.model}")
     return 0
 
 
 def _default(args: Namespace) -> int:
     with connect() as client:
-        output.line(client.call("model.default", model=model_reference(args.model))["name"])
+        output.line(client.call("model.default", model=model_reference(client, args.model))["name"])
     return 0
 
 

@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
     if args.quiet:
         output.be_quiet()
     with connect() as client:
-        model = pull(client, model_reference(args.model))
+        model = pull(client, model_reference(client, args.model))
     if args.json:
         output.json_line(model)
     else:

@@ -103,7 +103,7 @@ def _ask(
         piped=piped or None,
         skill=args.skill,
         session_id=args.session,
-        model=model_reference(args.model) if args.model else None,
+        model=model_reference(client, args.model) if args.model else None,
         system=args.system,
         options=options or None,
         schema=args.schema,

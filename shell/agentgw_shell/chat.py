@@ -55,10 +55,11 @@ class Chat:
                 known = client.call("session.get", session_id=session)
                 session = known["session_id"]
                 output.notice(f"going on with {session}: {known['title']}")
+            model = model_reference(client, model) if model else None
         except BaseException:
             client.close()
             raise
-        return cls(client, terminal, skill=skill, model=model_reference(model) if model else None, session=session)
+        return cls(client, terminal, skill=skill, model=model, session=session)
 
     def __enter__(self) -> Self:
         return self

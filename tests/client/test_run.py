@@ -90,6 +90,23 @@ def test_a_local_model_is_named_from_the_root(
         assert daemon.params("turn.start")["model"] == meant
 
 
+@pytest.mark.parametrize("given", ["far/my.gguf", "far/sub/my.GGUF", "far//models/my.gguf"])
+def test_a_providers_model_may_have_the_name_of_a_file(cli: Cli, daemon: FakeDaemon, given: str) -> None:
+    daemon.answers["config.get"] = {"settings": [{"key": "providers.far.base_url", "value": "x", "origin": "file"}]}
+    cli("run", "-m", given, "hi")
+    assert daemon.params("turn.start")["model"] == given
+
+
+def test_a_file_in_a_folder_is_one_where_no_provider_has_its_name(
+    cli: Cli, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    daemon.answers["config.get"] = {"settings": [{"key": "providers.far.base_url", "value": "x", "origin": "file"}]}
+    for given in ("fa/my.gguf", "./far/my.gguf", "../far/my.gguf", "/far/my.gguf"):
+        cli("run", "-m", given, "hi")
+        assert daemon.params("turn.start")["model"] == os.path.abspath(given)
+
+
 class TestInput:
     def test_piped_input_follows_the_text_after_a_blank_line(self, agentgw: Run, daemon: FakeDaemon) -> None:
         done = agentgw("run", "summarise", "this", stdin="line one\nline two\n")

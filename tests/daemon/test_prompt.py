@@ -56,7 +56,13 @@ def test_no_system_text_makes_no_system_message() -> None:
 
 def test_rows_of_a_turn_become_one_exchange_and_tools_are_left_out() -> None:
     made = exchanges([("t1", "user", "a"), ("t1", "tool", "x"), ("t1", "assistant", "b"), ("t2", "user", "c")])
-    assert [len(exchange.messages) for exchange in made] == [2, 1]
+    assert [len(exchange.messages) for exchange in made] == [2, 2]
+
+
+def test_a_turn_that_came_to_no_answer_still_has_the_models_side() -> None:
+    (made,) = exchanges([("t", "user", "c")])
+    assert [message.role for message in made.messages] == ["user", "assistant"]
+    assert made.messages[0].content == "c"
 
 
 async def test_what_fits_stays_whole() -> None:

@@ -287,6 +287,59 @@ async def test_a_failure_is_the_outcome_and_the_text_is_kept(tmp_path: Path) -> 
         assert (detail.turn.state, detail.turn.error, detail.text) == ("failed", "gone", "Half")
 
 
+async def half_said(request: Request) -> AsyncIterator[EngineEvent]:
+    yield Delta(texts=("Half",))
+    raise ModelUnavailable("gone", model="fake")
+
+
+async def unsaid(request: Request) -> AsyncIterator[EngineEvent]:
+    raise ModelUnavailable("gone", model="fake")
+    yield finished()
+
+
+async def wordless(request: Request) -> AsyncIterator[EngineEvent]:
+    yield finished()
+
+
+def never_ending(*texts: str) -> Script:
+    async def speak(request: Request) -> AsyncIterator[EngineEvent]:
+        yield Delta(texts=texts)
+        await trio.sleep_forever()
+
+    return speak
+
+
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        (half_said, []), (unsaid, []), (wordless, []), (never_ending(), []),
+        (never_ending("Half"), [("user", "first"), ("assistant", "Half")]),
+    ],
+)  # fmt: skip
+async def test_after_a_turn_that_went_wrong_the_next_one_is_shown_a_conversation_by_turns(
+    tmp_path: Path, script: Script, shown: list[tuple[str, str]]
+) -> None:
+    async with house(tmp_path, script) as h:
+        live = await h.start("first")
+        if script not in (half_said, unsaid, wordless):
+            while not h.engine.requests or (shown and live.last_seq < 2):
+                await pause()
+            h.turns.cancel(live.turn_id)
+        await live.wait_outcome()
+        h.engine.script = answer
+        await h.ask("second", session_id=live.session_id)
+        messages = [as_mapping(message) for message in h.engine.requests[-1].messages]
+        said = [(message["role"], message["content"]) for message in messages if message["role"] != "system"]
+        assert said == [*shown, ("user", "second")]
+
+
+async def test_a_step_with_neither_text_nor_call_is_an_error(tmp_path: Path) -> None:
+    async with house(tmp_path, wordless) as h:
+        outcome = await (await h.start()).wait_outcome()
+        assert isinstance(outcome, ModelUnavailable)
+        assert outcome.message == "the model ended its answer without a word"
+
+
 async def test_a_bug_ends_the_turn_not_the_daemon(tmp_path: Path) -> None:
     async def bug(request: Request) -> AsyncIterator[EngineEvent]:
         yield Delta(texts=(str(1 / 0),))

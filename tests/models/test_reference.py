@@ -44,6 +44,9 @@ def read(text: str) -> Reference:
         ("local/llama", ProviderRef(provider="local", model="llama")),
         ("open-router/meta/llama-3:free", ProviderRef(provider="open-router", model="meta/llama-3:free")),
         ("local/file.gguf", ProviderRef(provider="local", model="file.gguf")),
+        ("local/sub/UPPER.GGUF", ProviderRef(provider="local", model="sub/UPPER.GGUF")),
+        ("local//models/Mödel v1 (2).gguf", ProviderRef(provider="local", model="/models/Mödel v1 (2).gguf")),
+        ("local/x", ProviderRef(provider="local", model="x")),
     ],
 )
 def test_references_are_understood(text: str, value: Reference) -> None:
@@ -54,6 +57,11 @@ def test_references_are_understood(text: str, value: Reference) -> None:
 def test_a_reference_is_written_as_it_is_read(text: str) -> None:
     assert read(text).name == text
     assert read(read(text).name) == read(text)
+
+
+def test_a_provider_wins_over_a_file_of_the_same_path() -> None:
+    assert parse("local/m.gguf", providers=PROVIDERS, cwd="/here") == ProviderRef(provider="local", model="m.gguf")
+    assert parse("other/m.gguf", providers=PROVIDERS, cwd="/here") == PathRef(path="/here/other/m.gguf")
 
 
 def test_a_relative_path_needs_to_know_from_where() -> None:
@@ -75,7 +83,7 @@ NO_REFERENCES = (
     "hf:../repo", "hf:owner/..", "hf:owner/repo/", "hf:owner/repo/../x.gguf", "hf:owner/repo/file.bin",
     "hf:owner/repo/.x.gguf", "hf:owner/repo:", "hf:owner/repo:a/b", "hf:owner/repo:" + "Q" * 33,
     "hf:owner/repo/f.gguf:Q4_0", "hf:ow ner/repo", "hf:owner/repo?x=1", "hf:owner/re%2fpo",
-    "hf:" + "o" * 97 + "/repo", "hf:o/r/" + "a/" * 9 + "f.gguf", "local/", "local/../x", "local//x", "local/a b",
+    "hf:" + "o" * 97 + "/repo", "hf:o/r/" + "a/" * 9 + "f.gguf", "local/", "local/../x", "local///x", "local//", "local//x/", "local//../x", "local/ a", "local/a ",
     "local/a\u202eb", "local/" + "x" * 257, "https://example.com/x.gguf?y", "nope\\..\\x", "\ud800", "\u202egguf",
     "a/../b",
 )  # fmt: skip

@@ -142,11 +142,14 @@ async def test_an_export_has_the_calls_between_question_and_answer(database: Dat
     assert [call["tool"] for call in answer["tool_calls"]] == ["read_file"] * 3
 
 
-async def test_history_holds_ended_turns_but_for_failed_ones(database: Database) -> None:
+async def test_history_holds_turns_with_an_answer_but_for_failed_ones(database: Database) -> None:
     session = await _talk(database, "kept", "yes")
     ends = (
         ("cancelled", TurnEnd(state="cancelled", finish_reason="cancelled", text="half")),
+        ("cancelled at once", TurnEnd(state="cancelled", finish_reason="cancelled")),
         ("failed", TurnEnd(state="failed", text="broken", error="worker died")),
+        ("failed at once", TurnEnd(state="failed", error="nobody there")),
+        ("out of steps", TurnEnd(state="completed", finish_reason="iteration_limit")),
     )
     for message, end in ends:
         new = NewTurn(message=message, skill="s", model="echo", session_id=session)
@@ -158,6 +161,7 @@ async def test_history_holds_ended_turns_but_for_failed_ones(database: Database)
         ("assistant", "yes"),
         ("user", "cancelled"),
         ("assistant", "half"),
+        ("user", "out of steps"),
     ]
 
 

@@ -32,8 +32,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}(:[A-Za-z0-9._-]{1,64})?")
 # The hub's own limit for a repository's name is 96; none of its names becomes a file name here as it is.
 _HUB_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,96}")
 _QUANT: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
-# Endpoints name models as they like: `meta-llama/Llama-3.1-8B:free`. It travels in a JSON body only.
-_PROVIDER_MODEL: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,256}")
+# Endpoints name models as they like: `meta-llama/Llama-3.1-8B:free`, or a file of theirs, `/models/My Model (1).gguf`.
+# It travels in a JSON body only.
+_PROVIDER_MODEL: Final = re.compile(r"[\w./@+-](?:[\w .:/@+,=~()\[\]-]{0,254}[\w.:/@+)\]-])?")
 _SHAPES: Final = (
     "NAME[:TAG], hf:OWNER/REPO[:QUANT], hf:OWNER/REPO/FILE.gguf, PROVIDER/MODEL or the path of a .gguf file"
 )
@@ -183,7 +184,8 @@ def _dotted(part: str) -> bool:
 
 
 def _climbs(tail: str) -> bool:
-    return any(part in ("", ".", "..") for part in tail.split("/"))
+    """Whether it is no name: what is empty between its slashes, or leads elsewhere. It may begin with one."""
+    return any(part in ("", ".", "..") for part in tail.removeprefix("/").split("/"))
 
 
 def _invalid(text: str, reason: str) -> InvalidParams:

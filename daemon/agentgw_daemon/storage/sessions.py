@@ -239,9 +239,13 @@ class Sessions:
 
 
 def _history(db: sqlite_utils.Database, session_id: str, below: int) -> tuple[HistoryEntry, ...]:
+    # A turn that failed is left out, whether it had begun to answer or not: what made it fail may do so again. Of those
+    # that were cut off only an answer remains that had begun; a question alone would be followed by another one.
     rows = db.execute(
         "SELECT m.turn_id, m.role, m.content FROM messages AS m JOIN turns AS t ON t.id = m.turn_id"
-        " WHERE m.session_id = ? AND t.n < ? AND t.state IN ('completed', 'cancelled', 'interrupted') ORDER BY m.n",
+        " WHERE m.session_id = ? AND t.n < ? AND (t.state = 'completed' OR t.state IN ('cancelled', 'interrupted')"
+        "  AND EXISTS (SELECT 1 FROM messages AS a WHERE a.turn_id = t.id AND a.role = 'assistant'))"
+        " ORDER BY m.n",
         (session_id, below),
     )
     return tuple(HistoryEntry(*row) for row in rows)
