@@ -253,7 +253,9 @@ class Turns:
         notices: tuple[TurnNotice, ...] = ()
         shelf = await services.projects.shelf(cwd_of(params, session))
         if params.skill is None and session is None and default == routing.AUTO:
-            default, notices = await routing.choose(params.message, shelf, services)
+            default, notices = await routing.choose(
+                params.message, shelf, by=services.settings.agent.route_by, models=services.models, pool=services.pool
+            )
         skill = shelf.get(params.skill or default)
         if (unused := shelf.unused(skill.name)) is not None:
             text = f"the project's own {skill.name} is not used: {unused.reason}"
@@ -286,7 +288,8 @@ class Turns:
             kit=None if params.schema is not None
             else partial(kits.make, services, params, skill, place, calls=spec.kind != "builtin"),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
-            seed=secrets.randbelow(_SEEDS), background=params.detach, grounding=grounding_of(services, params, skill),
+            seed=secrets.randbelow(_SEEDS), background=params.detach,
+            grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),
         )  # fmt: skip
 
     def _open(

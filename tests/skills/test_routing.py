@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
@@ -14,8 +14,7 @@ import trio.testing
 from agentgw.errors import ModelUnavailable, RpcError, WorkerDied
 from agentgw.types import Timings, Usage
 from agentgw_daemon.inference.engine import Calling, Delta, EngineEvent, Finished, Request
-from agentgw_daemon.services import Services
-from agentgw_daemon.settings import AgentSection, Settings
+from agentgw_daemon.settings import Settings
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.routing import choose, route
 from agentgw_daemon.skills.shelf import Shelf
@@ -40,12 +39,7 @@ class Daemon:
         self.requests: list[Request] = []
         self.shelf = Shelf(skills={skill.name: skill for skill in skills})
         self._texts, self._error, self._missing, self._calling = texts, error, missing, calling
-        self.services = cast(
-            Services,
-            SimpleNamespace(
-                settings=Settings(agent=AgentSection(route_by=cast(Any, by))), models=self, pool=self
-            ),
-        )  # fmt: skip
+        self.parts: dict[str, Any] = {"by": by, "models": self, "pool": self}
 
     async def resolve_to_answer(self, ref: str | None) -> Any:
         if self._missing is not None:
@@ -77,7 +71,7 @@ class Daemon:
         yield Finished(finish_reason="stop", usage=Usage(), timings=Timings())
 
     async def first(self, message: str) -> tuple[str, str]:
-        best = (await route(message, self.shelf, self.services))[0]
+        best = (await route(message, self.shelf, **self.parts))[0]
         return best.name, best.reason
 
 
@@ -120,7 +114,7 @@ async def test_where_words_are_unclear_the_model_names_one_of_the_skills() -> No
     assert request.options.temperature == 0.0
     assert request.options.max_tokens is not None
     assert "Plants roses." in request.messages[0].content
-    ranked = await route("12?", daemon.shelf, daemon.services)
+    ranked = await route("12?", daemon.shelf, **daemon.parts)
     assert [match.name for match in ranked] == ["cook", "a-gardener", "general-assistant"]
 
 
@@ -154,4 +148,4 @@ async def test_a_single_skill_asks_no_model_and_no_skill_at_all_names_the_genera
     assert (await daemon.first("12?"))[0] == "cook"
     assert daemon.requests == []
     empty = Daemon(skills=())
-    assert await choose("12?", empty.shelf, empty.services) == ("general-assistant", ())
+    assert await choose("12?", empty.shelf, **empty.parts) == ("general-assistant", ())

@@ -42,8 +42,12 @@ async def get(request: Request, params: SkillNameParams) -> SkillDetail:
 
 async def route(request: Request, params: RouteParams) -> RouteResult:
     """The ranking, whatever the default skill is."""
-    shelf = await request.services.projects.shelf(params.cwd)
-    return RouteResult(skills=await routing.route(params.message, shelf, request.services))
+    services = request.services
+    shelf = await services.projects.shelf(params.cwd)
+    ranked = await routing.route(
+        params.message, shelf, by=services.settings.agent.route_by, models=services.models, pool=services.pool
+    )
+    return RouteResult(skills=ranked)
 
 
 async def cost(request: Request, params: SkillCostParams) -> SkillCosts:

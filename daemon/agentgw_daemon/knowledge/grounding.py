@@ -21,8 +21,8 @@ from agentgw_daemon.prompt import Count, Prompt, with_files
 
 if TYPE_CHECKING:
     from agentgw.params import TurnStartParams
-    from agentgw_daemon.knowledge.search import Found
-    from agentgw_daemon.services import Services
+    from agentgw_daemon.knowledge.search import Found, Knowledge
+    from agentgw_daemon.settings import RagSection
     from agentgw_daemon.skills.model import LoadedSkill
 
 log = logging.getLogger(__name__)
@@ -53,15 +53,17 @@ class Grounded:
     notice: str | None = None
 
 
-def grounding_of(services: Services, params: TurnStartParams, skill: LoadedSkill) -> Grounding | None:
+def grounding_of(
+    knowledge: Knowledge, settings: RagSection, params: TurnStartParams, skill: LoadedSkill
+) -> Grounding | None:
     """Excerpts for a skill that wants them. Whoever names tools gets what these give."""
-    rag, settings = skill.rag, services.settings.rag
+    rag = skill.rag
     named = params.tools is not None or bool(set(params.approvals or ()) - {ASK, DENY})
     if rag is None or not rag.enabled or named or not settings.prompt_tokens:
         return None
     query = (params.message.strip() or with_files("", params.files))[:_QUERY_CHARACTERS]
     find = partial(
-        services.knowledge.find, query, k=rag.top_k or settings.top_k, skills=rag.skills or (skill.name,), tags=rag.tags
+        knowledge.find, query, k=rag.top_k or settings.top_k, skills=rag.skills or (skill.name,), tags=rag.tags
     )
     return Grounding(find=find, most_tokens=settings.prompt_tokens, least_similarity=settings.min_similarity)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
@@ -22,11 +22,12 @@ from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, Match, is_cle
 if TYPE_CHECKING:
     from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.models.registry import Registry
-    from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
     from agentgw_daemon.skills.shelf import Shelf
 
 log = logging.getLogger(__name__)
+
+RouteBy = Literal["auto", "words", "model"]
 
 # `agent.default_skill` that means: the skill a message is routed to.
 AUTO: Final = "auto"
@@ -42,30 +43,31 @@ _MAX_ASKED: Final = 32
 _MAX_WORDS_SHOWN: Final = 5
 
 
-async def route(message: str, shelf: Shelf, services: Services) -> tuple[SkillMatch, ...]:
-    """All usable skills of the shelf ranked, the one to take first.
+async def route(message: str, shelf: Shelf, *, by: RouteBy, models: Registry, pool: Pool) -> tuple[SkillMatch, ...]:
+    """All usable skills of the shelf ranked, the one to take first. `by` is the setting `agent.route_by`.
 
     Takes at most five seconds; never raises an RpcError.
     """
     skills = shelf.usable()
     ranked = rank(message, skills)
-    by = services.settings.agent.route_by
     if by == "words" or len(ranked) < 2 or is_clear(ranked):
         return by_words(ranked)
     asked = {match.name for match in ranked[:_MAX_ASKED]} | {FALLBACK}
     asker = _Asker(message, [skill for skill in skills if skill.name in asked], any_model=by == "model")
-    name = await asker.ask(services.models, services.pool)
+    name = await asker.ask(models, pool)
     if name is None:
         return by_words(ranked, asker.failure)
     return _first(ranked, name, f"chosen by {asker.model}")
 
 
-async def choose(message: str, shelf: Shelf, services: Services) -> tuple[str, tuple[TurnNotice, ...]]:
-    """The skill of a new session that names none, and what to tell the user about it.
+async def choose(
+    message: str, shelf: Shelf, *, by: RouteBy, models: Registry, pool: Pool
+) -> tuple[str, tuple[TurnNotice, ...]]:
+    """The skill of a new session that names none, and what to tell the user about it; takes what `route` takes.
 
     With no usable skill at all it is the general assistant, which is not there either: asking the shelf says so.
     """
-    ranked = await route(message, shelf, services)
+    ranked = await route(message, shelf, by=by, models=models, pool=pool)
     if not ranked:
         return FALLBACK, ()
     best = ranked[0]
