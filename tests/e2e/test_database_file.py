@@ -70,6 +70,22 @@ def test_a_database_that_was_put_in_its_place_is_opened_by_the_next_daemon(home:
     assert questions(kept / "agentgw.db") == ["of the backup", "later"]
 
 
+def test_a_database_that_was_copied_over_it_is_opened_by_the_next_daemon(home: Home) -> None:
+    file = home.path / "data" / "agentgw.db"
+    home.ask("run", "-m", "echo", "of the backup")
+    home.ask("stop")
+    shutil.copy(file, home.work / "backup.db")
+    daemon = home.serve()
+    home.ask("run", "-m", "echo", "later " * 20_000)
+    home.ask("stop")
+    home.finish(daemon)
+    daemon = home.serve()
+    shutil.copy(home.work / "backup.db", file)
+    assert home.finish(daemon).status == 1
+    assert home.ask("run", "-m", "echo", "goes on") == "goes on\n"
+    assert questions(home.database_copy()) == ["of the backup", "goes on"]
+
+
 def test_a_folder_that_is_removed_ends_the_daemon_and_is_not_made_again_by_it(home: Home) -> None:
     daemon = home.serve()
     home.ask("run", "-m", "echo", "first")

@@ -20,7 +20,7 @@ from agentgw_daemon.storage.connection import JournalMode
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.presence import WrittenBack
 from agentgw_daemon.storage.store import Recovery, Store
-from tests.storage.direct import Direct, talk
+from tests.storage.direct import Direct, run, talk
 
 
 @pytest.fixture
@@ -156,6 +156,55 @@ def test_what_was_committed_beside_another_file_is_kept_but_not_acknowledged(dat
         store.write(replace_in_between)
     [kept] = data.glob("displaced-*")
     assert messages(kept) == ["changed"]
+    store.close()
+
+
+def backup(db: sqlite3.Connection, path: Path) -> bytes:
+    """A sound database of one page more, as somebody may put it over ours."""
+    with closing(sqlite3.connect(path)) as made:
+        db.backup(made)
+        made.execute("PRAGMA journal_mode = DELETE")
+        made.execute("CREATE TABLE mine (x)")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["copied over", "emptied"])
+@pytest.mark.parametrize("closing_only", [False, True], ids=["used", "closed"])
+def test_what_another_program_writes_into_the_file_stays_as_it_is(
+    store: Store, data: Path, tmp_path: Path, how: str, closing_only: bool
+) -> None:
+    content = backup(store._opened().db.conn, tmp_path / "backup.db") if how == "copied over" else b""
+    talk(Direct(store), "second", "yes")
+    (data / "agentgw.db").write_bytes(content)
+    if not closing_only:
+        for said in ("third", "fourth"):
+            with pytest.raises(StorageUnavailable, match=r"another program wrote into agentgw\.db"):
+                talk(Direct(store), said, "yes")
+        with pytest.raises(StorageUnavailable, match="another program wrote"):
+            run(Direct(store).sessions.list())
+    store.close()
+    assert (data / "agentgw.db").read_bytes() == content
+    assert not (data / "agentgw.db-wal").exists()
+    assert not (data / "agentgw.db-clean").exists()
+    [kept] = data.glob("displaced-*")
+    assert {path.name for path in kept.iterdir()} == ({"old-wal"} if store._journal_mode == "WAL" else set())
+
+
+def test_a_file_that_was_only_touched_is_ours_as_before(store: Store, data: Path) -> None:
+    os.utime(data / "agentgw.db")
+    talk(Direct(store), "second", "yes")
+    store.close()
+    assert messages(data) == ["first", "second"]
+    assert store.displaced is None
+
+
+def test_what_we_write_ourselves_is_never_taken_for_somebody_elses(store: Store) -> None:
+    for number in range(20):
+        talk(Direct(store), f"{number} " + "padding " * 20_000, "yes")
+        store.read(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+    store.backup()
+    assert store.problems() == ()
+    assert (store.displaced, store.written_back) == (None, ())
     store.close()
 
 

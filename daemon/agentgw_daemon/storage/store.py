@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar, assert_never
 
@@ -72,6 +72,10 @@ class Store:
             raise
 
     def _open(self) -> None:
+        self._open_or_replace()
+        self._settle()
+
+    def _open_or_replace(self) -> None:
         with translated():
             make_directory(self.files.directory)
             clean = self.files.was_left_clean()
@@ -87,45 +91,56 @@ class Store:
 
     def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
         """Run `do`, which only reads. Damage found on the way is repaired, then StorageUnavailable raised."""
-        try:
+        with self._watched():
             return self._opened().read(do)
-        except Damaged as damage:
-            raise self._repaired(damage) from damage
 
     def write(self, do: Callable[[sqlite_utils.Database], T]) -> T:
         """Run `do` in a transaction; see `read` for damage.
 
         What was committed into a file that is gone is written back first, or is no success.
         """
-        try:
-            self._look()
+        with self._watched():
             connection = self._opened()
             if self._has_stale_turns:
                 self._interrupt_stale_turns()
             result = connection.write(do)
+            self._settle()
             self._look()
             return result
-        except Damaged as damage:
-            raise self._repaired(damage) from damage
 
     def problems(self) -> tuple[str, ...]:
         """What the quick check finds in the open file."""
-        try:
-            self._look()
+        with self._watched():
             return self._opened().problems()
-        except Damaged as damage:
-            raise self._repaired(damage) from damage
 
     def look(self) -> None:
         """Write the database back where it was removed. Raises StorageUnavailable where that cannot be."""
-        try:
-            self._look()
-        except Damaged as damage:
-            raise self._repaired(damage) from damage
+        with self._watched():
+            pass
 
     def backup(self) -> Path:
         """Copy the open database into the backups."""
-        return self.backups.make(self._opened())
+        with self._watched():
+            return self.backups.make(self._opened())
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A use of the connection: the file is looked at before, what is written is ours, damage is repaired."""
+        try:
+            self._look()
+            try:
+                yield
+            finally:
+                self._settle()
+        except Damaged as damage:
+            failure = self._repaired(damage)
+            self._settle()
+            raise failure from damage
+
+    def _settle(self) -> None:
+        if self._presence is not None:
+            with translated():
+                self._presence.settle()
 
     def take_recovery(self) -> Recovery | None:
         """The replacement that happened since the last call, if one did."""
@@ -139,7 +154,7 @@ class Store:
         except StorageUnavailable as error:
             if self.displaced is None:
                 log.error("the database is not written back, and so lost: %s", error.message)
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._presence = self._connection, None, None
         if connection is None:
             return
         sound = True
@@ -171,6 +186,10 @@ class Store:
                 with translated():
                     kept = self._presence.keep_aside(self._connection, file_stamp())
                 raise self._displace(f"another file was put in the place of agentgw.db; what it was is kept in {kept}")
+            case "overwritten":
+                with translated():
+                    kept = self._presence.let_go(self._connection, file_stamp())
+                raise self._displace(f"another program wrote into agentgw.db; its log is kept in {kept}")
             case "folder gone":
                 raise self._displace(f"{self.files.directory} was removed or moved away")
             case _:
@@ -188,6 +207,7 @@ class Store:
         log.error("%s was written back; nothing is lost", self.files.database)
 
     def _displace(self, reason: str) -> StorageUnavailable:
+        """Give it up, as nothing of what is asked for from now on would last."""
         log.error("%s", reason)
         self.displaced = reason
         self._drop_connection()
@@ -206,13 +226,15 @@ class Store:
         connection = Connection(self.files.database, self._journal_mode)
         try:
             self._prepare(connection, check=check)
+            with translated():
+                presence = Presence(self.files)
         except Damaged:
             self._connection = connection  # `_replace` closes it, after it moved the files
             raise
         except BaseException:
             connection.close()
             raise
-        self._connection, self._presence = connection, Presence(self.files)
+        self._connection, self._presence = connection, presence
 
     def _prepare(self, connection: Connection, *, check: bool) -> None:
         problems = connection.problems() if check else ()
@@ -277,7 +299,7 @@ class Store:
             raise unavailable(damage.reason) from damage
 
     def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._presence = self._connection, None, None
         if connection is not None:
             with contextlib.suppress(StorageUnavailable, Damaged):
                 connection.close()
