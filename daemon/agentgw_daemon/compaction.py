@@ -19,6 +19,7 @@ from agentgw.replays import PromptHistory
 from agentgw.schema import record
 from agentgw.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Delta, Engine, Request
+from agentgw_daemon.inference.hearing import hear
 from agentgw_daemon.prompt import Count, Exchange, Prompt, answer_reserve, fewest_left_out
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.summaries import Summary
@@ -173,7 +174,7 @@ async def _summarised(job: _Job, engine: Engine, session_id: str, model: str) ->
     texts: list[str] = []
     try:
         with trio.move_on_after(_SUMMARY_S) as scope:
-            async with engine.stream(job.request()) as events:
+            async with hear(engine, job.request()) as events:
                 async for event in events:
                     if isinstance(event, Delta) and event.channel == "answer":
                         texts.extend(event.texts)

@@ -123,8 +123,6 @@ async def test_watchers_see_each_call_and_its_result(tmp_path: Path) -> None:
     [
         (("nothing", {"text": "a"}), "there is no tool nothing"),
         (("look", {"word": "a"}), "text"),
-        (("look", "{"), "no JSON"),
-        (("look", "[]"), "must be a JSON object"),
         (("look", {"text": "fail"}), "it is broken"),
     ],
 )
@@ -139,6 +137,30 @@ async def test_a_call_that_cannot_be_made_is_an_error_that_the_model_is_shown(
         assert last["role"] == "tool"
         assert last["content"].startswith("error: ")
         assert said in last["content"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"text": NaN}', "NaN is not JSON"),
+        ('{"text": 1e999}', "too large"),
+        ('{"text": 9223372036854775808}', "64 bits"),
+        ('{"text": ' + "[" * 70 + "]" * 70 + "}", "nested deeper than 64"),
+        ('{"text": "a", "text": "b"}', "the same key twice"),
+    ],
+)
+async def test_a_call_that_breaks_the_rules_of_the_wire_is_none_and_the_model_is_told(
+    tmp_path: Path, arguments: str, said: str
+) -> None:
+    async with house(tmp_path, script([("look", arguments)], "sorry")) as h:
+        done = furnish(h)
+        result = await h.ask()
+        assert (result.text, result.tool_calls, done) == ("sorry", (), [])
+        told = as_mapping(h.engine.requests[-1].messages[-1])
+        assert told["role"] == "user"
+        assert said in told["content"]
 
 
 async def test_steps_run_out_and_no_word_is_put_into_the_models_mouth(tmp_path: Path) -> None:

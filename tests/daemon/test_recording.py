@@ -30,7 +30,8 @@ async def test_every_step_is_kept_with_its_calls_and_what_the_model_was_told(tmp
         assert first.calls[0].content == "did a"
         assert "there is no tool nothing" in str(first.calls[1].content)
         (broken,) = second.calls
-        assert (broken.tool, broken.arguments, broken.ok) == ("look", "{", False)
+        assert (broken.tool, broken.arguments, broken.ok) == (None, "look {", False)
+        assert "not valid JSON" in str(broken.content)
         assert (last.text, last.calls, last.finish_reason, last.prompt_sha256) == ("done", (), "stop", "ab")
         assert [tool.name for tool in detail.tools] == ["look", "change", "post"]
         assert detail.tools[0].parameters["required"] == ["text"]

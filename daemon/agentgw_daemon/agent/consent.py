@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
@@ -14,6 +13,7 @@ from agentgw_daemon.agent.toolkit import Wanted, denied
 from agentgw_daemon.approvals.desk import Desk, PendingCall, event_of
 from agentgw_daemon.approvals.digest import digest_of
 from agentgw_daemon.approvals.policy import Allow, Refuse, decide
+from agentgw_daemon.text.valid import valid_text
 from agentgw_daemon.tools.tool import CallPreview, ToolContext
 
 
@@ -41,9 +41,11 @@ class DeskConsent:
 
     async def _preview(self, wanted: Wanted) -> CallPreview:
         preview = await wanted.tool.describe_call(wanted.arguments, self._context)
-        if self._terms.agent is None:
-            return preview
-        return dataclasses.replace(preview, details=(*preview.details, f"wanted by: {self._terms.agent}"))
+        agent = () if self._terms.agent is None else (f"wanted by: {self._terms.agent}",)
+        return CallPreview(
+            title=valid_text(preview.title), details=tuple(map(valid_text, (*preview.details, *agent))),
+            diff=None if preview.diff is None else valid_text(preview.diff),
+        )  # fmt: skip
 
     async def agree(self, wanted: Wanted, emit: Emit) -> bool:
         """See Consent."""

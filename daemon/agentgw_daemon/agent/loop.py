@@ -22,11 +22,9 @@ from agentgw_daemon.agent.usage import sum_timings, sum_usage
 from agentgw_daemon.calling.events import Call, Event, Malformed, Reasoning, Text
 from agentgw_daemon.calling.view import ToolView
 from agentgw_daemon.inference.engine import (
-    Called,
     Calling,
     Delta,
     Engine,
-    EngineEvent,
     Finished,
     Loading,
     Message,
@@ -34,6 +32,7 @@ from agentgw_daemon.inference.engine import (
     Queued,
     Request,
 )
+from agentgw_daemon.inference.hearing import hear
 
 # A loaded model says at once how it calls tools; one that is being loaded is news.
 _AT_ONCE_S: Final = 0.05
@@ -203,14 +202,12 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
                 case _:
                     calls.append(event)
 
-    async with plan.engine.stream(request) as events:
+    async with hear(plan.engine, request) as events:
         async for event in events:
             match event:
                 case Finished():
                     answer.end_step(event)
-                case Called(name=name, arguments=arguments):
-                    calls.append(Call(name=name, arguments=arguments))
-                case Malformed():
+                case Call() | Malformed():
                     calls.append(event)
                 case Delta() if step.hidden:
                     texts.extend(event.texts)
@@ -249,7 +246,7 @@ def _options(options: Options, step: Step) -> Options:
     return dataclasses.replace(_CALL_OPTIONS, seed=options.seed, max_tokens=step.max_tokens)
 
 
-def translated(event: EngineEvent) -> list[TurnEvent]:
+def translated(event: Queued | Loading | Prefill | Delta) -> list[TurnEvent]:
     """What watchers are told of it."""
     match event:
         case Delta():
@@ -260,5 +257,3 @@ def translated(event: EngineEvent) -> list[TurnEvent]:
             return [TurnProgress(phase="loading", done=event.done, total=event.total)]
         case Prefill():
             return [TurnProgress(phase="prefill", done=event.done, total=event.total)]
-        case Called() | Malformed() | Finished():
-            return []

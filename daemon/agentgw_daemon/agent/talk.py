@@ -6,7 +6,6 @@ tools. Each gives the next step, and takes what came of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -19,6 +18,7 @@ from agentgw_daemon.calling.steps import NarrowSteps, Steps, WideSteps
 from agentgw_daemon.calling.stream import StreamParser
 from agentgw_daemon.calling.view import ToolView, declaration
 from agentgw_daemon.inference.engine import Calling, Message, as_mapping, text_of
+from agentgw_daemon.text.valid import read_json
 
 # Models that cannot choose are led by the words of a request. What is longer, or has a file or piped text behind it,
 # is material to work on, and its words would mislead.
@@ -157,8 +157,8 @@ class StepTalk:
 def done_of(call: Call, ok: bool | None, content: str | None) -> Done:
     """What came of a call, as it was told the model before."""
     try:
-        arguments = json.loads(call.arguments)
-    except (ValueError, RecursionError):
+        arguments = read_json(call.arguments)
+    except ValueError:
         arguments = None
     made = Outcome(
         name=call.name, arguments=arguments if isinstance(arguments, dict) else {}, content=content or ""

@@ -8,7 +8,6 @@ only when nobody agreed who could have been asked does the turn end.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -28,6 +27,7 @@ from agentgw_daemon.calling.messages import Outcome
 from agentgw_daemon.calling.repeats import Repeats
 from agentgw_daemon.calling.view import ToolView
 from agentgw_daemon.failpoint import failpoint
+from agentgw_daemon.text.valid import read_json, valid_text
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed, Tool, ToolContext, ToolResult
@@ -179,8 +179,8 @@ class Toolkit:
         if tool is None:
             raise CallFailed(f"there is no tool {call.name[:80]}; there are {', '.join(self._tools)}")
         try:
-            parsed = json.loads(call.arguments)
-        except (ValueError, RecursionError) as error:
+            parsed = read_json(call.arguments)
+        except ValueError as error:
             raise CallFailed(f"{call.name}: the arguments are no JSON: {error}") from None
         return tool, check_arguments(tool.spec, parsed)
 
@@ -211,7 +211,7 @@ class Toolkit:
             allowed = not wanted.asks or await self._consent.agree(wanted, emit)
         except CallFailed as failed:
             allowed = True
-            result = ToolResult(ok=False, content=self._redact(failed.text), untrusted=failed.untrusted)
+            result = ToolResult(ok=False, content=failed.text, untrusted=failed.untrusted)
         else:
             if allowed:
                 await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
@@ -223,10 +223,9 @@ class Toolkit:
 
     async def _run(self, wanted: Wanted) -> ToolResult:
         try:
-            said = await wanted.tool.call(wanted.arguments, self._context)
-            result = replace(said, content=self._redact(said.content))
+            result = self._clean(await wanted.tool.call(wanted.arguments, self._context))
         except ApprovalDenied as error:
-            await self._journal.end(wanted.call_id, ToolResult(ok=False, content=error.message))
+            await self._journal.end(wanted.call_id, ToolResult(ok=False, content=valid_text(error.message)))
             raise
         failpoint("call-done")
         await self._journal.end(wanted.call_id, result)
@@ -243,11 +242,16 @@ class Toolkit:
         self, call: Call, call_id: str, arguments: Mapping[str, Any], result: ToolResult, emit: Emit, *,
         denied: bool = False,
     ) -> Done:  # fmt: skip
+        result = self._clean(result)
         await emit(TurnToolResult(call_id=call_id, ok=result.ok, content=result.content, denied=denied or None))
         content = result.content if result.ok else f"error: {result.content}"
         if len(content) > MOST_RESULT_CHARACTERS:
             content = f"{content[:MOST_RESULT_CHARACTERS]}\n[the rest is left out: ask for less]"
         return Done(outcome=Outcome(name=call.name, arguments=arguments, content=content), ok=result.ok)
+
+    def _clean(self, result: ToolResult) -> ToolResult:
+        """What a tool gives may be anybody's bytes: a file's name, a program's output, a key."""
+        return replace(result, content=self._redact(valid_text(result.content)))
 
     def _next_id(self) -> str:
         self._made += 1
@@ -257,8 +261,8 @@ class Toolkit:
 def _shown(call: Call) -> dict[str, Any]:
     """The arguments of a call that is not made, as far as they are any."""
     try:
-        parsed = json.loads(call.arguments)
-    except (ValueError, RecursionError):
+        parsed = read_json(call.arguments)
+    except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
 

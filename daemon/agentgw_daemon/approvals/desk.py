@@ -22,6 +22,7 @@ from agentgw_daemon.approvals.digest import digest_of
 from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.storage.approvals import Settled, StoredApproval
 from agentgw_daemon.storage.ids import new_id, seconds_of, time_text
+from agentgw_daemon.text.valid import valid_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.hub import Hub
@@ -55,8 +56,9 @@ class PendingCall:
 class _Question:
     """One open question. `lock` orders its answers; `settled` is set once `decision` is stored."""
 
-    def __init__(self, stored: StoredApproval, deadline: float, *, in_database: bool) -> None:
+    def __init__(self, stored: StoredApproval, deadline: float, *, in_database: bool, reopened: bool = False) -> None:
         self.stored = stored
+        self.reopened = reopened
         self.in_database = in_database
         self.deadline = deadline
         self.decision: Settled | None = None
@@ -99,6 +101,8 @@ class Desk:
             self._publish("asked", question.stored.approval)
             with trio.move_on_at(question.deadline):
                 await announce(question.stored.approval)
+                if question.reopened and call.turn_id is not None:
+                    await self._database.approvals.wait_again(call.turn_id)
                 await question.settled.wait()
             async with question.lock:
                 return question.decision or await self._settle(question, "expired")
@@ -182,7 +186,7 @@ class Desk:
         stored = StoredApproval(
             approval=Approval(
                 approval_id=new_id("a"), turn_id=call.turn_id, session_id=call.session_id, tool=call.tool,
-                arguments=dict(call.arguments), cwd=call.cwd, title=call.preview.title or None,
+                arguments=dict(call.arguments), cwd=valid_text(call.cwd), title=call.preview.title or None,
                 details=call.preview.details or None, diff=call.preview.diff, asked_at=time_text(at),
                 expires_at=time_text(at + self._timeout_s),
             ),
@@ -200,7 +204,7 @@ class Desk:
         left_s = seconds_of(stored.approval.expires_at) - self._wall_clock()
         # Whatever the wall clock did meanwhile, nobody gets more time than there was.
         deadline = trio.current_time() + min(max(left_s, 0.0), self._timeout_s)
-        return _Question(stored, deadline, in_database=True)
+        return _Question(stored, deadline, in_database=True, reopened=True)
 
     def _is_of_this_life(self, stored: StoredApproval) -> bool:
         approval_id = stored.approval.approval_id

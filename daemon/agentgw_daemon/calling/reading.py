@@ -8,13 +8,17 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from agentgw_daemon.calling.events import Call, Event, Malformed, Reasoning, Text
 from agentgw_daemon.calling.stream import Reading, Stream, read_choice, read_json, read_space, read_text, read_until
+from agentgw_daemon.text.valid import read_json as read_value
+from agentgw_daemon.text.valid import valid_text
 
 CUT_OFF: Final = "the call was cut off before its end"
 NO_JSON: Final = 'a call must be a JSON object: {"name": …, "arguments": {…}}'
+# The longest name that any endpoint takes has 64; what a server adds to its tools' names comes on top.
+MOST_NAME_CHARACTERS: Final = 256
 _NAMES: Final = ("name", "tool_name")
 _ARGUMENTS: Final = ("arguments", "parameters")
 THINKING: Final = {"<think>": "</think>"}
@@ -89,17 +93,11 @@ def _why_broken(text: str, *, ended: bool) -> str:
 
 
 def load(text: str) -> object:
-    """The JSON value of a text; Malformed if it is none."""
+    """The JSON value of a text, by the rules of the wire; Malformed if it is none."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        return Malformed(text=text, reason=f"the call is not valid JSON: {error.msg} at character {error.pos}")
-    except (ValueError, RecursionError) as error:
+        return read_value(text)
+    except ValueError as error:
         return Malformed(text=text, reason=f"the call is not valid JSON: {str(error)[:80]}")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def calls_of(text: str) -> Iterator[Event]:
@@ -126,8 +124,10 @@ def call_of(item: object, text: str) -> Event:
     return call(name, next(item[key] for key in _ARGUMENTS if key in item), text)
 
 
-def call(name: str, arguments: object, text: str) -> Event:
+def call(name: str, arguments: object, text: str) -> Call | Malformed:
     """The call with these arguments: an object, or JSON text of one, as some models write."""
+    if len(name) > MOST_NAME_CHARACTERS:
+        return Malformed(text=text, reason=f"no tool has a name of more than {MOST_NAME_CHARACTERS} characters")
     if isinstance(arguments, str):
         arguments = load(arguments)
         if isinstance(arguments, Malformed):
@@ -135,9 +135,12 @@ def call(name: str, arguments: object, text: str) -> Event:
     if not isinstance(arguments, dict):
         return Malformed(text=text, reason=f"the arguments of {name} must be a JSON object")
     try:
-        return Call(name=name, arguments=json.dumps(arguments, ensure_ascii=False, allow_nan=False))
-    except ValueError:
-        return Malformed(text=text, reason=f"the arguments of {name} hold a number that is too large")
+        made = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        # What a model wrote in another form than JSON holds to the same rules.
+        read_value(made)
+    except (ValueError, TypeError, RecursionError):
+        return Malformed(text=text, reason=f"the arguments of {name} hold a value that JSON has not")
+    return Call(name=valid_text(name), arguments=valid_text(made))
 
 
 def python_calls(text: str) -> Iterator[Event]:

@@ -180,9 +180,7 @@ def read_step(text: str) -> Call | Malformed | None:
         return Malformed(text=text, reason=NO_JSON)
     if value["tool"] == ANSWER and "arguments" not in value:
         return None
-    event = call_event(value["tool"], value.get("arguments"), text)
-    assert isinstance(event, Call | Malformed)
-    return event
+    return call_event(value["tool"], value.get("arguments"), text)
 
 
 def _with_tools(messages: Sequence[Message], tools: Sequence[ToolView]) -> list[Message]:

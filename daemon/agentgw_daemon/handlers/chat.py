@@ -12,6 +12,7 @@ from agentgw.types import ChatMessage, Options
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Delta, Finished
 from agentgw_daemon.inference.engine import Request as Completion
+from agentgw_daemon.inference.hearing import hear
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
@@ -34,7 +35,7 @@ async def complete(request: Request, params: ChatParams) -> ChatResult:
     completion = Completion(messages=messages, options=options, fresh=options.seed is not None, schema=params.schema)
     texts: list[str] = []
     finished: Finished | None = None
-    async with engine.stream(completion) as events:
+    async with hear(engine, completion) as events:
         async for event in events:
             if isinstance(event, Finished):
                 finished = event

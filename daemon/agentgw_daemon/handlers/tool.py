@@ -15,6 +15,7 @@ from agentgw_daemon.agent.consent import DeskConsent, Terms
 from agentgw_daemon.agent.toolkit import Wanted, denied
 from agentgw_daemon.live import frame_of
 from agentgw_daemon.storage.ids import new_id
+from agentgw_daemon.text.valid import valid_text
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed
@@ -76,7 +77,7 @@ async def call(request: Request, params: ToolCallParams) -> ToolCallResult:
     except CallFailed as failed:
         raise InvalidParams(failed.text, path="arguments", reason=failed.text) from None
     result = await tool.call(arguments, context)
-    return ToolCallResult(ok=result.ok, content=services.secrets.redact(result.content))
+    return ToolCallResult(ok=result.ok, content=services.secrets.redact(valid_text(result.content)))
 
 
 HANDLERS: dict[str, Handler] = {"tool.list": list_tools, "tool.call": call}

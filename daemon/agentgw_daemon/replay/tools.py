@@ -20,6 +20,7 @@ from agentgw_daemon.calling.hints import view
 from agentgw_daemon.calling.messages import Outcome
 from agentgw_daemon.calling.repeats import canonical
 from agentgw_daemon.calling.view import ToolView
+from agentgw_daemon.text.valid import read_json
 
 NOT_RECORDED: Final = "error: this call was not made before, so there is no result. Answer without it."
 
@@ -93,6 +94,6 @@ def _key(tool: str, arguments: str) -> str:
 
 def _parsed(arguments: str) -> object:
     try:
-        return json.loads(arguments)
-    except (ValueError, RecursionError):
+        return read_json(arguments)
+    except ValueError:
         return None

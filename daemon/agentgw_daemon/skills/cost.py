@@ -14,6 +14,7 @@ from agentgw.errors import RpcError
 from agentgw.schema import record
 from agentgw.types import ChatMessage, Options, Skill, SkillCost, Usage
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, Engine, Finished, Request
+from agentgw_daemon.inference.hearing import hear
 from agentgw_daemon.prompt import Prompt, count_parts
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ async def _timed(cost: SkillCost, engine: Engine, prompt: tuple[ChatMessage, ...
 async def _read(engine: Engine, prompt: tuple[ChatMessage, ...], *, fresh: bool) -> _Reading:
     spoke = False
     finished: Finished | None = None
-    async with engine.stream(Request(messages=prompt, options=_ONE_TOKEN, fresh=fresh)) as events:
+    async with hear(engine, Request(messages=prompt, options=_ONE_TOKEN, fresh=fresh)) as events:
         async for event in events:
             if isinstance(event, Finished):
                 finished = event

@@ -17,6 +17,7 @@ from agentgw.errors import RpcError
 from agentgw.events import TurnNotice
 from agentgw.types import ChatMessage, Options, SkillMatch
 from agentgw_daemon.inference.engine import Delta, Engine, Request
+from agentgw_daemon.inference.hearing import hear
 from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, Match, is_clear, rank
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class _Asker:
             if calling is None or calling.narrow:
                 return None
         text = ""
-        async with engine.stream(question(self._message, self._skills)) as events:
+        async with hear(engine, question(self._message, self._skills)) as events:
             async for event in events:
                 if isinstance(event, Delta) and event.channel == "answer":
                     text += "".join(event.texts)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from agentgw.schema import record
+from agentgw_daemon.text.valid import valid_text
 from agentgw_daemon.tools.visible import visible, visible_line
 
 # A sixteenth of a frame of the wire, and some 16,000 tokens: more than a small local model's whole context.
@@ -154,9 +155,10 @@ def visible_path(path: Path) -> str:
 
 def bounded(text: str, note: str = "the rest is left out") -> str:
     """The text, cut at MAX_CONTENT_BYTES of UTF-8, with a note where it was cut. A tool's own note still fits."""
-    raw = text.encode("utf-8", "replace")
+    text = valid_text(text)
+    raw = text.encode()
     if len(raw) <= MAX_CONTENT_BYTES + _NOTE_BYTES:
-        return raw.decode()
+        return text
     return f"{raw[:MAX_CONTENT_BYTES].decode('utf-8', 'ignore')}\n[{note}]"
 
 

@@ -1,0 +1,88 @@
+"""What engines say, on the one way by which it comes into the daemon: valid, whatever the engine.
+
+Halves of surrogate pairs are joined over deltas or replaced, also at the end of an answer; calls hold to the rules of
+the wire or are Malformed. Whoever asks an engine for text asks through `hear`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+from agentgw.types import Channel, Usage
+from agentgw_daemon.calling.events import Call, Malformed
+from agentgw_daemon.calling.reading import call
+from agentgw_daemon.inference.engine import (
+    Called,
+    Delta,
+    Engine,
+    EngineEvent,
+    Finished,
+    Loading,
+    Prefill,
+    Queued,
+    Request,
+)
+from agentgw_daemon.text.valid import SurrogateJoiner, valid_text
+
+Heard = Queued | Loading | Prefill | Delta | Finished | Call | Malformed
+
+# Integers that every reader of JSON has exactly, and that fit the database.
+_MOST_TOKENS: Final = 2**53 - 1
+# Of a call that is none, enough for the model to know it again.
+_SHOWN_CHARACTERS: Final = 2_000
+
+
+@asynccontextmanager
+async def hear(engine: Engine, request: Request) -> AsyncIterator[AsyncIterator[Heard]]:
+    """As `Engine.stream`, with everything that it says made valid."""
+    async with engine.stream(request) as events, aclosing(_heard(events)) as heard:
+        yield heard
+
+
+async def _heard(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[Heard, None]:
+    channels: dict[Channel, SurrogateJoiner] = {}
+    async for event in events:
+        match event:
+            case Delta(texts=texts, channel=channel):
+                joiner = channels.setdefault(channel, SurrogateJoiner())
+                if whole := tuple(filter(None, map(joiner.feed, texts))):
+                    yield Delta(texts=whole, channel=channel)
+            case Called(name=name, arguments=arguments):
+                yield _call(valid_text(name), arguments)
+            case Finished():
+                for delta in _ends(channels):
+                    yield delta
+                yield _bounded(event)
+            case _:
+                yield event
+    for delta in _ends(channels):
+        yield delta
+
+
+def _ends(channels: dict[Channel, SurrogateJoiner]) -> Iterator[Delta]:
+    """The halves that never got their other ones."""
+    for channel, joiner in channels.items():
+        if rest := joiner.end():
+            yield Delta(texts=(rest,), channel=channel)
+
+
+def _call(name: str, arguments: str) -> Call | Malformed:
+    text = valid_text(f"{name} {arguments}")
+    if len(text) > _SHOWN_CHARACTERS:
+        text = f"{text[:_SHOWN_CHARACTERS]}…"
+    if not name:
+        return Malformed(text=text, reason="the call has no name")
+    return call(name, arguments, text)
+
+
+def _bounded(event: Finished) -> Finished:
+    usage = event.usage
+    numbers = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
+    if all(0 <= number <= _MOST_TOKENS for number in numbers):
+        return event
+    prompt, cached, completion = (min(max(number, 0), _MOST_TOKENS) for number in numbers)
+    counted = Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
+    return dataclasses.replace(event, usage=counted)
