@@ -23,6 +23,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "run": ("answer one message", 'git diff | agentgw run "write a commit message"'),
         "chat": ("talk, with a prompt that remembers", "agentgw chat -s code-assistant"),
         "attach": ("watch a running turn, from its start", "agentgw attach 01JD"),
+        "turns": ("what runs or waits, and how to end it", "agentgw turns cancel t-01JD"),
         "approvals": ("tool calls that wait for a yes", "agentgw approvals answer a-01JD once"),
     },
     "Look back": {

@@ -134,6 +134,9 @@ class TurnDetail:
     steps: Annotated[
         tuple[rp.TurnStep, ...], "all the model wrote, step by step; empty for turns before this was kept"
     ] = ()
+    unreadable: Annotated[
+        tuple[str, ...] | None, "parts of its record that went bad; what stands in their places is empty"
+    ] = None
 
 
 @record

@@ -175,6 +175,7 @@ class Turn:
     finish_reason: FinishReason | None = None
     error: Annotated[str | None, "why it failed"] = None
     last_seq: Annotated[int, "number of its last notification"] = 0
+    detached: Annotated[bool | None, "true: it runs, and no connection keeps it from running on"] = None
 
 
 @record

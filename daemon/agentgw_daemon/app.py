@@ -41,6 +41,7 @@ from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.presence import WrittenBack
 from agentgw_daemon.storage.store import Recovery
+from agentgw_daemon.supervision import supervised
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.catalogue import open_catalogue
 from agentgw_daemon.tools.places import denied_of
@@ -202,18 +203,20 @@ async def serve(started: Started) -> int:
         async with trio.open_nursery() as outer:
             services.turns = Turns(services, outer)
             # Before anybody can ask for them.
-            await services.turns.take_up()
+            await supervised("taking up turns", services.turns.take_up)
             services.watching = Watching(services.database, services.ingest, outer)
-            outer.start_soon(services.watching.resume)
-            outer.start_soon(services.reembedding.run)
-            outer.start_soon(services.database.stay_in_place, partial(stop.ask, status=1))
-            outer.start_soon(_heed_signals, services, stop)
-            outer.start_soon(_import_the_rest, stop)
+            outer.start_soon(supervised, "following folders", services.watching.resume)
+            outer.start_soon(supervised, "embedding anew", services.reembedding.run)
+            in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))
+            outer.start_soon(supervised, "guarding the database", in_place)
+            outer.start_soon(supervised, "waiting for signals", _heed_signals, services, stop)
+            outer.start_soon(supervised, "importing", _import_the_rest, stop)
             async with trio.open_nursery() as connections:
                 doors = Doors(services, connections)
                 services.control = Control(services, stop)
                 await doors.open(started.listener)
-                outer.start_soon(partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask))
+                guard = partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask)
+                outer.start_soon(supervised, "guarding the socket", guard)
                 started.serving()
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)
                 await stop.wait()
@@ -267,6 +270,6 @@ async def _heed_signals(services: Services, stop: Stop) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                await services.control.reload_on_signal()
+                await supervised("reloading", services.control.reload_on_signal)
             else:
                 stop.ask(signal.Signals(number).name)

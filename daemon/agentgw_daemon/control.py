@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -14,12 +15,16 @@ from agentgw_daemon.doctor import DoctorContext, examine
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.settings import Settings
+from agentgw_daemon.storage.ids import time_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.app import Stop
     from agentgw_daemon.services import Services
 
 log = logging.getLogger(__name__)
+
+# A week: whoever looks at all has looked by then.
+_FATAL_SHOWN_S: Final = 7 * 86_400.0
 
 
 class Control:
@@ -66,6 +71,7 @@ class Control:
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
             skills=services.skills.listing, embedder=services.retrieval.embedder,
             watched=services.watching.listing, reembedding=lambda: services.reembedding.shown,
+            fatal_turns=lambda: services.database.unfinished.fatal(time_text(time.time() - _FATAL_SHOWN_S)),
         )  # fmt: skip
         hide = services.secrets.redact
         findings = tuple(

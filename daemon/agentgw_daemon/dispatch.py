@@ -7,7 +7,6 @@ returns a `Call`, which the peer runs in its own nursery. Errors of ours are tra
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,15 +15,12 @@ from jsonrpcserver import Error, Success
 from jsonrpcserver.dispatcher import create_request, dispatch_request
 from oslash.either import Left
 
-from agentgw.errors import InternalError, InvalidParams, InvalidRequest, MethodNotFound, RpcError
+from agentgw.errors import InvalidParams, InvalidRequest, MethodNotFound, RpcError
 from agentgw.methods import METHODS, Method
 from agentgw.schema import bind, dump
-from agentgw_daemon.log import log_unexpected
 
 if TYPE_CHECKING:
     from agentgw_daemon.requests import Request
-
-log = logging.getLogger(__name__)
 
 # jsonrpcserver rejects a whole batch for one bad entry, where the specification wants an answer per entry:
 # batches are split before it, and longer ones refused whole.
@@ -144,11 +140,3 @@ def result_response(request_id: Any, result: Any) -> dict[str, Any]:
 def error_response(request_id: Any, error: RpcError) -> dict[str, Any]:
     """The response of a request that failed."""
     return {"jsonrpc": "2.0", "error": error.to_wire(), "id": request_id}
-
-
-def internal_error(error: BaseException, where: str) -> InternalError:
-    """What a client learns of a bug of ours: an id. The rest is logged, once, under that id."""
-    error_id = log_unexpected(log, error, f"answering {where}")
-    return InternalError(
-        f"Internal error {error_id}", hint=f"`agentgw logs` shows it under {error_id}", error_id=error_id
-    )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from agentgw.events import DaemonEvent
 from agentgw.types import Topic
-
-log = logging.getLogger(__name__)
+from agentgw_daemon.supervision import contained
 
 Deliver = Callable[[DaemonEvent], None]
-"""Takes an event without waiting; raises when its connection is gone."""
+"""Takes an event without waiting. What it raises reaches the log, never whoever publishes."""
 
 
 class Hub:
@@ -37,4 +35,6 @@ class Hub:
         event = DaemonEvent(topic=topic, name=name, data=data)
         for topics, deliver in tuple(self._subscribers):
             if topic in topics:
-                deliver(event)
+                # Whoever publishes has work of its own to do.
+                with contained(f"telling a subscriber of {topic} {name}"):
+                    deliver(event)

@@ -91,6 +91,24 @@ class Ledger:
             steps = self._recorder.rest() if self._recorder is not None else None
             await self.database.turns.finish(self._live.turn_id, end, self._rows()[0], steps)
 
+    async def leave(self) -> None:
+        """Write what there is, and leave the turn to the next daemon."""
+        await self.flush()
+        if self.database is not None:
+            try:
+                await self.database.unfinished.leave(self._live.turn_id)
+            except RpcError as error:
+                log.warning("turn %s: not left as it should be: %s", self._live.turn_id, error.message)
+
+    async def give_up(self, reason: str) -> None:
+        """Store that the turn failed, where its end cannot be stored."""
+        if self.database is not None:
+            try:
+                await self.database.turns.fail(self._live.turn_id, reason)
+            except RpcError as error:
+                # The next daemon finds it as one that was cut off.
+                log.warning("turn %s: its end is not stored: %s", self._live.turn_id, error.message)
+
     def _rows(self) -> tuple[tuple[LogRow, ...], int]:
         events = self._live.events
         first = self._written

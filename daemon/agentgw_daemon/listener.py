@@ -16,6 +16,7 @@ import trio
 from agentgw.errors import Overloaded
 from agentgw.framing import encode
 from agentgw_daemon.dispatch import error_response
+from agentgw_daemon.supervision import supervised
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ _XUCRED: Final = struct.Struct("2Ih16I")
 # accept() fails like this when a process or the system has no descriptors left.
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _EXHAUSTED_WAIT_S: Final = 0.1
+# Keeps the loop from spinning should accept() never get well again.
+_REFUSED_WAIT_S: Final = 0.01
 
 
 def peer_uid(connection: socket.socket | trio.socket.SocketType) -> int:
@@ -65,9 +68,12 @@ class Listener:
                     try:
                         connection, _ = await accepting.accept()
                     except OSError as error:
-                        if error.errno not in _EXHAUSTED:
-                            raise
-                        await self._shed(accepting, spare)
+                        if error.errno in _EXHAUSTED:
+                            await self._shed(accepting, spare)
+                        else:
+                            # The client gave up while it waited (accept(2) has a list); the next one may not.
+                            log.debug("a connection was not accepted: %s", error)
+                            await trio.sleep(_REFUSED_WAIT_S)
                         continue
                     self._note_relief()
                     self._admit(connection, nursery)
@@ -76,17 +82,22 @@ class Listener:
             spare.close()
 
     def _admit(self, connection: trio.socket.SocketType, nursery: trio.Nursery) -> None:
-        uid = peer_uid(connection)
+        try:
+            uid = peer_uid(connection)
+        except OSError as error:
+            log.debug("a client left before it was asked who it is: %s", error)
+            connection.close()
+            return
         if uid != os.geteuid():
             log.warning("peer uid %d refused", uid)
             connection.close()
             return
         stream = trio.SocketStream(connection)
         if self.connections >= self._max_connections:
-            nursery.start_soon(_turn_away, stream, self._max_connections)
+            nursery.start_soon(supervised, "turning a client away", _turn_away, stream, self._max_connections)
             return
         self.connections += 1
-        nursery.start_soon(self._run_one, stream)
+        nursery.start_soon(supervised, "serving a connection", self._run_one, stream)
 
     async def _run_one(self, stream: trio.SocketStream) -> None:
         try:

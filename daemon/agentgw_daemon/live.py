@@ -7,6 +7,7 @@ piles up). Other watchers never hold the turn back; they read the log again late
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from json.encoder import encode_basestring
 from typing import Final
@@ -14,11 +15,15 @@ from typing import Final
 import trio
 
 from agentgw.errors import RpcError
-from agentgw.events import TurnDelta, TurnEvent, TurnSources
+from agentgw.events import TurnDelta, TurnEvent, TurnNotice, TurnSources
 from agentgw.framing import encode
 from agentgw.results import TurnResult
 from agentgw.schema import dump
 from agentgw.types import Chunk, SessionId, ToolCall, TurnId, Usage
+from agentgw_daemon.log import log_unexpected
+from agentgw_daemon.storage.ids import now
+
+log = logging.getLogger(__name__)
 
 # Events the owner may be behind. A token is some 150 bytes on the wire, so this is about 150 kB.
 _OWNER_LAG: Final = 1024
@@ -49,6 +54,7 @@ class LiveTurn:
         self.model = model
         self.stored = stored
         self.detached = detached
+        self.created_at = now()
         self.scope = trio.CancelScope()
         self.events = list(events)
         self.outcome: TurnResult | RpcError | None = None
@@ -56,6 +62,8 @@ class LiveTurn:
         # What the answer rests on, as watchers were told it.
         self.sources = [chunk for event in events if isinstance(event, TurnSources) for chunk in event.chunks]
         self.suspended = False
+        # An earlier daemon began it.
+        self.resumed = False
         # The turn that waits for this one's answer, and how many turns up the first one is.
         self.parent = parent
         self.depth: int = 0 if parent is None else parent.depth + 1
@@ -180,7 +188,12 @@ def frame(ids: str, seq: int, event: TurnEvent) -> bytes:
             f'"text":{text},"channel":"{event.channel}"}}}}\n'
         )
         return made.encode("utf-8", "replace")
-    return frame_of(ids, seq, event.method, dump(event))
+    try:
+        return frame_of(ids, seq, event.method, dump(event))
+    except (ValueError, TypeError, RecursionError) as error:
+        log_unexpected(log, error, f"encoding {event.method}")
+        shown = TurnNotice(code="unreadable", text=f"{event.method} cannot be shown")
+        return frame_of(ids, seq, shown.method, dump(shown))
 
 
 def frame_of(ids: str, seq: int, method: str, params: dict[str, object]) -> bytes:

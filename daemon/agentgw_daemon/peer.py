@@ -26,13 +26,13 @@ from agentgw_daemon.dispatch import (
     Handler,
     Refused,
     error_response,
-    internal_error,
     read_call,
     result_response,
 )
 from agentgw_daemon.outbox import Outbox, ReaderGone
 from agentgw_daemon.requests import Request
 from agentgw_daemon.services import Services
+from agentgw_daemon.supervision import internal_error
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,16 @@ _DRAIN_S: Final = 5.0
 def _is_plain(handler: Handler) -> bool:
     """Whether it answers at once. Asked at every call, and `inspect` is slow."""
     return not inspect.iscoroutinefunction(handler)
+
+
+def _read(entry: Any) -> Call | bytes | None:
+    """The call that a request object makes, or the frame of the response that refuses it, if it gets one."""
+    try:
+        return read_call(entry)
+    except Refused as refused:
+        return None if refused.response is None else encode(refused.response)
+    except Exception as error:  # noqa: BLE001 - supervision point: what cannot be read must not end the daemon
+        return encode(error_response(None, internal_error(error, "a request")))
 
 
 class Peer:
@@ -141,18 +151,17 @@ class Peer:
         if isinstance(value, list):
             self._take_batch(value)
             return
-        try:
-            call = read_call(value)
-        except Refused as refused:
-            self._reply(refused.response)
-            return
-        await self._start(call)
+        call = _read(value)
+        if isinstance(call, Call):
+            await self._start(call)
+        else:
+            self._send(call)
 
     async def _start(self, call: Call) -> None:
         handler = self._handlers[call.row.name]
         if _is_plain(handler):
             # Answered on the spot: no task, so a ping costs what a ping should.
-            self._reply(await self._answer(call))
+            self._send(await self._answer(call))
         elif self._refused_for_limits(call):
             return
         else:
@@ -174,14 +183,14 @@ class Peer:
                 self._ids.add(call.id)
             return False
         if call.id is not NOTIFICATION:
-            self._reply(error_response(call.id, error))
+            self._send(encode(error_response(call.id, error)))
         return True
 
     async def _run_call(self, call: Call) -> None:
         try:
-            response = await self._answer(call)
+            frame = await self._answer(call)
             # After the last notification the call caused: the outbox keeps order.
-            self._reply(response)
+            self._send(frame)
         finally:
             self._in_flight -= 1
             self._ids.discard(call.id)
@@ -200,43 +209,46 @@ class Peer:
 
     async def _run_batch(self, entries: list[Any]) -> None:
         """One request in flight; its entries run one after another, so a batch multiplies nothing."""
-        responses = []
+        frames = []
         try:
             for entry in entries:
-                try:
-                    response = await self._answer(read_call(entry))
-                except Refused as refused:
-                    response = refused.response
-                if response is not None:
-                    responses.append(response)
+                call = _read(entry)
+                frame = await self._answer(call) if isinstance(call, Call) else call
+                if frame is not None:
+                    frames.append(frame.rstrip(b"\n"))
                 await trio.lowlevel.checkpoint()
-            if responses:
-                self._outbox.put_nowait(encode(responses))
+            if frames:
+                self._outbox.put_nowait(b"[" + b",".join(frames) + b"]\n")
         finally:
             self._in_flight -= 1
 
-    async def _answer(self, call: Call) -> dict[str, Any] | None:
-        """The response, None for a notification. One of the places where anything at all is caught."""
+    async def _answer(self, call: Call) -> bytes | None:
+        """The frame of the response, None for a notification. One of the places where anything at all is caught.
+
+        A result that cannot be encoded fails this request like any other bug.
+        """
         try:
             handler = self._handlers[call.row.name]
-            result = handler(self._request, call.params)
-            if not _is_plain(handler):
-                result = await result
-            response = result_response(call.id, result)
-        except RpcError as error:
-            response = self._services.secrets.redact_value(error_response(call.id, error))
+            try:
+                result = handler(self._request, call.params)
+                if not _is_plain(handler):
+                    result = await result
+                response = result_response(call.id, result)
+            except RpcError as error:
+                response = self._services.secrets.redact_value(error_response(call.id, error))
+            return None if call.id is NOTIFICATION else encode(response)
         except ReaderGone:
             raise
         except Exception as error:  # noqa: BLE001 - supervision point: a bug must not end the daemon
-            response = error_response(call.id, internal_error(error, call.row.name))
-        return None if call.id is NOTIFICATION else response
+            failed = error_response(call.id, internal_error(error, call.row.name))
+        return None if call.id is NOTIFICATION else encode(failed)
 
     def _refuse(self, error: RpcError) -> None:
-        self._reply(error_response(None, error))
+        self._send(encode(error_response(None, error)))
 
-    def _reply(self, response: dict[str, Any] | None) -> None:
-        if response is not None:
-            self._outbox.put_nowait(encode(response))
+    def _send(self, frame: bytes | None) -> None:
+        if frame is not None:
+            self._outbox.put_nowait(frame)
 
     async def _cancel_on_hangup(self, scope: trio.CancelScope) -> None:
         poll = select.poll()

@@ -35,7 +35,7 @@ _SERVER_STARTS_S: Final = 60.0
 
 
 def revived(left: LeftTurn, parent: LiveTurn | None) -> LiveTurn:
-    """The turn with all it has sent, as one that nobody owns. Raises ValueError when its log has holes.
+    """The turn with all it has sent, as one that nobody owns. Raises one of `json_text.BAD` when its log has holes.
 
     `parent` waits for it, and finds it by its call.
     """
@@ -44,6 +44,7 @@ def revived(left: LeftTurn, parent: LiveTurn | None) -> LiveTurn:
         turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model,
         stored=True, detached=True, events=_events(left), parent=parent,
     )  # fmt: skip
+    live.resumed = True
     live.delegated = left.delegated
     live.answers.update(left.answers)
     if parent is not None and left.caller is not None:

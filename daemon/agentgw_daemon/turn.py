@@ -30,7 +30,6 @@ from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.opening import Opening
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.compaction import as_shown, compacted
-from agentgw_daemon.dispatch import internal_error
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Calling, Engine
 from agentgw_daemon.inference.engine import Request as Completion
@@ -38,6 +37,7 @@ from agentgw_daemon.knowledge.grounding import Grounding, grounded
 from agentgw_daemon.ledger import Ledger, teller
 from agentgw_daemon.prompt import Exchange, Fitted, Prompt, fit, surely_fits
 from agentgw_daemon.storage.turns import TurnEnd
+from agentgw_daemon.supervision import internal_error
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.toolkit import Toolkit
@@ -129,7 +129,7 @@ async def _supervise(live: LiveTurn, do: Callable[[Answer], Awaitable[None]], le
             error = internal_error(group, f"turn {live.turn_id}")
     if live.suspended and live.scope.cancelled_caught:
         with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
-            await ledger.flush()
+            await ledger.leave()
         live.end(_left_waiting(live))
         return
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
@@ -251,6 +251,9 @@ async def _end(live: LiveTurn, answer: Answer, error: RpcError | None, ledger: L
     except RpcError as failed:
         # The answer was given but is not stored: the client must not believe otherwise.
         error = error or failed
+    except Exception as bug:  # noqa: BLE001 - supervision point: what cannot be stored ends this turn
+        error = error or internal_error(bug, f"the end of turn {live.turn_id}")
+        await ledger.give_up(error.message)
     if error:
         live.end(error)
         return

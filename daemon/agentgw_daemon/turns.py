@@ -16,30 +16,26 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.errors import (
-    InvalidParams,
-    NotFound,
-    RpcError,
-    SessionBusy,
-    ShuttingDown,
-    TurnCancelled,
-)
+from agentgw.errors import NotFound, SessionBusy, ShuttingDown
 from agentgw.events import TurnNotice
 from agentgw.params import TurnStartParams
-from agentgw.results import TurnDetail, TurnResult
+from agentgw.results import TurnResult
 from agentgw.schema import record
 from agentgw.types import File, Options, Session, SessionId, Turn, TurnId
 from agentgw_daemon import resumption
 from agentgw_daemon.agent import kits
 from agentgw_daemon.dry_run import dry_run
+from agentgw_daemon.ended import outcome_of
 from agentgw_daemon.inference import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
 from agentgw_daemon.live import LiveTurn, frame_of
 from agentgw_daemon.prompt import Exchange, history_of, with_files
 from agentgw_daemon.skills import routing
 from agentgw_daemon.storage.ids import new_id
-from agentgw_daemon.storage.log import unpack
+from agentgw_daemon.storage.json_text import BAD
+from agentgw_daemon.storage.log import shown
 from agentgw_daemon.storage.turns import NewTurn
+from agentgw_daemon.supervision import internal_error, supervised
 from agentgw_daemon.turn import Plan, go_on
 from agentgw_daemon.turn import run as run_turn
 
@@ -139,7 +135,7 @@ class Turns:
         live.append_nowait(*services.notices, *routed)
         services.notices.clear()
         database = services.database if live.stored else None
-        self._nursery.start_soon(self._run, live, "started", partial(run_turn, live, plan, database))
+        self._begin(live, "started", partial(run_turn, live, plan, database))
         return live
 
     async def take_up(self) -> None:
@@ -147,26 +143,39 @@ class Turns:
 
         They are detached, for whoever started them is gone: what they ask, anybody may answer.
         """
-        services = self._services
+        database = self._services.database
+        found = await database.unfinished.ids()
+        # Before anything is read: whatever it is that ends a daemon, it ends one.
+        await database.unfinished.begin(found)
         taken: list[tuple[LiveTurn, LeftTurn]] = []
-        for turn_id in await services.database.unfinished.ids():
+        for turn_id in found:
             try:
-                left = await services.database.unfinished.read(turn_id)
-                # Who waits was there first, and begins only when it can find whom it waits for.
-                live = resumption.revived(left, self._live[TurnId(left.caller[0])] if left.caller else None)
-            except (ValueError, LookupError, TypeError, InvalidParams) as error:
-                log.warning("turn %s cannot be gone on with: %s", turn_id, error)
-                await services.database.unfinished.give_up(turn_id)
-                continue
-            log.info("turn %s goes on", turn_id)
-            self._enter(live)
-            await services.approvals.recall(turn_id)
-            if not services.approvals.is_asking(turn_id):
-                await services.database.turns.set_state(turn_id, "running")
-            taken.append((live, left))
+                taken.append(await self._revive(turn_id))
+            except Exception as error:  # noqa: BLE001 - supervision point: a bad record costs its own turn
+                await self._give_up(turn_id, error)
         for live, left in taken:
-            prepare = partial(self._prepare, left)
-            self._nursery.start_soon(self._run, live, "resumed", partial(go_on, live, prepare, services.database))
+            self._begin(live, "resumed", partial(go_on, live, partial(self._prepare, left), database))
+
+    async def _revive(self, turn_id: str) -> tuple[LiveTurn, LeftTurn]:
+        """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""
+        services = self._services
+        left = await services.database.unfinished.read(turn_id)
+        # Who waits was there first, and begins only when it can find whom it waits for.
+        live = resumption.revived(left, self._live[TurnId(left.caller[0])] if left.caller else None)
+        log.info("turn %s goes on", turn_id)
+        self._enter(live)
+        await services.approvals.recall(turn_id)
+        if not services.approvals.is_asking(turn_id):
+            await services.database.turns.set_state(turn_id, "running")
+        return live, left
+
+    async def _give_up(self, turn_id: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, BAD) else internal_error(error, f"turn {turn_id}").message
+        log.warning("turn %s cannot be gone on with: %s", turn_id, reason)
+        if (live := self._live.get(TurnId(turn_id))) is not None:
+            self._close(live)
+        give_up = self._services.database.unfinished.give_up
+        await supervised(f"giving turn {turn_id} up", give_up, turn_id, f"it could not be gone on with: {reason}")
 
     async def dry_run(self, params: TurnStartParams) -> TurnResult:
         """What a turn of `params` would send, rendered and counted by parts; nothing runs, nothing is stored.
@@ -187,23 +196,29 @@ class Turns:
     def cancel(self, turn_id: str) -> LiveTurn:
         """Cancel a running turn and give it back; NotFound when no such turn is running."""
         live = self.find(turn_id)
-        if live is None:
-            raise NotFound(f"no running turn {turn_id}", kind="turn", id=turn_id)
+        if live is None or live.outcome is not None:
+            hint = "`agentgw turns` lists those that run"
+            raise NotFound(f"no running turn {turn_id[:64]}", hint=hint, kind="turn", id=turn_id)
         live.cancel()
         return live
+
+    def waiting(self) -> frozenset[str]:
+        """Ids of the turns that wait for an answer, and of those that wait for them."""
+        found: set[str] = set()
+        for live in self.running:
+            if self._services.approvals.is_asking(live.turn_id):
+                waiting: LiveTurn | None = live
+                while waiting is not None:
+                    found.add(waiting.turn_id)
+                    waiting = waiting.parent
+        return frozenset(found)
 
     async def stop(self) -> None:
         """Cancel all turns and return when each has stored its end and has an outcome.
 
         Those that wait for an answer are left to the next daemon, with those that wait for them.
         """
-        left: set[TurnId] = set()
-        for live in self.running:
-            if self._services.approvals.is_asking(live.turn_id):
-                waiting: LiveTurn | None = live
-                while waiting is not None:
-                    left.add(waiting.turn_id)
-                    waiting = waiting.parent
+        left = self.waiting()
         for live in self.running:
             if live.turn_id in left:
                 live.suspend()
@@ -216,16 +231,11 @@ class Turns:
         """Frames of a stored turn's events."""
         ids = f'"turn_id":"{stored.turn_id}","session_id":"{stored.session_id}","seq":'
         for row in await self._services.database.log.read(stored.turn_id, from_seq):
-            yield b"".join(frame_of(ids, seq, method, params) for seq, method, params in unpack(row, from_seq))
+            yield b"".join(frame_of(ids, seq, method, params) for seq, method, params in shown(row, from_seq))
 
     async def stored_outcome(self, stored: Turn) -> TurnResult:
-        """What an ended turn's `turn.start` gave. Raises TurnCancelled or the failure's own text."""
-        detail = await self._services.database.turns.detail(stored.turn_id)
-        if stored.state == "failed":
-            raise RpcError(stored.error or "the turn failed")
-        if stored.state == "interrupted":
-            raise _cut_off(detail)
-        return _result(detail)
+        """See `outcome_of`."""
+        return outcome_of(await self._services.database.turns.detail(stored.turn_id))
 
     def _check_serving(self) -> None:
         if self._services.stopping:
@@ -312,12 +322,22 @@ class Turns:
         self._live[live.turn_id] = live
         self._sessions[live.session_id] = live.turn_id
 
+    def _begin(self, live: LiveTurn, news: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(supervised, f"running turn {live.turn_id}", self._run, live, news, run)
+
     async def _run(self, live: LiveTurn, news: str, run: Callable[[], Awaitable[None]]) -> None:
         hub = self._services.hub
         facts = {"turn_id": live.turn_id, "session_id": live.session_id, "skill": live.skill, "model": live.model}
         hub.publish("turns", news, **facts)
         try:
             await run()
+        except* Exception as group:  # noqa: BLE001 - supervision point: it was to end by itself, whatever happened in it
+            error = internal_error(group, f"turn {live.turn_id}")
+            if live.outcome is None:
+                live.end(error)
+            if live.stored:
+                fail = self._services.database.turns.fail
+                await supervised(f"ending turn {live.turn_id}", fail, live.turn_id, error.message)
         finally:
             self._close(live)
         outcome = live.outcome
@@ -367,20 +387,3 @@ def merged(temperature: float | None, given: Options | None) -> Options:
     """The request's options over the skill's."""
     options = given or Options()
     return options if options.temperature is not None else replace(options, temperature=temperature)
-
-
-def _cut_off(detail: TurnDetail) -> TurnCancelled:
-    message, hint = "the turn was cut off when the daemon ended", "its text so far is kept in the session"
-    under_way = [call.tool for call in detail.tool_calls if call.ok is None]
-    if under_way:
-        message = f"{message}, while {under_way[-1]} was carried out: whether it had its effect is not known"
-        hint = "look before you ask for it again"
-    return TurnCancelled(message, hint=hint, turn_id=detail.turn.turn_id)
-
-
-def _result(detail: TurnDetail) -> TurnResult:
-    return TurnResult(
-        turn_id=detail.turn.turn_id, session_id=detail.turn.session_id, text=detail.text,
-        finish_reason=detail.turn.finish_reason, usage=detail.usage, timings=detail.timings,
-        tool_calls=detail.tool_calls, sources=detail.sources, last_seq=detail.turn.last_seq,
-    )  # fmt: skip

@@ -18,7 +18,7 @@ ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "feedback",
     "trust", "replay", "eval", "stats", "ingest",
-    "search", "documents", "delete-documents",
+    "search", "documents", "delete-documents", "turns",
 }  # fmt: skip
 
 

@@ -184,6 +184,50 @@ class TestLogs:
             assert process.wait(20) == 141
 
 
+TURN = {
+    "turn_id": "t-1", "session_id": "01JD", "skill": "general-assistant", "model": "echo", "state": "running",
+    "created_at": "2026-01-01T00:00:00Z", "last_seq": 3,
+}  # fmt: skip
+
+
+class TestTurns:
+    def test_the_list_is_of_those_that_run_or_wait(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"turn.list": {"turns": [{**TURN, "detached": True}, {**TURN, "state": "waiting"}]}})
+        first, second = cli("turns")[1].splitlines()[1:]
+        assert first.split() == [
+            "t-1", "running,", "detached", "2026-01-01T00:00:00Z", "01JD", "general-assistant", "echo"
+        ]  # fmt: skip
+        assert second.split()[:2] == ["t-1", "waiting"]
+        assert daemon.params("turn.list") == {"running": True, "limit": 50}
+        assert cli("turns", "--all", "-n", "3", "--json")[0] == 0
+        assert daemon.params("turn.list") == {"running": False, "limit": 3}
+
+    def test_one_turn(self, cli: Cli, serve: Serve) -> None:
+        detail = {
+            "turn": {**TURN, "state": "interrupted", "error": "the daemon ended"}, "message": "what?", "text": "That.",
+            "usage": {"prompt_tokens": 3, "cached_tokens": 0, "completion_tokens": 2}, "unreadable": ["steps[1]"],
+            "tool_calls": [{"call_id": "c", "tool": "look", "arguments": {}}],
+        }  # fmt: skip
+        daemon = serve({"turn.show": detail})
+        out = cli("turns", "show", "t-1")[1]
+        for said in ("interrupted", "the daemon ended", "look cut off", "steps[1]", "\nwhat?\n", "\nThat.\n"):
+            assert said in out
+        assert daemon.params("turn.show") == {"turn_id": "t-1"}
+        assert json.loads(cli("turns", "show", "t-1", "--json")[1]) == detail
+
+    def test_cancelling(self, cli: Cli, serve: Serve) -> None:
+        answers: dict[str, Any] = {"turn.cancel": {}}
+        daemon = serve(answers)
+        assert cli("turns", "cancel", "t-1") == (0, "", "agentgw: cancelled t-1\n")
+        assert daemon.params("turn.cancel") == {"turn_id": "t-1"}
+
+    def test_cancelling_what_does_not_run(self, cli: Cli, serve: Serve) -> None:
+        serve({"turn.cancel": Failure(-32001, "turn t-1 does not run", kind="turn", id="t-1")})
+        status, out, err = cli("turns", "cancel", "t-1")
+        assert (status, out) == (1, "")
+        assert "turn t-1 does not run" in err
+
+
 class TestSessions:
     def test_the_list(self, cli: Cli, serve: Serve) -> None:
         daemon = serve({"session.list": {"sessions": [SESSION], "next": "x"}})

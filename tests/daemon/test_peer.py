@@ -347,3 +347,62 @@ async def test_a_subscriber_gets_events_until_it_leaves() -> None:
         assert event["method"] == DaemonEvent.method
         assert event["params"] == {"topic": "turns", "name": "started", "data": {"turn_id": "t"}}
     hubs[0].publish("turns", "started", turn_id="nobody listens")
+
+
+class Unreadable:
+    """A result that no JSON can say."""
+
+
+def deep() -> list[Any]:
+    made: list[Any] = []
+    for _ in range(100_000):
+        made = [made]
+    return made
+
+
+@pytest.mark.parametrize("bad", [lambda: float("nan"), lambda: {1: b"bytes"}, deep, Unreadable])
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_reply_that_cannot_be_encoded_fails_its_request_alone(bad: Any, plain: bool) -> None:
+    def at_once(request: Any, params: Any) -> Any:
+        return bad()
+
+    async def later(request: Any, params: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        return bad()
+
+    async with connected({"ping": ping, "stats.get": at_once if plain else later}) as client:
+        answer = await client.ask("stats.get", 1)
+        assert answer["error"]["code"] == -32603
+        assert answer["error"]["data"]["error_id"] in answer["error"]["message"]
+        assert (await client.ask("ping", 2))["result"] == "pong"
+        await client.send([call("stats.get", 3), call("ping", 4)])
+        broken, good = await client.receive()
+        assert (broken["id"], broken["error"]["code"], good["result"]) == (3, -32603, "pong")
+
+
+async def test_an_error_that_cannot_be_encoded_fails_its_request_alone() -> None:
+    async def fail(request: Any, params: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        raise NotFound("no", id=Unreadable())
+
+    async with connected({"ping": ping, "stats.get": fail}) as client:
+        assert (await client.ask("stats.get", 1))["error"]["code"] == -32603
+        assert (await client.ask("ping", 2))["result"] == "pong"
+
+
+async def test_an_event_that_cannot_be_encoded_is_not_the_publishers_problem(caplog: pytest.LogCaptureFixture) -> None:
+    async def publish(request: Any, params: Any) -> Any:
+        request.services.hub.publish("turns", "started", bad=float("nan"))
+        request.services.hub.publish("turns", "started", good=1)
+        return {}
+
+    async def subscribe(request: Any, params: Any) -> Any:
+        request.subscribe(("turns",))
+        return {}
+
+    async with connected({"event.subscribe": subscribe, "stats.get": publish}) as client:
+        await client.ask("event.subscribe", 1, topics=["turns"])
+        told = await client.ask("stats.get", 2)
+        assert told["params"]["data"] == {"good": 1}
+        assert (await client.receive())["id"] == 2
+    assert "telling a subscriber" in caplog.text

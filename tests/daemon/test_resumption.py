@@ -523,11 +523,106 @@ async def test_a_stop_leaves_a_waiting_turn_to_the_next_daemon(killed: Killed) -
         assert (await seen(live))[: before.last_seq] == await seen(before)
 
 
+async def waits_again(h: House, live: LiveTurn) -> None:
+    """Once it is back at its question, as the database has it."""
+    sql = "SELECT resumption FROM turns WHERE id = ?"
+    while await h.database._thread.read(lambda db: db.execute(sql, (live.turn_id,)).fetchone()[0]) != 2:
+        await pause()
+
+
+async def test_a_turn_that_ended_the_daemon_that_went_on_with_it_is_interrupted(killed: Killed) -> None:
+    asked = await question_left(killed)
+    async with killed.next("never") as (h, _):
+        await taken_up(h)
+        # At once: it has not come as far as its question.
+        killed.kill(1)
+        await h.turns.stop()
+    async with killed.next("next turn", number=2) as (h, done):
+        await h.turns.take_up()
+        assert (h.turns.running, h.services.approvals.list()) == ((), ())
+        turn = await h.database.turns.get(asked.turn_id or "")
+        assert turn.state == "interrupted"
+        assert turn.error == "the daemon ended while it went on with this turn, which is not tried again"
+        with pytest.raises(TurnCancelled, match="not tried again"):
+            await h.turns.stored_outcome(turn)
+        assert await h.database.unfinished.fatal("") == ((asked.turn_id, asked.session_id),)
+        assert await h.database.unfinished.fatal("9999") == ()
+        assert await is_usable(h, asked.session_id or "")
+        assert done == []
+        assert await h.database.sessions.delete(asked.session_id or "") == (asked.session_id,)
+        assert await h.database.unfinished.fatal("") == ()
+
+
+async def test_a_turn_that_went_on_after_its_answer_is_not_tried_again(killed: Killed) -> None:
+    async def dies(request: Request) -> AsyncIterator[EngineEvent]:
+        killed.kill(1)
+        await trio.sleep_forever()
+        yield finished()
+
+    asked = await question_left(killed)
+    async with killed.next("never") as (h, done):
+        h.engine.script = dies
+        await waits_again(h, await taken_up(h))
+        await h.services.approvals.answer(asked.approval_id, "allow_once")
+        while killed.kills == 1:
+            await pause()
+        assert done == ["change x"]
+        await h.turns.stop()
+    async with killed.next("never", number=2) as (h, done):
+        await h.turns.take_up()
+        assert (h.turns.running, done) == ((), [])
+        assert (await h.database.turns.get(asked.turn_id or "")).state == "interrupted"
+
+
+async def test_a_stop_leaves_a_turn_that_had_not_come_back_to_its_question(killed: Killed) -> None:
+    asked = await question_left(killed)
+    async with killed.next("never") as (h, _):
+        live = await taken_up(h)
+        await h.turns.stop()
+        assert isinstance(await live.wait_outcome(), ShuttingDown)
+        killed.kill(1)
+    async with killed.next("done", number=2) as (h, done):
+        live = await taken_up(h)
+        await h.services.approvals.answer(asked.approval_id, "allow_once")
+        assert ((await ended(live)).text, done) == ("done", ["change x"])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE approvals SET expires_at = 'tomorrow' WHERE turn_id = ?",
+        "UPDATE turn_steps SET step = '{\"text\": NaN}' WHERE turn_id = ?",
+        "UPDATE turn_log SET payload = '[' WHERE seq = 1 AND turn_id = ?",
+        "UPDATE turns SET options = '[[' WHERE id = ?",
+        "UPDATE turns SET request = x'00' WHERE id = ?",
+    ],
+)
+async def test_a_turn_whose_record_is_bad_costs_itself_alone(killed: Killed, sql: str) -> None:
+    async with killed.first(CHANGE, CHANGE, "never") as h:
+        furnish(h)
+        good, bad = await h.start("do it"), await h.start("do it")
+        while len(h.services.approvals.list()) < 2:
+            await pause()
+        await h.turns.stop()
+        await h.database._thread.write(lambda db: db.execute(sql, (bad.turn_id,)))
+        killed.kill()
+    async with killed.next("done") as (h, _):
+        await h.turns.take_up()
+        assert [live.turn_id for live in h.turns.running] == [good.turn_id]
+        assert [one.turn_id for one in h.services.approvals.list()] == [good.turn_id]
+        turn = await h.database.turns.get(bad.turn_id)
+        assert turn.state == "interrupted"
+        assert "could not be gone on with" in (turn.error or "")
+        assert await h.database.unfinished.fatal("") == (), "it ended no daemon"
+        assert await is_usable(h, turn.session_id)
+        await h.turns.stop()
+
+
 async def test_it_survives_one_restart_after_the_other(killed: Killed) -> None:
     asked = await question_left(killed)
     for number in (1, 2):
         async with killed.next("never", number=number) as (h, _):
-            await taken_up(h)
+            await waits_again(h, await taken_up(h))
             assert h.services.approvals.list() == (asked,)
             killed.kill(number)
             await h.turns.stop()

@@ -52,6 +52,10 @@ async def no_problems() -> tuple[str, ...]:
     return ()
 
 
+async def no_turns() -> tuple[tuple[str, str], ...]:
+    return ()
+
+
 @pytest.fixture
 def context(paths: Paths) -> Iterator[DoctorContext]:
     """A healthy daemon, in this process."""
@@ -93,6 +97,7 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             embedder=an_embedder,
             watched=lambda: (),
             reembedding=lambda: None,
+            fatal_turns=no_turns,
         )
 
 
@@ -459,6 +464,17 @@ async def test_a_check_that_hangs_is_a_finding(context: DoctorContext) -> None:
     assert [(one.check, one.severity, one.message) for one in findings] == [
         ("hangs", "error", "did not finish within 0.001 s")
     ]
+
+
+async def test_turns_that_ended_a_daemon_are_named_with_what_to_do(context: DoctorContext) -> None:
+    async def one() -> tuple[tuple[str, str], ...]:
+        return (("t-1", "s-1"),)
+
+    found = await finding(replace(context, fatal_turns=one), "turns")
+    assert found.severity == "warning"
+    assert "t-1" in found.message
+    assert "agentgw turns show t-1" in (found.fix or "")
+    assert "agentgw sessions delete s-1" in (found.fix or "")
 
 
 async def test_documents(context: DoctorContext) -> None:

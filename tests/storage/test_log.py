@@ -18,7 +18,11 @@ _deltas = st.tuples(
 )
 _others = st.tuples(
     st.sampled_from(["turn.started", "turn.progress", "turn.notice"]),
-    st.dictionaries(st.sampled_from(["a", "text", "texts", "done"]), _texts | st.integers() | st.none(), max_size=3),
+    st.dictionaries(
+        st.sampled_from(["a", "text", "texts", "done"]),
+        _texts | st.integers(-(2**63), 2**63 - 1) | st.none(),
+        max_size=3,
+    ),
 )
 _events = st.lists(_deltas | _deltas | _others, max_size=40).map(
     lambda events: [(seq, method, params) for seq, (method, params) in enumerate(events, 1)]

@@ -190,7 +190,13 @@ def test_a_fork_keeps_all_that_a_turn_has_but_what_is_its_own(data: Path) -> Non
     store.open()
     columns, tables = store.read(look)
     store.close()
-    assert columns - {name.strip() for name in KEPT.split(",")} == {"n", "id", "session_id", "idempotency_key"}
+    assert columns - {name.strip() for name in KEPT.split(",")} == {
+        "n",
+        "id",
+        "session_id",
+        "idempotency_key",
+        "resumption",
+    }
     # Questions, ratings and the sessions of those it delegated to are of the turn that ran.
     copied = {"messages", "turn_log", "turn_steps", "tool_calls", "summaries"}
     assert tables - copied == {"approvals", "feedback", "sessions"}

@@ -34,6 +34,8 @@ class DoctorContext:
     embedder: Callable[[], Awaitable[Embedder]]
     watched: Callable[[], Iterable[WatchedFolder]]
     reembedding: Callable[[], Reembedding | None]
+    # Turns with their sessions.
+    fatal_turns: Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
 
 
 @record

@@ -10,7 +10,7 @@ import trio
 
 from agentgw.schema import record
 from agentgw.types import Finding
-from agentgw_daemon.doctor import documents, models, places, system
+from agentgw_daemon.doctor import documents, models, places, system, turns
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error
 from agentgw_daemon.log import log_unexpected
 
@@ -46,6 +46,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(name="kv-cache", plain=places.check_kv_cache),
     Check(name="network-filesystem", plain=places.check_filesystem),
     Check(name="database", asynchronous=models.check_database),
+    Check(name="turns", asynchronous=turns.check_turns),
     Check(name="sqlite", plain=system.check_sqlite),
     Check(name="engine", asynchronous=models.check_engine, timeout_s=_ENGINE_TIMEOUT_S),
     Check(name="model", asynchronous=models.check_default_model),

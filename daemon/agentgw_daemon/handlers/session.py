@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from agentgw.errors import SessionBusy
 from agentgw.params import (
     ExportParams,
     ForkParams,
@@ -19,14 +20,18 @@ from agentgw.params import (
 )
 from agentgw.results import Done, ExportResult, MessageList, SearchResult, SessionList
 from agentgw.types import Session
+from agentgw_daemon.handlers.turn import give_up
 from agentgw_daemon.inference.state_folder import forget
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
     from agentgw_daemon.requests import Request
+    from agentgw_daemon.services import Services
 
 log = logging.getLogger(__name__)
 
+# A session has one turn at a time, and those it delegated to are not many; more are new ones that keep coming.
+_MOST_CANCELLED: Final = 64
 # A disk that takes longer than this to remove files is not waited for; the thread goes on.
 _FORGET_S: Final = 10.0
 
@@ -69,10 +74,29 @@ async def export(request: Request, params: ExportParams) -> ExportResult:
 
 
 async def delete(request: Request, params: SessionIdParams) -> Done:
-    """Remove it with what it delegated, and what was computed of them."""
-    for session_id in await request.services.database.sessions.delete(params.session_id):
-        await _forget(Path(request.services.started.paths.kv_dir), session_id)
+    """Remove it with what it delegated, and what was computed of them. Turns of it that wait are cancelled first."""
+    services = request.services
+    for session_id in await _delete(services, params.session_id):
+        await _forget(Path(services.started.paths.kv_dir), session_id)
     return Done()
+
+
+async def _delete(services: Services, session_id: str) -> tuple[str, ...]:
+    """The ids of what was removed. Raises SessionBusy while a turn of it is at work."""
+    for _ in range(_MOST_CANCELLED):
+        try:
+            return await services.database.sessions.delete(session_id)
+        except SessionBusy as busy:
+            turn_id = busy.data["turn_id"]
+            live = services.turns.find(turn_id)
+            if live is None:
+                await give_up(services, await services.database.turns.get(turn_id))
+            elif live.resumed or turn_id in services.turns.waiting():
+                live.cancel()
+                await live.wait_outcome()
+            else:
+                raise
+    return await services.database.sessions.delete(session_id)
 
 
 async def _forget(kv_dir: Path, session_id: str) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from agentgw.errors import NotFound, RpcError
 from agentgw.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnReplayParams, TurnStartParams
 from agentgw.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
-from agentgw.types import Turn
+from agentgw.types import Turn, TurnId
 from agentgw_daemon.live import LiveTurn
 from agentgw_daemon.replay.run import replay as run_again
+from agentgw_daemon.storage.rows import LIVE_STATES
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
@@ -75,17 +76,54 @@ async def _replay(request: Request, stored: Turn, from_seq: int) -> TurnResult:
 
 
 async def cancel(request: Request, params: TurnIdParams) -> Done:
-    """End a running turn; answered when the turn has stored its end."""
-    live = request.services.turns.cancel(params.turn_id)
-    await live.wait_outcome()
+    """End a running turn; answered when the turn has stored its end. The beginning of an id is enough."""
+    services = request.services
+    live = services.turns.find(params.turn_id)
+    if live is None:
+        stored = await _stored(services, params.turn_id)
+        live = services.turns.find(stored.turn_id)
+        if live is None:
+            await give_up(services, stored)
+            return Done()
+    await services.turns.cancel(live.turn_id).wait_outcome()
     return Done()
 
 
+async def give_up(services: Services, stored: Turn) -> None:
+    """End a turn that is on record as running and that nobody runs: its end could not be stored. Raises NotFound."""
+    if stored.state not in LIVE_STATES:
+        how = "was cut off" if stored.state == "interrupted" else f"has ended ({stored.state})"
+        raise NotFound(
+            f"turn {stored.turn_id} does not run: it {how}", hint="`agentgw turns` lists those that do", kind="turn",
+            id=stored.turn_id,
+        )  # fmt: skip
+    await services.database.unfinished.give_up(stored.turn_id, "it was cancelled, after its end could not be stored")
+
+
 async def list_turns(request: Request, params: TurnListParams) -> TurnList:
-    """Stored turns, newest first."""
-    return await request.services.database.turns.list(
+    """Stored turns, newest first; before them those that run and are not stored."""
+    turns = request.services.turns
+    page = await request.services.database.turns.list(
         session_id=params.session_id, running=params.running, limit=params.limit, before=params.before
     )
+    running = {live.turn_id: live for live in turns.running}
+    shown = [replace(turn, detached=_detached(running.get(TurnId(turn.turn_id)))) for turn in page.turns]
+    if params.running and params.before is None:
+        unstored = (live for live in running.values() if not live.stored)
+        wanted = (live for live in unstored if params.session_id in (None, live.session_id))
+        shown = [*map(_as_turn, wanted), *shown]
+    return replace(page, turns=tuple(shown))
+
+
+def _detached(live: LiveTurn | None) -> bool | None:
+    return True if live is not None and live.detached else None
+
+
+def _as_turn(live: LiveTurn) -> Turn:
+    return Turn(
+        turn_id=live.turn_id, session_id=live.session_id, skill=live.skill, model=live.model, state="running",
+        created_at=live.created_at, last_seq=live.last_seq, detached=_detached(live),
+    )  # fmt: skip
 
 
 async def show(request: Request, params: TurnIdParams) -> TurnDetail:

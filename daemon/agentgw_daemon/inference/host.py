@@ -23,6 +23,7 @@ from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
 from agentgw_daemon.inference.tuning import DEFAULT_BATCH_TOKENS
 from agentgw_daemon.inference.tunings import Tunings, basis_of, load_message, tuned
+from agentgw_daemon.supervision import internal_error, supervised
 from agentgw_daemon.workers.deaths import DEGRADED_DEATHS, Deaths
 
 _log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class ModelHost:
     def leave(self, ticket: Ticket, call: Call | None = None) -> None:
         """Give the ticket back; its slot is free once the worker has let go of `call`."""
         if call is not None and not call.over and not self._closed:
-            self._nursery.start_soon(self._leave_later, ticket, call)
+            self._nursery.start_soon(supervised, "waiting for a worker", self._leave_later, ticket, call)
             return
         if ticket in self._waiting:
             self._waiting.remove(ticket)
@@ -209,7 +210,7 @@ class ModelHost:
             self._schedule_retirement(self.worker)
         elif self._waiting and not self.loading and not self._closed:
             self.loading = True
-            self._nursery.start_soon(self._load)
+            self._nursery.start_soon(supervised, "loading a model", self._load)
         for ticket in self._waiting:
             ticket.changed.set()
             ticket.changed = trio.Event()
@@ -237,8 +238,8 @@ class ModelHost:
     async def _load(self) -> None:
         try:
             await self._load_worker()
-        except RpcError as error:
-            failed = error
+        except Exception as error:  # noqa: BLE001 - supervision point: whoever waits hears of it
+            failed = error if isinstance(error, RpcError) else internal_error(error, f"loading {self.spec.name}")
             self._fail(lambda: type(failed)(failed.message, hint=failed.hint, **failed.data))
         finally:
             self.loading = False
@@ -254,7 +255,7 @@ class ModelHost:
             return
         await self._make_room(self)
         worker = self.worker = self._take_worker()
-        self._nursery.start_soon(self._mourn, worker)
+        self._nursery.start_soon(supervised, "burying a worker", self._mourn, worker)
         try:
             await self._load_by(worker)
         except ModelUnavailable as error:
@@ -277,7 +278,9 @@ class ModelHost:
         best = await trio.to_thread.run_sync(tunings.best, basis)
 
         def keep(calibrated: wire.Calibrated) -> None:
-            self._nursery.start_soon(trio.to_thread.run_sync, tunings.keep, basis, calibrated)
+            self._nursery.start_soon(
+                supervised, "keeping what was measured", trio.to_thread.run_sync, tunings.keep, basis, calibrated
+            )
 
         await worker.load(tuned(load, best, calibrate_after_s=settings.calibrate_after_s), keep)
 

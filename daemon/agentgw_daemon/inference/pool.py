@@ -26,6 +26,7 @@ from agentgw_daemon.inference.room import Tenant, next_to_leave, no_room, spare_
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.inference.supervisor import WorkerProcess
 from agentgw_daemon.inference.tunings import Calibrated, Tunings, described, in_force
+from agentgw_daemon.supervision import supervised
 
 if TYPE_CHECKING:
     import httpx
@@ -194,7 +195,8 @@ class Pool:
 
     def _start_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self._settings, self._worker_env)
-        self._nursery.start_soon(_run_supervised, worker)
+        # A bug in following one worker ends that worker, whose requests hear of it, and nothing else.
+        self._nursery.start_soon(supervised, "following a model worker", worker.run)
         return worker
 
     def _take_worker(self) -> WorkerProcess:
@@ -249,11 +251,3 @@ async def open_pool(
             nursery.cancel_scope.cancel()
             with trio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
                 await pool.aclose()
-
-
-async def _run_supervised(worker: WorkerProcess) -> None:
-    """A bug in following one worker ends that worker, whose requests hear of it, and nothing else."""
-    try:
-        await worker.run()
-    except* Exception as group:  # noqa: BLE001 - supervision point
-        _log.error("following worker %d failed", worker.pid, exc_info=group)

@@ -13,6 +13,7 @@ import trio
 
 from agentgw.errors import RpcError
 from agentgw.schema import record
+from agentgw_daemon.log import log_unexpected
 from agentgw_daemon.retrieval.index_wire import (
     IndexAdd,
     IndexAdvance,
@@ -109,9 +110,12 @@ class Follower:
                 state = await self._catch_up()
                 self._tell()
                 await self._settle(state)
-            except (RpcError, IndexFailed) as error:
+            except Exception as error:  # noqa: BLE001 - supervision point: whoever searches goes on without it
                 # The next search or change tries again; until then there is nothing to be done.
-                log.warning("the index of %s is not up to date: %s", self.collection, error)
+                if isinstance(error, RpcError | IndexFailed):
+                    log.warning("the index of %s is not up to date: %s", self.collection, error)
+                else:
+                    log_unexpected(log, error, f"following the index of {self.collection}")
                 self.lose()
                 self._tell()
             await self._wake.wait()

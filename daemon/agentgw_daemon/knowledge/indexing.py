@@ -18,6 +18,7 @@ from agentgw_daemon.knowledge.following import Follower, Parts
 from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.index_wire import IndexFound, IndexSearch
 from agentgw_daemon.retrieval.outcomes import IndexFailed
+from agentgw_daemon.supervision import supervised
 
 if TYPE_CHECKING:
     from agentgw_daemon.retrieval.pool import Retrieval
@@ -79,15 +80,20 @@ class Indexing:
                     follower.wake()
             if trio.current_time() >= look_at:
                 look_at = trio.current_time() + _LOOK_FOR_LARGE_S
-                await database.embeddings.trim()
-                for collection, embedder in await database.embeddings.large(_LARGE):
-                    self._follower(collection, embedder).wake()
+                # A database that cannot be used now may be usable at the next change.
+                await supervised("looking for large indexes", self._wake_large)
+
+    async def _wake_large(self) -> None:
+        embeddings = self._parts.database.embeddings
+        await embeddings.trim()
+        for collection, embedder in await embeddings.large(_LARGE):
+            self._follower(collection, embedder).wake()
 
     def _follower(self, collection: str, embedder: Embedder) -> Follower:
         found = self._followers.get((collection, embedder.id))
         if found is None:
             found = self._followers[collection, embedder.id] = Follower(self._parts, collection, embedder)
-            self._nursery.start_soon(found.run)
+            self._nursery.start_soon(supervised, f"following the index of {collection}", found.run)
         return found
 
 
@@ -96,6 +102,6 @@ async def open_indexing(database: Database, retrieval: Retrieval, folder: Path) 
     """The indexes, followed until the block is left."""
     async with trio.open_nursery() as nursery:
         indexing = Indexing(database, retrieval, folder, nursery)
-        nursery.start_soon(indexing.follow)
+        nursery.start_soon(supervised, "following changes", indexing.follow)
         yield indexing
         nursery.cancel_scope.cancel()

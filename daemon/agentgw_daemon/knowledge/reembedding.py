@@ -8,6 +8,7 @@ computed only now and then.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from agentgw.ingests import Reembedding as Shown
 from agentgw_daemon.knowledge.texts import embedded_text
 from agentgw_daemon.storage.contents import Vectors
 from agentgw_daemon.storage.generations import Embedder
+from agentgw_daemon.supervision import internal_error
 
 if TYPE_CHECKING:
     from agentgw_daemon.retrieval import wire
@@ -72,9 +74,9 @@ class Reembedding:
                 self._error = error.message
                 if self._left:
                     log.warning("re-embedding stopped: %s", error.message)
-                with trio.move_on_after(_TRY_AGAIN_S):
-                    await self._poked.wait()
-            else:
+            except Exception as error:  # noqa: BLE001 - supervision point: it is tried again
+                self._error = internal_error(error, "re-embedding").message
+            with trio.move_on_after(math.inf if self._error is None else _TRY_AGAIN_S):
                 await self._poked.wait()
 
     async def _complete(self) -> None:

@@ -21,6 +21,7 @@ from agentgw_daemon.knowledge.messages import open_messages
 from agentgw_daemon.knowledge.sources import path_of, shown
 from agentgw_daemon.storage.ids import now
 from agentgw_daemon.storage.watched import Watched
+from agentgw_daemon.supervision import supervised
 
 if TYPE_CHECKING:
     from agentgw_daemon.knowledge.ingest import Ingest
@@ -142,7 +143,7 @@ class Watching:
         if key in self._followed:
             self._followed[key].scope.cancel()
         followed = self._followed[key] = Followed(watched)
-        self._nursery.start_soon(self._follow, followed)
+        self._nursery.start_soon(supervised, "following a folder", self._follow, followed)
         return followed
 
     async def _follow(self, followed: Followed) -> None:

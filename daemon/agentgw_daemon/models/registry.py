@@ -27,6 +27,7 @@ from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
 from agentgw_daemon.models.store import Store, Stored
 from agentgw_daemon.retrieval import wire
+from agentgw_daemon.supervision import supervised
 
 if TYPE_CHECKING:
     from agentgw_daemon.settings import Settings
@@ -298,7 +299,7 @@ class Registry:
         real, known = await self._preflight.check(path, name)
         if known.sha256 is None and real not in self._digesting:
             self._digesting.add(real)
-            self._nursery.start_soon(self._digest, real, known, stored)
+            self._nursery.start_soon(supervised, "digesting a model", self._digest, real, known, stored)
         return ModelSpec(
             name=name, kind="file", path=real, sha256=known.sha256, shape=shape_of(known.header.metadata)
         )  # fmt: skip

@@ -10,6 +10,7 @@ import trio
 
 from agentgw.errors import RpcError
 from agentgw_daemon.retrieval import wire
+from agentgw_daemon.supervision import internal_error, supervised
 
 # Some seconds of work: enough texts of like length to compute together, few enough for a progress bar to move.
 BATCH_TEXTS: Final = 128
@@ -50,7 +51,7 @@ class Batcher:
             self._orders.append(order)
             if not self._running:
                 self._running = True
-                self._nursery.start_soon(self._run)
+                self._nursery.start_soon(supervised, "embedding", self._run)
             try:
                 await order.done.wait()
             finally:
@@ -72,7 +73,8 @@ class Batcher:
         try:
             waiting = sum(len(order.texts) - order.taken for order in self._orders)
             vectors = await self._compute(shares[0][0].embedder, texts, waiting)
-        except RpcError as error:
+        except Exception as raised:  # noqa: BLE001 - supervision point: these callers hear of it, others go on
+            error = raised if isinstance(raised, RpcError) else internal_error(raised, "embedding")
             for order, _ in shares:
                 order.error = error
                 self._end(order)

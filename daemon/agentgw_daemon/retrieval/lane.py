@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -15,9 +14,8 @@ from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.codec import Part, Reply, Request
 from agentgw_daemon.retrieval.process import RetrievalProcess
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.supervision import supervised
 from agentgw_daemon.workers.deaths import DEGRADED_DEATHS, Deaths
-
-_log = logging.getLogger(__name__)
 
 
 class Lane:
@@ -116,7 +114,7 @@ class Lane:
     def _leave(self) -> None:
         """Give the worker to the next one, once it has let go of what it does."""
         if self.process is not None and self.process.busy and self.process.usable:
-            self._nursery.start_soon(self._leave_later, self.process)
+            self._nursery.start_soon(supervised, "waiting for a worker", self._leave_later, self.process)
         else:
             self._pass_on()
 
@@ -158,14 +156,11 @@ class Lane:
     def _start(self) -> RetrievalProcess:
         process = self.process = RetrievalProcess(self.role, self._settings, self._env)
         self.model = None
-        self._nursery.start_soon(self._follow, process)
+        self._nursery.start_soon(supervised, "burying a worker", self._follow, process)
         return process
 
     async def _follow(self, process: RetrievalProcess) -> None:
-        try:
-            await process.run()
-        except* Exception as group:  # noqa: BLE001 - supervision point
-            _log.error("following worker %d failed", process.pid, exc_info=group)
+        await supervised(f"following the {self.role} worker", process.run)
         # A document is a stranger's: one that breaks its reader says nothing of the next.
         if process.crashed and not (self.role == "read" and process.was_ready):
             self._deaths.record(trio.current_time())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,6 +10,8 @@ from agentgw.errors import NotFound
 from agentgw.schema import dump, record
 from agentgw.types import Approval, ApprovalRule, Decision
 from agentgw_daemon.storage.ids import new_id, now
+from agentgw_daemon.storage.json_text import arguments_of, read_or, repaired, text_of, to_text
+from agentgw_daemon.storage.resumption import rest, stir
 from agentgw_daemon.storage.rows import LIVE
 
 if TYPE_CHECKING:
@@ -87,8 +88,14 @@ class Approvals:
             )
             if decision == "allow_always":
                 _insert_rule(db, stored)
+            if stored.approval.turn_id is not None:
+                stir(db, stored.approval.turn_id)
 
         await self._runner.write(do)
+
+    async def wait_again(self, turn_id: str) -> None:
+        """A turn that was taken up is back at its question."""
+        await self._runner.write(lambda db: _wait(db, turn_id))
 
     async def grants(self, session_id: str) -> frozenset[str]:
         """Digests of the calls that were allowed for the session."""
@@ -156,7 +163,12 @@ def _insert(db: sqlite_utils.Database, new: StoredApproval) -> None:
         )  # fmt: skip
     except sqlite3.IntegrityError:
         raise NotFound(f"no turn {one.turn_id}", kind="turn", id=one.turn_id or "") from None
-    db.execute(f"UPDATE turns SET state = 'waiting' WHERE id = ? AND state IN {LIVE}", (one.turn_id,))
+    _wait(db, one.turn_id or "")
+
+
+def _wait(db: sqlite_utils.Database, turn_id: str) -> None:
+    db.execute(f"UPDATE turns SET state = 'waiting' WHERE id = ? AND state IN {LIVE}", (turn_id,))
+    rest(db, turn_id)
 
 
 def _insert_rule(db: sqlite_utils.Database, stored: StoredApproval) -> None:
@@ -169,16 +181,21 @@ def _insert_rule(db: sqlite_utils.Database, stored: StoredApproval) -> None:
 
 def _stored_of(row: Sequence[Any]) -> StoredApproval:
     approval = Approval(
-        approval_id=row[0], turn_id=row[1], session_id=row[2], tool=row[3], arguments=json.loads(row[4]), cwd=row[5],
-        title=row[6] or None, details=tuple(json.loads(row[7])) or None, diff=row[8], asked_at=row[9],
+        approval_id=row[0], turn_id=row[1], session_id=row[2], tool=row[3], arguments=arguments_of(row[4]), cwd=row[5],
+        title=row[6] or None, details=_details_of(row[7]), diff=row[8], asked_at=row[9],
         expires_at=row[10],
     )  # fmt: skip
     return StoredApproval(approval=approval, call_id=row[11], digest=row[12], outbound=bool(row[13]), decision=row[14])
 
 
 def _rule_of(row: Sequence[Any]) -> ApprovalRule:
-    return ApprovalRule(rule_id=row[0], tool=row[1], arguments=json.loads(row[2]), cwd=row[3], created_at=row[4])
+    return ApprovalRule(rule_id=row[0], tool=row[1], arguments=arguments_of(row[2]), cwd=row[3], created_at=row[4])
+
+
+def _details_of(text: object) -> tuple[str, ...] | None:
+    found: list[object] = read_or([], lambda: list(repaired(text)))
+    return tuple(map(text_of, found)) or None
 
 
 def _json(value: Mapping[str, Any] | tuple[str, ...]) -> str:
-    return json.dumps(dump(value), ensure_ascii=False)
+    return to_text(dump(value))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from agentgw.types import ToolCall
 from agentgw_daemon.calling.agents import DELEGATE
 from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.storage.approvals import use_up
 from agentgw_daemon.storage.ids import now
+from agentgw_daemon.storage.json_text import arguments_of, from_text, text_of, to_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -33,7 +34,7 @@ class Calls:
             insert = "INSERT OR IGNORE" if call.tool == DELEGATE else "INSERT"
             db.execute(
                 f"{insert} INTO tool_calls (turn_id, call_id, tool, arguments, started_at) VALUES (?, ?, ?, ?, ?)",
-                (turn_id, call.call_id, call.tool, json.dumps(call.arguments), now()),
+                (turn_id, call.call_id, call.tool, to_text(call.arguments), now()),
             )
             db.execute("UPDATE turns SET state = 'running' WHERE id = ? AND state = 'waiting'", (turn_id,))
 
@@ -66,15 +67,17 @@ class Calls:
         return await self._runner.read(do)
 
 
-def calls_of(db: sqlite_utils.Database, turn_id: str) -> tuple[ToolCall, ...]:
-    """A turn's calls, in order."""
+def calls_of(db: sqlite_utils.Database, turn_id: str, *, strict: bool = False) -> tuple[ToolCall, ...]:
+    """A turn's calls, in order. `strict`: raises what `from_text` does where one cannot be read."""
+    read: Callable[[Any], Any] = from_text if strict else arguments_of
     found = db.execute(
         "SELECT call_id, tool, arguments, ok, content FROM tool_calls WHERE turn_id = ? ORDER BY n", (turn_id,)
     ).fetchall()
     return tuple(
         ToolCall(
-            call_id=call_id, tool=tool, arguments=json.loads(arguments), ok=None if ok is None else bool(ok),
-            content=content,
+            call_id=text_of(call_id), tool=text_of(tool), arguments=read(arguments),
+            ok=None if ok is None else bool(ok),
+            content=None if content is None else text_of(content),
         )
         for call_id, tool, arguments, ok, content in found
     )  # fmt: skip

@@ -6,14 +6,14 @@ A run of consecutive deltas of one channel is one row, since an answer is hundre
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.errors import NotFound
-from agentgw.events import TurnDelta
+from agentgw.events import TurnDelta, TurnNotice
 from agentgw.schema import record
+from agentgw_daemon.storage.json_text import BAD, from_text, repaired, to_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -50,7 +50,7 @@ class _Run:
 
     def row(self) -> LogRow:
         payload = {"channel": self.channel, "texts": self.texts}
-        return LogRow(seq=self.seq, count=len(self.texts), method=DELTA, payload=_to_json(payload))
+        return LogRow(seq=self.seq, count=len(self.texts), method=DELTA, payload=to_text(payload))
 
 
 def pack(events: Iterable[tuple[int, str, Mapping[str, Any]]]) -> tuple[LogRow, ...]:
@@ -69,22 +69,42 @@ def pack(events: Iterable[tuple[int, str, Mapping[str, Any]]]) -> tuple[LogRow, 
         if run is not None:
             rows.append(run.row())
             run = None
-        rows.append(LogRow(seq=seq, count=1, method=method, payload=_to_json(dict(params))))
+        rows.append(LogRow(seq=seq, count=1, method=method, payload=to_text(dict(params))))
     if run is not None:
         rows.append(run.row())
     return tuple(rows)
 
 
 def unpack(row: LogRow, from_seq: int = 1) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """The row's notifications from number `from_seq` on, as (seq, method, params)."""
-    payload: dict[str, Any] = json.loads(row.payload)
+    """The row's notifications from number `from_seq` on, as (seq, method, params).
+
+    Raises one of `json_text.BAD` when it is not as it was written.
+    """
+    yield from _events(row, from_text(row.payload), from_seq)
+
+
+def shown(row: LogRow, from_seq: int = 1) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """As `unpack`, of a row that may have become bad: a notice stands for what cannot be read."""
+    try:
+        found = list(_events(row, repaired(row.payload), from_seq))
+    except BAD:
+        found = [(row.seq, TurnNotice.method, {"code": "unreadable", "text": "this part of the turn cannot be read"})]
+    yield from found
+
+
+def _events(row: LogRow, payload: Any, from_seq: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
     if row.method != DELTA:
+        if not isinstance(payload, dict):
+            raise TypeError("no object")
         if row.seq >= from_seq:
             yield row.seq, row.method, payload
         return
-    texts: list[str] = payload["texts"]
+    texts, channel = payload["texts"], payload["channel"]
     for seq in range(max(row.seq, from_seq), row.seq + row.count):
-        yield seq, row.method, {"text": texts[seq - row.seq], "channel": payload["channel"]}
+        text = texts[seq - row.seq]
+        if not isinstance(text, str):
+            raise TypeError("no text")
+        yield seq, row.method, {"text": text, "channel": channel}
 
 
 def answer_so_far(rows: Iterable[LogRow]) -> str:
@@ -95,7 +115,7 @@ def answer_so_far(rows: Iterable[LogRow]) -> str:
             continue
         try:
             pieces += [params["text"] for _, _, params in unpack(row) if params.get("channel", "answer") == "answer"]
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except BAD:
             # A row that rotted on the disk ends what is known; it must not keep the database from opening.
             break
     return "".join(pieces)
@@ -139,7 +159,3 @@ class TurnLog:
     async def read(self, turn_id: str, from_seq: int = 1) -> tuple[LogRow, ...]:
         """Rows from notification `from_seq` on, in order; the first may begin before it: `unpack` cuts it."""
         return await self._runner.read(lambda db: read_rows(db, turn_id, from_seq))
-
-
-def _to_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -34,4 +34,4 @@ def find_id(db: sqlite_utils.Database, kind: Literal["session", "turn", "documen
     return str(found[0][0])
 
 
-_LISTING: Final = {"session": "sessions", "turn": "history SESSION", "document": "documents"}
+_LISTING: Final = {"session": "sessions", "turn": "turns --all", "document": "documents"}

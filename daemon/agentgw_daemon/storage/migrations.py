@@ -196,6 +196,10 @@ _DELEGATED_CALL: Final = ("ALTER TABLE sessions ADD COLUMN delegated_call TEXT",
 _SOURCES: Final = ("ALTER TABLE turns ADD COLUMN sources TEXT",)
 
 
+# See `resumption`.
+_RESUMPTION: Final = ("ALTER TABLE turns ADD COLUMN resumption INTEGER NOT NULL DEFAULT 0",)
+
+
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
     for index, statement in enumerate(statements):
@@ -269,6 +273,11 @@ def _delegated_call(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="013_sources")
 def _sources(db: sqlite_utils.Database) -> None:
     run_statements(db, "013", _SOURCES)
+
+
+@MIGRATIONS(name="014_resumption")
+def _resumption(db: sqlite_utils.Database) -> None:
+    run_statements(db, "014", _RESUMPTION)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from agentgw.errors import InvalidParams
 from agentgw.types import Message, Session, ToolCall, Turn
+from agentgw_daemon.storage.json_text import text_of
 
 SESSION_COLUMNS: Final = (
     "s.id, s.title, s.skill, s.created_at, s.updated_at,"
@@ -24,6 +25,8 @@ MESSAGE_COLUMNS: Final = (
     " m.n = (SELECT max(n) FROM messages WHERE turn_id = m.turn_id)"
 )
 
+LIVE_STATES: Final = ("queued", "running", "waiting")
+# The same for SQL.
 LIVE: Final = "('queued', 'running', 'waiting')"
 
 
@@ -31,7 +34,7 @@ def session_of(row: Sequence[Any]) -> Session:
     """The session of a row of SESSION_COLUMNS."""
     return Session(
         session_id=row[0],
-        title=row[1],
+        title=text_of(row[1]),
         skill=row[2],
         created_at=row[3],
         updated_at=row[4],
@@ -53,7 +56,7 @@ def turn_of(row: Sequence[Any]) -> Turn:
         created_at=row[5],
         finished_at=row[6],
         finish_reason=row[7],
-        error=row[8],
+        error=None if row[8] is None else text_of(row[8]),
         last_seq=row[9],
     )
 
@@ -64,7 +67,7 @@ def message_of(row: Sequence[Any], calls: Callable[[str], tuple[ToolCall, ...]])
         id=row[0],
         turn_id=row[1],
         role=row[2],
-        content=row[3],
+        content=text_of(row[3]),
         created_at=row[4],
         interrupted=True if row[5] else None,
         tool_calls=(calls(row[1]) or None) if row[6] else None,

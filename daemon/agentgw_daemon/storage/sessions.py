@@ -13,6 +13,7 @@ from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.export import to_json, to_markdown
 from agentgw_daemon.storage.fork import copy_session
 from agentgw_daemon.storage.ids import new_id, now
+from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import (
     LIVE,
@@ -77,7 +78,7 @@ def refuse_busy(db: sqlite_utils.Database, session_id: str) -> None:
     if live is not None:
         raise SessionBusy(
             f"another turn of session {session_id} is running",
-            hint=f"`agentgw attach {live[0]}` watches it",
+            hint=f"`agentgw attach {live[0]}` watches it, `agentgw turns cancel {live[0]}` ends it",
             session_id=session_id,
             turn_id=live[0],
         )
@@ -248,4 +249,4 @@ def _history(db: sqlite_utils.Database, session_id: str, below: int) -> tuple[Hi
         " ORDER BY m.n",
         (session_id, below),
     )
-    return tuple(HistoryEntry(*row) for row in rows)
+    return tuple(HistoryEntry(turn_id, role, text_of(content)) for turn_id, role, content in rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agentgw.replays import OfferedTool, PromptHistory, TurnStep
-from agentgw.schema import bind, dump, record
+from agentgw.schema import dump, record
+from agentgw_daemon.storage.json_text import to_text
 from agentgw_daemon.storage.log import LogRow, insert_rows
+from agentgw_daemon.storage.reading import Reading
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -57,7 +58,7 @@ class Steps:
 def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None:
     """See `Steps.write`."""
     if rows.shown is not None:
-        history = None if rows.shown.history is None else json.dumps(dump(rows.shown.history))
+        history = None if rows.shown.history is None else to_text(dump(rows.shown.history))
         digest = _keep_tools(db, rows.shown.tools)
         # What was quoted is text that somebody else may have written.
         quotes = rows.shown.history is not None and bool(rows.shown.history.excerpts)
@@ -68,20 +69,20 @@ def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None
     db.conn.executemany(
         "INSERT OR REPLACE INTO turn_steps (turn_id, n, step, upto_seq)"
         " VALUES (?1, ?2, ?3, (SELECT coalesce(max(seq + count) - 1, 0) FROM turn_log WHERE turn_id = ?1))",
-        [(turn_id, n, json.dumps(dump(step), ensure_ascii=False)) for n, step in enumerate(rows.steps, rows.first)],
+        [(turn_id, n, to_text(dump(step))) for n, step in enumerate(rows.steps, rows.first)],
     )
 
 
-def steps_of(db: sqlite_utils.Database, turn_id: str) -> tuple[TurnStep, ...]:
-    """A turn's steps, in order."""
-    found = db.execute("SELECT step FROM turn_steps WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall()
-    return tuple(bind(TurnStep, json.loads(step)) for (step,) in found)
+def steps_of(db: sqlite_utils.Database, turn_id: str, reading: Reading) -> tuple[TurnStep, ...]:
+    """A turn's steps, in order. An empty one stands for one that cannot be read."""
+    found = db.execute("SELECT n, step FROM turn_steps WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall()
+    return tuple(reading.record(f"steps[{n}]", TurnStep, step, TurnStep(text="")) for n, step in found)
 
 
-def tools_of(db: sqlite_utils.Database, digest: str | None) -> tuple[OfferedTool, ...]:
+def tools_of(db: sqlite_utils.Database, digest: str | None, reading: Reading) -> tuple[OfferedTool, ...]:
     """The tools of a set."""
     row = db.execute("SELECT tools FROM toolsets WHERE digest = ?", (digest,)).fetchone()
-    return () if row is None else tuple(bind(OfferedTool, tool) for tool in json.loads(row[0]))
+    return () if row is None else reading.records("tools", OfferedTool, row[0])
 
 
 def drop_unused_tools(db: sqlite_utils.Database) -> None:
@@ -92,7 +93,7 @@ def drop_unused_tools(db: sqlite_utils.Database) -> None:
 def _keep_tools(db: sqlite_utils.Database, tools: tuple[OfferedTool, ...]) -> str | None:
     if not tools:
         return None
-    text = json.dumps(dump(tools), ensure_ascii=False)
-    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    text = to_text(dump(tools))
+    digest = hashlib.sha256(text.encode()).hexdigest()
     db.execute("INSERT OR IGNORE INTO toolsets (digest, tools) VALUES (?, ?)", (digest, text))
     return digest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -10,16 +9,19 @@ from agentgw.errors import NotFound
 from agentgw.params import TurnStartParams
 from agentgw.replays import PromptHistory
 from agentgw.results import TurnDetail, TurnList
-from agentgw.schema import bind, dump, record
+from agentgw.schema import dump, record
 from agentgw.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.calls import calls_of
 from agentgw_daemon.storage.ids import new_id, now
+from agentgw_daemon.storage.json_text import text_of, to_text
 from agentgw_daemon.storage.log import LogRow, insert_rows
 from agentgw_daemon.storage.lookup import find_id
+from agentgw_daemon.storage.reading import Reading
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
 from agentgw_daemon.storage.sessions import NewSession, insert_session, refuse_busy
 from agentgw_daemon.storage.steps import StepRows, steps_of, tools_of, write_steps
 from agentgw_daemon.storage.titles import title_of
+from agentgw_daemon.text.valid import valid_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
@@ -113,6 +115,15 @@ class Turns:
         kept = tuple(rows)
         return await self._runner.write(lambda db: _finish(db, turn_id, end, kept, steps))
 
+    async def fail(self, turn_id: str, reason: str) -> None:
+        """End a turn whose end cannot be stored as it was: what is stored of it already is all that is kept."""
+        sql = f"UPDATE turns SET state = 'failed', finished_at = ?, error = ? WHERE id = ? AND state IN {LIVE}"
+
+        def do(db: sqlite_utils.Database) -> None:
+            db.execute(sql, (now(), valid_text(reason), turn_id))
+
+        await self._runner.write(do)
+
     async def get(self, turn_id: str) -> Turn:
         """One turn."""
         return await self._runner.read(lambda db: _read(db, find_id(db, "turn", turn_id)))
@@ -197,9 +208,9 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
             at,
             new.cwd,
             new.system,
-            json.dumps(dump(new.options)),
+            to_text(dump(new.options)),
             new.idempotency_key,
-            None if new.request is None else json.dumps(dump(new.request)),
+            None if new.request is None else to_text(dump(new.request)),
             new.seed,
             new.tainted,
         ),
@@ -241,11 +252,11 @@ def _finish(
             end.usage.prompt_tokens,
             end.usage.cached_tokens,
             end.usage.completion_tokens,
-            json.dumps(dump(end.timings)),
+            to_text(dump(end.timings)),
             end.prompt_sha256,
             end.model_sha256,
             end.engine,
-            json.dumps(dump(end.sources), ensure_ascii=False) if end.sources else None,
+            to_text(dump(end.sources)) if end.sources else None,
             turn_id,
         ),
     )
@@ -262,8 +273,9 @@ def _insert_message(
     )
 
 
-def read_detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
-    """The turn with exactly this id, which exists."""
+def read_detail(db: sqlite_utils.Database, turn_id: str, *, strict: bool = False) -> TurnDetail:
+    """The turn with exactly this id, which exists. `strict`: raises one of `json_text.BAD` where it cannot be read."""
+    reading = Reading(strict=strict)
     kept = dict(
         zip(
             _DETAILS,
@@ -271,28 +283,30 @@ def read_detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
             strict=True,
         )
     )
-    contents: dict[str, str] = dict(
-        db.execute("SELECT role, content FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,)).fetchall()
-    )
-    asked = bind(TurnStartParams, json.loads(kept["request"])) if kept["request"] else TurnStartParams(message="")
-    tools = tools_of(db, kept["toolset"])
+    contents = {
+        role: text_of(content)
+        for role, content in db.execute("SELECT role, content FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,))
+    }
+    asked = reading.record("request", TurnStartParams, kept["request"], TurnStartParams(message=""))
+    tools = tools_of(db, kept["toolset"], reading)
+    steps = steps_of(db, turn_id, reading)
     return TurnDetail(
         turn=_read(db, turn_id),
         message=contents.get("user", ""),
         text=contents.get("assistant", ""),
         system=kept["system"],
-        options=bind(Options, json.loads(kept["options"])),
+        options=reading.record("options", Options, kept["options"], Options()),
         usage=Usage(
             prompt_tokens=kept["prompt_tokens"],
             cached_tokens=kept["cached_tokens"],
             completion_tokens=kept["completion_tokens"],
         ),
-        timings=bind(Timings, json.loads(kept["timings"])),
+        timings=reading.record("timings", Timings, kept["timings"], Timings()),
         model_sha256=kept["model_sha256"],
         engine=kept["engine"],
         prompt_sha256=kept["prompt_sha256"],
-        tool_calls=calls_of(db, turn_id),
-        sources=tuple(bind(Chunk, one) for one in json.loads(kept["sources"] or "[]")),
+        tool_calls=calls_of(db, turn_id, strict=strict),
+        sources=reading.records("sources", Chunk, kept["sources"]),
         own_system=asked.system is not None,
         files=tuple(file.name for file in asked.files),
         schema=asked.schema,
@@ -301,6 +315,7 @@ def read_detail(db: sqlite_utils.Database, turn_id: str) -> TurnDetail:
         max_iterations=asked.max_iterations,
         tools=tools,
         tools_named=asked.tools is not None or not {tool.name for tool in tools}.isdisjoint(asked.approvals or ()),
-        history=bind(PromptHistory, json.loads(kept["history"])) if kept["history"] else None,
-        steps=steps_of(db, turn_id),
+        history=reading.record("history", PromptHistory, kept["history"], None),
+        steps=steps,
+        unreadable=tuple(reading.unreadable) or None,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,9 @@ from agentgw.schema import bind, record
 from agentgw.types import Usage
 from agentgw_daemon.calling.agents import DELEGATE
 from agentgw_daemon.storage.ids import new_id, now
+from agentgw_daemon.storage.json_text import from_text, read_or
 from agentgw_daemon.storage.log import LogRow, answer_so_far, read_rows
+from agentgw_daemon.storage.resumption import rest
 from agentgw_daemon.storage.rows import LIVE
 from agentgw_daemon.storage.turns import read_detail
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 # A live turn whose model has made calls, none of which was cut off while it was carried out (whether it had its effect
 # is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored. What
-# becomes of a call that waits for another agent is told by that one's turn (`unfinished_ids`).
+# becomes of a call that waits for another agent is told by that one's turn (`unfinished_ids`). Nobody goes on with a
+# turn that a daemon was going on with when it ended: that may have been the reason.
 _LEFT: Final = (
-    f"t.state IN {LIVE} AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
+    f"t.state IN {LIVE} AND t.resumption <> 1 AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
     " AND NOT EXISTS (SELECT 1 FROM tool_calls AS c WHERE c.turn_id = t.id AND c.ended_at IS NULL"
     f"  AND c.tool IS NOT '{DELEGATE}')"
     " AND NOT EXISTS (SELECT 1 FROM turn_log AS l WHERE l.turn_id = t.id AND l.method = 'turn.delta'"
@@ -63,7 +65,7 @@ class Unfinished:
         return await self._runner.read(unfinished_ids)
 
     async def read(self, turn_id: str) -> LeftTurn:
-        """One of them. Raises ValueError, or InvalidParams, when what is stored cannot be understood."""
+        """One of them. Raises one of `json_text.BAD` when what is stored cannot be understood."""
 
         def do(db: sqlite_utils.Database) -> LeftTurn:
             request, upto_seq = db.execute(
@@ -71,16 +73,44 @@ class Unfinished:
                 (turn_id,),
             ).fetchone()
             return LeftTurn(
-                detail=read_detail(db, turn_id), request=bind(TurnStartParams, json.loads(request or "{}")),
+                detail=read_detail(db, turn_id, strict=True), request=bind(TurnStartParams, from_text(request or "{}")),
                 log=read_rows(db, turn_id), upto_seq=upto_seq, caller=_caller(db, turn_id),
                 answers=_answers(db, turn_id), delegated=_delegated(db, turn_id),
             )  # fmt: skip
 
         return await self._runner.read(do)
 
-    async def give_up(self, turn_id: str) -> None:
+    async def begin(self, turn_ids: Iterable[str]) -> None:
+        """These are gone on with from now on; it is stored before that, and they are not tried again."""
+        kept = [(turn_id,) for turn_id in turn_ids]
+
+        def do(db: sqlite_utils.Database) -> None:
+            db.conn.executemany("UPDATE turns SET resumption = 1 WHERE id = ?", kept)
+
+        await self._runner.write(do)
+
+    async def leave(self, turn_id: str) -> None:
+        """It is left as it is for the next daemon."""
+        await self._runner.write(lambda db: rest(db, turn_id))
+
+    async def give_up(self, turn_id: str, reason: str | None = None) -> None:
         """It cannot be gone on with: it was interrupted."""
-        await self._runner.write(lambda db: interrupt(db, turn_id))
+
+        def do(db: sqlite_utils.Database) -> None:
+            interrupt(db, turn_id, reason)
+            db.execute("UPDATE turns SET resumption = 0 WHERE id = ?", (turn_id,))
+
+        await self._runner.write(do)
+
+    async def fatal(self, since: str) -> tuple[tuple[str, str], ...]:
+        """Turns that a daemon was going on with when it ended, with their sessions; the latest first.
+
+        `since`: a time as the database writes it; those that were found before are left out.
+        """
+        sql = "SELECT id, session_id FROM turns WHERE state = 'interrupted' AND resumption = 1 AND finished_at >= ?"
+        return await self._runner.read(
+            lambda db: tuple((str(row[0]), str(row[1])) for row in db.execute(f"{sql} ORDER BY n DESC", (since,)))
+        )
 
 
 def unfinished_ids(db: sqlite_utils.Database) -> tuple[str, ...]:
@@ -134,7 +164,7 @@ def _delegated(db: sqlite_utils.Database, turn_id: str) -> Usage:
     return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
 
 
-def interrupt(db: sqlite_utils.Database, turn_id: str) -> None:
+def interrupt(db: sqlite_utils.Database, turn_id: str, reason: str | None = None) -> None:
     """Mark a turn that has not ended as interrupted and keep its answer as far as the log has it.
 
     The log stays as it is: it records what was sent, and no end was sent.
@@ -149,6 +179,6 @@ def interrupt(db: sqlite_utils.Database, turn_id: str) -> None:
             (new_id("m"), text, at, turn_id),
         )
     db.execute(
-        "UPDATE turns SET state = 'interrupted', finished_at = ?, last_seq = ? WHERE id = ?",
-        (at, rows[-1].last_seq if rows else 0, turn_id),
+        "UPDATE turns SET state = 'interrupted', finished_at = ?, last_seq = ?, error = ? WHERE id = ?",
+        (at, read_or(0, lambda: rows[-1].last_seq), reason, turn_id),
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.schema import record
 from agentgw_daemon.storage.ids import now
+from agentgw_daemon.storage.json_text import from_text, read_or, to_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.connection import Runner
     from agentgw_daemon.storage.library import sqlite_utils
+
+log = logging.getLogger(__name__)
 
 _COLUMNS: Final = "path, collection, skills, tags, exclude, chunk_size, since"
 
@@ -37,8 +41,16 @@ class WatchedFolders:
 
     async def all(self) -> tuple[Watched, ...]:
         """By path."""
-        sql = f"SELECT {_COLUMNS} FROM watched ORDER BY path, collection"
-        return await self._runner.read(lambda db: tuple(_watched_of(row) for row in db.execute(sql)))
+
+        def do(db: sqlite_utils.Database) -> tuple[Watched, ...]:
+            rows = db.execute(f"SELECT {_COLUMNS} FROM watched ORDER BY path, collection").fetchall()
+            found = [read_or(None, partial(_watched_of, row)) for row in rows]
+            readable = tuple(one for one in found if one is not None)
+            if len(readable) < len(rows):
+                log.warning("folders that are not followed, for what is stored of them is bad: %d", found.count(None))
+            return readable
+
+        return await self._runner.read(do)
 
     async def put(self, watched: Watched) -> Watched:
         """Follow a folder, or follow it in another way; gives it as it is stored."""
@@ -50,7 +62,7 @@ class WatchedFolders:
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path, collection) DO UPDATE SET skills = excluded.skills,"
                 " tags = excluded.tags, exclude = excluded.exclude, chunk_size = excluded.chunk_size"
                 f" RETURNING {_COLUMNS}",
-                (_blob(watched.path), watched.collection, *map(json.dumps, lists), watched.chunk_size, now()),
+                (_blob(watched.path), watched.collection, *map(to_text, lists), watched.chunk_size, now()),
             ).fetchone()
             return _watched_of(row)
 
@@ -72,7 +84,7 @@ def _blob(path: str) -> bytes:
 
 
 def _watched_of(row: Sequence[Any]) -> Watched:
-    skills, tags, exclude = (None if (made := json.loads(text)) is None else tuple(made) for text in row[2:5])
+    skills, tags, exclude = (None if (made := from_text(text)) is None else tuple(made) for text in row[2:5])
     return Watched(
         path=row[0].decode("utf-8", "surrogateescape"), collection=row[1], skills=skills, tags=tags,
         exclude=exclude or (), chunk_size=row[5], since=row[6],

@@ -15,6 +15,7 @@ import trio
 
 from agentgw.schema import record
 from agentgw_daemon.settings import McpServerSection
+from agentgw_daemon.supervision import supervised
 from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.executables import ExecutableLimits, ProgramFailed, describe
 from agentgw_daemon.tools.mcp_server import McpLimits, McpServer
@@ -131,7 +132,7 @@ class Catalogue:
             if name not in self._servers:
                 server = McpServer(name, section, self._environ, on_listed=self._show, limits=self._limits.mcp)
                 self._servers[name] = _Server(server)
-                self._nursery.start_soon(self._servers[name].run)
+                self._nursery.start_soon(supervised, f"running the server {name}", self._servers[name].run)
         self._show()
 
     async def tools(self, names: Collection[str] | None = None, tell: Tell | None = None) -> Mapping[str, Tool]:

@@ -18,6 +18,7 @@ import agentgw_daemon
 from agentgw.errors import AgentgwError
 from agentgw.framing import FrameSplitter, FrameTooLarge, decode, encode
 from agentgw.schema import record
+from agentgw_daemon.supervision import supervised
 from agentgw_daemon.tools.declared import (
     MAX_NAME,
     DeclarationRefused,
@@ -82,7 +83,7 @@ class _Host:
                 task_status.started()
                 assert self._process.stderr is not None
                 with self._life:
-                    await self._tail.read(self._process.stderr)
+                    await supervised("reading what a tool says", self._tail.read, self._process.stderr)
                     await trio.sleep_forever()
         except CannotStart as error:
             self._problem = str(error)

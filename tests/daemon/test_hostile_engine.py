@@ -1,0 +1,118 @@
+"""An engine that says anything at all: the daemon lives, the turn ends, and all that is kept of it can be had again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentgw.framing import decode, encode
+from agentgw.params import TurnReplayParams
+from agentgw.results import TurnResult
+from agentgw.schema import dump
+from agentgw_daemon.calling.formats import NAMES, PLAIN, named
+from agentgw_daemon.inference.engine import Called, Calling, Delta, EngineEvent, Request
+from agentgw_daemon.replay.run import replay
+from agentgw_daemon.services import Services
+from tests.daemon.test_agent import furnish
+from tests.daemon.test_turns import House, finished, house, seen
+
+# Whole characters, halves of them in both orders, controls, and what calls are made of.
+TEXT = st.text(alphabet=st.sampled_from('a😀é\ud83d\ude00\x00\x1b\n"\\{}[]<>|/:,'), max_size=12)
+NUMBERS = st.sampled_from(["NaN", "-Infinity", "1e999", "9" * 25, "1", "-0.0", "9223372036854775808"])
+DEEP = st.integers(1, 600).map(lambda depth: '{"text":' * depth + "1" + "}" * depth)
+TEXTS_IN_JSON = TEXT.map(lambda text: json.dumps({"text": text}))
+ARGUMENTS = st.one_of(
+    TEXTS_IN_JSON, DEEP, TEXT,
+    NUMBERS.map(lambda number: f'{{"text": {number}}}'),
+    NUMBERS.map(lambda number: f'{{"text": "x", "more": [{number}]}}'),
+    st.sampled_from(['{"text":"a","text":"b"}', "[]", "null", '"text"', "", "{", '{"text": 5}', '{"\\ud83d": "a"}']),
+)  # fmt: skip
+TOOLS = st.sampled_from(["look", "change", "nobody", "", "n" * 300, "lo\x00ok", "lo\ud83d", "look\ude00"])
+MARKERS = st.sampled_from(
+    [
+        "<tool_call>", "</tool_call>", '{"name": "look", "arguments": ', "[TOOL_CALLS]", "<think>", "</think>",
+        "<|python_tag|>", "```tool_code\n", 'look(text="\\ud83d")', "look(text={1, 2})", "look(text=1e999)",
+        "look(text=" + "[" * 90 + "]" * 90 + ")", "<function=look>", "<parameter=text>", "</parameter>", "</function>",
+        "<|channel|>", "<|message|>",
+    ]
+)  # fmt: skip
+DELTA = st.builds(
+    Delta,
+    texts=st.lists(st.one_of(TEXT, MARKERS, ARGUMENTS), max_size=3).map(tuple),
+    channel=st.sampled_from(["answer", "answer", "reasoning"]),
+)
+CALLED = st.builds(Called, name=TOOLS, arguments=ARGUMENTS)
+STEPS = st.lists(st.lists(st.one_of(DELTA, CALLED), max_size=5), min_size=1, max_size=3)
+
+
+def speaking(steps: Sequence[Sequence[EngineEvent]]) -> Any:
+    left = list(steps)
+
+    async def speak(request: Request) -> AsyncIterator[EngineEvent]:
+        await trio.lowlevel.checkpoint()
+        for event in left.pop(0) if left else (Delta(texts=("done",)),):
+            yield event
+        yield finished()
+
+    return speak
+
+
+async def is_had_again(h: House, result: TurnResult) -> None:
+    """Everything that a client may ask for, as it goes over the wire."""
+    database, sent = h.database, []
+    sent.append(dump(result))
+    sent += [dump(await database.sessions.list()), dump(await database.turns.list())]
+    sent.append(dump(await database.sessions.messages(result.session_id)))
+    detail = await database.turns.detail(result.turn_id)
+    assert detail.unreadable is None
+    sent.append(dump(detail))
+    for form in ("md", "json"):
+        sent.append(await database.sessions.export(result.session_id, format=cast(Any, form)))
+    sent += [frame async for batch in h.turns.replay(detail.turn, 1) for frame in batch.splitlines()]
+    for value in sent:
+        # Read as strictly as a stranger's client may.
+        decode(value if isinstance(value, bytes) else encode(value).rstrip(b"\n"), max_depth=100)
+
+
+@pytest.mark.parametrize("form", [None, PLAIN.name, *NAMES])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
+@given(steps=STEPS)
+def test_whatever_it_says_the_turn_ends_and_can_be_had_again(form: str | None, steps: list[list[EngineEvent]]) -> None:
+    calling = Calling(format=None if form is None else PLAIN if form == PLAIN.name else named(form))
+
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with house(Path(folder), speaking(steps)) as h:
+                h.engine.way = calling
+                furnish(h)
+                live = await h.start("hi", approvals=("change",), max_iterations=5)
+                result = await live.wait_outcome()
+                assert isinstance(result, TurnResult), result
+                assert result.finish_reason in ("stop", "iteration_limit")
+                live_frames = await seen(live)
+                assert live_frames[-1]["method"] == "turn.completed"
+                await is_had_again(h, result)
+                await again(h, result, steps)
+                assert (await h.ask("and then?", session_id=result.session_id, ephemeral=True)).text == "done"
+                await h.database.sessions.delete(result.session_id)
+                assert (await h.database.sessions.list()).sessions == ()
+
+    trio.run(main)
+
+
+async def again(h: House, result: TurnResult, steps: list[list[EngineEvent]]) -> None:
+    async def tell(_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    h.engine.script = speaking(steps)
+    replayed = await replay(cast(Services, h.services), TurnReplayParams(turn_id=result.turn_id), tell)
+    encode(dump(replayed))
+    h.engine.script = speaking(())
