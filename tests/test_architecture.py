@@ -171,16 +171,19 @@ def _brings_engine(name: str) -> bool:
     return any(at_top and imported.partition(".")[0] in HEAVY for imported, at_top in imports(name))
 
 
-# The nursery of one worker, which ends with that worker.
-OF_ONE_WORKER = {
-    "agentgw_daemon.workers.child", "agentgw_daemon.inference.supervisor", "agentgw_daemon.retrieval.process"
-}  # fmt: skip
+# The nursery of one worker or server, which ends with that one.
+OF_ONE_PROCESS = {
+    "agentgw_daemon.workers.child",
+    "agentgw_daemon.inference.supervisor",
+    "agentgw_daemon.retrieval.process",
+    "agentgw_daemon.tools.mcp_stdio",
+}
 
 
 def test_what_is_started_in_a_nursery_of_the_daemons_lifetime_is_supervised() -> None:
     started = {
         (name, ast.unparse(node.args[0]))
-        for name in sorted(MODULES.keys() - OF_ONE_WORKER)
+        for name in sorted(MODULES.keys() - OF_ONE_PROCESS)
         for node in ast.walk(ast.parse(MODULES[name].read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._nursery.start_soon", "outer.start_soon")
     }

@@ -134,8 +134,11 @@ class House:
                 raise NotFound(f"there is no skill {name}")
             return self.skills[name]
 
-        async def tools() -> dict[str, Tool]:
+        async def tools(*_: object) -> dict[str, Tool]:
             return self.tools
+
+        async def there(*_: object) -> None:
+            await trio.lowlevel.checkpoint()
 
         async def shelf(cwd: str | None) -> Any:
             return SimpleNamespace(get=skill, unused=lambda name: None)
@@ -151,7 +154,7 @@ class House:
         self.services = SimpleNamespace(
             database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[], secrets=Secrets(),
             projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
-            pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools),
+            pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools, wait_for=there),
             started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
         )  # fmt: skip
         self.papers = self.services.knowledge = Papers()
