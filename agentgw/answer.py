@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import time
 
 from agentgw import output
 from agentgw.errors import AgentgwError, Timeout
@@ -24,6 +26,12 @@ CANCEL_TIMEOUT_S: Final = 2.0
 _TRACE_CHARACTERS: Final = 160
 # Contract section 3: a tool was denied. The answer came about without it.
 _DENIED: Final = 5
+# Into a pipe a short answer goes in one write, so that lines of several commands do not mix. PIPE_BUF on Linux.
+_ONE_WRITE_CHARACTERS: Final = 4096
+# Whoever reads the pipe of a slow or long answer sees it come. A model that goes on writes more often than the first,
+# also while it reads the prompts of others.
+_PAUSE_S: Final = 2.0
+_MOST_HELD_S: Final = 10.0
 _EXIT_STATUSES: Final = {"cancelled": output.INTERRUPTED, "iteration_limit": 8}
 
 
@@ -36,6 +44,10 @@ class Answer:
         self._status = Status()
         # Newlines are held back until more follows: the answer ends in exactly one.
         self._held = ""
+        # What a pipe has not been given yet, and since when; once it proves long, everything goes out at once.
+        self._unsent = ""
+        self._unsent_since = 0.0
+        self._at_once = output.is_terminal(sys.stdout)
         self._begun = False
         self._denied = False
         self.turn_id = ""
@@ -55,7 +67,7 @@ class Answer:
             self._status.erase()
             if self._streamed and params.get("channel", "answer") == "answer":
                 self._print(str(params.get("text", "")))
-                if not more:
+                if self._at_once and not more:
                     output.flush()
         elif notification.method == "turn.progress":
             self._status.show(
@@ -65,6 +77,7 @@ class Answer:
             self._trace(params)
         elif notification.method == "turn.notice":
             self._status.erase()
+            self._keep_order()
             output.notice(str(params.get("text", "")))
 
     def finish(self, result: Mapping[str, Any]) -> int:
@@ -72,7 +85,7 @@ class Answer:
         self._status.erase()
         if self._form == "text":
             if self._streamed:
-                output.line("")
+                output.line(self._take())
             else:
                 output.text_block(str(result.get("text", "")))
             _print_sources(result.get("sources", ()))
@@ -84,11 +97,33 @@ class Answer:
         """The answer stays incomplete; the cursor goes to a line of its own."""
         self._status.erase()
         if self._begun:
-            output.line("")
+            output.line(self._take())
+
+    def patience_s(self) -> float | None:
+        """So long the next notification may take before `release` is due; None when nothing is held."""
+        if not self._unsent:
+            return None
+        return max(0.0, min(_PAUSE_S, self._unsent_since + _MOST_HELD_S - time.monotonic()))
+
+    def release(self) -> None:
+        """Writes what was held for one write. Raises BrokenPipeError when nobody reads standard output."""
+        self._at_once = self._at_once or time.monotonic() >= self._unsent_since + _MOST_HELD_S
+        output.write(self._take())
+        output.flush()
+
+    def _keep_order(self) -> None:
+        """Where both streams lead to the same place, what came first is there first."""
+        if self._unsent and os.path.sameopenfile(1, 2):
+            self.release()
+
+    def _take(self) -> str:
+        unsent, self._unsent = self._unsent, ""
+        return unsent
 
     def _trace(self, params: Mapping[str, Any]) -> None:
         """A call as one line on stderr, and what was wrong with it."""
         self._status.erase()
+        self._keep_order()
         if "tool" in params:
             arguments = ", ".join(f"{name}={value!r}" for name, value in params.get("arguments", {}).items())
             output.notice(_short(f"{params['tool']}({arguments})"))
@@ -109,7 +144,26 @@ class Answer:
         text = self._held + text
         kept = text.rstrip("\n")
         self._held = text[len(kept) :]
-        output.write(kept)
+        if self._at_once:
+            output.write(kept)
+            return
+        self._unsent_since = self._unsent_since if self._unsent else time.monotonic()
+        self._unsent += kept
+        if _reader_is_gone():
+            raise BrokenPipeError
+        if len(self._unsent) > _ONE_WRITE_CHARACTERS:
+            self._at_once = True
+            self.release()
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads: known before anything is written."""
+    # Here, for only answers into a pipe need it.
+    from select import POLLERR, poll
+
+    waiter = poll()
+    waiter.register(1, 0)
+    return any(event & POLLERR for _, event in waiter.poll(0))
 
 
 def _short(text: str) -> str:
@@ -140,6 +194,8 @@ def follow(client: Client, stream: Stream, answer: Answer, *, cancel: bool = Tru
             answer.show(notification, more=stream.has_pending)
             if notification.method == "turn.approval":
                 answer.approve(client, notification.params)
+            if (patience_s := answer.patience_s()) is not None and not client.has_message(patience_s):
+                answer.release()
         return answer.finish(stream.result)
     except (KeyboardInterrupt, Timeout, BrokenPipeError) as reason:
         if cancel:

@@ -67,20 +67,29 @@ _HELP: Final = ("-h", "--help", "help")
 
 def main() -> NoReturn:
     """The console script. Ends the process without tearing the interpreter down, which costs more than a call."""
+    _fill_standard_descriptors()
     status = run(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                status = status or output.CLOSED_PIPE
-    os._exit(status)
+    os._exit(status or output.end())
+
+
+def _fill_standard_descriptors() -> None:
+    """Started with one of them closed, the next file or socket opened would be taken for it."""
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
 
 
 def run(argv: Sequence[str]) -> int:
     """Does what the arguments say; gives the exit status. Nothing is raised."""
     try:
         return dispatch(argv)
+    except output.OutputLost as error:
+        output.abandon_stdout()
+        return output.report(error)
     except AgentgwError as error:
         return output.report(error)
     except BrokenPipeError:
@@ -156,6 +165,10 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
             raise UsageError(message, hint=f"see {prog} --help")
+
+        def print_help(self, file: object = None) -> None:
+            # argparse would pass over a disk that is full.
+            output.text_block(self.format_help())
 
     return Parser(
         prog=prog,

@@ -103,9 +103,12 @@ class Client:
         """Ends the connection; the daemon cancels what it still does for it."""
         self._socket.close()
 
-    def limit(self, timeout_s: float | None) -> None:
-        """From now on every wait together takes at most so long, then raises Timeout; None lifts the limit."""
-        self._timeout_s = timeout_s or 0.0
+    def limit(self, timeout_s: float | None, *, told_s: float | None = None) -> None:
+        """From now on every wait together takes at most so long, then raises Timeout; None lifts the limit.
+
+        `told_s` is what the error says instead: the limit of which this is the rest.
+        """
+        self._timeout_s = told_s or timeout_s or 0.0
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     def limit_as(self, other: Client) -> None:
@@ -202,6 +205,12 @@ class Client:
     def has_pending(self) -> bool:
         """True when the next message is here already."""
         return bool(self._incoming)
+
+    def has_message(self, within_s: float) -> bool:
+        """Whether the daemon says something, or goes, within this time."""
+        from select import select
+
+        return bool(self._incoming) or bool(select([self._socket.fileno()], [], [], within_s)[0])
 
     def _request(self, method: str, params: Params) -> int:
         number, frame = self._wire.request(method, params)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
-from agentgw.errors import ContextOverflow, DaemonUnreachable
-from agentgw.framing import MAX_MESSAGE_BYTES, FrameSplitter, FrameTooLarge, encode
+from agentgw.errors import ContextOverflow, DaemonUnreachable, UsageError
+from agentgw.framing import MAX_INTEGER, MAX_MESSAGE_BYTES, MIN_INTEGER, FrameSplitter, FrameTooLarge, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # The daemon keeps its messages under `limits.max_message_bytes`, which its owner may raise. This one only keeps a
 # broken peer from filling our memory.
 _MAX_REPLY_BYTES: Final = 64 << 20
+# Every integer beyond 64 bits has as many digits.
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
 
 class Response:
@@ -66,7 +69,17 @@ class Connection:
 
 
 def _frame(message: dict[str, Any]) -> bytes:
-    frame = encode(message)
+    try:
+        frame = encode(message, errors="strict")
+        if _LONG_NUMBER.search(frame) and (path := _unfit_number(message["params"])):
+            raise UsageError(f"{path} does not fit 64 bits")
+    except UnicodeEncodeError:
+        # Bytes of the command line that are not UTF-8 come as halves of surrogates. Another name is not sent for them.
+        raise UsageError(f"{_not_utf8(message['params'])} is not UTF-8 text", hint="convert or rename it") from None
+    except ValueError:
+        raise UsageError(f"{_unfit_number(message['params'])} is a number that JSON does not have") from None
+    except RecursionError:
+        raise UsageError("the request nests too deeply") from None
     size = len(frame) - 1
     if size > MAX_MESSAGE_BYTES:
         raise ContextOverflow(
@@ -74,6 +87,27 @@ def _frame(message: dict[str, Any]) -> bytes:
             hint="send less, or put it into several messages",
         )
     return frame
+
+
+def _not_utf8(params: Params) -> str:
+    """The name of the first parameter that cannot be sent."""
+    for name, value in params.items() if isinstance(params, dict) else ():
+        try:
+            encode(value, errors="strict")
+        except UnicodeEncodeError:
+            return str(name)
+    return "a parameter"
+
+
+def _unfit_number(value: Any, path: str = "") -> str:
+    """Where in the parameters there is a number that the daemon does not read: beyond 64 bits, NaN or infinite."""
+    if isinstance(value, float):
+        return path if value - value != 0.0 else ""
+    if isinstance(value, int):
+        return "" if MIN_INTEGER <= value <= MAX_INTEGER else path
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    found = (_unfit_number(item, f"{path}.{name}" if path else str(name)) for name, item in parts)
+    return next(filter(None, found), "")
 
 
 def _message(frame: bytes) -> Response | Notification:

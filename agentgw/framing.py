@@ -89,12 +89,13 @@ class FrameSplitter:
         return FrameTooLarge(f"frame too large: more than {self._max_bytes} bytes")
 
 
-def encode(message: object) -> bytes:
+def encode(message: object, *, errors: str = "replace") -> bytes:
     """One frame, newline included. Non-ASCII text stays UTF-8; NaN and infinities raise ValueError.
 
-    A lone surrogate cannot be UTF-8; it leaves as `?` rather than breaking the stream.
+    A lone surrogate cannot be UTF-8; it leaves as `?` rather than breaking the stream, or with `strict` raises
+    UnicodeEncodeError.
     """
-    return _ENCODER.encode(message).encode("utf-8", "replace") + b"\n"
+    return _ENCODER.encode(message).encode("utf-8", errors) + b"\n"
 
 
 def decode(frame: bytes, *, max_depth: int = MAX_DEPTH) -> Any:

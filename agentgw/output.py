@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from agentgw.errors import AgentgwError
+from agentgw.errors import AgentgwError, LocalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
 
 _quiet = False
+
+
+class OutputLost(LocalError):
+    """Standard output is closed, or what it leads to takes no more: a full disk."""
 
 
 def be_quiet() -> None:
@@ -74,14 +78,16 @@ def one_line(text: str) -> str:
 
 
 def write(text: str) -> None:
-    """To standard output, without flushing. Raises BrokenPipeError when nobody reads it."""
+    """To standard output, without flushing. Raises BrokenPipeError when nobody reads it, and OutputLost."""
     stream = sys.stdout
     if stream is None:
-        raise BrokenPipeError
-    if is_terminal(stream):
-        text = visible(text)
+        raise OutputLost("standard output is closed")
     # Not through the text layer: a character the locale lacks must not end the answer.
-    stream.buffer.write(text.encode(stream.encoding or "utf-8", "replace"))
+    data = (visible(text) if is_terminal(stream) else text).encode(stream.encoding or "utf-8", "replace")
+    try:
+        stream.buffer.write(data)
+    except OSError as error:
+        raise _lost(error) from None
 
 
 def write_coloured(text: str, colour: str) -> None:
@@ -91,15 +97,46 @@ def write_coloured(text: str, colour: str) -> None:
     if not colour or not is_terminal(sys.stdout) or Environment().no_color:
         write(text)
         return
+    # The codes themselves are no text, so they do not go through `write`.
     sys.stdout.buffer.write(colour.encode())
     write(text)
     sys.stdout.buffer.write(_PLAIN.encode())
 
 
 def flush() -> None:
-    """Everything written so far goes out. Raises BrokenPipeError when nobody reads it."""
-    if sys.stdout is not None:
+    """Everything written so far goes out. Raises BrokenPipeError when nobody reads it, and OutputLost."""
+    if sys.stdout is None:
+        return
+    try:
         sys.stdout.buffer.flush()
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def _lost(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error
+    return OutputLost(f"standard output cannot be written: {error.strerror}")
+
+
+def end() -> int:
+    """Sends out what is left in both streams; gives the exit status that this brings, 0 when all is well."""
+    status = 0
+    try:
+        if sys.stdout is not None:
+            # The text layer too: argparse prints through it.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        status = CLOSED_PIPE
+    except (OSError, ValueError) as error:
+        status = report(OutputLost(f"standard output cannot be written: {getattr(error, 'strerror', error)}"))
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            # Nobody listens.
+            return status
+    return status
 
 
 def line(text: str) -> None:

@@ -8,11 +8,20 @@ from typing import Annotated, Any, Literal
 from agentgw import types as t
 from agentgw.schema import Limit, record
 
+# NUL ends a path for the system, and is in no name.
+_NO_NUL = r"[^\0]*"
+_NAME = r"[^\0]+"
 _Page = Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)]
 _SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(min_length=1, max_length=64)]
 _TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
-_Cwd = Annotated[str | None, "where the user is: the skills of a trusted project count there", Limit(max_length=4096)]
-_Path = Annotated[str, "absolute path of the project or a directory in it", Limit(min_length=1, max_length=4096)]
+_Cwd = Annotated[
+    str | None,
+    "where the user is: the skills of a trusted project count there",
+    Limit(max_length=4096, pattern=_NO_NUL),
+]
+_Path = Annotated[
+    str, "absolute path of the project or a directory in it", Limit(min_length=1, max_length=4096, pattern=_NAME)
+]
 _Ref = Annotated[str, "a model reference", Limit(min_length=1, max_length=4096)]
 _Schema = Annotated[
     dict[str, Any] | None,
@@ -69,7 +78,7 @@ class TurnStartParams:
         "tools that may run without being asked about, and `ask` (the default) or `deny` for what else needs a yes",
         Limit(max_length=100),
     ] = None
-    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
+    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
     ephemeral: Annotated[bool, "store nothing"] = False
     detach: Annotated[bool, "answer at once and go on when the client leaves"] = False
     dry_run: Annotated[
@@ -159,7 +168,7 @@ class SessionListParams:
 
     limit: _Page = 50
     before: Annotated[str | None, "`next` of the page before"] = None
-    cwd: Annotated[str | None, "only those started there"] = None
+    cwd: Annotated[str | None, "only those started there", Limit(pattern=_NO_NUL)] = None
 
 
 @record
@@ -221,7 +230,9 @@ class FeedbackAddParams:
         Limit(min_length=1, max_length=64),
     ] = None
     cwd: Annotated[
-        str | None, "without `turn_id`: the last turn of the sessions started there", Limit(max_length=4096)
+        str | None,
+        "without `turn_id`: the last turn of the sessions started there",
+        Limit(max_length=4096, pattern=_NO_NUL),
     ] = None
     comment: Annotated[str | None, "why", Limit(max_length=10_000)] = None
 
@@ -272,7 +283,9 @@ class SkillCostParams:
 class ValidateParams:
     """What to validate."""
 
-    path: Annotated[str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1)]
+    path: Annotated[
+        str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1, pattern=_NAME)
+    ]
 
 
 @record
@@ -296,7 +309,7 @@ class ToolCallParams:
 
     tool: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
     arguments: Annotated[dict[str, Any], "what it is given, by name"] = field(default_factory=dict)
-    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096)] = None
+    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
     approvals: Annotated[tuple[str, ...] | None, "as of turn.start", Limit(max_length=1000)] = None
 
 

@@ -36,7 +36,7 @@ class _Line:
             columns = 80
         # One less than the width, for writing into the last cell wraps.
         text = visible(text)[: columns - 1]
-        self._write("\r" + text.ljust(self._shown) + ("\r" if not text else ""))
+        _write(self._stream, "\r" + text.ljust(self._shown) + ("\r" if not text else ""))
         self._shown = len(text)
 
     def erase(self) -> None:
@@ -47,15 +47,17 @@ class _Line:
     def end(self) -> None:
         """Leaves what was shown and goes to the next line."""
         if self._shown:
-            self._write("\n")
+            _write(self._stream, "\n")
             self._shown = 0
 
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody looks; what is done goes on.
+        return
 
 
 class Bar:
@@ -97,8 +99,7 @@ class Bar:
         step = done * 100 // total // _STEP_PERCENT
         if step > self._step:
             self._step = step
-            self._stream.write(self._text(done, total, now, bar=False) + "\n")
-            self._stream.flush()
+            _write(self._stream, self._text(done, total, now, bar=False) + "\n")
 
     def _text(self, done: int, total: int, now: float, *, bar: bool = True) -> str:
         rate = self._rate(done, now)
@@ -136,8 +137,7 @@ class Intake:
         # The end alone is told by what comes of it.
         if step > self._step and (self._step or done < total) and not is_quiet():
             self._step = step
-            self._stream.write(self._text(progress, done, total, bar=False) + "\n")
-            self._stream.flush()
+            _write(self._stream, self._text(progress, done, total, bar=False) + "\n")
 
     def close(self) -> None:
         """Makes room for what came of it."""

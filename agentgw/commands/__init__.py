@@ -70,11 +70,21 @@ def _is_provider(client: Client, name: str) -> bool:
 
 
 def working_directory() -> str | None:
-    """Where the user is, or None when that directory was removed."""
+    """Where the user is, or None when that directory was removed or has a name that JSON has no words for."""
     try:
-        return os.getcwd()
-    except FileNotFoundError:
+        found = os.getcwd()
+        found.encode("utf-8")
+    except (FileNotFoundError, UnicodeEncodeError):
         return None
+    return found
+
+
+def last_session(client: Client) -> str | None:
+    """The session last used among those started in this directory, if there is one."""
+    here = working_directory()
+    # Without a directory the list would be that of all of them.
+    sessions = client.call("session.list", cwd=here, limit=1)["sessions"] if here is not None else ()
+    return str(sessions[0]["session_id"]) if sessions else None
 
 
 def _nothing(parser: ArgumentParser) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 
 from agentgw import output
 from agentgw.commands import add_json, connect
-from agentgw.commands.run import is_piped
 from agentgw.errors import ModelUnavailable, UsageError
+from agentgw.intake import is_piped, read_stdin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,14 +174,12 @@ class _Given:
 
     def _take_stdin(self, source: str) -> None:
         self.source = source
-        stream = sys.stdin.buffer if sys.stdin is not None else None
-        data = stream.read(_INLINE_BYTES + 1) if stream is not None else b""
-        if not data:
+        data = read_stdin(_INLINE_BYTES)
+        if not data.strip():
             raise UsageError("standard input is empty", hint="try: agentgw ingest ~/notes")
         self.text = _decoded(data) if len(data) <= _INLINE_BYTES else None
         if self.text is not None:
             return
-        assert stream is not None
         import shutil
         import tempfile
 
@@ -191,7 +188,8 @@ class _Given:
         try:
             with open(descriptor, "wb") as copy:
                 copy.write(data)
-                shutil.copyfileobj(stream, copy)
+                with open(0, "rb", closefd=False) as rest:
+                    shutil.copyfileobj(rest, copy)
         except OSError as error:
             os.unlink(self._copy)
             raise UsageError(f"standard input cannot be copied: {error.strerror}", hint="free disk space") from None
@@ -203,7 +201,7 @@ class _Given:
 
 def _decoded(data: bytes) -> str | None:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
 

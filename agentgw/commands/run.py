@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from agentgw import output
 from agentgw.answer import FORMATS, Answer, follow
-from agentgw.commands import connect, model_reference, working_directory
+from agentgw.commands import connect, last_session, model_reference, working_directory
 from agentgw.errors import ContextOverflow, ModelUnavailable, UsageError
-from agentgw.framing import MAX_MESSAGE_BYTES
+from agentgw.intake import file_text, is_piped, shown_name, stdin_text
+from agentgw.timelimit import TimeLimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
-    from typing import Any, BinaryIO, Final
+    from typing import Any, Final
 
     from agentgw.client import Client
 
@@ -70,13 +70,17 @@ def run(args: Namespace) -> int:
     if args.quiet:
         output.be_quiet()
     options = read_options(args.option)
-    args.schema = _read_schema(args.schema) if args.schema is not None else None
-    files = [_read_file(path) for path in args.file]
-    message, piped = _read_message(args.text, stdin_used=_STDIN in args.file)
-    if not message and not files:
-        raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
-    with connect(warm=True) as client:
-        client.limit(args.timeout)
+    with TimeLimit(args.timeout) as limit:
+        args.schema = _read_schema(args.schema) if args.schema is not None else None
+        files = [_read_file(path) for path in args.file]
+        message, piped = _read_message(args.text, stdin_used=_STDIN in args.file)
+        if not message.strip() and not any(file["text"].strip() for file in files):
+            raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
+        connected = connect(warm=True)
+    if working_directory() is None:
+        output.notice("this directory is gone, or its name is not UTF-8: tools work in your home directory")
+    with connected as client:
+        client.limit(limit.rest_s(), told_s=args.timeout)
         args.session = args.session or (_last_session(client) if args.continued else None)
         try:
             return _ask(client, args, message, files, options, piped)
@@ -214,62 +218,25 @@ def _read_message(words: Sequence[str], *, stdin_used: bool) -> tuple[str, bool]
     """TEXT, a blank line, piped input, and whether there was any. Raises UsageError when the input is not text."""
     if list(words) == [_STDIN] and not stdin_used:
         typed = output.is_terminal(sys.stdin)
-        text = _read_stdin()
+        text = stdin_text()
         return text, bool(text) and not typed
     text = " ".join(words)
     if stdin_used or not is_piped():
         return text, False
-    piped = _read_stdin()
+    piped = stdin_text()
     return f"{text}\n\n{piped}" if text and piped else text or piped, bool(piped)
-
-
-def is_piped() -> bool:
-    """Whether standard input is a pipe, a file or a socket: something that ends, unlike a terminal.
-
-    `/dev/null` is none of them and gives nothing.
-    """
-    try:
-        kind = os.fstat(0).st_mode & 0o170000
-    except OSError:
-        return False
-    return kind in (0o010000, 0o100000, 0o140000)  # S_IFIFO, S_IFREG, S_IFSOCK
-
-
-def _read_stdin() -> str:
-    if sys.stdin is None:
-        return ""
-    return _text(sys.stdin.buffer, "standard input").removesuffix("\n")
 
 
 def _read_file(path: str) -> dict[str, Any]:
     if path == _STDIN:
         typed = {"typed": True} if output.is_terminal(sys.stdin) else {}
-        return {"name": "stdin", "text": _read_stdin(), **typed}
-    try:
-        with open(path, "rb") as file:
-            return {"name": path, "text": _text(file, path)}
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _text(file: BinaryIO, name: str) -> str:
-    """What the file holds. Reads no more than could be sent: input may have no end."""
-    data = file.read(MAX_MESSAGE_BYTES + 1)
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise ContextOverflow(
-            f"{name} has more than the {MAX_MESSAGE_BYTES} bytes a message may have",
-            hint="send less, or put it into several messages",
-        )
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name} is not UTF-8 text (byte {error.start})", hint="convert it first") from None
+        return {"name": "stdin", "text": stdin_text(), **typed}
+    return {"name": shown_name(path), "text": file_text(path)}
 
 
 def _last_session(client: Client) -> str | None:
     """The session last used among those started here, or None to begin one."""
-    sessions = client.call("session.list", cwd=working_directory(), limit=1)["sessions"]
-    if not sessions:
+    found = last_session(client)
+    if found is None:
         output.notice("no session was started here yet, this begins one")
-        return None
-    return str(sessions[0]["session_id"])
+    return found

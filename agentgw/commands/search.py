@@ -6,6 +6,8 @@ import sys
 
 from agentgw import output
 from agentgw.commands import add_json, connect
+from agentgw.errors import UsageError
+from agentgw.intake import stdin_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments of `search`."""
-    parser.add_argument("query", metavar="QUERY", nargs="+", help='words or a question; "in quotes" a phrase')
+    parser.add_argument(
+        "query", metavar="QUERY", nargs="+", help='words or a question; "in quotes" a phrase; `-` is stdin'
+    )
     parser.add_argument("-k", metavar="N", type=int, help="so many pieces; without it, the setting rag.top_k")
     parser.add_argument("-c", "--collection", metavar="NAME", help="only this collection")
     parser.add_argument("--skills", metavar="S", action="append", default=[], help="only what this skill sees")
@@ -25,9 +29,12 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints what was found, the best first."""
+    query = stdin_text().strip() if args.query == ["-"] else " ".join(args.query)
+    if not query:
+        raise UsageError("there is no question", hint='try: agentgw search "when is the rent due?"')
     with connect() as client:
         found = client.call(
-            "document.search", query=" ".join(args.query), k=args.k, collection=args.collection, skills=args.skills,
+            "document.search", query=query, k=args.k, collection=args.collection, skills=args.skills,
             tags=args.tags,
         )  # fmt: skip
     if found.get("notice"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from agentgw import output
-from agentgw.commands import Action, add_json, connect
+from agentgw.commands import Action, add_json, connect, last_session
+from agentgw.errors import NotFound, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,14 +45,22 @@ def _title(session: dict[str, Any]) -> str:
 
 def configure_show(parser: ArgumentParser) -> None:
     """The arguments of `show`."""
-    _configure_id(parser)
+    parser.add_argument("session", metavar="ID", nargs="?", help="its id, or the beginning of it")
+    parser.add_argument(
+        "-c", "--continue", dest="continued", action="store_true", help="the last session started in this directory"
+    )
     add_json(parser)
 
 
 def show(args: Namespace) -> int:
     """Prints all messages of one session, the oldest first."""
+    if args.continued == (args.session is not None):
+        raise UsageError("name a session, or take the last one here with -c", hint="see agentgw sessions")
     with connect() as client:
-        messages = _messages(client, args.session)
+        session = last_session(client) if args.continued else args.session
+        if session is None:
+            raise NotFound("no session was started here yet", hint="agentgw sessions lists all", kind="session")
+        messages = _messages(client, session)
     if args.json:
         output.json_line({"messages": messages})
         return 0

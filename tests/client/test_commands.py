@@ -260,6 +260,22 @@ class TestSessions:
         listed = json.loads(cli(*words, "01JD", "--json")[1])["messages"]
         assert [entry["id"] for entry in listed] == ["m1", "m2", "m3", "m4"]
 
+    @pytest.mark.parametrize("words", [("sessions", "show"), ("history",)])
+    def test_the_last_one_started_here_needs_no_id(self, cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
+        sessions: list[dict[str, Any]] = [{"session_id": "s-last"}]
+        daemon = serve(
+            {"session.list": lambda *_: {"sessions": sessions}, "session.messages": {"messages": [message(1)]}}
+        )
+        assert cli(*words, "-c")[:2] == (0, "user, 2026-01-01T00:00:01Z, t:\ntext 1\n\n")
+        assert daemon.params("session.list") == {"cwd": os.getcwd(), "limit": 1}
+        assert daemon.params("session.messages")["session_id"] == "s-last"
+        sessions.clear()
+        said = "agentgw: no session was started here yet. agentgw sessions lists all\n"
+        assert cli(*words, "-c") == (1, "", said)
+        for wrong in ((), ("-c", "01JD")):
+            status, _, err = cli(*words, *wrong)
+            assert (status, err.partition(".")[0]) == (2, "agentgw: name a session, or take the last one here with -c")
+
     def test_calls_come_before_the_answer_or_after_a_question_without_one(self, cli: Cli, serve: Serve) -> None:
         made = {"call_id": "c", "tool": "read_file", "arguments": {"path": "a b"}, "ok": True, "content": "x\ny" * 200}
         failed = {**made, "ok": False, "content": "no such file"}

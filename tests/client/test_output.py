@@ -84,13 +84,6 @@ def test_a_character_the_locale_lacks_does_not_end_the_answer(monkeypatch: pytes
     assert raw.getvalue() == b"na?ve ?\n"
 
 
-def test_a_closed_stdout_is_a_broken_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(BrokenPipeError):
-        output.line("x")
-    output.flush()
-
-
 def test_a_text_ends_in_exactly_one_newline(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("x", "x\n", "x\n\n\n"):
         output.text_block(text)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -84,6 +84,7 @@ def test_a_local_model_is_named_from_the_root(
     monkeypatch.chdir(tmp_path)
     for given, meant in (
         ("./my.gguf", f"{tmp_path}/my.gguf"), ("my.gguf", f"{tmp_path}/my.gguf"), ("/x/my.gguf", "/x/my.gguf"),
+        ("./MY.GGUF", f"{tmp_path}/MY.GGUF"),
         ("hf:o/r/f.gguf", "hf:o/r/f.gguf"), ("smollm2:135m", "smollm2:135m"), ("vllm/big", "vllm/big"),
     ):  # fmt: skip
         cli("run", "-m", given, "hi")
@@ -451,6 +452,57 @@ def wait_until_sleeping(pid: int) -> None:
     """Returns when the process waits for something."""
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
         time.sleep(0.001)
+
+
+def writes_of(command: list[str]) -> list[bytes]:
+    """What a command writes, a write each: a packet pipe keeps them apart."""
+    reading, writing = os.pipe2(os.O_DIRECT)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing):
+        os.close(writing)
+        made = list(iter(lambda: os.read(reading, 65536), b""))
+    os.close(reading)
+    return made
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has pipes of packets")
+class TestWritesIntoAPipe:
+    COMMAND: ClassVar = [sys.executable, "-m", "agentgw", "run", "hi"]
+
+    def test_a_short_answer_is_one_write(self, serve: Serve) -> None:
+        def short(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            for part in ("one ", "two\n", "three", "\n\n"):
+                peer.delta(part)
+            return RESULT
+
+        serve({"turn.start": short})
+        assert writes_of(self.COMMAND) == [b"one two\nthree\n"]
+
+    def test_a_pause_lets_out_what_there_is(self, serve: Serve) -> None:
+        go_on = threading.Event()
+
+        def slow(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            peer.delta("first")
+            assert go_on.wait(30)
+            peer.delta(" second")
+            return RESULT
+
+        serve({"turn.start": slow})
+        with subprocess.Popen(self.COMMAND, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0) as child:
+            assert child.stdout is not None
+            assert child.stdout.read(5) == b"first"
+            go_on.set()
+            assert child.stdout.read(100) == b" second\n"
+
+    def test_a_long_answer_goes_out_as_it_comes(self, serve: Serve) -> None:
+        def long(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            for _ in range(3):
+                peer.delta("x" * 4000)
+            return RESULT
+
+        serve({"turn.start": long})
+        made = writes_of(self.COMMAND)
+        assert len(made) > 1
+        assert b"".join(made) == b"x" * 12000 + b"\n"
 
 
 def test_a_long_answer_goes_whole_through_a_pipe_with_a_slow_reader(serve: Serve) -> None:

@@ -15,13 +15,17 @@ pytestmark = pytest.mark.anyio
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"age": {"type": "integer", "minimum": 0}, "code": {"type": "string", "pattern": "^(a|a)+$"}},
+    "properties": {
+        "age": {"type": "integer", "minimum": 0},
+        "born": {"type": "string", "format": "date"},
+        "code": {"type": "string", "pattern": "^(a|a)+$"},
+    },
     "required": ["age"],
 }
 
 
 async def test_a_good_answer_passes() -> None:
-    await verify('{"age": 3, "code": "aa"}', "stop", SCHEMA)
+    await verify('{"age": 3, "born": "2024-02-29", "code": "aa"}', "stop", SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,7 @@ async def test_a_good_answer_passes() -> None:
         ('{"age": NaN}', "stop", "#", "NaN is not a JSON value"),
         ('{"age": -1}', "stop", "#/age", "minimum"),
         ('{"age": 1, "code": "' + "a" * 5000 + 'b"}', "stop", "#/code", "does not match"),
+        ('{"age": 1, "born": "2024-02-30"}', "stop", "#/born", "is no date"),
         ("[" * 100_000, "stop", "#", "nests too deeply"),
     ],
 )
@@ -50,7 +55,9 @@ async def test_a_schema_that_cannot_be_kept_names_the_parameter_and_the_path() -
 
 
 def test_the_model_is_shown_the_shape() -> None:
-    assert shape_of(SCHEMA) == '{"age": integer from 0, "code": string matching ^(a|a)+$}'
+    assert (
+        shape_of(SCHEMA) == '{"age": integer from 0, "born": string that is a date, "code": string matching ^(a|a)+$}'
+    )
     said = instructed("Be brief.", SCHEMA)
     assert said == f"Be brief.\n\nAnswer with JSON only, on one line, like {shape_of(SCHEMA)}"
     long = {"enum": ["x" * 1000, "y" * 1000, "z" * 1000]}

@@ -3,7 +3,8 @@
 What is written is compact: properties in the order of the schema, one blank at most after `:` and `,`, none elsewhere,
 so that a small model cannot lose itself in white space. An object with `properties` has no others; where the type is
 left open, the keywords say which is meant. Keywords that would have to be checked and that no grammar can keep are
-refused by their path; annotations, `format` and unknown keywords say nothing about the text.
+refused by their path; annotations and unknown keywords say nothing about the text. A `format` that is not kept is
+refused in a schema that a user gave, by `check_formats`; what a tool declares is only a hint for its arguments.
 
 llama.cpp follows all ways to read a text at once. How many there can be is counted here and bounded.
 """
@@ -16,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from agentgw.schema import record
-from agentgw_daemon.inference import numerals, pattern
+from agentgw_daemon.inference import formats, numerals, pattern
 from agentgw_daemon.inference.gbnf import (
     EMPTY,
     Chars,
@@ -31,7 +32,7 @@ from agentgw_daemon.inference.gbnf import (
     optional,
     seq,
 )
-from agentgw_daemon.inference.keywords import counts, escaped, members, number
+from agentgw_daemon.inference.keywords import counts, escaped, format_fault, members, number
 from agentgw_daemon.inference.schema_reader import (
     ALL_KINDS,
     KINDS,
@@ -77,6 +78,18 @@ class _Value:
 
 def grammar_of(schema: Any) -> str:
     """The grammar of a JSON Schema (2020-12); the last few are remembered. Raises SchemaError."""
+    return _compiled(schema)[0]
+
+
+def check_formats(schema: Any) -> str:
+    """As `grammar_of`. Raises SchemaError also for a `format` that the grammar does not keep."""
+    grammar, fault = _compiled(schema)
+    if fault is not None:
+        raise fault
+    return grammar
+
+
+def _compiled(schema: Any) -> tuple[str, SchemaError | None]:
     try:
         return _compile(json.dumps(schema, ensure_ascii=False, allow_nan=False))
     except RecursionError:
@@ -87,13 +100,14 @@ def grammar_of(schema: Any) -> str:
 
 # A session asks for the same form again and again, a `map` for the same a thousand times.
 @lru_cache(maxsize=8)
-def _compile(text: str) -> str:
+def _compile(text: str) -> tuple[str, SchemaError | None]:
     try:
         text.encode()
     except UnicodeEncodeError:
         raise SchemaError("#", "holds half a surrogate pair") from None
     try:
-        return _Compiler(json.loads(text)).grammar()
+        compiler = _Compiler(json.loads(text))
+        return compiler.grammar(), compiler.format_fault
     except TooLarge as error:
         raise SchemaError("#", str(error)) from None
 
@@ -106,6 +120,8 @@ class _Compiler:
         self._open: dict[str, Ref] = {}
         self._paths: dict[str, str] = {}
         self._any: Ref | None = None
+        # The first `format` that the grammar does not keep.
+        self.format_fault: SchemaError | None = None
         self._string = self._rules.name(alt((_PLAIN, _ESCAPE)))
 
     def grammar(self) -> str:
@@ -127,6 +143,8 @@ class _Compiler:
         for keyword in _REFUSED:
             if keyword in schema:
                 raise SchemaError(f"{path}/{keyword}", "is not supported")
+        if self.format_fault is None:
+            self.format_fault = format_fault(schema, path)
         for keyword in ("$ref", "allOf", "anyOf", "oneOf"):
             if keyword in schema:
                 self._check_alone(schema, keyword, path)
@@ -218,6 +236,8 @@ class _Compiler:
                 raise SchemaError(f"{path}/{other}", f"cannot be combined with {keyword}")
         types = types_of(schema, path) if "type" in schema else None
         kept = [value for value in values if types is None or any(Types.holds(name, value) for name in types)]
+        if isinstance(form := schema.get("format"), str):
+            kept = [value for value in kept if formats.holds(form, value)]
         if not kept:
             raise SchemaError(f"{path}/{keyword}", "has no value of its type")
         texts = [json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in kept]
@@ -253,6 +273,10 @@ class _Compiler:
 
     def _text(self, schema: Mapping[str, Any], path: str) -> Expr:
         least, most = counts(schema, "minLength", "maxLength", path)
+        if "pattern" not in schema and (wanted := formats.PATTERNS.get(str(schema.get("format")))) is not None:
+            whole = pattern.parse(wanted)
+            # Lengths beside it are the format's own affair: `format_fault` refuses them where somebody relies on them.
+            return seq(Text('"'), pattern.expression(whole, self._rules), Text('"'))
         if "pattern" not in schema:
             return seq(Text('"'), self._rules.repeat(self._string, least, most), Text('"'))
         here = f"{path}/pattern"

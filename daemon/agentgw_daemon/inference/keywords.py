@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from agentgw_daemon.inference import numerals
+from agentgw_daemon.inference import formats, numerals
 from agentgw_daemon.inference.gbnf import Expr
-from agentgw_daemon.inference.schema_reader import SchemaError
+from agentgw_daemon.inference.schema_reader import SchemaError, types_of
 
 # More than any context holds.
 MAX_COUNT: Final = 1 << 30
@@ -47,12 +47,19 @@ def number(schema: Mapping[str, Any], name: str, path: str) -> Expr:
     if schema.get("multipleOf", 1 if name == "integer" else None) != (1 if name == "integer" else None):
         raise SchemaError(f"{path}/multipleOf", "is not supported")
     bounds: dict[str, Decimal] = {}
+    limits = formats.RANGES.get(str(schema.get("format")))
+    # Those of 64 bits are wider than what is written without a bound.
+    if limits is not None and limits[1] < numerals.LARGEST:
+        bounds["minimum"], bounds["maximum"] = map(Decimal, limits)
     for keyword in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
         value = schema.get(keyword)
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise SchemaError(f"{path}/{keyword}", "must be a number")
-            bounds[keyword] = Decimal(repr(value))
+            given = Decimal(repr(value))
+            known = bounds.get(keyword)
+            tighter = max if keyword.lower().endswith("minimum") else min
+            bounds[keyword] = given if known is None else tighter(given, known)
     # At one and the same value, the exclusive bound is the tighter one.
     lows = [(bounds[word], word) for word in ("minimum", "exclusiveMinimum") if word in bounds]
     highs = [(-bounds[word], word) for word in ("maximum", "exclusiveMaximum") if word in bounds]
@@ -70,6 +77,26 @@ def number(schema: Mapping[str, Any], name: str, path: str) -> Expr:
         return numerals.number(low, high, open_low=open_low, open_high=open_high)
     except numerals.Unwritable as error:
         raise SchemaError(f"{path}/{low_word or high_word}", str(error)) from None
+
+
+def format_fault(schema: Mapping[str, Any], path: str) -> SchemaError | None:
+    """Why the grammar of this schema does not keep its `format`; None if it does, or there is none."""
+    name = schema.get("format")
+    if name is None:
+        return None
+    if name not in formats.KNOWN:
+        return SchemaError(f"{path}/format", f"is not supported; known are {', '.join(formats.KNOWN)}")
+    others: tuple[str, ...] = ("$ref", "allOf", "anyOf", "oneOf")
+    types = frozenset(types_of(schema, path) or ())
+    if name in formats.PATTERNS:
+        others = (*others, "pattern", "minLength", "maxLength")
+        if "string" not in types and "enum" not in schema and "const" not in schema:
+            return SchemaError(f"{path}/format", "is one of strings")
+    elif types and types.isdisjoint(("integer", "number")):
+        return SchemaError(f"{path}/format", "is one of numbers")
+    if other := next((word for word in others if word in schema), None):
+        return SchemaError(f"{path}/format", f"cannot be combined with {other}")
+    return None
 
 
 def escaped(name: str) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
+from agentgw_daemon.inference import formats
+
 # The keywords that concern one type; without `type`, they tell which is meant.
 KINDS: Final[Mapping[str, frozenset[str]]] = {
     "object": frozenset(
@@ -63,6 +65,9 @@ def types_of(schema: Mapping[str, Any], path: str) -> list[str] | None:
     """The types a schema names or means, None for any. Raises SchemaError."""
     if "type" not in schema:
         meant = [name for name, words in KINDS.items() if not words.isdisjoint(schema)]
+        form = schema.get("format")
+        if not meant and isinstance(form, str) and form in formats.KNOWN:
+            meant = ["string" if form in formats.PATTERNS else "integer" if form.startswith("int") else "number"]
         return meant[:1] or None
     given = schema["type"]
     names = given if isinstance(given, list) else [given]

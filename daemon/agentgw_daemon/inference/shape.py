@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agentgw_daemon.inference import formats
 from agentgw_daemon.inference.schema_reader import SchemaReader, types_of
 
 # What lies deeper says little and takes room.
@@ -74,6 +75,8 @@ class _Shape:
             case "string":
                 most = schema.get("maxLength")
                 matching = f" matching {schema['pattern']}" if "pattern" in schema else ""
+                if schema.get("format") in formats.PATTERNS:
+                    matching += f" that is a {schema['format']}"
                 return f"string{matching}" + ("" if most is None else f" of at most {most} characters")
             case _:
                 return name

@@ -15,8 +15,8 @@ import trio
 
 from agentgw.errors import InvalidParams, SchemaUnmet
 from agentgw.types import ChatMessage, FinishReason
-from agentgw_daemon.inference import pattern
-from agentgw_daemon.inference.grammar import grammar_of
+from agentgw_daemon.inference import formats, pattern
+from agentgw_daemon.inference.grammar import check_formats
 from agentgw_daemon.inference.schema_reader import SchemaError
 from agentgw_daemon.inference.shape import shape_of
 
@@ -37,7 +37,7 @@ _limiter: Final = trio.CapacityLimiter(1)
 async def check(schema: Mapping[str, Any]) -> None:
     """Raises InvalidParams for a schema that cannot be kept, with the path in it."""
     try:
-        await trio.to_thread.run_sync(grammar_of, schema, limiter=_limiter)
+        await trio.to_thread.run_sync(check_formats, schema, limiter=_limiter)
     except SchemaError as error:
         raise InvalidParams(f"Invalid params: schema {error}", path=f"schema{error.path}", reason=str(error)) from None
 
@@ -111,7 +111,11 @@ def _validator(schema: Mapping[str, Any]) -> Validator:
         if isinstance(value, str) and not _matcher(wanted).matches(value):
             yield ValidationError(f"{value[:80]!r} does not match {wanted[:80]!r}")
 
-    made = validators.extend(Draft202012Validator, {"pattern": matches})
+    def is_of(_validator: Validator, wanted: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+        if not formats.holds(wanted, value):
+            yield ValidationError(f"{str(value)[:80]!r} is no {wanted[:80]}")
+
+    made = validators.extend(Draft202012Validator, {"pattern": matches, "format": is_of})
     # An empty registry: nothing is fetched, whatever a reference names.
     validator: Validator = made(schema, registry=Registry())
     return validator
