@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from agentgw import output
@@ -23,6 +24,8 @@ def main() -> int:
     try:
         if not is_interactive():
             raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
+        # Whoever is at the terminal may press Ctrl-C, also in a chat that a script or an editor started ignoring it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with TypeAhead() as terminal:
             chat = Chat.open(
                 terminal, skill=args.skill, model=args.model, session=args.session, continued=args.continued

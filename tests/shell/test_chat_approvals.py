@@ -33,8 +33,9 @@ class Desk:
         config.chmod(0o600)
         self.environment = {**os.environ, "AGENTGW_HOME": str(self.home)}
 
-    def on_terminal(self, *words: str) -> Terminal:
-        return Terminal(["sh", "-c", 'cd "$0" && exec "$@"', str(self.work), AGENTGW, *words], self.environment)
+    def on_terminal(self, *words: str, first: str = "") -> Terminal:
+        script = f'{first} cd "$0" && exec "$@"'
+        return Terminal(["sh", "-c", script, str(self.work), AGENTGW, *words], self.environment)
 
     def ask(self, *words: str) -> Any:
         done = subprocess.run([AGENTGW, *words], env=self.environment, capture_output=True, timeout=60, check=True)
@@ -109,8 +110,9 @@ def test_a_yes_for_the_session_holds_in_this_chat_and_not_in_the_next_session(de
         told(desk, terminal, "not then")
 
 
-def test_ctrl_c_at_the_question_cancels_the_turn_and_the_chat_goes_on(desk: Desk) -> None:
-    with desk.on_terminal("chat") as terminal:
+@pytest.mark.parametrize("first", ["", "trap '' INT;"], ids=["usual", "started with interrupts ignored"])
+def test_ctrl_c_at_the_question_cancels_the_turn_and_the_chat_goes_on(desk: Desk, first: str) -> None:
+    with desk.on_terminal("chat", first=first) as terminal:
         terminal.wait_for("\n›")
         asked(desk, terminal)
         terminal.send("\x03")
