@@ -111,6 +111,20 @@ async def test_what_is_broken_is_listed_and_hurts_nothing_else(tmp_path: Path) -
         assert said["lies: none"] == "its parameters are not the schema of an object"
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("toolless", "it offers no tools"),
+        ("no list", "answers with no list when it is asked for its tools"),
+        ("many", "it has 5001 tools, of which the first 128 are taken"),
+    ],
+)
+async def test_what_is_wrong_with_a_servers_list_is_told(tmp_path: Path, behaviour: str, said: str) -> None:
+    async with opened(tmp_path, servers={"s": server(tmp_path, behaviour)}) as catalogue:
+        await catalogue.tools()
+        assert [problem.reason for problem in catalogue.problems] == [said]
+
+
 async def test_edits_are_picked_up(tmp_path: Path) -> None:
     folder = tmp_path / "tools"
     async with opened(tmp_path) as catalogue:

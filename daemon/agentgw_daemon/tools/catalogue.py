@@ -254,6 +254,8 @@ class Catalogue:
             ]
             if running.server.listed is None:
                 view.problems.append(ToolProblem(source="mcp", name=name, reason=running.state))
+            elif not running.server.listed:
+                view.problems.append(ToolProblem(source="mcp", name=name, reason="it offers no tools"))
         for problem in view.problems:
             if problem not in self.problems:
                 _log.info("tools: %s %s: %s", problem.source, problem.name, problem.reason)

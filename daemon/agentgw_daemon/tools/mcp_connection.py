@@ -27,6 +27,8 @@ from agentgw_daemon.tools.mcp_message import PARSE_ERROR
 
 # Screenshots come as base64 in one message and have some megabytes.
 MAX_MESSAGE_BYTES: Final = 8 << 20
+# What comes unasked is counted for so long, or until an answer comes.
+PATIENCE_S: Final = 60.0
 # Progress and log lines of a long call are some hundreds.
 MAX_UNASKED: Final = 10_000
 # Some servers greet with a page of text.
@@ -54,25 +56,35 @@ class Intake:
     def __init__(self, on_changed: Callable[[], None]) -> None:
         self._on_changed = on_changed
         self._unasked = self._requests = self._garbage = self._bytes = 0
+        self._since = trio.current_time()
 
     def answered(self) -> None:
         """A request was answered: the server has earned new patience."""
         self._unasked = self._requests = self._garbage = self._bytes = 0
+        self._since = trio.current_time()
 
     def weigh(self, size: int) -> None:
         """So many bytes came."""
+        self._renew()
         self._bytes += size
         if self._bytes > MAX_UNASKED_BYTES:
             raise BadServer("sends messages without end")
 
     def skip(self, lines: int) -> None:
         """So many lines were no messages."""
+        self._renew()
         self._garbage += lines
         if self._garbage > MAX_GARBAGE:
             raise BadServer("writes lines that are no messages")
 
+    def _renew(self) -> None:
+        # A log line a second is no flood, however long nobody asks the server for anything.
+        if trio.current_time() > self._since + PATIENCE_S:
+            self.answered()
+
     def admit(self, message: SessionMessage) -> SessionMessage | None:
         """The message, unless it is a notification: the one that matters here is noted, all others are dropped."""
+        self._renew()
         self._unasked += 1
         self._requests += isinstance(message.message, JSONRPCRequest)
         if self._unasked > MAX_UNASKED or self._requests > MAX_REQUESTS:
