@@ -55,6 +55,27 @@ def test_a_folder_is_stored_and_again_only_what_changed(home: Home, notes: Path)
     assert len(sources(home)) == 3
 
 
+def test_a_strangers_folder_freezes_nothing_and_brings_nothing_in(home: Home, notes: Path) -> None:
+    home.daemon()
+    (home.user / ".aws").mkdir()
+    (home.user / ".aws" / "credentials").write_text("aws_secret_access_key = hunter2\n")
+    (notes / ".gitignore").write_text("*a*a*a*a*a*a*a*a*a*a*a*a*b\n")
+    (notes / ("a" * 200 + ".txt")).write_text("A long name.\n")
+    (notes / "todo.txt").symlink_to(home.user / ".aws" / "credentials")
+    os.link(home.user / ".aws" / "credentials", notes / "done.txt")
+    os.link(home.path / "data" / "agentgw.db", notes / "data.txt")
+    first = home.run("ingest", "notes", "--watch", "--json", "--exclude", "*" + "a*" * 300 + "b")
+    assert {Path(one["source"]).name for one in json.loads(first.out)["failed"]} == {"todo.txt", "done.txt", "data.txt"}
+    for name in ("todo.txt", "done.txt", "data.txt"):
+        assert f"/notes/{name}: is a " in first.err
+    assert {Path(source).name for source in sources(home)} >= {"a" * 200 + ".txt", "bread.md"}
+    assert not {Path(source).name for source in sources(home)} & {"todo.txt", "done.txt", "data.txt"}
+    # The next daemon looks at it at once, and still ends when it is told to.
+    home.ask("restart")
+    until(lambda: home.call("document.watched")["folders"][0]["state"] == "following", "it is followed")
+    home.ask("stop")
+
+
 def test_what_was_stored_is_found_by_what_it_means(home: Home, notes: Path) -> None:
     home.ask("ingest", "notes")
     [best] = home.call("document.search", query="how do insects communicate", k=1)["chunks"]

@@ -62,3 +62,8 @@ async def test_a_long_listing_is_bounded(context: ToolContext, root: Path) -> No
     lines = (await content(LIST_FILES, context, path="many")).splitlines()
     assert len(lines) == MAX_ENTRIES + 1
     assert lines[-1].startswith("[there is more")
+
+
+async def test_a_pattern_that_is_made_to_take_for_ever_does_not(root: Path, context: ToolContext) -> None:
+    (root / ("a" * 250)).write_text("")
+    assert await content(LIST_FILES, context, pattern="*a" * 127 + "b") == "nothing found"
