@@ -28,6 +28,9 @@ models: $(INSTALLED) ## fetch the starter model and the embedder that the tests 
 mcp-servers: $(INSTALLED) ## install the MCP servers that the tests talk to into .cache/mcp-venv
 	@$(BIN)/python tests/tools/fetch_mcp_servers.py .cache/mcp-venv
 
+llama-server: $(INSTALLED) ## install llama.cpp's server that the tests talk to into .cache/llama-server-venv
+	@$(BIN)/python tests/tools/fetch_llama_server.py .cache/llama-server-venv >/dev/null
+
 demo: $(INSTALLED) ## from nothing to a local model's answer
 	@sh tests/tools/demo.sh
 
@@ -44,7 +47,7 @@ docs: $(INSTALLED) ## write docs/protocol.md from the contract's tables
 docs-check: $(INSTALLED) ## fail when docs/protocol.md is not what the tables say
 	@$(BIN)/python -m agentgw_daemon.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
 
-test: lint docs-check models mcp-servers ## every check: lint, docs, all tests, the wheel
+test: lint docs-check models mcp-servers llama-server ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST) -m "not chaos"
 
 unit: $(INSTALLED) ## the quick tests only
@@ -71,6 +74,6 @@ $(BENCH_INSTALLED): constraints.txt Makefile
 
 clean: ## remove what was built; .venv and pulled models stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench.json \
-		.cache/demo .cache/bench-venv .cache/mcp-venv
+		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv
 
-.PHONY: help install models mcp-servers demo lint docs docs-check test unit wheel-test chaos bench bench-deps clean
+.PHONY: help install models mcp-servers llama-server demo lint docs docs-check test unit wheel-test chaos bench bench-deps clean

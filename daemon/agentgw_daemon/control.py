@@ -89,7 +89,8 @@ def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:
         attention=section.attention, batch_tokens=section.batch_tokens, calibrate=section.calibrate,
         keep_alive_s=section.keep_alive_s, speculate=section.speculate, kv_dir=kv_dir,
         kv_cache_bytes=section.kv_cache_bytes, start_timeout_s=section.start_timeout_s,
-        load_timeout_s=section.load_timeout_s,
+        load_timeout_s=section.load_timeout_s, max_answer_bytes=settings.limits.answer_bytes,
+        endpoint_silence_s=settings.limits.endpoint_silence_s,
     )  # fmt: skip
 
 

@@ -163,7 +163,7 @@ class RagSection:
 
 @record
 class LimitsSection:
-    """Bounds of the wire and of shutting down. The defaults are the contract's, section 4."""
+    """Bounds of the wire, of shutting down and of what endpoints say. Those of the wire are the contract's, section 4."""
 
     max_message_bytes: Annotated[int, "one frame", Limit(minimum=4096, maximum=64 << 20)] = 1 << 20
     connections: Annotated[int, "open at once", Limit(minimum=1, maximum=4096)] = 256
@@ -174,6 +174,12 @@ class LimitsSection:
     write_stall_s: Annotated[float, "a reader may stall for", Limit(minimum=0.1, maximum=3600)] = 10.0
     outbox_bytes: Annotated[int, "queued for one reader", Limit(minimum=4096, maximum=64 << 20)] = 1 << 20
     shutdown_s: Annotated[float, "grace of a stop", Limit(minimum=0, maximum=3600)] = 20.0
+    # The longest answers that models give have 128,000 tokens, reasoning included: half of it.
+    answer_bytes: Annotated[
+        int, "an endpoint's answer, its reasoning and calls included", Limit(minimum=4096, maximum=64 << 20)
+    ] = 1 << 20
+    # Covers the prefill of a long prompt on a slow machine.
+    endpoint_silence_s: Annotated[float, "an endpoint may say nothing for", Limit(minimum=1, maximum=86_400)] = 300.0
 
 
 @record

@@ -32,6 +32,13 @@ class Conversation:
         for text in texts:
             self.pieces.put(_event({"choices": [{"index": 0, "delta": {"content": text}}]}))
 
+    def send(self, *pieces: bytes | dict[str, Any], hold: bool = False) -> None:
+        """Whatever the test wants: bytes as they are, chunks as events. Then the connection ends, or stays open."""
+        for piece in pieces:
+            self.pieces.put(piece if isinstance(piece, bytes) else _event(piece))
+        if not hold:
+            self.pieces.put(None)
+
     def end(self, *texts: str) -> None:
         """The last pieces, and the end of the answer."""
         self.say(*texts)

@@ -110,12 +110,16 @@ def _piece(choice: Any, usage: Usage | None) -> Piece:
         raise NotUnderstood("a delta that is no object", said)
     if said.get("error"):
         raise GaveUp(said)
-    content = list(_content(said.get("content")))
+    content = said.get("content")
+    # The usual form first: there is one of it for each token.
+    parts: list[tuple[Any, str]] = (
+        [("answer", content)] if content and isinstance(content, str) else list(_content(content))
+    )
     reason, failure = _finish(choice.get("finish_reason"))
     return Piece(
-        texts=(*_reasoning(said), *((channel, text) for channel, text in content if channel != "refusal")),
+        texts=(*_reasoning(said), *((channel, text) for channel, text in parts if channel != "refusal")),
         calls=(*_calls(said.get("tool_calls")), *_legacy_call(said.get("function_call"))),
-        refusal=_refusal(said.get("refusal")) + "".join(text for channel, text in content if channel == "refusal"),
+        refusal=_refusal(said.get("refusal")) + "".join(text for channel, text in parts if channel == "refusal"),
         finish_reason=reason, failure=failure, usage=usage,
     )  # fmt: skip
 
@@ -123,7 +127,7 @@ def _piece(choice: Any, usage: Usage | None) -> Piece:
 def _reasoning(said: Mapping[str, Any]) -> Iterator[tuple[Channel, str]]:
     # The same thought comes under two names from endpoints that change from one to the other.
     for name in _REASONING:
-        if text := "".join(_thought(said.get(name))):
+        if (thought := said.get(name)) and (text := "".join(_thought(thought))):
             yield "reasoning", text
             return
 

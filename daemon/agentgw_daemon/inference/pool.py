@@ -173,7 +173,7 @@ class Pool:
 
     def _provider_engine(self, spec: ModelSpec) -> Engine:
         # Imported on first use: httpx costs a daemon without providers time and memory.
-        from agentgw_daemon.inference.endpoint_http import open_client
+        from agentgw_daemon.inference.endpoint_http import Patience, open_client
         from agentgw_daemon.inference.provider import ProviderEngine
 
         provider = spec.provider
@@ -189,9 +189,12 @@ class Pool:
                     model=spec.name,
                     reason=f"{provider.api_key_env} is not set",
                 )
+        patience = Patience(silence_s=self._settings.endpoint_silence_s)
         if self._client is None:
-            self._client = open_client()
-        return ProviderEngine(provider, key, self._client)
+            self._client = open_client(patience)
+        return ProviderEngine(
+            provider, key, self._client, patience, max_answer_bytes=self._settings.max_answer_bytes
+        )  # fmt: skip
 
     def _start_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self._settings, self._worker_env)

@@ -41,8 +41,6 @@ from agentgw_daemon.inference.spec import ProviderSpec
 N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 # English text in the usual vocabularies.
 BYTES_PER_TOKEN: Final = 4
-# The longest answers that models give have 128,000 tokens, reasoning included: half of it.
-MAX_ANSWER_BYTES: Final = 1 << 20
 # Beside its text an event has names and numbers; a whole answer may come as one.
 _EVENT_OVERHEAD_BYTES: Final = 1 << 18
 _RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -71,7 +69,7 @@ class ProviderEngine:
         client: httpx.AsyncClient,
         patience: Patience | None = None,
         *,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_answer_bytes: int = 1 << 20,
     ) -> None:
         self._spec = spec
         self._name = f"{spec.name}/{spec.model}"

@@ -74,3 +74,6 @@ class InferenceSettings:
     # Resident bytes at which a worker is killed; 0: no cap.
     memory_cap_bytes: int = 0
     command: tuple[str, ...] = WORKER_COMMAND
+    # Of endpoints: one answer with its reasoning and calls, and how long they may say nothing.
+    max_answer_bytes: int = 1 << 20
+    endpoint_silence_s: float = 300.0
