@@ -137,7 +137,7 @@ async def test_an_answer_that_can_be_mended_is(tmp_path: Path, how: str, text: s
         ("cut off", "cannot be read"),
         ("no object", "has a result that is no object"),
         ("neither", "has neither a result nor an error"),
-        ("null id", "bears no id"),
+        ("null id", "bears no id: Parse error"),
         ("other id", "bears an id that was never sent"),
         ("cut before the id", "cannot be read"),
         ("nothing", "cannot be read: Expecting value"),

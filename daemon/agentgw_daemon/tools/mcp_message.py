@@ -45,7 +45,7 @@ class Unreadable(ValueError):
     def __init__(self, reason: str, request_id: RequestId | None = None, *, reply: bool = False) -> None:
         super().__init__(reason)
         self.request_id = request_id
-        self.reply = reply or request_id is not None
+        self.reply = reply
 
 
 def read_messages(line: bytes) -> list[Message]:
@@ -54,7 +54,8 @@ def read_messages(line: bytes) -> list[Message]:
     try:
         value = _value(text)
     except ValueError as error:
-        reply = '"jsonrpc"' in text and ('"result"' in text or '"error"' in text)
+        # What begins like a message was meant as one; log lines begin otherwise, or are whole.
+        reply = text.lstrip().startswith("{")
         raise Unreadable(f"cannot be read: {error}: {_quoted(text)}", _id_in(text), reply=reply) from None
     items = value if isinstance(value, list) else [value]
     return [_message(item, text) for item in items]
@@ -162,7 +163,10 @@ def _message(item: object, text: str) -> Message:
         return {"jsonrpc": "2.0", "id": request_id, "result": result}
     if "result" in item:
         raise Unreadable(f"has a result that is no object: {_quoted(text)}", request_id, reply=True)
-    raise Unreadable(f"has neither a result nor an error: {_quoted(text)}", request_id)
+    if "jsonrpc" not in item:
+        # A line of a log, which may have ids of its own.
+        raise Unreadable(f"is no message: {_quoted(text)}")
+    raise Unreadable(f"has neither a result nor an error: {_quoted(text)}", request_id, reply=True)
 
 
 def _said(method: str, item: Message, text: str) -> Message:

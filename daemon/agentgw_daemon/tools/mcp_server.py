@@ -47,7 +47,7 @@ class McpLimits:
     # After an answer that belongs to no request, the right one has this long to come.
     stray_s: float = 1.0
     # A server that writes other lines than messages and is then silent has either lost an answer or is at work.
-    noise_s: float = 10.0
+    noise_s: float = 5.0
 
 
 class McpServer:

@@ -18,9 +18,11 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest, jsonrpc_message_adapt
 from pydantic import ValidationError
 
 from agentgw.framing import FrameSplitter, FrameTooLarge
+from agentgw_daemon.tools.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.mcp_connection import MAX_MESSAGE_BYTES, Connection, Incoming, Intake, session_over
 from agentgw_daemon.tools.mcp_errors import BadServer, ConnectionLost, ServerRefused
 from agentgw_daemon.tools.mcp_message import (
+    Message,
     RequestId,
     Unreadable,
     is_reply,
@@ -132,7 +134,7 @@ class _Pipes:
         for message in messages:
             if is_reply(message):
                 if not self._was_sent(message["id"]):
-                    self._stray(f"bears {'no id' if message['id'] is None else 'an id that was never sent'}")
+                    self._stray(_whose(message))
                     continue
                 self._waiting.discard(message["id"])
             try:
@@ -191,3 +193,11 @@ class _Pipes:
         # Nobody listens any more when the session has ended.
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
             await self._to_session.send(SessionMessage(reply))
+
+
+def _whose(message: Message) -> str:
+    """What is wrong with the id of an answer. With none, servers say that they could not read the request."""
+    if message["id"] is not None:
+        return "bears an id that was never sent"
+    said = plain_text(message["error"]["message"], MAX_REASON // 2) if "error" in message else ""
+    return f"bears no id: {said}" if said else "bears no id"
