@@ -139,6 +139,19 @@ def test_a_clock_that_was_wrongly_ahead_keeps_no_job_from_its_times() -> None:
     assert summary(world)[-1] == ("on_time", 120, 0)
 
 
+def test_the_grace_holds_too_where_the_clock_was_set_back() -> None:
+    world = begun(job("a", "0 * * * *", grace_s=120.0, needs=frozenset({"network"})))
+    world.set_clock(400 * DAY_S)
+    world.finish("a")
+    world.set_clock(-400 * DAY_S)
+    world.provide()
+    world.awake(HOUR_S + 300)
+    world.provide("network")
+    assert len(world.runs) == 1
+    world.awake(HOUR_S)
+    assert summary(world)[-1] == ("on_time", 120, 0)
+
+
 def test_a_job_rests_when_what_had_a_run_is_too_much_to_know() -> None:
     world = begun(job("a", "0 * * * *"))
     world.set_clock(400 * DAY_S)

@@ -285,7 +285,7 @@ class Planner:
                 return None
             if now - found.starts_at <= ON_TIME:
                 known.noticed = found.slot
-            if known.cursor is None or (known.noticed == found.slot and found.slot not in (known.began or ())):
+            if known.cursor is None or self._comes_again(known, found):
                 # While it waits, the next one has to be seen to come.
                 following = first_after(job, found.slot, zone)
                 if following is not None:
@@ -293,6 +293,12 @@ class Planner:
                 return found
             # It had a run when the clock said this before, or was decided then.
             known.cursor, known.looked = found.slot, False
+
+    def _comes_again(self, known: Known, found: Due) -> bool:
+        """Of a clock that was set back: whether this time had no run, is on time, and has not waited too long."""
+        until = latest_start(known.job, found.starts_at, noticed=True)
+        too_late = until is not None and self._reading.wall > until
+        return known.noticed == found.slot and found.slot not in (known.began or ()) and not too_late
 
     def _retry(self, known: Known, standing: Standing, gathered: Gathered) -> Candidate | None:
         retry, job, now = standing.retry, known.job, self._reading.wall
