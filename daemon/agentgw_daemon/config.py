@@ -57,6 +57,7 @@ def load(file: str, environ: Mapping[str, str]) -> Config:
     """The settings in force; a file that does not exist is an empty one."""
     given = _from_file(file, parse(read_text(file), file))
     given.update(_from_environment(environ, {path[:-1] for path in given if path[:-2] in _NAMED}))
+    _check_servers(given)
     settings = _bind(given)
     return Config(settings=settings, origins=tuple(_origins(settings, given)))
 
@@ -105,6 +106,27 @@ def _table(file: str, prefix: _Path, table: Any) -> dict[_Path, _Given]:
         if key not in known:
             raise _unknown(file, (*prefix, key), [(*prefix, name) for name in known])
     return {(*prefix, key): _Given(value=value, origin=file) for key, value in table.items()}
+
+
+def _check_servers(given: Mapping[_Path, _Given]) -> None:
+    """Raises ConfigRefused for servers that rules cannot tell apart: there, a tool is SERVER__TOOL in small letters."""
+    known: dict[str, _Path] = {}
+    for path, one in given.items():
+        if path[:-2] != _SERVERS:
+            continue
+        prefix = path[:-1]
+        made = re.sub(r"[^a-z0-9]", "_", prefix[-1].lower())
+        if "__" in made or made.endswith("_"):
+            raise _refused(
+                one.origin, f"{_shown(prefix)}: a server's name has no '__' and ends with a letter or digit, because"
+                " its tools are named NAME__TOOL; '-' and '.' count as '_' there"
+            )  # fmt: skip
+        other = known.setdefault(made, prefix)
+        if other != prefix:
+            raise _refused(
+                one.origin,
+                f"{_shown(prefix)}: its tools would have the same names as those of {_shown(other)}; rename one",
+            )  # fmt: skip
 
 
 def _whose(prefix: _Path) -> str:

@@ -138,6 +138,13 @@ def test_the_variables_of_a_server_in_one_variable(file: Path) -> None:
         ("[mcp]\nservers = 3", "mcp.servers must be a section"),
         ("[mcp.servers]\nt = 3", "mcp.servers.t must be a section, [mcp.servers.NAME]"),
         ("[mcp.servers.'a b']\ncommand = 'x'", "a server's name has letters"),
+        ("[mcp.servers.a__b]\ncommand = 'x'", "mcp.servers.a__b: a server's name has no '__'"),
+        ("[mcp.servers.'a-.b']\ncommand = 'x'", "a server's name has no '__'"),
+        ("[mcp.servers.a_]\ncommand = 'x'", "mcp.servers.a_: a server's name"),
+        (
+            "[mcp.servers.a-b]\ncommand = 'x'\n[mcp.servers.A_b]\ncommand = 'x'",
+            "mcp.servers.A_b: its tools would have the same names as those of mcp.servers.a-b",
+        ),
         ("[mcp.servers.t]\ncomand = 'x'", "unknown key mcp.servers.t.comand; did you mean mcp.servers.t.command?"),
         ("[mcp.servers.t]\nargs = []", "mcp.servers.t.command or url is needed"),
         ("[mcp.servers.t]\ncommand = 'x'\nurl = 'http://x'", "mcp.servers.t.url and command exclude each other"),
