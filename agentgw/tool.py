@@ -83,8 +83,7 @@ def tool(
     `effect` says what a call does: "none", "read", "write", "command" (anything) or "network". The user is asked
     accordingly. `outbound` says that a call can carry data out of the machine, as "network" and "command" always can.
     `own_output` says that no result holds text that somebody else wrote (a file, a page, a mail). Without it, and
-    unless the effect is "none", a result makes the session one in which calls that can carry data out are always asked
-    about.
+    unless the effect is "none", calls that can carry data out are always asked about after such a result.
     """
     if function is not None:
         return Tool(function, effect, outbound, own_output)

@@ -213,6 +213,43 @@ async def test_an_answer_from_before_a_restart_holds_once(room: Room) -> None:
     assert decided == ["deny"]
 
 
+@pytest.mark.parametrize("decision", ["allow_once", "allow_session", "allow_always"])
+@pytest.mark.parametrize("later_s", [120.0, 86_400.0, -3600.0])
+async def test_a_yes_that_was_not_used_in_its_time_does_not_outlive_the_daemon(
+    room: Room, decision: Decision, later_s: float
+) -> None:
+    wall = 1_800_000_000.0
+    room.desk = Desk(room.database, room.hub, wall_clock=lambda: wall)
+    call = await room.call()
+    approval = await room.settle(call, decision)
+    room.desk = Desk(room.database, room.hub, wall_clock=lambda: wall + later_s)
+    async with room.asking(call) as (again, decided):
+        assert again.approval_id != approval.approval_id
+        await room.desk.answer(again.approval_id, "deny")
+    assert decided == ["deny"]
+
+
+async def test_a_no_outlives_the_daemon_however_long(room: Room) -> None:
+    wall = 1_800_000_000.0
+    room.desk = Desk(room.database, room.hub, wall_clock=lambda: wall)
+    call = await room.call()
+    await room.settle(call, "deny")
+    room.desk = Desk(room.database, room.hub, wall_clock=lambda: wall + 86_400)
+    assert await room.desk.decide(call, never) == "deny"
+
+
+async def test_an_answer_is_about_the_things_that_were_shown(room: Room) -> None:
+    call = await room.call()
+    await room.settle(call, "allow_always")
+    await room.settle(call, "allow_once")
+    changed = replace(call, preview=CallPreview(title="run ls", things=("program /bin/ls",)))
+    assert await room.is_asked(changed)
+    room.desk = Desk(room.database, room.hub)
+    async with room.asking(changed) as (_, decided):
+        await room.desk.answer(room.announced[-1].approval_id, "deny")
+    assert decided == ["deny"]
+
+
 async def test_a_call_that_had_begun_when_the_daemon_was_killed_is_asked_about_again(room: Room) -> None:
     call = await room.call()
     approval = await room.settle(call, "allow_once")
@@ -256,6 +293,17 @@ async def test_a_recalled_question_can_be_answered_before_its_turn_is_back(room:
     assert await room.desk.decide(call, announce) == "allow_once"
     assert announced == [before]
     assert not room.desk.is_recalled(call.turn_id or "", "c1")
+
+
+async def test_a_turn_that_comes_back_too_late_for_its_yes_asks_anew(room: Room, clock: trio.testing.MockClock) -> None:
+    call, before = await left_open(room)
+    await room.desk.recall(call.turn_id or "")
+    await room.desk.answer(before.approval_id, "allow_once")
+    clock.jump(121)
+    async with room.asking(call) as (again, decided):
+        assert again.approval_id != before.approval_id
+        await room.desk.answer(again.approval_id, "deny")
+    assert decided == ["deny"]
 
 
 async def test_a_recalled_question_of_other_arguments_is_asked_anew(room: Room) -> None:

@@ -45,3 +45,8 @@ def test_neighbouring_parts_do_not_run_into_each_other() -> None:
         ("run", {"argv": "1"}, "/"),
     ]  # fmt: skip
     assert len({digest_of(*call) for call in calls}) == len(calls)
+
+
+def test_things_count_in_their_order_and_a_call_without_any_is_another() -> None:
+    things = [(), ("a",), ("b",), ("a", "b"), ("b", "a"), ("a\nb",)]
+    assert len({digest_of("t", {}, "/", one) for one in things}) == len(things)

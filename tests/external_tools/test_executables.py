@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import trio
 
 from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.executables import ExecutableLimits, ExecutableTool, ProgramFailed, describe
-from agentgw_daemon.tools.tool import ToolResult
+from agentgw_daemon.tools.tool import CallFailed, ToolResult
 from tests.external_tools.kit import ENVIRON, assert_gone, context, pids_of
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +100,23 @@ async def test_what_a_program_prints_is_somebody_elses_unless_it_says_otherwise(
     tool = await described(program(tmp_path, **declared))
     for how in ("work", "fail"):
         assert (await tool.call({"how": how}, context(tmp_path))).untrusted is untrusted
+
+
+async def test_a_program_that_was_changed_since_it_was_agreed_to_does_not_run(tmp_path: Path) -> None:
+    tool = await described(program(tmp_path))
+    agreed = replace(context(tmp_path), agreed=(await tool.describe_call({"how": "x"}, context(tmp_path))).things)
+    assert (await tool.call({"how": "x"}, agreed)).ok
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert not (await tool.call({"how": "x"}, replace(agreed, cwd=elsewhere))).ok
+    with (tmp_path / "prog").open("a") as file:
+        file.write("# more\n")
+    result = await tool.call({"how": "x"}, agreed)
+    assert (result.ok, "changed since it was agreed to" in result.content) == (False, True)
+    assert len(pids_of(tmp_path)) == 2, "described once, called once"
+    (tmp_path / "prog").unlink()
+    with pytest.raises(CallFailed, match="no such program"):
+        await tool.describe_call({"how": "x"}, context(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,23 @@ async def test_a_tool_of_a_server_is_never_trusted(tmp_path: Path) -> None:
         result = await tool.call({"how": "die"}, context(tmp_path))
         assert not result.ok
         assert result.untrusted
+
+
+async def test_an_approval_is_for_the_tool_of_one_server_as_it_is_configured(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        await server.settle()
+        (tool,) = tools_of(server)[0]
+        things = (await tool.describe_call({}, context(tmp_path))).things
+        for other in (
+            McpServer("S", server.section, {}, on_listed=lambda: None, limits=McpLimits()),
+            McpServer("s", replace(server.section, args=("x",)), {}, on_listed=lambda: None, limits=McpLimits()),
+        ):
+            other.listed = server.listed
+            (theirs,) = tools_of(other)[0]
+            assert theirs.spec.name == tool.spec.name
+            assert (await theirs.describe_call({}, context(tmp_path))).things != things
+            result = await theirs.call({"how": "x"}, replace(context(tmp_path), agreed=things))
+            assert (result.ok, "changed since" in result.content) == (False, True)
 
 
 async def test_a_server_that_lives_on_after_its_stdin_closes_is_killed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,21 @@ async def test_a_function_is_described_and_called(tmp_path: Path) -> None:
         shown = await shout.describe_call({"text": "ä"}, context(tmp_path))
         assert (shown.title, shown.details) == ("shout in mine.py", ('arguments: {"text": "ä"}',))
         assert len(pids_of(tmp_path)) == 1
+
+
+async def test_a_file_that_was_changed_since_it_was_agreed_to_does_not_run(tmp_path: Path) -> None:
+    body = '@tool\ndef say() -> str:\n    """Says."""\n    return "%s"\n'
+    async with opened(tmp_path, body % "one") as file:
+        (say,), _ = await file.tools()
+        agreed = replace(context(tmp_path), agreed=(await say.describe_call({}, context(tmp_path))).things)
+        assert (await say.call({}, agreed)).content == "one"
+        file.path.write_text(HEAD + body % "two")
+        result = await say.call({}, agreed)
+        assert (result.ok, "changed since" in result.content) == (False, True)
+        # What runs is what is there, not what was there when the process began.
+        assert (await say.call({}, context(tmp_path))).content == "two"
+        file.path.unlink()
+        assert not (await say.call({}, context(tmp_path))).ok
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import trio
 
 from agentgw_daemon.tools import fetch_url
 from agentgw_daemon.tools.fetch_url import FETCH_URL, MAX_BODY_BYTES, fetch_tool
-from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, FunctionTool, ToolContext
+from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, CallFailed, FunctionTool, ToolContext
 from agentgw_daemon.tools.web import Address, Internet
 from tests.toolbox.calling import call, content, failure, preview
 
@@ -308,3 +308,16 @@ async def test_certificate_and_sni_are_those_of_the_name(context: ToolContext, c
             assert said in (await call(tool, context, url=f"https://{host}/")).content
         nursery.cancel_scope.cancel()
     assert asked == ["example.test", "other.test", "example.test"]
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "169.254.169.254", "[::ffff:10.0.0.1]", "localhost"]
+)
+async def test_nobody_is_asked_about_an_address_that_is_not_public(context: ToolContext, host: str) -> None:
+    with pytest.raises(CallFailed, match="not on the public internet"):
+        await preview(FETCH_URL, context, url=f"https://{host}/")
+
+
+async def test_a_public_address_and_a_name_are_asked_about(context: ToolContext) -> None:
+    for host in ("1.1.1.1", "example.com", "[2606:4700:4700::1111]"):
+        assert host in (await preview(FETCH_URL, context, url=f"https://{host}/")).title

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agentgw_daemon.tools.list_files import LIST_FILES
+from agentgw_daemon.tools.query_sqlite import QUERY_SQLITE
 from agentgw_daemon.tools.read_file import READ_FILE, lines_of
-from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, ToolContext
+from agentgw_daemon.tools.search_text import SEARCH_TEXT
+from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, CallFailed, Tool, ToolContext
 from tests.toolbox.calling import call, content, failure, preview
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +58,36 @@ async def test_a_name_cannot_write_on_the_terminal(context: ToolContext) -> None
     assert "\\x1b[2J\\u202e" in shown.title
     assert "outside of the directories that tools may read" in shown.details
     assert all(part.isprintable() for part in (shown.title, *shown.details))
+
+
+@pytest.mark.parametrize("tool", [READ_FILE, LIST_FILES, SEARCH_TEXT, QUERY_SQLITE])
+async def test_nobody_is_asked_to_have_a_secret_read(context: ToolContext, root: Path, tool: Tool) -> None:
+    more = {"pattern": "x"} if tool is SEARCH_TEXT else {"sql": "SELECT 1"} if tool is QUERY_SQLITE else {}
+    (root.parent / "x.key").write_text("secret")
+    (root.parent / "way").symlink_to("home/.ssh")
+    for path in ("~/.ssh", "~/.ssh/id_ed25519", "../x.key", "../way", "../way/id_ed25519", "/proc/self/environ"):
+        with pytest.raises(CallFailed):
+            await preview(tool, context, path=path, **more)
+
+
+async def test_a_directory_that_became_another_since_it_was_agreed_to_is_not_read(
+    context: ToolContext, root: Path
+) -> None:
+    for name in ("one", "two"):
+        (root / name).mkdir()
+        (root / name / ".env").write_text(name)
+    (root / "here").symlink_to("one")
+    agreed = replace(context, agreed=(await preview(READ_FILE, context, path="here/.env")).things)
+    assert await content(READ_FILE, agreed, path="here/.env") == "one"
+    (root / "here").unlink()
+    (root / "here").symlink_to("two")
+    assert "changed since it was agreed to" in await failure(READ_FILE, agreed, path="here/.env")
+
+
+async def test_a_file_outside_that_is_not_there_is_told_to_nobody_unasked(context: ToolContext, root: Path) -> None:
+    shown = await preview(READ_FILE, context, path="../later.txt")
+    (root.parent / "later.txt").write_text("x")
+    assert "changed since" in await failure(READ_FILE, replace(context, agreed=shown.things), path="../later.txt")
 
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n\n", 2)])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agentgw_daemon.tools import beneath, replacing
 from agentgw_daemon.tools.places import place_of
-from agentgw_daemon.tools.tool import MAX_DIFF_CHARS, CallFailed, ToolContext
+from agentgw_daemon.tools.tool import MAX_DIFF_CHARS, CallFailed, Tool, ToolContext
 from agentgw_daemon.tools.write_file import EDIT_FILE, WRITE_FILE
 from tests.toolbox.calling import call, content, failure, preview
 from tests.toolbox.conftest import SECRET
-from tests.toolbox.racing import racer
+from tests.toolbox.racing import exchange, racer
 
 pytestmark = pytest.mark.anyio
 
@@ -181,6 +183,96 @@ async def test_a_call_that_cannot_succeed_asks_nobody(context: ToolContext, root
     ):
         with pytest.raises(CallFailed):
             await preview(tool, context, **arguments)
+
+
+async def things(context: ToolContext, tool: Tool, **arguments: Any) -> tuple[str, ...]:
+    return (await preview(tool, context, **arguments)).things
+
+
+async def test_a_file_that_was_changed_since_it_was_agreed_to_is_left_alone(context: ToolContext, root: Path) -> None:
+    (root / "a.txt").write_text("one two")
+    edit = {"path": "a.txt", "old": "two", "new": "2"}
+    write = {"path": "a.txt", "content": "new", "overwrite": True}
+    new = {"path": "b.txt", "content": "new", "overwrite": True}
+    agreed = [(tool, one, await things(context, tool, **one)) for tool, one in
+              ((EDIT_FILE, edit), (WRITE_FILE, write), (WRITE_FILE, new))]  # fmt: skip
+    (root / "a.txt").write_text("three two")
+    (root / "b.txt").write_text("theirs")
+    for tool, arguments, seen in agreed:
+        assert "changed since it was agreed" in await failure(tool, replace(context, agreed=seen), **arguments)
+    assert (root / "a.txt").read_text() == "three two"
+    assert (root / "b.txt").read_text() == "theirs"
+    again = await things(context, EDIT_FILE, **edit)
+    await content(EDIT_FILE, replace(context, agreed=again), **edit)
+    assert (root / "a.txt").read_text() == "three 2"
+
+
+async def test_a_directory_that_was_exchanged_since_it_was_agreed_to_is_left_alone(
+    context: ToolContext, root: Path
+) -> None:
+    (root / "one").mkdir()
+    (root / "two").mkdir()
+    (root / "here").symlink_to("one")
+    for path in ("here/a.txt", "here/new/deep/a.txt"):
+        arguments = {"path": path, "content": "x"}
+        agreed = await things(context, WRITE_FILE, **arguments)
+        exchange(root / "one", root / "two")
+        # The name leads to another directory, but not by another path: that is the one agreed to.
+        assert await things(context, WRITE_FILE, **arguments) == agreed
+        (root / "here").unlink()
+        (root / "here").symlink_to("two")
+        said = await failure(WRITE_FILE, replace(context, agreed=agreed), **arguments)
+        assert "changed since it was agreed" in said
+        assert names(root / "one") == names(root / "two") == set()
+        (root / "here").unlink()
+        (root / "here").symlink_to("one")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("new/.git/hooks/post-commit", "git's own"),
+        ("new/.ssh/authorized_keys", "no tool may touch"),
+        (".agentgw/run/x/y", "no tool may touch"),
+        ("out/new/a.txt", "leads out"),
+        ("file/new/a.txt", "not a directory"),
+        ("two", "2 names"),
+        ("new/tls.key", "no tool may touch"),
+        ("../new/a.txt", "outside"),
+    ],
+)
+async def test_what_would_be_refused_is_refused_before_anybody_is_asked(
+    context: ToolContext, root: Path, path: str, why: str
+) -> None:
+    (root / "out").symlink_to("../root-evil")
+    (root / "file").write_text("x")
+    (root / "two").write_text("x")
+    (root / "three").hardlink_to(root / "two")
+    (root / ".agentgw/run").rmdir()
+    before = names(root)
+    with pytest.raises(CallFailed, match=why):
+        await preview(WRITE_FILE, context, path=path, content="x", overwrite=True)
+    assert why in await failure(WRITE_FILE, context, path=path, content="x", overwrite=True)
+    assert names(root) == before
+
+
+async def test_nobody_is_asked_about_a_file_that_would_be_too_large(
+    context: ToolContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacing, "MAX_FILE_BYTES", 3)
+    with pytest.raises(CallFailed, match="more than the 3 allowed"):
+        await preview(WRITE_FILE, context, path="new/a.txt", content="ää")
+
+
+async def test_nobody_is_asked_about_a_directory_that_cannot_be_written_to(
+    context: ToolContext, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere.
+    monkeypatch.setattr(replacing.os, "access", lambda *_, **__: False)
+    for path in ("a.txt", "new/a.txt"):
+        with pytest.raises(CallFailed, match="permission denied"):
+            await preview(WRITE_FILE, context, path=path, content="x")
+    assert names(root) == set()
 
 
 async def test_a_huge_change_is_shown_as_far_as_anybody_reads(context: ToolContext, root: Path) -> None:

@@ -49,11 +49,18 @@ class Wanted:
     asks: bool
 
 
+@record
+class Agreed:
+    """A call that may be made; `things` as of `ToolContext.agreed`."""
+
+    things: tuple[str, ...] | None = None
+
+
 class Consent(Protocol):
     """Who agrees to calls that need it."""
 
-    async def agree(self, wanted: Wanted, emit: Emit) -> bool:
-        """Whether it may be made. Raises CallFailed when it could not succeed, ApprovalDenied when nobody answered."""
+    async def agree(self, wanted: Wanted, emit: Emit) -> Agreed | None:
+        """None: it may not be made. Raises CallFailed when it cannot succeed, ApprovalDenied when nobody answered."""
 
 
 class Journal(Protocol):
@@ -195,7 +202,7 @@ class Toolkit:
         """Side by side, but told and stored in their order."""
 
         async def one(at: int, call: Call, wanted: Wanted) -> None:
-            result = await self._run(wanted)
+            result = await self._run(wanted, Agreed())
             done[at] = await self._tell(call, wanted.call_id, wanted.arguments, result, emit)
 
         for _, call, wanted in together:
@@ -208,22 +215,23 @@ class Toolkit:
     async def _make(self, call: Call, wanted: Wanted, emit: Emit) -> Done:
         await emit(TurnToolCall(call_id=wanted.call_id, tool=call.name, arguments=dict(wanted.arguments)))
         try:
-            allowed = not wanted.asks or await self._consent.agree(wanted, emit)
+            agreed = await self._consent.agree(wanted, emit) if wanted.asks else Agreed()
         except CallFailed as failed:
-            allowed = True
+            agreed = Agreed()
             result = ToolResult(ok=False, content=failed.text, untrusted=failed.untrusted)
         else:
-            if allowed:
+            if agreed is not None:
                 await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
                 failpoint("call-begun")
-                result = await self._run(wanted)
+                result = await self._run(wanted, agreed)
             else:
                 result = ToolResult(ok=False, content=DENIED)
-        return await self._tell(call, wanted.call_id, wanted.arguments, result, emit, denied=not allowed)
+        return await self._tell(call, wanted.call_id, wanted.arguments, result, emit, denied=agreed is None)
 
-    async def _run(self, wanted: Wanted) -> ToolResult:
+    async def _run(self, wanted: Wanted, agreed: Agreed) -> ToolResult:
         try:
-            result = self._clean(await wanted.tool.call(wanted.arguments, self._context))
+            said = await wanted.tool.call(wanted.arguments, replace(self._context, agreed=agreed.things))
+            result = self._clean(said)
         except ApprovalDenied as error:
             await self._journal.end(wanted.call_id, ToolResult(ok=False, content=valid_text(error.message)))
             raise

@@ -50,7 +50,7 @@ class PendingCall:
     @property
     def digest(self) -> str:
         """What an answer covers."""
-        return digest_of(self.tool, self.arguments, self.cwd)
+        return digest_of(self.tool, self.arguments, self.cwd, self.preview.things)
 
 
 class _Question:
@@ -176,11 +176,19 @@ class Desk:
         if in_database:
             recalled = self._recalled.pop((call.turn_id or "", call.call_id), None)
             if recalled is not None:
-                if recalled.stored.digest == digest:
+                late = _is_yes(recalled.decision) and trio.current_time() >= recalled.deadline
+                if recalled.stored.digest == digest and not late:
                     return recalled
                 del self._open[recalled.stored.approval.approval_id]
+                if recalled.decision is None:
+                    self._publish("withdrawn", recalled.stored.approval)
             stored = await self._database.approvals.of_call(call.turn_id or "", call.call_id)
-            if stored is not None and stored.digest == digest and not self._is_of_this_life(stored):
+            if (
+                stored is not None
+                and stored.digest == digest
+                and not self._is_of_this_life(stored)
+                and not self._is_stale_yes(stored)
+            ):
                 return self._reopened(stored)
         at = self._wall_clock()
         stored = StoredApproval(
@@ -205,6 +213,14 @@ class Desk:
         # Whatever the wall clock did meanwhile, nobody gets more time than there was.
         deadline = trio.current_time() + min(max(left_s, 0.0), self._timeout_s)
         return _Question(stored, deadline, in_database=True, reopened=True)
+
+    def _is_stale_yes(self, stored: StoredApproval) -> bool:
+        """Whether it is a yes that was not used within the question's time, by all that the wall clock can tell."""
+        if not _is_yes(stored.decision):
+            return False
+        asked_at, expires_at = seconds_of(stored.approval.asked_at), seconds_of(stored.approval.expires_at)
+        # What is stored has milliseconds.
+        return not asked_at - 1 <= self._wall_clock() < min(expires_at, asked_at + self._timeout_s)
 
     def _is_of_this_life(self, stored: StoredApproval) -> bool:
         approval_id = stored.approval.approval_id
@@ -240,6 +256,10 @@ def event_of(approval: Approval, call_id: str) -> TurnApproval:
         cwd=approval.cwd, expires_at=approval.expires_at, title=approval.title, details=approval.details,
         diff=approval.diff,
     )  # fmt: skip
+
+
+def _is_yes(decision: Settled | None) -> bool:
+    return decision not in (None, "deny", "expired")
 
 
 def _answered(approval_id: str, decision: Settled) -> AlreadyExists:

@@ -1,4 +1,7 @@
-"""What an approval is for: exactly this tool, with these arguments, in this directory. Does no I/O."""
+"""What an approval is for: exactly this tool, with these arguments, in this directory, about these things.
+
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def digest_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> str:
+def digest_of(tool: str, arguments: Mapping[str, Any], cwd: str, things: tuple[str, ...] = ()) -> str:
     """SHA-256 of the call in one canonical form: the order of names does not count, everything else does.
 
     `arguments` are JSON values and have passed `check_arguments`: without lone surrogates, texts that differ are
-    written differently.
+    written differently. `things` are the preview's; a rule that was made without them fits no call that has some.
     """
-    canonical = json.dumps([tool, dict(arguments), cwd], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    call = [tool, dict(arguments), cwd, *([list(things)] if things else [])]
+    canonical = json.dumps(call, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

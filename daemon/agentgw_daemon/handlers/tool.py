@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentgw.errors import InvalidParams, NotFound
@@ -12,7 +13,7 @@ from agentgw.schema import dump
 from agentgw.types import Tool
 from agentgw_daemon.agent import kits
 from agentgw_daemon.agent.consent import DeskConsent, Terms
-from agentgw_daemon.agent.toolkit import Wanted, denied
+from agentgw_daemon.agent.toolkit import Agreed, Wanted, denied
 from agentgw_daemon.live import frame_of
 from agentgw_daemon.storage.ids import new_id
 from agentgw_daemon.text.valid import valid_text
@@ -72,11 +73,12 @@ async def call(request: Request, params: ToolCallParams) -> ToolCallResult:
         arguments = check_arguments(tool.spec, params.arguments)
         asks = needs_approval(tool.spec, context, arguments)
         wanted = Wanted(call_id=call_id, tool=tool, arguments=arguments, asks=asks)
-        if asks and not await consent.agree(wanted, tell):
+        agreed = await consent.agree(wanted, tell) if asks else Agreed()
+        if agreed is None:
             raise denied(tool.spec.name, "somebody said no")
     except CallFailed as failed:
         raise InvalidParams(failed.text, path="arguments", reason=failed.text) from None
-    result = await tool.call(arguments, context)
+    result = await tool.call(arguments, replace(context, agreed=agreed.things))
     return ToolCallResult(ok=result.ok, content=services.secrets.redact(valid_text(result.content)))
 
 

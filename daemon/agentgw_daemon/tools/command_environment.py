@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,7 +23,13 @@ DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 MARK: Final = "AGENTGW_CALL"
 
 
+def search_path(environ: Mapping[str, str]) -> str:
+    """Where programs are looked for: PATH without its empty and relative entries, which mean whatever directory."""
+    entries = [entry for entry in environ.get("PATH", DEFAULT_PATH).split(os.pathsep) if entry.startswith("/")]
+    return os.pathsep.join(entries) or DEFAULT_PATH
+
+
 def command_environment(environ: Mapping[str, str], cwd: str, mark: str) -> dict[str, str]:
     """The few variables, and `mark`, by which the call's processes are found."""
     made = {name: value for name, value in environ.items() if name in _NAMES or name.startswith(_PREFIX)}
-    return {"PATH": DEFAULT_PATH, **made, **_FIXED, "PWD": cwd, MARK: mark}
+    return {**made, "PATH": search_path(environ), **_FIXED, "PWD": cwd, MARK: mark}

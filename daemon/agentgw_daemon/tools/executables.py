@@ -6,8 +6,11 @@ Both runs are bounded in time and output, and the whole process group ends with 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +19,7 @@ import trio
 from agentgw.errors import RpcError
 from agentgw.framing import decode
 from agentgw.schema import record
+from agentgw_daemon.tools.command_environment import search_path
 from agentgw_daemon.tools.declared import (
     DeclarationRefused,
     checked_effect,
@@ -24,9 +28,20 @@ from agentgw_daemon.tools.declared import (
     plain_text,
     preview,
 )
+from agentgw_daemon.tools.launch import Launch, launch_of
 from agentgw_daemon.tools.parameters import MAX_SCHEMA_BYTES, checked_parameters
 from agentgw_daemon.tools.program import READ_BYTES, CannotStart, Tail, fate, small_environment, started
-from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
+from agentgw_daemon.tools.threads import in_file_thread
+from agentgw_daemon.tools.tool import (
+    Arguments,
+    CallFailed,
+    CallPreview,
+    ToolContext,
+    ToolResult,
+    ToolSpec,
+    bounded,
+    check_agreed,
+)
 
 # The schema, a description and some air.
 MAX_DESCRIPTION_BYTES: Final = 2 * MAX_SCHEMA_BYTES
@@ -59,21 +74,34 @@ class ExecutableTool:
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
         """The program and the arguments it gets on stdin."""
-        await trio.lowlevel.checkpoint()
-        return preview(f"{self.spec.name}, the program {self._path}", arguments)
+        things = _things(await self._look(context), context)
+        return replace(preview(f"{self.spec.name}, the program {self._path}", arguments), things=things)
+
+    async def _look(self, context: ToolContext) -> Launch:
+        """The program as it is. Raises CallFailed."""
+        look = partial(launch_of, (str(self._path),), search_path(self._environ), str(context.cwd))
+        return await in_file_thread(look)
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
         """Run it in the call's working directory. An exit status other than 0 is a failed call."""
         given = json.dumps(dict(arguments), ensure_ascii=False).encode("utf-8", "replace")
         try:
+            launch = await self._look(context)
+            check_agreed(context, _things(launch, context))
             output = await _run(
-                (str(self._path),), given, cwd=context.cwd, environ=self._environ, limits=self._limits,
-                limit_s=self._limits.call_s, most_bytes=MAX_OUTPUT_BYTES,
+                (launch.path,), given, cwd=context.cwd, environ=self._environ, limits=self._limits,
+                limit_s=self._limits.call_s, most_bytes=MAX_OUTPUT_BYTES, launch=launch,
             )  # fmt: skip
+        except CallFailed as failed:
+            return ToolResult(ok=False, content=failed.text)
         except ProgramFailed as error:
             return ToolResult(ok=False, content=f"{self._path.name} {error}", untrusted=self.spec.untrusted)
         text = bounded(output.decode("utf-8", "replace"))
         return ToolResult(ok=True, content=text, untrusted=self.spec.untrusted)
+
+
+def _things(launch: Launch, context: ToolContext) -> tuple[str, ...]:
+    return f"in {os.path.realpath(context.cwd)}", *launch.things
 
 
 async def describe(path: Path, environ: Mapping[str, str], limits: ExecutableLimits) -> ExecutableTool:
@@ -103,12 +131,14 @@ async def describe(path: Path, environ: Mapping[str, str], limits: ExecutableLim
 
 async def _run(
     command: Sequence[str], given: bytes, *, cwd: Path, environ: Mapping[str, str], limits: ExecutableLimits,
-    limit_s: float, most_bytes: int,
+    limit_s: float, most_bytes: int, launch: Launch | None = None,
 ) -> bytes:  # fmt: skip
-    """What the program prints. Raises ProgramFailed."""
+    """What the program prints. Raises ProgramFailed, and CallFailed when `launch` was changed while it started."""
     tail, output = Tail(), bytearray()
     try:
         async with started(command, env=small_environment(environ), cwd=cwd, tail=tail, patience_s=0) as process:
+            if launch is not None and not await in_file_thread(launch.is_unchanged):
+                raise CallFailed(f"{launch.path} was changed while it was started; it was ended at once")
             with trio.move_on_after(limit_s) as patience:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_feed, process, given)

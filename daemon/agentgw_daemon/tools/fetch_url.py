@@ -107,6 +107,7 @@ def fetch_tool(
 
         await trio.lowlevel.checkpoint()
         url = web.parse(arguments["url"])
+        web.check_literal(url.host, permits)
         # In ASCII: a name in another alphabet can look like one that is trusted.
         host = f"host: {visible_line(url.raw_host.decode('ascii'))}"
         return CallPreview(

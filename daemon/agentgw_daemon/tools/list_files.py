@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from agentgw_daemon.tools.places import denied_identities, open_directory, place_of
-from agentgw_daemon.tools.preview import read_preview
+from agentgw_daemon.tools.preview import check_read, read_preview
 from agentgw_daemon.tools.threads import in_file_thread
 from agentgw_daemon.tools.tool import Arguments, FunctionTool, ToolContext, ToolSpec
 from agentgw_daemon.tools.visible import visible_line
@@ -52,6 +52,7 @@ def _list(arguments: Arguments, context: ToolContext) -> str:
     lines: list[str] = []
     ends_at = time.monotonic() + MAX_SECONDS
     with open_directory(place_of(arguments.get("path", "."), context), context) as directory:
+        check_read(directory, context)
         for entry in walk(directory, denied_identities(context), depth=depth):
             trio.from_thread.check_cancelled()
             if pattern is not None and not matches(pattern, entry.path, entry.name):
@@ -85,5 +86,5 @@ LIST_FILES: Final = FunctionTool(
         paths=("path",),
     ),
     _run,
-    read_preview("List"),
+    read_preview("List", open_directory),
 )

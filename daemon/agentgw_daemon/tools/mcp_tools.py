@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import trio
 
+from agentgw.schema import dump
 from agentgw_daemon.tools.declared import (
     MAX_NAME,
     DeclarationRefused,
@@ -20,7 +23,16 @@ from agentgw_daemon.tools.mcp_errors import ServerFailed
 from agentgw_daemon.tools.mcp_result import failed, result_text
 from agentgw_daemon.tools.mcp_server import MAX_TOOLS, McpServer
 from agentgw_daemon.tools.parameters import checked_parameters
-from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
+from agentgw_daemon.tools.tool import (
+    Arguments,
+    CallFailed,
+    CallPreview,
+    ToolContext,
+    ToolResult,
+    ToolSpec,
+    bounded,
+    check_agreed,
+)
 
 # Of one server, descriptions and schemas: some 60,000 tokens, more than most models' whole context.
 MAX_DECLARED_BYTES: Final = 256 << 10
@@ -42,16 +54,29 @@ class McpTool:
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
         """The server, its own name for the tool, and the arguments."""
         await trio.lowlevel.checkpoint()
-        return preview(f"{plain_text(self._name, MAX_NAME)} of the MCP server {self._server.name}", arguments)
+        shown = preview(f"{plain_text(self._name, MAX_NAME)} of the MCP server {self._server.name}", arguments)
+        return replace(shown, things=self._things())
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
         """Ask the server, starting it if need be; a failure of either kind is a failed result."""
         try:
+            check_agreed(context, self._things())
             result = await self._server.call(self._name, arguments)
+        except CallFailed as changed:
+            return ToolResult(ok=False, content=changed.text)
         except ServerFailed as error:
             return ToolResult(ok=False, content=str(error), untrusted=True)
         text = bounded(result_text(result))
         return ToolResult(ok=not failed(result), content=text, untrusted=True)
+
+    def _things(self) -> tuple[str, ...]:
+        """Which server's tool this is: names here stand for more than one once they were made to fit."""
+        section = json.dumps(dump(self._server.section), sort_keys=True)
+        return (
+            f"server {self._server.name}",
+            f"tool {self._name}",
+            f"started as {hashlib.sha256(section.encode()).hexdigest()}",
+        )
 
 
 def tools_of(server: McpServer) -> tuple[list[McpTool], list[tuple[str, str]]]:

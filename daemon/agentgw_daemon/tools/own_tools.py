@@ -9,6 +9,8 @@ import logging
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,10 +30,12 @@ from agentgw_daemon.tools.declared import (
     plain_text,
     preview,
 )
+from agentgw_daemon.tools.launch import seen
 from agentgw_daemon.tools.offspring import kill_group
 from agentgw_daemon.tools.parameters import checked_parameters
 from agentgw_daemon.tools.program import READ_BYTES, CannotStart, Tail, fate, small_environment, started
-from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
+from agentgw_daemon.tools.threads import in_file_thread
+from agentgw_daemon.tools.tool import Arguments, CallFailed, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
 
 _log = logging.getLogger(__name__)
 
@@ -154,12 +158,17 @@ class OwnFile:
         self._limits = limits
         self._turn = trio.Lock()
         self._host: _Host | None = None
+        # The file as the host has it.
+        self._loaded = ""
 
     async def tools(self) -> tuple[tuple[OwnTool, ...], tuple[str, ...]]:
         """The tools in the file, and what is wrong with the others. Raises HostFailed."""
         async with self._turn:
             await self._end_host()
-            _, hello = await self._start()
+            try:
+                _, hello = await self._start()
+            except CallFailed as failed:
+                raise HostFailed(failed.text) from None
         made: list[OwnTool] = []
         problems: list[str] = []
         for declared in hello.get("tools", ()):
@@ -171,26 +180,44 @@ class OwnFile:
             problems.append("has no function with @tool")
         return tuple(made), tuple(problems)
 
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[bool, str]:
+    async def look(self) -> str:
+        """The file as it is, for `CallPreview.things`. Raises CallFailed."""
+        return (await in_file_thread(partial(seen, str(self.path), "file"))).thing
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], agreed: tuple[str, ...] | None = None
+    ) -> tuple[bool, str]:
         """Run one of its tools: whether it went well, and the result or the reason why not.
 
-        Calls of one file wait for each other. Cancelling ends the process.
+        It is the file's present content that runs, and with `agreed` only if that is what was agreed to. Calls of one
+        file wait for each other. Cancelling ends the process.
         """
         async with self._turn:
             try:
+                if await self.look() != self._loaded:
+                    await self._end_host()
                 host = self._host if self._host is not None and self._host.usable else (await self._start())[0]
+                if agreed is not None and agreed != (self._loaded,):
+                    return False, f"{self.path.name} was changed since the call was agreed to; nothing was done"
                 answer = await host.ask({"tool": name, "arguments": dict(arguments)}, self._limits.call_s)
             except HostFailed as error:
                 return False, f"the tool's process {error}"
+            except CallFailed as failed:
+                return False, failed.text
         return answer.get("ok") is True, bounded(str(answer.get("content", "")))
 
     async def _start(self) -> tuple[_Host, dict[str, Any]]:
+        file = await self.look()
         host = self._host = _Host(self.path, self._env, self._limits)
         await self._nursery.start(host.run)
         hello = await host.ask(None, self._limits.load_s)
         if "error" in hello:
             host.end()
             raise HostFailed(f"cannot load it: {plain_text(hello['error'], 500)}")
+        if await self.look() != file:
+            host.end()
+            raise HostFailed("cannot tell what it has loaded: its file was changed meanwhile")
+        self._loaded = file
         return host, hello
 
     async def _end_host(self) -> None:
@@ -214,12 +241,12 @@ class OwnTool:
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
         """The function, its file and the arguments."""
-        await trio.lowlevel.checkpoint()
-        return preview(f"{self.spec.name} in {self._file.path.name}", arguments)
+        things = (await self._file.look(),)
+        return replace(preview(f"{self.spec.name} in {self._file.path.name}", arguments), things=things)
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
         """Call the function in its file's process."""
-        ok, content = await self._file.call(self.spec.name, arguments)
+        ok, content = await self._file.call(self.spec.name, arguments, context.agreed)
         return ToolResult(ok=ok, content=content, untrusted=self.spec.untrusted)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -192,6 +192,15 @@ def check_directory(real: Path, context: ToolContext, *, new: bool = False) -> N
             # Gone meanwhile: whether it was one of ours can no longer be told.
             raise _denied(real) from None
         if (status.st_dev, status.st_ino) in denied:
+            raise _denied(real)
+
+
+def check_missing(real: Path, parts: Iterable[str], context: ToolContext) -> None:
+    """Raises CallFailed when the directory, or one that is still to be made below it, is not for tools."""
+    check_directory(real, context)
+    for part in parts:
+        real /= part
+        if secret_names.is_denied_directory(part) or real in context.denied:
             raise _denied(real)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 
-import trio
-
-from agentgw_daemon.tools.places import place_of
-from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, visible_path
+from agentgw_daemon.tools.beneath import real_path
+from agentgw_daemon.tools.places import Place, place_of
+from agentgw_daemon.tools.threads import in_file_thread
+from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, check_agreed, visible_path
 from agentgw_daemon.tools.visible import visible_json
 
 
@@ -16,15 +17,36 @@ def exact_details(arguments: Arguments, context: ToolContext) -> tuple[str, ...]
     return f"arguments: {visible_json(dict(arguments))}", f"in: {visible_path(context.cwd)}"
 
 
-def read_preview(verb: str) -> Callable[[Arguments, ToolContext], Awaitable[CallPreview]]:
-    """The preview of a tool that reads its argument `path`."""
+def check_read(fd: int, context: ToolContext) -> None:
+    """Raises CallFailed when what was opened to be read is not what somebody agreed to."""
+    check_agreed(context, _things(fd))
+
+
+def read_preview(
+    verb: str, look: Callable[[Place, ToolContext], AbstractContextManager[int]]
+) -> Callable[[Arguments, ToolContext], Awaitable[CallPreview]]:
+    """The preview of a tool that reads its argument `path`, which `look` opens as the call will."""
 
     async def describe(arguments: Arguments, context: ToolContext) -> CallPreview:
-        await trio.lowlevel.checkpoint()
         place = place_of(arguments.get("path", "."), context)
+
+        def opened() -> tuple[str, ...]:
+            try:
+                with look(place, context) as fd:
+                    return _things(fd)
+            except FileNotFoundError:
+                # Whether a file is there is for whoever agrees to its being read, outside of the roots.
+                return ("reads nothing",)
+
+        things = await in_file_thread(opened)
         outside = () if place.root else ("outside of the directories that tools may read",)
         return CallPreview(
-            title=f"{verb} {visible_path(place.path)}", details=(*outside, *exact_details(arguments, context))
-        )
+            title=f"{verb} {visible_path(place.path)}", details=(*outside, *exact_details(arguments, context)),
+            things=things,
+        )  # fmt: skip
 
     return describe
+
+
+def _things(fd: int) -> tuple[str, ...]:
+    return (f"reads {real_path(fd)}",)

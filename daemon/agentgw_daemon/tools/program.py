@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from agentgw_daemon.tools.command_environment import search_path
 from agentgw_daemon.tools.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.offspring import kill_group, kill_marked
 
@@ -37,7 +38,8 @@ class CannotStart(Exception):
 
 def small_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The few variables every program expects. An allow-list: keys and tokens stay with the daemon."""
-    return {name: value for name, value in environ.items() if name in _ENV_NAMES or name.startswith(_ENV_PREFIXES)}
+    made = {name: value for name, value in environ.items() if name in _ENV_NAMES or name.startswith(_ENV_PREFIXES)}
+    return made | {"PATH": search_path(environ)}
 
 
 class Tail:
@@ -72,7 +74,7 @@ async def started(
         process = await trio.lowlevel.open_process(
             list(command),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, env={**env, MARK: mark}, cwd=cwd,
+            start_new_session=True, env={**env, "PATH": search_path(env), MARK: mark}, cwd=cwd,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         # ValueError: a NUL in an argument or a variable.

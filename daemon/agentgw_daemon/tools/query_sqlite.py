@@ -5,16 +5,26 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from agentgw_daemon.tools.beneath import real_path
 from agentgw_daemon.tools.child import Answer, ask_child
-from agentgw_daemon.tools.places import open_file, place_of
-from agentgw_daemon.tools.preview import read_preview
+from agentgw_daemon.tools.places import Place, open_file, place_of
+from agentgw_daemon.tools.preview import check_read, read_preview
 from agentgw_daemon.tools.query_child import MAX_ROWS, MAX_SQL_BYTES
 from agentgw_daemon.tools.threads import in_file_thread
-from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, Arguments, CallFailed, FunctionTool, ToolContext, ToolSpec
+from agentgw_daemon.tools.tool import (
+    MAX_CONTENT_BYTES,
+    Arguments,
+    CallFailed,
+    FunctionTool,
+    ToolContext,
+    ToolSpec,
+    visible_path,
+)
 
 # Leaves something of two seconds for the start of the child, which may use so much of a processor in all.
 TIME_S: Final = 1.5
@@ -31,13 +41,20 @@ _READ_VERSION_AT: Final = 19
 _WAL_VERSION: Final = 2
 
 
+@contextmanager
+def _opened(place: Place, context: ToolContext) -> Iterator[int]:
+    """The database. Raises CallFailed when it is none."""
+    with open_file(place, context, max_bytes=MAX_DATABASE_BYTES) as fd:
+        if os.pread(fd, len(_MAGIC), 0) != _MAGIC:
+            raise CallFailed(f"path: {visible_path(place.path)} is not an SQLite database")
+        yield fd
+
+
 def _look(arguments: Arguments, context: ToolContext) -> tuple[Path, list[int], bool]:
     """Real path, device and inode of the database, and whether it can be opened without taking part in its locking."""
-    place = place_of(arguments["path"], context)
-    with open_file(place, context, max_bytes=MAX_DATABASE_BYTES) as fd:
+    with _opened(place_of(arguments["path"], context), context) as fd:
+        check_read(fd, context)
         header = os.pread(fd, _READ_VERSION_AT + 1, 0)
-        if not header.startswith(_MAGIC):
-            raise CallFailed(f"path: {arguments['path']} is not an SQLite database")
         real, status = real_path(fd), os.fstat(fd)
     return real, [status.st_dev, status.st_ino], header[_READ_VERSION_AT] == _WAL_VERSION and _at_rest(real)
 
@@ -108,5 +125,5 @@ QUERY_SQLITE: Final = FunctionTool(
         paths=("path",),
     ),
     _run,
-    read_preview("Query"),
+    read_preview("Query", _opened),
 )

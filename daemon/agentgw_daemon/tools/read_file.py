@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from agentgw_daemon.tools.places import MAX_FILE_BYTES, open_file, place_of
-from agentgw_daemon.tools.preview import read_preview
+from agentgw_daemon.tools.preview import check_read, read_preview
 from agentgw_daemon.tools.threads import in_file_thread
 from agentgw_daemon.tools.tool import (
     MAX_CONTENT_BYTES,
@@ -76,6 +76,7 @@ def excerpt(text: str, start_line: int, lines: int) -> str:
 def _read(arguments: Arguments, context: ToolContext) -> str:
     place = place_of(arguments["path"], context)
     with open_file(place, context) as fd:
+        check_read(fd, context)
         raw = read_bytes(fd, MAX_FILE_BYTES)
     if is_binary(raw):
         raise CallFailed(f"{visible_path(place.path)} is not text ({len(raw)} bytes)")
@@ -106,5 +107,5 @@ READ_FILE: Final = FunctionTool(
         paths=("path",),
     ),
     _run,
-    read_preview("Read"),
+    read_preview("Read", open_file),
 )

@@ -7,16 +7,19 @@ the old file or the new one. The directory is open throughout, so that a link pu
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from agentgw.schema import record
 from agentgw_daemon.tools.beneath import DIRECTORY, FILE, opened, real_path
-from agentgw_daemon.tools.places import MAX_FILE_BYTES, Place, check_directory, check_name
+from agentgw_daemon.tools.places import MAX_FILE_BYTES, Place, check_directory, check_missing, check_name
 from agentgw_daemon.tools.read_file import is_binary, read_bytes
 from agentgw_daemon.tools.tool import CallFailed, ToolContext, visible_path
 
@@ -30,6 +33,7 @@ class Present:
     """A file as it was found. `text` is None for a file that is not UTF-8 text."""
 
     text: str | None
+    sha256: str
     mode: int
     identity: tuple[int, int, int, int]
 
@@ -40,27 +44,70 @@ def open_parent(place: Place, context: ToolContext, *, make: bool) -> Iterator[i
 
     Raises CallFailed when it is outside of every root or not for tools, and OSError.
     """
+    root = _root_of(place, context)
+    name = os.path.dirname(place.name) or "."
+    with _links_out_refused(place):
+        if make:
+            _make_directories(root.as_posix(), name, context)
+        with opened(root, name, DIRECTORY) as fd:
+            check_directory(real_path(fd), context)
+            _check_git(real_path(fd), place)
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place.path.parent))
+            yield fd
+
+
+def real_parent(place: Place, context: ToolContext) -> Path:
+    """The directory that a file is to be written in, without links, also when it is still to be made.
+
+    Raises as `open_parent`, and before anything is made.
+    """
+    root, missing = _root_of(place, context), deque[str]()
+    name = os.path.dirname(place.name) or "."
+    with _links_out_refused(place):
+        while True:
+            try:
+                with opened(root, name, DIRECTORY) as fd:
+                    real = real_path(fd)
+                    if missing and not os.access(".", os.W_OK | os.X_OK, dir_fd=fd):
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(real))
+                break
+            except FileNotFoundError:
+                name, _, part = name.rpartition("/")
+                if not part:
+                    raise
+                name = name or "."
+                missing.appendleft(part)
+        check_missing(real, missing, context)
+        real = real.joinpath(*missing)
+        _check_git(real, place)
+    return real
+
+
+def _root_of(place: Place, context: ToolContext) -> Path:
     if place.root is None:
         roots = ", ".join(visible_path(root) for root in context.roots)
         raise CallFailed(f"{visible_path(place.path)} is outside of where tools may write: {roots or 'nowhere'}")
     if place.path == place.root:
         raise CallFailed(f"{visible_path(place.path)} is a directory")
     check_name(place.path.name)
-    name = os.path.dirname(place.name) or "."
+    return place.root
+
+
+@contextmanager
+def _links_out_refused(place: Place) -> Iterator[None]:
     try:
-        if make:
-            _make_directories(place.root.as_posix(), name, context)
-        with opened(place.root, name, DIRECTORY) as fd:
-            real = real_path(fd)
-            check_directory(real, context)
-            if any(part.casefold() == ".git" for part in (*real.parts, place.path.name)):
-                # Its hooks and its configuration are commands that run later, without anybody's approval.
-                raise CallFailed(f"{visible_path(place.path)} is git's own; use git to change it")
-            yield fd
+        yield
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         raise CallFailed(f"{visible_path(place.path)} goes through a link that leads out of {place.root}") from None
+
+
+def _check_git(real: Path, place: Place) -> None:
+    if any(part.casefold() == ".git" for part in (*real.parts, place.path.name)):
+        # Its hooks and its configuration are commands that run later, without anybody's approval.
+        raise CallFailed(f"{visible_path(place.path)} is git's own; use git to change it")
 
 
 def _make_directories(root: str, name: str, context: ToolContext) -> None:
@@ -107,7 +154,8 @@ def present(parent: int, name: str) -> Present | None:
         raw = read_bytes(fd, MAX_FILE_BYTES)
     finally:
         os.close(fd)
-    return Present(text=_text(raw), mode=stat.S_IMODE(status.st_mode), identity=_identity(status))
+    digest = hashlib.sha256(raw).hexdigest()
+    return Present(text=_text(raw), sha256=digest, mode=stat.S_IMODE(status.st_mode), identity=_identity(status))
 
 
 def _text(raw: bytes) -> str | None:
@@ -121,11 +169,17 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def replace(parent: int, name: str, content: str, before: Present | None) -> None:
-    """Puts `content` under the name, if what is there is still `before`. Raises CallFailed and OSError."""
+def encoded(content: str) -> bytes:
+    """The content as it is written. Raises CallFailed when it is too large."""
     raw = content.encode()
     if len(raw) > MAX_FILE_BYTES:
         raise CallFailed(f"{len(raw)} bytes are more than the {MAX_FILE_BYTES} allowed")
+    return raw
+
+
+def replace(parent: int, name: str, content: str, before: Present | None) -> None:
+    """Puts `content` under the name, if what is there is still `before`. Raises CallFailed and OSError."""
+    raw = encoded(content)
     mode = before.mode if before else os.fstat(parent).st_mode & _NEW_FILE_BITS | 0o600
     scratch = f".agentgw-{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

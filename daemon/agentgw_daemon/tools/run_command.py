@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 import secrets
-import shutil
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -15,7 +13,8 @@ from typing import Final
 import trio
 
 from agentgw_daemon.tools.beneath import real_path
-from agentgw_daemon.tools.command_environment import DEFAULT_PATH, MARK, command_environment
+from agentgw_daemon.tools.command_environment import MARK, command_environment, search_path
+from agentgw_daemon.tools.launch import Launch, launch_of
 from agentgw_daemon.tools.offspring import kill_group, kill_marked
 from agentgw_daemon.tools.output import HeadAndTail
 from agentgw_daemon.tools.places import Place, open_directory, place_of
@@ -28,6 +27,7 @@ from agentgw_daemon.tools.tool import (
     FunctionTool,
     ToolContext,
     ToolSpec,
+    check_agreed,
     explain,
     visible_path,
 )
@@ -57,7 +57,9 @@ async def _run(arguments: Arguments, context: ToolContext) -> str:
     opening: AbstractContextManager[int] = open_directory(_place(arguments, context), context)
     fd = await in_file_thread(opening.__enter__)
     try:
-        status, output, ended = await _execute(arguments["argv"], fd, context, timeout_s)
+        launch = await in_file_thread(functools.partial(_launch, arguments, context, fd))
+        check_agreed(context, _things(launch, real_path(fd)))
+        status, output, ended = await _execute(launch, arguments["argv"], fd, context, timeout_s)
     finally:
         opening.__exit__(None, None, None)
     text = output.text()
@@ -69,8 +71,16 @@ async def _run(arguments: Arguments, context: ToolContext) -> str:
     return text or "[no output, exit status 0]"
 
 
+def _launch(arguments: Arguments, context: ToolContext, directory: int) -> Launch:
+    return launch_of(arguments["argv"], search_path(context.environ), str(real_path(directory)))
+
+
+def _things(launch: Launch, directory: Path) -> tuple[str, ...]:
+    return f"in {directory}", *launch.things
+
+
 async def _execute(
-    argv: list[str], directory: int, context: ToolContext, timeout_s: float
+    launch: Launch, argv: list[str], directory: int, context: ToolContext, timeout_s: float
 ) -> tuple[int, HeadAndTail, str]:
     """Status, output, and why it was ended by us, if it was."""
     real = str(real_path(directory))
@@ -79,15 +89,18 @@ async def _execute(
     cwd = f"/proc/self/fd/{directory}" if sys.platform == "linux" else real
     try:
         process = await trio.lowlevel.open_process(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
+            [launch.path, *argv[1:]],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
             env=command_environment(context.environ, real, mark), start_new_session=True,
         )  # fmt: skip
     except OSError as error:
-        why = "there is no such program" if isinstance(error, FileNotFoundError) else explain(error)
-        raise CallFailed(f"{visible_line(argv[0])} cannot be run: {why}") from None
+        raise CallFailed(f"{visible_line(argv[0])} cannot be run: {explain(error)}") from None
     output = HeadAndTail()
     assert process.stdout is not None
     try:
+        if not await in_file_thread(launch.is_unchanged):
+            # Somebody exchanged it between the look and the start: what runs may be the other one.
+            raise CallFailed(f"{visible_line(argv[0])} was changed while it was started; it was ended at once")
         with trio.move_on_after(timeout_s) as patience:
             await _follow(process, process.stdout, output)
     finally:
@@ -127,10 +140,13 @@ async def _follow(process: trio.Process, stdout: trio.abc.ReceiveStream, output:
 async def _describe(arguments: Arguments, context: ToolContext) -> CallPreview:
     place = _place(arguments, context)
     argv = arguments["argv"]
-    path = context.environ.get("PATH", DEFAULT_PATH)
-    program = await in_file_thread(functools.partial(_which, argv[0], path, place.path))
-    if program is None:
-        raise CallFailed(f"{visible_line(argv[0])} cannot be run: there is no such program")
+
+    def look() -> tuple[Launch, Path]:
+        with open_directory(place, context) as fd:
+            return _launch(arguments, context, fd), real_path(fd)
+
+    launch, directory = await in_file_thread(look)
+    program = launch.path if launch.real == launch.path else f"{launch.path}, which is {launch.real}"
     # One word a line: no quoting to misread.
     words = tuple(f"  [{i}] {visible_line(word)}" for i, word in enumerate(argv))
     return CallPreview(
@@ -138,14 +154,11 @@ async def _describe(arguments: Arguments, context: ToolContext) -> CallPreview:
         details=(
             f"program: {visible_line(program)}",
             *words,
-            f"in: {visible_path(place.path)}",
+            f"in: {visible_path(directory)}",
             exact_details(arguments, context)[0],
         ),
+        things=_things(launch, directory),
     )
-
-
-def _which(program: str, path: str, cwd: Path) -> str | None:
-    return shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path)
 
 
 RUN_COMMAND: Final = FunctionTool(

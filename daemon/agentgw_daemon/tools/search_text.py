@@ -11,7 +11,7 @@ from typing import Any, Final
 from agentgw_daemon.tools.child import Answer, ask_child
 from agentgw_daemon.tools.list_files import MAX_PATTERN_CHARS
 from agentgw_daemon.tools.places import denied_identities, open_any, place_of
-from agentgw_daemon.tools.preview import read_preview
+from agentgw_daemon.tools.preview import check_read, read_preview
 from agentgw_daemon.tools.threads import in_file_thread
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, Arguments, CallFailed, FunctionTool, ToolContext, ToolSpec
 from agentgw_daemon.tools.visible import visible_line
@@ -31,6 +31,7 @@ async def _run(arguments: Arguments, context: ToolContext) -> str:
     opening: AbstractContextManager[int] = open_any(place, context)
     fd = await in_file_thread(opening.__enter__)
     try:
+        check_read(fd, context)
         is_file = stat.S_ISREG(os.fstat(fd).st_mode)
         denied = await in_file_thread(functools.partial(denied_identities, context))
         request = {
@@ -86,5 +87,5 @@ SEARCH_TEXT: Final = FunctionTool(
         paths=("path",),
     ),
     _run,
-    read_preview("Search"),
+    read_preview("Search", open_any),
 )

@@ -54,6 +54,8 @@ class ToolContext:
     instance: str
     # The daemon's own; children get a few names of it (`environment.py`).
     environ: Mapping[str, str]
+    # The things that an approval of this call was for; None: nobody had to agree to it, or to the tool as such.
+    agreed: tuple[str, ...] | None = None
 
     @property
     def home(self) -> str:
@@ -70,6 +72,8 @@ class CallPreview:
     details: tuple[str, ...] = ()
     # A unified diff, of a call that changes a file.
     diff: str | None = None
+    # What the words of the call stand for at this moment: real paths, inodes, digests. An approval is for these.
+    things: tuple[str, ...] = ()
 
 
 @record
@@ -139,6 +143,12 @@ class FunctionTool:
         except OSError as error:
             return ToolResult(ok=False, content=explain(error))
         return ToolResult(ok=True, content=bounded(content), untrusted=self.spec.untrusted)
+
+
+def check_agreed(context: ToolContext, things: tuple[str, ...]) -> None:
+    """Raises CallFailed when the call would be about other things than somebody agreed to."""
+    if context.agreed is not None and context.agreed != things:
+        raise CallFailed("what the call is about was changed since it was agreed to; nothing was done")
 
 
 def explain(error: OSError) -> str:

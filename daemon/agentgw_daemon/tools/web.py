@@ -6,6 +6,7 @@ with the name in SNI, certificate and Host. Nothing is followed, nothing of the 
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -162,6 +163,22 @@ def parse(address: str) -> httpx.URL:
     if url.userinfo:
         raise CallFailed("url: must not have a user name or password")
     return url
+
+
+def check_literal(host: str, permits: Callable[[Address], bool]) -> None:
+    """Raises CallFailed for a host that is written as an address that must not be connected to. Resolves nothing."""
+    if host == "localhost" or host.endswith(".localhost"):
+        raise CallFailed(f"{visible_line(host)} is not on the public internet")
+    try:
+        address: Address = ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            # `127.1` and `0x7f000001` are addresses to a resolver.
+            address = IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            return
+    if not permits(address):
+        raise CallFailed(f"{visible_line(host)} is {address}, which is not on the public internet")
 
 
 def tls() -> ssl.SSLContext:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from agentgw.schema import record
+from agentgw_daemon.tools.beneath import real_path
 from agentgw_daemon.tools.places import MAX_FILE_BYTES, place_of
-from agentgw_daemon.tools.replacing import Present, open_parent, present, replace
+from agentgw_daemon.tools.replacing import Present, encoded, open_parent, present, real_parent, replace
 from agentgw_daemon.tools.threads import in_file_thread
 from agentgw_daemon.tools.tool import (
     Arguments,
@@ -18,6 +20,7 @@ from agentgw_daemon.tools.tool import (
     FunctionTool,
     ToolContext,
     ToolSpec,
+    check_agreed,
     shown_diff,
     visible_path,
 )
@@ -32,6 +35,8 @@ class _Change:
 
     before: Present | None
     after: str
+    # See `CallPreview.things`.
+    things: tuple[str, ...]
 
 
 def _written(arguments: Arguments, before: Present | None) -> str:
@@ -63,17 +68,29 @@ def _plan(arguments: Arguments, context: ToolContext, after: _After) -> _Change:
     place = place_of(arguments["path"], context)
     try:
         with open_parent(place, context, make=False) as parent:
-            before = present(parent, place.path.name)
+            before, real = present(parent, place.path.name), real_path(parent)
     except FileNotFoundError:
+        if after is not _written:
+            raise
         # The directory will be made.
-        before = None
-    return _Change(before=before, after=after(arguments, before))
+        before, real = None, real_parent(place, context)
+    content = after(arguments, before)
+    encoded(content)
+    return _Change(before=before, after=content, things=_things(real, before))
+
+
+def _things(parent: Path, before: Present | None) -> tuple[str, ...]:
+    return f"directory {parent}", f"replaces {before.sha256}" if before is not None else "replaces nothing"
 
 
 def _do(arguments: Arguments, context: ToolContext, after: _After) -> str:
     place = place_of(arguments["path"], context)
+    # Before any directory is made.
+    check_agreed(context, _plan(arguments, context, after).things)
     with open_parent(place, context, make=after is _written) as parent:
         before = present(parent, place.path.name)
+        # It is this directory and this file that are written to.
+        check_agreed(context, _things(real_path(parent), before))
         content = after(arguments, before)
         replace(parent, place.path.name, content, before)
     return f"wrote {visible_path(place.path)} ({len(content.encode())} bytes)"
@@ -108,7 +125,9 @@ def _tool(spec: ToolSpec, verb: str, after: _After) -> FunctionTool:
 
         change, diff = await in_file_thread(look)
         what = verb if change.before is not None else "Create"
-        return CallPreview(title=f"{what} {path}", details=(f"in: {visible_path(context.cwd)}",), diff=diff)
+        return CallPreview(
+            title=f"{what} {path}", details=(f"in: {visible_path(context.cwd)}",), diff=diff, things=change.things
+        )
 
     return FunctionTool(spec, run, describe)
 
