@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.tools import beneath, replacing
+from agentgw_daemon.tools import beneath, exchanging, replacing
 from agentgw_daemon.tools.places import place_of
 from agentgw_daemon.tools.tool import MAX_DIFF_CHARS, CallFailed, Tool, ToolContext
 from agentgw_daemon.tools.write_file import EDIT_FILE, WRITE_FILE
@@ -147,6 +148,39 @@ async def test_a_change_by_somebody_else_meanwhile_is_not_lost(
     monkeypatch.setattr(replacing.os, "fsync", also_theirs)
     assert "changed meanwhile" in await failure(EDIT_FILE, context, path="a.txt", old="old", new="ours")
     assert (root / "a.txt").read_text() == "theirs"
+    assert names(root) == {"a.txt"}
+
+
+async def test_a_change_at_the_very_last_moment_is_not_lost(
+    context: ToolContext, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quicker(again: bool) -> Callable[[int, str, str], bool]:
+        calls = []
+
+        def exchanged(directory: int, one: str, other: str) -> bool:
+            calls.append(other)
+            if len(calls) == 1 or (again and len(calls) == 2):
+                (root / "theirs").write_text(f"theirs {len(calls)}")
+                (root / "theirs").rename(root / "a.txt")
+            return exchanging.exchange(directory, one, other)
+
+        return exchanged
+
+    for again, kept in ((False, "theirs 1"), (True, "theirs 2")):
+        (root / "a.txt").write_text("old")
+        monkeypatch.setattr(replacing, "exchange", quicker(again))
+        assert "changed meanwhile" in await failure(EDIT_FILE, context, path="a.txt", old="old", new="ours")
+        assert (root / "a.txt").read_text() == kept
+        assert names(root) == {"a.txt"}
+
+
+async def test_a_file_is_replaced_where_names_cannot_be_exchanged(
+    context: ToolContext, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacing, "exchange", lambda *_: False)
+    (root / "a.txt").write_text("old")
+    await content(EDIT_FILE, context, path="a.txt", old="old", new="new")
+    assert (root / "a.txt").read_text() == "new"
     assert names(root) == {"a.txt"}
 
 

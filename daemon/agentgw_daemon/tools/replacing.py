@@ -19,6 +19,7 @@ from typing import Final
 
 from agentgw.schema import record
 from agentgw_daemon.tools.beneath import DIRECTORY, FILE, opened, real_path
+from agentgw_daemon.tools.exchanging import exchange
 from agentgw_daemon.tools.places import MAX_FILE_BYTES, Place, check_directory, check_missing, check_name
 from agentgw_daemon.tools.read_file import is_binary, read_bytes
 from agentgw_daemon.tools.tool import CallFailed, ToolContext, visible_path
@@ -202,6 +203,25 @@ def _publish(parent: int, scratch: str, name: str, before: Present | None) -> No
         os.link(scratch, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
         os.unlink(scratch, dir_fd=parent)
         return
-    if _identity(os.stat(name, dir_fd=parent, follow_symlinks=False)) != before.identity:
-        raise CallFailed(f"{visible_path(real_path(parent) / name)} was changed meanwhile; read it again")
-    os.rename(scratch, name, src_dir_fd=parent, dst_dir_fd=parent)
+    ours = _at(parent, scratch)
+    if _at(parent, name) != before.identity:
+        raise _changed(parent, name)
+    if not exchange(parent, scratch, name):
+        os.rename(scratch, name, src_dir_fd=parent, dst_dir_fd=parent)
+        return
+    if _at(parent, scratch) != before.identity:
+        # Somebody was quicker by the length of a system call: theirs goes back, and if they wrote once more onto ours,
+        # that goes back instead of what it was written over.
+        exchange(parent, scratch, name)
+        if _at(parent, scratch) != ours:
+            exchange(parent, scratch, name)
+        raise _changed(parent, name)
+    os.unlink(scratch, dir_fd=parent)
+
+
+def _at(parent: int, name: str) -> tuple[int, int, int, int]:
+    return _identity(os.stat(name, dir_fd=parent, follow_symlinks=False))
+
+
+def _changed(parent: int, name: str) -> CallFailed:
+    return CallFailed(f"{visible_path(real_path(parent) / name)} was changed meanwhile; read it again")
