@@ -83,7 +83,8 @@ NO_REFERENCES = (
     "hf:../repo", "hf:owner/..", "hf:owner/repo/", "hf:owner/repo/../x.gguf", "hf:owner/repo/file.bin",
     "hf:owner/repo/.x.gguf", "hf:owner/repo:", "hf:owner/repo:a/b", "hf:owner/repo:" + "Q" * 33,
     "hf:owner/repo/f.gguf:Q4_0", "hf:ow ner/repo", "hf:owner/repo?x=1", "hf:owner/re%2fpo",
-    "hf:" + "o" * 97 + "/repo", "hf:o/r/" + "a/" * 9 + "f.gguf", "local/", "local/../x", "local///x", "local//", "local//x/", "local//../x", "local/ a", "local/a ",
+    "hf:" + "o" * 97 + "/repo", "hf:o/r/" + "a/" * 9 + "f.gguf", "local/", "local/../x", "local///x", "local//",
+    "local//x/", "local//../x", "local/ a", "local/a ",
     "local/a\u202eb", "local/" + "x" * 257, "https://example.com/x.gguf?y", "nope\\..\\x", "\ud800", "\u202egguf",
     "a/../b",
 )  # fmt: skip
