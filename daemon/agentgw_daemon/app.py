@@ -22,6 +22,7 @@ from agentgw.shipped import shipped
 from agentgw.types import Chunk
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.control import Control, inference_settings, retrieval_settings
+from agentgw_daemon.daemon import Daemon
 from agentgw_daemon.guard import guard_socket
 from agentgw_daemon.handlers import HANDLERS
 from agentgw_daemon.hub import Hub
@@ -35,7 +36,7 @@ from agentgw_daemon.listener import Listener
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.peer import Peer
 from agentgw_daemon.retrieval.pool import open_retrieval
-from agentgw_daemon.services import Services
+from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
@@ -89,19 +90,20 @@ class Stop:
 class Doors:
     """The listener and the connections behind it."""
 
-    def __init__(self, services: Services, nursery: trio.Nursery) -> None:
-        self._services = services
+    def __init__(self, daemon: Daemon, nursery: trio.Nursery) -> None:
+        self._daemon = daemon
         self._nursery = nursery
         self._peers: set[Peer] = set()
         self._accepting: list[trio.CancelScope] = []
-        services.listener = Listener(self._serve, max_connections=services.settings.limits.connections)
 
     async def open(self, listening: socket.socket) -> None:
         """Accept on this socket too: clients may still wait in an earlier one's backlog. Returns when it accepts."""
-        self._accepting.append(await self._nursery.start(self._services.listener.run, listening, self._nursery))
+        self._accepting.append(
+            await self._nursery.start(self._daemon.listener.run, listening, self._serve, self._nursery)
+        )
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        peer = Peer(stream, self._services, HANDLERS)
+        peer = Peer(stream, self._daemon, HANDLERS)
         self._peers.add(peer)
         try:
             await peer.run()
@@ -120,7 +122,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     """The parts, in the order of their lifetimes."""
     settings, paths = started.config.settings, started.paths
     hub = Hub()
-    notices: list[TurnNotice] = []
+    current = Current(started.config)
     # First, so that a worker imports its engine while the database opens.
     pool = await stack.enter_async_context(
         open_pool(
@@ -131,10 +133,10 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     if started.prewarm:
         pool.prewarm()
     database = await stack.enter_async_context(
-        Database.open(Path(paths.data_dir), on_recovered=lambda recovery: notices.append(recovered(recovery)))
+        Database.open(Path(paths.data_dir), on_recovered=lambda recovery: current.notices.append(recovered(recovery)))
     )
     if database.opened.recovery is not None:
-        notices.append(recovered(database.opened.recovery))
+        current.notices.append(recovered(database.opened.recovery))
     skills = Library(
         [
             ("shipped", Path(shipped("skills"))),
@@ -153,7 +155,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     )
     knowledge = await stack.enter_async_context(
         open_knowledge(
-            database, retrieval, Path(paths.index_dir), settings=lambda: services.settings.rag,
+            database, retrieval, Path(paths.index_dir), settings=lambda: current.config.settings.rag,
             embedder=models.embedder_called,
         )
     )  # fmt: skip
@@ -169,19 +171,11 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
             environ=started.environ,
         )
     )
-    services = Services(
-        started=started, config=started.config, database=database, models=models, skills=skills, pool=pool,
-        retrieval=retrieval, hub=hub, tools=tools, approvals=Desk(database, hub), notices=notices,
+    return Services(
+        started=started, current=current, database=database, models=models, skills=skills, pool=pool,
+        retrieval=retrieval, hub=hub, tools=tools, approvals=Desk(database, hub), knowledge=knowledge,
         projects=Projects(skills, database.trust, Path.home()),
     )  # fmt: skip
-    forbidden = Forbidden(denied_of(paths.directories), started.environ)
-    services.ingest = Ingest(database, retrieval, forbidden, lambda: services.settings.rag)
-    services.reembedding = Reembedding(
-        database, retrieval, others_busy=lambda: services.ingest.busy or bool(services.turns.running)
-    )
-    services.ingest.on_end = services.reembedding.poke
-    services.knowledge = knowledge
-    return services
 
 
 def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
@@ -194,6 +188,23 @@ def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
     return TurnNotice(code="storage_recovered", text=text)
 
 
+def _made_of(services: Services, stop: Stop, nursery: trio.Nursery) -> Daemon:
+    """What is made of the services; its background work runs in the nursery."""
+    forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
+    ingest = Ingest(services.database, services.retrieval, forbidden, lambda: services.settings.rag)
+    turns = Turns(services, nursery)
+    reembedding = Reembedding(
+        services.database, services.retrieval, others_busy=lambda: ingest.busy or bool(turns.running)
+    )
+    ingest.on_end = reembedding.poke
+    watching = Watching(services.database, ingest, nursery)
+    return Daemon(
+        services=services, turns=turns, ingest=ingest, watching=watching, reembedding=reembedding,
+        control=Control(services, watching, reembedding, stop),
+        listener=Listener(max_connections=services.settings.limits.connections),
+    )  # fmt: skip
+
+
 async def serve(started: Started) -> int:
     """Run the daemon until it is told to stop. Gives the process's exit status."""
     stop = Stop()
@@ -201,40 +212,38 @@ async def serve(started: Started) -> int:
     async with AsyncExitStack() as stack:
         services = await _open(started, stack)
         async with trio.open_nursery() as outer:
-            services.turns = Turns(services, outer)
+            daemon = _made_of(services, stop, outer)
             # Before anybody can ask for them.
-            await supervised("taking up turns", services.turns.take_up)
-            services.watching = Watching(services.database, services.ingest, outer)
-            outer.start_soon(supervised, "following folders", services.watching.resume)
-            outer.start_soon(supervised, "embedding anew", services.reembedding.run)
+            await supervised("taking up turns", daemon.turns.take_up)
+            outer.start_soon(supervised, "following folders", daemon.watching.resume)
+            outer.start_soon(supervised, "embedding anew", daemon.reembedding.run)
             in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))
             outer.start_soon(supervised, "guarding the database", in_place)
-            outer.start_soon(supervised, "waiting for signals", _heed_signals, services, stop)
+            outer.start_soon(supervised, "waiting for signals", _heed_signals, daemon.control, stop)
             outer.start_soon(supervised, "importing", _import_the_rest, stop)
             async with trio.open_nursery() as connections:
-                doors = Doors(services, connections)
-                services.control = Control(services, stop)
+                doors = Doors(daemon, connections)
                 await doors.open(started.listener)
                 guard = partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask)
                 outer.start_soon(supervised, "guarding the socket", guard)
                 started.serving()
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)
                 await stop.wait()
-                services.stopping = True
-                await _wind_down(services, doors, connections, settings.limits.shutdown_s)
+                services.current.stopping = True
+                await _wind_down(daemon, doors, connections, settings.limits.shutdown_s)
             outer.cancel_scope.cancel()
     log.info("stopped")
     return stop.status
 
 
-async def _wind_down(services: Services, doors: Doors, connections: trio.Nursery, grace_s: float) -> None:
+async def _wind_down(daemon: Daemon, doors: Doors, connections: trio.Nursery, grace_s: float) -> None:
     """Turns first, so that every client hears how its turn ended; then replies; then the door."""
-    services.pool.close()
-    services.retrieval.close()
+    daemon.services.pool.close()
+    daemon.services.retrieval.close()
     with trio.move_on_after(grace_s * _TURNS_SHARE) as patience:
-        await services.turns.stop()
+        await daemon.turns.stop()
     if patience.cancelled_caught:
-        log.warning("turns did not end in time: %d", len(services.turns.running))
+        log.warning("turns did not end in time: %d", len(daemon.turns.running))
     doors.close()
     connections.cancel_scope.deadline = trio.current_time() + grace_s * _PEERS_SHARE
 
@@ -266,10 +275,10 @@ async def _import(name: str) -> None:
         await trio.sleep(_IMPORT_PAUSE_S)
 
 
-async def _heed_signals(services: Services, stop: Stop) -> None:
+async def _heed_signals(control: Control, stop: Stop) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                await supervised("reloading", services.control.reload_on_signal)
+                await supervised("reloading", control.reload_on_signal)
             else:
                 stop.ask(signal.Signals(number).name)

@@ -19,6 +19,8 @@ from agentgw_daemon.storage.ids import time_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.app import Stop
+    from agentgw_daemon.knowledge.reembedding import Reembedding
+    from agentgw_daemon.knowledge.watching import Watching
     from agentgw_daemon.services import Services
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,10 @@ _FATAL_SHOWN_S: Final = 7 * 86_400.0
 class Control:
     """The daemon's own switches."""
 
-    def __init__(self, services: Services, stop: Stop) -> None:
+    def __init__(self, services: Services, watching: Watching, reembedding: Reembedding, stop: Stop) -> None:
         self._services = services
+        self._watching = watching
+        self._reembedding = reembedding
         self._stop = stop
         # Two reloads at once would each compare with what the other replaces.
         self._reloading = trio.Lock()
@@ -44,12 +48,12 @@ class Control:
         """Read configuration and skills again. Raises ConfigRefused, and nothing has changed then."""
         services = self._services
         async with self._reloading:
-            fresh, changed, waiting = services.started.reload(services.config)
-            services.config = fresh
+            fresh, changed, waiting = services.started.reload(services.current.config)
+            services.current.config = fresh
             services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
             services.retrieval.configure(retrieval_settings(fresh.settings))
             services.models.configure(fresh.settings)
-            services.reembedding.poke()
+            self._reembedding.poke()
             services.tools.reload(fresh.settings.mcp.servers)
             changed += await trio.to_thread.run_sync(services.skills.reload)
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
@@ -70,7 +74,7 @@ class Control:
             db_bytes=services.database.size_bytes, written_back=lambda: services.database.written_back,
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
             skills=services.skills.listing, embedder=services.retrieval.embedder,
-            watched=services.watching.listing, reembedding=lambda: services.reembedding.shown,
+            watched=self._watching.listing, reembedding=lambda: self._reembedding.shown,
             fatal_turns=lambda: services.database.unfinished.fatal(time_text(time.time() - _FATAL_SHOWN_S)),
         )  # fmt: skip
         hide = services.secrets.redact

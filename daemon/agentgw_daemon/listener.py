@@ -20,6 +20,8 @@ from agentgw_daemon.supervision import supervised
 
 log = logging.getLogger(__name__)
 
+Serve = Callable[[trio.SocketStream], Awaitable[None]]
+
 # struct ucred of unix(7): pid, uid, gid.
 _UCRED: Final = struct.Struct("3i")
 # xucred of macOS: version, uid, number of groups, 16 groups. LOCAL_PEERCRED is 1 at level 0.
@@ -43,20 +45,20 @@ def peer_uid(connection: socket.socket | trio.socket.SocketType) -> int:
 class Listener:
     """The accept loop of one listening socket.
 
-    `serve` runs one task a connection in the nursery it was given; more than `max_connections` at once are
+    `run` serves one task a connection in the nursery it was given; more than `max_connections` at once are
     told so and closed.
     """
 
-    def __init__(self, serve: Callable[[trio.SocketStream], Awaitable[None]], *, max_connections: int) -> None:
-        self._serve = serve
+    def __init__(self, *, max_connections: int) -> None:
         self._max_connections = max_connections
         self.connections = 0
         # Connections closed since descriptors ran out; None while there are some.
         self._shed_count: int | None = None
 
     async def run(
-        self, listening: socket.socket, nursery: trio.Nursery, task_status: trio.TaskStatus[trio.CancelScope]
-    ) -> None:
+        self, listening: socket.socket, serve: Serve, nursery: trio.Nursery,
+        task_status: trio.TaskStatus[trio.CancelScope],
+    ) -> None:  # fmt: skip
         """Accept until cancelled; the socket is closed then. Gives the scope that ends it once it accepts."""
         listening.setblocking(False)
         accepting = trio.socket.from_stdlib_socket(listening)
@@ -76,12 +78,12 @@ class Listener:
                             await trio.sleep(_REFUSED_WAIT_S)
                         continue
                     self._note_relief()
-                    self._admit(connection, nursery)
+                    self._admit(connection, serve, nursery)
         finally:
             accepting.close()
             spare.close()
 
-    def _admit(self, connection: trio.socket.SocketType, nursery: trio.Nursery) -> None:
+    def _admit(self, connection: trio.socket.SocketType, serve: Serve, nursery: trio.Nursery) -> None:
         try:
             uid = peer_uid(connection)
         except OSError as error:
@@ -97,11 +99,11 @@ class Listener:
             nursery.start_soon(supervised, "turning a client away", _turn_away, stream, self._max_connections)
             return
         self.connections += 1
-        nursery.start_soon(supervised, "serving a connection", self._run_one, stream)
+        nursery.start_soon(supervised, "serving a connection", self._run_one, stream, serve)
 
-    async def _run_one(self, stream: trio.SocketStream) -> None:
+    async def _run_one(self, stream: trio.SocketStream, serve: Serve) -> None:
         try:
-            await self._serve(stream)
+            await serve(stream)
         finally:
             self.connections -= 1
 

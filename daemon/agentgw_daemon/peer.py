@@ -19,6 +19,7 @@ import trio
 
 from agentgw.errors import InvalidRequest, Overloaded, RpcError
 from agentgw.framing import FrameSplitter, FrameTooLarge, decode, encode
+from agentgw_daemon.daemon import Daemon
 from agentgw_daemon.dispatch import (
     MAX_BATCH,
     NOTIFICATION,
@@ -31,7 +32,6 @@ from agentgw_daemon.dispatch import (
 )
 from agentgw_daemon.outbox import Outbox, ReaderGone
 from agentgw_daemon.requests import Request
-from agentgw_daemon.services import Services
 from agentgw_daemon.supervision import internal_error
 
 log = logging.getLogger(__name__)
@@ -63,16 +63,16 @@ def _read(entry: Any) -> Call | bytes | None:
 class Peer:
     """A connection from accept to close. `run` never raises for anything the client did."""
 
-    def __init__(self, stream: trio.SocketStream, services: Services, handlers: Mapping[str, Handler]) -> None:
-        limits = services.settings.limits
+    def __init__(self, stream: trio.SocketStream, daemon: Daemon, handlers: Mapping[str, Handler]) -> None:
+        limits = daemon.services.settings.limits
         self._socket = stream.socket
         self._stream = stream
-        self._services = services
+        self._services = daemon.services
         self._handlers = handlers
         self._limits = limits
         self._outbox = Outbox(stream.socket, limit_bytes=limits.outbox_bytes, stall_s=limits.write_stall_s)
         self._subscriptions = ExitStack()
-        self._request = Request(services, self._outbox, self._subscriptions)
+        self._request = Request(daemon, self._outbox, self._subscriptions)
         self._splitter = FrameSplitter(limits.max_message_bytes)
         self._ids: set[Any] = set()
         self._in_flight = 0

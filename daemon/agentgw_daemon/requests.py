@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 
     from agentgw.events import ChatDelta, DaemonEvent, DocumentProgress, ModelProgress, ReplayProgress
     from agentgw.types import Topic
+    from agentgw_daemon.daemon import Daemon
     from agentgw_daemon.outbox import Outbox
-    from agentgw_daemon.services import Services
 
 
 class Request:
     """What the calls of one connection share."""
 
-    __slots__ = ("_subscriptions", "outbox", "services")
+    __slots__ = ("_subscriptions", "daemon", "outbox", "services")
 
-    def __init__(self, services: Services, outbox: Outbox, subscriptions: ExitStack) -> None:
-        self.services = services
+    def __init__(self, daemon: Daemon, outbox: Outbox, subscriptions: ExitStack) -> None:
+        self.daemon = daemon
+        self.services = daemon.services
         self.outbox = outbox
         self._subscriptions = subscriptions
 

@@ -24,6 +24,7 @@ from agentgw_daemon.storage.log import unpack
 from agentgw_daemon.turn import Past, Plan
 
 if TYPE_CHECKING:
+    from agentgw_daemon.agent.delegation import Delegates
     from agentgw_daemon.agent.toolkit import Toolkit
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
@@ -52,7 +53,7 @@ def revived(left: LeftTurn, parent: LiveTurn | None) -> LiveTurn:
     return live
 
 
-async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
+async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
     """How to go on; `place` is where the skill was found.
 
     Raises RpcError when the model or a tool that was called no longer exists.
@@ -66,7 +67,7 @@ async def plan_of(services: Services, left: LeftTurn, skill: LoadedSkill, place:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
     async def kit(live: LiveTurn) -> Toolkit:
-        return await _kit(services, left, partial(kits.make, services, asked, skill, place, live))
+        return await _kit(services, left, partial(kits.make, services, turns, asked, skill, place, live))
 
     return Plan(
         system=detail.system, message=detail.message, history=history, options=detail.options,

@@ -278,7 +278,7 @@ class Turns:
         session = await services.database.sessions.get(left.detail.turn.session_id)
         place = cwd_of(left.request, session)
         shelf = await services.projects.shelf(place)
-        return await resumption.plan_of(services, left, shelf.get(left.detail.turn.skill), place)
+        return await resumption.plan_of(services, self, left, shelf.get(left.detail.turn.skill), place)
 
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
@@ -296,7 +296,7 @@ class Turns:
             skill_text=params.system is None and params.schema is None,
             n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
             kit=None if params.schema is not None
-            else partial(kits.make, services, params, skill, place, calls=spec.kind != "builtin"),
+            else partial(kits.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             seed=secrets.randbelow(_SEEDS), background=params.detach,
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),

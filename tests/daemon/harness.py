@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import trio
 
+from agentgw_daemon.daemon import Daemon
 from agentgw_daemon.dispatch import Handler
 from agentgw_daemon.hub import Hub
 from agentgw_daemon.peer import Peer
-from agentgw_daemon.services import Services
 from agentgw_daemon.settings import LimitsSection, Settings
 from agentgw_daemon.text.secrets import Secrets
 
@@ -61,7 +61,8 @@ async def connected(handlers: Mapping[str, Handler], **limits: Any) -> AsyncIter
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     stub = SimpleNamespace(settings=Settings(limits=LimitsSection(**limits)), hub=Hub(), secrets=Secrets())
-    peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), cast(Services, stub), handlers)
+    daemon = cast(Daemon, SimpleNamespace(services=stub))
+    peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), daemon, handlers)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.run)

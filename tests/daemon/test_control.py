@@ -15,6 +15,8 @@ from agentgw_daemon import config
 from agentgw_daemon.app import Stop
 from agentgw_daemon.control import Control, inference_settings
 from agentgw_daemon.inference.pool import open_pool
+from agentgw_daemon.knowledge.reembedding import Reembedding
+from agentgw_daemon.knowledge.watching import Watching
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.services import Services
 from agentgw_daemon.settings import InferenceSection, Settings
@@ -38,12 +40,14 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
         open_registry(folder / "models", loaded.settings, environ={}, instance="i") as models,
     ):
         services = SimpleNamespace(
-            started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")), config=loaded, pool=pool,
-            models=models, skills=Library([("user", folder / "skills")]),
+            started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")),
+            current=SimpleNamespace(config=loaded), pool=pool, models=models,
+            skills=Library([("user", folder / "skills")]),
             tools=SimpleNamespace(reload=lambda servers: None), retrieval=SimpleNamespace(configure=lambda _: None),
-            reembedding=SimpleNamespace(poke=lambda: None), secrets=Secrets(),
+            secrets=Secrets(),
         )  # fmt: skip
-        yield Control(cast(Services, services), Stop()), services
+        watching, reembedding = cast(Watching, None), cast(Reembedding, SimpleNamespace(poke=lambda: None))
+        yield Control(cast(Services, services), watching, reembedding, Stop()), services
 
 
 async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None:
@@ -56,18 +60,18 @@ async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None
         result = await c.reload()
         assert result.changed == ("inference.n_ctx", "limits.connections", "model.default", "skill new added")
         assert result.restart_needed == ("limits.connections",)
-        assert services.config.settings.inference.n_ctx == 1024
+        assert services.current.config.settings.inference.n_ctx == 1024
         assert services.models.default_name() == "echo"
         assert (await c.reload()).changed == ()
 
 
 async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     async with control(tmp_path) as (c, services):
-        before = services.config
+        before = services.current.config
         (tmp_path / "config.toml").write_text("[modle]\n")
         with pytest.raises(ConfigRefused):
             await c.reload()
-        assert services.config is before
+        assert services.current.config is before
 
 
 async def test_a_broken_file_at_a_signal_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

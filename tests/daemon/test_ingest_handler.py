@@ -27,7 +27,8 @@ async def client_of(made: Shelf) -> AsyncIterator[RawClient]:
 
         def with_parts(handler: Handler) -> Handler:
             async def run(request: Request, params: Any) -> Any:
-                request.services.ingest, request.services.watching = made.ingest, watching
+                parts: Any = request.daemon
+                parts.ingest, parts.watching = made.ingest, watching
                 return await handler(request, params)
 
             return run

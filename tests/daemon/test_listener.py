@@ -37,8 +37,8 @@ async def listening(path: Path, max_connections: int = 10) -> AsyncIterator[List
     made.listen(100)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            listener = Listener(greet, max_connections=max_connections)
-            await nursery.start(listener.run, made, nursery)
+            listener = Listener(max_connections=max_connections)
+            await nursery.start(listener.run, made, greet, nursery)
             yield listener
             while OPEN:
                 await OPEN.pop().aclose()
@@ -152,8 +152,8 @@ async def main(path):
     # After the client has started, which needs more.
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     async with trio.open_nursery() as nursery:
-        listener = Listener(greet, max_connections=256)
-        await nursery.start(listener.run, made, nursery)
+        listener = Listener(max_connections=256)
+        await nursery.start(listener.run, made, greet, nursery)
         with trio.fail_after(15):
             while client.poll() is None:
                 await trio.sleep(0.01)

@@ -31,7 +31,13 @@ def saved(kv_dir: Path, owner: str) -> Path:
 async def asked(folder: Path) -> AsyncIterator[tuple[House, Request]]:
     async with house(folder) as h:
         h.services.started.paths.kv_dir = str(folder / "kv")
-        yield h, cast(Request, SimpleNamespace(services=h.services))
+        yield (
+            h,
+            cast(
+                Request,
+                SimpleNamespace(services=h.services, daemon=SimpleNamespace(services=h.services, turns=h.turns)),
+            ),
+        )
 
 
 async def test_deleting_a_session_removes_its_saved_states_and_nobody_elses(tmp_path: Path) -> None:

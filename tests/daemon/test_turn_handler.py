@@ -34,7 +34,9 @@ async def for_ever(request: Completion) -> AsyncIterator[EngineEvent]:
 
 def asking(h: House, folder: Path) -> Request:
     h.services.started.paths.kv_dir = str(folder / "kv")
-    return cast(Request, SimpleNamespace(services=h.services))
+    return cast(
+        Request, SimpleNamespace(services=h.services, daemon=SimpleNamespace(services=h.services, turns=h.turns))
+    )
 
 
 async def listed(request: Request, **params: Any) -> list[tuple[str, str, bool | None]]:

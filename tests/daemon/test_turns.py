@@ -160,7 +160,6 @@ class House:
         self.papers = self.services.knowledge = Papers()
         self.services.approvals = Desk(database, self.services.hub)
         self.turns = Turns(cast(Services, self.services), nursery)
-        self.services.turns = self.turns
 
     async def start(self, message: str = "hi", **params: Any) -> LiveTurn:
         live = await self.turns.start(TurnStartParams(message=message, **params))

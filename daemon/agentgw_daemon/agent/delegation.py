@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -26,7 +26,7 @@ from agentgw.events import (
 )
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
-from agentgw.types import Options
+from agentgw.types import Options, Turn
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.calling.view import first_line
 from agentgw_daemon.skills.model import LoadedSkill
@@ -48,12 +48,25 @@ _WORDS_A_REPORT: Final = 32
 _ENDING_S: Final = 20.0
 
 
+class Delegates(Protocol):
+    """Those who run turns that work for others."""
+
+    async def delegate(
+        self, parent: LiveTurn, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+    ) -> LiveTurn:
+        """Start one."""
+
+    async def stored_outcome(self, stored: Turn) -> TurnResult:
+        """What one that has ended came to. Raises its failure."""
+
+
 class Delegation:
     """The tool of one turn; see `tools.tool.Tool`. Its call is the last one of the turn's journal."""
 
     def __init__(
         self,
         services: Services,
+        turns: Delegates,
         params: TurnStartParams,
         skills: Sequence[LoadedSkill],
         parent: LiveTurn,
@@ -61,6 +74,7 @@ class Delegation:
     ) -> None:
         self.spec: Final = _spec(skills)
         self._services: Final = services
+        self._turns: Final = turns
         self._params: Final = params
         self._skills: Final = {skill.name: skill for skill in skills}
         self._parent: Final = parent
@@ -100,7 +114,7 @@ class Delegation:
         if not arguments["task"].strip():
             return ToolResult(ok=False, content="task: say what is to be done, with all that is needed for it")
         try:
-            return await self._services.turns.delegate(
+            return await self._turns.delegate(
                 parent, call_id, child_params(self._params, skill, arguments["task"]), skill,
                 tainted=self._journal.tainted,
             )  # fmt: skip
@@ -114,7 +128,7 @@ class Delegation:
         self._parent.delegated = sum_usage(self._parent.delegated, usage)
         outcome: TurnResult | RpcError
         try:
-            outcome = await self._services.turns.stored_outcome(turn)
+            outcome = await self._turns.stored_outcome(turn)
         except RpcError as error:
             outcome = error
         return _result(skill, outcome, untrusted=await database.calls.is_tainted(turn.session_id))

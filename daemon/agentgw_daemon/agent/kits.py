@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 async def make(
     services: Services,
+    turns: delegation.Delegates,
     params: TurnStartParams,
     skill: LoadedSkill,
     place: str | None,
@@ -72,7 +73,7 @@ async def make(
     skills, missing = delegation.usable(await services.projects.shelf(place), skill.sub_agents)
     live.append_nowait(*missing)
     if skills:
-        tools[NAME] = delegation.Delegation(services, params, skills, live, journal)
+        tools[NAME] = delegation.Delegation(services, turns, params, skills, live, journal)
         # To name sub-agents is to allow this, whatever other tools the skill goes without.
         allowed = None if allowed is None else (*allowed, NAME)
     known = wanted(tools, params.tools, allowed)

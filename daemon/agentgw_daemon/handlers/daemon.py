@@ -25,7 +25,7 @@ async def status(request: Request, params: NoParams) -> DaemonStatus:
     statistics = await services.database.statistics()
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
     default = services.models.default_name()
-    running: set[str | None] = {live.turn_id for live in services.turns.running}
+    running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
     return DaemonStatus(
         version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
         socket=started.paths.socket, scheduler=SchedulerStatus(enabled=False, jobs_count=0, jobs=()),
@@ -34,33 +34,33 @@ async def status(request: Request, params: NoParams) -> DaemonStatus:
         workers=(*services.pool.workers(), *services.retrieval.workers()),
         queue=services.pool.queue_length + services.retrieval.queue_length, sessions=statistics.sessions,
         db_bytes=statistics.db_bytes,
-        connections=services.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
+        connections=request.daemon.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
-        reembedding=services.reembedding.shown,
+        reembedding=request.daemon.reembedding.shown,
     )  # fmt: skip
 
 
 def shutdown(request: Request, params: ShutdownParams) -> ShutdownResult:
     """Stop gracefully. An upgrade waits for running turns: it is a convenience, they are work."""
-    running = len(request.services.turns.running)
+    running = len(request.daemon.turns.running)
     if params.upgrade and running:
         reason = "a turn is running" if running == 1 else f"{running} turns are running"
         return ShutdownResult(stopping=False, reason=reason)
-    request.services.control.shut_down("upgrade" if params.upgrade else "asked by a client")
+    request.daemon.control.shut_down("upgrade" if params.upgrade else "asked by a client")
     return ShutdownResult(stopping=True)
 
 
 async def reload(request: Request, params: NoParams) -> ReloadResult:
     """Read configuration and skills again. A configuration that cannot be used is the caller's to correct."""
     try:
-        return await request.services.control.reload()
+        return await request.daemon.control.reload()
     except ConfigRefused as error:
         raise InvalidParams(error.message, hint=error.hint, path="config.toml", reason=error.message) from None
 
 
 async def doctor(request: Request, params: NoParams) -> DoctorResult:
     """Every check."""
-    return await request.services.control.examine()
+    return await request.daemon.control.examine()
 
 
 def config(request: Request, params: ConfigParams) -> ConfigResult:

@@ -23,7 +23,7 @@ def hello(request: Request, params: HelloParams) -> HelloResult:
     started = request.services.started
     return HelloResult(
         protocol=PROTOCOL, version=__version__, pid=started.pid, instance=started.instance,
-        started_at=started.started_at, busy=bool(request.services.turns.running),
+        started_at=started.started_at, busy=bool(request.daemon.turns.running),
     )  # fmt: skip
 
 

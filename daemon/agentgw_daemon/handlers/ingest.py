@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 async def ingest(request: Request, params: DocumentIngestParams) -> IngestResult:
     """Store documents, with progress; leaving ends it and keeps what is stored."""
-    services = request.services
-    folders = services.watching.folders_of(params) if params.watch else ()
-    result = await services.ingest.run(params, request.notify)
+    daemon = request.daemon
+    folders = daemon.watching.folders_of(params) if params.watch else ()
+    result = await daemon.ingest.run(params, request.notify)
     for folder in folders:
-        await services.watching.follow(folder)
+        await daemon.watching.follow(folder)
     return result
 
 
 async def watched(request: Request, params: NoParams) -> WatchedList:
     """The followed folders, and how each is."""
-    return WatchedList(folders=request.services.watching.listing())
+    return WatchedList(folders=request.daemon.watching.listing())
 
 
 async def unwatch(request: Request, params: DocumentUnwatchParams) -> Done:
     """Follow a folder no more."""
-    await request.services.watching.unfollow(params.path, params.collection)
+    await request.daemon.watching.unfollow(params.path, params.collection)
     return Done()
 
 

@@ -24,9 +24,9 @@ from agentgw_daemon.handlers.turn import give_up
 from agentgw_daemon.inference.state_folder import forget
 
 if TYPE_CHECKING:
+    from agentgw_daemon.daemon import Daemon
     from agentgw_daemon.dispatch import Handler
     from agentgw_daemon.requests import Request
-    from agentgw_daemon.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -76,27 +76,27 @@ async def export(request: Request, params: ExportParams) -> ExportResult:
 async def delete(request: Request, params: SessionIdParams) -> Done:
     """Remove it with what it delegated, and what was computed of them. Turns of it that wait are cancelled first."""
     services = request.services
-    for session_id in await _delete(services, params.session_id):
+    for session_id in await _delete(request.daemon, params.session_id):
         await _forget(Path(services.started.paths.kv_dir), session_id)
     return Done()
 
 
-async def _delete(services: Services, session_id: str) -> tuple[str, ...]:
+async def _delete(daemon: Daemon, session_id: str) -> tuple[str, ...]:
     """The ids of what was removed. Raises SessionBusy while a turn of it is at work."""
     for _ in range(_MOST_CANCELLED):
         try:
-            return await services.database.sessions.delete(session_id)
+            return await daemon.services.database.sessions.delete(session_id)
         except SessionBusy as busy:
             turn_id = busy.data["turn_id"]
-            live = services.turns.find(turn_id)
+            live = daemon.turns.find(turn_id)
             if live is None:
-                await give_up(services, await services.database.turns.get(turn_id))
-            elif live.resumed or turn_id in services.turns.waiting():
+                await give_up(daemon.services, await daemon.services.database.turns.get(turn_id))
+            elif live.resumed or turn_id in daemon.turns.waiting():
                 live.cancel()
                 await live.wait_outcome()
             else:
                 raise
-    return await services.database.sessions.delete(session_id)
+    return await daemon.services.database.sessions.delete(session_id)
 
 
 async def _forget(kv_dir: Path, session_id: str) -> None:

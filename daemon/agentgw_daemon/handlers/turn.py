@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 async def start(request: Request, params: TurnStartParams) -> TurnResult:
     """Run a turn for this connection: its events as notifications, then its result."""
-    turns = request.services.turns
+    turns = request.daemon.turns
     if params.dry_run:
         return await turns.dry_run(params)
     started = await turns.start(params)
@@ -39,11 +39,11 @@ async def start(request: Request, params: TurnStartParams) -> TurnResult:
 async def attach(request: Request, params: TurnAttachParams) -> TurnResult:
     """Watch a turn without owning it: leaving changes nothing for the turn."""
     services = request.services
-    live = services.turns.find(params.turn_id)
+    live = request.daemon.turns.find(params.turn_id)
     if live is not None:
         return await _watch(request, live, params.from_seq)
     stored = await _stored(services, params.turn_id)
-    if live := services.turns.find(stored.turn_id):
+    if live := request.daemon.turns.find(stored.turn_id):
         return await _watch(request, live, params.from_seq)
     return await _replay(request, stored, params.from_seq)
 
@@ -69,7 +69,7 @@ async def _watch(request: Request, live: LiveTurn, from_seq: int, *, owner: bool
 
 
 async def _replay(request: Request, stored: Turn, from_seq: int) -> TurnResult:
-    turns = request.services.turns
+    turns = request.daemon.turns
     async for frames in turns.replay(stored, from_seq):
         await request.outbox.put(frames)
     return await turns.stored_outcome(stored)
@@ -78,14 +78,14 @@ async def _replay(request: Request, stored: Turn, from_seq: int) -> TurnResult:
 async def cancel(request: Request, params: TurnIdParams) -> Done:
     """End a running turn; answered when the turn has stored its end. The beginning of an id is enough."""
     services = request.services
-    live = services.turns.find(params.turn_id)
+    live = request.daemon.turns.find(params.turn_id)
     if live is None:
         stored = await _stored(services, params.turn_id)
-        live = services.turns.find(stored.turn_id)
+        live = request.daemon.turns.find(stored.turn_id)
         if live is None:
             await give_up(services, stored)
             return Done()
-    await services.turns.cancel(live.turn_id).wait_outcome()
+    await request.daemon.turns.cancel(live.turn_id).wait_outcome()
     return Done()
 
 
@@ -102,7 +102,7 @@ async def give_up(services: Services, stored: Turn) -> None:
 
 async def list_turns(request: Request, params: TurnListParams) -> TurnList:
     """Stored turns, newest first; before them those that run and are not stored."""
-    turns = request.services.turns
+    turns = request.daemon.turns
     page = await request.services.database.turns.list(
         session_id=params.session_id, running=params.running, limit=params.limit, before=params.before
     )
