@@ -191,6 +191,15 @@ def test_what_is_needed_is_waited_for_and_a_newer_time_takes_the_place_of_the_ol
     assert summary(world) == [("on_time", 10, 1)]
 
 
+def test_a_time_that_comes_while_an_older_one_waits_is_seen_to_come() -> None:
+    world = begun(job("a", EVERY_5, needs=frozenset({"network"})))
+    world.provide()
+    world.awake(301)
+    world.awake(400)
+    world.provide("network")
+    assert summary(world) == [("on_time", 10, 1)]
+
+
 def test_under_skip_the_older_time_is_recorded_with_what_it_waited_for() -> None:
     world = begun(job("a", EVERY_5, misfire="skip", needs=frozenset({"network"})))
     world.provide()
@@ -234,6 +243,18 @@ def test_a_retry_survives_the_daemon() -> None:
     world.awake(31)
     assert [(run.reason, run.attempt) for run in world.runs] == [("on_time", 1), ("retry", 2)]
     assert world.runs[0].scheduled_for == world.runs[1].scheduled_for
+
+
+def test_a_retry_that_was_interrupted_is_not_made_again() -> None:
+    world = begun(job("a", "0 0 * * *", retries=5))
+    world.awake(15 * HOUR_S)
+    world.finish("a", failed=True)
+    world.awake(60)
+    assert world.running["a"].reason == "retry"
+    world.kill()
+    world.start()
+    world.awake(3 * HOUR_S)
+    assert len(world.runs) == 2
 
 
 def test_a_newer_time_takes_the_place_of_a_retry() -> None:

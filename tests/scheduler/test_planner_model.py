@@ -34,7 +34,7 @@ policies = st.fixed_dictionaries(
     }
 )
 seconds = st.one_of(st.floats(0.001, 120.0), st.floats(0.001, 4 * HOUR_S), st.floats(0.001, 3 * DAY_S))
-leaps = st.one_of(seconds, st.floats(0, 400 * DAY_S), st.just(3652 * DAY_S))
+leaps = st.one_of(seconds, st.sampled_from([600.0, HOUR_S, DAY_S]), st.floats(0, 400 * DAY_S), st.just(3652 * DAY_S))
 
 
 class Life(RuleBasedStateMachine):

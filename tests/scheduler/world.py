@@ -36,6 +36,8 @@ class World:
     standings: dict[str, Standing] = field(default_factory=dict)
     runs: list[Start] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    # Scheduled times that had a run, by job.
+    began: dict[str, set[datetime]] = field(default_factory=dict)
     met: frozenset[Need] = frozenset({"network", "unmetered", "ac", "idle"})
     planner: Planner | None = None
     running: dict[str, Start] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class World:
         self.planner.observe(self.clock.read())
         self.plan = self.planner.plan()
         for ask in self.plan.asks:
-            began = frozenset(run.scheduled_for for run in self.runs_of(ask.job) if run.scheduled_for > ask.since)
+            began = frozenset(slot for slot in self.began.get(ask.job, ()) if slot > ask.since)
             self.planner.answer(ask.job, began)
         for action in self.plan.actions:
             if self.kill_after == 1:
@@ -101,11 +103,10 @@ class World:
         if isinstance(action, Start):
             self.runs.append(action)
             self.running[action.job] = action
+            if action.reason in ("on_time", "catch_up"):
+                self.began.setdefault(action.job, set()).add(action.scheduled_for)
         elif isinstance(action, Record):
             self.records.append(action)
-
-    def runs_of(self, name: str) -> list[Start]:
-        return [run for run in self.runs if run.job == name and run.reason in ("on_time", "catch_up")]
 
     def finish(self, name: str, *, failed: bool = False) -> None:
         assert self.planner is not None
@@ -185,7 +186,7 @@ class World:
         job, now, slot = self.jobs[start.job], self.clock.wall, start.scheduled_for
         assert job.enabled
         assert next_after(job.schedule, slot - MOMENT, BERLIN) == slot, "no scheduled time"
-        assert slot not in [run.scheduled_for for run in self.runs_of(start.job)], "twice"
+        assert slot not in self.began.get(start.job, ()), "twice"
         begins = starts_at(job, slot, BERLIN)
         assert begins <= now
         following = next_after(job.schedule, slot, BERLIN)

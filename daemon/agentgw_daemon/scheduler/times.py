@@ -57,7 +57,7 @@ def due(job: Job, first: datetime, now: datetime, zone: tzinfo) -> Due | None:
     if begins > now:
         return None
     slot = latest_upto(job.schedule, now, zone) or first
-    if slot > first and (later := starts_at(job, slot, zone)) <= now:
+    if (later := starts_at(job, slot, zone)) <= now:
         return Due(first=first, slot=slot, starts_at=later)
     # The jitter of the last one is not over, then that of the one before is.
     slot = latest_upto(job.schedule, slot - _MICROSECOND, zone) or first
