@@ -24,7 +24,7 @@ FORMATS: Final = ("text", "json", "stream-json")
 CANCEL_TIMEOUT_S: Final = 2.0
 # A trace tells what happens, it is not the content: two lines of a terminal.
 _TRACE_CHARACTERS: Final = 160
-# Contract section 3: a tool was denied. The answer came about without it.
+# Exit status: a tool was denied. The answer came about without it.
 _DENIED: Final = 5
 # Into a pipe a short answer goes in one write, so that lines of several commands do not mix. PIPE_BUF on Linux.
 _ONE_WRITE_CHARACTERS: Final = 4096

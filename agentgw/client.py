@@ -62,7 +62,7 @@ class Client:
     ) -> Self:
         """A client of the daemon of `paths`, started when nobody answers unless `spawn` is False.
 
-        An idle daemon older than us is replaced, a busy one goes on and `notice` is told (contract 4.1). With
+        An idle daemon older than us is replaced, a busy one goes on and `notice` is told. With
         `AGENTGW_SOCKET` set the daemon there is somebody else's to start and to replace. Raises DaemonUnreachable,
         VersionMismatch, AlreadyRunning, ConfigRefused or DirectoryRefused.
         """

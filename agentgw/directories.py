@@ -1,4 +1,4 @@
-"""Private directories, made and judged (TRUST A1, A2, A16).
+"""Private directories, made and judged.
 
 Made one level at a time under umask 077: `os.makedirs(path, 0o700)` leaves parents 0777 under umask 0. What we did
 not make is never changed, only refused with the command that puts it right.

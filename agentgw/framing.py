@@ -1,6 +1,6 @@
 """The wire, sans-io: bytes in, frames out, and one strict way to read a frame as JSON.
 
-A frame is one JSON text in UTF-8 ended by a newline. Limits are arguments; their defaults are CONTRACT's.
+A frame is one JSON text in UTF-8 ended by a newline. Limits are arguments; their defaults are the protocol's.
 On the client's hot path: `json` and what it brings (`re`, `itertools`) are the only imports.
 """
 

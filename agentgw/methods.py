@@ -1,7 +1,7 @@
 """Every method of the daemon: the first table of the contract.
 
 Server dispatch, `rpc.discover`, `docs/protocol.md` and the tests read it; a method's parameters and result
-are records (`params`, `results`), so their JSON Schemas come from the same place. Contract section 4.1.
+are records (`params`, `results`), so their JSON Schemas come from the same place.
 """
 
 from __future__ import annotations

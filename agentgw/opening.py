@@ -1,8 +1,8 @@
 """Connecting with all that may come between: no daemon yet, one that fails to start, is ending, or is old.
 
-Contract 4.1: a client newer than an idle daemon replaces it; a busy one goes on and the user is told. There is at
+A client newer than an idle daemon replaces it; a busy one goes on and the user is told. There is at
 most one replacement a connection, and only an older daemon is ever replaced, so two installed versions side by side
-do not take turns at it (TRUST A13).
+do not take turns at it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is printed, and where: contract section 3.
+"""Output on the terminal and into pipes.
 
 Standard output carries the answer and nothing else; all other words go to standard error. An answer is shown with its
 control characters escaped when it goes to a terminal, and passes untouched into a pipe. Lines of ours (notices, traces,

@@ -1,4 +1,4 @@
-"""What each method takes: one record a method, `NoParams` where it takes nothing. Contract section 4.1."""
+"""Parameters of each method: one record a method, `NoParams` where it takes nothing."""
 
 from __future__ import annotations
 

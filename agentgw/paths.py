@@ -1,4 +1,4 @@
-"""Where things live: contract section 2, for client and daemon alike.
+"""Places of files and directories, for client and daemon alike.
 
 On Linux and macOS the rules are platformdirs' own, written out here because importing it costs 54 ms. Makes
 nothing; looks only at candidates for the runtime directory.

@@ -1,4 +1,4 @@
-"""Unix sockets by path: connect, and bind without a moment in which anybody else could (TRUST A2, A5, A6)."""
+"""Unix sockets by path: connect, and bind without a moment in which anybody else could."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts the daemon when nobody answers: exactly one, however many clients come at once (TRUST A7, A8, A9, A17).
+"""Starts the daemon when nobody answers: exactly one, however many clients come at once.
 
     connect ─ refused ─> flock spawn.lock ─> connect again ─ refused ─> bind, listen, rename
                                                                         start the daemon with the listening socket

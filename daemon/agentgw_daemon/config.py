@@ -1,4 +1,4 @@
-"""From `config.toml` and the environment to `Settings`, with the origin of every value (contract section 9).
+"""From `config.toml` and the environment to `Settings`, with the origin of every value.
 
 Precedence: `AGENTGW_SECTION__KEY` over the file over the default. Whatever cannot be used is ConfigRefused
 with one line that names the file or variable and the key; an unknown key also gets its nearest match. Values

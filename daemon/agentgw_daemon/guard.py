@@ -1,4 +1,4 @@
-"""Watches over the socket's name while the daemon runs (TRUST A12).
+"""Watches over the socket's name while the daemon runs.
 
 The name can go (cleaners of temporary files, a careless rm) or be taken (a .socket unit started later). What is
 ours is published again; a managed name is left to its manager.

@@ -5,7 +5,7 @@
 What fails before serving is one line on standard error and an exit status, never a traceback; a client that
 started us reads that line from a pipe. The lock comes before the log and the socket, so a second daemon leaves
 no trace. Heavy imports come last, so that refusals are quick, and none come later, so that an upgrade of the
-package under a running daemon cannot mix versions (TRUST A14).
+package under a running daemon cannot mix versions.
 """
 
 from __future__ import annotations

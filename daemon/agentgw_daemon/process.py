@@ -1,4 +1,4 @@
-"""What a daemon does to its own process before it is one: undo what it inherited (TRUST A17, H6)."""
+"""Put the daemon's own process in order before it serves: undo what it inherited, and close it to others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings a user may give, with their defaults: one record a section of `config.toml` (contract section 9).
+"""The settings a user may give, with their defaults: one record a section of `config.toml`.
 
 Values only; `config` reads them. A key that is not here is an error there, so nothing may be listed that
 nothing reads.
@@ -163,7 +163,7 @@ class RagSection:
 
 @record
 class LimitsSection:
-    """Bounds of the wire (as the contract's section 4 has them), of shutting down and of what endpoints say."""
+    """Bounds of the wire, of shutting down and of what endpoints say."""
 
     max_message_bytes: Annotated[int, "one frame", Limit(minimum=4096, maximum=64 << 20)] = 1 << 20
     connections: Annotated[int, "open at once", Limit(minimum=1, maximum=4096)] = 256

@@ -1,4 +1,4 @@
-"""The socket's name in the file system: publish it, look at it, take it away (TRUST A2, A9).
+"""The socket's name in the file system: publish it, look at it, take it away.
 
 Only the holder of the daemon's lock has a `SocketName`, so publishing never pushes another daemon of this
 database aside. A name that a service manager made is neither removed nor published again: it is the manager's.

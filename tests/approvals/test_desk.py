@@ -1,4 +1,4 @@
-"""An answer is for one call, once, in time (TRUST E4)."""
+"""An answer is for one call, once, in time."""
 
 from __future__ import annotations
 

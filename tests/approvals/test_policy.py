@@ -1,4 +1,4 @@
-"""Nothing but what was allowed is allowed (TRUST E4, E5)."""
+"""Nothing but what was allowed is allowed."""
 
 from __future__ import annotations
 

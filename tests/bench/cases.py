@@ -119,7 +119,7 @@ def idle(setting: Setting) -> Iterator[Figure]:
         case="idle", what="resident memory of an idle daemon", command="VmRSS", unit="MB",
         measured=resident_bytes(pid) / 1e6, at="most", target=60,
     )  # fmt: skip
-    # The contract has the daemon look after its socket's path every 5 s; a look may take a thread.
+    # The daemon looks after its socket's path every 5 s; a look may take a thread.
     yield Figure(
         case="idle", what=f"wake-ups of an idle daemon in {IDLE_S} s", command="voluntary_ctxt_switches", unit="",
         measured=woken, at="most", target=IDLE_S / 5 * 2,

@@ -1,4 +1,4 @@
-"""Asked on the terminal or in the queue, and nothing on the screen but what the call is (TRUST E6)."""
+"""Asked on the terminal or in the queue, and nothing on the screen but what the call is."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def test_a_silent_listener_is_given_up_on(paths: Paths, serve: Serve, monkeypatc
 
 
 def test_a_reader_that_shuts_its_writing_side_still_gets_everything(paths: Paths, serve: Serve) -> None:
-    """TRUST B11, at the socket: the daemon's side of it is in its own tests."""
+    """A half-closed connection, at the socket: the daemon's side of it is in its own tests."""
     serve({"turn.start": three_words})
     with Client.connect(paths) as client:
         stream = client.stream("turn.start", message="hi")

@@ -1,4 +1,4 @@
-"""TRUST A13: which of two versions gives way, and when."""
+"""The older of two versions gives way, when it is idle."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_agentgw_socket_is_the_clients_alone(tmp_path: Path) -> None:
 
 
 class TestRuntimeDirectory:
-    """TRUST A3. `/run/user/UID` is taken away, so that what is left is the fallback in the state directory."""
+    """`/run/user/UID` is taken away, so that what is left is the fallback in the state directory."""
 
     @pytest.fixture(autouse=True)
     def nothing_in_run_user(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -415,7 +415,7 @@ class TestCancelling:
         assert daemon.peers[0].gone.wait(10)
 
     def test_a_closed_stdout_cancels_the_turn(self, serve: Serve) -> None:
-        """TRUST B10, the client's side: nobody reads, so nobody wants more."""
+        """The client's side of leaving: nobody reads, so nobody wants more."""
 
         def endless(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
             while not peer.cancelled.is_set() and not peer.gone.is_set():
@@ -506,7 +506,7 @@ class TestWritesIntoAPipe:
 
 
 def test_a_long_answer_goes_whole_through_a_pipe_with_a_slow_reader(serve: Serve) -> None:
-    """TRUST B11, from the command line: `printf … | agentgw run | cat`."""
+    """A half-closed connection, from the command line: `printf … | agentgw run | cat`."""
 
     def long(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
         for number in range(20_000):
@@ -558,7 +558,7 @@ class TestOnATerminal:
         assert (piped.stdout, piped.stderr) == ("Long.\n", ""), "there they are in --json"
 
     def test_hostile_text_of_a_model_is_shown_and_does_nothing(self, terminal: Start, serve: Serve) -> None:
-        """TRUST D: a terminal escape in an answer."""
+        """A terminal escape in an answer."""
         serve({"turn.start": lambda peer, params: peer.delta("a\x1b]0;owned\x07b\u202e") or RESULT})
         shown = terminal("run", "hi")
         assert shown.end() == 0

@@ -110,7 +110,7 @@ def test_connecting_judges_the_directory(paths: Paths) -> None:
 
 
 def test_the_name_is_never_open_to_others_nor_without_a_listener(paths: Paths) -> None:
-    """TRUST A5: 200 times bound anew under umask 0 while another thread looks and connects without a pause."""
+    """200 times bound anew under umask 0 while another thread looks and connects without a pause."""
     prepare(paths)
     os.chmod(paths.run_dir, 0o700)
     listeners = [bind_socket(paths)]
@@ -158,7 +158,7 @@ def test_the_name_is_never_open_to_others_nor_without_a_listener(paths: Paths) -
 @pytest.mark.parametrize("size", [60, 92, 103, 107, 108, 200, 1000])
 @pytest.mark.parametrize("letter", ["a", "😀"])
 def test_a_path_of_any_length_works_for_both_sides(tmp_path: Path, size: int, letter: str) -> None:
-    """TRUST A6. Sizes are bytes of the directory `run`."""
+    """Sizes are bytes of the directory `run`."""
     home = str(tmp_path)
     missing = size - len(os.fsencode(f"{home}/run"))
     while missing > 1:

@@ -87,7 +87,7 @@ def test_a_request_waits_in_the_backlog_of_a_slow_start(paths: Paths, spawned: l
 def test_the_daemon_inherits_nothing_it_should_not(
     paths: Paths, spawned: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TRUST A17: open descriptors, a blocked SIGTERM, a removed working directory, a hostile environment."""
+    """Open descriptors, a blocked SIGTERM, a removed working directory, a hostile environment."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -191,7 +191,6 @@ def test_a_pipe_held_open_by_an_orphan_does_not_delay_the_reason(paths: Paths, s
 
 @pytest.mark.parametrize("round_", range(2))
 def test_a_hundred_clients_at_once_start_one_daemon(paths: Paths, round_: int) -> None:
-    """TRUST A7."""
     prepare(paths)
     clients = [client_process(paths) for _ in range(100)]
     outputs = [client.communicate(timeout=60) for client in clients]
@@ -214,7 +213,6 @@ def test_clients_of_a_start_that_fails_all_end_soon(paths: Paths) -> None:
 
 
 def test_a_spawner_killed_at_any_moment_leaves_nothing_in_the_way(paths: Paths) -> None:
-    """TRUST A8."""
     prepare(paths)
     moments = random.Random(8)
     for _ in range(10):
@@ -243,7 +241,7 @@ def test_half_made_sockets_of_dead_clients_are_removed(paths: Paths, spawned: li
 
 
 def test_a_killed_daemon_is_replaced_and_nothing_is_killed_by_pid(paths: Paths, spawned: list[int]) -> None:
-    """TRUST A9: its pid now belongs to somebody else, and is written where a pid would be looked for."""
+    """Its pid now belongs to somebody else, and is written where a pid would be looked for."""
     with Client.connect(paths, command=standin(paths)) as client:
         first = client.daemon["pid"]
     os.kill(first, signal.SIGKILL)
@@ -290,7 +288,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(paths: Paths, tmp_path:
 
 
 def test_a_second_daemon_gives_way_to_the_one_that_publishes_its_socket_again(paths: Paths) -> None:
-    """TRUST A12, the client's side: the live daemon lost its socket file, the spawned one exits 75."""
+    """The live daemon lost its socket file, the spawned one exits 75."""
     first = client_process(paths)
     pid = int(first.communicate(timeout=30)[0])
     try:

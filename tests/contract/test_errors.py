@@ -9,7 +9,7 @@ import pytest
 from agentgw import errors
 from agentgw.errors import RPC_ERRORS, AgentgwError, LocalError, RpcError, from_wire
 
-# Contract, sections 3 and 4.3: name, code, exit status.
+# Name, code, exit status. Clients and scripts rely on them.
 CONTRACT = [
     ("ParseError", -32700, 1),
     ("InvalidRequest", -32600, 1),

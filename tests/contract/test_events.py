@@ -18,7 +18,7 @@ from agentgw.schema import bind, dump, fields_of
 from agentgw_daemon.discover import TURN_ENVELOPE, event_name, event_schema
 from tests.contract.strategies import records
 
-# Contract, section 4.2, as far as it is built: name and payload.
+# Name and payload. Clients rely on them.
 CONTRACT = {
     "turn.started": ["skill", "model"],
     "turn.progress": ["phase", "done", "total", "position"],

@@ -19,7 +19,7 @@ from agentgw.schema import bind, dump, fields_of, schema_of
 from agentgw_daemon.discover import event_name, openrpc, result_schema
 from tests.contract.strategies import records
 
-# Contract, section 4.1, as far as it is built.
+# Clients rely on these names: a method that goes or is renamed breaks them.
 NAMES = [
     "hello", "ping", "rpc.discover",
     "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor",

@@ -171,7 +171,7 @@ def test_a_daemon_of_another_database_does_not_take_a_live_socket_over(
 def test_killed_it_is_followed_at_once_though_its_orphans_live(
     spawned: Callable[[], dict[str, Any]], home: Path, paths: Paths, children: Children
 ) -> None:
-    """Children started with exec do not keep the lock (A10), and an old pid is nobody's death warrant (A9)."""
+    """Children started with exec do not keep the lock, and an old pid is nobody's death warrant."""
     pause = [sys.executable, "-c", "import signal; signal.pause()"]
     orphans = [children.start(pause, close_fds=False) for _ in range(2)]
     first = spawned()

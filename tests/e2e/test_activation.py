@@ -1,4 +1,4 @@
-"""A listening socket from a service manager: systemd's protocol, spoken by a small parent (TRUST 3.1)."""
+"""A listening socket from a service manager: systemd's protocol, spoken by a small parent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon is killed at every step of an approval: nothing is lost, nothing runs twice (TRUST C9, E4, F2)."""
+"""The daemon is killed at every step of an approval: nothing is lost, nothing runs twice."""
 
 from __future__ import annotations
 

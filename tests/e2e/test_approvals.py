@@ -1,4 +1,4 @@
-"""Tool calls that need a yes, with the real binary and a model that does whatever it is told (TRUST E4, E5, E6)."""
+"""Tool calls that need a yes, with the real binary and a model that does whatever it is told."""
 
 from __future__ import annotations
 

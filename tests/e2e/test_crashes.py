@@ -1,4 +1,4 @@
-"""The daemon is killed: what was acknowledged is there, what was cut off is marked, nothing runs on (TRUST C1, C10)."""
+"""The daemon is killed: what was acknowledged is there, what was cut off is marked, nothing runs on."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def check(home: Home, history: History) -> None:
 
 
 def survive_kills(home: Home, kills: int, writers: int) -> None:
-    """F1: the daemon is killed again and again under writers."""
+    """The daemon is killed again and again under writers."""
     draw = random.Random(1)
     history = History()
     recoveries = []

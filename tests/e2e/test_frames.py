@@ -1,4 +1,4 @@
-"""What is not JSON-RPC, or barely: every frame gets its answer and the daemon lives on (TRUST B1, B4, B5; F5)."""
+"""What is not JSON-RPC, or barely: every frame gets its answer and the daemon lives on."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_batch_is_answered_entry_by_entry(shared_home: Home) -> None:
 
 
 def test_how_the_bytes_are_cut_makes_no_difference(shared_home: Home) -> None:
-    """One byte at a time, many frames at once, CRLF, empty lines (B5)."""
+    """One byte at a time, many frames at once, CRLF, empty lines."""
     shared_home.daemon()
     draw = random.Random(5)
     frames = [json.dumps({**PING, "id": number}).encode() for number in range(300)]
@@ -132,7 +132,7 @@ def test_how_the_bytes_are_cut_makes_no_difference(shared_home: Home) -> None:
 
 
 def test_a_connection_cannot_cancel_what_it_does_not_name(shared_home: Home) -> None:
-    """Ids are a connection's own (B12): another one's request of the same id is untouched."""
+    """Ids are a connection's own: another one's request of the same id is untouched."""
     shared_home.daemon()
     with shared_home.connect() as one, shared_home.connect() as other:
         request_id = one.request("turn.start", message="word " * 20_000, model="echo", ephemeral=True)
@@ -178,7 +178,7 @@ VALID = [
 
 
 def survive_mutations(home: Home, count: int) -> None:
-    """F5: so many malformed frames, a health probe every fifty."""
+    """So many malformed frames, a health probe every fifty."""
     daemon = home.daemon()
     draw = random.Random(5)
     before = 0

@@ -1,4 +1,4 @@
-"""The daemon is killed while it ingests: what was told to be stored is there, whole, and found (TRUST C1, C8)."""
+"""The daemon is killed while it ingests: what was told to be stored is there, whole, and found."""
 
 from __future__ import annotations
 

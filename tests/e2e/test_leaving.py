@@ -68,7 +68,7 @@ def test_ctrl_c_frees_the_worker(model_home: Home) -> None:
 
 
 def test_leaving_while_the_prompt_is_read_frees_the_worker(model_home: Home) -> None:
-    """Some 1,500 tokens take seconds to read; the client goes in the middle of it (B10)."""
+    """Some 1,500 tokens take seconds to read; the client goes in the middle of it."""
     model_home.ask("run", "--no-session", "--system", "", "-o", "max_tokens=1", "Hi")
     with model_home.connect() as watching:
         with model_home.connect() as wire:
@@ -131,7 +131,7 @@ def test_a_watcher_that_interrupts_leaves_the_turn_running(home: Home, endpoint:
 
 
 def test_a_half_closed_client_gets_the_whole_answer(home: Home, endpoint: Endpoint) -> None:
-    """`printf request | nc -U agentgw.sock` (B11)."""
+    """`printf request | nc -U agentgw.sock`."""
     home.daemon()
     with home.connect() as wire:
         request_id = wire.request("turn.start", message="go", model="scripted/m")
@@ -185,7 +185,7 @@ def test_progress_goes_to_a_terminal_and_only_there(model_home: Home) -> None:
 
 
 def test_a_reader_that_pauses_misses_nothing(home: Home) -> None:
-    """Backpressure: the turn waits for its owner, and every number arrives once (B8)."""
+    """Backpressure: the turn waits for its owner, and every number arrives once."""
     home.daemon()
     with home.connect() as wire:
         request_id = wire.request("turn.start", message="word " * 50_000, model="echo", ephemeral=True)

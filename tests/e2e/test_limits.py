@@ -1,4 +1,4 @@
-"""Too much of everything: silent readers, connections, descriptors (TRUST A18, B2, B3, B7)."""
+"""Too much of everything: silent readers, connections, descriptors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_one_connection_too_many_is_told_so_and_the_rest_recovers(home: Home) ->
 
 
 def test_without_descriptors_it_lives_and_recovers(home: Home) -> None:
-    """RLIMIT_NOFILE 64 and 200 connections (A18)."""
+    """RLIMIT_NOFILE 64 and 200 connections."""
     home.agentgw = ("/bin/sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *home.agentgw)
     daemon = home.serve()
     with ExitStack() as stack:
@@ -146,7 +146,7 @@ def test_a_frame_of_one_mebibyte_is_taken_and_one_byte_more_is_not(home: Home) -
 
 @pytest.mark.chaos
 def test_a_long_soak_leaks_nothing(home: Home, chaos: Callable[[int], int]) -> None:
-    """F10: pings, chats and disconnects; memory, descriptors and threads stay as they are."""
+    """Pings, chats and disconnects; memory, descriptors and threads stay as they are."""
 
     def round_of(pings: int, chats: int, leaves: int) -> None:
         with home.connect() as wire:

@@ -1,4 +1,4 @@
-"""What others may see: file modes, keys, the bodies of messages in the log (TRUST A16, H6)."""
+"""What others may see: file modes, keys, the bodies of messages in the log."""
 
 from __future__ import annotations
 

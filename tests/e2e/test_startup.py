@@ -222,7 +222,7 @@ def test_start_stop_and_status_agree(home: Home) -> None:
 
 
 def test_the_spawned_daemon_inherits_nothing_of_its_client(home: Home) -> None:
-    """Open files, a blocked signal, a working directory that is removed, other code by PYTHONPATH (A17)."""
+    """Open files, a blocked signal, a working directory that is removed, other code by PYTHONPATH."""
     other = home.root / "other"
     other.mkdir()
     # What the client itself does not import.

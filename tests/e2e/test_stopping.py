@@ -1,4 +1,4 @@
-"""A stop, a reload, the log: the daemon as its owner handles it (TRUST F14)."""
+"""A stop, a reload, the log: the daemon as its owner handles it."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_what_the_starter_calls_takes_effect(agent: Home, tmp_path: Path) -> Non
 
 
 def test_the_starter_asks_for_a_page_and_an_address_that_is_not_public_is_refused(agent: Home, tmp_path: Path) -> None:
-    # No page of the public internet is fetched in a test; what is refused here is never connected to (TRUST E8).
+    # No page of the public internet is fetched in a test; what is refused here is never connected to.
     status, result = run(agent, tmp_path, "--approve", "fetch_url", "Open https://127.0.0.1/page")
     assert status == 0
     (call,) = {json.dumps(call["arguments"]): call for call in result["tool_calls"]}.values()

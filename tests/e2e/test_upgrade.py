@@ -1,4 +1,4 @@
-"""Two versions of agentgw on one machine, and one that is replaced while its daemon runs (TRUST A13, A14)."""
+"""Two versions of agentgw on one machine, and one that is replaced while its daemon runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model worker is killed, hangs or goes: its clients hear of it once, and the next one is served (TRUST D1, D3)."""
+"""The model worker is killed, hangs or goes: its clients hear of it once, and the next one is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TRUST.md C8: whenever the daemon dies while documents are stored, every acknowledged chunk is found afterwards."""
+"""Whenever the daemon dies while documents are stored, every acknowledged chunk is found afterwards."""
 
 from __future__ import annotations
 

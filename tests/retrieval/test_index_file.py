@@ -1,4 +1,4 @@
-"""TRUST.md C7: whatever becomes of an index file, it is refused before hnswlib sees it."""
+"""Whatever becomes of an index file, it is refused before hnswlib sees it."""
 
 from __future__ import annotations
 

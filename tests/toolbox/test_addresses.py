@@ -1,4 +1,4 @@
-"""Only the public internet is public (TRUST E8)."""
+"""Only the public internet is public."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that lead out do not open, whoever resolves them and whatever moves meanwhile (TRUST E1)."""
+"""Names that lead out do not open, whoever resolves them and whatever moves meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL from a model reads one database and does nothing else (TRUST C12)."""
+"""SQL from a model reads one database and does nothing else."""
 
 from __future__ import annotations
 

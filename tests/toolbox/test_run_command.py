@@ -1,4 +1,4 @@
-"""One program, its arguments as they are, and nothing left of it afterwards (TRUST E4, E6)."""
+"""One program, its arguments as they are, and nothing left of it afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are written whole, inside the roots, and never over what was not looked at (TRUST E1, E2, E3, E6)."""
+"""Files are written whole, inside the roots, and never over what was not looked at."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.tools.tool import CallPreview
 
-# TRUST E4: long enough to read a diff, short enough that a yes is about what is still on the screen.
+# Long enough to read a diff, short enough that a yes is about what is still on the screen.
 TIMEOUT_S: Final = 120.0
 
 

@@ -1,4 +1,4 @@
-"""What the user calls a model: REF of the contract's section 5, from text to a value. Does no I/O.
+"""References to models (REF on the command line), from text to a value. Does no I/O.
 
     smollm2:135m              a name: of the catalogue, or of a file in the models folder
     hf:OWNER/REPO[:QUANT]     a repository of the model hub

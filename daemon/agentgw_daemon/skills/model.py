@@ -18,7 +18,7 @@ Tier = Literal["shipped", "agents", "user", "project-agents", "project"]
 MAX_NAME: Final = 64
 MAX_DESCRIPTION: Final = 1024
 MAX_COMPATIBILITY: Final = 500
-# TRUST.md E7. The standard asks for less than 5,000 tokens of instructions, about 20 KiB.
+# Thrice what the standard asks for (less than 5,000 tokens of instructions, about 20 KiB), and no more.
 MAX_SKILL_BYTES: Final = 64 << 10
 
 _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

@@ -1,4 +1,4 @@
-"""Which addresses a model may make us talk to (TRUST E8). Does no I/O.
+"""Addresses that a model may make us talk to: the public internet. Does no I/O.
 
 An own table: `ipaddress.is_global` calls 64:ff9b::7f00:1, 2002:7f00:1::, 224.0.0.1 and 192.0.0.8 global. From the IANA
 special-purpose address registries.

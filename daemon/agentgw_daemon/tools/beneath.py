@@ -1,4 +1,4 @@
-"""Opening files that cannot be outside a directory, however names and links change meanwhile (TRUST E1).
+"""Opening files that cannot be outside a directory, however names and links change meanwhile.
 
 Linux resolves the whole name itself (openat2 with RESOLVE_BENEATH). Elsewhere the name is walked one component at a
 time with O_NOFOLLOW and links are read and followed by hand; every directory on the way is held open, so `..` leads

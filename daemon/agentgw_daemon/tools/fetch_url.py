@@ -1,4 +1,4 @@
-"""`fetch_url`: the text of a page on the public internet (TRUST E8)."""
+"""`fetch_url`: the text of a page on the public internet, and of no other address."""
 
 from __future__ import annotations
 

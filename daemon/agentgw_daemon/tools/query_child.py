@@ -1,4 +1,4 @@
-"""The child of `query_sqlite`: one SELECT against one database that is the user's, read-only (TRUST C12).
+"""The child of `query_sqlite`: one SELECT against one database that is the user's, read-only.
 
     {"path", "identity", "sql", "params", "immutable", "time_s"} -> {"columns": […]}, [row]…, {"rows": n, "more": bool}
     or {"error": …}

@@ -1,4 +1,4 @@
-"""`query_sqlite`: a SELECT against a database of the user's (TRUST C12)."""
+"""`query_sqlite`: a SELECT against a database of the user's, carried out in a child process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing files: whole, at once, and only where they were found (TRUST E1, E2).
+"""Writing files: whole, at once, and only where they were found.
 
 A file is written beside its place under a name nobody can guess, then renamed onto it; whoever reads meanwhile sees
 the old file or the new one. The directory is open throughout, so that a link put in its way changes nothing.

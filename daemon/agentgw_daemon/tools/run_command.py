@@ -1,4 +1,4 @@
-"""`run_command`: a program with its arguments; never a shell (TRUST E4)."""
+"""`run_command`: a program with its arguments; never a shell."""
 
 from __future__ import annotations
 

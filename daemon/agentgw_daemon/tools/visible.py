@@ -1,4 +1,4 @@
-"""Text made safe to look at before a decision (TRUST E6), by the table that the client has as well. Does no I/O."""
+"""Text made safe to look at before a decision by the table that the client has as well. Does no I/O."""
 
 from __future__ import annotations
 
