@@ -24,6 +24,7 @@ from agentgw_daemon import ledger
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.hub import Hub
 from agentgw_daemon.inference.engine import (
+    Called,
     Calling,
     Delta,
     EngineEvent,
@@ -335,11 +336,35 @@ async def test_after_a_turn_that_went_wrong_the_next_one_is_shown_a_conversation
         assert said == [*shown, ("user", "second")]
 
 
-async def test_a_step_with_neither_text_nor_call_is_an_error(tmp_path: Path) -> None:
-    async with house(tmp_path, wordless) as h:
-        outcome = await (await h.start()).wait_outcome()
+async def blank(request: Request) -> AsyncIterator[EngineEvent]:
+    yield Delta(texts=(" ", "\n"))
+    yield finished()
+
+
+async def cut_short(request: Request) -> AsyncIterator[EngineEvent]:
+    yield Delta(texts=("hm",), channel="reasoning")
+    yield replace(finished(), finish_reason="length")
+
+
+async def calling_for_nothing(request: Request) -> AsyncIterator[EngineEvent]:
+    yield Called(name="look", arguments="{}")
+    yield finished()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (wordless, "the model ended its answer without a word"),
+        (blank, "the model ended its answer without a word"),
+        (cut_short, "the model came to no answer within its limit of tokens"),
+        (calling_for_nothing, "the model called a tool where it was offered none"),
+    ],
+)
+async def test_a_step_with_neither_text_nor_call_is_an_error(tmp_path: Path, script: Script, message: str) -> None:
+    async with house(tmp_path, script) as h:
+        outcome = await (await h.start(tools=())).wait_outcome()
         assert isinstance(outcome, ModelUnavailable)
-        assert outcome.message == "the model ended its answer without a word"
+        assert outcome.message == message
 
 
 async def test_a_bug_ends_the_turn_not_the_daemon(tmp_path: Path) -> None:

@@ -150,3 +150,12 @@ def test_after_turns_that_went_wrong_the_session_goes_on_by_turns(scripted: Home
     assert asked(conversation) == [("user", "first"), ("assistant", "Hello."), ("user", "again")]
     conversation.end("Yes.")
     assert scripted.finish(child).out == "Yes.\n"
+
+
+def test_a_stateless_chat_without_an_answer_is_an_error(scripted: Home, endpoint: Endpoint) -> None:
+    asking = json.dumps({"messages": [{"role": "user", "content": "hi"}], "model": "scripted/m"})
+    for pieces in ([delta("stop"), DONE], [delta("tool_calls", tool_calls=[call("look", {}, index=0)]), DONE]):
+        child = scripted.start("call", "chat.complete", asking)
+        endpoint.next().send(*pieces)
+        done = scripted.finish(child)
+        assert (done.status, done.out) == (4, "")

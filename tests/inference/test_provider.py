@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -324,6 +327,54 @@ async def test_nothing_more_is_waited_for_when_all_is_said(last: Any) -> None:
     patience = Patience(usage_s=60, silence_s=60)
     text, _ = await answer_to(stream_of(said("yes"), ended(), last, hold=True), patience=patience)
     assert text == "yes"
+
+
+async def test_an_endpoint_that_says_in_each_chunk_that_it_stops_is_heard_to_its_end() -> None:
+    chunks = [{"choices": [{"delta": {"content": f"{n} "}, "finish_reason": "stop"}]} for n in range(20)]
+    assert (await answer_to(stream_of(*chunks, DONE)))[0] == "".join(f"{n} " for n in range(20))
+
+
+async def test_signs_of_life_without_words_do_not_go_on_for_ever() -> None:
+    head, *_ = HELLO.pieces
+    beat = b'data: {"choices": [{"delta": {"content": ""}}]}\n\n'
+    async with engine_for(Act([head], beat=beat), patience=Patience(silence_s=0.1)) as (engine, _):
+        with pytest.raises(ModelUnavailable, match="said nothing for"):
+            await events_of(engine)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_an_answer_that_was_compressed_unasked_is_read(encoding: str) -> None:
+    head, *events = HELLO.pieces
+    packed = gzip.compress(b"".join(events)) if encoding == "gzip" else zlib.compress(b"".join(events))
+    act = Act([head.replace(b"\r\n\r\n", f"\r\ncontent-encoding: {encoding}\r\n\r\n".encode()), packed])
+    assert (await answer_to(act))[0] == "Hello"
+
+
+async def test_a_compressed_flood_is_left_at_the_bound() -> None:
+    bomb = gzip.compress(b'data: {"choices": [{"delta": {"content": "' + b"x" * (32 << 20))
+    head = HELLO.pieces[0].replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")  # type: ignore[index]  # a list
+    tracemalloc.start()
+    error = await told_at_once(Act([head, bomb]))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "an event of more than" in error.message
+    assert most < 16 << 20
+
+
+@pytest.mark.parametrize(("encoding", "what"), [("br", "a body encoded as br"), ("gzip", "incorrect header")])
+async def test_bytes_that_cannot_be_unpacked_are_told_at_once(encoding: str, what: str) -> None:
+    error = await told_at_once(refusal(200, b"abcdefgh", f"content-encoding: {encoding}"))
+    assert what in error.message
+
+
+async def test_a_model_without_tools_gets_a_hint() -> None:
+    async with engine_for(refusal(400, {"error": "m does not support tools"})) as (engine, _):
+        tools = ({"type": "function", "function": {"name": "look"}},)
+        request = Request(messages=(ChatMessage(role="user", content="hi"),), options=Options(), tools=tools)
+        with pytest.raises(ModelUnavailable, match="does not support tools") as caught:
+            async with engine.stream(request) as events:
+                await anext(events)
+    assert "--no-tools" in caught.value.hint
 
 
 async def test_words_after_the_end_are_still_taken() -> None:

@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 import trio
 
-from agentgw.errors import ModelUnavailable
 from agentgw.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.replays import StepCall, TurnStep
 from agentgw.schema import record
@@ -32,7 +31,7 @@ from agentgw_daemon.inference.engine import (
     Queued,
     Request,
 )
-from agentgw_daemon.inference.hearing import hear
+from agentgw_daemon.inference.hearing import hear, nothing_said
 
 # A loaded model says at once how it calls tools; one that is being loaded is news.
 _AT_ONCE_S: Final = 0.05
@@ -134,6 +133,9 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
         step = talk.next_step()
         said = await _generate(plan, step, answer, emit)
         calls = talk.take(said)
+        # Calls where no tool was offered are none, so that nothing may be left of a step.
+        if not (calls or step.hidden or said.text.strip()):
+            raise nothing_said(answer.last_step, called=bool(said.calls))
         await plan.recorder.said(said.text, calls or (), answer.last_step)
         if calls is None:
             answer.complete = True
@@ -222,19 +224,7 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
                     await emit(*translated(event))
     if parser is not None:
         await show(parser.close())
-    text = "".join(texts)
-    if not (calls or step.hidden or text.strip()):
-        raise _nothing_said(answer.last_step)
-    return Said(text=text, calls=tuple(calls))
-
-
-def _nothing_said(finished: Finished | None) -> ModelUnavailable:
-    """A step with neither text nor call: no answer, and never taken for one."""
-    if finished is not None and finished.finish_reason == "length":
-        reason, hint = "the model came to no answer within its limit of tokens", "raise max_tokens"
-    else:
-        reason, hint = "the model ended its answer without a word", "ask again, or in other words"
-    return ModelUnavailable(reason, hint=hint, reason=reason)
+    return Said(text="".join(texts), calls=tuple(calls))
 
 
 def _options(options: Options, step: Step) -> Options:

@@ -9,10 +9,11 @@ from agentgw.events import ChatDelta
 from agentgw.params import ChatParams
 from agentgw.results import ChatResult
 from agentgw.types import ChatMessage, Options
+from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Delta, Finished
 from agentgw_daemon.inference.engine import Request as Completion
-from agentgw_daemon.inference.hearing import hear
+from agentgw_daemon.inference.hearing import hear, nothing_said
 
 if TYPE_CHECKING:
     from agentgw_daemon.dispatch import Handler
@@ -35,10 +36,13 @@ async def complete(request: Request, params: ChatParams) -> ChatResult:
     completion = Completion(messages=messages, options=options, fresh=options.seed is not None, schema=params.schema)
     texts: list[str] = []
     finished: Finished | None = None
+    called = False
     async with hear(engine, completion) as events:
         async for event in events:
             if isinstance(event, Finished):
                 finished = event
+            elif isinstance(event, Call | Malformed):
+                called = True
             elif isinstance(event, Delta):
                 if event.channel == "answer":
                     texts.extend(event.texts)
@@ -46,6 +50,8 @@ async def complete(request: Request, params: ChatParams) -> ChatResult:
                     await request.notify(ChatDelta(text=text, channel=event.channel))
     assert finished is not None, "an engine's stream ends with Finished"
     text = "".join(texts)
+    if not text.strip():
+        raise nothing_said(finished, called=called)
     if params.schema is not None:
         await structured.verify(text, finished.finish_reason, params.schema)
     return ChatResult(

@@ -7,8 +7,9 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import httpx
@@ -20,6 +21,8 @@ from agentgw.schema import record
 MAX_ERROR_BYTES: Final = 1 << 16
 # The words of a refusal come with its status.
 _ERROR_BODY_S: Final = 5.0
+_INFLATED: Final = ("gzip", "x-gzip", "deflate")
+_INFLATED_BYTES: Final = 1 << 16
 
 
 @record
@@ -49,8 +52,34 @@ def open_client(patience: Patience | None = None) -> httpx.AsyncClient:
     )
 
 
+class UnknownEncoding(httpx.DecodingError):
+    """The body is encoded in a way that nobody asked for and that is not read."""
+
+
+async def plain_bytes(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body's bytes, a little at a time: what was compressed may be a thousand times as long.
+
+    Some proxies compress although nobody asked. Raises httpx.DecodingError.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", *_INFLATED):
+        raise UnknownEncoding(f"a body encoded as {encoding[:40]}", request=response.request)
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in _INFLATED else None
+    async with _unwound(response.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            if inflater is None:
+                yield chunk
+                continue
+            while chunk and not inflater.eof:
+                try:
+                    yield inflater.decompress(chunk, _INFLATED_BYTES)
+                except zlib.error as error:
+                    raise httpx.DecodingError(str(error), request=response.request) from None
+                chunk = inflater.unconsumed_tail  # noqa: PLW2901  # what is left of it
+
+
 @asynccontextmanager
-async def unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+async def _unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
     """The body of a response, which may be left half-way.
 
     httpx reads through generators within generators and closes only the outermost; trio complains of the rest
@@ -68,7 +97,7 @@ async def unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[b
 async def bounded_body(response: httpx.Response, silence_s: float) -> bytes:
     """The beginning of a body, as far as it comes in time: what there is says more than that the rest is late."""
     body = b""
-    async with unwound(response.aiter_bytes()) as chunks:
+    async with aclosing(plain_bytes(response)) as chunks:
         with trio.move_on_after(min(silence_s, _ERROR_BODY_S)):
             async for chunk in chunks:
                 body += chunk
@@ -92,8 +121,8 @@ def retry_after_s(value: str | None) -> float | None:
 
 
 def is_hopeless(error: Exception) -> bool:
-    """Whether another attempt would meet the same: an address that is none, a host that is not there or not itself."""
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    """Whether another attempt would meet the same: no address, a host that is not there or not itself, odd bytes."""
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.DecodingError):
         return True
     cause: BaseException | None = error
     while cause is not None:

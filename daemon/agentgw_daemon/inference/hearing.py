@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
+from agentgw.errors import ModelUnavailable
 from agentgw.types import Channel, Usage
 from agentgw_daemon.calling.events import Call, Malformed
 from agentgw_daemon.calling.reading import call
@@ -40,6 +41,17 @@ async def hear(engine: Engine, request: Request) -> AsyncIterator[AsyncIterator[
     """As `Engine.stream`, with everything that it says made valid."""
     async with engine.stream(request) as events, aclosing(_heard(events)) as heard:
         yield heard
+
+
+def nothing_said(finished: Finished | None, *, called: bool = False) -> ModelUnavailable:
+    """The error for an answer that has neither text nor a call that somebody wanted: no answer is taken for one."""
+    if called:
+        reason, hint = "the model called a tool where it was offered none", "ask again, or in other words"
+    elif finished is not None and finished.finish_reason == "length":
+        reason, hint = "the model came to no answer within its limit of tokens", "raise max_tokens"
+    else:
+        reason, hint = "the model ended its answer without a word", "ask again, or in other words"
+    return ModelUnavailable(reason, hint=hint, reason=reason)
 
 
 async def _heard(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[Heard, None]:

@@ -135,7 +135,8 @@ class Incoming:
 def _value(text: str) -> Any:
     """The JSON value, None where there is none."""
     try:
-        return json.loads(text)
+        # Some endpoints leave tabs and the like in their texts as they are.
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
 

@@ -21,7 +21,13 @@ from agentgw.types import Channel, Timings, Usage
 from agentgw_daemon.inference.chunks import GaveUp, NotUnderstood, Piece
 from agentgw_daemon.inference.complaints import complaint_of, error_of, read_complaint, told
 from agentgw_daemon.inference.completions import adapted_body, encoded, request_body
-from agentgw_daemon.inference.endpoint_http import Patience, bounded_body, is_hopeless, retry_after_s, unwound
+from agentgw_daemon.inference.endpoint_http import (
+    Patience,
+    bounded_body,
+    is_hopeless,
+    plain_bytes,
+    retry_after_s,
+)
 from agentgw_daemon.inference.engine import (
     UNLIMITED_TOKENS,
     Calling,
@@ -34,8 +40,9 @@ from agentgw_daemon.inference.engine import (
     text_of,
 )
 from agentgw_daemon.inference.incoming import Incoming, NotAnApi
-from agentgw_daemon.inference.reply import NoAnswer, Reply
+from agentgw_daemon.inference.reply import NoAnswer
 from agentgw_daemon.inference.spec import ProviderSpec
+from agentgw_daemon.inference.timed_reply import TimedReply
 
 # An endpoint's limit is not known; it says so itself when a prompt does not fit.
 N_CTX_TOKENS: Final = UNLIMITED_TOKENS
@@ -101,7 +108,7 @@ class ProviderEngine:
         body = request_body(self._spec.model, request)
         failures = 0
         while True:
-            reply = _Timed(request, self._max_answer_bytes)
+            reply = TimedReply(request, self._max_answer_bytes)
             try:
                 async with aclosing(self._attempt(body, reply)) as deltas:
                     async for delta in deltas:
@@ -126,7 +133,7 @@ class ProviderEngine:
             raise failed.error from None
         await trio.sleep(pause_s)
 
-    async def _attempt(self, body: Mapping[str, Any], reply: _Timed) -> AsyncGenerator[Delta, None]:
+    async def _attempt(self, body: Mapping[str, Any], reply: TimedReply) -> AsyncGenerator[Delta, None]:
         try:
             async with self._response(body) as response:
                 if response.status_code != 200:
@@ -169,35 +176,29 @@ class ProviderEngine:
         finally:
             await response.aclose()
 
-    async def _read(self, response: httpx.Response, reply: _Timed) -> AsyncGenerator[Delta, None]:
+    async def _read(self, response: httpx.Response, reply: TimedReply) -> AsyncGenerator[Delta, None]:
         incoming = Incoming(self._max_answer_bytes + _EVENT_OVERHEAD_BYTES)
-        heard_at = trio.current_time()
-        async with unwound(response.aiter_bytes()) as chunks:
-            while not (incoming.done or reply.full):
-                chunk = await self._next(chunks, heard_at, reply)
+        async with aclosing(plain_bytes(response)) as chunks:
+            while not (incoming.done or reply.full or reply.told):
+                chunk = await self._next(chunks, reply)
                 if chunk is None:
                     break
                 async with aclosing(_heard(incoming.feed(chunk), reply)) as deltas:
                     async for delta in deltas:
                         yield delta
-                if reply.heard_at > heard_at:
-                    heard_at = reply.heard_at
-                if reply.told:
-                    return
-        if not reply.full:
+        if not (reply.full or reply.told):
             async with aclosing(_heard(incoming.close(), reply)) as deltas:
                 async for delta in deltas:
                     yield delta
             reply.done = incoming.done
 
-    async def _next(self, chunks: AsyncIterator[bytes], heard_at: float, reply: _Timed) -> bytes | None:
+    async def _next(self, chunks: AsyncIterator[bytes], reply: TimedReply) -> bytes | None:
         """The next bytes; None at the end of the body, or when only the usage is missing and does not come."""
-        deadline = heard_at + self._patience.silence_s
-        if reply.ended_at is not None:
-            deadline = min(deadline, reply.ended_at + self._patience.usage_s)
         chunk: bytes | None = None
-        with trio.move_on_at(deadline) as scope:
+        started_at = trio.current_time()
+        with trio.move_on_after(reply.patience_left_s(self._patience)) as scope:
             chunk = await anext(chunks, None)
+        reply.waited(trio.current_time() - started_at)
         if scope.cancelled_caught and not reply.complete:
             raise self._silent()
         return chunk
@@ -211,6 +212,8 @@ class ProviderEngine:
         if status in _REFUSAL_STATUSES and (adapted := adapted_body(body, complaint)) is not None:
             raise _AttemptFailed(self._error("refused"), body=adapted)
         error = error_of(complaint, self._name, f"the endpoint answers {status}")
+        if status in _REFUSAL_STATUSES and "tools" in body and "tool" in complaint.message.lower():
+            error.hint = "run it with --no-tools if the model knows none"
         if status in (401, 403):
             error.hint = self._check_key()
         elif status in (404, 405) and not self._spec.base_url.rstrip("/").endswith("/v1"):
@@ -245,39 +248,7 @@ class ProviderEngine:
         return ModelUnavailable(f"{self._name}: {text}", hint=hint, model=self._name, reason=text)
 
 
-class _Timed(Reply):
-    """The reply to a request, and when what was said of it."""
-
-    def __init__(self, request: Request, max_bytes: int) -> None:
-        super().__init__(
-            max_bytes=max_bytes, max_tokens=request.options.max_tokens, json=request.schema is not None
-        )  # fmt: skip
-        self.first_at = 0.0
-        self.heard_at = 0.0
-        self.ended_at: float | None = None
-        # The endpoint said that this was all.
-        self.done = False
-        # So is it when the usage comes by itself after the end.
-        self.told = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer has its end."""
-        return self.done or self.finish_reason is not None
-
-    def take(self, piece: Piece) -> Iterator[Delta]:
-        """See Reply."""
-        self.heard_at = trio.current_time()
-        self.told = self.finish_reason is not None and piece.usage is not None and piece.finish_reason is None
-        before = self.pieces
-        yield from super().take(piece)
-        if self.pieces > before and not self.first_at:
-            self.first_at = self.heard_at
-        if self.finish_reason is not None and self.ended_at is None:
-            self.ended_at = self.heard_at
-
-
-async def _heard(pieces: Iterable[Piece], reply: _Timed) -> AsyncGenerator[Delta, None]:
+async def _heard(pieces: Iterable[Piece], reply: TimedReply) -> AsyncGenerator[Delta, None]:
     """What the pieces say, neighbours joined: an endpoint that floods costs no event for each of its letters.
 
     What fails is raised after what came before it.
@@ -311,7 +282,7 @@ def _joined(deltas: Iterable[Delta]) -> Iterator[Delta]:
         yield Delta(texts=("".join(texts),), channel=channel)
 
 
-def _finished(request: Request, reply: _Timed, started_at: float, provider: str) -> Finished:
+def _finished(request: Request, reply: TimedReply, started_at: float, provider: str) -> Finished:
     now = trio.current_time()
     usage = reply.usage or Usage(prompt_tokens=sum(_estimate(text_of(message)) for message in request.messages))
     if not usage.completion_tokens:
