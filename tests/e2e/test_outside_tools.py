@@ -38,9 +38,15 @@ def configure(home: Home, endpoint: Endpoint, **servers: dict[str, Any]) -> None
 
 
 def listed(home: Home) -> dict[str, dict[str, Any]]:
-    done = home.run("tools", "--json", within_s=SLOW_S)
-    assert done.status == 0, done
-    return {tool["name"]: tool for tool in json.loads(done.out)["tools"]}
+    """The tools by name, once no server is still starting: the first look waits ten seconds, others not at all."""
+
+    def look() -> dict[str, dict[str, Any]] | None:
+        done = home.run("tools", "--json", within_s=SLOW_S)
+        assert done.status == 0, done
+        tools = {tool["name"]: tool for tool in json.loads(done.out)["tools"]}
+        return None if any("still starting" in tool.get("error", "") for tool in tools.values()) else tools
+
+    return until(look, "every server has said what it has", within_s=SLOW_S)
 
 
 def turn(
