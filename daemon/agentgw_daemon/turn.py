@@ -30,6 +30,7 @@ from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.opening import Opening
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.compaction import as_shown, compacted
+from agentgw_daemon.failpoint import failpoint
 from agentgw_daemon.inference import structured
 from agentgw_daemon.inference.engine import Calling, Engine
 from agentgw_daemon.inference.engine import Request as Completion
@@ -108,6 +109,7 @@ async def go_on(live: LiveTurn, prepare: Callable[[], Awaitable[Plan]], database
     ledger = Ledger(live, database)
 
     async def do(answer: Answer) -> None:
+        failpoint("turn-resumed")
         await _answer(live, await prepare(), answer, ledger)
 
     await _supervise(live, do, ledger)
