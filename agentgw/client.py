@@ -207,10 +207,15 @@ class Client:
         return bool(self._incoming)
 
     def has_message(self, within_s: float) -> bool:
-        """Whether the daemon says something, or goes, within this time."""
+        """Whether the daemon says something, or goes, within this time and that of the limit. Raises Timeout."""
         from select import select
 
-        return bool(self._incoming) or bool(select([self._socket.fileno()], [], [], within_s)[0])
+        if self._incoming:
+            return True
+        remaining = self._remaining()
+        if remaining is not None:
+            within_s = min(within_s, remaining)
+        return bool(select([self._socket.fileno()], [], [], within_s)[0])
 
     def _request(self, method: str, params: Params) -> int:
         number, frame = self._wire.request(method, params)

@@ -493,6 +493,12 @@ class TestWritesIntoAPipe:
             go_on.set()
             assert child.stdout.read(100) == b" second\n"
 
+    def test_the_time_limit_lets_out_what_there_is(self, serve: Serve) -> None:
+        serve({"turn.start": until_cancelled})
+        done = subprocess.run([*self.COMMAND, "--timeout", "0.5"], capture_output=True, text=True, timeout=30)
+        assert (done.stdout, done.stderr) == ("half an ans\n", "agentgw: no answer within 0.5 seconds\n")
+        assert done.returncode == 124
+
     def test_a_long_answer_goes_out_as_it_comes(self, serve: Serve) -> None:
         def long(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
             for _ in range(3):

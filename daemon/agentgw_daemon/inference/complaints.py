@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from agentgw.errors import ContextOverflow, ModelUnavailable, RpcError
 from agentgw.schema import record
+from agentgw.visible import is_seen
 from agentgw_daemon.tools.page_text import page_text
 
 MAX_MESSAGE_CHARS: Final = 300
@@ -106,7 +107,7 @@ def told(value: Any, *, secret: str | None) -> str:
     text = words_of(value) or _as_it_came(value)
     # Blot before cutting: a key cut in two would no longer be found.
     blotted = text.replace(secret, "***") if secret else text
-    line = " ".join("".join(c if c.isprintable() else " " for c in blotted[: 4 * MAX_MESSAGE_CHARS]).split())
+    line = " ".join("".join(c if is_seen(c) else " " for c in blotted[: 4 * MAX_MESSAGE_CHARS]).split())
     return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
 
 
