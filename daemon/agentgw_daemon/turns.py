@@ -52,6 +52,9 @@ log = logging.getLogger(__name__)
 
 # Ended ephemeral turns that can still be attached to; they exist nowhere else.
 _REMEMBERED: Final = 32
+# For turns that an earlier daemon left at their questions to be there again before anybody is served. They need some
+# milliseconds, but for what waits for a slow MCP server.
+_BACK_AT_QUESTIONS_S: Final = 2.0
 # As many as `Options.seed` has.
 _SEEDS: Final = 2**32 - 1
 
@@ -143,7 +146,8 @@ class Turns:
 
         They are detached, for whoever started them is gone: what they ask, anybody may answer.
         """
-        database = self._services.database
+        services = self._services
+        database = services.database
         found = await database.unfinished.ids()
         # Before anything is read: whatever it is that ends a daemon, it ends one.
         await database.unfinished.begin(found)
@@ -155,6 +159,10 @@ class Turns:
                 await self._give_up(turn_id, error)
         for live, left in taken:
             self._begin(live, "resumed", partial(go_on, live, partial(self._prepare, left), database))
+        # A kill before they are back at their questions would be taken for their doing.
+        with trio.move_on_after(_BACK_AT_QUESTIONS_S):
+            for live, _ in taken:
+                await services.approvals.wait_asked_again(live.turn_id)
 
     async def _revive(self, turn_id: str) -> tuple[LiveTurn, LeftTurn]:
         """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""

@@ -448,7 +448,7 @@ def speak(endpoint: Endpoint) -> None:
         conversation = endpoint.next()
         made = sum(message["role"] == "tool" for message in conversation.messages)
         if conversation.messages[-1]["content"] == "stop":
-            return conversation.end()
+            return conversation.end("stopped")
         if made < CALLS:
             conversation.call("run_command", argv=["sh", "-c", f"echo {made} >> effects"])
         else:

@@ -136,7 +136,7 @@ def test_a_turn_that_ends_each_daemon_that_goes_on_with_it_ends_one(home: Home, 
     shown = home.ask("turns", "show", turn_id)
     assert "interrupted" in shown
     assert "not tried again" in shown
-    assert home.run("attach", turn_id).status == 1
+    assert home.run("attach", turn_id).status == 130
     found = json.loads(home.run("doctor", "--json").out)["findings"]
     (finding,) = [one for one in found if one["check"] == "turns"]
     assert (finding["severity"], turn_id in finding["message"]) == ("warning", True)
@@ -206,11 +206,11 @@ def test_a_database_of_an_earlier_version_with_bad_rows_serves_shows_and_deletes
         "INSERT INTO turn_log (turn_id, seq, count, method, payload) VALUES ('t-bad', 1, 3, 'turn.delta', '[7')",
     )
     pid = home.daemon()
-    home.ask("approvals")
+    assert home.run("approvals").status == 0
     home.ask("approvals", "rules")
     assert json.loads(home.ask("turns", "show", "t-bad", "--json"))["unreadable"] == ["steps[1]", "options"]
     assert "steps[1], options" in home.ask("turns", "show", "t-bad")
-    assert home.run("attach", "t-bad").status == 1
+    assert home.run("attach", "t-bad").status == 130
     for session in ("s-bad", asked["session_id"]):
         home.ask("history", session)
         home.ask("sessions", "export", session, "--format", "json")

@@ -79,6 +79,9 @@ class Desk:
         self._open: dict[str, _Question] = {}
         # Those among them whose turns are taken up again and have not come back to the call yet.
         self._recalled: dict[tuple[str, str], _Question] = {}
+        # Turns of which something was recalled and that are not stored as waiting again.
+        self._coming_back: set[str] = set()
+        self._came_back = trio.lowlevel.ParkingLot()
         # Decided in this life of the daemon, so handed out and used up. None is forgotten, or a used yes in the
         # database could pass for one from before a restart; it is some hundred bytes an answer.
         self._ended: dict[str, Settled] = {}
@@ -93,6 +96,8 @@ class Desk:
         """
         question = await self._question(call)
         approval_id = question.stored.approval.approval_id
+        if call.turn_id is not None and (question.stored.decision is not None or not question.reopened):
+            self._is_back(call.turn_id)
         if question.stored.decision is not None:
             self._ended[approval_id] = question.stored.decision
             return question.stored.decision
@@ -103,6 +108,7 @@ class Desk:
                 await announce(question.stored.approval)
                 if question.reopened and call.turn_id is not None:
                     await self._database.approvals.wait_again(call.turn_id)
+                    self._is_back(call.turn_id)
                 await question.settled.wait()
             async with question.lock:
                 return question.decision or await self._settle(question, "expired")
@@ -116,18 +122,29 @@ class Desk:
         for stored in await self._database.approvals.open_of(turn_id):
             question = self._reopened(stored)
             self._recalled[turn_id, stored.call_id] = self._open[stored.approval.approval_id] = question
+            self._coming_back.add(turn_id)
 
     def is_recalled(self, turn_id: str, call_id: str) -> bool:
         """Whether this call was asked about by an earlier daemon, and has not been asked about by this one."""
         return (turn_id, call_id) in self._recalled
 
+    async def wait_asked_again(self, turn_id: str) -> None:
+        """Return when what was recalled for the turn is asked about again, its waiting stored, or is withdrawn."""
+        while turn_id in self._coming_back:
+            await self._came_back.park()
+
     def withdraw(self, turn_id: str) -> None:
         """Close what was recalled for the turn and not asked again."""
+        self._is_back(turn_id)
         for key in [key for key in self._recalled if key[0] == turn_id]:
             question = self._recalled.pop(key)
             del self._open[question.stored.approval.approval_id]
             if question.decision is None:
                 self._publish("withdrawn", question.stored.approval)
+
+    def _is_back(self, turn_id: str) -> None:
+        self._coming_back.discard(turn_id)
+        self._came_back.unpark_all()
 
     def is_asking(self, turn_id: str) -> bool:
         """Whether a stored question of this turn waits for its answer."""

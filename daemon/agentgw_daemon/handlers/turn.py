@@ -107,7 +107,7 @@ async def list_turns(request: Request, params: TurnListParams) -> TurnList:
         session_id=params.session_id, running=params.running, limit=params.limit, before=params.before
     )
     running = {live.turn_id: live for live in turns.running}
-    shown = [replace(turn, detached=_detached(running.get(TurnId(turn.turn_id)))) for turn in page.turns]
+    shown = [_with_detached(turn, running.get(TurnId(turn.turn_id))) for turn in page.turns]
     if params.running and params.before is None:
         unstored = (live for live in running.values() if not live.stored)
         wanted = (live for live in unstored if params.session_id in (None, live.session_id))
@@ -115,8 +115,12 @@ async def list_turns(request: Request, params: TurnListParams) -> TurnList:
     return replace(page, turns=tuple(shown))
 
 
+def _with_detached(turn: Turn, live: LiveTurn | None) -> Turn:
+    return replace(turn, detached=_detached(live))
+
+
 def _detached(live: LiveTurn | None) -> bool | None:
-    return True if live is not None and live.detached else None
+    return True if live is not None and live.detached and live.outcome is None else None
 
 
 def _as_turn(live: LiveTurn) -> Turn:
@@ -128,7 +132,8 @@ def _as_turn(live: LiveTurn) -> Turn:
 
 async def show(request: Request, params: TurnIdParams) -> TurnDetail:
     """One stored turn in full."""
-    return await request.services.database.turns.detail(params.turn_id)
+    detail = await request.services.database.turns.detail(params.turn_id)
+    return replace(detail, turn=_with_detached(detail.turn, request.daemon.turns.find(detail.turn.turn_id)))
 
 
 async def replay(request: Request, params: TurnReplayParams) -> ReplayResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -75,12 +76,17 @@ def _plan(arguments: Arguments, context: ToolContext, after: _After) -> _Change:
         # The directory will be made.
         before, real = None, real_parent(place, context)
     content = after(arguments, before)
-    encoded(content)
-    return _Change(before=before, after=content, things=_things(real, before))
+    return _Change(before=before, after=content, things=_things(real, before, content))
 
 
-def _things(parent: Path, before: Present | None) -> tuple[str, ...]:
-    return f"directory {parent}", f"replaces {before.sha256}" if before is not None else "replaces nothing"
+def _things(parent: Path, before: Present | None, content: str) -> tuple[str, ...]:
+    """The directory, and the text that would be lost; a file that has this content already loses nothing.
+
+    So a yes for the session or for always goes on to cover its call once that was carried out.
+    """
+    if before is None or before.sha256 == hashlib.sha256(encoded(content)).hexdigest():
+        return f"directory {parent}", "replaces nothing"
+    return f"directory {parent}", f"replaces {before.sha256}"
 
 
 def _do(arguments: Arguments, context: ToolContext, after: _After) -> str:
@@ -89,9 +95,9 @@ def _do(arguments: Arguments, context: ToolContext, after: _After) -> str:
     check_agreed(context, _plan(arguments, context, after).things)
     with open_parent(place, context, make=after is _written) as parent:
         before = present(parent, place.path.name)
-        # It is this directory and this file that are written to.
-        check_agreed(context, _things(real_path(parent), before))
         content = after(arguments, before)
+        # It is this directory and this file that are written to.
+        check_agreed(context, _things(real_path(parent), before, content))
         replace(parent, place.path.name, content, before)
     return f"wrote {visible_path(place.path)} ({len(content.encode())} bytes)"
 
