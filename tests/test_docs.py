@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 PROTOCOL = ROOT / "docs" / "protocol.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 README = ROOT / "README.md"
+SECURITY = ROOT / "docs" / "security.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
 DAEMON = ROOT / "daemon" / "agentgw_daemon"
 
 
@@ -114,3 +117,41 @@ def test_the_architecture_page_names_every_top_level_module_of_the_daemon(name: 
 def test_files_that_a_page_links_to_exist(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", [SECURITY, GLOSSARY], ids=lambda page: page.name)
+def test_the_readme_links_to_the_page(page: Path) -> None:
+    assert f"](docs/{page.name})" in README.read_text()
+
+
+def answered_threats() -> dict[str, list[tuple[str, str]]]:
+    """Each threat of the security page with the tests that prove its defence, as file and function."""
+    answered = SECURITY.read_text().partition("\n## ")[2].partition("\n## Limits of these defences")[0]
+    entries = re.findall(r"^- (.+?)(?=^- |^#|\Z)", answered, re.MULTILINE | re.DOTALL)
+    return {entry.partition("\n")[0]: re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", entry) for entry in entries}
+
+
+@pytest.mark.parametrize(("threat", "proofs"), answered_threats().items())
+def test_each_threat_that_is_answered_names_tests_that_exist(threat: str, proofs: list[tuple[str, str]]) -> None:
+    assert proofs, f"no test proves the answer to: {threat}"
+    assert [f"{file}::{name}" for file, name in proofs if name not in runnable_tests(ROOT / file)] == []
+
+
+def runnable_tests(file: Path) -> set[str]:
+    """The tests of a file that can be run: functions of the module and of its classes of tests."""
+    bodies = [ast.parse(file.read_text()).body] if file.exists() else []
+    bodies += [node.body for body in bodies for node in body if isinstance(node, ast.ClassDef)]
+    functions = [node for body in bodies for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {function.name for function in functions if function.name.startswith("test_")}
+
+
+def test_the_security_page_names_no_test_in_another_form() -> None:
+    assert len(re.findall(r"tests/", SECURITY.read_text())) == sum(map(len, answered_threats().values()))
+
+
+def test_the_glossary_has_one_line_for_each_term_in_alphabetical_order() -> None:
+    lines = GLOSSARY.read_text().partition("\n- ")[2].splitlines()
+    terms = [re.fullmatch(r"(?:- )?\*\*([^*]+)\*\*: \S.*\.", line) for line in lines]
+    assert [line for line, term in zip(lines, terms, strict=True) if term is None] == []
+    names = [term[1].casefold() for term in terms if term]
+    assert names == sorted(set(names))
