@@ -152,6 +152,17 @@ def test_the_grace_holds_too_where_the_clock_was_set_back() -> None:
     assert summary(world)[-1] == ("on_time", 120, 0)
 
 
+def test_after_a_clock_set_back_as_many_start_together_as_may() -> None:
+    world = begun(job("a", "0 * * * *"), job("b", "0 * * * *"), limit=2)
+    world.asleep(400 * DAY_S + 60)
+    world.awake(40)
+    for name in ("a", "b"):
+        world.finish(name)
+    world.set_clock(-400 * DAY_S)
+    world.awake(HOUR_S)
+    assert sorted(world.running) == ["a", "b"]
+
+
 def test_a_job_rests_when_what_had_a_run_is_too_much_to_know() -> None:
     world = begun(job("a", "0 * * * *"))
     world.set_clock(400 * DAY_S)

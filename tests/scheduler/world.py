@@ -145,6 +145,7 @@ class World:
         if self.planner is not None:
             if abs(seconds) > NOISE_S:
                 self.looking_since = self.clock.wall
+                self.backlog_until = min(self.backlog_until, self.clock.wall) if seconds < 0 else self.backlog_until
             self.act()
 
     # Rules.

@@ -100,6 +100,8 @@ class Planner:
         if passed.slept_s > 0:
             self._settled_at_s = reading.boottime_s + self._settle_s
             self._backlog_until = reading.wall + timedelta(seconds=self._settle_s)
+        if passed.stepped_s < 0:
+            self._backlog_until = min(self._backlog_until, reading.wall)
         if passed.slept_s > 0 or passed.stepped_s > 0:
             why = _ASLEEP if passed.slept_s >= passed.stepped_s else _SET_FORWARD
             self._gap = Gap(start=self._reading.wall, end=reading.wall, why=why)
@@ -257,10 +259,12 @@ class Planner:
                 passed = Due(first=found.first, slot=earlier, starts_at=earlier)
                 gathered.actions.append(self._without_run(known, standing, passed, "missed", self._why(known, passed)))
                 return None
+        # Where the clock was set back, those before it were decided before.
+        made_up_for = known.cursor is None and not found.alone
         return Candidate(
             job=job, scheduled_for=found.slot, starts_at=found.starts_at,
             reason="on_time" if noticed else "catch_up", due=found,
-            late=not noticed or not found.alone or found.starts_at <= self._backlog_until,
+            late=not noticed or made_up_for or found.starts_at <= self._backlog_until,
         )  # fmt: skip
 
     def _due(self, known: Known, standing: Standing, gathered: Gathered) -> Due | None:
