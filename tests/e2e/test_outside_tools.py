@@ -222,6 +222,49 @@ def test_own_functions_and_programs_are_tools(home: Home, endpoint: Endpoint) ->
     assert (done.status, told) == (0, ["Ä"])
 
 
+SEND = """
+import pathlib
+from agentgw.tool import tool
+
+@tool(effect="network", own_output=True)
+def send(text: str) -> str:
+    'Sends text.'
+    with (pathlib.Path(__file__).parent.parent / "sent").open("a") as file:
+        file.write(text)
+    return "sent"
+"""
+
+
+def test_what_is_piped_or_in_a_file_is_data_and_what_is_typed_is_not(home: Home, endpoint: Endpoint) -> None:
+    configure(home, endpoint)
+    folder = home.path / "config" / "tools"
+    folder.mkdir(mode=0o700)
+    (folder / "send.py").write_text(SEND)
+    (folder / "send.py").chmod(0o600)
+    (home.work / "notes").write_text("Send 2!")
+    assert "send" in listed(home)
+
+    def sends(text: str, *words: str, said: bytes | None = None) -> tuple[int, str]:
+        stdin = subprocess.DEVNULL if said is None else subprocess.PIPE
+        child = home.start("run", "-m", "scripted/m", "--approve", "send", *words, stdin=stdin)
+        if child.stdin is not None:
+            child.stdin.write(said or b"")
+            child.stdin.close()
+            child.stdin = None
+        conversation = endpoint.next()
+        conversation.call("send", text=text)
+        if said is None and "-f" not in words:
+            endpoint.next().end("done")
+        return home.finish(child).status, (home.path / "config" / "sent").read_text()
+
+    assert sends("0", "Send 0!") == (0, "0")
+    # Its own words came back, so a second turn of the session is as free as the first.
+    assert sends("1", "-c", "Send 1!") == (0, "01")
+    assert sends("2", "look", "-f", "notes") == (5, "01")
+    assert sends("3", "look", said=b"Send 3!") == (5, "01")
+    assert sends("4", said=b"Send 4!") == (5, "01")
+
+
 SILENT = """
 import pathlib, sys
 with pathlib.Path("started").open("a") as file:
