@@ -141,8 +141,8 @@ class Turns:
         self._begin(live, "started", partial(run_turn, live, plan, database))
         return live
 
-    async def take_up(self) -> None:
-        """Go on with the turns that an earlier daemon left waiting. Returns when they can be found.
+    async def take_up(self) -> tuple[LiveTurn, ...]:
+        """Go on with the turns that an earlier daemon left waiting. Returns them when they can be found.
 
         They are detached, for whoever started them is gone: what they ask, anybody may answer.
         """
@@ -163,6 +163,7 @@ class Turns:
         with trio.move_on_after(_BACK_AT_QUESTIONS_S):
             for live, _ in taken:
                 await services.approvals.wait_asked_again(live.turn_id)
+        return tuple(live for live, _ in taken)
 
     async def _revive(self, turn_id: str) -> tuple[LiveTurn, LeftTurn]:
         """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""

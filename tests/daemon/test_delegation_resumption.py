@@ -164,9 +164,8 @@ async def test_a_parent_that_cannot_go_on_takes_its_children_along(tmp_path: Pat
         pass
     async with team(tmp_path / "1", *SKILLS[1:], **REST) as h:
         done = furnish(h)
-        await h.turns.take_up()
-        found = h.turns.find(live.turn_id)
-        assert found is not None
+        taken = await h.turns.take_up()
+        found = next(one for one in taken if one.turn_id == live.turn_id)
         assert not isinstance(await found.wait_outcome(), TurnResult), "its skill is gone"
         while h.turns.running:
             await pause()

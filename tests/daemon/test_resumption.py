@@ -20,7 +20,7 @@ from agentgw.events import TurnCompleted
 from agentgw.params import TurnStartParams
 from agentgw.results import TurnResult
 from agentgw.types import Approval, ToolCall, Turn
-from agentgw_daemon import ledger
+from agentgw_daemon import ledger, turns
 from agentgw_daemon.approvals.desk import Desk
 from agentgw_daemon.calling.formats import Format
 from agentgw_daemon.inference.engine import Called, Calling, Delta, EngineEvent, Request, as_mapping
@@ -81,8 +81,7 @@ def killed(tmp_path: Path) -> Killed:
 
 
 async def taken_up(h: House) -> LiveTurn:
-    await h.turns.take_up()
-    (live,) = h.turns.running
+    (live,) = await h.turns.take_up()
     return live
 
 
@@ -391,6 +390,7 @@ async def test_without_the_tool_that_was_asked_about_the_turn_ends_with_that(kil
         outcome = await live.wait_outcome()
         assert isinstance(outcome, NotFound)
         assert outcome.message.startswith("the tool change, which the turn was about to call")
+        assert (outcome.hint or "").startswith("`agentgw tools` lists")
         await is_over(h, live, asked)
 
 
@@ -530,8 +530,11 @@ async def waits_again(h: House, live: LiveTurn) -> None:
         await pause()
 
 
-async def test_a_turn_that_ended_the_daemon_that_went_on_with_it_is_interrupted(killed: Killed) -> None:
+async def test_a_turn_that_ended_the_daemon_that_went_on_with_it_is_interrupted(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = await question_left(killed)
+    monkeypatch.setattr(turns, "_BACK_AT_QUESTIONS_S", 0)
     async with killed.next("never") as (h, _):
         await taken_up(h)
         # At once: it has not come as far as its question.

@@ -385,9 +385,8 @@ def test_a_server_that_is_no_longer_there_ends_the_turn_with_that(scene: Scene) 
     asked_about_a_server(scene)
     scene.home.configure(scene.endpoint.config)
     scene.home.daemon()
-    with scene.home.connect() as wire, pytest.raises(Refused, match="the tool odd__misbehave, which") as refused:
+    with scene.home.connect() as wire, pytest.raises(Refused, match="the tool odd__misbehave, which"):
         wire.outcome(scene.ask(wire))
-    assert refused.value.data["hint"].startswith("`agentgw tools`")
     is_settled(scene, "failed")
 
 

@@ -82,9 +82,11 @@ def _plan(arguments: Arguments, context: ToolContext, after: _After) -> _Change:
 def _things(parent: Path, before: Present | None, content: str) -> tuple[str, ...]:
     """The directory, and the text that would be lost; a file that has this content already loses nothing.
 
-    So a yes for the session or for always goes on to cover its call once that was carried out.
+    So a yes for the session or for always goes on to cover its call once that was carried out. Raises CallFailed for
+    content that is too large.
     """
-    if before is None or before.sha256 == hashlib.sha256(encoded(content)).hexdigest():
+    raw = encoded(content)
+    if before is None or before.sha256 == hashlib.sha256(raw).hexdigest():
         return f"directory {parent}", "replaces nothing"
     return f"directory {parent}", f"replaces {before.sha256}"
 
