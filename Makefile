@@ -23,16 +23,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $(INSTALLED)
 
 models: $(INSTALLED) ## fetch the starter model and the embedder that the tests use into .cache/models
-	@$(BIN)/python tests/tools/fetch_starter.py .cache/models
+	@$(BIN)/python tests/scripts/fetch_starter.py .cache/models
 
 mcp-servers: $(INSTALLED) ## install the MCP servers that the tests talk to into .cache/mcp-venv
-	@$(BIN)/python tests/tools/fetch_mcp_servers.py .cache/mcp-venv
+	@$(BIN)/python tests/scripts/fetch_mcp_servers.py .cache/mcp-venv
 
 llama-server: $(INSTALLED) ## install llama.cpp's server that the tests talk to into .cache/llama-server-venv
-	@$(BIN)/python tests/tools/fetch_llama_server.py .cache/llama-server-venv >/dev/null
+	@$(BIN)/python tests/scripts/fetch_llama_server.py .cache/llama-server-venv >/dev/null
 
 demo: $(INSTALLED) ## from nothing to a local model's answer
-	@sh tests/tools/demo.sh
+	@sh tests/scripts/demo.sh
 
 lint: $(INSTALLED) ## ruff, mypy and the import arrows
 	@$(BIN)/ruff check
@@ -41,11 +41,11 @@ lint: $(INSTALLED) ## ruff, mypy and the import arrows
 	@$(BIN)/lint-imports
 
 docs: $(INSTALLED) ## write docs/protocol.md from the contract's tables
-	@$(BIN)/python -m agentgw_daemon.protocol_page > docs/protocol.md.new
+	@$(BIN)/python -m agentgw_daemon.server.protocol_page > docs/protocol.md.new
 	@mv docs/protocol.md.new docs/protocol.md
 
 docs-check: $(INSTALLED) ## fail when docs/protocol.md is not what the tables say
-	@$(BIN)/python -m agentgw_daemon.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
+	@$(BIN)/python -m agentgw_daemon.server.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
 
 test: lint docs-check models mcp-servers llama-server ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST) -m "not chaos"

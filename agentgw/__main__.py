@@ -1,6 +1,6 @@
 """`python -m agentgw` is `agentgw`."""
 
-from agentgw.cli import main
+from agentgw.cli.main import main
 
 if __name__ == "__main__":
     main()

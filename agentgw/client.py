@@ -1,6 +1,6 @@
 """The blocking client: a connection to the daemon, started on demand, and calls over it.
 
-    with Client.connect(Paths()) as client:
+    with connect_client(Paths()) as client:
         stream = client.stream("turn.start", message="hi")
         for notification in stream:
             ...
@@ -14,20 +14,17 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from agentgw import PROTOCOL, __version__, sockets
-from agentgw.connection import Connection, Notification, Response
-from agentgw.directories import refuse_sudo
-from agentgw.environment import Environment
-from agentgw.errors import DaemonUnreachable, ShuttingDown, Timeout, VersionMismatch, from_wire
+from agentgw import PROTOCOL, __version__
+from agentgw.protocol.errors import DaemonUnreachable, Timeout, VersionMismatch, from_wire
+from agentgw.transport.connection import Connection, Notification, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from typing import Any, Final, Self
 
-    from agentgw.connection import Params
-    from agentgw.paths import Paths
+    from agentgw.transport.connection import Params
 
 # From a cold start to the reply to `hello`; imports take a second on a slow disk.
 START_TIMEOUT_S: Final = 30.0
@@ -49,49 +46,6 @@ class Client:
         self._timeout_s = 0.0
         #: What the daemon said of itself: the result of `hello`.
         self.daemon: Mapping[str, Any] = {}
-
-    @classmethod
-    def connect(
-        cls,
-        paths: Paths,
-        *,
-        spawn: bool = True,
-        warm: bool = False,
-        notice: Callable[[str], None] | None = None,
-        command: Sequence[str] | None = None,
-    ) -> Self:
-        """A client of the daemon of `paths`, started when nobody answers unless `spawn` is False.
-
-        An idle daemon older than us is replaced, a busy one goes on and `notice` is told. With
-        `AGENTGW_SOCKET` set the daemon there is somebody else's to start and to replace. Raises DaemonUnreachable,
-        VersionMismatch, AlreadyRunning, ConfigRefused or DirectoryRefused.
-        """
-        if paths.other_socket or not spawn:
-            return cls.connect_running(paths).greeted()
-        refuse_sudo(Environment())
-        connection = sockets.connect_own(paths)
-        if connection is not None:
-            try:
-                client = cls(connection).greeted()
-                if client.daemon.get("version") == __version__:
-                    return client
-                client.close()
-            except (ConnectionLost, ShuttingDown):
-                pass
-        # Everything but a running daemon of our own version is rare, and its code stays off the common path.
-        from agentgw.opening import open_client
-
-        return open_client(cls, paths, warm=warm, notice=notice, command=command)
-
-    @classmethod
-    def connect_running(cls, paths: Paths) -> Self:
-        """A client of whatever daemon runs, of any version: `hello` is not said. Raises DaemonUnreachable."""
-        refuse_sudo(Environment())
-        connection = sockets.connect(paths.other_socket) if paths.other_socket else sockets.connect_own(paths)
-        if connection is None:
-            where = f" at {paths.other_socket}" if paths.other_socket else ""
-            raise DaemonUnreachable(f"no daemon is running{where}", hint="run: agentgw start")
-        return cls(connection)
 
     def __enter__(self) -> Self:
         return self

@@ -30,7 +30,7 @@ _ARGS: Final = re.compile(r"(?:Args|Arguments|Parameters):")
 _ARG: Final = re.compile(r"\*{0,2}(\w+)(?:\s*\([^)]*\))?\s*:\s*(.*)")
 
 
-class Tool:
+class UserTool:
     """A function with its description for a model. Called like the function itself."""
 
     def __init__(self, function: Callable[..., Any], effect: Effect, outbound: bool, own_output: bool) -> None:
@@ -61,13 +61,13 @@ class Tool:
 
 
 @overload
-def tool(function: Callable[..., Any], /) -> Tool: ...
+def tool(function: Callable[..., Any], /) -> UserTool: ...
 
 
 @overload
 def tool(
     *, effect: Effect = "command", outbound: bool = False, own_output: bool = False
-) -> Callable[[Callable[..., Any]], Tool]: ...
+) -> Callable[[Callable[..., Any]], UserTool]: ...
 
 
 def tool(
@@ -77,7 +77,7 @@ def tool(
     effect: Effect = "command",
     outbound: bool = False,
     own_output: bool = False,
-) -> Tool | Callable[[Callable[..., Any]], Tool]:
+) -> UserTool | Callable[[Callable[..., Any]], UserTool]:
     """Makes a function a tool. Raises TypeError for a parameter that has no schema.
 
     `effect` says what a call does: "none", "read", "write", "command" (anything) or "network". The user is asked
@@ -86,8 +86,8 @@ def tool(
     unless the effect is "none", calls that can carry data out are always asked about after such a result.
     """
     if function is not None:
-        return Tool(function, effect, outbound, own_output)
-    return lambda decorated: Tool(decorated, effect, outbound, own_output)
+        return UserTool(function, effect, outbound, own_output)
+    return lambda decorated: UserTool(decorated, effect, outbound, own_output)
 
 
 def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:

@@ -23,58 +23,45 @@ MODULES = {
 }
 CONTRACT_MODULES = [name for name in MODULES if name.partition(".")[0] == "agentgw"]
 
-# Each worker program with the rooms its modules may lie in, and what it may import beside them and the standard
-# library; `agentgw` for its version.
-SHARED_ROOM = "agentgw_daemon.workers."
-WORKER_ENTRY = "agentgw_daemon.inference.worker"
-WORKER_ROOMS = ("agentgw_daemon.inference.", SHARED_ROOM)
+# Each worker program with what it may import beside the standard library; `agentgw` for its version.
+WORKER_ENTRY = "agentgw_daemon.workers.model.worker"
 WORKER_MAY_IMPORT = {"llama_cpp", "numpy", "jinja2", "agentgw"}
-RETRIEVAL_ENTRY = "agentgw_daemon.retrieval.worker"
-RETRIEVAL_ROOMS = ("agentgw_daemon.retrieval.", SHARED_ROOM)
-CARD_ENTRY = "agentgw_daemon.retrieval.card"
+RETRIEVAL_ENTRY = "agentgw_daemon.workers.retrieval.worker"
+CARD_ENTRY = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
 RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "tokenizers", "agentgw"}
 # The one module of that worker that brings torch, imported where nothing lighter will do.
-TORCH_MODULE = "agentgw_daemon.retrieval.torch_encoder"
+TORCH_MODULE = "agentgw_daemon.workers.retrieval.embedding.torch_encoder"
 TORCH = {"torch", "sentence_transformers", "transformers"}
 # What reads documents in that worker: parsers and the wire, no engine.
-READING_ENTRY = "agentgw_daemon.retrieval.reading.reader"
-READING_ROOM = "agentgw_daemon.retrieval.reading."
+READING_ENTRY = "agentgw_daemon.workers.retrieval.reading.reader"
+READING_ROOM = "agentgw_daemon.workers.retrieval.reading."
 READING_MAY_IMPORT = {"pypdf", "lxml", "markdown_it", "charset_normalizer"}
 READING_BORROWS = {
-    "agentgw_daemon.retrieval.wire",
-    "agentgw_daemon.retrieval.codec",
-    "agentgw_daemon.workers.lines",
-    "agentgw_daemon.tools.beneath",
-}
-# Of the model worker: the bindings, and the look at a file before they are shown it.
-RETRIEVAL_BORROWS = {
-    "agentgw_daemon.inference.llama",
-    "agentgw_daemon.inference.tuning",
-    "agentgw_daemon.inference.gguf",
-    "agentgw_daemon.inference.confinement",
-    "agentgw_daemon.inference.memory",
-    "agentgw_daemon.tools.beneath",
+    "agentgw_daemon.workers.protocol.retrieval",
+    "agentgw_daemon.workers.protocol.codec",
+    "agentgw_daemon.workers.protocol.lines",
+    "agentgw_daemon.system.beneath",
 }
 # These cost a third of a second to many seconds, and hundreds of megabytes: worker processes only.
 HEAVY = {"llama_cpp", "torch", "numpy", "hnswlib", "sentence_transformers"}
 # The environment is read here and passed down from here.
 READS_ENVIRONMENT = {
-    "agentgw.environment",
-    "agentgw_daemon.config",
+    "agentgw.local.environment",
+    "agentgw_daemon.config.load",
 }
 MAY_TOUCH_ENVIRONMENT = {
     "agentgw_daemon.main": "takes LISTEN_* before anything else looks, and hands the rest down",
-    "agentgw_daemon.inference.llama": "sets a switch of the engine before it is loaded",
-    "agentgw_daemon.retrieval.torch_encoder": "keeps the library from the network before it is imported",
+    "agentgw_daemon.workers.llama.llama": "sets a switch of the engine before it is loaded",
+    TORCH_MODULE: "keeps the library from the network before it is imported",
 }
 ENVIRONMENT = {
-    "agentgw.environment",
-    "agentgw_daemon.config",
+    "agentgw.local.environment",
+    "agentgw_daemon.config.load",
 }
 # These hand the environment on to a child, or take LISTEN_* out of it; each says why where it does.
 HANDS_ENVIRONMENT_ON = {
     "agentgw_daemon.main",
-    "agentgw_daemon.inference.environment",
+    "agentgw_daemon.system.child_environment",
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 MOST_LINES = 400
@@ -117,12 +104,13 @@ READING = reached(READING_ENTRY)
 
 
 def test_the_worker_is_found_with_its_engine() -> None:
-    assert {f"agentgw_daemon.inference.{name}" for name in ("wire", "llama", "generation", "template")} <= WORKER
+    assert {
+        f"agentgw_daemon.workers.{name}" for name in ("protocol.model", "llama.llama", "model.generation")
+    } <= WORKER
 
 
 @pytest.mark.parametrize("name", sorted(WORKER))
 def test_a_worker_module_imports_the_standard_library_its_engine_and_the_wire(name: str) -> None:
-    assert name == "agentgw" or name.startswith(WORKER_ROOMS), f"{name} runs in a worker"
     assert_imports_only(name, WORKER_MAY_IMPORT, WORKER)
 
 
@@ -134,8 +122,7 @@ def assert_imports_only(name: str, packages: set[str], modules: set[str]) -> Non
 
 
 @pytest.mark.parametrize("name", sorted(RETRIEVAL))
-def test_a_retrieval_worker_imports_its_own_rooms_and_its_engines(name: str) -> None:
-    assert name == "agentgw" or name.startswith(RETRIEVAL_ROOMS) or name in RETRIEVAL_BORROWS, f"{name} runs in one"
+def test_a_retrieval_worker_imports_the_standard_library_and_its_engines(name: str) -> None:
     more = READING_MAY_IMPORT if name in READING else TORCH if name == TORCH_MODULE else set()
     assert_imports_only(name, RETRIEVAL_MAY_IMPORT | more, RETRIEVAL)
     assert (TORCH_MODULE, True) not in set(imports(name)), f"{name} brings torch whether it is needed or not"
@@ -155,8 +142,8 @@ def test_no_other_process_parses_documents(name: str) -> None:
 
 
 def test_the_process_of_the_users_own_tools_imports_little() -> None:
-    assert reached("agentgw_daemon.tools.toolhost") == {"agentgw_daemon.tools.toolhost", "agentgw.tool"}
-    for name in ("agentgw_daemon.tools.toolhost", "agentgw.tool"):
+    assert reached("agentgw_daemon.tools.user.toolhost") == {"agentgw_daemon.tools.user.toolhost", "agentgw.tool"}
+    for name in ("agentgw_daemon.tools.user.toolhost", "agentgw.tool"):
         assert all(found.partition(".")[0] in {*sys.stdlib_module_names, "agentgw"} for found, _ in imports(name))
 
 
@@ -173,10 +160,10 @@ def _brings_engine(name: str) -> bool:
 
 # The nursery of one worker or server, which ends with that one.
 OF_ONE_PROCESS = {
-    "agentgw_daemon.workers.child",
-    "agentgw_daemon.inference.supervisor",
+    "agentgw_daemon.workers.supervision.child",
+    "agentgw_daemon.inference.hosting.supervisor",
     "agentgw_daemon.retrieval.process",
-    "agentgw_daemon.tools.mcp_stdio",
+    "agentgw_daemon.tools.mcp.mcp_stdio",
 }
 
 

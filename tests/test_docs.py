@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from agentgw.cli import VERBS
-from agentgw.errors import RPC_ERRORS
-from agentgw.events import EVENTS
-from agentgw.methods import METHODS
-from agentgw_daemon.discover import event_name
-from agentgw_daemon.protocol_page import page
+from agentgw.cli.main import VERBS
+from agentgw.protocol.errors import RPC_ERRORS
+from agentgw.protocol.events import EVENTS
+from agentgw.protocol.methods import METHODS
+from agentgw_daemon.server.openrpc import event_name
+from agentgw_daemon.server.protocol_page import page
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = ROOT / "docs" / "protocol.md"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import agentgw
-from agentgw.directories import prepare
-from agentgw.environment import Environment
-from agentgw.paths import Paths
-from agentgw.sockets import bind_socket
+from agentgw.local.directories import prepare
+from agentgw.local.environment import Environment
+from agentgw.local.paths import Paths
+from agentgw.local.sockets import bind_socket
 from tests.client.fakedaemon import FakeDaemon
 
 ROOT = Path(agentgw.__file__).parents[1]
@@ -62,7 +62,7 @@ def test_the_common_verbs_load_little(tmp_path: Path, words: list[str]) -> None:
     answers = {"turn.start": lambda peer, params: peer.delta("hi") or {"text": "hi"}, "daemon.status": status}
     script = (
         f"import sys; sys.path.append({str(ROOT)!r})\n"
-        f"from agentgw.cli import run\nstatus = run({words!r})\n"
+        f"from agentgw.cli.main import run\nstatus = run({words!r})\n"
         "import json; print(json.dumps([status, sorted(sys.modules)]))"
     )
     with FakeDaemon(bind_socket(paths), answers):
@@ -75,15 +75,18 @@ def test_the_common_verbs_load_little(tmp_path: Path, words: list[str]) -> None:
     assert exit_status == 0
     assert HEAVY & set(modules) == set()
     ours = {name.removeprefix("agentgw.") for name in modules if name.startswith("agentgw.")}
-    assert not ours & {"schema", "types", "methods", "events", "opening", "spawn", "stopping"}
-    assert {name for name in ours if name.startswith("commands.")} == {f"commands.{words[0]}"}
+    tables = {f"protocol.{name}" for name in ("schema", "types", "methods", "events")}
+    assert not ours & (tables | {f"local.{name}" for name in ("opening", "spawn", "stopping")})
+    assert {name for name in ours if name.startswith("cli.commands.")} == {f"cli.commands.{words[0]}"}
 
 
 def test_no_verb_is_loaded_for_help_and_version() -> None:
     for word in ("--help", "--version"):
         script = (
-            f"import sys; sys.path.append({str(ROOT)!r})\nfrom agentgw.cli import run\nrun([{word!r}])\n"
+            f"import sys; sys.path.append({str(ROOT)!r})\nfrom agentgw.cli.main import run\nrun([{word!r}])\n"
             "print(sorted(name for name in sys.modules if name.startswith('agentgw.')))"
         )
         done = subprocess.run([sys.executable, "-S", "-I", "-c", script], capture_output=True, text=True)
-        assert done.stdout.splitlines()[-1] == "['agentgw.cli', 'agentgw.errors', 'agentgw.output']"
+        assert done.stdout.splitlines()[-1] == str(
+            ["agentgw.cli", "agentgw.cli.main", "agentgw.cli.output", "agentgw.protocol", "agentgw.protocol.errors"]
+        )

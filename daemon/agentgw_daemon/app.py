@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
@@ -17,46 +16,45 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.events import TurnNotice
-from agentgw.shipped import shipped
-from agentgw.types import Chunk
-from agentgw_daemon.approvals.desk import Desk
-from agentgw_daemon.control import Control, inference_settings, retrieval_settings
-from agentgw_daemon.daemon import Daemon
-from agentgw_daemon.guard import guard_socket
-from agentgw_daemon.handlers import HANDLERS
-from agentgw_daemon.hub import Hub
-from agentgw_daemon.inference.pool import open_pool
-from agentgw_daemon.knowledge.forbidden import Forbidden
-from agentgw_daemon.knowledge.ingest import Ingest
-from agentgw_daemon.knowledge.reembedding import Reembedding
-from agentgw_daemon.knowledge.search import open_knowledge
-from agentgw_daemon.knowledge.watching import Watching
-from agentgw_daemon.listener import Listener
+from agentgw.local.shipped import shipped
+from agentgw.protocol.events import TurnNotice
+from agentgw.protocol.types import Chunk
+from agentgw_daemon.approvals.queue import ApprovalQueue
+from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.inference.hosting.pool import open_pool
+from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
+from agentgw_daemon.knowledge.ingest.ingest import Ingest
+from agentgw_daemon.knowledge.ingest.watching import Watching
+from agentgw_daemon.knowledge.reembedding import Reembedder
+from agentgw_daemon.knowledge.search.search import open_knowledge
+from agentgw_daemon.lifecycle.guard import guard_socket
 from agentgw_daemon.models.registry import open_registry
-from agentgw_daemon.peer import Peer
+from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.retrieval.pool import open_retrieval
+from agentgw_daemon.server.connections import ConnectionServer
+from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
+from agentgw_daemon.server.daemon import Daemon
+from agentgw_daemon.server.listener import Listener
 from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.presence import WrittenBack
-from agentgw_daemon.storage.store import Recovery
-from agentgw_daemon.supervision import supervised
+from agentgw_daemon.storage.file.presence import WrittenBack
+from agentgw_daemon.storage.file.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
+from agentgw_daemon.tools.builtins.search_documents import SearchDocuments
 from agentgw_daemon.tools.catalogue import open_catalogue
-from agentgw_daemon.tools.places import denied_of
-from agentgw_daemon.tools.search_documents import SearchDocuments
-from agentgw_daemon.turns import Turns
+from agentgw_daemon.tools.files.places import denied_of
+from agentgw_daemon.turns.manager import Turns
 
 if TYPE_CHECKING:
-    from agentgw_daemon.started import Started
+    from agentgw_daemon.lifecycle.started import Started
 
 log = logging.getLogger(__name__)
 
 # They bring httpx with them.
 _LATE_MODULES: Final = (
-    "agentgw_daemon.inference.provider",
+    "agentgw_daemon.inference.engines.provider",
     "agentgw_daemon.models.download",
     "agentgw_daemon.models.hub",
 )
@@ -66,56 +64,6 @@ _IMPORT_PAUSE_S: Final = 1.0
 # Of the whole grace of a stop: turns store their ends, then replies leave, then workers go.
 _TURNS_SHARE: Final = 0.5
 _PEERS_SHARE: Final = 0.25
-
-
-class Stop:
-    """The one way the daemon ends: whoever calls first gives the reason and the exit status."""
-
-    def __init__(self) -> None:
-        self._asked = trio.Event()
-        self.status = 0
-
-    def ask(self, reason: str, status: int = 0) -> None:
-        """End the daemon gracefully; later calls change nothing."""
-        if not self._asked.is_set():
-            log.info("stopping: %s", reason)
-            self.status = status
-            self._asked.set()
-
-    async def wait(self) -> None:
-        """Until somebody asks."""
-        await self._asked.wait()
-
-
-class Doors:
-    """The listener and the connections behind it."""
-
-    def __init__(self, daemon: Daemon, nursery: trio.Nursery) -> None:
-        self._daemon = daemon
-        self._nursery = nursery
-        self._peers: set[Peer] = set()
-        self._accepting: list[trio.CancelScope] = []
-
-    async def open(self, listening: socket.socket) -> None:
-        """Accept on this socket too: clients may still wait in an earlier one's backlog. Returns when it accepts."""
-        self._accepting.append(
-            await self._nursery.start(self._daemon.listener.run, listening, self._serve, self._nursery)
-        )
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        peer = Peer(stream, self._daemon, HANDLERS)
-        self._peers.add(peer)
-        try:
-            await peer.run()
-        finally:
-            self._peers.remove(peer)
-
-    def close(self) -> None:
-        """Accept nothing more and read nothing more; replies under way still leave."""
-        for scope in self._accepting:
-            scope.cancel()
-        for peer in self._peers:
-            peer.stop_reading()
 
 
 async def _open(started: Started, stack: AsyncExitStack) -> Services:
@@ -173,7 +121,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     )
     return Services(
         started=started, current=current, database=database, models=models, skills=skills, pool=pool,
-        retrieval=retrieval, hub=hub, tools=tools, approvals=Desk(database, hub), knowledge=knowledge,
+        retrieval=retrieval, hub=hub, tools=tools, approvals=ApprovalQueue(database, hub), knowledge=knowledge,
         projects=Projects(skills, database.trust, Path.home()),
     )  # fmt: skip
 
@@ -193,7 +141,7 @@ def _made_of(services: Services, stop: Stop, nursery: trio.Nursery) -> Daemon:
     forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
     ingest = Ingest(services.database, services.retrieval, forbidden, lambda: services.settings.rag)
     turns = Turns(services, nursery)
-    reembedding = Reembedding(
+    reembedding = Reembedder(
         services.database, services.retrieval, others_busy=lambda: ingest.busy or bool(turns.running)
     )
     ingest.on_end = reembedding.poke
@@ -222,7 +170,7 @@ async def serve(started: Started) -> int:
             outer.start_soon(supervised, "waiting for signals", _heed_signals, daemon.control, stop)
             outer.start_soon(supervised, "importing", _import_the_rest, stop)
             async with trio.open_nursery() as connections:
-                doors = Doors(daemon, connections)
+                doors = ConnectionServer(daemon, connections)
                 await doors.open(started.listener)
                 guard = partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask)
                 outer.start_soon(supervised, "guarding the socket", guard)
@@ -236,7 +184,7 @@ async def serve(started: Started) -> int:
     return stop.status
 
 
-async def _wind_down(daemon: Daemon, doors: Doors, connections: trio.Nursery, grace_s: float) -> None:
+async def _wind_down(daemon: Daemon, doors: ConnectionServer, connections: trio.Nursery, grace_s: float) -> None:
     """Turns first, so that every client hears how its turn ended; then replies; then the door."""
     daemon.services.pool.close()
     daemon.services.retrieval.close()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from agentgw.errors import AgentgwError
-    from agentgw.paths import Paths
-    from agentgw_daemon.log import Log
-    from agentgw_daemon.options import Options
-    from agentgw_daemon.started import Started
+    from agentgw.local.paths import Paths
+    from agentgw.protocol.errors import AgentgwError
+    from agentgw_daemon.lifecycle.options import DaemonOptions
+    from agentgw_daemon.lifecycle.started import Started
+    from agentgw_daemon.observability.log import DaemonLog
 
 _INTERRUPTED: Final = 130
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; gives its exit status."""
     # Before any import that may write a compiled file, and before any file of ours.
     os.umask(0o077)
-    from agentgw_daemon.options import parse
+    from agentgw_daemon.lifecycle.options import parse
 
     with contextlib.ExitStack() as closing:
         launch = _Launch(closing)
@@ -50,19 +50,21 @@ class _Launch:
     def __init__(self, closing: contextlib.ExitStack) -> None:
         self._closing = closing
         self._paths: Paths | None = None
-        self._log: Log | None = None
+        self._log: DaemonLog | None = None
         self._stderr_is_log = False
 
-    def start(self, options: Options) -> Started:
+    def start(self, options: DaemonOptions) -> Started:
         """Everything up to the heavy imports. Raises LocalError."""
-        from agentgw import __version__, directories
-        from agentgw.environment import Environment
-        from agentgw.paths import Paths
-        from agentgw_daemon import activation, config, lock, process
-        from agentgw_daemon.log import Log
-        from agentgw_daemon.settings import secrets_of
-        from agentgw_daemon.socket_name import SocketName
-        from agentgw_daemon.started import Started
+        from agentgw import __version__
+        from agentgw.local import directories
+        from agentgw.local.environment import Environment
+        from agentgw.local.paths import Paths
+        from agentgw_daemon.config import load as config
+        from agentgw_daemon.config.settings import secrets_of
+        from agentgw_daemon.lifecycle import activation, lock, process
+        from agentgw_daemon.lifecycle.socket_name import SocketName
+        from agentgw_daemon.lifecycle.started import Started
+        from agentgw_daemon.observability.log import DaemonLog
         from agentgw_daemon.text.secrets import Secrets
 
         giver = activation.giver_of(os.environ, os.getpid()) if options.activated else "nobody"
@@ -80,7 +82,7 @@ class _Launch:
         held = lock.acquire(paths.lock_file, instance=instance, version=__version__)
         self._closing.callback(held.close)
         secrets = Secrets(configuration=secrets_of(loaded.settings, environ))
-        self._log = Log(paths.log_file, loaded.settings.log, secrets=secrets, foreground=options.foreground)
+        self._log = DaemonLog(paths.log_file, loaded.settings.log, secrets=secrets, foreground=options.foreground)
         self._closing.callback(self._log.close)
         if handed is None:
             name, handed = SocketName.bind(paths)
@@ -110,7 +112,7 @@ class _Launch:
 
     def end(self, error: BaseException) -> int:
         """Say in one line why we end; gives the exit status."""
-        from agentgw.errors import AgentgwError
+        from agentgw.protocol.errors import AgentgwError
 
         # Nurseries wrap what ends them.
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
@@ -132,7 +134,7 @@ class _Launch:
     def _crash(self, error: BaseException) -> int:
         import logging
 
-        from agentgw_daemon.log import log_unexpected
+        from agentgw_daemon.observability.log import log_unexpected
 
         self._open_log()
         if self._log is not None:
@@ -147,13 +149,13 @@ class _Launch:
         """For a bug before the log was due: as good a log as there can be, or none that shows on stderr."""
         import logging
 
-        from agentgw.errors import LocalError
-        from agentgw_daemon.log import Log
-        from agentgw_daemon.settings import LogSection
+        from agentgw.protocol.errors import LocalError
+        from agentgw_daemon.config.settings import LogSection
+        from agentgw_daemon.observability.log import DaemonLog
 
         if self._log is None and self._paths is not None:
             with contextlib.suppress(LocalError):
-                self._log = Log(self._paths.log_file, LogSection())
+                self._log = DaemonLog(self._paths.log_file, LogSection())
                 self._closing.callback(self._log.close)
         if self._log is None:
             logging.root.addHandler(logging.NullHandler())
@@ -169,8 +171,9 @@ def _run(started: Started) -> int:
     """Import the rest of the daemon and serve; gives the exit status."""
     import trio
 
-    from agentgw.errors import ConfigRefused
-    from agentgw_daemon import app, failpoint
+    from agentgw.protocol.errors import ConfigRefused
+    from agentgw_daemon import app
+    from agentgw_daemon.observability import failpoint
 
     try:
         failpoint.arm(started.environ.get("AGENTGW_FAIL", ""))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 
 if TYPE_CHECKING:
-    from agentgw.events import TurnNotice
-    from agentgw_daemon.approvals.desk import Desk
-    from agentgw_daemon.config import Config
-    from agentgw_daemon.hub import Hub
-    from agentgw_daemon.inference.pool import Pool
-    from agentgw_daemon.knowledge.search import Knowledge
+    from agentgw.protocol.events import TurnNotice
+    from agentgw_daemon.approvals.queue import ApprovalQueue
+    from agentgw_daemon.config.load import Config
+    from agentgw_daemon.config.settings import Settings
+    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.inference.hosting.pool import Pool
+    from agentgw_daemon.knowledge.search.search import Knowledge
+    from agentgw_daemon.lifecycle.started import Started
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.retrieval.pool import Retrieval
-    from agentgw_daemon.settings import Settings
     from agentgw_daemon.skills.library import Library
     from agentgw_daemon.skills.projects import Projects
-    from agentgw_daemon.started import Started
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.text.secrets import Secrets
     from agentgw_daemon.tools.catalogue import Catalogue
@@ -52,7 +52,7 @@ class Services:
     knowledge: Knowledge
     hub: Hub
     tools: Catalogue
-    approvals: Desk
+    approvals: ApprovalQueue
 
     @property
     def config(self) -> Config:

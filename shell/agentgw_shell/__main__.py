@@ -6,9 +6,9 @@ import argparse
 import signal
 import sys
 
-from agentgw import output
-from agentgw.answer import is_interactive
-from agentgw.errors import AgentgwError, UsageError
+from agentgw.cli import output
+from agentgw.cli.turn_printer import is_interactive
+from agentgw.protocol.errors import AgentgwError, UsageError
 from agentgw_shell.chat import Chat
 from agentgw_shell.editor import TypeAhead
 

@@ -10,14 +10,15 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
-from agentgw import __version__, output
-from agentgw.answer import Answer, follow
+from agentgw import __version__
+from agentgw.cli import output
+from agentgw.cli.commands import connect, model_reference, working_directory
+from agentgw.cli.commands.pull import offer
+from agentgw.cli.turn_printer import TurnPrinter, follow
 from agentgw.client import Client
-from agentgw.commands import connect, model_reference, working_directory
-from agentgw.commands.pull import offer
-from agentgw.connection import Notification
-from agentgw.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, UsageError
-from agentgw.paths import Paths
+from agentgw.local.paths import Paths
+from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, UsageError
+from agentgw.transport.connection import Notification
 from agentgw_shell.editor import TypeAhead, make_editor
 
 _PROMPT: Final = "› "
@@ -149,7 +150,7 @@ class Chat:
         self._client = connect(warm=True)
 
 
-class _Watching(Answer):
+class _Watching(TurnPrinter):
     """Prints, and takes the session's id from the first notification: a cancelled turn belongs to it too."""
 
     def __init__(self, chat: Chat) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from agentgw_daemon.inference.llama import api, safe_model_params
+from agentgw_daemon.workers.llama.llama import api, safe_model_params
 from tests.bench.measure import common_length
 from tests.bench.rounds import Round, serve
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from agentgw_daemon.inference import llama
+from agentgw_daemon.workers.llama import llama
 from tests.bench.figure import Figure
 from tests.bench.measure import Streamed, common_length, interleave
 from tests.bench.setting import MODEL, Setting, shown
@@ -94,7 +94,7 @@ def _against_anew(case: str, what: str, warm: list[float], anew: list[float], *,
 
 def _common_tokens(prompts: list[str]) -> int:
     """How many tokens these rendered prompts begin alike with."""
-    model = llama.Model(os.fspath(MODEL), gpu_layers=0)
+    model = llama.LlamaModel(os.fspath(MODEL), gpu_layers=0)
     try:
         return common_length([model.tokenise([prompt]) for prompt in prompts])
     finally:

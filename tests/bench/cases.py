@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agentgw.client import Client
-from agentgw.environment import Environment
-from agentgw.framing import encode
-from agentgw.paths import Paths
+from agentgw.local.connect import connect_running
+from agentgw.local.environment import Environment
+from agentgw.local.paths import Paths
+from agentgw.transport.framing import encode
 from tests.bench.cache_cases import CACHE
 from tests.bench.figure import Figure
 from tests.bench.knowledge_cases import KNOWLEDGE
@@ -173,7 +173,7 @@ def _round_trip_us(dialled: socket.socket, frame: bytes) -> float:
 
 def _delta_rate(setting: Setting, message: str, ephemeral: bool) -> float:
     times = []
-    with Client.connect_running(Paths(Environment(setting.environment))) as client:
+    with connect_running(Paths(Environment(setting.environment))) as client:
         stream = client.stream("turn.start", message=message, model="echo", ephemeral=ephemeral)
         for notification in stream:
             if notification.method == "turn.delta":

@@ -19,12 +19,12 @@ from typing import Final
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from agentgw_daemon.inference.llama import physical_cores
-from agentgw_daemon.retrieval import wire
 from agentgw_daemon.retrieval.batching import BATCH_TEXTS
-from agentgw_daemon.retrieval.encoders import Encoder
-from agentgw_daemon.retrieval.llama_encoder import LlamaEncoder
-from agentgw_daemon.retrieval.torch_encoder import TorchEncoder
+from agentgw_daemon.workers.llama.llama import physical_cores
+from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.retrieval.embedding.encoders import Encoder
+from agentgw_daemon.workers.retrieval.embedding.llama_encoder import LlamaEncoder
+from agentgw_daemon.workers.retrieval.embedding.torch_encoder import TorchEncoder
 from tests.bench.texts import prose
 from tests.starter import embedder_folder
 

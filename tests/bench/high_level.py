@@ -11,7 +11,7 @@ from typing import Any
 
 from llama_cpp import Llama, llama_cpp
 
-from agentgw_daemon.inference.llama import safe_model_params
+from agentgw_daemon.workers.llama.llama import safe_model_params
 from tests.bench.rounds import Round, serve
 
 

@@ -16,17 +16,18 @@ import numpy as np
 import trio
 
 from agentgw.client import Client
-from agentgw.environment import Environment
-from agentgw.paths import Paths
-from agentgw_daemon.retrieval.index import Index
-from agentgw_daemon.retrieval.index_file import Identity, load
-from agentgw_daemon.storage.contents import Vectors
+from agentgw.local.connect import connect_running
+from agentgw.local.environment import Environment
+from agentgw.local.paths import Paths
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.documents import NewDocument
-from agentgw_daemon.storage.folding import terms_of
-from agentgw_daemon.storage.generations import Embedder
-from agentgw_daemon.storage.library import sqlite_utils
-from agentgw_daemon.storage.words import find
+from agentgw_daemon.storage.documents.contents import Vectors
+from agentgw_daemon.storage.documents.documents import NewDocument
+from agentgw_daemon.storage.documents.folding import terms_of
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity
+from agentgw_daemon.storage.documents.words import find
+from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.workers.retrieval.index.index import Index
+from agentgw_daemon.workers.retrieval.index.index_file import IndexIdentity, load
 from tests.bench.points import Floats
 from tests.bench.setting import Setting
 from tests.starter import embedder_folder
@@ -86,10 +87,10 @@ class Library:
         with self._reading() as db:
             row = db.execute("SELECT id, name, dim FROM embedders").fetchone()
             first = int(db.execute("SELECT next_chunk FROM knowledge").fetchone()[0])
-        trio.run(self._fill, Embedder(id=row[0], name=row[1], dim=row[2]), texts, vectors, chunks_of_a_document)
+        trio.run(self._fill, EmbedderIdentity(id=row[0], name=row[1], dim=row[2]), texts, vectors, chunks_of_a_document)
         return first
 
-    async def _fill(self, embedder: Embedder, texts: Sequence[str], vectors: Floats, size: int) -> None:
+    async def _fill(self, embedder: EmbedderIdentity, texts: Sequence[str], vectors: Floats, size: int) -> None:
         async with Database.open(self._home / "data") as database:
             for at in range(0, len(texts), size):
                 part = texts[at : at + size]
@@ -117,7 +118,7 @@ class Library:
         with self._reading() as db:
             name, sha256 = db.execute("SELECT file, sha256 FROM index_files").fetchone()
         said = json.loads((self._index_folder / name).with_suffix(".json").read_bytes())
-        identity = Identity(key=said["key"], dim=said["dim"], embedder_id=said["embedder_id"])
+        identity = IndexIdentity(key=said["key"], dim=said["dim"], embedder_id=said["embedder_id"])
         graph, generation = load(self._index_folder, name, sha256, identity)
         return Index(said["dim"], graph=graph, generation=generation)
 
@@ -141,7 +142,7 @@ class Library:
     @contextmanager
     def connected(self) -> Iterator[Client]:
         """A connection to the running daemon."""
-        with Client.connect_running(Paths(Environment(self.setting.environment))) as client:
+        with connect_running(Paths(Environment(self.setting.environment))) as client:
             yield client
 
     def worker_rss_bytes(self, role: str) -> int:

@@ -10,10 +10,12 @@ import os
 import time
 from typing import Any
 
-from agentgw_daemon.inference import llama, loading, wire
-from agentgw_daemon.inference.cancellation import Cancellations
-from agentgw_daemon.inference.interruption import Interruption
-from agentgw_daemon.inference.worker import Outlet
+from agentgw_daemon.workers.llama import llama
+from agentgw_daemon.workers.model import loading
+from agentgw_daemon.workers.model.cancellation import Cancellations
+from agentgw_daemon.workers.model.interruption import Interruption
+from agentgw_daemon.workers.model.worker import Outlet
+from agentgw_daemon.workers.protocol import model as wire
 from tests.bench.rounds import Round, serve
 
 STORY = "Write a long story about a lighthouse keeper and the sea."
@@ -54,13 +56,13 @@ class Own:
         )
         self._said.clear()
         self._decoder.submit(request)
-        while not any(isinstance(message, wire.Delta) for message in self._said):
+        while not any(isinstance(message, wire.GenerationDelta) for message in self._said):
             self._step()
         started, spent_s = time.perf_counter(), self._clock.spent_s
         while self._decoder.busy:
             self._step()
         outside_s = time.perf_counter() - started - (self._clock.spent_s - spent_s)
-        done = next(message for message in self._said if isinstance(message, wire.Done))
+        done = next(message for message in self._said if isinstance(message, wire.GenerationDone))
         return outside_s * 1000 / max(done.completion_tokens - 1, 1)
 
     def _take(self, message: wire.FromWorker) -> None:
@@ -71,7 +73,7 @@ class Own:
         before = len(self._said)
         self._decoder.step()
         for message in self._said[before:]:
-            if isinstance(message, wire.Delta):
+            if isinstance(message, wire.GenerationDelta):
                 self._decoder.allow(wire.Credit(request_id=message.request_id, texts=len(message.texts)))
 
 

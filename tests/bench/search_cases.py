@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from agentgw_daemon.retrieval.index import Index
+from agentgw_daemon.workers.retrieval.index.index import Index
 from tests.bench.chromas import Answered, Chroma
 from tests.bench.figure import Figure
 from tests.bench.library import Library, search_ms

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from agentgw import output
-from agentgw.cli import run as run_cli
-from agentgw.directories import prepare
-from agentgw.environment import Environment
-from agentgw.paths import Paths
-from agentgw.sockets import bind_socket
+from agentgw.cli import output
+from agentgw.cli.main import run as run_cli
+from agentgw.local.directories import prepare
+from agentgw.local.environment import Environment
+from agentgw.local.paths import Paths
+from agentgw.local.sockets import bind_socket
 from tests.client.fakedaemon import FakeDaemon
 
 Serve = Callable[..., FakeDaemon]

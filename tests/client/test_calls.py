@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 
 import agentgw
-from agentgw.events import EVENTS
-from agentgw.methods import METHODS
-from agentgw.schema import fields_of
+from agentgw.protocol.events import EVENTS
+from agentgw.protocol.methods import METHODS
+from agentgw.protocol.schema import fields_of
 
 PACKAGE = Path(agentgw.__file__).parent
 CALLS = {"call", "stream", "send", "notify"}

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from agentgw import client as client_module
-from agentgw.client import Client, ConnectionLost
-from agentgw.connection import Notification
-from agentgw.directories import prepare
-from agentgw.environment import Environment
-from agentgw.errors import (
+from agentgw.client import ConnectionLost
+from agentgw.local.connect import connect_client, connect_running
+from agentgw.local.directories import prepare
+from agentgw.local.environment import Environment
+from agentgw.local.paths import Paths
+from agentgw.local.sockets import bind_socket
+from agentgw.protocol.errors import (
     DaemonUnreachable,
     DirectoryRefused,
     InternalError,
@@ -21,8 +23,7 @@ from agentgw.errors import (
     Timeout,
     VersionMismatch,
 )
-from agentgw.paths import Paths
-from agentgw.sockets import bind_socket
+from agentgw.transport.connection import Notification
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Failure, FakeDaemon, HangUp, Peer
 
@@ -35,7 +36,7 @@ def three_words(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
 
 def test_hello_is_said_once_and_kept(paths: Paths, serve: Serve) -> None:
     daemon = serve()
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         assert client.call("ping") == "pong"
         assert client.daemon["instance"] == "i"
     assert daemon.methods() == ["hello", "ping"]
@@ -44,14 +45,14 @@ def test_hello_is_said_once_and_kept(paths: Paths, serve: Serve) -> None:
 
 def test_parameters_that_are_none_are_left_out(paths: Paths, serve: Serve) -> None:
     daemon = serve({"session.list": {"sessions": []}})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         client.call("session.list", limit=1, cwd=None)
     assert daemon.params("session.list") == {"limit": 1}
 
 
 def test_a_stream_gives_notifications_and_then_the_result(paths: Paths, serve: Serve) -> None:
     serve({"turn.start": three_words})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         stream = client.stream("turn.start", message="hi")
         seen = [(message.method, message.params["text"], message.params["seq"]) for message in stream]
         assert seen == [("turn.delta", "one", 1), ("turn.delta", "two", 2), ("turn.delta", "three", 3)]
@@ -61,13 +62,13 @@ def test_a_stream_gives_notifications_and_then_the_result(paths: Paths, serve: S
 
 def test_a_call_passes_over_notifications(paths: Paths, serve: Serve) -> None:
     serve({"turn.start": three_words})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         assert client.call("turn.start", message="hi") == {"text": "one two three"}
 
 
 def test_an_error_comes_as_its_own_class(paths: Paths, serve: Serve) -> None:
     serve({"session.get": Failure(-32001, "no session x", kind="session", id="x", hint="see agentgw sessions")})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         with pytest.raises(NotFound) as caught:
             client.call("session.get", session_id="x")
         assert (caught.value.message, caught.value.hint) == ("no session x", "see agentgw sessions")
@@ -81,7 +82,7 @@ def test_an_error_of_a_stream_comes_after_its_notifications(paths: Paths, serve:
         raise Failure(-32603, "Internal error", error_id="e1")
 
     serve({"turn.start": broken})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         stream = client.stream("turn.start", message="hi")
         seen: list[Notification] = []
         with pytest.raises(InternalError):
@@ -97,7 +98,7 @@ def iter_into(stream: Any, seen: list[Notification]) -> list[Notification]:
 
 def test_an_error_of_an_unknown_code_is_still_an_error(paths: Paths, serve: Serve) -> None:
     serve({"ping": Failure(-1, "odd")})
-    with Client.connect(paths) as client, pytest.raises(RpcError, match="odd"):
+    with connect_client(paths) as client, pytest.raises(RpcError, match="odd"):
         client.call("ping")
 
 
@@ -107,7 +108,7 @@ def test_an_error_about_a_frame_that_could_not_be_read_ends_the_wait(paths: Path
         raise HangUp
 
     serve({"ping": unreadable})
-    with Client.connect(paths) as client, pytest.raises(RpcError, match="frame too large"):
+    with connect_client(paths) as client, pytest.raises(RpcError, match="frame too large"):
         client.call("ping")
 
 
@@ -118,7 +119,7 @@ def test_the_reply_to_a_request_sent_meanwhile_is_passed_over(paths: Paths, serv
         return {"finish_reason": "cancelled"}
 
     serve({"turn.start": until_cancelled})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         stream = client.stream("turn.start", message="hi")
         for _ in stream:
             client.send("turn.cancel", turn_id="turn1")
@@ -127,7 +128,7 @@ def test_the_reply_to_a_request_sent_meanwhile_is_passed_over(paths: Paths, serv
 
 def test_a_notification_is_not_answered(paths: Paths, serve: Serve) -> None:
     daemon = serve()
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         client.notify("turn.cancel", turn_id="turn1")
         assert client.call("ping") == "pong"
     assert "turn.cancel" in daemon.methods()
@@ -135,14 +136,14 @@ def test_a_notification_is_not_answered(paths: Paths, serve: Serve) -> None:
 
 def test_parameters_may_go_by_position(paths: Paths, serve: Serve) -> None:
     daemon = serve({"turn.cancel": {"ok": True}})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         assert client.request("turn.cancel", ["turn1"]) == {"ok": True}
     assert daemon.params("turn.cancel") == ["turn1"]
 
 
 def test_the_limit_ends_a_wait(paths: Paths, serve: Serve) -> None:
     serve({"turn.start": lambda peer, params: peer.gone.wait(5)})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         client.limit(0.05)
         with pytest.raises(Timeout, match=r"no answer within 0\.05 seconds") as caught:
             client.call("turn.start", message="hi")
@@ -157,7 +158,7 @@ def test_the_limit_covers_all_waits_together(paths: Paths, serve: Serve) -> None
             peer.delta("x")
 
     serve({"turn.start": drip})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         client.limit(0.1)
         began = time.monotonic()
         with pytest.raises(Timeout):
@@ -171,12 +172,12 @@ def test_a_daemon_that_goes_away_in_the_middle_is_one_clear_error(paths: Paths, 
         raise HangUp
 
     serve({"turn.start": vanish})
-    with Client.connect(paths) as client, pytest.raises(ConnectionLost, match="ended before it answered"):
+    with connect_client(paths) as client, pytest.raises(ConnectionLost, match="ended before it answered"):
         client.call("turn.start", message="hi")
 
 
 def test_without_a_daemon_nothing_is_started_when_that_is_not_wanted(paths: Paths) -> None:
-    for attempt in (lambda: Client.connect(paths, spawn=False), lambda: Client.connect_running(paths)):
+    for attempt in (lambda: connect_client(paths, spawn=False), lambda: connect_running(paths)):
         with pytest.raises(DaemonUnreachable, match="no daemon is running") as caught:
             attempt()
         assert caught.value.hint == "run: agentgw start"
@@ -186,17 +187,17 @@ def test_another_socket_is_used_and_its_daemon_never_started(paths: Paths, home:
     elsewhere = Paths(Environment({"AGENTGW_HOME": str(home / "elsewhere")}))
     prepare(elsewhere)
     variables = {"AGENTGW_HOME": str(home), "AGENTGW_SOCKET": elsewhere.socket}
-    with FakeDaemon(bind_socket(elsewhere)), Client.connect(Paths(Environment(variables))) as client:
+    with FakeDaemon(bind_socket(elsewhere)), connect_client(Paths(Environment(variables))) as client:
         assert client.call("ping") == "pong"
     with pytest.raises(DaemonUnreachable, match=f"no daemon is running at {elsewhere.socket}"):
-        Client.connect(Paths(Environment(variables)), command=["/bin/false"])
+        connect_client(Paths(Environment(variables)), command=["/bin/false"])
 
 
 @pytest.mark.parametrize("spawn", [True, False])
 def test_a_daemon_of_another_protocol_is_not_used(paths: Paths, serve: Serve, spawn: bool) -> None:
     serve(protocol=2)
     with pytest.raises(VersionMismatch, match="speaks protocol 2, this client 1") as caught:
-        Client.connect(paths, spawn=spawn)
+        connect_client(paths, spawn=spawn)
     assert caught.value.hint == "run: agentgw restart"
 
 
@@ -204,13 +205,13 @@ def test_a_silent_listener_is_given_up_on(paths: Paths, serve: Serve, monkeypatc
     monkeypatch.setattr(client_module, "START_TIMEOUT_S", 0.05)
     serve({"hello": lambda peer, params: peer.gone.wait(5)})
     with pytest.raises(DaemonUnreachable, match=r"does not answer within 0\.05 seconds"):
-        Client.connect(paths)
+        connect_client(paths)
 
 
 def test_a_reader_that_shuts_its_writing_side_still_gets_everything(paths: Paths, serve: Serve) -> None:
     """A half-closed connection, at the socket: the daemon's side of it is in its own tests."""
     serve({"turn.start": three_words})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         stream = client.stream("turn.start", message="hi")
         client._socket.shutdown(socket.SHUT_WR)
         assert len(list(stream)) == 3
@@ -223,7 +224,7 @@ def test_a_large_request_reaches_a_daemon_that_reads_late(paths: Paths) -> None:
     # Far more than the kernel buffers for an unread connection.
     timer = threading.Timer(0.1, daemon.thread.start)
     timer.start()
-    with Client.connect_running(paths) as client:
+    with connect_running(paths) as client:
         assert client.call("turn.start", message="x" * 1_000_000) == {"size": 1_000_000}
     timer.join()
     daemon.__exit__()
@@ -238,7 +239,7 @@ def test_a_hundred_thousand_deltas_come_in_order(paths: Paths, serve: Serve) -> 
         return {"last_seq": 100_000}
 
     serve({"turn.start": flood})
-    with Client.connect(paths) as client:
+    with connect_client(paths) as client:
         stream = client.stream("turn.start", message="hi")
         assert [message.params["seq"] for message in stream] == list(range(1, 100_001))
         assert stream.result == {"last_seq": 100_000}
@@ -247,7 +248,7 @@ def test_a_hundred_thousand_deltas_come_in_order(paths: Paths, serve: Serve) -> 
 def test_sudo_is_refused_before_anything_is_made(paths: Paths, home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_UID", "1000")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    for attempt in (lambda: Client.connect(paths), lambda: Client.connect_running(paths)):
+    for attempt in (lambda: connect_client(paths), lambda: connect_running(paths)):
         with pytest.raises(DirectoryRefused, match="sudo"):
             attempt()
     assert not home.exists()

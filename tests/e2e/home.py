@@ -191,7 +191,7 @@ class Home:
 
     def workers(self) -> list[int]:
         """The pids of all model workers of this home."""
-        return [pid for pid, command in self.processes().items() if "agentgw_daemon.inference" in command]
+        return [pid for pid, command in self.processes().items() if "agentgw_daemon.workers.model" in command]
 
     def database_copy(self) -> Path:
         """A copy of the database as it lies there: what a kill left is the next daemon's to recover."""

@@ -1,6 +1,6 @@
 """llama.cpp's server with its HTTP, in a process of its own: `python llama_server.py MODEL` prints its address.
 
-Run by the environment that `tests/tools/fetch_llama_server.py` makes. One slot; it ends with its standard input.
+Run by the environment that `tests/scripts/fetch_llama_server.py` makes. One slot; it ends with its standard input.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Home, kill, until
-from tests.e2e.test_crashes import integrity
+from tests.e2e.integrity import integrity
 from tests.e2e.wire import Refused, Wire
 
 pytestmark = pytest.mark.e2e
@@ -355,7 +355,7 @@ def test_an_answer_goes_as_far_after_a_kill_as_before(
     assert is_asked_about(scene, session_id, content="y")
 
 
-SERVER = Path(__file__).parents[1] / "external_tools" / "server.py"
+SERVER = Path(__file__).parents[1] / "tools" / "mcp" / "server.py"
 
 
 def with_server(scene: Scene) -> str:

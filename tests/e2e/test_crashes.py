@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -18,18 +17,12 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import ENDLESS, Home, heard, kill, until, with_variable
+from tests.e2e.integrity import integrity
 from tests.e2e.wire import Refused
 
 pytestmark = pytest.mark.e2e
 
 SCRIPTED = ("run", "-m", "scripted/m")
-
-
-def integrity(home: Home) -> str:
-    """SQLite's own verdict on a copy."""
-    with contextlib.closing(sqlite3.connect(home.database_copy())) as database:
-        (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
-        return str(verdict)
 
 
 def test_a_turn_cut_off_by_a_crash_is_kept_to_its_last_second(home: Home, endpoint: Endpoint) -> None:

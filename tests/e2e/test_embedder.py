@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.home import Home
-from tests.retrieval.tinybert import WIDTH, make_folder
 from tests.starter import embedder_folder
+from tests.workers.retrieval.embedding.tinybert import WIDTH, make_folder
 
 pytestmark = pytest.mark.e2e
 

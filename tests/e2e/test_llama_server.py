@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.home import COUNTING, PATIENCE_S, Home, heard, until
+from tests.scripts.fetch_llama_server import fetch
 from tests.starter import starter_model
-from tests.tools.fetch_llama_server import fetch
 
 pytestmark = pytest.mark.e2e
 

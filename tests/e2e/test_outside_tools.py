@@ -14,8 +14,8 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Done, Home, until
-from tests.external_tools.test_mcp_real import CACHE, WEB
-from tests.tools.fetch_mcp_servers import fetch
+from tests.scripts.fetch_mcp_servers import fetch
+from tests.tools.mcp.real_servers import CACHE, WEB
 
 pytestmark = pytest.mark.e2e
 

@@ -6,7 +6,7 @@ import json
 
 from tests.e2e.home import Home
 from tests.skills.folders import write_skill
-from tests.skills.test_legacy import OLD
+from tests.skills.old_skill import OLD
 
 
 def test_a_projects_skills_are_used_once_trusted_and_until_they_change(home: Home) -> None:

@@ -12,10 +12,10 @@ from typing import Any, cast
 import pytest
 
 import agentgw_daemon
-from agentgw.types import Options, Timings, Usage
-from agentgw_daemon.calling.events import Call, Malformed
-from agentgw_daemon.inference.engine import Called, Delta, Engine, EngineEvent, Finished, Queued, Request
+from agentgw.protocol.types import Options, Timings, Usage
+from agentgw_daemon.inference.engine import Called, Engine, EngineEvent, Finished, GenerationRequest, Queued, TextDelta
 from agentgw_daemon.inference.hearing import Heard, hear
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ HIGH, LOW = "\ud83d", "\ude00"
 
 async def heard(*events: EngineEvent) -> list[Heard]:
     @asynccontextmanager
-    async def stream(_: Request) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+    async def stream(_: GenerationRequest) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         async def say() -> AsyncIterator[EngineEvent]:
             for event in events:
                 yield event
@@ -35,39 +35,42 @@ async def heard(*events: EngineEvent) -> list[Heard]:
         await made.aclose()
 
     engine = cast(Engine, SimpleNamespace(stream=stream))
-    async with hear(engine, Request(messages=(), options=Options())) as found:
+    async with hear(engine, GenerationRequest(messages=(), options=Options())) as found:
         return [event async for event in found]
 
 
 def said(events: list[Heard], channel: str = "answer") -> str:
-    return "".join("".join(one.texts) for one in events if isinstance(one, Delta) and one.channel == channel)
+    return "".join("".join(one.texts) for one in events if isinstance(one, TextDelta) and one.channel == channel)
 
 
 async def test_what_is_valid_passes_as_it_is() -> None:
-    events = (Queued(position=1), Delta(texts=("Grüße ", "😀")), Delta(texts=("hm",), channel="reasoning"), END)
+    events = (Queued(position=1), TextDelta(texts=("Grüße ", "😀")), TextDelta(texts=("hm",), channel="reasoning"), END)
     assert await heard(*events) == list(events)
 
 
 async def test_halves_are_joined_over_deltas_on_each_channel() -> None:
     events = await heard(
-        Delta(texts=("a" + HIGH,)), Delta(texts=("b" + HIGH,), channel="reasoning"), Delta(texts=(LOW + "c",)),
-        Delta(texts=(LOW, "d"), channel="reasoning"), END,
-    )  # fmt: skip
+        TextDelta(texts=("a" + HIGH,)),
+        TextDelta(texts=("b" + HIGH,), channel="reasoning"),
+        TextDelta(texts=(LOW + "c",)),
+        TextDelta(texts=(LOW, "d"), channel="reasoning"),
+        END,
+    )
     assert (said(events), said(events, "reasoning")) == ("a😀c", "b😀d")
 
 
 @pytest.mark.parametrize("last", [(), (END,)])
 async def test_a_half_at_the_end_is_replaced_and_comes_before_the_end(last: tuple[EngineEvent, ...]) -> None:
-    events = await heard(Delta(texts=("a", HIGH)), Delta(texts=(HIGH,), channel="reasoning"), *last)
+    events = await heard(TextDelta(texts=("a", HIGH)), TextDelta(texts=(HIGH,), channel="reasoning"), *last)
     assert (said(events), said(events, "reasoning")) == ("a\ufffd", "\ufffd")
     assert events[len(events) - len(last) :] == list(last)
 
 
 async def test_a_call_with_half_an_emoji_is_a_call_with_a_valid_text() -> None:
     (call,) = await heard(Called(name="re" + HIGH, arguments='{"path": "\\ud83d.txt", "\\ude00": 1}'))
-    assert call == Call(name="re\ufffd", arguments='{"path": "\ufffd.txt", "\ufffd": 1}')
+    assert call == ModelToolCall(name="re\ufffd", arguments='{"path": "\ufffd.txt", "\ufffd": 1}')
     (call,) = await heard(Called(name="r", arguments='{"path": "' + HIGH + LOW + '"}'))
-    assert call == Call(name="r", arguments='{"path": "😀"}')
+    assert call == ModelToolCall(name="r", arguments='{"path": "😀"}')
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agentgw_daemon.knowledge.search import Knowledge, open_knowledge
-from agentgw_daemon.retrieval import wire
+from agentgw_daemon.config.settings import RagSection
+from agentgw_daemon.knowledge.search.search import Knowledge, open_knowledge
 from agentgw_daemon.retrieval.pool import Resolve, Retrieval
 from agentgw_daemon.retrieval.spec import RetrievalSettings
-from agentgw_daemon.settings import RagSection
-from agentgw_daemon.storage.contents import Vectors
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.documents import NewDocument, Stored
-from agentgw_daemon.storage.generations import Embedder
+from agentgw_daemon.storage.documents.contents import Vectors
+from agentgw_daemon.storage.documents.documents import NewDocument, StoredDocument
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity
+from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.retrieval.fakeworker import EMBEDDER, fake_embedder, packed
-from tests.retrieval.live import running
 from tests.storage.papers import pieces_of
+from tests.workers.retrieval.live import running
 
-STORED_BY = Embedder(id=EMBEDDER.id, name=EMBEDDER.name, dim=EMBEDDER.dim)
+STORED_BY = EmbedderIdentity(id=EMBEDDER.id, name=EMBEDDER.name, dim=EMBEDDER.dim)
 
 
 class Library:
@@ -33,7 +33,9 @@ class Library:
         self.knowledge = knowledge
         self.index_dir = index_dir
 
-    async def put(self, source: str, *texts: str, embedder: Embedder | None = STORED_BY, **fields: Any) -> Stored:
+    async def put(
+        self, source: str, *texts: str, embedder: EmbedderIdentity | None = STORED_BY, **fields: Any
+    ) -> StoredDocument:
         """Store a document of these pieces, as ingest would."""
         content = "\n".join(texts)
         values: dict[str, Any] = {

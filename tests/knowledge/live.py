@@ -9,17 +9,17 @@ from typing import Any
 
 import trio
 
-from agentgw.events import DocumentProgress
-from agentgw.ingests import DocumentIngestParams, IngestResult
-from agentgw_daemon.knowledge.forbidden import Forbidden
-from agentgw_daemon.knowledge.ingest import Ingest
+from agentgw.protocol.events import DocumentProgress
+from agentgw.protocol.ingests import DocumentIngestParams, IngestResult
+from agentgw_daemon.config.settings import RagSection
+from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
+from agentgw_daemon.knowledge.ingest.ingest import Ingest
 from agentgw_daemon.retrieval.pool import Resolve, Retrieval
 from agentgw_daemon.retrieval.spec import RetrievalSettings
-from agentgw_daemon.settings import RagSection
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.selection import Selection
+from agentgw_daemon.storage.documents.selection import Selection
 from tests.retrieval.fakeworker import fake_embedder
-from tests.retrieval.live import running
+from tests.workers.retrieval.live import running
 
 LIMIT_S = 60
 

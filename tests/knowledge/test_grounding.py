@@ -6,12 +6,12 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.errors import ModelUnavailable, RpcError, WorkerDied
-from agentgw.types import ChatMessage, Chunk
+from agentgw.protocol.errors import ModelUnavailable, RpcError, WorkerDied
+from agentgw.protocol.types import ChatMessage, Chunk
 from agentgw_daemon.inference.engine import PromptCount
 from agentgw_daemon.knowledge.grounding import Grounded, Grounding, grounded
-from agentgw_daemon.knowledge.search import Found
-from agentgw_daemon.prompt import Exchange, Prompt, with_excerpts
+from agentgw_daemon.knowledge.search.search import SearchFindings
+from agentgw_daemon.prompts.prompt import Exchange, Prompt, with_excerpts
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,9 @@ async def count(messages: tuple[ChatMessage, ...]) -> PromptCount:
 
 
 async def ground(*chunks: Chunk, most: int = 1000, notice: str | None = None) -> Grounded:
-    async def find() -> Found:
+    async def find() -> SearchFindings:
         await trio.lowlevel.checkpoint()
-        return Found(chunks=chunks, notice=notice)
+        return SearchFindings(chunks=chunks, notice=notice)
 
     return await grounded(PROMPT, Grounding(find=find, most_tokens=most, least_similarity=0.3), count)
 
@@ -83,7 +83,7 @@ async def test_a_quarter_of_the_context_is_the_most() -> None:
     ],
 )
 async def test_a_search_that_fails_costs_no_answer(error: RpcError, notice: str | None) -> None:
-    async def find() -> Found:
+    async def find() -> SearchFindings:
         await trio.lowlevel.checkpoint()
         raise error
 
@@ -93,7 +93,7 @@ async def test_a_search_that_fails_costs_no_answer(error: RpcError, notice: str 
 
 @pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])
 async def test_a_search_that_hangs_costs_seconds_and_no_answer() -> None:
-    async def find() -> Found:
+    async def find() -> SearchFindings:
         await trio.sleep_forever()
         raise AssertionError
 

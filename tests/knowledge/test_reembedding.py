@@ -9,10 +9,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from agentgw.errors import ModelUnavailable
+from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.knowledge import reembedding
-from agentgw_daemon.knowledge.reembedding import Reembedding
-from agentgw_daemon.retrieval import wire
+from agentgw_daemon.knowledge.reembedding import Reembedder
+from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.live import Shelf, fill, shelf
 from tests.polling import pause
 from tests.retrieval.fakeworker import EMBEDDER
@@ -44,7 +44,7 @@ async def vectors_of(made: Shelf) -> dict[str, int]:
     return dict(rows)
 
 
-async def until_done(made: Shelf, again: Reembedding, embedder: wire.Embedder) -> None:
+async def until_done(made: Shelf, again: Reembedder, embedder: wire.Embedder) -> None:
     while again.shown is not None or await made.database.embeddings.count_missing(embedder.id):
         await made.database.changes.next.wait()
     while len(await vectors_of(made)) > 1:
@@ -56,7 +56,7 @@ async def test_a_new_embedder_replaces_the_old_one_when_it_has_seen_everything(t
     configured = Configured()
     async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
-        again = Reembedding(made.database, made.retrieval, others_busy=lambda: False)
+        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
         nursery.start_soon(again.run)
         await wait_all_tasks_blocked()
         assert again.shown is None
@@ -81,14 +81,14 @@ async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
         configured.embedder = OTHER
         async with trio.open_nursery() as nursery:
             changed = made.database.changes.next
-            nursery.start_soon(Reembedding(made.database, made.retrieval, others_busy=lambda: False).run)
+            nursery.start_soon(Reembedder(made.database, made.retrieval, others_busy=lambda: False).run)
             await changed.wait()
             nursery.cancel_scope.cancel()
         had = await vectors_of(made)
         assert had["fake-1"] == 120
         assert 0 < had["other-1"] < 120
     async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
-        again = Reembedding(made.database, made.retrieval, others_busy=lambda: False)
+        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
         nursery.start_soon(again.run)
         await until_done(made, again, OTHER)
         assert await vectors_of(made) == {"other-1": 120}
@@ -104,7 +104,7 @@ async def test_others_go_first_but_not_for_ever(tmp_path: Path, monkeypatch: pyt
     async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         configured.embedder = OTHER
-        again = Reembedding(made.database, made.retrieval, others_busy=lambda: looked.append(True) or True)
+        again = Reembedder(made.database, made.retrieval, others_busy=lambda: looked.append(True) or True)
         nursery.start_soon(again.run)
         await until_done(made, again, OTHER)
         assert looked
@@ -117,7 +117,7 @@ async def test_without_the_new_embedder_it_waits_and_says_so(tmp_path: Path) -> 
     async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         configured.embedder = None
-        again = Reembedding(made.database, made.retrieval, others_busy=lambda: False)
+        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
         nursery.start_soon(again.run)
         await wait_all_tasks_blocked(0.01)
         assert await vectors_of(made) == {"fake-1": 1}
@@ -135,7 +135,7 @@ async def test_a_document_that_breaks_the_new_embedder_is_given_up_and_the_rest_
         await made.take(tmp_path / "n")
         await made.database._thread.write(lambda db: db.execute("UPDATE chunks SET text = 'die:9' WHERE text = 'two'"))
         configured.embedder = OTHER
-        again = Reembedding(made.database, made.retrieval, others_busy=lambda: False)
+        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
         nursery.start_soon(again.run)
         while await vectors_of(made) != {"other-1": 2}:
             await pause()
@@ -150,7 +150,7 @@ async def test_what_was_written_with_the_old_embedder_meanwhile_is_done_too(tmp_
     async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         configured.embedder = OTHER
-        again = Reembedding(made.database, made.retrieval, others_busy=lambda: False)
+        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
         made.ingest.on_end = again.poke
         nursery.start_soon(again.run)
         await until_done(made, again, OTHER)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.tinygguf import STRING, U32, Tensor, small
 from tests.models.hubserver import Hub, running_hub
+from tests.workers.llama.tinygguf import STRING, U32, Tensor, small
 
 
 @pytest.fixture

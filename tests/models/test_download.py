@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import ModelUnavailable, NotFound
+from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models import part as parts
 from agentgw_daemon.models.download import Remote, check_address, fetch, open_client
-from agentgw_daemon.models.meter import Meter
+from agentgw_daemon.models.meter import DownloadMeter
 from tests.models.hubserver import Answer, Hub
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def remote(hub: Hub) -> Remote:
 
 async def download(remote: Remote, path: Path) -> list[int]:
     """Fetches; gives the progress that was told."""
-    meter, seen = Meter(remote.size_bytes), []
+    meter, seen = DownloadMeter(remote.size_bytes), []
 
     async def progress(done_bytes: int, total_bytes: int) -> None:
         seen.append(done_bytes)
@@ -243,7 +243,7 @@ def test_a_hub_elsewhere_leads_to_https_elsewhere_only(url: str) -> None:
 
 async def test_cancelling_keeps_every_byte_that_arrived(hub: Hub, remote: Remote, tmp_path: Path) -> None:
     hub.answers = [Answer(hold_after=180_000)]
-    meter = Meter(remote.size_bytes)
+    meter = DownloadMeter(remote.size_bytes)
     with trio.CancelScope() as pull:
 
         async def progress(done_bytes: int, total_bytes: int) -> None:
@@ -265,13 +265,13 @@ async def test_large_bodies_are_written_block_by_block(
 ) -> None:
     monkeypatch.setattr("agentgw_daemon.models.download.BLOCK_BYTES", 10_000)
     sizes: list[int] = []
-    append = parts.Part.append
+    append = parts.PartialFile.append
 
-    def record(self: parts.Part, data: bytes) -> None:
+    def record(self: parts.PartialFile, data: bytes) -> None:
         sizes.append(len(data))
         append(self, data)
 
-    monkeypatch.setattr(parts.Part, "append", record)
+    monkeypatch.setattr(parts.PartialFile, "append", record)
     await download(remote, tmp_path / "part")
     assert len(sizes) > 1
     assert sum(sizes) == len(BODY)

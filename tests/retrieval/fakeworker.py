@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import cast
 
 import agentgw
-import agentgw_daemon.retrieval.index_wire  # noqa: F401  # its messages are to be understood
-from agentgw_daemon.retrieval import wire
-from agentgw_daemon.retrieval.codec import Request
+import agentgw_daemon.workers.protocol.index  # noqa: F401  # its messages are to be understood
 from agentgw_daemon.retrieval.spec import RetrievalSettings
-from agentgw_daemon.retrieval.table import Refusal, Table, Task
+from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.protocol.codec import WorkerRequest
+from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal, RequestTask
 
 COMMAND = (sys.executable, __file__)
 DIM = 64
@@ -75,13 +75,13 @@ class FakeWorker:
         self._role = role
         self._small = small
         self._version = version
-        self._jobs: queue.Queue[tuple[int, Request]] = queue.Queue()
+        self._jobs: queue.Queue[tuple[int, WorkerRequest]] = queue.Queue()
         self._cancelled: dict[int, threading.Event] = {}
         self._speaking = threading.Lock()
         self._beating = threading.Event()
-        self._table: Table | None = None
+        self._table: Handlers | None = None
         self._index_id = 0
-        self.handlers: dict[type[Request], Callable[[int, Request], wire.Message]] = {
+        self.handlers: dict[type[WorkerRequest], Callable[[int, WorkerRequest], wire.WireMessage]] = {
             wire.Embed: self._embed,
             wire.Warm: lambda _id, _request: wire.Warmed(),
             wire.Read: self._read,
@@ -99,7 +99,7 @@ class FakeWorker:
             del self._cancelled[request_id]
             self._say(request_id, reply)
 
-    def _say(self, request_id: int, message: wire.Message) -> None:
+    def _say(self, request_id: int, message: wire.WireMessage) -> None:
         self._write(wire.encode(request_id, message))
 
     def _write(self, data: bytes) -> None:
@@ -114,7 +114,7 @@ class FakeWorker:
                 if request_id in self._cancelled:
                     self._cancelled[request_id].set()
             else:
-                assert isinstance(message, Request)
+                assert isinstance(message, WorkerRequest)
                 self._cancelled[request_id] = threading.Event()
                 self._jobs.put((request_id, message))
         os._exit(0)
@@ -124,7 +124,7 @@ class FakeWorker:
             self._say(0, wire.Heartbeat(rss_bytes=1 << 20))
             time.sleep(BEAT_S)
 
-    def _embed(self, request_id: int, request: Request) -> wire.Message:
+    def _embed(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
         assert isinstance(request, wire.Embed)
         failed = self._misbehave(request_id, request.texts[0])
         vectors = b"".join(map(packed, request.texts))
@@ -132,7 +132,7 @@ class FakeWorker:
             vectors = vectors[:-4]
         return failed or wire.Embedded(dim=DIM, vectors=vectors, engine="fake")
 
-    def _read(self, request_id: int, request: Request) -> wire.Message:
+    def _read(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
         assert isinstance(request, wire.Read)
         failed = self._misbehave(request_id, (request.path or request.text).rpartition("/")[2])
         if failed:
@@ -155,18 +155,19 @@ class FakeWorker:
         title = data.decode("utf-8", "replace").lstrip().partition("\n")[0]
         return wire.Extracted(format="text", title=title, sha256=sha256, size_bytes=len(data), mtime_ns=mtime_ns)
 
-    def _index(self, request_id: int, request: Request) -> wire.Message:
+    def _index(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
         if self._table is None:
-            from agentgw_daemon.retrieval import index, index_role
+            from agentgw_daemon.workers.retrieval import index_role
+            from agentgw_daemon.workers.retrieval.index import index
 
             if self._small:
                 index.FLAT_MOST, index.FLAT_AGAIN = 30, 15  # type: ignore[misc]  # graphs of a test's size
-            self._table = Table()
+            self._table = Handlers()
             self._table.add(wire.Embed, lambda asked, _task: self._embedded(asked))
             index_role.add_to(self._table)
         self._index_id = request_id
         try:
-            return self._table.answer(request, cast(Task, None))
+            return self._table.answer(request, cast(RequestTask, None))
         except Refusal as refusal:
             return wire.Failed(kind=refusal.kind, message=refusal.text)
 

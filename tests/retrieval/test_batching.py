@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.errors import WorkerDied
-from agentgw_daemon.retrieval import wire
+from agentgw.protocol.errors import WorkerDied
 from agentgw_daemon.retrieval.batching import BATCH_BYTES, BATCH_TEXTS, Batcher
+from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.retrieval.fakeworker import EMBEDDER
 
 pytestmark = pytest.mark.anyio

@@ -12,16 +12,16 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.errors import InvalidParams, ModelUnavailable, Overloaded, ShuttingDown, Timeout, WorkerDied
-from agentgw_daemon.inference.environment import worker_environment
-from agentgw_daemon.inference.memory import rss_bytes
-from agentgw_daemon.retrieval import wire
-from agentgw_daemon.retrieval.lane import Lane
-from agentgw_daemon.retrieval.outcomes import Extracted, IndexFailed, Unchanged, Unreadable
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable, Overloaded, ShuttingDown, Timeout, WorkerDied
 from agentgw_daemon.retrieval.pool import Retrieval
+from agentgw_daemon.retrieval.results import ExtractedDocument, IndexFailed, UnchangedDocument, UnreadableDocument
+from agentgw_daemon.retrieval.role_queue import RoleQueue
+from agentgw_daemon.system.child_environment import worker_environment
+from agentgw_daemon.system.memory import rss_bytes
+from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.polling import pause
 from tests.retrieval.fakeworker import DIM, EMBEDDER, fake_settings, packed
-from tests.retrieval.live import LIMIT_S, running
+from tests.workers.retrieval.live import LIMIT_S, running
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def query(retrieval: Retrieval, *texts: str) -> tuple[bytes, ...]:
     return await retrieval.embed(texts, purpose="query")
 
 
-async def read(retrieval: Retrieval, **given: str) -> Extracted | Unchanged:
+async def read(retrieval: Retrieval, **given: str) -> ExtractedDocument | UnchangedDocument:
     return await retrieval.read(**given, chunk_tokens=100)  # type: ignore[arg-type]  # names are the caller's
 
 
@@ -83,20 +83,20 @@ async def test_a_document_is_read_from_its_file(tmp_path: Path) -> None:
     path.write_text("Title\n\nfirst part\n\nsecond\npart\n")
     async with running() as retrieval:
         found = await read(retrieval, path=str(path))
-        assert isinstance(found, Extracted)
+        assert isinstance(found, ExtractedDocument)
         assert [(piece.text, piece.first_line, piece.last_line) for piece in found.pieces] == [
             ("Title", 1, 1), ("first part", 3, 3), ("second\npart", 5, 6),
         ]  # fmt: skip
         assert (found.title, found.size_bytes, found.mtime_ns) == ("Title", 31, path.stat().st_mtime_ns)
         again = await read(retrieval, path=str(path), known_sha256=found.sha256)
-    assert isinstance(again, Unchanged)
+    assert isinstance(again, UnchangedDocument)
     assert again.sha256 == found.sha256
 
 
 async def test_text_is_read_without_a_file() -> None:
     async with running() as retrieval:
         found = await read(retrieval, text="one\n\ntwo", name="note.md")
-    assert isinstance(found, Extracted)
+    assert isinstance(found, ExtractedDocument)
     assert [piece.text for piece in found.pieces] == ["one", "two"]
 
 
@@ -105,13 +105,13 @@ async def test_names_that_are_not_utf8_reach_the_worker(tmp_path: Path) -> None:
     Path(os.fsdecode(path)).write_bytes(b"content")
     async with running() as retrieval:
         found = await read(retrieval, path=os.fsdecode(path))
-    assert isinstance(found, Extracted)
+    assert isinstance(found, ExtractedDocument)
     assert found.title == "content"
 
 
 async def test_a_document_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     async with running() as retrieval:
-        with pytest.raises(Unreadable, match="no such file"):
+        with pytest.raises(UnreadableDocument, match="no such file"):
             await read(retrieval, path=str(tmp_path / "absent"))
 
 
@@ -130,25 +130,25 @@ async def test_a_document_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 async def test_a_document_that_breaks_its_worker_is_unreadable_and_the_next_is_read(text: str, reason: str) -> None:
     settings = fake_settings(heartbeat_timeout_s=0.5)
     async with running(settings) as retrieval:
-        with pytest.raises(Unreadable, match=reason):
+        with pytest.raises(UnreadableDocument, match=reason):
             await read(retrieval, text=text)
-        assert isinstance(await read(retrieval, text="fine"), Extracted)
+        assert isinstance(await read(retrieval, text="fine"), ExtractedDocument)
 
 
 async def test_a_document_that_takes_too_long_is_unreadable_and_the_next_is_read() -> None:
     async with running(fake_settings(read_timeout_s=0.3)) as retrieval:
-        with pytest.raises(Unreadable, match=r"took more than 0\.3 s"):
+        with pytest.raises(UnreadableDocument, match=r"took more than 0\.3 s"):
             await read(retrieval, text="deaf")
     async with running() as retrieval:
-        assert isinstance(await read(retrieval, text="fine"), Extracted)
+        assert isinstance(await read(retrieval, text="fine"), ExtractedDocument)
 
 
 async def test_any_number_of_documents_may_break_their_worker() -> None:
     async with running() as retrieval:
         for _ in range(8):
-            with pytest.raises(Unreadable):
+            with pytest.raises(UnreadableDocument):
                 await read(retrieval, text="die:11")
-        assert isinstance(await read(retrieval, text="fine"), Extracted)
+        assert isinstance(await read(retrieval, text="fine"), ExtractedDocument)
 
 
 @pytest.mark.parametrize("purpose", ["query", "bulk"])
@@ -202,7 +202,7 @@ async def test_a_cancelled_request_is_let_go_and_the_worker_stays() -> None:
         [before] = retrieval.workers()
         with trio.move_on_after(0.1):
             await read(retrieval, text="slow")
-        assert isinstance(await read(retrieval, text="fine"), Extracted)
+        assert isinstance(await read(retrieval, text="fine"), ExtractedDocument)
         assert [worker.pid for worker in retrieval.workers()] == [before.pid]
 
 
@@ -212,7 +212,7 @@ async def test_a_worker_that_does_not_let_go_is_killed() -> None:
         [before] = retrieval.workers()
         with trio.move_on_after(0.1):
             await read(retrieval, text="deaf")
-        assert isinstance(await read(retrieval, text="fine"), Extracted)
+        assert isinstance(await read(retrieval, text="fine"), ExtractedDocument)
         assert [worker.pid for worker in retrieval.workers()] != [before.pid]
 
 
@@ -324,7 +324,7 @@ async def test_a_reloaded_configuration_holds_for_workers_that_are_idle() -> Non
 
 async def test_a_prewarmed_worker_is_the_one_that_answers() -> None:
     async with trio.open_nursery() as nursery:
-        lane = Lane("search", fake_settings(), nursery, worker_environment(os.environ, "test"))
+        lane = RoleQueue("search", fake_settings(), nursery, worker_environment(os.environ, "test"))
         lane.prewarm()
         process = lane.process
         assert process is not None

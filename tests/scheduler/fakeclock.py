@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from agentgw_daemon.scheduler.clock import Reading
+from agentgw_daemon.scheduler.clock import ClockReading
 
 
 class FakeClock:
@@ -15,20 +15,20 @@ class FakeClock:
         self.monotonic_s = 1000.0
         self.boottime_s = 5000.0
 
-    def read(self) -> Reading:
-        return Reading(wall=self.wall, monotonic_s=self.monotonic_s, boottime_s=self.boottime_s)
+    def read(self) -> ClockReading:
+        return ClockReading(wall=self.wall, monotonic_s=self.monotonic_s, boottime_s=self.boottime_s)
 
-    def go_on(self, seconds: float) -> Reading:
+    def go_on(self, seconds: float) -> ClockReading:
         """Time passes while the machine is awake."""
         self.monotonic_s += seconds
         return self.sleep(seconds)
 
-    def sleep(self, seconds: float) -> Reading:
+    def sleep(self, seconds: float) -> ClockReading:
         """Time passes while the machine sleeps."""
         self.boottime_s += seconds
         return self.set(seconds)
 
-    def set(self, seconds: float) -> Reading:
+    def set(self, seconds: float) -> ClockReading:
         """Somebody sets the clock on the wall, back where it is negative."""
         self.wall += timedelta(seconds=seconds)
         return self.read()

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from agentgw_daemon.scheduler.cron import parse_cron
-from agentgw_daemon.scheduler.entries import Contents, read_entries
+from agentgw_daemon.scheduler.entries import JobsFileContents, read_entries
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.schedules import Schedule, upcoming
 
@@ -21,7 +21,7 @@ def job(name: str = "a", schedule: Schedule | str = "*/10 * * * *", **settings: 
     return Job(name=name, message="hello", schedule=made, line=1, **settings)
 
 
-def contents(text: str) -> Contents:
+def contents(text: str) -> JobsFileContents:
     return read_entries(text, home=HOME, zone=BERLIN)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.scheduler.choosing import NEED_REASONS, OTHERS, Candidate, Conditions, choose
+from agentgw_daemon.scheduler.choosing import NEED_REASONS, OTHERS, Conditions, DueRun, choose
 from agentgw_daemon.scheduler.decisions import Reason
 from tests.scheduler.made import job
 
@@ -16,12 +16,12 @@ EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 FREE = Conditions(held=False, settling=False, met=frozenset(NEED_REASONS), running=0, alone=False, limit=2)
 
 
-def due(name: str, minutes: float = 0, reason: Reason = "on_time", *, late: bool = False, **settings: Any) -> Candidate:
+def due(name: str, minutes: float = 0, reason: Reason = "on_time", *, late: bool = False, **settings: Any) -> DueRun:
     at = EIGHT + timedelta(minutes=minutes)
-    return Candidate(job=job(name, **settings), scheduled_for=at, starts_at=at, reason=reason, late=late)
+    return DueRun(job=job(name, **settings), scheduled_for=at, starts_at=at, reason=reason, late=late)
 
 
-def chosen(conditions: Conditions, *candidates: Candidate) -> tuple[list[str], dict[str, str]]:
+def chosen(conditions: Conditions, *candidates: DueRun) -> tuple[list[str], dict[str, str]]:
     choice = choose(candidates, conditions)
     return [one.job.name for one in choice.starts], {one.job.name: why for one, why in choice.waits}
 

@@ -13,19 +13,12 @@ from agentgw_daemon.scheduler.cron import NICKNAMES, parse_cron
 from agentgw_daemon.scheduler.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.zones import wall_of
 from tests.scheduler.made import BERLIN, times
+from tests.scheduler.zones import BEGINNINGS, ZONES
 
-# One hour, half an hour, at midnight both ways, no change, odd offset, a day left out.
-ZONES = (
-    "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "America/Havana", "America/Santiago",
-    "UTC", "Asia/Kathmandu", "Pacific/Apia",
-)  # fmt: skip
 EXPRESSIONS = (
     "30 2 * * *", "*/15 2 * * *", "0 * * * *", "0 0 * * *", "*/7 */3 * * *", "15,45 1-3 * * 0", "0 */2 * * *",
     "* 0 * * *", "0-59 2 * * *", "*/30 * 1,15 * *", "59 23 * * *",
 )  # fmt: skip
-BEGINNINGS = tuple(
-    datetime(*day, tzinfo=UTC) for day in ((2027, 3, 26), (2026, 10, 23), (2027, 4, 2), (2026, 10, 30), (2011, 12, 28))
-)
 
 
 def test_a_given_time_that_the_clocks_jump_over_comes_at_the_end_of_the_jump() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgw.errors import AlreadyExists, InvalidParams, NotFound
+from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
 from agentgw_daemon.scheduler.editing import with_enabled, with_job, without_job
 from tests.scheduler.made import HOME, contents
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentgw_daemon.scheduler.every import parse_every
 from agentgw_daemon.scheduler.refusal import ScheduleRefused
 from tests.scheduler.made import BERLIN, times
-from tests.scheduler.test_cron import BEGINNINGS, ZONES
+from tests.scheduler.zones import BEGINNINGS, ZONES
 
 PHRASES = (
     "10 minutes", "7 hours", "hour at :15", "2 hours at :15", "minute at :17", "day at 02:30", "3 days at 00:00",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.errors import NotFound, StorageUnavailable
+from agentgw.protocol.errors import NotFound, StorageUnavailable
 from agentgw_daemon.scheduler.editing import without_job
 from agentgw_daemon.scheduler.jobs_file import MAX_BYTES, JobsFile, Version, edit_jobs, read_jobs, version_of
 from tests.scheduler.made import BERLIN, HOME

@@ -12,7 +12,7 @@ from agentgw_daemon.scheduler.every import parse_every
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.planner import Planner
 from agentgw_daemon.scheduler.schedules import At, OnPath
-from agentgw_daemon.scheduler.settling import Settled, Stamp
+from agentgw_daemon.scheduler.settling import FileState, Settled
 from tests.scheduler.made import BERLIN, HOME, job
 from tests.scheduler.world import World
 
@@ -400,7 +400,7 @@ def test_nothing_starts_while_the_machine_is_about_to_sleep() -> None:
 def test_changes_that_settled_start_one_run_for_all_of_them() -> None:
     world = begun(job("a", OnPath(path=HOME / "inbox", settle_s=10)))
     assert world.planner is not None
-    one, two = Stamp(inode=1, size=1, mtime_ns=1), Stamp(inode=2, size=2, mtime_ns=2)
+    one, two = FileState(inode=1, size=1, mtime_ns=1), FileState(inode=2, size=2, mtime_ns=2)
     world.planner.change("a", Settled(paths=("x",), stamps=frozenset({one})))
     world.act()
     assert [(run.reason, run.paths, run.stamps) for run in world.runs] == [("changed", ("x",), {one})]

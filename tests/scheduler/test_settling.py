@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agentgw_daemon.scheduler.settling import Settling, Stamp
+from agentgw_daemon.scheduler.settling import FileState, Settling
 
-OLD = Stamp(inode=1, size=10, mtime_ns=1)
-NEW = Stamp(inode=1, size=20, mtime_ns=2)
-OTHER = Stamp(inode=2, size=5, mtime_ns=3)
+OLD = FileState(inode=1, size=10, mtime_ns=1)
+NEW = FileState(inode=1, size=20, mtime_ns=2)
+OTHER = FileState(inode=2, size=5, mtime_ns=3)
 
 
 def begun() -> Settling:
@@ -32,14 +32,14 @@ def test_a_change_is_told_when_it_has_stayed_still() -> None:
 def test_a_file_that_is_still_written_does_not_settle() -> None:
     settling = begun()
     for second in range(1, 60):
-        growing = Stamp(inode=1, size=10 + second, mtime_ns=second)
+        growing = FileState(inode=1, size=10 + second, mtime_ns=second)
         assert settling.look({"a": growing}, float(second)).paths == ()
 
 
 def test_a_file_that_is_still_written_keeps_no_other_waiting() -> None:
     settling = begun()
     for second in range(1, 12):
-        found = settling.look({"a": Stamp(inode=1, size=second, mtime_ns=second), "b": OTHER}, float(second))
+        found = settling.look({"a": FileState(inode=1, size=second, mtime_ns=second), "b": OTHER}, float(second))
     assert found.paths == ("b",)
     assert found.again_s == 10.0
 
@@ -83,14 +83,14 @@ def test_a_state_that_changes_after_it_was_told_has_to_settle_again() -> None:
     settling = begun()
     settling.look({"a": NEW}, 0.0)
     told = settling.look({"a": NEW}, 10.0)
-    newer = Stamp(inode=1, size=30, mtime_ns=9)
+    newer = FileState(inode=1, size=30, mtime_ns=9)
     assert settling.look({"a": newer}, 11.0).paths == ()
     settling.taken(told.stamps)
     assert settling.look({"a": newer}, 21.0).stamps == {newer}
 
 
 def test_what_is_remembered_of_files_that_are_gone_has_a_bound() -> None:
-    gone = frozenset(Stamp(inode=n, size=0, mtime_ns=0) for n in range(50_000))
+    gone = frozenset(FileState(inode=n, size=0, mtime_ns=0) for n in range(50_000))
     settling = Settling(0.0, gone | {OLD})
     found = settling.look({"a": OLD, "b": OTHER}, 0.0)
     settling.taken(found.stamps)

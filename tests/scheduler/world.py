@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from agentgw_daemon.scheduler.decisions import Action, Adopt, Plan, Record, Standing, Start
+from agentgw_daemon.scheduler.decisions import Action, Adopt, Record, SchedulePlan, Standing, Start
 from agentgw_daemon.scheduler.job import Job, Need
 from agentgw_daemon.scheduler.planner import Planner
 from agentgw_daemon.scheduler.schedules import next_after
@@ -41,7 +41,7 @@ class World:
     met: frozenset[Need] = frozenset({"network", "unmetered", "ac", "idle"})
     planner: Planner | None = None
     running: dict[str, Start] = field(default_factory=dict)
-    plan: Plan = field(default_factory=Plan)
+    plan: SchedulePlan = field(default_factory=SchedulePlan)
     # The daemon has looked at the clock without a gap since, by the wall.
     looking_since: datetime | None = None
     woke_s: float = -1e9
@@ -58,7 +58,7 @@ class World:
         self.load()
 
     def kill(self) -> None:
-        self.planner, self.plan, self.looking_since, self.kill_after = None, Plan(), None, None
+        self.planner, self.plan, self.looking_since, self.kill_after = None, SchedulePlan(), None, None
         self.running.clear()  # stored as interrupted
 
     def load(self) -> None:

@@ -6,16 +6,14 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
 from tests.starter import starter_model
-
-AGENTGW = str(Path(sys.executable).parent / "agentgw")
 
 pytestmark = pytest.mark.e2e
 

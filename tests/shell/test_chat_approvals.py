@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.endpoint import Endpoint
+from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
-from tests.shell.test_chat import AGENTGW
 
 pytestmark = pytest.mark.e2e
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgw.errors import AlreadyExists
+from agentgw.protocol.errors import AlreadyExists
 from agentgw_daemon.skills.frontmatter import parse
 from agentgw_daemon.skills.importing import import_skill
 from agentgw_daemon.skills.loader import read_skill
 from agentgw_daemon.skills.model import LoadedSkill, listed
 from tests.skills.folders import with_metadata, write_skill
-from tests.skills.test_legacy import OLD
+from tests.skills.old_skill import OLD
 
 
 def imported(root: Path, text: str, name: str = "old.yaml") -> tuple[LoadedSkill, LoadedSkill]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw.shipped import shipped
-from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, Match, is_clear, rank, stem
+from agentgw.local.shipped import shipped
+from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, KeywordMatch, is_clear, rank, stem
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.model import LoadedSkill
 from tests.skills.messages import CLEAR
@@ -52,7 +52,7 @@ def test_examples_are_words_to_be_found_by() -> None:
 
 def test_a_word_of_all_skills_decides_less_than_a_word_of_one() -> None:
     ranked = rank("text roses", [skill("a", "text one"), skill("b", "text roses"), skill("c", "text")])
-    assert ranked[0] == Match(name="b", score=ranked[0].score, words=("roses", "text"))
+    assert ranked[0] == KeywordMatch(name="b", score=ranked[0].score, words=("roses", "text"))
 
 
 def test_equal_scores_are_in_the_order_of_names_and_not_clear() -> None:

@@ -8,31 +8,7 @@ import pytest
 
 from agentgw_daemon.skills.loader import Report, read_skill
 from agentgw_daemon.skills.model import Rag
-
-OLD = """\
-name: code_reviewer
-description: "Reviews code"
-system_prompt: |
-  You review code.
-    Keep indentation.
-tools:
-  - read_file
-  - search_documents
-model: llama3.2:3b
-temperature: 0.3
-max_iterations: 12
-tags: [code, review]
-examples:
-  - "Review this function"
-  - input: What is wrong here?
-    output: The loop.
-sub_agents: [quick_assistant]
-rag_context:
-  enabled: true
-  top_k: 5
-  skills: [code_reviewer]
-  tags: [python, style]
-"""
+from tests.skills.old_skill import OLD
 
 
 def read(root: Path, text: str, name: str = "old.yaml") -> Report:

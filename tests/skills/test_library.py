@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.errors import NotFound
+from agentgw.protocol.errors import NotFound
 from agentgw_daemon.skills.library import Library
 from tests.skills.folders import write_skill
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw.schema import dump
+from agentgw.protocol.schema import dump
 from agentgw_daemon.skills.model import (
     BrokenSkill,
     LoadedSkill,
     Rag,
     name_problem,
-    normalised,
     parse_max_iterations,
     parse_rag,
     parse_temperature,
@@ -18,6 +17,7 @@ from agentgw_daemon.skills.model import (
     tool_names,
     words,
 )
+from agentgw_daemon.text.names import normalised
 
 
 @pytest.mark.parametrize("name", ["a", "general-assistant", "a1-2-b", "x" * 64])

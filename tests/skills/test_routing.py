@@ -11,13 +11,13 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.errors import ModelUnavailable, RpcError, WorkerDied
-from agentgw.types import Timings, Usage
-from agentgw_daemon.inference.engine import Calling, Delta, EngineEvent, Finished, Request
-from agentgw_daemon.settings import Settings
+from agentgw.protocol.errors import ModelUnavailable, RpcError, WorkerDied
+from agentgw.protocol.types import Timings, Usage
+from agentgw_daemon.config.settings import Settings
+from agentgw_daemon.inference.engine import Calling, EngineEvent, Finished, GenerationRequest, TextDelta
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.routing import choose, route
-from agentgw_daemon.skills.shelf import Shelf
+from agentgw_daemon.skills.skill_set import SkillSet
 
 pytestmark = pytest.mark.anyio
 
@@ -36,8 +36,8 @@ class Daemon:
         self, texts: Sequence[str] | None = (), *, by: str = "model", error: RpcError | None = None,
         missing: RpcError | None = None, calling: Calling | None = None, skills: Sequence[LoadedSkill] = SKILLS,
     ) -> None:  # fmt: skip
-        self.requests: list[Request] = []
-        self.shelf = Shelf(skills={skill.name: skill for skill in skills})
+        self.requests: list[GenerationRequest] = []
+        self.shelf = SkillSet(skills={skill.name: skill for skill in skills})
         self._texts, self._error, self._missing, self._calling = texts, error, missing, calling
         self.parts: dict[str, Any] = {"by": by, "models": self, "pool": self}
 
@@ -53,7 +53,7 @@ class Daemon:
         return self._calling
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+    async def stream(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[EngineEvent]]:
         self.requests.append(request)
         events = self._events()
         try:
@@ -67,7 +67,7 @@ class Daemon:
         if self._texts is None:
             await trio.sleep_forever()
         for text in self._texts or ():
-            yield Delta(texts=(text,))
+            yield TextDelta(texts=(text,))
         yield Finished(finish_reason="stop", usage=Usage(), timings=Timings())
 
     async def first(self, message: str) -> tuple[str, str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from agentgw_daemon.storage.changes import Changes
-from agentgw_daemon.storage.chunks import Chunks
-from agentgw_daemon.storage.documents import Documents
-from agentgw_daemon.storage.embeddings import Embeddings
-from agentgw_daemon.storage.feedback import Ratings
-from agentgw_daemon.storage.library import sqlite_utils
-from agentgw_daemon.storage.log import TurnLog
-from agentgw_daemon.storage.sessions import Sessions
-from agentgw_daemon.storage.store import Store
-from agentgw_daemon.storage.summaries import Summaries
-from agentgw_daemon.storage.turns import NewTurn, StartedTurn, TurnEnd, Turns
+from agentgw_daemon.storage.documents.changes import Changes
+from agentgw_daemon.storage.documents.chunks import Chunks
+from agentgw_daemon.storage.documents.documents import Documents
+from agentgw_daemon.storage.documents.embeddings import Embeddings
+from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.storage.file.store import DatabaseFiles
+from agentgw_daemon.storage.sessions.feedback import Ratings
+from agentgw_daemon.storage.sessions.log import TurnLogStore
+from agentgw_daemon.storage.sessions.sessions import Sessions
+from agentgw_daemon.storage.sessions.summaries import Summaries
+from agentgw_daemon.storage.sessions.turns import NewTurn, StartedTurn, TurnEnd, TurnStore
 
 T = TypeVar("T")
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 class Direct:
     """A runner that runs in place, and the operations on it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: DatabaseFiles) -> None:
         self.store = store
         self.sessions = Sessions(self)
-        self.turns = Turns(self)
-        self.log = TurnLog(self)
+        self.turns = TurnStore(self)
+        self.log = TurnLogStore(self)
         self.feedback = Ratings(self)
         self.summaries = Summaries(self)
         self.documents = Documents(self, Changes())

@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from agentgw_daemon.storage.contents import Vectors
-from agentgw_daemon.storage.documents import NewDocument
-from agentgw_daemon.storage.generations import Embedder
+from agentgw_daemon.storage.documents.contents import Vectors
+from agentgw_daemon.storage.documents.documents import NewDocument
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 
 DIM = 4
-EMBEDDER = Embedder(id="e1", name="test", dim=DIM)
-OTHER = Embedder(id="e2", name="other", dim=DIM)
+EMBEDDER = EmbedderIdentity(id="e1", name="test", dim=DIM)
+OTHER = EmbedderIdentity(id="e2", name="other", dim=DIM)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ def vector(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[: DIM * 4]
 
 
-def vectors_of(*texts: str, embedder: Embedder = EMBEDDER) -> Vectors:
+def vectors_of(*texts: str, embedder: EmbedderIdentity = EMBEDDER) -> Vectors:
     return Vectors(embedder=embedder, rows=[vector(embedder.id + text) for text in texts])
 
 

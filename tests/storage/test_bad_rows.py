@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from agentgw.framing import decode, encode
-from agentgw.replays import StepCall, TurnStep
-from agentgw.schema import dump
-from agentgw.types import Approval, ToolCall
-from agentgw_daemon.storage.approvals import StoredApproval
+from agentgw.protocol.replays import StepCall, TurnStep
+from agentgw.protocol.schema import dump
+from agentgw.protocol.types import Approval, ToolCall
+from agentgw.transport.framing import decode, encode
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.documents.watched import Watched
 from agentgw_daemon.storage.json_text import BAD, UNREADABLE
-from agentgw_daemon.storage.log import pack, shown
-from agentgw_daemon.storage.steps import Shown, StepRows
-from agentgw_daemon.storage.turns import NewTurn, TurnEnd
-from agentgw_daemon.storage.watched import Watched
+from agentgw_daemon.storage.sessions.approvals import StoredApproval
+from agentgw_daemon.storage.sessions.log import pack, shown
+from agentgw_daemon.storage.sessions.steps import Shown, StepRows
+from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 
 pytestmark = pytest.mark.anyio
 

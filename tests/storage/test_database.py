@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.errors import StorageUnavailable
-from agentgw.types import Usage
-from agentgw_daemon.storage.connection import has_wal_reset_bug
+from agentgw.protocol.errors import StorageUnavailable
+from agentgw.protocol.types import Usage
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.library import sqlite_utils
-from agentgw_daemon.storage.migrations import MIGRATIONS
-from agentgw_daemon.storage.presence import WrittenBack
-from agentgw_daemon.storage.store import Recovery
-from agentgw_daemon.storage.turns import NewTurn, TurnEnd
+from agentgw_daemon.storage.file.connection import has_wal_reset_bug
+from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.storage.file.migrations import MIGRATIONS
+from agentgw_daemon.storage.file.presence import WrittenBack
+from agentgw_daemon.storage.file.store import Recovery
+from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 
 pytestmark = pytest.mark.anyio
 

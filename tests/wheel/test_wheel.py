@@ -21,9 +21,9 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
 SKILLS = ("general-assistant", "code-assistant", "quick-assistant", "summarize-document", "project-manager")
 MODULES = (
-    "agentgw/cli.py",
+    "agentgw/cli/main.py",
     "agentgw_daemon/main.py",
-    "agentgw_daemon/inference/worker.py",
+    "agentgw_daemon/workers/model/worker.py",
     "agentgw_shell/__init__.py",
 )
 

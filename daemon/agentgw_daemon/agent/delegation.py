@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from agentgw.errors import ApprovalDenied, NotFound, RpcError
-from agentgw.events import (
+from agentgw.protocol.errors import ApprovalDenied, NotFound, RpcError
+from agentgw.protocol.events import (
     TurnDelta,
     TurnEvent,
     TurnNotice,
@@ -24,21 +24,21 @@ from agentgw.events import (
     TurnToolCall,
     TurnToolResult,
 )
-from agentgw.params import TurnStartParams
-from agentgw.results import TurnResult
-from agentgw.types import Options, Turn
+from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.results import TurnResult
+from agentgw.protocol.types import Options, Turn
 from agentgw_daemon.agent.usage import sum_usage
-from agentgw_daemon.calling.view import first_line
 from agentgw_daemon.skills.model import LoadedSkill
-from agentgw_daemon.tools.delegate import DELEGATE
+from agentgw_daemon.text.visible import visible_line
+from agentgw_daemon.tool_calling.view import first_line
+from agentgw_daemon.tools.builtins.delegate import DELEGATE
 from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
-from agentgw_daemon.tools.visible import visible_line
 
 if TYPE_CHECKING:
-    from agentgw_daemon.agent.toolkit import Journal
-    from agentgw_daemon.live import LiveTurn
+    from agentgw_daemon.agent.tool_runner import Journal
+    from agentgw_daemon.events.turn_log import TurnLog
     from agentgw_daemon.services import Services
-    from agentgw_daemon.skills.shelf import Shelf
+    from agentgw_daemon.skills.skill_set import SkillSet
 
 # Two lines of a terminal.
 _TRACE_CHARACTERS: Final = 160
@@ -52,8 +52,8 @@ class Delegates(Protocol):
     """Those who run turns that work for others."""
 
     async def delegate(
-        self, parent: LiveTurn, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
-    ) -> LiveTurn:
+        self, parent: TurnLog, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+    ) -> TurnLog:
         """Start one."""
 
     async def stored_outcome(self, stored: Turn) -> TurnResult:
@@ -69,7 +69,7 @@ class Delegation:
         turns: Delegates,
         params: TurnStartParams,
         skills: Sequence[LoadedSkill],
-        parent: LiveTurn,
+        parent: TurnLog,
         journal: Journal,
     ) -> None:
         self.spec: Final = _spec(skills)
@@ -102,7 +102,7 @@ class Delegation:
             raise outcome
         return _result(child.skill, outcome, untrusted=child.tainted)
 
-    async def _begin(self, arguments: Arguments, call_id: str) -> LiveTurn | ToolResult:
+    async def _begin(self, arguments: Arguments, call_id: str) -> TurnLog | ToolResult:
         skill, parent = self._skills[arguments["skill"]], self._parent
         limit = self._services.settings.agent.max_orchestration_depth
         if parent.depth >= limit:
@@ -133,7 +133,7 @@ class Delegation:
             outcome = error
         return _result(skill, outcome, untrusted=await database.calls.is_tainted(turn.session_id))
 
-    async def _wait(self, child: LiveTurn, *, anew: bool) -> TurnResult | RpcError:
+    async def _wait(self, child: TurnLog, *, anew: bool) -> TurnResult | RpcError:
         """What the child ended with. Cancelling cancels it, and returns when it has stored its end."""
         try:
             if anew:
@@ -147,7 +147,7 @@ class Delegation:
                 await child.wait_outcome()
             self._parent.delegated = sum_usage(self._parent.delegated, child.usage)
 
-    async def _relay(self, child: LiveTurn, seq: int) -> None:
+    async def _relay(self, child: TurnLog, seq: int) -> None:
         """Tell whoever watches the parent what the child does from its event `seq` on, until it ends."""
         parent, words, told = self._parent, 0, 0
         while batch := await child.next_events(seq):
@@ -163,7 +163,7 @@ class Delegation:
                     await parent.append(news)
 
 
-def usable(shelf: Shelf, names: Sequence[str]) -> tuple[list[LoadedSkill], list[TurnNotice]]:
+def usable(shelf: SkillSet, names: Sequence[str]) -> tuple[list[LoadedSkill], list[TurnNotice]]:
     """The skills of these names, and what to tell the user about those that are none."""
     skills: list[LoadedSkill] = []
     missing: list[TurnNotice] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.types import ToolCall
+from agentgw.protocol.types import ToolCall
 from agentgw_daemon.tools.tool import ToolResult
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CallJournal:
-    """See `toolkit.Journal`. `database` None keeps the calls in memory only; `past`: those of an earlier daemon."""
+    """See `tool_runner.Journal`. `database` None keeps the calls in memory only; `past`: those of an earlier daemon."""
 
     def __init__(
         self, turn_id: str, database: Database | None, *, tainted: bool, past: Iterable[ToolCall] = ()

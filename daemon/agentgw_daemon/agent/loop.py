@@ -12,26 +12,26 @@ from typing import Final, Protocol
 
 import trio
 
-from agentgw.events import TurnDelta, TurnEvent, TurnProgress
-from agentgw.replays import StepCall, TurnStep
-from agentgw.schema import record
-from agentgw.types import Options, Timings
-from agentgw_daemon.agent.talk import Done, Said, Step, begin, done_of, repeat
+from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
+from agentgw.protocol.replays import StepCall, TurnStep
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import Options, Timings
+from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolOutcome, begin, done_of, repeat
 from agentgw_daemon.agent.usage import sum_timings, sum_usage
-from agentgw_daemon.calling.events import Call, Event, Malformed, Reasoning, Text
-from agentgw_daemon.calling.view import ToolView
 from agentgw_daemon.inference.engine import (
     Calling,
-    Delta,
     Engine,
     Finished,
+    GenerationRequest,
     Loading,
-    Message,
     Prefill,
+    PromptMessage,
     Queued,
-    Request,
+    TextDelta,
 )
 from agentgw_daemon.inference.hearing import hear, nothing_said
+from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.view import ToolView
 
 # A loaded model says at once how it calls tools; one that is being loaded is news.
 _AT_ONCE_S: Final = 0.05
@@ -52,20 +52,20 @@ class Tools(Protocol):
     def led(self) -> Collection[str]:
         """Names of those that a model which cannot choose may be led to by the words of a request."""
 
-    def recall(self, calls: Sequence[Call]) -> None:
+    def recall(self, calls: Sequence[ModelToolCall]) -> None:
         """Take these for made: they are of a step whose results are known. Steps come in their order."""
 
-    async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
+    async def carry_out(self, calls: Sequence[ModelToolCall], emit: Emit) -> list[ToolOutcome]:
         """Do them, in order, or side by side when they only read. Raises ApprovalDenied when nobody may be asked."""
 
 
 class Recorder(Protocol):
     """What keeps the model's steps."""
 
-    async def said(self, text: str, calls: Sequence[Call | Malformed], finished: Finished | None) -> None:
+    async def said(self, text: str, calls: Sequence[ModelToolCall | Malformed], finished: Finished | None) -> None:
         """A step is over; its calls are not made yet."""
 
-    async def told(self, results: Sequence[Done]) -> None:
+    async def told(self, results: Sequence[ToolOutcome]) -> None:
         """What came of the last step's calls, those aside that were none."""
 
 
@@ -74,8 +74,8 @@ class Run:
     """What a run needs to know. `base` is the request without its messages."""
 
     engine: Engine
-    messages: tuple[Message, ...]
-    base: Request
+    messages: tuple[PromptMessage, ...]
+    base: GenerationRequest
     recorder: Recorder
     tools: Tools | None = None
     # How the model calls them, where that is known.
@@ -85,7 +85,7 @@ class Run:
     past: tuple[TurnStep, ...] = ()
 
 
-class Answer:
+class TurnOutput:
     """What the turn has said so far, and what that took."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -118,7 +118,7 @@ class Answer:
             self.finished = dataclasses.replace(self.finished, finish_reason="iteration_limit")
 
 
-async def run(plan: Run, answer: Answer, emit: Emit) -> None:
+async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
     """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
     # Before the model is loaded: a question may wait for its answer as long as it has time.
     past = [await _recall(plan, step, answer, emit) for step in plan.past]
@@ -142,14 +142,14 @@ async def run(plan: Run, answer: Answer, emit: Emit) -> None:
             return
         results = []
         if plan.tools is not None:
-            results = await plan.tools.carry_out([call for call in calls if isinstance(call, Call)], emit)
+            results = await plan.tools.carry_out([call for call in calls if isinstance(call, ModelToolCall)], emit)
             await plan.recorder.told(results)
         if calls:
             talk.add(said, results)
     answer.run_out()
 
 
-async def _recall(plan: Run, step: TurnStep, answer: Answer, emit: Emit) -> tuple[Said, list[Done]]:
+async def _recall(plan: Run, step: TurnStep, answer: TurnOutput, emit: Emit) -> tuple[StepOutput, list[ToolOutcome]]:
     """A step of the past as if it had just been said and its calls made; calls that are still to be made are made."""
     answer.end_step(
         Finished(
@@ -158,7 +158,7 @@ async def _recall(plan: Run, step: TurnStep, answer: Answer, emit: Emit) -> tupl
         )
     )  # fmt: skip
     written = [_as_written(call) for call in step.calls]
-    calls = [call for call in written if isinstance(call, Call)]
+    calls = [call for call in written if isinstance(call, ModelToolCall)]
     told = [call for call in step.calls if call.tool is not None]
     if plan.tools is not None and any(call.content is None for call in told):
         results = await plan.tools.carry_out(calls, emit)
@@ -167,13 +167,13 @@ async def _recall(plan: Run, step: TurnStep, answer: Answer, emit: Emit) -> tupl
         results = [done_of(call, one.ok, one.content) for call, one in zip(calls, told, strict=True)]
         if plan.tools is not None:
             plan.tools.recall(calls)
-    return Said(text=step.text, calls=tuple(written)), results
+    return StepOutput(text=step.text, calls=tuple(written)), results
 
 
-def _as_written(call: StepCall) -> Call | Malformed:
+def _as_written(call: StepCall) -> ModelToolCall | Malformed:
     if call.tool is None:
         return Malformed(text=call.arguments, reason=call.content or "")
-    return Call(name=call.tool, arguments=call.arguments)
+    return ModelToolCall(name=call.tool, arguments=call.arguments)
 
 
 async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
@@ -184,18 +184,18 @@ async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
     return await engine.calling()
 
 
-async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
+async def _generate(plan: Run, step: Step, answer: TurnOutput, emit: Emit) -> StepOutput:
     """One step of the model. Its answer is passed on as it comes."""
     request = dataclasses.replace(
         plan.base, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
         options=_options(plan.base.options, step),
     )  # fmt: skip
-    parser, texts, calls = step.parser(), list[str](), list[Call | Malformed]()
+    parser, texts, calls = step.parser(), list[str](), list[ModelToolCall | Malformed]()
 
-    async def show(events: Sequence[Event]) -> None:
+    async def show(events: Sequence[ParseEvent]) -> None:
         for event in events:
             match event:
-                case Text(text=text):
+                case AnswerText(text=text):
                     texts.append(text)
                     answer.texts.append(text)
                     await emit(TurnDelta(text=text))
@@ -209,13 +209,13 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
             match event:
                 case Finished():
                     answer.end_step(event)
-                case Call() | Malformed():
+                case ModelToolCall() | Malformed():
                     calls.append(event)
-                case Delta() if step.hidden:
+                case TextDelta() if step.hidden:
                     texts.extend(event.texts)
-                case Delta(channel="answer") if parser is not None:
+                case TextDelta(channel="answer") if parser is not None:
                     await show(parser.feed("".join(event.texts)))
-                case Delta():
+                case TextDelta():
                     if event.channel == "answer":
                         texts.extend(event.texts)
                         answer.texts.extend(event.texts)
@@ -224,7 +224,7 @@ async def _generate(plan: Run, step: Step, answer: Answer, emit: Emit) -> Said:
                     await emit(*translated(event))
     if parser is not None:
         await show(parser.close())
-    return Said(text="".join(texts), calls=tuple(calls))
+    return StepOutput(text="".join(texts), calls=tuple(calls))
 
 
 def _options(options: Options, step: Step) -> Options:
@@ -236,10 +236,10 @@ def _options(options: Options, step: Step) -> Options:
     return dataclasses.replace(_CALL_OPTIONS, seed=options.seed, max_tokens=step.max_tokens)
 
 
-def translated(event: Queued | Loading | Prefill | Delta) -> list[TurnEvent]:
+def translated(event: Queued | Loading | Prefill | TextDelta) -> list[TurnEvent]:
     """What watchers are told of it."""
     match event:
-        case Delta():
+        case TextDelta():
             return [TurnDelta(text=text, channel=event.channel) for text in event.texts]
         case Queued():
             return [TurnProgress(phase="queued", position=event.position)]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from agentgw.schema import record
-from agentgw_daemon.agent.talk import Step, begin
-from agentgw_daemon.calling.view import ToolView
-from agentgw_daemon.inference.engine import Calling, Engine, Message, PromptCount, as_mapping
+from agentgw.protocol.schema import record
+from agentgw_daemon.agent.tool_dialect import Step, begin
+from agentgw_daemon.inference.engine import Calling, Engine, PromptCount, PromptMessage, as_mapping
+from agentgw_daemon.tool_calling.view import ToolView
 
 
 @record
@@ -24,22 +24,22 @@ class Opening:
     led: Collection[str] = ()
     schema: Mapping[str, Any] | None = None
 
-    def step(self, messages: Sequence[Message], tools: int | None = None) -> Step:
+    def step(self, messages: Sequence[PromptMessage], tools: int | None = None) -> Step:
         """The first step of a turn with this prompt; `tools`: with the first so many of its tools."""
         return begin(messages, self.views[:tools], self.calling, self.schema, led=self.led).next_step()
 
-    def leads(self, messages: Sequence[Message]) -> bool:
+    def leads(self, messages: Sequence[PromptMessage]) -> bool:
         """Whether a weak model is led to a call: the first step then is a prompt of its own with little of this one."""
         return self.calling is not None and self.calling.narrow and self.step(messages).hidden
 
-    def shows_tools(self, messages: Sequence[Message]) -> bool:
+    def shows_tools(self, messages: Sequence[PromptMessage]) -> bool:
         """Whether the tools are a part of the prompt."""
         if self.calling is None or self.leads(messages):
             return False
         step = self.step(messages)
         return bool(step.tools) or [*map(as_mapping, step.messages)] != [*map(as_mapping, messages)]
 
-    async def count(self, messages: Sequence[Message], tools: int | None = None) -> PromptCount:
+    async def count(self, messages: Sequence[PromptMessage], tools: int | None = None) -> PromptCount:
         """Count the prompt with what the tools add to it."""
         if self.calling is None or self.leads(messages):
             return await self.engine.count(messages)

@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from agentgw.replays import StepCall, TurnStep
-from agentgw_daemon.agent.talk import Done
-from agentgw_daemon.calling.events import Call, Malformed
+from agentgw.protocol.replays import StepCall, TurnStep
+from agentgw_daemon.agent.tool_dialect import ToolOutcome
 from agentgw_daemon.inference.engine import Finished
-from agentgw_daemon.storage.steps import Shown, StepRows
+from agentgw_daemon.storage.sessions.steps import Shown, StepRows
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 
 
 class StepRecorder:
@@ -33,7 +33,7 @@ class StepRecorder:
         """All steps that are over."""
         return tuple(self._steps)
 
-    async def said(self, text: str, calls: Sequence[Call | Malformed], finished: Finished | None) -> None:
+    async def said(self, text: str, calls: Sequence[ModelToolCall | Malformed], finished: Finished | None) -> None:
         """See Recorder."""
         step = TurnStep(text=text, calls=tuple(map(_written, calls)))
         if finished is not None:
@@ -44,7 +44,7 @@ class StepRecorder:
         if calls:
             await self._store()
 
-    async def told(self, results: Sequence[Done]) -> None:
+    async def told(self, results: Sequence[ToolOutcome]) -> None:
         """See Recorder."""
         step = self._steps[-1]
         left = list(results)
@@ -64,11 +64,11 @@ class StepRecorder:
         self._stored, self._shown = len(self._steps), None
 
 
-def _written(call: Call | Malformed) -> StepCall:
+def _written(call: ModelToolCall | Malformed) -> StepCall:
     if isinstance(call, Malformed):
         return StepCall(tool=None, arguments=call.text, ok=False, content=call.reason)
     return StepCall(tool=call.name, arguments=call.arguments)
 
 
-def _answered(call: StepCall, done: Done) -> StepCall:
+def _answered(call: StepCall, done: ToolOutcome) -> StepCall:
     return dataclasses.replace(call, ok=done.ok, content=done.outcome.content)

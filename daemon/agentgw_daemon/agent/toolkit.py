@@ -1,283 +1,142 @@
-"""The tools of one turn: which there are, and what happens between a call and its result.
-
-A call is checked against the tool's schema, noticed when it repeats others, agreed to where that is needed, stored
-before it starts, carried out, stored again. Whatever goes wrong on the way is told to the model as the call's result;
-only when nobody agreed who could have been asked does the turn end.
-"""
+"""The toolkit of a turn: which tools it may call, where, and on whose word."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, Protocol
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.errors import ApprovalDenied
-from agentgw.events import TurnToolCall, TurnToolResult
-from agentgw.replays import OfferedTool
-from agentgw.schema import record
-from agentgw.types import ToolCall
-from agentgw_daemon.agent.loop import Emit
-from agentgw_daemon.agent.talk import Done
-from agentgw_daemon.calling.events import Call
-from agentgw_daemon.calling.hints import view
-from agentgw_daemon.calling.messages import Outcome
-from agentgw_daemon.calling.repeats import Repeats
-from agentgw_daemon.calling.view import ToolView
-from agentgw_daemon.failpoint import failpoint
-from agentgw_daemon.text.valid import read_json, valid_text
-from agentgw_daemon.tools.arguments import check_arguments
-from agentgw_daemon.tools.places import needs_approval
-from agentgw_daemon.tools.tool import CallFailed, Tool, ToolContext, ToolResult
+from agentgw.protocol.events import TurnNotice
+from agentgw_daemon.agent import delegation
+from agentgw_daemon.agent.approval_gate import ApprovalGate, ApprovalInput
+from agentgw_daemon.agent.journal import CallJournal
+from agentgw_daemon.agent.tool_runner import ToolRunner
+from agentgw_daemon.approvals.policy import DENY
+from agentgw_daemon.skills.model import Rag
+from agentgw_daemon.tools.builtins import search_documents
+from agentgw_daemon.tools.builtins.delegate import NAME
+from agentgw_daemon.tools.files.places import denied_of, roots_of
+from agentgw_daemon.tools.tool import RunnableTool, ToolContext
 
-DENIED: Final = "The user did not allow this call. Do not make it again; answer without it, or ask the user."
-# Some 2,000 tokens, a quarter of a small model's context: the rest is for the question and for more results.
-MOST_RESULT_CHARACTERS: Final = 8_000
-# A weak model may call on and on in one step.
-MOST_CALLS: Final = 16
+if TYPE_CHECKING:
+    from agentgw.protocol.params import TurnStartParams
+    from agentgw.protocol.types import Chunk, ToolCall
+    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
 
 
-@record
-class Wanted:
-    """A call that can be made: its arguments fit the tool."""
+async def make(
+    services: Services,
+    turns: delegation.Delegates,
+    params: TurnStartParams,
+    skill: LoadedSkill,
+    place: str | None,
+    live: TurnLog,
+    past: Iterable[ToolCall] = (),
+    *,
+    calls: bool = True,
+) -> ToolRunner:
+    """What this turn may call. `place`: where its skills are looked for; `past`: its calls under an earlier daemon.
 
-    call_id: str
-    tool: Tool
-    arguments: Mapping[str, Any]
-    asks: bool
-
-
-@record
-class Agreed:
-    """A call that may be made; `things` as of `ToolContext.agreed`."""
-
-    things: tuple[str, ...] | None = None
-
-
-class Consent(Protocol):
-    """Who agrees to calls that need it."""
-
-    async def agree(self, wanted: Wanted, emit: Emit) -> Agreed | None:
-        """None: it may not be made. Raises CallFailed when it cannot succeed, ApprovalDenied when nobody answered."""
-
-
-class Journal(Protocol):
-    """Where calls are stored; `tainted` once one of them brought untrusted text into the session."""
-
-    tainted: bool
-
-    @property
-    def calls(self) -> tuple[ToolCall, ...]:
-        """Those that were made, in order."""
-
-    def ended(self, call_id: str) -> ToolCall | None:
-        """The call, if it was made and its result is known: then it must not be made again."""
-
-    async def begin(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> None:
-        """It is about to be made."""
-
-    async def end(self, call_id: str, result: ToolResult) -> None:
-        """What came of it."""
-
-
-class Toolkit:
-    """See `loop.Tools`. `led`: names of the tools that a model which cannot choose may be led to."""
-
-    def __init__(
-        self,
-        tools: Mapping[str, Tool],
-        context: ToolContext,
-        *,
-        consent: Consent,
-        journal: Journal,
-        turn_id: str,
-        led: Collection[str] = (),
-        withheld: Collection[str] = (),
-        redact: Callable[[str], str] = str,
-    ) -> None:
-        # Results pass through it before anybody sees or stores them: keys become stars.
-        self._redact: Final = redact
-        self.led: Final = led
-        # There, and not shown to the model: nobody is to be asked for a yes to them.
-        self._withheld: Final = withheld
-        self._tools: Final = tools
-        self._context: Final = context
-        self._consent: Final = consent
-        self._journal: Final = journal
-        self._turn_id: Final = turn_id
-        self._repeats: Final = Repeats()
-        self._made = 0
-
-    @property
-    def calls(self) -> tuple[ToolCall, ...]:
-        """Those that were made."""
-        return self._journal.calls
-
-    @property
-    def views(self) -> tuple[ToolView, ...]:
-        """See Tools."""
-        specs = (tool.spec for tool in self._tools.values())
-        return tuple(view(spec.name, spec.description, spec.parameters) for spec in specs)
-
-    @property
-    def offered(self) -> tuple[OfferedTool, ...]:
-        """The tools as they are recorded."""
-        return tuple(
-            OfferedTool(name=spec.name, description=spec.description, parameters=dict(spec.parameters))
-            for spec in (tool.spec for tool in self._tools.values())
-        )
-
-    def recall(self, calls: Sequence[Call]) -> None:
-        """See Tools."""
-        for call in calls:
-            self._next_id()
-            with contextlib.suppress(CallFailed):
-                self._repeats.note(call.name, self._arguments(call)[1])
-
-    @property
-    def tainted(self) -> bool:
-        """Whether untrusted text has entered the turn's session."""
-        return self._journal.tainted
-
-    async def carry_out(self, calls: Sequence[Call], emit: Emit) -> list[Done]:
-        """See Tools."""
-        done: dict[int, Done] = {}
-        together: list[tuple[int, Call, Wanted]] = []
-        for at, call in enumerate(calls):
-            call_id = self._next_id()
-            if (ended := self._journal.ended(call_id)) is not None:
-                done[at] = await self._repeat(call, ended, emit)
-                continue
-            if call.name in self._withheld:
-                await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=_shown(call)))
-                raise denied(call.name, "nobody is to be asked about it")
-            try:
-                wanted = self._read(call, at, call_id)
-            except CallFailed as failed:
-                done[at] = await self._refuse(call, call_id, failed.text, emit)
-                continue
-            spec = wanted.tool.spec
-            if wanted.asks or spec.ordered or spec.effect not in ("none", "read"):
-                # What changes something comes after what was called before it.
-                await self._all(together, done, emit)
-                together = []
-                done[at] = await self._make(call, wanted, emit)
-            else:
-                together.append((at, call, wanted))
-        await self._all(together, done, emit)
-        return [done[at] for at in sorted(done)]
-
-    def _read(self, call: Call, at: int, call_id: str) -> Wanted:
-        """The call as one that can be made. Raises CallFailed with what to tell the model."""
-        if at >= MOST_CALLS:
-            raise CallFailed(f"more than {MOST_CALLS} calls in one step: make fewer")
-        tool, arguments = self._arguments(call)
-        if (hint := self._repeats.note(call.name, arguments)) is not None:
-            raise CallFailed(hint)
-        # What can carry data out is asked about once there is untrusted text that may want it.
-        asks = needs_approval(tool.spec, self._context, arguments) or (self._journal.tainted and tool.spec.outbound)
-        return Wanted(call_id=call_id, tool=tool, arguments=arguments, asks=asks)
-
-    def _arguments(self, call: Call) -> tuple[Tool, dict[str, Any]]:
-        """The tool and what it is called with. Raises CallFailed."""
-        tool = self._tools.get(call.name)
-        if tool is None:
-            raise CallFailed(f"there is no tool {call.name[:80]}; there are {', '.join(self._tools)}")
-        try:
-            parsed = read_json(call.arguments)
-        except ValueError as error:
-            raise CallFailed(f"{call.name}: the arguments are no JSON: {error}") from None
-        return tool, check_arguments(tool.spec, parsed)
-
-    async def _repeat(self, call: Call, ended: ToolCall, emit: Emit) -> Done:
-        """Tell what came of a call that an earlier daemon made."""
-        self._repeats.note(call.name, ended.arguments)
-        await emit(TurnToolCall(call_id=ended.call_id, tool=call.name, arguments=dict(ended.arguments)))
-        result = ToolResult(ok=bool(ended.ok), content=ended.content or "")
-        return await self._tell(call, ended.call_id, ended.arguments, result, emit)
-
-    async def _all(self, together: Sequence[tuple[int, Call, Wanted]], done: dict[int, Done], emit: Emit) -> None:
-        """Side by side, but told and stored in their order."""
-
-        async def one(at: int, call: Call, wanted: Wanted) -> None:
-            result = await self._run(wanted, Agreed())
-            done[at] = await self._tell(call, wanted.call_id, wanted.arguments, result, emit)
-
-        for _, call, wanted in together:
-            await emit(TurnToolCall(call_id=wanted.call_id, tool=call.name, arguments=dict(wanted.arguments)))
-            await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
-        async with trio.open_nursery() as nursery:
-            for item in together:
-                nursery.start_soon(one, *item)
-
-    async def _make(self, call: Call, wanted: Wanted, emit: Emit) -> Done:
-        await emit(TurnToolCall(call_id=wanted.call_id, tool=call.name, arguments=dict(wanted.arguments)))
-        try:
-            agreed = await self._consent.agree(wanted, emit) if wanted.asks else Agreed()
-        except CallFailed as failed:
-            agreed = Agreed()
-            result = ToolResult(ok=False, content=failed.text, untrusted=failed.untrusted)
-        else:
-            if agreed is not None:
-                await self._journal.begin(wanted.call_id, call.name, wanted.arguments)
-                failpoint("call-begun")
-                result = await self._run(wanted, agreed)
-            else:
-                result = ToolResult(ok=False, content=DENIED)
-        return await self._tell(call, wanted.call_id, wanted.arguments, result, emit, denied=agreed is None)
-
-    async def _run(self, wanted: Wanted, agreed: Agreed) -> ToolResult:
-        try:
-            said = await wanted.tool.call(wanted.arguments, replace(self._context, agreed=agreed.things))
-            result = self._clean(said)
-        except ApprovalDenied as error:
-            await self._journal.end(wanted.call_id, ToolResult(ok=False, content=valid_text(error.message)))
-            raise
-        failpoint("call-done")
-        await self._journal.end(wanted.call_id, result)
-        failpoint("call-ended")
-        return result
-
-    async def _refuse(self, call: Call, call_id: str, reason: str, emit: Emit) -> Done:
-        """A call that cannot be made."""
-        arguments = _shown(call)
-        await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=arguments))
-        return await self._tell(call, call_id, arguments, ToolResult(ok=False, content=reason), emit)
-
-    async def _tell(
-        self, call: Call, call_id: str, arguments: Mapping[str, Any], result: ToolResult, emit: Emit, *,
-        denied: bool = False,
-    ) -> Done:  # fmt: skip
-        result = self._clean(result)
-        await emit(TurnToolResult(call_id=call_id, ok=result.ok, content=result.content, denied=denied or None))
-        content = result.content if result.ok else f"error: {result.content}"
-        if len(content) > MOST_RESULT_CHARACTERS:
-            content = f"{content[:MOST_RESULT_CHARACTERS]}\n[the rest is left out: ask for less]"
-        return Done(outcome=Outcome(name=call.name, arguments=arguments, content=content), ok=result.ok)
-
-    def _clean(self, result: ToolResult) -> ToolResult:
-        """What a tool gives may be anybody's bytes: a file's name, a program's output, a key."""
-        return replace(result, content=self._redact(valid_text(result.content)))
-
-    def _next_id(self) -> str:
-        self._made += 1
-        return f"{self._turn_id}-{self._made}"
-
-
-def _shown(call: Call) -> dict[str, Any]:
-    """The arguments of a call that is not made, as far as they are any."""
-    try:
-        parsed = read_json(call.arguments)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def denied(tool: str, why: str, *, approval_id: str = "") -> ApprovalDenied:
-    """The end of a turn whose call nobody agreed to."""
-    return ApprovalDenied(
-        f"{tool} was not allowed: {why}", hint=f"run it on a terminal, or allow it with --approve {tool}",
-        tool=tool, approval_id=approval_id,
+    `calls` is false for a model that makes none: nothing is started for it then.
+    """
+    database = services.database if live.stored else None
+    context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
+    # An ephemeral turn may go on with a stored session.
+    tainted = live.tainted or await services.database.calls.is_tainted(live.session_id)
+    journal = CallJournal(live.turn_id, database, tainted=tainted, past=past)
+    allow = services.settings.tools.allow
+    terms = ApprovalInput(
+        asked_for=params.approvals, allow=allow, stored=live.stored,
+        agent=live.skill if live.parent is not None else None,
+        above=live.parent.announce if live.parent is not None else None,
     )  # fmt: skip
+    consent = ApprovalGate(services.approvals, context, terms, lambda: journal.tainted)
+    allowed = skill.allowed_tools
+    names = useful(params.tools, allowed) if calls else ()
+
+    async def tell(text: str) -> None:
+        await live.append(TurnNotice(code="mcp_server", text=text))
+
+    tools = dict(await services.tools.tools(names, tell))
+    tools.pop(NAME, None)
+    if await services.knowledge.is_empty():
+        # It could find nothing, and each tool is a part of every prompt.
+        tools.pop(search_documents.NAME, None)
+    elif search_documents.NAME in tools:
+        find = partial(_search, services, skill)
+        tools[search_documents.NAME] = search_documents.SearchDocuments(find, live.cite)
+    skills, missing = delegation.usable(await services.projects.shelf(place), skill.sub_agents)
+    live.append_nowait(*missing)
+    if skills:
+        tools[NAME] = delegation.Delegation(services, turns, params, skills, live, journal)
+        # To name sub-agents is to allow this, whatever other tools the skill goes without.
+        allowed = None if allowed is None else (*allowed, NAME)
+    known = wanted(tools, params.tools, allowed)
+    tools = offered(known, params.approvals, allow)
+    if params.tools is not None or set(params.approvals or ()) & set(tools):
+        led = frozenset(tools)
+    else:
+        led = frozenset(tools) & {NAME}
+    return ToolRunner(
+        tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led,
+        withheld=known.keys() - tools.keys(), redact=services.secrets.redact,
+    )  # fmt: skip
+
+
+async def _search(services: Services, skill: LoadedSkill, query: str, k: int | None) -> tuple[Chunk, ...]:
+    """What the skill may see of the documents."""
+    rag = skill.rag or Rag()
+    return await services.knowledge.search(query, k=k or rag.top_k, skills=rag.skills or (skill.name,), tags=rag.tags)
+
+
+async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:
+    """Where the calls of a turn happen."""
+    started, roots = services.started, services.settings.tools.roots
+
+    def look() -> tuple[Path, tuple[Path, ...], tuple[Path, ...]]:
+        home = started.environ.get("HOME", "/")
+        here = Path(cwd or home).resolve()
+        return here, roots_of(roots, here, home), denied_of(started.paths.directories)
+
+    here, found, denied = await trio.to_thread.run_sync(look)
+    return ToolContext(
+        cwd=here, roots=found, denied=denied, session_id=session_id, turn_id=turn_id, instance=started.instance,
+        environ=started.environ,
+    )  # fmt: skip
+
+
+def useful(names: tuple[str, ...] | None, allowed: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The names that a turn has a use for: those given, as far as the skill allows them; None is all."""
+    if names is None:
+        return allowed
+    return names if allowed is None else tuple(name for name in names if name in allowed)
+
+
+def wanted(
+    tools: Mapping[str, RunnableTool], names: tuple[str, ...] | None, allowed: tuple[str, ...] | None
+) -> dict[str, RunnableTool]:
+    """The tools of these names, as far as the skill allows them; None is all."""
+    return {
+        name: tool
+        for name, tool in tools.items()
+        if (names is None or name in names) and (allowed is None or name in allowed)
+    }
+
+
+def offered(
+    tools: Mapping[str, RunnableTool], approvals: tuple[str, ...] | None, allow: tuple[str, ...]
+) -> dict[str, RunnableTool]:
+    """The tools that the model is shown.
+
+    Where nobody is to be asked, a tool that always has to be asked about is not shown at all: a call that can only be
+    denied helps nobody.
+    """
+    if approvals is None or DENY not in approvals:
+        return dict(tools)
+    sure = {*approvals, *allow}
+    return {name: tool for name, tool in tools.items() if tool.spec.effect in ("none", "read") or name in sure}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.types import Timings, Usage
+from agentgw.protocol.types import Timings, Usage
 
 
 def sum_usage(one: Usage, other: Usage) -> Usage:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
-from agentgw.ingests import Reembedding, WatchedFolder
-from agentgw.schema import record
-from agentgw.types import Model, Skill
-from agentgw_daemon.config import Config
-from agentgw_daemon.retrieval.wire import Embedder
-from agentgw_daemon.started import Started
-from agentgw_daemon.storage.presence import WrittenBack
+from agentgw.protocol.ingests import Reembedding, WatchedFolder
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import Model, Skill
+from agentgw_daemon.config.load import Config
+from agentgw_daemon.lifecycle.started import Started
+from agentgw_daemon.storage.file.presence import WrittenBack
+from agentgw_daemon.workers.protocol.retrieval import Embedder
 
 Severity = Literal["ok", "info", "warning", "error"]
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import trio
 
-from agentgw.schema import record
-from agentgw.types import Finding
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import Finding
 from agentgw_daemon.doctor import documents, models, places, system, turns
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error
-from agentgw_daemon.log import log_unexpected
+from agentgw_daemon.observability.log import log_unexpected
 
 log = logging.getLogger(__name__)
 

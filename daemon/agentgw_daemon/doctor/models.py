@@ -11,11 +11,11 @@ from typing import Final
 
 import trio
 
-from agentgw.errors import ModelUnavailable, RpcError
-from agentgw.types import Model
+from agentgw.protocol.errors import ModelUnavailable, RpcError
+from agentgw.protocol.types import Model
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
-from agentgw_daemon.inference.environment import worker_environment
 from agentgw_daemon.skills.routing import AUTO, FALLBACK
+from agentgw_daemon.system.child_environment import worker_environment
 
 _MEMINFO: Final = "/proc/meminfo"
 # Weights, KV cache and compute buffers, against the size of the file.
@@ -63,7 +63,7 @@ async def check_default_model(context: DoctorContext) -> Iterable[Verdict]:
         return (error(f"the default model {name} is not there", f"agentgw pull {name}"),)
     if model.path is None:
         return (fine(f"{model.name} ({model.source})"),)
-    done = await _run_python(context, "-m", "agentgw_daemon.inference.gguf", model.path)
+    done = await _run_python(context, "-m", "agentgw_daemon.workers.llama.gguf", model.path)
     if done.returncode == 0:
         return (fine(f"{model.name}, {model.path}"),)
     return (error(f"{model.path} {_reason(done.stdout)}", f"agentgw models remove {model.name}, then pull it again"),)

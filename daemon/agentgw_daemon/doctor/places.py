@@ -13,13 +13,13 @@ from typing import Final
 
 from platformdirs import PlatformDirs
 
-from agentgw import directories
-from agentgw.errors import ConfigRefused, DirectoryRefused
-from agentgw.paths import APP
-from agentgw_daemon import config
+from agentgw.local import directories
+from agentgw.local.paths import APP
+from agentgw.protocol.errors import ConfigRefused, DirectoryRefused
+from agentgw_daemon.config import load as config
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
-from agentgw_daemon.inference import state_folder
-from agentgw_daemon.storage.filesystem import filesystem_type, is_network
+from agentgw_daemon.storage.file.filesystem import filesystem_type, is_network
+from agentgw_daemon.workers.protocol.kv_files import state_folder
 
 # SQLite and the log need little; a model file does not fit at all.
 _FREE_ERROR_BYTES: Final = 64 << 20

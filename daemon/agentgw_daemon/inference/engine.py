@@ -9,24 +9,24 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
-from agentgw.schema import record
-from agentgw.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
-from agentgw_daemon.calling.events import Malformed
-from agentgw_daemon.calling.formats import Format
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
+from agentgw_daemon.tool_calling.events import Malformed
+from agentgw_daemon.tool_calling.formats import Format
 
 # The context of what sets itself no limit, or none that is known.
 UNLIMITED_TOKENS: Final = 1 << 30
 
 
 # A message with a role and a text, or any as chat templates and endpoints take it: with calls, or a tool's result.
-Message = ChatMessage | Mapping[str, Any]
+PromptMessage = ChatMessage | Mapping[str, Any]
 
 
 @record
-class Request:
+class GenerationRequest:
     """One completion. `options` are already merged; what is None is the engine's default."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[PromptMessage, ...]
     options: Options
     # What the model may call, as chat templates and OpenAI-compatible endpoints take it.
     tools: tuple[Mapping[str, Any], ...] = ()
@@ -72,7 +72,7 @@ class Prefill:
 
 
 @record
-class Delta:
+class TextDelta:
     """New text: one string a token piece, several may travel together."""
 
     texts: tuple[str, ...]
@@ -100,7 +100,7 @@ class Called:
 
 
 # Malformed: a call of an endpoint's model that was cut off.
-EngineEvent = Queued | Loading | Prefill | Delta | Called | Malformed | Finished
+EngineEvent = Queued | Loading | Prefill | TextDelta | Called | Malformed | Finished
 
 
 @record
@@ -123,29 +123,29 @@ class PromptCount:
 
 
 class Engine(Protocol):
-    """Something that answers. Its methods raise the RPC errors of `agentgw.errors`."""
+    """Something that answers. Its methods raise the RPC errors of `agentgw.protocol.errors`."""
 
     async def calling(self) -> Calling | None:
         """How its model calls tools, None if it cannot; loads the model where that is needed."""
 
-    async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
+    async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """Render and count a prompt without running it; loads the model where that is needed."""
 
-    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+    def stream(self, request: GenerationRequest) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
         """The request's events, ended by Finished.
 
         Pull: the producer waits while nobody iterates. Leaving the context cancels what still runs.
         """
 
 
-def as_mapping(message: Message) -> dict[str, Any]:
+def as_mapping(message: PromptMessage) -> dict[str, Any]:
     """The message as templates and endpoints take it."""
     if isinstance(message, ChatMessage):
         return {"role": message.role, "content": message.content}
     return dict(message)
 
 
-def text_of(message: Message) -> str:
+def text_of(message: PromptMessage) -> str:
     """What it says, without calls."""
     content = message.content if isinstance(message, ChatMessage) else message.get("content")
     return content if isinstance(content, str) else ""

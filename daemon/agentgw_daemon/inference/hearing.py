@@ -11,24 +11,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
-from agentgw.errors import ModelUnavailable
-from agentgw.types import Channel, Usage
-from agentgw_daemon.calling.events import Call, Malformed
-from agentgw_daemon.calling.reading import call
+from agentgw.protocol.errors import ModelUnavailable
+from agentgw.protocol.types import Channel, Usage
 from agentgw_daemon.inference.engine import (
     Called,
-    Delta,
     Engine,
     EngineEvent,
     Finished,
+    GenerationRequest,
     Loading,
     Prefill,
     Queued,
-    Request,
+    TextDelta,
 )
 from agentgw_daemon.text.valid import SurrogateJoiner, valid_text
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.reading import call
 
-Heard = Queued | Loading | Prefill | Delta | Finished | Call | Malformed
+Heard = Queued | Loading | Prefill | TextDelta | Finished | ModelToolCall | Malformed
 
 # Integers that every reader of JSON has exactly, and that fit the database.
 _MOST_TOKENS: Final = 2**53 - 1
@@ -37,7 +37,7 @@ _SHOWN_CHARACTERS: Final = 2_000
 
 
 @asynccontextmanager
-async def hear(engine: Engine, request: Request) -> AsyncIterator[AsyncIterator[Heard]]:
+async def hear(engine: Engine, request: GenerationRequest) -> AsyncIterator[AsyncIterator[Heard]]:
     """As `Engine.stream`, with everything that it says made valid."""
     async with engine.stream(request) as events, aclosing(_heard(events)) as heard:
         yield heard
@@ -58,10 +58,10 @@ async def _heard(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[Heard, No
     channels: dict[Channel, SurrogateJoiner] = {}
     async for event in events:
         match event:
-            case Delta(texts=texts, channel=channel):
+            case TextDelta(texts=texts, channel=channel):
                 joiner = channels.setdefault(channel, SurrogateJoiner())
                 if whole := tuple(filter(None, map(joiner.feed, texts))):
-                    yield Delta(texts=whole, channel=channel)
+                    yield TextDelta(texts=whole, channel=channel)
             case Called(name=name, arguments=arguments):
                 yield _call(valid_text(name), arguments)
             case Finished():
@@ -74,14 +74,14 @@ async def _heard(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[Heard, No
         yield delta
 
 
-def _ends(channels: dict[Channel, SurrogateJoiner]) -> Iterator[Delta]:
+def _ends(channels: dict[Channel, SurrogateJoiner]) -> Iterator[TextDelta]:
     """The halves that never got their other ones."""
     for channel, joiner in channels.items():
         if rest := joiner.end():
-            yield Delta(texts=(rest,), channel=channel)
+            yield TextDelta(texts=(rest,), channel=channel)
 
 
-def _call(name: str, arguments: str) -> Call | Malformed:
+def _call(name: str, arguments: str) -> ModelToolCall | Malformed:
     text = valid_text(f"{name} {arguments}")
     if len(text) > _SHOWN_CHARACTERS:
         text = f"{text[:_SHOWN_CHARACTERS]}…"

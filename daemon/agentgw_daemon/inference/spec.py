@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Final, Literal
 
-from agentgw.schema import record
-from agentgw_daemon.inference.footprint import ModelShape
+from agentgw.protocol.schema import record
+from agentgw_daemon.workers.protocol.footprint import ModelShape
 
 # -P: the directory the daemon happens to stand in must not lend modules to its children.
-WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.inference.worker")
+WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.workers.model.worker")
 
 
 @record

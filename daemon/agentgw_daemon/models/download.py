@@ -21,10 +21,10 @@ import httpx
 import trio
 
 from agentgw import __version__
-from agentgw.errors import ModelUnavailable, NotFound, RpcError
-from agentgw.schema import record
-from agentgw_daemon.models.meter import Meter
-from agentgw_daemon.models.part import BLOCK_BYTES, Part, disk_failed
+from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError
+from agentgw.protocol.schema import record
+from agentgw_daemon.models.meter import DownloadMeter
+from agentgw_daemon.models.part import BLOCK_BYTES, PartialFile, disk_failed
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class _Broken(Exception):
 
 
 async def fetch(
-    client: httpx.AsyncClient, remote: Remote, path: Path, meter: Meter, *, pauses_s: Sequence[float] = PAUSES_S
+    client: httpx.AsyncClient, remote: Remote, path: Path, meter: DownloadMeter, *, pauses_s: Sequence[float] = PAUSES_S
 ) -> None:
     """Has all of `remote` at `path`, verified and durable.
 
@@ -80,15 +80,20 @@ async def fetch(
         part.close()
 
 
-def _open_part(path: Path, size_bytes: int) -> Part:
-    return Part(path, most_bytes=size_bytes, check=trio.from_thread.check_cancelled)
+def _open_part(path: Path, size_bytes: int) -> PartialFile:
+    return PartialFile(path, most_bytes=size_bytes, check=trio.from_thread.check_cancelled)
 
 
 class _Transfer:
     """One download: tries until the part is complete."""
 
     def __init__(
-        self, client: httpx.AsyncClient, remote: Remote, part: Part, meter: Meter, limiter: trio.CapacityLimiter
+        self,
+        client: httpx.AsyncClient,
+        remote: Remote,
+        part: PartialFile,
+        meter: DownloadMeter,
+        limiter: trio.CapacityLimiter,
     ) -> None:
         self._client = client
         self._remote = remote

@@ -4,7 +4,7 @@
     NAME/.card.json     what a child process found in it, once; beside it `twin.gguf`, which it made
     .embedders/DIGEST/  the same two of a folder or file of the user's own
 
-Nothing of a model is opened in the daemon: `retrieval.card` is run as a program.
+Nothing of a model is opened in the daemon: `workers.retrieval.embedding.embedder_info` is run as a program.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from typing import Final
 
 import trio
 
-from agentgw.errors import InvalidParams, ModelUnavailable
-from agentgw.schema import bind, dump, record
-from agentgw.types import Model
-from agentgw_daemon.models.catalogue import CATALOGUE, Entry
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable
+from agentgw.protocol.schema import bind, dump, record
+from agentgw.protocol.types import Model
+from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.part import disk_failed
 from agentgw_daemon.models.reference import GGUF
-from agentgw_daemon.models.store import read_mapping, write_atomically
-from agentgw_daemon.retrieval import wire
+from agentgw_daemon.system.json_file import read_mapping, write_atomically
+from agentgw_daemon.workers.protocol import retrieval as wire
 
 log = logging.getLogger(__name__)
 
+_EXAMINER: Final = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
 CARD: Final = ".card.json"
 TWIN: Final = "twin.gguf"
 _OWN: Final = ".embedders"
@@ -53,8 +54,8 @@ class Looked:
 
 
 @record
-class Card:
-    """What the child said (its `Card`), of which files, and by which `MAKER`."""
+class StoredEmbedderInfo:
+    """What the child said (its `StoredEmbedderInfo`), of which files, and by which `MAKER`."""
 
     files: tuple[Looked, ...]
     maker: int = 0
@@ -99,7 +100,7 @@ class Embedders:
         out = self._models / _OWN / digest
         return self._use(text, Path(path), await self.describe(text, Path(path), out), out)
 
-    async def _find_pulled(self, entry: Entry) -> wire.Embedder:
+    async def _find_pulled(self, entry: CatalogueEntry) -> wire.Embedder:
         """Asked for with every query, so it looks at the card's time alone, and not at the files it is of."""
         folder = self._models / entry.stem
         stamp = _stamp(folder / CARD)
@@ -111,7 +112,7 @@ class Embedders:
             known = self._pulled[entry.name] = (_stamp(folder / CARD), found)
         return known[1]
 
-    async def describe(self, name: str, path: Path, out: Path) -> Card:
+    async def describe(self, name: str, path: Path, out: Path) -> StoredEmbedderInfo:
         """The card of a folder or file; made when there is none, or when the files have changed since.
 
         Raises ModelUnavailable.
@@ -133,12 +134,12 @@ class Embedders:
                     architecture=card.architecture, n_ctx_train_tokens=card.max_tokens,
                 )  # fmt: skip
 
-    def intact(self, entry: Entry) -> bool:
+    def intact(self, entry: CatalogueEntry) -> bool:
         """Whether a pulled one is there as it was pulled. Blocking."""
         card = _read_card(self._models / entry.stem, self._models / entry.stem)
         return card is not None and card.sha256 == entry.sha256
 
-    def place(self, folder: Path, entry: Entry, scratch: Path) -> None:
+    def place(self, folder: Path, entry: CatalogueEntry, scratch: Path) -> None:
         """Gives a complete folder its name; one that is there goes to `scratch`. Blocking. Raises ModelUnavailable."""
         try:
             for path in folder.rglob("*"):
@@ -150,11 +151,11 @@ class Embedders:
         except OSError as error:
             raise disk_failed(entry.name, error) from error
 
-    def remove(self, entry: Entry, scratch: Path) -> bool:
+    def remove(self, entry: CatalogueEntry, scratch: Path) -> bool:
         """Deletes a pulled one; tells whether it was there. Blocking. Raises OSError."""
         return self._move_away(entry, scratch)
 
-    def _move_away(self, entry: Entry, scratch: Path) -> bool:
+    def _move_away(self, entry: CatalogueEntry, scratch: Path) -> bool:
         """By one rename, so that it is there whole or not at all; `scratch` is deleted by its owner."""
         try:
             os.rename(self._models / entry.stem, scratch / "old")
@@ -162,7 +163,7 @@ class Embedders:
             return False
         return True
 
-    def _use(self, name: str, path: Path, card: Card, out: Path) -> wire.Embedder:
+    def _use(self, name: str, path: Path, card: StoredEmbedderInfo, out: Path) -> wire.Embedder:
         is_file = path.name.lower().endswith(GGUF)
         return wire.Embedder(
             name=name, id=card.id, dim=card.dim, max_tokens=card.max_tokens, folder="" if is_file else str(path),
@@ -170,7 +171,7 @@ class Embedders:
             bert_words=card.twin,
         )  # fmt: skip
 
-    async def _make(self, name: str, path: Path, out: Path) -> Card:
+    async def _make(self, name: str, path: Path, out: Path) -> StoredEmbedderInfo:
         files = await trio.to_thread.run_sync(_fingerprint, path)
         if not files:
             raise _unusable(name, f"there is nothing at {path}")
@@ -178,7 +179,7 @@ class Embedders:
             await trio.to_thread.run_sync(lambda: out.mkdir(mode=0o700, parents=True, exist_ok=True))
             with trio.fail_after(TIMEOUT_S):
                 done = await trio.run_process(
-                    [sys.executable, "-P", "-m", "agentgw_daemon.retrieval.card", str(path), str(out / f".{TWIN}")],
+                    [sys.executable, "-P", "-m", _EXAMINER, str(path), str(out / f".{TWIN}")],
                     stdin=subprocess.DEVNULL, capture_stdout=True, capture_stderr=True, check=False,
                     env=dict(self._env), cwd="/", deliver_cancel=_kill,
                 )  # fmt: skip
@@ -194,7 +195,7 @@ class Embedders:
             raise _unusable(name, f"broke the look into it (status {done.returncode})") from None
         if not ok:
             raise _unusable(name, str(said["reason"]))
-        card = bind(Card, {**said, "files": [dump(one) for one in files], "maker": MAKER})
+        card = bind(StoredEmbedderInfo, {**said, "files": [dump(one) for one in files], "maker": MAKER})
         try:
             await trio.to_thread.run_sync(_store, out, card)
         except OSError as error:
@@ -204,7 +205,7 @@ class Embedders:
         return card
 
 
-def _store(out: Path, card: Card) -> None:
+def _store(out: Path, card: StoredEmbedderInfo) -> None:
     """The twin first: a card that speaks of one has it."""
     if card.twin:
         _sync(out / f".{TWIN}")
@@ -212,7 +213,7 @@ def _store(out: Path, card: Card) -> None:
     write_atomically(out / CARD, dump(card))
 
 
-def _read_card(path: Path, out: Path) -> Card | None:
+def _read_card(path: Path, out: Path) -> StoredEmbedderInfo | None:
     """The card, if it is that of the files as they are."""
     card = _bound(out / CARD)
     if (
@@ -225,9 +226,9 @@ def _read_card(path: Path, out: Path) -> Card | None:
     return card
 
 
-def _bound(path: Path) -> Card | None:
+def _bound(path: Path) -> StoredEmbedderInfo | None:
     try:
-        return bind(Card, read_mapping(path))
+        return bind(StoredEmbedderInfo, read_mapping(path))
     except (InvalidParams, TypeError):
         return None
 
@@ -268,7 +269,7 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
-def _missing(entry: Entry) -> ModelUnavailable:
+def _missing(entry: CatalogueEntry) -> ModelUnavailable:
     return ModelUnavailable(
         f"the embedder {entry.name} is not pulled", hint=f"run `agentgw pull {entry.name}`", model=entry.name,
         reason="not pulled", suggestion=entry.name,

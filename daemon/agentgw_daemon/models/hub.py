@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import httpx
 
-from agentgw.errors import ModelUnavailable, NotFound
-from agentgw.schema import record
+from agentgw.protocol.errors import ModelUnavailable, NotFound
+from agentgw.protocol.schema import record
 from agentgw_daemon.models.download import Remote, open_url, read_body
 from agentgw_daemon.models.reference import GGUF, HubRef
 
@@ -53,7 +53,7 @@ class HubFile:
 
 
 @record
-class Found:
+class ResolvedReference:
     """What a reference means: the file, where to download it, and the shortest reference that means it too."""
 
     file: HubFile
@@ -61,7 +61,7 @@ class Found:
     name: str
 
 
-async def find(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> Found:
+async def find(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> ResolvedReference:
     """The file that `ref` means. Raises NotFound or ModelUnavailable."""
     files = await _files(client, hub_url, ref)
     file = choose(ref, files)
@@ -70,7 +70,7 @@ async def find(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> Found:
         raise ModelUnavailable(f"{ref.name} is refused: {reason}", model=ref.name, reason=reason)
     url = f"{hub_url.rstrip('/')}/{ref.owner}/{ref.repo}/resolve/main/{file.path}"
     name = _name(ref, file, files)
-    return Found(
+    return ResolvedReference(
         file=file, name=name, remote=Remote(name=name, url=url, size_bytes=file.size_bytes, sha256=file.sha256)
     )
 

@@ -15,7 +15,7 @@ INTERVAL_S: Final = 0.1
 STEP: Final = 0.01
 
 
-class Meter:
+class DownloadMeter:
     """Bytes done of bytes in all. Never moves backwards, even when a download has to start again.
 
     One task counts, any number watch; a slow watcher misses steps and holds nobody up.

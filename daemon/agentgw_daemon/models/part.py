@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agentgw.errors import ModelUnavailable
+from agentgw.protocol.errors import ModelUnavailable
 
 BLOCK_BYTES: Final = 1 << 20
 
 
-class Part:
+class PartialFile:
     """A file that grows at its end. What an earlier try left is taken over and digested on opening.
 
     `check` is called between blocks and may raise to give up.

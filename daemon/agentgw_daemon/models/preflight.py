@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import trio
 
-from agentgw.errors import InvalidParams, ModelUnavailable
-from agentgw.schema import bind, dump, record
-from agentgw_daemon.inference.environment import worker_environment
-from agentgw_daemon.models.store import read_mapping, write_atomically
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable
+from agentgw.protocol.schema import bind, dump, record
+from agentgw_daemon.system.child_environment import worker_environment
+from agentgw_daemon.system.json_file import read_mapping, write_atomically
 
 # The child limits itself to 5 s of processor time; a slow disk may take longer. 30 ms is usual.
 TIMEOUT_S: Final = 10.0
@@ -24,7 +24,7 @@ _MAX_KNOWN: Final = 256
 
 
 @record
-class Header:
+class ModelHeader:
     """What a model file says of itself."""
 
     architecture: str
@@ -35,13 +35,13 @@ class Header:
 
 
 @record
-class Known:
+class ExaminedFile:
     """What was found in a file, as long as it is the same file: size, time and inode are compared."""
 
     size_bytes: int
     mtime_ns: int
     inode: int
-    header: Header
+    header: ModelHeader
     sha256: str | None = None
 
     def is_of(self, status: os.stat_result) -> bool:
@@ -55,7 +55,7 @@ class Preflight:
     def __init__(self, cache: Path, environ: Mapping[str, str], instance: str) -> None:
         self._cache = cache
         self._env = worker_environment(environ, instance)
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, ExaminedFile] = {}
         # One write at a time, in the order they were asked for: the last one holds the most.
         self._writing = trio.CapacityLimiter(1)
 
@@ -63,11 +63,11 @@ class Preflight:
         """Reads what earlier daemons found. Blocking."""
         for path, value in read_mapping(self._cache).items():
             try:
-                self._known[path] = bind(Known, value)
+                self._known[path] = bind(ExaminedFile, value)
             except (InvalidParams, TypeError):
                 continue  # written by another version: the check simply runs again
 
-    def known(self, path: str) -> Known | None:
+    def known(self, path: str) -> ExaminedFile | None:
         """What was found in the file, without looking into it again; None when it has changed since."""
         try:
             real, status = _locate(path)
@@ -76,7 +76,7 @@ class Preflight:
         known = self._known.get(real)
         return known if known is not None and known.is_of(status) else None
 
-    async def check(self, path: str, name: str) -> tuple[str, Known]:
+    async def check(self, path: str, name: str) -> tuple[str, ExaminedFile]:
         """The file's path with its links resolved, and what it says of itself.
 
         Raises ModelUnavailable with the reason when it is not usable.
@@ -93,27 +93,27 @@ class Preflight:
         # The file as it was before the look: one that changed meanwhile does not match and is checked again.
         return real, await self._remember(real, status, header, None)
 
-    async def learn(self, path: str, header: Header, sha256: str) -> None:
+    async def learn(self, path: str, header: ModelHeader, sha256: str) -> None:
         """Takes over what a pull has verified."""
         real, status = await trio.to_thread.run_sync(_locate, path)
         await self._remember(real, status, header, sha256)
 
-    async def set_sha256(self, path: str, known: Known, sha256: str) -> None:
+    async def set_sha256(self, path: str, known: ExaminedFile, sha256: str) -> None:
         """Adds the digest to what is known."""
-        self._known[path] = Known(
+        self._known[path] = ExaminedFile(
             size_bytes=known.size_bytes, mtime_ns=known.mtime_ns, inode=known.inode, header=known.header, sha256=sha256
         )
         await self._save()
 
-    async def inspect(self, path: str, name: str) -> Header:
+    async def inspect(self, path: str, name: str) -> ModelHeader:
         """Like `check`, of a file that is not in its place yet: nothing is remembered."""
         return await self._look(path, name)
 
-    async def _look(self, path: str, name: str) -> Header:
+    async def _look(self, path: str, name: str) -> ModelHeader:
         try:
             with trio.fail_after(TIMEOUT_S):
                 done = await trio.run_process(
-                    [sys.executable, "-P", "-m", "agentgw_daemon.inference.gguf", path],
+                    [sys.executable, "-P", "-m", "agentgw_daemon.workers.llama.gguf", path],
                     stdin=subprocess.DEVNULL, capture_stdout=True, stderr=subprocess.DEVNULL, check=False,
                     env=self._env, cwd="/", deliver_cancel=_kill,
                 )  # fmt: skip
@@ -125,7 +125,7 @@ class Preflight:
             raise unusable(name, f"broke the check of its header (status {done.returncode})") from None
         if not answer["ok"]:
             raise unusable(name, str(answer["reason"]))
-        return Header(
+        return ModelHeader(
             architecture=answer["architecture"],
             has_chat_template=answer["has_chat_template"],
             name=answer["name"],
@@ -133,8 +133,10 @@ class Preflight:
             metadata=answer["metadata"],
         )
 
-    async def _remember(self, path: str, status: os.stat_result, header: Header, sha256: str | None) -> Known:
-        known = Known(
+    async def _remember(
+        self, path: str, status: os.stat_result, header: ModelHeader, sha256: str | None
+    ) -> ExaminedFile:
+        known = ExaminedFile(
             size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, header=header, sha256=sha256
         )
         self._known.pop(path, None)

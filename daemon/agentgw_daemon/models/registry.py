@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import trio
 
-from agentgw.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
-from agentgw.results import ModelDetail
-from agentgw.types import Model
-from agentgw_daemon.inference.environment import worker_environment
-from agentgw_daemon.inference.footprint import shape_of
+from agentgw.protocol.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
+from agentgw.protocol.results import ModelDetail
+from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
-from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, Entry
+from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.meter import Progress
-from agentgw_daemon.models.preflight import Known, Preflight
+from agentgw_daemon.models.preflight import ExaminedFile, Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
-from agentgw_daemon.models.store import Store, Stored
-from agentgw_daemon.retrieval import wire
-from agentgw_daemon.supervision import supervised
+from agentgw_daemon.models.store import ModelFolder, StoredModel
+from agentgw_daemon.observability.supervision import supervised
+from agentgw_daemon.system.child_environment import worker_environment
+from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.protocol.footprint import shape_of
 
 if TYPE_CHECKING:
-    from agentgw_daemon.settings import Settings
+    from agentgw_daemon.config.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Registry:
     """
 
     def __init__(
-        self, store: Store, preflight: Preflight, puller: Puller, settings: Settings, *, home: str | None,
+        self, store: ModelFolder, preflight: Preflight, puller: Puller, settings: Settings, *, home: str | None,
         nursery: trio.Nursery, embedders: Embedders,
     ) -> None:  # fmt: skip
         self._store = store
@@ -264,7 +264,7 @@ class Registry:
     def _parse(self, text: str) -> Reference:
         return reference.parse(text, providers=self._settings.providers, home=self._home)
 
-    def _stored(self, ref: Reference) -> Stored | None:
+    def _stored(self, ref: Reference) -> StoredModel | None:
         entries = self._store.entries()
         if isinstance(ref, Named):
             return next((one for one in entries if ref.name in (one.name, one.stem)), None)
@@ -273,10 +273,10 @@ class Registry:
         fitting = [one for one in entries if one.origin is not None and one.origin.answers(ref)]
         return next((one for one in fitting if one.name == ref.name), fitting[0] if fitting else None)
 
-    def _known_of(self, stored: Stored) -> Known | None:
+    def _known_of(self, stored: StoredModel) -> ExaminedFile | None:
         return self._preflight.known(str(stored.path))
 
-    def _usable(self, name: str, entries: Collection[Stored]) -> bool:
+    def _usable(self, name: str, entries: Collection[StoredModel]) -> bool:
         """Whether a remembered default is still there."""
         try:
             ref = self._parse(name)
@@ -286,7 +286,7 @@ class Registry:
             return os.path.exists(ref.path)
         return isinstance(ref, Builtin | ProviderRef) or any(one.name == name for one in entries)
 
-    def _rank(self, stored: Stored) -> int:
+    def _rank(self, stored: StoredModel) -> int:
         """How well a file suits as the default: chat models first, those with a chat template before others."""
         known = self._known_of(stored)
         if known is None:
@@ -295,7 +295,7 @@ class Registry:
             return _NO_CHAT
         return 0 if known.header.has_chat_template else 2
 
-    async def _file(self, path: str, name: str, stored: Stored | None) -> ModelSpec:
+    async def _file(self, path: str, name: str, stored: StoredModel | None) -> ModelSpec:
         real, known = await self._preflight.check(path, name)
         if known.sha256 is None and real not in self._digesting:
             self._digesting.add(real)
@@ -304,7 +304,7 @@ class Registry:
             name=name, kind="file", path=real, sha256=known.sha256, shape=shape_of(known.header.metadata)
         )  # fmt: skip
 
-    async def _intact(self, stored: Stored) -> bool:
+    async def _intact(self, stored: StoredModel) -> bool:
         """Whether a file is still what was pulled. Reads all of it only when it was touched since."""
         if stored.origin is None:
             return True
@@ -317,7 +317,7 @@ class Registry:
             return False
         return found == stored.origin.sha256
 
-    async def _digest(self, path: str, known: Known, stored: Stored | None) -> None:
+    async def _digest(self, path: str, known: ExaminedFile, stored: StoredModel | None) -> None:
         """Computes the digest of a file in use, beside the turn that uses it: the next turn will know it."""
         try:
             sha256 = await trio.to_thread.run_sync(_sha256, path, limiter=self._one_digest)
@@ -351,7 +351,7 @@ async def open_registry(
     folder: Path, settings: Settings, *, environ: Mapping[str, str], instance: str
 ) -> AsyncIterator[Registry]:
     """The registry over a models folder; leaving it ends what it computes in the background."""
-    store = Store(folder)
+    store = ModelFolder(folder)
     await trio.to_thread.run_sync(store.prepare)
     preflight = Preflight(store.known_file, environ, instance)
     await trio.to_thread.run_sync(preflight.load)
@@ -364,7 +364,7 @@ async def open_registry(
         nursery.cancel_scope.cancel()
 
 
-def _embedder(ref: Reference) -> Entry | None:
+def _embedder(ref: Reference) -> CatalogueEntry | None:
     """The catalogue's embedder that is meant, if one is."""
     entry = CATALOGUE.get(ref.name) if isinstance(ref, Named) else None
     return entry if entry is not None and entry.is_embedder else None

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agentgw.types import Model
+from agentgw.protocol.types import Model
 from agentgw_daemon.models import reference
-from agentgw_daemon.models.catalogue import Entry
-from agentgw_daemon.models.preflight import Known
-from agentgw_daemon.models.store import Stored
+from agentgw_daemon.models.catalogue import CatalogueEntry
+from agentgw_daemon.models.preflight import ExaminedFile
+from agentgw_daemon.models.store import StoredModel
 
 if TYPE_CHECKING:
-    from agentgw_daemon.settings import ProviderSection
+    from agentgw_daemon.config.settings import ProviderSection
 
 ECHO: Final = Model(
     name=reference.ECHO,
@@ -23,7 +23,7 @@ ECHO: Final = Model(
 )
 
 
-def stored(one: Stored, known: Known | None) -> Model:
+def stored(one: StoredModel, known: ExaminedFile | None) -> Model:
     """A file of the models folder."""
     origin = one.origin
     row = Model(
@@ -39,12 +39,12 @@ def stored(one: Stored, known: Known | None) -> Model:
     return _with_header(row, known)
 
 
-def own_file(path: str, known: Known | None) -> Model:
+def own_file(path: str, known: ExaminedFile | None) -> Model:
     """A file of the user's own."""
     return _with_header(Model(name=path, state="available", source="file", path=path), known)
 
 
-def entry(one: Entry) -> Model:
+def entry(one: CatalogueEntry) -> Model:
     """What the catalogue has and the disk has not."""
     return Model(
         name=one.name,
@@ -75,7 +75,7 @@ def marked(row: Model, default: str | None, loaded: Collection[str], loading: Co
     return replace(row, state=state, default=row.name == default and row.state != "not_pulled")
 
 
-def _with_header(row: Model, known: Known | None) -> Model:
+def _with_header(row: Model, known: ExaminedFile | None) -> Model:
     if known is None:
         return row
     header = known.header

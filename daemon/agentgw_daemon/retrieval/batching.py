@@ -8,9 +8,9 @@ from typing import Final
 
 import trio
 
-from agentgw.errors import RpcError
-from agentgw_daemon.retrieval import wire
-from agentgw_daemon.supervision import internal_error, supervised
+from agentgw.protocol.errors import RpcError
+from agentgw_daemon.observability.supervision import internal_error, supervised
+from agentgw_daemon.workers.protocol import retrieval as wire
 
 # Some seconds of work: enough texts of like length to compute together, few enough for a progress bar to move.
 BATCH_TEXTS: Final = 128

@@ -11,18 +11,18 @@ from typing import Final, Literal, TypeVar, assert_never
 
 import trio
 
-from agentgw.errors import InvalidParams, ModelUnavailable, RpcError, Timeout, WorkerDied
-from agentgw.types import Worker
-from agentgw_daemon.inference.environment import worker_environment
-from agentgw_daemon.inference.memory import rss_bytes
-from agentgw_daemon.retrieval import wire
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable, RpcError, Timeout, WorkerDied
+from agentgw.protocol.types import Worker
 from agentgw_daemon.retrieval.batching import Batcher
-from agentgw_daemon.retrieval.codec import Part, Reply, Request
-from agentgw_daemon.retrieval.lane import Lane, unexpected
-from agentgw_daemon.retrieval.outcomes import Extracted, IndexFailed, Unchanged, Unreadable
+from agentgw_daemon.retrieval.results import ExtractedDocument, IndexFailed, UnchangedDocument, UnreadableDocument
+from agentgw_daemon.retrieval.role_queue import RoleQueue, unexpected
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.system.child_environment import worker_environment
+from agentgw_daemon.system.memory import rss_bytes
+from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply, WorkerRequest
 
-P = TypeVar("P", bound=Reply)
+P = TypeVar("P", bound=WorkerReply)
 
 Resolve = Callable[[], Awaitable[wire.Embedder]]
 """The embedder that the configuration names. Raises ModelUnavailable."""
@@ -44,7 +44,9 @@ class Retrieval:
     ) -> None:
         self._settings = settings
         self._resolve = resolve
-        self._lanes: dict[wire.Role, Lane] = {role: Lane(role, settings, nursery, env) for role in wire.ROLES}
+        self._lanes: dict[wire.WorkerRole, RoleQueue] = {
+            role: RoleQueue(role, settings, nursery, env) for role in wire.ROLES
+        }
         self._batcher = Batcher(nursery, self._compute)
 
     def configure(self, settings: RetrievalSettings) -> None:
@@ -65,7 +67,7 @@ class Retrieval:
     ) -> tuple[bytes, ...]:
         """A vector of unit length a text, each `dim` little-endian float32.
 
-        `query` is answered at once by the light engine; `bulk` by the faster one, together with what others want.
+        `query` is answered at once by the light engine; `bulk_role` by the faster one, together with what others want.
         Without an `embedder`, the configured one. Raises ModelUnavailable, WorkerDied, Timeout and Overloaded.
         """
         if embedder is None:
@@ -82,11 +84,11 @@ class Retrieval:
         self, path: str | None = None, *, text: str | None = None, name: str = "", known_sha256: str = "",
         chunk_tokens: int, overlap_tokens: int | None = None, embedder: wire.Embedder | None = None,
         max_bytes: int = MAX_DOCUMENT_BYTES,
-    ) -> Extracted | Unchanged:  # fmt: skip
+    ) -> ExtractedDocument | UnchangedDocument:  # fmt: skip
         """The chunks of a file, or of `text` that is called `name`.
 
-        Unchanged when its bytes have the digest `known_sha256`. Raises Unreadable for what is wrong with this one
-        document, a worker that it broke or a time limit included; RpcError for everything else.
+        Unchanged when its bytes have the digest `known_sha256`. Raises UnreadableDocument for what is wrong with this
+        one document, a worker that it broke or a time limit included; RpcError for everything else.
         """
         if embedder is None:
             embedder = await self._resolve()
@@ -97,7 +99,7 @@ class Retrieval:
         )  # fmt: skip
         pieces: list[wire.Piece] = []
 
-        def gather(part: Part) -> None:
+        def gather(part: ReplyPart) -> None:
             if isinstance(part, wire.Pieces):
                 pieces.extend(part.pieces)
 
@@ -106,22 +108,22 @@ class Retrieval:
             reply = await lane.ask(request, timeout_s=self._settings.read_timeout_s, on_part=gather)
         except (WorkerDied, Timeout) as error:
             # The process did nothing but this document.
-            raise Unreadable(error.message) from error
+            raise UnreadableDocument(error.message) from error
         lane.model = embedder.name
         match reply:
             case wire.Extracted():
-                return Extracted(
+                return ExtractedDocument(
                     format=reply.format, title=reply.title, sha256=reply.sha256, size_bytes=reply.size_bytes,
                     mtime_ns=reply.mtime_ns, pieces=tuple(pieces), note=reply.note,
                 )  # fmt: skip
             case wire.Unchanged():
-                return Unchanged(sha256=reply.sha256, size_bytes=reply.size_bytes, mtime_ns=reply.mtime_ns)
+                return UnchangedDocument(sha256=reply.sha256, size_bytes=reply.size_bytes, mtime_ns=reply.mtime_ns)
             case wire.Failed(kind="unreadable"):
-                raise Unreadable(reply.message)
+                raise UnreadableDocument(reply.message)
             case _:
                 raise _failure(reply, embedder.name)
 
-    async def index(self, request: Request, answer: type[P], *, urgent: bool = False) -> P:
+    async def index(self, request: WorkerRequest, answer: type[P], *, urgent: bool = False) -> P:
         """What the vector index answers; urgent is what a person waits for.
 
         Raises IndexFailed, WorkerDied, Timeout, Overloaded, and ModelUnavailable where a text had to be embedded.
@@ -133,7 +135,7 @@ class Retrieval:
             raise _failure(reply, "the embedder")
         return reply
 
-    def has_worker(self, role: wire.Role) -> bool:
+    def has_worker(self, role: wire.WorkerRole) -> bool:
         """Whether a process of this role is there."""
         return self._lanes[role].usable
 
@@ -166,7 +168,7 @@ class Retrieval:
         return await self._embed(self._lanes["bulk"], embedder, texts, more=more)
 
     async def _embed(
-        self, lane: Lane, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False, more: int = 0
+        self, lane: RoleQueue, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False, more: int = 0
     ) -> tuple[bytes, ...]:
         request = wire.Embed(embedder=embedder, texts=texts, more=more)
         reply = await lane.ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
@@ -179,7 +181,7 @@ class Retrieval:
         return tuple(reply.vectors[at : at + size] for at in range(0, len(reply.vectors), size))
 
 
-def _failure(reply: Reply, name: str) -> RpcError:
+def _failure(reply: WorkerReply, name: str) -> RpcError:
     if not isinstance(reply, wire.Failed):
         return unexpected(reply)
     if reply.kind == "model":

@@ -1,6 +1,6 @@
 """One retrieval worker from birth to burial: what it owes, and what its request hears when it dies.
 
-Nothing here restarts anything: that is `lane.py`.
+Nothing here restarts anything: that is `role_queue.py`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from agentgw.errors import Timeout, WorkerDied
-from agentgw_daemon.retrieval import wire
-from agentgw_daemon.retrieval.codec import Part, Reply, Request
+from agentgw.protocol.errors import Timeout, WorkerDied
 from agentgw_daemon.retrieval.spec import RetrievalSettings
-from agentgw_daemon.workers.child import Child
+from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply, WorkerRequest
+from agentgw_daemon.workers.supervision.child import Child
 
 
 class Asked:
     """A request that the worker works on."""
 
-    def __init__(self, request_id: int, on_part: Callable[[Part], object]) -> None:
+    def __init__(self, request_id: int, on_part: Callable[[ReplyPart], object]) -> None:
         self.request_id = request_id
         self.on_part = on_part
-        self.reply: Reply | None = None
+        self.reply: WorkerReply | None = None
         self.ended = trio.Event()
 
 
 class RetrievalProcess(Child):
     """A worker in one role; asked one thing at a time. `run` must be running for anything else to happen."""
 
-    def __init__(self, role: wire.Role, settings: RetrievalSettings, env: Mapping[str, str]) -> None:
+    def __init__(self, role: wire.WorkerRole, settings: RetrievalSettings, env: Mapping[str, str]) -> None:
         super().__init__(
             (*settings.command, role), env, max_line_bytes=wire.MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s
         )
@@ -52,14 +52,16 @@ class RetrievalProcess(Child):
         """Until it can be asked, or is dead."""
         await self._ready.wait()
 
-    async def ask(self, request: Request, *, timeout_s: float, on_part: Callable[[Part], object]) -> Reply:
+    async def ask(
+        self, request: WorkerRequest, *, timeout_s: float, on_part: Callable[[ReplyPart], object]
+    ) -> WorkerReply:
         """The reply; parts of it go to `on_part` as they come. Raises WorkerDied, and Timeout, which ends the worker.
 
         Cancelled, it returns at once; `wait_free` tells when the worker has let go, or had to be killed.
         """
         assert self._asked is None, "one request at a time"
         if not self.usable:
-            raise self._obituary()
+            raise self._exit_error()
         asked = self._asked = Asked(self._next_id, on_part)
         self._next_id += 1
         self._heard_at = trio.current_time()
@@ -75,7 +77,7 @@ class RetrievalProcess(Child):
             self.kill(f"took more than {timeout_s:g} s over one request")
             raise Timeout(f"the {self.role} worker {self.fate}", timeout_s=timeout_s)
         if asked.reply is None:
-            raise self._obituary()
+            raise self._exit_error()
         return asked.reply
 
     async def wait_free(self) -> None:
@@ -104,7 +106,7 @@ class RetrievalProcess(Child):
             return self._started_at + self._settings.start_timeout_s
         return self._heard_at + self._settings.heartbeat_timeout_s if self._asked is not None else math.inf
 
-    def _reproach(self) -> str:
+    def _overdue_reason(self) -> str:
         if not self._ready.is_set():
             return f"was not ready within {self._settings.start_timeout_s:g} s"
         return f"said nothing for {self._settings.heartbeat_timeout_s:g} s"
@@ -119,11 +121,11 @@ class RetrievalProcess(Child):
                 if self._is_of_our_version(version):
                     self.was_ready = True
                     self._ready.set()
-            case Part() | Reply():
+            case ReplyPart() | WorkerReply():
                 asked = self._asked
                 if asked is None or asked.request_id != request_id:
                     raise wire.WireError(f"{type(message).__name__} for a request that is not running")
-                if isinstance(message, Part):
+                if isinstance(message, ReplyPart):
                     asked.on_part(message)
                 else:
                     asked.reply = message
@@ -132,15 +134,15 @@ class RetrievalProcess(Child):
             case _:
                 raise wire.WireError(f"a worker does not say {type(message).__name__}")
 
-    def _mourn(self) -> None:
+    def _on_exit(self) -> None:
         if self._asked is not None:
             self._asked.ended.set()
             self._asked = None
         self._ready.set()
 
-    def _obituary(self) -> WorkerDied:
+    def _exit_error(self) -> WorkerDied:
         return self._died("retrieval")
 
 
-def _ignore(_part: Part) -> None:
+def _ignore(_part: ReplyPart) -> None:
     """Nobody waits for it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 
 # -P: the directory the daemon happens to stand in must not lend modules to its children.
-WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.retrieval.worker")
+WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.workers.retrieval.worker")
 
 
 @record

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.decisions import Reason
 from agentgw_daemon.scheduler.job import NEEDS, Job, Need
 from agentgw_daemon.scheduler.times import Due
@@ -26,7 +26,7 @@ NEED_REASONS: Final[Mapping[Need, str]] = {
 
 
 @record
-class Candidate:
+class DueRun:
     """A run that is due. `due` where it is for an undecided scheduled time, `late` where it is of a backlog."""
 
     job: Job
@@ -50,14 +50,14 @@ class Conditions:
 
 
 @record
-class Choice:
+class RunChoice:
     """Runs to start, and runs that wait, with the reason."""
 
-    starts: tuple[Candidate, ...]
-    waits: tuple[tuple[Candidate, str], ...]
+    starts: tuple[DueRun, ...]
+    waits: tuple[tuple[DueRun, str], ...]
 
 
-def choose(candidates: Iterable[Candidate], conditions: Conditions) -> Choice:
+def choose(candidates: Iterable[DueRun], conditions: Conditions) -> RunChoice:
     """The runs to start, in the order of their times; one by one while one of them is late."""
     ready, waits = [], []
     for candidate in sorted(candidates, key=lambda found: (found.reason != "manual", found.starts_at, found.job.name)):
@@ -75,10 +75,10 @@ def choose(candidates: Iterable[Candidate], conditions: Conditions) -> Choice:
         else:
             starts.append(candidate)
             free -= 1
-    return Choice(starts=tuple(starts), waits=tuple(waits))
+    return RunChoice(starts=tuple(starts), waits=tuple(waits))
 
 
-def _obstacle(candidate: Candidate, conditions: Conditions) -> str:
+def _obstacle(candidate: DueRun, conditions: Conditions) -> str:
     if candidate.reason == "manual":
         return ""
     if conditions.held:

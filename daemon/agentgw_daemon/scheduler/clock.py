@@ -6,15 +6,15 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from agentgw.schema import record
-from agentgw_daemon.process import boottime
+from agentgw.protocol.schema import record
+from agentgw_daemon.lifecycle.process import boottime
 
 # Two clocks that are read one after the other differ by microseconds; a machine under load may stop between them.
 _NOISE_S: Final = 5.0
 
 
 @record
-class Reading:
+class ClockReading:
     """The three clocks at one moment.
 
     `wall` is UTC and may be set by anybody. `monotonic_s` stands still while the machine sleeps, `boottime_s` goes on.
@@ -28,16 +28,16 @@ class Reading:
 class Clock(Protocol):
     """Gives the time. Tests bring one that jumps years."""
 
-    def read(self) -> Reading:
+    def read(self) -> ClockReading:
         """The three clocks at this moment."""
 
 
 class SystemClock:
     """The clocks of the machine."""
 
-    def read(self) -> Reading:
+    def read(self) -> ClockReading:
         """The three clocks at this moment."""
-        return Reading(wall=datetime.now(UTC), monotonic_s=time.monotonic(), boottime_s=boottime())
+        return ClockReading(wall=datetime.now(UTC), monotonic_s=time.monotonic(), boottime_s=boottime())
 
 
 @record
@@ -48,7 +48,7 @@ class Passage:
     stepped_s: float
 
 
-def passage(before: Reading, after: Reading) -> Passage:
+def passage(before: ClockReading, after: ClockReading) -> Passage:
     """What happened between two readings of one process; differences too small to mean anything are 0."""
     elapsed = after.boottime_s - before.boottime_s
     slept = elapsed - (after.monotonic_s - before.monotonic_s)

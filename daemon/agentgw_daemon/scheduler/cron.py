@@ -15,7 +15,7 @@ from typing import Final
 
 from cronsim import CronSim, CronSimError
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.zones import SECOND, first_change, instant_of, last_change, offset, wall_of
 

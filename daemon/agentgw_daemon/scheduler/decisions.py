@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from agentgw.schema import record
-from agentgw_daemon.scheduler.settling import Stamp
+from agentgw.protocol.schema import record
+from agentgw_daemon.scheduler.settling import FileState
 
 Reason = Literal["on_time", "catch_up", "retry", "changed", "manual"]
 
@@ -63,7 +63,7 @@ class Start:
     more: bool = False
     alone: bool = False
     paths: tuple[str, ...] = ()
-    stamps: frozenset[Stamp] = frozenset()
+    stamps: frozenset[FileState] = frozenset()
 
 
 @record
@@ -94,7 +94,7 @@ class Waiting:
 
 
 @record
-class Ask:
+class AskHistory:
     """Wanted: which times later than `since` had a run that began. The clock was set back before times decided."""
 
     job: str
@@ -102,10 +102,10 @@ class Ask:
 
 
 @record
-class Plan:
+class SchedulePlan:
     """What is to be done now, and when to ask again at the latest (None: when something changes)."""
 
     actions: tuple[Action, ...] = ()
     waiting: tuple[Waiting, ...] = ()
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[AskHistory, ...] = ()
     wake_at: datetime | None = None

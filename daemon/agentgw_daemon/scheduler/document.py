@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 
 # The scanner looks ahead at every open bracket; what a job says is three levels deep.
 MAX_DEPTH: Final = 16

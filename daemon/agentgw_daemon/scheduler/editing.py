@@ -14,7 +14,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Final
 
-from agentgw.errors import AlreadyExists, InvalidParams, NotFound
+from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
 from agentgw_daemon.scheduler.document import DocumentRefused, Listing, Mapping, Node, Scalar, parse_document
 from agentgw_daemon.scheduler.settings import EntryRefused, job_of
 

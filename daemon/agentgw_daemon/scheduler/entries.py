@@ -11,7 +11,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.document import (
     Bad,
     DocumentRefused,
@@ -39,7 +39,7 @@ class Problem:
 
 
 @record
-class Contents:
+class JobsFileContents:
     """What the file says. `complete` when nothing in it was left out, so that who is not in it is gone."""
 
     jobs: tuple[Job, ...] = ()
@@ -51,7 +51,7 @@ class Contents:
         return not self.problems
 
 
-def read_entries(text: str, *, home: Path, zone: tzinfo) -> Contents:
+def read_entries(text: str, *, home: Path, zone: tzinfo) -> JobsFileContents:
     """All jobs and problems of a text. `home` is what ~ means, `zone` the machine's, to check times with."""
     text = text.removeprefix("\ufeff")
     problems: list[Problem] = []
@@ -74,7 +74,7 @@ def read_entries(text: str, *, home: Path, zone: tzinfo) -> Contents:
             jobs[job.name] = job
         except EntryRefused as refused:
             problems.append(Problem(line=refused.line, reason=refused.reason, job=_name(node)))
-    return Contents(jobs=tuple(jobs.values()), problems=tuple(problems))
+    return JobsFileContents(jobs=tuple(jobs.values()), problems=tuple(problems))
 
 
 def _items(document: Node | None, problems: list[Problem]) -> tuple[Node, ...]:

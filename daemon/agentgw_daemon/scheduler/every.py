@@ -13,7 +13,7 @@ from typing import Final, Literal, cast
 
 import schedule
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.cron import latest_match, next_match
 from agentgw_daemon.scheduler.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.zones import instant_of, wall_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.schedules import Schedule, fingerprint
 
 Misfire = Literal["run_once", "skip"]

@@ -15,9 +15,9 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from agentgw.errors import StorageUnavailable
-from agentgw.schema import record
-from agentgw_daemon.scheduler.entries import Contents, Problem, read_entries
+from agentgw.protocol.errors import StorageUnavailable
+from agentgw.protocol.schema import record
+from agentgw_daemon.scheduler.entries import JobsFileContents, Problem, read_entries
 
 # 500 jobs with messages of a page each; the parser needs a second for it at worst.
 MAX_BYTES: Final = 262_144
@@ -52,7 +52,7 @@ class JobsFile:
     path: Path
     version: Version
     text: str | None
-    contents: Contents
+    contents: JobsFileContents
 
     def problems(self) -> tuple[str, ...]:
         """One line a problem, with file and line."""
@@ -65,7 +65,7 @@ def read_jobs(path: Path, *, home: Path, zone: tzinfo) -> JobsFile:
         version, data = _read(path)
         text = _decoded(data)
     except FileNotFoundError:
-        return JobsFile(path=path, version=Version(), text="", contents=Contents())
+        return JobsFile(path=path, version=Version(), text="", contents=JobsFileContents())
     except _Unreadable as unreadable:
         return _unread(path, str(unreadable), unreadable.version)
     except OSError as error:
@@ -131,7 +131,7 @@ def _decoded(data: bytes) -> str:
 
 def _unread(path: Path, reason: str, version: Version) -> JobsFile:
     problem = Problem(line=1, reason=f"the file {reason}" if reason.startswith("is ") else reason)
-    return JobsFile(path=path, version=version, text=None, contents=Contents(problems=(problem,)))
+    return JobsFile(path=path, version=version, text=None, contents=JobsFileContents(problems=(problem,)))
 
 
 def _version(status: os.stat_result) -> Version:

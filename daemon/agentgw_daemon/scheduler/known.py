@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from agentgw.schema import record
-from agentgw_daemon.scheduler.choosing import Candidate
-from agentgw_daemon.scheduler.decisions import Action, Ask, Standing, Start, Waiting
+from agentgw.protocol.schema import record
+from agentgw_daemon.scheduler.choosing import DueRun
+from agentgw_daemon.scheduler.decisions import Action, AskHistory, Standing, Start, Waiting
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.settling import Settled
 
@@ -49,6 +49,6 @@ class Gathered:
 
     actions: list[Action] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
-    asks: list[Ask] = field(default_factory=list)
-    candidates: list[Candidate] = field(default_factory=list)
+    asks: list[AskHistory] = field(default_factory=list)
+    candidates: list[DueRun] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)

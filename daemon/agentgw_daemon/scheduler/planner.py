@@ -16,15 +16,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, Literal
 
-from agentgw_daemon.scheduler.choosing import Candidate, Conditions, choose
-from agentgw_daemon.scheduler.clock import Reading, passage
+from agentgw_daemon.scheduler.choosing import Conditions, DueRun, choose
+from agentgw_daemon.scheduler.clock import ClockReading, passage
 from agentgw_daemon.scheduler.decisions import (
     Action,
     Adopt,
-    Ask,
-    Plan,
+    AskHistory,
     Record,
     Retry,
+    SchedulePlan,
     Standing,
     Start,
     Waiting,
@@ -59,7 +59,7 @@ class Planner:
     """All jobs of the daemon. `standings` are the stored ones; `limit` runs at a time, where none of them is late."""
 
     def __init__(
-        self, standings: Mapping[str, Standing], reading: Reading, zone: tzinfo, *, limit: int = 1,
+        self, standings: Mapping[str, Standing], reading: ClockReading, zone: tzinfo, *, limit: int = 1,
         settle_s: float = SETTLE_S,
     ) -> None:  # fmt: skip
         self._stored = dict(standings)
@@ -94,7 +94,7 @@ class Planner:
         gone = self._stored.keys() - self._known.keys() if complete else set()
         self._gone = {name for name in gone if self._stored[name].fingerprint}
 
-    def observe(self, reading: Reading) -> None:
+    def observe(self, reading: ClockReading) -> None:
         """The clocks at this moment."""
         passed = passage(self._reading, reading)
         if passed.slept_s > 0:
@@ -179,7 +179,7 @@ class Planner:
 
     # What it says.
 
-    def plan(self) -> Plan:
+    def plan(self) -> SchedulePlan:
         """What is to be done now. Ask again after each commit, and whenever something was told."""
         gathered = Gathered()
         for name in sorted(self._gone):
@@ -187,7 +187,7 @@ class Planner:
         for known in self._known.values():
             self._look_at(known, gathered)
         self._choose(gathered)
-        return Plan(
+        return SchedulePlan(
             actions=tuple(gathered.actions),
             waiting=tuple(gathered.waiting),
             asks=tuple(gathered.asks),
@@ -232,16 +232,16 @@ class Planner:
         else:
             gathered.actions.append(self._without_run(known, standing, found.due, "skipped", _STILL_GOING))
 
-    def _by_hand(self, known: Known) -> Candidate | None:
+    def _by_hand(self, known: Known) -> DueRun | None:
         if known.wanted_at is not None:
             at = known.wanted_at
-            return Candidate(job=known.job, scheduled_for=at, starts_at=at, reason="manual")
+            return DueRun(job=known.job, scheduled_for=at, starts_at=at, reason="manual")
         if known.changed_at is not None and known.job.enabled:
             at = known.changed_at
-            return Candidate(job=known.job, scheduled_for=at, starts_at=at, reason="changed")
+            return DueRun(job=known.job, scheduled_for=at, starts_at=at, reason="changed")
         return None
 
-    def _by_schedule(self, known: Known, standing: Standing, gathered: Gathered) -> Candidate | None:
+    def _by_schedule(self, known: Known, standing: Standing, gathered: Gathered) -> DueRun | None:
         found = self._due(known, standing, gathered)
         if found is None:
             return self._retry(known, standing, gathered)
@@ -261,7 +261,7 @@ class Planner:
                 return None
         # Where the clock was set back, those before it were decided before.
         made_up_for = known.cursor is None and not found.alone
-        return Candidate(
+        return DueRun(
             job=job, scheduled_for=found.slot, starts_at=found.starts_at,
             reason="on_time" if noticed else "catch_up", due=found,
             late=not noticed or made_up_for or found.starts_at <= self._backlog_until,
@@ -272,7 +272,7 @@ class Planner:
         job, now, zone = known.job, self._reading.wall, self._zone_of(known)
         behind = now < standing.considered
         if behind and (known.cursor is None or now < known.cursor):
-            gathered.asks.append(Ask(job=job.name, since=now))
+            gathered.asks.append(AskHistory(job=job.name, since=now))
             return None
         if behind and known.began is None:
             return None
@@ -304,7 +304,7 @@ class Planner:
         too_late = until is not None and self._reading.wall > until
         return known.noticed == found.slot and found.slot not in (known.began or ()) and not too_late
 
-    def _retry(self, known: Known, standing: Standing, gathered: Gathered) -> Candidate | None:
+    def _retry(self, known: Known, standing: Standing, gathered: Gathered) -> DueRun | None:
         retry, job, now = standing.retry, known.job, self._reading.wall
         if retry is None:
             return None
@@ -315,7 +315,7 @@ class Planner:
         if until is not None and now > until and known.running is None:
             gathered.actions.append(Adopt(job=job.name, standing=replace(standing, retry=None)))
             return None
-        return Candidate(job=job, scheduled_for=retry.scheduled_for, starts_at=retry.at, reason="retry")
+        return DueRun(job=job, scheduled_for=retry.scheduled_for, starts_at=retry.at, reason="retry")
 
     def _choose(self, gathered: Gathered) -> None:
         """Start what can be started; the others wait."""
@@ -333,7 +333,7 @@ class Planner:
             gathered.waiting.append(Waiting(job=candidate.job.name, scheduled_for=candidate.scheduled_for, why=why))
         gathered.actions += [self._start(candidate) for candidate in choice.starts]
 
-    def _start(self, candidate: Candidate) -> Start:
+    def _start(self, candidate: DueRun) -> Start:
         job, now = candidate.job, self._reading.wall
         known = self._known[job.name]
         standing, zone = known.standing, self._zone_of(known)

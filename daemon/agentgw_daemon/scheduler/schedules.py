@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import assert_never
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.cron import Cron
 from agentgw_daemon.scheduler.every import Every
 from agentgw_daemon.scheduler.refusal import ScheduleRefused

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 
 # States of files that are gone are remembered too, for files come back (a volume, a move), but not without end.
 _MOST_REMEMBERED: Final = 50_000
 
 
 @record
-class Stamp:
+class FileState:
     """The state of one file."""
 
     inode: int
@@ -28,25 +28,25 @@ class Settled:
     """Files with changes that have settled; `again_s` after which another look is due, None when nothing moves."""
 
     paths: tuple[str, ...] = ()
-    stamps: frozenset[Stamp] = frozenset()
+    stamps: frozenset[FileState] = frozenset()
     again_s: float | None = None
 
 
 class Settling:
     """Follows what one job watches. `handled` None: it begins now, and what is there already is no change."""
 
-    def __init__(self, settle_s: float, handled: frozenset[Stamp] | None) -> None:
+    def __init__(self, settle_s: float, handled: frozenset[FileState] | None) -> None:
         self._settle_s = settle_s
         self._handled = handled
-        self._moving: dict[str, tuple[Stamp, float]] = {}
-        self._present: frozenset[Stamp] = frozenset()
+        self._moving: dict[str, tuple[FileState, float]] = {}
+        self._present: frozenset[FileState] = frozenset()
 
     @property
-    def handled(self) -> frozenset[Stamp]:
+    def handled(self) -> frozenset[FileState]:
         """The states that need no run any more, to be stored."""
         return self._handled or frozenset()
 
-    def look(self, files: Mapping[str, Stamp], now_s: float) -> Settled:
+    def look(self, files: Mapping[str, FileState], now_s: float) -> Settled:
         """What has settled, of all files there are at this time; told again until it is `taken`.
 
         `now_s` is of the clock that stands still while the machine sleeps: nothing settles in its sleep.
@@ -62,13 +62,13 @@ class Settling:
             paths=tuple(sorted(still)), stamps=frozenset(still.values()), again_s=min(waits) if waits else None
         )
 
-    def taken(self, stamps: frozenset[Stamp]) -> None:
+    def taken(self, stamps: frozenset[FileState]) -> None:
         """These states have their run."""
         remembered = self.handled | stamps
         if len(remembered) > _MOST_REMEMBERED:
             remembered = stamps | (self.handled & self._present)
         self._handled = remembered
 
-    def _since(self, path: str, stamp: Stamp, now_s: float) -> tuple[Stamp, float]:
+    def _since(self, path: str, stamp: FileState, now_s: float) -> tuple[FileState, float]:
         known = self._moving.get(path)
         return known if known is not None and known[0] == stamp else (stamp, now_s)

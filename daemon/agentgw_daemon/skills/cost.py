@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agentgw.errors import RpcError
-from agentgw.schema import record
-from agentgw.types import ChatMessage, Options, Skill, SkillCost, Usage
-from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Delta, Engine, Finished, Request
+from agentgw.protocol.errors import RpcError
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import ChatMessage, Options, Skill, SkillCost, Usage
+from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Engine, Finished, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompt import Prompt, count_parts
+from agentgw_daemon.prompts.prompt import Prompt, count_parts
 
 if TYPE_CHECKING:
-    from agentgw_daemon.inference.pool import Pool
+    from agentgw_daemon.inference.hosting.pool import Pool
     from agentgw_daemon.models.registry import Registry
-    from agentgw_daemon.skills.shelf import Shelf
+    from agentgw_daemon.skills.skill_set import SkillSet
 
 # Something to answer: templates want a user's message. As short as can be, so that the skill is what is measured.
 _MESSAGE: Final = "Hi"
@@ -37,7 +37,7 @@ class _Reading:
     first_token_ms: float | None
 
 
-async def measure(row: Skill, *, skills: Shelf, models: Registry, pool: Pool) -> SkillCost:
+async def measure(row: Skill, *, skills: SkillSet, models: Registry, pool: Pool) -> SkillCost:
     """The cost of a skill of the shelf's listing. What fails is in its `error`; never raises an RpcError."""
     cost = SkillCost(name=row.name, error=row.error)
     if row.error is not None:
@@ -79,11 +79,11 @@ async def _timed(cost: SkillCost, engine: Engine, prompt: tuple[ChatMessage, ...
 async def _read(engine: Engine, prompt: tuple[ChatMessage, ...], *, fresh: bool) -> _Reading:
     spoke = False
     finished: Finished | None = None
-    async with hear(engine, Request(messages=prompt, options=_ONE_TOKEN, fresh=fresh)) as events:
+    async with hear(engine, GenerationRequest(messages=prompt, options=_ONE_TOKEN, fresh=fresh)) as events:
         async for event in events:
             if isinstance(event, Finished):
                 finished = event
-            spoke = spoke or isinstance(event, Delta)
+            spoke = spoke or isinstance(event, TextDelta)
     assert finished is not None, "an engine's stream ends with Finished"
     times = finished.timings
     return _Reading(

@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
 )
 
 # None is an empty value: `key:` or `key: null`.
-Node = str | list["Node"] | dict[str, "Node"] | None
+YamlNode = str | list["YamlNode"] | dict[str, "YamlNode"] | None
 
 # The scanner looks ahead at every open bracket: 60,000 of them take it three minutes, 16 a quarter second.
 MAX_DEPTH: Final = 16
@@ -50,7 +50,7 @@ def split(text: str) -> tuple[str, str]:
     raise YamlRefused(f"the front matter has no end: a second line {_FENCE} is missing")
 
 
-def parse_mapping(text: str) -> dict[str, Node]:
+def parse_mapping(text: str) -> dict[str, YamlNode]:
     """The mapping that `text` is. Raises YamlRefused."""
     node = parse(text)
     if node is None:
@@ -60,7 +60,7 @@ def parse_mapping(text: str) -> dict[str, Node]:
     return node
 
 
-def parse(text: str) -> Node:
+def parse(text: str) -> YamlNode:
     """The one document of `text`, at most MAX_DEPTH deep. Raises YamlRefused."""
     events = _checked_events(text)
     try:
@@ -103,14 +103,14 @@ def _checked_events(text: str) -> Iterator[Event]:
         yield event
 
 
-def _node(event: Event, events: Iterator[Event]) -> Node:
+def _node(event: Event, events: Iterator[Event]) -> YamlNode:
     match event:
         case ScalarEvent():
             return _scalar(event)
         case SequenceStartEvent():
             return [_node(item, events) for item in _until(SequenceEndEvent, events)]
         case MappingStartEvent():
-            made: dict[str, Node] = {}
+            made: dict[str, YamlNode] = {}
             for key_event in _until(MappingEndEvent, events):
                 key = _node(key_event, events)
                 if not isinstance(key, str):

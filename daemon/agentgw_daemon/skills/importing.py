@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from agentgw.errors import AlreadyExists
-from agentgw.results import ValidateResult
-from agentgw_daemon.skills.frontmatter import Node, parse_mapping
+from agentgw.protocol.errors import AlreadyExists
+from agentgw.protocol.results import ValidateResult
+from agentgw_daemon.skills.frontmatter import YamlNode, parse_mapping
 from agentgw_daemon.skills.loader import SKILL_FILE, is_yaml, read_skill
 from agentgw_daemon.skills.model import LoadedSkill, Rag, tool_names, words
-from agentgw_daemon.skills.source import Source
+from agentgw_daemon.skills.source import SkillSource
 
 EXAMPLES_FILE: Final = "examples.yaml"
 # What YAML wants escaped in a quoted scalar and JSON does not, or what nobody sees.
@@ -51,7 +51,7 @@ def _import(path: Path, skills_dir: Path) -> ValidateResult:
     for taken in (place, *(place.with_suffix(suffix) for suffix in (".yaml", ".yml"))):
         if os.path.lexists(taken):
             raise AlreadyExists(f"{taken} is there already", hint="remove it first", kind="skill", id=old.skill.name)
-    fields = parse_mapping(Source().read_text(path, path.parent))
+    fields = parse_mapping(SkillSource().read_text(path, path.parent))
     skills_dir.mkdir(mode=0o700, exist_ok=True)
     # Beside its place, so that it gets its name by a rename; hidden, so that nobody takes it for a skill before.
     aside = Path(tempfile.mkdtemp(prefix=".import-", dir=skills_dir))
@@ -70,7 +70,7 @@ def _import(path: Path, skills_dir: Path) -> ValidateResult:
     return ValidateResult(ok=True, problems=tuple(f"note: {note}" for note in old.notes), skill=made.to_wire())
 
 
-def files_of(skill: LoadedSkill, fields: Mapping[str, Node]) -> dict[str, str]:
+def files_of(skill: LoadedSkill, fields: Mapping[str, YamlNode]) -> dict[str, str]:
     """The texts of the folder's files by name; `fields` are the old file's, for what a loaded skill leaves out."""
     front = [f"name: {_quoted(skill.name)}", f"description: {_quoted(skill.description)}"]
     if skill.allowed_tools is not None:
@@ -92,7 +92,7 @@ def files_of(skill: LoadedSkill, fields: Mapping[str, Node]) -> dict[str, str]:
     return files
 
 
-def _written(fields: Mapping[str, Node], key: str) -> str | None:
+def _written(fields: Mapping[str, YamlNode], key: str) -> str | None:
     value = fields.get(key)
     return value.strip() if isinstance(value, str) else None
 
@@ -119,7 +119,7 @@ def _rag(rag: Rag | None) -> str | None:
     return ", ".join(parts)
 
 
-def _examples(value: Node) -> str:
+def _examples(value: YamlNode) -> str:
     """The old file's examples as they were, an item a line."""
     if isinstance(value, str):
         value = [line.strip() for line in value.splitlines() if line.strip()]
@@ -127,7 +127,7 @@ def _examples(value: Node) -> str:
     return "".join(f"- {_flow(item)}\n" for item in items)
 
 
-def _flow(node: Node) -> str:
+def _flow(node: YamlNode) -> str:
     """YAML of one line."""
     match node:
         case str():

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.skills.model import LoadedSkill
 
 # A request begins with what is asked; a document that follows it would only drown that.
@@ -45,7 +45,7 @@ _SHORTEST_STEM: Final = 3
 
 
 @record
-class Match:
+class KeywordMatch:
     """How well a skill's words fit a message; `words` are the message's own that did, the weightiest first."""
 
     name: str
@@ -53,7 +53,7 @@ class Match:
     words: tuple[str, ...]
 
 
-def rank(message: str, skills: Iterable[LoadedSkill]) -> tuple[Match, ...]:
+def rank(message: str, skills: Iterable[LoadedSkill]) -> tuple[KeywordMatch, ...]:
     """Every skill, the best first; equal scores by name."""
     named = {skill.name: _weights(skill) for skill in skills}
     asked: dict[str, str] = {}
@@ -70,11 +70,11 @@ def rank(message: str, skills: Iterable[LoadedSkill]) -> tuple[Match, ...]:
             if root in weights
         }
         best_words = sorted(scores, key=lambda word: (-scores[word], word))
-        found.append(Match(name=name, score=round(math.fsum(scores.values()), 4), words=tuple(best_words)))
+        found.append(KeywordMatch(name=name, score=round(math.fsum(scores.values()), 4), words=tuple(best_words)))
     return tuple(sorted(found, key=lambda match: (-match.score, match.name)))
 
 
-def is_clear(ranked: Sequence[Match]) -> bool:
+def is_clear(ranked: Sequence[KeywordMatch]) -> bool:
     """Whether the first of a ranking stands out."""
     if not ranked or ranked[0].score <= 0:
         return False

@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from agentgw_daemon.skills.frontmatter import Node
+from agentgw_daemon.skills.frontmatter import YamlNode
 from agentgw_daemon.skills.model import (
     MAX_DESCRIPTION,
     LoadedSkill,
     Rag,
     Tier,
     name_problem,
-    normalised,
     parse_max_iterations,
     parse_rag,
     parse_temperature,
     printable,
     words,
 )
+from agentgw_daemon.text.names import normalised
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ KEYS: Final = (
 )  # fmt: skip
 
 
-def read(fields: Mapping[str, Node], path: Path, tier: Tier, problems: list[str], notes: list[str]) -> LoadedSkill:
+def read(fields: Mapping[str, YamlNode], path: Path, tier: Tier, problems: list[str], notes: list[str]) -> LoadedSkill:
     """The skill that an old file's mapping describes; valid when nothing was added to `problems`."""
     name = normalised(_text(fields, "name", problems) or path.stem)
     problem = name_problem(name)
@@ -65,7 +65,7 @@ def read(fields: Mapping[str, Node], path: Path, tier: Tier, problems: list[str]
     )
 
 
-def _text(fields: Mapping[str, Node], key: str, problems: list[str]) -> str:
+def _text(fields: Mapping[str, YamlNode], key: str, problems: list[str]) -> str:
     value = fields.get(key)
     if isinstance(value, list | dict):
         problems.append(f"{key} must be text")
@@ -73,7 +73,7 @@ def _text(fields: Mapping[str, Node], key: str, problems: list[str]) -> str:
     return (value or "").strip()
 
 
-def _setting(fields: Mapping[str, Node], key: str, convert: Callable[[str], T], problems: list[str]) -> T | None:
+def _setting(fields: Mapping[str, YamlNode], key: str, convert: Callable[[str], T], problems: list[str]) -> T | None:
     text = _text(fields, key, problems)
     if not text:
         return None
@@ -84,7 +84,7 @@ def _setting(fields: Mapping[str, Node], key: str, convert: Callable[[str], T], 
         return None
 
 
-def _names(value: Node, key: str, problems: list[str]) -> tuple[str, ...]:
+def _names(value: YamlNode, key: str, problems: list[str]) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
@@ -95,7 +95,7 @@ def _names(value: Node, key: str, problems: list[str]) -> tuple[str, ...]:
     return ()
 
 
-def examples(value: Node, problems: list[str]) -> tuple[str, ...]:
+def examples(value: YamlNode, problems: list[str]) -> tuple[str, ...]:
     """A list of messages; of a mapping (question and answer) the first value counts."""
     if value is None:
         return ()
@@ -112,7 +112,7 @@ def examples(value: Node, problems: list[str]) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _rag(value: Node, problems: list[str]) -> Rag | None:
+def _rag(value: YamlNode, problems: list[str]) -> Rag | None:
     """`rag_context`: on or off, or a mapping with enabled, top_k, skills, tags."""
     if value is None:
         return None

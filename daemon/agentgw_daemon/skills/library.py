@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from agentgw import types
-from agentgw.results import ValidateResult
+from agentgw.protocol import types
+from agentgw.protocol.results import ValidateResult
 from agentgw_daemon.skills.loader import SKILL_FILE, Report, is_yaml, read_skill
-from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, Tier, normalised, printable
-from agentgw_daemon.skills.shelf import EMPTY, Shelf, TierSkills
+from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, Tier, printable
+from agentgw_daemon.skills.skill_set import EMPTY, SkillSet, TierSkills
 from agentgw_daemon.skills.source import SourceRefused, check_folder
+from agentgw_daemon.text.names import normalised
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Library:
         self._shelf = EMPTY
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> SkillSet:
         """The skills as they were last read."""
         return self._shelf
 
@@ -49,19 +50,19 @@ class Library:
         return _changes(before, self._shelf)
 
     def listing(self) -> tuple[types.Skill, ...]:
-        """See Shelf."""
+        """See SkillSet."""
         return self._shelf.listing()
 
     def usable(self) -> tuple[LoadedSkill, ...]:
-        """See Shelf."""
+        """See SkillSet."""
         return self._shelf.usable()
 
     def named(self, name: str) -> tuple[types.Skill, ...]:
-        """See Shelf."""
+        """See SkillSet."""
         return self._shelf.named(name)
 
     def get(self, name: str) -> LoadedSkill:
-        """See Shelf."""
+        """See SkillSet."""
         return self._shelf.get(name)
 
     @staticmethod
@@ -130,7 +131,7 @@ def broken_at(
     )  # fmt: skip
 
 
-def _changes(before: Shelf, after: Shelf) -> tuple[str, ...]:
+def _changes(before: SkillSet, after: SkillSet) -> tuple[str, ...]:
     lines = []
     for name in sorted(before.skills.keys() | after.skills.keys()):
         old, new = before.skills.get(name), after.skills.get(name)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.skills import legacy
-from agentgw_daemon.skills.frontmatter import Node, YamlRefused, parse, parse_mapping, split
+from agentgw_daemon.skills.frontmatter import YamlNode, YamlRefused, parse, parse_mapping, split
 from agentgw_daemon.skills.model import (
     MAX_COMPATIBILITY,
     MAX_DESCRIPTION,
@@ -26,7 +26,7 @@ from agentgw_daemon.skills.model import (
     printable,
     tool_names,
 )
-from agentgw_daemon.skills.source import Source, SourceRefused, inside
+from agentgw_daemon.skills.source import SkillSource, SourceRefused, inside
 
 T = TypeVar("T")
 
@@ -58,11 +58,11 @@ def is_yaml(path: Path) -> bool:
 def read_skill(path: Path, root: Path, tier: Tier, pinned: Mapping[Path, str] | None = None) -> Report:
     """The skill at `path`, a folder or an old YAML file directly or deeper below `root`. Never raises.
 
-    `pinned` are the only contents that its files may have, see `Source`.
+    `pinned` are the only contents that its files may have, see `SkillSource`.
     """
     # Shipped skills come with the code beside them and are trusted like it. Their owner may look like nobody
     # (uid 65534) inside a user namespace, as a service with PrivateUsers= has one.
-    source = Source(check_owner=tier != "shipped", pinned=pinned)
+    source = SkillSource(check_owner=tier != "shipped", pinned=pinned)
     try:
         if is_yaml(path):
             return _read_yaml(path, root, tier, source)
@@ -71,7 +71,7 @@ def read_skill(path: Path, root: Path, tier: Tier, pinned: Mapping[Path, str] | 
         return Report(skill=None, problems=(str(error),))
 
 
-def _read_yaml(path: Path, root: Path, tier: Tier, source: Source) -> Report:
+def _read_yaml(path: Path, root: Path, tier: Tier, source: SkillSource) -> Report:
     fields = parse_mapping(source.read_text(path, root))
     problems: list[str] = []
     notes: list[str] = []
@@ -84,7 +84,7 @@ def _read_yaml(path: Path, root: Path, tier: Tier, source: Source) -> Report:
     )
 
 
-def _read_folder(folder: Path, root: Path, tier: Tier, source: Source) -> Report:
+def _read_folder(folder: Path, root: Path, tier: Tier, source: SkillSource) -> Report:
     inside(folder, root)
     front, body = split(source.read_text(folder / SKILL_FILE, root))
     fields = parse_mapping(front)
@@ -122,7 +122,7 @@ def _read_folder(folder: Path, root: Path, tier: Tier, source: Source) -> Report
     return Report(skill=skill, problems=tuple(made.problems), notes=tuple(made.notes), description=description)
 
 
-def _examples(folder: Path, ours: Mapping[str, str], source: Source, problems: list[str]) -> tuple[str, ...]:
+def _examples(folder: Path, ours: Mapping[str, str], source: SkillSource, problems: list[str]) -> tuple[str, ...]:
     name = ours.get(_PREFIX + "examples")
     if not name:
         return ()
@@ -143,7 +143,7 @@ def _examples(folder: Path, ours: Mapping[str, str], source: Source, problems: l
 class _Reader:
     """Takes values out of front matter and keeps what is wrong with them."""
 
-    def __init__(self, fields: Mapping[str, Node]) -> None:
+    def __init__(self, fields: Mapping[str, YamlNode]) -> None:
         self._fields = fields
         self.problems: list[str] = []
         self.notes: list[str] = []

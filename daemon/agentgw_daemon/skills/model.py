@@ -6,9 +6,9 @@ import json
 import re
 from typing import Final, Literal
 
-from agentgw import types
-from agentgw.schema import record
-from agentgw.visible import escaped
+from agentgw.protocol import types
+from agentgw.protocol.schema import record
+from agentgw.protocol.visible import escaped
 
 # Low to high: a later tier's skill replaces an earlier one's of the same name. The project tiers are read
 # only for directories the user trusts.
@@ -100,11 +100,6 @@ class BrokenSkill:
             name=self.name, description=self.description, tier=self.tier, path=self.path, error=self.reason,
             remedy=self.remedy or None,
         )  # fmt: skip
-
-
-def normalised(name: str) -> str:
-    """The name as skills are kept under: `general_assistant` is `general-assistant`."""
-    return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
 def name_problem(name: str) -> str | None:

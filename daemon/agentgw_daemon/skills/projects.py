@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import trio
 
-from agentgw.errors import InvalidParams, NotFound, StorageUnavailable
-from agentgw.projects import Project, ProjectSkill
-from agentgw_daemon.skills.cautions import cautions
+from agentgw.protocol.errors import InvalidParams, NotFound, StorageUnavailable
+from agentgw.protocol.projects import Project, ProjectSkill
 from agentgw_daemon.skills.library import Library, broken_at, read_tier
 from agentgw_daemon.skills.loader import SKILL_FILE
 from agentgw_daemon.skills.model import BrokenSkill, Tier
 from agentgw_daemon.skills.project import Snapshot, find_project, skill_folders, skill_names, take_snapshot
-from agentgw_daemon.skills.shelf import Shelf, TierSkills
+from agentgw_daemon.skills.review_warnings import review_warnings
+from agentgw_daemon.skills.skill_set import SkillSet, TierSkills
 from agentgw_daemon.skills.source import SourceRefused
-from agentgw_daemon.tools.threads import in_file_thread
+from agentgw_daemon.system.threads import in_file_thread
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.trust import Trust, Trusted
@@ -48,7 +48,7 @@ class Projects:
         self._home = home
         self._parsed: OrderedDict[tuple[tuple[tuple[Tier, Path], ...], str], tuple[TierSkills, ...]] = OrderedDict()
 
-    async def shelf(self, cwd: str | None) -> Shelf:
+    async def shelf(self, cwd: str | None) -> SkillSet:
         """The skills for somebody who is there. Never fails: what keeps a project's skills away is in their rows."""
         base = self._library.shelf
         if cwd is None:
@@ -177,7 +177,7 @@ class Projects:
                     ProjectSkill(
                         name=skill.name, description=skill.description, tier=tier, files=len(files),
                         size_bytes=sum(one.size_bytes for one in files.values()),
-                        warnings=cautions(skill, files, used) or None,
+                        warnings=review_warnings(skill, files, used) or None,
                     )
                 )  # fmt: skip
             rows += [

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
-from agentgw.errors import RpcError
-from agentgw.events import TurnNotice
-from agentgw.types import ChatMessage, Options, SkillMatch
-from agentgw_daemon.inference.engine import Delta, Engine, Request
+from agentgw.protocol.errors import RpcError
+from agentgw.protocol.events import TurnNotice
+from agentgw.protocol.types import ChatMessage, Options, SkillMatch
+from agentgw_daemon.inference.engine import Engine, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, Match, is_clear, rank
+from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, KeywordMatch, is_clear, rank
 
 if TYPE_CHECKING:
-    from agentgw_daemon.inference.pool import Pool
+    from agentgw_daemon.inference.hosting.pool import Pool
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.skills.model import LoadedSkill
-    from agentgw_daemon.skills.shelf import Shelf
+    from agentgw_daemon.skills.skill_set import SkillSet
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _MAX_ASKED: Final = 32
 _MAX_WORDS_SHOWN: Final = 5
 
 
-async def route(message: str, shelf: Shelf, *, by: RouteBy, models: Registry, pool: Pool) -> tuple[SkillMatch, ...]:
+async def route(message: str, shelf: SkillSet, *, by: RouteBy, models: Registry, pool: Pool) -> tuple[SkillMatch, ...]:
     """All usable skills of the shelf ranked, the one to take first. `by` is the setting `agent.route_by`.
 
     Takes at most five seconds; never raises an RpcError.
@@ -62,7 +62,7 @@ async def route(message: str, shelf: Shelf, *, by: RouteBy, models: Registry, po
 
 
 async def choose(
-    message: str, shelf: Shelf, *, by: RouteBy, models: Registry, pool: Pool
+    message: str, shelf: SkillSet, *, by: RouteBy, models: Registry, pool: Pool
 ) -> tuple[str, tuple[TurnNotice, ...]]:
     """The skill of a new session that names none, and what to tell the user about it; takes what `route` takes.
 
@@ -75,7 +75,7 @@ async def choose(
     return best.name, (TurnNotice(code="routed", text=f"skill {best.name} ({best.reason})"),)
 
 
-def by_words(ranked: Sequence[Match], failure: str = "") -> tuple[SkillMatch, ...]:
+def by_words(ranked: Sequence[KeywordMatch], failure: str = "") -> tuple[SkillMatch, ...]:
     """The ranking by words; where they are unclear, the general assistant comes first, if there is one.
 
     `failure`: why it is not for a model to say, told with the first.
@@ -87,13 +87,13 @@ def by_words(ranked: Sequence[Match], failure: str = "") -> tuple[SkillMatch, ..
     return _first(ranked, FALLBACK, reason + why)
 
 
-def _first(ranked: Sequence[Match], name: str, reason: str) -> tuple[SkillMatch, ...]:
+def _first(ranked: Sequence[KeywordMatch], name: str, reason: str) -> tuple[SkillMatch, ...]:
     first = next(match for match in ranked if match.name == name)
     rest = tuple(_by_words(match) for match in ranked if match.name != name)
     return (SkillMatch(name=name, score=first.score, reason=reason), *rest)
 
 
-def _by_words(match: Match, why: str = "") -> SkillMatch:
+def _by_words(match: KeywordMatch, why: str = "") -> SkillMatch:
     words = ", ".join(match.words[:_MAX_WORDS_SHOWN]) or "none"
     return SkillMatch(name=match.name, score=match.score, reason=f"words: {words}{why}")
 
@@ -134,7 +134,7 @@ class _Asker:
         text = ""
         async with hear(engine, question(self._message, self._skills)) as events:
             async for event in events:
-                if isinstance(event, Delta) and event.channel == "answer":
+                if isinstance(event, TextDelta) and event.channel == "answer":
                     text += "".join(event.texts)
         try:
             name = json.loads(text)
@@ -147,12 +147,12 @@ class _Asker:
         return None
 
 
-def question(message: str, skills: Sequence[LoadedSkill]) -> Request:
+def question(message: str, skills: Sequence[LoadedSkill]) -> GenerationRequest:
     """What the model is asked: the skills first, which are the same for every message, so that they stay computed."""
     listed = "\n".join(f"- {skill.name}: {skill.description[:_MAX_DESCRIPTION]}" for skill in skills)
     system = f"Name the skill that fits the user's message best, and nothing else. The skills are:\n{listed}"
     asked = f'The message is:\n"""\n{message[:MAX_MESSAGE_CHARACTERS]}\n"""\nWhich skill fits it best?'
-    return Request(
+    return GenerationRequest(
         messages=(ChatMessage(role="system", content=system), ChatMessage(role="user", content=asked)),
         options=_OPTIONS, schema={"type": "string", "enum": [skill.name for skill in skills]},
     )  # fmt: skip

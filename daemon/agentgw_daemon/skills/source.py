@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.skills.model import MAX_SKILL_BYTES
 
 
@@ -20,7 +20,7 @@ class SourceRefused(Exception):
 
 
 @record
-class Source:
+class SkillSource:
     """How the files of a tier are read. With `pinned`, the SHA-256 of each real file, nothing else is ever given."""
 
     check_owner: bool = True

@@ -15,30 +15,30 @@ from typing import Final, TypeVar
 
 import trio
 
-from agentgw.errors import StorageUnavailable
-from agentgw.results import StatsResult
-from agentgw.schema import record
-from agentgw_daemon.storage.approvals import Approvals
-from agentgw_daemon.storage.calls import Calls
-from agentgw_daemon.storage.changes import Changes
-from agentgw_daemon.storage.chunks import Chunks
-from agentgw_daemon.storage.connection import JournalMode, has_wal_reset_bug
-from agentgw_daemon.storage.documents import Documents
-from agentgw_daemon.storage.embeddings import Embeddings
-from agentgw_daemon.storage.feedback import Ratings
-from agentgw_daemon.storage.filesystem import MOUNTINFO, filesystem_type, is_network
-from agentgw_daemon.storage.library import sqlite_utils
-from agentgw_daemon.storage.log import TurnLog
-from agentgw_daemon.storage.presence import WrittenBack
-from agentgw_daemon.storage.sessions import Sessions
-from agentgw_daemon.storage.statistics import count_all
-from agentgw_daemon.storage.steps import Steps
-from agentgw_daemon.storage.store import Recovery, Store
-from agentgw_daemon.storage.summaries import Summaries
+from agentgw.protocol.errors import StorageUnavailable
+from agentgw.protocol.results import StatsResult
+from agentgw.protocol.schema import record
+from agentgw_daemon.storage.documents.changes import Changes
+from agentgw_daemon.storage.documents.chunks import Chunks
+from agentgw_daemon.storage.documents.documents import Documents
+from agentgw_daemon.storage.documents.embeddings import Embeddings
+from agentgw_daemon.storage.documents.watched import WatchedFolders
+from agentgw_daemon.storage.file.connection import JournalMode, has_wal_reset_bug
+from agentgw_daemon.storage.file.filesystem import MOUNTINFO, filesystem_type, is_network
+from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.storage.file.presence import WrittenBack
+from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
+from agentgw_daemon.storage.sessions.approvals import Approvals
+from agentgw_daemon.storage.sessions.calls import Calls
+from agentgw_daemon.storage.sessions.feedback import Ratings
+from agentgw_daemon.storage.sessions.log import TurnLogStore
+from agentgw_daemon.storage.sessions.sessions import Sessions
+from agentgw_daemon.storage.sessions.statistics import count_all
+from agentgw_daemon.storage.sessions.steps import StepStore
+from agentgw_daemon.storage.sessions.summaries import Summaries
+from agentgw_daemon.storage.sessions.turns import TurnStore
+from agentgw_daemon.storage.sessions.unfinished import Unfinished
 from agentgw_daemon.storage.trust import Trust
-from agentgw_daemon.storage.turns import Turns
-from agentgw_daemon.storage.unfinished import Unfinished
-from agentgw_daemon.storage.watched import WatchedFolders
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 @record
-class Opened:
+class OpenedDatabase:
     """What opening found and did."""
 
     sqlite_version: str
@@ -64,7 +64,7 @@ class Opened:
 class _Thread:
     """Runs functions on the store, one at a time, and tells what became of the file."""
 
-    def __init__(self, store: Store, on_recovered: Callable[[Recovery | WrittenBack], None]) -> None:
+    def __init__(self, store: DatabaseFiles, on_recovered: Callable[[Recovery | WrittenBack], None]) -> None:
         self._store = store
         self._on_recovered = on_recovered
         self._told = 0
@@ -94,15 +94,15 @@ class _Thread:
 class Database:
     """The open database. Its attributes hold the operations on each kind of thing that is stored."""
 
-    def __init__(self, store: Store, thread: _Thread, opened: Opened, changes: Changes) -> None:
+    def __init__(self, store: DatabaseFiles, thread: _Thread, opened: OpenedDatabase, changes: Changes) -> None:
         """Wrap an open store; use `open`."""
         self.opened = opened
         self.sessions = Sessions(thread)
-        self.turns = Turns(thread)
-        self.log = TurnLog(thread)
+        self.turns = TurnStore(thread)
+        self.log = TurnLogStore(thread)
         self.approvals = Approvals(thread)
         self.calls = Calls(thread)
-        self.steps = Steps(thread)
+        self.steps = StepStore(thread)
         self.unfinished = Unfinished(thread)
         self.feedback = Ratings(thread)
         self.summaries = Summaries(thread)
@@ -130,7 +130,7 @@ class Database:
         StorageUnavailable when it cannot be opened at all, ConfigRefused when a newer agentgw wrote it.
         """
         journal_mode, warnings = _journal_mode(data_dir, mountinfo)
-        store = Store(data_dir, journal_mode)
+        store = DatabaseFiles(data_dir, journal_mode)
         changes = Changes()
 
         def on_replaced(recovery: Recovery | WrittenBack) -> None:
@@ -141,7 +141,7 @@ class Database:
         limiter_thread = _Thread(store, on_replaced)
         try:
             await trio.to_thread.run_sync(store.open)
-            opened = Opened(
+            opened = OpenedDatabase(
                 sqlite_version=sqlite3.sqlite_version,
                 wal_reset_bug=has_wal_reset_bug(sqlite3.sqlite_version_info),
                 journal_mode=journal_mode,
@@ -207,7 +207,7 @@ def _journal_mode(data_dir: Path, mountinfo: Path) -> tuple[JournalMode, tuple[s
     return "DELETE", (warning,)
 
 
-def _report(opened: Opened) -> None:
+def _report(opened: OpenedDatabase) -> None:
     log.info("SQLite %s, journal mode %s", opened.sqlite_version, opened.journal_mode)
     if opened.wal_reset_bug:
         log.info(

@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from agentgw.errors import InvalidParams
-from agentgw.framing import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER, read_value
+from agentgw.protocol.errors import InvalidParams
+from agentgw.transport.framing import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER, read_value
 from agentgw_daemon.text.valid import valid_text, valid_value
 
 T = TypeVar("T")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from agentgw.errors import InvalidParams, NotFound
+from agentgw.protocol.errors import InvalidParams, NotFound
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.library import sqlite_utils
+    from agentgw_daemon.storage.file.library import sqlite_utils
 
 _TABLES: Final = {"session": "sessions", "turn": "turns", "document": "documents"}
 

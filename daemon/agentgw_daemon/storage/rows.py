@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from agentgw.errors import InvalidParams
-from agentgw.types import Message, Session, ToolCall, Turn
+from agentgw.protocol.errors import InvalidParams
+from agentgw.protocol.types import Message, Session, ToolCall, Turn
 from agentgw_daemon.storage.json_text import text_of
 
 SESSION_COLUMNS: Final = (

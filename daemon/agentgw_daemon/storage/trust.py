@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.errors import NotFound
-from agentgw.schema import record
-from agentgw_daemon.storage.ids import now
+from agentgw.protocol.errors import NotFound
+from agentgw.protocol.schema import record
+from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.connection import Runner
-    from agentgw_daemon.storage.library import sqlite_utils
+    from agentgw_daemon.storage.file.connection import Runner
+    from agentgw_daemon.storage.file.library import sqlite_utils
 
 
 @record

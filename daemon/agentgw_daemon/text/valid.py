@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentgw.framing import read_value
+from agentgw.transport.framing import read_value
 
 REPLACEMENT: Final = "\ufffd"
 

@@ -13,16 +13,16 @@ from typing import Final
 
 import trio
 
-from agentgw.schema import record
-from agentgw_daemon.settings import McpServerSection
-from agentgw_daemon.supervision import supervised
-from agentgw_daemon.tools.declared import DeclarationRefused
-from agentgw_daemon.tools.executables import ExecutableLimits, ProgramFailed, describe
-from agentgw_daemon.tools.mcp_server import McpLimits, McpServer
-from agentgw_daemon.tools.mcp_tools import McpTool, prefix_of, tools_of
-from agentgw_daemon.tools.own_tools import HostFailed, OwnFile, OwnLimits
-from agentgw_daemon.tools.provenance import ToolFile, tool_files
-from agentgw_daemon.tools.tool import Tool
+from agentgw.protocol.schema import record
+from agentgw_daemon.config.settings import McpServerSection
+from agentgw_daemon.observability.supervision import supervised
+from agentgw_daemon.tools.mcp.mcp_server import McpLimits, McpServer
+from agentgw_daemon.tools.mcp.mcp_tools import McpTool, prefix_of, tools_of
+from agentgw_daemon.tools.tool import RunnableTool
+from agentgw_daemon.tools.user.declared import DeclarationRefused
+from agentgw_daemon.tools.user.executables import ExecutableLimits, ProgramFailed, describe
+from agentgw_daemon.tools.user.own_tools import HostFailed, OwnFile, OwnLimits
+from agentgw_daemon.tools.user.provenance import ToolFile, tool_files
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class _File:
     def __init__(self, file: ToolFile) -> None:
         self.file = file
         self.source = "own" if file.path.suffix == ".py" else "program"
-        self.tools: tuple[Tool, ...] = ()
+        self.tools: tuple[RunnableTool, ...] = ()
         self.problems: tuple[str, ...] = ()
         self.own: OwnFile | None = None
 
@@ -101,13 +101,13 @@ class Catalogue:
 
     def __init__(
         self,
-        builtin: Sequence[Tool],
+        builtin: Sequence[RunnableTool],
         folder: Path,
         environ: Mapping[str, str],
         nursery: trio.Nursery,
         limits: ToolLimits,
     ) -> None:
-        self.current: Mapping[str, Tool] = {}
+        self.current: Mapping[str, RunnableTool] = {}
         self.sources: Mapping[str, str] = {}  # builtin, own, program or mcp
         self.problems: tuple[ToolProblem, ...] = ()
         self._builtin = tuple(builtin)
@@ -135,7 +135,7 @@ class Catalogue:
                 self._nursery.start_soon(supervised, f"running the server {name}", self._servers[name].run)
         self._show()
 
-    async def tools(self, names: Collection[str] | None = None, tell: Tell | None = None) -> Mapping[str, Tool]:
+    async def tools(self, names: Collection[str] | None = None, tell: Tell | None = None) -> Mapping[str, RunnableTool]:
         """All tools by name, edits of files included.
 
         `names` are those that the caller has a use for, None is all of them. Servers start beside: one that such a tool
@@ -265,13 +265,13 @@ class Catalogue:
 class _View:
     """A catalogue in the making."""
 
-    def __init__(self, builtin: Iterable[Tool]) -> None:
-        self.tools: dict[str, Tool] = {tool.spec.name: tool for tool in builtin}
+    def __init__(self, builtin: Iterable[RunnableTool]) -> None:
+        self.tools: dict[str, RunnableTool] = {tool.spec.name: tool for tool in builtin}
         self.problems: list[ToolProblem] = []
         self.sources = dict.fromkeys(self.tools, "builtin")
         self._origins = dict.fromkeys(self.tools, "a built-in tool")
 
-    def add(self, source: str, origin: str, tools: Iterable[Tool]) -> None:
+    def add(self, source: str, origin: str, tools: Iterable[RunnableTool]) -> None:
         for tool in tools:
             name = tool.spec.name
             if name in self.tools:
@@ -294,9 +294,13 @@ def _source(path: Path) -> str:
 
 @asynccontextmanager
 async def open_catalogue(
-    builtin: Sequence[Tool], folder: Path, servers: Mapping[str, McpServerSection], *, environ: Mapping[str, str],
+    builtin: Sequence[RunnableTool],
+    folder: Path,
+    servers: Mapping[str, McpServerSection],
+    *,
+    environ: Mapping[str, str],
     limits: ToolLimits | None = None,
-) -> AsyncIterator[Catalogue]:  # fmt: skip
+) -> AsyncIterator[Catalogue]:
     """The catalogue, with every process that its tools need inside. `folder` holds the user's own tools."""
     async with trio.open_nursery() as nursery:
         catalogue = Catalogue(builtin, folder, environ, nursery, limits or ToolLimits())

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from agentgw.schema import record
+from agentgw.protocol.schema import record
 from agentgw_daemon.text.valid import valid_text
-from agentgw_daemon.tools.visible import visible, visible_line
+from agentgw_daemon.text.visible import visible, visible_line
 
 # A sixteenth of a frame of the wire, and some 16,000 tokens: more than a small local model's whole context.
 MAX_CONTENT_BYTES: Final = 64 << 10
@@ -95,7 +95,7 @@ class CallFailed(Exception):
         self.untrusted = untrusted
 
 
-class Tool(Protocol):
+class RunnableTool(Protocol):
     """One tool. Arguments have passed `check_arguments`."""
 
     @property
@@ -128,14 +128,14 @@ class FunctionTool:
         self._describe = describe
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
-        """See Tool."""
+        """See RunnableTool."""
         try:
             return await self._describe(arguments, context)
         except OSError as error:
             raise CallFailed(explain(error)) from error
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        """See Tool."""
+        """See RunnableTool."""
         try:
             content = await self._run(arguments, context)
         except CallFailed as failed:

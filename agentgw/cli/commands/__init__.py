@@ -1,0 +1,92 @@
+"""One file a verb, loaded when it is the one; here what they share.
+
+A verb has `configure(parser)` and `run(args) -> exit status`; a noun has `ACTIONS` with both for each of its verbs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agentgw.cli import output
+from agentgw.client import Client
+from agentgw.local.connect import connect_client
+from agentgw.local.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+
+
+class Action:
+    """What a noun can be asked to do: `agentgw NOUN NAME …`."""
+
+    __slots__ = ("configure", "example", "run", "summary")
+
+    def __init__(
+        self,
+        run: Callable[[Namespace], int],
+        summary: str,
+        example: str,
+        configure: Callable[[ArgumentParser], None] | None = None,
+    ) -> None:
+        self.run = run
+        self.summary = summary
+        self.example = example
+        self.configure = configure or _nothing
+
+
+def connect(*, spawn: bool = True, warm: bool = False) -> Client:
+    """The client of this user's daemon; notices go to standard error."""
+    return connect_client(Paths(), spawn=spawn, warm=warm, notice=output.notice)
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The flag that every listing has."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes; an empty answer is a no."""
+    sys.stderr.write(f"{output.one_line(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def model_reference(client: Client, text: str) -> str:
+    """The reference as the daemon understands it: a local file's path from the root, for its `.` is another one."""
+    if not text.lower().endswith(".gguf") or text.startswith("hf:"):
+        return text
+    head, slash, _ = text.partition("/")
+    # A provider's models may have the names of files; only the daemon knows its providers.
+    if slash and head.strip(".~") and _is_provider(client, head):
+        return text
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def _is_provider(client: Client, name: str) -> bool:
+    settings = client.call("config.get", section="providers")["settings"]
+    return any(setting["key"].startswith(f"providers.{name}.") for setting in settings)
+
+
+def working_directory() -> str | None:
+    """Where the user is, or None when that directory was removed or has a name that JSON has no words for."""
+    try:
+        found = os.getcwd()
+        found.encode("utf-8")
+    except (FileNotFoundError, UnicodeEncodeError):
+        return None
+    return found
+
+
+def last_session(client: Client) -> str | None:
+    """The session last used among those started in this directory, if there is one."""
+    here = working_directory()
+    # Without a directory the list would be that of all of them.
+    sessions = client.call("session.list", cwd=here, limit=1)["sessions"] if here is not None else ()
+    return str(sessions[0]["session_id"]) if sessions else None
+
+
+def _nothing(parser: ArgumentParser) -> None:
+    """No arguments."""

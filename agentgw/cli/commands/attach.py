@@ -1,0 +1,22 @@
+"""`agentgw attach`: watch a turn from any terminal, replayed from its start."""
+
+from __future__ import annotations
+
+from agentgw.cli.commands import connect
+from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    parser.add_argument("turn", metavar="TURN|SESSION", help="the turn, or a session for its running or latest one")
+    parser.add_argument("--output-format", dest="form", choices=FORMATS, default="text", help="as in `agentgw run`")
+
+
+def run(args: Namespace) -> int:
+    """Prints it to its end. Ctrl-C stops watching; the turn goes on."""
+    with connect() as client:
+        return follow(client, client.stream("turn.attach", turn_id=args.turn), TurnPrinter(args.form), cancel=False)

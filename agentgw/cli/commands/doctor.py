@@ -1,0 +1,140 @@
+"""`agentgw doctor`: checks everything and says what to do. Works when the daemon cannot start.
+
+Directories, socket and lock are checked here; the daemon checks the rest itself, because nobody else may open the
+database.
+"""
+
+from __future__ import annotations
+
+import os
+
+from agentgw.cli import output
+from agentgw.cli.commands import add_json
+from agentgw.local.connect import connect_client
+from agentgw.local.directories import open_private, refuse_sudo
+from agentgw.local.environment import Environment
+from agentgw.local.paths import Paths
+from agentgw.local.sockets import connect_own
+from agentgw.protocol.errors import AgentgwError, DirectoryRefused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+    Finding = dict[str, Any]
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    add_json(parser)
+
+
+def run(args: Namespace) -> int:
+    """Prints every finding; exit status 1 when one is an error."""
+    findings = examine()
+    ok = all(finding["severity"] != "error" for finding in findings)
+    if args.json:
+        output.json_line({"ok": ok, "findings": findings})
+    else:
+        _show(findings)
+    return 0 if ok else 1
+
+
+def examine() -> list[Finding]:
+    """The findings of this side, then the daemon's if it can be had."""
+    try:
+        refuse_sudo(Environment())
+        paths = Paths()
+    except DirectoryRefused as error:
+        return [_failure("client.account", error)]
+    findings = [*_directories(paths), _runtime(paths), _socket(paths), _lock(paths)]
+    # One that is refused here would be refused again by the start, in the same words.
+    if all(finding["severity"] != "error" for finding in findings):
+        findings += _daemon(paths)
+    return findings
+
+
+def _directories(paths: Paths) -> list[Finding]:
+    findings = []
+    for path in paths.directories:
+        try:
+            os.close(open_private(path))
+            findings.append(_finding("client.directories", "ok", f"{path} is private"))
+        except FileNotFoundError:
+            findings.append(_finding("client.directories", "info", f"{path} is made when it is needed"))
+        except DirectoryRefused as error:
+            findings.append(_failure("client.directories", error))
+    return findings
+
+
+def _runtime(paths: Paths) -> Finding:
+    if paths.warning:
+        return _finding("client.runtime", "warning", paths.warning, "set XDG_RUNTIME_DIR to a directory of mode 0700")
+    return _finding("client.runtime", "ok", f"the socket belongs at {paths.socket}")
+
+
+def _socket(paths: Paths) -> Finding:
+    try:
+        connection = connect_own(paths)
+    except AgentgwError as error:
+        return _failure("client.socket", error)
+    if connection is not None:
+        connection.close()
+        return _finding("client.socket", "ok", "a daemon listens")
+    if not os.path.lexists(paths.socket):
+        return _finding("client.socket", "info", "no daemon is running")
+    if os.lstat(paths.socket).st_mode & 0o170000 != 0o140000:
+        return _finding("client.socket", "error", f"{paths.socket} is not a socket", f"rm {paths.socket}")
+    return _finding("client.socket", "info", "a daemon that is gone left its socket; the next start replaces it")
+
+
+def _lock(paths: Paths) -> Finding:
+    import fcntl
+
+    try:
+        descriptor = os.open(paths.spawn_lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return _finding("client.lock", "ok", "nobody is starting the daemon")
+    except OSError as error:
+        return _finding("client.lock", "error", f"{paths.spawn_lock}: {error.strerror}", f"rm {paths.spawn_lock}")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _finding("client.lock", "warning", "another client is starting the daemon just now")
+    finally:
+        os.close(descriptor)
+    return _finding("client.lock", "ok", "nobody is starting the daemon")
+
+
+def _daemon(paths: Paths) -> list[Finding]:
+    try:
+        with connect_client(paths) as client:
+            daemon = client.daemon
+            findings: list[Finding] = client.call("daemon.doctor")["findings"]
+    except AgentgwError as error:
+        return [_failure("client.daemon", error)]
+    found = _finding("client.daemon", "ok", f"version {daemon['version']} answers, pid {daemon['pid']}")
+    return [found, *findings]
+
+
+def _show(findings: list[Finding]) -> None:
+    width = max(len(finding["check"]) for finding in findings)
+    for finding in findings:
+        output.line(f"{finding['severity']:7}  {finding['check'].ljust(width)}  {output.one_line(finding['message'])}")
+        if finding.get("fix"):
+            output.line(f"{'':7}  {'':{width}}  fix: {output.one_line(finding['fix'])}")
+    errors = sum(finding["severity"] == "error" for finding in findings)
+    warnings = sum(finding["severity"] == "warning" for finding in findings)
+    output.line(f"{len(findings)} checks, {errors} errors, {warnings} warnings")
+
+
+def _finding(check: str, severity: str, message: str, fix: str = "") -> Finding:
+    made: Finding = {"check": check, "severity": severity, "message": message}
+    if fix:
+        made["fix"] = fix
+    return made
+
+
+def _failure(check: str, error: AgentgwError) -> Finding:
+    return _finding(check, "error", error.message, error.hint)

@@ -1,0 +1,42 @@
+"""`agentgw documents`: what was ingested."""
+
+from __future__ import annotations
+
+from agentgw.cli import output
+from agentgw.cli.commands import add_json, connect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments of `documents`."""
+    parser.add_argument("--skills", metavar="S", action="append", default=[], help="labelled with this skill")
+    parser.add_argument("--tags", metavar="T", action="append", default=[], help="with this tag")
+    parser.add_argument("--source", metavar="TEXT", help="with this in their source, whatever the case")
+    parser.add_argument("-n", "--limit", metavar="N", type=int, default=50, help="the last written so many")
+    parser.add_argument("-c", "--collection", metavar="NAME", help="of this collection")
+    add_json(parser)
+
+
+def run(args: Namespace) -> int:
+    """Prints a document a line, the last written first."""
+    with connect() as client:
+        page = client.call(
+            "document.list", limit=args.limit, collection=args.collection, source=args.source, skills=args.skills,
+            tags=args.tags,
+        )  # fmt: skip
+    if args.json:
+        output.json_line(page)
+        return 0
+    rows = [
+        (one["document_id"], one["source"], one["chunks"], output.size(one["size_bytes"]), one["format"],
+         one["collection"], one["skills"], one["tags"], one["updated_at"])
+        for one in page["documents"]
+    ]  # fmt: skip
+    headers = ("document", "source", "chunks", "size", "format", "collection", "skills", "tags", "written")
+    output.table(rows, headers)
+    if page.get("next"):
+        output.notice(f"there are more: -n {2 * args.limit} shows them")
+    return 0

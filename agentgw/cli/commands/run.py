@@ -1,0 +1,242 @@
+"""`agentgw run`: one message, one answer."""
+
+from __future__ import annotations
+
+import sys
+
+from agentgw.cli import output
+from agentgw.cli.commands import connect, last_session, model_reference, working_directory
+from agentgw.cli.intake import file_text, is_piped, shown_name, stdin_text
+from agentgw.cli.timelimit import TimeLimit
+from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
+from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+    from typing import Any, Final
+
+    from agentgw.client import Client
+
+# The names of `types.Options` with what turns a word into a value.
+OPTIONS: Final = {
+    "temperature": float, "top_k": int, "top_p": float, "min_p": float, "repeat_penalty": float, "seed": int,
+    "max_tokens": int, "stop": str,
+}  # fmt: skip
+_STDIN: Final = "-"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    add = parser.add_argument
+    add("text", nargs="*", metavar="TEXT", help="the message; piped input is appended to it, `-` is that input alone")
+    add("-s", "--skill", help="what the agent is to be")
+    add("-m", "--model", help="the model to use")
+    add("--system", metavar="TEXT", help="in place of the skill's instructions")
+    add("-o", "--option", metavar="KEY=VALUE", action="append", default=[], help=f"sampling: {', '.join(OPTIONS)}")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "-c", "--continue", dest="continued", action="store_true", help="go on with the last session started here"
+    )
+    which.add_argument("--session", metavar="ID", help="go on with this session")
+    which.add_argument("--no-session", action="store_true", help="store nothing")
+    add("-f", "--file", metavar="FILE", action="append", default=[], help="a file for the message; `-` is stdin")
+    add(
+        "--schema", metavar="FILE|JSON|DSL",
+        help='answer in JSON that meets this schema: a file, JSON Schema itself, or the like of "name, age int"',
+    )  # fmt: skip
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
+    form.add_argument("--output-format", dest="form", choices=FORMATS, help="text, json, or each event as JSON")
+    parser.set_defaults(form="text")
+    tools = parser.add_mutually_exclusive_group()
+    tools.add_argument("-t", "--tool", metavar="TOOL", action="append", help="let it use this tool and no other")
+    tools.add_argument("--no-tools", action="store_const", dest="tool", const=[], help="let it use none")
+    add("--max-iterations", metavar="N", type=int, help="so many steps of the model at most")
+    add(
+        "--approve", metavar="ask|deny|TOOL[,TOOL…]",
+        help="what becomes of tool calls that need a yes: asked about, denied, or these tools run unasked",
+    )  # fmt: skip
+    add("--no-stream", action="store_true", help="print the answer when it is complete")
+    add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long")
+    add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
+    add("--dry-run", action="store_true", help="print the prompt that would be sent, count its parts, run nothing")
+    add("-q", "--quiet", action="store_true", help="no progress and no notices")
+
+
+def run(args: Namespace) -> int:
+    """Answers the message."""
+    if args.quiet:
+        output.be_quiet()
+    options = read_options(args.option)
+    with TimeLimit(args.timeout) as limit:
+        args.schema = _read_schema(args.schema) if args.schema is not None else None
+        files = [_read_file(path) for path in args.file]
+        message, piped = _read_message(args.text, stdin_used=_STDIN in args.file)
+        if not message.strip() and not any(file["text"].strip() for file in files):
+            raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
+        connected = connect(warm=True)
+    if working_directory() is None:
+        output.notice("this directory is gone, or its name is not UTF-8: tools work in your home directory")
+    with connected as client:
+        client.limit(limit.rest_s(), told_s=args.timeout)
+        args.session = args.session or (_last_session(client) if args.continued else None)
+        try:
+            return _ask(client, args, message, files, options, piped)
+        except ModelUnavailable as error:
+            from agentgw.cli.commands.pull import offer_suggested
+
+            if not offer_suggested(client, error):
+                raise
+        client.limit(args.timeout)
+        return _ask(client, args, message, files, options, piped)
+
+
+def _ask(
+    client: Client,
+    args: Namespace,
+    message: str,
+    files: Sequence[dict[str, Any]],
+    options: dict[str, Any],
+    piped: bool,
+) -> int:
+    stream = client.stream(
+        "turn.start",
+        message=message,
+        piped=piped or None,
+        skill=args.skill,
+        session_id=args.session,
+        model=model_reference(client, args.model) if args.model else None,
+        system=args.system,
+        options=options or None,
+        schema=args.schema,
+        files=files or None,
+        tools=args.tool,
+        max_iterations=args.max_iterations,
+        approvals=read_approvals(args.approve),
+        cwd=working_directory(),
+        ephemeral=args.no_session or None,
+        detach=args.detach or None,
+        dry_run=args.dry_run or None,
+    )
+    if args.detach and args.form == "text":
+        for _ in stream:
+            pass
+        output.line(str(stream.result["turn_id"]))
+        return 0
+    # With a schema, standard output is a JSON text or nothing.
+    answer = TurnPrinter(args.form, streamed=not (args.no_stream or args.dry_run or args.schema is not None))
+    if not args.dry_run or args.form != "text":
+        return follow(client, stream, answer)
+    try:
+        status = follow(client, stream, answer)
+    except ContextOverflow as error:
+        output.numbers([(part["name"], part["tokens"]) for part in error.data.get("parts", ())])
+        raise
+    if stream.result:
+        _tell_tokens(stream.result)
+    return status
+
+
+def _tell_tokens(result: dict[str, Any]) -> None:
+    """What the prompt of a dry run is made of, and what a turn would leave out of it."""
+    output.numbers([(part["name"], part["tokens"]) for part in result.get("parts", ())])
+    tokens, fit = result["usage"]["prompt_tokens"], result.get("fit", {})
+    context = fit.get("n_ctx_tokens")
+    share = f", {output.percent(tokens / context)} of the context of {context}" if context else ""
+    output.notice(f"{'about ' if fit.get('estimated') else ''}{tokens} tokens{share}")
+    if turns := fit.get("summarised_turns", 0):
+        output.notice(f"{_oldest(turns)} would be shown as the summary there is")
+    if turns := fit.get("left_out_turns", 0):
+        output.notice(f"{_oldest(turns)} ({fit['left_out_tokens']} tokens) would be left out")
+    if turns := fit.get("to_summarise_turns", 0):
+        output.notice(f"the turn would first try to have {_oldest(turns)} summarised, for which it asks the model")
+
+
+def _oldest(turns: int) -> str:
+    return "the oldest turn" if turns == 1 else f"the {turns} oldest turns"
+
+
+def read_approvals(text: str | None) -> list[str]:
+    """The words of `--approve`, and what becomes of the tools it does not name: asked about if somebody is there.
+
+    Raises UsageError for an empty word.
+    """
+    words = [word.strip() for word in text.split(",")] if text is not None else []
+    if not all(words):
+        raise UsageError("--approve has an empty word", hint="write ask, deny, or names of tools with commas between")
+    if "ask" not in words and "deny" not in words:
+        words.append("ask" if output.is_terminal(sys.stderr) else "deny")
+    return words
+
+
+def read_options(words: Sequence[str]) -> dict[str, Any]:
+    """The sampling options of `-o KEY=VALUE` words; `stop` may come more than once. Raises UsageError."""
+    made: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in OPTIONS:
+            raise _unknown_option(name)
+        if not equals:
+            raise UsageError(f"option {name} has no value", hint=f"write -o {name}=VALUE")
+        if name == "stop":
+            made.setdefault("stop", []).append(text)
+            continue
+        try:
+            made[name] = OPTIONS[name](text)
+        except ValueError:
+            kind = "a whole number" if OPTIONS[name] is int else "a number"
+            raise UsageError(f"option {name} takes {kind}, not {text!r}", hint="see agentgw run --help") from None
+    return made
+
+
+def _read_schema(text: str) -> dict[str, Any]:
+    from agentgw.cli.schema_shorthand import read_schema
+
+    return read_schema(text)
+
+
+def _unknown_option(name: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, OPTIONS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(OPTIONS)}"
+    return UsageError(f"there is no option {name[:80]}", hint=hint)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    # An upper bound keeps it inside what the system's timers take.
+    if not 0 < value <= 1e9:
+        raise ValueError
+    return value
+
+
+def _read_message(words: Sequence[str], *, stdin_used: bool) -> tuple[str, bool]:
+    """TEXT, a blank line, piped input, and whether there was any. Raises UsageError when the input is not text."""
+    if list(words) == [_STDIN] and not stdin_used:
+        typed = output.is_terminal(sys.stdin)
+        text = stdin_text()
+        return text, bool(text) and not typed
+    text = " ".join(words)
+    if stdin_used or not is_piped():
+        return text, False
+    piped = stdin_text()
+    return f"{text}\n\n{piped}" if text and piped else text or piped, bool(piped)
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    if path == _STDIN:
+        typed = {"typed": True} if output.is_terminal(sys.stdin) else {}
+        return {"name": "stdin", "text": stdin_text(), **typed}
+    return {"name": shown_name(path), "text": file_text(path)}
+
+
+def _last_session(client: Client) -> str | None:
+    """The session last used among those started here, or None to begin one."""
+    found = last_session(client)
+    if found is None:
+        output.notice("no session was started here yet, this begins one")
+    return found

@@ -1,0 +1,206 @@
+"""`agentgw skills`: what the agent can be."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from agentgw.cli import output
+from agentgw.cli.commands import Action, add_json, connect, working_directory
+from agentgw.local.directories import make_private, prepare, private_umask
+from agentgw.local.paths import Paths
+from agentgw.protocol.errors import AlreadyExists, LocalError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any, Final
+
+# The words of `skills cost` and their widths after the name's; the last is open-ended.
+_COST_HEADERS: Final = ("NAME", "TOKENS", "CONTEXT", "COLD", "WARM", "FIRST WORD", "MODEL")
+_COST_WIDTHS: Final = (-6, -7, -7, -7, -10, 0)
+# The Agent Skills standard's rule for a name.
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_NAME: Final = 64
+_TEMPLATE: Final = """\
+---
+name: {name}
+description: What this skill does, and when to use it.
+metadata:
+  agentgw-temperature: "0.7"
+---
+
+You are ... Say here what the agent is to do, and how.
+"""
+
+
+class SkillInvalid(LocalError):
+    """The skill on disk cannot be used."""
+
+
+def _list(args: Namespace) -> int:
+    with connect() as client:
+        found = client.call("skill.list", cwd=working_directory())
+    if args.json:
+        output.json_line(found)
+        return 0
+    rows = [(skill["name"], skill["tier"], _description(skill)) for skill in found["skills"]]
+    output.table(rows, ("name", "tier", "description"))
+    # On a terminal the table is cut at its width.
+    for remedy in dict.fromkeys(skill["remedy"] for skill in found["skills"] if "remedy" in skill):
+        output.notice(f"to use the skills of this project: {remedy}")
+    return 0
+
+
+def _description(skill: dict[str, Any]) -> str:
+    if "error" not in skill:
+        return str(skill["description"])
+    return f"{'not used' if 'remedy' in skill else 'broken'}: {skill['error']}"
+
+
+def _configure_show(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="its name")
+    add_json(parser)
+
+
+def _show(args: Namespace) -> int:
+    with connect() as client:
+        found = client.call("skill.get", name=args.name, cwd=working_directory())
+    if args.json:
+        output.json_line(found)
+        return 0
+    output.pairs(list(found["skill"].items()))
+    output.line("")
+    output.text_block(found["instructions"])
+    return 0
+
+
+def _configure_route(parser: ArgumentParser) -> None:
+    parser.add_argument("text", nargs="+", metavar="TEXT", help="the message")
+    add_json(parser)
+
+
+def _route(args: Namespace) -> int:
+    with connect() as client:
+        found = client.call("skill.route", message=" ".join(args.text), cwd=working_directory())
+    if args.json:
+        output.json_line(found)
+        return 0
+    rows = [(skill["name"], f"{skill['score']:.2f}", skill["reason"]) for skill in found["skills"]]
+    output.table(rows, ("name", "score", "reason"))
+    return 0
+
+
+def _configure_cost(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one skill; without it, all")
+    add_json(parser)
+
+
+def _cost(args: Namespace) -> int:
+    """A line a skill as it is measured, which with a slow model takes seconds each; exit 1 when none could be."""
+    cwd = working_directory()
+    with connect() as client:
+        if args.json:
+            found = client.call("skill.cost", name=args.name, cwd=cwd)
+            output.json_line(found)
+            return 0 if any("error" not in cost for cost in found["skills"]) else 1
+        # A name may be there twice, once broken: one call measures all of it.
+        names = [args.name] if args.name else [skill["name"] for skill in client.call("skill.list", cwd=cwd)["skills"]]
+        widths = (max(map(len, (*names, "name"))), *_COST_WIDTHS)
+        output.table_row(_COST_HEADERS, widths)
+        measured = 0
+        for name in dict.fromkeys(names):
+            for cost in client.call("skill.cost", name=name, cwd=cwd)["skills"]:
+                if "error" in cost:
+                    output.table_row((name, f"error: {cost['error']}"), (widths[0], 0))
+                    continue
+                output.table_row(_cost_row(cost), widths)
+                measured += 1
+    return 0 if measured else 1
+
+
+def _cost_row(cost: dict[str, Any]) -> tuple[object, ...]:
+    about = "~" if cost.get("estimated") else ""
+    tokens = cost.get("tokens")
+    return (
+        cost["name"], "" if tokens is None else f"{about}{tokens}", output.percent(cost.get("share")),
+        output.milliseconds(cost.get("cold_ms")), output.milliseconds(cost.get("warm_ms")),
+        output.milliseconds(cost.get("first_token_ms")),
+        cost.get("model"),
+    )  # fmt: skip
+
+
+def _configure_path(parser: ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a skill's folder, its SKILL.md or an old YAML file")
+
+
+def _configure_validate(parser: ArgumentParser) -> None:
+    _configure_path(parser)
+    add_json(parser)
+
+
+def _validate(args: Namespace) -> int:
+    with connect() as client:
+        result = client.call("skill.validate", path=os.path.abspath(args.path))
+    if args.json:
+        output.json_line(result)
+    else:
+        for problem in result["problems"]:
+            output.line(output.one_line(problem))
+        if result["ok"]:
+            output.line("ok")
+    return 0 if result["ok"] else 1
+
+
+def _configure_new(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="small letters, digits and hyphens")
+
+
+def _new(args: Namespace) -> int:
+    name = args.name.replace("_", "-")
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        raise UsageError(
+            f"{args.name[:80]} cannot be a skill's name", hint="take small letters, digits and single hyphens"
+        )
+    folder = os.path.join(_skills_dir(), name)
+    path = os.path.join(folder, "SKILL.md")
+    if os.path.lexists(folder):
+        raise AlreadyExists(f"{folder} is there already", hint=f"edit {path}")
+    make_private(folder)
+    _write(path, _TEMPLATE.format(name=name).encode())
+    output.line(path)
+    return 0
+
+
+def _import(args: Namespace) -> int:
+    with connect() as client:
+        result = client.call("skill.import", path=os.path.abspath(args.path))
+    if not result["ok"]:
+        raise SkillInvalid(f"{args.path} cannot be imported: {'; '.join(result['problems'])}")
+    for note in result["problems"]:
+        output.notice(note)
+    output.line(result["skill"]["path"])
+    return 0
+
+
+def _skills_dir() -> str:
+    paths = Paths()
+    prepare(paths)
+    make_private(paths.skills_dir)
+    return paths.skills_dir
+
+
+def _write(path: str, data: bytes) -> None:
+    with private_umask(), open(path, "xb") as file:
+        file.write(data)
+
+
+ACTIONS = {
+    "list": Action(_list, "all skills, broken ones with their reason", "agentgw skills list --json", add_json),
+    "show": Action(_show, "one skill with its instructions", "agentgw skills show code-assistant", _configure_show),
+    "route": Action(_route, "which skill fits a message", 'agentgw skills route "review this code"', _configure_route),
+    "validate": Action(_validate, "check a skill on disk", "agentgw skills validate ./my-skill", _configure_validate),
+    "cost": Action(_cost, "what a skill costs on this machine", "agentgw skills cost code-assistant", _configure_cost),
+    "import": Action(_import, "take over an old YAML skill", "agentgw skills import old.yaml", _configure_path),
+    "new": Action(_new, "begin a skill and print its file", "agentgw skills new my-skill", _configure_new),
+}

@@ -1,0 +1,88 @@
+"""`agentgw status`: what runs, in numbers. Starts nothing."""
+
+from __future__ import annotations
+
+from agentgw.cli import output
+from agentgw.cli.commands import add_json
+from agentgw.local.connect import connect_running
+from agentgw.local.paths import Paths
+from agentgw.protocol.errors import DaemonUnreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    add_json(parser)
+
+
+def run(args: Namespace) -> int:
+    """Prints it; exit status 3 says that no daemon runs."""
+    try:
+        client = connect_running(Paths())
+    except DaemonUnreachable as error:
+        if args.json:
+            output.json_line({"running": False})
+        else:
+            output.line("not running")
+        return error.exit_status
+    with client:
+        client.greet()
+        status = client.call("daemon.status")
+    if args.json:
+        output.json_line({"running": True, **status})
+    else:
+        _show(status)
+    return 0
+
+
+def _show(status: dict[str, Any]) -> None:
+    scheduler, service = status["scheduler"], status["service"]
+    loaded = [model["name"] for model in status["models"] if model["state"] == "loaded"]
+    output.pairs(
+        (
+            ("daemon", f"version {status['version']}, pid {status['pid']}, up {_duration(status['uptime_s'])}"),
+            ("socket", status["socket"]),
+            ("answers", f"{service['model']} ({service['provider']})" if service["model"] else "no model yet"),
+            ("loaded", loaded or "no model"),
+            ("workers", [_worker(worker) for worker in status["workers"]] or "none"),
+            ("turns", _turns(status.get("turns", 0), status.get("waiting", 0))),
+            ("queue", status["queue"]),
+            ("sessions", status["sessions"]),
+            ("database", output.size(status["db_bytes"])),
+            ("memory", output.size(status["rss_bytes"])),
+            ("connections", status["connections"]),
+            ("scheduler", f"on, {scheduler['jobs_count']} jobs" if scheduler["enabled"] else "off"),
+            ("log", status["log"]),
+        )
+    )
+    if again := status.get("reembedding"):
+        why = f", stopped: {again['error']}" if again.get("error") else ""
+        output.pairs([("documents", f"{again['chunks_left']} chunks to embed anew with {again['embedder']}{why}")])
+
+
+def _turns(running: int, waiting: int) -> str:
+    if not waiting:
+        return str(running) if running else "none"
+    verb = "waits" if waiting == 1 else "wait"
+    return f"{running}, of which {waiting} {verb} for an answer: agentgw approvals"
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    speed = f", {output.rate(worker)} tokens/s" if output.rate(worker) else ""
+    name = worker.get("model") or ("documents" if worker["kind"] == "retrieval" else "no model")
+    if worker["kind"] == "retrieval":
+        name = f"{name} ({worker.get('detail')})"
+    return f"{name} in {output.size(worker['rss_bytes'])} ({worker['busy']} of {worker['slots']} busy{speed})"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,211 @@
+"""The command line: finds the verb, loads its module alone, and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agentgw.cli import output
+from agentgw.protocol.errors import AgentgwError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterable, Sequence
+    from types import ModuleType
+    from typing import Final, NoReturn
+
+    from agentgw.cli.commands import Action
+
+# Each group with its verbs: summary and example. The module of a verb is `agentgw.cli.commands.VERB`.
+GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "Ask": {
+        "run": ("answer one message", 'git diff | agentgw run "write a commit message"'),
+        "chat": ("talk, with a prompt that remembers", "agentgw chat -s code-assistant"),
+        "attach": ("watch a running turn, from its start", "agentgw attach 01JD"),
+        "turns": ("what runs or waits, and how to end it", "agentgw turns cancel t-01JD"),
+        "approvals": ("tool calls that wait for a yes", "agentgw approvals answer a-01JD once"),
+    },
+    "Look back": {
+        "sessions": ("stored conversations", 'agentgw sessions search "unix socket"'),
+        "feedback": ("say whether an answer was good", 'agentgw feedback -1 --comment "too long"'),
+        "stats": ("how much was asked and answered, in numbers", "agentgw stats --json"),
+        "replay": ("a turn once more, and what differs", "agentgw replay t-01JD -m smollm2:135m"),
+        "eval": ("all rated turns once more: what stays good", "agentgw eval --skill code-assistant"),
+        "history": ("one conversation; the same as `sessions show`", "agentgw history 01JD"),
+    },
+    "Your documents": {
+        "ingest": ("store files and folders, so that they can be found", "agentgw ingest ~/notes --watch"),
+        "search": ("the best pieces of them for a question", 'agentgw search "when is the rent due?" -k 3'),
+        "documents": ("what is stored", "agentgw documents --source notes"),
+        "delete-documents": ("remove some; the files themselves stay", "agentgw delete-documents --source ~/notes"),
+    },
+    "Skills and models": {
+        "skills": ("what the agent can be", "agentgw skills show summarize-document"),
+        "trust": ("use the skills that a project brings along", "agentgw trust ."),
+        "tools": ("what the agent may do", """agentgw tools call read_file '{"path": "README.md"}'"""),
+        "models": ("what answers", "agentgw models list"),
+        "pull": ("download a model; the same as `models pull`", "agentgw pull smollm2:135m"),
+    },
+    "Daemon": {
+        "status": ("what runs, in numbers", "agentgw status --json"),
+        "start": ("start the daemon, which also starts by itself", "agentgw start"),
+        "stop": ("stop the daemon", "agentgw stop"),
+        "restart": ("stop and start the daemon", "agentgw restart"),
+        "reload": ("read configuration and skills again", "agentgw reload"),
+        "serve": ("run the daemon in the foreground", "agentgw serve"),
+        "ps": ("the daemon's workers", "agentgw ps"),
+        "logs": ("the daemon's log", "agentgw logs -f"),
+        "doctor": ("check everything and say what to do", "agentgw doctor"),
+        "config": ("settings and where they come from", "agentgw config show --origin"),
+        "call": ("one raw call", "agentgw call rpc.discover"),
+    },
+}
+VERBS: Final = {verb: words for verbs in GROUPS.values() for verb, words in verbs.items()}
+_HELP: Final = ("-h", "--help", "help")
+
+
+def main() -> NoReturn:
+    """The console script. Ends the process without tearing the interpreter down, which costs more than a call."""
+    _fill_standard_descriptors()
+    status = run(sys.argv[1:])
+    os._exit(status or output.end())
+
+
+def _fill_standard_descriptors() -> None:
+    """Started with one of them closed, the next file or socket opened would be taken for it."""
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+
+
+def run(argv: Sequence[str]) -> int:
+    """Does what the arguments say; gives the exit status. Nothing is raised."""
+    try:
+        return dispatch(argv)
+    except output.OutputLost as error:
+        output.abandon_stdout()
+        return output.report(error)
+    except AgentgwError as error:
+        return output.report(error)
+    except BrokenPipeError:
+        output.abandon_stdout()
+        return output.CLOSED_PIPE
+    except KeyboardInterrupt:
+        return output.INTERRUPTED
+    except SystemExit as ended:
+        # How argparse ends after --help.
+        return int(ended.code or 0)
+    except Exception as error:  # noqa: BLE001  # a user never sees a traceback
+        return output.report_fault(error)
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    """As `run`, raising what goes wrong."""
+    if not argv:
+        verb, rest = ("chat" if output.is_terminal(sys.stdin) else "run"), []
+    else:
+        verb, *rest = argv
+    if verb == "--version":
+        from agentgw import __version__
+
+        output.line(f"agentgw {__version__}")
+        return 0
+    if verb in _HELP:
+        output.text_block(overview())
+        return 0
+    if verb not in VERBS:
+        raise _unknown("verb", verb, VERBS, f'to ask something: agentgw run "{verb} …"')
+    module = load(verb)
+    actions: dict[str, Action] | None = getattr(module, "ACTIONS", None)
+    if actions is not None:
+        return _dispatch_action(verb, rest, actions)
+    parser = make_parser(f"agentgw {verb}", *VERBS[verb])
+    module.configure(parser)
+    return int(module.run(parser.parse_intermixed_args(rest)))
+
+
+def load(verb: str) -> ModuleType:
+    """The module of a verb."""
+    # importlib.import_module does no more, and brings warnings along.
+    return __import__(f"agentgw.cli.commands.{verb.replace('-', '_')}", fromlist=("run",))
+
+
+def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action]) -> int:
+    """`agentgw NOUN [ACTION …]`; without an action the first of the table."""
+    if argv and argv[0] in _HELP:
+        output.text_block(_noun_help(noun, actions))
+        return 0
+    name, rest = next(iter(actions)), list(argv)
+    # `-1` is the name of an action, not an option.
+    if argv and (argv[0] in actions or not argv[0].startswith("-")):
+        name, rest = argv[0], list(argv[1:])
+    if name not in actions:
+        raise _unknown(f"verb of {noun}", name, actions, f"see agentgw {noun} --help")
+    action = actions[name]
+    parser = make_parser(f"agentgw {noun} {name}", action.summary, action.example)
+    action.configure(parser)
+    return action.run(parser.parse_intermixed_args(rest))
+
+
+def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
+    """The parser of one verb, without its arguments. Its errors are UsageError."""
+    import argparse
+
+    class Formatter(argparse.RawDescriptionHelpFormatter):
+        """A width of its own, because argparse would import shutil for it, and all that brings, at every start."""
+
+        def __init__(self, prog: str) -> None:
+            super().__init__(prog, max_help_position=28, width=100)
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UsageError(message, hint=f"see {prog} --help")
+
+        def print_help(self, file: object = None) -> None:
+            # argparse would pass over a disk that is full.
+            output.text_block(self.format_help())
+
+    return Parser(
+        prog=prog,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+
+
+def overview() -> str:
+    """The text of `agentgw --help`."""
+    width = max(map(len, VERBS))
+    parts = [
+        "usage: agentgw [VERB] …",
+        "A private AI agent on your own machine. Alone: a chat on a terminal, `run` when standard input is a pipe.",
+    ]
+    for group, verbs in GROUPS.items():
+        lines = [f"  {verb.ljust(width)}  {summary}" for verb, (summary, _) in verbs.items()]
+        parts.append("\n".join([f"{group}:", *lines]))
+    parts.append('Every verb has --help with an example.\n\nexample:\n  agentgw run "why is the sky blue?"')
+    return "\n\n".join(parts)
+
+
+def _noun_help(noun: str, actions: dict[str, Action]) -> str:
+    summary, example = VERBS[noun]
+    width = max(map(len, actions))
+    lines = [f"  {name.ljust(width)}  {action.summary}" for name, action in actions.items()]
+    return (
+        f"usage: agentgw {noun} [{' | '.join(actions)}] …\n\n{summary[0].upper()}{summary[1:]}. "
+        f"Alone: {next(iter(actions))}.\n\n" + "\n".join(lines) + f"\n\nexample:\n  {example}"
+    )
+
+
+def _unknown(kind: str, name: str, known: Iterable[str], otherwise: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), n=2, cutoff=0.7)
+    hint = f"did you mean {' or '.join(near)}?" if near else otherwise
+    return UsageError(f"there is no {kind} {name[:80]}", hint=hint)

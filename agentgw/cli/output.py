@@ -1,0 +1,299 @@
+"""Output on the terminal and into pipes.
+
+Standard output carries the answer and nothing else; all other words go to standard error. An answer is shown with its
+control characters escaped when it goes to a terminal, and passes untouched into a pipe. Lines of ours (notices, traces,
+listings) have everything escaped that is not seen, wherever they go: `--json` is exact. The only ANSI sequences are the
+colours of `write_coloured`, on a terminal and without `NO_COLOR`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from agentgw.protocol.errors import AgentgwError, LocalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Final, TextIO
+
+INTERRUPTED: Final = 130
+# What a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
+CLOSED_PIPE: Final = 141
+# Answers of the daemon at `errors.py` have their own exit statuses; this one is for a fault of ours.
+FAULT: Final = 1
+
+RED: Final = "\x1b[31m"
+GREEN: Final = "\x1b[32m"
+_PLAIN: Final = "\x1b[0m"
+
+_quiet = False
+
+
+class OutputLost(LocalError):
+    """Standard output is closed, or what it leads to takes no more: a full disk."""
+
+
+def be_quiet() -> None:
+    """From now on only errors are written to standard error."""
+    global _quiet
+    _quiet = True
+
+
+def is_quiet() -> bool:
+    """Whether notices and progress are unwanted."""
+    return _quiet
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at it."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        # Closed.
+        return False
+
+
+def visible(text: str) -> str:
+    """The text with every character escaped that could move the cursor or reorder text; emoji stay whole."""
+    if text.isascii() and text.isprintable():
+        return text
+    from agentgw.protocol.visible import harmless
+
+    return harmless(text)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with everything escaped that is not seen: for what is no answer."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    from agentgw.protocol.visible import escaped
+
+    # Blanks of other kinds are not those that a name or a sentence is made of: they are escaped.
+    for end in "\r\n\t":
+        text = text.replace(end, " ")
+    return escaped(" ".join(filter(None, text.split(" "))))
+
+
+def write(text: str) -> None:
+    """To standard output, without flushing. Raises BrokenPipeError when nobody reads it, and OutputLost."""
+    stream = sys.stdout
+    if stream is None:
+        raise OutputLost("standard output is closed")
+    # Not through the text layer: a character the locale lacks must not end the answer.
+    data = (visible(text) if is_terminal(stream) else text).encode(stream.encoding or "utf-8", "replace")
+    try:
+        stream.buffer.write(data)
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def write_coloured(text: str, colour: str) -> None:
+    """As `write`, in a colour (nothing is none) where standard output is a terminal that may have one."""
+    from agentgw.local.environment import Environment
+
+    if not colour or not is_terminal(sys.stdout) or Environment().no_color:
+        write(text)
+        return
+    # The codes themselves are no text, so they do not go through `write`.
+    sys.stdout.buffer.write(colour.encode())
+    write(text)
+    sys.stdout.buffer.write(_PLAIN.encode())
+
+
+def flush() -> None:
+    """Everything written so far goes out. Raises BrokenPipeError when nobody reads it, and OutputLost."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def _lost(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error
+    return OutputLost(f"standard output cannot be written: {error.strerror}")
+
+
+def end() -> int:
+    """Sends out what is left in both streams; gives the exit status that this brings, 0 when all is well."""
+    status = 0
+    try:
+        if sys.stdout is not None:
+            # The text layer too: argparse prints through it.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        status = CLOSED_PIPE
+    except (OSError, ValueError) as error:
+        status = report(OutputLost(f"standard output cannot be written: {getattr(error, 'strerror', error)}"))
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            # Nobody listens.
+            return status
+    return status
+
+
+def line(text: str) -> None:
+    """One line to standard output."""
+    write(text + "\n")
+    flush()
+
+
+def text_block(text: str) -> None:
+    """A text to standard output, ended by exactly one newline."""
+    line(text.rstrip("\n"))
+
+
+def json_line(value: object) -> None:
+    """One JSON value to standard output, on one line."""
+    # The escaped form of a control character is JSON's own, so a terminal gets ASCII.
+    line(json.dumps(value, ensure_ascii=is_terminal(sys.stdout), separators=(",", ":")))
+
+
+def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
+    """Aligned columns. On a terminal the lines are cut to its width, in a pipe they are whole."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
+    for row in ([header.upper() for header in headers], *cells):
+        _write_row(row, widths)
+    flush()
+
+
+def table_row(row: Sequence[object], widths: Sequence[int]) -> None:
+    """One line of a table whose rows come one after another, at once; a negative width sets its cell to the right."""
+    _write_row([_cell(value) for value in row], widths)
+    flush()
+
+
+def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
+    limit = _width() if is_terminal(sys.stdout) else 0
+    text = "  ".join(
+        value.ljust(width) if width >= 0 else value.rjust(-width) for value, width in zip(cells, widths, strict=True)
+    ).rstrip()
+    write((text[: limit - 1] + "…" if limit and len(text) > limit else text) + "\n")
+
+
+def pairs(values: Sequence[tuple[str, object]]) -> None:
+    """Names and values, a line each."""
+    width = max((len(name) for name, _ in values), default=0)
+    for name, value in values:
+        write(f"{name.ljust(width)}  {_cell(value)}\n")
+    flush()
+
+
+def size(count: int | None) -> str:
+    """A number of bytes for people, in powers of ten as disks and networks are sold."""
+    if count is None:
+        return ""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit in ("B", "kB", "MB") or value >= 99.5 else f"{value:.1f} {unit}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A time for people: three digits at most matter."""
+    if value is None:
+        return ""
+    return f"{value:.0f} ms" if value < 999.5 else f"{value / 1000:.1f} s"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 for people."""
+    if share is None:
+        return ""
+    return "<1%" if 0 < share < 0.01 else f"{share * 100:.0f}%"
+
+
+def numbers(values: Sequence[tuple[str, int]]) -> None:
+    """Names and counts to standard error, a line each, unless that is unwanted."""
+    names = [one_line(name) for name, _ in values]
+    name_width = max(map(len, names), default=0)
+    width = max((len(str(value)) for _, value in values), default=0)
+    if not _quiet:
+        for name, (_, value) in zip(names, values, strict=True):
+            _to_stderr(f"{name.ljust(name_width)}  {value:{width}}")
+
+
+def notice(text: str) -> None:
+    """`agentgw: text` on standard error, unless that is unwanted."""
+    if not _quiet:
+        _complain(one_line(text))
+
+
+def complaint(text: str) -> None:
+    """`agentgw: text` on standard error, also when only errors are wanted."""
+    _complain(one_line(text))
+
+
+def report(error: AgentgwError) -> int:
+    """The error as one line on standard error, then its notes; gives the exit status."""
+    message = one_line(error.message)
+    _complain(f"{message}. {one_line(error.hint)}" if error.hint else message)
+    for note in getattr(error, "__notes__", ()):
+        _to_stderr(str(note))
+    return error.exit_status
+
+
+def report_fault(error: BaseException) -> int:
+    """A fault of ours as one line on standard error; gives the exit status."""
+    _complain(f"internal error: {one_line(f'{type(error).__name__}: {error}')}. please report it")
+    return FAULT
+
+
+def abandon_stdout() -> None:
+    """Points standard output at nothing, so that what is left in its buffer raises no more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _complain(text: str) -> None:
+    _to_stderr(f"agentgw: {text}")
+
+
+def _to_stderr(text: str) -> None:
+    stream = sys.stderr
+    if stream is None:
+        return
+    try:
+        stream.write((visible(text) if is_terminal(stream) else text) + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody listens; the exit status still tells.
+        return
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return one_line(str(value))
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
+def as_json(value: Any) -> str:
+    """The value for people: indented."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def rate(worker: dict[str, Any]) -> str:
+    """Tokens a second of a worker, where it has written anything."""
+    return f"{worker['tokens_per_s']:.0f}" if worker.get("tokens_per_s") else ""

@@ -1,0 +1,195 @@
+"""Progress on standard error: a bar for downloads, one passing line for a turn that has not begun to answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from agentgw.cli.output import is_quiet, is_terminal, one_line, size, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Final, TextIO
+
+_REDRAW_S: Final = 0.1
+_BAR_CELLS: Final = 20
+_STEP_PERCENT: Final = 10
+# Fewer need no lines in a log.
+_MANY_FILES: Final = 20
+
+
+class _Line:
+    """A line on a terminal that is written over: by spaces, so that no ANSI sequence is needed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._shown = 0
+
+    def show(self, text: str) -> None:
+        """Replaces what was shown."""
+        try:
+            # A terminal that was never told its size has 0 columns.
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80
+        except (OSError, ValueError):
+            columns = 80
+        # One less than the width, for writing into the last cell wraps.
+        text = visible(text)[: columns - 1]
+        _write(self._stream, "\r" + text.ljust(self._shown) + ("\r" if not text else ""))
+        self._shown = len(text)
+
+    def erase(self) -> None:
+        """Leaves an empty line."""
+        if self._shown:
+            self.show("")
+
+    def end(self) -> None:
+        """Leaves what was shown and goes to the next line."""
+        if self._shown:
+            _write(self._stream, "\n")
+            self._shown = 0
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody looks; what is done goes on.
+        return
+
+
+class Bar:
+    """Name, percent, bar, bytes, rate and time left; in a pipe a line every ten percent. Never moves backwards."""
+
+    def __init__(self, name: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name = one_line(name)
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._line = _Line(self._stream) if is_terminal(self._stream) else None
+        self._done = 0
+        self._started: tuple[float, int] | None = None
+        self._drawn = float("-inf")
+        self._step = -1
+
+    def update(self, done: int, total: int) -> None:
+        """So many bytes of `total` are here; a total of 0 is unknown."""
+        self._done = done = max(done, self._done)
+        now = self._clock()
+        if self._started is None:
+            # What an earlier attempt left does not count for the rate.
+            self._started = (now, done)
+        if is_quiet():
+            return
+        if self._line is None:
+            self._print_step(done, total, now)
+        elif now - self._drawn >= _REDRAW_S or (total and done >= total):
+            self._drawn = now
+            self._line.show(self._text(done, total, now))
+
+    def close(self) -> None:
+        """The bar stays as it is and output goes on below it."""
+        if self._line is not None:
+            self._line.end()
+
+    def _print_step(self, done: int, total: int, now: float) -> None:
+        if not total:
+            return
+        step = done * 100 // total // _STEP_PERCENT
+        if step > self._step:
+            self._step = step
+            _write(self._stream, self._text(done, total, now, bar=False) + "\n")
+
+    def _text(self, done: int, total: int, now: float, *, bar: bool = True) -> str:
+        rate = self._rate(done, now)
+        speed = f"  {size(int(rate))}/s" if rate else ""
+        if not total:
+            return f"{self._name}  {size(done)}{speed}"
+        percent = min(100, done * 100 // total)
+        cells = "█" * (percent * _BAR_CELLS // 100)
+        drawn = f" ▕{cells.ljust(_BAR_CELLS)}▏" if bar else " "
+        left = f"  {_duration((total - done) / rate)}" if rate and done < total else ""
+        return f"{self._name} {percent:3d}%{drawn} {size(done)}/{size(total)}{speed}{left}"
+
+    def _rate(self, done: int, now: float) -> float:
+        """Bytes a second since the first update."""
+        if self._started is None or now <= self._started[0]:
+            return 0.0
+        return (done - self._started[1]) / (now - self._started[0])
+
+
+class IngestProgress:
+    """Files, bar, chunks, rate and time left of an ingest; in a pipe a line every ten percent of many files."""
+
+    def __init__(self, *, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._line = _Line(self._stream) if is_terminal(self._stream) and not is_quiet() else None
+        self._step = 0
+
+    def update(self, progress: Mapping[str, Any]) -> None:
+        """What a `document.progress` says."""
+        done, total = int(progress.get("files_done", 0)), int(progress.get("files_total", 0))
+        if self._line is not None:
+            self._line.show(self._text(progress, done, total))
+            return
+        step = done * 100 // total // _STEP_PERCENT if total >= _MANY_FILES else 0
+        # The end alone is told by what comes of it.
+        if step > self._step and (self._step or done < total) and not is_quiet():
+            self._step = step
+            _write(self._stream, self._text(progress, done, total, bar=False) + "\n")
+
+    def close(self) -> None:
+        """Makes room for what came of it."""
+        if self._line is not None:
+            self._line.erase()
+
+    @staticmethod
+    def _text(progress: Mapping[str, Any], done: int, total: int, *, bar: bool = True) -> str:
+        if not total:
+            return "looking for files"
+        cells = "█" * (done * _BAR_CELLS // total)
+        drawn = f" ▕{cells.ljust(_BAR_CELLS)}▏" if bar else ""
+        chunks, rate, left = progress.get("chunks", 0), progress.get("rate", 0.0), progress.get("eta_s")
+        parts = [f"{done}/{total} files{drawn}", f"{chunks} chunks"]
+        parts += [f"{rate:.0f} chunks/s"] if rate else []
+        parts += [f"{_duration(left)} left"] if left is not None and done < total else []
+        parts += [one_line(str(progress["source"]))] if bar and progress.get("source") else []
+        return "  ".join(parts)
+
+
+class Status:
+    """One passing line about a turn that waits, on a terminal only; erased before the answer begins."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stderr
+        self._line = _Line(stream) if is_terminal(stream) and not is_quiet() else None
+        self._shown = False
+
+    def show(self, phase: str, done: int, total: int, position: int | None) -> None:
+        """What a `turn.progress` says."""
+        if self._line is None:
+            return
+        share = f" {min(100, done * 100 // total)}%" if total else ""
+        words = {
+            "loading": f"loading the model{share}", "prefill": f"reading the prompt{share}",
+            "answering": f"answering{share}", "delegated": f"another agent is at work, {done} words so far",
+        }  # fmt: skip
+        waiting = f"waiting, place {position} in the queue" if position else "waiting"
+        self._line.show(words.get(phase, waiting))
+        self._shown = True
+
+    def erase(self) -> None:
+        """Makes room."""
+        if self._shown and self._line is not None:
+            self._line.erase()
+            self._shown = False
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, last = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{last:02d}s" if minutes else f"{last}s"

@@ -1,0 +1,1 @@
+"""The daemon on this machine: where its files are, how it is found, started and stopped."""

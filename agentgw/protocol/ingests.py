@@ -1,0 +1,128 @@
+"""What taking documents in takes, gives and leaves: the records of `document.ingest` and of followed folders."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from agentgw.protocol.schema import Limit, record
+
+_PLACE = r"(/|file:///)[^\0]*"
+_COLLECTION = Limit(pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@record
+class IngestFailure:
+    """A document that could not be read, and why."""
+
+    source: str
+    reason: str
+
+
+@record
+class IngestNote:
+    """What of a document was not stored as it stands, such as pages without text."""
+
+    source: str
+    note: str
+
+
+@record
+class WatchedFolder:
+    """A folder whose documents follow its files."""
+
+    path: str
+    collection: str
+    state: Annotated[
+        Literal["waiting", "reading", "following", "missing", "failing"],
+        "missing: it is not there, its documents are kept; failing: see `error`",
+    ]
+    since: Annotated[str, "when it was first followed"]
+    skills: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    chunk_size: int | None = None
+    updated_at: Annotated[str | None, "when its files were last looked at"] = None
+    error: Annotated[str | None, "what stands in the way"] = None
+
+
+@record
+class DocumentIngestParams:
+    """Files, folders or a text to store, so that they can be found."""
+
+    paths: Annotated[
+        tuple[Annotated[str, Limit(pattern=_PLACE, max_length=8192)], ...],
+        "files and folders, absolute; `file:` addresses for names that are not UTF-8",
+        Limit(max_length=1000),
+    ] = ()
+    text: Annotated[str | None, "in place of `paths`: a text, stored under `source`"] = None
+    source: Annotated[
+        str | None,
+        "what the text, or the one file in `paths`, is called; its ending tells the format",
+        Limit(min_length=1, max_length=4096),
+    ] = None
+    skills: Annotated[
+        tuple[Annotated[str, Limit(pattern=r"[a-z0-9_-]{1,64}")], ...] | None,
+        "the only skills that see it; empty: all; without it, what was stored before stays as it was",
+        Limit(max_length=100),
+    ] = None
+    tags: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=64)], ...] | None,
+        "labels; without it, what was stored before keeps its own",
+        Limit(max_length=100),
+    ] = None
+    collection: Annotated[str, "where it is put", _COLLECTION] = "default"
+    chunk_size: Annotated[
+        int | None, "tokens of a chunk; without it, `rag.chunk_size`", Limit(minimum=16, maximum=8192)
+    ] = None
+    exclude: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=1000)], ...],
+        "what is left out of folders, as lines of a .gitignore",
+        Limit(max_length=1000),
+    ] = ()
+    prune: Annotated[bool, "remove documents below the folders whose files are gone, or left out by now"] = False
+    watch: Annotated[bool, "follow the folders from now on, also after a restart; files that go are removed"] = False
+
+
+@record
+class DocumentUnwatchParams:
+    """Which folder."""
+
+    path: Annotated[str, "a folder that is followed", Limit(pattern=_PLACE, max_length=8192)]
+    collection: Annotated[str | None, "only into this collection; without it, into any", _COLLECTION] = None
+
+
+@record
+class IngestResult:
+    """What became of the documents. Long lists are cut; the counts are whole."""
+
+    added: Annotated[int, "documents that are new"]
+    updated: Annotated[int, "that had changed"]
+    unchanged: Annotated[int, "that were stored already"]
+    chunks: Annotated[int, "that were stored now"]
+    failed: Annotated[tuple[IngestFailure, ...], "documents that could not be read"] = ()
+    failed_count: int = 0
+    notes: Annotated[tuple[IngestNote, ...], "what was not read as it stands, of documents that were stored"] = ()
+    notes_count: int = 0
+    vanished: Annotated[
+        tuple[str, ...], "documents below the folders whose files are gone, or left out by now; kept"
+    ] = ()
+    vanished_count: int = 0
+    removed: Annotated[tuple[str, ...], "the same, removed by `prune`"] = ()
+    removed_count: int = 0
+    skipped: Annotated[int, "files and folders left out: ignored, hidden, secret, made by programs"] = 0
+
+
+@record
+class WatchedList:
+    """By path."""
+
+    folders: tuple[WatchedFolder, ...]
+
+
+@record
+class Reembedding:
+    """Chunks that are being embedded anew because `rag.embedder` was changed."""
+
+    embedder: Annotated[str, "the new one; what was before is searched until it is done"]
+    chunks_left: int
+    error: Annotated[str | None, "why it stands still"] = None

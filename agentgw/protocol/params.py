@@ -1,0 +1,381 @@
+"""Parameters of each method: one record a method, `NoParams` where it takes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from agentgw.protocol import types as t
+from agentgw.protocol.schema import Limit, record
+
+# NUL ends a path for the system, and is in no name.
+_NO_NUL = r"[^\0]*"
+_NAME = r"[^\0]+"
+_Page = Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)]
+_SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(min_length=1, max_length=64)]
+_TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
+_Cwd = Annotated[
+    str | None,
+    "where the user is: the skills of a trusted project count there",
+    Limit(max_length=4096, pattern=_NO_NUL),
+]
+_Path = Annotated[
+    str, "absolute path of the project or a directory in it", Limit(min_length=1, max_length=4096, pattern=_NAME)
+]
+_Ref = Annotated[str, "a model reference", Limit(min_length=1, max_length=4096)]
+_Schema = Annotated[
+    dict[str, Any] | None,
+    "a JSON Schema: the answer is JSON that meets it, or the error is SchemaUnmet; `stop` does not apply",
+]
+
+
+@record
+class NoParams:
+    """No parameters."""
+
+
+@record
+class HelloParams:
+    """Who the client is."""
+
+    client: Annotated[str, "the program's name", Limit(max_length=100)]
+    version: Annotated[str, "its version", Limit(max_length=100)]
+    protocol: Annotated[int, "the wire's version it speaks"]
+
+
+@record
+class ShutdownParams:
+    """How to stop."""
+
+    upgrade: Annotated[bool, "stop only when idle: a newer client wants to start its own version"] = False
+
+
+@record
+class TurnStartParams:
+    """A user message and how to answer it."""
+
+    message: Annotated[str, "what the user says"]
+    piped: Annotated[
+        bool, "the message holds text that was not typed: calls that can carry data out are then always asked about"
+    ] = False
+    skill: Annotated[str | None, "`general_assistant` and `general-assistant` are the same", Limit(max_length=64)] = (
+        None
+    )
+    session_id: Annotated[str | None, "continue this session", Limit(min_length=1, max_length=64)] = None
+    model: Annotated[str | None, "a model reference", Limit(min_length=1, max_length=4096)] = None
+    system: Annotated[str | None, "replaces the skill's instructions"] = None
+    options: t.Options | None = None
+    schema: _Schema = None
+    files: Annotated[
+        tuple[t.File, ...], "appended to the message; data, like what is piped", Limit(max_length=100)
+    ] = ()
+    tools: Annotated[
+        tuple[str, ...] | None, "the only ones the model may call; empty: none", Limit(max_length=1000)
+    ] = None
+    max_iterations: Annotated[int | None, "so many steps of the model at most", Limit(minimum=1, maximum=1000)] = None
+    approvals: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=200)], ...] | None,
+        "tools that may run without being asked about, and `ask` (the default) or `deny` for what else needs a yes",
+        Limit(max_length=100),
+    ] = None
+    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
+    ephemeral: Annotated[bool, "store nothing"] = False
+    detach: Annotated[bool, "answer at once and go on when the client leaves"] = False
+    dry_run: Annotated[
+        bool, "run nothing: `text` is the prompt as a turn would send it, `parts` and `fit` count it"
+    ] = False
+    idempotency_key: Annotated[
+        str | None,
+        "the same key never runs twice: it gives the first turn's result",
+        Limit(min_length=1, max_length=200),
+    ] = None
+
+
+@record
+class TurnIdParams:
+    """Which turn."""
+
+    turn_id: _TurnId
+
+
+@record
+class TurnReplayParams:
+    """Which turn to run again, and what may be other than it was."""
+
+    turn_id: Annotated[str, "a turn, or a session: its latest turn", Limit(min_length=1, max_length=64)]
+    model: Annotated[str | None, "another model than the recorded one", Limit(min_length=1, max_length=4096)] = None
+    skill_text: Annotated[
+        Literal["recorded", "current"], "current: the skill's instructions and temperature as they are now"
+    ] = "recorded"
+    background: Annotated[bool, "compute only while nothing else wants to"] = False
+
+
+@record
+class TurnAttachParams:
+    """Which turn, and from where."""
+
+    turn_id: Annotated[str, "a turn, or a session: its running or latest turn", Limit(min_length=1, max_length=64)]
+    from_seq: Annotated[int, "first notification wanted", Limit(minimum=1)] = 1
+
+
+@record
+class TurnListParams:
+    """Which turns."""
+
+    session_id: _SessionId | None = None
+    running: Annotated[bool, "only those that have not ended"] = False
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+
+
+@record
+class ApprovalAnswerParams:
+    """A yes or a no to a tool call."""
+
+    approval_id: Annotated[str, "the approval", Limit(min_length=1, max_length=64)]
+    decision: Annotated[
+        t.Decision, "the same tool, arguments and directory are not asked about again: in this session, or always"
+    ]
+
+
+@record
+class RuleIdParams:
+    """Which rule."""
+
+    rule_id: Annotated[str, "the rule", Limit(min_length=1, max_length=64)]
+
+
+@record
+class ChatParams:
+    """A stateless completion in the OpenAI shape."""
+
+    messages: Annotated[tuple[t.ChatMessage, ...], "the whole conversation", Limit(min_length=1, max_length=1000)]
+    model: _Ref | None = None
+    options: t.Options | None = None
+    schema: _Schema = None
+
+
+@record
+class EmbedParams:
+    """Texts to turn into vectors."""
+
+    texts: Annotated[tuple[str, ...], "each is cut to the embedder's window", Limit(min_length=1, max_length=256)]
+
+
+@record
+class SessionListParams:
+    """Which sessions."""
+
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+    cwd: Annotated[str | None, "only those started there", Limit(pattern=_NO_NUL)] = None
+
+
+@record
+class SessionIdParams:
+    """Which session."""
+
+    session_id: _SessionId
+
+
+@record
+class MessagesParams:
+    """Which messages."""
+
+    session_id: _SessionId
+    limit: _Page = 200
+    before: Annotated[str | None, "`next` of the page before"] = None
+
+
+@record
+class SearchParams:
+    """What to look for in all sessions."""
+
+    query: Annotated[str, 'words, "phrases" and beginnings*; all must occur', Limit(min_length=1, max_length=1000)]
+    limit: _Page = 20
+
+
+@record
+class RenameParams:
+    """A new title."""
+
+    session_id: _SessionId
+    title: Annotated[str, "the title", Limit(min_length=1, max_length=200)]
+
+
+@record
+class ForkParams:
+    """Where to branch off."""
+
+    session_id: _SessionId
+    at: Annotated[str | None, "the last turn to keep; without it, all"] = None
+
+
+@record
+class ExportParams:
+    """How to write it."""
+
+    session_id: _SessionId
+    format: Literal["md", "json"] = "md"
+
+
+@record
+class FeedbackAddParams:
+    """What to think of which turn."""
+
+    rating: Annotated[t.Rating, "1: good, -1: bad"]
+    turn_id: Annotated[
+        str | None,
+        "a turn, or a session: its last one; without it the last turn of all",
+        Limit(min_length=1, max_length=64),
+    ] = None
+    cwd: Annotated[
+        str | None,
+        "without `turn_id`: the last turn of the sessions started there",
+        Limit(max_length=4096, pattern=_NO_NUL),
+    ] = None
+    comment: Annotated[str | None, "why", Limit(max_length=10_000)] = None
+
+
+@record
+class FeedbackListParams:
+    """Which ratings."""
+
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+    skill: Annotated[str | None, "only of this skill's answers", Limit(max_length=64)] = None
+    model: Annotated[str | None, "only of this model's answers", Limit(max_length=4096)] = None
+    rating: Annotated[t.Rating | None, "only these"] = None
+
+
+@record
+class SkillListParams:
+    """Which skills."""
+
+    cwd: _Cwd = None
+
+
+@record
+class SkillNameParams:
+    """Which skill."""
+
+    name: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
+    cwd: _Cwd = None
+
+
+@record
+class RouteParams:
+    """What to find a skill for."""
+
+    message: Annotated[str, "what the user says", Limit(min_length=1)]
+    cwd: _Cwd = None
+
+
+@record
+class SkillCostParams:
+    """Which skills."""
+
+    name: Annotated[str | None, "one skill; without it, all", Limit(min_length=1, max_length=64)] = None
+    cwd: _Cwd = None
+
+
+@record
+class ValidateParams:
+    """What to validate."""
+
+    path: Annotated[
+        str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1, pattern=_NAME)
+    ]
+
+
+@record
+class ProjectParams:
+    """Which project."""
+
+    path: _Path
+
+
+@record
+class TrustParams:
+    """Which project, as it was shown."""
+
+    path: _Path
+    sha256: Annotated[str, "as `skill.project` gave it: nothing else is trusted", Limit(pattern=r"[0-9a-f]{64}")]
+
+
+@record
+class ToolCallParams:
+    """Which tool, and with what."""
+
+    tool: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
+    arguments: Annotated[dict[str, Any], "what it is given, by name"] = field(default_factory=dict)
+    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
+    approvals: Annotated[tuple[str, ...] | None, "as of turn.start", Limit(max_length=1000)] = None
+
+
+_Label = Annotated[str, Limit(min_length=1, max_length=200)]
+_Collection = Annotated[str | None, "one collection; without it, all", Limit(min_length=1, max_length=200)]
+
+
+@record
+class DocumentSearchParams:
+    """What to find in the user's documents."""
+
+    query: Annotated[str, 'words, or a question; "in quotes" a phrase', Limit(min_length=1, max_length=10_000)]
+    k: Annotated[int | None, "so many chunks; without it, `rag.top_k`", Limit(minimum=1, maximum=100)] = None
+    collection: _Collection = None
+    skills: Annotated[tuple[_Label, ...], "only what any of these sees", Limit(max_length=100)] = ()
+    tags: Annotated[tuple[_Label, ...], "only documents with any of these", Limit(max_length=100)] = ()
+
+
+@record
+class DocumentListParams:
+    """Which documents; all that is given must hold."""
+
+    limit: _Page = 50
+    before: Annotated[str | None, "`next` of the page before"] = None
+    collection: _Collection = None
+    source: Annotated[str | None, "a part of the source, whatever the case", Limit(min_length=1, max_length=4096)] = (
+        None
+    )
+    skills: Annotated[tuple[_Label, ...], "labelled with any of these", Limit(max_length=100)] = ()
+    tags: Annotated[tuple[_Label, ...], "with any of these", Limit(max_length=100)] = ()
+
+
+@record
+class DocumentDeleteParams:
+    """Which documents to remove; all that is given must hold, and something must be."""
+
+    sources: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=8192)], ...],
+        "of any of these sources, or below one that is a folder",
+        Limit(max_length=1000),
+    ] = ()
+    ids: Annotated[
+        tuple[Annotated[str, Limit(min_length=1, max_length=64)], ...],
+        "any of these, or unique prefixes",
+        Limit(max_length=1000),
+    ] = ()
+    collection: _Collection = None
+    dry_run: Annotated[bool, "remove nothing: say how much it would be"] = False
+
+
+@record
+class ModelRefParams:
+    """Which model."""
+
+    model: _Ref
+
+
+@record
+class ConfigParams:
+    """Which settings."""
+
+    section: Annotated[str | None, "one section"] = None
+
+
+@record
+class SubscribeParams:
+    """Which events; the subscription ends with the connection."""
+
+    topics: Annotated[tuple[t.Topic, ...], "at least one", Limit(min_length=1, max_length=4)]

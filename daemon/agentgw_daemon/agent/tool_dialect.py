@@ -1,0 +1,210 @@
+"""What is said to the model and what it says, step by step, in whichever way it calls tools. Does no I/O.
+
+Three ways: a model whose template or endpoint knows tools, one that is led by schemas (`tool_calling.steps`), one
+without tools. Each gives the next step, and takes what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from agentgw.protocol.errors import NotFound
+from agentgw.protocol.schema import record
+from agentgw_daemon.inference.engine import Calling, PromptMessage, as_mapping, text_of
+from agentgw_daemon.text.valid import read_json
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.formats import Format
+from agentgw_daemon.tool_calling.messages import Outcome, native_error, native_step
+from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, WideSteps
+from agentgw_daemon.tool_calling.stream import StreamParser
+from agentgw_daemon.tool_calling.view import ToolView, declaration
+
+# Models that cannot choose are led by the words of a request. What is longer, or has a file or piped text behind it,
+# is material to work on, and its words would mislead.
+NARROW_REQUEST_CHARACTERS: Final = 300
+
+
+@record
+class Step:
+    """The next generation. A `hidden` one writes a call and no word of the answer."""
+
+    messages: tuple[PromptMessage, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int | None = None
+    special: bool = False
+    hidden: bool = False
+    # It says again what it was told: what is likeliest, however often it was there.
+    verbatim: bool = False
+    format: Format | None = None
+
+    def parser(self) -> StreamParser | None:
+        """What reads its text; nothing where text is text."""
+        return None if self.format is None else self.format.parser()
+
+
+@record
+class StepOutput:
+    """What a step gave: the text, without calls, and the calls."""
+
+    text: str
+    calls: tuple[ModelToolCall | Malformed, ...] = ()
+
+
+@record
+class ToolOutcome:
+    """A call that was carried out, or could not be."""
+
+    outcome: Outcome
+    ok: bool
+
+
+class ToolDialect(Protocol):
+    """One turn's conversation with the model."""
+
+    def next_step(self) -> Step:
+        """What to generate now."""
+
+    def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
+        """The calls of a step that was generated; None when it was the answer."""
+
+    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+        """Tell the model what came of its calls; those that were none are in `said`."""
+
+
+class PlainTalk:
+    """One step, and that is the answer."""
+
+    def __init__(self, messages: Sequence[PromptMessage], schema: Mapping[str, Any] | None) -> None:
+        self._step = Step(messages=tuple(messages), schema=schema)
+
+    def next_step(self) -> Step:
+        """See ToolDialect."""
+        return self._step
+
+    def take(self, said: StepOutput) -> None:
+        """See ToolDialect."""
+
+    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+        """See ToolDialect: there are no calls."""
+        raise AssertionError("a model without tools made a call")
+
+
+class NativeTalk:
+    """A model that is shown tools by its template, or by its endpoint when there is no `form`."""
+
+    def __init__(self, messages: Sequence[PromptMessage], tools: Sequence[ToolView], form: Format | None) -> None:
+        self._messages = list(messages)
+        self._tools = tuple(map(declaration, tools))
+        self._format = form
+        self._calls = 0
+
+    def next_step(self) -> Step:
+        """See ToolDialect."""
+        return Step(
+            messages=tuple(self._messages), tools=self._tools, special=self._format is not None, format=self._format
+        )
+
+    def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
+        """See ToolDialect."""
+        return said.calls or None
+
+    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+        """See ToolDialect."""
+        if results:
+            outcomes = [done.outcome for done in results]
+            self._messages += native_step(outcomes, text=said.text, first=self._calls)
+            self._calls += len(outcomes)
+        for call in said.calls:
+            if isinstance(call, Malformed):
+                self._messages += native_error(call.text, call.reason)
+
+
+class StepTalk:
+    """A model that knows no tools and is led through schemas."""
+
+    def __init__(self, steps: GuidedSteps) -> None:
+        self._steps = steps
+        self._hidden = False
+
+    def next_step(self) -> Step:
+        """See ToolDialect."""
+        ask = self._steps.next_step()
+        self._hidden = ask.schema is not None
+        return Step(
+            messages=ask.messages,
+            schema=ask.schema,
+            max_tokens=ask.max_tokens,
+            hidden=self._hidden,
+            verbatim=ask.verbatim,
+        )
+
+    def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
+        """See ToolDialect. Empty: it said that it will answer now."""
+        if not self._hidden:
+            return None
+        event = self._steps.feed(said.text)
+        return () if event is None else (event,)
+
+    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+        """See ToolDialect."""
+        del said
+        for done in results:
+            self._steps.add(done.outcome, ok=done.ok)
+
+
+def done_of(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOutcome:
+    """What came of a call, as it was told the model before."""
+    try:
+        arguments = read_json(call.arguments)
+    except ValueError:
+        arguments = None
+    made = Outcome(
+        name=call.name, arguments=arguments if isinstance(arguments, dict) else {}, content=content or ""
+    )  # fmt: skip
+    return ToolOutcome(outcome=made, ok=bool(ok))
+
+
+def repeat(talk: ToolDialect, past: Sequence[tuple[StepOutput, Sequence[ToolOutcome]]]) -> None:
+    """Bring a new talk to where another one was: the same was said and told. Raises NotFound when it cannot have been.
+
+    So it is when the turn's tools or its model have changed since.
+    """
+    for said, results in past:
+        talk.next_step()
+        calls = talk.take(said)
+        if calls is None and said.calls:
+            raise NotFound(
+                "what the turn's model called tools with is no longer there", hint="ask again",
+                kind="tool", id=", ".join(sorted({done.outcome.name for done in results})),
+            )  # fmt: skip
+        if said.calls:
+            talk.add(said, results)
+
+
+def begin(
+    messages: Sequence[PromptMessage],
+    tools: Sequence[ToolView],
+    calling: Calling | None,
+    schema: Mapping[str, Any] | None = None,
+    *,
+    led: Collection[str] = (),
+) -> ToolDialect:
+    """The way that fits the model. An answer that has to meet a schema is given without tools.
+
+    `led`: names of the tools to which a model that cannot choose may be led by a request, those that were named for the
+    turn. Among all of them the words of a request would mislead too often.
+    """
+    if not tools or calling is None or schema is not None:
+        return PlainTalk(messages, schema)
+    if calling.format is None or calling.format.native:
+        return NativeTalk(messages, tools, calling.format)
+    plain = [as_mapping(message) for message in messages]
+    if not calling.narrow:
+        return StepTalk(WideSteps(plain, tools))
+    request = text_of(messages[-1]).strip()
+    named = [tool for tool in tools if tool.name in led]
+    if not named or "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
+        return PlainTalk(messages, schema)
+    return StepTalk(NarrowSteps(plain, named))

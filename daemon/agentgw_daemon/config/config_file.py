@@ -1,0 +1,54 @@
+"""`config.toml` on disk: read it within bounds and parse it; what cannot be read is refused in one line."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from typing import Any, Final
+
+from agentgw.protocol.errors import ConfigRefused
+
+# No honest configuration comes near; a bound keeps a wrong file from being read whole.
+MAX_FILE_BYTES: Final = 1 << 20
+
+
+def read_text(file: str) -> str:
+    """The file's text, empty when there is none. Newlines are kept as they are."""
+    try:
+        # O_NONBLOCK: a FIFO in its place is refused rather than waited for.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise _refused(file, f"cannot be read: {error.strerror}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _refused(file, "is not a regular file")
+        with open(fd, "rb", closefd=False) as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _refused(file, f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(fd)
+    if len(raw) > MAX_FILE_BYTES:
+        raise _refused(file, f"is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _refused(file, f"is not UTF-8 (at line {line})") from None
+
+
+def parse(text: str, file: str) -> dict[str, Any]:
+    """The TOML document; a syntax error names its line."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(file, str(error)) from None
+    except RecursionError:
+        raise _refused(file, "is nested too deeply") from None
+
+
+def _refused(file: str, what: str) -> ConfigRefused:
+    return ConfigRefused(f"{file}: {what}", hint="correct it with agentgw config edit")

@@ -1,0 +1,1 @@
+"""Numbered events of turns and of the daemon, and who receives them."""

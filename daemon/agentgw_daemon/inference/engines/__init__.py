@@ -1,0 +1,1 @@
+"""Engines: the built-in echo, OpenAI-compatible endpoints, local models."""

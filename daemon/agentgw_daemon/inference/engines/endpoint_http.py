@@ -1,0 +1,134 @@
+"""HTTP as endpoints need it: the client and its patience, bodies left half-way, what another attempt would meet."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+import httpx
+import trio
+
+import agentgw
+from agentgw.protocol.schema import record
+
+MAX_ERROR_BYTES: Final = 1 << 16
+# The words of a refusal come with its status.
+_ERROR_BODY_S: Final = 5.0
+_INFLATED: Final = ("gzip", "x-gzip", "deflate")
+_INFLATED_BYTES: Final = 1 << 16
+
+
+@record
+class Patience:
+    """How long to wait for an endpoint, in seconds. `silence_s` covers the prefill of a long prompt."""
+
+    connect_s: float = 10.0
+    # To the next event; what only keeps the connection open is none.
+    silence_s: float = 300.0
+    # Once the answer is complete, for its usage.
+    usage_s: float = 2.0
+    attempts: int = 4
+    first_backoff_s: float = 0.5
+    # An endpoint that wants a longer pause than this gets none: the user is told instead.
+    max_backoff_s: float = 30.0
+
+
+def open_client(patience: Patience | None = None) -> httpx.AsyncClient:
+    """The connections to all endpoints. The caller closes it."""
+    patience = patience or Patience()
+    return httpx.AsyncClient(
+        # Reading has no limit here: silence is measured in events, see `provider`.
+        timeout=httpx.Timeout(None, connect=patience.connect_s, write=patience.silence_s, pool=patience.connect_s),
+        follow_redirects=False,
+        # Compressed event streams arrive in lumps.
+        headers={"accept-encoding": "identity", "user-agent": f"agentgw/{agentgw.__version__}"},
+    )
+
+
+class UnknownEncoding(httpx.DecodingError):
+    """The body is encoded in a way that nobody asked for and that is not read."""
+
+
+async def plain_bytes(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body's bytes, a little at a time: what was compressed may be a thousand times as long.
+
+    Some proxies compress although nobody asked. Raises httpx.DecodingError.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", *_INFLATED):
+        raise UnknownEncoding(f"a body encoded as {encoding[:40]}", request=response.request)
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in _INFLATED else None
+    async with _unwound(response.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            if inflater is None:
+                yield chunk
+                continue
+            while chunk and not inflater.eof:
+                try:
+                    yield inflater.decompress(chunk, _INFLATED_BYTES)
+                except zlib.error as error:
+                    raise httpx.DecodingError(str(error), request=response.request) from None
+                chunk = inflater.unconsumed_tail  # noqa: PLW2901  # what is left of it
+
+
+@asynccontextmanager
+async def _unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The body of a response, which may be left half-way.
+
+    httpx reads through generators within generators and closes only the outermost; trio complains of the rest
+    when they are collected. A read that is cancelled ends them all, and at most empties what is buffered.
+    """
+    try:
+        yield chunks
+    finally:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            async for _ in chunks:
+                pass
+
+
+async def bounded_body(response: httpx.Response, silence_s: float) -> bytes:
+    """The beginning of a body, as far as it comes in time: what there is says more than that the rest is late."""
+    body = b""
+    async with aclosing(plain_bytes(response)) as chunks:
+        with trio.move_on_after(min(silence_s, _ERROR_BODY_S)):
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
+    return body[:MAX_ERROR_BYTES]
+
+
+def retry_after_s(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, which is a number or a date; None when it is absent or neither."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Whether another attempt would meet the same: no address, a host that is not there or not itself, odd bytes."""
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.DecodingError):
+        return True
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -1,0 +1,145 @@
+"""The body of an endpoint's answer, from bytes to what it says: an event stream, a whole completion, a page. Pure.
+
+What it is, its first bytes tell and not its header: endpoints and what stands in front of them mislabel both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from agentgw_daemon.inference.engines.chunks import ChunkContent, GaveUp, NotUnderstood, read_piece
+from agentgw_daemon.inference.engines.complaints import page_words
+from agentgw_daemon.inference.engines.server_events import EventStream, EventTooLarge, ServerEvent
+
+DONE: Final = "[DONE]"
+_BOM: Final = b"\xef\xbb\xbf"
+_FAILURES: Final = ("error", "exception", "failure", "failed")
+_BEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+# Blanks that keep a connection open before the answer; more of them say that none comes.
+_MOST_BLANKS: Final = 1 << 16
+# Where a page's title surely has been.
+_MOST_PAGE_BYTES: Final = 4096
+# A body may be complete although its connection stays open; looked at so often.
+_MOST_LOOKS: Final = 16
+
+
+class NotAnApi(Exception):
+    """The address answers with a page for people. The text is the page's."""
+
+
+class Incoming:
+    """Takes the bytes of one body of at most `max_bytes` in each of its events.
+
+    `feed` and `close` raise GaveUp, NotUnderstood and NotAnApi, after what came before that.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes: Final = max_bytes
+        self._events: Final = EventStream(max_bytes)
+        self._body = bytearray()
+        self._kind = ""
+        self._looks = 0
+        # The endpoint said that nothing more comes.
+        self.done = False
+
+    def feed(self, chunk: bytes) -> Iterator[ChunkContent]:
+        """What this chunk completes."""
+        if self._kind != "events":
+            self._body += chunk
+            chunk = b""
+            if not self._kind:
+                self._kind, chunk = self._told_by_its_start()
+        if self._kind == "events":
+            yield from self._understood(chunk)
+        elif self._kind == "page":
+            if b"</title>" in self._body.lower() or len(self._body) > _MOST_PAGE_BYTES:
+                raise self._page()
+        elif len(self._body) > self._max_bytes:
+            raise NotUnderstood(f"a body of more than {self._max_bytes} bytes")
+        elif self._kind == "whole" and self._body.rstrip().endswith((b"}", b"]")) and self._looks < _MOST_LOOKS:
+            self._looks += 1
+            yield from self._whole(or_nothing=True)
+
+    def close(self) -> Iterator[ChunkContent]:
+        """The body has ended."""
+        if self.done:
+            return
+        match self._kind:
+            case "whole":
+                yield from self._whole()
+            case "page":
+                raise self._page()
+            case _:
+                for event in self._events.close():
+                    # The last event may have been cut with the connection, and that is told of otherwise.
+                    if event.name or not _is_cut(event.data):
+                        yield from self._said(event)
+                if not self._events.events and self._events.strays:
+                    raise NotUnderstood("no event stream", self._events.strays.decode("utf-8", "replace"))
+
+    def _page(self) -> NotAnApi:
+        return NotAnApi(page_words(self._body[: 4 * _MOST_PAGE_BYTES].decode("utf-8", "replace")))
+
+    def _told_by_its_start(self) -> tuple[str, bytes]:
+        """What the body is, and what of it goes to the reader of events; nothing while that is open."""
+        start = bytes(self._body)
+        if _BOM.startswith(start):
+            return "", b""
+        first = start.removeprefix(_BOM).lstrip()[:1]
+        if not first:
+            if len(start) > _MOST_BLANKS:
+                raise NotUnderstood("nothing but blanks")
+            return "", b""
+        if first == b"<":
+            return "page", b""
+        if first in (b"{", b"["):
+            return "whole", b""
+        self._body.clear()
+        return "events", start
+
+    def _understood(self, chunk: bytes) -> Iterator[ChunkContent]:
+        try:
+            for event in self._events.feed(chunk):
+                yield from self._said(event)
+                if self.done:
+                    return
+        except EventTooLarge as error:
+            raise NotUnderstood(str(error)) from None
+
+    def _said(self, event: ServerEvent) -> Iterator[ChunkContent]:
+        name, data = event.name.lower(), event.data.strip()
+        if data == DONE:
+            self.done = True
+        elif name.endswith(_FAILURES):
+            value = _value(data)
+            raise GaveUp(data if value is None else value)
+        elif data and name not in _BEATS:
+            value = _value(data)
+            if value is None and data != "null":
+                raise NotUnderstood("an event that is no JSON", data)
+            yield read_piece(value)
+
+    def _whole(self, *, or_nothing: bool = False) -> Iterator[ChunkContent]:
+        text = self._body.removeprefix(_BOM).decode("utf-8", "replace")
+        value = _value(text)
+        if value is None:
+            if or_nothing:
+                return
+            raise NotUnderstood("neither JSON nor an event stream", text)
+        self.done = True
+        yield read_piece(value)
+
+
+def _value(text: str) -> Any:
+    """The JSON value, None where there is none."""
+    try:
+        # Some endpoints leave tabs and the like in their texts as they are.
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_cut(data: str) -> bool:
+    return data.strip() != DONE and _value(data) is None

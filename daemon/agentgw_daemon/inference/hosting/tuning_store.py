@@ -1,0 +1,168 @@
+"""What was measured on this machine, kept in the cache directory: one small file a model file.
+
+A result holds for what it was measured with: the same file, engine, processor and settings. With anything else it
+counts no more and is measured again. A damaged file counts as none: all that is lost is some seconds of measuring.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+from agentgw.protocol.errors import InvalidParams
+from agentgw.protocol.schema import bind, dump, record
+from agentgw.protocol.types import Measurement, Tuning
+from agentgw_daemon.inference.spec import InferenceSettings
+from agentgw_daemon.system.json_file import read_mapping, write_atomically
+from agentgw_daemon.workers.protocol import model as wire
+
+_log = logging.getLogger(__name__)
+
+_CPUINFO: Final = Path("/proc/cpuinfo")
+
+
+@record
+class Basis:
+    """What a measurement depends on: the file, the engine's build, the processor, and what settings leave open."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    build: str
+    processor: str
+    cpus: int
+    slots: int
+    gpu_layers: int
+    attention: str
+    threads: int
+    batch_tokens: int
+
+
+@record
+class StoredTuning:
+    """The best settings, for this basis, and the figures they follow from."""
+
+    basis: Basis
+    best: Tuning
+    measured: tuple[Measurement, ...]
+
+
+class TuningStore:
+    """The results. Blocking file work."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of_file(self, path: str) -> StoredTuning | None:
+        """What was measured with this model file last, whatever the settings were."""
+        return _bound(read_mapping(self._file(path)))
+
+    def best(self, basis: Basis) -> Tuning | None:
+        """The best settings; None if they are not known for exactly this."""
+        found = self.of_file(basis.path)
+        return found.best if found is not None and found.basis == basis else None
+
+    def keep(self, basis: Basis, message: wire.TuningFound) -> None:
+        """Write down what a worker measured; where that cannot be done it is measured again."""
+        best = {
+            "attention": message.attention, "threads": message.n_threads, "threads_batch": message.n_threads_batch,
+            "batch_tokens": message.n_batch_tokens,
+        }  # fmt: skip
+        found = {"basis": dump(basis), "best": best, "measured": list(message.measured)}
+        if _bound(found) is None:
+            _log.error("what a worker measured makes no sense: %s", message)
+            return
+        _log.info("measured with %s: %s", basis.path, best)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._file(basis.path), found)
+        except OSError as error:
+            _log.warning("what was measured cannot be kept in %s: %s", self._folder, error.strerror)
+
+    def _file(self, path: str) -> Path:
+        # A path may be longer than a file's name, and has slashes.
+        return self._folder / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
+
+
+def basis_of(path: str, settings: InferenceSettings, build: str) -> Basis:
+    """What a measurement with this file would depend on now. Raises OSError."""
+    status = os.stat(path)
+    return Basis(
+        path=path, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, build=build, processor=_processor(),
+        cpus=_usable_cpus(), slots=settings.slots, gpu_layers=settings.gpu_layers, attention=settings.attention,
+        threads=settings.threads, batch_tokens=settings.batch_tokens,
+    )  # fmt: skip
+
+
+def load_message(path: str, n_ctx_tokens: int, settings: InferenceSettings) -> wire.Load:
+    """What a worker is told when nothing was measured: the settings, and the rest is its choice."""
+    return wire.Load(
+        path=path, n_ctx_tokens=n_ctx_tokens, n_threads=settings.threads, n_threads_batch=settings.threads,
+        n_batch_tokens=settings.batch_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
+        attention=settings.attention, speculate=settings.speculate, kv_dir=settings.kv_dir,
+        kv_cache_bytes=settings.kv_cache_bytes,
+    )  # fmt: skip
+
+
+def tuned(load: wire.Load, best: Tuning | None, *, calibrate_after_s: float) -> wire.Load:
+    """The message with the best settings, or with the wish to find them if it leaves anything open."""
+    if best is not None:
+        return dataclasses.replace(
+            load, attention=best.attention, n_threads=best.threads, n_threads_batch=best.threads_batch,
+            n_batch_tokens=best.batch_tokens,
+        )  # fmt: skip
+    if load.attention != "auto" and load.n_threads and load.n_batch_tokens:
+        return load
+    return dataclasses.replace(load, calibrate_after_s=calibrate_after_s)
+
+
+def in_force(loaded: wire.Loaded) -> Tuning | None:
+    """What a worker runs with; None from one that does not say."""
+    if not loaded.n_threads:
+        return None
+    return Tuning(
+        attention="flash" if loaded.attention == "flash" else "plain" if loaded.attention == "plain" else "auto",
+        threads=loaded.n_threads, threads_batch=loaded.n_threads_batch, batch_tokens=loaded.n_batch_tokens,
+    )  # fmt: skip
+
+
+def described(loaded: wire.Loaded) -> str:
+    """How a worker runs, in a line for people; what could not be done as asked stands first."""
+    said = [loaded.notice] if loaded.notice else []
+    tuning = in_force(loaded)
+    if tuning is not None:
+        threads = f"{tuning.threads}" if tuning.threads == tuning.threads_batch else (
+            f"{tuning.threads} to decode and {tuning.threads_batch} to read"
+        )  # fmt: skip
+        said.append(f"attention {tuning.attention}, threads {threads}, batches of {tuning.batch_tokens}")
+    if loaded.gpu_layers:
+        said.append("layers on the GPU: " + ("all that fit" if loaded.gpu_layers < 0 else str(loaded.gpu_layers)))
+    return "; ".join(said)
+
+
+def _bound(value: Any) -> StoredTuning | None:
+    try:
+        return bind(StoredTuning, value)
+    except (InvalidParams, TypeError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        return platform.processor()  # not Linux
+    return platform.machine()
+
+
+def _usable_cpus() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""JSON Schema to grammars, and checks of answers against schemas. Pure."""

@@ -1,0 +1,1 @@
+"""Documents taken in: found, compared, read, embedded, stored; folders followed."""

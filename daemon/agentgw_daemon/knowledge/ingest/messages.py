@@ -1,0 +1,89 @@
+"""What the system says of changes below a folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw_daemon.tools.files.walking import SKIPPED_DIRECTORIES
+
+if TYPE_CHECKING:
+    from watchfiles._rust_notify import RustNotify
+
+# Changes are gathered until it is quiet for so long, or until the limit. The waiting thread wakes as often, so less of
+# it would cost power, and cancelling takes as long.
+_QUIET_MS: Final = 1000
+_GATHERED_MS: Final = 5000
+_IGNORE_FILE: Final = ".gitignore"
+
+
+class Messages:
+    """Changes since `open_messages`, also those while nobody waited."""
+
+    def __init__(self, folder: str, watcher: RustNotify) -> None:
+        self._folder = folder
+        self._watcher = watcher
+        self._stop = threading.Event()
+
+    async def wait(self, most_s: float) -> None:
+        """Returns when something changed that may matter, and after `most_s` anyway. Raises OSError."""
+        deadline = trio.current_time() + most_s
+        while (left_s := deadline - trio.current_time()) > 0:
+            found = await self._gathered(int(left_s * 1000) + 1)
+            if any(matters(path.removeprefix(self._folder)) for path in found):
+                return
+
+    async def _gathered(self, timeout_ms: int) -> list[str]:
+        from watchfiles._rust_notify import WatchfilesRustInternalError
+
+        self._stop.clear()
+        async with trio.open_nursery() as nursery:
+            # The thread cannot be cancelled, but it looks at this every moment.
+            nursery.start_soon(self._stop_when_cancelled)
+            try:
+                found = await trio.to_thread.run_sync(
+                    self._watcher.watch, _GATHERED_MS, _QUIET_MS, timeout_ms, self._stop
+                )
+            except WatchfilesRustInternalError as error:
+                raise OSError(str(error)) from error
+            nursery.cancel_scope.cancel()
+        return [] if isinstance(found, str) else [path for _, path in found]
+
+    async def _stop_when_cancelled(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._stop.set()
+
+
+@asynccontextmanager
+async def open_messages(folder: str) -> AsyncIterator[Messages]:
+    """What changes below a folder from now on. Raises OSError when the system has no more watches to give."""
+    watcher = await trio.to_thread.run_sync(_watcher, folder)
+    try:
+        yield Messages(folder, watcher)
+    finally:
+        watcher.close()
+
+
+def _watcher(folder: str) -> RustNotify:
+    # Only for whom it is: nobody else pays for its import.
+    from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+
+    try:
+        # Not debugging, not polling, below folders too, past those that may not be read.
+        return RustNotify([folder], False, False, 0, True, True)
+    except WatchfilesRustInternalError as error:
+        raise OSError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise OSError("its name is not UTF-8, and the messages have no others") from error
+
+
+def matters(below: str) -> bool:
+    """Whether a change there, relative to the folder, can change what is taken of it."""
+    names = [part for part in below.split("/") if part]
+    return not any(name in SKIPPED_DIRECTORIES or (name.startswith(".") and name != _IGNORE_FILE) for name in names)

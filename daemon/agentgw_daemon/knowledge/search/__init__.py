@@ -1,0 +1,1 @@
+"""Documents searched: by words, by vectors, both joined."""

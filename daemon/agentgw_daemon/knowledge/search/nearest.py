@@ -1,0 +1,112 @@
+"""Finding chunks by meaning: with which embedder, in which indexes, and what stands in the way."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Final
+
+from agentgw.protocol.errors import ModelUnavailable, NotFound, Overloaded, RpcError, Timeout, WorkerDied
+from agentgw.protocol.schema import record
+from agentgw_daemon.retrieval.results import IndexFailed
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity
+
+if TYPE_CHECKING:
+    from agentgw_daemon.knowledge.search.indexing import Indexing
+    from agentgw_daemon.storage.documents.chunks import Scope
+    from agentgw_daemon.workers.protocol import retrieval as wire
+    from agentgw_daemon.workers.protocol.index import IndexFound
+
+# What keeps one search from its vectors; words still find something, and that is worth more than an error.
+_PASSING: Final = (WorkerDied, Timeout, Overloaded, IndexFailed)
+
+
+@record
+class Choice:
+    """What a query is embedded with, or why it is not."""
+
+    embedder: wire.Embedder | None
+    notice: str | None = None
+
+
+@record
+class Nearest:
+    """Chunks by similarity (cosine), the best first; `vector` is the query's."""
+
+    similarities: Mapping[int, float] = field(default_factory=dict)
+    vector: bytes = b""
+    notice: str | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The chunks."""
+        return tuple(self.similarities)
+
+
+async def choose(
+    scope: Scope,
+    configured: Callable[[], Awaitable[wire.Embedder]],
+    by_name: Callable[[str], Awaitable[wire.Embedder]],
+) -> Choice:
+    """The embedder that made the most vectors here, be it the configured one or the one before it.
+
+    Raises ModelUnavailable when there is none and nothing to search either.
+    """
+    try:
+        wanted = await configured()
+    except (ModelUnavailable, NotFound) as error:
+        if not scope.collections:
+            raise
+        first = await _earlier(scope, by_name)
+        text = f"{error.message}. {error.hint}" if error.hint else error.message
+        return Choice(embedder=first, notice=None if first else f"only words were searched: {text}")
+    if not scope.embedders or scope.embedders[0].id == wanted.id:
+        return Choice(embedder=wanted if scope.embedders else None)
+    earlier = await _earlier(scope, by_name)
+    if earlier is not None:
+        return Choice(embedder=earlier)
+    if any(one.id == wanted.id for one in scope.embedders):
+        return Choice(embedder=wanted, notice=f"not all documents have vectors of {wanted.name} yet")
+    names = f"{scope.embedders[0].name}, not of {wanted.name}"
+    return Choice(embedder=None, notice=f"only words were searched: the documents have vectors of {names}")
+
+
+async def _earlier(scope: Scope, by_name: Callable[[str], Awaitable[wire.Embedder]]) -> wire.Embedder | None:
+    """The embedder of most vectors, if it is still what it was."""
+    if not scope.embedders:
+        return None
+    try:
+        found = await by_name(scope.embedders[0].name)
+    except RpcError:
+        return None
+    return found if found.id == scope.embedders[0].id else None
+
+
+async def nearest(
+    indexing: Indexing, scope: Scope, embedder: wire.Embedder, query: str, vector: bytes, depth: int
+) -> Nearest:
+    """The chunks nearest to a query in all collections of the scope. `vector`: the query's, if it is known already."""
+    made = EmbedderIdentity(id=embedder.id, name=embedder.name, dim=embedder.dim)
+    best: list[tuple[float, int]] = []
+    complete = True
+    try:
+        for collection, allowed in scope.collections.items():
+            found, whole = await indexing.search(
+                collection, made, generation=scope.generation, k=depth, allowed=allowed,
+                query=vector or (embedder, query),
+            )  # fmt: skip
+            vector, complete = found.vector, complete and whole
+            best += _pairs(found)
+    except _PASSING as error:
+        return Nearest(notice=f"only words were searched: {error}")
+    # A content in several collections is found in each.
+    ordered = {n: score for score, n in sorted(best, key=lambda pair: (-pair[0], pair[1]))}
+    notice = None if complete else "the vector index is being built: words were searched everywhere, meaning not yet"
+    return Nearest(similarities=dict(list(ordered.items())[:depth]), vector=vector, notice=notice)
+
+
+def _pairs(found: IndexFound) -> list[tuple[float, int]]:
+    count = len(found.scores) // 4
+    scores, labels = struct.unpack(f"<{count}f", found.scores), struct.unpack(f"<{count}q", found.labels)
+    return list(zip(scores, labels, strict=True))

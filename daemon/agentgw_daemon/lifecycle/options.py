@@ -1,0 +1,50 @@
+"""The daemon's command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from agentgw import __version__
+from agentgw.protocol.errors import UsageError
+from agentgw.protocol.schema import record
+
+
+@record
+class DaemonOptions:
+    """What was asked for."""
+
+    activated: bool
+    foreground: bool
+    prewarm: bool
+    pidfile: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="agentgw-daemon --help lists the flags")
+
+
+def parse(arguments: Sequence[str]) -> DaemonOptions:
+    """The options. Raises UsageError; `--help` and `--version` print and exit."""
+    parser = _Parser(
+        prog="agentgw-daemon",
+        description="The agentgw daemon. agentgw starts it by itself; agentgw serve runs it in the foreground.",
+        epilog="example: agentgw-daemon --foreground",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--activated", action="store_true", help="take the listening socket from descriptor 3")
+    parser.add_argument("--foreground", action="store_true", help="show the log on standard error")
+    parser.add_argument("--prewarm", action="store_true", help="load the default model at once")
+    parser.add_argument("--pidfile", metavar="FILE", default="", help="write the process id to FILE")
+    parser.add_argument("--version", action="version", version=f"agentgw {__version__}")
+    found = parser.parse_args(arguments)
+    return DaemonOptions(
+        activated=found.activated,
+        foreground=found.foreground,
+        prewarm=found.prewarm,
+        # The daemon changes to / before it writes the file.
+        pidfile=os.path.abspath(found.pidfile) if found.pidfile else "",
+    )

@@ -1,0 +1,55 @@
+"""What `main` hands to `app.serve`: everything that must be right before anything heavy is imported."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+
+from agentgw.local.paths import Paths
+from agentgw.protocol.schema import record
+from agentgw_daemon.config import load as config
+from agentgw_daemon.config.load import Config
+from agentgw_daemon.config.settings import secrets_of
+from agentgw_daemon.lifecycle.lock import DaemonLock
+from agentgw_daemon.lifecycle.socket_name import SocketName
+from agentgw_daemon.observability.log import DaemonLog
+from agentgw_daemon.text.secrets import Secrets
+
+
+@record
+class Started:
+    """A daemon that holds its lock and its socket, and does not serve yet."""
+
+    paths: Paths
+    config: Config
+    environ: Mapping[str, str]
+    listener: socket.socket
+    name: SocketName
+    lock: DaemonLock
+    log: DaemonLog
+    secrets: Secrets
+    pid: int
+    instance: str
+    started_at: str
+    started_monotonic_s: float
+    started_boottime_s: float
+    prewarm: bool
+    foreground: bool
+    # To be called once, when connections are accepted: from then on the client that started us is on its own.
+    serving: Callable[[], None]
+
+    @property
+    def self_bound(self) -> bool:
+        """Whether the socket's name is ours to publish again and to remove; if not, a service manager's."""
+        return not self.name.managed
+
+    def reload(self, running: Config) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:
+        """Read the configuration again and take its log section and its secrets over.
+
+        Gives it with the keys that changed and those of them that wait for a restart. Raises ConfigRefused,
+        and nothing has changed then.
+        """
+        fresh = config.load(self.paths.config_file, self.environ)
+        self.secrets.put("configuration", secrets_of(fresh.settings, self.environ))
+        self.log.apply(fresh.settings.log)
+        return fresh, *config.changed(running, fresh)

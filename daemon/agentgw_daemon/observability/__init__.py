@@ -1,0 +1,1 @@
+"""The log file, and faults on demand in tests."""

@@ -1,0 +1,1 @@
+"""The socket: connections, dispatch of requests, replies."""

@@ -1,0 +1,29 @@
+"""The daemon as its connections see it: the services, and what is made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.schema import record
+
+if TYPE_CHECKING:
+    from agentgw_daemon.knowledge.ingest.ingest import Ingest
+    from agentgw_daemon.knowledge.ingest.watching import Watching
+    from agentgw_daemon.knowledge.reembedding import Reembedder
+    from agentgw_daemon.server.control import Control
+    from agentgw_daemon.server.listener import Listener
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.turns.manager import Turns
+
+
+@record
+class Daemon:
+    """Complete when it is made, before the first connection."""
+
+    services: Services
+    turns: Turns
+    ingest: Ingest
+    watching: Watching
+    reembedding: Reembedder
+    control: Control
+    listener: Listener

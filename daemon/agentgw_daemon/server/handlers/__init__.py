@@ -1,0 +1,28 @@
+"""One module a noun; together they answer every method of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentgw_daemon.server.handlers import (
+    approval,
+    chat,
+    daemon,
+    document,
+    embed,
+    event,
+    feedback,
+    hello,
+    ingest,
+    model,
+    session,
+    skill,
+    tool,
+    turn,
+)
+from agentgw_daemon.server.request import Handler
+
+_MODULES = (
+    hello, daemon, turn, approval, chat, session, feedback, document, skill, tool, ingest, model, embed, event
+)  # fmt: skip
+HANDLERS: Mapping[str, Handler] = {name: handler for module in _MODULES for name, handler in module.HANDLERS.items()}

@@ -1,0 +1,85 @@
+"""`daemon.*`, `config.get`, `stats.get`: the daemon about itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from agentgw import __version__
+from agentgw.protocol.errors import ConfigRefused, InvalidParams
+from agentgw.protocol.params import ConfigParams, NoParams, ShutdownParams
+from agentgw.protocol.results import ConfigResult, DaemonStatus, DoctorResult, ReloadResult, ShutdownResult, StatsResult
+from agentgw.protocol.types import SchedulerStatus, ServiceStatus
+from agentgw_daemon.system.memory import rss_bytes
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+
+async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
+    """What runs, in numbers."""
+    services = request.services
+    started = services.started
+    statistics = await services.database.statistics()
+    models = services.models.listing(services.pool.loaded(), services.pool.loading())
+    default = services.models.default_name()
+    running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
+    return DaemonStatus(
+        version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
+        socket=started.paths.socket, scheduler=SchedulerStatus(enabled=False, jobs_count=0, jobs=()),
+        service=ServiceStatus(provider=services.models.provider_of(default), model=default or ""),
+        models=tuple(model for model in models if model.state != "not_pulled"),
+        workers=(*services.pool.workers(), *services.retrieval.workers()),
+        queue=services.pool.queue_length + services.retrieval.queue_length, sessions=statistics.sessions,
+        db_bytes=statistics.db_bytes,
+        connections=request.daemon.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
+        turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
+        reembedding=request.daemon.reembedding.shown,
+    )  # fmt: skip
+
+
+def shutdown(request: RequestContext, params: ShutdownParams) -> ShutdownResult:
+    """Stop gracefully. An upgrade waits for running turns: it is a convenience, they are work."""
+    running = len(request.daemon.turns.running)
+    if params.upgrade and running:
+        reason = "a turn is running" if running == 1 else f"{running} turns are running"
+        return ShutdownResult(stopping=False, reason=reason)
+    request.daemon.control.shut_down("upgrade" if params.upgrade else "asked by a client")
+    return ShutdownResult(stopping=True)
+
+
+async def reload(request: RequestContext, params: NoParams) -> ReloadResult:
+    """Read configuration and skills again. A configuration that cannot be used is the caller's to correct."""
+    try:
+        return await request.daemon.control.reload()
+    except ConfigRefused as error:
+        raise InvalidParams(error.message, hint=error.hint, path="config.toml", reason=error.message) from None
+
+
+async def doctor(request: RequestContext, params: NoParams) -> DoctorResult:
+    """Every check."""
+    return await request.daemon.control.examine()
+
+
+def config(request: RequestContext, params: ConfigParams) -> ConfigResult:
+    """Settings with origins, secrets redacted."""
+    settings = request.services.config.origins
+    if params.section is not None:
+        settings = tuple(one for one in settings if one.key.startswith(f"{params.section}."))
+    return ConfigResult(settings=settings)
+
+
+async def stats(request: RequestContext, params: NoParams) -> StatsResult:
+    """Counts since the database was made."""
+    return await request.services.database.statistics()
+
+
+HANDLERS: dict[str, Handler] = {
+    "daemon.status": status,
+    "daemon.shutdown": shutdown,
+    "daemon.reload": reload,
+    "daemon.doctor": doctor,
+    "config.get": config,
+    "stats.get": stats,
+}

@@ -1,0 +1,46 @@
+"""`document.*`: finding, listing and removing the user's documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.errors import InvalidParams
+from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
+from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
+from agentgw_daemon.storage.documents.selection import Selection
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+
+async def search(request: RequestContext, params: DocumentSearchParams) -> DocumentSearchResult:
+    """Best first."""
+    found = await request.services.knowledge.find(
+        params.query, k=params.k, collection=params.collection, skills=params.skills, tags=params.tags
+    )
+    return DocumentSearchResult(chunks=found.chunks, notice=found.notice)
+
+
+async def list_documents(request: RequestContext, params: DocumentListParams) -> DocumentList:
+    """The last written first."""
+    selection = Selection(collection=params.collection, text=params.source, skills=params.skills, tags=params.tags)
+    return await request.services.database.documents.list(selection, limit=params.limit, before=params.before)
+
+
+async def delete(request: RequestContext, params: DocumentDeleteParams) -> DocumentsDeleted:
+    """Remove what is named."""
+    selection = Selection(collection=params.collection, sources=params.sources, ids=params.ids)
+    if selection == Selection():
+        raise InvalidParams(
+            "Invalid params: sources, ids or collection must say what to delete",
+            hint="give at least one of them", path="sources", reason="nothing is named",
+        )  # fmt: skip
+    removed = await request.services.database.documents.remove(selection, dry_run=params.dry_run)
+    return DocumentsDeleted(documents=removed.documents, chunks=removed.chunks)
+
+
+HANDLERS: dict[str, Handler] = {
+    "document.search": search,
+    "document.list": list_documents,
+    "document.delete": delete,
+}

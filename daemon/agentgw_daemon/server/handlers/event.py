@@ -1,0 +1,20 @@
+"""`event.subscribe`: what happens in the daemon, to one connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.params import SubscribeParams
+from agentgw.protocol.results import Done
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+
+async def subscribe(request: RequestContext, params: SubscribeParams) -> Done:
+    """From now on until the connection ends."""
+    request.subscribe(params.topics)
+    return Done()
+
+
+HANDLERS: dict[str, Handler] = {"event.subscribe": subscribe}

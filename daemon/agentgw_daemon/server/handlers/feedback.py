@@ -1,0 +1,29 @@
+"""`feedback.*`: what the user thought of answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.params import FeedbackAddParams, FeedbackListParams
+from agentgw.protocol.results import FeedbackList
+from agentgw.protocol.types import Feedback
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+
+async def add(request: RequestContext, params: FeedbackAddParams) -> Feedback:
+    """Rate a turn."""
+    return await request.services.database.feedback.add(
+        params.rating, turn_id=params.turn_id, cwd=params.cwd, comment=params.comment
+    )
+
+
+async def list_ratings(request: RequestContext, params: FeedbackListParams) -> FeedbackList:
+    """Latest first."""
+    return await request.services.database.feedback.list(
+        limit=params.limit, before=params.before, skill=params.skill, model=params.model, rating=params.rating
+    )
+
+
+HANDLERS: dict[str, Handler] = {"feedback.add": add, "feedback.list": list_ratings}

@@ -1,0 +1,40 @@
+"""`hello`, `ping`, `rpc.discover`: who is there and what can be asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentgw import PROTOCOL, __version__
+from agentgw.protocol.errors import VersionMismatch
+from agentgw.protocol.params import HelloParams, NoParams
+from agentgw.protocol.results import HelloResult
+from agentgw_daemon.server.openrpc import openrpc
+from agentgw_daemon.server.request import RequestContext
+
+
+def hello(request: RequestContext, params: HelloParams) -> HelloResult:
+    """Who the daemon is. A client of another wire is refused: its turns would be misread."""
+    if params.protocol != PROTOCOL:
+        raise VersionMismatch(
+            f"the daemon {__version__} speaks protocol {PROTOCOL}, the client {params.version} protocol"
+            f" {params.protocol}",
+            hint="run `agentgw restart` with the newer one", ours=__version__, theirs=params.version,
+        )  # fmt: skip
+    started = request.services.started
+    return HelloResult(
+        protocol=PROTOCOL, version=__version__, pid=started.pid, instance=started.instance,
+        started_at=started.started_at, busy=bool(request.daemon.turns.running),
+    )  # fmt: skip
+
+
+def ping(request: RequestContext, params: NoParams) -> str:
+    """Pong."""
+    return "pong"
+
+
+def discover(request: RequestContext, params: NoParams) -> dict[str, Any]:
+    """The OpenRPC document."""
+    return openrpc()
+
+
+HANDLERS: dict[str, Any] = {"hello": hello, "ping": ping, "rpc.discover": discover}

@@ -1,0 +1,95 @@
+"""`model.*`: what can answer, and its worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.errors import NotFound
+from agentgw.protocol.events import ModelProgress
+from agentgw.protocol.params import ModelRefParams, NoParams
+from agentgw.protocol.results import Done, ModelDetail, ModelList
+from agentgw.protocol.types import Model
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+
+async def list_models(request: RequestContext, params: NoParams) -> ModelList:
+    """On disk, configured and in the catalogue."""
+    services = request.services
+    return ModelList(models=services.models.listing(services.pool.loaded(), services.pool.loading()))
+
+
+async def show(request: RequestContext, params: ModelRefParams) -> ModelDetail:
+    """One model, what its file says, and how it runs here."""
+    return await _shown(request, params.model)
+
+
+async def _shown(request: RequestContext, name: str) -> ModelDetail:
+    services = request.services
+    detail = await services.models.show(name, services.pool.loaded(), services.pool.loading())
+    path = detail.model.path
+    found = await services.pool.calibrated(path) if path is not None else None
+    return replace(
+        detail,
+        running=services.pool.in_force(detail.model.name),
+        tuned=found.best if found is not None else None,
+        measured=found.measured if found is not None else None,
+    )
+
+
+async def pull(request: RequestContext, params: ModelRefParams) -> Model:
+    """Download with progress; leaving keeps what is there for the next try."""
+
+    async def progress(done_bytes: int, total_bytes: int) -> None:
+        await request.notify(ModelProgress(model=params.model, done_bytes=done_bytes, total_bytes=total_bytes))
+
+    model = await request.services.models.pull(params.model, progress)
+    request.services.hub.publish("models", "pulled", model=model.name)
+    return model
+
+
+async def remove(request: RequestContext, params: ModelRefParams) -> Done:
+    """Delete a pulled file, then end its worker, which still has it mapped."""
+    services = request.services
+    name = services.models.name_of(params.model)
+    await services.models.remove(params.model)
+    await services.pool.unload(name)
+    services.hub.publish("models", "removed", model=name)
+    return Done()
+
+
+async def load(request: RequestContext, params: ModelRefParams) -> Model:
+    """Start the model's worker, so that the next turn need not wait."""
+    services = request.services
+    spec = await services.models.resolve(params.model)
+    await services.pool.load(spec)
+    services.hub.publish("models", "loaded", model=spec.name)
+    return (await _shown(request, spec.name)).model
+
+
+async def unload(request: RequestContext, params: ModelRefParams) -> Done:
+    """End the model's worker; memory returns to the system."""
+    services = request.services
+    name = services.models.name_of(params.model)
+    if not await services.pool.unload(name):
+        raise NotFound(f"{name} is not loaded", hint="`agentgw ps` shows what is", kind="model", id=name)
+    services.hub.publish("models", "unloaded", model=name)
+    return Done()
+
+
+async def make_default(request: RequestContext, params: ModelRefParams) -> Model:
+    """Answer with this model when nothing names one."""
+    return await request.services.models.set_default(params.model)
+
+
+HANDLERS: dict[str, Handler] = {
+    "model.list": list_models,
+    "model.show": show,
+    "model.pull": pull,
+    "model.remove": remove,
+    "model.load": load,
+    "model.unload": unload,
+    "model.default": make_default,
+}

@@ -1,0 +1,119 @@
+"""`session.*`: stored conversations."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.protocol.errors import SessionBusy
+from agentgw.protocol.params import (
+    ExportParams,
+    ForkParams,
+    MessagesParams,
+    RenameParams,
+    SearchParams,
+    SessionIdParams,
+    SessionListParams,
+)
+from agentgw.protocol.results import Done, ExportResult, MessageList, SearchResult, SessionList
+from agentgw.protocol.types import Session
+from agentgw_daemon.server.handlers.turn import give_up
+from agentgw_daemon.workers.protocol.kv_files.state_folder import forget
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.daemon import Daemon
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+log = logging.getLogger(__name__)
+
+# A session has one turn at a time, and those it delegated to are not many; more are new ones that keep coming.
+_MOST_CANCELLED: Final = 64
+# A disk that takes longer than this to remove files is not waited for; the thread goes on.
+_FORGET_S: Final = 10.0
+
+
+async def list_sessions(request: RequestContext, params: SessionListParams) -> SessionList:
+    """Latest first."""
+    return await request.services.database.sessions.list(limit=params.limit, before=params.before, cwd=params.cwd)
+
+
+async def get(request: RequestContext, params: SessionIdParams) -> Session:
+    """One session."""
+    return await request.services.database.sessions.get(params.session_id)
+
+
+async def messages(request: RequestContext, params: MessagesParams) -> MessageList:
+    """Its messages."""
+    return await request.services.database.sessions.messages(
+        params.session_id, limit=params.limit, before=params.before
+    )
+
+
+async def search(request: RequestContext, params: SearchParams) -> SearchResult:
+    """Full-text search."""
+    return SearchResult(messages=await request.services.database.sessions.search(params.query, limit=params.limit))
+
+
+async def rename(request: RequestContext, params: RenameParams) -> Session:
+    """A new title."""
+    return await request.services.database.sessions.rename(params.session_id, params.title)
+
+
+async def fork(request: RequestContext, params: ForkParams) -> Session:
+    """A copy that goes its own way."""
+    return await request.services.database.sessions.fork(params.session_id, at=params.at)
+
+
+async def export(request: RequestContext, params: ExportParams) -> ExportResult:
+    """The whole session as text."""
+    return ExportResult(text=await request.services.database.sessions.export(params.session_id, format=params.format))
+
+
+async def delete(request: RequestContext, params: SessionIdParams) -> Done:
+    """Remove it with what it delegated, and what was computed of them. Turns of it that wait are cancelled first."""
+    services = request.services
+    for session_id in await _delete(request.daemon, params.session_id):
+        await _forget(Path(services.started.paths.kv_dir), session_id)
+    return Done()
+
+
+async def _delete(daemon: Daemon, session_id: str) -> tuple[str, ...]:
+    """The ids of what was removed. Raises SessionBusy while a turn of it is at work."""
+    for _ in range(_MOST_CANCELLED):
+        try:
+            return await daemon.services.database.sessions.delete(session_id)
+        except SessionBusy as busy:
+            turn_id = busy.data["turn_id"]
+            live = daemon.turns.find(turn_id)
+            if live is None:
+                await give_up(daemon.services, await daemon.services.database.turns.get(turn_id))
+            elif live.resumed or turn_id in daemon.turns.waiting():
+                live.cancel()
+                await live.wait_outcome()
+            else:
+                raise
+    return await daemon.services.database.sessions.delete(session_id)
+
+
+async def _forget(kv_dir: Path, session_id: str) -> None:
+    # Shielded, for the session is gone by now: nobody could ask for this again.
+    with trio.move_on_after(_FORGET_S, shield=True):
+        try:
+            await trio.to_thread.run_sync(forget, kv_dir, session_id, abandon_on_cancel=True)
+        except OSError as error:
+            log.error("session %s: its files in %s were not removed: %s", session_id, kv_dir, error.strerror)
+
+
+HANDLERS: dict[str, Handler] = {
+    "session.list": list_sessions,
+    "session.get": get,
+    "session.messages": messages,
+    "session.search": search,
+    "session.rename": rename,
+    "session.fork": fork,
+    "session.export": export,
+    "session.delete": delete,
+}

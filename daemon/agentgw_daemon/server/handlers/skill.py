@@ -1,0 +1,112 @@
+"""`skill.*`: what the library holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from agentgw.protocol.errors import ShuttingDown
+from agentgw.protocol.params import (
+    NoParams,
+    ProjectParams,
+    RouteParams,
+    SkillCostParams,
+    SkillListParams,
+    SkillNameParams,
+    TrustParams,
+    ValidateParams,
+)
+from agentgw.protocol.projects import Project
+from agentgw.protocol.results import Done, ProjectList, RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
+from agentgw_daemon.skills import routing
+from agentgw_daemon.skills.cost import measure
+from agentgw_daemon.skills.importing import import_skill
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+
+
+async def list_skills(request: RequestContext, params: SkillListParams) -> SkillList:
+    """All of them, broken ones too."""
+    return SkillList(skills=(await request.services.projects.shelf(params.cwd)).listing())
+
+
+async def get(request: RequestContext, params: SkillNameParams) -> SkillDetail:
+    """One skill with its instructions."""
+    skill = (await request.services.projects.shelf(params.cwd)).get(params.name)
+    return SkillDetail(skill=skill.to_wire(), instructions=skill.instructions)
+
+
+async def route(request: RequestContext, params: RouteParams) -> RouteResult:
+    """The ranking, whatever the default skill is."""
+    services = request.services
+    shelf = await services.projects.shelf(params.cwd)
+    ranked = await routing.route(
+        params.message, shelf, by=services.settings.agent.route_by, models=services.models, pool=services.pool
+    )
+    return RouteResult(skills=ranked)
+
+
+async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
+    """Measured one after another, for two at once would measure each other."""
+    services = request.services
+    shelf = await services.projects.shelf(params.cwd)
+    rows = shelf.listing() if params.name is None else shelf.named(params.name)
+    costs = []
+    for row in rows:
+        if services.stopping:
+            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+        costs.append(await measure(row, skills=shelf, models=services.models, pool=services.pool))
+    return SkillCosts(skills=tuple(costs))
+
+
+async def validate(request: RequestContext, params: ValidateParams) -> ValidateResult:
+    """Check a skill on disk; reads files, so not on this thread."""
+    return await trio.to_thread.run_sync(request.services.skills.validate, params.path)
+
+
+async def import_old(request: RequestContext, params: ValidateParams) -> ValidateResult:
+    """Old YAML to a folder, which is a skill from then on."""
+    services = request.services
+    skills_dir = Path(services.started.paths.skills_dir)
+    result = await trio.to_thread.run_sync(import_skill, Path(params.path), skills_dir)
+    if result.ok:
+        await trio.to_thread.run_sync(services.skills.reload)
+    return result
+
+
+async def project(request: RequestContext, params: ProjectParams) -> Project:
+    """What trusting it would allow."""
+    return await request.services.projects.examine(params.path)
+
+
+async def trust(request: RequestContext, params: TrustParams) -> Project:
+    """As it was shown."""
+    return await request.services.projects.trust(params.path, params.sha256)
+
+
+async def trusted(request: RequestContext, params: NoParams) -> ProjectList:
+    """With what became of them."""
+    return ProjectList(projects=await request.services.projects.trusted())
+
+
+async def distrust(request: RequestContext, params: ProjectParams) -> Done:
+    """Its skills are names again."""
+    await request.services.projects.distrust(params.path)
+    return Done()
+
+
+HANDLERS: dict[str, Handler] = {
+    "skill.list": list_skills,
+    "skill.get": get,
+    "skill.route": route,
+    "skill.cost": cost,
+    "skill.validate": validate,
+    "skill.import": import_old,
+    "skill.project": project,
+    "skill.trust": trust,
+    "skill.trusted": trusted,
+    "skill.distrust": distrust,
+}

@@ -1,0 +1,151 @@
+"""`turn.*`: start, watch, cancel, list, show, run again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.errors import NotFound, RpcError
+from agentgw.protocol.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnReplayParams, TurnStartParams
+from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
+from agentgw.protocol.types import Turn, TurnId
+from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.storage.rows import LIVE_STATES
+from agentgw_daemon.turns.replay.run import replay as run_again
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.services import Services
+
+
+async def start(request: RequestContext, params: TurnStartParams) -> TurnResult:
+    """Run a turn for this connection: its events as notifications, then its result."""
+    turns = request.daemon.turns
+    if params.dry_run:
+        return await turns.dry_run(params)
+    started = await turns.start(params)
+    if isinstance(started, Turn):
+        return await _replay(request, started, 1)
+    if params.detach:
+        return TurnResult(turn_id=started.turn_id, session_id=started.session_id)
+    started.own()
+    try:
+        return await _watch(request, started, 1, owner=True)
+    finally:
+        started.disown()
+
+
+async def attach(request: RequestContext, params: TurnAttachParams) -> TurnResult:
+    """Watch a turn without owning it: leaving changes nothing for the turn."""
+    services = request.services
+    live = request.daemon.turns.find(params.turn_id)
+    if live is not None:
+        return await _watch(request, live, params.from_seq)
+    stored = await _stored(services, params.turn_id)
+    if live := request.daemon.turns.find(stored.turn_id):
+        return await _watch(request, live, params.from_seq)
+    return await _replay(request, stored, params.from_seq)
+
+
+async def _stored(services: Services, name: str) -> Turn:
+    """The turn of this id, or the latest of this session."""
+    if not name.startswith("s-"):
+        return await services.database.turns.get(name)
+    session = await services.database.sessions.get(name)
+    stored = await services.database.turns.latest(session.session_id)
+    if stored is None:
+        raise NotFound(f"session {name} has no turns yet", kind="turn", id=name)
+    return stored
+
+
+async def _watch(request: RequestContext, live: TurnLog, from_seq: int, *, owner: bool = False) -> TurnResult:
+    async for frames in live.watch(from_seq, owner=owner):
+        await request.outbox.put(frames)
+    outcome = await live.wait_outcome()
+    if isinstance(outcome, RpcError):
+        raise outcome
+    return outcome
+
+
+async def _replay(request: RequestContext, stored: Turn, from_seq: int) -> TurnResult:
+    turns = request.daemon.turns
+    async for frames in turns.replay(stored, from_seq):
+        await request.outbox.put(frames)
+    return await turns.stored_outcome(stored)
+
+
+async def cancel(request: RequestContext, params: TurnIdParams) -> Done:
+    """End a running turn; answered when the turn has stored its end. The beginning of an id is enough."""
+    services = request.services
+    live = request.daemon.turns.find(params.turn_id)
+    if live is None:
+        stored = await _stored(services, params.turn_id)
+        live = request.daemon.turns.find(stored.turn_id)
+        if live is None:
+            await give_up(services, stored)
+            return Done()
+    await request.daemon.turns.cancel(live.turn_id).wait_outcome()
+    return Done()
+
+
+async def give_up(services: Services, stored: Turn) -> None:
+    """End a turn that is on record as running and that nobody runs: its end could not be stored. Raises NotFound."""
+    if stored.state not in LIVE_STATES:
+        how = "was cut off" if stored.state == "interrupted" else f"has ended ({stored.state})"
+        raise NotFound(
+            f"turn {stored.turn_id} does not run: it {how}", hint="`agentgw turns` lists those that do", kind="turn",
+            id=stored.turn_id,
+        )  # fmt: skip
+    await services.database.unfinished.give_up(stored.turn_id, "it was cancelled, after its end could not be stored")
+
+
+async def list_turns(request: RequestContext, params: TurnListParams) -> TurnList:
+    """Stored turns, newest first; before them those that run and are not stored."""
+    turns = request.daemon.turns
+    page = await request.services.database.turns.list(
+        session_id=params.session_id, running=params.running, limit=params.limit, before=params.before
+    )
+    running = {live.turn_id: live for live in turns.running}
+    shown = [_with_detached(turn, running.get(TurnId(turn.turn_id))) for turn in page.turns]
+    if params.running and params.before is None:
+        unstored = (live for live in running.values() if not live.stored)
+        wanted = (live for live in unstored if params.session_id in (None, live.session_id))
+        shown = [*map(_as_turn, wanted), *shown]
+    return replace(page, turns=tuple(shown))
+
+
+def _with_detached(turn: Turn, live: TurnLog | None) -> Turn:
+    return replace(turn, detached=_detached(live))
+
+
+def _detached(live: TurnLog | None) -> bool | None:
+    return True if live is not None and live.detached and live.outcome is None else None
+
+
+def _as_turn(live: TurnLog) -> Turn:
+    return Turn(
+        turn_id=live.turn_id, session_id=live.session_id, skill=live.skill, model=live.model, state="running",
+        created_at=live.created_at, last_seq=live.last_seq, detached=_detached(live),
+    )  # fmt: skip
+
+
+async def show(request: RequestContext, params: TurnIdParams) -> TurnDetail:
+    """One stored turn in full."""
+    detail = await request.services.database.turns.detail(params.turn_id)
+    return replace(detail, turn=_with_detached(detail.turn, request.daemon.turns.find(detail.turn.turn_id)))
+
+
+async def replay(request: RequestContext, params: TurnReplayParams) -> ReplayResult:
+    """Run a stored turn again, for comparison only; ends when the client leaves."""
+    stored = await _stored(request.services, params.turn_id)
+    return await run_again(request.services, replace(params, turn_id=stored.turn_id), request.notify)
+
+
+HANDLERS: dict[str, Handler] = {
+    "turn.start": start,
+    "turn.cancel": cancel,
+    "turn.attach": attach,
+    "turn.list": list_turns,
+    "turn.show": show,
+    "turn.replay": replay,
+}

@@ -1,0 +1,133 @@
+"""Chunks: found by their words, narrowed by filters, read for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.schema import record
+from agentgw_daemon.storage.documents import words
+from agentgw_daemon.storage.documents.folding import Term
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity, generation_of
+from agentgw_daemon.storage.documents.selection import Filter, visible_where
+from agentgw_daemon.storage.documents.visible import Allowed, Visibility
+from agentgw_daemon.storage.documents.words import WordMatch
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.file.connection import Runner
+    from agentgw_daemon.storage.file.library import sqlite_utils
+
+
+@record
+class Scope:
+    """Where a search looks: collections with what the filter lets through of each, at a generation.
+
+    `embedders`: those that made vectors, the one with the most contents first.
+    """
+
+    generation: int
+    collections: dict[str, Allowed]
+    embedders: tuple[EmbedderIdentity, ...]
+
+
+@record
+class Held:
+    """A document that holds a chunk."""
+
+    document_id: str
+    source: str
+
+
+@record
+class ChunkRow:
+    """A chunk with the documents that hold it and may be seen, by source."""
+
+    n: int
+    text: str
+    title_path: str
+    first_line: int
+    last_line: int
+    held_by: tuple[Held, ...]
+
+
+class Chunks:
+    """The chunks in the database."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._visibility = Visibility()
+
+    async def scope(self, wanted: Filter) -> Scope:
+        """What a filter is about. Collections without anything that may be seen are left out."""
+
+        def do(db: sqlite_utils.Database) -> Scope:
+            names = [row[0] for row in db.execute(
+                "SELECT name FROM collections WHERE n IN (SELECT collection FROM members) AND (?1 IS NULL OR name = ?1)"
+                " ORDER BY name",
+                (wanted.collection,),
+            )]  # fmt: skip
+            allowed = {name: self._visibility.of(db, name, wanted) for name in names}
+            embedders = db.execute(
+                "SELECT b.id, b.name, b.dim FROM embedders AS b ORDER BY"
+                " (SELECT count(*) FROM embeddings AS e WHERE e.embedder = b.n) DESC, b.n DESC"
+            ).fetchall()
+            return Scope(
+                generation=generation_of(db),
+                collections={name: some for name, some in allowed.items() if len(some)},
+                embedders=tuple(EmbedderIdentity(id=row[0], name=row[1], dim=row[2]) for row in embedders),
+            )
+
+        return await self._runner.read(do)
+
+    async def by_words(self, terms: Sequence[Term], most: int, wanted: Filter) -> tuple[WordMatch, ...]:
+        """At most so many chunks with any of the terms, the best first."""
+
+        def do(db: sqlite_utils.Database) -> tuple[WordMatch, ...]:
+            names = [row[0] for row in db.execute(
+                "SELECT name FROM collections WHERE n IN (SELECT collection FROM members)"
+            )]  # fmt: skip
+            chosen = [name for name in names if wanted.collection in (None, name)]
+            allowed = [self._visibility.of(db, name, wanted) for name in chosen]
+            everything = len(chosen) == len(names) and all(one.whole for one in allowed)
+            return words.find(db, terms, most, None if everything else _joined(allowed))
+
+        return await self._runner.read(do)
+
+    async def read(self, numbers: Sequence[int], wanted: Filter) -> tuple[ChunkRow, ...]:
+        """These chunks, in this order, but for those that are gone or that the filter does not let through."""
+
+        def do(db: sqlite_utils.Database) -> tuple[ChunkRow, ...]:
+            collections = [row[0] for row in db.execute(
+                "SELECT n FROM collections WHERE ?1 IS NULL OR name = ?1", (wanted.collection,)
+            )]  # fmt: skip
+            rows = (_row(db, n, collections, wanted) for n in numbers)
+            return tuple(row for row in rows if row is not None)
+
+        return await self._runner.read(do)
+
+
+def _joined(allowed: Sequence[Allowed]) -> Allowed:
+    """What any of them allows."""
+    if len(allowed) == 1:
+        return allowed[0]
+    # One content may be in several collections.
+    return Allowed(sorted({one for some in allowed for one in some.ranges}))
+
+
+def _row(db: sqlite_utils.Database, n: int, collections: Sequence[int], wanted: Filter) -> ChunkRow | None:
+    chunk = db.execute(
+        "SELECT content, text, title_path, first_line, last_line FROM chunks WHERE n = ?", (n,)
+    ).fetchone()
+    if chunk is None:
+        return None
+    held: list[Held] = []
+    for collection in collections:
+        where = visible_where(collection, wanted)
+        where.add("d.content = ?", chunk[0])
+        rows = db.execute(f"SELECT d.id, d.source FROM documents AS d WHERE {where} ORDER BY d.source", where.values)
+        held += [Held(document_id=row[0], source=row[1]) for row in rows]
+    if not held:
+        return None
+    return ChunkRow(
+        n=n, text=chunk[1], title_path=chunk[2], first_line=chunk[3], last_line=chunk[4], held_by=tuple(held)
+    )

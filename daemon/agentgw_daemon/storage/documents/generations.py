@@ -1,0 +1,64 @@
+"""What documents, vectors and indexes count in: generations, collections, embedders. Functions on the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.schema import record
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.file.library import sqlite_utils
+
+
+@record
+class EmbedderIdentity:
+    """What makes vectors; `id` is the identity of its weights and of how they are used."""
+
+    id: str
+    name: str
+    dim: int
+
+
+def generation_of(db: sqlite_utils.Database) -> int:
+    """The generation now."""
+    return int(db.execute("SELECT generation FROM knowledge").fetchone()[0])
+
+
+def next_generation(db: sqlite_utils.Database) -> int:
+    """Begin a new generation, for a change that is about to be written."""
+    return int(db.execute("UPDATE knowledge SET generation = generation + 1 RETURNING generation").fetchone()[0])
+
+
+def take_chunk_numbers(db: sqlite_utils.Database, count: int) -> int:
+    """The first of so many consecutive numbers that no chunk ever had."""
+    sql = "UPDATE knowledge SET next_chunk = next_chunk + ? RETURNING next_chunk"
+    return int(db.execute(sql, (count,)).fetchone()[0]) - count
+
+
+def find_collection(db: sqlite_utils.Database, name: str) -> int | None:
+    """Its number, if it exists."""
+    row = db.execute("SELECT n FROM collections WHERE name = ?", (name,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def ensure_collection(db: sqlite_utils.Database, name: str) -> int:
+    """Its number; it is made when it does not exist."""
+    db.execute("INSERT INTO collections (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+    return int(db.execute("SELECT n FROM collections WHERE name = ?", (name,)).fetchone()[0])
+
+
+def find_embedder(db: sqlite_utils.Database, embedder_id: str) -> tuple[int, int] | None:
+    """Its number and the dimensions of its vectors, if it made any."""
+    row = db.execute("SELECT n, dim FROM embedders WHERE id = ?", (embedder_id,)).fetchone()
+    return None if row is None else (int(row[0]), int(row[1]))
+
+
+def ensure_embedder(db: sqlite_utils.Database, embedder: EmbedderIdentity) -> int:
+    """Its number; it is written down when it is new."""
+    db.execute(
+        "INSERT INTO embedders (id, name, dim) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (embedder.id, embedder.name, embedder.dim),
+    )
+    n, dim = db.execute("SELECT n, dim FROM embedders WHERE id = ?", (embedder.id,)).fetchone()
+    assert dim == embedder.dim, f"{embedder.id} made vectors of {dim} dimensions"
+    return int(n)

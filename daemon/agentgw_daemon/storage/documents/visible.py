@@ -1,0 +1,81 @@
+"""Which chunks a filter lets through: ranges of numbers, exact, worked out once for as long as nothing changes."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from agentgw_daemon.storage.documents.selection import Filter, visible_where
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.file.library import sqlite_utils
+
+_KEPT: Final = 16
+
+
+class Allowed:
+    """Chunks that may be found, of one collection or of several; `whole`: all that these have."""
+
+    def __init__(self, ranges: Sequence[tuple[int, int]], *, whole: bool = False) -> None:
+        self.whole: Final = whole
+        self._firsts = array("q", (first for first, _ in ranges))
+        self._counts = array("q", (count for _, count in ranges))
+
+    def __contains__(self, n: int) -> bool:
+        at = bisect_right(self._firsts, n) - 1
+        return at >= 0 and n < self._firsts[at] + self._counts[at]
+
+    def __len__(self) -> int:
+        return sum(self._counts)
+
+    @property
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """The first of each and how many, in order."""
+        return zip(self._firsts, self._counts, strict=True)
+
+    def packed(self) -> bytes:
+        """Pairs of the first and how many, as the vector index takes them."""
+        made = array("q", bytes(16 * len(self._firsts)))
+        made[::2], made[1::2] = self._firsts, self._counts
+        return made.tobytes()
+
+
+class Visibility:
+    """What filters let through, of one database. Used in its thread."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, str, Filter], Allowed] = OrderedDict()
+
+    def of(self, db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allowed:
+        """The chunks of one collection that a filter lets through."""
+        # The one connection counts every row that anybody ever changed.
+        key = (db.conn.total_changes, collection, wanted)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = _allowed(db, collection, wanted)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return found
+
+
+def _allowed(db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allowed:
+    number = db.execute("SELECT n FROM collections WHERE name = ?", (collection,)).fetchone()
+    if number is None:
+        return Allowed(())
+    where = visible_where(number[0], wanted)
+    rows = db.execute(
+        "SELECT k.first_chunk, k.chunks FROM contents AS k WHERE k.chunks > 0 AND k.n IN"
+        f" (SELECT d.content FROM documents AS d WHERE {where}) ORDER BY k.first_chunk",
+        where.values,
+    ).fetchall()
+    held = db.execute(
+        "SELECT count(*) FROM members AS m JOIN contents AS k ON k.n = m.content WHERE m.collection = ?"
+        " AND k.chunks > 0",
+        number,
+    ).fetchone()[0]
+    return Allowed(rows, whole=len(rows) == held)

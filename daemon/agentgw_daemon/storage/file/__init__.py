@@ -1,0 +1,1 @@
+"""The database file: opened, checked, migrated, backed up, repaired."""

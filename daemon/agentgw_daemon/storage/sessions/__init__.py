@@ -1,0 +1,1 @@
+"""Sessions, their turns and all that is stored of them."""

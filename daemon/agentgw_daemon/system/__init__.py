@@ -1,0 +1,1 @@
+"""The operating system: memory, confinement, environments of children, threads, small files."""

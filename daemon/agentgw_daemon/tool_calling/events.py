@@ -1,0 +1,38 @@
+"""What a model's text turns out to be. Joining all `AnswerText` in order gives the answer; no marker is ever in it."""
+
+from __future__ import annotations
+
+from agentgw.protocol.schema import record
+
+
+@record
+class AnswerText:
+    """A piece of the answer."""
+
+    text: str
+
+
+@record
+class Reasoning:
+    """A piece of what the model thinks before it answers."""
+
+    text: str
+
+
+@record
+class ModelToolCall:
+    """A call the model makes. `arguments` is JSON text of an object; whether it fits the tool is not checked here."""
+
+    name: str
+    arguments: str
+
+
+@record
+class Malformed:
+    """Something that began as a call and is none. `reason` is written for the model, which may try again."""
+
+    text: str
+    reason: str
+
+
+ParseEvent = AnswerText | Reasoning | ModelToolCall | Malformed

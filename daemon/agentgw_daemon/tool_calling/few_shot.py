@@ -1,0 +1,102 @@
+"""What weak models need to know of the built-in tools beyond their description: requests that call for them.
+
+A small model copies the pattern of an example far better than it follows a description. Keywords are the words of such
+requests that name and description lack. Tools of others come without; they are found by their own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agentgw.protocol.schema import record
+from agentgw_daemon.tool_calling.view import Example, ToolView
+
+
+@record
+class Hints:
+    """Examples and keywords of one tool; see ToolView."""
+
+    examples: tuple[Example, ...]
+    keywords: tuple[str, ...]
+
+
+def view(name: str, description: str, parameters: Mapping[str, Any]) -> ToolView:
+    """A tool as models see it, with the hints there are."""
+    hints = _HINTS.get(name, Hints(examples=(), keywords=()))
+    return ToolView(
+        name=name, description=description, parameters=parameters, examples=hints.examples, keywords=hints.keywords
+    )
+
+
+def _hints(keywords: str, *examples: tuple[str, Mapping[str, Any]]) -> Hints:
+    made = tuple(Example(request=request, arguments=arguments) for request, arguments in examples)
+    return Hints(examples=made, keywords=tuple(keywords.split()))
+
+
+_HINTS: Final[Mapping[str, Hints]] = {
+    "read_file": _hints(
+        "show print open contents say tell see",
+        ("What does notes.txt say?", {"path": "notes.txt"}),
+        ("Show me the file src/a.py", {"path": "src/a.py"}),
+    ),
+    "list_files": _hints(
+        "directory folder ls here documents",
+        ("Which files are in src?", {"path": "src"}),
+        ("List the files here", {"path": "."}),
+        ("Show the folder images", {"path": "images"}),
+    ),
+    "search_text": _hints(
+        "search grep look contain mention occurs word text where",
+        ("Where is the word TODO used?", {"pattern": "TODO"}),
+        ("Search for apple in all files", {"pattern": "apple"}),
+    ),
+    "write_file": _hints(
+        "write save make new",
+        ("Create a.txt with the text hello", {"path": "a.txt", "content": "hello"}),
+        ("Write a greeting to the file b.md", {"path": "b.md", "content": "Good day to you!"}),
+        ("Save 'y = 2' as c.py", {"path": "c.py", "content": "y = 2"}),
+    ),
+    "edit_file": _hints(
+        "change replace rename fix substitute typo",
+        ("In b.md change cat to dog", {"path": "b.md", "old": "cat", "new": "dog"}),
+        ("Replace x with y in c.py", {"path": "c.py", "old": "x", "new": "y"}),
+    ),
+    "run_command": _hints(
+        "execute shell script start command",
+        ("Run git status", {"argv": ["git", "status"]}),
+        ("Execute the command df -h", {"argv": ["df", "-h"]}),
+        ("Start server.py with python", {"argv": ["python", "server.py"]}),
+    ),
+    "query_sqlite": _hints(
+        "database rows count sql query .db .sqlite .sqlite3",
+        ("How many rows has table pets in my.db?", {"path": "my.db", "sql": "SELECT count(*) FROM pets"}),
+        ("Show the names in the database a.sqlite", {"path": "a.sqlite", "sql": "SELECT name FROM names"}),
+        (
+            "Which tables are in b.db?",
+            {"path": "b.db", "sql": "SELECT name FROM sqlite_master WHERE type = 'table'"},
+        ),
+    ),
+    "fetch_url": _hints(
+        "download website web site page load http link open",
+        ("Open https://a.org/x", {"url": "https://a.org/x"}),
+        ("What does the web page http://b.net say?", {"url": "http://b.net"}),
+    ),
+    "current_time": _hints(
+        "today day weekday clock late hour",
+        ("What time is it?", {}),
+        ("Which date is today?", {}),
+    ),
+    "search_documents": _hints(
+        "document notes note wrote find found know anything about papers",
+        ("What do my notes say about boats?", {"query": "boats"}),
+        ("Search my documents for plum jam", {"query": "plum jam"}),
+        ("Find what I wrote on tea", {"query": "tea"}),
+    ),
+    "delegate_to_agent": _hints(
+        "delegate hand ask agent assistant",
+        ("Let code-assistant fix the bug", {"skill": "code-assistant", "task": "fix the bug"}),
+        ("Ask writer to make a poem about cats", {"skill": "writer", "task": "make a poem about cats"}),
+        ("Delegate to tester: run all tests", {"skill": "tester", "task": "run all tests"}),
+    ),
+}

@@ -1,0 +1,111 @@
+"""`read_file`: some lines of a text file."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Final
+
+import trio
+
+from agentgw_daemon.system.threads import in_file_thread
+from agentgw_daemon.tools.builtins.preview import check_read, read_preview
+from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, open_file, place_of
+from agentgw_daemon.tools.tool import (
+    MAX_CONTENT_BYTES,
+    Arguments,
+    CallFailed,
+    FunctionTool,
+    ToolContext,
+    ToolSpec,
+    visible_path,
+)
+
+# As much source text as a context of 8,192 tokens takes beside a conversation.
+DEFAULT_LINES: Final = 400
+MAX_LINES: Final = 5000
+_BLOCK_BYTES: Final = 1 << 20
+# git's own test for a binary file looks at so much.
+_PROBE_BYTES: Final = 8000
+
+
+def read_bytes(fd: int, max_bytes: int) -> bytes:
+    """The whole file. Raises CallFailed when it is larger, also when it grows while it is read."""
+    made = bytearray()
+    while block := os.read(fd, _BLOCK_BYTES):
+        trio.from_thread.check_cancelled()
+        made += block
+        if len(made) > max_bytes:
+            raise CallFailed(f"the file has more than the {max_bytes} bytes allowed")
+    return bytes(made)
+
+
+def is_binary(raw: bytes) -> bool:
+    """Whether it is no text."""
+    return b"\0" in raw[:_PROBE_BYTES]
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines with their ends, counted as editors count them: `str.splitlines` also splits at form feeds."""
+    *whole, last = text.split("\n")
+    return [line + "\n" for line in whole] + ([last] if last else [])
+
+
+def excerpt(text: str, start_line: int, lines: int) -> str:
+    """Lines from `start_line` (from 1), as many as asked for and fit, and a note when there are more."""
+    all_lines = lines_of(text)
+    if start_line > max(1, len(all_lines)):
+        raise CallFailed(f"start_line: the file has {len(all_lines)} lines")
+    taken: list[str] = []
+    room = MAX_CONTENT_BYTES
+    for line in all_lines[start_line - 1 : start_line - 1 + lines]:
+        room -= len(line.encode("utf-8", "replace"))
+        if room < 0:
+            break
+        taken.append(line)
+    if not taken and all_lines:
+        cut = all_lines[start_line - 1].encode("utf-8", "replace")[:MAX_CONTENT_BYTES].decode("utf-8", "ignore")
+        return f"{cut}\n[line {start_line} is cut; it has {len(all_lines[start_line - 1])} characters]"
+    last = start_line + len(taken) - 1
+    if last >= len(all_lines):
+        return "".join(taken)
+    ended = "".join(taken).removesuffix("\n")
+    return f"{ended}\n[lines {start_line} to {last} of {len(all_lines)}; go on with start_line {last + 1}]"
+
+
+def _read(arguments: Arguments, context: ToolContext) -> str:
+    place = place_of(arguments["path"], context)
+    with open_file(place, context) as fd:
+        check_read(fd, context)
+        raw = read_bytes(fd, MAX_FILE_BYTES)
+    if is_binary(raw):
+        raise CallFailed(f"{visible_path(place.path)} is not text ({len(raw)} bytes)")
+    text = raw.decode("utf-8-sig", "replace")
+    return excerpt(text, int(arguments.get("start_line", 1)), int(arguments.get("lines", DEFAULT_LINES)))
+
+
+async def _run(arguments: Arguments, context: ToolContext) -> str:
+    return await in_file_thread(functools.partial(_read, arguments, context), abandon=True)
+
+
+READ_FILE: Final = FunctionTool(
+    ToolSpec(
+        name="read_file",
+        description="Read a text file.",
+        parameters={
+            "type": "object",
+            "properties": {
+                "path": {"type": "string"},
+                "start_line": {"type": "integer", "minimum": 1},
+                "lines": {"type": "integer", "minimum": 1, "maximum": MAX_LINES},
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+        effect="read",
+        untrusted=True,
+        paths=("path",),
+    ),
+    _run,
+    read_preview("Read", open_file),
+)

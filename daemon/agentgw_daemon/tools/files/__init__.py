@@ -1,0 +1,1 @@
+"""Files that tools may touch: below roots, and never secrets."""

@@ -1,0 +1,243 @@
+"""One GET over TLS to a machine on the public internet. Imports httpx: to be imported late.
+
+The name is resolved once, every address it has is checked, and the connection goes to one of the checked addresses
+with the name in SNI, certificate and Host. Nothing is followed, nothing of the environment (proxies) is used.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final, Protocol
+
+import httpcore
+import httpx
+import trio
+
+from agentgw import __version__
+from agentgw.protocol.schema import record
+from agentgw_daemon.text.visible import visible_line
+from agentgw_daemon.tools.tool import CallFailed
+
+Address = IPv4Address | IPv6Address
+
+# A host with more is a crowd; the first few either answer or the host is down.
+MAX_TRIED: Final = 4
+CONNECT_S: Final = 5.0
+# h11 takes no larger one.
+MAX_HEAD_BYTES: Final = 100 << 10
+
+
+@record
+class WebResponse:
+    """What came back. `body` is cut at the limit, `whole` says if it was not."""
+
+    status: int
+    content_type: str
+    location: str
+    body: bytes
+    whole: bool
+
+
+class Network(Protocol):
+    """Names to addresses, and connections to addresses."""
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        """Every address of the host. Raises OSError."""
+        ...
+
+    async def connect(self, address: Address, port: int, timeout_s: float) -> httpcore.AsyncNetworkStream:
+        """A connection to exactly this address. Raises httpcore's errors."""
+        ...
+
+
+class Internet:
+    """The real one."""
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        """See Network."""
+        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+        # A scope (`fe80::1%eth0`) is no part of the address, and such an address is not public.
+        return [ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+
+    async def connect(self, address: Address, port: int, timeout_s: float) -> httpcore.AsyncNetworkStream:
+        """See Network."""
+        return await httpcore.TrioBackend().connect_tcp(str(address), port, timeout=timeout_s)
+
+
+class _Budget:
+    """Bytes that may still be read; `spent` once somebody wanted more."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.spent = False
+
+
+class _Bounded(httpcore.AsyncNetworkStream):
+    """A stream that ends when the budget is spent.
+
+    The end comes from below, because httpcore leaves its generators behind when one stops iterating.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, budget: _Budget) -> None:
+        self._inner = inner
+        self._budget = budget
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._budget.left <= 0:
+            self._budget.spent = True
+            return b""
+        data = await self._inner.read(min(max_bytes, self._budget.left), timeout)
+        self._budget.left -= len(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _Bounded(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._budget)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Checked(httpcore.AsyncNetworkBackend):
+    """Connections to hosts whose every address passes."""
+
+    def __init__(self, network: Network, permits: Callable[[Address], bool], budget: _Budget) -> None:
+        self._network = network
+        self._permits = permits
+        self._budget = budget
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = list(dict.fromkeys(await self._network.resolve(host, port)))
+        except (OSError, UnicodeError):
+            raise CallFailed(f"{visible_line(host)} cannot be found") from None
+        if not addresses:
+            raise CallFailed(f"{visible_line(host)} cannot be found")
+        for address in addresses:
+            if not self._permits(address):
+                raise CallFailed(f"{visible_line(host)} is {address}, which is not on the public internet")
+        failure: Exception = CallFailed(f"{visible_line(host)} cannot be reached")
+        for address in addresses[:MAX_TRIED]:
+            try:
+                return _Bounded(await self._network.connect(address, port, CONNECT_S), self._budget)
+            except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        raise CallFailed("only https addresses can be fetched")
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+
+def parse(address: str) -> httpx.URL:
+    """The address, which must be https with nothing but a host before the path. Raises CallFailed."""
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+        raise CallFailed(f"url: {error}") from None
+    if url.scheme != "https" or not url.raw_host:
+        raise CallFailed("url: only https://… can be fetched")
+    if url.port is not None and not 0 < url.port < 1 << 16:
+        raise CallFailed("url: there is no such port")
+    if url.userinfo:
+        raise CallFailed("url: must not have a user name or password")
+    return url
+
+
+def check_literal(host: str, permits: Callable[[Address], bool]) -> None:
+    """Raises CallFailed for a host that is written as an address that must not be connected to. Resolves nothing."""
+    if host == "localhost" or host.endswith(".localhost"):
+        raise CallFailed(f"{visible_line(host)} is not on the public internet")
+    try:
+        address: Address = ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            # `127.1` and `0x7f000001` are addresses to a resolver.
+            address = IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            return
+    if not permits(address):
+        raise CallFailed(f"{visible_line(host)} is {address}, which is not on the public internet")
+
+
+def tls() -> ssl.SSLContext:
+    """The certificates the rest of the daemon trusts. Reads files."""
+    return httpx.create_ssl_context()
+
+
+async def get(
+    url: httpx.URL, context: ssl.SSLContext, network: Network, permits: Callable[[Address], bool], *, max_bytes: int
+) -> WebResponse:
+    """One request, one reply. Raises CallFailed. The caller bounds the time."""
+    target = httpcore.URL(scheme=b"https", host=url.raw_host, port=url.port, target=url.raw_path)
+    headers = [
+        (b"Host", url.netloc),
+        (b"User-Agent", f"agentgw/{__version__}".encode()),
+        (b"Accept", b"text/html, text/*, application/json;q=0.9, */*;q=0.1"),
+        # A compressed body can be a thousand times what came over the wire.
+        (b"Accept-Encoding", b"identity"),
+        (b"Connection", b"close"),
+    ]
+    budget = _Budget(MAX_HEAD_BYTES + max_bytes)
+    try:
+        async with (
+            httpcore.AsyncConnectionPool(
+                ssl_context=context, max_connections=1, network_backend=_Checked(network, permits, budget)
+            ) as pool,
+            pool.stream("GET", target, headers=headers) as response,
+        ):
+            return await _read(response, budget, max_bytes)
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+        raise CallFailed(f"{visible_line(url.host)}: {visible_line(_reason(error))}") from None
+
+
+async def _read(response: httpcore.Response, budget: _Budget, max_bytes: int) -> WebResponse:
+    fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+    if fields.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise CallFailed("the server sends only compressed content, which is not read")
+    body = bytearray()
+    try:
+        async for block in response.aiter_stream():
+            body += block
+    except httpcore.RemoteProtocolError:
+        # The end came too early for the announced length: from us or from the server.
+        if not budget.spent:
+            raise
+    return WebResponse(
+        status=response.status,
+        content_type=fields.get("content-type", ""),
+        location=fields.get("location", ""),
+        body=bytes(body[:max_bytes]),
+        whole=not budget.spent and len(body) <= max_bytes,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in words; httpcore keeps a bad certificate in the causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return cause.reason.lower().replace("_", " ") if cause.reason else "TLS failed"
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__

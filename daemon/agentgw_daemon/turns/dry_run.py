@@ -1,0 +1,100 @@
+"""A turn that is not run: its prompt rendered and counted by parts. Nothing is stored and no model is asked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agentgw.protocol.errors import ContextOverflow
+from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.results import TurnResult
+from agentgw.protocol.schema import dump
+from agentgw.protocol.types import ChatMessage, PromptFit, PromptPart, Session, SessionId, TurnId, Usage
+from agentgw_daemon.agent.loop import calling_of
+from agentgw_daemon.agent.opening import Opening
+from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount, PromptMessage
+from agentgw_daemon.knowledge.grounding import grounded
+from agentgw_daemon.prompts.compaction import Compacted, compacted
+from agentgw_daemon.prompts.prompt import PromptCounter, count_parts, fit
+
+if TYPE_CHECKING:
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.turns.run import Plan
+
+
+async def dry_run(
+    services: Services, params: TurnStartParams, session: Session | None, skill: LoadedSkill, plan: Plan, model: str
+) -> TurnResult:
+    """What a turn of `params` would send first.
+
+    Raises ContextOverflow where the turn would, with the parts of what does not fit.
+    """
+    live = TurnLog(
+        turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name, model=model,
+        stored=False, detached=False,
+    )  # fmt: skip
+    prompt = await plan.prompt()
+    if plan.grounding is not None:
+        prompt = (await grounded(prompt, plan.grounding, plan.engine.count)).prompt
+    kit = await plan.kit(live) if plan.kit is not None else None
+    opening = Opening(engine=plan.engine, schema=plan.schema)
+    if kit is not None and kit.views:
+        calling = await calling_of(plan.engine, live.append)
+        opening = Opening(engine=plan.engine, calling=calling, views=kit.views, led=kit.led, schema=plan.schema)
+    named = f"skill {skill.name}" if params.system is None else "system"
+    shown = await compacted(
+        prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
+        database=services.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
+        model=model, write=False,
+    )  # fmt: skip
+    try:
+        fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=model)
+    except ContextOverflow as error:
+        _, parts = await _counted(
+            opening, prompt.messages(len(prompt.history)), params, named, Compacted(prompt=prompt)
+        )
+        error.data["parts"] = dump(parts)
+        raise
+    counted, parts = await _counted(opening, fitted.messages, params, named, shown)
+    return TurnResult(
+        turn_id="", session_id=live.session_id, text=counted.text, usage=Usage(prompt_tokens=counted.tokens),
+        parts=parts,
+        fit=PromptFit(
+            n_ctx_tokens=counted.n_ctx_tokens if counted.n_ctx_tokens < UNLIMITED_TOKENS else None,
+            left_out_turns=fitted.left_out_turns, left_out_tokens=fitted.left_out_tokens,
+            estimated=counted.estimated, summarised_turns=shown.turns, to_summarise_turns=shown.due,
+        ),
+    )  # fmt: skip
+
+
+async def _counted(
+    opening: Opening, messages: tuple[ChatMessage, ...], params: TurnStartParams, system: str, shown: Compacted
+) -> tuple[PromptCount, tuple[PromptPart, ...]]:
+    if opening.leads(messages):
+        return await _counted_call(opening, messages, params)
+    names = [tool.name for tool in opening.views] if opening.shows_tools(messages) else []
+    tools: list[tuple[str, PromptCounter]] = [
+        (f"tool {name}", functools.partial(opening.count, tools=number)) for number, name in enumerate(names, 1)
+    ]
+    return await count_parts(
+        messages, functools.partial(opening.count, tools=0), system=system, message=params.message, files=params.files,
+        excerpts=shown.prompt.excerpts, tools=tools, summary=shown.turns > 0,
+    )  # fmt: skip
+
+
+async def _counted_call(
+    opening: Opening, messages: Sequence[PromptMessage], params: TurnStartParams
+) -> tuple[PromptCount, tuple[PromptPart, ...]]:
+    """The prompt with which a weak model writes the call that the request's words lead to."""
+    step = opening.step(messages)
+    assert step.schema is not None
+    made = tuple(
+        ChatMessage(role=one["role"], content=one["content"]) for one in step.messages if isinstance(one, dict)
+    )
+    tool = step.schema["properties"]["tool"]["const"]
+    return await count_parts(
+        made, opening.engine.count, system=f"tool {tool}", message=params.message, earlier="examples"
+    )

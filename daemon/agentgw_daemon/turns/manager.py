@@ -1,0 +1,398 @@
+"""All turns: starts them, finds them, lets any connection watch one, from its first event if it likes.
+
+Running turns live in a nursery of the daemon's, not of the connection that asked: a detached turn outlives
+its client. Ended turns are read back from the database; ephemeral ones are remembered for a short while.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.protocol.errors import NotFound, SessionBusy, ShuttingDown
+from agentgw.protocol.events import TurnNotice
+from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.results import TurnResult
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import File, Options, Session, SessionId, Turn, TurnId
+from agentgw_daemon.agent import toolkit
+from agentgw_daemon.events.turn_log import TurnLog, frame_of
+from agentgw_daemon.inference.structured_output import structured
+from agentgw_daemon.knowledge.grounding import grounding_of
+from agentgw_daemon.observability.supervision import internal_error, supervised
+from agentgw_daemon.prompts.prompt import Exchange, history_of, with_files
+from agentgw_daemon.skills import routing
+from agentgw_daemon.storage.json_text import BAD
+from agentgw_daemon.storage.sessions.log import shown
+from agentgw_daemon.storage.sessions.turns import NewTurn
+from agentgw_daemon.system.ids import new_id
+from agentgw_daemon.turns import resume
+from agentgw_daemon.turns.dry_run import dry_run
+from agentgw_daemon.turns.ended import outcome_of
+from agentgw_daemon.turns.run import Plan, go_on
+from agentgw_daemon.turns.run import run as run_turn
+
+if TYPE_CHECKING:
+    from agentgw_daemon.inference.spec import ModelSpec
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.storage.sessions.unfinished import LeftTurn
+
+# Session, skill and model of a turn, and what to tell the user about the choice.
+_Chosen = tuple["Session | None", "LoadedSkill", "ModelSpec", tuple[TurnNotice, ...]]
+
+log = logging.getLogger(__name__)
+
+# Ended ephemeral turns that can still be attached to; they exist nowhere else.
+_REMEMBERED: Final = 32
+# For turns that an earlier daemon left at their questions to be there again before anybody is served. They need some
+# milliseconds, but for what waits for a slow MCP server.
+_BACK_AT_QUESTIONS_S: Final = 2.0
+# As many as `Options.seed` has.
+_SEEDS: Final = 2**32 - 1
+
+
+@record
+class _Caller:
+    """A turn that delegates, and its call that does."""
+
+    turn: TurnLog
+    call_id: str
+
+
+class Turns:
+    """The turns of one daemon."""
+
+    def __init__(self, services: Services, nursery: trio.Nursery) -> None:
+        self._services = services
+        self._nursery = nursery
+        self._live: dict[TurnId, TurnLog] = {}
+        self._ended: OrderedDict[TurnId, TurnLog] = OrderedDict()
+        self._sessions: dict[SessionId, TurnId] = {}
+        self._all_ended = trio.lowlevel.ParkingLot()
+
+    @property
+    def running(self) -> tuple[TurnLog, ...]:
+        """Turns that have not ended."""
+        return tuple(self._live.values())
+
+    async def start(self, params: TurnStartParams) -> TurnLog | Turn:
+        """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
+        self._check_serving()
+        if params.idempotency_key is not None and not params.ephemeral:
+            # Also when its skill or model is gone by now: it is that turn which was asked for.
+            known = await self._services.database.turns.of_key(params.idempotency_key)
+            if known is not None:
+                return self._live.get(TurnId(known.turn_id)) or known
+        chosen = await self._resolve(params)
+        return await self._start(params, chosen, tainted=brings_data(params))
+
+    async def delegate(
+        self, parent: TurnLog, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+    ) -> TurnLog:
+        """Start a turn, in a new session, that works for another; whoever starts it ends it before its own turn."""
+        self._check_serving()
+        spec = await self._services.models.resolve_to_answer(params.model)
+        started = await self._start(
+            params, (None, skill, spec, ()), tainted=tainted, caller=_Caller(turn=parent, call_id=call_id)
+        )
+        assert isinstance(started, TurnLog), "it has no idempotency key"
+        return started
+
+    async def _start(
+        self, params: TurnStartParams, chosen: _Chosen, *, tainted: bool, caller: _Caller | None = None
+    ) -> TurnLog | Turn:
+        services = self._services
+        parent = None if caller is None else caller.turn
+        session, skill, spec, routed = chosen
+        plan = await self._plan(params, skill, spec, session)
+        if params.ephemeral:
+            if session is not None:
+                self._check_idle(SessionId(session.session_id))
+            session_id = SessionId(session.session_id if session else new_id("s"))
+            live = self._open(TurnId(new_id("t")), session_id, skill.name, spec, params, parent)
+        else:
+            # The database decides whether the session is busy and whether the key was used, in one commit.
+            started = await services.database.turns.start(
+                NewTurn(
+                    message=plan.message, skill=skill.name, model=spec.name,
+                    session_id=session.session_id if session else None, system=plan.system,
+                    options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
+                    request=_kept(params, plan.max_iterations), seed=plan.seed,
+                    delegated_by=None if caller is None else caller.turn.turn_id,
+                    delegated_call=None if caller is None else caller.call_id, tainted=tainted,
+                )
+            )  # fmt: skip
+            turn_id = TurnId(started.turn.turn_id)
+            if not started.created:
+                return self._live.get(turn_id) or started.turn
+            live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params, parent)
+        live.tainted = tainted
+        live.append_nowait(*services.notices, *routed)
+        services.notices.clear()
+        database = services.database if live.stored else None
+        self._begin(live, "started", partial(run_turn, live, plan, database))
+        return live
+
+    async def take_up(self) -> tuple[TurnLog, ...]:
+        """Go on with the turns that an earlier daemon left waiting. Returns them when they can be found.
+
+        They are detached, for whoever started them is gone: what they ask, anybody may answer.
+        """
+        services = self._services
+        database = services.database
+        found = await database.unfinished.ids()
+        # Before anything is read: whatever it is that ends a daemon, it ends one.
+        await database.unfinished.begin(found)
+        taken: list[tuple[TurnLog, LeftTurn]] = []
+        for turn_id in found:
+            try:
+                taken.append(await self._revive(turn_id))
+            except Exception as error:  # noqa: BLE001 - supervision point: a bad record costs its own turn
+                await self._give_up(turn_id, error)
+        for live, left in taken:
+            self._begin(live, "resumed", partial(go_on, live, partial(self._prepare, left), database))
+        # A kill before they are back at their questions would be taken for their doing.
+        with trio.move_on_after(_BACK_AT_QUESTIONS_S):
+            for live, _ in taken:
+                await services.approvals.wait_asked_again(live.turn_id)
+        return tuple(live for live, _ in taken)
+
+    async def _revive(self, turn_id: str) -> tuple[TurnLog, LeftTurn]:
+        """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""
+        services = self._services
+        left = await services.database.unfinished.read(turn_id)
+        # Who waits was there first, and begins only when it can find whom it waits for.
+        live = resume.revived(left, self._live[TurnId(left.caller[0])] if left.caller else None)
+        log.info("turn %s goes on", turn_id)
+        self._enter(live)
+        await services.approvals.recall(turn_id)
+        if not services.approvals.is_asking(turn_id):
+            await services.database.turns.set_state(turn_id, "running")
+        return live, left
+
+    async def _give_up(self, turn_id: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, BAD) else internal_error(error, f"turn {turn_id}").message
+        log.warning("turn %s cannot be gone on with: %s", turn_id, reason)
+        if (live := self._live.get(TurnId(turn_id))) is not None:
+            self._close(live)
+        give_up = self._services.database.unfinished.give_up
+        await supervised(f"giving turn {turn_id} up", give_up, turn_id, f"it could not be gone on with: {reason}")
+
+    async def dry_run(self, params: TurnStartParams) -> TurnResult:
+        """What a turn of `params` would send, rendered and counted by parts; nothing runs, nothing is stored.
+
+        Raises ContextOverflow where the turn would, with the parts of what does not fit.
+        """
+        session, skill, spec, _ = await self._resolve(params)
+        plan = await self._plan(params, skill, spec, session)
+        return await dry_run(self._services, params, session, skill, plan, spec.name)
+
+    def find(self, turn_id: str) -> TurnLog | None:
+        """The running turn of this id or session, or an ended one still remembered."""
+        live = self._live.get(TurnId(turn_id)) or self._ended.get(TurnId(turn_id))
+        if live is None and (by_session := self._sessions.get(SessionId(turn_id))):
+            live = self._live.get(by_session)
+        return live
+
+    def cancel(self, turn_id: str) -> TurnLog:
+        """Cancel a running turn and give it back; NotFound when no such turn is running."""
+        live = self.find(turn_id)
+        if live is None or live.outcome is not None:
+            hint = "`agentgw turns` lists those that run"
+            raise NotFound(f"no running turn {turn_id[:64]}", hint=hint, kind="turn", id=turn_id)
+        live.cancel()
+        return live
+
+    def waiting(self) -> frozenset[str]:
+        """Ids of the turns that wait for an answer, and of those that wait for them."""
+        found: set[str] = set()
+        for live in self.running:
+            if self._services.approvals.is_asking(live.turn_id):
+                waiting: TurnLog | None = live
+                while waiting is not None:
+                    found.add(waiting.turn_id)
+                    waiting = waiting.parent
+        return frozenset(found)
+
+    async def stop(self) -> None:
+        """Cancel all turns and return when each has stored its end and has an outcome.
+
+        Those that wait for an answer are left to the next daemon, with those that wait for them.
+        """
+        left = self.waiting()
+        for live in self.running:
+            if live.turn_id in left:
+                live.suspend()
+            else:
+                live.cancel()
+        while self._live:
+            await self._all_ended.park()
+
+    async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[bytes]:
+        """Frames of a stored turn's events."""
+        ids = f'"turn_id":"{stored.turn_id}","session_id":"{stored.session_id}","seq":'
+        for row in await self._services.database.log.read(stored.turn_id, from_seq):
+            yield b"".join(frame_of(ids, seq, method, params) for seq, method, params in shown(row, from_seq))
+
+    async def stored_outcome(self, stored: Turn) -> TurnResult:
+        """See `outcome_of`."""
+        return outcome_of(await self._services.database.turns.detail(stored.turn_id))
+
+    def _check_serving(self) -> None:
+        if self._services.stopping:
+            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+
+    def _check_idle(self, session_id: SessionId) -> None:
+        turn_id = self._sessions.get(session_id)
+        if turn_id is not None:
+            raise SessionBusy(
+                f"session {session_id} is busy with turn {turn_id}",
+                hint=f"watch it with `agentgw attach {turn_id}` or try again later",
+                session_id=session_id, turn_id=turn_id,
+            )  # fmt: skip
+
+    async def _resolve(self, params: TurnStartParams) -> _Chosen:
+        """Which session, skill and model the turn is for: the request's word, then the session's, then the default.
+
+        The notices say which skill was found for the message, where it was.
+        """
+        services = self._services
+        if params.schema is not None:
+            await structured.check(params.schema)
+        session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
+        default = session.skill if session else services.settings.agent.default_skill
+        notices: tuple[TurnNotice, ...] = ()
+        shelf = await services.projects.shelf(cwd_of(params, session))
+        if params.skill is None and session is None and default == routing.AUTO:
+            default, notices = await routing.choose(
+                params.message, shelf, by=services.settings.agent.route_by, models=services.models, pool=services.pool
+            )
+        skill = shelf.get(params.skill or default)
+        if (unused := shelf.unused(skill.name)) is not None:
+            text = f"the project's own {skill.name} is not used: {unused.reason}"
+            notices += (TurnNotice(code="project_untrusted", text=text),)
+        return session, skill, await services.models.resolve_to_answer(params.model or skill.model), notices
+
+    async def _prepare(self, left: LeftTurn) -> Plan:
+        """How to go on with a turn. Raises RpcError when what it needs no longer exists."""
+        services = self._services
+        session = await services.database.sessions.get(left.detail.turn.session_id)
+        place = cwd_of(left.request, session)
+        shelf = await services.projects.shelf(place)
+        return await resume.plan_of(services, self, left, shelf.get(left.detail.turn.skill), place)
+
+    async def _plan(
+        self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None
+    ) -> Plan:
+        services = self._services
+
+        async def history() -> tuple[Exchange, ...]:
+            return history_of(await services.database.sessions.whole_history(session.session_id) if session else ())
+
+        place = cwd_of(params, session)
+        return Plan(
+            system=skill.instructions.strip() if params.system is None else params.system,
+            message=with_files(params.message, params.files), history=history,
+            options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
+            skill_text=params.system is None and params.schema is None,
+            n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
+            kit=None if params.schema is not None
+            else partial(toolkit.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
+            max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
+            seed=secrets.randbelow(_SEEDS), background=params.detach,
+            grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),
+        )  # fmt: skip
+
+    def _open(
+        self,
+        turn_id: TurnId,
+        session_id: SessionId,
+        skill: str,
+        spec: ModelSpec,
+        params: TurnStartParams,
+        parent: TurnLog | None,
+    ) -> TurnLog:
+        live = TurnLog(
+            turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
+            detached=params.detach, parent=parent,
+        )  # fmt: skip
+        self._enter(live)
+        return live
+
+    def _enter(self, live: TurnLog) -> None:
+        self._live[live.turn_id] = live
+        self._sessions[live.session_id] = live.turn_id
+
+    def _begin(self, live: TurnLog, news: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(supervised, f"running turn {live.turn_id}", self._run, live, news, run)
+
+    async def _run(self, live: TurnLog, news: str, run: Callable[[], Awaitable[None]]) -> None:
+        hub = self._services.hub
+        facts = {"turn_id": live.turn_id, "session_id": live.session_id, "skill": live.skill, "model": live.model}
+        hub.publish("turns", news, **facts)
+        try:
+            await run()
+        except* Exception as group:  # noqa: BLE001 - supervision point: it was to end by itself, whatever happened in it
+            error = internal_error(group, f"turn {live.turn_id}")
+            if live.outcome is None:
+                live.end(error)
+            if live.stored:
+                fail = self._services.database.turns.fail
+                await supervised(f"ending turn {live.turn_id}", fail, live.turn_id, error.message)
+        finally:
+            self._close(live)
+        outcome = live.outcome
+        if isinstance(outcome, ShuttingDown):
+            return
+        reason = outcome.finish_reason if isinstance(outcome, TurnResult) else "failed"
+        hub.publish("turns", "completed", finish_reason=reason, **facts)
+
+    def _close(self, live: TurnLog) -> None:
+        self._live.pop(live.turn_id, None)
+        self._services.approvals.withdraw(live.turn_id)
+        for waited_for in live.answers.values():
+            # It ended before it came to the call.
+            if isinstance(waited_for, TurnLog):
+                waited_for.cancel()
+        if self._sessions.get(live.session_id) == live.turn_id:
+            del self._sessions[live.session_id]
+        if not live.stored:
+            self._ended[live.turn_id] = live
+            while len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        if not self._live:
+            self._all_ended.unpark_all()
+
+
+def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
+    """What is stored of the request: not what is stored elsewhere."""
+    files = tuple(File(name=file.name, text="") for file in params.files)
+    return replace(
+        params, message="", files=files, options=None, system=None if params.system is None else "",
+        max_iterations=max_iterations, idempotency_key=None,
+    )  # fmt: skip
+
+
+def brings_data(params: TurnStartParams) -> bool:
+    """Whether the request holds text that the user did not type: somebody else may have written it."""
+    return params.piped or any(not file.typed for file in params.files)
+
+
+def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:
+    """Where to look for the turn's skill: where the user is, who names one; else where the session was started."""
+    at_session = session.cwd if session else None
+    return (params.cwd or at_session) if params.skill is not None else (at_session or params.cwd)
+
+
+def merged(temperature: float | None, given: Options | None) -> Options:
+    """The request's options over the skill's."""
+    options = given or Options()
+    return options if options.temperature is not None else replace(options, temperature=temperature)

@@ -1,0 +1,138 @@
+"""One running turn's side of the database: its events as they were numbered, its model's steps, its end.
+
+What is on record of a turn is always a beginning of what happened: a step is stored with the words that led to it, a
+question with all before it. So the next daemon can go on where this one ended (`resume`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from agentgw.protocol.errors import RpcError
+from agentgw.protocol.events import TurnApproval, TurnEvent, TurnToolCall, TurnToolResult
+from agentgw.protocol.replays import OfferedTool, PromptHistory, TurnStep
+from agentgw.protocol.schema import dump
+from agentgw_daemon.agent.loop import Emit
+from agentgw_daemon.agent.recorder import StepRecorder
+from agentgw_daemon.observability.failpoint import failpoint
+from agentgw_daemon.storage.sessions.log import LogRow, pack
+from agentgw_daemon.storage.sessions.steps import Shown, StepRows
+from agentgw_daemon.storage.sessions.turns import TurnEnd
+
+if TYPE_CHECKING:
+    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+# What a crash may cost of a running answer. Nothing is written while nothing is said.
+FLUSH_S: Final = 1.0
+
+
+class TurnRecorder:
+    """The turn's side of the database: nothing at all for an ephemeral turn."""
+
+    def __init__(self, live: TurnLog, database: Database | None) -> None:
+        self.database: Final = database
+        self._live = live
+        # Events that came from the database need not go there again.
+        self._written = live.last_seq
+        # Rows are cut where the one before ended.
+        self._writing = trio.Lock()
+        self._recorder: StepRecorder | None = None
+
+    def record(
+        self, history: PromptHistory, tools: tuple[OfferedTool, ...], past: Sequence[TurnStep] | None
+    ) -> StepRecorder:
+        """Keep the model's steps from now on. `past`: an earlier daemon kept these, and what the model was shown."""
+        shown = Shown(history=history if history != PromptHistory() else None, tools=tools)
+        self._recorder = StepRecorder(self._write_steps, shown if past is None else None, past or ())
+        return self._recorder
+
+    async def flush_often(self) -> None:
+        """Write new events at most once a second, and only when there are any."""
+        if self.database is None:
+            return
+        while True:
+            await self._live.wait_longer_than(self._written)
+            await trio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write new events."""
+        if self.database is None:
+            return
+        async with self._writing:
+            rows, upto = self._rows()
+            try:
+                await self.database.log.append(self._live.turn_id, rows)
+                self._written = upto
+            except RpcError as error:
+                # The end of the turn writes everything that is still missing, or says that it could not.
+                log.warning("turn %s: log not written: %s", self._live.turn_id, error.message)
+
+    async def _write_steps(self, steps: StepRows) -> None:
+        """In one commit with what was said until now, so that a step is never stored without its words."""
+        if self.database is None:
+            return
+        async with self._writing:
+            rows, upto = self._rows()
+            await self.database.steps.write(self._live.turn_id, steps, rows)
+            self._written = upto
+
+    async def finish(self, end: TurnEnd) -> None:
+        """Write the turn's end, with all that is still missing."""
+        if self.database is not None:
+            failpoint("turn-unended")
+            steps = self._recorder.rest() if self._recorder is not None else None
+            await self.database.turns.finish(self._live.turn_id, end, self._rows()[0], steps)
+
+    async def leave(self) -> None:
+        """Write what there is, and leave the turn to the next daemon."""
+        await self.flush()
+        if self.database is not None:
+            try:
+                await self.database.unfinished.leave(self._live.turn_id)
+            except RpcError as error:
+                log.warning("turn %s: not left as it should be: %s", self._live.turn_id, error.message)
+
+    async def give_up(self, reason: str) -> None:
+        """Store that the turn failed, where its end cannot be stored."""
+        if self.database is not None:
+            try:
+                await self.database.turns.fail(self._live.turn_id, reason)
+            except RpcError as error:
+                # The next daemon finds it as one that was cut off.
+                log.warning("turn %s: its end is not stored: %s", self._live.turn_id, error.message)
+
+    def _rows(self) -> tuple[tuple[LogRow, ...], int]:
+        events = self._live.events
+        first = self._written
+        numbered = ((seq, event.method, dump(event)) for seq, event in enumerate(events[first:], first + 1))
+        return pack(numbered), len(events)
+
+
+def deduplicated_emit(live: TurnLog, ledger: TurnRecorder) -> Emit:
+    """Tell the watchers, but for what an earlier daemon has said already of calls and questions."""
+    said = {key for event in live.events if (key := _key(event)) is not None}
+
+    async def emit(*events: TurnEvent) -> None:
+        await live.append(*(event for event in events if _key(event) not in said))
+        if any(isinstance(event, TurnApproval) for event in events):
+            # So that an answer never is on record without its question, and numbers stay what they were.
+            await ledger.flush()
+
+    return emit
+
+
+def _key(event: TurnEvent) -> tuple[str, str] | None:
+    """What there is one event of."""
+    match event:
+        case TurnToolCall(call_id=one) | TurnToolResult(call_id=one) | TurnApproval(approval_id=one):
+            return event.method, one
+        case _:
+            return None

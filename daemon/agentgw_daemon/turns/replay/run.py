@@ -1,0 +1,206 @@
+"""One stored turn again: same prompt, same seed, recorded tool results. Nothing is carried out, nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy, ShuttingDown
+from agentgw.protocol.events import ReplayProgress, TurnDelta, TurnEvent, TurnProgress
+from agentgw.protocol.params import TurnReplayParams
+from agentgw.protocol.replays import ReplaySide
+from agentgw.protocol.results import ReplayResult, TurnDetail
+from agentgw.protocol.schema import record
+from agentgw_daemon.agent.loop import Run as AgentRun
+from agentgw_daemon.agent.loop import TurnOutput
+from agentgw_daemon.agent.loop import run as run_agent
+from agentgw_daemon.agent.recorder import StepRecorder
+from agentgw_daemon.inference.engine import Engine
+from agentgw_daemon.inference.engine import GenerationRequest as Completion
+from agentgw_daemon.inference.structured_output import structured
+from agentgw_daemon.prompts.compaction import as_shown
+from agentgw_daemon.prompts.prompt import Prompt, fit, history_of, surely_fits
+from agentgw_daemon.storage.sessions.steps import Shown
+from agentgw_daemon.turns.replay.comparison import (
+    Compared,
+    ReplaySetting,
+    compare_calls,
+    reasons,
+    same_prompt,
+    similarity,
+)
+from agentgw_daemon.turns.replay.tools import RecordedTools, recorded_calls
+
+if TYPE_CHECKING:
+    from agentgw_daemon.inference.spec import ModelSpec
+    from agentgw_daemon.services import Services
+
+# Of a turn that does not say how many it had: as `agent.max_iterations` was by default.
+_MAX_ITERATIONS: Final = 10
+_LIVE: Final = ("queued", "running", "waiting")
+
+TellReplay = Callable[[ReplayProgress], Awaitable[None]]
+
+
+@record
+class _Plan:
+    """What the second run is given."""
+
+    detail: TurnDetail
+    prompt: Prompt
+    engine: Engine
+    spec: ModelSpec
+    compared: Compared
+    background: bool
+
+
+async def replay(services: Services, params: TurnReplayParams, tell: TellReplay) -> ReplayResult:
+    """Run the turn again and compare. Raises RpcError when it cannot be run at all; cancelled, nothing is left."""
+    if services.stopping:
+        raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+    detail = await services.database.turns.detail(params.turn_id)
+    if detail.turn.state in _LIVE:
+        raise SessionBusy(
+            f"turn {detail.turn.turn_id} has not ended", hint=f"`agentgw attach {detail.turn.turn_id}` watches it",
+            session_id=detail.turn.session_id, turn_id=detail.turn.turn_id,
+        )  # fmt: skip
+    current = await _current_text(services, detail)
+    system = current if params.skill_text == "current" and current is not None else detail.system
+    spec = await _model(services, params, detail)
+    prompt = await _prompt(services, detail, system)
+    plan = _Plan(
+        detail=detail, prompt=prompt, engine=await services.pool.engine(spec), spec=spec,
+        compared=_compared(detail, prompt, spec), background=params.background,
+    )  # fmt: skip
+    tools = RecordedTools(detail)
+    answered, left_out = await _run(plan, tools, services.settings.inference.n_ctx, tell)
+    recorded = _recorded(detail)
+    calls = compare_calls(recorded_calls(detail), tools.made)
+    setting = ReplaySetting(
+        skill_changed=current is not None and current != detail.system,
+        skill_missing=current is None and not detail.own_system, current_skill=params.skill_text == "current",
+        left_out_turns=left_out, compared=plan.compared,
+    )  # fmt: skip
+    same_end = (recorded.finish_reason, recorded.error) == (answered.finish_reason, answered.error)
+    return ReplayResult(
+        turn_id=detail.turn.turn_id, session_id=detail.turn.session_id, skill=detail.turn.skill,
+        identical=same_end and recorded.text == answered.text and all(call.change == "same" for call in calls),
+        similarity=similarity(recorded.text, answered.text), compared=plan.compared,
+        prompt=same_prompt(recorded, answered), reasons=reasons(detail, recorded, answered, calls, setting),
+        calls=calls, recorded=recorded, replayed=answered,
+    )  # fmt: skip
+
+
+async def _current_text(services: Services, detail: TurnDetail) -> str | None:
+    """What the turn's skill says now; None when the turn brought its own system text along, or the skill is gone."""
+    if detail.own_system:
+        return None
+    try:
+        return (await services.projects.shelf(detail.cwd)).get(detail.turn.skill).instructions.strip()
+    except NotFound:
+        return None
+
+
+async def _model(services: Services, params: TurnReplayParams, detail: TurnDetail) -> ModelSpec:
+    try:
+        return await services.models.resolve_to_answer(params.model or detail.turn.model)
+    except ModelUnavailable as error:
+        if params.model is None:
+            error.hint = error.hint or "name another one with -m"
+        raise
+
+
+async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt:
+    """What the first run was shown: the session as it was then, what stood for its oldest turns, the message."""
+    rows = await services.database.sessions.history_before(detail.turn.turn_id)
+    shown = system if detail.schema is None else structured.instructed(system, detail.schema)
+    prompt = Prompt(system=shown, history=history_of(rows), message=detail.message)
+    return prompt if detail.history is None else as_shown(prompt, detail.history)
+
+
+def _compared(detail: TurnDetail, prompt: Prompt, spec: ModelSpec) -> Compared:
+    greedy = detail.options.temperature == 0
+    if spec.kind == "builtin" or (greedy and spec.kind == "provider"):
+        return "greedy"
+    if detail.options.seed is not None:
+        return "seed"
+    if not greedy and (detail.seed is None or spec.kind == "provider"):
+        # What an endpoint draws with is its own affair.
+        return "chance"
+    # Answers are computed token by token, and as part of a prompt many at a time: not quite the same numbers.
+    if prompt.history and detail.usage.cached_tokens:
+        return "loose"
+    return "greedy" if greedy else "drawn"
+
+
+async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellReplay) -> tuple[ReplaySide, int]:
+    """The second run, and how many turns more than in the first did not fit."""
+    detail, left_out = plan.detail, 0
+    messages = plan.prompt.messages()
+    if not surely_fits(plan.prompt, n_ctx_tokens):
+        fitted = await fit(plan.prompt, plan.engine.count, max_tokens=detail.options.max_tokens, model=plan.spec.name)
+        messages, left_out = fitted.messages, fitted.left_out_turns
+    # Everything is computed anew, as with an explicit seed: the same numbers in the same order.
+    base = Completion(
+        messages=messages, options=detail.options, fresh=True, draw=detail.seed, schema=detail.schema,
+        background=plan.background,
+    )  # fmt: skip
+    run = AgentRun(
+        engine=plan.engine, messages=messages, base=base, recorder=StepRecorder(None, Shown()), tools=tools,
+        max_iterations=detail.max_iterations or _MAX_ITERATIONS,
+    )  # fmt: skip
+    answer = TurnOutput()
+    emit = _Emitter(detail, tell)
+    error: RpcError | None = None
+    await run_agent(run, answer, emit)
+    if detail.schema is not None and answer.finished is not None:
+        try:
+            await structured.verify(answer.text, answer.finished.finish_reason, detail.schema)
+        except SchemaUnmet as unmet:
+            # Not that the replay failed: this is what came of the turn.
+            error = unmet
+    finished = answer.finished
+    assert finished is not None, "a run that ends has had a step"
+    side = ReplaySide(
+        model=plan.spec.name, text=answer.text, finish_reason=None if error else finished.finish_reason,
+        error=error.message if error else None, usage=finished.usage, timings=finished.timings,
+        prompt_sha256=finished.prompt_sha256, model_sha256=finished.model_sha256, engine=finished.engine,
+    )  # fmt: skip
+    return side, left_out
+
+
+class _Emitter:
+    """Turns the events of the second run into its progress."""
+
+    def __init__(self, detail: TurnDetail, tell: TellReplay) -> None:
+        self._turn_id = detail.turn.turn_id
+        self._wanted = detail.usage.completion_tokens
+        self._tell = tell
+        self._pieces = 0
+
+    async def __call__(self, *events: TurnEvent) -> None:
+        before = self._pieces
+        for event in events:
+            match event:
+                case TurnProgress(phase=phase, done=done, total=total, position=position):
+                    await self._tell(
+                        ReplayProgress(
+                            replayed_turn_id=self._turn_id, phase=phase, done=done, total=total, position=position
+                        )
+                    )
+                case TurnDelta():
+                    self._pieces += 1
+                case _:
+                    continue
+        if self._pieces > before:
+            await self._tell(
+                ReplayProgress(replayed_turn_id=self._turn_id, phase="answering", done=self._pieces, total=self._wanted)
+            )
+
+
+def _recorded(detail: TurnDetail) -> ReplaySide:
+    return ReplaySide(
+        model=detail.turn.model, text=detail.text, finish_reason=detail.turn.finish_reason, error=detail.turn.error,
+        usage=detail.usage, timings=detail.timings, prompt_sha256=detail.prompt_sha256,
+        model_sha256=detail.model_sha256, engine=detail.engine,
+    )  # fmt: skip

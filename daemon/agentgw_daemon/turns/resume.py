@@ -1,0 +1,111 @@
+"""Turns that an earlier daemon left in the middle of their tool calls: what it takes to go on with them.
+
+Nothing is done twice. What the model said and what came of its calls is on record, so the turn's loop is fed with that
+until it is where it was; only then is anybody asked, or anything done. A call that was cut off while it was carried out
+leaves no such turn: nobody knows whether it had its effect (`storage.sessions.unfinished`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from agentgw.protocol.errors import NotFound
+from agentgw.protocol.events import EVENTS, TurnEvent
+from agentgw.protocol.replays import PromptHistory, TurnStep
+from agentgw.protocol.schema import bind
+from agentgw.protocol.types import SessionId, ToolCall, TurnId
+from agentgw_daemon.agent import toolkit
+from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.prompts.prompt import Exchange, history_of
+from agentgw_daemon.storage.sessions.log import unpack
+from agentgw_daemon.turns.run import Past, Plan
+
+if TYPE_CHECKING:
+    from agentgw_daemon.agent.delegation import Delegates
+    from agentgw_daemon.agent.tool_runner import ToolRunner
+    from agentgw_daemon.services import Services
+    from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.storage.sessions.unfinished import LeftTurn
+
+_EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # type: ignore[attr-defined]  # all have one
+# A package runner may take a minute to fetch an MCP server.
+_SERVER_STARTS_S: Final = 60.0
+
+
+def revived(left: LeftTurn, parent: TurnLog | None) -> TurnLog:
+    """The turn with all it has sent, as one that nobody owns. Raises one of `json_text.BAD` when its log has holes.
+
+    `parent` waits for it, and finds it by its call.
+    """
+    turn = left.detail.turn
+    live = TurnLog(
+        turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model,
+        stored=True, detached=True, events=_events(left), parent=parent,
+    )  # fmt: skip
+    live.resumed = True
+    live.delegated = left.delegated
+    live.answers.update(left.answers)
+    if parent is not None and left.caller is not None:
+        parent.answers[left.caller[1]] = live
+    return live
+
+
+async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
+    """How to go on; `place` is where the skill was found.
+
+    Raises RpcError when the model or a tool that was called no longer exists.
+    """
+    detail, request = left.detail, left.request
+    # What the turns are given that it delegates to.
+    asked = replace(request, options=detail.options)
+    spec = await services.models.resolve_to_answer(detail.turn.model)
+
+    async def history() -> tuple[Exchange, ...]:
+        return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
+
+    async def kit(live: TurnLog) -> ToolRunner:
+        return await _kit(services, left, partial(toolkit.make, services, turns, asked, skill, place, live))
+
+    return Plan(
+        system=detail.system, message=detail.message, history=history, options=detail.options,
+        engine=await services.pool.engine(spec), skill_text=not detail.own_system,
+        n_ctx_tokens=services.settings.inference.n_ctx, kit=kit, max_iterations=request.max_iterations or 1,
+        seed=detail.seed, background=request.detach,
+        past=Past(history=detail.history or PromptHistory(), steps=detail.steps),
+    )  # fmt: skip
+
+
+async def _kit(
+    services: Services, left: LeftTurn, make: Callable[[Iterable[ToolCall]], Awaitable[ToolRunner]]
+) -> ToolRunner:
+    """The turn's tools, once those are there that it is about to call."""
+    needed = _to_be_called(left.detail.steps[-1]) & {tool.name for tool in left.detail.tools}
+    await services.tools.wait_for(needed, _SERVER_STARTS_S)
+    kit = await make(left.detail.tool_calls)
+    missing = needed - {tool.name for tool in kit.offered}
+    if not missing:
+        return kit
+    name = min(missing)
+    raise NotFound(
+        f"the tool {name}, which the turn was about to call when the daemon ended, is not there any more",
+        hint="`agentgw tools` lists those that are, and what is wrong with others", kind="tool", id=name,
+    )  # fmt: skip
+
+
+def _to_be_called(step: TurnStep) -> set[str]:
+    return {call.tool for call in step.calls if call.tool is not None and call.content is None}
+
+
+def _events(left: LeftTurn) -> tuple[TurnEvent, ...]:
+    made: list[TurnEvent] = []
+    for row in left.log:
+        for seq, method, params in unpack(row):
+            if seq != len(made) + 1:
+                raise ValueError(f"event {len(made) + 1} is missing")
+            made.append(bind(_EVENTS[method], params))
+    if len(made) < left.upto_seq:
+        raise ValueError(f"event {len(made) + 1} is missing")
+    return tuple(made)

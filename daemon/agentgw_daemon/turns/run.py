@@ -1,0 +1,271 @@
+"""One turn from its prompt to its end: runs the engine, numbers and stores what it says.
+
+`run` is the only place that decides how a turn ends. Whatever happens (done, cancelled, failed, a bug), the
+turn gets one last event and one outcome, and what was said is stored before anyone is told that it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from agentgw.protocol.errors import RpcError, ShuttingDown
+from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted
+from agentgw.protocol.replays import PromptHistory, TurnStep
+from agentgw.protocol.results import TurnResult
+from agentgw.protocol.schema import record
+from agentgw.protocol.types import ChatMessage, FinishReason, Options, Timings, Usage
+from agentgw_daemon.agent.loop import Run as AgentRun
+from agentgw_daemon.agent.loop import TurnOutput, calling_of
+from agentgw_daemon.agent.loop import run as run_agent
+from agentgw_daemon.agent.opening import Opening
+from agentgw_daemon.agent.usage import sum_usage
+from agentgw_daemon.inference.engine import Calling, Engine
+from agentgw_daemon.inference.engine import GenerationRequest as Completion
+from agentgw_daemon.inference.structured_output import structured
+from agentgw_daemon.knowledge.grounding import Grounding, grounded
+from agentgw_daemon.observability.failpoint import failpoint
+from agentgw_daemon.observability.supervision import internal_error
+from agentgw_daemon.prompts.compaction import as_shown, compacted
+from agentgw_daemon.prompts.prompt import Exchange, Fitted, Prompt, fit, surely_fits
+from agentgw_daemon.storage.sessions.turns import TurnEnd
+from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
+
+if TYPE_CHECKING:
+    from agentgw_daemon.agent.tool_runner import ToolRunner
+    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+# The last write of a turn is shielded from cancellation; a disk that hangs must not hold the daemon forever.
+_FINISH_S: Final = 15.0
+
+
+@record
+class Past:
+    """What an earlier daemon has done of a turn: how the prompt was shown to the model, and the model's steps."""
+
+    history: PromptHistory
+    steps: tuple[TurnStep, ...]
+
+
+@record
+class Plan:
+    """All that a turn needs to know before it runs.
+
+    `history` is asked when the turn runs, not before: until the turn is stored, another may still end in its session.
+    """
+
+    system: str
+    message: str
+    history: Callable[[], Awaitable[tuple[Exchange, ...]]]
+    options: Options
+    engine: Engine
+    # The system text is the skill's own and not one that somebody gave for this turn.
+    skill_text: bool = False
+    # Context the settings ask for; 0 leaves it to the worker.
+    n_ctx_tokens: int = 0
+    # Makes what the model may call; without it, nothing.
+    kit: Callable[[TurnLog], Awaitable[ToolRunner]] | None = None
+    max_iterations: int = 1
+    # Drawn for this turn, of use where the options have no seed.
+    seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+    # Nobody waits at a screen for it.
+    background: bool = False
+    # Gives the prompt pieces of the user's documents; without it, none.
+    grounding: Grounding | None = None
+    past: Past | None = None
+
+    async def prompt(self) -> Prompt:
+        """System text, what the schema asks for, the session so far, the message."""
+        system = self.system if self.schema is None else structured.instructed(self.system, self.schema)
+        return Prompt(system=system, history=await self.history(), message=self.message)
+
+
+async def run(live: TurnLog, plan: Plan, database: Database | None) -> None:
+    """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
+    ledger = TurnRecorder(live, database)
+
+    async def do(answer: TurnOutput) -> None:
+        await live.append(TurnStarted(skill=live.skill, model=live.model))
+        await _answer(live, plan, answer, ledger)
+
+    await _supervise(live, do, ledger)
+
+
+async def go_on(live: TurnLog, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
+    """As `run`, for a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
+    ledger = TurnRecorder(live, database)
+
+    async def do(answer: TurnOutput) -> None:
+        failpoint("turn-resumed")
+        await _answer(live, await prepare(), answer, ledger)
+
+    await _supervise(live, do, ledger)
+
+
+async def _supervise(live: TurnLog, do: Callable[[TurnOutput], Awaitable[None]], ledger: TurnRecorder) -> None:
+    """Do it, and whatever comes of it, give the turn its end, or leave it to the next daemon."""
+    answer = TurnOutput(
+        event.text for event in live.events if isinstance(event, TurnDelta) and event.channel == "answer"
+    )
+    error: RpcError | None = None
+    with live.scope:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ledger.flush_often)
+                await do(answer)
+                nursery.cancel_scope.cancel()
+        except* RpcError as group:
+            error = _first(group)
+        except* Exception as group:  # noqa: BLE001 - supervision point: a bug ends this turn, not the daemon
+            error = internal_error(group, f"turn {live.turn_id}")
+    if live.suspended and live.scope.cancelled_caught:
+        with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
+            await ledger.leave()
+        live.end(_left_waiting(live))
+        return
+    with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
+        await _end(live, answer, error, ledger)
+    if live.outcome is None:
+        live.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {live.turn_id}"))
+
+
+async def _answer(live: TurnLog, plan: Plan, answer: TurnOutput, ledger: TurnRecorder) -> None:
+    past = plan.past
+    # Before the tools: what is quoted decides what they may do unasked.
+    prompt = await plan.prompt() if past is not None else await _with_documents(live, plan)
+    kit = await plan.kit(live) if plan.kit is not None else None
+    calling: Calling | None = None
+    if past is not None:
+        # As the model was shown it before; no model is asked.
+        messages, history = as_shown(prompt, past.history).messages(), past.history
+    else:
+        if kit is not None and kit.views:
+            calling = await calling_of(plan.engine, live.append)
+        messages, history = await _shown(live, plan, ledger, prompt, _opening(plan, kit, calling))
+    completion = Completion(
+        messages=messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
+        draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text,
+        background=plan.background,
+    )  # fmt: skip
+    recorder = ledger.record(history, () if kit is None else kit.offered, None if past is None else past.steps)
+    agent = AgentRun(
+        engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit, calling=calling,
+        max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
+    )  # fmt: skip
+    live.emit = deduplicated_emit(live, ledger)
+    try:
+        await run_agent(agent, answer, live.emit)
+    finally:
+        if kit is not None:
+            live.tool_calls, live.tainted = kit.calls, kit.tainted
+    if plan.schema is not None and answer.finished is not None:
+        await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
+
+
+def _opening(plan: Plan, kit: ToolRunner | None, calling: Calling | None) -> Opening:
+    if kit is None or calling is None:
+        return Opening(engine=plan.engine, schema=plan.schema)
+    return Opening(engine=plan.engine, calling=calling, views=kit.views, led=kit.led, schema=plan.schema)
+
+
+async def _shown(
+    live: TurnLog, plan: Plan, ledger: TurnRecorder, prompt: Prompt, opening: Opening
+) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
+    """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
+    fitted = Fitted(messages=prompt.messages())
+    history = PromptHistory(excerpts=prompt.excerpts)
+    if opening.shows_tools(fitted.messages) or not surely_fits(prompt, plan.n_ctx_tokens):
+        if opening.calling is None:
+            await live.append(TurnProgress(phase="loading"))
+        shown = await compacted(
+            prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
+            database=ledger.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
+            model=live.model,
+        )  # fmt: skip
+        if shown.notice:
+            await live.append(TurnNotice(code="context_compacted", text=shown.notice))
+        fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=live.model)
+        history = PromptHistory(
+            left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary,
+            excerpts=prompt.excerpts,
+        )  # fmt: skip
+    if fitted.left_out_turns:
+        await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
+    return fitted.messages, history
+
+
+async def _with_documents(live: TurnLog, plan: Plan) -> Prompt:
+    """The prompt, with pieces of the user's documents where the skill wants them; watchers are told which."""
+    prompt = await plan.prompt()
+    if plan.grounding is None:
+        return prompt
+    made = await grounded(prompt, plan.grounding, plan.engine.count)
+    if made.notice:
+        await live.append(TurnNotice(code="documents", text=made.notice))
+    if made.prompt.excerpts:
+        live.tainted = True
+        await live.cite(made.prompt.excerpts)
+    return made.prompt
+
+
+def _left_waiting(live: TurnLog) -> ShuttingDown:
+    return ShuttingDown(
+        "the daemon stops while the turn waits for an approval",
+        hint=f"the next daemon goes on with it: `agentgw attach {live.turn_id}`",
+    )
+
+
+def _left_out(fitted: Fitted) -> str:
+    tokens = f"({fitted.left_out_tokens} tokens)"
+    if fitted.left_out_turns == 1:
+        return f"the oldest turn {tokens} was left out"
+    return f"the {fitted.left_out_turns} oldest turns {tokens} were left out"
+
+
+async def _end(live: TurnLog, answer: TurnOutput, error: RpcError | None, ledger: TurnRecorder) -> None:
+    finished = answer.finished
+    reason: FinishReason = finished.finish_reason if finished and answer.complete else "cancelled"
+    own = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
+    live.usage = usage = sum_usage(own, live.delegated)
+    timings = finished.timings if finished else Timings()
+    live.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
+    end = TurnEnd(
+        state="failed" if error else ("cancelled" if reason == "cancelled" else "completed"),
+        finish_reason=None if error else reason,
+        text=answer.text, usage=usage, timings=timings, error=error.message if error else None,
+        prompt_sha256=finished.prompt_sha256 if finished else None,
+        model_sha256=finished.model_sha256 if finished else None,
+        engine=finished.engine if finished else None, model=live.model, sources=tuple(live.sources),
+    )  # fmt: skip
+    try:
+        await ledger.finish(end)
+    except RpcError as failed:
+        # The answer was given but is not stored: the client must not believe otherwise.
+        error = error or failed
+    except Exception as bug:  # noqa: BLE001 - supervision point: what cannot be stored ends this turn
+        error = error or internal_error(bug, f"the end of turn {live.turn_id}")
+        await ledger.give_up(error.message)
+    if error:
+        live.end(error)
+        return
+    live.end(
+        TurnResult(
+            turn_id=live.turn_id, session_id=live.session_id, text=answer.text, finish_reason=reason, usage=usage,
+            timings=timings, tool_calls=live.tool_calls, sources=tuple(live.sources), last_seq=live.last_seq,
+        )
+    )  # fmt: skip
+
+
+def _first(group: BaseExceptionGroup[RpcError]) -> RpcError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, RpcError)
+    return error

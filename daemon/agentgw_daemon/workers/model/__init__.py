@@ -1,0 +1,1 @@
+"""The model worker. Runs in a child process only."""

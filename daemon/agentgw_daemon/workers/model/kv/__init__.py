@@ -1,0 +1,1 @@
+"""Keys and values: in the context, in memory, on disk."""

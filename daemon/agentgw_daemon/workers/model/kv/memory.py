@@ -1,0 +1,181 @@
+"""Where the slots' keys and values lie: all in one context, but those of a request that must be alone.
+
+That one has a context of its own while there is such a request: its cells are always the same ones, so the same
+tokens are added up in the same order and the same seed draws the same text, whatever the others do.
+
+The context has one sequence more than slots: a part of a slot's tokens is copied there to be saved or loaded, because
+llama.cpp saves and loads whole sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence as AbcSequence
+from typing import Final
+
+from agentgw_daemon.workers.model.batching.sequence import BatchSlice, Sequence
+from agentgw_daemon.workers.model.batching.slots import WORTH_KEEPING_TOKENS
+from agentgw_daemon.workers.model.kv.disk_cache import DiskPrefixCache
+from agentgw_daemon.workers.model.kv.ram_cache import RamPrefixCache
+from agentgw_daemon.workers.model.sampling.context import Batch, Context
+
+# The supervisor gives a worker that is told to stop two seconds; what is not written then is computed again.
+_CLOSE_TIMEOUT_S: Final = 1.0
+# Saved at once; a quarter of what may wait for the disk.
+_PIECE_BYTES: Final = 64 << 20
+
+
+class KvMemory:
+    """The slots of `context` and one more beyond them. The memory of `scheduler.Scheduler`.
+
+    `states` None: nothing is saved on disk. `token_bytes` is what a token takes of the cache, about.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        make_apart: Callable[[], Context],
+        *,
+        n_slots: int,
+        batch_tokens: int,
+        states: DiskPrefixCache | None = None,
+        token_bytes: int = 1,
+    ) -> None:
+        self._context: Final = context
+        self._make_apart: Final = make_apart
+        self._apart: Context | None = None
+        self._n_slots: Final = n_slots
+        self._scratch: Final = n_slots  # the sequence after the slots' own
+        self._states: Final = states
+        self._kept: Final = RamPrefixCache()
+        self._aside: Final[dict[int, list[tuple[int, int, bytes]]]] = {}
+        self._piece_tokens: Final = max(_PIECE_BYTES // token_bytes, 1)
+        self._batch: Final = Batch(batch_tokens)
+
+    @property
+    def has_isolated(self) -> bool:
+        """Whether one that must be alone has a context of its own."""
+        return self._n_slots > 1
+
+    def open_apart(self) -> None:
+        """Make the context of those who must be alone. Raises EngineError."""
+        if self.has_isolated and self._apart is None:
+            self._apart = self._make_apart()
+
+    def close_apart(self) -> None:
+        """Give its memory back: it is as large as a whole context."""
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
+
+    def context(self, slot: int) -> Context:
+        """Where a slot lies."""
+        return self._context if slot < self._n_slots or self._apart is None else self._apart
+
+    def keep(self, slot: int, length: int) -> int:
+        """See slots.Memory."""
+        return self.context(slot).keep(slot if slot < self._n_slots else 0, length)
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """See slots.Memory."""
+        self._context.share(source, target, 0, length)
+
+    def restorable(self, tokens: list[int]) -> int:
+        """See slots.Memory."""
+        return max(self._kept.match(tokens), self._states.match(tokens, len(tokens)) if self._states else 0)
+
+    def restore(self, slot: int, tokens: list[int], length: int) -> int:
+        """See slots.Memory."""
+        if self._kept.match(tokens) >= length:
+            return length if self._put(slot, self._kept.load(tokens), 0, length) else 0
+        restored = 0
+        for part in self._states.load(tokens, length) if self._states else ():
+            end = min(part.end, length)
+            if not self._put(slot, part.payload, part.start, end):
+                break
+            restored = end
+        return restored
+
+    def swap_out(self, slot: int, start: int, end: int) -> bool:
+        """See slots.Memory."""
+        part = self._range(slot, start, end)
+        if not part:
+            return False
+        self._aside.setdefault(slot, []).append((start, end, part))
+        self._context.keep(slot, 0)
+        return True
+
+    def swap_in(self, slot: int) -> bool:
+        """See slots.Memory."""
+        return all(self._put(slot, part, start, end) for start, end, part in self._aside[slot])
+
+    def forget_aside(self, slot: int) -> None:
+        """See slots.Memory."""
+        self._aside.pop(slot, None)
+
+    def save(self, sequence: Sequence) -> bool:
+        """See slots.Memory. What a skill's sessions share is saved in nobody's name, and once."""
+        if sequence.isolated or sequence.slot is None or not self.has_isolated or sequence.done < WORTH_KEEPING_TOKENS:
+            return False
+        tokens = sequence.tokens[: sequence.done]
+        if self._states is None or not sequence.owner:
+            return self._kept.save(tokens, self._context.dump(sequence.slot))
+        if sequence.shared_tokens and not self._save("shared", sequence.slot, tokens[: sequence.shared_tokens]):
+            return False
+        return self._save(sequence.owner, sequence.slot, tokens)
+
+    def _put(self, slot: int, state: bytes, start: int, end: int) -> bool:
+        """Give a slot the positions from `start` to `end` of a saved sequence."""
+        if not self._context.load(self._scratch, state):
+            return False
+        self._context.share(self._scratch, slot, start, end)
+        self._context.keep(self._scratch, 0)
+        return True
+
+    def _range(self, slot: int, start: int, end: int) -> bytes:
+        """The state of a slot's positions from `start` to `end`."""
+        self._context.share(slot, self._scratch, start, end)
+        state = self._context.dump(self._scratch)
+        self._context.keep(self._scratch, 0)
+        return state
+
+    def _save(self, owner: str, slot: int, tokens: list[int]) -> bool:
+        assert self._states is not None
+        start = self._states.covered(tokens)
+        while start < len(tokens):
+            end = min(start + self._piece_tokens, len(tokens))
+            if not self._states.save(owner, tokens[:end], start, self._range(slot, start, end)):
+                return False
+            start = end
+        return True
+
+    def decode(self, pieces: AbcSequence[BatchSlice]) -> dict[int, int] | None:
+        """Compute pieces that lie in one context: the batch index to sample at for each sequence's key.
+
+        The indices of its guesses follow. None: aborted. Raises EngineError.
+        """
+        batch, indices = self._batch, {}
+        batch.clear()
+        for piece in pieces:
+            sequence = piece.slot if piece.slot < self._n_slots else 0
+            end = piece.start + len(piece.tokens) - 1
+            for position, token in enumerate(piece.tokens, piece.start):
+                at = batch.add(token, position, sequence, wanted=piece.last and position == end)
+            if piece.last:
+                indices[piece.sequence.key] = at
+            for position, token in enumerate(piece.guesses, end + 1):
+                batch.add(token, position, sequence, wanted=True)
+        return indices if self.context(pieces[0].slot).decode(batch) else None
+
+    def flush(self) -> None:
+        """Wait, within bounds, until what is to be saved is written. From any thread."""
+        if self._states is not None:
+            self._states.flush(_CLOSE_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Free everything; what waits to be saved is saved first, within bounds."""
+        if self._states is not None:
+            self._states.close(_CLOSE_TIMEOUT_S)
+        self._batch.close()
+        self._context.close()
+        self.close_apart()

@@ -1,0 +1,1 @@
+"""Chat templates, and how a model's template shows tool calls."""

@@ -1,0 +1,1 @@
+"""Messages and files shared by both ends of a worker's pipe."""

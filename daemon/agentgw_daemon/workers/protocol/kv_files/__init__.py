@@ -1,0 +1,1 @@
+"""Saved states on disk: format and folder."""

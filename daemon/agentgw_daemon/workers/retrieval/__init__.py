@@ -1,0 +1,1 @@
+"""The retrieval worker. Runs in a child process only."""

@@ -1,0 +1,11 @@
+"""Role `bulk_role`: the vectors of many texts, by whichever engine is faster."""
+
+from __future__ import annotations
+
+from agentgw_daemon.workers.retrieval.embedding.encoders import BulkEncoders, answer_bulk
+from agentgw_daemon.workers.retrieval.handlers import Handlers
+
+
+def add_to(table: Handlers) -> None:
+    """What this role answers."""
+    answer_bulk(table, BulkEncoders())

@@ -1,0 +1,1 @@
+"""Embedders: their tokens, engines and files."""

@@ -1,0 +1,1 @@
+"""The vector index: exact and approximate search, and its file."""

@@ -1,0 +1,110 @@
+"""What parsers make of a document: sections of text, cut into blocks that know the headings above them. Does no I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+from agentgw_daemon.workers.retrieval.reading.characters import clean, in_one_line
+from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
+
+BlockKind = Literal["heading", "prose", "lines", "whole"]
+Path = tuple[str, ...]
+
+# A heading of a few lines is a mistake of its markup; a path is context for a chunk, not its content.
+_MAX_TITLE_CHARS: Final = 80
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """Characters `start` to `end` of a section's text.
+
+    A "heading" stays with what follows it. "prose" may be cut between sentences, "lines" between lines, and so may
+    "whole", which is kept in one piece if it fits: a table, code, a function. `path` has the titles above it, a
+    heading's own included. What is cut goes on with a part of what was before, unless it `repeats` nothing.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    path: Path = ()
+    repeats: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of the document's text and its blocks, in order and without overlap; no chunk reaches beyond it."""
+
+    text: DecodedText
+    blocks: Iterable[Block]
+
+
+class Outline:
+    """The titles above the place that a parser has reached."""
+
+    def __init__(self, *base: str) -> None:
+        self._base = tuple(filter(None, map(title_of, base)))
+        self._titles: list[tuple[int, str]] = []
+        self.path: Path = self._base
+        self.first = ""  # the title that came first
+
+    def enter(self, level: int, title: str) -> Path:
+        """A heading; the path with it, in which it replaces all of its level and below."""
+        while self._titles and self._titles[-1][0] >= level:
+            self._titles.pop()
+        if shown := title_of(title):
+            self._titles.append((level, shown))
+            self.first = self.first or shown
+        titles = tuple(title for _, title in self._titles)
+        # A document that begins with its own title has it once.
+        base = self._base[:-1] if titles and self._base and titles[0] == self._base[-1] else self._base
+        self.path = base + titles
+        return self.path
+
+    def restart(self, *base: str) -> None:
+        """Another part of the document begins, below these titles."""
+        self._base = tuple(filter(None, map(title_of, base)))
+        self._titles = []
+        self.path = self._base
+
+
+def title_of(text: str) -> str:
+    """A heading as it stands in a path."""
+    return in_one_line(text, _MAX_TITLE_CHARS)
+
+
+class TextBuilder:
+    """The text of a format that has none of its own, written block by block with a blank line between."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._blocks: list[Block] = []
+        self._length = 0
+
+    def add(self, kind: BlockKind, text: str, path: Path) -> None:
+        """One block; nothing if it is blank."""
+        text = clean(text)
+        text = text.strip("\n\r") if kind in ("lines", "whole") else text.strip()
+        if not text or text.isspace():
+            return
+        if self._parts:
+            self._parts.append("\n\n")
+            self._length += 2
+        self._parts.append(text)
+        self._blocks.append(Block(kind, self._length, self._length + len(text), path))
+        self._length += len(text)
+
+    def take(self) -> Section:
+        """All that was added since the last time."""
+        made = Section(DecodedText("".join(self._parts)), self._blocks)
+        self._parts, self._blocks, self._length = [], [], 0
+        return made
+
+
+def lines_of(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Start and end of each line, its newline included."""
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield start, end
+        start = end

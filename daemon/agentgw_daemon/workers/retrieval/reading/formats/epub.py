@@ -1,0 +1,133 @@
+"""Books (EPUB): their chapters in reading order. Does no I/O."""
+
+from __future__ import annotations
+
+import posixpath
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from agentgw_daemon.workers.retrieval.reading.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
+from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
+from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+
+_CONTAINER: Final = "META-INF/container.xml"
+_ENCRYPTION: Final = "META-INF/encryption.xml"
+_PAGE_TYPES: Final = frozenset({"application/xhtml+xml", "text/html", "application/xml", "text/x-oeb1-document"})
+
+
+def epub_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+    """One section a file of the book."""
+    archive = Archive(data)
+    container = _Container()
+    hear_xml(archive.read(_CONTAINER), container)
+    if not container.package:
+        raise Unreadable("does not say where the book is")
+    package = _Package()
+    hear_xml(archive.read(container.package), package)
+    findings.title = " ".join(package.title.split())
+    locked = _locked(archive)
+    missing = 0
+    for name in package.pages(posixpath.dirname(container.package)):
+        if name in locked:
+            raise Unreadable("is encrypted (copy protection)")
+        if name not in archive:
+            missing += 1
+            continue
+        outline.restart(findings.title)
+        builder = TextBuilder()
+        # The title of a file of a book is mostly the book's, and its headings say more.
+        page_outline = _Quiet(findings.title, outline)
+        write_html(decode(archive.read(name)).text, builder, page_outline)
+        outline.first = outline.first or page_outline.first
+        yield builder.take()
+    if missing:
+        findings.notes.append(f"{missing} of the book's files are missing")
+    findings.title = findings.title or outline.first
+
+
+class _Quiet(Outline):
+    """An outline that takes no titles from the heads of pages."""
+
+    def __init__(self, title: str, outer: Outline) -> None:
+        super().__init__(title)
+        self.first = outer.first
+
+    def restart(self, *base: str) -> None:
+        """Not for a page."""
+
+
+def _locked(archive: Archive) -> frozenset[str]:
+    """Files that are encrypted; with fonts alone one can read the book."""
+    if _ENCRYPTION not in archive:
+        return frozenset()
+    encryption = _Encryption()
+    hear_xml(archive.read(_ENCRYPTION), encryption)
+    return frozenset(encryption.names)
+
+
+class _Container:
+    """Hears where the package is."""
+
+    def __init__(self) -> None:
+        self.package = ""
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if tag == "rootfile" and not self.package:
+            self.package = attributes.get("full-path", "")
+
+    def end(self, tag: str) -> None:
+        pass
+
+    def data(self, text: str) -> None:
+        pass
+
+
+class _Encryption:
+    """Hears which files are encrypted."""
+
+    def __init__(self) -> None:
+        self.names: Final[list[str]] = []
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if tag == "CipherReference":
+            self.names.append(urllib.parse.unquote(attributes.get("URI", "")))
+
+    def end(self, tag: str) -> None:
+        pass
+
+    def data(self, text: str) -> None:
+        pass
+
+
+class _Package:
+    """Hears title, files and their order."""
+
+    def __init__(self) -> None:
+        self.title = ""
+        self._files: dict[str, str] = {}
+        self._order: list[str] = []
+        self._in_title = False
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._in_title = tag == "title" and not self.title
+        if tag == "item" and attributes.get("media-type", "") in _PAGE_TYPES:
+            self._files[attributes.get("id", "")] = attributes.get("href", "")
+        elif tag == "itemref":
+            self._order.append(attributes.get("idref", ""))
+
+    def end(self, tag: str) -> None:
+        self._in_title = False
+
+    def data(self, text: str) -> None:
+        if self._in_title:
+            self.title += text
+
+    def pages(self, folder: str) -> Iterator[str]:
+        """Names of the files in reading order, each once."""
+        for one in dict.fromkeys(self._order):
+            if href := self._files.get(one, ""):
+                yield posixpath.normpath(posixpath.join(folder, urllib.parse.unquote(href.partition("#")[0])))

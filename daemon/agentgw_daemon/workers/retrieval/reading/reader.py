@@ -1,0 +1,166 @@
+"""`read`: from a source to a document and its chunks. The one place where a document's parser may fail as it likes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+from agentgw_daemon.workers.retrieval.reading import opening
+from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Section
+from agentgw_daemon.workers.retrieval.reading.chunking import cut
+from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
+from agentgw_daemon.workers.retrieval.reading.values import (
+    MIN_CHUNK_TOKENS,
+    CountTokens,
+    DocumentSource,
+    Findings,
+    Limits,
+    OpenedDocument,
+    UnchangedBytes,
+    Unreadable,
+)
+
+T = TypeVar("T")
+
+_Blocks = Callable[[str, Outline], Iterator[Block]]
+_Sections = Callable[[bytes, Findings, Outline], Iterator[Section]]
+# Text to embed for half an hour; only formats that carry pictures too are larger.
+_MAX_TEXT_BYTES: Final = 64 << 20
+# Formats whose text is not the file's own.
+EXTRACTED: Final = frozenset({"pdf", "docx", "epub", "html", "email", "mailbox", "notebook"})
+
+
+def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> OpenedDocument | UnchangedBytes:
+    """The document; its pieces are made while they are taken. Raises Unreadable, also from the pieces.
+
+    `count_tokens` is called with some hundred texts at a time, none longer than `CHARS_PER_TOKEN` times a chunk.
+    """
+    if limits.chunk_tokens < MIN_CHUNK_TOKENS:
+        raise ValueError(f"chunks of {limits.chunk_tokens} tokens are too small")
+    contents = _contents(source, limits.max_bytes)
+    if contents.sha256 == source.known_sha256:
+        return UnchangedBytes(sha256=contents.sha256, size_bytes=len(contents.data), mtime_ns=contents.mtime_ns)
+    name = source.name or os.path.basename(source.path)
+    found = format_of(name, contents.data)
+    if found not in EXTRACTED and len(contents.data) > _MAX_TEXT_BYTES:
+        raise Unreadable(opening.too_large(len(contents.data), _MAX_TEXT_BYTES))
+    findings = Findings()
+    return OpenedDocument(
+        format=found,
+        name=name,
+        sha256=contents.sha256,
+        size_bytes=len(contents.data),
+        mtime_ns=contents.mtime_ns,
+        extracted=found in EXTRACTED,
+        pieces=cut(_sections(found, contents.data, name, findings), limits, count_tokens),
+        findings=findings,
+    )
+
+
+def _contents(source: DocumentSource, max_bytes: int) -> opening.Contents:
+    if source.text is None:
+        return opening.read_file(source.path, max_bytes)
+    data = source.text.encode("utf-8", "surrogatepass")
+    if len(data) > max_bytes:
+        raise Unreadable(opening.too_large(len(data), max_bytes))
+    return opening.Contents(data=data, sha256=hashlib.sha256(data).hexdigest(), mtime_ns=0)
+
+
+def _sections(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
+    """The document's text and blocks. Raises Unreadable, and nothing else."""
+    if found in EXTRACTED:
+        sections = _extractor(found)(data, findings, Outline())
+    else:
+        sections = _text_section(found, data, name, findings)
+    for section in _guarded(found, sections):
+        yield Section(section.text, _guarded(found, section.blocks))
+
+
+def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
+    """What a parser gives. A broken document can make it raise anything; that becomes Unreadable."""
+    try:
+        yield from parser
+    except Unreadable:
+        raise
+    except MemoryError as error:
+        raise Unreadable("takes too much memory to read") from error
+    except RecursionError as error:
+        raise Unreadable("is nested too deeply") from error
+    except Exception as error:  # the supervision point of the parsers
+        traceback.print_exc(file=sys.stderr)
+        raise Unreadable(f"cannot be read as {found}: its parser failed ({type(error).__name__})") from error
+
+
+def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
+    text = decode(data)
+    if text.note:
+        findings.notes.append(text.note)
+    # What a function does depends on the file it is in; a text says itself what it is about.
+    outline = Outline(name) if found in ("python", "code") else Outline()
+    if found == "markdown":
+        from agentgw_daemon.workers.retrieval.reading.formats.markdown import front_matter_title
+
+        findings.title = front_matter_title(text.text)
+        outline.restart(findings.title)
+    yield Section(text, _block_parser(found)(text.text, outline))
+    if found in ("markdown", "restructuredtext", "text"):
+        findings.title = findings.title or outline.first
+
+
+def _block_parser(found: str) -> _Blocks:
+    """Imported when there is such a document: together they take as long as a hundred documents."""
+    from agentgw_daemon.workers.retrieval.reading.formats import plain
+
+    match found:
+        case "markdown":
+            from agentgw_daemon.workers.retrieval.reading.formats.markdown import markdown_blocks
+
+            return markdown_blocks
+        case "python" | "code" | "configuration":
+            from agentgw_daemon.workers.retrieval.reading.formats import code
+
+            parsers: dict[str, _Blocks] = {"python": code.python_blocks, "code": code.code_blocks}
+            return parsers.get(found, code.configuration_blocks)
+        case "csv":
+            from agentgw_daemon.workers.retrieval.reading.formats.tables import table_blocks
+
+            return table_blocks
+        case "restructuredtext":
+            return plain.restructured_blocks
+        case "data":
+            return plain.line_blocks
+        case _:
+            return plain.plain_blocks
+
+
+def _extractor(found: str) -> _Sections:
+    match found:
+        case "pdf":
+            from agentgw_daemon.workers.retrieval.reading.formats.pdf import pdf_sections
+
+            return pdf_sections
+        case "docx":
+            from agentgw_daemon.workers.retrieval.reading.formats.word import word_sections
+
+            return word_sections
+        case "epub":
+            from agentgw_daemon.workers.retrieval.reading.formats.epub import epub_sections
+
+            return epub_sections
+        case "notebook":
+            from agentgw_daemon.workers.retrieval.reading.formats.notebook import notebook_section
+
+            return notebook_section
+        case "email" | "mailbox":
+            from agentgw_daemon.workers.retrieval.reading.formats import mail
+
+            return mail.message_sections if found == "email" else mail.mailbox_sections
+        case _:
+            from agentgw_daemon.workers.retrieval.reading.formats.html import html_section
+
+            return html_section

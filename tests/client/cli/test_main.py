@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentgw import __version__
+from agentgw.cli import main as cli_module
+from agentgw.cli.commands import Action
+from agentgw.protocol.errors import LocalError, UsageError
+from tests.client.conftest import Cli, Run, Serve
+
+# Issue 2, item 2.
+ASKED_FOR = {
+    "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
+    "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "feedback",
+    "trust", "replay", "eval", "stats", "ingest",
+    "search", "documents", "delete-documents", "turns",
+}  # fmt: skip
+
+
+def actions_of(verb: str) -> dict[str, Action]:
+    return getattr(cli_module.load(verb), "ACTIONS", {})
+
+
+def test_every_verb_asked_for_is_there() -> None:
+    assert set(cli_module.VERBS) == ASKED_FOR
+    files = {path.stem for path in Path(cli_module.load("run").__file__ or "").parent.glob("[a-z]*.py")}
+    assert files == {verb.replace("-", "_") for verb in ASKED_FOR}
+
+
+def test_version_is_one_line(cli: Cli) -> None:
+    assert cli("--version") == (0, f"agentgw {__version__}\n", "")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "help"])
+def test_help_lists_every_verb_in_groups(cli: Cli, word: str) -> None:
+    status, out, err = cli(word)
+    assert (status, err) == (0, "")
+    for verb in ASKED_FOR:
+        assert f"\n  {verb} " in out
+    assert "\nDaemon:\n" in out
+
+
+@pytest.mark.parametrize("verb", sorted(ASKED_FOR))
+def test_every_verb_has_help_with_an_example(
+    verb: str, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words in ((verb, "--help"), *((verb, action, "--help") for action in actions_of(verb))):
+        assert cli_module.run(words) == 0
+        shown = capsys.readouterr()
+        assert "example:\n  " in shown.out
+        assert f"usage: agentgw {' '.join(words[:-1])}" in shown.out
+        assert shown.err == ""
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (("stauts",), "did you mean stats or status?"),
+        (("modles",), "did you mean models?"),
+        (("session", "list"), "did you mean sessions?"),
+        (("sessions", "serach", "x"), "did you mean search?"),
+        (("zzz",), 'to ask something: agentgw run "zzz …"'),
+        (("skills", "zzz"), "see agentgw skills --help"),
+    ],
+)
+def test_an_unknown_verb_names_the_nearest(cli: Cli, words: tuple[str, ...], near: str) -> None:
+    status, out, err = cli(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("agentgw: there is no verb ")
+    assert err.endswith(f". {near}\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--nonsense"), ("run", "-o"), ("run", "-c", "--session", "x", "hi"), ("run", "--timeout", "no", "hi"),
+        ("run", "--timeout", "0", "hi"), ("run", "--timeout", "nan", "hi"), ("run", "--output-format", "xml", "hi"),
+        ("sessions", "show"), ("sessions", "list", "-n", "many"), ("pull",), ("call",), ("status", "extra"),
+        ("logs", "-n", "-1"), ("run", "--sess", "x", "hi"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_one_line_and_exit_2(cli: Cli, words: tuple[str, ...], home: Path) -> None:
+    status, out, err = cli(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("agentgw: ")
+    assert f"see agentgw {words[0]}" in err
+    assert err.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_fault_of_ours_is_one_line_without_a_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(verb: str) -> object:
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.setattr("agentgw.cli.main.load", broken)
+    assert cli("status") == (1, "", "agentgw: internal error: ZeroDivisionError: division by zero. please report it\n")
+
+
+def test_each_error_gives_its_own_exit_status(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(LocalError):
+        exit_status = 42
+
+    for error, status in ((Odd("x"), 42), (UsageError("x"), 2), (KeyboardInterrupt(), 130), (BrokenPipeError(), 141)):
+
+        def broken(verb: str, error: BaseException = error) -> object:
+            raise error
+
+        monkeypatch.setattr("agentgw.cli.main.load", broken)
+        monkeypatch.setattr("agentgw.cli.output.abandon_stdout", lambda: None)
+        assert cli("status")[0] == status
+
+
+def test_alone_it_runs_what_is_piped_in(agentgw: Run, serve: Serve) -> None:
+    daemon = serve({"turn.start": lambda peer, params: peer.delta(params["message"]) or {}})
+    done = agentgw(stdin="hello\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
+    assert daemon.params("turn.start")["message"] == "hello"
+
+
+def test_alone_without_input_it_says_what_to_do(agentgw: Run) -> None:
+    done = agentgw()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == 'agentgw: there is no message. try: agentgw run "why is the sky blue?"\n'
+
+
+def test_alone_on_a_terminal_it_becomes_the_shell(tmp_path: Path) -> None:
+    # A shell that only says how it was started stands for the real one.
+    shell = tmp_path / "python"
+    shell.write_text('#!/bin/sh\necho "shell: $@"\n')
+    shell.chmod(0o755)
+    for words, flags in (
+        ((), ""),
+        (("chat", "-s", "quick-assistant", "-m", "echo", "-c"), "--skill quick-assistant --model echo --continue"),
+        (("chat", "--session", "01JD"), "--session 01JD"),
+    ):
+        script = (
+            f"import sys; from agentgw.cli.main import run; sys.executable = {str(shell)!r}; "
+            f"sys.exit(run({list(words)!r}))"
+        )
+        assert run_on_terminal(script).strip() == f"shell: -P -m agentgw_shell {flags}".strip()
+
+
+def run_on_terminal(script: str) -> str:
+    """What a Python script prints with a terminal as its standard input."""
+    master, slave = os.openpty()
+    with subprocess.Popen([sys.executable, "-c", script], stdin=slave, stdout=subprocess.PIPE, text=True) as process:
+        out, _ = process.communicate(timeout=30)
+    os.close(slave)
+    os.close(master)
+    return out
+
+
+def test_the_daemon_is_served_by_becoming_it(tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho "daemon: $@"\n')
+    program.chmod(0o755)
+    script = f"import sys; from agentgw.cli.main import run; sys.executable = {str(program)!r}; run(['serve'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "daemon: -P -m agentgw_daemon --foreground\n"
+
+
+def test_a_closed_stdout_ends_with_the_status_of_a_broken_pipe(home: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "agentgw", "--help"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_module_and_the_console_script_are_the_same(agentgw: Run) -> None:
+    script = Path(sys.executable).parent / "agentgw"
+    done = subprocess.run([script, "--version"], capture_output=True, text=True)
+    assert done.stdout == agentgw("--version").stdout == f"agentgw {__version__}\n"
+
+
+def test_sudo_is_refused_with_78_and_nothing_is_made(agentgw: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can be root")
+    monkeypatch.setenv("SUDO_UID", "1000")
+    for words in (("run", "hi"), ("start",), ("status",), ("doctor",)):
+        done = agentgw(*words)
+        assert done.returncode == (1 if words == ("doctor",) else 78)
+        assert "sudo" in done.stderr + done.stdout
+    assert not home.exists()
+
+
+def test_a_home_that_cannot_be_written_is_one_line(agentgw: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGENTGW_HOME")
+    monkeypatch.setenv("HOME", "/proc")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    done = agentgw("run", "hi")
+    assert done.returncode == 78
+    assert done.stderr.startswith("agentgw: /proc/")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,149 @@
+"""The older of two versions gives way, when it is idle."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from agentgw import client as client_module
+from agentgw.client import Client
+from agentgw.local import connect as connect_module
+from agentgw.local import opening
+from agentgw.local.connect import connect_client
+from agentgw.local.paths import Paths
+from agentgw.protocol.errors import DaemonUnreachable, ShuttingDown
+from tests.client.conftest import Serve
+from tests.client.fakedaemon import Failure, HangUp, Peer
+from tests.client.standins import standin, starts
+
+
+@pytest.fixture
+def as_version(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes this client one of another version."""
+
+    def change(version: str) -> None:
+        monkeypatch.setattr(client_module, "__version__", version)
+        monkeypatch.setattr(connect_module, "__version__", version)
+        monkeypatch.setattr(opening, "__version__", version)
+
+    return change
+
+
+def connect(paths: Paths, version: str, *flags: str, said: list[str] | None = None) -> Client:
+    notice = said.append if said is not None else None
+    return connect_client(paths, notice=notice, command=standin(paths, "--version", version, *flags))
+
+
+def test_a_newer_client_replaces_an_idle_daemon(paths: Paths, spawned: list[int], as_version: Any) -> None:
+    said: list[str] = []
+    with connect(paths, "4.0.0.dev0") as first:
+        spawned.append(first.daemon["pid"])
+    as_version("4.0.0")
+    with connect(paths, "4.0.0", said=said) as second:
+        spawned.append(second.daemon["pid"])
+        assert second.daemon["version"] == "4.0.0"
+        assert second.daemon["pid"] != first.daemon["pid"]
+    assert os.waitpid(first.daemon["pid"], 0)[1] == 0
+    assert said == []
+
+
+def test_a_busy_daemon_goes_on_and_the_user_is_told(paths: Paths, spawned: list[int], as_version: Any) -> None:
+    with connect(paths, "4.0.0.dev0", "--busy") as first:
+        spawned.append(first.daemon["pid"])
+    as_version("4.0.0")
+    said: list[str] = []
+    with connect(paths, "4.0.0", said=said) as second:
+        assert second.daemon["pid"] == first.daemon["pid"]
+        assert second.call("ping") == "pong"
+    assert len(said) == 1
+    assert "version 4.0.0.dev0: 1 turn is running" in said[0]
+    assert "agentgw restart" in said[0]
+
+
+def test_an_older_client_uses_a_newer_daemon_in_silence(paths: Paths, spawned: list[int]) -> None:
+    said: list[str] = []
+    with connect(paths, "99.0", said=said) as first:
+        spawned.append(first.daemon["pid"])
+    with connect(paths, "99.0", said=said) as second:
+        assert second.daemon["pid"] == first.daemon["pid"]
+    assert said == []
+
+
+def test_two_versions_side_by_side_do_not_take_turns(paths: Paths, spawned: list[int], as_version: Any) -> None:
+    pids = []
+    for round_ in range(50):
+        version = ("4.0.0.dev0", "4.0.0")[round_ % 2]
+        as_version(version)
+        with connect(paths, version) as client:
+            pids.append(client.daemon["pid"])
+            spawned.append(client.daemon["pid"])
+    assert len(starts(paths)) == 2
+    assert len(set(pids[1:])) == 1
+
+
+def test_a_start_that_gives_an_old_daemon_again_is_not_repeated(
+    paths: Paths, spawned: list[int], as_version: Any
+) -> None:
+    as_version("4.0.0")
+    with connect(paths, "4.0.0.dev0") as client:
+        spawned.append(client.daemon["pid"])
+        assert client.daemon["version"] == "4.0.0.dev0"
+    assert len(starts(paths)) == 2
+
+
+def test_nothing_is_replaced_when_nothing_may_be_started(paths: Paths, spawned: list[int], as_version: Any) -> None:
+    with connect(paths, "4.0.0.dev0") as first:
+        spawned.append(first.daemon["pid"])
+    as_version("4.0.0")
+    with connect_client(paths, spawn=False) as second:
+        assert second.daemon["pid"] == first.daemon["pid"]
+
+
+def test_a_connection_lost_at_hello_is_tried_once_more(paths: Paths, serve: Serve) -> None:
+    """What a client meets that waited in the backlog of a daemon which ended."""
+    losses = [2]
+
+    def hello(peer: Peer, params: dict[str, Any]) -> Any:
+        if losses[0]:
+            losses[0] -= 1
+            raise HangUp
+        return {"protocol": 1, "version": "4.0.0.dev0", "pid": os.getpid()}
+
+    daemon = serve({"hello": hello})
+    # One in the quick attempt, one in the careful one.
+    with connect_client(paths) as client:
+        assert client.daemon["version"] == "4.0.0.dev0"
+    assert daemon.methods() == ["hello"] * 3
+
+
+def test_a_daemon_that_always_hangs_up_is_reported_with_its_log(paths: Paths, serve: Serve) -> None:
+    def hello(peer: Peer, params: dict[str, Any]) -> Any:
+        raise HangUp
+
+    serve({"hello": hello})
+    with open(paths.log_file, "w") as log:
+        log.write("why it does so\n")
+    with pytest.raises(DaemonUnreachable, match="ended before it answered") as caught:
+        connect_client(paths)
+    assert "why it does so" in caught.value.__notes__[0]
+
+
+def test_a_daemon_that_is_shutting_down_is_waited_for(paths: Paths, serve: Serve, spawned: list[int]) -> None:
+    waited: list[Peer] = []
+
+    def hello(peer: Peer, params: dict[str, Any]) -> Any:
+        waited.append(peer)
+        if len(waited) == 2:
+            # The careful attempt waits for this connection to close; by then the daemon has let go of its socket.
+            os.unlink(paths.socket)
+            peer.send({"id": 1, "error": {"code": ShuttingDown.code, "message": "Shutting down"}})
+            raise HangUp
+        raise Failure(ShuttingDown.code, "Shutting down")
+
+    serve({"hello": hello})
+    with connect_client(paths, command=standin(paths)) as client:
+        spawned.append(client.daemon["pid"])
+        assert client.daemon["pid"] != os.getpid()
+    assert len(waited) == 2

@@ -1,0 +1,73 @@
+"""The records of the contract: frozen, documented, closed, and the contract's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from agentgw.protocol import events, params, replays, results, types
+from agentgw.protocol.schema import bind, dump, fields_of, schema_of
+from agentgw.protocol.types import Channel, FinishReason, Options, Topic, TurnState
+from tests.client.protocol.strategies import records
+
+RECORDS = [
+    thing
+    for module in (types, replays)
+    for _, thing in inspect.getmembers(module, dataclasses.is_dataclass)
+    if thing.__module__ == module.__name__
+]
+ALL = RECORDS + [
+    thing
+    for module in (params, results, events)
+    for _, thing in inspect.getmembers(module, dataclasses.is_dataclass)
+    if thing.__module__ == module.__name__
+]
+by_record = pytest.mark.parametrize("record", ALL, ids=lambda record: record.__name__)
+
+
+@by_record
+def test_a_record_is_frozen_slotted_and_by_keyword_only(record: type) -> None:
+    assert record.__dataclass_params__.frozen
+    assert "__slots__" in vars(record)
+    assert all(field.kw_only for field in dataclasses.fields(record))
+    assert inspect.getdoc(record)
+
+
+@by_record
+def test_no_default_is_shared_and_changeable(record: type) -> None:
+    for field in dataclasses.fields(record):
+        if field.default is not dataclasses.MISSING:
+            hash(field.default)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_a_record_survives_the_wire_and_meets_its_schema(record: type, data: Any) -> None:
+    value = data.draw(records(record))
+    assert bind(record, dump(value)) == value
+    Draft202012Validator(schema_of(record)).validate(dump(value))
+
+
+def test_closed_sets_are_the_contracts() -> None:
+    assert get_args(TurnState) == (
+        "queued", "running", "waiting", "completed", "cancelled", "failed", "interrupted",
+    )  # fmt: skip
+    assert get_args(FinishReason) == ("stop", "length", "cancelled", "iteration_limit")
+    assert get_args(Channel) == ("answer", "reasoning")
+    assert get_args(Topic) == ("turns", "jobs", "models", "approvals")
+
+
+def test_sampling_options_are_the_contracts_and_all_optional() -> None:
+    known = fields_of(Options)
+    assert {field.name for field in known} == {
+        "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop",
+    }  # fmt: skip
+    assert not any(field.required for field in known)
+    assert dump(Options()) == {}

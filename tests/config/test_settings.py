@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from agentgw_daemon.config.settings import McpSection, McpServerSection, ProviderSection, Settings, secrets_of
+
+
+def test_the_keys_of_providers_and_servers_are_secret() -> None:
+    providers = {
+        "a": ProviderSection(base_url="http://x", api_key_env="A_KEY"),
+        "b": ProviderSection(base_url="http://x", api_key_env="B_KEY"),
+        "c": ProviderSection(base_url="http://x"),
+    }
+    servers = {
+        "s": McpServerSection(command="x", env={"ANY": "$S_KEY", "ZONE": "UTC", "GITHUB_TOKEN": "five"}),
+        "t": McpServerSection(url="http://x/mcp?apikey=six&format=json"),
+    }
+    environ = {"A_KEY": "one", "OTHER": "two", "AGENTGW_API_KEY": "three", "S_KEY": "four"}
+    settings = Settings(providers=providers, mcp=McpSection(servers=servers))
+    assert secrets_of(settings, environ) == {"one", "three", "four", "five", "six"}

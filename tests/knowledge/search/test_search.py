@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from agentgw.protocol.errors import ModelUnavailable, NotFound
+from agentgw_daemon.knowledge.search import following
+from agentgw_daemon.storage.documents.generations import EmbedderIdentity
+from agentgw_daemon.storage.documents.selection import Selection
+from agentgw_daemon.workers.protocol import retrieval as wire
+from tests.knowledge.library import STORED_BY, Library, find_fake, library
+from tests.retrieval.fakeworker import EMBEDDER, fake_settings, packed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def shelf(tmp_path: Path) -> AsyncIterator[Library]:
+    async with library(tmp_path) as made:
+        yield made
+
+
+async def test_a_chunk_comes_with_where_it_is_and_why_it_was_found(shelf: Library) -> None:
+    stored = await shelf.put("/notes/rent.md", "Some words before.", "The rent is due on the first Monday of a month.")
+    (first, *_) = await shelf.knowledge.search("when is the rent due?", k=1)
+    assert first.document_id == stored.document_id
+    assert (first.source, first.lines) == ("/notes/rent.md", (2, 2))
+    assert first.snippet == "«The» «rent» «is» «due» on «the» first Monday of a month."
+    assert first.score == 1
+    assert first.also_in is None
+
+
+async def test_what_shares_no_word_is_still_found_by_its_vector(shelf: Library) -> None:
+    await shelf.put("/a", "alpha beta", "gamma delta")
+    assert set(await shelf.found("alpha")) == {"alpha beta", "gamma delta"}
+    assert (await shelf.found("delta"))[0] == "gamma delta"
+
+
+async def test_as_many_as_asked_for_and_by_default_the_settings_number(shelf: Library) -> None:
+    await shelf.put("/a", *(f"word number {n}" for n in range(20)))
+    assert len(await shelf.found("word")) == 5
+    assert len(await shelf.found("word", k=12)) == 12
+    assert len(await shelf.found("word", k=100)) == 20
+
+
+async def test_what_was_just_acknowledged_is_found_and_what_was_removed_is_not(shelf: Library) -> None:
+    for n in range(10):
+        await shelf.put(f"/{n}", f"letter {n} unique{n}")
+        assert (await shelf.found(f"unique{n}"))[0] == f"letter {n} unique{n}"
+    await shelf.database.documents.remove(Selection(sources=("/3",)))
+    assert "letter 3 unique3" not in await shelf.found("unique3", k=50)
+
+
+async def test_the_same_text_in_many_documents_is_given_once_with_its_sources(shelf: Library) -> None:
+    licence = "Permission is hereby granted, free of charge"
+    for n in range(60):
+        await shelf.put(f"/src/{n:02}.c", licence, f"code of file {n}")
+    await shelf.put("/src/LICENSE", licence)
+    await shelf.put("/src/COPY", licence)
+    (first, *others) = await shelf.knowledge.search("permission granted free charge", k=10)
+    assert first.text == licence
+    assert first.also_in is not None
+    assert {first.source, *first.also_in} >= {"/src/LICENSE", "/src/COPY"}
+    assert len(others) == 9
+    assert licence not in {chunk.text for chunk in others}
+
+
+async def test_filters_are_exact_however_little_they_let_through(shelf: Library) -> None:
+    chance = random.Random(4)
+    words = [f"word{n}" for n in range(30)]
+    for n in range(120):
+        fields: dict[str, object] = {"tags": ("rare",) if n % 40 == 0 else ("common",)}
+        if n % 3 == 0:
+            fields["skills"] = ("code_assistant",)
+        if n % 4 == 0:
+            fields["collection"] = "work"
+        await shelf.put(f"/{n}", f"text {n} {' '.join(chance.choices(words, k=8))}", **fields)
+
+    async def numbers(**fields: object) -> set[int]:
+        return {int(text.split()[1]) for text in await shelf.found("word1 word2 word3", k=100, **fields)}
+
+    assert await numbers(tags=["rare"]) == {0, 40, 80}
+    assert await numbers(collection="work") == set(range(0, 120, 4))
+    assert await numbers(skills=["other"]) == {n for n in range(120) if n % 3}
+    assert len(await numbers(skills=["code-assistant"])) == 100
+    assert await numbers(skills=["other"], tags=["rare"]) == {40, 80}
+    assert await numbers(collection="work", skills=["other"], tags=["rare"]) == {40, 80}
+    assert await numbers(tags=["none"]) == set()
+
+
+async def test_a_collection_nobody_made_is_an_error_that_names_the_others(shelf: Library) -> None:
+    await shelf.put("/a", "one", collection="work")
+    with pytest.raises(NotFound, match="no collection wrok") as caught:
+        await shelf.knowledge.search("one", collection="wrok")
+    assert "work" in caught.value.hint
+
+
+async def test_without_documents_the_notice_says_how_to_get_some(shelf: Library) -> None:
+    found = await shelf.knowledge.find("anything")
+    assert found.chunks == ()
+    assert "agentgw ingest" in (found.notice or "")
+
+
+async def _unavailable() -> wire.Embedder:
+    raise ModelUnavailable("the embedder fake is not pulled", hint="run `agentgw pull fake`")
+
+
+async def test_without_an_embedder_words_are_searched_and_the_notice_says_why(tmp_path: Path) -> None:
+    async with library(tmp_path, resolve=_unavailable) as shelf:
+        with pytest.raises(ModelUnavailable):
+            await shelf.knowledge.find("one")
+        await shelf.put("/a", "one two", "three", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim))
+        found = await shelf.knowledge.find("one")
+        assert [chunk.text for chunk in found.chunks] == ["one two"]
+        assert "agentgw pull fake" in (found.notice or "")
+
+
+async def test_documents_of_another_embedder_are_searched_by_that_one_until_they_are_embedded_anew(
+    tmp_path: Path,
+) -> None:
+    newer = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
+
+    async def configured() -> wire.Embedder:
+        return newer
+
+    async with library(tmp_path, resolve=configured) as shelf:
+        await shelf.put("/a", "alpha beta", "gamma delta")
+        assert set(await shelf.found("alpha")) == {"alpha beta", "gamma delta"}, "by its vector"
+        await shelf.put("/b", "other", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim))
+        assert (await find_fake("fake")).id == "fake-1"
+
+
+async def test_documents_without_vectors_are_found_by_their_words(shelf: Library) -> None:
+    await shelf.put("/a", "plain words", embedder=None)
+    assert await shelf.found("plain") == ["plain words"]
+    await shelf.put("/b", "other text")
+    assert set(await shelf.found("plain")) == {"plain words", "other text"}
+
+
+async def test_a_dead_worker_leaves_words_and_is_started_again(shelf: Library) -> None:
+    await shelf.put("/a", "alpha beta", "gamma delta")
+    assert len(await shelf.found("alpha")) == 2
+    found = await shelf.knowledge.find("die:9 alpha")
+    assert "only words" in (found.notice or "")
+    assert [chunk.text for chunk in found.chunks] == ["alpha beta"]
+    assert len(await shelf.found("alpha")) == 2
+
+
+async def test_a_worker_killed_between_two_searches_is_not_noticed(shelf: Library) -> None:
+    await shelf.put("/a", "alpha beta", "gamma delta")
+    for count in (2, 3, 3):
+        assert len(await shelf.found("alpha")) == count
+        (worker,) = shelf.retrieval.workers()
+        os.kill(worker.pid, signal.SIGKILL)
+        while shelf.retrieval.workers():
+            await trio.sleep(0.01)
+        await shelf.put("/b", f"beta {worker.pid}")
+
+
+@pytest.fixture
+def saves_at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Small indexes get graphs and files in this worker: `--small`."""
+    monkeypatch.setattr(following, "_QUIET_S", 0.0)
+    monkeypatch.setattr(following, "_CHANGES_WORTH_A_FILE", 1)
+    return ["--small"]
+
+
+async def _saved(index_dir: Path) -> Path:
+    with trio.fail_after(20):
+        while not (files := list(index_dir.glob("*.hnsw"))) or len(list(index_dir.glob("*.json"))) != 1:
+            await trio.sleep(0.01)
+    assert len(files) == 1
+    return files[0]
+
+
+async def _fill(shelf: Library, count: int, first: int = 0) -> None:
+    for n in range(first, first + count):
+        await shelf.put(f"/{n}", f"paper {n} about word{n % 7}")
+
+
+async def test_the_index_is_saved_and_taken_up_by_the_next_daemon(tmp_path: Path, saves_at_once: list[str]) -> None:
+    settings = fake_settings(*saves_at_once)
+    async with library(tmp_path, settings) as shelf:
+        await _fill(shelf, 40)
+        before = await shelf.found("word3", k=40)
+        file = await _saved(shelf.index_dir)
+    stamp = file.stat().st_mtime_ns
+    async with library(tmp_path, settings) as shelf:
+        await shelf.put("/new", "fresh paper")
+        await shelf.database.documents.remove(Selection(sources=("/3",)))
+        after = await shelf.found("word3", k=41)
+        assert sorted(after) == sorted([*(text for text in before if text != "paper 3 about word3"), "fresh paper"])
+    assert not file.exists() or file.stat().st_mtime_ns >= stamp
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "swap", "remove", "folder", "sidecar"])
+async def test_a_damaged_index_file_is_made_anew_with_the_same_answers(
+    tmp_path: Path, saves_at_once: list[str], damage: str
+) -> None:
+    settings = fake_settings(*saves_at_once)
+    async with library(tmp_path, settings) as shelf:
+        await _fill(shelf, 40)
+        before = await shelf.found("word3", k=40)
+        file = await _saved(shelf.index_dir)
+    content = bytearray(file.read_bytes())
+    match damage:
+        case "flip":
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+        case "cut":
+            os.truncate(file, len(content) // 2)
+        case "swap":
+            file.write_bytes(random.randbytes(len(content)))
+        case "remove":
+            file.unlink()
+        case "folder":
+            shutil.rmtree(tmp_path / "cache")
+        case "sidecar":
+            file.with_suffix(".json").write_text("{}")
+    async with library(tmp_path, settings) as shelf:
+        assert await shelf.found("word3", k=40) == before
+        await _saved(shelf.index_dir)
+
+
+async def test_the_cache_folder_may_go_while_the_daemon_runs(tmp_path: Path, saves_at_once: list[str]) -> None:
+    async with library(tmp_path, fake_settings(*saves_at_once)) as shelf:
+        await _fill(shelf, 40)
+        await shelf.found("word3")
+        await _saved(shelf.index_dir)
+        shutil.rmtree(tmp_path / "cache")
+        await _fill(shelf, 10, first=40)
+        assert len(await shelf.found("word3", k=50)) == 50
+        await _saved(shelf.index_dir)
+
+
+async def test_a_disk_that_takes_no_file_costs_nothing_but_the_file(
+    tmp_path: Path, saves_at_once: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with library(tmp_path, fake_settings(*saves_at_once)) as shelf:
+        shelf.index_dir.parent.mkdir()
+        shelf.index_dir.write_text("a file where the folder should be")
+        await _fill(shelf, 40)
+        assert len(await shelf.found("word3", k=40)) == 40
+        with trio.fail_after(20):
+            while "is not saved" not in caplog.text:
+                await trio.sleep(0.01)
+        (worker,) = shelf.retrieval.workers()
+        follower = shelf.knowledge._indexing._follower("default", STORED_BY)
+        assert follower.reached == await shelf.database.embeddings.generation(), "it is as good as it was"
+        await _fill(shelf, 5, first=40)
+        assert len(await shelf.found("word3", k=45)) == 45
+        assert [one.pid for one in shelf.retrieval.workers()] == [worker.pid]
+
+
+async def test_a_database_that_was_replaced_is_searched_as_it_is_now(tmp_path: Path) -> None:
+    async with library(tmp_path) as shelf:
+        await shelf.put("/a", "alpha beta")
+        backup = await shelf.database.backup()
+        await shelf.put("/b", "alpha gamma")
+        assert len(await shelf.found("alpha")) == 2
+        assert backup.exists()
+        # A generation of before means nothing in the database that takes this one's place.
+        await shelf.database._thread.run(lambda: shelf.database._store._replace("for this test"))
+        await shelf.put("/c", "alpha delta")
+        assert set(await shelf.found("alpha")) == {"alpha beta", "alpha delta"}
+        assert STORED_BY.dim == len(packed("x")) // 4

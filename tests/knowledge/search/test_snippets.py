@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentgw_daemon.knowledge.search.snippets import LENGTH, snippet
+from agentgw_daemon.storage.documents.folding import terms_of
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="«»…"), max_size=600)
+
+
+def _snippet(text: str, query: str, length: int = LENGTH) -> str:
+    return snippet(text, terms_of(query), length)
+
+
+def test_words_are_marked_whatever_their_case_and_accents() -> None:
+    assert _snippet("Das Café in Zürich.", "CAFE zurich") == "Das «Café» in «Zürich»."
+    assert _snippet("one two", "three") == "one two"
+
+
+def test_beginnings_phrases_and_scripts_without_spaces_are_marked() -> None:
+    assert _snippet("sourdough bread", "sour*") == "«sourdough» bread"
+    assert _snippet("read the fine manual", '"fine manual"') == "read the «fine» «manual»"
+    assert _snippet("foo-bar baz", "foo-bar") == "«foo»-«bar» baz"
+    assert _snippet("明日の東京の天気", "東京") == "明日の«東京»の天気"
+
+
+def test_the_part_with_the_most_words_is_shown_cut_at_spaces() -> None:
+    text = f"alpha {'filler ' * 60}alpha beta gamma {'filler ' * 60}"
+    shown = _snippet(text, "alpha beta gamma", 80)
+    assert "«alpha» «beta» «gamma»" in shown
+    assert shown.startswith("…filler")
+    assert shown.endswith("filler…")
+    assert len(shown) <= 80 + len("«»" * 3 + "……")
+
+
+def test_without_a_match_the_beginning_is_shown() -> None:
+    assert _snippet("word " * 100, "nothing", 20) == "word word word word…"
+
+
+@given(_TEXT, st.text(max_size=40))
+def test_any_text_gives_a_part_of_itself(text: str, query: str) -> None:
+    shown = _snippet(text, query, 50)
+    plain = shown.replace("«", "").replace("»", "").strip("…")
+    assert plain in text
+    assert len(plain) <= 50
+    assert shown.count("«") == shown.count("»")

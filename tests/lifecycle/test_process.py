@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_SETTLED = """
+import ctypes, subprocess, sys
+from agentgw_daemon.lifecycle.process import settle
+settle(own_session=False)
+ours = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+theirs = subprocess.run([sys.executable, "-c", "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"],
+                        capture_output=True, text=True).stdout
+print(ours, theirs.strip())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has it")
+def test_the_daemon_can_be_neither_dumped_nor_read_and_what_it_starts_is_as_any_program() -> None:
+    done = subprocess.run([sys.executable, "-c", _SETTLED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "1"]

@@ -1,0 +1,44 @@
+"""Summaries stored beside the turns they stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentgw_daemon.storage.database import Database
+from tests.storage.sessions.answered import answered
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_latest_is_the_one_that_stands_for_the_most(database: Database) -> None:
+    first = await database.turns.get(await answered(database))
+    second = await answered(database, session_id=first.session_id)
+    assert await database.summaries.latest(first.session_id) is None
+    await database.summaries.add(first.session_id, second, "both")
+    await database.summaries.add(first.session_id, first.turn_id, "one")
+    found = await database.summaries.latest(first.session_id)
+    assert found is not None
+    assert (found.upto_turn_id, found.text) == (second, "both")
+
+
+async def test_a_turn_of_another_session_gets_none(database: Database) -> None:
+    first = await database.turns.get(await answered(database))
+    await database.summaries.add(first.session_id, await answered(database), "x")
+    await database.summaries.add(first.session_id, "t-gone", "x")
+    assert await database.summaries.latest(first.session_id) is None
+
+
+async def test_a_fork_has_the_summaries_of_the_turns_it_has_and_keeps_them(database: Database) -> None:
+    first = await database.turns.get(await answered(database))
+    second = await answered(database, session_id=first.session_id)
+    await database.summaries.add(first.session_id, first.turn_id, "one")
+    await database.summaries.add(first.session_id, second, "both")
+    short = await database.sessions.fork(first.session_id, at=first.turn_id)
+    whole = await database.sessions.fork(first.session_id)
+    await database.sessions.delete(first.session_id)
+    assert await database.summaries.latest(first.session_id) is None
+    for fork, text in ((short, "one"), (whole, "both")):
+        found = await database.summaries.latest(fork.session_id)
+        assert found is not None
+        assert found.text == text
+        assert found.upto_turn_id == (await database.turns.list(fork.session_id)).turns[0].turn_id

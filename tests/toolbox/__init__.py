@@ -1,1 +1,0 @@
-"""The built-in tools: what they give, and what they must not."""

@@ -1,0 +1,172 @@
+"""A daemon's parts in this process, with an engine that follows a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import trio
+
+from agentgw.protocol.errors import ModelUnavailable, NotFound
+from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.results import TurnResult
+from agentgw.protocol.types import ChatMessage, Chunk, Timings, Usage
+from agentgw_daemon.approvals.queue import ApprovalQueue
+from agentgw_daemon.config.settings import Settings
+from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.inference.engine import (
+    Calling,
+    EngineEvent,
+    Finished,
+    GenerationRequest,
+    Loading,
+    Prefill,
+    PromptCount,
+    Queued,
+    TextDelta,
+    as_mapping,
+)
+from agentgw_daemon.knowledge.search.search import SearchFindings
+from agentgw_daemon.services import Services
+from agentgw_daemon.skills.model import LoadedSkill
+from agentgw_daemon.storage.database import Database
+from agentgw_daemon.text.secrets import Secrets
+from agentgw_daemon.tools.tool import RunnableTool
+from agentgw_daemon.turns.manager import Turns
+
+Script = Callable[[GenerationRequest], AsyncIterator[EngineEvent]]
+
+
+def finished(tokens: int = 2) -> Finished:
+    return Finished(
+        finish_reason="stop", usage=Usage(prompt_tokens=5, completion_tokens=tokens), timings=Timings(prefill_ms=1.5),
+        prompt_sha256="ab", engine="fake", model_sha256="cd",
+    )  # fmt: skip
+
+
+async def answer(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
+    yield Queued(position=1)
+    yield Loading()
+    yield Prefill(done=5, total=5)
+    yield TextDelta(texts=("Hello", " there"))
+    yield finished()
+
+
+class FakeEngine:
+    """Speaks a script; counts a word as a token."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.requests: list[GenerationRequest] = []
+        self.way = Calling()
+
+    async def calling(self) -> Calling:
+        return self.way
+
+    async def count(self, messages: Sequence[ChatMessage], tools: Sequence[Any] = ()) -> PromptCount:
+        shown = [f"<tool>{tool['function']['name']}" for tool in tools]
+        text = "\n".join((*shown, *(f"<{one['role']}>{one['content']}" for one in map(as_mapping, messages))))
+        return PromptCount(tokens=len(text.split()), n_ctx_tokens=4096, text=text)
+
+    @asynccontextmanager
+    async def stream(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+        self.requests.append(request)
+        events = self.script(request)
+        try:
+            yield events
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # scripts are generators
+
+
+class Papers:
+    """The documents: what was found is what the test says, and how it was asked for is kept."""
+
+    def __init__(self) -> None:
+        self.chunks: tuple[Chunk, ...] = ()
+        self.asked: list[tuple[str, int | None, Sequence[str], Sequence[str]]] = []
+
+    async def is_empty(self) -> bool:
+        return not self.chunks
+
+    async def find(
+        self, query: str, *, k: int | None = None, skills: Sequence[str] = (), tags: Sequence[str] = ()
+    ) -> SearchFindings:  # fmt: skip
+        await trio.lowlevel.checkpoint()
+        self.asked.append((query, k, skills, tags))
+        return SearchFindings(chunks=self.chunks[:k])
+
+    async def search(self, query: str, **how: Any) -> tuple[Chunk, ...]:
+        return (await self.find(query, **how)).chunks
+
+
+class House:
+    """Turns and what they need."""
+
+    def __init__(self, database: Database, engine: FakeEngine, nursery: trio.Nursery) -> None:
+        self.engine = engine
+        self.database = database
+        self.nursery = nursery
+        general = LoadedSkill(
+            name="general-assistant", description="Answers.", tier="shipped", path="", instructions="Be good.",
+            temperature=0.3,
+        )  # fmt: skip
+        self.skills = {general.name: general}
+        self.tools: dict[str, RunnableTool] = {}
+
+        def skill(name: str) -> LoadedSkill:
+            if name not in self.skills:
+                raise NotFound(f"there is no skill {name}")
+            return self.skills[name]
+
+        async def tools(*_: object) -> dict[str, RunnableTool]:
+            return self.tools
+
+        async def there(*_: object) -> None:
+            await trio.lowlevel.checkpoint()
+
+        async def shelf(cwd: str | None) -> Any:
+            return SimpleNamespace(get=skill, unused=lambda name: None)
+
+        async def resolve(ref: str | None) -> Any:
+            if ref == "missing":
+                raise ModelUnavailable("no model missing", model="missing")
+            return SimpleNamespace(name=ref or "fake", kind="file")
+
+        async def engine_of(spec: Any) -> FakeEngine:
+            return engine
+
+        self.services = SimpleNamespace(
+            database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[], secrets=Secrets(),
+            projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
+            pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools, wait_for=there),
+            started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
+        )  # fmt: skip
+        self.papers = self.services.knowledge = Papers()
+        self.services.approvals = ApprovalQueue(database, self.services.hub)
+        self.turns = Turns(cast(Services, self.services), nursery)
+
+    async def start(self, message: str = "hi", **params: Any) -> TurnLog:
+        live = await self.turns.start(TurnStartParams(message=message, **params))
+        assert isinstance(live, TurnLog)
+        return live
+
+    async def ask(self, message: str = "hi", **params: Any) -> TurnResult:
+        outcome = await (await self.start(message, **params)).wait_outcome()
+        assert isinstance(outcome, TurnResult), outcome
+        return outcome
+
+
+@asynccontextmanager
+async def house(folder: Path, script: Script = answer) -> AsyncIterator[House]:
+    with trio.fail_after(20):
+        async with Database.open(folder) as database, trio.open_nursery() as nursery:
+            yield House(database, FakeEngine(script), nursery)
+
+
+async def seen(live: TurnLog, from_seq: int = 1) -> list[dict[str, Any]]:
+    return [json.loads(line) async for batch in live.watch(from_seq) for line in batch.splitlines()]

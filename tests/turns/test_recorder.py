@@ -1,0 +1,102 @@
+"""What is on record of a running turn is always a beginning of what happened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from agentgw.protocol.events import TurnApproval, TurnDelta, TurnEvent, TurnToolCall, TurnToolResult
+from agentgw.protocol.replays import PromptHistory
+from agentgw.protocol.types import SessionId, TurnId
+from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.sessions.log import unpack
+from agentgw_daemon.storage.sessions.turns import NewTurn
+from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
+
+pytestmark = pytest.mark.anyio
+
+CALLED = TurnToolCall(call_id="c1", tool="change", arguments={})
+TOLD = TurnToolResult(call_id="c1", ok=True, content="did")
+
+
+def asked(approval_id: str = "a-1") -> TurnApproval:
+    return TurnApproval(
+        approval_id=approval_id, call_id="c1", tool="change", arguments={}, cwd="/", expires_at="2026-01-01T00:00:00Z"
+    )
+
+
+@asynccontextmanager
+async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[TurnLog, Database]]:
+    async with Database.open(folder) as database:
+        turn = (await database.turns.start(NewTurn(message="m", skill="s", model="echo", state="running"))).turn
+        yield (
+            TurnLog(
+                turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill="s", model="echo",
+                stored=True, detached=False, events=events,
+            ),
+            database,
+        )  # fmt: skip
+
+
+async def methods(live: TurnLog, database: Database) -> list[str]:
+    """Those on record, which must be without holes."""
+    events = [event for row in await database.log.read(live.turn_id) for event in unpack(row)]
+    assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
+    return [method for _, method, _ in events]
+
+
+async def test_a_question_is_on_record_with_all_before_it_as_soon_as_it_is_told(tmp_path: Path) -> None:
+    async with stored_turn(tmp_path) as (live, database):
+        emit = deduplicated_emit(live, TurnRecorder(live, database))
+        await emit(TurnDelta(text="Let me. "), CALLED)
+        assert await methods(live, database) == []
+        await emit(asked())
+        assert await methods(live, database) == ["turn.delta", "turn.tool_call", "turn.approval"]
+
+
+async def test_a_step_is_on_record_together_with_its_words(tmp_path: Path) -> None:
+    async with stored_turn(tmp_path) as (live, database):
+        ledger = TurnRecorder(live, database)
+        recorder = ledger.record(PromptHistory(), (), None)
+        await live.append(TurnDelta(text="Let me. "))
+        await recorder.said("Let me. ", [ModelToolCall(name="change", arguments="{}")], None)
+        assert await methods(live, database) == ["turn.delta"]
+        (step,) = (await database.turns.detail(live.turn_id)).steps
+        assert step.text == "Let me. "
+
+
+async def test_rows_that_are_written_at_the_same_time_do_not_overlap(tmp_path: Path) -> None:
+    async with stored_turn(tmp_path) as (live, database):
+        ledger = TurnRecorder(live, database)
+        recorder = ledger.record(PromptHistory(), (), None)
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                await live.append(TurnDelta(text=f"{number} "), TurnDelta(text="and "))
+                nursery.start_soon(ledger.flush)
+                nursery.start_soon(recorder.said, "x", [ModelToolCall(name="change", arguments="{}")], None)
+        assert await methods(live, database) == ["turn.delta"] * 20
+
+
+async def test_what_an_earlier_daemon_has_told_of_calls_is_not_told_again(tmp_path: Path) -> None:
+    async with stored_turn(tmp_path, TurnDelta(text="Let me. "), CALLED, asked()) as (live, database):
+        emit = deduplicated_emit(live, TurnRecorder(live, database))
+        await emit(CALLED, asked())
+        assert live.last_seq == 3
+        await emit(asked("a-2"), TOLD, TurnDelta(text="Let me. "))
+        assert live.events[3:] == [asked("a-2"), TOLD, TurnDelta(text="Let me. ")]
+
+
+async def test_nothing_is_kept_of_an_ephemeral_turn(tmp_path: Path) -> None:
+    async with stored_turn(tmp_path) as (live, database):
+        ledger = TurnRecorder(live, None)
+        await ledger.flush_often()
+        await deduplicated_emit(live, ledger)(asked())
+        await ledger.record(PromptHistory(), (), None).said("x", [ModelToolCall(name="change", arguments="{}")], None)
+        assert await methods(live, database) == []
+        assert (await database.turns.detail(live.turn_id)).steps == ()

@@ -1,0 +1,102 @@
+"""How much of a prompt goes beside streams, with machines whose speed is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentgw_daemon.workers.model.batching.prefill_budget import FIRST_RATE, KEPT_SHARE, PAUSE_S, PrefillBudget
+
+
+@pytest.mark.parametrize("token_s", [0.002, 0.005, 0.05, 0.5])
+@pytest.mark.parametrize("step_s", [0.005, 0.015, 0.2])
+@pytest.mark.parametrize("slower", [0.0, 0.2])
+def test_a_stream_keeps_half_its_speed_on_any_machine(token_s: float, step_s: float, slower: float) -> None:
+    pace = PrefillBudget()
+    for _ in range(30):
+        # The stream's own prompt, then the stream.
+        pace.note(streams=0, prompt_tokens=10, prompts_beside=False, seconds=10 * token_s)
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=step_s)
+    left, took, drawn, longest = 2000, 0.0, 0, 0.0
+    while left > 0:
+        piece = min(pace.room(), left)
+        left -= piece
+        # Each step beside the growing prompt is a little slower.
+        seconds = step_s * (1 + slower * (2000 - left) / 2000) + token_s * piece
+        pace.note(streams=1, prompt_tokens=piece, prompts_beside=left > 0, seconds=seconds)
+        took, drawn, longest = took + seconds, drawn + 1, max(longest, seconds)
+    # The pause that a new prompt may make is not earned yet.
+    assert drawn * step_s >= (took - PAUSE_S) / 2
+    assert longest < 1
+
+
+def test_a_prompt_that_slows_every_step_still_gets_its_share() -> None:
+    pace = PrefillBudget()
+    pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.01)
+    steps = pieces = 0
+    while pieces < 50:
+        piece = pace.room()
+        pieces += bool(piece)
+        pace.note(streams=1, prompt_tokens=piece, prompts_beside=True, seconds=0.1 + 0.005 * piece)
+        steps += 1
+    assert steps < 50 * 100
+
+
+def test_a_prompt_without_streams_leaves_a_whole_pause_for_the_next_piece() -> None:
+    pace = PrefillBudget()
+    for _ in range(3):
+        pace.note(streams=0, prompt_tokens=100, prompts_beside=True, seconds=1.0)
+    assert pace.room() == int(PAUSE_S * (FIRST_RATE + 40 * (1 - 0.75**3)))
+
+
+def test_what_is_earned_does_not_add_up_to_more_than_one_pause() -> None:
+    pace = PrefillBudget()
+    for _ in range(1000):
+        pace.note(streams=2, prompt_tokens=0, prompts_beside=False, seconds=0.01)
+    assert pace.room() == int(PAUSE_S * FIRST_RATE)
+
+
+def test_pieces_too_small_to_be_worth_it_are_waited_for() -> None:
+    pace = PrefillBudget()
+    pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.015)
+    pace.note(streams=1, prompt_tokens=24, prompts_beside=True, seconds=0.4)
+    waited = 0
+    while not pace.room():
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.015)
+        waited += 1
+    assert waited > 10
+
+
+def test_guesses_do_not_pass_for_what_a_step_takes() -> None:
+    def earned(*, guessed: bool) -> int:
+        """Steps until the next piece, after one of a whole pause."""
+        pace = PrefillBudget()
+        for _ in range(10):
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.02)
+        for _ in range(50):
+            pace.note(
+                streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.06 if guessed else 0.02, guessed=guessed
+            )
+        pace.note(streams=0, held_up=1, prompt_tokens=50, prompts_beside=True, seconds=PAUSE_S)
+        steps = 0
+        while not pace.room():
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.02)
+            steps += 1
+        return steps
+
+    assert earned(guessed=True) == earned(guessed=False) > 10
+
+
+def test_a_stream_that_guesses_keeps_its_part_of_the_time() -> None:
+    pace = PrefillBudget()
+    for _ in range(10):
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.02)
+        pace.note(streams=0, prompt_tokens=100, prompts_beside=False, seconds=1.0)
+    streamed = read = 0.0
+    while read < 10:
+        if piece := pace.room():
+            pace.note(streams=0, held_up=1, prompt_tokens=piece, prompts_beside=False, seconds=0.01 * piece)
+            read += 0.01 * piece
+        else:
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.06, guessed=True)
+            streamed += 0.06
+    assert streamed / (streamed + read) == pytest.approx(KEPT_SHARE, abs=0.03)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import threading
+
+from agentgw_daemon.workers.model.cancellation import Cancellations
+
+
+def test_a_running_request_is_stopped_at_once() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag)
+    assert not flag.is_set()
+    cancellations.cancel(1)
+    assert flag.is_set()
+    assert 1 in cancellations
+
+
+def test_a_waiting_request_is_remembered_until_it_begins() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.expect(2)
+    cancellations.begin(1, flag)
+    cancellations.cancel(2)
+    assert not flag.is_set()
+    cancellations.end(1)
+    cancellations.begin(2, flag)
+    assert flag.is_set()
+
+
+def test_the_end_of_a_request_frees_the_next_from_its_cancel() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag)
+    cancellations.cancel(1)
+    cancellations.end(1)
+    assert not flag.is_set()
+    assert 1 not in cancellations
+
+
+def test_a_cancel_that_comes_too_late_or_for_nobody_does_nothing() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag)
+    cancellations.end(1)
+    cancellations.cancel(1)
+    cancellations.cancel(9)
+    cancellations.expect(9)
+    cancellations.begin(9, flag)
+    assert not flag.is_set()
+    assert 9 not in cancellations
+
+
+def test_the_end_of_a_waiting_request_leaves_the_running_one_cancelled() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.expect(2)
+    cancellations.begin(1, flag)
+    cancellations.cancel(1)
+    cancellations.end(2)
+    assert flag.is_set()
+
+
+def test_between_batches_there_is_nothing_to_stop() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag)
+    cancellations.cancel(1)
+    cancellations.rest()
+    assert not flag.is_set()
+    assert 1 in cancellations
+    cancellations.begin(1, flag)
+    assert flag.is_set()

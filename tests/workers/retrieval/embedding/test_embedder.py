@@ -1,0 +1,156 @@
+"""The default embedder in the real worker: the twin gives the vectors that sentence-transformers gives."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from agentgw.protocol.errors import ModelUnavailable
+from agentgw_daemon.models.embedders import Embedders
+from agentgw_daemon.retrieval.pool import Resolve
+from agentgw_daemon.retrieval.role_queue import RoleQueue
+from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.system.child_environment import worker_environment
+from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.retrieval.embedding.encoders import TORCH_AFTER_TEXTS
+from tests.starter import embedder_folder
+from tests.workers.retrieval.live import LIMIT_S, running
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+
+MIN_COSINE = 0.999
+TEXTS = [
+    "how do I find a page by its description",
+    "The quick brown fox jumps over the lazy dog.",
+    "",
+    " \n\t ",
+    "a",
+    "def median(values: list[float]) -> float:\n    ordered = sorted(values)\n    return ordered[len(ordered) // 2]\n",
+    "SELECT name, count(*) FROM people GROUP BY 1 HAVING count(*) > 3; -- the many",
+    "Ein Bär fährt über die Straße; naïve café, ÀÉÎ, e\u0301cole.",
+    "日本語のテキストと中文文本，還有한국어 텍스트도",
+    "Привет, мир! Ελληνικά ΣΊΣΥΦΟΣ, עברית, العربية, हिन्दी, ไทย",
+    "🙂 party 🎉🎉 time 👩‍👩‍👧",
+    "zero\0width\u200bspace\ufffdand\u00adsoft\u2028line",
+    "[SEP] marks [CLS] in a text [MASK]",
+    "lone \ud800 surrogate",
+    "x" * 100 + " " + "y" * 101,
+    "0123456789abcdef" * 64,
+    "https://example.org/a/very/long/path?with=parameters&and=more#fragment",
+    "word " * 254 + "cut cut cut cut",
+    "The window ends somewhere in the middle of this. " * 60,
+    "ls - list directory contents\n\nSYNOPSIS\n  ls [OPTION]... [FILE]...",
+    "1. first\n2. second\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+    "– — ‘quotes’ “double” … ½ ① Ⅷ ﬁ ™ € ±",
+]
+REFERENCE = """
+import json, os, sys
+os.environ["HF_HUB_OFFLINE"] = "1"
+from sentence_transformers import SentenceTransformer
+texts = json.load(sys.stdin)
+vectors = SentenceTransformer(sys.argv[1], device="cpu").encode(texts, normalize_embeddings=True)
+json.dump(vectors.tolist(), sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def reference() -> list[list[float]]:
+    """The vectors of the texts by sentence-transformers itself; a lone surrogate is a question mark."""
+    clean = [text.encode("utf-8", "replace").decode() for text in TEXTS]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", REFERENCE, embedder_folder()], input=json.dumps(clean),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    vectors: list[list[float]] = json.loads(done.stdout)
+    return vectors
+
+
+def resolver(**changes: str) -> Resolve:
+    """The default embedder, with changes."""
+
+    async def resolve() -> wire.Embedder:
+        embedders = Embedders(embedder_folder().parent, dict(os.environ))
+        found = await embedders.find("all-minilm-l6-v2", lambda _name: None, None)
+        return wire.Embedder(
+            name=found.name, id=found.id, dim=found.dim, max_tokens=found.max_tokens, pooling=found.pooling,
+            bert_words=found.bert_words, folder=changes.get("folder", found.folder),
+            gguf=changes.get("gguf", found.gguf),
+        )  # fmt: skip
+
+    return resolve
+
+
+def cosines(vectors: tuple[bytes, ...], reference: list[list[float]]) -> list[float]:
+    found = [struct.unpack(f"<{len(vector) // 4}f", vector) for vector in vectors]
+    return [sum(x * y for x, y in zip(one, other, strict=True)) for one, other in zip(found, reference, strict=True)]
+
+
+async def test_the_twin_gives_the_vectors_of_the_original(reference: list[list[float]]) -> None:
+    async with running(RetrievalSettings(), resolver()) as retrieval:
+        queries = [await retrieval.embed([text], purpose="query") for text in TEXTS]
+        bulk = await retrieval.embed(TEXTS, purpose="bulk")
+        engine = {worker.detail: worker for worker in retrieval.workers()}
+    for found in (tuple(one[0] for one in queries), bulk):
+        assert min(cosines(found, reference)) >= MIN_COSINE
+        assert all(abs(math.dist(struct.unpack("<384f", one), [0] * 384) - 1) < 1e-4 for one in found)
+    assert engine.keys() == {"search", "bulk"}
+
+
+async def test_torch_gives_the_vectors_of_the_original_for_both_purposes(reference: list[list[float]]) -> None:
+    async with running(RetrievalSettings(), resolver(gguf="")) as retrieval:
+        for purpose in ("query", "bulk"):
+            found = await retrieval.embed(TEXTS[:16], purpose=purpose)  # type: ignore[arg-type]
+            assert min(cosines(found, reference[:16])) >= 0.99999
+
+
+async def test_many_texts_begin_at_once_and_go_over_to_torch_with_the_same_vectors() -> None:
+    texts = tuple(f"text {number} of many" for number in range(64))
+    embedder = await resolver()()
+    engines: dict[str, bytes] = {}
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            lane = RoleQueue("bulk", RetrievalSettings(), nursery, worker_environment(os.environ, "test"))
+            asked = 0
+            while "torch" not in engines:
+                reply = await lane.ask(wire.Embed(embedder=embedder, texts=texts, more=64), timeout_s=LIMIT_S)
+                assert isinstance(reply, wire.Embedded)
+                engines[reply.engine] = reply.vectors
+                asked += len(texts)
+            nursery.cancel_scope.cancel()
+    assert asked > TORCH_AFTER_TEXTS - 64
+    small, large = (list(struct.iter_unpack("<384f", engines[name])) for name in ("llama.cpp", "torch"))
+    assert min(sum(x * y for x, y in zip(a, b, strict=True)) for a, b in zip(small, large, strict=True)) >= MIN_COSINE
+
+
+def torch_is_out(pid: int) -> bool:
+    """Whether the process has not loaded torch yet."""
+    return "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
+
+
+async def test_the_worker_that_answers_queries_stays_small_and_never_loads_torch() -> None:
+    async with running(RetrievalSettings(), resolver()) as retrieval:
+        for text in (*TEXTS[:9], TEXTS[-4], *TEXTS[:2]):
+            await retrieval.embed([text], purpose="query")
+        [worker] = retrieval.workers()
+        assert torch_is_out(worker.pid)
+        # Beside the 180 MB of an index of 100,000 chunks; 250 MB are promised for both.
+        assert worker.rss_bytes < 74e6
+
+
+async def test_a_file_that_is_no_model_is_no_embedder(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"GGUF" + bytes(100))
+    async with running(RetrievalSettings(), resolver(gguf=str(bad))) as retrieval:
+        with pytest.raises(ModelUnavailable, match="all-minilm-l6-v2 cannot be used"):
+            await retrieval.embed(["x"], purpose="query")
+        [worker] = retrieval.workers()
+        assert worker.pid

@@ -1,0 +1,141 @@
+"""What is found out of an embedder, and the twin that is made of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentgw_daemon.workers.llama import gguf
+from agentgw_daemon.workers.retrieval.embedding.embedder_info import EmbedderInfo, NotAnEmbedder, of_file, of_folder
+from tests.workers.retrieval.embedding.tinybert import LAYERS, MAX_TOKENS, WIDTH, make_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "model")
+
+
+def change(folder: Path, name: str, **values: Any) -> None:
+    path = folder / name
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({**found, **values}))
+
+
+def card(folder: Path) -> EmbedderInfo:
+    return of_folder(folder, folder.parent / "twin.gguf")
+
+
+def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
+    found = card(folder)
+    assert (found.twin, found.no_twin, found.architecture) == (True, "", "bert")
+    assert (found.dim, found.max_tokens, found.pooling) == (WIDTH, MAX_TOKENS, "mean")
+    header = gguf.inspect(folder.parent / "twin.gguf")
+    assert header.architecture == "bert"
+    assert header.n_ctx_train_tokens == MAX_TOKENS
+    assert header.metadata["bert.block_count"] == LAYERS
+    assert header.metadata["bert.pooling_type"] == 1
+
+
+def test_the_twin_of_a_pull_is_the_card_of_a_file_too(folder: Path) -> None:
+    card(folder)
+    found = of_file(folder.parent / "twin.gguf")
+    assert (found.dim, found.pooling, found.max_tokens) == (WIDTH, "mean", MAX_TOKENS)
+
+
+def test_the_identity_follows_whatever_changes_the_vectors(tmp_path: Path) -> None:
+    made = {card(make_folder(tmp_path / "a")).id}
+    assert card(make_folder(tmp_path / "same")).id in made
+    made.add(card(make_folder(tmp_path / "other", seed=1)).id)
+    shorter = make_folder(tmp_path / "shorter")
+    change(shorter, "sentence_bert_config.json", max_seq_length=8)
+    made.add(card(shorter).id)
+    pooled = make_folder(tmp_path / "pooled")
+    change(pooled, "1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_cls_token=True)
+    made.add(card(pooled).id)
+    assert len(made) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "reason"),
+    [
+        ("config.json", {"model_type": "mpnet"}, "its architecture is not BERT"),
+        ("config.json", {"hidden_act": "relu"}, "its activation"),
+        ("config.json", {"position_embedding_type": "relative_key"}, "its positions"),
+        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "its pooling"),
+        ("tokenizer.json", {"normalizer": None}, "its tokens"),
+        ("tokenizer.json", {"added_tokens": [{"content": "<x>"}]}, "its tokens"),
+        ("config.json", {"num_hidden_layers": 3}, "its weights do not fit"),
+    ],
+)
+def test_what_llama_cpp_would_compute_differently_has_no_twin(
+    folder: Path, file: str, values: dict[str, Any], reason: str
+) -> None:
+    change(folder, file, **values)
+    found = card(folder)
+    assert not found.twin
+    assert found.no_twin.startswith(reason)
+
+
+def test_a_prompt_before_every_text_has_no_twin(folder: Path) -> None:
+    (folder / "config_sentence_transformers.json").write_text('{"default_prompt_name": "query"}')
+    assert card(folder).no_twin == "it puts a prompt before texts"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
+        (lambda folder: (folder / "modules.json").write_text("{"), "no JSON"),
+        (lambda folder: (folder / "modules.json").write_text("{}"), "no list"),
+        (lambda folder: (folder / "modules.json").write_text("[]"), "no pooling layer"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no weights in safetensors"),
+        (lambda folder: change(folder, "config.json", hidden_size="many"), "does not say its hidden_size"),
+        (
+            lambda folder: (folder / "modules.json").write_text('[{"type": "os.system", "path": ""}]'),
+            "wants the code os.system",
+        ),
+        (
+            lambda folder: (folder / "modules.json").write_text(
+                '[{"type": "sentence_transformers.models.Pooling", "path": "../../etc"}]'
+            ),
+            "outside of its folder",
+        ),
+    ],
+)
+def test_what_is_no_embedder_says_why(folder: Path, spoil: Any, reason: str) -> None:
+    spoil(folder)
+    with pytest.raises(NotAnEmbedder, match=reason):
+        card(folder)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff" * 8, b"\x02" + bytes(7), b"\x02" + bytes(7) + b"[]", b"\x10" + bytes(7) + b'{"a": {"x": 1}}'],
+    ids=["empty", "huge header", "cut", "list", "no tensor"],
+)
+def test_damaged_weights_have_no_twin_and_break_nothing(folder: Path, data: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(data)
+    found = card(folder)
+    assert not found.twin
+    assert "its weights do not fit" in found.no_twin
+
+
+def test_a_file_that_is_no_gguf_says_why(tmp_path: Path) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(20))
+    with pytest.raises(NotAnEmbedder, match="version"):
+        of_file(tmp_path / "bad.gguf")
+
+
+def test_the_program_prints_one_object(folder: Path) -> None:
+    command = [sys.executable, "-P", "-m", "agentgw_daemon.workers.retrieval.embedding.embedder_info"]
+    done = subprocess.run([*command, folder, folder.parent / "twin.gguf"], capture_output=True)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["ok"] is True
+    done = subprocess.run([*command, folder / "absent", folder.parent / "x"], capture_output=True)
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"ok": False, "reason": "cannot be read: no such file or directory"}

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentgw_daemon.workers.retrieval.reading.values import Unreadable
+from tests.workers.retrieval.reading import archives
+from tests.workers.retrieval.reading.archives import paragraph
+from tests.workers.retrieval.reading.formats.words_own import words_own
+from tests.workers.retrieval.reading.reads import read_bytes
+
+
+def test_a_document_has_headings_lists_and_tables(tmp_path: Path) -> None:
+    document, pieces = read_bytes(tmp_path, "handbook.docx", words_own())
+    assert (document.format, document.title, document.extracted) == ("docx", "Handbook", True)
+    text = "\n".join(piece.text for piece in pieces)
+    for expected in ("Trips are booked", "- First class", "City | Hours\nBasel | 5"):
+        assert expected in text
+    assert pieces[-1].title_path == "Handbook > Food"
+    assert pieces[0].title_path == "Handbook > Travel"
+
+
+def test_lines_and_bytes_are_those_of_the_extracted_text(tmp_path: Path) -> None:
+    _, pieces = read_bytes(tmp_path, "handbook.docx", words_own())
+    assert pieces[0].first_line == 1
+    assert pieces[0].first_byte == 0
+    assert all(len(piece.text.encode()) == piece.last_byte - piece.first_byte for piece in pieces)
+
+
+def test_headings_are_found_by_their_styles_names_in_any_language(tmp_path: Path) -> None:
+    styles = archives.styles(berschrift1="heading 1", Titel="Title", Standard="Normal")
+    body = paragraph("Reisen", "berschrift1") + paragraph("Züge fahren oft.", "Standard")
+    data = archives.docx(body, **{"word/styles.xml": styles})
+    document, [piece] = read_bytes(tmp_path, "a.docx", data)
+    assert (document.title, piece.title_path) == ("Reisen", "Reisen")
+    assert piece.text == "Reisen\n\nZüge fahren oft."
+
+
+def test_text_of_boxes_and_notes_is_read_and_deleted_text_is_not(tmp_path: Path) -> None:
+    box = (
+        "<w:p><w:r><w:t>Before </w:t></w:r><w:r><mc:AlternateContent xmlns:mc='urn:mc'><mc:Choice><w:txbxContent>"
+        f"{paragraph('in a box')}</w:txbxContent></mc:Choice><mc:Fallback>{paragraph('in a box')}</mc:Fallback>"
+        "</mc:AlternateContent></w:r><w:r><w:t>after</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+    )
+    notes = f"<w:footnotes xmlns:w='{archives.WORD}'>{paragraph('A note.')}</w:footnotes>"
+    _, pieces = read_bytes(tmp_path, "a.docx", archives.docx(box, **{"word/footnotes.xml": notes}))
+    assert [piece.text for piece in pieces] == ["Before\n\nin a box\n\nafter", "A note."]
+
+
+def refusal(tmp_path: Path, data: bytes) -> str:
+    with pytest.raises(Unreadable) as refused:
+        read_bytes(tmp_path, "a.docx", data)
+    return str(refused.value)
+
+
+def test_a_bomb_is_refused(tmp_path: Path) -> None:
+    assert "out of all proportion" in refusal(tmp_path, archives.docx("<w:p/>" * 5_000_000))
+
+
+def test_a_bomb_of_entities_is_refused(tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    xml = f'<!DOCTYPE d [<!ENTITY a0 "boom">{entities}]><w:document xmlns:w="w"><w:t>&a9;</w:t></w:document>'
+    assert "declares entities" in refusal(tmp_path, archives.docx("", **{"word/document.xml": xml}))
+    assert "declares entities" in refusal(tmp_path, archives.docx("", **{"word/document.xml": xml.encode("utf-16")}))
+
+
+def test_a_file_named_by_an_entity_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    xml = f'<!DOCTYPE d [<!ENTITY s SYSTEM "file://{tmp_path}/secret">]><d>&s;</d>'
+    assert "declares entities" in refusal(tmp_path, archives.docx("", **{"word/document.xml": xml}))
+
+
+def test_broken_xml_is_refused(tmp_path: Path) -> None:
+    assert "broken XML" in refusal(tmp_path, archives.docx("<w:p>"))
+
+
+def test_deeply_nested_xml_is_read(tmp_path: Path) -> None:
+    body = "<w:p>" * 50_000 + "<w:r><w:t>Found.</w:t></w:r>" + "</w:p>" * 50_000
+    _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(body))
+    assert piece.text == "Found."
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    data = words_own()
+    assert "ZIP archive" in refusal(tmp_path, data[: len(data) // 2])
+
+
+def test_an_old_or_encrypted_document_is_named(tmp_path: Path) -> None:
+    assert "from before 2007, or encrypted" in refusal(tmp_path, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000))

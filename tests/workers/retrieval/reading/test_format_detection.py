@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
+from agentgw_daemon.workers.retrieval.reading.values import Unreadable
+from tests.workers.retrieval.reading import archives
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("README", "text"), ("notes.txt", "text"), ("a.MD", "markdown"), ("a.rst", "restructuredtext"),
+        ("a.htm", "html"), ("a.py", "python"), ("a.rs", "code"), ("Makefile", "code"), ("a.tsv", "csv"),
+        ("a.toml", "configuration"), ("a.jsonl", "data"), ("a.eml", "email"), ("a.ipynb", "notebook"),
+        ("a.mbox", "mailbox"), ("folder.d/plain", "text"), (".bashrc", "code"), ("name.of.nothing", "text"),
+    ],
+)  # fmt: skip
+def test_the_name_tells_the_format(name: str, found: str) -> None:
+    assert format_of(name, b"Some words.") == found
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"%PDF-1.7\n", "pdf"),
+        (b"\xef\xbb\xbfjunk before %PDF-1.4", "pdf"),
+        (b"<!DOCTYPE html><html>", "html"),
+        (b"<?xml version='1.0'?>\n<!-- x -->\n<html>", "html"),
+        (b"#!/usr/bin/env python3\n", "python"),
+        (b"#!/bin/sh\n", "code"),
+        (b"From: a@b\nTo: c@d\nSubject: x\nDate: today\n\ntext", "email"),
+        (b"From a@b Thu Nov 26 11:12:13 2026\nFrom: a@b\n", "mailbox"),
+        (b"Name: a\nValue: b\nOther: c\n\n", "text"),
+        (archives.docx(""), "docx"),
+        (archives.epub({}), "epub"),
+    ],
+)
+def test_the_content_tells_the_format_where_the_name_does_not(data: bytes, found: str) -> None:
+    assert format_of("thing", data) == found
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a picture (PNG)"),
+        (b"\x7fELF\2\1\1\0", "is a program"),
+        (b"\x1f\x8b\x08\0", "is a gzip archive; unpack it first"),
+        (b"SQLite format 3\0", "is an SQLite database"),
+        (archives.zipped({"a": b""}), "is a ZIP archive; unpack it first"),
+        (
+            archives.zipped({"xl/workbook.xml": b""}),
+            "is an Excel workbook, which is not read yet; save its sheets as CSV",
+        ),
+        (archives.zipped({"content.xml": b""}), "is an OpenDocument file, which is not read yet; save it as .docx"),
+    ],
+)
+def test_what_is_no_document_is_named(data: bytes, reason: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        format_of("letter.docx", data)
+    assert str(refused.value) == reason
+
+
+def test_a_text_that_begins_like_something_else_is_text() -> None:
+    for beginning in (
+        "MZ is a country code.",
+        "BZh, said he.",
+        "GIF8 is how it starts",
+        "ID3 tags",
+        "RIFFs of guitars",
+    ):
+        assert format_of("a.txt", beginning.encode()) == "text"
+
+
+def test_pythons_own_library_is_python() -> None:
+    library = Path(sysconfig.get_path("stdlib"))
+    for name in ("argparse.py", "json/decoder.py"):
+        assert format_of(name, (library / name).read_bytes()) == "python"
+        assert format_of(re.sub(r"\.py$", "", name), b"#!/usr/bin/python\n") == "python"
