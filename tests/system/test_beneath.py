@@ -12,8 +12,8 @@ import pytest
 
 from agentgw_daemon.system import beneath
 from agentgw_daemon.system.beneath import DIRECTORY, FILE, MAX_LINKS, open_by_kernel, open_by_steps, real_path
-from tests.tools.conftest import SECRET
-from tests.tools.racing import racer
+from tests.system.racing import racer
+from tests.system.roots import SECRET, make_root
 
 Open = Callable[..., int]
 
@@ -37,6 +37,11 @@ def held(path: Path) -> Iterator[int]:
 def read(way: Open, root: Path, name: str, *, links: bool = True) -> bytes:
     with held(root) as fd, open(way(fd, name, FILE, links=links), "rb") as file:
         return file.read()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_root(tmp_path)
 
 
 @pytest.fixture

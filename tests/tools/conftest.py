@@ -8,18 +8,12 @@ from pathlib import Path
 import pytest
 
 from agentgw_daemon.tools.tool import ToolContext
-
-SECRET = "the secret beside the root\n"
+from tests.system.roots import make_root
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    made = tmp_path / "root"
-    made.mkdir()
-    (tmp_path / "root-evil").mkdir()
-    for folder in (tmp_path, tmp_path / "root-evil"):
-        (folder / "secret.txt").write_text(SECRET)
-    return made
+    return make_root(tmp_path)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from agentgw_daemon.tools.builtins.write_file import EDIT_FILE, WRITE_FILE
 from agentgw_daemon.tools.files import exchanging, replacing
 from agentgw_daemon.tools.files.places import place_of
 from agentgw_daemon.tools.tool import MAX_DIFF_CHARS, CallFailed, RunnableTool, ToolContext
+from tests.system.racing import exchange, racer
+from tests.system.roots import SECRET
 from tests.tools.calling import call, content, failure, preview
-from tests.tools.conftest import SECRET
-from tests.tools.racing import exchange, racer
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from agentgw_daemon.tools.builtins.run_command import RUN_COMMAND
 from agentgw_daemon.tools.processes.command_environment import DEFAULT_PATH, search_path
 from agentgw_daemon.tools.processes.launch import MAX_WORD_BYTES
 from agentgw_daemon.tools.tool import CallFailed, ToolContext
+from tests.system.racing import exchange
 from tests.tools.calling import content, failure, preview
-from tests.tools.racing import exchange
 
 pytestmark = pytest.mark.anyio
 
