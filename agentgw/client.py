@@ -58,7 +58,7 @@ class Client:
         self._socket.close()
 
     def limit(self, timeout_s: float | None, *, told_s: float | None = None) -> None:
-        """From now on every wait together takes at most so long, then raises Timeout; None lifts the limit.
+        """Lets every wait together take at most so long from here on, then raise Timeout; None lifts the limit.
 
         `told_s` is what the error says instead: the limit of which this is the rest.
         """
@@ -66,7 +66,7 @@ class Client:
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     def limit_as(self, other: Client) -> None:
-        """From now on waits end when those of `other` do."""
+        """Lets waits end from here on when those of `other` do."""
         self._timeout_s, self._deadline = other._timeout_s, other._deadline
 
     def call(self, method: str, /, **params: Any) -> Any:
@@ -74,18 +74,18 @@ class Client:
         return self.request(method, _given(params))
 
     def request(self, method: str, params: Params) -> Any:
-        """As `call`, with the parameters as they are, by name or by position."""
+        """Calls as `call` does, with the parameters as they are, by name or by position."""
         stream = Stream(self, self._request(method, params))
         for _ in stream:
             pass
         return stream.result
 
     def stream(self, method: str, /, **params: Any) -> Stream:
-        """As `call`, giving the notifications that come before the result."""
+        """Calls as `call` does, giving the notifications that come before the result."""
         return Stream(self, self._request(method, _given(params)))
 
     def send(self, method: str, /, **params: Any) -> None:
-        """As `call` without waiting; the reply is passed over while a stream is read."""
+        """Calls without waiting; the reply is passed over while a stream is read."""
         self._request(method, _given(params))
 
     def notify(self, method: str, /, **params: Any) -> None:
@@ -161,7 +161,7 @@ class Client:
         return bool(self._incoming)
 
     def has_message(self, within_s: float) -> bool:
-        """Whether the daemon says something, or goes, within this time and that of the limit. Raises Timeout."""
+        """Tells whether the daemon says something, or goes, within this time and the limit. Raises Timeout."""
         from select import select
 
         if self._incoming:

@@ -33,7 +33,9 @@ _LINE_BYTES: Final = 4096
 
 
 def lines(approval: Mapping[str, Any]) -> Iterator[str]:
-    """What somebody has to see before an answer, escaped: the exact arguments, where, and what would change."""
+    """The lines that somebody has to see before an answer, escaped: the exact arguments, where, and what would
+    change.
+    """
     shown = [
         f"arguments: {escaped(json.dumps(approval.get('arguments'), ensure_ascii=False))}",
         f"in: {escaped(str(approval.get('cwd', '')))}",
@@ -114,7 +116,7 @@ def _read_decision(desk: Client, terminal: int, approval: Mapping[str, Any], app
 
 
 def _is_open(desk: Client, approval_id: str) -> bool:
-    """Whether it waits now. When it ends later, `desk` hears of it."""
+    """Return true while the question waits. When it ends later, `desk` hears of it."""
     desk.call("event.subscribe", topics=["approvals"])
     listing = desk.stream("approval.list")
     ends = [_end_of(said, approval_id) for said in listing]
@@ -122,7 +124,7 @@ def _is_open(desk: Client, approval_id: str) -> bool:
 
 
 def _end_of(message: object, approval_id: str) -> str:
-    """How the question ended, if the message says so: a decision, `expired` or `withdrawn`."""
+    """The end of the question, if the message tells it: a decision, `expired` or `withdrawn`; else the empty string."""
     params = message.params if isinstance(message, Notification) else {}
     data, name = params.get("data"), params.get("name")
     if name not in ("answered", "withdrawn") or not isinstance(data, dict) or data.get("approval_id") != approval_id:

@@ -1,4 +1,4 @@
-"""What is read from outside for a request: standard input and files, as text, with a word when that takes long."""
+"""Input from outside for a request: standard input and files, as text, with a word when that takes long."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STDIN: Final = "standard input"
 
 
 def is_piped() -> bool:
-    """Whether standard input is a pipe, a file or a socket: something that ends, unlike a terminal.
+    """Tells whether standard input is a pipe, a file or a socket: something that ends, unlike a terminal.
 
     `/dev/null` is none of them and gives nothing.
     """
@@ -65,7 +65,7 @@ def shown_name(path: str) -> str:
 
 
 def _read(descriptor: int, name: str, most_bytes: int) -> bytes:
-    """What the descriptor gives, and a notice once when it has not ended after a second."""
+    """The bytes that the descriptor gives, and a notice once when it has not ended after a second."""
     from select import select
 
     parts, left = [], most_bytes + 1

@@ -105,7 +105,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def dispatch(argv: Sequence[str]) -> int:
-    """As `run`, raising what goes wrong."""
+    """Runs a command line as `run` does, but raises what goes wrong."""
     if not argv:
         verb, rest = ("chat" if output.is_terminal(sys.stdin) else "run"), []
     else:

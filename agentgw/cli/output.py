@@ -37,18 +37,18 @@ class OutputLost(LocalError):
 
 
 def be_quiet() -> None:
-    """From now on only errors are written to standard error."""
+    """Writes nothing but errors to standard error from here on."""
     global _quiet
     _quiet = True
 
 
 def is_quiet() -> bool:
-    """Whether notices and progress are unwanted."""
+    """Tells whether notices and progress are unwanted."""
     return _quiet
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person looks at it."""
+    """Tells whether a person looks at the stream."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:
@@ -78,7 +78,7 @@ def one_line(text: str) -> str:
 
 
 def write(text: str) -> None:
-    """To standard output, without flushing. Raises BrokenPipeError when nobody reads it, and OutputLost."""
+    """Writes to standard output, without flushing. Raises BrokenPipeError when nobody reads it, and OutputLost."""
     stream = sys.stdout
     if stream is None:
         raise OutputLost("standard output is closed")
@@ -91,7 +91,7 @@ def write(text: str) -> None:
 
 
 def write_coloured(text: str, colour: str) -> None:
-    """As `write`, in a colour (nothing is none) where standard output is a terminal that may have one."""
+    """Writes as `write` does, in a colour (nothing is none) where standard output is a terminal that may have one."""
     from agentgw.local.environment import Environment
 
     if not colour or not is_terminal(sys.stdout) or Environment().no_color:
@@ -140,7 +140,7 @@ def end() -> int:
 
 
 def line(text: str) -> None:
-    """One line to standard output."""
+    """Writes one line to standard output."""
     write(text + "\n")
     flush()
 
@@ -151,7 +151,7 @@ def text_block(text: str) -> None:
 
 
 def json_line(value: object) -> None:
-    """One JSON value to standard output, on one line."""
+    """Writes one JSON value to standard output, on one line."""
     # The escaped form of a control character is JSON's own, so a terminal gets ASCII.
     line(json.dumps(value, ensure_ascii=is_terminal(sys.stdout), separators=(",", ":")))
 
@@ -166,7 +166,7 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
 
 
 def table_row(row: Sequence[object], widths: Sequence[int]) -> None:
-    """One line of a table whose rows come one after another, at once; a negative width sets its cell to the right."""
+    """Writes one line of a table whose rows come one after another; a negative width sets its cell to the right."""
     _write_row([_cell(value) for value in row], widths)
     flush()
 

@@ -74,7 +74,7 @@ class Bar:
         self._step = -1
 
     def update(self, done: int, total: int) -> None:
-        """So many bytes of `total` are here; a total of 0 is unknown."""
+        """Shows that so many bytes of `total` are here; a total of 0 is unknown."""
         self._done = done = max(done, self._done)
         now = self._clock()
         if self._started is None:
@@ -128,7 +128,7 @@ class IngestProgress:
         self._step = 0
 
     def update(self, progress: Mapping[str, Any]) -> None:
-        """What a `document.progress` says."""
+        """Shows a `document.progress`."""
         done, total = int(progress.get("files_done", 0)), int(progress.get("files_total", 0))
         if self._line is not None:
             self._line.show(self._text(progress, done, total))
@@ -159,7 +159,7 @@ class IngestProgress:
 
 
 class Status:
-    """One passing line about a turn that waits, on a terminal only; erased before the answer begins."""
+    """Passing line about a turn that waits, on a terminal only; erased before the answer begins."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         stream = stream or sys.stderr
@@ -167,7 +167,7 @@ class Status:
         self._shown = False
 
     def show(self, phase: str, done: int, total: int, position: int | None) -> None:
-        """What a `turn.progress` says."""
+        """Shows a `turn.progress`."""
         if self._line is None:
             return
         share = f" {min(100, done * 100 // total)}%" if total else ""

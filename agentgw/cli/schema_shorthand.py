@@ -1,4 +1,4 @@
-"""What `--schema` may be: a JSON Schema in a file or in place, or the short form `name, age int, tags [str]`.
+"""Forms that `--schema` takes: a JSON Schema in a file or in place, or the short form `name, age int, tags [str]`.
 
 The short form is an object that has exactly these properties, separated by commas or line ends. Each is a name, then
 a type if it is not text (`str`, `int`, `float`, `bool`, or one of them in brackets for an array), then, if the model

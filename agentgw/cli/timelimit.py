@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _TimeIsUp(BaseException):
-    """Not an Exception: what connects must not take it for an answer that did not come."""
+    """The end of the time limit. No Exception: what connects must not take it for an answer that did not come."""
 
 
 class TimeLimit:
@@ -27,7 +27,7 @@ class TimeLimit:
         self._before: Any = None
 
     def rest_s(self) -> float | None:
-        """What is left of it, at least a moment. None without a limit."""
+        """The rest of the time limit, at least a moment. None without a limit."""
         if self._timeout_s is None:
             return None
         return max(0.001, self._started + self._timeout_s - time.monotonic())

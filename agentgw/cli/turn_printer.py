@@ -100,7 +100,7 @@ class TurnPrinter:
             output.line(self._take())
 
     def patience_s(self) -> float | None:
-        """So long the next notification may take before `release` is due; None when nothing is held."""
+        """Seconds that the next notification may take before `release` is due; None when nothing is held."""
         if not self._unsent:
             return None
         return max(0.0, min(_PAUSE_S, self._unsent_since + _MOST_HELD_S - time.monotonic()))
@@ -112,7 +112,9 @@ class TurnPrinter:
         output.flush()
 
     def _keep_order(self) -> None:
-        """Where both streams lead to the same place, what came first is there first."""
+        """Flushs one stream before the other is written, where both lead to the same place: what came first is
+        there first.
+        """
         if self._unsent and os.path.sameopenfile(1, 2):
             self.release()
 
@@ -157,7 +159,7 @@ class TurnPrinter:
 
 
 def _reader_is_gone() -> bool:
-    """Whether standard output is a pipe that nobody reads: known before anything is written."""
+    """Tells whether standard output is a pipe that nobody reads: known before anything is written."""
     # Here, for only answers into a pipe need it.
     from select import POLLERR, poll
 
@@ -173,7 +175,7 @@ def _short(text: str) -> str:
 
 
 def _print_sources(sources: Sequence[Mapping[str, Any]]) -> None:
-    """What the answer rests on, under it, for whoever reads it on a terminal."""
+    """Prints the sources that the answer rests on under it, for whoever reads it on a terminal."""
     if not output.is_terminal(sys.stderr):
         return
     for number, chunk in enumerate(sources, 1):
@@ -226,5 +228,5 @@ def _cancel(client: Client, stream: Stream, turn_id: str) -> None:
 
 
 def is_interactive() -> bool:
-    """Whether somebody is there to be asked a question."""
+    """Tells whether somebody is there to be asked a question."""
     return output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)

@@ -20,7 +20,7 @@ _KEPT: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 
 
 class Environment:
-    """What the environment says, as plain values; an unset variable is the empty string."""
+    """Values of the environment variables, as plain text; an unset variable is the empty string."""
 
     __slots__ = (
         "agentgw_home", "agentgw_socket", "cache_home", "config_home", "data_home", "editor", "home", "no_color",

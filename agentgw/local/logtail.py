@@ -22,7 +22,7 @@ def tail(path: str, lines: int) -> list[str]:
 
 
 def tail_of(log: BinaryIO, lines: int) -> list[str]:
-    """As `tail`; leaves the file at the place up to which it was read."""
+    """The last lines as `tail` gives them; leaves the file at the place up to which it was read."""
     size = log.seek(0, os.SEEK_END)
     start = max(0, size - lines * _BYTES_A_LINE)
     log.seek(start)

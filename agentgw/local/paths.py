@@ -129,17 +129,17 @@ class Paths:
 
     @property
     def history_file(self) -> str:
-        """What was typed in the chat."""
+        """File of the lines typed in the chat."""
         return os.path.join(self.state_dir, "repl_history")
 
     @property
     def socket(self) -> str:
-        """Where the daemon of these paths listens."""
+        """Socket on which the daemon of these paths listens."""
         return os.path.join(self.run_dir, "agentgw.sock")
 
     @property
     def client_socket(self) -> str:
-        """Where the client connects: `AGENTGW_SOCKET`, or the daemon's own."""
+        """Socket to which the client connects: `AGENTGW_SOCKET`, or the daemon's own."""
         return self.other_socket or self.socket
 
     @property
@@ -182,7 +182,7 @@ def _home_of_account() -> str:
 
 
 def _runtime_problem(path: str, uid: int) -> str:
-    """Why the directory cannot hold a socket that only we may reach, or nothing."""
+    """The reason why the directory cannot hold a socket that only we may reach; empty when it can."""
     if not path:
         return "is not set"
     if not os.path.isabs(path):

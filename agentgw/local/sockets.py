@@ -53,7 +53,7 @@ def connect(path: str) -> _socket.socket | None:
 
 
 def connect_own(paths: Paths) -> _socket.socket | None:
-    """As `connect`, to the daemon of these paths; its directory is judged first.
+    """Connects as `connect` does, to the daemon of these paths; its directory is judged first.
 
     Nobody else can have put a socket into a directory that is ours and closed to others.
     """

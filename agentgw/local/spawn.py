@@ -63,7 +63,7 @@ class Spawned:
             self._pipe = -1
 
     def failure(self, paths: Paths) -> AgentgwError:
-        """Why it did not come up, as the error to raise; waits a bounded time for its last words."""
+        """The reason why the daemon did not come up, as the error to raise; waits a bounded time for its last words."""
         text, status = self._last_words()
         self.close()
         lines = [line for line in text.splitlines() if line.strip()]
@@ -77,7 +77,7 @@ class Spawned:
         return with_log(DaemonUnreachable(f"the daemon did not start: {reason}"), paths)
 
     def _last_words(self) -> tuple[str, int | None]:
-        """What it wrote, and its exit status (negative for a signal, None when it still runs)."""
+        """The text that the daemon wrote, and its exit status (negative for a signal, None when it still runs)."""
         import select
 
         deadline = time.monotonic() + REASON_TIMEOUT_S

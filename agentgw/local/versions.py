@@ -1,4 +1,4 @@
-"""Which of two versions is older, for versions of our own: the part of PEP 440 they use."""
+"""Order of two versions of our own: the part of PEP 440 that they use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST: Final = ("", 0)
 
 
 def is_older(version: str, than: str) -> bool:
-    """Whether `version` precedes `than`. One that cannot be read is not older: nothing is stopped for it."""
+    """Tells whether `version` precedes `than`. One that cannot be read is not older: nothing is stopped for it."""
     one, other = _key(version), _key(than)
     return one is not None and other is not None and one < other
 

@@ -25,7 +25,7 @@ class TurnStarted:
 
 @record
 class TurnProgress:
-    """What the turn waits for before its first token, or for another agent that works for it."""
+    """The thing that the turn waits for before its first token, or from another agent that works for it."""
 
     method: ClassVar[str] = "turn.progress"
     phase: Phase
@@ -55,7 +55,7 @@ class TurnToolCall:
 
 @record
 class TurnToolResult:
-    """What came of a call, as the model is told."""
+    """The result of a call, as the model is told."""
 
     method: ClassVar[str] = "turn.tool_result"
     call_id: str
@@ -82,7 +82,7 @@ class TurnApproval:
 
 @record
 class TurnSources:
-    """What the answer rests on: pieces of the user's documents that the model was shown, each told once."""
+    """The sources of the answer: pieces of the user's documents that the model was shown, each told once."""
 
     method: ClassVar[str] = "turn.sources"
     chunks: tuple[Chunk, ...]
@@ -116,7 +116,7 @@ class ChatDelta:
 
 @record
 class ReplayProgress:
-    """How far `turn.replay` is."""
+    """Progress of `turn.replay`."""
 
     method: ClassVar[str] = "replay.progress"
     replayed_turn_id: str
@@ -128,7 +128,7 @@ class ReplayProgress:
 
 @record
 class ModelProgress:
-    """How far `model.pull` is."""
+    """Progress of `model.pull`."""
 
     method: ClassVar[str] = "model.progress"
     model: str
@@ -138,7 +138,7 @@ class ModelProgress:
 
 @record
 class DocumentProgress:
-    """How far `document.ingest` is."""
+    """Progress of `document.ingest`."""
 
     method: ClassVar[str] = "document.progress"
     files_done: int

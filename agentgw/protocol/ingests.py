@@ -1,4 +1,4 @@
-"""What taking documents in takes, gives and leaves: the records of `document.ingest` and of followed folders."""
+"""Records of `document.ingest` and of followed folders: what they take, give and leave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class IngestFailure:
 
 @record
 class IngestNote:
-    """What of a document was not stored as it stands, such as pages without text."""
+    """The part of a document that was not stored as it stands, such as pages without text."""
 
     source: str
     note: str
@@ -85,7 +85,7 @@ class DocumentIngestParams:
 
 @record
 class DocumentUnwatchParams:
-    """Which folder."""
+    """The followed folder to let go."""
 
     path: Annotated[str, "a folder that is followed", Limit(pattern=_PLACE, max_length=8192)]
     collection: Annotated[str | None, "only into this collection; without it, into any", _COLLECTION] = None
@@ -93,7 +93,7 @@ class DocumentUnwatchParams:
 
 @record
 class IngestResult:
-    """What became of the documents. Long lists are cut; the counts are whole."""
+    """Fate of the documents. Long lists are cut; the counts are whole."""
 
     added: Annotated[int, "documents that are new"]
     updated: Annotated[int, "that had changed"]
@@ -114,7 +114,7 @@ class IngestResult:
 
 @record
 class WatchedList:
-    """By path."""
+    """Followed folders by path."""
 
     folders: tuple[WatchedFolder, ...]
 

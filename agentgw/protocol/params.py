@@ -36,7 +36,7 @@ class NoParams:
 
 @record
 class HelloParams:
-    """Who the client is."""
+    """The client's name and version."""
 
     client: Annotated[str, "the program's name", Limit(max_length=100)]
     version: Annotated[str, "its version", Limit(max_length=100)]
@@ -45,7 +45,7 @@ class HelloParams:
 
 @record
 class ShutdownParams:
-    """How to stop."""
+    """The way to stop."""
 
     upgrade: Annotated[bool, "stop only when idle: a newer client wants to start its own version"] = False
 
@@ -93,14 +93,14 @@ class TurnStartParams:
 
 @record
 class TurnIdParams:
-    """Which turn."""
+    """The id of a turn."""
 
     turn_id: _TurnId
 
 
 @record
 class TurnReplayParams:
-    """Which turn to run again, and what may be other than it was."""
+    """The turn to run again, and what may be other than it was."""
 
     turn_id: Annotated[str, "a turn, or a session: its latest turn", Limit(min_length=1, max_length=64)]
     model: Annotated[str | None, "another model than the recorded one", Limit(min_length=1, max_length=4096)] = None
@@ -112,7 +112,7 @@ class TurnReplayParams:
 
 @record
 class TurnAttachParams:
-    """Which turn, and from where."""
+    """The turn to watch, and the number of the first event wanted."""
 
     turn_id: Annotated[str, "a turn, or a session: its running or latest turn", Limit(min_length=1, max_length=64)]
     from_seq: Annotated[int, "first notification wanted", Limit(minimum=1)] = 1
@@ -120,7 +120,7 @@ class TurnAttachParams:
 
 @record
 class TurnListParams:
-    """Which turns."""
+    """A choice of turns."""
 
     session_id: _SessionId | None = None
     running: Annotated[bool, "only those that have not ended"] = False
@@ -140,7 +140,7 @@ class ApprovalAnswerParams:
 
 @record
 class RuleIdParams:
-    """Which rule."""
+    """The id of a rule."""
 
     rule_id: Annotated[str, "the rule", Limit(min_length=1, max_length=64)]
 
@@ -164,7 +164,7 @@ class EmbedParams:
 
 @record
 class SessionListParams:
-    """Which sessions."""
+    """A choice of sessions."""
 
     limit: _Page = 50
     before: Annotated[str | None, "`next` of the page before"] = None
@@ -173,14 +173,14 @@ class SessionListParams:
 
 @record
 class SessionIdParams:
-    """Which session."""
+    """The id of a session."""
 
     session_id: _SessionId
 
 
 @record
 class MessagesParams:
-    """Which messages."""
+    """A choice of messages."""
 
     session_id: _SessionId
     limit: _Page = 200
@@ -189,7 +189,7 @@ class MessagesParams:
 
 @record
 class SearchParams:
-    """What to look for in all sessions."""
+    """Words to look for in all sessions."""
 
     query: Annotated[str, 'words, "phrases" and beginnings*; all must occur', Limit(min_length=1, max_length=1000)]
     limit: _Page = 20
@@ -205,7 +205,7 @@ class RenameParams:
 
 @record
 class ForkParams:
-    """Where to branch off."""
+    """The place to branch off."""
 
     session_id: _SessionId
     at: Annotated[str | None, "the last turn to keep; without it, all"] = None
@@ -213,7 +213,7 @@ class ForkParams:
 
 @record
 class ExportParams:
-    """How to write it."""
+    """The form of the export."""
 
     session_id: _SessionId
     format: Literal["md", "json"] = "md"
@@ -221,7 +221,7 @@ class ExportParams:
 
 @record
 class FeedbackAddParams:
-    """What to think of which turn."""
+    """A rating of a turn."""
 
     rating: Annotated[t.Rating, "1: good, -1: bad"]
     turn_id: Annotated[
@@ -239,7 +239,7 @@ class FeedbackAddParams:
 
 @record
 class FeedbackListParams:
-    """Which ratings."""
+    """A choice of ratings."""
 
     limit: _Page = 50
     before: Annotated[str | None, "`next` of the page before"] = None
@@ -250,14 +250,14 @@ class FeedbackListParams:
 
 @record
 class SkillListParams:
-    """Which skills."""
+    """A choice of skills."""
 
     cwd: _Cwd = None
 
 
 @record
 class SkillNameParams:
-    """Which skill."""
+    """The name of a skill."""
 
     name: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
     cwd: _Cwd = None
@@ -265,7 +265,7 @@ class SkillNameParams:
 
 @record
 class RouteParams:
-    """What to find a skill for."""
+    """The message to find a skill for."""
 
     message: Annotated[str, "what the user says", Limit(min_length=1)]
     cwd: _Cwd = None
@@ -273,7 +273,7 @@ class RouteParams:
 
 @record
 class SkillCostParams:
-    """Which skills."""
+    """Names of the skills to measure."""
 
     name: Annotated[str | None, "one skill; without it, all", Limit(min_length=1, max_length=64)] = None
     cwd: _Cwd = None
@@ -281,7 +281,7 @@ class SkillCostParams:
 
 @record
 class ValidateParams:
-    """What to validate."""
+    """The skill to validate."""
 
     path: Annotated[
         str, "absolute path of a skill folder, SKILL.md or old YAML file", Limit(min_length=1, pattern=_NAME)
@@ -290,14 +290,14 @@ class ValidateParams:
 
 @record
 class ProjectParams:
-    """Which project."""
+    """The directory of a project."""
 
     path: _Path
 
 
 @record
 class TrustParams:
-    """Which project, as it was shown."""
+    """The project to trust, as it was shown."""
 
     path: _Path
     sha256: Annotated[str, "as `skill.project` gave it: nothing else is trusted", Limit(pattern=r"[0-9a-f]{64}")]
@@ -305,7 +305,7 @@ class TrustParams:
 
 @record
 class ToolCallParams:
-    """Which tool, and with what."""
+    """The tool to call, and its arguments."""
 
     tool: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
     arguments: Annotated[dict[str, Any], "what it is given, by name"] = field(default_factory=dict)
@@ -319,7 +319,7 @@ _Collection = Annotated[str | None, "one collection; without it, all", Limit(min
 
 @record
 class DocumentSearchParams:
-    """What to find in the user's documents."""
+    """Words to find in the user's documents."""
 
     query: Annotated[str, 'words, or a question; "in quotes" a phrase', Limit(min_length=1, max_length=10_000)]
     k: Annotated[int | None, "so many chunks; without it, `rag.top_k`", Limit(minimum=1, maximum=100)] = None
@@ -330,7 +330,7 @@ class DocumentSearchParams:
 
 @record
 class DocumentListParams:
-    """Which documents; all that is given must hold."""
+    """A choice of documents; all that is given must hold."""
 
     limit: _Page = 50
     before: Annotated[str | None, "`next` of the page before"] = None
@@ -344,7 +344,7 @@ class DocumentListParams:
 
 @record
 class DocumentDeleteParams:
-    """Which documents to remove; all that is given must hold, and something must be."""
+    """A choice of documents to remove; all that is given must hold, and something must be given."""
 
     sources: Annotated[
         tuple[Annotated[str, Limit(min_length=1, max_length=8192)], ...],
@@ -362,20 +362,20 @@ class DocumentDeleteParams:
 
 @record
 class ModelRefParams:
-    """Which model."""
+    """The reference of a model."""
 
     model: _Ref
 
 
 @record
 class ConfigParams:
-    """Which settings."""
+    """A choice of settings."""
 
     section: Annotated[str | None, "one section"] = None
 
 
 @record
 class SubscribeParams:
-    """Which events; the subscription ends with the connection."""
+    """The events wanted; the subscription ends with the connection."""
 
     topics: Annotated[tuple[t.Topic, ...], "at least one", Limit(min_length=1, max_length=4)]

@@ -1,4 +1,4 @@
-"""What is on record of a turn, so that it can be run again. Records only, as in `types`."""
+"""Records of a turn that let it be run again. Records only, as in `types`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TurnStep:
 
 @record
 class PromptHistory:
-    """What the model was shown beside the message, and in place of earlier turns that were not shown whole."""
+    """Text that the model was shown beside the message, and in place of earlier turns that were not shown whole."""
 
     left_out_turns: Annotated[int, "so many of the oldest were left out"] = 0
     summarised_turns: Annotated[int, "for so many of the oldest stood `summary`"] = 0

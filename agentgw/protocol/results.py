@@ -1,4 +1,4 @@
-"""What each method gives. List results are objects with one plural key, and `next` where there is more."""
+"""Results of the methods. List results are objects with one plural key, and `next` where there is more."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from agentgw.protocol.schema import record
 
 @record
 class Done:
-    """It happened."""
+    """The answer of a method that has done its work and has nothing to tell."""
 
     ok: bool = True
 
 
 @record
 class HelloResult:
-    """Who the daemon is."""
+    """The daemon's name, version and process."""
 
     protocol: int
     version: str
@@ -32,7 +32,7 @@ class HelloResult:
 
 @record
 class DaemonStatus:
-    """What runs."""
+    """The state of the daemon: its connections, turns, models and memory."""
 
     version: str
     pid: int
@@ -55,7 +55,7 @@ class DaemonStatus:
 
 @record
 class ShutdownResult:
-    """Whether the daemon stops now."""
+    """The answer to a stop: accepted or not."""
 
     stopping: bool
     reason: Annotated[str | None, "why it goes on"] = None
@@ -63,7 +63,7 @@ class ShutdownResult:
 
 @record
 class ReloadResult:
-    """What re-reading the files changed."""
+    """The changes that re-reading the files brought."""
 
     changed: tuple[str, ...]
     restart_needed: Annotated[tuple[str, ...], "changes that wait for a restart"]
@@ -166,14 +166,14 @@ class ReplayResult:
 
 @record
 class ApprovalList:
-    """What waits for an answer, the oldest first."""
+    """Questions that wait for an answer, the oldest first."""
 
     approvals: tuple[t.Approval, ...]
 
 
 @record
 class RuleList:
-    """What is always allowed, the oldest first."""
+    """Rules that always allow a call, the oldest first."""
 
     rules: tuple[t.ApprovalRule, ...]
 
@@ -244,7 +244,7 @@ class DocumentSearchResult:
 
 @record
 class DocumentsDeleted:
-    """How much went, or with `dry_run` would go."""
+    """The number of documents and chunks that went, or with `dry_run` would go."""
 
     documents: int
     chunks: Annotated[int, "that no other document of their collection holds"]
@@ -252,7 +252,7 @@ class DocumentsDeleted:
 
 @record
 class SkillList:
-    """By name; broken ones have `error`."""
+    """Skills by name; broken ones have `error`."""
 
     skills: tuple[t.Skill, ...]
 
@@ -274,14 +274,14 @@ class RouteResult:
 
 @record
 class SkillCosts:
-    """By name; the broken ones and those without a model have `error`."""
+    """Costs of skills by name; the broken ones and those without a model have `error`."""
 
     skills: tuple[t.SkillCost, ...]
 
 
 @record
 class ValidateResult:
-    """What is wrong with it, if anything."""
+    """Problems of a skill, if any."""
 
     ok: bool
     problems: tuple[str, ...]
@@ -290,21 +290,21 @@ class ValidateResult:
 
 @record
 class ProjectList:
-    """By path; those that changed since they were trusted too."""
+    """Projects by path; those that changed since they were trusted too."""
 
     projects: tuple[Project, ...]
 
 
 @record
 class ToolList:
-    """By name; those that cannot be used have `error`."""
+    """Tools by name; those that cannot be used have `error`."""
 
     tools: tuple[t.Tool, ...]
 
 
 @record
 class ToolCallResult:
-    """What a call gave."""
+    """The result of a tool call."""
 
     ok: bool
     content: str
@@ -321,7 +321,7 @@ class EmbedResult:
 
 @record
 class ModelList:
-    """What can be used or pulled."""
+    """Models that can be used or pulled."""
 
     models: tuple[t.Model, ...]
 

@@ -50,7 +50,7 @@ class Usage:
 
 @record
 class Timings:
-    """Where the time of one answer went, in milliseconds."""
+    """Milliseconds that each part of one answer took."""
 
     queue_ms: float = 0.0
     load_ms: float = 0.0
@@ -62,7 +62,7 @@ class Timings:
 
 @record
 class PromptPart:
-    """What one part adds to a prompt."""
+    """The share of one part in a prompt."""
 
     name: Annotated[str, "what it is, as `skill NAME`, `tool NAME`, `earlier turns` or `file NAME`"]
     tokens: int
@@ -70,7 +70,7 @@ class PromptPart:
 
 @record
 class PromptFit:
-    """How a prompt lies in its model's context. What is left out is no part of the prompt."""
+    """The fit of a prompt in its model's context. What is left out is no part of the prompt."""
 
     n_ctx_tokens: Annotated[int | None, "the context; not known of an endpoint"] = None
     left_out_turns: Annotated[int, "so many of the oldest turns do not fit"] = 0
@@ -119,7 +119,7 @@ class Approval:
 
 @record
 class ApprovalRule:
-    """What `allow_always` left behind: exactly this call is not asked about."""
+    """A rule that `allow_always` left behind: exactly this call is not asked about."""
 
     rule_id: str
     tool: str
@@ -228,7 +228,7 @@ class SearchHit:
 
 @record
 class Feedback:
-    """What somebody thought of an answer."""
+    """Somebody's rating of an answer."""
 
     turn_id: str
     session_id: str
@@ -271,7 +271,7 @@ class Skill:
 
 @record
 class SkillMatch:
-    """How well a skill fits a message."""
+    """The fit of a skill for a message."""
 
     name: str
     score: Annotated[float, "of the words they share; only its order means anything"]
@@ -280,7 +280,7 @@ class SkillMatch:
 
 @record
 class SkillCost:
-    """What a skill's instructions cost with its model, here and now; what kept it from being measured is `error`."""
+    """The cost of a skill's instructions with its model, here and now; what kept it from being measured is `error`."""
 
     name: str
     model: str | None = None
@@ -314,7 +314,7 @@ class Model:
 
 @record
 class Tuning:
-    """How a model is run on this machine."""
+    """Settings that a model runs with on this machine."""
 
     attention: Annotated[Literal["auto", "flash", "plain"], "auto: llama.cpp chooses"]
     threads: Annotated[int, "that decode", Limit(minimum=0, maximum=1024)]
@@ -349,7 +349,7 @@ class Worker:
 
 @record
 class Tool:
-    """What a model may call; one with `error` cannot be used."""
+    """A function that a model may call; one with `error` cannot be used."""
 
     name: str
     description: str
@@ -370,7 +370,7 @@ class SchedulerStatus:
 
 @record
 class ServiceStatus:
-    """What answers a turn that names nothing."""
+    """The provider and the model that answer a turn which names none."""
 
     provider: str
     model: str
@@ -378,7 +378,7 @@ class ServiceStatus:
 
 @record
 class Finding:
-    """What one check of `doctor` found."""
+    """The result of one check of `doctor`."""
 
     check: Annotated[str, "its stable name"]
     severity: Literal["ok", "info", "warning", "error"]

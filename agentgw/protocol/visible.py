@@ -46,7 +46,7 @@ def harmless(text: str) -> str:
 
 
 def is_seen(one: str) -> bool:
-    """Whether the character is drawn as itself. Of the blanks only the space is.
+    """Tells whether the character is drawn as itself. Of the blanks only the space is.
 
     Python's own data says no for controls, formats, private use, surrogates, odd spaces and what it does not know.
     """

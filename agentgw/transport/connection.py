@@ -60,7 +60,7 @@ class Connection:
         return _frame({"jsonrpc": "2.0", "method": method, "params": params})
 
     def receive(self, data: bytes) -> Iterator[Response | Notification]:
-        """What the bytes complete, in order. Raises DaemonUnreachable when they are not JSON-RPC."""
+        """Messages that the bytes complete, in order. Raises DaemonUnreachable when they are not JSON-RPC."""
         try:
             for frame in self._splitter.feed(data):
                 yield _message(frame)
@@ -100,7 +100,7 @@ def _not_utf8(params: Params) -> str:
 
 
 def _unfit_number(value: Any, path: str = "") -> str:
-    """Where in the parameters there is a number that the daemon does not read: beyond 64 bits, NaN or infinite."""
+    """Path of a number in the parameters that the daemon does not read: beyond 64 bits, NaN or infinite; or nothing."""
     if isinstance(value, float):
         return path if value - value != 0.0 else ""
     if isinstance(value, int):

@@ -137,7 +137,7 @@ def _decoder(frame: bytes) -> json.JSONDecoder:
 
 
 def _too_deep(frame: bytes, max_depth: int) -> bool:
-    """Whether brackets outside strings nest deeper than `max_depth`; cheap when there are few brackets."""
+    """Tells whether brackets outside strings nest deeper than `max_depth`; cheap when there are few brackets."""
     if frame.count(b"[") + frame.count(b"{") <= max_depth:
         return False
     bare = frame.replace(b"\\\\", b"").replace(b'\\"', b"")

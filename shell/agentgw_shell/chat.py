@@ -162,6 +162,6 @@ class _Watching(TurnPrinter):
         super().show(notification, more=more)
 
     def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
-        """As always, with the terminal back in the mode in which a line is typed."""
+        """Asks for the approval as always, with the terminal back in the mode in which a line is typed."""
         with self._chat.terminal.paused():
             super().approve(client, approval)

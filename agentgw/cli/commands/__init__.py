@@ -1,4 +1,4 @@
-"""One file a verb, loaded when it is the one; here what they share.
+"""Verbs of the command line, one file each, loaded when it is the one asked for; here what they share.
 
 A verb has `configure(parser)` and `run(args) -> exit status`; a noun has `ACTIONS` with both for each of its verbs.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Action:
-    """What a noun can be asked to do: `agentgw NOUN NAME …`."""
+    """One thing that a noun can be asked to do: `agentgw NOUN NAME …`."""
 
     __slots__ = ("configure", "example", "run", "summary")
 
@@ -48,7 +48,7 @@ def add_json(parser: ArgumentParser) -> None:
 
 
 def agreed(question: str) -> bool:
-    """Whether the person at the terminal says yes; an empty answer is a no."""
+    """Asks the person at the terminal and tells whether the answer is yes; an empty one is a no."""
     sys.stderr.write(f"{output.one_line(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -71,7 +71,7 @@ def _is_provider(client: Client, name: str) -> bool:
 
 
 def working_directory() -> str | None:
-    """Where the user is, or None when that directory was removed or has a name that JSON has no words for."""
+    """The user's directory, or None when it was removed or has a name that JSON has no words for."""
     try:
         found = os.getcwd()
         found.encode("utf-8")

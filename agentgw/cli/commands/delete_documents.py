@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
 
 
 def _sources(given: list[str]) -> list[str]:
-    """As given, and as a path from the root: documents are stored under either."""
+    """The sources as given, and as paths from the root: documents are stored under either."""
     made: list[str] = []
     for one in given:
         made += [one, os.path.abspath(os.path.expanduser(one))]

@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
 
 
 def _ratings(client: Client, args: Namespace) -> list[dict[str, Any]]:
-    """Those asked for, sorted so that each model is loaded once."""
+    """The ratings asked for, sorted so that each model is loaded once."""
     found: list[dict[str, Any]] = []
     before: str | None = None
     while True:
@@ -125,7 +125,7 @@ def _report(done: list[dict[str, Any]], rated: int, *, as_json: bool) -> None:
 
 
 def _counts(members: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many of each outcome, and the mean similarity of those that could be replayed."""
+    """The number of each outcome, and the mean similarity of those that could be replayed."""
     figures = [one["similarity"] for one in members if "similarity" in one]
     return {
         "turns": len(members),

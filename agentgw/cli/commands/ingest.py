@@ -146,7 +146,9 @@ def _unwatch(args: Namespace) -> int:
 
 
 class _Given:
-    """What is to be stored: paths, or a text. Leaving removes the copy that was made of standard input, if one was."""
+    """The input to be stored: paths, or a text. Leaving removes the copy that was made of standard input, if one
+    was.
+    """
 
     def __init__(self, args: Namespace) -> None:
         self._copy = ""

@@ -51,7 +51,7 @@ def _show(args: Namespace) -> int:
 
 
 def _tuning(found: dict[str, Any]) -> list[tuple[str, object]]:
-    """How it runs here, how it would run best, and the figures."""
+    """Rows for the settings a model runs with here, those it would run best with, and the figures."""
     rows: list[tuple[str, object]] = []
     for name in ("running", "tuned"):
         if tuning := found.get(name):

@@ -53,7 +53,7 @@ def pull(client: Client, reference: str) -> dict[str, Any]:
 
 
 def offer_suggested(client: Client, error: ModelUnavailable) -> bool:
-    """Whether the user wanted the model that the daemon suggests, and it is here now."""
+    """Offers to pull the model that the daemon suggests; true when the user wanted it and it is here."""
     suggestion = error.data.get("suggestion")
     if not isinstance(suggestion, str) or not is_interactive():
         return False

@@ -71,7 +71,7 @@ def replayed(stream: Stream, status: Status) -> dict[str, Any]:
 
 
 def alike(similarity: float) -> str:
-    """For people: 100% is the same words."""
+    """The similarity for people, as a percentage: 100% is the same words."""
     return f"{int(similarity * 100)}%"
 
 

@@ -140,7 +140,7 @@ def _ask(
 
 
 def _tell_tokens(result: dict[str, Any]) -> None:
-    """What the prompt of a dry run is made of, and what a turn would leave out of it."""
+    """Prints the parts of a dry run's prompt, and what a turn would leave out of it."""
     output.numbers([(part["name"], part["tokens"]) for part in result.get("parts", ())])
     tokens, fit = result["usage"]["prompt_tokens"], result.get("fit", {})
     context = fit.get("n_ctx_tokens")

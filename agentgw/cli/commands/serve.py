@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: ArgumentParser) -> None:
-    """No arguments yet."""
+    """No arguments."""
 
 
 def run(args: Namespace) -> NoReturn:
