@@ -39,7 +39,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
 
 @record
 class Config:
-    """What was loaded: the settings, and each value with where it came from, for `config.get`."""
+    """Loaded configuration: the settings, and each value with where it came from, for `config.get`."""
 
     settings: Settings
     origins: tuple[Setting, ...]

@@ -33,7 +33,7 @@ def named_variable(text: str) -> str | None:
 
 @record
 class ModelSection:
-    """Which model answers when nothing names one, and where `hf:` references lead."""
+    """The model that answers when nothing names one, and the hub to which `hf:` references lead."""
 
     default: Annotated[str | None, "a model reference; without it, the best that is there", Limit(min_length=1)] = None
     hub: Annotated[str, "address of the model hub", _HTTP_ADDRESS] = "https://huggingface.co"
@@ -41,7 +41,7 @@ class ModelSection:
 
 @record
 class InferenceSection:
-    """How a model worker is run; a change holds from the next load of a model."""
+    """Settings of model workers; a change holds from the next load of a model."""
 
     n_ctx: Annotated[int, "context in tokens; 0 leaves it to the model", Limit(minimum=0, maximum=1 << 24)] = 0
     slots: Annotated[int, "sequences of one model at once", Limit(minimum=1, maximum=256)] = 4
@@ -66,7 +66,7 @@ class InferenceSection:
 
 @record
 class AgentSection:
-    """How a turn is run."""
+    """Settings of turns."""
 
     default_skill: Annotated[
         str, "the skill of a turn that names none; `auto` finds one for the message", Limit(min_length=1, max_length=64)
@@ -86,7 +86,7 @@ class AgentSection:
 
 @record
 class ToolsSection:
-    """What tools may do without being asked about."""
+    """Things that tools may do without being asked about."""
 
     roots: Annotated[
         tuple[Annotated[str, Limit(pattern=r"(/|~(/|$)).*", max_length=4096)], ...],

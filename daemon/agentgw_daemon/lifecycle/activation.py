@@ -22,7 +22,7 @@ Giver = Literal["nobody", "client", "service"]
 
 
 def giver_of(environ: MutableMapping[str, str], pid: int) -> Giver:
-    """Who started us; takes the variables out, so that no child believes they are meant for it."""
+    """The program that started us; takes the variables out, so that no child believes they are meant for it."""
     asked, count, _, spawned = (environ.pop(name, "") for name in _VARIABLES)
     if asked:
         # Somebody else's variables, inherited through a process that did not clear them, count for nothing.

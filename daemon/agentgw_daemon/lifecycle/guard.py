@@ -66,7 +66,7 @@ async def _look(name: SocketName) -> NameState:
 
 
 async def _is_taken_for_good(name: SocketName, confirm_s: float) -> bool:
-    """Whether the same other listener is still there after a while."""
+    """Tells whether the same other listener is still there after a while."""
     other = identify(name.path)
     await trio.sleep(confirm_s)
     return await _look(name) == "taken" and identify(name.path) == other

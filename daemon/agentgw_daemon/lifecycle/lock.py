@@ -31,7 +31,7 @@ class DaemonLock:
 
     @property
     def in_place(self) -> bool:
-        """Whether the file of that name is still the one that is locked: if not, a second daemon could start."""
+        """Tells whether the file of that name is still the one that is locked: if not, a second daemon could start."""
         return _same_file(self._fd, self.path)
 
     def close(self) -> None:

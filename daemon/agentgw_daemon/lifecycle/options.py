@@ -14,7 +14,7 @@ from agentgw.protocol.schema import record
 
 @record
 class DaemonOptions:
-    """What was asked for."""
+    """Options of the daemon's command line."""
 
     activated: bool
     foreground: bool

@@ -38,7 +38,7 @@ def settle(*, own_session: bool) -> None:
 
 
 def _close_to_readers() -> None:
-    """What runs as the same user may no more read our environment and memory, which hold keys, or trace us.
+    """Closes our environment and memory, which hold keys, to programs of the same user, and forbids them to trace us.
 
     It holds for this process: what it starts is as open as any program, and is given no keys. Linux alone has it.
     """

@@ -63,11 +63,11 @@ class SocketName:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the name still leads to our socket; costs one stat."""
+        """Tells whether the name still leads to our socket; costs one stat."""
         return self._ours is not None and identify(self.path) == self._ours
 
     def look(self) -> NameState:
-        """What is at the path now. Connects to a socket that is not ours."""
+        """The state of the path at this moment. Connects to a socket that is not ours."""
         if self.is_ours:
             return "ours"
         try:

@@ -1,4 +1,4 @@
-"""What `main` hands to `app.serve`: everything that must be right before anything heavy is imported."""
+"""Values that `main` hands to `app.serve`: everything that must be right before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Started:
 
     @property
     def self_bound(self) -> bool:
-        """Whether the socket's name is ours to publish again and to remove; if not, a service manager's."""
+        """Tells whether the socket's name is ours to publish again and to remove; if not, it is a service manager's."""
         return not self.name.managed
 
     def reload(self, running: Config) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def new_error_id() -> str:
-    """What a client is told of an unexpected exception, and what finds it in the log."""
+    """An id that a client is told of an unexpected exception, and that finds it in the log."""
     return os.urandom(6).hex()
 
 

@@ -1,4 +1,4 @@
-"""Where anything at all is caught, so that a bug or a stranger's byte ends one thing and never the daemon.
+"""Places where anything at all is caught, so that a bug or a stranger's byte ends one thing and never the daemon.
 
 A nursery that lives as long as the daemon ends with the first exception raised in it, and takes everybody's turns
 along. What is started in such a nursery is started through `supervised`.
@@ -37,7 +37,7 @@ def contained(doing: str) -> Iterator[None]:
 
 
 def internal_error(error: BaseException, where: str) -> InternalError:
-    """What a client learns of a bug of ours: an id. The rest is logged, once, under that id."""
+    """The error that tells a client of a bug of ours, by an id. The rest is logged, once, under that id."""
     error_id = log_unexpected(log, _only(error), f"answering {where}")
     return InternalError(
         f"Internal error {error_id}", hint=f"`agentgw logs` shows it under {error_id}", error_id=error_id

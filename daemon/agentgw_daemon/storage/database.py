@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @record
 class OpenedDatabase:
-    """What opening found and did."""
+    """Findings and deeds of opening the database."""
 
     sqlite_version: str
     wal_reset_bug: bool
@@ -161,7 +161,7 @@ class Database:
         return await self._thread.read(lambda db: count_all(db, self.size_bytes()))
 
     async def check(self) -> tuple[str, ...]:
-        """What SQLite's quick check finds wrong; nothing for a sound file. Reads all of it."""
+        """Problems that SQLite's quick check finds; nothing for a sound file. Reads all of it."""
         return await self._thread.run(self._store.problems)
 
     async def backup(self) -> Path:

@@ -63,7 +63,7 @@ def arguments_of(text: object) -> dict[str, Any]:
 
 
 def read_or(default: T, read: Callable[[], T]) -> T:
-    """What `read` gives, and the default where that cannot be understood."""
+    """The value that `read` gives, and the default where the text cannot be understood."""
     try:
         return read()
     except BAD:

@@ -1,4 +1,4 @@
-"""Which projects' skills the user trusts, and what they were then."""
+"""Projects whose skills the user trusts, and the bytes that they had then."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Trust:
         self._runner = runner
 
     async def get(self, path: str) -> Trusted | None:
-        """What was agreed to for this project."""
+        """The trust given to this project."""
 
         def do(db: sqlite_utils.Database) -> Trusted | None:
             row = db.execute("SELECT path, sha256, trusted_at FROM trust WHERE path = ?", (path,)).fetchone()

@@ -69,7 +69,7 @@ def opened(path: str | Path, name: str, flags: int, *, links: bool = True) -> It
 
 @functools.cache
 def has_openat2() -> bool:
-    """Whether the kernel has the call and nothing (a container's seccomp filter) forbids it."""
+    """Tells whether the kernel has the call and nothing (a container's seccomp filter) forbids it."""
     if sys.platform != "linux":
         return False
     root = os.open("/", DIRECTORY | os.O_CLOEXEC)
@@ -155,7 +155,7 @@ def _parts(name: str) -> deque[str]:
 
 
 def _link(name: str, directory: int) -> str | None:
-    """Where a link leads, or None for what is not a link."""
+    """The path to which a link leads, or None for what is not a link."""
     try:
         return os.readlink(name, dir_fd=directory)
     except OSError:

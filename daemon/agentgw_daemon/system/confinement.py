@@ -27,7 +27,8 @@ class TimeExceeded(BaseException):
 
 
 def confine(work: Callable[[], T], *, time_s: float, memory_bytes: int) -> T:
-    """What `work` returns, if it takes at most `time_s` (TimeExceeded) and `memory_bytes` more than now (MemoryError).
+    """Returns what `work` does, if it takes at most `time_s` (TimeExceeded) and `memory_bytes` more than now
+    (MemoryError).
 
     The memory limit is the address space's; macOS has none, there only time is limited. Other threads share it.
     """

@@ -1,4 +1,4 @@
-"""How much memory there is and who has it. Reads /proc, which is memory itself; elsewhere it answers unknown."""
+"""Size and owners of the memory. Reads /proc, which is memory itself; elsewhere it answers unknown."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _LIMITER: Final = RunVar[trio.CapacityLimiter]("agentgw_tool_files")
 
 
 async def in_file_thread(work: Callable[[], T], *, abandon: bool = False) -> T:
-    """What `work` returns, from one of MAX_FILE_THREADS threads; waits for one when all are busy.
+    """Returns what `work` does, from one of MAX_FILE_THREADS threads; waits for one when all are busy.
 
     A cancelled call waits for `work`, which must be short or look at `trio.from_thread.check_cancelled`. With
     `abandon` it does not: for work that only reads and whose result nobody has to close. A file system that hangs

@@ -46,7 +46,9 @@ def page_text(page: str) -> str:
 
 
 def _after_markup(page: str, lowered: str, start: int, made: list[str]) -> int:
-    """Where what begins at `start` ends; `start` itself when it is no markup. What never ends takes the rest."""
+    """The end of the markup that begins at `start`; `start` itself when there is none. Markup that never ends takes
+    the rest.
+    """
     if page.startswith("<!--", start):
         return _past(page, "-->", start + 4)
     if page.startswith(("<!", "<?"), start):

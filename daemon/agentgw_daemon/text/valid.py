@@ -66,6 +66,6 @@ class SurrogateJoiner:
         return valid_text(text)
 
     def end(self) -> str:
-        """What was still waiting: U+FFFD for a half that never got its other one, else nothing."""
+        """The text that was still waiting: U+FFFD for a half that never got its other one, else nothing."""
         half, self._half = self._half, ""
         return REPLACEMENT if half else ""

@@ -1,4 +1,4 @@
-"""Which agent a request is for and what its task is, told by words: for models that can choose neither. Does no I/O."""
+"""Choice of an agent and its task by the words of a request: for models that can choose neither. Does no I/O."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _by_words(request: str, agents: Mapping[str, str]) -> list[str]:
 
 
 def _agents(tool: ToolView) -> dict[str, str]:
-    """What each agent does."""
+    """The agents that a tool offers, with the task of each."""
     lines = dict(line[2:].partition(": ")[::2] for line in tool.description.splitlines() if line.startswith("- "))
     names = tool.parameters.get("properties", {}).get("skill", {}).get("enum", ())
     return {str(name): lines.get(str(name), "") for name in names}

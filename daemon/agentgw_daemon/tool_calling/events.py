@@ -1,4 +1,4 @@
-"""What a model's text turns out to be. Joining all `AnswerText` in order gives the answer; no marker is ever in it."""
+"""Parts of a model's text. Joining all `AnswerText` in order gives the answer; no marker is ever in it."""
 
 from __future__ import annotations
 

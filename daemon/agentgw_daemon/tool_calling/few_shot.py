@@ -1,4 +1,4 @@
-"""What weak models need to know of the built-in tools beyond their description: requests that call for them.
+"""Requests that call for the built-in tools: knowledge that weak models need beyond the tools' descriptions.
 
 A small model copies the pattern of an example far better than it follows a description. Keywords are the words of such
 requests that name and description lack. Tools of others come without; they are found by their own words.

@@ -1,4 +1,4 @@
-"""Which way of calling tools a model knows, told by its chat template and never by its name."""
+"""The form of tool calls that a model knows, told by its chat template and never by its name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AnswerReader(Protocol):
 
 @record
 class Format:
-    """How a model's answers are read. `native`: its template shows it the tools; otherwise somebody else has to."""
+    """Form of a model's answers. `native`: its template shows it the tools; otherwise somebody else has to."""
 
     name: str
     native: bool

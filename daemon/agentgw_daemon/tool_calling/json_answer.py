@@ -59,7 +59,7 @@ def read_json_answer(stream: TextCursor) -> Reading[None]:
 
 
 def _read_fenced(stream: TextCursor) -> Reading[None]:
-    """What stands in a fence, its language aside; the fence is gone."""
+    """Reads what stands in a fence, its language aside; the fence is gone."""
     while (language := _LANGUAGE.match(stream.rest)) is not None and language.end() == len(stream.rest):
         if stream.closed:
             break

@@ -43,7 +43,7 @@ def native_step(outcomes: Sequence[Outcome], *, text: str = "", first: int = 0) 
 
 
 def native_error(malformed: str, reason: str) -> tuple[ModelMessage, ...]:
-    """What the model wrote and why it is no call, so that it tries again."""
+    """Messages that show the model what it wrote and why it is no call, so that it tries again."""
     return (
         {"role": "assistant", "content": malformed},
         {"role": "user", "content": f"That was not a valid tool call: {reason}. Write it again, or answer without it."},

@@ -1,4 +1,5 @@
-"""Which tools a request is about, told by its words: what a model of a hundred million parameters cannot tell.
+"""Relevance of tools to a request, told by its words: a choice that a model of a hundred million parameters cannot
+make.
 
 Words count as much as they are rare among the tools. Addresses and file names count as what they are, so they help in
 any language. Does no learning and knows no synonyms but those that the tools bring as `keywords`.
@@ -66,7 +67,7 @@ def addresses(text: str) -> list[str]:
 
 
 def files(text: str) -> list[str]:
-    """What has the form of a file's or folder's path in a text, each once."""
+    """Parts of a text that have the form of a file's or folder's path, each once."""
     return list(dict.fromkeys(word for word in words(text) if _FILE.fullmatch(word)))
 
 

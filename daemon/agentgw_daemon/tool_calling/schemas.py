@@ -43,7 +43,7 @@ def step_schema(tools: Sequence[ToolView]) -> dict[str, Any]:
 
 
 def can_serve(tool: ToolView, request: str) -> bool:
-    """Whether the request names the addresses and files that the tool cannot do without."""
+    """Tells whether the request names the addresses and files that the tool cannot do without."""
     properties = tool.parameters.get("properties", {})
     return all(_named(name, properties.get(name), request) != [] for name in tool.parameters.get("required", ()))
 
@@ -128,7 +128,7 @@ def _grounded_argument(name: str, schema: object, request: str) -> object:
 
 
 def _named(name: str, schema: object, request: str) -> list[str] | None:
-    """What the request names of the kind that this argument takes; None if it takes something else."""
+    """The words of the request that this argument takes, by their kind; None if it takes something else."""
     if not isinstance(schema, Mapping) or schema.get("type") != "string" or not schema.keys() <= _FREE:
         return None
     word = name.lower().rpartition("_")[2]

@@ -55,7 +55,7 @@ class GuidedSteps(Protocol):
     """The generations of one turn. Ask, generate, feed; a call's outcome goes back with `add`, and again."""
 
     def next_step(self) -> StepPrompt:
-        """What to generate now."""
+        """The prompt of the step to generate at this point."""
 
     def feed(self, text: str) -> ModelToolCall | Malformed | None:
         """Take what a step with a schema generated; None: the model answers next."""
@@ -174,7 +174,7 @@ def _essential(tool: ToolView) -> ToolView:
 
 
 def read_step(text: str) -> ModelToolCall | Malformed | None:
-    """What a step's text says: a call, or None for "answer"."""
+    """The call that a step's text makes, or None for "answer"."""
     value = load(text)
     if isinstance(value, Malformed):
         return Malformed(text=text, reason=CUT_OFF)

@@ -72,7 +72,7 @@ class StreamParser:
 
 
 def find_marker(stream: TextCursor, markers: Iterable[str]) -> tuple[int, str] | None:
-    """Where the first marker stands (of two at one place the longer), None if there is none yet."""
+    """The place of the first marker (of two at one place the longer), None if there is none yet."""
     found = [(at, -len(marker), marker) for marker in markers if (at := stream.rest.find(marker)) >= 0]
     if not found:
         return None

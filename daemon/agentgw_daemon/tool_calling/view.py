@@ -1,4 +1,4 @@
-"""What a model is told of one tool, in the forms that models read."""
+"""Views of one tool, in the forms that models read."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @record
 class Scope:
-    """Where a search looks: collections with what the filter lets through of each, at a generation.
+    """Collections to search, with what the filter lets through of each, at a generation.
 
     `embedders`: those that made vectors, the one with the most contents first.
     """
@@ -58,7 +58,7 @@ class Chunks:
         self._visibility = Visibility()
 
     async def scope(self, wanted: Filter) -> Scope:
-        """What a filter is about. Collections without anything that may be seen are left out."""
+        """The scope of a filter. Collections without anything that may be seen are left out."""
 
         def do(db: sqlite_utils.Database) -> Scope:
             names = [row[0] for row in db.execute(
@@ -107,7 +107,7 @@ class Chunks:
 
 
 def _joined(allowed: Sequence[Allowed]) -> Allowed:
-    """What any of them allows."""
+    """The union of what each of them allows."""
     if len(allowed) == 1:
         return allowed[0]
     # One content may be in several collections.

@@ -25,7 +25,7 @@ class NewChunk(Protocol):
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text of the chunk."""
 
     @property
     def title_path(self) -> str:
@@ -41,15 +41,15 @@ class NewChunk(Protocol):
 
     @property
     def first_byte(self) -> int:
-        """Where it begins."""
+        """The byte at which it begins."""
 
     @property
     def last_byte(self) -> int:
-        """Where it ends."""
+        """The byte at which it ends."""
 
     @property
     def tokens(self) -> int:
-        """How long it is to the embedder."""
+        """Its length in tokens of the embedder."""
 
 
 @record

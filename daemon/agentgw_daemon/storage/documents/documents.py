@@ -84,7 +84,7 @@ class NewDocument:
 
 @record
 class StoredDocument:
-    """What became of a document that was written."""
+    """Result of writing a document."""
 
     document_id: str
     state: Literal["added", "updated", "unchanged"]
@@ -93,7 +93,7 @@ class StoredDocument:
 
 @record
 class KnownDocument:
-    """What is stored of a source."""
+    """Stored facts about a source."""
 
     document_id: str
     sha256: str
@@ -108,7 +108,7 @@ class KnownDocument:
 
 @record
 class Removed:
-    """How much went, or would go."""
+    """The number of things that went, or would go."""
 
     documents: int
     chunks: int
@@ -189,7 +189,7 @@ class Documents:
         await self._runner.write(do)
 
     async def known(self, collection: str, sources: Iterable[str]) -> dict[str, KnownDocument]:
-        """What is stored of these sources."""
+        """Stored facts about these sources."""
         names = [name_of(source) for source in sources]
         found: dict[str, KnownDocument] = {}
         for at in range(0, len(names), _BATCH):
@@ -199,7 +199,7 @@ class Documents:
         return found
 
     async def below(self, collection: str, folder: str) -> dict[str, KnownDocument]:
-        """What is stored of the sources below a folder."""
+        """Stored facts about the sources below a folder."""
         return await self._known(collection, "d.name >= ? AND d.name < ?", below_range(name_of(folder)))
 
     async def _known(self, collection: str, condition: str, values: Sequence[bytes]) -> dict[str, KnownDocument]:

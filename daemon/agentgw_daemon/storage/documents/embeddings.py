@@ -44,7 +44,7 @@ class IndexFile:
 
 @record
 class IndexTarget:
-    """What an index is measured against."""
+    """The state against which an index is measured."""
 
     generation: int
     chunks: int  # with vectors of the embedder, in the collection
@@ -54,7 +54,7 @@ class IndexTarget:
 
 @record
 class VectorRow:
-    """Where the vectors of consecutive chunks are."""
+    """Place of the vectors of consecutive chunks."""
 
     n: int
     first_chunk: int
@@ -63,7 +63,7 @@ class VectorRow:
 
 @record
 class IndexChanges:
-    """What changed in an index up to a generation."""
+    """Changes of an index up to a generation."""
 
     generation: int
     removed: tuple[Range, ...]
@@ -91,7 +91,7 @@ class Embeddings:
         return await self._runner.read(lambda db: tuple(row[0] for row in db.execute(sql)))
 
     async def state(self, collection: str, embedder_id: str) -> IndexTarget:
-        """What an index of this collection has to hold now."""
+        """The content that an index of this collection has to have at this moment."""
 
         def do(db: sqlite_utils.Database) -> IndexTarget:
             number, embedder = find_collection(db, collection), find_embedder(db, embedder_id)
@@ -117,7 +117,7 @@ class Embeddings:
         return await self._runner.read(generation_of)
 
     async def delta(self, collection: str, embedder_id: str, after: int) -> IndexChanges:
-        """What changed in an index after a generation."""
+        """The changes of an index after a generation."""
 
         def do(db: sqlite_utils.Database) -> IndexChanges:
             number, embedder = find_collection(db, collection), find_embedder(db, embedder_id)
@@ -228,7 +228,7 @@ class Embeddings:
         return await self._runner.read(do)
 
     async def count_missing(self, embedder_id: str) -> int:
-        """How many chunks have no vectors of this embedder."""
+        """The number of chunks that have no vectors of this embedder."""
         return await self._runner.read(
             lambda db: int(
                 db.execute(

@@ -34,7 +34,7 @@ class Term:
 
     @property
     def counted(self) -> str:
-        """What to count in the `folded` words of a text; of one that is `inside`, in the text itself."""
+        """The pattern to count in the `folded` words of a text; of one that is `inside`, in the text itself."""
         return self.text if self.inside else f" {_GAP.join(self.words)}{'' if self.beginning else ' '}"
 
 

@@ -1,4 +1,5 @@
-"""What documents, vectors and indexes count in: generations, collections, embedders. Functions on the database."""
+"""Units in which documents, vectors and indexes count: generations, collections, embedders. Functions on the database.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 @record
 class EmbedderIdentity:
-    """What makes vectors; `id` is the identity of its weights and of how they are used."""
+    """Maker of vectors; `id` is the identity of its weights and of how they are used."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""Which documents are meant: filters and selections as SQL. Pure, but for numbers of collections."""
+"""Filters and selections of documents as SQL. Pure, but for numbers of collections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @record
 class Filter:
-    """What a search may find. Nothing given: everything.
+    """Documents that a search may find. Nothing given: everything.
 
     `skills`: what any of these skills sees, which is the documents labelled with it and those with no skill at all.
     `tags`: documents with any of these.

@@ -1,4 +1,4 @@
-"""Which chunks a filter lets through: ranges of numbers, exact, worked out once for as long as nothing changes."""
+"""Chunks that a filter lets through: ranges of numbers, exact, worked out once for as long as nothing changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Allowed:
 
 
 class Visibility:
-    """What filters let through, of one database. Used in its thread."""
+    """Cache of what filters let through, of one database. Used in its thread."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[int, str, Filter], Allowed] = OrderedDict()

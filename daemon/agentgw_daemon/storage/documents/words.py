@@ -45,7 +45,7 @@ class _Word(NamedTuple):
 
 
 class _Spread(NamedTuple):
-    """Where the numbers of chunks lie, and how many of them are in use."""
+    """Spread of the numbers of chunks, and how many of them are in use."""
 
     first: int
     width: int

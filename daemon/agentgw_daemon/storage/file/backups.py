@@ -28,7 +28,7 @@ class Backups:
         return tuple(sorted(self._directory.glob("agentgw-*.db"), reverse=True))
 
     def is_due(self) -> bool:
-        """Whether there is none yet, or the newest is too old."""
+        """Tells whether there is none yet, or the newest is too old."""
         newest = next(iter(self.newest_first()), None)
         return newest is None or time.time() - newest.stat().st_mtime > MAX_AGE_S
 
@@ -65,7 +65,7 @@ def copy_open(connection: SqliteConnection, target: Path) -> None:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether the backup is a whole database of ours. Leaves no file beside it."""
+    """Tells whether the backup is a whole database of ours. Leaves no file beside it."""
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as plain:

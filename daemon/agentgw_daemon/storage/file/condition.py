@@ -1,4 +1,4 @@
-"""What the files say about how the database was left, before SQLite touches them.
+"""The state in which the database was left, as the files tell it before SQLite touches them.
 
 A clean close writes a note with the file's size and time; opening takes it away. No note, or a note that does not fit
 the file, means a crash, a power loss or a hand on the file: SQLite's quick check is worth its time then, and only then.
@@ -38,7 +38,7 @@ class Files:
         sync_path(self.directory)
 
     def was_left_clean(self) -> bool:
-        """Whether nothing has happened to the file since its clean close."""
+        """Tells whether nothing has happened to the file since its clean close."""
         try:
             note = json.loads(self.clean_note.read_text(encoding="utf-8"))
             return bool(note == _fingerprint(self.database))
@@ -51,7 +51,9 @@ class Files:
         sync_path(self.directory)
 
     def lost_content(self) -> str | None:
-        """Why SQLite must not be shown these files: it takes an empty database for a new one and drops its log."""
+        """The reason why SQLite must not be shown these files: it takes an empty database for a new one and
+        drops its log.
+        """
         if size_of(self.database) > 0:
             return None
         if size_of(self.wal) > 0:

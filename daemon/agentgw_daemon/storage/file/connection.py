@@ -59,7 +59,7 @@ class Runner(Protocol):
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite can lose commits when two connections write and checkpoint at the same instant.
+    """Tells whether this SQLite can lose commits when two connections write and checkpoint at the same instant.
 
     Fixed in 3.51.3 and in the patch releases 3.50.7 and 3.44.6 (sqlite.org/wal.html, "The WAL-Reset Bug").
     """
@@ -118,7 +118,7 @@ class SqliteConnection:
             return do(self.db)
 
     def problems(self) -> tuple[str, ...]:
-        """What SQLite's quick check finds wrong; nothing for a sound file."""
+        """Problems that SQLite's quick check finds; nothing for a sound file."""
         with translated():
             found = [str(row[0]) for row in self.db.conn.execute("PRAGMA quick_check(20)")]
         return () if found == ["ok"] else tuple(found)

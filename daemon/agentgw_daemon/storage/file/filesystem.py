@@ -68,7 +68,7 @@ def filesystem_type(path: Path, mountinfo: str) -> str:
 
 
 def is_network(kind: str) -> bool:
-    """Whether this type of filesystem lives on another machine."""
+    """Tells whether this type of filesystem lives on another machine."""
     return kind in _NETWORK_TYPES
 
 

@@ -35,7 +35,7 @@ class WrittenBack:
 
 
 class Presence:
-    """What the names lead to, from the moment it is made and for as long as the database is open.
+    """Identity of the files behind the names, from the moment it is made and for as long as the database is open.
 
     Opens no descriptor of the file: closing one takes SQLite's locks away (fcntl(2)). SQLite's own serves to look.
     """
@@ -54,13 +54,13 @@ class Presence:
         self._header = self._header_now()
 
     def settle(self) -> None:
-        """What was written until now was written by us."""
+        """Takes the files as they are for our own work: what was written until this moment was written by us."""
         stamp = self._stamp_now()
         if stamp != self._stamp:
             self._stamp, self._header = stamp, self._header_now()
 
     def look(self) -> State:
-        """Where things are; some system calls. Raises OSError when that cannot be told."""
+        """The place of each file; some system calls. Raises OSError when that cannot be told."""
         if _identity(self._files.directory) != self._folder:
             return "folder gone"
         found = _identity(self._files.database)

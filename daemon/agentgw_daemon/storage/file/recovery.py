@@ -1,4 +1,4 @@
-"""What opening puts right in the tables: turns that a crash cut off."""
+"""Repairs that opening makes in the tables: turns that a crash cut off."""
 
 from __future__ import annotations
 

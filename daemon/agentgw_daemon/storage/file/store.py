@@ -115,7 +115,7 @@ class DatabaseFiles:
             return result
 
     def problems(self) -> tuple[str, ...]:
-        """What the quick check finds in the open file."""
+        """Problems that the quick check finds in the open file."""
         with self._watched():
             return self._opened().problems()
 

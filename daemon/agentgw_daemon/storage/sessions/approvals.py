@@ -1,4 +1,4 @@
-"""What was asked about tool calls, what was answered, and the rules that `always` made."""
+"""Questions about tool calls, their answers, and the rules that `always` made."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Approvals:
         await self._runner.write(lambda db: _insert(db, new))
 
     async def of_call(self, turn_id: str, call_id: str) -> StoredApproval | None:
-        """What is stored about this call; nothing once the call used it up."""
+        """The stored approval of this call; nothing once the call used it up."""
 
         def do(db: sqlite_utils.Database) -> StoredApproval | None:
             row = db.execute(
@@ -117,7 +117,7 @@ class Approvals:
         return await self._runner.read(do)
 
     async def rules(self) -> tuple[ApprovalRule, ...]:
-        """What is always allowed, the oldest first."""
+        """The rules that always allow a call, the oldest first."""
 
         def do(db: sqlite_utils.Database) -> tuple[ApprovalRule, ...]:
             found = db.execute(f"SELECT {_RULE_COLUMNS} FROM approval_rules ORDER BY created_at, id")

@@ -41,7 +41,7 @@ class Calls:
         await self._runner.write(do)
 
     async def end(self, turn_id: str, call: ToolCall, *, untrusted: bool) -> None:
-        """What came of it."""
+        """Stores the result of a call."""
 
         def do(db: sqlite_utils.Database) -> None:
             db.execute(
@@ -53,7 +53,9 @@ class Calls:
         await self._runner.write(do)
 
     async def is_tainted(self, session_id: str) -> bool:
-        """Whether a turn of this session was given untrusted text, or one of its calls brought some, or may have."""
+        """Tells whether a turn of this session was given untrusted text, or one of its calls brought some, or
+        may have.
+        """
 
         def do(db: sqlite_utils.Database) -> bool:
             row = db.execute(

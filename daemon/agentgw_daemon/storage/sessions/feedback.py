@@ -85,7 +85,7 @@ class Ratings:
 
 
 def count_ratings(db: sqlite_utils.Database) -> tuple[FeedbackCount, ...]:
-    """How many good and bad ones each skill has with each model, those with the most first."""
+    """The number of good and bad ratings of each skill with each model, those with the most first."""
     found = db.execute(
         "SELECT t.skill, t.model, sum(f.rating = 1), sum(f.rating = -1) FROM feedback AS f"
         " JOIN turns AS t ON t.id = f.turn_id GROUP BY t.skill, t.model ORDER BY count(*) DESC, t.skill, t.model"

@@ -1,4 +1,4 @@
-"""Whether a turn that a daemon goes on with is at work or waits: what is at work when a daemon ends may be the reason.
+"""Marks of turns that a daemon goes on with, at work or waiting: one at work when a daemon ends may be the reason.
 
 The column `turns.resumption`: 0 for a turn of this daemon, 1 for one that it goes on with, 2 while that one waits.
 """

@@ -43,7 +43,7 @@ class HistoryEntry(NamedTuple):
 
 @record
 class NewSession:
-    """What a session begins with."""
+    """First values of a session."""
 
     skill: str
     title: str

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def count_all(db: sqlite_utils.Database, db_bytes: int) -> StatsResult:
-    """What `stats.get` answers."""
+    """The answer of `stats.get`."""
     sessions, messages = db.execute(
         "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM messages)"
     ).fetchone()

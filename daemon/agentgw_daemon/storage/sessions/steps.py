@@ -1,4 +1,5 @@
-"""What a turn's model was shown and wrote, step by step: what it takes to run the turn again, or to go on with it."""
+"""Record of what a turn's model was shown and wrote, step by step, so that the turn can be run again or gone on with.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @record
 class Shown:
-    """What the model was shown besides system text and message."""
+    """Parts of a prompt that the model was shown besides system text and message."""
 
     history: PromptHistory | None = None
     tools: tuple[OfferedTool, ...] = ()

@@ -1,4 +1,4 @@
-"""What the oldest turns of a session were summarised to. The turns themselves stay."""
+"""Summaries of the oldest turns of a session. The turns themselves stay."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @record
 class NewTurn:
-    """What a turn starts with. Without `session_id` (an id, or a unique beginning of one) it starts a session."""
+    """First values of a turn. Without `session_id` (an id, or a unique beginning of one) it starts a session."""
 
     message: str
     skill: str
@@ -62,7 +62,7 @@ class StartedTurn:
 
 @record
 class TurnEnd:
-    """How a turn ended. `model`: the model that answered, where it is another than the one asked for."""
+    """End of a turn. `model`: the model that answered, where it is another than the one asked for."""
 
     state: Literal["completed", "cancelled", "failed"]
     finish_reason: FinishReason | None = None

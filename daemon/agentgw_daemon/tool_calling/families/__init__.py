@@ -1,1 +1,1 @@
-"""How each family of models writes its calls: one module a family, each with a reader of the model's text."""
+"""Forms in which families of models write their calls: one module a family, each with a reader of the model's text."""

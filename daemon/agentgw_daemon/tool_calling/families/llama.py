@@ -51,7 +51,7 @@ def _begins_call(stream: TextCursor) -> Reading[bool]:
 
 
 def _is_answer(text: str) -> bool:
-    """Whether it is valid JSON that has a name as a call has, but nothing else of one."""
+    """Tells whether it is valid JSON that has a name as a call has, but nothing else of one."""
     value = load(text)
     items = value if isinstance(value, list) else [value]
     keys = ("parameters", "arguments", "function")
@@ -67,7 +67,7 @@ def _read_separator(stream: TextCursor) -> Reading[None]:
 
 
 def _read_tagged(stream: TextCursor) -> Reading[None]:
-    """What follows the tag: JSON calls, or a Python-style call up to the end of the answer."""
+    """Reads what follows the tag: JSON calls, or a Python-style call up to the end of the answer."""
     yield from read_space(stream)
     while stream.rest[:1] in ("{", "["):
         if (text := (yield from read_json(stream))) is None:

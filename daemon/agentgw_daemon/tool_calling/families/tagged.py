@@ -50,7 +50,7 @@ def _call(name: str, body: str) -> ParseEvent:
 
 
 def _value(text: str) -> object:
-    """What a parameter's text means: JSON where it is some, else the text itself.
+    """The meaning of a parameter's text: JSON where it is some, else the text itself.
 
     Only the tool's schema could tell the number 1 from the text "1"; whoever checks the arguments may turn it back.
     """
