@@ -1,4 +1,4 @@
-"""What a turn sees of inference: one request in, one stream of events out, whatever computes the answer.
+"""Inference as a turn sees it: one request in, one stream of events out, whatever computes the answer.
 
 Engines are the built-in echo, OpenAI-compatible endpoints and llama.cpp workers. Does no I/O.
 """
@@ -105,7 +105,7 @@ EngineEvent = Queued | Loading | Prefill | TextDelta | Called | Malformed | Fini
 
 @record
 class Calling:
-    """How a model calls tools. Without a `format` its calls come as `Called`."""
+    """Way in which a model calls tools. Without a `format` its calls come as `Called`."""
 
     format: Format | None = None
     # So small that it cannot choose among tools.
@@ -114,7 +114,7 @@ class Calling:
 
 @record
 class PromptCount:
-    """How long a prompt is. `text` is the prompt as rendered for the model."""
+    """Length of a prompt. `text` is the prompt as rendered for the model."""
 
     tokens: int
     n_ctx_tokens: int  # UNLIMITED_TOKENS where no limit is known
@@ -126,7 +126,7 @@ class Engine(Protocol):
     """Something that answers. Its methods raise the RPC errors of `agentgw.protocol.errors`."""
 
     async def calling(self) -> Calling | None:
-        """How its model calls tools, None if it cannot; loads the model where that is needed."""
+        """The way in which its model calls tools, None if it cannot; loads the model where that is needed."""
 
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """Render and count a prompt without running it; loads the model where that is needed."""
@@ -146,6 +146,6 @@ def as_mapping(message: PromptMessage) -> dict[str, Any]:
 
 
 def text_of(message: PromptMessage) -> str:
-    """What it says, without calls."""
+    """The text of a message, without calls."""
     content = message.content if isinstance(message, ChatMessage) else message.get("content")
     return content if isinstance(content, str) else ""

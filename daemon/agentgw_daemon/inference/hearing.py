@@ -1,4 +1,4 @@
-"""What engines say, on the one way by which it comes into the daemon: valid, whatever the engine.
+"""Gate for what engines say, the one way by which it comes into the daemon: valid, whatever the engine.
 
 Halves of surrogate pairs are joined over deltas or replaced, also at the end of an answer; calls hold to the rules of
 the wire or are Malformed. Whoever asks an engine for text asks through `hear`.

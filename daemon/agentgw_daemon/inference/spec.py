@@ -1,4 +1,4 @@
-"""What there is to run, and how: the values that configuration and the model registry hand to the pool."""
+"""Models and endpoints to run, and their settings: values that configuration and the registry hand to the pool."""
 
 from __future__ import annotations
 

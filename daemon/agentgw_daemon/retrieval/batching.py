@@ -87,7 +87,7 @@ class Batcher:
                 self._end(order)
 
     def _next_batch(self) -> tuple[list[tuple[_Order, int]], tuple[str, ...]]:
-        """Which callers it is for, with how many texts each; of one embedder."""
+        """The callers that the next batch is for, with how many texts each; of one embedder."""
         shares: list[tuple[_Order, int]] = []
         texts: list[str] = []
         size = 0

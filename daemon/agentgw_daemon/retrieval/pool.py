@@ -56,7 +56,8 @@ class Retrieval:
             lane.configure(settings)
 
     async def embedder(self) -> wire.Embedder:
-        """What turns text into vectors now. Its `id` belongs beside every vector that it made.
+        """The embedder that turns text into vectors at this moment. Its `id` belongs beside every vector that it
+        made.
 
         Raises ModelUnavailable with the line that gets it.
         """
@@ -124,7 +125,7 @@ class Retrieval:
                 raise _failure(reply, embedder.name)
 
     async def index(self, request: WorkerRequest, answer: type[P], *, urgent: bool = False) -> P:
-        """What the vector index answers; urgent is what a person waits for.
+        """The answer of the vector index; urgent is what a person waits for.
 
         Raises IndexFailed, WorkerDied, Timeout, Overloaded, and ModelUnavailable where a text had to be embedded.
         """
@@ -136,7 +137,7 @@ class Retrieval:
         return reply
 
     def has_worker(self, role: wire.WorkerRole) -> bool:
-        """Whether a process of this role is there."""
+        """Tells whether a process of this role is there."""
         return self._lanes[role].usable
 
     def prewarm(self) -> None:

@@ -45,7 +45,7 @@ class RetrievalProcess(Child):
 
     @property
     def busy(self) -> bool:
-        """Whether it works on something, perhaps for nobody any more."""
+        """Tells whether it works on something, perhaps for nobody any more."""
         return self._asked is not None
 
     async def wait_ready(self) -> None:

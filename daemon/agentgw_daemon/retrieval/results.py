@@ -1,4 +1,6 @@
-"""What reading a document and asking the index come to, as the daemon's other parts see it. Values and errors only."""
+"""Results of reading a document and of asking the index, as the daemon's other parts see them. Values and errors
+only.
+"""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class RoleQueue:
 
     @property
     def usable(self) -> bool:
-        """Whether a process is there that can be asked."""
+        """Tells whether a process is there that can be asked."""
         return self.process is not None and self.process.usable
 
     async def ask(

@@ -1,4 +1,4 @@
-"""How retrieval workers are run: the values that configuration hands to the daemon's side."""
+"""Settings of retrieval workers: the values that configuration hands to the daemon's side."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RetrievalSettings:
     command: tuple[str, ...] = WORKER_COMMAND
 
     def idle_s(self, role: str) -> float:
-        """How long an idle worker of a role stays; negative: for ever."""
+        """Seconds that an idle worker of a role stays; negative: for ever."""
         if role != "bulk":
             return self.keep_alive_s
         return self.bulk_keep_alive_s if self.keep_alive_s < 0 else min(self.keep_alive_s, self.bulk_keep_alive_s)

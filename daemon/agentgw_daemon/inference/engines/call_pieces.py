@@ -43,7 +43,7 @@ class _Call:
             self.texts.append(piece.arguments)
 
     def is_followed_by(self, piece: CallPiece) -> bool:
-        """Whether a named piece, which no other id tells apart, begins another call."""
+        """Tells whether a named piece, which no other id tells apart, begins another call."""
         if not self.name:
             return False
         if piece.name != self.name:

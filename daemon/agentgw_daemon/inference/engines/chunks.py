@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint says of an answer: a chunk of a stream or a whole completion, as values. Pure.
+"""Answer of an OpenAI-compatible endpoint as values: a chunk of a stream, or a whole completion. Pure.
 
 Endpoints differ, so many forms are read; but what is not understood is never taken for nothing. Any JSON value becomes
 a `ChunkContent` or raises: `GaveUp` where it is an error, `NotUnderstood` where it is anything else.
@@ -28,7 +28,7 @@ _WORDLESS: Final = frozenset({"reference", "citation", "citations", "redacted_th
 
 
 class NotUnderstood(Exception):
-    """What came is none of the forms that are read; the text says what it was, and `came` is it."""
+    """A chunk in none of the forms that are read; the text says what it was, and `came` is it."""
 
     def __init__(self, what: str, came: Any = None) -> None:
         super().__init__(what)
@@ -45,7 +45,9 @@ class GaveUp(Exception):
 
 @record
 class CallPiece:
-    """What a chunk adds to a call. `place` is its place in the chunk's list, `index` and `key` what names the call."""
+    """The part of a call that a chunk adds. `place` is its place in the chunk's list, `index` and `key` what
+    names the call.
+    """
 
     place: int
     index: int | None
@@ -58,7 +60,7 @@ class CallPiece:
 
 @record
 class ChunkContent:
-    """What one chunk adds."""
+    """Content that one chunk adds."""
 
     texts: tuple[tuple[Channel, str], ...] = ()
     calls: tuple[CallPiece, ...] = ()
@@ -71,7 +73,7 @@ class ChunkContent:
 
 
 def read_piece(value: Any) -> ChunkContent:
-    """What a chunk or a completion says. Raises NotUnderstood and GaveUp."""
+    """The content of a chunk or a completion. Raises NotUnderstood and GaveUp."""
     if not isinstance(value, dict):
         if isinstance(value, list) and words_of(value):
             raise GaveUp(value)
@@ -93,7 +95,7 @@ def read_piece(value: Any) -> ChunkContent:
 
 
 def _is_nothing(value: Mapping[str, Any]) -> bool:
-    """Whether it says no more than that the endpoint is there."""
+    """Tells whether the piece says no more than that the endpoint is there."""
     return not value or value.get("type") == "ping" or value.get("object") == "chat.completion.chunk"
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint says when it does not answer: its own words, out of whatever shape it put them in. Pure.
+"""Error text of an endpoint that does not answer: its own words, out of whatever shape it put them in. Pure.
 
 Nothing is kept back because its form is unknown: what has no words is told as it came.
 """
@@ -45,12 +45,12 @@ class Complaint:
 
     @property
     def final(self) -> bool:
-        """Whether it says that another attempt would be in vain."""
+        """Tells whether the endpoint says that another attempt would be in vain."""
         return self.code in _FINAL_CODES or self.code in _OVERFLOW_CODES
 
 
 def read_complaint(body: bytes | str, *, secret: str | None) -> Complaint:
-    """What an error's body says. `secret` is blotted out: some endpoints quote keys."""
+    """The complaint in an error's body. `secret` is blotted out: some endpoints quote keys."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     text = text.removeprefix("\ufeff")
     if text.lstrip().startswith("<"):

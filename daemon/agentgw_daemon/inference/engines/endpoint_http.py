@@ -27,7 +27,7 @@ _INFLATED_BYTES: Final = 1 << 16
 
 @record
 class Patience:
-    """How long to wait for an endpoint, in seconds. `silence_s` covers the prefill of a long prompt."""
+    """Seconds to wait for an endpoint. `silence_s` covers the prefill of a long prompt."""
 
     connect_s: float = 10.0
     # To the next event; what only keeps the connection open is none.
@@ -121,7 +121,7 @@ def retry_after_s(value: str | None) -> float | None:
 
 
 def is_hopeless(error: Exception) -> bool:
-    """Whether another attempt would meet the same: no address, a host that is not there or not itself, odd bytes."""
+    """Tells whether another attempt would meet the same: no address, no such host or not itself, odd bytes."""
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.DecodingError):
         return True
     cause: BaseException | None = error

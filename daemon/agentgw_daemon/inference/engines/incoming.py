@@ -45,7 +45,7 @@ class Incoming:
         self.done = False
 
     def feed(self, chunk: bytes) -> Iterator[ChunkContent]:
-        """What this chunk completes."""
+        """Contents that this chunk completes."""
         if self._kind != "events":
             self._body += chunk
             chunk = b""
@@ -83,7 +83,7 @@ class Incoming:
         return NotAnApi(page_words(self._body[: 4 * _MOST_PAGE_BYTES].decode("utf-8", "replace")))
 
     def _told_by_its_start(self) -> tuple[str, bytes]:
-        """What the body is, and what of it goes to the reader of events; nothing while that is open."""
+        """The kind of the body, and the part of it that goes to the reader of events; nothing while that is open."""
         start = bytes(self._body)
         if _BOM.startswith(start):
             return "", b""

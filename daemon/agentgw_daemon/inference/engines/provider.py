@@ -249,7 +249,7 @@ class ProviderEngine:
 
 
 async def _heard(pieces: Iterable[ChunkContent], reply: TimedReply) -> AsyncGenerator[TextDelta, None]:
-    """What the pieces say, neighbours joined: an endpoint that floods costs no event for each of its letters.
+    """Text of the pieces, neighbours joined: an endpoint that floods costs no event for each of its letters.
 
     What fails is raised after what came before it.
     """

@@ -32,7 +32,7 @@ class NoAnswer(Exception):
 
 
 class Reply:
-    """What the endpoint has said so far. `take` what it says; `close` when it has ended."""
+    """Reply of an endpoint up to here. `take` its pieces; `close` when it has ended."""
 
     def __init__(self, *, max_bytes: int, max_tokens: int | None = None, json: bool = False) -> None:
         self._max_tokens: Final = max_tokens
@@ -57,7 +57,7 @@ class Reply:
         return sum(self._deltas.values())
 
     def take(self, piece: ChunkContent) -> Iterator[TextDelta]:
-        """What a piece adds. Raises NoAnswer when it ends without an end, after what it says besides."""
+        """Text that a piece adds. Raises NoAnswer when it ends without an end, after what it says besides."""
         self.usage = piece.usage or self.usage
         self._count(piece)
         for channel, text in piece.texts:
@@ -75,7 +75,7 @@ class Reply:
             )
 
     def close(self) -> Iterator[TextDelta | Called | Malformed]:
-        """What the end completes. Raises NoAnswer for an answer that says nothing."""
+        """Text and calls that the end completes. Raises NoAnswer for an answer that says nothing."""
         yield from self._said(self._parser.close())
         if (refused := self._refused()) is not None:
             raise refused

@@ -38,7 +38,7 @@ class TimedReply(Reply):
 
     @property
     def complete(self) -> bool:
-        """Whether the answer has its end."""
+        """Tells whether the answer has its end."""
         return self.done or self.finish_reason is not None
 
     def take(self, piece: ChunkContent) -> Iterator[TextDelta]:
@@ -52,12 +52,12 @@ class TimedReply(Reply):
             self.first_at = self.first_at or trio.current_time()
 
     def waited(self, seconds: float) -> None:
-        """So long was waited for more bytes, before they are taken."""
+        """Counts seconds that were waited for more bytes, before they are taken."""
         self._silent_s += seconds
         self._wordless_s += seconds
         self._lingering_s += seconds if self.complete else 0.0
 
     def patience_left_s(self, patience: Patience) -> float:
-        """How long to wait for more bytes."""
+        """The seconds to wait for more bytes."""
         left = min(patience.silence_s - self._silent_s, _MOST_WORDLESS * patience.silence_s - self._wordless_s)
         return max(min(left, patience.usage_s - self._lingering_s) if self.complete else left, 0.0)

@@ -68,7 +68,7 @@ class WorkerCall:
 
     @property
     def parked(self) -> bool:
-        """Whether the worker may not go on with it until its reader takes something."""
+        """Tells whether the worker may not go on with the call until its reader takes something."""
         return self._credit <= 0
 
     def deliver(self, reply: GenerationReply) -> None:

@@ -1,4 +1,4 @@
-"""What a worker owes the daemon and until when. Pure: the caller brings the time."""
+"""Deadlines of a model worker: sign of life, load, progress. Pure: the caller brings the time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Deadlines:
         self._advanced_at = now
 
     def deadline(self, *, busy: bool, computing: bool) -> float:
-        """When the next message is overdue; infinite while nothing is owed.
+        """The time at which the next message is overdue; infinite while nothing is owed.
 
         A worker that is `busy` and not `computing` waits for readers: it owes signs of life, no progress.
         """
@@ -64,7 +64,7 @@ class Deadlines:
                 return math.inf
 
     def reproach(self, now: float) -> str:
-        """What was overdue, as the rest of a sentence about the worker."""
+        """The overdue thing, as the rest of a sentence about the worker."""
         match self._phase:
             case "starting":
                 return f"was not ready within {self._settings.start_timeout_s:g} s"

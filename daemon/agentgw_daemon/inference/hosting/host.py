@@ -45,7 +45,9 @@ class Ticket:
         self._since = trio.current_time()
 
     async def next_change(self) -> Loading | Queued | None:
-        """What it waits for, each time that is news; None once it holds `worker`. Raises what ended the wait."""
+        """The thing it waits for, each time that is news; None once it holds `worker`. Raises what ended the
+        wait.
+        """
         while True:
             changed = self.changed
             state = self._host.state_of(self)
@@ -115,7 +117,7 @@ class ModelHost:
 
     @property
     def need(self) -> Need:
-        """What it takes in memory when it is loaded with the settings as they are."""
+        """The memory that it takes when it is loaded with the settings as they are."""
         settings = self._settings
         return need(
             self.spec.shape or ModelShape(), size_bytes=self.size_bytes,
@@ -167,7 +169,7 @@ class ModelHost:
         self._settle()
 
     def state_of(self, ticket: Ticket) -> Loading | Queued | None:
-        """What the ticket waits for; None once it holds a worker that can be asked."""
+        """The thing that the ticket waits for; None once it holds a worker that can be asked."""
         if ticket.worker is not None:
             if ticket.worker.usable:
                 return None

@@ -1,4 +1,4 @@
-"""Whether a model has room in memory, and which model leaves for it. Pure.
+"""Decision about memory: a model has room or not, and which model leaves for it. Pure.
 
 What the system calls available includes pages of files that it could drop. Weights are such pages, mapped from the
 file: those of the newcomer cost nothing more if they are in the cache already, as they are counted as available and
@@ -34,12 +34,12 @@ class Tenant:
 
     @property
     def claim_bytes(self) -> int:
-        """What counts as available and is not: weights in use, or all that it is about to take."""
+        """Bytes that count as available and are not: weights in use, or all that it is about to take."""
         return self.need.weights if self.loaded else self.need.total
 
 
 def spare_bytes(available: int, tenants: Sequence[Tenant]) -> int:
-    """What a newcomer may take while these stay."""
+    """Bytes that a newcomer may take while these stay."""
     return max(available - RESERVE_BYTES - sum(tenant.claim_bytes for tenant in tenants), 0)
 
 
@@ -50,7 +50,7 @@ def next_to_leave(tenants: Sequence[Tenant]) -> Tenant | None:
 
 
 def no_room(name: str, need: Need, spare: int, busy: Sequence[str]) -> ModelUnavailable:
-    """Why it is not loaded, in numbers, and what would help."""
+    """The error of a model that is not loaded, in numbers, with what would help."""
     context = need.context + need.buffers
     reason = (
         f"needs {shown(need.total)} of memory (weights {shown(need.weights)}, context {shown(context)}), "

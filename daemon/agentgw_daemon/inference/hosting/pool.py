@@ -65,7 +65,7 @@ class Pool:
             host.configure(settings)
 
     async def engine(self, spec: ModelSpec) -> Engine:
-        """What answers for this model. Loads nothing yet. Raises ModelUnavailable."""
+        """The engine that answers for this model. Loads nothing yet. Raises ModelUnavailable."""
         await trio.lowlevel.checkpoint()
         match spec.kind:
             case "builtin":
@@ -116,7 +116,7 @@ class Pool:
         )  # fmt: skip
 
     def in_force(self, name: str) -> Tuning | None:
-        """How a model runs; None unless it is loaded."""
+        """The settings that a model runs with; None unless it is loaded."""
         for host in self._hosts.values():
             # The worker may be dead and not buried yet.
             if host.spec.name == name and host.loaded and host.worker is not None and host.worker.model is not None:
@@ -124,7 +124,7 @@ class Pool:
         return None
 
     async def calibrated(self, path: str) -> StoredTuning | None:
-        """What was measured with a model file."""
+        """The figures that were measured with a model file."""
         tunings = self._tunings
         if tunings is None:
             return None

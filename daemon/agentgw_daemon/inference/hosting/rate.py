@@ -1,4 +1,4 @@
-"""How fast a worker writes: over the last seconds while it does, else as fast as its last answer was."""
+"""Rate at which a worker writes: over the last seconds while it does, else that of its last answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Rate:
         self._last = 0.0
 
     def add(self, texts: int, now: float) -> None:
-        """So many more."""
+        """Counts so many more texts."""
         if now - self._since >= _PART_S:
             self._parts.append((self._since, self._count))
             self._since, self._count = now, 0

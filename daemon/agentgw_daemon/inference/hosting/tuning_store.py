@@ -1,4 +1,4 @@
-"""What was measured on this machine, kept in the cache directory: one small file a model file.
+"""Measurements of this machine, kept in the cache directory: one small file a model file.
 
 A result holds for what it was measured with: the same file, engine, processor and settings. With anything else it
 counts no more and is measured again. A damaged file counts as none: all that is lost is some seconds of measuring.
@@ -28,7 +28,7 @@ _CPUINFO: Final = Path("/proc/cpuinfo")
 
 @record
 class Basis:
-    """What a measurement depends on: the file, the engine's build, the processor, and what settings leave open."""
+    """Grounds of a measurement: the file, the engine's build, the processor, and what settings leave open."""
 
     path: str
     size_bytes: int
@@ -59,7 +59,7 @@ class TuningStore:
         self._folder = folder
 
     def of_file(self, path: str) -> StoredTuning | None:
-        """What was measured with this model file last, whatever the settings were."""
+        """The last measurement with this model file, whatever the settings were."""
         return _bound(read_mapping(self._file(path)))
 
     def best(self, basis: Basis) -> Tuning | None:
@@ -90,7 +90,7 @@ class TuningStore:
 
 
 def basis_of(path: str, settings: InferenceSettings, build: str) -> Basis:
-    """What a measurement with this file would depend on now. Raises OSError."""
+    """The grounds that a measurement with this file would have at this moment. Raises OSError."""
     status = os.stat(path)
     return Basis(
         path=path, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, build=build, processor=_processor(),
@@ -100,7 +100,7 @@ def basis_of(path: str, settings: InferenceSettings, build: str) -> Basis:
 
 
 def load_message(path: str, n_ctx_tokens: int, settings: InferenceSettings) -> wire.Load:
-    """What a worker is told when nothing was measured: the settings, and the rest is its choice."""
+    """The load message when nothing was measured: the settings, and the rest is the worker's choice."""
     return wire.Load(
         path=path, n_ctx_tokens=n_ctx_tokens, n_threads=settings.threads, n_threads_batch=settings.threads,
         n_batch_tokens=settings.batch_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
@@ -122,7 +122,7 @@ def tuned(load: wire.Load, best: Tuning | None, *, calibrate_after_s: float) -> 
 
 
 def in_force(loaded: wire.Loaded) -> Tuning | None:
-    """What a worker runs with; None from one that does not say."""
+    """The settings that a worker runs with; None from one that does not say."""
     if not loaded.n_threads:
         return None
     return Tuning(
@@ -132,7 +132,7 @@ def in_force(loaded: wire.Loaded) -> Tuning | None:
 
 
 def described(loaded: wire.Loaded) -> str:
-    """How a worker runs, in a line for people; what could not be done as asked stands first."""
+    """The settings that a worker runs with, in a line for people; what could not be done as asked stands first."""
     said = [loaded.notice] if loaded.notice else []
     tuning = in_force(loaded)
     if tuning is not None:

@@ -65,7 +65,7 @@ _ASSERTIONS: Final = frozenset(
 
 @record
 class _Value:
-    """What a schema became: `kinds` are the possible first characters, `ways` how many readings it may need at once.
+    """A schema compiled: `kinds` are the possible first characters, `ways` how many readings it may need at once.
 
     `loops` are the definitions being compiled that it contains again.
     """
@@ -180,7 +180,7 @@ class _Compiler:
         return self._either(values, branches, here)
 
     def _target(self, pointer: str, path: str, depth: int) -> _Value:
-        """What a reference names; a reference to what is being compiled is a rule that will be defined."""
+        """The value that a reference names; a reference to what is being compiled is a rule that will be defined."""
         if pointer in self._done:
             return self._done[pointer]
         pointer, schema = self._reader.deref(pointer, path)

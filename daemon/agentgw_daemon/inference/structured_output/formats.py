@@ -42,7 +42,7 @@ KNOWN: Final = (*PATTERNS, *RANGES)
 
 
 def holds(name: str, value: Any) -> bool:
-    """Whether the value is of the format; one of another type is, as JSON Schema says."""
+    """Tells whether the value is of the format; one of another type is, as JSON Schema says."""
     if isinstance(value, str):
         check = _CHECKS.get(name)
         return check is None or check(value)

@@ -1,4 +1,4 @@
-"""What single keywords of a JSON Schema ask for: names, counts, numbers between bounds. Pure."""
+"""Demands of single keywords of a JSON Schema: names, counts, numbers between bounds. Pure."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def number(schema: Mapping[str, Any], name: str, path: str) -> Expr:
 
 
 def format_fault(schema: Mapping[str, Any], path: str) -> SchemaError | None:
-    """Why the grammar of this schema does not keep its `format`; None if it does, or there is none."""
+    """The reason why the grammar of this schema does not keep its `format`; None if it does, or there is none."""
     name = schema.get("format")
     if name is None:
         return None

@@ -292,7 +292,7 @@ def bounded(node: PatternNode, least: int, most: int | None) -> PatternNode | No
 
 
 def expression(node: PatternNode, rules: Rules) -> Expr:
-    """What stands between the quotes of a JSON string that matches. Raises PatternError."""
+    """The expression for the inside of a JSON string that matches. Raises PatternError."""
     match node:
         case Set(ranges=ranges):
             return _characters(ranges)
@@ -361,7 +361,7 @@ class Matcher:
         return len(self._states) - 1
 
     def matches(self, text: str) -> bool:
-        """Whether it does."""
+        """Tells whether the text matches."""
         alive = self._closure({self._start})
         for character in text:
             point = ord(character)

@@ -1,4 +1,4 @@
-"""What a JSON Schema says about its values before any grammar is made: types, first characters, references. Pure."""
+"""Values that a JSON Schema allows, before any grammar is made: types, first characters, references. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Types:
 
     @staticmethod
     def holds(name: str, value: Any) -> bool:
-        """Whether the value is of the type."""
+        """Tells whether the value is of the type."""
         found = Types.of(value)
         return found == name or (found == "integer" and name == "number")
 
@@ -106,7 +106,9 @@ class SchemaReader:
         return reference, found
 
     def kinds(self, schema: Any, path: str, hops: int = 0) -> frozenset[str]:
-        """How its values may begin. Raises SchemaError for a schema that is nothing but a reference to itself."""
+        """The ways in which its values may begin. Raises SchemaError for a schema that is nothing but a
+        reference to itself.
+        """
         self._step(path)
         if hops > _MAX_HOPS:
             raise SchemaError(path, "refers to itself, or nests too deeply")
@@ -123,7 +125,7 @@ class SchemaReader:
         return ALL_KINDS if types is None else frozenset().union(*(Types.kinds[name] for name in types))
 
     def are_parted(self, schemas: Sequence[Any], path: str) -> bool:
-        """Whether objects of these differ before the value of any property that is not a constant begins."""
+        """Tells whether objects of these differ before the value of any property that is not a constant begins."""
         openings = [self._opening(schema, path) for schema in schemas]
         for one, other in itertools.combinations(openings, 2):
             self._step(path)
@@ -153,7 +155,7 @@ class SchemaReader:
         return None
 
     def may_both_match(self, one: Any, other: Any, path: str, hops: int = 0) -> bool:
-        """Whether a value that is written for one may meet the other too; True in doubt."""
+        """Tells whether a value that is written for one may meet the other too; True in doubt."""
         self._step(path)
         one, other = self._followed(one, path), self._followed(other, path)
         if one is False or other is False:
@@ -174,7 +176,7 @@ class SchemaReader:
         return bool(both) and (both != {"object"} or not self._are_apart(one, other, path, hops))
 
     def _are_apart(self, one: Mapping[str, Any], other: Mapping[str, Any], path: str, hops: int) -> bool:
-        """Whether a property tells objects of the two apart."""
+        """Tells whether a property tells objects of the two apart."""
         for first, second in ((one, other), (other, one)):
             properties = second.get("properties", {})
             for name in first.get("required", []):
@@ -217,7 +219,7 @@ def _values(schema: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _allows(schema: Mapping[str, Any], name: str) -> bool:
-    """Whether values of the type may meet the schema: without `type`, any."""
+    """Tells whether values of the type may meet the schema: without `type`, any."""
     given = schema.get("type")
     names = given if isinstance(given, list) else [given]
     return (

@@ -79,7 +79,7 @@ def _unmet(text: str, reason: str, *, path: str = "#", hint: str = "") -> Schema
 
 
 def _fault(text: str, schema: Mapping[str, Any]) -> tuple[str, str]:
-    """Where and why the text does not meet the schema; no reason if it does."""
+    """The place and the reason why the text does not meet the schema; no reason if it does."""
     if len(text) > MAX_TEXT_CHARACTERS:
         return "#", f"it has more than {MAX_TEXT_CHARACTERS} characters"
     try:

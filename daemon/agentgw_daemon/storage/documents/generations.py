@@ -1,5 +1,4 @@
-"""Units in which documents, vectors and indexes count: generations, collections, embedders. Functions on the database.
-"""
+"""Generations, collections and embedders, by which documents, vectors and indexes count. Functions on the database."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Record of what a turn's model was shown and wrote, step by step, so that the turn can be run again or gone on with.
-"""
+"""Record of what a turn's model was shown and wrote, step by step: enough to run the turn again or go on with it."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class UnusableModelFile(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
-    """What a model file says of itself; arrays in `metadata` are summarised, long strings cut."""
+    """Head of a model file, as the file tells it; arrays in `metadata` are summarised, long strings cut."""
 
     size_bytes: int
     version: int

@@ -63,13 +63,15 @@ def version() -> str:
 
 
 def build() -> str:
-    """What the library was built for and finds in this processor; another build may want other settings."""
+    """The features that the library was built for and finds in this processor; another build may want other
+    settings.
+    """
     text: bytes = api.llama_print_system_info()
     return f"{version()} {text.decode('utf-8', 'replace')}"
 
 
 def offloads() -> bool:
-    """Whether this build can have layers on a GPU."""
+    """Tells whether this build can have layers on a GPU."""
     return bool(api.llama_supports_gpu_offload())
 
 
@@ -189,18 +191,20 @@ class LlamaModel:
 
     @property
     def answers_text(self) -> bool:
-        """Whether one decode step after another makes text: no encoder to run first, and a vocabulary."""
+        """Tells whether one decode step after another makes text: no encoder to run first, and a vocabulary."""
         vocabulary = api.llama_vocab_type(self.vocabulary) != api.LLAMA_VOCAB_TYPE_NONE
         return vocabulary and api.llama_model_has_decoder(self.handle) and not api.llama_model_has_encoder(self.handle)
 
     @property
     def n_params(self) -> int:
-        """How many weights it has."""
+        """The number of its weights."""
         return int(api.llama_model_n_params(self.handle))
 
     @property
     def can_share(self) -> bool:
-        """Whether what it remembers of a text can be cut at any token and shared: no running state, no window."""
+        """Tells whether what it remembers of a text can be cut at any token and shared: no running state, no
+        window.
+        """
         handle = self.handle
         stateful = api.llama_model_is_recurrent(handle) or api.llama_model_is_hybrid(handle)
         return not stateful and api.llama_model_n_swa(handle) == 0
@@ -291,5 +295,5 @@ class LlamaModel:
 
 
 def _leads(text: str, template: str) -> bool:
-    """Whether a defined token is a marker of the template, and not the line breaks or words that it writes too."""
+    """Tells whether a defined token is a marker of the template, and not line breaks or words that it writes too."""
     return text[:1] in ("<", "[") and len(text) > 1 and "think" not in text.lower() and text in template

@@ -45,12 +45,12 @@ class Interrupted(Exception):
 
 
 def preemptions() -> int:
-    """How often the system has taken a core from this process for others."""
+    """The number of times that the system has taken a core from this process for others."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def disturbed(times: int, *, wall_s: float, cpu_s: float, threads: int) -> bool:
-    """Whether others had so much of the cores that a figure means nothing."""
+    """Tells whether others had so much of the cores that a figure means nothing."""
     return times > MOST_PREEMPTIONS_PER_S * wall_s and cpu_s < LEAST_SHARE * threads * wall_s
 
 
@@ -106,7 +106,7 @@ class Calibration:
         return self.best
 
     def _begin(self) -> None:
-        """How long a prompt is affordable, then the first probe. Interrupted, it begins again."""
+        """Measures how long a prompt is affordable, then makes the first probe. Interrupted, it begins again."""
         tuning = dataclasses.replace(with_defaults(self._asked, self._cores), batch_tokens=WARM_UP_TOKENS)
         bench = self._bench = Bench(self._model, self._interruption, tuning, n_tokens=WARM_UP_TOKENS, slots=1)
         bench.read_s(WARM_UP_TOKENS)
@@ -192,7 +192,7 @@ class Bench:
         self._context.close()
 
     def suits(self, tuning: TuningSettings, n_tokens: int) -> bool:
-        """Whether these settings can be measured here: the number of threads can be changed, nothing else."""
+        """Tells whether these settings can be measured here: the number of threads can be changed, nothing else."""
         mine = (self._tuning.attention, self._tuning.batch_tokens, self._n_tokens)
         return mine == (tuning.attention, tuning.batch_tokens, n_tokens)
 

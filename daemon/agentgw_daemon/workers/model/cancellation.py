@@ -1,4 +1,4 @@
-"""Which requests must end: the one thing that the reader thread and the main thread both touch."""
+"""Requests that must end: the one thing that the reader thread and the main thread both touch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Flag(Protocol):
-    """What stops the batch that is being computed; `llama.AbortFlag`."""
+    """The flag that stops the batch which is being computed; `llama.AbortFlag`."""
 
     def set(self) -> object:
         """Stop the batch that runs now, or the next one."""

@@ -58,7 +58,7 @@ class Decoder:
 
     @property
     def busy(self) -> bool:
-        """Whether there are requests, be it that they only wait for credit."""
+        """Tells whether there are requests, be it that they only wait for credit."""
         return bool(self._answers)
 
     def submit(self, request: wire.Generate) -> None:
@@ -166,7 +166,9 @@ class Decoder:
         return rendered.text, self._model.tokenise(rendered.fragments)
 
     def _shared_tokens(self, request: wire.Generate, prompt: list[int]) -> int:
-        """How much of the prompt is the skill's: what another question after the same system text starts with too."""
+        """The number of prompt tokens that are the skill's: those that another question after the same
+        system text starts with.
+        """
         if not (request.owner and request.skill and request.messages[0]["role"] == "system"):
             return 0
         system = request.messages[0]

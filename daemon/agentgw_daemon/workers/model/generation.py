@@ -19,7 +19,7 @@ class StopStrings:
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, bool]:
-        """What may be shown now, and whether a stop string follows it."""
+        """The text that may be shown at this point, and whether a stop string follows it."""
         if not self._stops:
             return text, False
         self._held += text

@@ -29,7 +29,7 @@ class Interruption:
 
     @property
     def came(self) -> bool:
-        """Whether somebody wants something."""
+        """Tells whether somebody wants something."""
         return self._came
 
     def begin(self, abort: Flag) -> None:

@@ -40,7 +40,7 @@ class NoText(llama.EngineError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a context is made for."""
+    """Measures that a context is made for."""
 
     n_ctx_tokens: int  # the most that one request may have
     n_cells: int  # what all slots share
@@ -189,7 +189,7 @@ def _calibration(
 
 
 def _states(model: llama.LlamaModel, shape: Shape, request: wire.Load) -> DiskPrefixCache | None:
-    """Where keys and values are saved; nowhere if they cannot be cut, or nobody wants it."""
+    """The cache of saved keys and values; None if they cannot be cut, or nobody wants it."""
     if not (model.can_share and request.kv_dir):
         return None
     try:

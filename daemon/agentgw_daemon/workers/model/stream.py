@@ -45,7 +45,7 @@ class ResponseStream:
 
     @property
     def request_id(self) -> int:
-        """What it is called on the wire."""
+        """Its number on the wire."""
         return self.sequence.key
 
     def tell_position(self, position: int) -> None:

@@ -147,7 +147,7 @@ def _serve(
 
 
 class IdleWork:
-    """What the main thread does when nobody wants anything: it waits, and measures the model once."""
+    """Work of the main thread when nobody wants anything: it waits, and measures the model once."""
 
     def __init__(self, outlet: Outlet, reader: CommandReader, interruption: Interruption) -> None:
         self._outlet: Final = outlet

@@ -1,4 +1,4 @@
-"""How messages of the retrieval wire become lines and back: `[request_id, "Kind", {…}]`, one JSON array a line.
+"""Messages of the retrieval wire as lines and back: `[request_id, "Kind", {…}]`, one JSON array a line.
 
 A message is a frozen dataclass made with `message`; its fields are numbers, text, None, `bytes` (base64 on the
 wire), records made with `value`, tuples of these, and dictionaries of plain values. Standard library only.
@@ -29,13 +29,13 @@ class WireMessage:
 
 
 class WorkerRequest(WireMessage):
-    """What the daemon asks of a worker; each is ended by exactly one WorkerReply."""
+    """A request of the daemon to a worker; each is ended by exactly one WorkerReply."""
 
     __slots__ = ()
 
 
 class WorkerReply(WireMessage):
-    """What ends a request."""
+    """The end of a request."""
 
     __slots__ = ()
 
@@ -105,7 +105,7 @@ def _make(cls: type[Any], body: dict[str, Any]) -> Any:
 
 
 def _reader(hint: Any) -> _Convert:
-    """What turns a JSON value into a field's."""
+    """The function that turns a JSON value into a field's."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is bytes:
         return _bytes

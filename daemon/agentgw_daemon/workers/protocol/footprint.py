@@ -1,4 +1,4 @@
-"""What a model takes of memory: cells of the KV cache, weights, buffers. Pure arithmetic on what a file says of itself.
+"""Memory that a model takes: cells of the KV cache, weights, buffers. Pure arithmetic on what a file says of itself.
 
 The worker decides by it how many cells it takes, the daemon whether there is room before it loads.
 """
@@ -52,7 +52,8 @@ class Need:
 def cells(
     n_ctx_tokens: int, slots: int, *, bytes_per_token: int, spare_bytes: int | None, n_ctx_original_tokens: int = 0
 ) -> int:
-    """How many tokens all slots share: one full context at least, two at most, and no more than the bounds allow.
+    """The number of tokens all slots share: one full context at least, two at most, and no more than the bounds
+    allow.
 
     `spare_bytes` is what is left of the memory beside the weights, None if that is unknown.
     """
@@ -93,7 +94,8 @@ def shape_of(metadata: Mapping[str, Any]) -> ModelShape:
 
 
 def need(shape: ModelShape, *, size_bytes: int, n_ctx_tokens: int, batch_tokens: int, plain: bool) -> Need:
-    """What a model takes at least: with one context's cells, which is where the worker goes when memory is short.
+    """The memory a model takes at least: with one context's cells, which is where the worker goes when memory is
+    short.
 
     `plain` attention also keeps a number for each head, cell and token of a batch.
     """

@@ -35,7 +35,7 @@ class IndexOpen(WorkerRequest):
 
 @message
 class IndexState(WorkerReply):
-    """What an index holds now.
+    """State of an index.
 
     `generation` is what IndexAdvance said, 0 for a new one. `waiting` vectors are found by looking at each, and are to
     be built in; `unsaved`: there is something that a file would save. `refused`: why its file was not taken.

@@ -1,4 +1,4 @@
-"""What a worker's wire is made of: whole lines. Imported by both ends, so it knows only the standard library."""
+"""Lines, of which a worker's wire is made. Imported by both ends, so it knows only the standard library."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Failed(WorkerReply):
 
 @value
 class Embedder:
-    """What turns text into vectors. At least one of the two is there; with both they give the same vectors.
+    """A way to turn text into vectors. At least one of the two is there; with both they give the same vectors.
 
     `folder` is a sentence-transformers model, `gguf` a file for llama.cpp. Texts are cut to `max_tokens`, the marks at
     their ends included. `pooling` is what `gguf` needs: mean, cls or last.

@@ -1,4 +1,4 @@
-"""Which settings run a model fastest on this machine: what is measured, in which order, and what is made of it.
+"""Search for the settings that run a model fastest on this machine: probes, their order, and the choice. Pure.
 
 Pure: `search` names one probe after the other and is sent the rate that somebody measured. It looks at one setting
 at a time, in the order of what it may win, and leaves a direction at the first step that does not pay: some ten
@@ -28,7 +28,7 @@ FEW_CORES: Final = 4
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TuningSettings:
-    """How a model is run. Zero and "auto" are not decided: the worker or llama.cpp chooses."""
+    """Settings that a model runs with. Zero and "auto" are not decided: the worker or llama.cpp chooses."""
 
     attention: str = "auto"  # auto, flash or plain
     threads: int = 0
@@ -38,7 +38,7 @@ class TuningSettings:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cores:
-    """What this process may use."""
+    """Cores that this process may use."""
 
     physical: int
     logical: int
@@ -63,7 +63,7 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a probe gave: tokens a second, of all streams together. Zero: it cannot be run that way."""
+    """Result of a probe: tokens a second, of all streams together. Zero: it cannot be run that way."""
 
     attention: str
     threads: int
@@ -77,7 +77,7 @@ _Cost = Generator[Probe, float, float]
 
 
 def with_defaults(asked: TuningSettings, cores: Cores) -> TuningSettings:
-    """What runs before anything was measured: a thread a core decodes, one a hyper-thread reads.
+    """The settings before anything was measured: a thread a core decodes, one a hyper-thread reads.
 
     On processors llama.cpp's flash attention decoded at two thirds of the speed where it was measured, and read a
     tenth faster; on GPUs its own choice is the better guess.
@@ -111,7 +111,9 @@ def search(asked: TuningSettings, cores: Cores, *, slots: int, most_batch_tokens
 
 
 def thread_counts(cores: Cores) -> list[list[int]]:
-    """What to try from one thread a core on, each list for as long as it gets better: fewer, then hyper-threads."""
+    """Counts to try from one thread a core on, each list for as long as it gets better: fewer, then
+    hyper-threads.
+    """
     fewer = [cores.physical // 2]
     if cores.physical <= FEW_CORES:
         fewer.append(1)

@@ -7,5 +7,5 @@ from agentgw_daemon.workers.retrieval.handlers import Handlers
 
 
 def add_to(table: Handlers) -> None:
-    """What this role answers."""
+    """Adds the requests that this role answers."""
     answer_bulk(table, BulkEncoders())

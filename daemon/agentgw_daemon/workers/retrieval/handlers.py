@@ -1,4 +1,4 @@
-"""What a worker can be asked: handlers by the kind of request. Each role fills one table; see `worker`."""
+"""Handlers of a worker by the kind of request. Each role fills one table; see `worker`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RequestTask(Protocol):
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits any more. Look between steps, and raise Refusal("cancelled", "") then."""
+        """Tells whether nobody waits any more. Look between steps, and raise Refusal("cancelled", "") then."""
 
     def emit(self, part: ReplyPart) -> None:
         """Send a piece of the answer."""

@@ -136,7 +136,7 @@ class Indexes:
 
 
 def add_to(table: Handlers) -> None:
-    """What a worker that holds indexes answers; the table's own Embed gives it the vectors of texts."""
+    """Adds the requests that a worker with indexes answers; the table's own Embed gives it the vectors of texts."""
     indexes = Indexes(table)
     table.add(IndexOpen, indexes.open)
     table.add(IndexAdd, indexes.add)

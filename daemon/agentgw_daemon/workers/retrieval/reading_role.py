@@ -33,7 +33,7 @@ _BATCH_PIECES: Final = 64
 
 
 def add_to(table: Handlers) -> None:
-    """What this role answers."""
+    """Adds the requests that this role answers."""
     table.add(wire.Read, _Role().read)
 
 
@@ -88,7 +88,9 @@ class _Budget:
         self._left_s = seconds
 
     def spend(self, work: Callable[[], T]) -> T:
-        """What `work` gives. Raises Refusal("unreadable") for a document that is none, or takes too much."""
+        """The value that `work` gives. Raises Refusal("unreadable") for a document that is none, or takes
+        too much.
+        """
         started = time.monotonic()
         try:
             return confine(work, time_s=max(0.001, self._left_s), memory_bytes=MEMORY_BYTES)

@@ -8,6 +8,6 @@ from agentgw_daemon.workers.retrieval.handlers import Handlers
 
 
 def add_to(table: Handlers) -> None:
-    """What this role answers."""
+    """Adds the requests that this role answers."""
     keep_little()
     answer_queries(table, LightEncoders())

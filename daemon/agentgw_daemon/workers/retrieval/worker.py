@@ -35,7 +35,7 @@ class Running:
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits any more."""
+        """Tells whether nobody waits any more."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
@@ -114,8 +114,9 @@ def _next(reader: RequestReader) -> tuple[Running, WorkerRequest]:
 
 
 def _table(role: wire.WorkerRole) -> Handlers:
-    """What this role answers. Imported only now and only what it needs: the reader must already watch for the daemon's
-    end, nothing may print to standard output, and an engine that another role uses costs hundreds of megabytes.
+    """The handlers of this role. Imported only here and only what it needs: the reader must already watch for the
+    daemon's end, nothing may print to standard output, and an engine that another role uses costs hundreds of
+    megabytes.
     """
     table = Handlers()
     match role:

@@ -1,1 +1,1 @@
-"""What every worker process needs. Runs in child processes only."""
+"""Basis of every worker process. Runs in child processes only."""

@@ -69,11 +69,11 @@ class Child(abc.ABC):
 
     @abc.abstractmethod
     def _deadline(self) -> float:
-        """When the next line is overdue; infinite while nothing is owed."""
+        """The time at which the next line is overdue; infinite while nothing is owed."""
 
     @abc.abstractmethod
     def _overdue_reason(self) -> str:
-        """What was overdue, as the rest of a sentence about the worker."""
+        """The overdue thing, as the rest of a sentence about the worker."""
 
     @abc.abstractmethod
     def _on_exit(self) -> None:
@@ -116,7 +116,7 @@ class Child(abc.ABC):
 
     @property
     def fate(self) -> str:
-        """How it ended, as the rest of a sentence about it."""
+        """The way in which it ended, as the rest of a sentence about it."""
         if self._reason:
             return self._reason
         if not self.crashed:
@@ -140,7 +140,9 @@ class Child(abc.ABC):
             self.kill(f"used {rss_bytes >> 20} MiB of memory, more than its {cap_bytes >> 20} MiB")
 
     def _is_of_our_version(self, version: str) -> bool:
-        """Whether it is; one that is not, after an upgrade under a running daemon, is killed."""
+        """Tells whether it is of our version; one that is not, after an upgrade under a running daemon, is
+        killed.
+        """
         if version != agentgw.__version__:
             self.hint = "run `agentgw restart`"
             self.kill(f"is version {version}, the daemon is {agentgw.__version__}")

@@ -1,4 +1,4 @@
-"""When a worker that died may be started again. Pure: the caller brings the time."""
+"""Pause before a worker that died is started again. Pure: the caller brings the time."""
 
 from __future__ import annotations
 

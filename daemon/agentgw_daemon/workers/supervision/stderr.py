@@ -1,4 +1,4 @@
-"""What a worker writes to its standard error: log lines of bounded length, the last of them kept."""
+"""Lines of a worker's standard error: of bounded length, the last of them kept."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which sequences compute in the next batch."""
+"""Continuous batching: the choice of the sequences that compute in the next batch."""

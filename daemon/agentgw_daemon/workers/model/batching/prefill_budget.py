@@ -1,4 +1,4 @@
-"""How much of a prompt may be computed beside streams that decode, so that they keep their speed. Pure.
+"""Share of a prompt that may be computed beside streams that decode, so that they keep their speed. Pure.
 
 Everybody waits for a piece of a prompt: while it is computed a stream stands still. So each token of the streams
 earns the prompts some time, as much again as it takes when no prompt is computed: whatever the pieces cost, and

@@ -1,4 +1,4 @@
-"""Which tokens go through the model next, and in which slot: continuous batching as plain logic.
+"""Choice of the tokens that go through the model next, and of their slots: continuous batching as plain logic.
 
 Knows nothing of llama.cpp and has no clock: what is done to keys and values goes through `slots.Memory`, how long a
 batch took is told. The rules:
@@ -56,7 +56,7 @@ class Scheduler:
 
     @property
     def waiting(self) -> tuple[Sequence, ...]:
-        """Those without a slot, the next one first."""
+        """The sequences without a slot, the next one first."""
         return tuple(self._waiting)
 
     def submit(
@@ -87,7 +87,7 @@ class Scheduler:
             self._pool(sequence).leave(sequence, self._clock, forget=forget or apart)
 
     def next_batch(self) -> tuple[BatchSlice, ...]:
-        """What to compute now; empty when everybody is parked or has nothing to compute."""
+        """The slices to compute next; empty when everybody is parked or has nothing to compute."""
         self._clock += 1
         self._admit()
         while True:
@@ -228,7 +228,7 @@ class Scheduler:
         self._queue(sequence)
 
     def _is_being_computed(self, sequence: Sequence) -> bool:
-        """Whether the start of its prompt is in work for somebody else, and worth waiting for."""
+        """Tells whether the start of its prompt is in work for somebody else, and worth waiting for."""
         # Nobody waits for one in the background, which may stand still.
         others = [one for one in self._shared.sequences if one.in_prompt and one.background <= sequence.background]
         if not others:

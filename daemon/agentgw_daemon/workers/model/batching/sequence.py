@@ -34,7 +34,7 @@ class Sequence:
 
     @property
     def in_prompt(self) -> bool:
-        """Whether some of its prompt is still to be computed."""
+        """Tells whether some of its prompt is still to be computed."""
         return self.done < self.prompt_tokens
 
 

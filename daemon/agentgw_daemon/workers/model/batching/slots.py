@@ -1,4 +1,4 @@
-"""What each slot's keys and values are of, and where a prompt goes so that the least of it is computed again.
+"""Content of each slot's keys and values, and the place for a prompt where the least of it is computed again.
 
 A prompt's start is looked for in three places: in an idle slot, which then goes on with it; in any slot, which then
 shares it; among the saved states, which are loaded. Knows nothing of llama.cpp: what is done goes through `Memory`.
@@ -25,7 +25,7 @@ class Memory(Protocol):
         """Give the empty slot `target` the first `length` tokens of `source`."""
 
     def restorable(self, tokens: list[int]) -> int:
-        """How many tokens at the start of these are saved."""
+        """The number of tokens at the start of these that are saved."""
 
     def restore(self, slot: int, tokens: list[int], length: int) -> int:
         """Load the first `length` of `tokens` into the empty slot; how many came, fewer where a file is damaged."""
@@ -37,7 +37,7 @@ class Memory(Protocol):
         """Put into the empty slot all that was put aside of it. False: it has to be computed again."""
 
     def forget_aside(self, slot: int) -> None:
-        """What was put aside of a slot is not needed any more."""
+        """Forgets what was put aside of a slot: it is not needed any more."""
 
     def save(self, sequence: Sequence) -> bool:
         """Save what a sequence has computed. False: it must be kept in its slot to be of use."""
@@ -61,7 +61,7 @@ class Slot:
         return 0 if self.sequence.aside else self.sequence.done
 
     def common(self, prompt: list[int]) -> int:
-        """How many tokens of the prompt it holds; never the last, whose logits are needed."""
+        """The number of tokens of the prompt that it holds; never the last, whose logits are needed."""
         return common(self.sequence.tokens if self.sequence else self.cache, prompt, min(self.length, len(prompt) - 1))
 
 
@@ -80,7 +80,7 @@ class SlotPool:
 
     @property
     def has_idle(self) -> bool:
-        """Whether there is a slot for one more."""
+        """Tells whether there is a slot for one more."""
         return any(slot.sequence is None for slot in self._slots)
 
     def longest(self, prompt: list[int]) -> int:
@@ -135,7 +135,7 @@ class SlotPool:
         sequence.aside = 0
 
     def forget_aside(self, sequence: Sequence) -> None:
-        """What was put aside of it is not needed any more."""
+        """Forgets what was put aside of a sequence: it is not needed any more."""
         if sequence.copied and sequence.slot is not None:
             self._memory.forget_aside(sequence.slot)
             sequence.copied = 0

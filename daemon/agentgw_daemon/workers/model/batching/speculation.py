@@ -28,7 +28,7 @@ class Lookup:
         self._seen = 0
 
     def guess(self, most: int) -> list[int]:
-        """What followed when the last tokens of the list were there before; empty when they were not."""
+        """The tokens that followed when the last ones of the list were there before; empty when they were not."""
         tokens, size = self._tokens, MATCH_TOKENS
         # All but the last few, which would find themselves.
         for end in range(max(self._seen, size), len(tokens)):
@@ -39,7 +39,7 @@ class Lookup:
 
 
 class Gain:
-    """Whether guessing pays, by the clock: how many guesses to make with the next step."""
+    """Gain of guessing, by the clock: how many guesses to make with the next step."""
 
     def __init__(self) -> None:
         self._plain_s = 0.0  # seconds a token without guesses

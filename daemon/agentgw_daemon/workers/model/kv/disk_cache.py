@@ -53,7 +53,7 @@ class DiskPrefixCache:
 
     @classmethod
     def open(cls, folder: Path, *, model_key: str, limit_bytes: int, queue_bytes: int = QUEUE_BYTES) -> DiskPrefixCache:
-        """What there is of a model in `folder`, which may be missing. `model_key` is all that a state depends on.
+        """The states of a model in `folder`, which may be missing. `model_key` is all that a state depends on.
 
         The bound holds for the whole folder, every model's; 0 saves nothing and removes what there is.
         """
@@ -68,12 +68,12 @@ class DiskPrefixCache:
         return states
 
     def match(self, tokens: Sequence[int], most: int) -> int:
-        """How many of the first `most` tokens could be restored now. Looks at memory only."""
+        """The number of the first `most` tokens that could be restored. Looks at memory only."""
         with self._lock:
             return self._tree.longest(segment.pack(tokens[:most]))[1]
 
     def load(self, tokens: Sequence[int], most: int) -> Iterator[Restored]:
-        """What `match` found, in order; fewer where a file has gone or is damaged.
+        """The states that `match` found, in order; fewer where a file has gone or is damaged.
 
         The last may end behind what matches: of it, the caller keeps what he has the tokens of.
         """
@@ -91,7 +91,9 @@ class DiskPrefixCache:
             yield Restored(start=node.header.start, end=node.header.end, payload=payload)
 
     def covered(self, tokens: Sequence[int]) -> int:
-        """Where a segment of these tokens has to start: how many lie in whole segments, written or about to be."""
+        """The place where a segment of these tokens has to start: how many lie in whole segments, written or
+        about to be.
+        """
         with self._lock:
             return max(self._tree.ends(segment.pack(tokens)), default=0)
 

@@ -1,4 +1,4 @@
-"""Where the slots' keys and values lie: all in one context, but those of a request that must be alone.
+"""Memory of the slots' keys and values: all in one context, but those of a request that must be alone.
 
 That one has a context of its own while there is such a request: its cells are always the same ones, so the same
 tokens are added up in the same order and the same seed draws the same text, whatever the others do.
@@ -54,7 +54,7 @@ class KvMemory:
 
     @property
     def has_isolated(self) -> bool:
-        """Whether one that must be alone has a context of its own."""
+        """Tells whether one that must be alone has a context of its own."""
         return self._n_slots > 1
 
     def open_apart(self) -> None:
@@ -69,7 +69,7 @@ class KvMemory:
             self._apart = None
 
     def context(self, slot: int) -> Context:
-        """Where a slot lies."""
+        """The context in which a slot lies."""
         return self._context if slot < self._n_slots or self._apart is None else self._apart
 
     def keep(self, slot: int, length: int) -> int:

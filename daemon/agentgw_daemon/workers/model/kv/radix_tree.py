@@ -98,7 +98,7 @@ class Prefixes:
 
 
 def _common(tokens: bytes, prompt: bytes, start: int) -> int:
-    """How many of the packed tokens the prompt has from position `start` on. By halves."""
+    """The number of the packed tokens that the prompt has from position `start` on. By halves."""
     offset = start * TOKEN_BYTES
     low, high = 0, max(min(len(tokens), len(prompt) - offset) // TOKEN_BYTES, 0)
     while low < high:

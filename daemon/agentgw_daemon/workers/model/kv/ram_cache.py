@@ -22,7 +22,7 @@ class RamPrefixCache:
         self._states: list[tuple[list[int], bytes]] = []
 
     def match(self, tokens: list[int]) -> int:
-        """How many tokens at the start of these are kept."""
+        """The number of tokens at the start of these that are kept."""
         return max((common(known, tokens, len(tokens)) for known, _ in self._states), default=0)
 
     def load(self, tokens: list[int]) -> bytes:

@@ -1,4 +1,4 @@
-"""What llama.cpp's samplers work on: the tokens of a vocabulary with their logits.
+"""Candidates for llama.cpp's samplers: the tokens of a vocabulary with their logits.
 
 Filled through arrays: value by value it takes half a millisecond. What draws without a grammar leaves it to llama.cpp.
 After a batch nothing of numpy is in the processor's cache, and finding the k likeliest in six of its calls to spare
@@ -22,7 +22,7 @@ _DATA: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float
 
 
 def logits_at(pointer: Any, n_vocabulary: int) -> Logits:
-    """What lies at a pointer of ctypes, as an array of it: no copy."""
+    """The values at a pointer of ctypes, as an array of them: no copy."""
     values: Any = (ctypes.c_float * n_vocabulary).from_address(ctypes.addressof(pointer.contents))
     return np.frombuffer(values, np.float32)
 
@@ -49,7 +49,7 @@ class Candidates:
         api.llama_sampler_apply(sampler, ctypes.byref(self._array))
 
     def any_possible(self) -> bool:
-        """Whether a token is left."""
+        """Tells whether a token is left."""
         return bool((self._data["logit"][: self._array.size] > -np.inf).any())
 
     @property

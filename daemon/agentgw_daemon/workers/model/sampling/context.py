@@ -129,7 +129,7 @@ class Context:
 
     @property
     def has_memory(self) -> bool:
-        """Whether it remembers what it computed; models that embed or denoise whole texts do not."""
+        """Tells whether it remembers what it computed; models that embed or denoise whole texts do not."""
         return bool(self._memory)
 
     def decode(self, batch: Batch) -> bool:

@@ -158,7 +158,7 @@ class ChatTemplate:
 
     @property
     def takes_tools(self) -> bool:
-        """Whether it shows tools, calls and their results."""
+        """Tells whether the template shows tools, calls and their results."""
         return self._tool_shape is not None
 
     def render(self, messages: Sequence[TemplateMessage], tools: Sequence[ToolDeclaration] | None = None) -> Rendered:
@@ -207,7 +207,7 @@ class ChatTemplate:
         return "".join(pieces)
 
     def _ignores_system(self) -> bool:
-        """Whether a system message is refused or dropped. A plain question works either way."""
+        """Tells whether a system message is refused or dropped. A plain question works either way."""
         shown = self._render_or_none([{"role": "system", "content": "a rule"}, _QUESTION], None)
         return shown is None or "a rule" not in shown
 

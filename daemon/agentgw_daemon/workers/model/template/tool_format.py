@@ -1,4 +1,4 @@
-"""What a chat template makes of tools, found out by rendering them; and the messages in the form that it takes.
+"""Form that a chat template gives to tools, found out by rendering them; and the messages in the form that it takes.
 
 Templates agree on `tools`, `tool_calls` and the role `tool`, and differ in the details: arguments as an object or as
 JSON text, the content beside calls as an empty text or as none, several calls in one message or one only. Pure.
@@ -32,7 +32,7 @@ _TOOL: Final = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFormat:
-    """How calls must stand in messages."""
+    """Form of calls in messages."""
 
     arguments_as_text: bool
     content_as_none: bool

@@ -66,7 +66,7 @@ def pack(tokens: Sequence[int]) -> bytes:
 
 
 def digest(parent: bytes, tokens: bytes) -> bytes:
-    """What stands for the packed tokens after those of the parent."""
+    """The digest that stands for the packed tokens after those of the parent."""
     return hashlib.blake2b(parent + tokens, digest_size=DIGEST_BYTES).digest()
 
 
@@ -88,7 +88,9 @@ def encode(header: SegmentHeader, payload: bytes) -> bytes:
 
 
 def header_bytes(head: bytes, file_bytes: int) -> int:
-    """How long the header is whose fixed part this is; its claims fit a file of `file_bytes`. Raises DamagedSegment."""
+    """The length of the header whose fixed part this is; its claims fit a file of `file_bytes`. Raises
+    DamagedSegment.
+    """
     if len(head) < FIXED_BYTES:
         raise DamagedSegment("shorter than a header")
     magic, version, n_tokens, start, payload_bytes, *_ = _FIELDS.unpack_from(head)
@@ -120,5 +122,5 @@ def decode(head: bytes, file_bytes: int) -> SegmentHeader:
 
 
 def is_intact(header: SegmentHeader, payload: bytes) -> bool:
-    """Whether these are the bytes that were saved."""
+    """Tells whether these are the bytes that were saved."""
     return len(payload) == header.payload_bytes and zlib.crc32(payload) == header.payload_crc

@@ -104,7 +104,7 @@ def make_folder(path: Path) -> None:
 
 
 def _look(path: Path, take: Callable[[int], T]) -> T | None:
-    """What is taken from the open file; None if that cannot be done. Removes what is Damaged or no file."""
+    """The value that `take` gives of the open file; None if it cannot. Removes what is Damaged or no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -133,7 +133,7 @@ def _header(descriptor: int) -> segment.SegmentHeader:
 
 
 def _take(descriptor: int, length: int) -> bytes:
-    """So many bytes, fewer where the file ends."""
+    """The next `length` bytes, fewer where the file ends."""
     taken = os.read(descriptor, length)
     while len(taken) < length and (more := os.read(descriptor, length - len(taken))):
         taken += more

@@ -52,12 +52,12 @@ def check_owner(owner: str) -> None:
 
 
 def model_folder(folder: Path, model_key: str) -> Path:
-    """Where the states of one model are, and of one way to run it."""
+    """The folder for the states of one model, and of one way to run it."""
     return folder / hashlib.sha256(model_key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def identity(path: str) -> str:
-    """What tells this model file from others without reading it. Raises OSError."""
+    """An identity that tells this model file from others without reading it. Raises OSError."""
     real = os.path.realpath(path)
     found = os.stat(real)
     return f"{real} {found.st_size} {found.st_mtime_ns}"
@@ -96,7 +96,7 @@ def forget(folder: Path, owner: str) -> int:
 
 
 def is_forgotten(folder: Path, owner: str) -> bool:
-    """Whether this owner's files were removed a short while ago."""
+    """Tells whether this owner's files were removed a short while ago."""
     return os.path.lexists(folder / f"{owner}{_FORGOTTEN}")
 
 

@@ -23,7 +23,7 @@ _IDEOGRAPHS: Final = (
 
 
 class _Table(dict[int, str]):
-    """What each character becomes, found out when it is first met."""
+    """Replacement of each character, found out when it is first met."""
 
     def __missing__(self, code: int) -> str:
         made = self[code] = _spelled(chr(code))
@@ -59,7 +59,7 @@ def words(text: str) -> list[str]:
 
 
 def is_whole(word: str) -> bool:
-    """Whether llama.cpp cuts the word into the same pieces as the library.
+    """Tells whether llama.cpp cuts the word into the same pieces as the library.
 
     Not one that is too long, which is unknown there, and not one with marks that are no accents, as Indic scripts have
     them, which llama.cpp drops.

@@ -1,4 +1,4 @@
-"""How many tokens of an embedder a text has: by llama.cpp with the vocabulary alone, or by its own tokeniser."""
+"""Token counts of a text for an embedder: by llama.cpp with the vocabulary alone, or by its own tokeniser."""
 
 from __future__ import annotations
 

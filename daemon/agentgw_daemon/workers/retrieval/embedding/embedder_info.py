@@ -1,4 +1,4 @@
-"""What an embedder is, found out once: `python -m agentgw_daemon.workers.retrieval.embedding.embedder_info PATH TWIN`.
+"""Facts about an embedder, once: `python -m agentgw_daemon.workers.retrieval.embedding.embedder_info PATH TWIN`.
 
 PATH is a sentence-transformers folder, whose GGUF twin is written to TWIN if it can have one, or a GGUF file. Prints
 one JSON object: `{"ok": true, ...}` with the fields of `EmbedderInfo`, or `{"ok": false, "reason": ...}`. Runs as a
@@ -37,7 +37,7 @@ class NotAnEmbedder(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedderInfo:
-    """What is known of an embedder. `twin`: one was written; else `no_twin` says why not.
+    """Facts about an embedder. `twin`: its GGUF conversion was written; else `no_twin` says why not.
 
     `id` is that of the vectors: it changes with the weights, the tokens and the pooling, and not with the engine.
     """
@@ -143,7 +143,7 @@ def _max_tokens(folder: Path, config: Mapping[str, Any]) -> int:
 def _why_no_twin(
     folder: Path, config: Mapping[str, Any], tokeniser: Mapping[str, Any], *, pooling: str, weights: Sequence[Path]
 ) -> str:
-    """Why llama.cpp could not compute the same vectors; empty if it can."""
+    """The reason why llama.cpp could not compute the same vectors; empty if it can."""
     normaliser, model = tokeniser.get("normalizer") or {}, tokeniser.get("model") or {}
     uncased = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": True}
     prompts = folder / "config_sentence_transformers.json"

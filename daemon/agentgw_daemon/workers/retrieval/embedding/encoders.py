@@ -1,4 +1,4 @@
-"""Which engine turns texts into vectors, by role: the light one for queries, the faster one for many. In a worker."""
+"""Choice of the engine that turns texts into vectors, by role: the light one for queries, the fast one for many."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Encoder(Protocol):
 
     @property
     def embedder(self) -> wire.Embedder:
-        """Which one."""
+        """The embedder in use."""
 
     @property
     def engine(self) -> str:
-        """What computes: llama.cpp or torch."""
+        """The engine that computes: llama.cpp or torch."""
 
     def embed(self, texts: Sequence[str]) -> Rows:
         """A row of unit length a text. Raises Refusal."""
@@ -84,7 +84,7 @@ class BulkEncoders:
         return self._loading is not None and not self._loading.done
 
     def get(self, embedder: wire.Embedder, count: int, more: int) -> Encoder:
-        """What is best now for so many texts, when at least so many more are coming. Raises Refusal."""
+        """The best encoder for so many texts, when at least so many more are coming. Raises Refusal."""
         self._prepare(embedder, count, more)
         loading = self._loading
         if loading is not None and (loading.done or not embedder.gguf):
@@ -136,7 +136,7 @@ class TorchLoading(threading.Thread):
 
     @property
     def done(self) -> bool:
-        """Whether it is decided."""
+        """Tells whether it is decided."""
         return not self.is_alive()
 
     def wait(self) -> Encoder | None:

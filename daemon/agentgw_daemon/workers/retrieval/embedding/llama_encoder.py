@@ -79,7 +79,7 @@ class LlamaEncoder:
 
 
 class _Context:
-    """Where one text at a time is computed; made when it is needed."""
+    """Context in which one text at a time is computed; made when it is needed."""
 
     def __init__(self, model: LlamaModel, embedder: wire.Embedder, *, lean: bool) -> None:
         self._model = model

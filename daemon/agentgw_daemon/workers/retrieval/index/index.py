@@ -52,7 +52,7 @@ class Index:
 
     @property
     def waiting(self) -> int:
-        """What `build` has to do, in vectors."""
+        """The number of vectors that `build` has to take in."""
         if self._next is not None:
             return len(self._rest) + len(self._flat)
         if self._wants_flat() or self._wants_compaction():
@@ -61,7 +61,7 @@ class Index:
 
     @property
     def unsaved(self) -> bool:
-        """Whether a file would hold something new. Without a graph there is nothing to save."""
+        """Tells whether a file would hold something new. Without a graph there is nothing to save."""
         return self.graph is not None and self._changed
 
     def note_saved(self) -> None:
@@ -160,7 +160,7 @@ class Index:
 
 
 def _among(labels: Labels, allowed: Labels) -> NDArray[np.bool_]:
-    """Which labels are allowed ones; these are in order."""
+    """A mask of the labels that are allowed ones; these are in order."""
     if not len(allowed):
         return np.zeros(len(labels), dtype=bool)
     places = np.minimum(np.searchsorted(allowed, labels), len(allowed) - 1)

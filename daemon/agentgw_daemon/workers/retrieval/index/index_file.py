@@ -31,7 +31,7 @@ class Unfit(Exception):
 
 @value
 class IndexIdentity:
-    """What a file must be of."""
+    """Identity that a file must have."""
 
     key: str
     dim: int

@@ -141,7 +141,7 @@ class Graph:
         return self.exact(query, allowed)
 
     def _walk(self, query: Floats, k: int, mask: bytes | None) -> tuple[Labels, Floats] | None:
-        """What a walk finds; None when it ends before it has k."""
+        """The labels that a walk finds; None when it ends before it has k."""
         self.index.set_ef(max(EF if mask is None else EF_FILTERED, 2 * k))
         try:
             if mask is None:

@@ -47,7 +47,7 @@ class Archive:
         return name in self._entries
 
     def has_folder(self, folder: str) -> bool:
-        """Whether there is anything in this folder, named with its slash."""
+        """Tells whether there is anything in this folder, named with its slash."""
         return any(name.startswith(folder) for name in self._entries)
 
     def read(self, name: str) -> bytes:
@@ -73,7 +73,7 @@ class Archive:
 
 
 def _check_directory(data: bytes) -> None:
-    """What the archive's end says of its directory, before zipfile makes objects of that."""
+    """Checks the directory that the archive's end claims, before zipfile makes objects of it."""
     at = data.rfind(_END, max(0, len(data) - _END_BYTES - _LONGEST_COMMENT))
     if at < 0 or len(data) - at < _END_BYTES:
         raise Unreadable("is a damaged or cut off ZIP archive")

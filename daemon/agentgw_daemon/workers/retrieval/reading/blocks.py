@@ -1,4 +1,4 @@
-"""What parsers make of a document: sections of text, cut into blocks that know the headings above them. Does no I/O."""
+"""Result of parsing a document: sections of text, cut into blocks that know the headings above them. Does no I/O."""
 
 from __future__ import annotations
 

@@ -153,13 +153,15 @@ def _sum(chunk: list[Unit]) -> int:
 
 
 def _fits(start: int, tokens: int, unit: Unit, limits: Limits) -> bool:
-    """Whether a chunk of `tokens` from `start` has room for the unit."""
+    """Tells whether a chunk of `tokens` from `start` has room for the unit."""
     chars = unit.end - start
     return tokens + unit.tokens <= limits.chunk_tokens and chars <= limits.chunk_tokens * CHARS_PER_TOKEN
 
 
 def _begins_section(chunk: list[Unit], unit: Unit) -> bool:
-    """Whether the unit stands below other titles than the last one, and that is not just the heading above it."""
+    """Tells whether the unit stands below other titles than the last one, and that is not just the heading above
+    it.
+    """
     last = chunk[-1].block
     return unit.block.path != last.path and last.kind != "heading"
 

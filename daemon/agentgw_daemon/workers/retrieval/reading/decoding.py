@@ -52,7 +52,7 @@ class DecodedText:
     note: str = ""
 
     def size(self, start: int, end: int) -> int:
-        """How many of the file's bytes these characters are."""
+        """The number of the file's bytes that these characters are."""
         piece = self.text[start:end]
         if self.encoding == "utf-8":
             return len(piece) if piece.isascii() else len(piece.encode("utf-8", "surrogateescape"))
@@ -129,7 +129,7 @@ def _old_encoding(data: bytes) -> str:
 
 
 def _is_western(sample: bytes) -> bool:
-    """Whether letters beyond ASCII stand alone among ASCII ones, as in western European words in Windows-1252.
+    """Tells whether letters beyond ASCII stand alone among ASCII ones, as in western European words in Windows-1252.
 
     What charset-normalizer knows least: its first guess for a short German text is another encoding's.
     """

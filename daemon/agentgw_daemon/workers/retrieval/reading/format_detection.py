@@ -1,4 +1,4 @@
-"""Which format a document is in: by its first bytes where they tell, else by its name. Does no I/O."""
+"""Detection of a document's format: by its first bytes where they tell, else by its name. Does no I/O."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Contents:
 
 
 class _Changed(Exception):
-    """What was read is not what lies there now."""
+    """The file that was read is not what lies there afterwards."""
 
 
 def read_file(path: str, max_bytes: int) -> Contents:
@@ -67,7 +67,7 @@ def read_file(path: str, max_bytes: int) -> Contents:
 
 
 def too_large(size: int, max_bytes: int) -> str:
-    """Why so many bytes are not read."""
+    """The reason why so many bytes are not read."""
     return f"is too large: {size / 1e6:,.0f} MB; up to {max_bytes / 1e6:,.0f} MB are read"
 
 
@@ -100,7 +100,7 @@ def _refuse_unless_regular(status: os.stat_result) -> None:
 
 
 def _kernel_devices() -> set[int]:
-    """Where the kernel's trees are mounted; one that is no mount of its own is an ordinary folder."""
+    """The devices where the kernel's trees are mounted; one that is no mount of its own is an ordinary folder."""
     root, made = os.stat("/").st_dev, set()
     for tree in _KERNEL_TREES:
         try:
@@ -113,7 +113,7 @@ def _kernel_devices() -> set[int]:
 
 
 def _read_bounded(fd: int, size: int) -> tuple[bytes, str]:
-    """What the file should have, and one byte more if it has grown."""
+    """The bytes that the file should have, and one more if it has grown."""
     made, digest = bytearray(), hashlib.sha256()
     while len(made) <= size and (block := os.read(fd, min(_BLOCK_BYTES, size + 1 - len(made)))):
         made += block

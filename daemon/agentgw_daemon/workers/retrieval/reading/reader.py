@@ -82,7 +82,7 @@ def _sections(found: str, data: bytes, name: str, findings: Findings) -> Iterato
 
 
 def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
-    """What a parser gives. A broken document can make it raise anything; that becomes Unreadable."""
+    """The values that a parser gives. A broken document can make it raise anything; that becomes Unreadable."""
     try:
         yield from parser
     except Unreadable:

@@ -1,4 +1,4 @@
-"""Where sentences end. Every pattern here takes linear time on any text. Does no I/O."""
+"""Ends of sentences. Every pattern here takes linear time on any text. Does no I/O."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
 
 
 def _goes_on(text: str, start: int, stop: int, after: int, end: int) -> bool:
-    """Whether the full stop before `stop` is no end: of an abbreviation, or a small letter follows."""
+    """Tells whether the full stop before `stop` is no end: of an abbreviation, or a small letter follows."""
     if text[stop - 1 : stop] != "." or "\n\n" in text[stop:after]:
         return False
     if after < end and text[after].islower():

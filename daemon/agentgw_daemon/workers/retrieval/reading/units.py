@@ -94,7 +94,7 @@ def _parts(text: str, block: Block) -> Iterator[tuple[int, int, _Cut]]:
 
 
 def _shorter(text: str, unit: Unit, most_chars: int) -> Iterator[Unit]:
-    """What is too long to be counted at all, cut finer until it is not."""
+    """Cuts a unit that is too long to be counted at all, finer and finer until it is not."""
     waiting = [unit]
     while waiting:
         one = waiting.pop()

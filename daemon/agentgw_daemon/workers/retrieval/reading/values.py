@@ -1,4 +1,4 @@
-"""What goes into reading a document and what comes out. Standard library only, does no I/O."""
+"""Values that go into reading a document and come out of it. Standard library only, does no I/O."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DocumentSource:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is read, and how large chunks are in tokens: at most `chunk_tokens` each, always."""
+    """Bounds of reading, and the size of chunks in tokens: at most `chunk_tokens` each, always."""
 
     max_bytes: int = MAX_BYTES
     chunk_tokens: int = CHUNK_TOKENS
@@ -54,7 +54,9 @@ class Limits:
 
 @dataclasses.dataclass(slots=True)
 class Findings:
-    """What a parser learns on its way: the title, and notes for a person on what was not read as it stands."""
+    """Things that a parser learns on its way: the title, and notes for a person on what was not read as it
+    stands.
+    """
 
     title: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)

@@ -91,7 +91,7 @@ def _first_line(node: ast.stmt) -> int:
 
 
 def code_blocks(text: str, outline: Outline) -> Iterator[Block]:
-    """What begins at the margin after a blank line or a closing brace, up to the next such place."""
+    """Blocks that begin at the margin after a blank line or a closing brace, up to the next such place."""
     start, after_gap = 0, False
     for at, end in lines_of(text):
         first = text[at]

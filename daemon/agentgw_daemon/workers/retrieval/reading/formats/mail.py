@@ -118,7 +118,7 @@ def _header(message: Message, name: str) -> str:
 
 
 def _decoded(value: str) -> str:
-    """What RFC 2047 has encoded, as text."""
+    """The text that RFC 2047 has encoded."""
     try:
         return clean(str(email.header.make_header(email.header.decode_header(value))))
     except (LookupError, ValueError, email.errors.MessageError):

@@ -64,7 +64,7 @@ def _leaves(tokens: list[Token]) -> Iterator[tuple[Token, str]]:
 
 
 def _front_matter(text: str) -> int:
-    """Where the YAML between two lines of `---` at the top ends; 0 without any."""
+    """The end of the YAML between two lines of `---` at the top; 0 without any."""
     opening = _FRONT_MATTER.match(text)
     if opening is None:
         return 0

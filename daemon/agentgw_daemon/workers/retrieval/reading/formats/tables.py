@@ -35,7 +35,7 @@ def table_blocks(text: str, outline: Outline) -> Iterator[Block]:
 
 
 def _records(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Where records begin and end: a line goes on while a quotation mark is open."""
+    """Start and end of each record: a line goes on while a quotation mark is open."""
     start, quotes, lines = 0, 0, 0
     for at, end in lines_of(text):
         quotes += text.count('"', at, end)

@@ -15,7 +15,7 @@ _TYPE_DECLARATION: Final = (b"<!ENTITY", b"<!DOCTYPE")
 
 
 class Hearer(Protocol):
-    """What hears of the elements; names without their namespace."""
+    """Receiver of the elements; names without their namespace."""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """An element begins; its attributes by names without namespace."""
