@@ -127,7 +127,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
 
 
 def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
-    """What the next turn's client is told about a database that had to be replaced or written back."""
+    """The notice for the next turn's client about a database that had to be replaced or written back."""
     if isinstance(recovery, WrittenBack):
         text = f"{recovery.what} was removed while agentgw used it; it was written back, nothing is lost"
         return TurnNotice(code="storage_recovered", text=text)
@@ -137,7 +137,7 @@ def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
 
 
 def _made_of(services: Services, stop: Stop, nursery: trio.Nursery) -> Daemon:
-    """What is made of the services; its background work runs in the nursery."""
+    """Makes the daemon's parts from the services; their background work runs in the nursery."""
     forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
     ingest = Ingest(services.database, services.retrieval, forbidden, lambda: services.settings.rag)
     turns = Turns(services, nursery)

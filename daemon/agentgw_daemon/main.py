@@ -189,7 +189,7 @@ def _new_instance() -> str:
 
 
 def _nothing() -> None:
-    """Whoever started us does not wait."""
+    """Does nothing: the program that started us does not wait."""
 
 
 def _complain(what: str, hint: str) -> None:

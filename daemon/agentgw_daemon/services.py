@@ -1,4 +1,4 @@
-"""What handlers and turns share: one record of the parts below them, made by `app` and handed down."""
+"""Services that handlers and turns share: one record of the parts below them, made by `app` and handed down."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 class Current:
-    """What changes while the daemon runs. A connection and a running turn keep the settings they started with."""
+    """Values that change while the daemon runs. A connection and a running turn keep the settings they started
+    with.
+    """
 
     __slots__ = ("config", "notices", "stopping")
 

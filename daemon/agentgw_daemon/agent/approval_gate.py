@@ -1,4 +1,4 @@
-"""Who agrees to the calls of one turn: rules and grants first, then whoever watches the queue of approvals."""
+"""Approvals of the calls of one turn: rules and grants first, then whoever watches the queue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ASKED_AGAIN: Final = "asked again: what the call is about was changed after the
 
 @record
 class ApprovalInput:
-    """What the turn brings along: its own words about approvals, and the setting `tools.allow`."""
+    """Words that the turn brings along about approvals, and the setting `tools.allow`."""
 
     asked_for: tuple[str, ...] | None
     allow: Collection[str]
@@ -95,7 +95,7 @@ class ApprovalGate:
         )  # fmt: skip
 
     async def _ask(self, wanted: CheckedCall, preview: CallPreview, emit: Emit) -> bool:
-        """Whether somebody said yes. Raises ApprovalDenied when nobody answered."""
+        """Asks, and tells whether somebody said yes. Raises ApprovalDenied when nobody answered."""
         spec, context = wanted.tool.spec, self._context
         call = PendingCall(
             turn_id=context.turn_id, session_id=context.session_id, call_id=wanted.call_id, tool=spec.name,

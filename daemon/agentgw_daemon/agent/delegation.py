@@ -49,7 +49,7 @@ _ENDING_S: Final = 20.0
 
 
 class Delegates(Protocol):
-    """Those who run turns that work for others."""
+    """Runner of turns that work for others."""
 
     async def delegate(
         self, parent: TurnLog, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
@@ -57,7 +57,7 @@ class Delegates(Protocol):
         """Start one."""
 
     async def stored_outcome(self, stored: Turn) -> TurnResult:
-        """What one that has ended came to. Raises its failure."""
+        """The result of a child turn that has ended. Raises its failure."""
 
 
 class Delegation:
@@ -122,7 +122,7 @@ class Delegation:
             return ToolResult(ok=False, content=f"{skill.name} could not begin: {error.message}")
 
     async def _stored(self, skill: str, turn_id: str) -> ToolResult:
-        """What came of a child that ended just before the daemon did."""
+        """The result of a child that ended just before the daemon did."""
         database = self._services.database
         turn, usage = await database.turns.get(turn_id), (await database.turns.detail(turn_id)).usage
         self._parent.delegated = sum_usage(self._parent.delegated, usage)
@@ -134,7 +134,7 @@ class Delegation:
         return _result(skill, outcome, untrusted=await database.calls.is_tainted(turn.session_id))
 
     async def _wait(self, child: TurnLog, *, anew: bool) -> TurnResult | RpcError:
-        """What the child ended with. Cancelling cancels it, and returns when it has stored its end."""
+        """The end of the child. Cancelling cancels it, and returns when it has stored its end."""
         try:
             if anew:
                 text = f"{child.skill} works on it; `agentgw attach {child.turn_id}` watches"
@@ -204,7 +204,7 @@ def _parameters(names: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _result(skill: str, outcome: TurnResult | RpcError, *, untrusted: bool) -> ToolResult:
-    """What the parent's model is told."""
+    """The result that the parent's model is told."""
     if isinstance(outcome, RpcError):
         return ToolResult(ok=False, content=bounded(f"{skill} failed: {outcome.message}"), untrusted=untrusted)
     text, reason = outcome.text.strip(), outcome.finish_reason

@@ -1,4 +1,4 @@
-"""What a turn's calls leave behind: rows in the database, and whether untrusted text came in with them."""
+"""Traces of a turn's calls: rows in the database, and whether untrusted text came in with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CallJournal:
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        """Those that were made, in order."""
+        """The calls that were made, in order."""
         return tuple(self._calls.values())
 
     def ended(self, call_id: str) -> ToolCall | None:

@@ -42,7 +42,7 @@ Emit = Callable[..., Awaitable[None]]
 
 
 class Tools(Protocol):
-    """What the model may call in this turn."""
+    """Tools that the model may call in this turn."""
 
     @property
     def views(self) -> tuple[ToolView, ...]:
@@ -60,18 +60,18 @@ class Tools(Protocol):
 
 
 class Recorder(Protocol):
-    """What keeps the model's steps."""
+    """Keeper of the model's steps."""
 
     async def said(self, text: str, calls: Sequence[ModelToolCall | Malformed], finished: Finished | None) -> None:
         """A step is over; its calls are not made yet."""
 
     async def told(self, results: Sequence[ToolOutcome]) -> None:
-        """What came of the last step's calls, those aside that were none."""
+        """Keeps the results of the last step's calls, those aside that were none."""
 
 
 @record
 class Run:
-    """What a run needs to know. `base` is the request without its messages."""
+    """Input of a run. `base` is the request without its messages."""
 
     engine: Engine
     messages: tuple[PromptMessage, ...]
@@ -86,7 +86,7 @@ class Run:
 
 
 class TurnOutput:
-    """What the turn has said so far, and what that took."""
+    """Output of the turn up to here, and what it took."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self.texts = list(texts)
@@ -177,7 +177,7 @@ def _as_written(call: StepCall) -> ModelToolCall | Malformed:
 
 
 async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
-    """How the engine's model calls tools; loads it, and says so."""
+    """The way in which the engine's model calls tools; loads it, and says so."""
     with trio.move_on_after(_AT_ONCE_S):
         return await engine.calling()
     await emit(TurnProgress(phase="loading"))
@@ -237,7 +237,7 @@ def _options(options: Options, step: Step) -> Options:
 
 
 def translated(event: Queued | Loading | Prefill | TextDelta) -> list[TurnEvent]:
-    """What watchers are told of it."""
+    """The events that watchers are told of it."""
     match event:
         case TextDelta():
             return [TurnDelta(text=text, channel=event.channel) for text in event.texts]

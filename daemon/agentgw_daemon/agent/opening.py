@@ -16,7 +16,7 @@ from agentgw_daemon.tool_calling.view import ToolView
 
 @record
 class Opening:
-    """How a turn with these tools begins. `calling` None: the model is shown none."""
+    """Beginning of a turn with these tools. `calling` None: the model is shown none."""
 
     engine: Engine
     calling: Calling | None = None
@@ -29,11 +29,13 @@ class Opening:
         return begin(messages, self.views[:tools], self.calling, self.schema, led=self.led).next_step()
 
     def leads(self, messages: Sequence[PromptMessage]) -> bool:
-        """Whether a weak model is led to a call: the first step then is a prompt of its own with little of this one."""
+        """Tells whether a weak model is led to a call: the first step then is a prompt of its own with
+        little of this one.
+        """
         return self.calling is not None and self.calling.narrow and self.step(messages).hidden
 
     def shows_tools(self, messages: Sequence[PromptMessage]) -> bool:
-        """Whether the tools are a part of the prompt."""
+        """Tells whether the tools are a part of the prompt."""
         if self.calling is None or self.leads(messages):
             return False
         step = self.step(messages)

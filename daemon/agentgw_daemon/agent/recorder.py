@@ -1,4 +1,4 @@
-"""What the model writes in a turn, step by step, kept so that the turn can be run again or gone on with.
+"""Recorder of what the model writes, step by step, so that the turn can be run again or gone on with.
 
 A step with calls is stored before they are made and again when they have ended; the answer goes with the turn's end,
 so that a turn without tools costs no commit more.
@@ -55,7 +55,7 @@ class StepRecorder:
             await self._store()
 
     def rest(self) -> StepRows:
-        """What is not stored yet."""
+        """The steps that are not stored yet."""
         return StepRows(first=self._stored + 1, steps=tuple(self._steps[self._stored :]), shown=self._shown)
 
     async def _store(self) -> None:

@@ -1,4 +1,4 @@
-"""What is said to the model and what it says, step by step, in whichever way it calls tools. Does no I/O.
+"""Dialogue with the model, step by step, in whichever way it calls tools. Does no I/O.
 
 Three ways: a model whose template or endpoint knows tools, one that is led by schemas (`tool_calling.steps`), one
 without tools. Each gives the next step, and takes what came of it.
@@ -40,13 +40,13 @@ class Step:
     format: Format | None = None
 
     def parser(self) -> StreamParser | None:
-        """What reads its text; nothing where text is text."""
+        """The parser of its text; nothing where text is text."""
         return None if self.format is None else self.format.parser()
 
 
 @record
 class StepOutput:
-    """What a step gave: the text, without calls, and the calls."""
+    """Output of a step: the text, without calls, and the calls."""
 
     text: str
     calls: tuple[ModelToolCall | Malformed, ...] = ()
@@ -64,7 +64,7 @@ class ToolDialect(Protocol):
     """One turn's conversation with the model."""
 
     def next_step(self) -> Step:
-        """What to generate now."""
+        """The step to generate next."""
 
     def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
         """The calls of a step that was generated; None when it was the answer."""
@@ -155,7 +155,7 @@ class StepTalk:
 
 
 def done_of(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOutcome:
-    """What came of a call, as it was told the model before."""
+    """The outcome of a call, as it was told the model before."""
     try:
         arguments = read_json(call.arguments)
     except ValueError:

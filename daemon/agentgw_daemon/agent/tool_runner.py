@@ -57,20 +57,20 @@ class Agreed:
 
 
 class Consent(Protocol):
-    """Who agrees to calls that need it."""
+    """Decision on calls that need consent."""
 
     async def agree(self, wanted: CheckedCall, emit: Emit) -> Agreed | None:
         """None: it may not be made. Raises CallFailed when it cannot succeed, ApprovalDenied when nobody answered."""
 
 
 class Journal(Protocol):
-    """Where calls are stored; `tainted` once one of them brought untrusted text into the session."""
+    """Store of calls; `tainted` once one of them brought untrusted text into the session."""
 
     tainted: bool
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        """Those that were made, in order."""
+        """The calls that were made, in order."""
 
     def ended(self, call_id: str) -> ToolCall | None:
         """The call, if it was made and its result is known: then it must not be made again."""
@@ -79,7 +79,7 @@ class Journal(Protocol):
         """It is about to be made."""
 
     async def end(self, call_id: str, result: ToolResult) -> None:
-        """What came of it."""
+        """Stores the result of a call."""
 
 
 class ToolRunner:
@@ -112,7 +112,7 @@ class ToolRunner:
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        """Those that were made."""
+        """The calls that were made."""
         return self._journal.calls
 
     @property
@@ -138,7 +138,7 @@ class ToolRunner:
 
     @property
     def tainted(self) -> bool:
-        """Whether untrusted text has entered the turn's session."""
+        """Tells whether untrusted text has entered the turn's session."""
         return self._journal.tainted
 
     async def carry_out(self, calls: Sequence[ModelToolCall], emit: Emit) -> list[ToolOutcome]:
@@ -260,7 +260,7 @@ class ToolRunner:
         return ToolOutcome(outcome=Outcome(name=call.name, arguments=arguments, content=content), ok=result.ok)
 
     def _clean(self, result: ToolResult) -> ToolResult:
-        """What a tool gives may be anybody's bytes: a file's name, a program's output, a key."""
+        """The result made valid: a tool may give anybody's bytes: a file's name, a program's output, a key."""
         return replace(result, content=self._redact(valid_text(result.content)))
 
     def _next_id(self) -> str:

@@ -40,7 +40,8 @@ async def make(
     *,
     calls: bool = True,
 ) -> ToolRunner:
-    """What this turn may call. `place`: where its skills are looked for; `past`: its calls under an earlier daemon.
+    """The tools that this turn may call. `place`: where its skills are looked for; `past`: its calls under an
+    earlier daemon.
 
     `calls` is false for a model that makes none: nothing is started for it then.
     """
@@ -89,13 +90,13 @@ async def make(
 
 
 async def _search(services: Services, skill: LoadedSkill, query: str, k: int | None) -> tuple[Chunk, ...]:
-    """What the skill may see of the documents."""
+    """The documents' chunks nearest to the query, of those that the skill may see."""
     rag = skill.rag or Rag()
     return await services.knowledge.search(query, k=k or rag.top_k, skills=rag.skills or (skill.name,), tags=rag.tags)
 
 
 async def context_of(services: Services, cwd: str | None, *, session_id: str, turn_id: str) -> ToolContext:
-    """Where the calls of a turn happen."""
+    """The place where the calls of a turn happen."""
     started, roots = services.started, services.settings.tools.roots
 
     def look() -> tuple[Path, tuple[Path, ...], tuple[Path, ...]]:

@@ -1,1 +1,1 @@
-"""Who may have a tool call done: rules, the queue of questions, and what was answered."""
+"""Approvals of tool calls: rules, the queue of questions, and their answers."""

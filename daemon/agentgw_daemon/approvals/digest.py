@@ -1,4 +1,4 @@
-"""What an approval is for: exactly this tool, with these arguments, in this directory, about these things.
+"""Digest of what an approval is for: this tool, with these arguments, in this directory, about these things.
 
 Does no I/O.
 """

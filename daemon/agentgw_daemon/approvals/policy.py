@@ -1,4 +1,4 @@
-"""Whether a call that needs an approval has one, must be asked about, or is refused. Does no I/O.
+"""Decision on a call that needs an approval: it has one, must be asked about, or is refused. Does no I/O.
 
 The rule in one paragraph. A tool named by the user for this turn or in `tools.allow` runs, and so does a call whose
 digest was granted for the session or for good. All else is asked about, or refused where nobody is to be asked. After
@@ -51,7 +51,7 @@ def decide(
     rules: Collection[str],
     tainted: bool,
 ) -> Permission:
-    """What becomes of a call that needs an approval.
+    """The permission of a call that needs an approval.
 
     `asked_for` are the turn's `approvals`: names of tools that may run, and `ask` (the default) or `deny` for the
     rest. `allow` is the setting `tools.allow`; `session_grants` and `rules` are digests; `tainted` says that untrusted

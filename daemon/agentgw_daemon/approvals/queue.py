@@ -49,7 +49,7 @@ class PendingCall:
 
     @property
     def digest(self) -> str:
-        """What an answer covers."""
+        """The digest that an answer covers."""
         return digest_of(self.tool, self.arguments, self.cwd, self.preview.things)
 
 
@@ -125,7 +125,7 @@ class ApprovalQueue:
             self._coming_back.add(turn_id)
 
     def is_recalled(self, turn_id: str, call_id: str) -> bool:
-        """Whether this call was asked about by an earlier daemon, and has not been asked about by this one."""
+        """Tells whether this call was asked about by an earlier daemon, and has not been asked about by this one."""
         return (turn_id, call_id) in self._recalled
 
     async def wait_asked_again(self, turn_id: str) -> None:
@@ -147,7 +147,7 @@ class ApprovalQueue:
         self._came_back.unpark_all()
 
     def is_asking(self, turn_id: str) -> bool:
-        """Whether a stored question of this turn waits for its answer."""
+        """Tells whether a stored question of this turn waits for its answer."""
         return any(
             one.in_database and one.decision is None and one.stored.approval.turn_id == turn_id
             for one in self._open.values()
@@ -171,7 +171,7 @@ class ApprovalQueue:
             await self._settle(question, decision)
 
     def list(self) -> tuple[Approval, ...]:
-        """What waits for an answer now, the oldest first."""
+        """The questions that wait for an answer, the oldest first."""
         now = trio.current_time()
         return tuple(one.stored.approval for one in self._open.values() if one.decision is None and now < one.deadline)
 
@@ -232,7 +232,9 @@ class ApprovalQueue:
         return _Question(stored, deadline, in_database=True, reopened=True)
 
     def _is_stale_yes(self, stored: StoredApproval) -> bool:
-        """Whether it is a yes that was not used within the question's time, by all that the wall clock can tell."""
+        """Tells whether it is a yes that was not used within the question's time, by all that the wall clock
+        can tell.
+        """
         if not _is_yes(stored.decision):
             return False
         asked_at, expires_at = seconds_of(stored.approval.asked_at), seconds_of(stored.approval.expires_at)
@@ -267,7 +269,7 @@ class ApprovalQueue:
 
 
 def event_of(approval: Approval, call_id: str) -> TurnApproval:
-    """What the turn's watchers are told."""
+    """The event that tells the turn's watchers of a question."""
     return TurnApproval(
         approval_id=approval.approval_id, call_id=call_id, tool=approval.tool, arguments=approval.arguments,
         cwd=approval.cwd, expires_at=approval.expires_at, title=approval.title, details=approval.details,

@@ -1,4 +1,4 @@
-"""What checks are given, and what they give back. Values only."""
+"""Input and output of checks. Values only."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from agentgw_daemon.doctor.context import DoctorContext, Verdict, fine, info, wa
 
 
 def check_documents(context: DoctorContext) -> Iterable[Verdict]:
-    """What keeps documents from being as their files are."""
+    """Checks for things that keep documents from being as their files are."""
     folders, again = tuple(context.watched()), context.reembedding()
     if again is not None:
         text = f"{again.chunks_left} chunks are being embedded anew with {again.embedder}"

@@ -42,7 +42,7 @@ async def check_database(context: DoctorContext) -> Iterable[Verdict]:
 
 
 async def check_engine(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether llama.cpp can be imported: in a child, because a crash in it must not be ours."""
+    """Checks that llama.cpp can be imported: in a child, because a crash in it must not be ours."""
     program = "import llama_cpp; print(llama_cpp.__version__)"
     done = await _run_python(context, "-c", program)
     if done.returncode == 0:
@@ -53,7 +53,7 @@ async def check_engine(context: DoctorContext) -> Iterable[Verdict]:
 
 
 async def check_default_model(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether there is a model for a turn that names none, and whether its file is a usable GGUF."""
+    """Checks that there is a model for a turn that names none, and that its file is a usable GGUF."""
     model = _default(context)
     wanted = context.config.settings.model.default
     if model is None and wanted is None:
@@ -70,7 +70,7 @@ async def check_default_model(context: DoctorContext) -> Iterable[Verdict]:
 
 
 async def check_embedder(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether documents can be searched by what they mean: there is an embedder, and workers can use it."""
+    """Checks that documents can be searched by what they mean: there is an embedder, and workers can use it."""
     try:
         embedder = await context.embedder()
     except ModelUnavailable as failure:
@@ -84,7 +84,7 @@ async def check_embedder(context: DoctorContext) -> Iterable[Verdict]:
 
 
 async def check_memory(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether the default model fits in what is free now."""
+    """Checks that the default model fits in the free memory."""
     available = _available_bytes()
     model = _default(context)
     size = _size(model)

@@ -44,7 +44,7 @@ def check_directories(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_runtime_directory(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether the socket is where it usually is."""
+    """Checks that the socket is where it usually is."""
     paths = context.started.paths
     if paths.warning:
         return (warning(paths.warning, "log in through a session that sets XDG_RUNTIME_DIR"),)
@@ -52,7 +52,7 @@ def check_runtime_directory(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_standard_places(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether our own rules for the places and those of platformdirs agree."""
+    """Checks that our own rules for the places and those of platformdirs agree."""
     paths = context.started.paths
     if paths.home:
         return (fine(f"everything is below AGENTGW_HOME, {paths.home}"),)
@@ -167,7 +167,7 @@ def check_disk_space(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_kv_cache(context: DoctorContext) -> Iterable[Verdict]:
-    """What the saved keys and values take of the disk."""
+    """Checks what the saved keys and values take of the disk."""
     limit, folder = context.config.settings.inference.kv_cache_bytes, context.started.paths.kv_dir
     files, size = state_folder.usage(Path(folder))
     return (fine(f"{files} saved states in {folder}, {size / (1 << 20):.0f} of {limit / (1 << 20):.0f} MiB"),)

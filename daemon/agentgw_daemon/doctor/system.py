@@ -28,7 +28,7 @@ _LINGER: Final = "/var/lib/systemd/linger"
 
 
 def check_sqlite(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether this SQLite has a bug that the daemon works around."""
+    """Checks for a bug of this SQLite that the daemon works around."""
     version = sqlite3.sqlite_version
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
         return (info(f"SQLite {version} has the WAL-reset bug; one connection for all writes keeps it from mattering"),)
@@ -36,7 +36,7 @@ def check_sqlite(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_version(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether the package was replaced under the running daemon."""
+    """Checks that the package was not replaced under the running daemon."""
     running = agentgw.__version__
     try:
         installed = importlib.metadata.version("agentgw")
@@ -70,7 +70,7 @@ def check_descriptors(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_linger(context: DoctorContext) -> Iterable[Verdict]:
-    """Whether systemd removes the runtime directory, and ends the daemon, at logout."""
+    """Checks that systemd does not remove the runtime directory, and end the daemon, at logout."""
     if not os.path.isdir(_SYSTEMD) or not context.started.paths.run_dir.startswith("/run/user/"):
         return (fine("logging out does not end the daemon"),)
     user = pwd.getpwuid(os.getuid()).pw_name

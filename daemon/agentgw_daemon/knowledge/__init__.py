@@ -1,1 +1,1 @@
-"""What the user's own documents say: taken in, kept up to date, found again."""
+"""Knowledge from the user's own documents: taken in, kept up to date, found again."""

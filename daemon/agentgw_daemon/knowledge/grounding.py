@@ -38,7 +38,7 @@ _PATIENCE_S: Final = 15.0
 
 @record
 class Grounding:
-    """Where a turn's excerpts come from, at most how many tokens of them, and how near they must be."""
+    """Source of a turn's excerpts, at most how many tokens of them, and how near they must be."""
 
     find: Callable[[], Awaitable[SearchFindings]]
     most_tokens: int
@@ -88,14 +88,14 @@ async def grounded(prompt: Prompt, grounding: Grounding, count: PromptCounter) -
 
 
 def _near(chunks: tuple[Chunk, ...], least_similarity: float) -> tuple[Chunk, ...]:
-    """Those near enough to help; all of them where only words could be compared."""
+    """The chunks near enough to help; all of them where only words could be compared."""
     if all(chunk.similarity is None for chunk in chunks):
         return chunks
     return tuple(chunk for chunk in chunks if (chunk.similarity or -1.0) >= least_similarity)
 
 
 async def _fitting(prompt: Prompt, chunks: tuple[Chunk, ...], count: PromptCounter, most_tokens: int) -> int:
-    """How many of the chunks, the best first, stay within their share of the context."""
+    """The number of chunks, the best first, that stay within their share of the context."""
 
     async def tokens(number: int) -> int:
         return (await count(dataclasses.replace(prompt, history=(), excerpts=chunks[:number]).messages())).tokens

@@ -53,7 +53,7 @@ class Reembedder:
 
     @property
     def shown(self) -> Shown | None:
-        """How far it is; None when there is nothing to do."""
+        """The progress; None when there is nothing to do."""
         if self._target is None or not self._left:
             return None
         return Shown(embedder=self._target.name, chunks_left=self._left, error=self._error)

@@ -1,4 +1,4 @@
-"""What a document is called, and the file behind that name. Does no I/O.
+"""Names of documents, and the files behind them. Does no I/O.
 
 A file's source is its absolute path as Python has it, with surrogates for bytes that are no UTF-8. JSON has no words
 for those: on the wire such a path is a `file:` address (RFC 8089), which no path looks like.

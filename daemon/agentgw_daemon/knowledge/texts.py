@@ -1,8 +1,8 @@
-"""What stands for a chunk when it is embedded."""
+"""Text that stands for a chunk when it is embedded."""
 
 from __future__ import annotations
 
 
 def embedded_text(title_path: str, text: str) -> str:
-    """What it says, and the headings it stands under: a section seldom repeats what it is about."""
+    """The text with the headings it stands under: a section seldom repeats what it is about."""
     return f"{title_path}\n\n{text}" if title_path else text

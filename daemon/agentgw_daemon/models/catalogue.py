@@ -45,7 +45,9 @@ class CatalogueEntry:
 
     @property
     def is_embedder(self) -> bool:
-        """Whether it is a folder of sentence-transformers, which turns text into vectors and answers nothing."""
+        """Tells whether it is a folder of sentence-transformers, which turns text into vectors and answers
+        nothing.
+        """
         return bool(self.source.companions)
 
     @property
@@ -58,7 +60,7 @@ class CatalogueEntry:
 
     @property
     def total_bytes(self) -> int:
-        """What all its files take."""
+        """The bytes that all its files take."""
         return self.size_bytes + sum(one.size_bytes for one in self.source.companions)
 
 

@@ -272,7 +272,7 @@ def check_address(url: str, name: str, *, local: bool) -> None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address names this machine."""
+    """Tells whether the address names this machine."""
     host = httpx.URL(url).host
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -55,7 +55,7 @@ class Looked:
 
 @record
 class StoredEmbedderInfo:
-    """What the child said (its `StoredEmbedderInfo`), of which files, and by which `MAKER`."""
+    """Record of what the child said (its `StoredEmbedderInfo`), of which files, and by which `MAKER`."""
 
     files: tuple[Looked, ...]
     maker: int = 0
@@ -70,7 +70,7 @@ class StoredEmbedderInfo:
 
 
 class Embedders:
-    """Those in the models folder, and others by their path. `env` is what the child process gets."""
+    """Embedders in the models folder, and others by their path. `env` is what the child process gets."""
 
     def __init__(self, models: Path, env: Mapping[str, str]) -> None:
         self._models = models
@@ -81,7 +81,7 @@ class Embedders:
         self._pulled: dict[str, tuple[int | None, wire.Embedder]] = {}
 
     async def find(self, text: str, file_of: Callable[[str], str | None], home: str | None) -> wire.Embedder:
-        """What the configuration calls by this name or path. Raises ModelUnavailable.
+        """The embedder that the configuration calls by this name or path. Raises ModelUnavailable.
 
         `file_of` gives the path of a model file that is called by a name.
         """
@@ -135,7 +135,7 @@ class Embedders:
                 )  # fmt: skip
 
     def intact(self, entry: CatalogueEntry) -> bool:
-        """Whether a pulled one is there as it was pulled. Blocking."""
+        """Tells whether a pulled one is there as it was pulled. Blocking."""
         card = _read_card(self._models / entry.stem, self._models / entry.stem)
         return card is not None and card.sha256 == entry.sha256
 

@@ -54,7 +54,7 @@ class HubFile:
 
 @record
 class ResolvedReference:
-    """What a reference means: the file, where to download it, and the shortest reference that means it too."""
+    """Meaning of a reference: the file, where to download it, and the shortest reference that means it too."""
 
     file: HubFile
     remote: Remote

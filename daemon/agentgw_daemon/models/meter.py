@@ -1,4 +1,4 @@
-"""How far a pull is, told to whoever watches."""
+"""Progress of a pull, told to whoever watches."""
 
 from __future__ import annotations
 

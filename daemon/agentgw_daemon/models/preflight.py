@@ -1,4 +1,4 @@
-"""Whether a file is a usable GGUF, asked of a child process that may hang or crash instead of the daemon."""
+"""Examination of a model file, in a child process that may hang or crash instead of the daemon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_KNOWN: Final = 256
 
 @record
 class ModelHeader:
-    """What a model file says of itself."""
+    """Head of a model file, as the file tells it."""
 
     architecture: str
     has_chat_template: bool
@@ -36,7 +36,7 @@ class ModelHeader:
 
 @record
 class ExaminedFile:
-    """What was found in a file, as long as it is the same file: size, time and inode are compared."""
+    """Findings in a file, as long as it is the same file: size, time and inode are compared."""
 
     size_bytes: int
     mtime_ns: int
@@ -45,7 +45,7 @@ class ExaminedFile:
     sha256: str | None = None
 
     def is_of(self, status: os.stat_result) -> bool:
-        """Whether the file is still the one that was looked at."""
+        """Tells whether the file is still the one that was looked at."""
         return (self.size_bytes, self.mtime_ns, self.inode) == (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
@@ -68,7 +68,7 @@ class Preflight:
                 continue  # written by another version: the check simply runs again
 
     def known(self, path: str) -> ExaminedFile | None:
-        """What was found in the file, without looking into it again; None when it has changed since."""
+        """The findings in the file, without looking into it again; None when it has changed since."""
         try:
             real, status = _locate(path)
         except (OSError, ValueError):

@@ -99,7 +99,7 @@ Reference = Builtin | Named | HubRef | PathRef | ProviderRef
 
 
 def parse(text: str, *, providers: Collection[str] = (), cwd: str | None = None, home: str | None = None) -> Reference:
-    """What `text` refers to.
+    """The reference that `text` means.
 
     A relative path needs `cwd`, `~` needs `home`; both absolute. Raises InvalidParams for what is no
     reference, NotFound for a provider that is not configured.
@@ -179,12 +179,12 @@ def _absolute(text: str, cwd: str | None, home: str | None) -> str:
 
 
 def _dotted(part: str) -> bool:
-    """Whether a part is `.`, `..` or hidden: none names a model, all confuse a file system."""
+    """Tells whether a part is `.`, `..` or hidden: none names a model, all confuse a file system."""
     return part.startswith(".") or ":." in part
 
 
 def _climbs(tail: str) -> bool:
-    """Whether it is no name: what is empty between its slashes, or leads elsewhere. It may begin with one."""
+    """Tells whether it is no name: what is empty between its slashes, or leads elsewhere. It may begin with one."""
     return any(part in ("", ".", "..") for part in tail.removeprefix("/").split("/"))
 
 

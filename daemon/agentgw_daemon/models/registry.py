@@ -65,7 +65,9 @@ class Registry:
         self._settings = settings
 
     def listing(self, loaded: Collection[str] = (), loading: Collection[str] = ()) -> tuple[Model, ...]:
-        """What can be used, then what can be pulled. `loaded` and `loading` are names the pool knows."""
+        """The models that can be used, then those that can be pulled. `loaded` and `loading` are names the
+        pool knows.
+        """
         default = self.default_name()
         made = [rows.stored(one, self._known_of(one)) for one in self._store.entries()]
         if default is not None and default.startswith("/"):
@@ -132,7 +134,9 @@ class Registry:
                 assert_never(ref)
 
     async def embedder(self) -> wire.Embedder:
-        """What turns text into vectors: the configuration's word. Raises ModelUnavailable or NotFound."""
+        """The embedder that turns text into vectors: the configuration's word. Raises ModelUnavailable or
+        NotFound.
+        """
         return await self.embedder_called(self._settings.rag.embedder)
 
     async def embedder_called(self, text: str) -> wire.Embedder:
@@ -220,7 +224,7 @@ class Registry:
         return (await self.show(spec.name)).model
 
     def default_name(self) -> str | None:
-        """What answers when nothing names a model; None: nothing does.
+        """The model that answers when nothing names one; None: nothing does.
 
         The configuration's word, else what was made the default last, else the first chat model pulled. Never
         `echo` unless somebody said so.
@@ -237,7 +241,7 @@ class Registry:
         return best[2] if best is not None and best[0] < _NO_CHAT else None
 
     def provider_of(self, name: str | None) -> str:
-        """Who computes the answers of this model, for `daemon.status`."""
+        """The provider that computes the answers of this model, for `daemon.status`."""
         if name is None:
             return ""
         try:
@@ -277,7 +281,7 @@ class Registry:
         return self._preflight.known(str(stored.path))
 
     def _usable(self, name: str, entries: Collection[StoredModel]) -> bool:
-        """Whether a remembered default is still there."""
+        """Tells whether a remembered default is still there."""
         try:
             ref = self._parse(name)
         except AgentgwError:
@@ -287,7 +291,7 @@ class Registry:
         return isinstance(ref, Builtin | ProviderRef) or any(one.name == name for one in entries)
 
     def _rank(self, stored: StoredModel) -> int:
-        """How well a file suits as the default: chat models first, those with a chat template before others."""
+        """The rank of a file as the default: chat models first, those with a chat template before others."""
         known = self._known_of(stored)
         if known is None:
             return 1
@@ -305,7 +309,7 @@ class Registry:
         )  # fmt: skip
 
     async def _intact(self, stored: StoredModel) -> bool:
-        """Whether a file is still what was pulled. Reads all of it only when it was touched since."""
+        """Tells whether a file is still what was pulled. Reads all of it only when it was touched since."""
         if stored.origin is None:
             return True
         known = self._known_of(stored)

@@ -45,7 +45,7 @@ def own_file(path: str, known: ExaminedFile | None) -> Model:
 
 
 def entry(one: CatalogueEntry) -> Model:
-    """What the catalogue has and the disk has not."""
+    """A row for what the catalogue has and the disk has not."""
     return Model(
         name=one.name,
         state="not_pulled",

@@ -39,7 +39,7 @@ _DEFAULT: Final = ".default"
 
 @record
 class Origin:
-    """Where a model file came from."""
+    """Origin of a model file."""
 
     name: str
     source: Literal["index", "hub"]
@@ -55,7 +55,7 @@ class Origin:
     quant: str | None = None
 
     def answers(self, ref: HubRef) -> bool:
-        """Whether this file is what `ref` asks for."""
+        """Tells whether this file is what `ref` asks for."""
         if (self.owner or "").lower() != ref.owner.lower() or (self.repo or "").lower() != ref.repo.lower():
             return False
         return self.file == ref.file if ref.file else ref.quant in (None, self.quant)
@@ -72,7 +72,7 @@ class StoredModel:
 
     @property
     def name(self) -> str:
-        """What it is called: its reference, or its file name without the suffix."""
+        """Its name: its reference, or its file name without the suffix."""
         return self.origin.name if self.origin else self.stem
 
 
@@ -122,7 +122,7 @@ class ModelFolder:
         yield from sorted(found, key=lambda one: (one.origin is None, one.origin.pulled_at if one.origin else ""))
 
     def part(self, sha256: str) -> Path:
-        """Where the bytes of the file with this digest gather."""
+        """The path where the bytes of the file with this digest gather."""
         return self.partial / f"{sha256}.part"
 
     def require_space(self, needed_bytes: int, name: str) -> None:
@@ -177,7 +177,7 @@ class ModelFolder:
 
 
 def _same_size(one: StoredModel) -> bool:
-    """Whether a file was not written over, which the folder's own time does not tell."""
+    """Tells whether a file was not written over, which the folder's own time does not tell."""
     try:
         return one.path.stat().st_size == one.size_bytes
     except OSError:

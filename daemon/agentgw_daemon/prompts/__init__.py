@@ -1,1 +1,1 @@
-"""What a model is shown of a session: assembled, fitted to the context, summarised."""
+"""Prompts: a session assembled for a model, fitted to the context, summarised."""

@@ -59,7 +59,7 @@ class Compacted:
 
 @record
 class _Job:
-    """What one call has to summarise: an earlier summary, if any, and the turns that follow it."""
+    """Work of one call: an earlier summary, if any, and the turns that follow it."""
 
     earlier: str
     turns: tuple[Exchange, ...]
@@ -142,7 +142,7 @@ async def compacted(
 
 
 async def _turns_to_go(prompt: Prompt, done: int, count: PromptCounter, most: int, wanted: int) -> int | None:
-    """How many of the oldest turns the summary has to stand for, those of the earlier one included.
+    """The number of the oldest turns that the summary has to stand for, those of the earlier one included.
 
     Enough that the rest takes `wanted` tokens, but not the last turn if the context has room for it (`most` tokens).
     None when the message alone takes more, so that no summary helps, or when nothing new would be summarised.

@@ -1,4 +1,4 @@
-"""What the model is shown: system text, the session's turns, the message with its files.
+"""Prompt of a model: system text, the session's turns, the message with its files.
 
 Pure but for `fit` and `count_parts`, which ask an engine to count. A prompt is never cut silently: whole turns are
 left out, oldest first, and the caller is told how many tokens went.
@@ -112,7 +112,8 @@ def history_of(entries: Iterable[HistoryEntry]) -> tuple[Exchange, ...]:
 
 
 def surely_fits(prompt: Prompt, n_ctx_tokens: int) -> bool:
-    """Whether the bytes alone prove that all fits (a token is at least one byte), so that nobody needs to count.
+    """Tells whether the bytes alone prove that all fits (a token is at least one byte), so that nobody needs to
+    count.
 
     `n_ctx_tokens` is the configured context, 0 where the worker will choose it. A model may have less than configured.
     """
@@ -150,7 +151,9 @@ def answer_reserve(max_tokens: int | None, n_ctx_tokens: int) -> int:
 
 
 async def fewest_left_out(prompt: Prompt, count: PromptCounter, room_tokens: int) -> int:
-    """How many of the oldest turns, at least one, have to go for the rest to take `room_tokens`; at most all."""
+    """The number of the oldest turns, at least one, that have to go for the rest to take `room_tokens`; at most
+    all.
+    """
     # Monotonic, so halving finds it in log2 counts.
     low, high = 1, len(prompt.history)
     while low < high:

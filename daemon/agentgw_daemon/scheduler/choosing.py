@@ -1,4 +1,4 @@
-"""Which of the runs that are due start now: what each needs, and what they share. Pure.
+"""Choice of the runs that start, among those that are due: what each needs, and what they share. Pure.
 
 What somebody asked for by hand waits for nothing here.
 """
@@ -39,7 +39,9 @@ class DueRun:
 
 @record
 class Conditions:
-    """What holds for all runs: how many go on, whether one of them makes up for a time, and how many may otherwise."""
+    """Conditions that hold for all runs: how many go on, whether one of them makes up for a time, and how many
+    may otherwise.
+    """
 
     held: bool
     settling: bool

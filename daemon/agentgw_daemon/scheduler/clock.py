@@ -49,7 +49,7 @@ class Passage:
 
 
 def passage(before: ClockReading, after: ClockReading) -> Passage:
-    """What happened between two readings of one process; differences too small to mean anything are 0."""
+    """The time that passed between two readings of one process; differences too small to mean anything are 0."""
     elapsed = after.boottime_s - before.boottime_s
     slept = elapsed - (after.monotonic_s - before.monotonic_s)
     stepped = (after.wall - before.wall - timedelta(seconds=elapsed)).total_seconds()

@@ -1,4 +1,4 @@
-"""What the planner says: values that are committed first and acted upon then.
+"""Decisions of the planner: values that are committed first and acted upon then.
 
 A `Standing` is what is stored of a job; every decision carries the one that belongs to it, to be written in the same
 transaction as the row of the run.
@@ -26,7 +26,7 @@ class Retry:
 
 @record
 class Standing:
-    """What is stored of a job. Scheduled times up to `considered` are decided and never come again.
+    """Stored state of a job. Scheduled times up to `considered` are decided and never come again.
 
     `fingerprint` is that of the schedule they belong to, "" while the job is off or gone.
     """
@@ -103,7 +103,7 @@ class AskHistory:
 
 @record
 class SchedulePlan:
-    """What is to be done now, and when to ask again at the latest (None: when something changes)."""
+    """Work to be done at once, and when to ask again at the latest (None: when something changes)."""
 
     actions: tuple[Action, ...] = ()
     waiting: tuple[Waiting, ...] = ()

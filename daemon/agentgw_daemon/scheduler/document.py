@@ -34,7 +34,7 @@ MAX_EVENTS: Final = 12_000
 
 @record
 class Span:
-    """Where a node stands: offsets in the text, and the line (from 1) and column (from 0) of its start."""
+    """Place of a node: offsets in the text, and the line (from 1) and column (from 0) of its start."""
 
     start: int
     end: int

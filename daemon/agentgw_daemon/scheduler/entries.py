@@ -31,7 +31,9 @@ _TOP: Final = "jobs"
 
 @record
 class Problem:
-    """What keeps an entry, or the whole file, from being used. `job` is the entry's name where it can be read."""
+    """Fault that keeps an entry, or the whole file, from being used. `job` is the entry's name where it can be
+    read.
+    """
 
     line: int
     reason: str
@@ -40,14 +42,14 @@ class Problem:
 
 @record
 class JobsFileContents:
-    """What the file says. `complete` when nothing in it was left out, so that who is not in it is gone."""
+    """Content of the jobs file. `complete` when nothing in it was left out, so that who is not in it is gone."""
 
     jobs: tuple[Job, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every entry was understood."""
+        """Tells whether every entry was understood."""
         return not self.problems
 
 

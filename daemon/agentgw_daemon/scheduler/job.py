@@ -19,7 +19,7 @@ CHANNELS: Final[tuple[Channel, ...]] = ("desktop", "webhook")
 
 @record
 class Notify:
-    """Who hears of a finished run; `mail` is a command that gets the message on its standard input."""
+    """Receivers of news about a finished run; `mail` is a command that gets the message on its standard input."""
 
     channels: tuple[Channel, ...] = ()
     mail: tuple[str, ...] = ()
@@ -56,7 +56,9 @@ class Job:
 
     @property
     def fingerprint(self) -> str:
-        """What its times depend on; "" while it is off. A change means that times before it are not its own."""
+        """A fingerprint of what its times depend on; "" while it is off. A change means that times before it
+        are not its own.
+        """
         if not self.enabled:
             return ""
         return fingerprint(self.schedule, self.zone.key if self.zone is not None else "")

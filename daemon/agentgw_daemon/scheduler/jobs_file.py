@@ -28,7 +28,7 @@ _WRITING: Final = ".jobs-"
 
 @record
 class Version:
-    """What tells one state of the file from another; all zero when there is none."""
+    """Mark that tells one state of the file from another; all zero when there is none."""
 
     inode: int = 0
     size: int = 0
@@ -36,7 +36,7 @@ class Version:
 
     @property
     def written_at(self) -> datetime | None:
-        """When this state was written, as the file says."""
+        """The time at which this state was written, as the file says."""
         if not self.mtime_ns:
             return None
         try:
@@ -47,7 +47,7 @@ class Version:
 
 @record
 class JobsFile:
-    """What was read: the jobs, the problems, and of which state of the file. `text` None when it could not be read."""
+    """Jobs and problems that were read, and of which state of the file. `text` None when it could not be read."""
 
     path: Path
     version: Version
@@ -149,7 +149,7 @@ def _editable(target: Path) -> tuple[Version, str]:
 
 
 def _replaced(target: Path, version: Version, data: bytes) -> bool:
-    """Whether the file could be replaced; not when it is no more the one that was read."""
+    """Replaces the file and tells whether that could be done; not when it is no more the one that was read."""
     if len(data) > MAX_BYTES:
         raise _refused(target, f"would be larger than {MAX_BYTES // 1024} KiB")
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_WRITING, delete=False) as file:  # mode 0600

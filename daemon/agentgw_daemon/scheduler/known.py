@@ -1,4 +1,4 @@
-"""What the planner keeps in memory: of each job, of the last time nobody could look, of the plan being made."""
+"""Memory of the planner: of each job, of the last time nobody could look, of the plan being made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agentgw_daemon.scheduler.settling import Settled
 
 @dataclass(slots=True, kw_only=True)
 class Known:
-    """What the planner remembers of a job beside its standing; nothing of it has to survive."""
+    """Memory of a job beside its standing; nothing of it has to survive."""
 
     job: Job
     standing: Standing | None = None
@@ -45,7 +45,7 @@ class Gap:
 
 @dataclass(slots=True)
 class Gathered:
-    """What one plan gathers."""
+    """Material that one plan gathers."""
 
     actions: list[Action] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)

@@ -120,7 +120,7 @@ class Planner:
         self._held = held
 
     def provide(self, met: Iterable[Need]) -> None:
-        """What there is of what jobs may need."""
+        """Tells the planner which needs of jobs are met."""
         self._met = frozenset(met)
 
     def want(self, name: str) -> None:
@@ -128,7 +128,7 @@ class Planner:
         self._known[name].wanted_at = self._reading.wall
 
     def change(self, name: str, settled: Settled) -> None:
-        """What a job watches has changed and settled; more changes before its run join it."""
+        """Tells the planner that what a job watches has changed and settled; more changes before its run join it."""
         known = self._known[name]
         if settled.paths:
             known.changed_at = known.changed_at or self._reading.wall
@@ -180,7 +180,7 @@ class Planner:
     # What it says.
 
     def plan(self) -> SchedulePlan:
-        """What is to be done now. Ask again after each commit, and whenever something was told."""
+        """The work to be done at once. Ask again after each commit, and whenever something was told."""
         gathered = Gathered()
         for name in sorted(self._gone):
             gathered.actions.append(Adopt(job=name, standing=replace(self._stored[name], fingerprint="", retry=None)))
@@ -195,7 +195,7 @@ class Planner:
         )
 
     def upcoming(self, name: str) -> datetime | None:
-        """When the next run of a job begins by its schedule."""
+        """The time at which the next run of a job begins by its schedule."""
         known = self._known[name]
         if not known.job.enabled or not known.present:
             return None

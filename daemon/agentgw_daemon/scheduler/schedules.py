@@ -31,7 +31,7 @@ class At:
 
 @record
 class OnPath:
-    """When a file, or something in a folder, changed and then stayed still for `settle_s`."""
+    """Schedule by changes: a file, or something in a folder, changed and then stayed still for `settle_s`."""
 
     path: Path
     settle_s: float
@@ -89,7 +89,7 @@ def latest_upto(schedule: Schedule, upto: datetime, zone: tzinfo) -> datetime | 
 
 
 def count_between(schedule: Schedule, after: datetime, upto: datetime, zone: tzinfo, most: int) -> int:
-    """How many scheduled times lie in (after, upto]; `most` + 1 where there are more than `most`."""
+    """The number of scheduled times in (after, upto]; `most` + 1 where there are more than `most`."""
     count = 0
     while count <= most:
         found = next_after(schedule, after, zone)
@@ -127,6 +127,6 @@ def fingerprint(schedule: Schedule, zone_name: str) -> str:
 
 
 def distance(schedule: Schedule, slot: datetime, zone: tzinfo) -> timedelta | None:
-    """How long after a scheduled time the next one comes."""
+    """The time from a scheduled time to the next one."""
     following = next_after(schedule, slot, zone)
     return following - slot if following is not None else None

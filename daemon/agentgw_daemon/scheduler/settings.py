@@ -245,7 +245,7 @@ class _Entry:
         return () if words == ("deny",) else words
 
     def needs(self) -> frozenset[Need]:
-        """What must be there before a run starts."""
+        """The needs that must be met before a run starts."""
         needs = set(self._known("needs", NEEDS))
         power = self.choice("power", ("any", "ac"), "any")
         return frozenset(needs | ({"ac"} if power == "ac" else set()))

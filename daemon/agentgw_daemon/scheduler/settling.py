@@ -47,7 +47,7 @@ class Settling:
         return self._handled or frozenset()
 
     def look(self, files: Mapping[str, FileState], now_s: float) -> Settled:
-        """What has settled, of all files there are at this time; told again until it is `taken`.
+        """The files that have settled, of all that are there at this time; told again until they are `taken`.
 
         `now_s` is of the clock that stands still while the machine sleeps: nothing settles in its sleep.
         """

@@ -27,12 +27,13 @@ class Due:
 
     @property
     def alone(self) -> bool:
-        """Whether no other time has come since."""
+        """Tells whether no other time has come since."""
         return self.first == self.slot
 
 
 def starts_at(job: Job, slot: datetime, zone: tzinfo) -> datetime:
-    """When the run of a scheduled time begins: later by a part of the jitter that is the same each time it is asked.
+    """The time at which the run of a scheduled time begins: later by a part of the jitter, the same each time it is
+    asked.
 
     At most half way to the next time, so that runs keep their order.
     """
@@ -52,7 +53,9 @@ def first_after(job: Job, considered: datetime, zone: tzinfo) -> datetime | None
 
 
 def due(job: Job, first: datetime, now: datetime, zone: tzinfo) -> Due | None:
-    """What has come by now, of a job whose first undecided time is `first`. Many times take no longer than two."""
+    """The times that have come, of a job whose first undecided time is `first`. Many times take no longer than
+    two.
+    """
     begins = starts_at(job, first, zone)
     if begins > now:
         return None
@@ -67,7 +70,7 @@ def due(job: Job, first: datetime, now: datetime, zone: tzinfo) -> Due | None:
 
 
 def counted(job: Job, first: datetime, last: datetime, zone: tzinfo) -> tuple[int, bool]:
-    """How many scheduled times there are from `first` to `last`, and whether there are more than that."""
+    """The number of scheduled times from `first` to `last`, and whether there are more than that."""
     count = 1 + count_between(job.schedule, first, last, zone, MOST_COUNTED - 1)
     return min(count, MOST_COUNTED), count > MOST_COUNTED
 
@@ -95,5 +98,5 @@ def latest_start(job: Job, starts: datetime, *, noticed: bool) -> datetime | Non
 
 
 def by_path(job: Job) -> bool:
-    """Whether changes start it, not the clock."""
+    """Tells whether changes start it, not the clock."""
     return isinstance(job.schedule, OnPath)

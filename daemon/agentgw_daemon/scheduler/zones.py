@@ -51,7 +51,7 @@ def local_zone(variable: str | None = None, localtime: Path = _LOCALTIME) -> Zon
 
 
 def offset(instant: datetime, zone: tzinfo) -> timedelta:
-    """How far the zone's wall clock is ahead of UTC at this instant."""
+    """The distance by which the zone's wall clock is ahead of UTC at this instant."""
     ahead = instant.astimezone(zone).utcoffset()
     assert ahead is not None  # an aware datetime has one
     return ahead

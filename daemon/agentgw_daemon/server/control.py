@@ -1,4 +1,4 @@
-"""What the daemon does to itself on request: stop, re-read its files, examine itself."""
+"""Requests about the daemon itself: stop, re-read its files, examine itself."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:
 
 
 def retrieval_settings(settings: Settings) -> RetrievalSettings:
-    """What the configuration says of retrieval workers."""
+    """The settings of retrieval workers that the configuration gives."""
     section = settings.inference
     return RetrievalSettings(keep_alive_s=section.keep_alive_s, start_timeout_s=section.start_timeout_s)
 

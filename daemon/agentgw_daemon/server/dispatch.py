@@ -44,7 +44,7 @@ NOTIFICATION: Final = object()
 
 
 class _Intake:
-    """What jsonrpcserver hands to a bound method: a place to leave the call, for notifications too."""
+    """Place to leave the call, which jsonrpcserver hands to a bound method, for notifications too."""
 
     __slots__ = ("call",)
 

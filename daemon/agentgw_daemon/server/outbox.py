@@ -1,4 +1,4 @@
-"""What waits to be written to one connection, bounded, and the only place that writes to it.
+"""Frames that wait to be written to one connection, bounded, and the only place that writes to it.
 
 A frame goes out at once when nothing is before it and the kernel has room: a reply then costs no change of
 tasks. What is left over is queued for the writing task. Order is kept, because nothing is sent past a queue

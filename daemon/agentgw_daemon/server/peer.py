@@ -46,7 +46,7 @@ _DRAIN_S: Final = 5.0
 
 @cache
 def _is_plain(handler: Handler) -> bool:
-    """Whether it answers at once. Asked at every call, and `inspect` is slow."""
+    """Tells whether the handler answers at once. Asked at every call, and `inspect` is slow."""
     return not inspect.iscoroutinefunction(handler)
 
 
@@ -135,7 +135,9 @@ class Peer:
         raise FrameTooLarge(f"Invalid request: frame not ended within {self._limits.frame_timeout_s:g} s")
 
     async def _take_all(self, data: bytes) -> bool:
-        """Whether a frame ended. A method of its own, so that the last frame is not held while the next is awaited."""
+        """Takes the frames in the data; tells whether one ended. A method of its own, so that the last frame
+        is not held while the next is awaited.
+        """
         ended = False
         for frame in self._splitter.feed(data):
             ended = True

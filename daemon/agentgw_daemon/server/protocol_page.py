@@ -242,7 +242,7 @@ def _default(record: type, name: str) -> Any:
 
 
 def _needed(default: Any) -> str:
-    """What the column of a parameter says: must it be given, and what it is otherwise."""
+    """The column of a parameter: must it be given, and what it is otherwise."""
     if default is dataclasses.MISSING:
         return "yes"
     return "no" if default in (None, ()) else f"`{json.dumps(dump(default))}`"

@@ -1,4 +1,4 @@
-"""What a handler may use while it answers one call."""
+"""Context in which a handler answers one call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RequestContext:
-    """What the calls of one connection share."""
+    """State that the calls of one connection share."""
 
     __slots__ = ("_subscriptions", "daemon", "outbox", "services")
 

@@ -1,4 +1,4 @@
-"""What a skill costs on this machine: its instructions counted, and read twice by the model that would answer.
+"""Cost of a skill on this machine: its instructions counted, and read twice by the model that would answer.
 
 It asks the engine as anybody does, waits in the same queue, and stores nothing. An endpoint is sent nothing: its
 time is not this machine's, and its tokens are somebody's money.
@@ -30,7 +30,7 @@ _ONE_TOKEN: Final = Options(max_tokens=1, temperature=0.0)
 
 @record
 class _Reading:
-    """What one reading of a prompt took."""
+    """Time that one reading of a prompt took."""
 
     usage: Usage
     prefill_ms: float

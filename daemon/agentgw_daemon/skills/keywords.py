@@ -1,4 +1,4 @@
-"""Which skills share words with a message: BM25 over name, tags, examples and description. Pure."""
+"""Skills that share words with a message: BM25 over name, tags, examples and description. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SHORTEST_STEM: Final = 3
 
 @record
 class KeywordMatch:
-    """How well a skill's words fit a message; `words` are the message's own that did, the weightiest first."""
+    """Fit of a skill's words for a message; `words` are the message's own that did, the weightiest first."""
 
     name: str
     score: float
@@ -75,14 +75,14 @@ def rank(message: str, skills: Iterable[LoadedSkill]) -> tuple[KeywordMatch, ...
 
 
 def is_clear(ranked: Sequence[KeywordMatch]) -> bool:
-    """Whether the first of a ranking stands out."""
+    """Tells whether the first of a ranking stands out."""
     if not ranked or ranked[0].score <= 0:
         return False
     return len(ranked) == 1 or ranked[0].score >= _MARGIN * ranked[1].score
 
 
 def stem(word: str) -> str:
-    """What the forms of an English word share: `summarise`, `summary`, `summarizing` are `summar`."""
+    """The part that the forms of an English word share: `summarise`, `summary`, `summarizing` are `summar`."""
     word = word.lower()
     for ending in _ENDINGS:
         if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= _SHORTEST_STEM:

@@ -99,7 +99,7 @@ def read_tier(tier: Tier, folder: Path, pinned: Mapping[Path, str] | None = None
 
 
 def entries(tier: Tier, folder: Path, broken: list[BrokenSkill]) -> tuple[Path, ...]:
-    """What should be skills in a tier's folder: subfolders before old YAML files, each by name."""
+    """The paths that should be skills in a tier's folder: subfolders before old YAML files, each by name."""
     try:
         found = sorted(folder.iterdir())
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def entries(tier: Tier, folder: Path, broken: list[BrokenSkill]) -> tuple[Path, 
 def broken_at(
     path: Path, tier: Tier, problems: tuple[str, ...], description: str = "", remedy: str = ""
 ) -> BrokenSkill:
-    """What stands there as a skill that cannot be used; nothing of its text reaches a terminal as it is."""
+    """A skill at this place that cannot be used; nothing of its text reaches a terminal as it is."""
     name = normalised(path.stem if is_yaml(path) else path.name)
     return BrokenSkill(
         name=printable(name, MAX_NAME - 1), tier=tier, path=printable(str(path), 4096), problems=problems,

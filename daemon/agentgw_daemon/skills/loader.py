@@ -42,7 +42,7 @@ _OURS: Final = tuple(
 
 @record
 class Report:
-    """What reading a skill gave: `skill` unless there are problems; notes are what was ignored."""
+    """Result of reading a skill: `skill` unless there are problems; notes are what was ignored."""
 
     skill: LoadedSkill | None
     problems: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Report:
 
 
 def is_yaml(path: Path) -> bool:
-    """Whether the name is that of an old YAML skill."""
+    """Tells whether the name is that of an old YAML skill."""
     return path.suffix.lower() in YAML_SUFFIXES
 
 

@@ -27,7 +27,7 @@ _TOOL: Final = re.compile(r"[^\s,()]+(?:\([^()]*\))?")
 
 @record
 class Rag:
-    """Which documents a skill is given. `top_k` None is the configuration's number; no filter is all of them."""
+    """Documents that a skill is given. `top_k` None is the configuration's number; no filter is all of them."""
 
     enabled: bool = True
     top_k: int | None = None
@@ -103,7 +103,7 @@ class BrokenSkill:
 
 
 def name_problem(name: str) -> str | None:
-    """Why the standard refuses this name, or None."""
+    """The reason why the standard refuses this name, or None."""
     if len(name) > MAX_NAME:
         return f"name is longer than {MAX_NAME} characters"
     if not _NAME.fullmatch(name):
@@ -169,7 +169,7 @@ def parse_temperature(text: str) -> float:
 
 
 def parse_max_iterations(text: str) -> int:
-    """How often the model may be asked in one turn. Raises ValueError with what is wrong."""
+    """The number of times that the model may be asked in one turn. Raises ValueError with what is wrong."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= 1000):
         raise ValueError(f"{printable(text)!r} is not a whole number from 1 to 1000")
     return int(text)

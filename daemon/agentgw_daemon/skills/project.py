@@ -56,7 +56,7 @@ class Snapshot:
     files: Mapping[Path, Pinned]
 
     def digests(self) -> dict[Path, str]:
-        """What each file has to be."""
+        """The digest that each file has to have."""
         return {path: one.sha256 for path, one in self.files.items()}
 
 
@@ -85,7 +85,9 @@ def skill_folders(project: Path) -> tuple[tuple[Tier, Path], ...]:
 
 
 def skill_names(project: Path) -> tuple[tuple[Tier, Path], ...]:
-    """What looks like skills by its name alone; nothing is opened, for nobody has agreed to anything yet."""
+    """The paths that look like skills by their name alone; nothing is opened, for nobody has agreed to anything
+    yet.
+    """
     return tuple(
         (tier, path)
         for tier, folder in skill_folders(project)

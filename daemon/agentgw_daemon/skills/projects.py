@@ -63,7 +63,7 @@ class Projects:
         return base.with_tiers(await self._tiers(project))
 
     async def examine(self, path: str) -> Project:
-        """What a project's skills are and whether they are trusted. Raises NotFound when there are none."""
+        """The skills of a project, and whether they are trusted. Raises NotFound when there are none."""
         project = await self._project(path)
         trusted = await self._trust.get(str(project))
         try:
@@ -87,7 +87,7 @@ class Projects:
         return await self.examine(shown.path)
 
     async def trusted(self) -> tuple[Project, ...]:
-        """What is trusted, and whether it still is what it was."""
+        """The trusted projects, and whether each still is what it was."""
         return tuple([await self._state_of(one) for one in await self._trust.all()])
 
     async def distrust(self, path: str) -> None:

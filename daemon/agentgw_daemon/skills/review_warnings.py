@@ -1,4 +1,4 @@
-"""What somebody should look at before trusting a skill. Hints for a reader, no defence. Does no I/O."""
+"""Places in a skill that somebody should look at before trusting it. Hints for a reader, no defence. Does no I/O."""
 
 from __future__ import annotations
 

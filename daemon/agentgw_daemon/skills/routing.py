@@ -1,4 +1,5 @@
-"""Which skill a message is for: by words where they are clear, else by asking the model once, where that is wanted.
+"""Choice of the skill for a message: by words where they are clear, else by asking the model once, where that is
+wanted.
 
 The model sees names and descriptions only and can answer nothing but one of the names. Whatever goes wrong with it,
 and whenever it takes too long, the words decide: routing fails with nothing but an empty library.
@@ -148,7 +149,9 @@ class _Asker:
 
 
 def question(message: str, skills: Sequence[LoadedSkill]) -> GenerationRequest:
-    """What the model is asked: the skills first, which are the same for every message, so that they stay computed."""
+    """The question for the model: the skills first, which are the same for every message, so that they stay
+    computed.
+    """
     listed = "\n".join(f"- {skill.name}: {skill.description[:_MAX_DESCRIPTION]}" for skill in skills)
     system = f"Name the skill that fits the user's message best, and nothing else. The skills are:\n{listed}"
     asked = f'The message is:\n"""\n{message[:MAX_MESSAGE_CHARACTERS]}\n"""\nWhich skill fits it best?'

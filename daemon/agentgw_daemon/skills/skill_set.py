@@ -15,7 +15,7 @@ from agentgw_daemon.text.names import normalised
 
 @record
 class TierSkills:
-    """What one tier holds."""
+    """Skills of one tier."""
 
     skills: Mapping[str, LoadedSkill]
     broken: tuple[BrokenSkill, ...] = ()

@@ -21,7 +21,7 @@ class SourceRefused(Exception):
 
 @record
 class SkillSource:
-    """How the files of a tier are read. With `pinned`, the SHA-256 of each real file, nothing else is ever given."""
+    """Reader of the files of a tier. With `pinned`, the SHA-256 of each real file, nothing else is ever given."""
 
     check_owner: bool = True
     pinned: Mapping[Path, str] | None = None

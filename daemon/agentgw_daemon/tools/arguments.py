@@ -47,7 +47,7 @@ def check_arguments(spec: ToolSpec, arguments: object) -> dict[str, Any]:
 
 
 def _size(value: object) -> tuple[int, int]:
-    """How many values it is made of, and how long they are in all."""
+    """The number of values it is made of, and how long they are in all."""
     match value:
         case str():
             return 1, len(value)
@@ -61,7 +61,7 @@ def _size(value: object) -> tuple[int, int]:
 
 
 def _lone_surrogate(value: object, path: str) -> str | None:
-    """Where a string is that no file name, socket or database takes."""
+    """The path of a string that no file name, socket or database takes."""
     match value:
         case str():
             return path if any("\ud800" <= one <= "\udfff" for one in value) else None

@@ -55,7 +55,7 @@ class ToolLimits:
 
 
 class _File:
-    """What is known of one version of one file."""
+    """Knowledge of one version of one file."""
 
     def __init__(self, file: ToolFile) -> None:
         self.file = file
@@ -88,7 +88,7 @@ class _Server:
 
     @property
     def state(self) -> str:
-        """Why it has no list of tools."""
+        """The reason why it has no list of tools."""
         return self.server.problem or "has not been started yet, or is still starting"
 
 
@@ -163,7 +163,7 @@ class Catalogue:
                     nursery.start_soon(one.server.settle)
 
     def absence(self, name: str) -> str:
-        """Why a tool of a server is not there, as far as that is known; else nothing."""
+        """The reason why a tool of a server is not there, as far as that is known; else nothing."""
         states = [f"the MCP server {one.server.name} {one.state}" for one in self._unlisted([name])]
         return "; ".join(states)
 

@@ -63,7 +63,7 @@ def checked_parameters(value: object) -> Schema:
 
 
 def nested_deeper(value: object, most: int) -> bool:
-    """Whether a JSON value has more than so many levels; looks no deeper than that."""
+    """Tells whether a JSON value has more than so many levels; looks no deeper than that."""
     level: list[object] = [value]
     for _ in range(most + 1):
         level = [
@@ -78,7 +78,7 @@ def nested_deeper(value: object, most: int) -> bool:
 
 
 def weight(schema: object) -> int:
-    """How many parts a value is compared with that is checked by this schema."""
+    """The number of parts a value is compared with that is checked by this schema."""
     if isinstance(schema, Mapping):
         return 1 + sum(map(weight, schema.values()))
     return 1 + sum(map(weight, schema)) if isinstance(schema, list | tuple) else 1
@@ -134,7 +134,7 @@ class _Writer:
             raise DeclarationRefused(f"its schema, written out, is larger than {MAX_SCHEMA_BYTES >> 9} KiB")
 
     def _keyword(self, key: str, item: Any, inside: tuple[str, ...]) -> Any:
-        """What stands behind the keyword, if it is what belongs there; else None."""
+        """The value behind the keyword, if it is what belongs there; else None."""
         if key in _TEXTS:
             text = plain_text(item)
             self._spend(0, len(text))
@@ -185,7 +185,7 @@ class _Writer:
         return made if rest is None else {**made, "items": rest}
 
     def _target(self, reference: str) -> Any:
-        """What it refers to in this schema; None for anything else. Nothing is fetched."""
+        """The schema that it refers to in this one; None for anything else. Nothing is fetched."""
         if not reference.startswith("#"):
             return None
         if len(reference) > 1 and reference[1] != "/":
@@ -251,7 +251,7 @@ def _number(key: str, item: object) -> float | None:
 
 
 def _fits(item: object) -> bool:
-    """Whether it holds no integer that others cannot read."""
+    """Tells whether it holds no integer that others cannot read."""
     match item:
         case dict():
             return all(map(_fits, item.values()))

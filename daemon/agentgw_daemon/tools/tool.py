@@ -1,4 +1,4 @@
-"""What a tool is: its description for the model, what an approval shows of a call, and the call itself."""
+"""Tools: their description for the model, what an approval shows of a call, and the call itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ToolSpec:
 
 @record
 class ToolContext:
-    """Where a call happens. `cwd`, `roots` and `denied` are absolute and free of links (see `places.roots_of`)."""
+    """Place of a call. `cwd`, `roots` and `denied` are absolute and free of links (see `places.roots_of`)."""
 
     cwd: Path
     roots: tuple[Path, ...]
@@ -66,7 +66,7 @@ class ToolContext:
 
 @record
 class CallPreview:
-    """What an approval shows. Every text has its control characters escaped."""
+    """Preview in an approval. Every text has its control characters escaped."""
 
     title: str
     details: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class CallPreview:
 
 @record
 class ToolResult:
-    """What the model is told. `content` is at most MAX_CONTENT_BYTES and a note."""
+    """Result that the model is told. `content` is at most MAX_CONTENT_BYTES and a note."""
 
     ok: bool
     content: str
@@ -100,11 +100,13 @@ class RunnableTool(Protocol):
 
     @property
     def spec(self) -> ToolSpec:
-        """What it is."""
+        """The description of the tool."""
         ...
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
-        """What an approval shows. Raises CallFailed when the call cannot succeed: nobody has to be asked then."""
+        """The preview for an approval. Raises CallFailed when the call cannot succeed: nobody has to be
+        asked then.
+        """
         ...
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def dry_run(
     services: Services, params: TurnStartParams, session: Session | None, skill: LoadedSkill, plan: Plan, model: str
 ) -> TurnResult:
-    """What a turn of `params` would send first.
+    """The request that a turn of `params` would send first, as the turn's result shows it.
 
     Raises ContextOverflow where the turn would, with the parts of what does not fit.
     """

@@ -1,4 +1,4 @@
-"""What is told of turns that have ended, from what is stored of them."""
+"""Results and events of turns that have ended, from what is stored of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from agentgw.protocol.results import TurnDetail, TurnResult
 
 
 def outcome_of(detail: TurnDetail) -> TurnResult:
-    """What its `turn.start` gave. Raises TurnCancelled, or the failure's own text."""
+    """The result that its `turn.start` gave. Raises TurnCancelled, or the failure's own text."""
     turn = detail.turn
     if turn.state == "failed":
         raise RpcError(turn.error or "the turn failed")

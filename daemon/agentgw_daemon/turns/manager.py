@@ -187,7 +187,8 @@ class Turns:
         await supervised(f"giving turn {turn_id} up", give_up, turn_id, f"it could not be gone on with: {reason}")
 
     async def dry_run(self, params: TurnStartParams) -> TurnResult:
-        """What a turn of `params` would send, rendered and counted by parts; nothing runs, nothing is stored.
+        """The request that a turn of `params` would send, rendered and counted by parts; nothing runs, nothing is
+        stored.
 
         Raises ContextOverflow where the turn would, with the parts of what does not fit.
         """
@@ -260,7 +261,7 @@ class Turns:
             )  # fmt: skip
 
     async def _resolve(self, params: TurnStartParams) -> _Chosen:
-        """Which session, skill and model the turn is for: the request's word, then the session's, then the default.
+        """The session, skill and model of the turn: the request's word, then the session's, then the default.
 
         The notices say which skill was found for the message, where it was.
         """
@@ -282,7 +283,7 @@ class Turns:
         return session, skill, await services.models.resolve_to_answer(params.model or skill.model), notices
 
     async def _prepare(self, left: LeftTurn) -> Plan:
-        """How to go on with a turn. Raises RpcError when what it needs no longer exists."""
+        """The plan for going on with a turn. Raises RpcError when what it needs no longer exists."""
         services = self._services
         session = await services.database.sessions.get(left.detail.turn.session_id)
         place = cwd_of(left.request, session)
@@ -373,7 +374,7 @@ class Turns:
 
 
 def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
-    """What is stored of the request: not what is stored elsewhere."""
+    """The part of the request that is stored with it: not what is stored elsewhere."""
     files = tuple(File(name=file.name, text="") for file in params.files)
     return replace(
         params, message="", files=files, options=None, system=None if params.system is None else "",
@@ -382,12 +383,12 @@ def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
 
 
 def brings_data(params: TurnStartParams) -> bool:
-    """Whether the request holds text that the user did not type: somebody else may have written it."""
+    """Tells whether the request holds text that the user did not type: somebody else may have written it."""
     return params.piped or any(not file.typed for file in params.files)
 
 
 def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:
-    """Where to look for the turn's skill: where the user is, who names one; else where the session was started."""
+    """The directory in which to look for the turn's skill: the user's, who names one; else the session's."""
     at_session = session.cwd if session else None
     return (params.cwd or at_session) if params.skill is not None else (at_session or params.cwd)
 

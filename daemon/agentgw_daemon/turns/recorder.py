@@ -130,7 +130,7 @@ def deduplicated_emit(live: TurnLog, ledger: TurnRecorder) -> Emit:
 
 
 def _key(event: TurnEvent) -> tuple[str, str] | None:
-    """What there is one event of."""
+    """A key of events of which there is one."""
     match event:
         case TurnToolCall(call_id=one) | TurnToolResult(call_id=one) | TurnApproval(approval_id=one):
             return event.method, one

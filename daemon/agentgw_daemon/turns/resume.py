@@ -54,7 +54,7 @@ def revived(left: LeftTurn, parent: TurnLog | None) -> TurnLog:
 
 
 async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
-    """How to go on; `place` is where the skill was found.
+    """The plan for going on; `place` is where the skill was found.
 
     Raises RpcError when the model or a tool that was called no longer exists.
     """

@@ -47,7 +47,7 @@ _FINISH_S: Final = 15.0
 
 @record
 class Past:
-    """What an earlier daemon has done of a turn: how the prompt was shown to the model, and the model's steps."""
+    """Work of an earlier daemon on a turn: how the prompt was shown to the model, and the model's steps."""
 
     history: PromptHistory
     steps: tuple[TurnStep, ...]

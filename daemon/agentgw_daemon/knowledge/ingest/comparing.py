@@ -1,4 +1,4 @@
-"""What has to be read of what was found: files against what is stored of them."""
+"""Comparison of files with what is stored of them: what has to be read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WantedLabels:
-    """What a document is to be stored with. Labels that are None stay what they are."""
+    """Labels that a document is to be stored with. Those that are None stay what they are."""
 
     collection: str
     chunk_tokens: int
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def compare(files: Sequence[FoundFile], known: Mapping[str, KnownDocument], wanted: WantedLabels) -> Comparison:
-    """What to do with these files. A file of the same size and time as when it was read is not opened."""
+    """The work that these files need. A file of the same size and time as when it was read is not opened."""
     made = Comparison([], 0, [])
     for file in files:
         stored = known.get(file.source)
@@ -74,7 +74,7 @@ def _is_same(file: FoundFile, stored: KnownDocument, wanted: WantedLabels) -> bo
 
 
 def labels_differ(stored: KnownDocument, wanted: WantedLabels) -> bool:
-    """Whether what is stored has other labels than it should have."""
+    """Tells whether the stored document has other labels than it should have."""
     return (wanted.skills is not None and stored.skills != wanted.skills) or (
         wanted.tags is not None and stored.tags != wanted.tags
     )
@@ -99,7 +99,9 @@ def left_out(found: Harvest, below: Mapping[str, tuple[str, KnownDocument]]) -> 
 
 
 def gone(sources: Sequence[str]) -> list[str]:
-    """Those whose files are there no more. Blocking. A folder that cannot be looked into says nothing of its files."""
+    """The sources whose files are there no more. Blocking. A folder that cannot be looked into says nothing of
+    its files.
+    """
     return [source for source in sources if _is_gone(source)]
 
 

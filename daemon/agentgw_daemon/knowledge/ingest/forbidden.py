@@ -1,4 +1,4 @@
-"""What is never read, wherever it lies: our own directories and people's keys, by the rules that hold for tools."""
+"""Files that are never read, wherever they lie: our own directories and people's keys, by the rules for tools."""
 
 from __future__ import annotations
 

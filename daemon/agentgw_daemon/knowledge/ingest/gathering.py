@@ -30,7 +30,7 @@ _AT_ONCE: Final = 500
 
 @record
 class Order:
-    """What to ingest: `paths`, absolute ones, or `text` under the name `source`. See `DocumentIngestParams`."""
+    """Order to ingest `paths`, absolute ones, or `text` under the name `source`. See `DocumentIngestParams`."""
 
     paths: tuple[str, ...] = ()
     text: str | None = None
@@ -41,7 +41,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class IngestParts:
-    """What every ingest of the daemon works with."""
+    """Parts of the daemon that every ingest works with."""
 
     database: Database
     retrieval: Retrieval
@@ -61,7 +61,9 @@ class Gathering:
         self._tally = tally
 
     async def candidates(self, order: Order) -> list[Candidate]:
-        """What has to be read. Files that are stored as they are, failures and vanished ones are counted."""
+        """The files that have to be read. Those that are stored as they are, failures and vanished ones are
+        counted.
+        """
         if order.text is not None:
             return [await self._text(order.text, order.source or "")]
         found = await self._harvest(order)

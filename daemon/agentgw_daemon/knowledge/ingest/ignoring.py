@@ -1,4 +1,4 @@
-"""What .gitignore files, .git/info/exclude and `--exclude` leave out of a folder, by git's own rules.
+"""Files that .gitignore, .git/info/exclude and `--exclude` leave out of a folder, by git's own rules.
 
 Patterns of a deeper file win over those above it, the last line of a file over those before. A folder that is left out
 is not entered, so nothing in it can be taken back. Reads the ignore files and nothing else. One that is there and
@@ -51,7 +51,7 @@ class Ignoring:
     excluded: _Rules | None = None
 
     def leaves_out(self, path: str, *, is_directory: bool) -> bool:
-        """Whether an absolute path in this directory is left out."""
+        """Tells whether an absolute path in this directory is left out."""
         raw = os.fsencode(path)
         if self.excluded is not None and self.excluded.decide(raw, is_directory=is_directory):
             return True
@@ -106,7 +106,7 @@ def _around(root: str) -> Ignoring:
 
 
 def _git_directory(dot_git: str) -> str:
-    """Where `info/exclude` is: of a linked work tree or a submodule, `.git` is a file that says so."""
+    """The directory of `info/exclude`: of a linked work tree or a submodule, `.git` is a file that names it."""
     if os.path.isdir(dot_git):
         return dot_git
     said = os.fsdecode(_content(dot_git)).strip()
@@ -145,7 +145,7 @@ def _content(path: str, directory: int | None = None) -> bytes:
 
 
 def _blocks(fd: int) -> Iterator[bytes]:
-    """What is read of a file, up to a little more than is taken."""
+    """Blocks of a file, up to a little more than is taken."""
     left = MAX_BYTES + 1
     while left and (block := os.read(fd, left)):
         left -= len(block)

@@ -50,7 +50,7 @@ class Ingest:
 
     @property
     def busy(self) -> bool:
-        """Whether anybody ingests now."""
+        """Tells whether anybody ingests at this moment."""
         return self._limiter.borrowed_tokens > 0
 
     async def run(self, params: DocumentIngestParams, tell: TellIngest | None = None) -> IngestResult:
@@ -90,7 +90,7 @@ class Ingest:
 
 
 def order_of(params: DocumentIngestParams) -> Order:
-    """What the parameters ask for. Raises InvalidParams."""
+    """The order that the parameters ask for. Raises InvalidParams."""
     if (params.text is None) == (not params.paths):
         raise _invalid("paths", "or text is needed" if params.text is None else "and text exclude each other")
     if params.text is not None and params.source is None:

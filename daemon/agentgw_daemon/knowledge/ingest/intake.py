@@ -103,7 +103,7 @@ class Intake:
             await tell(self._meter.snapshot(trio.current_time()))
 
     async def _guarded(self, do: Callable[[], Awaitable[None]]) -> None:
-        """What ends the order in any task ends all of them, and is raised once."""
+        """Runs `do`; what ends the order in any task ends all of them, and is raised once."""
         try:
             await do()
         except (RpcError, ReaderGone) as error:

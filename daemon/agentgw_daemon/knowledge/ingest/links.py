@@ -28,12 +28,12 @@ _HIDDEN: Final = "is a link into a hidden folder or to a hidden file; name that 
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Whether an absolute path is in a folder, or is it."""
+    """Tells whether an absolute path is in a folder, or is it."""
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
 def leads_away(path: str, real: str, roots: Iterable[str], home: str) -> str | None:
-    """Why a path that somebody named, leading to `real`, does not count; None when it does.
+    """The reason why a path that somebody named, leading to `real`, does not count; None when it does.
 
     A link counts that stays beside itself or leads into one of the `roots`, which are free of links, and that does not
     bring in something hidden whose name was not said; a home may lie where it likes.
@@ -48,7 +48,7 @@ def leads_away(path: str, real: str, roots: Iterable[str], home: str) -> str | N
 
 
 def leads_out(real: str) -> str:
-    """What is said of a link that leads out of all that was named."""
+    """The words about a link that leads out of all that was named."""
     return f"is a link that leads out, to {visible_line(real)}; name that itself"
 
 
@@ -107,7 +107,7 @@ def _identities(folders: Iterable[str], depth: int, *, hidden_only: bool = False
 
 
 def _entries(folder: str) -> list[tuple[str, os.stat_result]]:
-    """What is in a folder, without following links; nothing where it cannot be read."""
+    """The entries of a folder, without following links; nothing where it cannot be read."""
     found = []
     try:
         with os.scandir(folder) as entries:

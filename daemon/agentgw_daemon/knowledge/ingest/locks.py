@@ -1,4 +1,4 @@
-"""How much goes on at once: room for so much, and work beside others or alone."""
+"""Limits on what goes on at once: room for so much, and work beside others or alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 
 
 class ByteBudget:
-    """So much of something at a time, first come first served. What is larger than all of it gets in alone.
+    """Room for so much at a time, first come first served. What is larger than all of it gets in alone.
 
     Full means that whoever brings more waits, and so the one before him: nothing piles up.
     """

@@ -1,4 +1,4 @@
-"""What the system says of changes below a folder."""
+"""Messages of the system about changes below a folder."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Messages:
 
 @asynccontextmanager
 async def open_messages(folder: str) -> AsyncIterator[Messages]:
-    """What changes below a folder from now on. Raises OSError when the system has no more watches to give."""
+    """A watch on what changes below a folder. Raises OSError when the system has no more watches to give."""
     watcher = await trio.to_thread.run_sync(_watcher, folder)
     try:
         yield Messages(folder, watcher)
@@ -84,6 +84,6 @@ def _watcher(folder: str) -> RustNotify:
 
 
 def matters(below: str) -> bool:
-    """Whether a change there, relative to the folder, can change what is taken of it."""
+    """Tells whether a change there, relative to the folder, can change what is taken of it."""
     names = [part for part in below.split("/") if part]
     return not any(name in SKIPPED_DIRECTORIES or (name.startswith(".") and name != _IGNORE_FILE) for name in names)

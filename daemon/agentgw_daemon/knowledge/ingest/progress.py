@@ -1,4 +1,4 @@
-"""How far an ingest is, how fast, and how long it still takes. Pure: the clock is handed in."""
+"""Progress of an ingest: how far, how fast, and how long it still takes. Pure: the clock is handed in."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class ProgressMeter:
         self._began: float | None = None
 
     def found(self, files: int, size_bytes: int) -> None:
-        """So many files more are to be read."""
+        """Counts files that are to be read."""
         self.files_total += files
         self._bytes_total += size_bytes
 
     def passed(self, files: int = 1, size_bytes: int = 0) -> None:
-        """So many files are done with; of what is to be read, so many bytes are that were not embedded."""
+        """Counts files that are done with; of what is to be read, so many bytes are that were not embedded."""
         self.files_done += files
         self._bytes_done += size_bytes
 
     def stored(self, chunks: int) -> None:
-        """So many chunks more are stored."""
+        """Counts chunks that are stored."""
         self.chunks += chunks
 
     def embedded(self, chunks: int, size_bytes: float) -> None:
@@ -49,7 +49,7 @@ class ProgressMeter:
         self._bytes_done += size_bytes
 
     def snapshot(self, now: float) -> DocumentProgress:
-        """What to tell at this moment, in seconds of any steady clock."""
+        """The progress to tell at this moment, in seconds of any steady clock."""
         if self._began is None:
             self._began = now
         self._seen.append((now, self._embedded))

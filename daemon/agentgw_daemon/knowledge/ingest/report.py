@@ -1,4 +1,4 @@
-"""What became of the documents of one ingest. Pure."""
+"""Report on the documents of one ingest. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Names:
         self._bytes = 0
 
     def add(self, name: str, about: str = "") -> bool:
-        """Whether the name, with what is said about it, is listed."""
+        """Adds a name; tells whether it is listed, with what is said about it."""
         self.count += 1
         self._bytes += len(encode((name, about)))
         if self._bytes > _LISTED_BYTES:

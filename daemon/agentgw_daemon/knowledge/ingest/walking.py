@@ -72,7 +72,9 @@ class Failure:
 
 @dataclass(slots=True)
 class Harvest:
-    """What the paths gave. `roots` are the folders among them, as they were named; not `whole` when there is more."""
+    """Files that the paths gave. `roots` are the folders among them, as they were named; not `whole` when there
+    is more.
+    """
 
     files: list[FoundFile] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
@@ -261,7 +263,7 @@ class _Walk:
             self._miss(os.path.dirname(source), _too_many())
 
     def _secret(self, path: str, real: str) -> str | None:
-        """Why a file that was named is not for anybody."""
+        """The reason why a file that was named is not for anybody."""
         name = os.path.basename(real)
         try:
             check_name(name)
@@ -296,7 +298,9 @@ def _opened(real: str, flags: int) -> AbstractContextManager[int]:
 
 
 def _holds_key(folder: str, name: str) -> bool:
-    """Whether a file whose name leaves it open is a private key. One that cannot be read fails later, by itself."""
+    """Tells whether a file whose name leaves it open is a private key. One that cannot be read fails later, by
+    itself.
+    """
     if not secret_names.may_hold_key(name):
         return False
     try:
@@ -320,7 +324,7 @@ def _is_left_out(name: str, *, is_directory: bool) -> bool:
 
 
 def _kind(mode: int) -> str | None:
-    """Why nothing can be read of it: what it is in place of a regular file."""
+    """The reason why nothing can be read of it: what it is in place of a regular file."""
     if stat.S_ISREG(mode):
         return None
     return next((reason for test, reason in _KINDS if test(mode)), "is not a file")

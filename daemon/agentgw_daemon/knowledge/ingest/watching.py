@@ -101,7 +101,7 @@ class Watching:
                 self._begin(watched)
 
     def folders_of(self, params: DocumentIngestParams) -> tuple[Watched, ...]:
-        """What `watch` asks for. Raises InvalidParams for what is no folder, Overloaded for too many."""
+        """The folders that `watch` asks for. Raises InvalidParams for what is no folder, Overloaded for too many."""
         folders = tuple(
             Watched(
                 path=_folder(path), collection=params.collection, skills=params.skills, tags=params.tags,

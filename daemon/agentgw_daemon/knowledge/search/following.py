@@ -50,7 +50,7 @@ _CHANGED_SHARE: Final = 0.02
 
 @record
 class FollowerParts:
-    """What a follower works with. Files lie in `folder`, which may go at any time."""
+    """Parts that a follower works with. Files lie in `folder`, which may go at any time."""
 
     database: Database
     retrieval: Retrieval
@@ -80,7 +80,7 @@ class Follower:
         self._wake.set()
 
     def lose(self) -> None:
-        """What the worker holds is gone, or is not the database's: open it anew."""
+        """Marks what the worker holds as gone, or not the database's: it is opened anew."""
         self.reached = -1
 
     async def wait_reached(self, generation: int, patience_s: float) -> bool:
@@ -99,7 +99,7 @@ class Follower:
         return False
 
     def _is_replaced(self) -> bool:
-        """Whether a backup took the database's place since it was opened."""
+        """Tells whether a backup took the database's place since it was opened."""
         return self._replaced != self._parts.database.changes.replaced
 
     async def run(self) -> None:

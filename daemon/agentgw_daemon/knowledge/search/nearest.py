@@ -24,7 +24,7 @@ _PASSING: Final = (WorkerDied, Timeout, Overloaded, IndexFailed)
 
 @record
 class Choice:
-    """What a query is embedded with, or why it is not."""
+    """Embedder of a query, or the reason why it has none."""
 
     embedder: wire.Embedder | None
     notice: str | None = None

@@ -38,7 +38,7 @@ _MOST_ROUNDS: Final = 4
 
 @record
 class SearchFindings:
-    """What a search gave, the best first; `notice` says what it could not do."""
+    """Findings of a search, the best first; `notice` says what it could not do."""
 
     chunks: tuple[Chunk, ...]
     notice: str | None = None
@@ -66,7 +66,7 @@ class Knowledge:
         self._embedder = embedder
 
     async def is_empty(self) -> bool:
-        """Whether there are no documents."""
+        """Tells whether there are no documents."""
         return not await self._database.embeddings.collections()
 
     async def search(
@@ -153,7 +153,7 @@ def _chunks(
     rows: Sequence[ChunkRow], scores: Mapping[int, float], similarities: Mapping[int, float], terms: Sequence[Term],
     k: int,
 ) -> tuple[Chunk, ...]:  # fmt: skip
-    """What a client is given: k texts, each once, with all sources that have it."""
+    """The chunks that a client is given: k texts, each once, with all sources that have it."""
     firsts: dict[str, ChunkRow] = {}
     sources: dict[str, list[str]] = {}
     for row in rows:

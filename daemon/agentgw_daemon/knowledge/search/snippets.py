@@ -29,7 +29,7 @@ def snippet(text: str, terms: Sequence[Term], length: int = LENGTH) -> str:
 
 
 def _marks(text: str, terms: Sequence[Term]) -> list[Span]:
-    """Where the words of the terms are, in order and apart."""
+    """The places of the terms' words, in order and apart."""
     whole = {word for term in terms if not term.inside for word in term.words}
     beginnings = tuple(term.words[-1] for term in terms if term.beginning)
     found = [
@@ -52,7 +52,7 @@ def _marks(text: str, terms: Sequence[Term]) -> list[Span]:
 
 
 def _start(text: str, marks: Sequence[Span], length: int) -> int:
-    """Where to begin so that the most different words are shown."""
+    """The place to begin so that the most different words are shown."""
     if len(text) <= length:
         return 0
     best, most = 0, 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def list_open(request: RequestContext, params: NoParams) -> ApprovalList:
-    """What waits."""
+    """The questions that wait."""
     return ApprovalList(approvals=request.services.approvals.list())
 
 
@@ -23,7 +23,7 @@ async def answer(request: RequestContext, params: ApprovalAnswerParams) -> Done:
 
 
 async def rules(request: RequestContext, params: NoParams) -> RuleList:
-    """What is always allowed."""
+    """The rules that always allow a call."""
     return RuleList(rules=await request.services.database.approvals.rules())
 
 

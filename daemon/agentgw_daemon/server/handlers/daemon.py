@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
-    """What runs, in numbers."""
+    """The state of the daemon, in numbers."""
     services = request.services
     started = services.started
     statistics = await services.database.statistics()

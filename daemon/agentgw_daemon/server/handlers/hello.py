@@ -13,7 +13,9 @@ from agentgw_daemon.server.request import RequestContext
 
 
 def hello(request: RequestContext, params: HelloParams) -> HelloResult:
-    """Who the daemon is. A client of another wire is refused: its turns would be misread."""
+    """Answers with the daemon's name and version. A client of another wire is refused: its turns would be
+    misread.
+    """
     if params.protocol != PROTOCOL:
         raise VersionMismatch(
             f"the daemon {__version__} speaks protocol {PROTOCOL}, the client {params.version} protocol"

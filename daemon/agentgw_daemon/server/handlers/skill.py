@@ -78,7 +78,7 @@ async def import_old(request: RequestContext, params: ValidateParams) -> Validat
 
 
 async def project(request: RequestContext, params: ProjectParams) -> Project:
-    """What trusting it would allow."""
+    """The skills and tools that trusting the project would allow."""
     return await request.services.projects.examine(params.path)
 
 

@@ -32,7 +32,7 @@ def matcher(pattern: str) -> re.Pattern[str]:
 
 
 def matches(pattern: re.Pattern[str], path: str, name: str) -> bool:
-    """Whether the pattern fits the whole relative path, or the name alone."""
+    """Tells whether the pattern fits the whole relative path, or the name alone."""
     return bool(pattern.match(name) or pattern.match(path))
 
 

@@ -1,4 +1,4 @@
-"""What an approval shows of a call, for tools that have nothing of their own to add."""
+"""Preview of a call in an approval, for tools that have nothing of their own to add."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def _look(arguments: Arguments, context: ToolContext) -> tuple[Path, list[int], 
 
 
 def _at_rest(database: Path) -> bool:
-    """Whether nobody has this WAL database open. A reader of one makes files beside it unless told that it is so."""
+    """Tells whether nobody has this WAL database open. A reader of one makes files beside it unless told that it
+    is so.
+    """
     log, index = (database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))
     if not log.exists():
         return True

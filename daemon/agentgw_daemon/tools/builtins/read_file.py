@@ -41,7 +41,7 @@ def read_bytes(fd: int, max_bytes: int) -> bytes:
 
 
 def is_binary(raw: bytes) -> bool:
-    """Whether it is no text."""
+    """Tells whether it is no text."""
     return b"\0" in raw[:_PROBE_BYTES]
 
 

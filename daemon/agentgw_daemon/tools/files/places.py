@@ -64,7 +64,7 @@ def denied_of(directories: Sequence[str]) -> tuple[Path, ...]:
 
 
 def place_of(path: str, context: ToolContext) -> Place:
-    """Where the path is, by its text alone. Raises CallFailed when it is no path."""
+    """The place of a path, by its text alone. Raises CallFailed when it is no path."""
     if not path or "\0" in path:
         raise CallFailed("path: must be a path")
     whole = Path(os.path.normpath(os.path.join(context.cwd, _expanded(path, context.home))))
@@ -79,7 +79,8 @@ def _expanded(path: str, home: str) -> str:
 
 
 def needs_approval(spec: ToolSpec, context: ToolContext, arguments: Arguments) -> bool:
-    """Whether somebody must agree to this call: all but those that do nothing or read ordinary files in the roots.
+    """Tells whether somebody must agree to this call: all but those that do nothing or read ordinary files in the
+    roots.
 
     Raises CallFailed for a path that is none. Does no I/O: what the names lead to is held to it when they are opened.
     """

@@ -24,21 +24,21 @@ _TEMPLATES: Final = frozenset({".env.example", ".env.sample", ".env.template"})
 
 
 def is_denied_directory(name: str) -> bool:
-    """Whether nothing below a directory of this name is for tools."""
+    """Tells whether nothing below a directory of this name is for tools."""
     return name.casefold() in _DENIED_DIRECTORIES
 
 
 def is_denied_file(name: str) -> bool:
-    """Whether a file of this name is a key."""
+    """Tells whether a file of this name is a key."""
     return name.casefold().endswith(_DENIED_SUFFIX)
 
 
 def may_hold_key(name: str) -> bool:
-    """Whether the content has to be looked at."""
+    """Tells whether the content has to be looked at."""
     return name.casefold().endswith(_PEM_SUFFIX)
 
 
 def is_asked_for(name: str) -> bool:
-    """Whether reading a file of this name wants somebody's consent also inside the roots."""
+    """Tells whether reading a file of this name wants somebody's consent also inside the roots."""
     name = name.casefold()
     return name in _ASKED or (name.startswith(_ASKED_PREFIX) and name not in _TEMPLATES)

@@ -33,12 +33,12 @@ class DirectoryEntry:
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is a directory itself, not a link to one."""
+        """Tells whether it is a directory itself, not a link to one."""
         return stat.S_ISDIR(self.mode)
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file itself."""
+        """Tells whether it is a regular file itself."""
         return stat.S_ISREG(self.mode)
 
 

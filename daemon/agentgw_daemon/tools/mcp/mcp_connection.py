@@ -64,14 +64,14 @@ class MessageFilter:
         self._since = trio.current_time()
 
     def weigh(self, size: int) -> None:
-        """So many bytes came."""
+        """Counts bytes that came."""
         self._renew()
         self._bytes += size
         if self._bytes > MAX_UNASKED_BYTES:
             raise BadServer("sends messages without end")
 
     def skip(self, lines: int) -> None:
-        """So many lines were no messages."""
+        """Counts lines that were no messages."""
         self._renew()
         self._garbage += lines
         if self._garbage > MAX_GARBAGE:

@@ -1,4 +1,4 @@
-"""How an MCP server can fail. A module of its own, so that nothing imports the SDK to know them."""
+"""Failures of an MCP server. A module of its own, so that nothing imports the SDK to know them."""
 
 from __future__ import annotations
 

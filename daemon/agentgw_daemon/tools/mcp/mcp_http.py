@@ -147,7 +147,7 @@ async def _reply(response: httpx2.Response, request_id: RequestId) -> Message | 
 
 
 def _refusal(response: httpx2.Response, request_id: RequestId) -> Message:
-    """What a status that is no success says to the user."""
+    """The message to the user for a status that is no success."""
     status = response.status_code
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "no known status"
     words = f"HTTP {status} {phrase}"

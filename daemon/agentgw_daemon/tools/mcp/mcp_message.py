@@ -1,4 +1,4 @@
-"""What an MCP server sent, as messages of JSON-RPC that are valid. Does no I/O.
+"""Messages of an MCP server, as messages of JSON-RPC that are valid. Does no I/O.
 
 The SDK drops what it cannot read, and the call that waits for it waits to its limit. Here such bytes are mended where
 that loses nothing (invalid UTF-8, halves of surrogate pairs, large integers), and otherwise refused with the reason and
@@ -62,12 +62,12 @@ def read_messages(line: bytes) -> list[Message]:
 
 
 def is_reply(message: Message) -> bool:
-    """Whether it answers a request."""
+    """Tells whether it answers a request."""
     return "method" not in message
 
 
 def unreadable_reply(request_id: RequestId, reason: str) -> Message:
-    """What stands for an answer that cannot be used."""
+    """A message in place of an answer that cannot be used."""
     error = {"code": PARSE_ERROR, "message": f"its answer {reason}"}
     return {"jsonrpc": "2.0", "id": request_id, "error": error}
 

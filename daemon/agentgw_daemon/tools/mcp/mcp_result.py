@@ -1,4 +1,4 @@
-"""What the result of an MCP tool says to a model. Does no I/O and believes nothing about the result's shape."""
+"""Text of an MCP tool's result for a model. Does no I/O and believes nothing about the result's shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTHING: Final = "[the result holds no content]"
 
 
 def result_text(result: Mapping[str, Any]) -> str:
-    """What a result says to a model: its texts, and a line for everything that is not text."""
+    """The text of a result for a model: its texts, and a line for everything that is not text."""
     content = result.get("content")
     # The protocol has a list of objects; one alone, and bare texts, are understood as well.
     alone = isinstance(content, str) or (isinstance(content, dict) and "type" in content)
@@ -29,7 +29,7 @@ def result_text(result: Mapping[str, Any]) -> str:
 
 
 def failed(result: Mapping[str, Any]) -> bool:
-    """Whether the server says that the call failed."""
+    """Tells whether the server says that the call failed."""
     return result.get("isError") not in (None, False, 0, "false")
 
 

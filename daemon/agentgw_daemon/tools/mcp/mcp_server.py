@@ -38,7 +38,7 @@ MAX_TOOLS: Final = 128
 
 @record
 class McpLimits:
-    """How long a server may take, in seconds; a call's limit is the user's setting."""
+    """Seconds that a server may take; a call's limit is the user's setting."""
 
     # A package runner fetches the server first.
     start_s: float = 60.0
@@ -117,7 +117,7 @@ class McpServer:
 
     @property
     def tried(self) -> bool:
-        """Whether it has been started before, or tried to."""
+        """Tells whether it has been started before, or tried to."""
         return self._tried
 
     def want(self) -> None:

@@ -202,7 +202,7 @@ class _Pipes:
 
 
 def _whose(message: Message) -> str:
-    """What is wrong with the id of an answer. With none, servers say that they could not read the request."""
+    """The fault of an answer's id. With none, servers say that they could not read the request."""
     if message["id"] is not None:
         return "bears an id that was never sent"
     said = plain_text(message["error"]["message"], MAX_REASON // 2) if "error" in message else ""

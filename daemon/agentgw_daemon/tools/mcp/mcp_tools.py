@@ -63,7 +63,7 @@ class McpTool:
         return ToolResult(ok=not failed(result), content=text, untrusted=True)
 
     def _things(self) -> tuple[str, ...]:
-        """Which server's tool this is: names here stand for more than one once they were made to fit."""
+        """The server whose tool this is: names here stand for more than one once they were made to fit."""
         section = json.dumps(dump(self._server.section), sort_keys=True)
         return (
             f"server {self._server.name}",
@@ -96,7 +96,7 @@ def tools_of(server: McpServer) -> tuple[list[McpTool], list[tuple[str, str]]]:
 
 
 def prefix_of(server: str) -> str:
-    """What the names of all tools of this server begin with."""
+    """The prefix of the names of all tools of this server."""
     made = fit_name(server)
     return f"{made if len(made) <= _PREFIX_CHARS else with_digest(made[: _PREFIX_CHARS - 9], server)}__"
 

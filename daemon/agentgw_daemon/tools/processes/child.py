@@ -23,7 +23,7 @@ _READ_BYTES: Final = 1 << 16
 
 @record
 class ChildOutput:
-    """What the child said. `in_time` is false when it was ended for taking too long, `status` then means nothing."""
+    """Output of the child. `in_time` is false when it was ended for taking too long, `status` then means nothing."""
 
     lines: tuple[Any, ...]
     in_time: bool

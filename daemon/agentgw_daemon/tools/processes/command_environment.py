@@ -24,7 +24,7 @@ MARK: Final = "AGENTGW_CALL"
 
 
 def search_path(environ: Mapping[str, str]) -> str:
-    """Where programs are looked for: PATH without its empty and relative entries, which mean whatever directory."""
+    """The search path of programs: PATH without its empty and relative entries, which mean whatever directory."""
     entries = [entry for entry in environ.get("PATH", DEFAULT_PATH).split(os.pathsep) if entry.startswith("/")]
     return os.pathsep.join(entries) or DEFAULT_PATH
 

@@ -1,4 +1,4 @@
-"""What a call would start: found once, looked at, and started by the path that was looked at.
+"""Programs that a call would start: found once, looked at, and started by the path that was looked at.
 
 A word is looked for in the absolute entries of PATH; a relative one would mean another program in each directory. What
 an approval of it is for: the program by real path, inode and digest, the interpreters of a script, and the files that
@@ -68,7 +68,7 @@ class FileSeen:
     head: bytes
 
     def is_unchanged(self) -> bool:
-        """Whether the path still leads to that file, and nothing was written to it."""
+        """Tells whether the path still leads to that file, and nothing was written to it."""
         try:
             return _state(os.stat(self.path)) == self.state
         except OSError:
@@ -96,7 +96,9 @@ class Launch:
         return tuple(dict.fromkeys(file.thing for file in (*self.programs, *self.files)))
 
     def is_unchanged(self) -> bool:
-        """Whether the programs are still what their paths lead to. The files are the program's own to change."""
+        """Tells whether the programs are still what their paths lead to. The files are the program's own to
+        change.
+        """
         return all(program.is_unchanged() for program in self.programs)
 
 
@@ -169,7 +171,7 @@ def _digest(fd: int) -> str:
 
 
 def _interpreters(program: FileSeen, path: str, cwd: str) -> Iterator[FileSeen]:
-    """What runs the program if it is a script, by its first line."""
+    """Programs that run the program if it is a script, by its first line."""
     for _ in range(_MOST_INTERPRETERS):
         words = _first_line(program)
         if not words:
@@ -195,7 +197,7 @@ def _first_line(file: FileSeen) -> list[str]:
 
 
 def _names(program: FileSeen) -> frozenset[str]:
-    """What the program is called without its version, by the path that was found and by the real one."""
+    """The names of the program without its version, by the path that was found and by the real one."""
     return frozenset(_VERSION.sub("", os.path.basename(one)).lower() for one in (program.path, program.real))
 
 

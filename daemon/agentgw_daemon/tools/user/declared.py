@@ -1,4 +1,4 @@
-"""What a tool from outside says about itself, made fit to be shown to a model and to a user. Does no I/O.
+"""Declaration of a tool from outside, made fit to be shown to a model and to a user. Does no I/O.
 
 Nothing here trusts its input: names, descriptions and schemas come from programs of others.
 """
@@ -25,7 +25,7 @@ _DIGEST_CHARS: Final = 8
 
 
 class DeclarationRefused(ValueError):
-    """What the tool says about itself cannot be used; the message is one line."""
+    """The tool's declaration cannot be used; the message is one line."""
 
 
 def fit_name(text: str) -> str:
@@ -64,7 +64,9 @@ def checked_effect(value: object, default: Effect) -> Effect:
 
 
 def is_foreign(effect: Effect, own_output: object) -> bool:
-    """Whether results may hold text that somebody else wrote: unless nothing is read, or the tool says otherwise."""
+    """Tells whether results may hold text that somebody else wrote: unless nothing is read, or the tool says
+    otherwise.
+    """
     return effect != "none" and own_output is not True
 
 
@@ -79,5 +81,5 @@ def plain_text(value: object, most: int = MAX_DESCRIPTION) -> str:
 
 
 def preview(title: str, arguments: Arguments) -> CallPreview:
-    """What an approval shows: the title, and the exact arguments."""
+    """The preview for an approval: the title, and the exact arguments."""
     return CallPreview(title=visible_line(title), details=(f"arguments: {visible_json(dict(arguments))}",))

@@ -51,7 +51,7 @@ MAX_OUTPUT_BYTES: Final = 1 << 20
 
 @record
 class ExecutableLimits:
-    """How long a program may take, in seconds."""
+    """Seconds that a program may take."""
 
     describe_s: float = 10.0
     call_s: float = 120.0
@@ -133,7 +133,7 @@ async def _run(
     command: Sequence[str], given: bytes, *, cwd: Path, environ: Mapping[str, str], limits: ExecutableLimits,
     limit_s: float, most_bytes: int, launch: Launch | None = None,
 ) -> bytes:  # fmt: skip
-    """What the program prints. Raises ProgramFailed, and CallFailed when `launch` was changed while it started."""
+    """The output of the program. Raises ProgramFailed, and CallFailed when `launch` was changed while it started."""
     tail, output = Tail(), bytearray()
     try:
         async with started(command, env=small_environment(environ), cwd=cwd, tail=tail, patience_s=0) as process:

@@ -45,7 +45,7 @@ MAX_LINE_BYTES: Final = 1 << 20
 
 @record
 class OwnLimits:
-    """How long the user's own tools may take, in seconds."""
+    """Seconds that the user's own tools may take."""
 
     load_s: float = 10.0
     call_s: float = 120.0

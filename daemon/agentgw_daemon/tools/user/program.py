@@ -109,7 +109,7 @@ async def _bury(process: trio.Process, mark: str, tail: Tail, patience_s: float)
 
 
 def fate(process: trio.Process) -> str:
-    """How it ended, as the rest of a sentence about it."""
+    """The way in which it ended, as the rest of a sentence about it."""
     status = process.returncode
     if status is None:
         return "closed its output"

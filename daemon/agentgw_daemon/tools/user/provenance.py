@@ -1,4 +1,4 @@
-"""Whether a file may be run as a tool: only what nobody but the user (or root) could have put there."""
+"""Judgement of a file that is to be run as a tool: only what nobody but the user (or root) could have put there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FileRefused(Exception):
 
 @record
 class Stamp:
-    """What changes when a file changes."""
+    """Marks of a file that change when it changes."""
 
     mtime_ns: int
     size: int

@@ -24,7 +24,7 @@ _CLOSED_V6: Final = tuple(
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether a machine on the public internet has this address."""
+    """Tells whether a machine on the public internet has this address."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _CLOSED_V4)
     return address in _OPEN_V6 and not any(address in network for network in _CLOSED_V6)

@@ -32,7 +32,7 @@ MAX_HEAD_BYTES: Final = 100 << 10
 
 @record
 class WebResponse:
-    """What came back. `body` is cut at the limit, `whole` says if it was not."""
+    """Response that came back. `body` is cut at the limit, `whole` says if it was not."""
 
     status: int
     content_type: str
@@ -234,7 +234,7 @@ async def _read(response: httpcore.Response, budget: _Budget, max_bytes: int) ->
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, in words; httpcore keeps a bad certificate in the causes."""
+    """The reason of a failure, in words; httpcore keeps a bad certificate in the causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

@@ -20,7 +20,7 @@ _CUT: Final = {"cancelled": "was cancelled", "interrupted": "was cut off when th
 
 @record
 class ReplaySetting:
-    """What is known of the second run beyond what it gave."""
+    """Conditions of the second run beyond what it gave."""
 
     skill_changed: bool
     skill_missing: bool
@@ -30,7 +30,7 @@ class ReplaySetting:
 
 
 def similarity(one: str, other: str) -> float:
-    """How alike two texts are, from 0 to 1: Dice's coefficient of their words and pairs of neighbouring words.
+    """The similarity of two texts, from 0 to 1: Dice's coefficient of their words and pairs of neighbouring words.
 
     Twice what both have, by what each has; counted with repetitions. Linear in the length of the texts, unlike a diff.
     """
@@ -65,7 +65,7 @@ def _call(call: tuple[str, str], change: Literal["same", "missing", "new"], *, r
 
 
 def same_prompt(recorded: ReplaySide, replayed: ReplaySide) -> Literal["same", "different", "unknown"]:
-    """Whether the two were shown the same, by the hashes of what was rendered."""
+    """The comparison of what the two were shown, by the hashes of what was rendered."""
     if recorded.prompt_sha256 is None or replayed.prompt_sha256 is None:
         return "unknown"
     return "same" if recorded.prompt_sha256 == replayed.prompt_sha256 else "different"
@@ -74,7 +74,7 @@ def same_prompt(recorded: ReplaySide, replayed: ReplaySide) -> Literal["same", "
 def reasons(
     detail: TurnDetail, recorded: ReplaySide, replayed: ReplaySide, calls: Sequence[ReplayCall], setting: ReplaySetting
 ) -> tuple[str, ...]:
-    """What is not as it was, a sentence each, for whoever wonders at a difference."""
+    """The differences to the first run's conditions, a sentence each, for whoever wonders at a difference."""
     made = [*_of_the_model(recorded, replayed), *_of_the_skill(detail, setting)]
     if setting.left_out_turns:
         made.append(f"{_turns(setting.left_out_turns)} left out: the context is smaller")

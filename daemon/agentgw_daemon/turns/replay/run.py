@@ -44,7 +44,7 @@ TellReplay = Callable[[ReplayProgress], Awaitable[None]]
 
 @record
 class _Plan:
-    """What the second run is given."""
+    """Input of the second run."""
 
     detail: TurnDetail
     prompt: Prompt
@@ -92,7 +92,9 @@ async def replay(services: Services, params: TurnReplayParams, tell: TellReplay)
 
 
 async def _current_text(services: Services, detail: TurnDetail) -> str | None:
-    """What the turn's skill says now; None when the turn brought its own system text along, or the skill is gone."""
+    """The text of the turn's skill as it is; None when the turn brought its own system text along, or the skill
+    is gone.
+    """
     if detail.own_system:
         return None
     try:
@@ -111,7 +113,7 @@ async def _model(services: Services, params: TurnReplayParams, detail: TurnDetai
 
 
 async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt:
-    """What the first run was shown: the session as it was then, what stood for its oldest turns, the message."""
+    """The prompt of the first run: the session as it was then, what stood for its oldest turns, the message."""
     rows = await services.database.sessions.history_before(detail.turn.turn_id)
     shown = system if detail.schema is None else structured.instructed(system, detail.schema)
     prompt = Prompt(system=shown, history=history_of(rows), message=detail.message)
