@@ -1,4 +1,4 @@
-"""Where the end-to-end tests find the starter chat model and the embedder."""
+"""Places where the end-to-end tests find the starter chat model and the embedder."""
 
 from __future__ import annotations
 

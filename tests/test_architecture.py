@@ -183,7 +183,7 @@ def test_a_module_fits_a_head(name: str) -> None:
 
 
 def touches_environment(name: str) -> bool:
-    """Whether the module names `os.environ` or its kin."""
+    """Tells whether the module names `os.environ` or its kin."""
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT and ast.unparse(node.value) == "os":
             return True

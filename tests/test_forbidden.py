@@ -1,4 +1,4 @@
-"""What no file of ours may do, found in the source."""
+"""Things that no file of ours may do, found in the source."""
 
 from __future__ import annotations
 

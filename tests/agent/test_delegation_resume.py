@@ -43,7 +43,7 @@ async def waiting(h: House, **params: Any) -> tuple[TurnLog, Approval]:
 
 @asynccontextmanager
 async def killed(folder: Path, **params: Any) -> AsyncIterator[tuple[TurnLog, Approval]]:
-    """What was left by a daemon that was killed while a grandchild asked; its files are in `folder`/1."""
+    """Leaves the traces of a daemon that was killed while a grandchild asked; its files are in `folder`/1."""
     async with team(folder / "0", *SKILLS, **PARTS) as h:
         furnish(h)
         live, asked = await waiting(h, **params)

@@ -50,7 +50,7 @@ def calls_by(h: House, form: Format, *, narrow: bool = False) -> None:
 
 
 def told(h: House, step: int = -1) -> list[dict[str, Any]]:
-    """What the model was shown for a step."""
+    """The messages that the model was shown for a step."""
     return [as_mapping(message) for message in h.engine.requests[step].messages]
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a turn beside its answer: enough to run it again."""
+"""The record of a turn beside its answer: enough to run it again."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Room:
         return approval
 
     async def is_asked(self, call: PendingCall) -> bool:
-        """What the policy says of the call, given all that was answered."""
+        """Tells whether the policy asks about the call, given all that was answered."""
         made = decide(
             RUN, call.digest, asked_for=("ask",), allow=(), session_grants=await self.desk.grants(call.session_id),
             rules=await self.desk.rule_digests(), tainted=False,

@@ -58,7 +58,7 @@ class Loop:
             self._read(sequence, prompt[shared:-1], shared)
 
     def round(self, prompts: Sequence[Sequence[int]], count: int) -> list[list[float]]:
-        """When each token of each sequence was there."""
+        """The times at which each token of each sequence was there."""
         self.prefill(prompts)
         tokens, positions = [prompt[-1] for prompt in prompts], [len(prompt) - 1 for prompt in prompts]
         times = []

@@ -1,4 +1,4 @@
-"""What is not computed twice: a session after a restart, more sessions than slots, a skill's instructions."""
+"""Savings of the caches: a session after a restart, more sessions than slots, a skill's instructions."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _against_anew(case: str, what: str, warm: list[float], anew: list[float], *,
 
 
 def _common_tokens(prompts: list[str]) -> int:
-    """How many tokens these rendered prompts begin alike with."""
+    """The number of tokens that these rendered prompts begin alike with."""
     model = llama.LlamaModel(os.fspath(MODEL), gpu_layers=0)
     try:
         return common_length([model.tokenise([prompt]) for prompt in prompts])

@@ -1,4 +1,4 @@
-"""What is measured. Each case says its command, its baseline and its target."""
+"""Cases of the bench, each with its command, its baseline and its target."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def ping(setting: Setting) -> Iterator[Figure]:
 
 
 def deltas(setting: Setting) -> Iterator[Figure]:
-    """How many deltas a second one client gets, decoded."""
+    """The number of deltas a second that one client gets, decoded."""
     setting.run("start")
     message = " ".join(f"w{number}" for number in range(WORDS))
     for ephemeral in (True, False):

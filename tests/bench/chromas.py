@@ -18,7 +18,7 @@ from tests.bench.setting import BENCH_PYTHON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What was found for each query, the best first, and what that took."""
+    """Answers to the queries, the best first, and the time that they took."""
 
     found: Sequence[Sequence[int]]
     p50_ms: float

@@ -45,7 +45,7 @@ def in_batches(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def cases(texts: Sequence[str]) -> dict[str, Callable[[], np.ndarray]]:
-    """What is measured, by name."""
+    """The measurements by name."""
     folder = embedder_folder()
     bare = SentenceTransformer(str(folder), device="cpu")
     embedder = wire.Embedder(

@@ -16,7 +16,7 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What was measured, against what, and whether it is enough. Samples and figures are in `unit`.
+    """A measurement, its baseline, and whether it is enough. Samples and figures are in `unit`.
 
     Without a target it is there for information.
     """
@@ -54,7 +54,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the ratio, or without one the figure itself, keeps to the target; None without a target."""
+        """Tells whether the ratio, or without one the figure itself, keeps to the target; None without a target."""
         if self.target is None:
             return None
         value = self.measured if self.ratio is None else self.ratio

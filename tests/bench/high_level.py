@@ -1,4 +1,4 @@
-"""What a program gets that calls llama-cpp-python's own interface: `Llama.create_chat_completion(stream=True)`.
+"""Rate of a program that calls llama-cpp-python's own interface: `Llama.create_chat_completion(stream=True)`.
 
 Set up with `model`, `engine` (see in_force.Engine), the `chats` (only the first is used: it has one sequence) and
 `tokens`; everything else is as the library has it. A round gives the times of the answer's pieces.

@@ -1,4 +1,4 @@
-"""How the worker has made its context, so that a baseline can make its own alike."""
+"""Settings of the worker's context, so that a baseline can make its own alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _APART: Final = "metadata"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What of a context is chosen, and not given by the model. `attention` is auto, flash or plain."""
+    """Settings of a context that are chosen, and not given by the model. `attention` is auto, flash or plain."""
 
     n_ctx_tokens: int
     batch_tokens: int

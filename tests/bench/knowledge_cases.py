@@ -1,4 +1,4 @@
-"""How fast documents are taken in, and how good what is found is, with manual pages."""
+"""Rate of taking documents in, and quality of what is found, with manual pages."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def reingest(setting: Setting) -> Iterator[Figure]:
 
 
 def quality(setting: Setting) -> Iterator[Figure]:
-    """Whether a page is among the first five for its one-line description, by each way of looking."""
+    """The share of pages that are among the first five for their one-line description, by each way of looking."""
     pages = _pages(PAGES)
     with setting.variant() as one:
         library, folder = Library(one), one.directory / "pages"
@@ -180,7 +180,7 @@ def _load_embedder(library: Library, folder: Path) -> None:
 
 
 def _embedded(stored: Stored, folder: Path) -> list[str]:
-    """What the embedder was given for each chunk of a folder."""
+    """The texts that the embedder was given for each chunk of a folder."""
     rows = zip(stored.sources, stored.headings, stored.texts, strict=True)
     return [embedded_text(heading, text) for source, heading, text in rows if Path(source).parent == folder]
 

@@ -71,7 +71,7 @@ class Library:
         self._index_folder = self._home / "cache" / "index"
 
     def ingest(self, folder: Path) -> dict[str, Any]:
-        """What `agentgw ingest FOLDER` says; a file that was not taken ends the bench."""
+        """The result of `agentgw ingest FOLDER`; a file that was not taken ends the bench."""
         result = self.setting.result("ingest", str(folder))
         if result.get("failed_count"):
             raise SystemExit(f"bench: {result['failed']}")

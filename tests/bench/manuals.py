@@ -141,7 +141,7 @@ def _sections(lines: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _said(line: str, request: re.Match[str] | None) -> str | None:
-    """What a line puts on the page; an empty one ends a paragraph."""
+    """The text that a line puts on the page; an empty one ends a paragraph."""
     if request is None:
         return None if line.startswith((".", "'")) else plain(line).strip()
     name, arguments = request[1], _arguments(request[2])

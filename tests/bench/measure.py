@@ -28,7 +28,7 @@ def wall_s(command: list[str], environment: dict[str, str]) -> float:
 
 
 class Streamed:
-    """When the bytes of a process's standard output came, by `time.perf_counter`; `first_s`, `last_s` from its spawn.
+    """Arrival times of a process's standard output, by `time.perf_counter`; `first_s`, `last_s` from its spawn.
 
     With `until`, which is asked after every piece, the process is ended early by SIGTERM.
     """
@@ -67,7 +67,7 @@ class Streamed:
 
 
 def line_times(pieces: Iterable[Piece], word: bytes) -> list[float]:
-    """When each line with this word in it was complete."""
+    """The times at which each line with this word in it was complete."""
     times, held = [], b""
     for at, piece in pieces:
         *lines, held = (held + piece).split(b"\n")
@@ -87,7 +87,7 @@ def common_rate(streams: Sequence[Sequence[float]]) -> float:
 
 
 def rate(times: Iterable[float], start: float, end: float) -> float:
-    """How many of the times are within a window, a second of it."""
+    """The number of times within a window, a second of it."""
     return sum(start < at <= end for at in times) / (end - start)
 
 
@@ -98,7 +98,7 @@ def longest_pause(times: Iterable[float], start: float, end: float) -> float:
 
 
 def common_length(sequences: Sequence[Sequence[int]]) -> int:
-    """How many elements all of them begin with."""
+    """The number of elements that all of them begin with."""
     alike = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*sequences, strict=False))
     return sum(1 for _ in alike)
 
@@ -121,7 +121,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def wake_ups(pid: int) -> int:
-    """How often any thread of a process has gone to sleep, and so been woken."""
+    """The number of times that any thread of a process has gone to sleep, and so been woken."""
     total = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         for line in status.read_text().splitlines():

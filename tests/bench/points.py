@@ -36,13 +36,13 @@ def nearest(vectors: Floats, queries: Floats, k: int) -> Numbers:
 
 
 def recall(found: Sequence[Sequence[int]], exact: Numbers) -> float:
-    """Which share of the nearest was found."""
+    """The share of the nearest that was found."""
     hits = [len(set(some) & set(all_of.tolist())) for some, all_of in zip(found, exact, strict=True)]
     return sum(hits) / exact.size
 
 
 def chatter(count: int, words: int, *, seed: int, known: Sequence[str] = ()) -> list[str]:
-    """So many texts of so many words, common and rare ones as in a language: `known` ones, and rarer ones made up."""
+    """Texts of `count` words, common and rare ones as in a language: `known` ones, and rarer ones made up."""
     vocabulary = np.array([*known, *(_word(rank) for rank in range(len(known), _VOCABULARY))])
     weights = 1 / (np.arange(_VOCABULARY) + _FLATTENED)
     chosen = np.random.default_rng((2, seed)).choice(_VOCABULARY, size=(count, words), p=weights / weights.sum())

@@ -1,4 +1,4 @@
-"""How fast documents are found where there are 100,000 chunks, and what that takes."""
+"""Rate and cost of search where there are 100,000 chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the bench runs: a home of its own, the commands it measures, the daemon it starts and stops."""
+"""Place of the bench: a home of its own, the commands it measures, the daemon it starts and stops."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Setting:
         return self._output((self.agentgw, *words))
 
     def result(self, *words: str) -> dict[str, Any]:
-        """What an agentgw command prints with --json."""
+        """The JSON that an agentgw command prints with --json."""
         found: dict[str, Any] = json.loads(self.run(*words, "--json"))
         return found
 
     def status(self) -> dict[str, Any]:
-        """What `daemon.status` says."""
+        """The answer of `daemon.status`."""
         found: dict[str, Any] = json.loads(self.run("call", "daemon.status"))
         return found
 

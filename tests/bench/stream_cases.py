@@ -1,4 +1,4 @@
-"""How fast text streams to its clients: one stream, four together, one beside a long prompt."""
+"""Rate at which text streams to clients: one stream, four together, one beside a long prompt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DELTA: Final = b'"turn.delta"'
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked on all sides, greedily."""
+    """A question that is asked on all sides, greedily."""
 
     system: str
     message: str
@@ -125,7 +125,7 @@ STREAMS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
 
 
 def _setup(setting: Setting, questions: Sequence[Question]) -> dict[str, Any]:
-    """What the baselines are set up with to answer the same texts in the same way."""
+    """The input with which the baselines answer the same texts in the same way."""
     prompts = [setting.result(*question.words()[:-1], "--dry-run", question.message)["text"] for question in questions]
     return {
         "model": str(MODEL), "engine": dataclasses.asdict(engine(setting, str(MODEL))), "prompts": prompts,

@@ -1,4 +1,4 @@
-"""What a token costs inside the worker, and what changes that: drafting from the prompt, constrained output."""
+"""Cost of a token inside the worker, and what changes it: drafting from the prompt, constrained output."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def lookup(setting: Setting) -> Iterator[Figure]:
 
 
 def schema(setting: Setting) -> Iterator[Figure]:
-    """What holding the answer to a schema costs a token."""
+    """The cost a token of holding the answer to a schema."""
     if "--schema" not in setting.run("run", "--help"):
         raise Skipped("this agentgw has no run --schema")
     words = ["run", "--no-session", "-m", os.fspath(MODEL), *GREEDY, JSON_STORY]

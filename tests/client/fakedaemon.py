@@ -23,7 +23,7 @@ Handler = Callable[["Peer", dict[str, Any]], Any]
 
 
 class Failure(Exception):
-    """What a handler raises to answer with an error."""
+    """Error that a handler raises to answer with it."""
 
     def __init__(self, code: int, message: str, **data: Any) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class Failure(Exception):
 
 
 class HangUp(Exception):
-    """What a handler raises to close the connection without an answer."""
+    """Signal that a handler raises to close the connection without an answer."""
 
 
 class Peer:
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def record(path: str, prewarm: bool) -> None:
-    """What this process was given, as a line of JSON."""
+    """Writes the arguments and environment of this process as a line of JSON."""
     # The listing's own descriptor is gone by the time it is looked at.
     descriptors = [int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
     found = {

@@ -36,7 +36,7 @@ def record_of(paths: Paths) -> str:
 
 
 def starts(paths: Paths) -> list[dict[str, Any]]:
-    """What each stand-in found at its start."""
+    """The record that each stand-in made at its start."""
     return [json.loads(line) for line in Path(record_of(paths)).read_text().splitlines()]
 
 

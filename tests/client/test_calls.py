@@ -15,7 +15,7 @@ CALLS = {"call", "stream", "send", "notify"}
 
 
 def calls() -> list[tuple[str, str, list[str]]]:
-    """Where, which method, which parameters."""
+    """The place, the method and the parameters of each call."""
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""Where values come from, and what is refused and how."""
+"""Origins of values, and refusals of what is no value."""
 
 from __future__ import annotations
 

@@ -48,6 +48,6 @@ def endpoint(home: Home) -> Iterator[Endpoint]:
 
 @pytest.fixture
 def chaos() -> Callable[[int], int]:
-    """How often the long variants do something: their own number times AGENTGW_CHAOS, at least once."""
+    """The number of repetitions in the long variants: their own number times AGENTGW_CHAOS, at least one."""
     factor = float(os.environ.get("AGENTGW_CHAOS", "1"))
     return lambda count: max(1, round(count * factor))

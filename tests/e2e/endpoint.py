@@ -23,7 +23,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """What the model is shown."""
+        """The messages that the model is shown."""
         shown: list[dict[str, str]] = self.body["messages"]
         return shown
 
@@ -33,7 +33,7 @@ class Conversation:
             self.pieces.put(_event({"choices": [{"index": 0, "delta": {"content": text}}]}))
 
     def send(self, *pieces: bytes | dict[str, Any], hold: bool = False) -> None:
-        """Whatever the test wants: bytes as they are, chunks as events. Then the connection ends, or stays open."""
+        """Sends bytes as they are, chunks as events. Then the connection ends, or stays open."""
         for piece in pieces:
             self.pieces.put(piece if isinstance(piece, bytes) else _event(piece))
         if not hold:

@@ -95,7 +95,7 @@ class Home:
         _write_private(folder / "config.toml", text)
 
     def add_starter_model(self) -> None:
-        """What `agentgw pull smollm2:135m` leaves, without the copy."""
+        """Installs the starter model as `agentgw pull smollm2:135m` leaves it, without the copy."""
         folder = self.path / "data" / "models"
         for made in (self.path, self.path / "data", folder):
             made.mkdir(mode=0o700, exist_ok=True)
@@ -107,7 +107,7 @@ class Home:
         _write_private(folder / f"{STARTER.stem}.json", json.dumps(origin))
 
     def add_embedder(self) -> None:
-        """What `agentgw pull all-minilm-l6-v2` leaves, without the copy."""
+        """Installs the embedder as `agentgw pull all-minilm-l6-v2` leaves it, without the copy."""
         folder = self.path / "data" / "models"
         for made in (self.path, self.path / "data", folder):
             made.mkdir(mode=0o700, exist_ok=True)
@@ -147,7 +147,7 @@ class Home:
         return done.out
 
     def call(self, method: str, **params: Any) -> Any:
-        """What `agentgw call` gives."""
+        """The result of `agentgw call`."""
         return json.loads(self.ask("call", method, json.dumps(params)))
 
     def connect(self) -> Wire:
@@ -155,7 +155,7 @@ class Home:
         return Wire(str(self.socket))
 
     def is_at_rest(self) -> bool:
-        """Whether the daemon serves, and nobody but whoever asks is connected."""
+        """Tells whether the daemon serves, and nobody but whoever asks is connected."""
         try:
             with self.connect() as wire:
                 return bool(wire.call("daemon.status")["connections"] == 1)
@@ -234,7 +234,7 @@ class Home:
 
 
 def heard(child: subprocess.Popen[bytes], count: int) -> str:
-    """So many bytes of a child's standard output, as soon as they are there."""
+    """The next `count` bytes of a child's standard output, as soon as they are there."""
     assert child.stdout is not None
     said = b""
     while len(said) < count and select.select([child.stdout], [], [], PATIENCE_S)[0]:
@@ -246,7 +246,7 @@ def heard(child: subprocess.Popen[bytes], count: int) -> str:
 
 
 def is_silent(child: subprocess.Popen[bytes]) -> bool:
-    """Whether nothing waits on a child's standard output."""
+    """Tells whether nothing waits on a child's standard output."""
     assert child.stdout is not None
     return select.select([child.stdout], [], [], 0)[0] == []
 
@@ -292,7 +292,9 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 @contextlib.contextmanager
 def gone(pid: int, *, within_s: float = PATIENCE_S) -> Iterator[None]:
-    """What is done inside ends this process: waits for that. A pid that is used again is not mistaken for it."""
+    """Waits for the end of a process, which the body brings about. A pid that is used again is not mistaken for
+    it.
+    """
     descriptor = os.pidfd_open(pid)
     try:
         yield

@@ -37,7 +37,7 @@ class Scene:
 
     @property
     def effects(self) -> int:
-        """How often the command has run."""
+        """The number of times that the command has run."""
         file = self.home.work / "effect"
         return len(file.read_text().splitlines()) if file.exists() else 0
 
@@ -314,7 +314,7 @@ def test_when_all_was_said_and_the_end_is_not_stored(scene: Scene) -> None:
 
 
 def is_asked_about(scene: Scene, session_id: str | None, content: str = "x") -> bool:
-    """Whether a new turn's call is asked about; if so, it gets a no."""
+    """Tells whether a new turn's call is asked about; if so, it gets a no."""
     more = {} if session_id is None else {"session_id": session_id}
     # What is there may not be replaced unread.
     (scene.home.work / "a.txt").unlink(missing_ok=True)

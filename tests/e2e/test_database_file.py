@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 
 def questions(file: Path) -> list[str]:
-    """What a database holds of its users' messages, by another process's eyes."""
+    """The users' messages in a database, by another process's eyes."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = database.execute("SELECT content FROM messages WHERE role = 'user' ORDER BY rowid")

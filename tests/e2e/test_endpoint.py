@@ -1,4 +1,4 @@
-"""What endpoints say that is no answer, as a user of the real binary meets it."""
+"""Endpoints that say no answer, as a user of the real binary meets them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def call(name: str, arguments: Any, **named: Any) -> dict[str, Any]:
 
 
 def heard(home: Home, endpoint: Endpoint, *pieces: bytes | dict[str, Any], words: tuple[str, ...] = ("hi",)) -> Done:
-    """What becomes of a turn whose model says this."""
+    """The end of a turn whose model says this."""
     child = home.start("run", "-q", *words)
     endpoint.next().send(*pieces)
     return home.finish(child)

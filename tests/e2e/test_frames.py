@@ -1,4 +1,4 @@
-"""What is not JSON-RPC, or barely: every frame gets its answer and the daemon lives on."""
+"""Frames that are not JSON-RPC, or barely: every one gets its answer and the daemon lives on."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ VALID = [
 
 
 def survive_mutations(home: Home, count: int) -> None:
-    """So many malformed frames, a health probe every fifty."""
+    """Sends `count` malformed frames, a health probe every fifty."""
     daemon = home.daemon()
     draw = random.Random(5)
     before = 0

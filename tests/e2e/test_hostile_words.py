@@ -29,7 +29,7 @@ def calling(tool: str, arguments: str) -> str:
 
 
 def answered(home: Home, endpoint: Endpoint, *deltas: str) -> tuple[str, Conversation | None]:
-    """What the user reads of a turn whose model says this; and what the model is asked next, if it called."""
+    """The text that the user reads of a turn whose model says this; and the model's next question, if it called."""
     child = home.start("run", "-m", "scripted/m", "go")
     first = endpoint.next()
     for delta in deltas:
@@ -120,7 +120,7 @@ def left_waiting(home: Home, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def change(home: Home, *statements: str) -> None:
-    """What is in the database, while no daemon runs."""
+    """Changes the database while no daemon runs."""
     with closing(sqlite3.connect(home.path / "data" / "agentgw.db")) as database, database:
         for statement in statements:
             database.execute(statement)

@@ -40,7 +40,7 @@ class Library:
             self._write(number)
 
     def word(self, number: int) -> str:
-        """What only this document says, as it is now."""
+        """The word that only this document says, as it is at this moment."""
         return self._word(number, len(self._texts[self._source(number)]) - 1, 0)
 
     def source_of(self, number: int) -> str:

@@ -1,4 +1,4 @@
-"""Who leaves, and what becomes of the turn: Ctrl-C, a closed pipe, a killed client, a half-closed one."""
+"""Clients that leave, and the fate of their turns: Ctrl-C, a closed pipe, a killed client, a half-closed one."""
 
 from __future__ import annotations
 

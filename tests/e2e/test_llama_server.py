@@ -38,13 +38,13 @@ class LlamaServer:
         self.reference = f"near/{model['id']}"
 
     def get(self, path: str) -> Any:
-        """What it says under a path."""
+        """The server's answer under a path."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=PATIENCE_S) as response:
             return json.load(response)
 
     @property
     def busy(self) -> bool:
-        """Whether its slot computes."""
+        """Tells whether its slot computes."""
         return any(slot["is_processing"] for slot in self.get("/slots"))
 
     def end(self, number: int = signal.SIGTERM) -> None:

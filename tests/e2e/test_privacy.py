@@ -1,4 +1,4 @@
-"""What others may see: file modes, keys, the bodies of messages in the log."""
+"""Things that others may see: file modes, keys, the bodies of messages in the log."""
 
 from __future__ import annotations
 

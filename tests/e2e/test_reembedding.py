@@ -30,7 +30,7 @@ def other_embedder(folder: Path) -> Path:
 
 
 def vectors(home: Home) -> dict[str, int]:
-    """How many chunks have vectors, by the name of what made them."""
+    """The number of chunks that have vectors, by the name of what made them."""
     with contextlib.closing(sqlite3.connect(home.database_copy())) as database:
         return dict(
             database.execute(

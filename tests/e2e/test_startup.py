@@ -24,7 +24,7 @@ HELLO = {"client": "test", "version": "0", "protocol": 1}
 
 
 def storm(home: Home, clients: int) -> None:
-    """So many clients at once from cold: every one is answered, by the same daemon, the only one there ever was."""
+    """Starts `clients` at once from cold: every one is answered, by the same daemon, the only one there ever was."""
     started = home.log.count("serving on")
     children = [home.start("run", "-m", "echo", "--no-session", f"word {number}") for number in range(clients)]
     answers = [home.finish(child, within_s=60) for child in children]

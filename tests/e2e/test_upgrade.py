@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 def version(home: Home) -> dict[str, Any]:
-    """What the daemon that runs says of itself."""
+    """The version that the running daemon tells."""
     with home.connect() as wire:
         said: dict[str, Any] = wire.call("hello", client="test", version="0", protocol=1)
         return said

@@ -92,7 +92,7 @@ class Wire:
         return self.outcome(self.request(method, **params))
 
     def outcome(self, request_id: int) -> tuple[list[dict[str, Any]], Any]:
-        """What a request of ours still brings. Raises Refused."""
+        """The notifications and the result that a request of ours still brings. Raises Refused."""
         notifications = []
         while (message := self.receive()) is not None:
             if "method" in message:
@@ -124,7 +124,7 @@ class Wire:
         raise ConnectionResetError("the daemon closed the connection")
 
     def is_closed(self) -> bool:
-        """Whether the other side closes without another word; waits for it."""
+        """Tells whether the other side closes without another word; waits for it."""
         with contextlib.suppress(ConnectionResetError):
             return not self._lines and self.raw.recv(1) == b""
         return not self._lines

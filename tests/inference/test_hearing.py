@@ -1,4 +1,4 @@
-"""What engines say on its way in: valid whatever they said, and nothing else changed."""
+"""Words of engines on their way in: valid whatever they said, and nothing else changed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ STORED_BY = EmbedderIdentity(id=EMBEDDER.id, name=EMBEDDER.name, dim=EMBEDDER.di
 
 
 class Library:
-    """What a test of search works with."""
+    """Database, retrieval and search for a test."""
 
     def __init__(self, database: Database, retrieval: Retrieval, knowledge: Knowledge, index_dir: Path) -> None:
         self.database = database

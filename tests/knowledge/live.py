@@ -25,7 +25,7 @@ LIMIT_S = 60
 
 
 class Shelf:
-    """What a test of ingest works with."""
+    """Database, retrieval and ingest for a test."""
 
     def __init__(self, database: Database, retrieval: Retrieval, own: Path) -> None:
         self.database = database
@@ -65,7 +65,7 @@ class Shelf:
         return known.skills, known.tags
 
     async def count_vectors(self) -> int:
-        """How many chunks have a vector."""
+        """The number of chunks that have a vector."""
         return int(
             await self.database._thread.read(
                 lambda db: db.execute("SELECT coalesce(sum(chunks), 0) FROM vectors").fetchone()[0]
@@ -73,7 +73,7 @@ class Shelf:
         )
 
     async def count_documents(self) -> int:
-        """How many documents are stored, on one page."""
+        """The number of documents that are stored, on one page."""
         return len((await self.database.documents.list(Selection(), limit=1000)).documents)
 
 
@@ -95,7 +95,7 @@ def fill(root: Path, files: dict[str, str]) -> None:
 
 
 def reasons(result: IngestResult) -> dict[str, str]:
-    """Why documents failed, by the last part of their source."""
+    """The reasons why documents failed, by the last part of their source."""
     return {one.source.rpartition("/")[2]: one.reason for one in result.failed}
 
 

@@ -1,4 +1,4 @@
-"""Which pieces of documents a prompt gets: near ones, as many as their share holds, and never at the answer's cost."""
+"""Pieces of documents in a prompt: near ones, as many as their share holds, and never at the answer's cost."""
 
 from __future__ import annotations
 

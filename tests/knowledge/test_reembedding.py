@@ -23,7 +23,7 @@ OTHER = dataclasses.replace(EMBEDDER, name="other", id="other-1")
 
 
 class Configured:
-    """What `rag.embedder` says."""
+    """Value of `rag.embedder`."""
 
     def __init__(self) -> None:
         self.embedder: wire.Embedder | None = EMBEDDER
@@ -35,7 +35,7 @@ class Configured:
 
 
 async def vectors_of(made: Shelf) -> dict[str, int]:
-    """How many chunks have vectors, by embedder."""
+    """The number of chunks that have vectors, by embedder."""
     rows = await made.database._thread.read(
         lambda db: db.execute(
             "SELECT b.id, sum(v.chunks) FROM vectors AS v JOIN embedders AS b ON b.n = v.embedder GROUP BY b.id"

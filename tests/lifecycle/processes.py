@@ -90,7 +90,7 @@ class Children:
 
 @pytest.fixture
 def children() -> Iterator[Children]:
-    """Where to start processes."""
+    """A starter of processes that all end with the test."""
     made = Children()
     yield made
     made.end()
@@ -150,7 +150,7 @@ def read_all(connection: Any) -> bytes:
 
 
 def ask(path: str) -> dict[str, Any]:
-    """What the entry that listens there says of itself."""
+    """The answer of the entry that listens there, about itself."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         answer: dict[str, Any] = json.loads(read_all(connection))
@@ -187,6 +187,6 @@ def foreign(path: str) -> socket.socket:
 
 
 def can_connect(path: str) -> bool:
-    """Whether somebody listens there."""
+    """Tells whether somebody listens there."""
     with socket.socket(socket.AF_UNIX) as connection:
         return connection.connect_ex(path) == 0

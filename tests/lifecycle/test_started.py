@@ -1,4 +1,4 @@
-"""What a running daemon takes over from a configuration that was changed."""
+"""Changes of the configuration that a running daemon takes over."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where models go."""
+    """The models folder."""
     return tmp_path / "models"
 
 

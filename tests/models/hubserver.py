@@ -18,7 +18,7 @@ HELD_S = 10.0
 
 @dataclass
 class Answer:
-    """How one download request is answered; what is not set is done properly."""
+    """Answer to one download request; what is not set is done properly."""
 
     drop_after: int | None = None
     """Close the connection after so many bytes of the body."""
@@ -48,7 +48,7 @@ class Row:
 
 @dataclass
 class Request:
-    """What the client asked for."""
+    """Request of the client."""
 
     path: str
     headers: dict[str, str]

@@ -1,4 +1,4 @@
-"""Which file of a repository a reference means, and what a hub may answer."""
+"""File of a repository that a reference means, and answers that a hub may give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reference means now: on disk, configured, in the catalogue, or nowhere."""
+"""Meaning of a reference at this moment: on disk, configured, in the catalogue, or nowhere."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ async def test_a_hub_model_that_is_not_pulled_says_how(models: Registry) -> None
 
 
 class TestDefault:
-    """What answers when nothing names a model."""
+    """The model that answers when nothing names one."""
 
     async def test_the_first_pulled_chat_model(self, models: Registry, hub: Hub) -> None:
         hub.add("o/embedder", "e-Q8_0.gguf", gguf(6, architecture="nomic-bert", template=False))

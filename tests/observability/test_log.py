@@ -1,4 +1,4 @@
-"""What a line looks like, what never gets into one, and what the files are like."""
+"""Lines of the log, things that never get into one, and its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is caught so that the daemon lives: logged once, under an id, and no further."""
+"""Exceptions caught so that the daemon lives: logged once, under an id, and no further."""
 
 from __future__ import annotations
 

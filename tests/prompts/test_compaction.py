@@ -1,4 +1,4 @@
-"""When old turns become a summary, what the model is asked for it, and what happens when it gives none."""
+"""Summaries of old turns: when they are made, what the model is asked, and what happens when it gives none."""
 
 from __future__ import annotations
 

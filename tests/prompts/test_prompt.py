@@ -1,4 +1,4 @@
-"""What the model is shown, and what is left out when it does not fit."""
+"""Prompts that the model is shown, and what is left out when they do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the runs that are due start, and why the others wait."""
+"""Choice among the runs that are due, and the reasons why the others wait."""
 
 from __future__ import annotations
 

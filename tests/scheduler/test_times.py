@@ -1,4 +1,4 @@
-"""Which scheduled time has come, and until when its run may begin."""
+"""Scheduled times that have come, and until when their runs may begin."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def text(self) -> str:
-        """What the screen shows, without trailing blanks."""
+        """The text that the screen shows, without trailing blanks."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
     def wait_for(self, *texts: str, timeout_s: float = 30) -> str:

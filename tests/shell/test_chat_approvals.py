@@ -62,7 +62,7 @@ def asked(desk: Desk, terminal: Terminal, message: str = "do it", path: str = "a
 
 
 def told(desk: Desk, terminal: Terminal, answer: str) -> str:
-    """What the model was told of the call, before it answers."""
+    """The result of the call that the model was told, before it answers."""
     conversation = desk.model.next()
     conversation.end(answer)
     terminal.wait_for(f"{answer}\n›")

@@ -1,4 +1,4 @@
-"""Where a project is, and the hash of everything in its skill folders."""
+"""Place of a project, and the hash of everything in its skill folders."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def test_the_real_path_of_a_descriptor_has_no_links(tree: Path) -> None:
 
 
 def race(way: Open, root: Path, rounds: int) -> set[str]:
-    """What could be read while the racer ran."""
+    """The contents that could be read while the racer ran."""
     seen: set[str] = set()
     with racer(root):
         for _ in range(rounds):

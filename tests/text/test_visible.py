@@ -1,4 +1,4 @@
-"""What decides is seen: nothing that a terminal acts on is left as it is."""
+"""Visible text: nothing that a terminal acts on is left as it is."""
 
 from __future__ import annotations
 

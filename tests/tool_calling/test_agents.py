@@ -1,4 +1,4 @@
-"""Which agent, and what task: decided by the words of a request."""
+"""Choice of an agent and its task, by the words of a request."""
 
 from __future__ import annotations
 

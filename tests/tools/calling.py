@@ -17,14 +17,14 @@ async def preview(tool: RunnableTool, context: ToolContext, **arguments: Any) ->
 
 
 async def content(tool: RunnableTool, context: ToolContext, **arguments: Any) -> str:
-    """What a call that must succeed gives."""
+    """The content that a call gives which must succeed."""
     result = await call(tool, context, **arguments)
     assert result.ok, result.content
     return result.content
 
 
 async def failure(tool: RunnableTool, context: ToolContext, **arguments: Any) -> str:
-    """Why a call fails that must."""
+    """The reason why a call fails that must."""
     result = await call(tool, context, **arguments)
     assert not result.ok, result.content
     return result.content

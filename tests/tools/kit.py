@@ -1,4 +1,4 @@
-"""What the tests of outside tools share: a context for calls, and a look at which processes are left."""
+"""Context for calls in the tests of outside tools, and a look at which processes are left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def context(cwd: Path) -> ToolContext:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
+    """Tells whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:

@@ -28,7 +28,7 @@ def refused(schema: object) -> str:
 
 
 def part(schema: object, **more: Any) -> Any:
-    """What becomes of a property's schema."""
+    """The part that a property's schema becomes."""
     return checked_parameters({"type": "object", "properties": {"x": schema}, **more})["properties"]["x"]
 
 

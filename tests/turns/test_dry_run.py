@@ -44,7 +44,7 @@ def calls_by(h: House, *, narrow: bool = False) -> None:
 
 
 async def sent(h: House, **params: Any) -> PromptCount:
-    """What the turn itself sent first."""
+    """The prompt that the turn itself sent first."""
     await h.ask("hi there", **params)
     request = h.engine.requests[0]
     return await h.engine.count(request.messages, request.tools)  # type: ignore[arg-type]  # the fake takes any

@@ -1,4 +1,4 @@
-"""What is on record of a running turn is always a beginning of what happened."""
+"""Record of a running turn: always a beginning of what happened."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[T
 
 
 async def methods(live: TurnLog, database: Database) -> list[str]:
-    """Those on record, which must be without holes."""
+    """The methods on record, which must be without holes."""
     events = [event for row in await database.log.read(live.turn_id) for event in unpack(row)]
     assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
     return [method for _, method, _ in events]

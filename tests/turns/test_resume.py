@@ -89,7 +89,7 @@ async def test_an_open_question_is_asked_again_under_its_id_and_its_call_runs_on
 
 
 async def seen_now(live: TurnLog) -> list[dict[str, Any]]:
-    """What has been sent so far."""
+    """The notifications that have been sent up to here."""
     return [json.loads(line) for line in live._frames(1, live.events).splitlines()]
 
 

@@ -148,7 +148,7 @@ def test_alone_on_a_terminal_it_becomes_the_shell(tmp_path: Path) -> None:
 
 
 def run_on_terminal(script: str) -> str:
-    """What a Python script prints with a terminal as its standard input."""
+    """The output of a Python script with a terminal as its standard input."""
     master, slave = os.openpty()
     with subprocess.Popen([sys.executable, "-c", script], stdin=slave, stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=30)

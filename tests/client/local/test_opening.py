@@ -102,7 +102,7 @@ def test_nothing_is_replaced_when_nothing_may_be_started(paths: Paths, spawned: 
 
 
 def test_a_connection_lost_at_hello_is_tried_once_more(paths: Paths, serve: Serve) -> None:
-    """What a client meets that waited in the backlog of a daemon which ended."""
+    """A client that waited in the backlog of a daemon which ended connects anew."""
     losses = [2]
 
     def hello(peer: Peer, params: dict[str, Any]) -> Any:

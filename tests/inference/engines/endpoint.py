@@ -13,7 +13,7 @@ import trio
 
 @dataclass
 class Act:
-    """What to send, in these pieces, and then: close the connection, or hold it until the other side leaves."""
+    """Pieces to send, and then: close the connection, or hold it until the other side leaves."""
 
     pieces: Iterable[bytes]
     hold: bool = False

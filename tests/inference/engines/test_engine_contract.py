@@ -1,4 +1,4 @@
-"""What every engine owes a turn: the fake worker, the built-in model and the real worker take the same tests."""
+"""Duties of every engine to a turn: the fake worker, the built-in model and the real worker take the same tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long an endpoint is waited for, by what it said and for how long nobody was waiting."""
+"""Patience with an endpoint, by what it said and for how long nobody was waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a grammar lets through meets its schema: random walks with llama.cpp's own sampler."""
+"""Texts that a grammar lets through meet its schema: random walks with llama.cpp's own sampler."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not i
 
 
 def git_names(root: Path, repository: Path) -> set[str]:
-    """What git would take of a folder, but for hidden names, which we leave out."""
+    """The files that git would take of a folder, but for hidden names, which we leave out."""
     listed = subprocess.run(
         ("git", "--git-dir", str(repository), "--work-tree", str(root), "ls-files", "-o", "--exclude-standard", "-z"),
         env=os.environ | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"},

@@ -32,7 +32,7 @@ def notes(tmp_path: Path) -> Path:
 
 
 def age(folder: Path) -> None:
-    """What was written a moment ago would be read again."""
+    """Sets files back in time: what was written a moment ago would be read again."""
     for path in folder.rglob("*"):
         if path.is_file():
             os.utime(path, ns=(10**18, 10**18 + len(str(path))))

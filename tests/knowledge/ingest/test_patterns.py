@@ -41,7 +41,7 @@ paths = st.lists(one_name, min_size=1, max_size=4).map(b"/".join)
 
 
 def decided(content: bytes, path: bytes) -> bool:
-    """Whether a file of this path is left out, its folders being asked first."""
+    """Tells whether a file of this path is left out, its folders being asked first."""
     patterns, parts = Patterns(parsed(content)), path.split(b"/")
     folders = [b"/".join(parts[:count]) for count in range(1, len(parts))]
     return any(patterns.decide(one, is_directory=True) for one in folders) or bool(

@@ -1,4 +1,4 @@
-"""How far, how fast, how long still."""
+"""Progress of an ingest: how far, how fast, how long still."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a folder gives, and what is said of the rest."""
+"""Files that a folder gives, and what is said of the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes with a session that is deleted."""
+"""Rows that go with a session that is deleted."""
 
 from __future__ import annotations
 

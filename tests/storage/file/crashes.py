@@ -60,7 +60,7 @@ def in_child(do: Callable[[int], None]) -> tuple[int, int]:
 
 
 def read_all(reader: int) -> str:
-    """What the child managed to write."""
+    """The text that the child managed to write."""
     with os.fdopen(reader, encoding="utf-8") as lines:
         return lines.read()
 

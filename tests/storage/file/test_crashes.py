@@ -98,7 +98,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _check_prefix(data: Path, case: str) -> int:
-    """Whether the turns are 1..k without a hole, each whole but perhaps the last; gives k."""
+    """Checks that the turns are 1..k without a hole, each whole but perhaps the last; gives k."""
     store = DatabaseFiles(data, "WAL")
     store.open()
     assert store.take_recovery() is None, case

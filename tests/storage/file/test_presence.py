@@ -38,7 +38,7 @@ def store(data: Path, request: pytest.FixtureRequest) -> DatabaseFiles:
 
 
 def messages(path: Path) -> list[str]:
-    """What a process finds that opens the file now, as after a crash."""
+    """The messages that a process finds which opens the file at this moment, as after a crash."""
     copy = path.parent / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()

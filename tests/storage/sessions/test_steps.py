@@ -1,4 +1,4 @@
-"""What it takes to run a turn again: stored, copied by a fork, gone with the session."""
+"""Rows from which a turn can be run again: stored, copied by a fork, gone with the session."""
 
 from __future__ import annotations
 

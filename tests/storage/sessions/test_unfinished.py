@@ -1,4 +1,4 @@
-"""Which turns of a daemon that ended can be gone on with, and which are interrupted."""
+"""Turns of a daemon that ended: some can be gone on with, the others are interrupted."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Sleepers:
 
 @pytest.fixture
 def sleepers(tmp_path: Path) -> Iterator[Sleepers]:
-    """When the test is over there were some, and none is alive."""
+    """Checks, when the test is over, that there were some and none is alive."""
     made = Sleepers(tmp_path)
     yield made
     made.listen()
@@ -64,7 +64,7 @@ def sleepers(tmp_path: Path) -> Iterator[Sleepers]:
 
 
 def ended(pid: int) -> bool:
-    """Whether the process is gone or, killed as it is, goes within ten seconds."""
+    """Tells whether the process is gone or, killed as it is, goes within ten seconds."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

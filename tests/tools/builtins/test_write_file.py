@@ -319,7 +319,7 @@ async def test_a_huge_change_is_shown_as_far_as_anybody_reads(context: ToolConte
 
 
 def race(context: ToolContext, root: Path, rounds: int) -> int:
-    """How many files were written while the racer ran; none of them is outside."""
+    """The number of files that were written while the racer ran; none of them is outside."""
     written = 0
     with racer(root):
         for number in range(rounds):

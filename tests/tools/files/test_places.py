@@ -1,4 +1,4 @@
-"""Where a path is, who has to be asked, and what is denied whoever agrees."""
+"""Place of a path, who has to be asked, and what is denied whoever agrees."""
 
 from __future__ import annotations
 

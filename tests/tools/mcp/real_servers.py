@@ -1,4 +1,4 @@
-"""Where the real MCP servers are installed."""
+"""Place where the real MCP servers are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result says to a model, whatever shape it has."""
+"""Text of a result for a model, whatever shape it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call would start is found once, and an approval of it holds for nothing else."""
+"""Programs that a call would start are found once, and an approval holds for nothing else."""
 
 from __future__ import annotations
 

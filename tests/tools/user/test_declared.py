@@ -1,4 +1,4 @@
-"""What strangers say about their tools, made fit to be shown."""
+"""Declarations of strangers' tools, made fit to be shown."""
 
 from __future__ import annotations
 

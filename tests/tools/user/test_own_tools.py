@@ -221,7 +221,7 @@ async def test_a_file_without_tools_and_one_with_a_bad_name(tmp_path: Path) -> N
 
 
 async def test_a_file_stands_alone(tmp_path: Path) -> None:
-    """What lies beside it was not examined, and must not stand for a module of the library either."""
+    """A file beside it was not examined, and must not stand for a module of the library either."""
     (tmp_path / "colorsys.py").write_text("raise AssertionError\n")
     (tmp_path / "beside.py").write_text("")
     async with opened(tmp_path, "import colorsys\nimport beside\n") as file:

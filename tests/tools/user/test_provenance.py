@@ -1,4 +1,4 @@
-"""Which files may be run: only those that nobody else can write."""
+"""Files that may be run: only those that nobody else can write."""
 
 from __future__ import annotations
 

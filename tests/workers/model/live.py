@@ -120,7 +120,7 @@ class LiveWorker:
         return self._process.wait(LIMIT_S)
 
     def stderr(self) -> str:
-        """What it logged, once it has ended."""
+        """The lines that it logged, once it has ended."""
         assert self._process.stderr is not None
         return self._process.stderr.read().decode()
 

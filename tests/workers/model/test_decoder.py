@@ -1,4 +1,4 @@
-"""What a loaded model answers, asked of a real worker with models whose answer is known."""
+"""Answers of a loaded model, asked of a real worker with models whose answer is known."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ends_within(pid: int, seconds: float) -> bool:
-    """Whether a process, of whatever parent, ends in time."""
+    """Tells whether a process, of whatever parent, ends in time."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -283,7 +283,7 @@ SURE = "What is the capital of France?"
 
 @pytest.mark.e2e
 class TestStarterModel:
-    """What only real weights show."""
+    """Behaviour that only real weights show."""
 
     def test_it_answers_in_words(self, starter: LiveWorker) -> None:
         shown, done = starter.answer(ask(1, "Say hello in French, please.", max_tokens=8))

@@ -30,7 +30,7 @@ def found(
     slots: int = 1,
     most: int = 512,
 ) -> tuple[TuningSettings, list[Probe]]:
-    """What a search on this machine ends with, and what it measured on the way."""
+    """The settings that a search on this machine ends with, and what it measured on the way."""
     searching, probes = search(asked or TuningSettings(), cores, slots=slots, most_batch_tokens=most), []
     probe = next(searching)
     while True:

@@ -1,4 +1,4 @@
-"""What the messages of the index do, in the worker, without the process."""
+"""Messages of the index, in the worker, without the process."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def resolve(path: Path) -> Resolve:
 
 @pytest.fixture(params=["fake", "real"])
 def made(request: pytest.FixtureRequest, tiny: Path) -> tuple[RetrievalSettings, Resolve]:
-    """What both workers must do is asked of both."""
+    """The settings of each worker: what both must do is asked of both."""
     if request.param == "fake":
         return fake_settings(), fake_embedder
     return RetrievalSettings(), resolve(tiny)

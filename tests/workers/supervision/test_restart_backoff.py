@@ -1,4 +1,4 @@
-"""When a worker that died is started again."""
+"""Time at which a worker that died is started again."""
 
 from __future__ import annotations
 

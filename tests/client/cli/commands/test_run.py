@@ -455,7 +455,7 @@ def wait_until_sleeping(pid: int) -> None:
 
 
 def writes_of(command: list[str]) -> list[bytes]:
-    """What a command writes, a write each: a packet pipe keeps them apart."""
+    """The writes of a command, one by one: a packet pipe keeps them apart."""
     reading, writing = os.pipe2(os.O_DIRECT)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing):
         os.close(writing)

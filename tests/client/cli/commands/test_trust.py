@@ -1,4 +1,4 @@
-"""What somebody sees of a project's skills before agreeing to them, and what then is trusted."""
+"""A project's skills as somebody sees them before agreeing to them, and what then is trusted."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def isolated(noise: Path) -> Iterator[Callable[[str], str]]:
-    """What the model answers to a prompt that has it to itself, 8 tokens."""
+    """The model's answer to a prompt that has it to itself, 8 tokens."""
     desk = Desk(noise, slots=1)
 
     @functools.cache

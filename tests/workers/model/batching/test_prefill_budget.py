@@ -1,4 +1,4 @@
-"""How much of a prompt goes beside streams, with machines whose speed is known."""
+"""Share of a prompt beside streams, with machines whose speed is known."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def opened(folder: Path, *, key: str = KEY, limit: int = PLENTY, queue: int = PL
 
 
 def save(states: DiskPrefixCache, text: Text | list[int], owner: str = "one", payload: bytes | None = None) -> bool:
-    """What a caller does after a turn, waiting for the disk."""
+    """Saves as a caller does after a turn, waiting for the disk."""
     start = states.covered(text)
     taken = states.save(owner, text, start, state_of(tuple(text), start) if payload is None else payload)
     assert states.flush(TIMEOUT_S)
@@ -74,7 +74,7 @@ def common(one: Text, other: Text) -> int:
 
 
 class History:
-    """What should be there: text to where its segment starts and whose it is."""
+    """Model of the cache: text to where its segment starts and whose it is."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What samplers are given."""
+"""Candidates that samplers are given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What any process may do with the folder of states."""
+"""Folder of states, as any process may use it."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ async def test_many_texts_begin_at_once_and_go_over_to_torch_with_the_same_vecto
 
 
 def torch_is_out(pid: int) -> bool:
-    """Whether the process has not loaded torch yet."""
+    """Tells whether the process has not loaded torch yet."""
     return "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
 
 

@@ -1,4 +1,4 @@
-"""What is found out of an embedder, and the twin that is made of it."""
+"""Facts about an embedder, and the GGUF conversion that is made of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which engine embeds: decided by what there is, how much is coming, and what can be imported."""
+"""Choice of the engine that embeds: by what there is, how much is coming, and what can be imported."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Engine:
 
 
 class Engines:
-    """What is open, and a gate before torch."""
+    """Record of what is open, and a gate before torch."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open: list[str] = []

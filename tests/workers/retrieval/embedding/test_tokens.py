@@ -25,8 +25,8 @@ WINDOW = 256
 
 
 def agreed(char: str) -> bool:
-    """Whether both sides know the character alike: what Unicode has changed since, the library's older tables do not
-    know, and neither does any vocabulary.
+    """Tells whether both sides know the character alike: what Unicode has changed since, the library's older tables
+    do not know, and neither does any vocabulary.
     """
     kind = unicodedata.category(char)
     return kind == unicodedata.ucd_3_2_0.category(char) and kind not in ("Cn", "Cs") and char != "▁"

@@ -169,7 +169,9 @@ def test_the_best_are_those_of_a_whole_sort(given_scores: list[float], k: int) -
 
 
 class Life(RuleBasedStateMachine):
-    """Whatever is added, removed, built, saved, lost and loaded in whatever order: what is found is what is there."""
+    """An index to which anything is done in any order: add, remove, build, save, lose, load; what is found is
+    what is there.
+    """
 
     @initialize()
     def make(self) -> None:

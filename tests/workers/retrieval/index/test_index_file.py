@@ -1,4 +1,4 @@
-"""Whatever becomes of an index file, it is refused before hnswlib sees it."""
+"""Damaged index files are refused before hnswlib sees them."""
 
 from __future__ import annotations
 

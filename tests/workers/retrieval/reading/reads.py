@@ -42,7 +42,7 @@ def taken(document: object) -> tuple[OpenedDocument, list[Piece]]:
 
 
 def assert_sound(pieces: list[Piece], limits: Limits, count: CountTokens) -> None:
-    """What holds for chunks of any document."""
+    """Checks what holds for chunks of any document."""
     for piece in pieces:
         assert piece.text.strip()
         assert [piece.tokens] == count([piece.text])
@@ -70,5 +70,5 @@ def assert_covers(pieces: list[Piece], data: bytes, encoding: str = "utf-8") -> 
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a document is in it."""
+    """Tells whether nothing of a document is in it."""
     return not text.removeprefix("\ufeff").strip()

@@ -14,7 +14,7 @@ from tests.workers.retrieval.reading.archives import with_claimed_size, with_fla
 
 
 def refusal(data: bytes, name: str = "a") -> str:
-    """Why this entry of the archive is not read."""
+    """The reason why this entry of the archive is not read."""
     with pytest.raises(Unreadable) as refused:
         Archive(data).read(name)
     return str(refused.value)
