@@ -11,7 +11,8 @@ import pytest
 
 from agentgw.protocol.errors import NotFound, StorageUnavailable
 from agentgw_daemon.scheduler.editing import without_job
-from agentgw_daemon.scheduler.jobs_file import MAX_BYTES, JobsFile, Version, edit_jobs, read_jobs, version_of
+from agentgw_daemon.scheduler.jobs_file import MAX_BYTES, JobsFile, edit_jobs, read_jobs
+from agentgw_daemon.system.text_file import Version, version_of
 from tests.scheduler.made import BERLIN, HOME
 
 JOB = "jobs:\n  - name: a\n    message: b\n    every: day\n"

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
-from agentgw_daemon.scheduler.document import DocumentRefused, Listing, Mapping, Node, Scalar, parse_document
-from agentgw_daemon.scheduler.settings import EntryRefused, job_of
+from agentgw_daemon.scheduler.settings import job_of
+from agentgw_daemon.text.yaml_document import DocumentRefused, Listing, Mapping, Node, Scalar, parse_document
+from agentgw_daemon.text.yaml_entries import EntryRefused
 
 Value = str | bool | int | float | list[str]
 

@@ -7,42 +7,23 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.entries import JobsFileContents, Problem, read_entries
+from agentgw_daemon.system.text_file import Unreadable, Version, read_text_file, version_of
 
 # 500 jobs with messages of a page each; the parser needs a second for it at worst.
 MAX_BYTES: Final = 262_144
 # The user may save the file while we edit it: then the edit is made again on what was saved.
 _ATTEMPTS: Final = 3
 _WRITING: Final = ".jobs-"
-
-
-@record
-class Version:
-    """Mark that tells one state of the file from another; all zero when there is none."""
-
-    inode: int = 0
-    size: int = 0
-    mtime_ns: int = 0
-
-    @property
-    def written_at(self) -> datetime | None:
-        """The time at which this state was written, as the file says."""
-        if not self.mtime_ns:
-            return None
-        try:
-            return datetime.fromtimestamp(self.mtime_ns / 1e9, UTC)
-        except (OverflowError, ValueError, OSError):
-            return None
 
 
 @record
@@ -62,23 +43,14 @@ class JobsFile:
 def read_jobs(path: Path, *, home: Path, zone: tzinfo) -> JobsFile:
     """The file's jobs; of no file, none. What cannot be read is a problem of the file, never an exception."""
     try:
-        version, data = _read(path)
-        text = _decoded(data)
+        version, text = read_text_file(path, MAX_BYTES)
     except FileNotFoundError:
         return JobsFile(path=path, version=Version(), text="", contents=JobsFileContents())
-    except _Unreadable as unreadable:
+    except Unreadable as unreadable:
         return _unread(path, str(unreadable), unreadable.version)
     except OSError as error:
         return _unread(path, os.strerror(error.errno or errno.EIO), Version())
     return JobsFile(path=path, version=version, text=text, contents=read_entries(text, home=home, zone=zone))
-
-
-def version_of(path: Path) -> Version:
-    """The state the file is in, to see whether it has changed."""
-    try:
-        return _version(os.stat(path))
-    except OSError:
-        return Version()
 
 
 def edit_jobs(path: Path, edit: Callable[[str], str]) -> None:
@@ -102,49 +74,17 @@ def edit_jobs(path: Path, edit: Callable[[str], str]) -> None:
     )
 
 
-class _Unreadable(Exception):
-    def __init__(self, reason: str, version: Version) -> None:
-        super().__init__(reason)
-        self.version = version
-
-
-def _read(path: Path) -> tuple[Version, bytes]:
-    # A pipe under this name must not hold us up.
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        status = os.fstat(file.fileno())
-        version = _version(status)
-        if not stat.S_ISREG(status.st_mode):
-            raise _Unreadable("is no file", version)
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise _Unreadable(f"is larger than {MAX_BYTES // 1024} KiB", version)
-    return version, data
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _Unreadable(f"is not UTF-8 in line {line}", Version()) from None
-
-
 def _unread(path: Path, reason: str, version: Version) -> JobsFile:
     problem = Problem(line=1, reason=f"the file {reason}" if reason.startswith("is ") else reason)
     return JobsFile(path=path, version=version, text=None, contents=JobsFileContents(problems=(problem,)))
 
 
-def _version(status: os.stat_result) -> Version:
-    return Version(inode=status.st_ino, size=status.st_size, mtime_ns=status.st_mtime_ns)
-
-
 def _editable(target: Path) -> tuple[Version, str]:
     try:
-        version, data = _read(target)
-        return version, _decoded(data)
+        return read_text_file(target, MAX_BYTES)
     except FileNotFoundError:
         return Version(), ""
-    except _Unreadable as unreadable:
+    except Unreadable as unreadable:
         raise _refused(target, str(unreadable)) from None
 
 

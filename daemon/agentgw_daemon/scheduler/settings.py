@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
 import shlex
 from collections.abc import Callable
 from datetime import tzinfo
@@ -13,12 +10,13 @@ from typing import Final, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from agentgw_daemon.scheduler.cron import parse_cron
-from agentgw_daemon.scheduler.document import Bad, Listing, Mapping, Node, Scalar
 from agentgw_daemon.scheduler.every import parse_every
 from agentgw_daemon.scheduler.job import CHANNELS, NEEDS, Channel, Job, Misfire, Need, Notify, Overlap
 from agentgw_daemon.scheduler.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules import OnPath, Schedule, parse_at
 from agentgw_daemon.scheduler.zones import zone_named
+from agentgw_daemon.text.yaml_document import Bad, Listing, Mapping, Node, Scalar
+from agentgw_daemon.text.yaml_entries import MAX_LIST, EntryRefused, EntryValues
 
 T = TypeVar("T")
 
@@ -31,14 +29,7 @@ KEYS: Final = (
 _ALIASES: Final = {"skill": "skill_name", "cron": "cron_expression"}
 _SCHEDULES: Final = ("cron_expression", "every", "at", "on")
 
-_TRUE: Final = frozenset({"true", "yes", "on"})
-_FALSE: Final = frozenset({"false", "no", "off"})
-_NULL: Final = frozenset({"", "~", "null"})
-# YAML's numbers without its octal, sexagesimal and infinite ones.
-_NUMBER: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
-_MAX_NAME: Final = 100
 _MAX_MESSAGE: Final = 100_000
-_MAX_LIST: Final = 100
 _MAX_RETRIES: Final = 10
 _DAY_S: Final = 86_400.0
 _YEAR_S: Final = 366 * _DAY_S
@@ -46,21 +37,8 @@ _YEAR_S: Final = 366 * _DAY_S
 _SETTLE_S: Final = 10.0
 
 
-class EntryRefused(ValueError):
-    """An entry that cannot be used, with the line of what is wrong."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
-        self.reason = reason
-
-
 def job_of(node: Node, *, home: Path, zone: tzinfo) -> Job:
     """The job that an entry describes. Raises EntryRefused."""
-    if isinstance(node, Bad):
-        raise EntryRefused(node.span.line, node.reason)
-    if not isinstance(node, Mapping):
-        raise EntryRefused(node.span.line, "an entry is a mapping that begins with `name:`")
     entry = _Entry(node, home)
     named = entry.zone()
     schedule = entry.schedule(zone=named or zone)
@@ -70,7 +48,7 @@ def job_of(node: Node, *, home: Path, zone: tzinfo) -> Job:
         name=entry.name(),
         message=entry.message(),
         schedule=schedule,
-        line=node.span.line,
+        line=entry.line,
         skill=entry.text("skill_name"),
         model=entry.text("model"),
         enabled=entry.boolean("enabled", True),
@@ -90,73 +68,29 @@ def job_of(node: Node, *, home: Path, zone: tzinfo) -> Job:
     )
 
 
-class _Entry:
-    """Reads the values of one entry, each once."""
+class _Entry(EntryValues):
+    """Reads the values of one entry."""
 
-    def __init__(self, node: Mapping, home: Path) -> None:
-        self._node = node
+    def __init__(self, node: Node, home: Path) -> None:
+        super().__init__(node, "job", KEYS, _ALIASES)
         self._home = home
-        self._values: dict[str, tuple[Scalar, Node]] = {}
-        for key, value in node.entries:
-            name = _ALIASES.get(key.text, key.text)
-            if name not in KEYS:
-                near = difflib.get_close_matches(key.text[:64], (*KEYS, *_ALIASES), n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise EntryRefused(key.span.line, f"unknown key {key.text[:64]!r}{hint}")
-            if name in self._values:
-                raise EntryRefused(key.span.line, f"{key.text} and {self._values[name][0].text} are the same key")
-            if isinstance(value, Bad):
-                raise EntryRefused(value.span.line, f"{key.text}: {value.reason}")
-            # An empty value is one that is not there, as in the old file.
-            if not (isinstance(value, Scalar) and value.plain and value.text.casefold() in _NULL):
-                self._values[name] = (key, value)
-
-    def _refused(self, name: str, reason: str) -> EntryRefused:
-        found = self._values.get(name)
-        return EntryRefused(found[1].span.line if found else self._node.span.line, f"{name}: {reason}")
-
-    def _required(self, name: str) -> str:
-        text = self.text(name)
-        if text is None or not text.strip():
-            raise EntryRefused(self._node.span.line, f"the job has no {name}")
-        return text
-
-    def text(self, name: str) -> str | None:
-        """The text of a key."""
-        found = self._values.get(name)
-        if found is None:
-            return None
-        if not isinstance(found[1], Scalar):
-            raise self._refused(name, "must be a text")
-        return found[1].text
-
-    def name(self) -> str:
-        """The job's name: one short visible line."""
-        name = self._required("name").strip()
-        if len(name) > _MAX_NAME:
-            raise self._refused("name", f"has more than {_MAX_NAME} characters")
-        if not name.isprintable():
-            raise self._refused("name", "has characters that cannot be shown")
-        if name.startswith("-"):
-            raise self._refused("name", "begins with a dash, which commands take for an option")
-        return name
 
     def message(self) -> str:
         """The message of the turn."""
-        message = self._required("message")
+        message = self.required("message")
         if len(message) > _MAX_MESSAGE:
-            raise self._refused("message", f"has more than {_MAX_MESSAGE} characters")
+            raise self.refused("message", f"has more than {_MAX_MESSAGE} characters")
         return message
 
     def schedule(self, *, zone: tzinfo) -> Schedule:
         """The one schedule of the entry."""
-        given = [name for name in self._values if name in _SCHEDULES]
+        given = [name for name in self.values if name in _SCHEDULES]
         if not given:
-            raise EntryRefused(self._node.span.line, f"the job has no time: give one of {', '.join(_SCHEDULES)}")
+            raise EntryRefused(self.line, f"the job has no time: give one of {', '.join(_SCHEDULES)}")
         if len(given) > 1:
-            raise self._refused(given[1], f"the job has {given[0]} already; give one of them")
-        if "settle_s" in self._values and given != ["on"]:
-            raise self._refused("settle_s", "belongs to `on`")
+            raise self.refused(given[1], f"the job has {given[0]} already; give one of them")
+        if "settle_s" in self.values and given != ["on"]:
+            raise self.refused("settle_s", "belongs to `on`")
         (name,) = given
         text = self.text(name) or ""
         if name == "on":
@@ -176,72 +110,15 @@ class _Entry:
         try:
             return read()
         except ScheduleRefused as refused:
-            raise self._refused(name, str(refused)) from None
-
-    def choice(self, name: str, allowed: tuple[T, ...], default: T) -> T:
-        """One of a few words."""
-        text = self.text(name)
-        if text is None:
-            return default
-        for word in allowed:
-            if word == text:
-                return word
-        raise self._refused(name, f"{text[:64]!r} is none of {', '.join(map(str, allowed))}")
-
-    def boolean(self, name: str, default: bool) -> bool:
-        """True or false, in the words of YAML 1.1 as old files have them."""
-        text = self.text(name)
-        folded = text.casefold() if text is not None else ""
-        if text is None:
-            return default
-        if folded not in _TRUE | _FALSE:
-            raise self._refused(name, f"{text[:64]!r} is neither true nor false")
-        return folded in _TRUE
-
-    def seconds(self, name: str, default: float | None, *, most: float, above_zero: bool = False) -> float | None:
-        """A number of seconds."""
-        text = self.text(name)
-        if text is None:
-            return default
-        value = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not 0 <= value <= most or (above_zero and value == 0):
-            floor = "more than 0" if above_zero else "0"
-            raise self._refused(name, f"{text[:64]!r} is no number of seconds from {floor} to {most:.0f}")
-        return value
-
-    def integer(self, name: str, default: int, *, most: int) -> int:
-        """A whole number."""
-        text = self.text(name)
-        if text is None:
-            return default
-        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) > most:
-            raise self._refused(name, f"{text[:64]!r} is no whole number from 0 to {most}")
-        return int(text)
-
-    def words(self, name: str) -> tuple[str, ...]:
-        """A list of texts; a single text is a list of one."""
-        found = self._values.get(name)
-        if found is None:
-            return ()
-        items = found[1].items if isinstance(found[1], Listing) else (found[1],)
-        if len(items) > _MAX_LIST:
-            raise self._refused(name, f"has more than {_MAX_LIST} entries")
-        texts = []
-        for item in items:
-            if isinstance(item, Bad):
-                raise EntryRefused(item.span.line, f"{name}: {item.reason}")
-            if not isinstance(item, Scalar) or not item.text.strip():
-                raise EntryRefused(item.span.line, f"{name}: must be a list of words")
-            texts.append(item.text.strip())
-        return tuple(dict.fromkeys(texts))
+            raise self.refused(name, str(refused)) from None
 
     def approvals(self) -> tuple[str, ...] | None:
         """Tools allowed without asking; none for `deny`."""
         words = self.words("approvals")
-        if "approvals" not in self._values:
+        if "approvals" not in self.values:
             return None
         if "deny" in words and len(words) > 1:
-            raise self._refused("approvals", "is `deny` or a list of tools, not both")
+            raise self.refused("approvals", "is `deny` or a list of tools, not both")
         return () if words == ("deny",) else words
 
     def needs(self) -> frozenset[Need]:
@@ -255,19 +132,19 @@ class _Entry:
         for text in self.words(name):
             match = [word for word in allowed if word == text]
             if not match:
-                raise self._refused(name, f"{text[:64]!r} is none of {', '.join(map(str, allowed))}")
+                raise self.refused(name, f"{text[:64]!r} is none of {', '.join(map(str, allowed))}")
             found += match
         return tuple(found)
 
     def notify(self) -> Notify:
         """Channels as words, and `mail: command` as a mapping or among them."""
-        found = self._values.get("notify")
+        found = self.values.get("notify")
         if found is None:
             return Notify()
         channels: list[Channel] = []
         mail: tuple[str, ...] = ()
         items = found[1].items if isinstance(found[1], Listing) else (found[1],)
-        for item in items[:_MAX_LIST]:
+        for item in items[:MAX_LIST]:
             match item:
                 case Scalar(text=text):
                     known = [channel for channel in CHANNELS if channel == text.strip()]
@@ -313,5 +190,5 @@ class _Entry:
         if written == "~":
             path = self._home
         if not path.is_absolute():
-            raise self._refused(name, f"{text[:64]!r} is not absolute; begin it with / or ~/")
+            raise self.refused(name, f"{text[:64]!r} is not absolute; begin it with / or ~/")
         return path

@@ -1,4 +1,6 @@
-"""YAML of the jobs file: strings, lists and mappings that know where they stand. Does no I/O.
+"""YAML of the files that list jobs and webhooks: strings, lists and mappings that know where they stand.
+
+Does no I/O.
 
 Built from the parser's events, so no constructor is ever called: scalars stay text, nothing grows when it is read,
 and no tag can name an object. What one node may not have (a tag, an alias, a key twice) makes that node `Bad`, and
@@ -26,9 +28,9 @@ from ruamel.yaml.events import (
 
 from agentgw.protocol.schema import record
 
-# The scanner looks ahead at every open bracket; what a job says is three levels deep.
+# The scanner looks ahead at every open bracket; what an entry says is three levels deep.
 MAX_DEPTH: Final = 16
-# 500 jobs with ten keys each; reading them takes a second or two.
+# 500 entries with ten keys each; reading them takes a second or two.
 MAX_EVENTS: Final = 12_000
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.scheduler.document import (
+from agentgw_daemon.text.yaml_document import (
     MAX_DEPTH,
     MAX_EVENTS,
     Bad,
