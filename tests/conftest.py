@@ -26,7 +26,10 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def no_collections() -> Iterator[None]:
-    """Hypothesis follows the garbage collector by a callback, in which a time limit's exception would be lost."""
+    """Collect no garbage: an exception of a limit would be lost in a collection's callbacks and finalizers.
+
+    Hypothesis follows the collector by a callback; where memory is short, finalizers of older garbage fail.
+    """
     gc.disable()
     yield
     gc.enable()

@@ -59,6 +59,7 @@ def test_the_dialect_of_published_templates(source: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.usefixtures("no_collections")
 def test_a_hostile_or_broken_template_is_replaced_by_chatml_and_says_why(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_hostile_or_broken_template_is_replaced_by_chatml_and_says_why(
         ("{% for i in range(99999) %}{{ 'a' * 99 }}{% endfor %}", "over 1 MiB"),
     ],
 )
+@pytest.mark.usefixtures("no_collections")
 def test_the_reason_is_for_a_person(source: str, reason: str) -> None:
     assert reason in choose(source)[1]
 
@@ -97,6 +99,7 @@ def test_a_good_template_is_used_and_adds_no_stop_string() -> None:
     assert (said, template.stops) == ("model", ())
 
 
+@pytest.mark.usefixtures("no_collections")
 def test_a_template_that_turns_bad_with_some_messages_is_a_fault_of_that_request() -> None:
     template = ChatTemplate("{{ 'a' * (10 ** (messages[-1].content | int)) }}")
     assert template.render([{"role": "user", "content": "2"}]).text == "a" * 100
