@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agentgw_daemon.scheduler.cron import parse_cron
-from agentgw_daemon.scheduler.entries import JobsFileContents, read_entries
+from agentgw_daemon.scheduler.file.entries import JobsFileContents, read_entries
 from agentgw_daemon.scheduler.job import Job
-from agentgw_daemon.scheduler.schedules import Schedule, upcoming
+from agentgw_daemon.scheduler.schedules.cron import parse_cron
+from agentgw_daemon.scheduler.schedules.schedule import Schedule, upcoming
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOME = Path("/home/me")

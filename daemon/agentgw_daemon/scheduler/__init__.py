@@ -1,1 +1,1 @@
-"""Jobs and their clock: schedules, the jobs file, and the decisions about what starts when. Pure but for the file."""
+"""Jobs and their clock: `schedules`, the jobs `file`, and in `planning` the decisions about what starts when."""

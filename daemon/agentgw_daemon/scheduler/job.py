@@ -7,7 +7,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.scheduler.schedules import Schedule, fingerprint
+from agentgw_daemon.scheduler.schedules.schedule import Schedule, fingerprint
 
 Misfire = Literal["run_once", "skip"]
 Overlap = Literal["skip", "queue"]

@@ -1,0 +1,1 @@
+"""The jobs file: read entry by entry, edited as text."""
