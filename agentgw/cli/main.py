@@ -54,6 +54,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "restart": ("stop and start the daemon", "agentgw restart"),
         "reload": ("read configuration and skills again", "agentgw reload"),
         "serve": ("run the daemon in the foreground", "agentgw serve"),
+        "service": ("the daemon as a service of systemd or launchd", "agentgw service install --now"),
         "ps": ("the daemon's workers", "agentgw ps"),
         "logs": ("the daemon's log", "agentgw logs -f"),
         "doctor": ("check everything and say what to do", "agentgw doctor"),

@@ -24,7 +24,7 @@ class Environment:
 
     __slots__ = (
         "agentgw_home", "agentgw_socket", "cache_home", "config_home", "data_home", "editor", "home", "no_color",
-        "runtime_dir", "state_home", "sudo_uid",
+        "path", "runtime_dir", "state_home", "sudo_uid",
     )  # fmt: skip
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
@@ -38,6 +38,7 @@ class Environment:
         self.cache_home = get("XDG_CACHE_HOME", "")
         self.runtime_dir = get("XDG_RUNTIME_DIR", "")
         self.sudo_uid = get("SUDO_UID", "")
+        self.path = get("PATH", "")
         # no-color.org: any value but the empty one.
         self.no_color = bool(get("NO_COLOR", ""))
         self.editor = get("VISUAL", "") or get("EDITOR", "")
@@ -56,4 +57,13 @@ def for_daemon(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     # systemd's protocol, except that the pid is not known before the daemon runs.
     made["LISTEN_FDS"] = "1"
     made["AGENTGW_SPAWNED"] = "1"
+    return made
+
+
+def for_service_manager(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of systemctl and its kin: words in English, and the way to the user's own manager."""
+    made = dict(os.environ if variables is None else variables)
+    made["LC_ALL"] = "C.UTF-8"
+    # A shell that su or ssh opened may not know it.
+    made.setdefault("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
     return made

@@ -9,7 +9,7 @@ The tree:
     │       WorkerDied · ToolFailed · TurnCancelled · VersionMismatch · ShuttingDown · ApprovalDenied
     │       SchemaUnmet · StorageUnavailable · Timeout
     └── LocalError                    never crosses the socket: raised and shown by one process
-        ├── UsageError · DaemonUnreachable · AlreadyRunning
+        ├── UsageError · DaemonUnreachable · AlreadyRunning · ServiceManagerFailed
         └── ConfigRefused · DirectoryRefused
 
 A message says what happened, `hint` says what to do next. On the wire the hint travels in `data`.
@@ -226,6 +226,12 @@ class AlreadyRunning(LocalError):
     """Another daemon holds the lock beside the database."""
 
     exit_status = 75
+
+
+class ServiceManagerFailed(LocalError):
+    """The user's service manager is not there, does not answer or refuses."""
+
+    exit_status = 3
 
 
 class ConfigRefused(LocalError):

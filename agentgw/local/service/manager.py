@@ -1,0 +1,134 @@
+"""The service manager of this system, what becomes a service, and what is wrong with one."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agentgw.local.connect import connect_client, connect_running
+from agentgw.local.directories import prepare, refuse_sudo
+from agentgw.local.environment import Environment
+from agentgw.local.service.launchd import LaunchdManager
+from agentgw.local.service.setup import setup_of
+from agentgw.local.service.systemd import SystemdManager
+from agentgw.local.stopping import stop_daemon
+from agentgw.protocol.errors import AgentgwError, AlreadyRunning, DaemonUnreachable, ServiceManagerFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agentgw.local.paths import Paths
+    from agentgw.local.service.files import Installed
+    from agentgw.local.service.setup import ServiceSetup
+
+
+class Service:
+    """The daemon of these paths as a service."""
+
+    def __init__(self, paths: Paths, environment: Environment | None = None, *, platform: str = sys.platform) -> None:
+        self.paths = paths
+        self._environment = environment or Environment()
+        refuse_sudo(self._environment)
+        home = os.path.expanduser("~")
+        self.manager: SystemdManager | LaunchdManager
+        if platform == "darwin":
+            self.manager = LaunchdManager(home, paths.state_dir)
+        else:
+            self.manager = SystemdManager(self._environment, home)
+
+    def setup(self, *, at_login: bool) -> ServiceSetup:
+        """What this installation's files say."""
+        return setup_of(self.paths, self._environment, at_login=at_login)
+
+    def install(self, *, strict: bool | None = None) -> tuple[str, ...]:
+        """Writes and enables it; gives the files that changed. `strict` None: as it is."""
+        self.manager.require()
+        wanted = self.manager.is_strict if strict is None else strict
+        problem = self.manager.probe() if wanted else ""
+        if problem:
+            raise ServiceManagerFailed(
+                f"this system cannot run the strict variant: {problem}", hint="run: agentgw service install --no-strict"
+            )
+        prepare(self.paths)
+        return self.manager.install(self.setup(at_login=has_enabled_jobs(self.paths)), strict=wanted)
+
+    def start(self) -> None:
+        """Starts it. A daemon that runs outside of it ends first, unless it is busy (AlreadyRunning)."""
+        self.manager.require()
+        if not self.installed().present:
+            raise ServiceManagerFailed("the service is not installed", hint="run: agentgw service install --now")
+        if not self.manager.is_listening():
+            self._end_other_daemon()
+        self.manager.start()
+
+    def stop(self) -> None:
+        """Stops it until the next start or login."""
+        self.manager.require()
+        self.manager.stop()
+
+    def uninstall(self) -> tuple[str, ...]:
+        """Removes it; gives the files that were there."""
+        return self.manager.uninstall()
+
+    def installed(self) -> Installed:
+        """What is there of it. Whether it starts at login is compared with nothing: it is asked for at install."""
+        return self.manager.installed(self.setup(at_login=self._starts_at_login()))
+
+    def _starts_at_login(self) -> bool:
+        return self.manager.installed(self.setup(at_login=True)).at_login
+
+    def _end_other_daemon(self) -> None:
+        try:
+            client = connect_running(self.paths)
+        except DaemonUnreachable:
+            return
+        with client:
+            reason = stop_daemon(client, upgrade=True)
+        if reason:
+            raise AlreadyRunning(
+                f"a daemon runs outside of the service and is busy: {reason}", hint="try later, or run: agentgw stop"
+            )
+
+
+def has_enabled_jobs(paths: Paths) -> bool:
+    """Whether there is a job to be fired; asks the daemon, as only it reads the jobs file."""
+    if not os.path.exists(os.path.join(paths.config_dir, "jobs.yaml")):
+        return False
+    with connect_client(paths) as client:
+        return bool(enabled_jobs(client.call("job.list")))
+
+
+def enabled_jobs(listing: dict[str, Any]) -> int:
+    """How many jobs of `job.list` are to be fired."""
+    return sum(bool(job.get("enabled")) for job in listing.get("jobs", ()))
+
+
+def problems(service: Service, jobs: int) -> list[tuple[str, str, str]]:
+    """What is wrong with the service, as severity, message and fix; `jobs` are those that are enabled."""
+    again = "agentgw service install"
+    try:
+        installed = service.installed()
+    except AgentgwError as error:
+        return [("error", error.message, error.hint)]
+    if not installed.present:
+        if jobs:
+            return [("warning", f"{_jobs(jobs)}, and nothing starts the daemon at login", again)]
+        return [("ok", "no service is installed; the first command starts the daemon", "")]
+    found = []
+    if installed.program and not os.access(installed.program, os.X_OK):
+        found.append(("error", f"the service starts {installed.program}, which is not there", again))
+    found += [
+        ("warning", f"{path} is {'missing' if state == 'missing' else 'not what this version writes'}", again)
+        for path, state in installed.files
+        if state != "current"
+    ]
+    if not installed.enabled:
+        found.append(("warning", "the service is installed and not enabled", again))
+    if jobs and not installed.at_login:
+        found.append(("warning", f"{_jobs(jobs)}, and the service waits for a request after login", again))
+    return found or [("ok", "the service is as this version writes it", "")]
+
+
+def _jobs(count: int) -> str:
+    return "1 job is enabled" if count == 1 else f"{count} jobs are enabled"
