@@ -14,6 +14,7 @@ from agentgw.local.connect import connect_client
 from agentgw.local.directories import open_private, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
+from agentgw.local.service.manager import Service, enabled_jobs, problems
 from agentgw.local.sockets import connect_own
 from agentgw.protocol.errors import AgentgwError, DirectoryRefused
 
@@ -50,9 +51,10 @@ def examine() -> list[Finding]:
         return [_failure("client.account", error)]
     findings = [*_directories(paths), _runtime(paths), _socket(paths), _lock(paths)]
     # One that is refused here would be refused again by the start, in the same words.
-    if all(finding["severity"] != "error" for finding in findings):
-        findings += _daemon(paths)
-    return findings
+    if any(finding["severity"] == "error" for finding in findings):
+        return findings + _service(paths, 0)
+    found, jobs = _daemon(paths)
+    return [*findings, *_service(paths, jobs), *found]
 
 
 def _directories(paths: Paths) -> list[Finding]:
@@ -107,15 +109,21 @@ def _lock(paths: Paths) -> Finding:
     return _finding("client.lock", "ok", "nobody is starting the daemon")
 
 
-def _daemon(paths: Paths) -> list[Finding]:
+def _daemon(paths: Paths) -> tuple[list[Finding], int]:
+    """The findings of the daemon, and how many jobs it is to fire."""
     try:
         with connect_client(paths) as client:
             daemon = client.daemon
+            jobs = enabled_jobs(client)
             findings: list[Finding] = client.call("daemon.doctor")["findings"]
     except AgentgwError as error:
-        return [_failure("client.daemon", error)]
+        return [_failure("client.daemon", error)], 0
     found = _finding("client.daemon", "ok", f"version {daemon['version']} answers, pid {daemon['pid']}")
-    return [found, *findings]
+    return [found, *findings], jobs
+
+
+def _service(paths: Paths, jobs: int) -> list[Finding]:
+    return [_finding("client.service", *problem) for problem in problems(Service(paths), jobs)]
 
 
 def _show(findings: list[Finding]) -> None:

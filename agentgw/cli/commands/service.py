@@ -86,7 +86,7 @@ def status(args: Namespace) -> int:
     # A connection to a socket of the manager's would start what only is to be looked at.
     waits = activity["socket"] == "active" and activity["daemon"] != "active"
     running = "" if waits else _running_version(service.paths)
-    found = {
+    found: dict[str, object] = {
         "manager": service.manager.name,
         "installed": installed.present,
         "current": installed.current,

@@ -21,22 +21,24 @@ _MAX_BYTES = 1 << 16
 
 @record
 class Installed:
-    """What is there of the service."""
+    """State of the service's files."""
 
     files: tuple[tuple[str, FileState], ...]
     enabled: bool
     at_login: bool
+    # It listens at the socket of another AGENTGW_HOME.
+    elsewhere: bool
     # The daemon's program as the installed file names it; empty when there is none.
     program: str
 
     @property
     def present(self) -> bool:
-        """Whether any of it is there."""
+        """True when any of it is there."""
         return any(state != "missing" for _, state in self.files)
 
     @property
     def current(self) -> bool:
-        """Whether all of it says what this installation would write."""
+        """True when all of it says what this installation would write."""
         return all(state == "current" for _, state in self.files)
 
 
@@ -55,7 +57,7 @@ def read(path: str) -> str | None:
 
 
 def state_of(path: str, text: str) -> FileState:
-    """How the file compares with the text that it would get."""
+    """State of a file, compared with the text that it would get."""
     try:
         found = read(path)
     except ConfigRefused:

@@ -43,7 +43,7 @@ class LaunchdManager:
             )
 
     def probe(self) -> str:
-        """Why there is no strict variant: launchd has nothing of the kind."""
+        """The reason why there is no strict variant: launchd has nothing of the kind."""
         return "launchd has no such restrictions"
 
     def install(self, setup: ServiceSetup, *, strict: bool) -> tuple[str, ...]:
@@ -81,22 +81,23 @@ class LaunchdManager:
         order("launchctl", "bootout", f"{self._domain}/{LABEL}", timeout_s=_STOP_S)
 
     def is_listening(self) -> bool:
-        """Whether the manager holds the socket."""
+        """True while the manager holds the socket."""
         return self.activity()["socket"] == "active"
 
     def activity(self) -> dict[str, str]:
-        """What the manager says of socket and daemon."""
+        """State of socket and daemon, in systemd's words."""
         answer = ask("launchctl", "print", f"{self._domain}/{LABEL}")
         loaded = answer.status == 0
         running = loaded and "state = running" in answer.said
         return {"socket": "active" if loaded else "inactive", "daemon": "active" if running else "inactive"}
 
     def installed(self, setup: ServiceSetup) -> Installed:
-        """What is there, compared with what this installation would write. Asks no manager."""
+        """State of the files, compared with what this installation would write. Asks no manager."""
         found = _values(_text(self._plist))
         command = found.get("ProgramArguments")
         return Installed(
             files=((self._plist, files.state_of(self._plist, agent_plist(setup, self._log))),),
+            elsewhere=_socket_of(found) not in ("", setup.socket),
             enabled=bool(found),
             at_login=bool(found.get("RunAtLoad")),
             program=str(command[0]) if isinstance(command, list) and command else "",

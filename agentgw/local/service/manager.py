@@ -1,4 +1,4 @@
-"""The service manager of this system, what becomes a service, and what is wrong with one."""
+"""The service manager of this system, asked in the order that is safe; and the faults of an installed service."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from agentgw.local.service.launchd import LaunchdManager
 from agentgw.local.service.setup import setup_of
 from agentgw.local.service.systemd import SystemdManager
 from agentgw.local.stopping import stop_daemon
-from agentgw.protocol.errors import AgentgwError, AlreadyRunning, DaemonUnreachable, ServiceManagerFailed
+from agentgw.protocol.errors import (
+    AgentgwError,
+    AlreadyRunning,
+    DaemonUnreachable,
+    MethodNotFound,
+    ServiceManagerFailed,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from agentgw.client import Client
     from agentgw.local.paths import Paths
     from agentgw.local.service.files import Installed
     from agentgw.local.service.setup import ServiceSetup
@@ -38,7 +43,7 @@ class Service:
             self.manager = SystemdManager(self._environment, home)
 
     def setup(self, *, at_login: bool) -> ServiceSetup:
-        """What this installation's files say."""
+        """Contents of this installation's files."""
         return setup_of(self.paths, self._environment, at_login=at_login)
 
     def install(self, *, strict: bool | None = None) -> tuple[str, ...]:
@@ -72,7 +77,7 @@ class Service:
         return self.manager.uninstall()
 
     def installed(self) -> Installed:
-        """What is there of it. Whether it starts at login is compared with nothing: it is asked for at install."""
+        """State of its files. Start at login is compared with nothing: it was decided by the jobs of that time."""
         return self.manager.installed(self.setup(at_login=self._starts_at_login()))
 
     def _starts_at_login(self) -> bool:
@@ -92,20 +97,24 @@ class Service:
 
 
 def has_enabled_jobs(paths: Paths) -> bool:
-    """Whether there is a job to be fired; asks the daemon, as only it reads the jobs file."""
+    """True when there is a job to be fired; asks the daemon, as only it reads the jobs file."""
     if not os.path.exists(os.path.join(paths.config_dir, "jobs.yaml")):
         return False
     with connect_client(paths) as client:
-        return bool(enabled_jobs(client.call("job.list")))
+        return bool(enabled_jobs(client))
 
 
-def enabled_jobs(listing: dict[str, Any]) -> int:
-    """How many jobs of `job.list` are to be fired."""
-    return sum(bool(job.get("enabled")) for job in listing.get("jobs", ()))
+def enabled_jobs(client: Client) -> int:
+    """Number of jobs that the daemon is to fire; none where it knows of no jobs."""
+    try:
+        jobs = client.call("job.list")["jobs"]
+    except MethodNotFound:
+        return 0
+    return sum(bool(job.get("enabled")) for job in jobs)
 
 
 def problems(service: Service, jobs: int) -> list[tuple[str, str, str]]:
-    """What is wrong with the service, as severity, message and fix; `jobs` are those that are enabled."""
+    """Faults of the service, as severity, message and fix; `jobs` are those that are enabled."""
     again = "agentgw service install"
     try:
         installed = service.installed()
@@ -115,6 +124,8 @@ def problems(service: Service, jobs: int) -> list[tuple[str, str, str]]:
         if jobs:
             return [("warning", f"{_jobs(jobs)}, and nothing starts the daemon at login", again)]
         return [("ok", "no service is installed; the first command starts the daemon", "")]
+    if installed.elsewhere:
+        return [("info", "the installed service is of another AGENTGW_HOME", "")]
     found = []
     if installed.program and not os.access(installed.program, os.X_OK):
         found.append(("error", f"the service starts {installed.program}, which is not there", again))

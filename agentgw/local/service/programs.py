@@ -17,7 +17,7 @@ NO_SERVICE: Final = "the daemon also starts by itself, with the first command"
 
 
 class Answer:
-    """What a program said, and its exit status."""
+    """Output of a program, and its exit status."""
 
     __slots__ = ("said", "status")
 
@@ -40,9 +40,7 @@ def ask(*command: str, timeout_s: float = ANSWER_S) -> Answer:
             env=for_service_manager(), cwd="/", check=False, errors="replace",
         )  # fmt: skip
     except FileNotFoundError:
-        raise ServiceManagerFailed(
-            f"{command[0]} was not found: there is no service manager", hint=NO_SERVICE
-        ) from None
+        raise ServiceManagerFailed(f"{command[0]} was not found, so there are no services", hint=NO_SERVICE) from None
     except subprocess.TimeoutExpired:
         raise ServiceManagerFailed(f"{command[0]} did not answer within {timeout_s:g} seconds") from None
     except OSError as error:

@@ -1,5 +1,6 @@
-"""What the service's files say of this installation: the command, the socket, the variables. No secret, and no path that
-an upgrade changes.
+"""Command, socket and variables of this installation, as the service's files say them.
+
+No secret is among them, and no path that an upgrade changes.
 """
 
 from __future__ import annotations

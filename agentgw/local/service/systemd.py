@@ -55,11 +55,11 @@ class SystemdManager:
 
     @property
     def is_strict(self) -> bool:
-        """Whether the strict drop-in is there."""
+        """True when the strict drop-in is there."""
         return os.path.lexists(self._strict)
 
     def probe(self) -> str:
-        """Why this system cannot run the strict drop-in; empty when it can."""
+        """The reason why this system cannot run the strict drop-in; empty when it can."""
         probed = ask(
             "systemd-run", "--user", "--wait", "--collect", "--quiet", "-p", "PrivateUsers=yes", "-p",
             "ProtectSystem=strict", "true",
@@ -114,22 +114,23 @@ class SystemdManager:
         order("systemctl", "--user", "stop", _SOCKET, _SERVICE, timeout_s=_STOP_S)
 
     def is_listening(self) -> bool:
-        """Whether the manager holds the socket."""
+        """True while the manager holds the socket."""
         return self.activity()["socket"] == "active"
 
     def activity(self) -> dict[str, str]:
-        """What the manager says of socket and daemon: `active`, `inactive`, `failed`."""
+        """State of socket and daemon, in the manager's words: `active`, `inactive`, `failed`."""
         states = ask("systemctl", "--user", "is-active", _SOCKET, _SERVICE).said.split()
         socket, service = states if len(states) == 2 else ("unknown", "unknown")
         return {"socket": socket, "daemon": service}
 
     def installed(self, setup: ServiceSetup) -> Installed:
-        """What is there, compared with what this installation would write. Asks no manager."""
+        """State of the files, compared with what this installation would write. Asks no manager."""
         socket_link, service_link = self._links
+        texts = self._texts(setup, strict=self.is_strict)
+        there = _listen(_text(self._socket))
         return Installed(
-            files=tuple(
-                (path, files.state_of(path, text)) for path, text in self._texts(setup, strict=self.is_strict).items()
-            ),
+            files=tuple((path, files.state_of(path, text)) for path, text in texts.items()),
+            elsewhere=there not in ("", _listen(texts[self._socket])),
             enabled=os.path.lexists(socket_link),
             at_login=os.path.lexists(service_link),
             program=self._program(),
@@ -155,15 +156,19 @@ class SystemdManager:
             )
 
     def _program(self) -> str:
-        try:
-            text = files.read(self._service) or ""
-        except ConfigRefused:
-            return ""
+        text = _text(self._service)
         found = re.search(r'^ExecStart=(?:"((?:[^"\\]|\\.)*)"|(\S+))', text, re.MULTILINE)
         if found is None:
             return ""
         word = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
         return word.replace("%h", self._places.home).replace("%%", "%")
+
+
+def _text(path: str) -> str:
+    try:
+        return files.read(path) or ""
+    except ConfigRefused:
+        return ""
 
 
 def _listen(text: str) -> str:

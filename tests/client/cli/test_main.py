@@ -16,7 +16,7 @@ from tests.client.conftest import Cli, Run, Serve
 # Issue 2, item 2.
 ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
-    "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "feedback",
+    "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "service", "feedback",
     "trust", "replay", "eval", "stats", "ingest",
     "search", "documents", "delete-documents", "turns",
 }  # fmt: skip

@@ -657,6 +657,18 @@ class TestConfig:
 
 
 class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def no_service_of_the_developers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+    def test_jobs_without_a_service_are_a_warning(self, cli: Cli, serve: Serve) -> None:
+        jobs = [{"name": "a", "enabled": True}, {"name": "b", "enabled": False}]
+        serve({"daemon.doctor": {"ok": True, "findings": []}, "job.list": {"jobs": jobs}})
+        _, out, _ = cli("doctor")
+        assert "warning  client.service      1 job is enabled, and nothing starts the daemon at login\n" in out
+        assert "fix: agentgw service install\n" in out
+
     def test_the_findings_of_both_sides(self, cli: Cli, serve: Serve) -> None:
         theirs = {"check": "database.integrity", "severity": "ok", "message": "quick_check is ok"}
         daemon = serve({"daemon.doctor": {"ok": True, "findings": [theirs]}})
@@ -666,8 +678,8 @@ class TestDoctor:
         assert found["findings"][-1] == theirs
         checks = {finding["check"] for finding in found["findings"]}
         assert checks == {
-            "client.directories", "client.runtime", "client.socket", "client.lock", "client.daemon",
-            "database.integrity",
+            "client.directories", "client.runtime", "client.socket", "client.lock", "client.service",
+            "client.daemon", "database.integrity",
         }  # fmt: skip
         daemon.answers["daemon.doctor"] = {
             "ok": False, "findings": [{**theirs, "severity": "error", "message": "row 5 is broken", "fix": "restore"}]
@@ -676,7 +688,7 @@ class TestDoctor:
         assert status == 1
         assert "error    database.integrity  row 5 is broken\n" in out
         assert "fix: restore\n" in out
-        assert out.endswith("10 checks, 1 errors, 0 warnings\n")
+        assert out.endswith("11 checks, 1 errors, 0 warnings\n")
 
     def test_it_works_when_the_daemon_cannot_start(
         self, cli: Cli, paths: Paths, monkeypatch: pytest.MonkeyPatch

@@ -169,6 +169,7 @@ def test_the_service_of_another_home_is_not_replaced(
     assert status == 78
     assert "remove it first" in err
     assert everything(units) == before
+    assert problems(Service(Paths()), 0) == [("info", "the installed service is of another AGENTGW_HOME", "")]
 
 
 @pytest.mark.parametrize("verb", ["install", "start", "stop"])
