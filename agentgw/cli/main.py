@@ -28,9 +28,9 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Look back": {
         "sessions": ("stored conversations", 'agentgw sessions search "unix socket"'),
-        "feedback": ("say whether an answer was good", 'agentgw feedback -1 --comment "too long"'),
+        "feedback": ("rate an answer", 'agentgw feedback -1 --comment "too long"'),
         "stats": ("how much was asked and answered, in numbers", "agentgw stats --json"),
-        "replay": ("a turn once more, and what differs", "agentgw replay t-01JD -m smollm2:135m"),
+        "replay": ("rerun a turn and compare", "agentgw replay t-01JD -m smollm2:135m"),
         "eval": ("all rated turns once more: what stays good", "agentgw eval --skill code-assistant"),
         "history": ("one conversation; the same as `sessions show`", "agentgw history 01JD"),
     },
@@ -64,6 +64,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
 }
 VERBS: Final = {verb: words for verbs in GROUPS.values() for verb, words in verbs.items()}
 _HELP: Final = ("-h", "--help", "help")
+# Before each word behind `--`: no word of a command line has this character, so such a word is never an option.
+_LITERAL: Final = "\0"
 
 
 def main() -> NoReturn:
@@ -107,18 +109,18 @@ def run(argv: Sequence[str]) -> int:
 
 def dispatch(argv: Sequence[str]) -> int:
     """Runs a command line as `run` does, but raises what goes wrong."""
-    if not argv:
+    words = _without_separator(argv)
+    if not words:
         verb, rest = ("chat" if output.is_terminal(sys.stdin) else "run"), []
     else:
-        verb, *rest = argv
+        verb, rest = _plain(words[0]), words[1:]
     if verb == "--version":
         from agentgw import __version__
 
         output.line(f"agentgw {__version__}")
         return 0
     if verb in _HELP:
-        output.text_block(overview())
-        return 0
+        return _help([_plain(word) for word in rest])
     if verb not in VERBS:
         raise _unknown("verb", verb, VERBS, f'to ask something: agentgw run "{verb} …"')
     module = load(verb)
@@ -128,6 +130,30 @@ def dispatch(argv: Sequence[str]) -> int:
     parser = make_parser(f"agentgw {verb}", *VERBS[verb])
     module.configure(parser)
     return int(module.run(parser.parse_intermixed_args(rest)))
+
+
+def _without_separator(argv: Sequence[str]) -> list[str]:
+    """The words without the first `--`, those behind it marked as no options."""
+    words = list(argv)
+    if "--" not in words:
+        return words
+    at = words.index("--")
+    return words[:at] + [_LITERAL + word for word in words[at + 1 :]]
+
+
+def _plain(word: str) -> str:
+    return word.removeprefix(_LITERAL)
+
+
+def _help(words: list[str]) -> int:
+    """`agentgw help [VERB [ACTION]]`: the same as `--help` behind them."""
+    if not words or words[0] in _HELP:
+        output.text_block(overview())
+        return 0
+    # One word more is an action only of a noun.
+    verb, *rest = words
+    known = verb in VERBS and rest and rest[0] in getattr(load(verb), "ACTIONS", {})
+    return dispatch([verb, *rest[: bool(known)], "--help"])
 
 
 def load(verb: str) -> ModuleType:
@@ -143,8 +169,8 @@ def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action])
         return 0
     name, rest = next(iter(actions)), list(argv)
     # `-1` is the name of an action, not an option.
-    if argv and (argv[0] in actions or not argv[0].startswith("-")):
-        name, rest = argv[0], list(argv[1:])
+    if argv and (_plain(argv[0]) in actions or not argv[0].startswith("-")):
+        name, rest = _plain(argv[0]), list(argv[1:])
     if name not in actions:
         raise _unknown(f"verb of {noun}", name, actions, f"see agentgw {noun} --help")
     action = actions[name]
@@ -165,19 +191,22 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            raise UsageError(message, hint=f"see {prog} --help")
+            raise UsageError(message.replace(_LITERAL, ""), hint=f"see {prog} --help")
 
         def print_help(self, file: object = None) -> None:
             # argparse would pass over a disk that is full.
             output.text_block(self.format_help())
 
-    return Parser(
+    parser = Parser(
         prog=prog,
         description=f"{summary[0].upper()}{summary[1:]}.",
         epilog=f"example:\n  {example}",
         formatter_class=Formatter,
         allow_abbrev=False,
     )
+    # How argparse reads a word that is given no type, before it looks whether it is one of the choices.
+    parser.register("type", None, _plain)
+    return parser
 
 
 def overview() -> str:
@@ -190,7 +219,8 @@ def overview() -> str:
     for group, verbs in GROUPS.items():
         lines = [f"  {verb.ljust(width)}  {summary}" for verb, (summary, _) in verbs.items()]
         parts.append("\n".join([f"{group}:", *lines]))
-    parts.append('Every verb has --help with an example.\n\nexample:\n  agentgw run "why is the sky blue?"')
+    told = "`agentgw help VERB` shows the options of a verb, with an example."
+    parts.append(f'{told}\n\nexample:\n  agentgw run "why is the sky blue?"')
     return "\n\n".join(parts)
 
 

@@ -185,7 +185,7 @@ _ROWS = (
         i.IngestResult,
         "Read, cut, embed and store documents; unchanged ones cost a look.",
         events=(ev.DocumentProgress,),
-        errors=(e.ModelUnavailable, e.WorkerDied, e.ShuttingDown, e.StorageUnavailable, e.Timeout),
+        errors=(e.NotFound, e.ModelUnavailable, e.WorkerDied, e.ShuttingDown, e.StorageUnavailable, e.Timeout),
     ),
     _method(
         "document.search",
@@ -194,7 +194,7 @@ _ROWS = (
         "Find chunks of the user's documents, by meaning and by words.",
         errors=(e.ModelUnavailable, *_STORED),
     ),
-    _method("document.list", p.DocumentListParams, r.DocumentList, "Documents.", errors=(e.StorageUnavailable,)),
+    _method("document.list", p.DocumentListParams, r.DocumentList, "Documents.", errors=_STORED),
     _method("document.delete", p.DocumentDeleteParams, r.DocumentsDeleted, "Remove documents.", errors=_STORED),
     _method(
         "document.watched", p.NoParams, i.WatchedList, "Folders that are followed.", errors=(e.StorageUnavailable,)

@@ -326,6 +326,7 @@ class DocumentSearchParams:
     collection: _Collection = None
     skills: Annotated[tuple[_Label, ...], "only what any of these sees", Limit(max_length=100)] = ()
     tags: Annotated[tuple[_Label, ...], "only documents with any of these", Limit(max_length=100)] = ()
+    cwd: _Cwd = None
 
 
 @record
@@ -340,6 +341,7 @@ class DocumentListParams:
     )
     skills: Annotated[tuple[_Label, ...], "labelled with any of these", Limit(max_length=100)] = ()
     tags: Annotated[tuple[_Label, ...], "with any of these", Limit(max_length=100)] = ()
+    cwd: _Cwd = None
 
 
 @record

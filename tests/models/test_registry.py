@@ -193,7 +193,8 @@ async def test_an_unknown_name_gets_the_nearest(models: Registry) -> None:
         await models.resolve("smollm:135m")
     assert caught.value.hint == "did you mean smollm2:135m?"
     assert caught.value.data == {"kind": "model", "id": "smollm:135m"}
-    with pytest.raises(NotFound):
+    # Whoever wants to use it has no model.
+    with pytest.raises(ModelUnavailable, match="there is no model nothing-like-it"):
         await models.pull("nothing-like-it", ignore)
 
 
@@ -267,7 +268,7 @@ class TestDefault:
     async def test_only_what_can_be_used_becomes_it(self, models: Registry) -> None:
         with pytest.raises(ModelUnavailable):
             await models.set_default("smollm2:135m")
-        with pytest.raises(NotFound):
+        with pytest.raises(ModelUnavailable):
             await models.set_default("nothing")
         assert models.default_name() is None
 

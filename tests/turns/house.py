@@ -36,6 +36,7 @@ from agentgw_daemon.services import Services
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.text.secrets import Secrets
+from agentgw_daemon.tools.builtins.delegate import NAME
 from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.turns.manager import Turns
 
@@ -104,6 +105,33 @@ class Papers:
         return (await self.find(query, **how)).chunks
 
 
+class Toolbox:
+    """The tools of the house, as a catalogue gives them; its servers never say what they offer."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        # Prefixes of names that a server may yet have tools of.
+        self.silent: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> dict[str, Any]:
+        # That one is there in every house; a turn gets its own or none.
+        return {NAME: None, **self._house.tools}
+
+    async def tools(self, *_: object) -> dict[str, RunnableTool]:
+        await trio.lowlevel.checkpoint()
+        return self._house.tools
+
+    async def look(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def wait_for(self, *_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def absence(self, name: str) -> str:
+        return "the MCP server is starting" if name.startswith(self.silent) and self.silent else ""
+
+
 class House:
     """Turns and what they need."""
 
@@ -123,12 +151,6 @@ class House:
                 raise NotFound(f"there is no skill {name}")
             return self.skills[name]
 
-        async def tools(*_: object) -> dict[str, RunnableTool]:
-            return self.tools
-
-        async def there(*_: object) -> None:
-            await trio.lowlevel.checkpoint()
-
         async def shelf(cwd: str | None) -> Any:
             return SimpleNamespace(get=skill, unused=lambda name: None)
 
@@ -143,12 +165,18 @@ class House:
         self.services = SimpleNamespace(
             database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[], secrets=Secrets(),
             projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
-            pool=SimpleNamespace(engine=engine_of), tools=SimpleNamespace(tools=tools, wait_for=there),
+            pool=SimpleNamespace(engine=engine_of), tools=Toolbox(self),
             started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
         )  # fmt: skip
         self.papers = self.services.knowledge = Papers()
         self.services.approvals = ApprovalQueue(database, self.services.hub)
         self.turns = Turns(cast(Services, self.services), nursery)
+
+    def add_skill(self, name: str, **fields: Any) -> None:
+        """One more skill."""
+        self.skills[name] = LoadedSkill(
+            name=name, description=name, tier="user", path="", instructions=f"Be {name}.", **fields
+        )
 
     async def start(self, message: str = "hi", **params: Any) -> TurnLog:
         live = await self.turns.start(TurnStartParams(message=message, **params))

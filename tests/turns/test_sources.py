@@ -80,7 +80,8 @@ async def test_whoever_names_tools_gets_what_these_give(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         stock(h, piece(1), rag=Rag())
         await h.ask(tools=("search_documents",))
-        await h.ask(approvals=("write_file", "deny"))
+        furnish(h)
+        await h.ask(approvals=("change", "deny"))
         assert h.papers.asked == []
         await h.ask(approvals=("deny",))
         assert len(h.papers.asked) == 1

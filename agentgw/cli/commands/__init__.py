@@ -88,5 +88,12 @@ def last_session(client: Client) -> str | None:
     return str(sessions[0]["session_id"]) if sessions else None
 
 
+def names(words: list[str] | None) -> list[str] | None:
+    """The names that an option was given, which may have commas between them; None when it was not given."""
+    if words is None:
+        return None
+    return [name for word in words for one in word.split(",") if (name := one.strip())]
+
+
 def _nothing(parser: ArgumentParser) -> None:
     """No arguments."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect
+from agentgw.cli.commands import add_json, connect, names, working_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def run(args: Namespace) -> int:
     """Prints a document a line, the last written first."""
     with connect() as client:
         page = client.call(
-            "document.list", limit=args.limit, collection=args.collection, source=args.source, skills=args.skills,
-            tags=args.tags,
+            "document.list", limit=args.limit, collection=args.collection, source=args.source,
+            skills=names(args.skills), tags=names(args.tags), cwd=working_directory() if args.skills else None,
         )  # fmt: skip
     if args.json:
         output.json_line(page)

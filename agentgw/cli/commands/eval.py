@@ -44,6 +44,9 @@ def run(args: Namespace) -> int:
     done: list[dict[str, Any]] = []
     with connect(warm=True) as client:
         model = model_reference(client, args.other) if args.other else None
+        if model is not None:
+            # One that does not exist would fail each turn with the same words.
+            client.call("model.show", model=model)
         ratings = _ratings(client, args)
         if not ratings:
             output.notice("no such answer is rated; agentgw feedback +1 rates the last one")

@@ -28,6 +28,8 @@ def _list(args: Namespace) -> int:
     if args.json:
         output.json_line({**page, "counts": counts})
         return 0
+    if not page["ratings"] and (args.skill or args.model or args.rating):
+        output.notice("no such answer is rated; agentgw feedback without options lists all")
     rows = [
         (one["turn_id"], f"{one['rating']:+}", one["skill"], one["model"], one["message"], one.get("comment"))
         for one in page["ratings"]

@@ -6,14 +6,13 @@ import os
 import signal
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect
+from agentgw.cli.commands import add_json, connect, names, working_directory
 from agentgw.cli.intake import is_piped, read_stdin
 from agentgw.protocol.errors import ModelUnavailable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
     from typing import Any, Final
 
     from agentgw.client import Client
@@ -69,9 +68,9 @@ def _ingest(client: Client, args: Namespace, given: _Given) -> int:
 
     bar = IngestProgress()
     stream = client.stream(
-        "document.ingest", paths=given.paths, text=given.text, source=given.source, skills=_labels(args.skills),
-        tags=_labels(args.tags), collection=args.collection, chunk_size=args.chunk_size, exclude=args.exclude,
-        prune=args.prune or None, watch=args.watch or None,
+        "document.ingest", paths=given.paths, text=given.text, source=given.source, skills=names(args.skills),
+        tags=names(args.tags), collection=args.collection, chunk_size=args.chunk_size, exclude=args.exclude,
+        prune=args.prune or None, watch=args.watch or None, cwd=working_directory() if args.skills else None,
     )  # fmt: skip
     try:
         for notification in stream:
@@ -114,11 +113,6 @@ def _summary(result: dict[str, Any]) -> str:
     counted = [(name.removesuffix("_count"), result.get(name, 0)) for name in names]
     parts = [f"{count} {name}" for name, count in counted if count or name in ("added", "unchanged")]
     return f"{', '.join(parts)}; {result['chunks']} new chunks"
-
-
-def _labels(given: Sequence[str] | None) -> list[str] | None:
-    """Without the empty word, which stands for none."""
-    return None if given is None else [label for label in given if label]
 
 
 def _list_watched(args: Namespace) -> int:

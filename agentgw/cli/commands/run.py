@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from agentgw.cli import output
@@ -41,7 +42,14 @@ def configure(parser: ArgumentParser) -> None:
     )
     which.add_argument("--session", metavar="ID", help="go on with this session")
     which.add_argument("--no-session", action="store_true", help="store nothing")
-    add("-f", "--file", metavar="FILE", action="append", default=[], help="a file for the message; `-` is stdin")
+    add(
+        "-f",
+        "--file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="one file for the message; `-` is stdin",
+    )
     add(
         "--schema", metavar="FILE|JSON|DSL",
         help='answer in JSON that meets this schema: a file, JSON Schema itself, or the like of "name, age int"',
@@ -51,7 +59,9 @@ def configure(parser: ArgumentParser) -> None:
     form.add_argument("--output-format", dest="form", choices=FORMATS, help="text, json, or each event as JSON")
     parser.set_defaults(form="text")
     tools = parser.add_mutually_exclusive_group()
-    tools.add_argument("-t", "--tool", metavar="TOOL", action="append", help="let it use this tool and no other")
+    tools.add_argument(
+        "-t", "--tool", metavar="TOOL[,TOOL…]", action="append", help="let it use these tools and no others"
+    )
     tools.add_argument("--no-tools", action="store_const", dest="tool", const=[], help="let it use none")
     add("--max-iterations", metavar="N", type=int, help="so many steps of the model at most")
     add(
@@ -70,8 +80,11 @@ def run(args: Namespace) -> int:
     if args.quiet:
         output.be_quiet()
     options = read_options(args.option)
+    args.tool = read_tools(args.tool)
     with TimeLimit(args.timeout) as limit:
         args.schema = _read_schema(args.schema) if args.schema is not None else None
+        if args.file:
+            _refuse_stray_files(args.text)
         files = [_read_file(path) for path in args.file]
         message, piped = _read_message(args.text, stdin_used=_STDIN in args.file)
         if not message.strip() and not any(file["text"].strip() for file in files):
@@ -123,6 +136,8 @@ def _ask(
     if args.detach and args.form == "text":
         for _ in stream:
             pass
+        if args.approve is None and not output.is_terminal(sys.stderr):
+            output.notice("calls that need a yes are denied; --approve ask has them wait, see agentgw approvals")
         output.line(str(stream.result["turn_id"]))
         return 0
     # With a schema, standard output is a JSON text or nothing.
@@ -166,9 +181,21 @@ def read_approvals(text: str | None) -> list[str]:
     words = [word.strip() for word in text.split(",")] if text is not None else []
     if not all(words):
         raise UsageError("--approve has an empty word", hint="write ask, deny, or names of tools with commas between")
+    if "ask" in words and "deny" in words:
+        raise UsageError("--approve says ask and deny", hint="take one: what it does not name is asked about or denied")
     if "ask" not in words and "deny" not in words:
         words.append("ask" if output.is_terminal(sys.stderr) else "deny")
     return words
+
+
+def read_tools(words: Sequence[str] | None) -> list[str] | None:
+    """The names that `-t` was given, which may have commas between them. Raises UsageError for an empty one."""
+    if words is None:
+        return None
+    found = [name.strip() for word in words for name in word.split(",")]
+    if not all(found):
+        raise UsageError("-t has an empty word", hint="write names with commas between; --no-tools is for none")
+    return found
 
 
 def read_options(words: Sequence[str]) -> dict[str, Any]:
@@ -225,6 +252,17 @@ def _read_message(words: Sequence[str], *, stdin_used: bool) -> tuple[str, bool]
         return text, False
     piped = stdin_text()
     return f"{text}\n\n{piped}" if text and piped else text or piped, bool(piped)
+
+
+def _refuse_stray_files(words: Sequence[str]) -> None:
+    """Raises UsageError for a message that is nothing but names of files: `-f` takes one, not all that follow it."""
+    files = [word for word in words if word != _STDIN and os.path.isfile(word)]
+    if not files:
+        return
+    name = output.one_line(shown_name(files[0]))
+    if len(files) == len(words):
+        raise UsageError(f"{name} is a file, and would be the message", hint=f"each file has its own -f: -f {name}")
+    output.notice(f"{name} is a file, and here a word of the message; -f {name} sends what it holds")
 
 
 def _read_file(path: str) -> dict[str, Any]:

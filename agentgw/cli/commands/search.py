@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect
+from agentgw.cli.commands import add_json, connect, names, working_directory
 from agentgw.cli.intake import stdin_text
 from agentgw.protocol.errors import UsageError
 
@@ -34,8 +34,8 @@ def run(args: Namespace) -> int:
         raise UsageError("there is no question", hint='try: agentgw search "when is the rent due?"')
     with connect() as client:
         found = client.call(
-            "document.search", query=query, k=args.k, collection=args.collection, skills=args.skills,
-            tags=args.tags,
+            "document.search", query=query, k=args.k, collection=args.collection, skills=names(args.skills),
+            tags=names(args.tags), cwd=working_directory() if args.skills else None,
         )  # fmt: skip
     if found.get("notice"):
         output.notice(found["notice"])

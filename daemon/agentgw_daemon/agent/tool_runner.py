@@ -280,6 +280,7 @@ def _shown(call: ModelToolCall) -> dict[str, Any]:
 def denied(tool: str, why: str, *, approval_id: str = "") -> ApprovalDenied:
     """The end of a turn whose call nobody agreed to."""
     return ApprovalDenied(
-        f"{tool} was not allowed: {why}", hint=f"run it on a terminal, or allow it with --approve {tool}",
+        f"{tool} was not allowed: {why}",
+        hint=f"allow it with --approve {tool}, or have it wait for `agentgw approvals` with --approve ask",
         tool=tool, approval_id=approval_id,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from agentgw.protocol.events import TurnNotice
 from agentgw_daemon.agent import delegation
 from agentgw_daemon.agent.approval_gate import ApprovalGate, ApprovalInput
 from agentgw_daemon.agent.journal import CallJournal
+from agentgw_daemon.agent.named_tools import check_named, named_in
 from agentgw_daemon.agent.tool_runner import ToolRunner
 from agentgw_daemon.approvals.policy import DENY
 from agentgw_daemon.skills.model import Rag
@@ -45,11 +46,12 @@ async def make(
 
     `calls` is false for a model that makes none: nothing is started for it then.
     """
+    resumed = tuple(past)
     database = services.database if live.stored else None
     context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
     # An ephemeral turn may go on with a stored session.
     tainted = live.tainted or await services.database.calls.is_tainted(live.session_id)
-    journal = CallJournal(live.turn_id, database, tainted=tainted, past=past)
+    journal = CallJournal(live.turn_id, database, tainted=tainted, past=resumed)
     allow = services.settings.tools.allow
     terms = ApprovalInput(
         asked_for=params.approvals, allow=allow, stored=live.stored,
@@ -64,6 +66,10 @@ async def make(
         await live.append(TurnNotice(code="mcp_server", text=text))
 
     tools = dict(await services.tools.tools(names, tell))
+    if calls and not resumed:
+        # A server has said by now what it offers, or why it does not. A turn that goes on is not ended for a tool that
+        # went in the meantime.
+        check_named(named_in(params), services.tools)
     tools.pop(NAME, None)
     if await services.knowledge.is_empty():
         # It could find nothing, and each tool is a part of every prompt.
@@ -79,6 +85,8 @@ async def make(
         allowed = None if allowed is None else (*allowed, NAME)
     known = wanted(tools, params.tools, allowed)
     tools = offered(known, params.approvals, allow)
+    if calls and not resumed and live.parent is None:
+        live.append_nowait(*_left_out(services, params, skill, known, tools))
     if params.tools is not None or set(params.approvals or ()) & set(tools):
         led = frozenset(tools)
     else:
@@ -87,6 +95,28 @@ async def make(
         tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led,
         withheld=known.keys() - tools.keys(), redact=services.secrets.redact,
     )  # fmt: skip
+
+
+def _left_out(
+    services: Services,
+    params: TurnStartParams,
+    skill: LoadedSkill,
+    known: Mapping[str, RunnableTool],
+    shown: Mapping[str, RunnableTool],
+) -> Iterable[TurnNotice]:
+    """Why tools that were asked for by name are not shown to the model."""
+    for name in params.tools or ():
+        if name in shown or services.tools.absence(name):
+            continue
+        if name in known:
+            reason = f"it needs a yes and nobody is to be asked for one: --approve ask asks, --approve {name} allows it"
+        elif name == search_documents.NAME:
+            reason = "no documents are stored"
+        elif name == NAME:
+            reason = f"{skill.name} has no sub-agents"
+        else:
+            reason = f"the skill {skill.name} does not allow it"
+        yield TurnNotice(code="tool_left_out", text=f"{name} is left out: {reason}")
 
 
 async def _search(services: Services, skill: LoadedSkill, query: str, k: int | None) -> tuple[Chunk, ...]:

@@ -156,14 +156,20 @@ class Registry:
         try:
             return await self.resolve(text)
         except NotFound as error:
-            raise ModelUnavailable(error.message, hint=error.hint, model=text, reason="unknown") from None
+            raise _unknown(error, str(text)) from None
 
     async def pull(self, text: str, progress: Progress) -> Model:
         """Has the model on disk, from where it comes; at once when it is there already.
 
-        Raises NotFound, ModelUnavailable, and InvalidParams for what needs no pull. Cancelled, what was
-        downloaded is kept for the next try.
+        Raises ModelUnavailable, and InvalidParams for what needs no pull. Cancelled, what was downloaded is kept for
+        the next try.
         """
+        try:
+            return await self._pull(text, progress)
+        except NotFound as error:
+            raise _unknown(error, text) from None
+
+    async def _pull(self, text: str, progress: Progress) -> Model:
         ref = self._parse(text)
         if isinstance(ref, Builtin | PathRef | ProviderRef):
             raise _wrong_kind(ref, "needs no pull")
@@ -212,9 +218,9 @@ class Registry:
             await trio.to_thread.run_sync(self._store.set_default, None)
 
     async def set_default(self, text: str) -> Model:
-        """Answers with this model from now on when nothing names one. Raises like `resolve`."""
+        """Answers with this model from now on when nothing names one. Raises like `resolve_to_answer`."""
         configured = self._settings.model.default
-        spec = await self.resolve(text)
+        spec = await self.resolve_to_answer(text)
         if configured is not None and self._canonical(configured) != spec.name:
             raise InvalidParams(
                 f"model.default in the configuration is {reference.shown(configured)} and wins",
@@ -387,6 +393,10 @@ def _missing_default() -> ModelUnavailable:
     return ModelUnavailable(
         "there is no model yet", hint=f"run `agentgw pull {STARTER.name}`", reason="no model", suggestion=STARTER.name
     )
+
+
+def _unknown(error: NotFound, text: str) -> ModelUnavailable:
+    return ModelUnavailable(error.message, hint=error.hint, model=text, reason="unknown")
 
 
 def _wrong_kind(ref: Reference, reason: str) -> InvalidParams:

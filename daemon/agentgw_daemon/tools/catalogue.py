@@ -144,15 +144,19 @@ class Catalogue:
         """
         if names is not None and all(self.sources.get(name) == "builtin" for name in names):
             return self.current
-        async with self._looking:
-            await self._look_at_files()
-            self._show()
+        await self.look()
         async with trio.open_nursery() as nursery:
             for one in self._unlisted(names):
                 if not self._is_late(one):
                     nursery.start_soon(self._await_list, one, tell)
         self._show()
         return self.current
+
+    async def look(self) -> None:
+        """Take in edits of the user's own files; starts no server."""
+        async with self._looking:
+            await self._look_at_files()
+            self._show()
 
     async def wait_for(self, names: Collection[str], limit_s: float) -> None:
         """Return when these tools are there, when the servers that they are of have failed, or after the limit."""

@@ -23,6 +23,7 @@ from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import File, Options, Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit
+from agentgw_daemon.agent.named_tools import check_request
 from agentgw_daemon.events.turn_log import TurnLog, frame_of
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
@@ -268,6 +269,7 @@ class Turns:
         services = self._services
         if params.schema is not None:
             await structured.check(params.schema)
+        await check_request(params, services.tools)
         session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
         default = session.skill if session else services.settings.agent.default_skill
         notices: tuple[TurnNotice, ...] = ()

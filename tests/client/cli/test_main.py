@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,22 @@ def test_help_lists_every_verb_in_groups(cli: Cli, word: str) -> None:
     assert "\nDaemon:\n" in out
 
 
+@pytest.mark.parametrize("words", [("run",), ("sessions",), ("sessions", "show"), ("feedback", "-1"), ("history",)])
+def test_help_of_a_verb_is_what_the_verb_says_of_itself(cli: Cli, words: tuple[str, ...]) -> None:
+    asked = cli("help", *words)
+    assert asked == cli(*words, "--help")
+    assert asked[1].startswith(f"usage: agentgw {' '.join(words)}")
+
+
+@pytest.mark.parametrize("words", [("help", "help"), ("--help", "-h"), ("help", "--help")])
+def test_help_of_help_is_the_overview(cli: Cli, words: tuple[str, ...]) -> None:
+    assert cli(*words) == cli("help")
+
+
+def test_help_of_a_verb_that_does_not_exist_names_the_nearest(cli: Cli) -> None:
+    assert cli("help", "serach") == (2, "", "agentgw: there is no verb serach. did you mean search?\n")
+
+
 @pytest.mark.parametrize("verb", sorted(ASKED_FOR))
 def test_every_verb_has_help_with_an_example(
     verb: str, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -75,6 +92,62 @@ def test_an_unknown_verb_names_the_nearest(cli: Cli, words: tuple[str, ...], nea
     assert err.startswith("agentgw: there is no verb ")
     assert err.endswith(f". {near}\n")
     assert err.count("\n") == 1
+
+
+class Seen(LocalError):
+    """Ends a verb where its arguments are read."""
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (("run", "--", "-x", "--help"), "text", ["-x", "--help"]),
+        (("run", "a", "--", "-x"), "text", ["a", "-x"]),
+        (("run", "--", "a", "--", "b"), "text", ["a", "--", "b"]),
+        (("run", "-q", "--", "-q"), "text", ["-q"]),
+        (("--", "run", "-q"), "text", ["-q"]),
+        (("search", "--", "-v"), "query", ["-v"]),
+        (("ingest", "--", "-notes"), "paths", ["-notes"]),
+        (("pull", "--", "-x"), "model", "-x"),
+        (("attach", "--", "-t"), "turn", "-t"),
+        (("call", "ping", "--", "{}"), "params", "{}"),
+        (("sessions", "--", "show", "-c"), "session", "-c"),
+        (("sessions", "rename", "s", "--", "-t", "x"), "title", ["-t", "x"]),
+        (("skills", "route", "--", "--json"), "text", ["--json"]),
+        (("approvals", "answer", "--", "-a", "once"), "decision", "once"),
+        (("feedback", "-1", "--", "-t"), "turn", "-t"),
+        (("feedback", "--", "-1"), "turn", None),
+        (("config", "show", "--", "-x"), "section", "-x"),
+    ],
+)
+def test_two_hyphens_end_the_options_of_every_verb(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], name: str, value: object
+) -> None:
+    seen: list[object] = []
+
+    def see(args: Namespace) -> int:
+        seen.append(getattr(args, name))
+        raise Seen("seen")
+
+    verb = next(word for word in words if word != "--")
+    module = cli_module.load(verb)
+    if actions := actions_of(verb):
+        for action in actions.values():
+            monkeypatch.setattr(action, "run", see)
+    else:
+        monkeypatch.setattr(module, "run", see)
+    assert cli(*words) == (1, "", "agentgw: seen\n")
+    assert seen == [value]
+
+
+def test_words_behind_two_hyphens_are_told_as_they_were_typed(cli: Cli) -> None:
+    assert cli("approvals", "answer", "--", "a", "-no")[2].startswith(
+        "agentgw: argument decision: invalid choice: '-no'"
+    )
+    assert cli("status", "--", "-x") == (
+        2, "", "agentgw: unrecognized arguments: -x. see agentgw status --help\n"
+    )  # fmt: skip
+    assert cli("--", "-x")[2].startswith("agentgw: there is no verb -x.")
 
 
 @pytest.mark.parametrize(

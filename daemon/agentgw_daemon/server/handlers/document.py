@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
+from agentgw_daemon.knowledge.labels import check_filters, check_skills
 from agentgw_daemon.storage.documents.selection import Selection
 
 if TYPE_CHECKING:
@@ -15,14 +16,23 @@ if TYPE_CHECKING:
 
 async def search(request: RequestContext, params: DocumentSearchParams) -> DocumentSearchResult:
     """Best first."""
+    await _check(request, params)
     found = await request.services.knowledge.find(
         params.query, k=params.k, collection=params.collection, skills=params.skills, tags=params.tags
     )
     return DocumentSearchResult(chunks=found.chunks, notice=found.notice)
 
 
+async def _check(request: RequestContext, params: DocumentSearchParams | DocumentListParams) -> None:
+    services = request.services
+    if params.skills:
+        await check_skills(params.skills, await services.projects.shelf(params.cwd), services.database)
+    await check_filters(params.tags, params.collection, services.database)
+
+
 async def list_documents(request: RequestContext, params: DocumentListParams) -> DocumentList:
     """The last written first."""
+    await _check(request, params)
     selection = Selection(collection=params.collection, text=params.source, skills=params.skills, tags=params.tags)
     return await request.services.database.documents.list(selection, limit=params.limit, before=params.before)
 

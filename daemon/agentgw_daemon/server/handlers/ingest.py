@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.ingests import DocumentIngestParams, DocumentUnwatchParams, IngestResult, WatchedList
 from agentgw.protocol.params import NoParams
 from agentgw.protocol.results import Done
+from agentgw_daemon.knowledge.labels import check_skills
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 async def ingest(request: RequestContext, params: DocumentIngestParams) -> IngestResult:
     """Store documents, with progress; leaving ends it and keeps what is stored."""
     daemon = request.daemon
+    if params.skills:
+        await check_skills(params.skills, await request.services.projects.shelf(params.cwd))
     folders = daemon.watching.folders_of(params) if params.watch else ()
     result = await daemon.ingest.run(params, request.notify)
     for folder in folders:

@@ -63,7 +63,7 @@ async def remove(request: RequestContext, params: ModelRefParams) -> Done:
 async def load(request: RequestContext, params: ModelRefParams) -> Model:
     """Start the model's worker, so that the next turn need not wait."""
     services = request.services
-    spec = await services.models.resolve(params.model)
+    spec = await services.models.resolve_to_answer(params.model)
     await services.pool.load(spec)
     services.hub.publish("models", "loaded", model=spec.name)
     return (await _shown(request, spec.name)).model

@@ -13,9 +13,12 @@ from agentgw.protocol.schema import dump
 from agentgw.protocol.types import Tool
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.approval_gate import ApprovalGate, ApprovalInput
+from agentgw_daemon.agent.named_tools import check_named
 from agentgw_daemon.agent.tool_runner import Agreed, CheckedCall, denied
+from agentgw_daemon.approvals.policy import ASK, DENY
 from agentgw_daemon.events.turn_log import frame_of
 from agentgw_daemon.system.ids import new_id
+from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.text.valid import valid_text
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.files.places import needs_approval
@@ -55,9 +58,11 @@ async def call(request: RequestContext, params: ToolCallParams) -> ToolCallResul
     if tool is None:
         why = services.tools.absence(params.tool)
         raise NotFound(
-            f"there is no tool {params.tool}{f': {why}' if why else ''}", hint="see `agentgw tools`", kind="tool",
+            f"there is no tool {params.tool}{f': {why}' if why else ''}",
+            hint=hint_for(params.tool, services.tools.current, "`agentgw tools` lists them"), kind="tool",
             id=params.tool,
         )  # fmt: skip
+    check_named([word for word in params.approvals or () if word not in (ASK, DENY)], services.tools)
     call_id = new_id("c")
     context = await toolkit.context_of(services, params.cwd, session_id=call_id, turn_id=call_id)
     terms = ApprovalInput(asked_for=params.approvals, allow=services.settings.tools.allow, stored=False)

@@ -210,6 +210,11 @@ class Documents:
 
         return await self._runner.read(do)
 
+    async def labels(self, kind: Literal["skill", "tag"]) -> frozenset[str]:
+        """All that any document is labelled with."""
+        sql = "SELECT DISTINCT value FROM document_labels WHERE kind = ?"
+        return await self._runner.read(lambda db: frozenset(row[0] for row in db.execute(sql, (kind,))))
+
     async def list(self, selection: Selection, limit: int = 50, before: str | None = None) -> DocumentList:
         """A page of documents, the last written first. An id of the selection may be a beginning of it."""
 

@@ -7,7 +7,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.client.conftest import Cli, Run, Serve, Terminal
+from tests.client.fakedaemon import Failure
 
 CHUNK = {
     "document_id": "d-1", "source": "/notes/rent.md", "text": "The rent is due.\nOn Monday \x1b[31m.", "score": 0.987,
@@ -30,6 +33,7 @@ def test_a_search_sends_the_words_as_one_query_with_all_filters(cli: Cli, serve:
     assert (status, err) == (0, "")
     assert daemon.params("document.search") == {
         "query": "when is rent due?", "k": 3, "collection": "home", "skills": ["a", "b"], "tags": ["t"],
+        "cwd": os.getcwd(),
     }  # fmt: skip
     header, line = out.splitlines()
     assert header.split() == ["SCORE", "PLACE", "TITLE", "TEXT"]
@@ -71,6 +75,7 @@ def test_documents_are_a_table_and_more_are_announced(cli: Cli, serve: Serve) ->
     assert status == 0
     assert daemon.params("document.list") == {
         "limit": 1, "collection": "default", "source": "rent", "skills": ["s"], "tags": ["t"],
+        "cwd": os.getcwd(),
     }  # fmt: skip
     assert "/notes/rent.md  7       1 kB" in out
     assert "code-assistant  a, b" in out
@@ -115,3 +120,15 @@ def test_what_is_not_there_cannot_be_deleted(cli: Cli, serve: Serve) -> None:
     assert cli("delete-documents", "--source", "/x")[::2] == (
         1, "agentgw: no such document. `agentgw documents` lists them\n",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", [("search", "rent"), ("documents",), ("ingest", "/x")])
+def test_labels_may_have_commas_between_them(cli: Cli, serve: Serve, verb: tuple[str, ...]) -> None:
+    method = {"search": "document.search", "documents": "document.list", "ingest": "document.ingest"}[verb[0]]
+    daemon = serve({method: Failure(-32001, "stop")})
+    cli(*verb, "--tags", "home, x", "--tags", "y", "--skills", "cook,bake")
+    params = daemon.params(method)
+    assert params["tags"] == ["home", "x", "y"]
+    assert params["skills"] == ["cook", "bake"]
+    # A project's skills count where the user is.
+    assert params["cwd"] == os.getcwd()

@@ -41,6 +41,7 @@ def test_all_that_is_asked_for_is_sent(cli: Cli, serve: Serve) -> None:
     )  # fmt: skip
     assert daemon.params("document.ingest") == {
         "paths": ["/x"], "skills": ["a", "b"], "tags": [], "collection": "work", "chunk_size": 100,
+        "cwd": os.getcwd(),
         "exclude": ["*.log", "/tmp/"], "prune": True, "watch": True,
     }  # fmt: skip
 

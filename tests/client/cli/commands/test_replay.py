@@ -101,7 +101,10 @@ class TestEval:
     ) -> None:
         pages = {None: {"ratings": [rating(2)], "next": "p"}, "p": {"ratings": [rating(1, model="a")]}}
         daemon = serve(
-            {"feedback.list": lambda peer, params: pages[params.get("before")], "turn.replay": SAME}
+            {
+                "feedback.list": lambda peer, params: pages[params.get("before")], "turn.replay": SAME,
+                "model.show": {"model": {"name": "n"}},
+            }
         )  # fmt: skip
         status, out, err = cli("eval", "-m", "n")
         assert status == 0
@@ -113,6 +116,13 @@ class TestEval:
         assert out.splitlines()[0].split() == [
             "SKILL", "MODEL", "RATING", "TURNS", "IDENTICAL", "SIMILAR", "CHANGED", "FAILED", "ALIKE"
         ]  # fmt: skip
+
+    def test_a_model_that_does_not_exist_is_told_once_and_nothing_is_replayed(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve(
+            {"feedback.list": {"ratings": [rating(1), rating(2)]}, "model.show": Failure(-32001, "no model n")}
+        )
+        assert cli("eval", "-m", "n") == (1, "", "agentgw: no model n\n")
+        assert "turn.replay" not in daemon.methods()
 
     def test_the_report_counts_by_skill_model_and_rating(self, cli: Cli, serve: Serve) -> None:
         results = {

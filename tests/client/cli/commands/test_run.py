@@ -56,6 +56,51 @@ def test_the_answer_is_all_that_is_on_stdout(cli: Cli, daemon: FakeDaemon) -> No
     assert params == {"message": "why is the sky", "cwd": os.getcwd(), "approvals": ["deny"]}
 
 
+@pytest.mark.parametrize("words", [("-t", "a,b"), ("-t", "a", "-t", "b"), ("-t", " a , b ")])
+def test_tools_may_be_named_one_by_one_or_with_commas(cli: Cli, daemon: FakeDaemon, words: tuple[str, ...]) -> None:
+    cli("run", *words, "hi")
+    assert daemon.params("turn.start")["tools"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-t", ""), "-t has an empty word. write names with commas between; --no-tools is for none"),
+        (("-t", "a,"), "-t has an empty word. write names with commas between; --no-tools is for none"),
+        (("--approve", "ask,deny"),
+         "--approve says ask and deny. take one: what it does not name is asked about or denied"),
+    ],
+)  # fmt: skip
+def test_words_that_cannot_be_meant_are_told(cli: Cli, daemon: FakeDaemon, words: tuple[str, ...], said: str) -> None:
+    assert cli("run", *words, "hi") == (2, "", f"agentgw: {said}\n")
+    assert "turn.start" not in daemon.methods()
+
+
+def test_a_second_file_behind_one_f_is_told(
+    cli: Cli, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    status, out, err = cli("run", "-f", "a", "b", "c")
+    assert (status, out) == (2, "")
+    assert err == "agentgw: b is a file, and would be the message. each file has its own -f: -f b\n"
+    assert "turn.start" not in daemon.methods()
+    assert cli("run", "-f", "a", "b", "explain")[2] == (
+        "agentgw: b is a file, and here a word of the message; -f b sends what it holds\n"
+    )
+    assert cli("run", "-f", "a", "nothing")[2] == ""
+    # Without -f nobody meant a file.
+    assert cli("run", "b")[2] == ""
+
+
+def test_a_detached_turn_of_a_script_says_how_its_calls_may_be_asked_about(cli: Cli, daemon: FakeDaemon) -> None:
+    assert cli("run", "--detach", "hi")[2] == (
+        "agentgw: calls that need a yes are denied; --approve ask has them wait, see agentgw approvals\n"
+    )
+    assert cli("run", "--detach", "--approve", "ask", "hi")[2] == ""
+
+
 def test_flags_and_words_may_be_mixed(cli: Cli, daemon: FakeDaemon) -> None:
     assert cli("run", "one", "-s", "quick_assistant", "two", "--", "--three")[1] == "one two --three\n"
     assert daemon.params("turn.start")["skill"] == "quick_assistant"
@@ -302,7 +347,7 @@ class TestForms:
 
     def test_a_detached_turn_prints_its_id(self, cli: Cli, serve: Serve) -> None:
         daemon = serve({"turn.start": {"turn_id": "turn7", "session_id": "s"}})
-        assert cli("run", "--detach", "hi") == (0, "turn7\n", "")
+        assert cli("run", "--detach", "-q", "hi") == (0, "turn7\n", "")
         assert daemon.params("turn.start")["detach"] is True
         assert json.loads(cli("run", "--detach", "--json", "hi")[1])["turn_id"] == "turn7"
 
