@@ -38,7 +38,6 @@ from agentgw_daemon.inference.engine import (
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.turns import recorder
-from agentgw_daemon.turns.manager import merged
 from tests.polling import pause
 from tests.turns.house import House, Script, answer, finished, house, seen
 
@@ -98,12 +97,6 @@ async def test_what_a_stored_turn_computes_is_its_sessions_and_what_an_ephemeral
         await h.ask(session_id=first.session_id[:-2])
         await h.ask(ephemeral=True)
         assert [request.owner for request in h.engine.requests] == [first.session_id, first.session_id, ""]
-
-
-def test_options_keep_what_the_skill_does_not_say() -> None:
-    assert merged(0.2, Options(top_k=3)) == Options(temperature=0.2, top_k=3)
-    assert merged(0.2, None) == Options(temperature=0.2)
-    assert merged(None, Options(seed=1)) == Options(seed=1)
 
 
 async def test_a_stored_turn_replays_the_same_frames_from_any_number(tmp_path: Path) -> None:

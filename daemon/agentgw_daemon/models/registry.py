@@ -156,20 +156,14 @@ class Registry:
         try:
             return await self.resolve(text)
         except NotFound as error:
-            raise _unknown(error, str(text)) from None
+            raise ModelUnavailable(error.message, hint=error.hint, model=text, reason="unknown") from None
 
     async def pull(self, text: str, progress: Progress) -> Model:
         """Has the model on disk, from where it comes; at once when it is there already.
 
-        Raises ModelUnavailable, and InvalidParams for what needs no pull. Cancelled, what was downloaded is kept for
-        the next try.
+        Raises NotFound, ModelUnavailable, and InvalidParams for what needs no pull. Cancelled, what was
+        downloaded is kept for the next try.
         """
-        try:
-            return await self._pull(text, progress)
-        except NotFound as error:
-            raise _unknown(error, text) from None
-
-    async def _pull(self, text: str, progress: Progress) -> Model:
         ref = self._parse(text)
         if isinstance(ref, Builtin | PathRef | ProviderRef):
             raise _wrong_kind(ref, "needs no pull")
@@ -393,10 +387,6 @@ def _missing_default() -> ModelUnavailable:
     return ModelUnavailable(
         "there is no model yet", hint=f"run `agentgw pull {STARTER.name}`", reason="no model", suggestion=STARTER.name
     )
-
-
-def _unknown(error: NotFound, text: str) -> ModelUnavailable:
-    return ModelUnavailable(error.message, hint=error.hint, model=text, reason="unknown")
 
 
 def _wrong_kind(ref: Reference, reason: str) -> InvalidParams:

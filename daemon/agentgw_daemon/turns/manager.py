@@ -10,7 +10,6 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,7 @@ from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record
-from agentgw.protocol.types import File, Options, Session, SessionId, Turn, TurnId
+from agentgw.protocol.types import Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.named_tools import check_request
 from agentgw_daemon.events.turn_log import TurnLog, frame_of
@@ -37,6 +36,7 @@ from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.turns import resume
 from agentgw_daemon.turns.dry_run import dry_run
 from agentgw_daemon.turns.ended import outcome_of
+from agentgw_daemon.turns.request import brings_data, cwd_of, kept, merged
 from agentgw_daemon.turns.run import Plan, go_on
 from agentgw_daemon.turns.run import run as run_turn
 
@@ -126,7 +126,7 @@ class Turns:
                     message=plan.message, skill=skill.name, model=spec.name,
                     session_id=session.session_id if session else None, system=plan.system,
                     options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
-                    request=_kept(params, plan.max_iterations), seed=plan.seed,
+                    request=kept(params, plan.max_iterations), seed=plan.seed,
                     delegated_by=None if caller is None else caller.turn.turn_id,
                     delegated_call=None if caller is None else caller.call_id, tainted=tainted,
                 )
@@ -373,29 +373,3 @@ class Turns:
                 self._ended.popitem(last=False)
         if not self._live:
             self._all_ended.unpark_all()
-
-
-def _kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
-    """The part of the request that is stored with it: not what is stored elsewhere."""
-    files = tuple(File(name=file.name, text="") for file in params.files)
-    return replace(
-        params, message="", files=files, options=None, system=None if params.system is None else "",
-        max_iterations=max_iterations, idempotency_key=None,
-    )  # fmt: skip
-
-
-def brings_data(params: TurnStartParams) -> bool:
-    """Tells whether the request holds text that the user did not type: somebody else may have written it."""
-    return params.piped or any(not file.typed for file in params.files)
-
-
-def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:
-    """The directory in which to look for the turn's skill: the user's, who names one; else the session's."""
-    at_session = session.cwd if session else None
-    return (params.cwd or at_session) if params.skill is not None else (at_session or params.cwd)
-
-
-def merged(temperature: float | None, given: Options | None) -> Options:
-    """The request's options over the skill's."""
-    options = given or Options()
-    return options if options.temperature is not None else replace(options, temperature=temperature)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.errors import NotFound
+from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.events import ModelProgress
 from agentgw.protocol.params import ModelRefParams, NoParams
 from agentgw.protocol.results import Done, ModelDetail, ModelList
@@ -45,7 +45,11 @@ async def pull(request: RequestContext, params: ModelRefParams) -> Model:
     async def progress(done_bytes: int, total_bytes: int) -> None:
         await request.notify(ModelProgress(model=params.model, done_bytes=done_bytes, total_bytes=total_bytes))
 
-    model = await request.services.models.pull(params.model, progress)
+    try:
+        model = await request.services.models.pull(params.model, progress)
+    except NotFound as error:
+        # Whoever pulls wants to use it.
+        raise ModelUnavailable(error.message, hint=error.hint, model=params.model, reason="unknown") from None
     request.services.hub.publish("models", "pulled", model=model.name)
     return model
 
