@@ -28,9 +28,12 @@ from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.knowledge.search.search import open_knowledge
 from agentgw_daemon.lifecycle.guard import guard_socket
+from agentgw_daemon.lifecycle.signals import patient_end
+from agentgw_daemon.lifecycle.watchdog import feed_watchdog
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.retrieval.pool import open_retrieval
+from agentgw_daemon.server.announcement import announce
 from agentgw_daemon.server.connections import ConnectionServer
 from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
 from agentgw_daemon.server.daemon import Daemon
@@ -64,6 +67,8 @@ _IMPORT_PAUSE_S: Final = 1.0
 # Of the whole grace of a stop: turns store their ends, then replies leave, then workers go.
 _TURNS_SHARE: Final = 0.5
 _PEERS_SHARE: Final = 0.25
+# Beyond the grace: the database is closed, and copied once a day.
+_CLOSING_S: Final = 30.0
 
 
 async def _open(started: Started, stack: AsyncExitStack) -> Services:
@@ -158,6 +163,7 @@ async def serve(started: Started) -> int:
     stop = Stop()
     settings = started.config.settings
     async with AsyncExitStack() as stack:
+        stack.enter_context(patient_end(lambda: stop.is_asked))
         services = await _open(started, stack)
         async with trio.open_nursery() as outer:
             daemon = _made_of(services, stop, outer)
@@ -175,9 +181,13 @@ async def serve(started: Started) -> int:
                 guard = partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask)
                 outer.start_soon(supervised, "guarding the socket", guard)
                 started.serving()
+                announce(services)
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)
+                started.notifier.ready(f"serving on {started.paths.socket}")
+                outer.start_soon(supervised, "feeding the watchdog", feed_watchdog, started.notifier)
                 await stop.wait()
                 services.current.stopping = True
+                started.notifier.stopping(stop.reason, within_s=settings.limits.shutdown_s + _CLOSING_S)
                 await _wind_down(daemon, doors, connections, settings.limits.shutdown_s)
             outer.cancel_scope.cancel()
     log.info("stopped")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.observability.log import DaemonLog
 
 _INTERRUPTED: Final = 130
+# The guard of a socket's name looks every 5 s, and makes sure for 3 s.
+_HANDOVER_S: Final = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +54,7 @@ class _Launch:
         self._paths: Paths | None = None
         self._log: DaemonLog | None = None
         self._stderr_is_log = False
+        self._journal = False
 
     def start(self, options: DaemonOptions) -> Started:
         """Everything up to the heavy imports. Raises LocalError."""
@@ -62,12 +65,15 @@ class _Launch:
         from agentgw_daemon.config import load as config
         from agentgw_daemon.config.settings import secrets_of
         from agentgw_daemon.lifecycle import activation, lock, process
+        from agentgw_daemon.lifecycle.notify import Notifier
         from agentgw_daemon.lifecycle.socket_name import SocketName
         from agentgw_daemon.lifecycle.started import Started
-        from agentgw_daemon.observability.log import DaemonLog
+        from agentgw_daemon.observability.log import DaemonLog, leads_to_journal
         from agentgw_daemon.text.secrets import Secrets
 
         giver = activation.giver_of(os.environ, os.getpid()) if options.activated else "nobody"
+        notifier = Notifier.taken_from(os.environ, os.getpid())
+        self._journal = leads_to_journal(2, os.environ.pop("JOURNAL_STREAM", ""))
         environ = dict(os.environ)
         environment = Environment(environ)
         directories.refuse_sudo(environment)
@@ -76,13 +82,21 @@ class _Launch:
         handed = None if giver == "nobody" else activation.inherited_socket()
         if giver == "client":
             activation.close_inherited()
+        elif handed is None and options.activated:
+            handed = activation.launchd_socket()
+            giver = "nobody" if handed is None else "service"
         directories.prepare(paths)
         loaded = config.load(paths.config_file, environ)
         instance = _new_instance()
-        held = lock.acquire(paths.lock_file, instance=instance, version=__version__)
+        # Requests wait in a service manager's socket. The daemon that ran before it came sees that its name is taken,
+        # and drains; ending with "already running" would only have us started again and again.
+        patience_s = _HANDOVER_S + loaded.settings.limits.shutdown_s if giver == "service" else lock.LEAVING_S
+        held = lock.acquire(paths.lock_file, instance=instance, version=__version__, patience_s=patience_s)
         self._closing.callback(held.close)
         secrets = Secrets(configuration=secrets_of(loaded.settings, environ))
-        self._log = DaemonLog(paths.log_file, loaded.settings.log, secrets=secrets, foreground=options.foreground)
+        self._log = DaemonLog(
+            paths.log_file, loaded.settings.log, secrets=secrets, foreground=options.foreground, journal=self._journal
+        )
         self._closing.callback(self._log.close)
         if handed is None:
             name, handed = SocketName.bind(paths)
@@ -108,6 +122,7 @@ class _Launch:
             prewarm=options.prewarm,
             foreground=options.foreground,
             serving=self._release_client if giver == "client" else _nothing,
+            notifier=notifier,
         )
 
     def end(self, error: BaseException) -> int:
@@ -128,7 +143,7 @@ class _Launch:
             self._log.leave_stderr()
             logging.getLogger(__name__).error("not running: %s", error)
         if not self._stderr_is_log:
-            _complain(error.message, error.hint)
+            _complain(error.message, error.hint, journal=self._journal)
         return error.exit_status
 
     def _crash(self, error: BaseException) -> int:
@@ -142,7 +157,7 @@ class _Launch:
         error_id = log_unexpected(logging.getLogger(__name__), error, "running the daemon")
         if not self._stderr_is_log:
             where = f"{self._paths.log_file} has it" if self._log is not None and self._paths else "there is no log yet"
-            _complain(f"internal error {error_id} ({type(error).__name__})", where)
+            _complain(f"internal error {error_id} ({type(error).__name__})", where, journal=self._journal)
         return 1
 
     def _open_log(self) -> None:
@@ -192,8 +207,11 @@ def _nothing() -> None:
     """Does nothing: the program that started us does not wait."""
 
 
-def _complain(what: str, hint: str) -> None:
+def _complain(what: str, hint: str, *, journal: bool) -> None:
     line = f"agentgw: {what}. {hint}" if hint else f"agentgw: {what}"
+    if journal:
+        # The priority of an error (sd-daemon(3)).
+        line = f"<3>{line}"
     # The client may be gone, and its pipe with it.
     with contextlib.suppress(OSError):
         os.write(2, " ".join(line.split("\n")).encode("utf-8", "replace") + b"\n")

@@ -18,7 +18,7 @@ import pytest
 
 from agentgw.protocol.errors import DirectoryRefused
 from agentgw_daemon.config.settings import LogSection
-from agentgw_daemon.observability.log import DaemonLog, LineFormatter, log_unexpected
+from agentgw_daemon.observability.log import DaemonLog, LineFormatter, leads_to_journal, log_unexpected
 from agentgw_daemon.text.secrets import Secrets
 
 log = logging.getLogger("agentgw_daemon.test")
@@ -212,3 +212,41 @@ def test_in_the_foreground_standard_error_shows_it_until_the_last_word(path: Pat
     assert done.stderr.count("\n") == 1
     assert done.stderr.endswith(": shown\n")
     assert path.read_text().endswith(": kept\n")
+
+
+JOURNAL = """
+import sys, logging
+from agentgw_daemon.observability.log import DaemonLog
+from agentgw_daemon.config.settings import LogSection
+running = DaemonLog(sys.argv[1], LogSection(level="debug"), journal=True)
+log = logging.getLogger("agentgw_daemon.x")
+for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+    log.log(level, "said\\n<0>and more")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("failed")
+"""
+
+
+def test_the_journal_gets_each_line_with_its_priority(path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", JOURNAL, str(path)], stderr=subprocess.PIPE, text=True, check=True)
+    lines = done.stderr.splitlines()
+    for number, said, more in zip((7, 6, 4, 3, 2), lines[0:10:2], lines[1:10:2], strict=True):
+        assert (said, more) == (f"<{number}>agentgw_daemon.x: said", f"<{number}>    <0>and more")
+    assert lines[10] == "<3>agentgw_daemon.x: failed"
+    assert len(lines) > 12
+    assert all(line.startswith("<3>    ") for line in lines[11:])
+    # The file is as ever.
+    assert re.match(r"\d{4}-.*Z DEBUG agentgw_daemon\.x: said\n    <0>and more\n", path.read_text())
+
+
+def test_a_descriptor_leads_to_the_journal_when_device_and_inode_say_so() -> None:
+    reader, writer = os.pipe()
+    found = os.fstat(writer)
+    assert leads_to_journal(writer, f"{found.st_dev}:{found.st_ino}")
+    for other in (f"{found.st_dev}:{found.st_ino + 1}", "", "x", "1:2:3"):
+        assert not leads_to_journal(writer, other)
+    os.close(reader)
+    os.close(writer)
+    assert not leads_to_journal(writer, f"{found.st_dev}:{found.st_ino}")

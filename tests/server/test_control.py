@@ -16,6 +16,7 @@ from agentgw_daemon.config.settings import InferenceSection, Settings
 from agentgw_daemon.inference.hosting.pool import open_pool
 from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.knowledge.reembedding import Reembedder
+from agentgw_daemon.lifecycle.notify import Notifier
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.server.control import Control, Stop, inference_settings
 from agentgw_daemon.services import Services
@@ -39,7 +40,7 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
         open_registry(folder / "models", loaded.settings, environ={}, instance="i") as models,
     ):
         services = SimpleNamespace(
-            started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir="")),
+            started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir=""), notifier=Notifier()),
             current=SimpleNamespace(config=loaded), pool=pool, models=models,
             skills=Library([("user", folder / "skills")]),
             tools=SimpleNamespace(reload=lambda servers: None), retrieval=SimpleNamespace(configure=lambda _: None),

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 def configure(parser: ArgumentParser) -> None:
-    """No arguments."""
+    """Declare the arguments."""
+    parser.add_argument("--pidfile", metavar="FILE", default="", help="write the process id to FILE while it runs")
 
 
 def run(args: Namespace) -> NoReturn:
     """Becomes the daemon."""
-    command = daemon_command("--foreground")
+    # In one word, as a name may begin with a dash.
+    command = daemon_command("--foreground", *([f"--pidfile={args.pidfile}"] if args.pidfile else []))
     os.execv(command[0], command)

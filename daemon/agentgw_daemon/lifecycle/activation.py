@@ -1,4 +1,4 @@
-"""The listening socket that somebody else made: systemd, or the client that started this daemon.
+"""The listening socket that somebody else made: systemd, launchd, or the client that started this daemon.
 
 systemd's protocol (sd_listen_fds(3)): descriptor 3, LISTEN_FDS at least 1, LISTEN_PID our pid. A client cannot
 know the pid before the daemon runs, so it says AGENTGW_SPAWNED=1 and leaves LISTEN_PID out.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from collections.abc import MutableMapping
 from typing import Final, Literal
 
 from agentgw.protocol.errors import ConfigRefused
+from agentgw_daemon.lifecycle import launchd
 
 LISTEN_FD: Final = 3
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "AGENTGW_SPAWNED")
@@ -50,6 +52,14 @@ def inherited_socket(fd: int = LISTEN_FD) -> socket.socket:
         return made
     made.detach()
     raise _refused(fd, problem)
+
+
+def launchd_socket() -> socket.socket | None:
+    """The listening socket that launchd holds for this process, or None. Raises ConfigRefused."""
+    descriptors = launchd.activated_sockets() if sys.platform == "darwin" else ()
+    for extra in descriptors[1:]:
+        os.close(extra)
+    return inherited_socket(descriptors[0]) if descriptors else None
 
 
 def close_inherited(first: int = LISTEN_FD + 1) -> None:

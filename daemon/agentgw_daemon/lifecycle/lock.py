@@ -17,7 +17,7 @@ from typing import Any, Final
 from agentgw.protocol.errors import AlreadyRunning, DirectoryRefused
 
 # A daemon that is just going has replied to its clients and still closes its database.
-_RETRY_S: Final = 0.3
+LEAVING_S: Final = 0.3
 _RETRY_PAUSE_S: Final = 0.01
 _MAX_TEXT_BYTES: Final = 4096
 
@@ -44,12 +44,12 @@ class DaemonLock:
         self._fd = -1
 
 
-def acquire(path: str, *, instance: str, version: str) -> DaemonLock:
-    """Take the lock, waiting a moment for one who is just leaving.
+def acquire(path: str, *, instance: str, version: str, patience_s: float = LEAVING_S) -> DaemonLock:
+    """Take the lock, waiting for one who is just leaving.
 
     Raises AlreadyRunning when another process holds it, DirectoryRefused when the file cannot be locked.
     """
-    deadline = time.monotonic() + _RETRY_S
+    deadline = time.monotonic() + patience_s
     while True:
         fd = _open(path)
         try:

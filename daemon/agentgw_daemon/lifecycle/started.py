@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import field
 
 from agentgw.local.paths import Paths
 from agentgw.protocol.schema import record
@@ -11,6 +12,7 @@ from agentgw_daemon.config import load as config
 from agentgw_daemon.config.load import Config
 from agentgw_daemon.config.settings import secrets_of
 from agentgw_daemon.lifecycle.lock import DaemonLock
+from agentgw_daemon.lifecycle.notify import Notifier
 from agentgw_daemon.lifecycle.socket_name import SocketName
 from agentgw_daemon.observability.log import DaemonLog
 from agentgw_daemon.text.secrets import Secrets
@@ -37,6 +39,8 @@ class Started:
     foreground: bool
     # To be called once, when connections are accepted: from then on the client that started us is on its own.
     serving: Callable[[], None]
+    # The service manager hears through it how we are.
+    notifier: Notifier = field(default_factory=Notifier)
 
     @property
     def self_bound(self) -> bool:

@@ -30,6 +30,11 @@ _HEADER: Final = re.compile(
 )
 _UNSEEN: Final = re.compile(f"[{pattern()}]")
 
+# syslog(3)'s numbers.
+_PRIORITIES: Final = (
+    (logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7),
+)  # fmt: skip
+
 log = logging.getLogger(__name__)
 
 
@@ -48,8 +53,8 @@ def log_unexpected(logger: logging.Logger, error: BaseException, doing: str) -> 
 class LineFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z INFO agentgw_daemon.app: message`, redacted."""
 
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    def __init__(self, secrets: Secrets, layout: str = "%(asctime)s %(levelname)s %(name)s: %(message)s") -> None:
+        super().__init__(layout)
         self._secrets: Final = secrets
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
@@ -62,6 +67,27 @@ class LineFormatter(logging.Formatter):
         text = _HEADER.sub(r"\1***", _BEARER.sub(r"\1***", text))
         text = _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
         return text.replace("\n", "\n    ")
+
+
+class JournalFormatter(LineFormatter):
+    """`<6>agentgw_daemon.app: message`: journald takes the priority from it and has the time itself (sd-daemon(3))."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__(secrets, "%(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `LineFormatter`; each line of a traceback is an entry of its own, with its priority."""
+        priority = next(number for level, number in _PRIORITIES if record.levelno >= level)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).split("\n"))
+
+
+def leads_to_journal(descriptor: int, stream: str) -> bool:
+    """True when journald reads the descriptor; `stream` is JOURNAL_STREAM (systemd.exec(5)), its device and inode."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return stream == f"{found.st_dev}:{found.st_ino}"
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):
@@ -97,24 +123,27 @@ class DaemonLog:
     """The running log. `apply` takes a reloaded configuration over; `close` undoes everything."""
 
     def __init__(
-        self, path: str, settings: LogSection, *, secrets: Secrets | None = None, foreground: bool = False
-    ) -> None:
-        """Open the file; in the foreground, standard error shows the same lines.
+        self, path: str, settings: LogSection, *, secrets: Secrets | None = None, foreground: bool = False,
+        journal: bool = False,
+    ) -> None:  # fmt: skip
+        """Open the file; in the foreground, standard error shows the same lines, and `journal` reads them there.
 
         What `secrets` hold, also later, becomes stars. Raises DirectoryRefused when the file cannot be written.
         """
-        formatter = LineFormatter(secrets or Secrets())
+        secrets = secrets or Secrets()
         try:
             self._file = _LogFile(path, settings)
         except OSError as error:
             raise DirectoryRefused(
                 f"cannot write the log {path}: {error.strerror}", hint="check its owner and the directory's mode"
             ) from None
+        self._file.setFormatter(LineFormatter(secrets))
         handlers: list[logging.Handler] = [self._file]
-        if foreground:
-            handlers.append(logging.StreamHandler(sys.stderr))
+        if foreground or journal:
+            shown = logging.StreamHandler(sys.stderr)
+            shown.setFormatter(JournalFormatter(secrets) if journal else LineFormatter(secrets))
+            handlers.append(shown)
         for handler in handlers:
-            handler.setFormatter(formatter)
             logging.root.addHandler(handler)
         self._handlers = handlers
         self._hooks = (sys.excepthook, sys.unraisablehook, threading.excepthook)

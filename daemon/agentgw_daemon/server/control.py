@@ -46,15 +46,23 @@ class Control:
     async def reload(self) -> ReloadResult:
         """Read configuration and skills again. Raises ConfigRefused, and nothing has changed then."""
         services = self._services
+        notifier = services.started.notifier
         async with self._reloading:
-            fresh, changed, waiting = services.started.reload(services.current.config)
-            services.current.config = fresh
-            services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
-            services.retrieval.configure(retrieval_settings(fresh.settings))
-            services.models.configure(fresh.settings)
-            self._reembedding.poke()
-            services.tools.reload(fresh.settings.mcp.servers)
-            changed += await trio.to_thread.run_sync(services.skills.reload)
+            notifier.reloading()
+            try:
+                return await self._reload(services)
+            finally:
+                notifier.ready("serving")
+
+    async def _reload(self, services: Services) -> ReloadResult:
+        fresh, changed, waiting = services.started.reload(services.current.config)
+        services.current.config = fresh
+        services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
+        services.retrieval.configure(retrieval_settings(fresh.settings))
+        services.models.configure(fresh.settings)
+        self._reembedding.poke()
+        services.tools.reload(fresh.settings.mcp.servers)
+        changed += await trio.to_thread.run_sync(services.skills.reload)
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
         return ReloadResult(changed=changed, restart_needed=waiting)
 
@@ -109,13 +117,19 @@ class Stop:
     def __init__(self) -> None:
         self._asked = trio.Event()
         self.status = 0
+        self.reason = ""
 
     def ask(self, reason: str, status: int = 0) -> None:
         """End the daemon gracefully; later calls change nothing."""
         if not self._asked.is_set():
             log.info("stopping: %s", reason)
-            self.status = status
+            self.status, self.reason = status, reason
             self._asked.set()
+
+    @property
+    def is_asked(self) -> bool:
+        """True once somebody has asked."""
+        return self._asked.is_set()
 
     async def wait(self) -> None:
         """Until somebody asks."""
