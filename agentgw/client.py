@@ -89,7 +89,7 @@ class Client:
         self._request(method, _given(params))
 
     def notify(self, method: str, /, **params: Any) -> None:
-        """Has it done without an answer."""
+        """Sends a request that has no answer."""
         self._write(self._wire.notification(method, _given(params)))
 
     def wait_closed(self) -> None:

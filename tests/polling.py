@@ -6,5 +6,7 @@ import trio
 
 
 async def pause() -> None:
-    """Between two looks. A bare checkpoint in a loop keeps the interpreter from the threads that are waited for."""
+    """Waits between two looks. A bare checkpoint in a loop keeps the interpreter from the threads that are
+    waited for.
+    """
     await trio.sleep(0.002)

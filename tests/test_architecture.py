@@ -203,7 +203,7 @@ def test_no_exception_outlives_its_reason() -> None:
 
 
 def test_the_contract_package_imports_with_nothing_but_the_standard_library() -> None:
-    """Every module of it under `python -S` with only the repository's own `agentgw` to be found."""
+    """Imports every module of it under `python -S` with only the repository's own `agentgw` to be found."""
     code = (
         "import importlib.util, sys\n"
         f"sys.path.append({str(ROOT)!r})\n"

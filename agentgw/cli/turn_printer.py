@@ -112,7 +112,7 @@ class TurnPrinter:
         output.flush()
 
     def _keep_order(self) -> None:
-        """Flushs one stream before the other is written, where both lead to the same place: what came first is
+        """Flushes one stream before the other is written, where both lead to the same place: what came first is
         there first.
         """
         if self._unsent and os.path.sameopenfile(1, 2):

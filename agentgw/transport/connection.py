@@ -34,7 +34,7 @@ class Response:
 
 
 class Notification:
-    """Something the daemon says without being asked."""
+    """Message of the daemon that answers no request."""
 
     __slots__ = ("method", "params")
 

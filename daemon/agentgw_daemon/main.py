@@ -161,7 +161,9 @@ class _Launch:
         return 1
 
     def _open_log(self) -> None:
-        """For a bug before the log was due: as good a log as there can be, or none that shows on stderr."""
+        """Opens a log for a bug before the log was due: as good a one as there can be, or none that shows on
+        stderr.
+        """
         import logging
 
         from agentgw.protocol.errors import LocalError

@@ -73,7 +73,7 @@ class Services:
 
     @property
     def stopping(self) -> bool:
-        """No new work is taken any more."""
+        """Tells whether no new work is taken any more."""
         return self.current.stopping
 
     @property

@@ -27,7 +27,7 @@ RUN = ToolSpec(name="run_command", description="", parameters={"type": "object"}
 
 @pytest.fixture
 def anyio_backend(clock: trio.testing.MockClock) -> tuple[str, dict[str, object]]:
-    """On a clock that only `jump` moves."""
+    """A clock that only `jump` moves."""
     return "trio", {"clock": clock}
 
 

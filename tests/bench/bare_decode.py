@@ -48,7 +48,7 @@ class Loop:
         return tokens[:count]
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> None:
-        """All of the prompts but their last tokens; what they share is computed once."""
+        """Computes the prompts but their last tokens; what they share is computed once."""
         api.llama_memory_clear(self.memory, True)
         shared = common_length([prompt[:-1] for prompt in prompts])
         self._read(0, prompts[0][:shared], 0)

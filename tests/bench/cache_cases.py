@@ -32,7 +32,7 @@ class Conversation:
         self.id = setting.result("run", "-m", os.fspath(MODEL), *GREEDY, opening)["session_id"]
 
     def first_byte_s(self, *options: str) -> float:
-        """Of its next turn, from the start of the client's process."""
+        """The seconds of its next turn, from the start of the client's process to the first byte."""
         words = [self._setting.agentgw, "run", "--session", self.id, "-m", os.fspath(MODEL)]
         return Streamed([*words, *GREEDY, *options, NEXT], self._setting.environment).first_s
 

@@ -87,7 +87,9 @@ def deltas(setting: Setting) -> Iterator[Figure]:
 
 
 def cold(setting: Setting) -> Iterator[Figure]:
-    """No daemon, no worker, to the first byte of the same reply; weights in the page cache for both."""
+    """The time from no daemon and no worker to the first byte of the same reply; weights in the page cache for
+    both.
+    """
     question = "Say hello."
     system = json.loads(setting.run("call", "skill.get", '{"name": "general-assistant"}'))["instructions"]
     ours = [setting.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), question]

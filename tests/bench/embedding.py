@@ -40,7 +40,7 @@ def texts_of(count: int) -> list[str]:
 
 
 def in_batches(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
-    """As the worker gets them."""
+    """The vectors, computed in batches as the worker gets them."""
     return np.concatenate([encoder.embed(texts[at : at + BATCH_TEXTS]) for at in range(0, len(texts), BATCH_TEXTS)])
 
 

@@ -61,7 +61,7 @@ class Figure:
         return value <= self.target if self.at == "most" else value >= self.target
 
     def row(self) -> tuple[str, ...]:
-        """Its line in the table."""
+        """The figure's line in the table."""
         return (
             self.case,
             self.what,

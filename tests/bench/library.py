@@ -38,7 +38,7 @@ _INDEXED_WITHIN_S: Final = 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All chunks in a database, in the order of their numbers."""
+    """Chunks of a database, in the order of their numbers."""
 
     numbers: Sequence[int]
     sources: Sequence[str]
@@ -103,7 +103,9 @@ class Library:
                 await database.documents.put(new, pieces, Vectors(embedder=embedder, rows=rows))
 
     def wait_indexed(self) -> None:
-        """Until the vectors are in an index file; then stops the daemon, which notes it in the database before."""
+        """Waits until the vectors are in an index file; then stops the daemon, which notes it in the
+        database before.
+        """
         end = time.monotonic() + _INDEXED_WITHIN_S
         while not any(self._index_folder.glob("*.json")):
             if time.monotonic() > end:

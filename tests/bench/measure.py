@@ -14,7 +14,7 @@ Piece = tuple[float, bytes]
 
 
 def wall_s(command: list[str], environment: dict[str, str]) -> float:
-    """From spawn to exit, output thrown away. posix_spawn and waitpid: nothing of ours runs in between."""
+    """The time from spawn to exit, output thrown away. posix_spawn and waitpid: nothing of ours runs in between."""
     null = os.open(os.devnull, os.O_RDWR)
     actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in range(3)]
     started = time.perf_counter()

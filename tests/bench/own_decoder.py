@@ -49,7 +49,7 @@ class Own:
         )
 
     def overhead_ms(self, tokens: int) -> float:
-        """Of one answer, a token, after its first text."""
+        """The milliseconds a token of one answer, after its first text."""
         self._asked += 1
         request = wire.Generate(
             request_id=self._asked, messages=({"role": "user", "content": STORY},), max_tokens=tokens

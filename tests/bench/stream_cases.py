@@ -54,7 +54,7 @@ class Question:
         return ["run", *(() if self.kept else ("--no-session",)), "-m", str(MODEL)]
 
     def chat(self) -> list[dict[str, str]]:
-        """As messages."""
+        """The question as messages."""
         return [{"role": "system", "content": self.system}, {"role": "user", "content": self.message}]
 
     def shown(self) -> str:

@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def paths(home: Path) -> Paths:
-    """Its paths; nothing is made yet."""
+    """The paths of the home; nothing is made yet."""
     return Paths(Environment({"AGENTGW_HOME": str(home)}))
 
 

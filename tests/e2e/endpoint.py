@@ -75,7 +75,7 @@ class Endpoint:
                 endpoint._answer(self)
 
             def log_message(self, *_: Any) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -93,7 +93,7 @@ class Endpoint:
 
     @property
     def config(self) -> str:
-        """For config.toml."""
+        """The lines for config.toml."""
         return f'[providers.scripted]\nbase_url = "http://127.0.0.1:{self._server.server_port}/v1"\nmodels = ["m"]\n'
 
     def next(self) -> Conversation:

@@ -203,7 +203,7 @@ class Home:
         return copy / "agentgw.db"
 
     def kill_daemon(self) -> None:
-        """As a power cut would; returns when it is gone."""
+        """Kills the daemon as a power cut would; returns when it is gone."""
         (pid,) = self.daemons()
         kill(pid)
 
@@ -309,7 +309,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _force(function: Callable[[str], Any], path: str, _: object) -> None:
-    """For what a test has made unreadable."""
+    """Removes what a test has made unreadable."""
     os.chmod(os.path.dirname(path), 0o700)
     os.chmod(path, 0o700)
     function(path)

@@ -69,7 +69,7 @@ class Scene:
 
 
 def answer(home: Home, approval_id: str, decision: str) -> None:
-    """From another connection; the daemon may die of it."""
+    """Answers from another connection; the daemon may die of it."""
     with home.connect() as other, contextlib.suppress(ConnectionError):
         other.call("approval.answer", approval_id=approval_id, decision=decision)
 
@@ -109,7 +109,9 @@ def goes_on(scene: Scene, decision: str | None, *, asked: str | None = None) -> 
 
 
 def is_cut_off(scene: Scene) -> None:
-    """Nobody knows whether the call had its effect: the turn is interrupted, and the call not made again."""
+    """Checks that nobody knows whether the call had its effect: the turn is interrupted, and the call not made
+    again.
+    """
     scene.home.daemon()
     with (
         scene.home.connect() as wire,
@@ -455,7 +457,7 @@ def speak(endpoint: Endpoint) -> None:
 
 
 def allow_all(home: Home) -> None:
-    """Somebody who says yes to everything, once, until the daemon is gone."""
+    """Says yes to everything, once, until the daemon is gone."""
     with contextlib.suppress(OSError), home.connect() as wire:
         wire.call("event.subscribe", topics=["approvals"])
         while True:
@@ -467,7 +469,7 @@ def allow_all(home: Home) -> None:
 
 
 def survive_kills_in_approvals(home: Home, endpoint: Endpoint, turns: int) -> Counter[str]:
-    """Each turn's daemon is killed at random moments until the turn has ended; how the turns ended."""
+    """Kills each turn's daemon at random moments until the turn has ended; gives how the turns ended."""
     draw, ends = random.Random(7), Counter[str]()
     model = threading.Thread(target=speak, args=(endpoint,))
     model.start()

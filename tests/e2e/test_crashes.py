@@ -155,7 +155,9 @@ def write(home: Home, name: str, history: History, stop: threading.Event) -> Non
 
 
 def check(home: Home, history: History) -> None:
-    """Every acknowledged turn is there exactly once with its text; every other at most once, and whole or marked."""
+    """Checks that every acknowledged turn is there exactly once with its text; every other at most once, and
+    whole or marked.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     with home.connect() as wire:
         before = None

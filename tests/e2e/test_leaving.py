@@ -68,7 +68,7 @@ def test_ctrl_c_frees_the_worker(model_home: Home) -> None:
 
 
 def test_leaving_while_the_prompt_is_read_frees_the_worker(model_home: Home) -> None:
-    """Some 1,500 tokens take seconds to read; the client goes in the middle of it."""
+    """A prompt of some 1,500 tokens takes seconds to read; the client goes in the middle of it."""
     model_home.ask("run", "--no-session", "--system", "", "-o", "max_tokens=1", "Hi")
     with model_home.connect() as watching:
         with model_home.connect() as wire:

@@ -24,7 +24,7 @@ SHORT = {"message": "Say hello.", "system": "", "options": {"max_tokens": 1}}
 
 
 def survive_deaths(home: Home, deaths: int) -> None:
-    """Each time exactly one terminal message, and the next request is answered."""
+    """Kills workers: each time exactly one terminal message, and the next request is answered."""
     daemon = home.daemon()
     with home.connect() as wire:
         wire.call("turn.start", **SHORT)

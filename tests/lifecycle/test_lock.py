@@ -133,7 +133,7 @@ def test_kill_9_frees_it(path: str, children: Children) -> None:
 
 
 def test_of_many_at_once_exactly_one_gets_it(path: str) -> None:
-    """In threads: flock is by open file, so they exclude each other as processes do."""
+    """The contenders are threads: flock is by open file, so they exclude each other as processes do."""
     got: list[lock.DaemonLock] = []
     refused: list[AlreadyRunning] = []
     barrier = threading.Barrier(20)

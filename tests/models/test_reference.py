@@ -1,4 +1,4 @@
-"""From the text a user types to what it refers to."""
+"""Parsing of the text a user types as a reference."""
 
 from __future__ import annotations
 

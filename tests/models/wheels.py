@@ -89,4 +89,4 @@ def running_index(directory: Path) -> Iterator[str]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""

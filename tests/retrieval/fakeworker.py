@@ -64,7 +64,7 @@ def packed(text: str) -> bytes:
 
 
 async def fake_embedder() -> wire.Embedder:
-    """For `open_retrieval`: the only embedder this worker knows."""
+    """The embedder for `open_retrieval`: the only one this worker knows."""
     return EMBEDDER
 
 

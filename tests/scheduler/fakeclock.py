@@ -29,6 +29,6 @@ class FakeClock:
         return self.set(seconds)
 
     def set(self, seconds: float) -> ClockReading:
-        """Somebody sets the clock on the wall, back where it is negative."""
+        """Sets the clock on the wall, back where it is negative."""
         self.wall += timedelta(seconds=seconds)
         return self.read()

@@ -41,7 +41,7 @@ def fetch_embedder(directory: Path) -> Path:
     """The embedder's folder in `directory`, as `agentgw pull` makes it."""
 
     async def ignore(done_bytes: int, total_bytes: int) -> None:
-        """Nobody watches."""
+        """Drops progress that nobody watches."""
 
     async def pull() -> Path:
         async with open_registry(directory, Settings(), environ=os.environ, instance="tests") as models:

@@ -112,7 +112,7 @@ print(repr(s.recv(100)))
 
 
 async def test_running_out_of_descriptors_ends_nothing(tmp_path: Path) -> None:
-    """In a child with 64 descriptors: 200 connections, then room again, then service again."""
+    """The listener is in a child with 64 descriptors: 200 connections, then room again, then service again."""
     done = await trio.run_process(
         [sys.executable, "-c", _EXHAUSTION, str(tmp_path / "s")], capture_stdout=True, check=False
     )

@@ -49,7 +49,7 @@ async def turn_of(database: Database, *, ended: bool = True) -> tuple[str, str]:
 
 
 def sent(value: Any) -> None:
-    """It can be sent, and read by the strictest reader."""
+    """Checks that the value can be sent, and read by the strictest reader."""
     decode(encode(dump(value)).rstrip(b"\n"), max_depth=100)
 
 

@@ -1,4 +1,4 @@
-"""Somebody who exchanges a directory for a link out of the root, again and again."""
+"""Racer that exchanges a directory for a link out of the root, again and again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def exchange(one: Path, other: Path) -> None:
 
 @contextmanager
 def racer(root: Path) -> Iterator[None]:
-    """While the block runs `swap` is in turn a directory with a harmless `secret.txt` and a link to `../root-evil`."""
+    """Makes `swap` in turn a directory with a harmless `secret.txt` and a link to `../root-evil`, while the
+    block runs.
+    """
     swap, other = root / "swap", root / "other"
     swap.mkdir()
     (swap / "secret.txt").write_text("harmless")

@@ -64,7 +64,7 @@ def test_our_own_tools_lose_nothing() -> None:
 
 
 def _plain(schema: Any) -> Any:
-    """Without what only people read, and without the type beside values that have it."""
+    """The schema without what only people read, and without the type beside values that have it."""
     if not isinstance(schema, dict):
         return schema
     if "enum" in schema:

@@ -104,7 +104,7 @@ async def question_left(killed: Killed, *steps: Any, **params: Any) -> Approval:
 
 
 async def settle(h: House, approval: Approval, decision: Settled) -> None:
-    """As the earlier daemon stored it just before it was killed."""
+    """Stores the decision as the earlier daemon did just before it was killed."""
     (stored,) = await h.database.approvals.open_of(approval.turn_id or "")
     await h.database.approvals.settle(stored, decision)
 
@@ -486,7 +486,7 @@ async def test_a_stop_leaves_a_waiting_turn_to_the_next_daemon(killed: Killed) -
 
 
 async def waits_again(h: House, live: TurnLog) -> None:
-    """Once it is back at its question, as the database has it."""
+    """The question, once the turn is back at it, as the database has it."""
     sql = "SELECT resumption FROM turns WHERE id = ?"
     while await h.database._thread.read(lambda db: db.execute(sql, (live.turn_id,)).fetchone()[0]) != 2:
         await pause()

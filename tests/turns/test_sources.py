@@ -153,7 +153,7 @@ async def test_a_replay_shows_what_was_quoted_then_whatever_is_found_now(tmp_pat
     from agentgw_daemon.turns.replay.run import replay
 
     async def tell(*_: object) -> None:
-        """Nobody watches."""
+        """Drops a notice that nobody watches."""
 
     async with house(tmp_path) as h:
         stock(h, piece(1), rag=Rag())

@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
         return _unwatch(args)
     # The copy of what was piped in goes, however this ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _Given(args) as given, connect() as client:
+    with _IngestInput(args) as given, connect() as client:
         try:
             return _ingest(client, args, given)
         except ModelUnavailable as error:
@@ -63,7 +63,7 @@ def run(args: Namespace) -> int:
         return _ingest(client, args, given)
 
 
-def _ingest(client: Client, args: Namespace, given: _Given) -> int:
+def _ingest(client: Client, args: Namespace, given: _IngestInput) -> int:
     from agentgw.cli.progress import IngestProgress
 
     bar = IngestProgress()
@@ -139,7 +139,7 @@ def _unwatch(args: Namespace) -> int:
     return 0
 
 
-class _Given:
+class _IngestInput:
     """The input to be stored: paths, or a text. Leaving removes the copy that was made of standard input, if one
     was.
     """
@@ -161,7 +161,7 @@ class _Given:
         else:
             self.paths = [_address(path) for path in paths]
 
-    def __enter__(self) -> _Given:
+    def __enter__(self) -> _IngestInput:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -76,7 +76,7 @@ class Journal(Protocol):
         """The call, if it was made and its result is known: then it must not be made again."""
 
     async def begin(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> None:
-        """It is about to be made."""
+        """Notes that a call is about to be made."""
 
     async def end(self, call_id: str, result: ToolResult) -> None:
         """Stores the result of a call."""

@@ -21,7 +21,7 @@ DENY: Final = "deny"
 
 @record
 class Allow:
-    """It runs without a question; `reason` says what allows it."""
+    """The call runs without a question; `reason` says what allows it."""
 
     reason: str
 
@@ -33,7 +33,7 @@ class Ask:
 
 @record
 class Refuse:
-    """It does not run; `reason` is for the model and the log."""
+    """The call does not run; `reason` is for the model and the log."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""From `config.toml` and the environment to `Settings`, with the origin of every value.
+"""Loading of `Settings` from `config.toml` and the environment, with the origin of every value.
 
 Precedence: `AGENTGW_SECTION__KEY` over the file over the default. Whatever cannot be used is ConfigRefused
 with one line that names the file or variable and the key; an unknown key also gets its nearest match. Values
@@ -247,7 +247,7 @@ def _public(path: _Path, value: Any) -> Any:
 
 
 def _is_secret(key: str) -> bool:
-    """Nothing here is secret today: this is for the key that somebody adds tomorrow."""
+    """Tells whether a value is secret. Nothing here is: this is for the key that somebody adds."""
     return not key.endswith("_env") and any(word in key for word in _SECRET_WORDS)
 
 

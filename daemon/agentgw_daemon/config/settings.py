@@ -193,7 +193,7 @@ class LogSection:
 
 @record
 class Settings:
-    """All sections."""
+    """Settings of all sections."""
 
     model: ModelSection = ModelSection()
     inference: InferenceSection = InferenceSection()

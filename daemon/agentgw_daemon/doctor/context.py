@@ -48,7 +48,7 @@ class Verdict:
 
 
 def fine(message: str) -> Verdict:
-    """As it should be."""
+    """A finding of a thing that is as it should be."""
     return Verdict(severity="ok", message=message)
 
 
@@ -63,5 +63,5 @@ def warning(message: str, fix: str | None = None) -> Verdict:
 
 
 def error(message: str, fix: str | None = None) -> Verdict:
-    """Does not work."""
+    """A finding of a thing that does not work."""
     return Verdict(severity="error", message=message, fix=fix)

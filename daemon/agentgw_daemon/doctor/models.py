@@ -99,7 +99,7 @@ async def check_memory(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_skills(context: DoctorContext) -> Iterable[Verdict]:
-    """Every skill can be read."""
+    """Checks that every skill can be read."""
     skills = tuple(context.skills())
     broken = tuple(
         warning(f"{skill.name}: {skill.error}", f"agentgw skills validate {skill.path}")

@@ -28,7 +28,7 @@ _MOUNTINFO: Final = "/proc/self/mountinfo"
 
 
 def check_directories(context: DoctorContext) -> Iterable[Verdict]:
-    """Each is there, ours, and closed to others."""
+    """Checks that each directory is there, ours, and closed to others."""
     wrong = False
     for path in context.started.paths.directories:
         try:

@@ -61,7 +61,7 @@ def check_clock(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def check_descriptors(context: DoctorContext) -> Iterable[Verdict]:
-    """As many connections as are allowed can also be open."""
+    """Checks that as many connections as are allowed can also be open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = context.config.settings.limits.connections + _OTHER_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:

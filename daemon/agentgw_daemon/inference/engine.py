@@ -123,7 +123,7 @@ class PromptCount:
 
 
 class Engine(Protocol):
-    """Something that answers. Its methods raise the RPC errors of `agentgw.protocol.errors`."""
+    """Maker of answers. Its methods raise the RPC errors of `agentgw.protocol.errors`."""
 
     async def calling(self) -> Calling | None:
         """The way in which its model calls tools, None if it cannot; loads the model where that is needed."""

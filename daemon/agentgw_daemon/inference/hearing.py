@@ -38,7 +38,7 @@ _SHOWN_CHARACTERS: Final = 2_000
 
 @asynccontextmanager
 async def hear(engine: Engine, request: GenerationRequest) -> AsyncIterator[AsyncIterator[Heard]]:
-    """As `Engine.stream`, with everything that it says made valid."""
+    """Streams as `Engine.stream` does, with everything that the engine says made valid."""
     async with engine.stream(request) as events, aclosing(_heard(events)) as heard:
         yield heard
 

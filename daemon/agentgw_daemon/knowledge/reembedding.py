@@ -1,4 +1,4 @@
-"""After `rag.embedder` was changed: every chunk is embedded anew in the background, by what is configured now.
+"""Embedding anew, after `rag.embedder` was changed: every chunk in the background, by what is configured.
 
 What was found with before serves until the new vectors are complete; then the old ones go. All of it is in the
 database, so a restart goes on where it was. Others come first: while somebody ingests or a turn runs, a batch is
@@ -40,7 +40,9 @@ _TRY_AGAIN_S: Final = 60.0
 
 
 class Reembedder:
-    """For the time of the daemon. `others_busy` says whether anybody else wants the machine."""
+    """Task that embeds anew, for the time of the daemon. `others_busy` says whether anybody else wants the
+    machine.
+    """
 
     def __init__(self, database: Database, retrieval: Retrieval, *, others_busy: Callable[[], bool]) -> None:
         self._database = database
@@ -64,7 +66,7 @@ class Reembedder:
             self._poked.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Embeds anew whenever it has to, until cancelled."""
         while True:
             self._poked = trio.Event()
             try:
@@ -80,7 +82,7 @@ class Reembedder:
                 await self._poked.wait()
 
     async def _complete(self) -> None:
-        """Until every content has vectors of the configured embedder. Raises RpcError."""
+        """Embeds until every content has vectors of the configured embedder. Raises RpcError."""
         embeddings = self._database.embeddings
         if not await embeddings.collections():
             self._left = 0

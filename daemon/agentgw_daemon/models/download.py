@@ -104,7 +104,7 @@ class _Transfer:
         self._etag: str | None = None
 
     async def run(self, pauses_s: Sequence[float]) -> None:
-        """Until the part has the announced length."""
+        """Downloads until the part has the announced length."""
         best = self._part.length
         tries = 0
         self._meter.set(self._part.length)

@@ -156,7 +156,9 @@ class Embedders:
         return self._move_away(entry, scratch)
 
     def _move_away(self, entry: CatalogueEntry, scratch: Path) -> bool:
-        """By one rename, so that it is there whole or not at all; `scratch` is deleted by its owner."""
+        """Moves an entry away by one rename, so that it is there whole or not at all; `scratch` is deleted
+        by its owner.
+        """
         try:
             os.rename(self._models / entry.stem, scratch / "old")
         except FileNotFoundError:

@@ -35,7 +35,7 @@ class DownloadMeter:
             self._wake()
 
     def close(self) -> None:
-        """No more counts: watchers hear the last one and end."""
+        """Ends the counts: watchers hear the last one and end."""
         self._closed = True
         self._wake()
 

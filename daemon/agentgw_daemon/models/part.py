@@ -38,7 +38,7 @@ class PartialFile:
 
     @property
     def sha256(self) -> str:
-        """Of all bytes so far."""
+        """The digest of all bytes up to here."""
         return self._digest.hexdigest()
 
     def append(self, data: bytes) -> None:

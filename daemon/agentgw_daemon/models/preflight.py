@@ -106,7 +106,7 @@ class Preflight:
         await self._save()
 
     async def inspect(self, path: str, name: str) -> ModelHeader:
-        """Like `check`, of a file that is not in its place yet: nothing is remembered."""
+        """Examines as `check` does a file that is not in its place yet: nothing is remembered."""
         return await self._look(path, name)
 
     async def _look(self, path: str, name: str) -> ModelHeader:

@@ -50,7 +50,7 @@ class Puller:
         self._environ = environ
         self._pip = pip
         self._pauses_s = pauses_s
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, _PullJob] = {}
 
     async def entry(self, entry: CatalogueEntry, progress: Progress) -> str:
         """Has the catalogue's model on disk; gives the stem of its file. Raises ModelUnavailable."""
@@ -126,7 +126,7 @@ class Puller:
                 raise type(job.error)(job.error.message, hint=job.error.hint, **job.error.data)
             if job.done:
                 return
-        job = self._jobs[stem] = _Job(meter)
+        job = self._jobs[stem] = _PullJob(meter)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(meter.watch, forward)
@@ -175,7 +175,7 @@ class Puller:
                 await trio.to_thread.run_sync(self._store.drop_scratch, folder)
 
 
-class _Job:
+class _PullJob:
     """A pull under way. Ended with neither `done` nor `error`: it was cancelled."""
 
     def __init__(self, meter: DownloadMeter) -> None:

@@ -41,7 +41,7 @@ _EMBEDDERS: Final = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "ji
 
 
 class Registry:
-    """All models of the daemon. References are text as the user writes it; see `reference`.
+    """Models of the daemon. References are text as the user writes it; see `reference`.
 
     Digests of the user's own files are computed in the nursery it was handed, one file at a time.
     """
@@ -152,7 +152,9 @@ class Registry:
         return str(stored.path) if stored is not None else None
 
     async def resolve_to_answer(self, text: str | None) -> ModelSpec:
-        """As `resolve`, for somebody who wants an answer: to them a model nobody knows is ModelUnavailable, too."""
+        """Resolves as `resolve` does, for somebody who wants an answer: to them a model nobody knows is
+        ModelUnavailable, too.
+        """
         try:
             return await self.resolve(text)
         except NotFound as error:

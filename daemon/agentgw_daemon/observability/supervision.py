@@ -29,7 +29,7 @@ async def supervised(doing: str, run: Callable[[*Ts], Awaitable[object]], *args:
 
 @contextmanager
 def contained(doing: str) -> Iterator[None]:
-    """As `supervised`, for a piece of code that waits for nothing."""
+    """Catches as `supervised` does, for a piece of code that waits for nothing."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - supervision point

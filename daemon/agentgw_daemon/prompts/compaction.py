@@ -58,7 +58,7 @@ class Compacted:
 
 
 @record
-class _Job:
+class _SummaryJob:
     """Work of one call: an earlier summary, if any, and the turns that follow it."""
 
     earlier: str
@@ -130,7 +130,7 @@ async def compacted(
     if upto is None or not write:
         return Compacted(prompt=prompt, due=upto or 0)
     earlier = stored.text if stored is not None and done else ""
-    job = _Job(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
+    job = _SummaryJob(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
     job, unread = await _readable(job, engine, counted.n_ctx_tokens - budget)
     text = await _summarised(job, engine, session_id, model) if job.turns else ""
     made = _replaced(prompt, upto, text)
@@ -156,20 +156,20 @@ async def _turns_to_go(prompt: Prompt, done: int, count: PromptCounter, most: in
     return upto if upto > done else None
 
 
-async def _readable(job: _Job, engine: Engine, room: int) -> tuple[_Job, int]:
+async def _readable(job: _SummaryJob, engine: Engine, room: int) -> tuple[_SummaryJob, int]:
     """The job without as many of its oldest turns as one call has no room for, and how many those are."""
     low, high = 0, len(job.turns)
     while low < high:
         middle = (low + high) // 2
-        shorter = _Job(earlier=job.earlier, turns=job.turns[middle:], budget=job.budget)
+        shorter = _SummaryJob(earlier=job.earlier, turns=job.turns[middle:], budget=job.budget)
         if (await engine.count(shorter.request().messages)).tokens <= room:
             high = middle
         else:
             low = middle + 1
-    return _Job(earlier=job.earlier, turns=job.turns[low:], budget=job.budget), low
+    return _SummaryJob(earlier=job.earlier, turns=job.turns[low:], budget=job.budget), low
 
 
-async def _summarised(job: _Job, engine: Engine, session_id: str, model: str) -> str:
+async def _summarised(job: _SummaryJob, engine: Engine, session_id: str, model: str) -> str:
     """The model's summary; nothing when it failed or took too long."""
     texts: list[str] = []
     try:

@@ -56,7 +56,7 @@ class Prompt:
     excerpts: tuple[Chunk, ...] = ()
 
     def messages(self, skip: int = 0) -> tuple[ChatMessage, ...]:
-        """As the model gets it, without the `skip` oldest turns."""
+        """The messages as the model gets them, without the `skip` oldest turns."""
         made = [ChatMessage(role="system", content=self.system)] if self.system else []
         for exchange in self.history[skip:]:
             made.extend(exchange.messages)

@@ -49,7 +49,7 @@ class RetrievalProcess(Child):
         return self._asked is not None
 
     async def wait_ready(self) -> None:
-        """Until it can be asked, or is dead."""
+        """Waits until it can be asked, or is dead."""
         await self._ready.wait()
 
     async def ask(
@@ -81,7 +81,7 @@ class RetrievalProcess(Child):
         return asked.reply
 
     async def wait_free(self) -> None:
-        """Until it can be asked again, or is dead."""
+        """Waits until it can be asked again, or is dead."""
         while self._asked is not None and not self.dead.is_set():
             await self._asked.ended.wait()
 
@@ -145,4 +145,4 @@ class RetrievalProcess(Child):
 
 
 def _ignore(_part: ReplyPart) -> None:
-    """Nobody waits for it."""
+    """Drops a part that nobody waits for."""

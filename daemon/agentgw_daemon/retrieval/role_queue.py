@@ -19,7 +19,7 @@ from agentgw_daemon.workers.supervision.restart_backoff import DEGRADED_DEATHS, 
 
 
 class RoleQueue:
-    """At most one process; one request at a time, in order of arrival, urgent ones before others.
+    """Queue for at most one process; one request at a time, in order of arrival, urgent ones before others.
 
     What waits here has not reached the worker: when that dies, only the request it worked on fails. Processes run in
     the nursery it was handed. Full (`max_queue`), it refuses with Overloaded.

@@ -67,14 +67,16 @@ class Control:
         return ReloadResult(changed=changed, restart_needed=waiting)
 
     async def reload_on_signal(self) -> None:
-        """As `reload`, for nobody in particular: what is wrong goes to the log, the old configuration stays."""
+        """Reloads as `reload` does, for nobody in particular: what is wrong goes to the log, the old
+        configuration stays.
+        """
         try:
             await self.reload()
         except ConfigRefused as error:
             log.error("not reloaded: %s", error.message)
 
     async def examine(self) -> DoctorResult:
-        """Every check of the daemon's side."""
+        """Runs every check of the daemon's side."""
         services = self._services
         context = DoctorContext(
             started=services.started, config=services.config, check_database=services.database.check,
@@ -132,5 +134,5 @@ class Stop:
         return self._asked.is_set()
 
     async def wait(self) -> None:
-        """Until somebody asks."""
+        """Waits until somebody asks."""
         await self._asked.wait()

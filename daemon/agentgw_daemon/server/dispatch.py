@@ -1,4 +1,4 @@
-"""From a decoded frame to a call, and from what the call gave to a response: JSON-RPC 2.0, no I/O.
+"""Dispatch: from a decoded frame to a call, and from what the call gave to a response: JSON-RPC 2.0, no I/O.
 
 jsonrpcserver matches, validates and answers; it cannot await under trio, so its methods only *bind*: each
 returns a `BoundCall`, which the peer runs in its own nursery. Errors of ours are translated here and nowhere else.

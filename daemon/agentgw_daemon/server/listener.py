@@ -108,7 +108,9 @@ class Listener:
             self.connections -= 1
 
     async def _shed(self, accepting: trio.socket.SocketType, spare: _Spare) -> None:
-        """No descriptors: use the spare one to close a waiting connection, which beats leaving it in limbo."""
+        """Closes a waiting connection with the spare descriptor when there are none, which beats leaving it
+        in limbo.
+        """
         if self._shed_count is None:
             self._shed_count = 0
             log.warning("out of file descriptors; closing new connections")

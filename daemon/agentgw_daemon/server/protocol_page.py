@@ -269,7 +269,7 @@ def _home(record: type) -> str:
 
 
 def _used_records() -> list[type]:
-    """Every record of agentgw.protocol.types that a method or a notification reaches, by name."""
+    """The records of agentgw.protocol.types that a method or a notification reaches, by name."""
     found: set[type] = set()
     for method in METHODS.values():
         _collect(method.params, found)

@@ -88,7 +88,7 @@ def _read_folder(folder: Path, root: Path, tier: Tier, source: SkillSource) -> R
     inside(folder, root)
     front, body = split(source.read_text(folder / SKILL_FILE, root))
     fields = parse_mapping(front)
-    made = _Reader(fields)
+    made = _SkillReader(fields)
     name = made.text("name", required=True)
     if name:
         problem = name_problem(name)
@@ -140,7 +140,7 @@ def _examples(folder: Path, ours: Mapping[str, str], source: SkillSource, proble
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-class _Reader:
+class _SkillReader:
     """Takes values out of front matter and keeps what is wrong with them."""
 
     def __init__(self, fields: Mapping[str, YamlNode]) -> None:

@@ -78,7 +78,7 @@ class LoadedSkill:
 
 @record
 class BrokenSkill:
-    """Something in a tier that should be a skill and is not; it is listed with its reason."""
+    """Entry of a tier that should be a skill and is not; it is listed with its reason."""
 
     name: str
     tier: Tier
@@ -90,7 +90,7 @@ class BrokenSkill:
 
     @property
     def reason(self) -> str:
-        """All problems in one line, and what to do."""
+        """The problems in one line, and what to do."""
         first, *rest = self.problems
         return "; ".join((f"{first}: {self.remedy}" if self.remedy else first, *rest))
 
@@ -117,7 +117,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """As `words`, or the items of a JSON list, which may hold blanks. Raises ValueError with what is wrong."""
+    """The words as `words` gives them, or the items of a JSON list, which may hold blanks. Raises ValueError."""
     if not text.startswith("["):
         return words(text)
     try:

@@ -110,7 +110,7 @@ def take_snapshot(project: Path) -> Snapshot:
     something is no file, or there is too much of it.
     """
     hashed = hashlib.sha256()
-    walk = _Walk()
+    walk = _SkillWalk()
     tiers: list[tuple[Tier, Path]] = []
     check_folder(project)
     for tier, folder in skill_folders(project):
@@ -125,7 +125,7 @@ def take_snapshot(project: Path) -> Snapshot:
     return Snapshot(sha256=hashed.hexdigest(), tiers=tuple(tiers), files=walk.files)
 
 
-class _Walk:
+class _SkillWalk:
     """Goes through folders within the limits and keeps the files' hashes."""
 
     def __init__(self) -> None:

@@ -190,7 +190,7 @@ class Projects:
         return tuple(sorted(rows, key=lambda row: (row.name, row.tier)))
 
     async def _patiently(self, work: Callable[[], T]) -> T:
-        """From a thread. Raises SourceRefused when it takes too long."""
+        """Runs `work` in a thread. Raises SourceRefused when it takes too long."""
         with trio.move_on_after(_TIMEOUT_S):
             return await in_file_thread(work, abandon=True)
         raise SourceRefused(f"its files could not be read in {_TIMEOUT_S:g} s")

@@ -170,7 +170,7 @@ class Database:
 
     @property
     def written_back(self) -> tuple[WrittenBack, ...]:
-        """Each time that the file or its log was removed since it was opened."""
+        """The times that the file or its log was removed since it was opened."""
         return self._store.written_back
 
     async def stay_in_place(self, drain: Callable[[str], None]) -> None:

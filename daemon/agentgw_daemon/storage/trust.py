@@ -38,7 +38,7 @@ class Trust:
         return await self._runner.read(do)
 
     async def all(self) -> tuple[Trusted, ...]:
-        """Every one, by path."""
+        """The trusted projects by path."""
 
         def do(db: sqlite_utils.Database) -> tuple[Trusted, ...]:
             found = db.execute("SELECT path, sha256, trusted_at FROM trust ORDER BY path")

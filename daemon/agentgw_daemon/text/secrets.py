@@ -30,7 +30,7 @@ class Secrets:
             self.put(part, values)
 
     def put(self, part: str, values: Iterable[str]) -> None:
-        """From now on these are the values of this part; what it had before may be shown."""
+        """Sets the values of this part; what it had before may be shown."""
         self._parts[part] = frozenset(values)
         spelled = {form for known in self._parts.values() for value in known for form in _forms(value)}
         # Longest first: one key may begin with another.

@@ -19,7 +19,7 @@ def visible(text: str) -> str:
 
 
 def visible_line(text: str) -> str:
-    """Like `visible`, on one line."""
+    """The text as `visible` gives it, on one line."""
     return escaped(text, distinct=True)
 
 

@@ -60,7 +60,7 @@ def narrowed(tool: ToolView, request: str) -> ToolView:
 
 
 def is_handed_on(tool: ToolView, request: str) -> bool:
-    """For `delegate_to_agent`, whether the request names or is about one of its agents, or speaks of handing it on.
+    """Tells whether the request names or is about an agent of `delegate_to_agent`, or speaks of handing it on.
 
     The words of its description, such as "another" and "part", are in any other request as well. True for other tools.
     """

@@ -29,7 +29,7 @@ class ModelToolCall:
 
 @record
 class Malformed:
-    """Something that began as a call and is none. `reason` is written for the model, which may try again."""
+    """Text that began as a call and is none. `reason` is written for the model, which may try again."""
 
     text: str
     reason: str

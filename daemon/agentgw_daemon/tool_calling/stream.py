@@ -30,12 +30,12 @@ class TextCursor:
         self.closed = False
 
     def add(self, text: str) -> None:
-        """More has arrived."""
+        """Appends text that has arrived."""
         self._text += text
 
     @property
     def rest(self) -> str:
-        """All that is there and not yet taken."""
+        """The text that is there and not yet taken."""
         return self._text
 
     def take(self, length: int) -> str:

@@ -1,4 +1,4 @@
-"""All tools by name, from wherever they come, and what is wrong with those that cannot be used.
+"""Tools by name, from wherever they come, and what is wrong with those that cannot be used.
 
 Outermost is the nursery of `open_catalogue`: no process of a tool outlives it.
 """

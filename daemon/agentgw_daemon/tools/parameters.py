@@ -59,7 +59,7 @@ def checked_parameters(value: object) -> Schema:
         raise DeclarationRefused("its schema is not JSON") from None
     if size > MAX_SCHEMA_BYTES:
         raise DeclarationRefused(f"its schema is larger than {MAX_SCHEMA_BYTES >> 10} KiB")
-    return _as_object(_Writer(valid_value(value)).root())
+    return _as_object(_SchemaWriter(valid_value(value)).root())
 
 
 def nested_deeper(value: object, most: int) -> bool:
@@ -84,7 +84,7 @@ def weight(schema: object) -> int:
     return 1 + sum(map(weight, schema)) if isinstance(schema, list | tuple) else 1
 
 
-class _Writer:
+class _SchemaWriter:
     """A schema being written out, without references.
 
     References are what makes a small schema take for ever to check a value by: each may refer to two more.

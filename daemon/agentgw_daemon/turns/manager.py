@@ -1,4 +1,4 @@
-"""All turns: starts them, finds them, lets any connection watch one, from its first event if it likes.
+"""Turns of the daemon: starts them, finds them, lets any connection watch one, from its first event if it likes.
 
 Running turns live in a nursery of the daemon's, not of the connection that asked: a detached turn outlives
 its client. Ended turns are read back from the database; ephemeral ones are remembered for a short while.

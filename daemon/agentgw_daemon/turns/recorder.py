@@ -76,7 +76,9 @@ class TurnRecorder:
                 log.warning("turn %s: log not written: %s", self._live.turn_id, error.message)
 
     async def _write_steps(self, steps: StepRows) -> None:
-        """In one commit with what was said until now, so that a step is never stored without its words."""
+        """Writes steps in one commit with what was said until then, so that a step is never stored without
+        its words.
+        """
         if self.database is None:
             return
         async with self._writing:

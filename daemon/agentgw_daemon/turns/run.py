@@ -55,7 +55,7 @@ class Past:
 
 @record
 class Plan:
-    """All that a turn needs to know before it runs.
+    """Plan of a turn: all that it needs to know before it runs.
 
     `history` is asked when the turn runs, not before: until the turn is stored, another may still end in its session.
     """
@@ -99,7 +99,7 @@ async def run(live: TurnLog, plan: Plan, database: Database | None) -> None:
 
 
 async def go_on(live: TurnLog, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
-    """As `run`, for a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
+    """Runs as `run` does a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
     ledger = TurnRecorder(live, database)
 
     async def do(answer: TurnOutput) -> None:

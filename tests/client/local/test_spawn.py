@@ -208,7 +208,7 @@ def test_half_made_sockets_of_dead_clients_are_removed(paths: Paths, spawned: li
 
 
 def test_a_killed_daemon_is_replaced_and_nothing_is_killed_by_pid(paths: Paths, spawned: list[int]) -> None:
-    """Its pid now belongs to somebody else, and is written where a pid would be looked for."""
+    """The daemon's pid belongs to somebody else, and is written where a pid would be looked for."""
     with connect_client(paths, command=standin(paths)) as client:
         first = client.daemon["pid"]
     os.kill(first, signal.SIGKILL)
@@ -289,7 +289,7 @@ def test_another_daemon_that_stays_out_of_reach_is_exit_75(paths: Paths, monkeyp
 
 
 def test_a_daemon_that_is_ending_is_waited_for(paths: Paths, spawned: list[int]) -> None:
-    """It holds the lock and takes no connections any more; the next one starts when it is gone."""
+    """The ending daemon holds the lock and takes no connections; the next one starts when it is gone."""
     with connect_client(paths, command=standin(paths)) as client:
         ending = client.daemon["pid"]
     os.unlink(paths.socket)

@@ -246,7 +246,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_no_frame_of_a_mebibyte_holds_the_reader_up(name: str) -> None:
-    """Each takes 2 to 150 ms. A scan that starts again at every quote takes hours: the run's guard ends it."""
+    """Frames that take 2 to 150 ms. A scan that starts again at every quote takes hours: the run's guard ends it."""
     assert len(BOMBS[name]) <= MAX_MESSAGE_BYTES
     with contextlib.suppress(ParseError, InvalidRequest):
         decode(BOMBS[name])

@@ -80,7 +80,7 @@ files = st.sets(
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of no work tree yet."""
+    """A repository of no work tree yet."""
     folder = tmp_path_factory.mktemp("repository")
     subprocess.run(("git", "init", "-q", "--bare", str(folder)), check=True)
     return folder

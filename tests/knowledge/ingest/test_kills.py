@@ -39,7 +39,7 @@ def _kill(folder: Path, first: int, chance: random.Random, number: int) -> list[
 
 
 async def _check(shelf: Library, kept: set[int], perhaps: int) -> set[int]:
-    """All of these are found, by words and by vector, and nothing else but perhaps one more."""
+    """Checks that all of these are found, by words and by vector, and nothing else but perhaps one more."""
     assert await shelf.database.check() == ()
     held = set()
     for n in [*kept, perhaps]:

@@ -131,7 +131,7 @@ class Steps:
         self.name, self.count = name, 0
 
     def rpartition(self, separator: bytes) -> tuple[bytes, bytes, Steps]:
-        """As of bytes."""
+        """Cuts as bytes do."""
         return b"", b"", self
 
     def __iter__(self) -> Steps:

@@ -245,7 +245,7 @@ class World:
             assert now - begins > max(timedelta(seconds=job.grace_s or 0), MINUTE), "not late"
 
     def check_nothing_is_forgotten(self) -> None:
-        """Each time that has come is decided, or its job says why it waits."""
+        """Checks that each time that has come is decided, or its job says why it waits."""
         waiting = {one.job for one in self.plan.waiting}
         for name, job in self.jobs.items():
             standing = self.standings[name]

@@ -1,4 +1,4 @@
-"""Only the public internet, by addresses that were checked.
+"""Fetches reach only the public internet, by addresses that were checked.
 
 The network is a fake in front of a real server on loopback; TLS is real where it matters and skipped elsewhere.
 """

@@ -132,7 +132,7 @@ def test_our_directories_are_denied_by_their_real_paths(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_denied_by_identity_not_only_by_name(context: ToolContext, root: Path) -> None:
-    """As on a disk without case, where other letters lead to the same directory."""
+    """A root as on a disk without case, where other letters lead to the same directory."""
     named_otherwise = replace(context, denied=(root / "link-to-config",))
     (root / "link-to-config").symlink_to(".agentgw/config")
     assert "no tool may touch it" in refusal(".agentgw/config/config.toml", named_otherwise)

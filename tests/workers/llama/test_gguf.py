@@ -125,7 +125,7 @@ def test_the_command_prints_one_object(tmp_path: Path) -> None:
     ],
 )
 def test_the_command_ends_by_itself_on_a_gigabyte_of_header(value: bytes, reason: str, tmp_path: Path) -> None:
-    """It would be killed at 5 s of processor time or 1 GiB; the file is a hole."""
+    """The command would be killed at 5 s of processor time or 1 GiB; the file is a hole."""
     path = tmp_path / "huge.gguf"
     path.write_bytes(Gguf(metadata=[("k", ARRAY, value)], n_keys=9, n_tensors=1).encode())
     os.truncate(path, 1 << 30)

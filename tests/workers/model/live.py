@@ -92,7 +92,7 @@ class LiveWorker:
         return self.expect(wire.Loaded)
 
     def until_end(self) -> Iterator[wire.ModelWireMessage]:
-        """All messages up to and with the next that ends a request."""
+        """The messages up to and with the next that ends a request."""
         while True:
             message = self.receive()
             assert message is not None, self.stderr()
@@ -116,7 +116,7 @@ class LiveWorker:
         return self.wait()
 
     def wait(self) -> int:
-        """Its exit status."""
+        """The exit status of the worker."""
         return self._process.wait(LIMIT_S)
 
     def stderr(self) -> str:

@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llama.LlamaModel
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine that does nothing else and has memory."""
+    """A machine that does nothing else and has memory."""
     monkeypatch.setattr(calibration_module, "preemptions", lambda: 0)
     monkeypatch.setattr(calibration_module, "available_bytes", lambda: LEAST_AVAILABLE_BYTES)
 
@@ -53,7 +53,7 @@ def contexts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 class Impatient(Interruption):
-    """Somebody comes during the batch of this number."""
+    """A user who comes during the batch of this number."""
 
     def __init__(self, at: int) -> None:
         super().__init__()

@@ -65,7 +65,7 @@ def test_the_model_and_its_header_agree_on_what_a_token_takes(tmp_path: Path) ->
 
 
 def with_gpu(monkeypatch: pytest.MonkeyPatch, *, takes: bool) -> list[int]:
-    """As if this build had GPU support; the layers that models were opened with."""
+    """A build with GPU support; gives the layers that models were opened with."""
     opened: list[int] = []
     real = llama.LlamaModel
 

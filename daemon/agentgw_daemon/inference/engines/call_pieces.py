@@ -82,7 +82,7 @@ class CallPieces:
             spoken_of.append(call)
 
     def complete(self, *, cut: bool) -> tuple[Called | Malformed, ...]:
-        """All of them, when the answer has ended. `cut`: at a limit, perhaps within the last one."""
+        """The calls, when the answer has ended. `cut`: at a limit, perhaps within the last one."""
         last = len(self._calls) - 1
         return tuple(_ended(call, cut=cut, last=at == last) for at, call in enumerate(self._calls))
 

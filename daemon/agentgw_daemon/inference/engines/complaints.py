@@ -117,7 +117,7 @@ def page_words(page: str) -> str:
 
 
 def _inner_words(text: str, depth: int) -> str:
-    """Some endpoints put the error of the one behind them into a text, as JSON."""
+    """The words inside a text: some endpoints put the error of the one behind them there, as JSON."""
     if text.lstrip().startswith(("{", "[")):
         try:
             return words_of(json.loads(text), depth + 1) or text

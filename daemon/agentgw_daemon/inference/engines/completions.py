@@ -78,7 +78,9 @@ def _folded(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _looser(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Less of a promise: strict (which wants every property required), a schema, any JSON, nothing but the prompt."""
+    """The body with less of a promise: strict (which wants every property required), a schema, any JSON, only
+    the prompt.
+    """
     form = body["response_format"]
     if form["type"] == "json_schema" and form["json_schema"].get("strict"):
         loose = {name: value for name, value in form["json_schema"].items() if name != "strict"}
@@ -89,7 +91,7 @@ def _looser(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _message(message: PromptMessage) -> dict[str, Any]:
-    """As endpoints take it: arguments of calls are JSON text there."""
+    """The message as endpoints take it: arguments of calls are JSON text there."""
     made = as_mapping(message)
     if made.get("tool_calls"):
         made["tool_calls"] = [

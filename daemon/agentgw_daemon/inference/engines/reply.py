@@ -101,7 +101,7 @@ class Reply:
             self._deltas[channel] += 1
 
     def _within(self, channel: Channel, text: str) -> str:
-        """As much of a text as its bounds allow."""
+        """The part of a text that its bounds allow."""
         raw = text.encode("utf-8", "surrogatepass")
         left = self._bytes_left
         if self._max_tokens is not None:

@@ -86,7 +86,7 @@ class WorkerCall:
         self._news.set()
 
     def end(self, error: RpcError | None = None) -> None:
-        """No more replies. What was delivered before is still read first."""
+        """Ends the replies. What was delivered before is still read first."""
         if not self.ended.is_set():
             self.error = error
             self.ended.set()

@@ -23,27 +23,27 @@ class Deadlines:
         self._since = now
 
     def ready(self) -> None:
-        """It said Ready and owes nothing until it is asked to load."""
+        """Notes that the worker said Ready and owes nothing until it is asked to load."""
         self._phase = "blank"
 
     def load(self, now: float) -> None:
-        """It was asked to load."""
+        """Notes that the worker was asked to load."""
         self._phase, self._since = "loading", now
 
     def load_answered(self) -> None:
-        """It loaded, or said why not."""
+        """Notes that the worker loaded, or said why not."""
         self._phase = "serving"
 
     def work(self, now: float) -> None:
-        """It got its first request after idling."""
+        """Notes that the worker got its first request after idling."""
         self._heard_at = self._advanced_at = now
 
     def heard(self, now: float) -> None:
-        """It said anything."""
+        """Notes that the worker said anything."""
         self._heard_at = now
 
     def advanced(self, now: float) -> None:
-        """It said something that only computing brings forth."""
+        """Notes that the worker said something that only computing brings forth."""
         self._advanced_at = now
 
     def deadline(self, *, busy: bool, computing: bool) -> float:

@@ -1,4 +1,4 @@
-"""All models of the daemon: which engine answers for a model, which workers run, which model leaves memory.
+"""Pool of the daemon's models: which engine answers for a model, which workers run, which model leaves memory.
 
 Owns the workers' tasks. Nothing here wakes up periodically.
 """

@@ -21,7 +21,7 @@ from agentgw_daemon.workers.supervision.child import Child
 
 
 def _ignore(_calibrated: wire.TuningFound) -> None:
-    """Nobody wants to know."""
+    """Drops a calibration that nobody wants to know of."""
 
 
 class WorkerProcess(Child):
@@ -50,7 +50,7 @@ class WorkerProcess(Child):
         return len(self._calls)
 
     async def wait_ready(self) -> None:
-        """Until its engine is imported. Raises ModelUnavailable."""
+        """Waits until its engine is imported. Raises ModelUnavailable."""
         await self._ready.wait()
         self._raise_if_unusable()
 

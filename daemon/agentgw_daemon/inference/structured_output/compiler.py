@@ -82,7 +82,9 @@ def grammar_of(schema: Any) -> str:
 
 
 def check_formats(schema: Any) -> str:
-    """As `grammar_of`. Raises SchemaError also for a `format` that the grammar does not keep."""
+    """The grammar as `grammar_of` gives it. Raises SchemaError also for a `format` that the grammar does not
+    keep.
+    """
     grammar, fault = _compiled(schema)
     if fault is not None:
         raise fault

@@ -60,7 +60,7 @@ class Alt:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Repeat:
-    """As often as said, no limit with `most` None. The item must not be empty."""
+    """An item from `least` to `most` times, no limit with `most` None. The item must not be empty."""
 
     item: Expr
     least: int
@@ -85,7 +85,7 @@ def alt(options: Iterable[Expr]) -> Expr:
 
 
 def optional(item: Expr) -> Expr:
-    """It or nothing."""
+    """The item or nothing."""
     return Repeat(item, 0, 1)
 
 

@@ -56,7 +56,7 @@ class Or:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rep:
-    """As often as said, no limit with `most` None."""
+    """An item from `least` to `most` times, no limit with `most` None."""
 
     item: PatternNode
     least: int
@@ -70,13 +70,13 @@ _DOT: Final = Set(((0, 0x09), (0x0B, 0x0C), (0x0E, 0x2027), (0x202A, _LAST)))
 
 def parse(pattern: str) -> PatternNode:
     """The pattern as what a whole string must be: parts that it leaves open at its ends are any text."""
-    node = _Parser(pattern).whole()
+    node = _PatternParser(pattern).whole()
     if _places(node) > MAX_PLACES:
         raise PatternError(f"has more than {MAX_PLACES} places")
     return node
 
 
-class _Parser:
+class _PatternParser:
     def __init__(self, pattern: str) -> None:
         self._text = pattern
         self._at = 0

@@ -28,7 +28,7 @@ class WantedLabels:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something to read: a file by its path, or a text. `known` is what is stored of it."""
+    """File by its path, or a text, that is to be read. `known` is what is stored of it."""
 
     source: str
     known: KnownDocument | None

@@ -17,7 +17,7 @@ class Forbidden:
     environ: Mapping[str, str]
 
     def context(self) -> ToolContext:
-        """For the checks in `tools.files.places`."""
+        """The context for the checks in `tools.files.places`."""
         return ToolContext(
             cwd=Path("/"), roots=(), denied=self.own, session_id="", turn_id="", instance="", environ=self.environ
         )

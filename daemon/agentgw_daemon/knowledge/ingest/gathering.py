@@ -1,4 +1,4 @@
-"""From an order to ingest to the documents that have to be read; what needs no reading is dealt with on the way."""
+"""Gathering of the documents that an order to ingest means; what needs no reading is dealt with on the way."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class IngestParts:
 
 
 class Gathering:
-    """For one order."""
+    """Gathering for one order."""
 
     def __init__(self, parts: IngestParts, wanted: WantedLabels, *, meter: ProgressMeter, tally: IngestReport) -> None:
         self._documents = parts.database.documents

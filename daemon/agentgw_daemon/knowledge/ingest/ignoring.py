@@ -67,7 +67,7 @@ class Ignoring:
         return self.adding(directory, content) if content else self
 
     def adding(self, directory: str, content: bytes) -> Ignoring:
-        """With the rules of a file that holds below `directory`. Raises CannotHeed."""
+        """The rules with those of a file that holds below `directory`. Raises CannotHeed."""
         if sum(rules.size_bytes for rules in self.rules) + len(content) > MAX_BYTES_IN_FORCE:
             raise CannotHeed(f"its ignore files have more than {MAX_BYTES_IN_FORCE >> 10} kB together")
         return Ignoring((*self.rules, _rules(directory, content)), self.excluded)

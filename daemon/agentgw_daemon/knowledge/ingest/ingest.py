@@ -35,7 +35,7 @@ _MARKS: Final = 2
 
 
 class Ingest:
-    """All intakes of the daemon. More than a few wait for each other in their order."""
+    """Intakes of the daemon. More than a few wait for each other in their order."""
 
     def __init__(
         self, database: Database, retrieval: Retrieval, forbidden: Forbidden, settings: Callable[[], RagSection]

@@ -202,7 +202,7 @@ class Intake:
         )  # fmt: skip
 
     async def _finish(self, read: _Read) -> None:
-        """From chunks to a stored document, one of the same content after the other."""
+        """Stores documents from their chunks, one of the same content after the other."""
         digest = read.new.sha256
         while (other := self._storing.get(digest)) is not None:
             await other.wait()

@@ -77,7 +77,7 @@ class SecretFiles:
                 self.saw(status)
 
     def shared(self, found: Iterable[FileIdentity]) -> dict[FileIdentity, str]:
-        """Of these files, which have more than one name each, those that are secret, with what is said of them."""
+        """The secret ones of these files, which have more than one name each, with what is said of them."""
         wanted = frozenset(found)
         if not wanted:
             return {}

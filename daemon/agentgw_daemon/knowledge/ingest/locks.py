@@ -43,7 +43,7 @@ class ReadWriteLock:
 
     @asynccontextmanager
     async def beside_others(self) -> AsyncIterator[None]:
-        """As one of many."""
+        """Works as one of many."""
         async with self._turn:
             self._inside += 1
         try:
@@ -54,7 +54,7 @@ class ReadWriteLock:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """As the only one. Must not be asked for by one of the many."""
+        """Works as the only one. Must not be asked for by one of the many."""
         async with self._turn:
             while self._inside:
                 await self._left.park()

@@ -59,7 +59,7 @@ class Pattern:
 
 
 class Patterns:
-    """All patterns of one file, the last one that fits deciding."""
+    """Patterns of one file, the last one that fits deciding."""
 
     def __init__(self, lines: Iterable[Pattern]) -> None:
         self._takes_back = []
@@ -94,7 +94,7 @@ def parsed(content: bytes) -> tuple[Pattern, ...]:
 
 
 def _without_blanks(line: bytes) -> bytes:
-    """Without the spaces at the end, but for those that are escaped."""
+    """The line without the spaces at the end, but for those that are escaped."""
     bare = line.rstrip(b" ")
     escapes = len(bare) - len(bare.rstrip(b"\\"))
     return line[: len(bare) + 1] if escapes % 2 and len(bare) < len(line) else bare
@@ -119,11 +119,11 @@ def _elements(text: bytes, *, is_of_names: bool) -> tuple[int, ...] | None:
     plain = next((at for at, byte in enumerate(text) if byte in _SPECIAL), len(text))
     made = [1 << byte for byte in text[:plain]]
     # git compares what comes before the first special character by itself: the rest has a beginning of its own.
-    rest = _Parser(text[plain:], crosses_slashes=is_of_names).run()
+    rest = _GlobParser(text[plain:], crosses_slashes=is_of_names).run()
     return None if rest is None else (*made, *rest)
 
 
-class _Parser:
+class _GlobParser:
     """Makes elements of a pattern. With `crosses_slashes` a slash is like any other byte."""
 
     def __init__(self, text: bytes, *, crosses_slashes: bool) -> None:
@@ -288,7 +288,7 @@ class _Automaton:
         return self._built.ends[states.bit_length() - 1] if states else -1
 
     def _passed_over(self, states: int) -> int:
-        """With the states that are reached by taking nothing."""
+        """The states with those that are reached by taking nothing."""
         maybe = states & self._maybes
         states |= maybe << 1 | maybe << 3
         return states | (states & self._runs) << 1

@@ -14,7 +14,7 @@ _LISTED_BYTES: Final = 96 << 10
 _REASON_CHARACTERS: Final = 300
 
 
-class _Names:
+class _ListedNames:
     """A list that is cut where it becomes too long; the count goes on."""
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class IngestReport:
         self.skipped = 0
         self._documents = {"added": 0, "updated": 0, "unchanged": 0}
         self._chunks = 0
-        self._failed = _Names()
+        self._failed = _ListedNames()
         self._reasons: list[str] = []
-        self._noted = _Names()
+        self._noted = _ListedNames()
         self._notes: list[str] = []
-        self._vanished = _Names()
-        self._removed = _Names()
+        self._vanished = _ListedNames()
+        self._removed = _ListedNames()
 
     @property
     def stored(self) -> int:
@@ -75,7 +75,7 @@ class IngestReport:
             names.add(shown(source))
 
     def result(self) -> IngestResult:
-        """All of it."""
+        """The report as the result of the ingest."""
         failed = zip(self._failed.listed, self._reasons, strict=True)
         return IngestResult(
             added=self._documents["added"], updated=self._documents["updated"], unchanged=self._documents["unchanged"],

@@ -1,4 +1,4 @@
-"""From the paths somebody named to the files that are to be read. Blocking, for a thread; opens no document.
+"""Walk from the paths somebody named to the files that are to be read. Blocking, for a thread; opens no document.
 
 What is taken of a folder: regular files that nothing leaves out. Left out, and counted, are hidden names, what programs
 make (repositories, virtual environments, caches), what ignore files say, keys and passwords, and our own directories.
@@ -63,7 +63,9 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that was asked for and is not read: it `cannot` be, so that nothing is known of it, or it may not."""
+    """File or folder that was asked for and is not read: it `cannot` be, so that nothing is known of it, or it
+    may not.
+    """
 
     source: str
     reason: str

@@ -58,7 +58,7 @@ class Followed:
         self._changed = trio.lowlevel.ParkingLot()
 
     def be(self, state: FolderState, error: str | None = None) -> None:
-        """From now on it is in this state."""
+        """Puts it into this state."""
         self.state, self.error = state, error
         self._changed.unpark_all()
 
@@ -68,7 +68,7 @@ class Followed:
             await self._changed.park()
 
     def shown(self) -> WatchedFolder:
-        """For the wire."""
+        """The folder as the wire has it."""
         watched = self.watched
         return WatchedFolder(
             path=shown(watched.path), collection=watched.collection, state=self.state, since=watched.since,
@@ -78,7 +78,7 @@ class Followed:
 
 
 class Watching:
-    """All followed folders, each with a task in the nursery it was handed."""
+    """Followed folders, each with a task in the nursery it was handed."""
 
     def __init__(self, database: Database, ingest: Ingest, nursery: trio.Nursery) -> None:
         self._database = database
@@ -135,7 +135,7 @@ class Watching:
             self._followed.pop(key).scope.cancel()
 
     def listing(self) -> tuple[WatchedFolder, ...]:
-        """All, by path."""
+        """The followed folders by path."""
         return tuple(self._followed[key].shown() for key in sorted(self._followed))
 
     def _begin(self, watched: Watched) -> Followed:
@@ -165,7 +165,7 @@ class Watching:
             _log_mistake(followed)
 
     async def _follow_once(self, followed: Followed) -> None:
-        """Until the folder is gone, or something keeps us from following it."""
+        """Follows until the folder is gone, or something keeps us from following it."""
         path = followed.watched.path
         identity = await trio.to_thread.run_sync(_identity, path)
         if identity is None:

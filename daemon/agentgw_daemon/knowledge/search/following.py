@@ -84,7 +84,9 @@ class Follower:
         self.reached = -1
 
     async def wait_reached(self, generation: int, patience_s: float) -> bool:
-        """Until everything up to a generation was handed over; False when that takes longer, or cannot be done."""
+        """Waits until everything up to a generation was handed over; False when that takes longer, or cannot
+        be done.
+        """
         self.searched_at = trio.current_time()
         if self.reached >= generation and not self._is_replaced():
             return True

@@ -1,4 +1,4 @@
-"""All vector indexes that the search worker holds for the daemon.
+"""Vector indexes that the search worker holds for the daemon.
 
 The database is what counts: an index lives in the worker and is lost with it, and its file is a cache. One task an
 index follows the changes, from when it was first searched or has become large. A search does not wait for it long: a

@@ -73,7 +73,7 @@ class Knowledge:
         self, query: str, *, k: int | None = None, collection: str | None = None, skills: Sequence[str] = (),
         tags: Sequence[str] = (),
     ) -> tuple[Chunk, ...]:  # fmt: skip
-        """As `find`, without the notice."""
+        """The chunks as `find` gives them, without the notice."""
         return (await self.find(query, k=k, collection=collection, skills=skills, tags=tags)).chunks
 
     async def find(
@@ -128,7 +128,7 @@ class Knowledge:
         return rows
 
     async def _ask(self, query: _Query, scope: Scope, vector: bytes, depth: int) -> tuple[Nearest, tuple[int, ...]]:
-        """By meaning and by words, at the same time."""
+        """Asks by meaning and by words, at the same time."""
         near = Nearest()
         words: tuple[int, ...] = ()
 

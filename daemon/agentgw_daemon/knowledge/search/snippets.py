@@ -65,7 +65,7 @@ def _start(text: str, marks: Sequence[Span], length: int) -> int:
 
 
 def _next_space(text: str, start: int, end: int) -> int:
-    """Behind the next space, so that no word is cut; where there is none soon, as it is."""
+    """The place behind the next space, so that no word is cut; where there is none soon, the place as it is."""
     at = text.find(" ", start - 1, min(start + _NEAR, end))
     return start if at < 0 else at + 1
 

@@ -43,7 +43,7 @@ class JobsFileContents:
 
 
 def read_entries(text: str, *, home: Path, zone: tzinfo) -> JobsFileContents:
-    """All jobs and problems of a text. `home` is what ~ means, `zone` the machine's, to check times with."""
+    """The jobs and problems of a text. `home` is what ~ means, `zone` the machine's, to check times with."""
     entries = entries_of(text, "jobs", KEYS, most=MOST_JOBS)
     problems = [Problem(line=refused.line, reason=refused.reason) for refused in entries.refused]
     jobs: dict[str, Job] = {}

@@ -56,7 +56,9 @@ _LATE: Final = "agentgw could not look in time"
 
 
 class Planner:
-    """All jobs of the daemon. `standings` are the stored ones; `limit` runs at a time, where none of them is late."""
+    """Planner of the daemon's jobs. `standings` are the stored ones; `limit` runs at a time, where none of them
+    is late.
+    """
 
     def __init__(
         self, standings: Mapping[str, Standing], reading: ClockReading, zone: tzinfo, *, limit: int = 1,
@@ -124,7 +126,7 @@ class Planner:
         self._met = frozenset(met)
 
     def want(self, name: str) -> None:
-        """Somebody asked for a run now, whatever the schedule says."""
+        """Notes that somebody asked for a run at once, whatever the schedule says."""
         self._known[name].wanted_at = self._reading.wall
 
     def change(self, name: str, settled: Settled) -> None:
@@ -299,7 +301,9 @@ class Planner:
             known.cursor, known.looked = found.slot, False
 
     def _comes_again(self, known: Known, found: Due) -> bool:
-        """Of a clock that was set back: whether this time had no run, is on time, and has not waited too long."""
+        """Tells, of a clock that was set back, whether this time had no run, is on time, and has not waited
+        too long.
+        """
         until = latest_start(known.job, found.starts_at, noticed=True)
         too_late = until is not None and self._reading.wall > until
         return known.noticed == found.slot and found.slot not in (known.began or ()) and not too_late

@@ -81,7 +81,7 @@ def before(job: Job, slot: datetime, zone: tzinfo) -> datetime | None:
 
 
 def beginning(job: Job, now: datetime, written_at: datetime | None) -> datetime:
-    """Up to which time nothing is owed for a job that was not known before.
+    """The time up to which nothing is owed for a job that was not known before.
 
     A single time that passed while the daemon was not running, after it was written down, is owed.
     """
@@ -91,7 +91,7 @@ def beginning(job: Job, now: datetime, written_at: datetime | None) -> datetime:
 
 
 def latest_start(job: Job, starts: datetime, *, noticed: bool) -> datetime | None:
-    """Until when a run may begin; None for no limit. `noticed` when its time was seen to come."""
+    """The time until which a run may begin; None for no limit. `noticed` when its time was seen to come."""
     if job.grace_s is not None:
         return starts + max(timedelta(seconds=job.grace_s), ON_TIME)
     return None if noticed or job.misfire == "run_once" else starts + ON_TIME

@@ -1,4 +1,4 @@
-"""Every: the human phrases of the `schedule` library, on a grid that does not depend on when the daemon started.
+"""Schedules in the human phrases of the `schedule` library, on a grid that does not depend on the daemon's start.
 
 The library only reads the phrase: its own times are local, depend on when it is asked and know zones through pytz.
 Seconds, minutes and hours are counted from ORIGIN in the zone as time that passes; days and weeks as dates.

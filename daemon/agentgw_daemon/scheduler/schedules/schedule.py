@@ -15,7 +15,9 @@ from agentgw_daemon.scheduler.schedules.zones import instant_of
 
 @record
 class At:
-    """Once. `wall` where the time was written without an offset: then the job's zone says which instant it is."""
+    """Schedule of a single time. `wall` where it was written without an offset: then the job's zone says which
+    instant it is.
+    """
 
     text: str
     instant: datetime | None = None

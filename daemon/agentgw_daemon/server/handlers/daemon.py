@@ -58,7 +58,7 @@ async def reload(request: RequestContext, params: NoParams) -> ReloadResult:
 
 
 async def doctor(request: RequestContext, params: NoParams) -> DoctorResult:
-    """Every check."""
+    """Runs every check."""
     return await request.daemon.control.examine()
 
 

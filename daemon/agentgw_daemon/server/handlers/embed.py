@@ -19,7 +19,7 @@ _DECIMALS: Final = 7
 
 
 async def embed(request: RequestContext, params: EmbedParams) -> EmbedResult:
-    """At once for a few texts, by the faster engine for many."""
+    """Embeds a few texts at once, many by the faster engine."""
     retrieval = request.services.retrieval
     embedder = await retrieval.embedder()
     most = MAX_NUMBERS // embedder.dim

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 async def subscribe(request: RequestContext, params: SubscribeParams) -> Done:
-    """From now on until the connection ends."""
+    """Sends events until the connection ends."""
     request.subscribe(params.topics)
     return Done()
 

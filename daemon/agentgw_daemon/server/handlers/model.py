@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def list_models(request: RequestContext, params: NoParams) -> ModelList:
-    """On disk, configured and in the catalogue."""
+    """The models on disk, configured and in the catalogue."""
     services = request.services
     return ModelList(models=services.models.listing(services.pool.loaded(), services.pool.loading()))
 

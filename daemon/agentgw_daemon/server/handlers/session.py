@@ -46,7 +46,7 @@ async def get(request: RequestContext, params: SessionIdParams) -> Session:
 
 
 async def messages(request: RequestContext, params: MessagesParams) -> MessageList:
-    """Its messages."""
+    """The messages of a session."""
     return await request.services.database.sessions.messages(
         params.session_id, limit=params.limit, before=params.before
     )

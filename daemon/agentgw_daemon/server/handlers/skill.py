@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 async def list_skills(request: RequestContext, params: SkillListParams) -> SkillList:
-    """All of them, broken ones too."""
+    """The skills, broken ones too."""
     return SkillList(skills=(await request.services.projects.shelf(params.cwd)).listing())
 
 
@@ -83,17 +83,17 @@ async def project(request: RequestContext, params: ProjectParams) -> Project:
 
 
 async def trust(request: RequestContext, params: TrustParams) -> Project:
-    """As it was shown."""
+    """Trusts a project as it was shown."""
     return await request.services.projects.trust(params.path, params.sha256)
 
 
 async def trusted(request: RequestContext, params: NoParams) -> ProjectList:
-    """With what became of them."""
+    """The trusted projects, with what became of them."""
     return ProjectList(projects=await request.services.projects.trusted())
 
 
 async def distrust(request: RequestContext, params: ProjectParams) -> Done:
-    """Its skills are names again."""
+    """Takes the trust away: the project's skills are names again."""
     await request.services.projects.distrust(params.path)
     return Done()
 

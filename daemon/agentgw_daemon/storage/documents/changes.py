@@ -24,6 +24,6 @@ class Changes:
         self.tell()
 
     def tell(self) -> None:
-        """Something was committed. Call on trio's thread."""
+        """Tells that something was committed. Call on trio's thread."""
         self._next.set()
         self._next = trio.Event()

@@ -141,7 +141,7 @@ class Documents:
         return stored
 
     async def link(self, new: NewDocument) -> StoredDocument | None:
-        """As `put`, of a content that is stored already; None when it is not."""
+        """Stores as `put` does, of a content that is stored already; None when it is not."""
 
         def do(db: sqlite_utils.Database) -> StoredDocument | None:
             content = find_content(db, new.sha256, new.chunking)

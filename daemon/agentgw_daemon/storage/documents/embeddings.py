@@ -155,7 +155,7 @@ class Embeddings:
         return await self._runner.read(do)
 
     async def saved(self, collection: str, embedder_id: str, file: IndexFile) -> None:
-        """From now on this is the index's file; what it has seen removed is forgotten."""
+        """Makes this the index's file; what it has seen removed is forgotten."""
 
         def do(db: sqlite_utils.Database) -> None:
             number, embedder = find_collection(db, collection), find_embedder(db, embedder_id)
@@ -171,7 +171,7 @@ class Embeddings:
         await self._runner.write(do)
 
     async def unsaved(self, collection: str, embedder_id: str) -> None:
-        """No file of this index may be loaded any more."""
+        """Forgets the file of this index: none may be loaded any more."""
         await self._runner.write(
             lambda db: db.execute(
                 "DELETE FROM index_files WHERE collection = (SELECT n FROM collections WHERE name = ?)"

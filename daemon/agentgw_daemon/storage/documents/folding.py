@@ -29,7 +29,7 @@ class Term:
 
     @property
     def match(self) -> str:
-        """It as an FTS5 expression, in which no character of it is syntax."""
+        """The words as an FTS5 expression, in which no character of them is syntax."""
         return quoted(self.text)
 
     @property
@@ -59,7 +59,7 @@ def words_of(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def fold(text: str) -> str:
-    """Without case and accents."""
+    """The text without case and accents."""
     if text.isascii():
         return text.lower()
     parts = unicodedata.normalize("NFD", text.lower())

@@ -36,25 +36,25 @@ def take_chunk_numbers(db: sqlite_utils.Database, count: int) -> int:
 
 
 def find_collection(db: sqlite_utils.Database, name: str) -> int | None:
-    """Its number, if it exists."""
+    """The number of a collection, if it exists."""
     row = db.execute("SELECT n FROM collections WHERE name = ?", (name,)).fetchone()
     return None if row is None else int(row[0])
 
 
 def ensure_collection(db: sqlite_utils.Database, name: str) -> int:
-    """Its number; it is made when it does not exist."""
+    """The number of a collection; it is made when it does not exist."""
     db.execute("INSERT INTO collections (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
     return int(db.execute("SELECT n FROM collections WHERE name = ?", (name,)).fetchone()[0])
 
 
 def find_embedder(db: sqlite_utils.Database, embedder_id: str) -> tuple[int, int] | None:
-    """Its number and the dimensions of its vectors, if it made any."""
+    """The number of an embedder and the dimensions of its vectors, if it made any."""
     row = db.execute("SELECT n, dim FROM embedders WHERE id = ?", (embedder_id,)).fetchone()
     return None if row is None else (int(row[0]), int(row[1]))
 
 
 def ensure_embedder(db: sqlite_utils.Database, embedder: EmbedderIdentity) -> int:
-    """Its number; it is written down when it is new."""
+    """The number of an embedder; it is written down when it is new."""
     db.execute(
         "INSERT INTO embedders (id, name, dim) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         (embedder.id, embedder.name, embedder.dim),

@@ -78,7 +78,7 @@ def shown(source: str) -> str:
 
 
 def shown_name(name: bytes) -> str:
-    """As `shown`, of the bytes."""
+    """The name as `shown` gives it, of the bytes."""
     return name.decode("utf-8", "backslashreplace")
 
 

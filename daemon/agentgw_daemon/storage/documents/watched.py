@@ -40,7 +40,7 @@ class WatchedFolders:
         self._runner = runner
 
     async def all(self) -> tuple[Watched, ...]:
-        """By path."""
+        """The followed folders by path."""
 
         def do(db: sqlite_utils.Database) -> tuple[Watched, ...]:
             rows = db.execute(f"SELECT {_COLUMNS} FROM watched ORDER BY path, collection").fetchall()

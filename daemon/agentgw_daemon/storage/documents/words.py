@@ -82,7 +82,7 @@ def find(db: sqlite_utils.Database, terms: Sequence[Term], most: int, allowed: A
 
 
 def _matches(db: sqlite_utils.Database, term: Term, spread: _Spread) -> int:
-    """About how many chunks have the term; exactly, while they are not many."""
+    """The number of chunks that have the term, roughly; exactly, while they are not many."""
     if term.inside:
         return int(db.execute("SELECT count(*) FROM chunks WHERE instr(text, ?) > 0", (term.text,)).fetchone()[0])
     count, last = db.execute(

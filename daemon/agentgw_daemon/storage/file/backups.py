@@ -24,7 +24,7 @@ class Backups:
         self._directory = directory
 
     def newest_first(self) -> tuple[Path, ...]:
-        """All of them."""
+        """The backups, the newest first."""
         return tuple(sorted(self._directory.glob("agentgw-*.db"), reverse=True))
 
     def is_due(self) -> bool:

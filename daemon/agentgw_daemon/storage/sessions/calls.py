@@ -24,7 +24,7 @@ class Calls:
         self._runner = runner
 
     async def begin(self, turn_id: str, call: ToolCall) -> None:
-        """It is about to be made, and its turn waits for nobody."""
+        """Stores that a call is about to be made, and that its turn waits for nobody."""
 
         def do(db: sqlite_utils.Database) -> None:
             failpoint("call-begins")

@@ -84,7 +84,9 @@ def unpack(row: LogRow, from_seq: int = 1) -> Iterator[tuple[int, str, dict[str,
 
 
 def shown(row: LogRow, from_seq: int = 1) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """As `unpack`, of a row that may have become bad: a notice stands for what cannot be read."""
+    """The events as `unpack` gives them, of a row that may have become bad: a notice stands for what cannot be
+    read.
+    """
     try:
         found = list(_events(row, repaired(row.payload), from_seq))
     except BAD:

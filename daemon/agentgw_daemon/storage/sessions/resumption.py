@@ -23,5 +23,5 @@ def rest(db: sqlite_utils.Database, turn_id: str) -> None:
 
 
 def stir(db: sqlite_utils.Database, turn_id: str) -> None:
-    """It has its answer."""
+    """Stores that a turn has its answer."""
     db.execute(f"{_LINE} UPDATE turns SET resumption = 1 WHERE resumption = 2 AND id IN line", (turn_id,))

@@ -208,11 +208,11 @@ class Sessions:
         return await self._runner.read(do)
 
     async def whole_history(self, session_id: str) -> tuple[HistoryEntry, ...]:
-        """All messages of its turns that have ended, but for the failed ones; for prompting."""
+        """The messages of its turns that have ended, but for the failed ones; for prompting."""
         return await self._runner.read(lambda db: _history(db, find_id(db, "session", session_id), 2**63 - 1))
 
     async def history_before(self, turn_id: str) -> tuple[HistoryEntry, ...]:
-        """As `whole_history`, as it was when this turn began; takes a whole id."""
+        """The history as `whole_history` gives it, as it was when this turn began; takes a whole id."""
 
         def do(db: sqlite_utils.Database) -> tuple[HistoryEntry, ...]:
             session_id, n = db.execute("SELECT session_id, n FROM turns WHERE id = ?", (turn_id,)).fetchone()

@@ -62,13 +62,15 @@ def _plain(line: str) -> str:
 
 
 def _printable(line: str) -> str:
-    """On one line, without controls and without what is invisible or turns text around."""
+    """The line without controls and without what is invisible or turns text around."""
     kept = (char if is_seen(char) else " " for char in line if not _joins(char))
     return " ".join("".join(kept).split())
 
 
 def _joins(char: str) -> bool:
-    """Not seen, and no gap between words either, such as a selector of an emoji's colours."""
+    """Tells whether a character is not seen, and no gap between words either, such as a selector of an emoji's
+    colours.
+    """
     return unicodedata.category(char) == "Cf" or (char.isprintable() and not is_seen(char))
 
 

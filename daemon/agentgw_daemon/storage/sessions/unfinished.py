@@ -61,7 +61,7 @@ class Unfinished:
         self._runner = runner
 
     async def ids(self) -> tuple[str, ...]:
-        """All of them, the oldest first. Ask before any turn is started: those that run now look alike."""
+        """The ids, the oldest first. Ask before any turn is started: those that run look alike."""
         return await self._runner.read(unfinished_ids)
 
     async def read(self, turn_id: str) -> LeftTurn:
@@ -90,11 +90,11 @@ class Unfinished:
         await self._runner.write(do)
 
     async def leave(self, turn_id: str) -> None:
-        """It is left as it is for the next daemon."""
+        """Leaves a turn as it is for the next daemon."""
         await self._runner.write(lambda db: rest(db, turn_id))
 
     async def give_up(self, turn_id: str, reason: str | None = None) -> None:
-        """It cannot be gone on with: it was interrupted."""
+        """Marks a turn that cannot be gone on with: it was interrupted."""
 
         def do(db: sqlite_utils.Database) -> None:
             interrupt(db, turn_id, reason)

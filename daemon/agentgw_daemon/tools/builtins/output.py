@@ -35,7 +35,7 @@ class HeadAndTail:
             self._tail_bytes -= len(self._tail.popleft())
 
     def text(self) -> str:
-        """Both, with a note of what is missing between them."""
+        """The text of both ends, with a note of what is missing between them."""
         tail = b"".join(self._tail)[-TAIL_BYTES:]
         missing = self.total_bytes - len(self._head) - len(tail)
         if not missing:

@@ -119,7 +119,7 @@ async def _execute(
 
 
 async def _follow(process: trio.Process, stdout: trio.abc.ReceiveStream, output: HeadAndTail) -> None:
-    """Until the program ends, not until its last child does."""
+    """Follows until the program ends, not until its last child does."""
 
     async def read() -> None:
         async for block in stdout:

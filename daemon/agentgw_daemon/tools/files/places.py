@@ -1,4 +1,4 @@
-"""From a path in a tool's arguments to an open file that a tool may have.
+"""Opening of a path in a tool's arguments, as a file that a tool may have.
 
 The rule in one paragraph. A path is made absolute and `..` is taken out of it as text; so it is inside a root or not.
 Inside, it is opened so that no link leads out of that root. Outside, somebody has been asked about exactly this

@@ -109,7 +109,7 @@ class McpConnection:
         self._intake = intake
 
     def fail(self, problem: str) -> None:
-        """Nothing more is to be asked."""
+        """Ends the connection for requests: nothing more is to be asked."""
         self.problem = self.problem or problem
         self.ended.set()
 

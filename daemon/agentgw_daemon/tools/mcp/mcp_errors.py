@@ -16,7 +16,7 @@ class AnswerUnreadable(ServerRefused):
 
 
 class ServerConnectionLost(Exception):
-    """There is no connection any more, or none for this answer."""
+    """The connection is gone, or there is none for this answer."""
 
 
 class BadServer(Exception):

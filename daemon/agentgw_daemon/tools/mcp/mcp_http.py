@@ -116,7 +116,7 @@ class _MendingTransport(httpx2.AsyncBaseTransport):
 
 
 def _request_id(request: httpx2.Request) -> RequestId | None:
-    """Of the message that it carries; None when no answer is due."""
+    """The id of the message that the request carries; None when no answer is due."""
     if request.method != "POST":
         return None
     message = json.loads(request.content)

@@ -37,7 +37,7 @@ _ESCAPES: Final = re.compile(
 
 
 class UnreadableMessage(ValueError):
-    """No message, or one that cannot be used; the text says why and fits behind "its answer ".
+    """Bytes that are no message, or one that cannot be used; the text says why and fits behind "its answer ".
 
     `request_id` is the request it was to answer, if that can be told. `reply` says that it was meant as an answer.
     """

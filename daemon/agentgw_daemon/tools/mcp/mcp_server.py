@@ -92,7 +92,7 @@ class McpServer:
         self._reason = ""
 
     async def run(self) -> None:
-        """Until cancelled: a life whenever somebody wants one. Ends with the process reaped."""
+        """Runs a life of the server whenever somebody wants one, until cancelled. Ends with the process reaped."""
         try:
             while True:
                 await self._wanted.wait()
@@ -229,7 +229,9 @@ class McpServer:
         return reason
 
     async def _keep(self, connection: McpConnection) -> str:
-        """From the handshake to the end of the connection; gives the reason, empty when only the process knows."""
+        """Keeps the connection from the handshake to its end; gives the reason, empty when only the process
+        knows.
+        """
         with trio.move_on_after(self._limits.start_s) as patience:
             try:
                 await connection.initialise()

@@ -58,7 +58,7 @@ async def over_stdio(
 
 
 class _Pipes:
-    """Both directions, and which requests wait for their answer.
+    """Pipes of both directions, and which requests wait for their answer.
 
     Every answer reaches its request, or the request fails: at once where it can be told which one it was to answer,
     else as soon as nothing better comes.
@@ -82,7 +82,7 @@ class _Pipes:
         self._listening_to_noise = False
 
     async def read(self) -> None:
-        """Until the server closes its output or breaks a bound."""
+        """Reads until the server closes its output or breaks a bound."""
         assert self._process.stdout is not None
         lines = FrameSplitter(MAX_MESSAGE_BYTES)
         async with self._to_session:
@@ -103,7 +103,7 @@ class _Pipes:
         self._connection.fail("")
 
     async def write(self, from_session: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        """Until the session ends or the server reads no more."""
+        """Writes until the session ends or the server reads no more."""
         assert self._process.stdin is not None
         async with from_session:
             async for message in from_session:
@@ -156,7 +156,7 @@ class _Pipes:
         return isinstance(request_id, int) and 0 < request_id <= self._last_id
 
     async def _doubt(self, error: UnreadableMessage) -> None:
-        """Something that is no message may be all that is to come of a request."""
+        """Doubts the requests that wait: something that is no message may be all that is to come of one."""
         if error.request_id is not None and self._was_sent(error.request_id):
             await self._fail(error.request_id, str(error))
         elif error.reply:
@@ -179,7 +179,9 @@ class _Pipes:
             await self._fail(request_id, reason)
 
     async def _fail_unless_busy(self, suspects: frozenset[RequestId], reason: str) -> None:
-        """Of a server that talks on its standard output: once it is silent, and answers others, nothing will come."""
+        """Fails the requests of a server that talks on its standard output: once it is silent, and answers
+        others, nothing will come.
+        """
         try:
             while (until := self._last_noise + self._noise_s) > trio.current_time():
                 await trio.sleep_until(until)

@@ -53,7 +53,7 @@ class Tail:
         return plain_text(text[-MAX_REASON:], MAX_REASON)
 
     async def read(self, stream: trio.abc.ReceiveStream) -> None:
-        """Until the pipe ends. May be cancelled and called again."""
+        """Reads until the pipe ends. May be cancelled and called again."""
         while chunk := await stream.receive_some(READ_BYTES):
             self._bytes = (self._bytes + chunk)[-TAIL_BYTES:]
             if len(chunk) == READ_BYTES:

@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _receive(commands: Iterable[bytes], calls: SimpleQueue[bytes]) -> None:
-    """In a thread of its own, so that a function that never returns does not outlive the daemon."""
+    """Receives calls in a thread of its own, so that a function that never returns does not outlive the daemon."""
     for line in commands:
         calls.put(line)
     os._exit(0)

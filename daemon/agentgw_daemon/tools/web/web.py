@@ -67,7 +67,7 @@ class Internet:
         return await httpcore.TrioBackend().connect_tcp(str(address), port, timeout=timeout_s)
 
 
-class _Budget:
+class _FetchBudget:
     """Bytes that may still be read; `spent` once somebody wanted more."""
 
     def __init__(self, left: int) -> None:
@@ -81,7 +81,7 @@ class _Bounded(httpcore.AsyncNetworkStream):
     The end comes from below, because httpcore leaves its generators behind when one stops iterating.
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, budget: _Budget) -> None:
+    def __init__(self, inner: httpcore.AsyncNetworkStream, budget: _FetchBudget) -> None:
         self._inner = inner
         self._budget = budget
 
@@ -111,7 +111,7 @@ class _Bounded(httpcore.AsyncNetworkStream):
 class _Checked(httpcore.AsyncNetworkBackend):
     """Connections to hosts whose every address passes."""
 
-    def __init__(self, network: Network, permits: Callable[[Address], bool], budget: _Budget) -> None:
+    def __init__(self, network: Network, permits: Callable[[Address], bool], budget: _FetchBudget) -> None:
         self._network = network
         self._permits = permits
         self._budget = budget
@@ -199,7 +199,7 @@ async def get(
         (b"Accept-Encoding", b"identity"),
         (b"Connection", b"close"),
     ]
-    budget = _Budget(MAX_HEAD_BYTES + max_bytes)
+    budget = _FetchBudget(MAX_HEAD_BYTES + max_bytes)
     try:
         async with (
             httpcore.AsyncConnectionPool(
@@ -212,7 +212,7 @@ async def get(
         raise CallFailed(f"{visible_line(url.host)}: {visible_line(_reason(error))}") from None
 
 
-async def _read(response: httpcore.Response, budget: _Budget, max_bytes: int) -> WebResponse:
+async def _read(response: httpcore.Response, budget: _FetchBudget, max_bytes: int) -> WebResponse:
     fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
     if fields.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise CallFailed("the server sends only compressed content, which is not read")

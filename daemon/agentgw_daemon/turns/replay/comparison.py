@@ -47,7 +47,7 @@ def _grams(text: str) -> Counter[tuple[str, ...]]:
 
 
 def compare_calls(recorded: Sequence[StepCall], made: Sequence[Made]) -> tuple[ReplayCall, ...]:
-    """All calls of both runs, those of the first in its order."""
+    """The calls of both runs, those of the first in its order."""
     before = [(call.tool or "", normal(call.arguments)) for call in recorded]
     after = [(call.tool, call.arguments) for call in made]
     found: list[ReplayCall] = []

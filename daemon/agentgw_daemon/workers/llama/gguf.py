@@ -1,4 +1,4 @@
-"""Is this file a GGUF that llama.cpp may be shown? A bounded look at its header with the standard library only.
+"""Examination of a GGUF that llama.cpp is to be shown: a bounded look at its header with the standard library only.
 
 A model file is a stranger's: llama.cpp divides, multiplies and allocates by numbers it reads there. So every
 length is checked against the file's size, every product against 2^63, before llama.cpp opens it. A file made
@@ -95,7 +95,7 @@ def inspect(path: str | os.PathLike[str]) -> GgufHeader:
         except OSError as error:
             raise UnusableModelFile(f"cannot be read: {error.strerror}") from error
         with view:
-            return _Reader(view, status.st_size).header()
+            return _HeaderReader(view, status.st_size).header()
     finally:
         os.close(fd)
 
@@ -107,7 +107,7 @@ def _require_regular(status: os.stat_result) -> None:
         raise UnusableModelFile("is not a regular file")
 
 
-class _Reader:
+class _HeaderReader:
     """A cursor over the mapped start of the file; every advance is checked."""
 
     def __init__(self, view: mmap.mmap, size: int) -> None:

@@ -41,7 +41,7 @@ _STRIDE: Final = 7919  # a prime: no vocabulary's size has it as a factor, so al
 
 
 class Interrupted(Exception):
-    """Not now: somebody wants something, or the machine is busy."""
+    """Stop of a calibration: somebody wants something, or the machine is busy."""
 
 
 def preemptions() -> int:

@@ -53,7 +53,7 @@ class Cancellations:
                 self._running = None
 
     def end(self, request_id: int) -> None:
-        """It has been answered."""
+        """Notes that a request has been answered."""
         with self._lock:
             if self._running and self._running[0] == request_id:
                 self._running[1].clear()

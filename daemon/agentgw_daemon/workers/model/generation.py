@@ -1,4 +1,4 @@
-"""From token bytes to the text a client sees: UTF-8 put together, stop strings cut, the end decided. Pure.
+"""Text that a client sees, of token bytes: UTF-8 put together, stop strings cut, the end decided. Pure.
 
 Feeding the same bytes in any pieces gives the same text: a character split over tokens waits for its rest, and
 so does text that may be the start of a stop string.

@@ -16,7 +16,7 @@ class Interruption:
         self._running: Flag | None = None
 
     def come(self) -> None:
-        """Somebody wants something. Tell it after it can be found, so that whoever stops finds it."""
+        """Tells that somebody wants something. Call it after that can be found, so that whoever stops finds it."""
         with self._lock:
             self._came = True
             if self._running is not None:

@@ -1,4 +1,4 @@
-"""From a file to a decoder that answers. What can be done at the same time is.
+"""Loading of a file to a decoder that answers. What can be done at the same time is.
 
 Here it is decided how many slots there are and how many cells they share, and what happens when a GPU refuses.
 """
@@ -35,7 +35,7 @@ NO_TEXT: Final = "it makes no text: it is an embedding or translation model, or 
 
 
 class NoText(llama.EngineError):
-    """It loads, but it is no model that answers: nothing else is worth trying."""
+    """The model loads, but it is none that answers: nothing else is worth trying."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ def load(
 
 
 def _open(request: wire.Load, size_bytes: int) -> OpenedModel:
-    """On the GPU where that is asked for and works, else on the processor."""
+    """Opens the model on the GPU where that is asked for and works, else on the processor."""
     if not llama.offloads():
         opened = _open_at(request, size_bytes, gpu_layers=0)
         # All that fit, the default, are none then.

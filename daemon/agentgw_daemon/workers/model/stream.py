@@ -49,7 +49,7 @@ class ResponseStream:
         return self.sequence.key
 
     def tell_position(self, position: int) -> None:
-        """It waits for a slot, as the so manieth."""
+        """Tells its place among those that wait for a slot."""
         if position != self.told_position:
             self.told_position = position
             self.emit(wire.GenerationQueued(request_id=self.request_id, position=position))

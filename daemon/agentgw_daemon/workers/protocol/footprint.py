@@ -45,7 +45,7 @@ class Need:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The bytes of all parts."""
         return self.weights + self.context + self.buffers
 
 

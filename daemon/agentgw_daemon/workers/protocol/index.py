@@ -68,7 +68,7 @@ class IndexRemove(WorkerRequest):
 
 @message
 class IndexAdvance(WorkerRequest):
-    """It now has everything up to a generation. Answered by IndexState."""
+    """Notice that the index is given everything up to a generation. Answered by IndexState."""
 
     key: str
     generation: int
@@ -91,7 +91,7 @@ class IndexSave(WorkerRequest):
 
 @message
 class IndexSaved(WorkerReply):
-    """It is on the disk; `sha256` is the digest of the description beside the file."""
+    """Answer that the index is on the disk; `sha256` is the digest of the description beside the file."""
 
     file: str
     sha256: str

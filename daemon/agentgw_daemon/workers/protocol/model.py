@@ -136,7 +136,7 @@ class Loaded:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFailed:
-    """It cannot be loaded; the worker may be asked to load another."""
+    """Answer that the model cannot be loaded; the worker may be asked to load another."""
 
     reason: str
 

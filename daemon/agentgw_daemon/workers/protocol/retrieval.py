@@ -38,7 +38,9 @@ class Heartbeat(WireMessage):
 
 @message
 class Cancel(WireMessage):
-    """Nobody waits for this request any more: end it soon, with Failed("cancelled") or whatever is done already."""
+    """Notice that nobody waits for a request any more: end it soon, with Failed("cancelled") or whatever is done
+    already.
+    """
 
 
 @message
@@ -94,7 +96,7 @@ class Warm(WorkerRequest):
 
 @message
 class Warmed(WorkerReply):
-    """It is loaded."""
+    """Answer that the embedder is loaded."""
 
 
 @value
@@ -158,7 +160,7 @@ class Extracted(WorkerReply):
 
 @message
 class Unchanged(WorkerReply):
-    """Its bytes are those of `known_sha256`; nothing was parsed."""
+    """Answer that the bytes are those of `known_sha256`; nothing was parsed."""
 
     sha256: str
     size_bytes: int

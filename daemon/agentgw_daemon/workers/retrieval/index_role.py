@@ -40,7 +40,7 @@ class Open:
 
 
 class Indexes:
-    """All indexes of this process, by key."""
+    """Indexes of this process, by key."""
 
     def __init__(self, table: Handlers) -> None:
         self._table: Final = table

@@ -54,7 +54,7 @@ class _Role:
             max_chunks=request.max_chunks,
         )  # fmt: skip
         count = self._counter(request.embedder)
-        budget = _Budget(TIME_S)
+        budget = _ReadingBudget(TIME_S)
         document = budget.spend(lambda: read(source, limits, count))
         if isinstance(document, UnchangedBytes):
             return wire.Unchanged(
@@ -69,7 +69,7 @@ class _Role:
         return self._counters[embedder.id]
 
 
-def _send(document: OpenedDocument, task: RequestTask, budget: _Budget) -> wire.Extracted:
+def _send(document: OpenedDocument, task: RequestTask, budget: _ReadingBudget) -> wire.Extracted:
     while pieces := budget.spend(lambda: tuple(itertools.islice(document.pieces, _BATCH_PIECES))):
         if task.cancelled:
             raise Refusal("cancelled", "")
@@ -81,7 +81,7 @@ def _send(document: OpenedDocument, task: RequestTask, budget: _Budget) -> wire.
     )  # fmt: skip
 
 
-class _Budget:
+class _ReadingBudget:
     """The time that is left of a document's."""
 
     def __init__(self, seconds: float) -> None:

@@ -39,7 +39,7 @@ class Running:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Notes that nobody waits any more."""
         self._cancelled.set()
 
     def emit(self, part: ReplyPart) -> None:

@@ -61,7 +61,7 @@ class HeartbeatThread(threading.Thread):
             self._busy.set()
 
     def stop_beating(self) -> None:
-        """It waits for commands."""
+        """Stops the sign of life: the worker waits for commands."""
         self._busy.clear()
         self._idle.set()
 

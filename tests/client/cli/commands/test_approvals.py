@@ -52,7 +52,7 @@ class Asking:
         return {"ok": True}
 
     def settle(self, decision: str) -> None:
-        """It is decided, and the turn does not say so yet: its tool runs."""
+        """Decides the question while the turn does not say so yet: its tool runs."""
         self.open = False
         for peer in self.subscribers:
             peer.notify("event", topic="approvals", name="answered", data={"approval_id": "a-1", "decision": decision})

@@ -60,7 +60,7 @@ class Desk:
             self.decoder.submit(request)
 
     def run(self) -> None:
-        """Until there is nothing to compute."""
+        """Computes until there is nothing to compute."""
         while self.decoder.step():
             pass
 

@@ -17,7 +17,7 @@ TAIL = 6 << 20
 
 
 def resident_kib(path: Path) -> int:
-    """Of the mappings of a file in this process."""
+    """The resident size of the mappings of a file in this process."""
     found, ours = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split(" ")[0]:

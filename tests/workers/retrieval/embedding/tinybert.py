@@ -50,7 +50,7 @@ def make_folder(folder: Path, *, seed: int = 0, **config: Any) -> Path:
 
 
 def tokenizer() -> dict[str, Any]:
-    """As the tokenizers library writes that of an uncased BERT."""
+    """The JSON that the tokenizers library writes for an uncased BERT."""
     return {
         "version": "1.0",
         "added_tokens": [

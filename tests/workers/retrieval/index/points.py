@@ -20,6 +20,6 @@ def labels(count: int, first: int = 1) -> Labels:
 
 
 def nearest(all_labels: Labels, vectors: Floats, query: Floats, k: int) -> list[int]:
-    """By looking at each."""
+    """The nearest, by looking at each."""
     scores = vectors @ query
     return [int(label) for label in all_labels[np.lexsort((all_labels, -scores))][:k]]

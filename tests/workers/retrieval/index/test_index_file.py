@@ -93,7 +93,7 @@ def _craft(chance: random.Random, saved: Saved) -> None:
 
 
 def _craft_both(chance: random.Random, saved: Saved) -> None:
-    """As before, with a description that matches: it is not the one that the database knows."""
+    """Damages the file as before, with a description that matches: it is not the one that the database knows."""
     _craft(chance, saved)
     import hashlib
 

@@ -88,7 +88,9 @@ HOSTILE = {
 
 
 def assert_cut_in_proportion(text: str, name: str) -> None:
-    """It is sound, and no more is counted than some times its length: deterministic, where a clock would not be."""
+    """Checks that it is sound, and that no more is counted than some times its length: deterministic, unlike a
+    clock.
+    """
     counted = 0
 
     def count(texts: Sequence[str]) -> list[int]:

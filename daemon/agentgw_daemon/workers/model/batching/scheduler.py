@@ -34,7 +34,8 @@ LONG_PROMPT_TOKENS: Final = 512
 
 
 class Scheduler:
-    """At most `at_once` requests of people and as many in the background, in slots that share `n_cells` tokens.
+    """Scheduler of at most `at_once` requests of people and as many in the background, in slots that share `n_cells`
+    tokens.
 
     With one slot, a model that cannot share, there is nobody to be alone from: that slot, emptied, serves those
     too. `batch_tokens` is at least `at_once`; the caller sees to it that no sequence ever has more than `n_cells`
@@ -79,7 +80,9 @@ class Scheduler:
         return sequence
 
     def leave(self, sequence: Sequence, *, forget: bool = False) -> None:
-        """It is answered. Its slot keeps what it computed for those who start alike, unless told to `forget`."""
+        """Takes a sequence out that is answered. Its slot keeps what it computed for those who start alike,
+        unless told to `forget`.
+        """
         if sequence.slot is None:
             self._waiting.remove(sequence)
         else:
@@ -128,7 +131,9 @@ class Scheduler:
             self._pool(sequence).revert(sequence, sequence.done)
 
     def revert(self, batch: Iterable[BatchSlice]) -> None:
-        """It was stopped in the middle: some of its keys and values may be there, none can be relied on."""
+        """Takes back a batch that was stopped in the middle: some of its keys and values may be there, none
+        can be relied on.
+        """
         for piece in batch:
             self._pool(piece.sequence).revert(piece.sequence, piece.sequence.done)
 
@@ -222,7 +227,7 @@ class Scheduler:
         return caches.has_idle and alike < self._at_once and tokens <= caches.n_cells
 
     def _send_back(self, sequence: Sequence) -> None:
-        """Into the queue again, in its order of arrival, with all that it has drawn."""
+        """Puts a sequence into the queue again, in its order of arrival, with all that it has drawn."""
         self._pool(sequence).leave(sequence, self._clock)
         sequence.done = 0
         self._queue(sequence)

@@ -101,7 +101,9 @@ class SlotPool:
         self._let_go()
 
     def leave(self, sequence: Sequence, clock: int, *, forget: bool = False) -> None:
-        """Its slot is idle; what it computed stays there for those who start alike, unless told to `forget`."""
+        """Frees the slot of a sequence; what it computed stays there for those who start alike, unless told
+        to `forget`.
+        """
         slot = next(slot for slot in self._slots if slot.sequence is sequence)
         if sequence.aside:
             sequence.done = sequence.aside = 0

@@ -200,7 +200,7 @@ class DiskPrefixCache:
                 self._drop(node)
 
     def _say(self, error: OSError | MemoryError) -> None:
-        """Once of each kind: a disk that is full stays so for many turns."""
+        """Logs an error once of each kind: a disk that is full stays so for many turns."""
         number = error.errno if isinstance(error, OSError) else None
         if number not in self._said:
             self._said.add(number)

@@ -25,7 +25,7 @@ class RadixNode:
     gone: bool = False
 
     def chain(self) -> list[RadixNode]:
-        """From position 0 down to this one."""
+        """The nodes from position 0 down to this one."""
         chain, node = [], self
         while True:
             chain.append(node)

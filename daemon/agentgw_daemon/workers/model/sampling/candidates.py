@@ -38,7 +38,7 @@ class Candidates:
         )
 
     def fill(self, logits: Logits) -> None:
-        """All tokens in order, with these logits."""
+        """Sets all tokens in order, with these logits."""
         self._data["id"], self._data["logit"] = self._all, logits
         self._array.size, self._array.selected, self._array.sorted = len(self._data), -1, False
 

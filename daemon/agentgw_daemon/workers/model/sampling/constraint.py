@@ -82,7 +82,7 @@ class Constraint:
         return bool(self._one[0].logit > -float("inf"))
 
     def accept(self, token: int) -> None:
-        """It is said now."""
+        """Takes a token as said."""
         if self._model.piece(token) is not None:
             api.llama_sampler_accept(self._handle, token)
 

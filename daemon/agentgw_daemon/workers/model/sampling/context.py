@@ -124,7 +124,7 @@ class Context:
         api.llama_synchronize(self.handle)
 
     def set_threads(self, decoding: int, reading: int) -> None:
-        """From the next batch on."""
+        """Sets the number of threads from the next batch on."""
         api.llama_set_n_threads(self.handle, decoding, reading)
 
     @property
@@ -231,7 +231,7 @@ class Sampler:
         return token
 
     def _draw(self, context: Context, index: int, logits: Any) -> int:
-        """Without a look at the grammar."""
+        """Draws without a look at the grammar."""
         if self._greedy:
             return int(logits_at(logits, self._n_vocabulary).argmax())
         return int(api.llama_sampler_sample(self._chain, context.handle, index))

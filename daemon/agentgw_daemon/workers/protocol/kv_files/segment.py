@@ -40,7 +40,7 @@ class DamagedSegment(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentHeader:
-    """All of a segment but its payload. `tokens` are packed as `pack` does."""
+    """Parts of a segment but its payload. `tokens` are packed as `pack` does."""
 
     parent: bytes
     digest: bytes

@@ -32,7 +32,7 @@ _MARKS: Final = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 
 
 class NotAnEmbedder(ValueError):
-    """It is no embedder; the text says why, for a person."""
+    """The files are no embedder; the text says why, for a person."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ def _write_twin(folder: Path, twin: Path, config: dict[str, Any], pooling: str, 
 
 
 def _digest(paths: Sequence[Path]) -> str:
-    """Of one file its own; of several, that of their digests."""
+    """The digest: of one file its own; of several, that of their digests."""
     each = []
     for path in paths:
         with path.open("rb") as file:
@@ -214,7 +214,9 @@ def _positive(config: Mapping[str, Any], key: str) -> int:
 
 
 def _limit_memory(path: Path) -> None:
-    """To what honest weights of this size take: mapped, as float32, and packed again, beside Python itself."""
+    """Limits memory to what honest weights of this size take: mapped, as float32, and packed again, beside
+    Python itself.
+    """
     size = sum(one.stat().st_size for one in (path.glob("*.safetensors") if path.is_dir() else [path]))
     if sys.platform != "darwin":  # there it is refused
         resource.setrlimit(resource.RLIMIT_AS, (_BASE_BYTES + 4 * size,) * 2)

@@ -45,7 +45,7 @@ class Encoder(Protocol):
 
 
 class LightEncoders:
-    """For queries: llama.cpp on one thread, and torch only where there is no twin. Keeps one embedder."""
+    """Encoders for queries: llama.cpp on one thread, and torch only where there is no twin. Keeps one embedder."""
 
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
@@ -61,7 +61,9 @@ class LightEncoders:
 
 
 class BulkEncoders:
-    """For many texts: llama.cpp at once, torch from when it is loaded, if there are enough texts to load it for."""
+    """Encoders for many texts: llama.cpp at once, torch from when it is loaded, if there are enough texts to
+    load it for.
+    """
 
     def __init__(self) -> None:
         self._light: LlamaEncoder | None = None

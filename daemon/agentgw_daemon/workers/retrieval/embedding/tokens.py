@@ -1,4 +1,4 @@
-"""From a text to the tokens that llama.cpp embeds: those of the embedder's own tokeniser, cut to its window.
+"""Tokens of a text that llama.cpp embeds: those of the embedder's own tokeniser, cut to its window.
 
 Runs in a worker.
 """
@@ -14,7 +14,7 @@ from agentgw_daemon.workers.retrieval.handlers import Refusal
 
 
 class LlamaTokeniser:
-    """By the vocabulary of a GGUF file; `vocabulary` is llama.cpp's handle."""
+    """Tokeniser by the vocabulary of a GGUF file; `vocabulary` is llama.cpp's handle."""
 
     def __init__(self, vocabulary: object, embedder: wire.Embedder) -> None:
         from agentgw_daemon.workers.llama.llama import api

@@ -65,7 +65,7 @@ class Index:
         return self.graph is not None and self._changed
 
     def note_saved(self) -> None:
-        """It was written as it is now."""
+        """Notes that it was written as it is."""
         self._changed = False
 
     def add(self, labels: Labels, vectors: Floats) -> None:

@@ -96,7 +96,7 @@ class TextBuilder:
         self._length += len(text)
 
     def take(self) -> Section:
-        """All that was added since the last time."""
+        """The section of all that was added since the last time."""
         made = Section(DecodedText("".join(self._parts)), self._blocks)
         self._parts, self._blocks, self._length = [], [], 0
         return made

@@ -160,5 +160,5 @@ def _by_chars(text: str, unit: Unit, size: int) -> Iterator[Unit]:
 
 
 def _space_before(text: str, floor: int, stop: int) -> int:
-    """Behind the last space between the two, or `stop` when there is none."""
+    """The place behind the last space between the two, or `stop` when there is none."""
     return max(text.rfind(space, floor, stop) for space in " \n\t") + 1 or stop

@@ -83,7 +83,7 @@ def _is_definition(node: ast.stmt) -> bool:
 
 
 def _first_line(node: ast.stmt) -> int:
-    """Of a definition, where its decorators begin."""
+    """The first line of a definition: where its decorators begin."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

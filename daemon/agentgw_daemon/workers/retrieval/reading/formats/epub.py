@@ -57,7 +57,7 @@ class _Quiet(Outline):
         self.first = outer.first
 
     def restart(self, *base: str) -> None:
-        """Not for a page."""
+        """Ignores the mark: a page has none."""
 
 
 def _locked(archive: Archive) -> frozenset[str]:

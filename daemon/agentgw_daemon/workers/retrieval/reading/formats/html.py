@@ -48,7 +48,7 @@ def html_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[
 def write_html(page: str, builder: TextBuilder, outline: Outline) -> str:
     """Adds the page's blocks; its title."""
     page = _EMPTY.sub(r"<\1\2></\1>", clean(page).replace("\0", ""))
-    writer = _Writer(builder, outline)
+    writer = _HtmlWriter(builder, outline)
     parser = etree.HTMLParser(target=writer, encoding="utf-8", no_network=True, huge_tree=True)
     for at in range(0, len(page), _FEED_CHARS):
         parser.feed(page[at : at + _FEED_CHARS].encode())
@@ -57,7 +57,7 @@ def write_html(page: str, builder: TextBuilder, outline: Outline) -> str:
     return writer.title
 
 
-class _Writer:
+class _HtmlWriter:
     """Hears the parser: collects text up to the next border of a block."""
 
     def __init__(self, builder: TextBuilder, outline: Outline) -> None:
@@ -128,10 +128,10 @@ class _Writer:
             self._parts.append(text if self._preformatted else _ALL_SPACES.sub(" ", text))
 
     def comment(self, text: str) -> None:
-        """Nothing for readers."""
+        """Passes over a comment, which is nothing for readers."""
 
     def pi(self, target: str, data: str | None = None) -> None:
-        """Nothing for readers."""
+        """Passes over an instruction, which is nothing for readers."""
 
     def close(self) -> None:
         """The page ends, whatever is still open."""

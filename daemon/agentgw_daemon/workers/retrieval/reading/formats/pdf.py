@@ -55,7 +55,7 @@ def pdf_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[
 
 
 def _bookmarks(reader: pypdf.PdfReader) -> dict[int, list[tuple[int, str]]]:
-    """By page, from 1: levels and titles of what begins there, as its bookmarks say."""
+    """The bookmarks by page, from 1: levels and titles of what begins there."""
     made: dict[int, list[tuple[int, str]]] = {}
     try:
         waiting: list[tuple[object, int]] = [(one, 1) for one in reversed(reader.outline)]

@@ -32,13 +32,13 @@ def word_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator
         findings.title = properties.title.strip()
     outline.restart(findings.title)
     builder = TextBuilder()
-    hear_xml(archive.read(_DOCUMENT), _Writer(builder, outline, styles))
+    hear_xml(archive.read(_DOCUMENT), _WordWriter(builder, outline, styles))
     findings.title = findings.title or outline.first
     yield builder.take()
     for name in _NOTES:
         if name in archive:
             outline.restart(findings.title)
-            hear_xml(archive.read(name), _Writer(builder, outline, styles))
+            hear_xml(archive.read(name), _WordWriter(builder, outline, styles))
             yield builder.take()
 
 
@@ -90,7 +90,7 @@ class _Styles:
         pass
 
 
-class _Writer:
+class _WordWriter:
     """Hears the document's body and writes its blocks."""
 
     def __init__(self, builder: TextBuilder, outline: Outline, styles: _Styles) -> None:
