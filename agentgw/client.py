@@ -185,7 +185,7 @@ class Client:
         except BlockingIOError:
             raise DaemonUnreachable("the daemon does not read what is sent to it", hint="see agentgw logs") from None
         except OSError:
-            # What it still said, such as why it closes, is worth more than the failed write.
+            # The last words of the daemon, such as why it closes, are worth more than the failed write.
             return
 
     def _read(self) -> None:

@@ -32,7 +32,7 @@ RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "tokenizers", "agentgw"
 # The one module of that worker that brings torch, imported where nothing lighter will do.
 TORCH_MODULE = "agentgw_daemon.workers.retrieval.embedding.torch_encoder"
 TORCH = {"torch", "sentence_transformers", "transformers"}
-# What reads documents in that worker: parsers and the wire, no engine.
+# Modules that read documents in that worker: parsers and the wire, no engine.
 READING_ENTRY = "agentgw_daemon.workers.retrieval.reading.reader"
 READING_ROOM = "agentgw_daemon.workers.retrieval.reading."
 READING_MAY_IMPORT = {"pypdf", "lxml", "markdown_it", "charset_normalizer"}

@@ -101,7 +101,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return output.INTERRUPTED
     except SystemExit as ended:
-        # How argparse ends after --help.
+        # The end of argparse after --help.
         return int(ended.code or 0)
     except Exception as error:  # noqa: BLE001  # a user never sees a traceback
         return output.report_fault(error)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, TextIO
 
 INTERRUPTED: Final = 130
-# What a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
+# The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
 CLOSED_PIPE: Final = 141
 # Answers of the daemon at `errors.py` have their own exit statuses; this one is for a fault of ours.
 FAULT: Final = 1

@@ -44,7 +44,7 @@ class TurnPrinter:
         self._status = Status()
         # Newlines are held back until more follows: the answer ends in exactly one.
         self._held = ""
-        # What a pipe has not been given yet, and since when; once it proves long, everything goes out at once.
+        # Text that a pipe has not been given yet, and since when; once it proves long, everything goes out at once.
         self._unsent = ""
         self._unsent_since = 0.0
         self._at_once = output.is_terminal(sys.stdout)

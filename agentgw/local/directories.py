@@ -121,7 +121,7 @@ def _judge(path: str, found: os.stat_result, forbidden: int) -> None:
 
 
 def _cannot_open(path: str, error: OSError) -> DirectoryRefused:
-    # Which of the two a link gives depends on the system.
+    # A link gives one or the other, by the system.
     if error.errno in (errno.ELOOP, errno.ENOTDIR) and os.path.islink(path):
         return DirectoryRefused(
             f"{path} is a symbolic link",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-# What would make the daemon load other code than the client did, or hand it sockets meant for somebody else.
+# Variables that would make the daemon load other code than the client did, or hand it sockets meant for somebody else.
 _DROPPED: Final = frozenset({"LD_PRELOAD", "LD_AUDIT", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"})
 _DROPPED_PREFIXES: Final = ("PYTHON", "DYLD_INSERT")
 # They only say whether and where compiled files are written.

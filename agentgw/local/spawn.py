@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # The holder needs milliseconds; 15 s is for a machine that swaps.
 LOCK_TIMEOUT_S: Final = 15.0
-# How long a failing daemon gets to say why.
+# Time that a failing daemon gets to say why.
 REASON_TIMEOUT_S: Final = 10.0
 # A live daemon whose socket file was removed publishes it again within 5 s.
 REPUBLISH_TIMEOUT_S: Final = 8.0

@@ -60,7 +60,7 @@ def fields_of(cls: type) -> tuple[_Field, ...]:
 
 def _unwrap(hint: Any) -> tuple[Any, str, tuple[Limit, ...]]:
     if get_origin(hint) in (Union, types.UnionType):
-        # What is said of T holds for `T | None` too.
+        # Limits and words of T hold for `T | None` too.
         options = [option for option in get_args(hint) if option is not type(None)]
         doc, limits = _unwrap(options[0])[1:] if len(options) == 1 else ("", ())
         return hint, doc, limits

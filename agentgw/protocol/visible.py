@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# What a terminal acts on, and what reorders text or ends a line for some readers. Tab and newline are in no table.
+# Characters that a terminal acts on, and those that reorder text or end a line for some readers. Tab and newline are in
+# no table.
 _ACTING: Final = (
     (0x0000, 0x0008), (0x000B, 0x001F), (0x007F, 0x009F),  # C0, DEL, C1
     (0x061C, 0x061C), (0x200E, 0x200F), (0x202A, 0x202E), (0x2066, 0x206F),  # marks of direction

@@ -20,7 +20,7 @@ def make_editor(
     history_file: str, *, terminal_input: Input | None = None, terminal_output: Output | None = None
 ) -> PromptSession[str]:
     """An editor for messages of any number of lines."""
-    # What is typed is as private as what is answered, whatever the umask says.
+    # A typed line is as private as an answer, whatever the umask says.
     os.close(os.open(history_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     return PromptSession(
         history=FileHistory(history_file), key_bindings=_bindings(), multiline=True, prompt_continuation="  … ",

@@ -27,7 +27,7 @@ QUERIES: Final = 200
 VECTOR_QUERIES: Final = 500
 K: Final = 10
 ROUNDS: Final = 3
-# What a search asks the index for, to have enough to join with what was found by words.
+# Number that a search asks the index for, to have enough to join with what was found by words.
 DEPTH: Final = 50
 MANY: Final = f"{CHUNKS:,} chunks"
 

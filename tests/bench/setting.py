@@ -16,7 +16,7 @@ MODEL = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LLM = ROOT / ".cache" / "bench-venv" / "bin" / "llm"
 BENCH_PYTHON = LLM.with_name("python")
 _INFERENCE = "AGENTGW_INFERENCE__"
-# What must not begin by itself while something is measured.
+# Work that must not begin by itself while something is measured.
 _QUIET = {"inference.calibrate": "false"}
 
 

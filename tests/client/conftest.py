@@ -133,7 +133,7 @@ class Terminal:
         try:
             data = os.read(self._master, 65536)
         except OSError:
-            # How Linux says that nobody has the other side open.
+            # Linux's way to say that nobody has the other side open.
             data = b""
         self.text += data.decode("utf-8", "replace").replace("\r\n", "\n")
         return bool(data)

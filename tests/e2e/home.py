@@ -26,7 +26,7 @@ T = TypeVar("T")
 AGENTGW = str(Path(sys.executable).with_name("agentgw"))
 # For everything that has no limit of its own: more than a cold start with a model takes on a busy machine.
 PATIENCE_S = 30.0
-# What the starter model says on and on: it counts, and with a penalty for repeating itself it soon ends.
+# A prompt that makes the starter model go on and on: it counts, and with a penalty for repeating itself it soon ends.
 COUNTING = "Count from 1 to 500: 1, 2, 3, 4,"
 ENDLESS = (
     "run", "--system", "", "-o", "temperature=0", "-o", "repeat_penalty=1", "-o", "max_tokens=2000", COUNTING,

@@ -267,7 +267,7 @@ def test_while_the_call_runs(scene: Scene) -> None:
         until(lambda: scene.effects, "the command runs")
         home.kill_daemon()
     is_cut_off(scene)
-    # What it started goes on without it, as any program whose parent was killed.
+    # The program that it started goes on without it, as any program whose parent was killed.
     (home.work / "gate").write_text("go\n")
     assert scene.effects == 1
 
@@ -318,7 +318,7 @@ def test_when_all_was_said_and_the_end_is_not_stored(scene: Scene) -> None:
 def is_asked_about(scene: Scene, session_id: str | None, content: str = "x") -> bool:
     """Tells whether a new turn's call is asked about; if so, it gets a no."""
     more = {} if session_id is None else {"session_id": session_id}
-    # What is there may not be replaced unread.
+    # A file that is there may not be replaced unread.
     (scene.home.work / "a.txt").unlink(missing_ok=True)
     with scene.home.connect() as wire:
         request = wire.request("turn.start", message="again", model="scripted/m", cwd=str(scene.home.work), **more)

@@ -15,7 +15,7 @@ from tests.shell.terminal import Terminal
 
 pytestmark = pytest.mark.e2e
 
-# What sets the clipboard, clears the screen, turns text around and goes back to the start of the line.
+# Controls that set the clipboard, clear the screen, turn text around and go back to the start of the line.
 HOSTILE = "a\x1b]52;c;aGk=\x07b\x1b[2Jc\u202ed\re"
 SEEN = r"a\x1b]52;c;aGk=\x07b\x1b[2Jc\u202ed\x0de"
 ASK = ("run", "-m", "scripted/m", "--approve", "ask")

@@ -211,7 +211,7 @@ def survive_kills(home: Home, kills: int, writers: int) -> None:
     home.daemon()
     assert len(history.acknowledged) > kills
     check(home, history)
-    # What was open may be asked again under its key, and is there once then.
+    # A turn that was open may be asked again under its key, and is there once then.
     with home.connect() as wire:
         for text in sorted(history.open):
             with contextlib.suppress(Refused):

@@ -23,7 +23,7 @@ MIB = 1 << 20
 def test_silent_readers_are_dropped_and_nobody_else_notices(home: Home) -> None:
     daemon = home.serve(environ={"AGENTGW_LIMITS__WRITE_STALL_S": "2"})
     with home.connect() as wire:
-        # What one such answer takes is not yet theirs.
+        # The memory of one such answer is not yet theirs.
         wire.call("turn.start", message=LARGE, model="echo", ephemeral=True)
     before = rss_bytes(daemon.pid)
     with ExitStack() as stack:

@@ -46,7 +46,7 @@ def test_the_default_skill_answers_from_the_nearest_piece_and_names_it(library: 
     result = ask(home, "Where does the Ida lie?")
     assert result["sources"][0]["source"] == str(folder / "ida.md")
     assert result["sources"][0]["lines"] == [1, 7]
-    # What the model makes of it differs from processor to processor; what it was told does not.
+    # The model's answer differs from processor to processor; its prompt does not.
     told = json.loads(home.run("run", "--json", "--dry-run", "Where does the Ida lie?").out)
     assert "The Ida lies at pier 12 in Greifswald.\n\nWhere does the Ida lie?<|im_end|>" in told["text"]
     assert result["usage"]["prompt_tokens"] == told["usage"]["prompt_tokens"]

@@ -225,7 +225,7 @@ def test_the_spawned_daemon_inherits_nothing_of_its_client(home: Home) -> None:
     """Open files, a blocked signal, a working directory that is removed, other code by PYTHONPATH."""
     other = home.root / "other"
     other.mkdir()
-    # What the client itself does not import.
+    # Modules that the client itself does not import.
     for name in ("trio.py", "sqlite3.py", "agentgw_daemon.py"):
         (other / name).write_text("raise SystemExit('loaded from PYTHONPATH')\n")
     gone = home.root / "gone"

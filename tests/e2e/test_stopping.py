@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 def stop_with_streams(home: Home, endpoint: Endpoint, streams: int) -> None:
     """SIGTERM with running streams: each client hears how its turn ended, then the daemon goes."""
-    # Who does not read is not to be dropped before the last stream has begun.
+    # A client that does not read is not to be dropped before the last stream has begun.
     daemon = home.serve(environ={"AGENTGW_LIMITS__WRITE_STALL_S": "120"})
     with ExitStack() as stack:
         wires: list[tuple[Wire, int]] = []

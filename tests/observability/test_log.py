@@ -135,7 +135,7 @@ def test_a_disk_that_is_full_costs_lines_and_nothing_else(path: Path, capfd: pyt
     os.close(full)
     log.warning("lost")
     assert capfd.readouterr().err == ""
-    # What could not be written is still in Python's buffer, and closing tries once more.
+    # Text that could not be written is still in Python's buffer, and closing tries once more.
     running._file.stream = None  # type: ignore[assignment]
     running.close()
 

@@ -20,7 +20,7 @@ from tests.polling import pause
 pytestmark = pytest.mark.anyio
 
 
-# What a test connected; closed with its listener.
+# Connections of a test; closed with its listener.
 OPEN: list[trio.SocketStream] = []
 
 

@@ -37,7 +37,7 @@ def test_every_documented_key_survives(tmp_path: Path) -> None:
     old, new = imported(tmp_path, OLD)
     assert replace(new, path=old.path) == old
     assert new.path == str(tmp_path / "skills" / "code-reviewer" / "SKILL.md")
-    # What the daemon does not use of an example is kept too.
+    # The parts of an example that the daemon does not use are kept too.
     assert parse((tmp_path / "skills" / "code-reviewer" / "examples.yaml").read_text()) == [
         "Review this function", {"input": "What is wrong here?", "output": "The loop."},
     ]  # fmt: skip

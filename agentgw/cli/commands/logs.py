@@ -48,7 +48,7 @@ def _follow(path: str, lines: int) -> None:
         if log is None:
             log = _open(path)
         elif not _print_new(log) and _was_rotated(path, log):
-            # What was added between the last look and the rotation.
+            # Lines that were added between the last look and the rotation.
             _print_new(log)
             log.close()
             log = _open(path)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentgw.client import Client
 
-# What a call shows of its arguments and of its result: two lines of a terminal each.
+# Length of a call's arguments and of its result: two lines of a terminal each.
 _CALL_CHARACTERS: Final = 160
 
 
@@ -66,7 +66,7 @@ def show(args: Namespace) -> int:
         return 0
     for message in messages:
         cut = " (cut off)" if message.get("interrupted") else ""
-        # What `sessions fork --at`, `attach` and `feedback` want to know.
+        # The id that `sessions fork --at`, `attach` and `feedback` want.
         output.write(f"{message['role']}{cut}, {message['created_at']}, {message['turn_id']}:\n")
         calls = "".join(_call(call) for call in message.get("tool_calls", ()))
         said = message["content"].rstrip("\n") + "\n"

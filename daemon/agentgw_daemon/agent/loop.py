@@ -78,7 +78,7 @@ class Run:
     base: GenerationRequest
     recorder: Recorder
     tools: Tools | None = None
-    # How the model calls them, where that is known.
+    # The form of the model's calls, where that is known.
     calling: Calling | None = None
     max_iterations: int = 10
     # The steps there were when an earlier daemon ended. Of the last one, calls may be still to make.

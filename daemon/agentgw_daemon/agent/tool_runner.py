@@ -160,7 +160,7 @@ class ToolRunner:
                 continue
             spec = wanted.tool.spec
             if wanted.asks or spec.ordered or spec.effect not in ("none", "read"):
-                # What changes something comes after what was called before it.
+                # A call that changes something comes after what was called before it.
                 await self._all(together, done, emit)
                 together = []
                 done[at] = await self._make(call, wanted, emit)
@@ -176,7 +176,7 @@ class ToolRunner:
         tool, arguments = self._arguments(call)
         if (hint := self._repeats.note(call.name, arguments)) is not None:
             raise CallFailed(hint)
-        # What can carry data out is asked about once there is untrusted text that may want it.
+        # A call that can carry data out is asked about once there is untrusted text that may want it.
         asks = needs_approval(tool.spec, self._context, arguments) or (self._journal.tainted and tool.spec.outbound)
         return CheckedCall(call_id=call_id, tool=tool, arguments=arguments, asks=asks)
 

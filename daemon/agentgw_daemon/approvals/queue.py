@@ -238,7 +238,7 @@ class ApprovalQueue:
         if not _is_yes(stored.decision):
             return False
         asked_at, expires_at = seconds_of(stored.approval.asked_at), seconds_of(stored.approval.expires_at)
-        # What is stored has milliseconds.
+        # Stored times have milliseconds.
         return not asked_at - 1 <= self._wall_clock() < min(expires_at, asked_at + self._timeout_s)
 
     def _is_of_this_life(self, stored: StoredApproval) -> bool:

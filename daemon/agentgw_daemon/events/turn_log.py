@@ -59,7 +59,7 @@ class TurnLog:
         self.events = list(events)
         self.outcome: TurnResult | RpcError | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
-        # What the answer rests on, as watchers were told it.
+        # The sources of the answer, as watchers were told them.
         self.sources = [chunk for event in events if isinstance(event, TurnSources) for chunk in event.chunks]
         self.suspended = False
         # An earlier daemon began it.
@@ -69,12 +69,12 @@ class TurnLog:
         self.depth: int = 0 if parent is None else parent.depth + 1
         # Untrusted text has come into it.
         self.tainted = tainted
-        # What it took, once it has ended; what the turns took that it delegated to.
+        # The usage of the turn, once it has ended; the usage of the turns that it delegated to.
         self.usage = Usage()
         self.delegated = Usage()
         # After a restart: who answers calls that it waits for, a running turn or the id of one that has ended.
         self.answers: dict[str, TurnLog | str] = {}
-        # How it tells its watchers something; while it runs, nothing twice, and what is asked is stored.
+        # The way to tell its watchers something; while it runs, nothing twice, and what is asked is stored.
         self.emit: Callable[..., Awaitable[None]] = self.append
         self._owner_seen = 0
         self._owned = False

@@ -28,7 +28,7 @@ class GenerationRequest:
 
     messages: tuple[PromptMessage, ...]
     options: Options
-    # What the model may call, as chat templates and OpenAI-compatible endpoints take it.
+    # The functions that the model may call, as chat templates and OpenAI-compatible endpoints take it.
     tools: tuple[Mapping[str, Any], ...] = ()
     # Control tokens that do not end the answer are text: some of them mark calls.
     special: bool = False
@@ -43,8 +43,8 @@ class GenerationRequest:
     skill: bool = False
     # Nobody waits at a screen: computed while no other request wants to.
     background: bool = False
-    # What the answer has to meet. An engine that cannot constrain its model answers as it can: whoever asks for a
-    # schema looks at the answer (`structured.verify`).
+    # The schema that the answer has to meet. An engine that cannot constrain its model answers as it can: whoever asks
+    # for a schema looks at the answer (`structured.verify`).
     schema: Mapping[str, Any] | None = None
 
 

@@ -35,7 +35,7 @@ class ModelSpec:
     path: str | None = None
     sha256: str | None = None
     n_ctx_tokens: int = 0
-    # What its header says of its size in memory; None: unknown, and only the file's own size counts.
+    # Its size in memory by its header; None: unknown, and only the file's own size counts.
     shape: ModelShape | None = None
     provider: ProviderSpec | None = None
 

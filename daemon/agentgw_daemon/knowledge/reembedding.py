@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 # A second or two of work, after which others are looked after again.
 _BATCH: Final = 64
 _CONTENTS_AT_ONCE: Final = 16
-# How long others are given the machine before one batch is computed all the same.
+# Time for which others are given the machine before one batch is computed all the same.
 _PATIENCE_S: Final = 10.0
 _LOOK_S: Final = 1.0
 # The model may be on its way, the disk may be full.

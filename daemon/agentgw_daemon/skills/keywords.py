@@ -16,7 +16,7 @@ MAX_MESSAGE_CHARACTERS: Final = 1000
 # The usual constants of BM25: how soon repetition stops counting, and how much a long text is held against it.
 _K1: Final = 1.2
 _B: Final = 0.75
-# What a word is worth by where the skill has it: its author chose name and tags as the words to be found by.
+# The weight of a word by where the skill has it: its author chose name and tags as the words to be found by.
 _NAME, _TAG, _EXAMPLE, _DESCRIPTION = 3.0, 2.0, 1.0, 1.0
 # Words are clear when the best skill has so many times the score of the next. A judgement: a word that two skills
 # share must not decide, as `sentence` between general-assistant and quick-assistant (a ratio of 1.1).

@@ -85,7 +85,7 @@ class BrokenSkill:
     path: str
     problems: tuple[str, ...]
     description: str = ""
-    # What makes it usable, where that is not mending the file.
+    # The remedy, where that is not mending the file.
     remedy: str = ""
 
     @property

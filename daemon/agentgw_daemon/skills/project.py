@@ -149,7 +149,7 @@ class _SkillWalk:
             name = os.fsencode(path.relative_to(root))
             status = _look(path)
             if stat.S_ISLNK(status.st_mode):
-                # What it leads to is hashed where it lies.
+                # The link's target is hashed where it lies.
                 inside(path, root)
                 yield b"link", name, os.fsencode(os.readlink(path))
             elif stat.S_ISDIR(status.st_mode):

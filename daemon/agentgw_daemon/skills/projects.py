@@ -119,7 +119,7 @@ class Projects:
         if (known := self._parsed.get(key)) is not None:
             return known
         found = await self._patiently(lambda: _read_tiers(snapshot))
-        # What was broken may have been so only while it was read.
+        # A broken skill may have been so only while it was read.
         if not any(tier.broken for tier in found):
             self._parsed[key] = found
             while len(self._parsed) > _REMEMBERED:

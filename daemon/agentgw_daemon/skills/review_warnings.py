@@ -11,7 +11,7 @@ from agentgw.protocol.visible import pattern
 from agentgw_daemon.skills.model import LoadedSkill, printable
 from agentgw_daemon.skills.project import Pinned
 
-# What a reader does not see and a model does; private use as well. A carriage return is half of a line end.
+# Characters that a reader does not see and a model does; private use as well. A carriage return is half of a line end.
 _HIDDEN: Final = re.compile(rf"(?!\r)[{pattern()}\ue000-\uf8ff]")
 # Emoji are written so: one selector after a symbol, or within a key's cap.
 _COLOURED: Final = re.compile("(?<=[^\x00-\x7f\ufe00-\ufe0f])\ufe0f|(?<=[0-9#*])\ufe0f(?=\u20e3)")

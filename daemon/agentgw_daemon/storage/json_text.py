@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 # Stands where something cannot be read.
 UNREADABLE: Final = "[unreadable]"
-# What a record puts around a value of the wire's depth.
+# Levels that a record puts around a value of the wire's depth.
 _MOST_LEVELS: Final = MAX_DEPTH + 32
 _SHOWN_CHARACTERS: Final = 200
-# What reading a bad value may raise: it may be of any type, at any place.
+# Exceptions that reading a bad value may raise: it may be of any type, at any place.
 BAD: Final = (ValueError, TypeError, LookupError, AttributeError, InvalidParams)
 
 

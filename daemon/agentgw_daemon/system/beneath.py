@@ -26,7 +26,7 @@ _RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
 # A rename anywhere on the way of a `..` makes the kernel give up (openat2(2)); under a storm of them so do we.
 _MOST_TRIES: Final = 64
-# What Linux follows in one name (path_resolution(7)).
+# Links that Linux follows in one name (path_resolution(7)).
 MAX_LINKS: Final = 40
 # F_GETPATH of macOS fills a buffer of MAXPATHLEN.
 _MAC_PATH_BYTES: Final = 1024

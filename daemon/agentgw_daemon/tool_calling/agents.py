@@ -20,7 +20,7 @@ _MARGIN: Final = 1.3
 _AFTER_NAME: Final = re.compile(r"[\s,:;.!-]*(?:to\s+|please\s+)*", re.I)
 
 
-# What a model of 135 million parameters needs to see to pass an answer on; asked for it in words, it answers anew.
+# Form that a model of 135 million parameters needs to see to pass an answer on; asked for it in words, it answers anew.
 _PASSED_ON: Final = (
     ("writer", "Water boils at 100 degrees."),
     ("tester", "- The first test passed.\n- The second one failed:\n```\nE1\n```"),

@@ -144,7 +144,7 @@ def call(name: str, arguments: object, text: str) -> ModelToolCall | Malformed:
         return Malformed(text=text, reason=f"the arguments of {name} must be a JSON object")
     try:
         made = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-        # What a model wrote in another form than JSON holds to the same rules.
+        # A call that a model wrote in another form than JSON holds to the same rules.
         read_value(made)
     except (ValueError, TypeError, RecursionError):
         return Malformed(text=text, reason=f"the arguments of {name} hold a value that JSON has not")

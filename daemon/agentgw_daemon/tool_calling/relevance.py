@@ -25,7 +25,7 @@ _ADDRESS: Final = re.compile(r"https?://", re.I)
 _FILE: Final = re.compile(r"(?!\w\.\w$)[\w./~-]*\.([a-z][a-z0-9]{0,7})|[~.]?/[\w./~-]*|[\w.~-]+/[\w./~-]*", re.I)
 _AROUND: Final = "\"'`,;:!?()[]{}"
 _ENDINGS: Final = ("ing", "ies", "es", "ed", "s")
-# What a word is worth by where a tool has it.
+# The weight of a word by where a tool has it.
 _NAME_WEIGHT, _DESCRIPTION_WEIGHT, _EXAMPLE_WEIGHT = 1.0, 0.75, 0.5
 # Requests begin with what is to be done.
 _FIRST_WEIGHT: Final = 1.5

@@ -10,7 +10,7 @@ from agentgw_daemon.tool_calling.relevance import addresses, files, words
 from agentgw_daemon.tool_calling.view import ToolView
 
 ANSWER: Final = "answer"
-# What arguments hold, told by their schema's format, else by the last word of their name.
+# Content of arguments, told by their schema's format, else by the last word of their name.
 _ADDRESS_NAMES: Final = frozenset(("url", "uri"))
 # Of twelve words there are 78 runs, which are as many branches of the grammar.
 _MOST_WORDS: Final = 12

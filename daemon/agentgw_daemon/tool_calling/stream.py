@@ -17,7 +17,7 @@ T = TypeVar("T")
 # Yields events; None asks for more text.
 Reading = Generator[ParseEvent | None, None, T]
 
-# What in JSON text changes where it ends: quotes and brackets outside strings, the next quote or escape inside.
+# Characters that change where JSON text ends: quotes and brackets outside strings, the next quote or escape inside.
 _OUTSIDE: Final = re.compile(r'["{}\[\]]')
 _INSIDE: Final = re.compile(r'["\\]')
 

@@ -9,7 +9,7 @@ from agentgw.protocol.schema import record
 
 Schema = Mapping[str, Any]
 
-# How often a schema may refer to another or nest before a signature says just "any" or "object".
+# Number of times that a schema may refer to another or nest before a signature says just "any" or "object".
 _MAX_DEPTH: Final = 3
 # More alternatives than these tell a small model less, not more.
 _MAX_CHOICES: Final = 8

@@ -50,7 +50,7 @@ class ToolLimits:
     mcp: McpLimits = McpLimits()
     # From when a server's tools are first wanted: after that nobody waits for its first list any more.
     first_list_s: float = 10.0
-    # Who waits longer than this is told for whom.
+    # A turn that waits longer than this is told for whom.
     silence_s: float = 1.0
 
 

@@ -38,7 +38,7 @@ _NUMBERS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiv
 _TEXTS: Final = frozenset({"description", "title"})
 _DATA: Final = frozenset({"const", "default"})
 _TYPES: Final = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
-# What hand-written schemas call them.
+# Names for them in hand-written schemas.
 _OTHER_TYPES: Final = {
     "str": "string", "int": "integer", "float": "number", "double": "number", "bool": "boolean", "list": "array",
     "dict": "object", "map": "object",

@@ -35,7 +35,7 @@ class ToolSpec:
     outbound: bool = False
     # Its result is text that somebody else wrote.
     untrusted: bool = False
-    # Those of its arguments that are paths, for `needs_approval`.
+    # Arguments that are paths, for `needs_approval`.
     paths: tuple[str, ...] = ()
     # One call after the other, although it changes nothing by itself.
     ordered: bool = False
@@ -72,7 +72,7 @@ class CallPreview:
     details: tuple[str, ...] = ()
     # A unified diff, of a call that changes a file.
     diff: str | None = None
-    # What the words of the call stand for at this moment: real paths, inodes, digests. An approval is for these.
+    # Meaning of the call's words at this moment: real paths, inodes, digests. An approval is for these.
     things: tuple[str, ...] = ()
 
 

@@ -170,7 +170,7 @@ class Turns:
         """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""
         services = self._services
         left = await services.database.unfinished.read(turn_id)
-        # Who waits was there first, and begins only when it can find whom it waits for.
+        # The waiting turn was there first, and begins only when it can find whom it waits for.
         live = resume.revived(left, self._live[TurnId(left.caller[0])] if left.caller else None)
         log.info("turn %s goes on", turn_id)
         self._enter(live)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What a crash may cost of a running answer. Nothing is written while nothing is said.
+# Seconds of a running answer that a crash may cost. Nothing is written while nothing is said.
 FLUSH_S: Final = 1.0
 
 

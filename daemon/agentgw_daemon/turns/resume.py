@@ -59,7 +59,7 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
     Raises RpcError when the model or a tool that was called no longer exists.
     """
     detail, request = left.detail, left.request
-    # What the turns are given that it delegates to.
+    # The setting of the turns that it delegates to.
     asked = replace(request, options=detail.options)
     spec = await services.models.resolve_to_answer(detail.turn.model)
 

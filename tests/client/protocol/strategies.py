@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentgw.protocol.schema import Limit, fields_of
 
-# What a field of any type accepts, such as tool arguments.
+# Values that a field of any type accepts, such as tool arguments.
 JSON = st.recursive(
     st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e6, 1e6) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),

@@ -218,7 +218,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         value = decode(data)
     except (ParseError, InvalidRequest):
         return
-    # What was let in gets out again.
+    # A value that was let in gets out again.
     assert decode(encode(value)[:-1]) == value
 
 

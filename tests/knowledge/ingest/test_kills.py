@@ -34,7 +34,7 @@ def _kill(folder: Path, first: int, chance: random.Random, number: int) -> list[
             if len(lines) == 60:
                 break
         os.kill(program.pid, signal.SIGKILL)
-        # What it said before it died was acknowledged, too.
+        # Lines that it said before it died were acknowledged, too.
         return [*lines, *(line for line in program.stdout if line.endswith("\n"))]
 
 

@@ -91,7 +91,7 @@ def test_what_is_no_file_of_jobs_has_a_line_and_a_reason(text: str, line: int, r
         ("  - name: bad\n    name: worse\n    message: x\n    every: day\n", 6, "given twice"),
         ("  - name: good\n    message: x\n    every: day\n", 5, "taken by the job in line 2"),
         ("  - *x\n", 5, "aliases"),
-        # What breaks the document as a whole.
+        # Faults that break the document as a whole.
         ("  - name: bad\n    message: 'open\n    every: day\n", 0, ""),
         ("  - name: bad\n    message: [open\n    every: day\n", 0, ""),
         ("  - name: bad\n   message: x\n", 0, ""),

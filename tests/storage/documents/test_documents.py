@@ -18,7 +18,7 @@ def direct(tmp_path: Path) -> Iterator[Direct]:
     store = DatabaseFiles(tmp_path / "data", "WAL")
     store.open()
     yield Direct(store)
-    # What every test leaves must be whole.
+    # The database that a test leaves must be whole.
     assert _loose_ends(store) == []
     store.close()
 

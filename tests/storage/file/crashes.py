@@ -138,7 +138,7 @@ def check(store: DatabaseFiles, steps: dict[str, list[int]], first: int) -> int:
         # The log may hold one append more than was acknowledged, never one less.
         kept = [f"m{key}", f"m{key}|{key}.1 ", f"m{key}|{key}.1 {key}.2 "]
         assert texts in kept[appended : appended + 2], (texts, appended)
-    # What a client does that got no answer: it asks again with the same key.
+    # A client that got no answer asks again with the same key.
     direct = Direct(store)
     unanswered = max(steps["start"], default=first - 1) + 1
     again = run(

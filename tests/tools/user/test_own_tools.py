@@ -66,7 +66,7 @@ async def test_a_file_that_was_changed_since_it_was_agreed_to_does_not_run(tmp_p
         file.path.write_text(HEAD + body % "two")
         result = await say.call({}, agreed)
         assert (result.ok, "changed since" in result.content) == (False, True)
-        # What runs is what is there, not what was there when the process began.
+        # The file runs as it is there, not as it was there when the process began.
         assert (await say.call({}, context(tmp_path))).content == "two"
         file.path.unlink()
         assert not (await say.call({}, context(tmp_path))).ok

@@ -63,7 +63,7 @@ class CallPieces:
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
-        # What a chunk with several calls began, by their places in it.
+        # Calls that a chunk with several began, by their places in it.
         self._placed: dict[int, _Call] = {}
 
     def add(self, pieces: Iterable[CallPiece]) -> None:

@@ -22,7 +22,7 @@ _OPTIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("min_p", ("min_p",)),
     ("repeat_penalty", ("repeat_penalty", "repetition_penalty")),
 )
-# How endpoints name what they refuse about a `response_format`.
+# Names that endpoints have for what they refuse about a `response_format`.
 _SCHEMA_WORDS: Final = ("response_format", "json_schema", "json_object", "schema", "structured", "grammar")
 
 

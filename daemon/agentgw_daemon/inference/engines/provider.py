@@ -95,7 +95,7 @@ class ProviderEngine:
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """An estimate: the endpoint's tokenizer is not at hand."""
         await trio.lowlevel.checkpoint()
-        # How an endpoint renders tools is its own affair.
+        # The rendering of tools is an endpoint's own affair.
         text = "\n".join((*(json.dumps(tool, ensure_ascii=False) for tool in tools), *map(text_of, messages)))
         return PromptCount(tokens=_estimate(text), n_ctx_tokens=N_CTX_TOKENS, text=text, estimated=True)
 

@@ -23,7 +23,7 @@ _SHORT: Final[dict[str, tuple[tuple[int, int], ...]]] = {
     "s": ((0x09, 0x0D), (0x20, 0x20)),
 }
 _CONTROL: Final = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
-# How JSON writes the characters that may not stand in a string as they are.
+# JSON's escapes of the characters that may not stand in a string as they are.
 _ESCAPED: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
 # Never written: controls, DEL, `"`, `\\`, surrogates.
 _UNSAFE: Final = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F), (0xD800, 0xDFFF))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from agentgw_daemon.inference.structured_output import formats
 from agentgw_daemon.inference.structured_output.schema_reader import SchemaReader, types_of
 
-# What lies deeper says little and takes room.
+# A deeper part says little and takes room.
 MAX_DEPTH: Final = 6
 MAX_CHARACTERS: Final = 2000
 MAX_DESCRIPTION_CHARACTERS: Final = 200

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Longer than any context in use; validating it takes seconds.
 MAX_TEXT_CHARACTERS: Final = 4 << 20
-# What an error carries of the answer. The whole of it is in the session.
+# The part of the answer that an error carries. The whole of it is in the session.
 MAX_ERROR_TEXT_CHARACTERS: Final = 2000
 _INSTRUCTION: Final = "Answer with JSON only, on one line, like"
 # Parts that no grammar needs are not read before: what an endpoint's answer makes of them shows only here.

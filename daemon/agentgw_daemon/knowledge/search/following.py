@@ -43,7 +43,8 @@ _BUILD_MS: Final = 25.0
 _QUIET_S: Final = 3.0
 _SAVE_AT_LATEST_S: Final = 120.0
 _TRY_AGAIN_S: Final = 60.0
-# What a file lacks is handed over when it is opened, which is quick: fewer changes than this are not worth writing it.
+# Vectors that a file lacks are handed over when it is opened, which is quick: fewer changes than this are not worth
+# writing it.
 _CHANGES_WORTH_A_FILE: Final = 1_000
 _CHANGED_SHARE: Final = 0.02
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.documents.generations import EmbedderIdentity
     from agentgw_daemon.storage.documents.visible import Allowed
 
-# How long a search waits for vectors that are not in the index yet; then it goes on with those that are.
+# Time that a search waits for vectors that are not in the index yet; then it goes on with those that are.
 PATIENCE_S: Final = 1.5
 # Documents are written one after another; they are handed over together.
 _TOGETHER_S: Final = 0.3

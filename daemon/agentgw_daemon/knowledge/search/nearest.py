@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.workers.protocol import retrieval as wire
     from agentgw_daemon.workers.protocol.index import IndexFound
 
-# What keeps one search from its vectors; words still find something, and that is worth more than an error.
+# Failures that keep one search from its vectors; words still find something, and that is worth more than an error.
 _PASSING: Final = (WorkerDied, Timeout, Overloaded, IndexFailed)
 
 

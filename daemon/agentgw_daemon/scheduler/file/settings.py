@@ -25,7 +25,7 @@ KEYS: Final = (
     "tz", "misfire", "grace_s", "jitter_s", "overlap", "timeout_s", "retries", "approvals", "needs", "power", "notify",
     "model", "files", "cwd",
 )  # fmt: skip
-# What the command line calls them; taken here too.
+# The command line's names for them; taken here too.
 _ALIASES: Final = {"skill": "skill_name", "cron": "cron_expression"}
 _SCHEDULES: Final = ("cron_expression", "every", "at", "on")
 

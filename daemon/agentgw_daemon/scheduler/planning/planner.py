@@ -71,7 +71,7 @@ class Planner:
         self._limit = limit
         self._settle_s = settle_s
         self._settled_at_s = reading.boottime_s
-        # What was to begin up to then came together, and starts one by one.
+        # Runs that were to begin up to then came together, and start one by one.
         self._backlog_until = reading.wall
         self._held = False
         self._written_at: datetime | None = None
@@ -80,7 +80,7 @@ class Planner:
         # Before this the daemon was not running, whenever that was.
         self._gap = Gap(start=datetime.min.replace(tzinfo=reading.wall.tzinfo), end=reading.wall, why=_NOT_RUNNING)
 
-    # What the caller tells.
+    # News from the caller.
 
     def load(self, jobs: Iterable[Job], *, complete: bool, written_at: datetime | None = None) -> None:
         """The jobs there are. Those that are missing are gone where the file is `complete`, else they rest."""
@@ -179,7 +179,7 @@ class Planner:
         known.running, known.standing = None, standing
         self._stored[name] = standing
 
-    # What it says.
+    # Answers to the caller.
 
     def plan(self) -> SchedulePlan:
         """The work to be done at once. Ask again after each commit, and whenever something was told."""

@@ -14,7 +14,7 @@ from agentgw_daemon.storage.sessions.search import WITHOUT_SPACES, quoted, to_te
 _WORD: Final = re.compile(r"[^\W_]+")
 # Between folded words stand two spaces, so that neighbours do not share one and each can be counted.
 _GAP: Final = "  "
-# What parts words, as `_WORD` has it, in a text of ASCII alone: split in a fifth of the time.
+# The gaps between words, as `_WORD` has it, in a text of ASCII alone: split in a fifth of the time.
 _PARTED: Final = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 
 

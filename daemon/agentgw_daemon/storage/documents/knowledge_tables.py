@@ -81,7 +81,7 @@ KNOWLEDGE: Final = (
     ) WITHOUT ROWID""",
     "CREATE INDEX embeddings_by_content ON embeddings (content)",
     "CREATE INDEX embeddings_by_generation ON embeddings (embedder, generation)",
-    # What was listed is read later: a number must not by then be another row's.
+    # A listed row is read later: its number must not by then be another row's.
     """CREATE TABLE vectors (
         n INTEGER PRIMARY KEY AUTOINCREMENT,
         embedder INTEGER NOT NULL REFERENCES embedders (n),

@@ -150,7 +150,7 @@ _SUMMARIES: Final = (
     "CREATE INDEX summaries_by_turn ON summaries (upto_turn_id)",
 )
 
-# What a turn takes to be run again. A row of `turn_steps` is written when the model's step is over and before its
+# Data that a turn takes to be run again. A row of `turn_steps` is written when the model's step is over and before its
 # calls are made, and again when they have ended. Sessions use the same tools over and over: each set is kept once.
 _RECORD: Final = (
     "ALTER TABLE turns ADD COLUMN request TEXT",
@@ -192,7 +192,7 @@ _STEP_SEQ: Final = ("ALTER TABLE turn_steps ADD COLUMN upto_seq INTEGER NOT NULL
 _DELEGATED_CALL: Final = ("ALTER TABLE sessions ADD COLUMN delegated_call TEXT",)
 
 
-# What the answer rests on; what was quoted in the prompt is in `history`.
+# The sources of the answer; those that were quoted in the prompt are in `history`.
 _SOURCES: Final = ("ALTER TABLE turns ADD COLUMN sources TEXT",)
 
 

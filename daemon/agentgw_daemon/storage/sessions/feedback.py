@@ -97,7 +97,7 @@ def _chosen(db: sqlite_utils.Database, given: str | None, cwd: str | None) -> st
     if given is not None and not given.startswith("s-"):
         return find_id(db, "turn", given)
     session_id = None if given is None else find_id(db, "session", given)
-    # What a turn delegated is a part of its answer, and nobody has seen it by itself.
+    # A delegated turn is a part of its answer, and nobody has seen it by itself.
     delegated = "SELECT id FROM sessions WHERE delegated_by IS NOT NULL"
     where, value = f"?1 IS NULL AND t.session_id NOT IN ({delegated})", None
     message = "nothing has been answered yet"

@@ -60,7 +60,7 @@ def write_steps(db: sqlite_utils.Database, turn_id: str, rows: StepRows) -> None
     if rows.shown is not None:
         history = None if rows.shown.history is None else to_text(dump(rows.shown.history))
         digest = _keep_tools(db, rows.shown.tools)
-        # What was quoted is text that somebody else may have written.
+        # A quotation is text that somebody else may have written.
         quotes = rows.shown.history is not None and bool(rows.shown.history.excerpts)
         db.execute(
             "UPDATE turns SET history = ?, toolset = ?, tainted = tainted OR ? WHERE id = ?",

@@ -33,7 +33,7 @@ _LEFT: Final = (
     " AND NOT EXISTS (SELECT 1 FROM turn_log AS l WHERE l.turn_id = t.id AND l.method = 'turn.delta'"
     "  AND l.seq + l.count - 1 > (SELECT max(s.upto_seq) FROM turn_steps AS s WHERE s.turn_id = t.id))"
 )
-# What nobody goes on with, before it is marked so and after.
+# States of turns that nobody goes on with, before they are marked so and after.
 _CUT_OFF: Final = f"t.state = 'interrupted' OR t.state IN {LIVE}"
 # A session's first turn is the one that was delegated; the user may have gone on with it since.
 _FIRST_TURN: Final = "t.n = (SELECT min(n) FROM turns WHERE session_id = o.id)"

@@ -10,7 +10,7 @@ from agentgw_daemon.tool_calling.reading import CUT_OFF, calls_of, load, python_
 from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_choice, read_json, read_space
 
 _TAG: Final = "<|python_tag|>"
-# How an answer begins that is a call, white space aside. Other JSON is an answer like any other.
+# Beginning of an answer that is a call, white space aside. Other JSON is an answer like any other.
 _OPENINGS: Final = ('{"name":"', '{"type":"function"', '{"function":', '[{"name":"', '[{"type":"function"')
 
 

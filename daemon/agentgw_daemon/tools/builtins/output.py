@@ -7,7 +7,7 @@ from typing import Final
 
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES
 
-# What was done is at the beginning, what went wrong at the end.
+# The work is told at the beginning, the failure at the end.
 HEAD_BYTES: Final = MAX_CONTENT_BYTES // 4
 TAIL_BYTES: Final = MAX_CONTENT_BYTES // 2
 

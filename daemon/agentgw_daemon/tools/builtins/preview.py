@@ -35,7 +35,7 @@ def read_preview(
                 with look(place, context) as fd:
                     return _things(fd)
             except FileNotFoundError:
-                # Whether a file is there is for whoever agrees to its being read, outside of the roots.
+                # The existence of a file outside of the roots is for whoever agrees to its being read.
                 return ("reads nothing",)
 
         things = await in_file_thread(opened)

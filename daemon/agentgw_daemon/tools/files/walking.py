@@ -10,7 +10,7 @@ from typing import Final
 
 from agentgw_daemon.tools.files import secret_names
 
-# What programs make and people do not write; named in a listing, not entered.
+# Folders that programs make and people do not write; named in a listing, not entered.
 SKIPPED_DIRECTORIES: Final = frozenset({
     ".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".mypy_cache", ".pytest_cache",
     ".ruff_cache", ".tox",
@@ -77,7 +77,7 @@ def _enter(entry: DirectoryEntry, denied: Collection[FileIdentity], depth: int) 
         return
     try:
         status = os.fstat(fd)
-        # What was looked at may have been exchanged since.
+        # The entry that was looked at may have been exchanged since.
         if (status.st_dev, status.st_ino) not in denied:
             yield from _walk(fd, entry.path + "/", denied, depth)
     except PermissionError:

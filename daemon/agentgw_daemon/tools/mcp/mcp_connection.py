@@ -27,7 +27,7 @@ from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
 
 # Screenshots come as base64 in one message and have some megabytes.
 MAX_MESSAGE_BYTES: Final = 8 << 20
-# What comes unasked is counted for so long, or until an answer comes.
+# Unasked bytes are counted for so long, or until an answer comes.
 PATIENCE_S: Final = 60.0
 # Progress and log lines of a long call are some hundreds.
 MAX_UNASKED: Final = 10_000
@@ -43,10 +43,10 @@ _CLOSED: Final = "Connection closed"
 _SESSION_GONE: Final = "Session terminated"
 _LIST_CHANGED: Final = "notifications/tools/list_changed"
 
-# What the SDK's streams carry to a session.
+# Items that the SDK's streams carry to a session.
 Incoming = SessionMessage | Exception
 
-# What the SDK logs quotes what servers send. What it means for a call is logged here.
+# The SDK's log lines quote what servers send. Their meaning for a call is logged here.
 logging.getLogger("mcp").setLevel(logging.CRITICAL)
 
 

@@ -54,7 +54,7 @@ def read_messages(line: bytes) -> list[Message]:
     try:
         value = _value(text)
     except ValueError as error:
-        # What begins like a message was meant as one; log lines begin otherwise, or are whole.
+        # A line that begins like a message was meant as one; log lines begin otherwise, or are whole.
         reply = text.lstrip().startswith("{")
         raise UnreadableMessage(f"cannot be read: {error}: {_quoted(text)}", _id_in(text), reply=reply) from None
     items = value if isinstance(value, list) else [value]

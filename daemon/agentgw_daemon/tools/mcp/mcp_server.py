@@ -42,7 +42,7 @@ class McpLimits:
 
     # A package runner fetches the server first.
     start_s: float = 60.0
-    # What the protocol's shutdown leaves to a server that is told to go, before it is killed.
+    # Time that the protocol's shutdown leaves to a server that is told to go, before it is killed.
     stop_s: float = 2.0
     first_backoff_s: float = 0.5
     # Whoever did not answer a call has to answer this.

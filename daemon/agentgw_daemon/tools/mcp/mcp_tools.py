@@ -144,7 +144,7 @@ def _tool(server: McpServer, declared: object, names: _Names) -> McpTool:
         raise DeclarationRefused("it has no name that can be used")
     description = plain_text(declared.get("description")) or plain_text(declared.get("title"))
     if not name.isascii():
-        # What its name says is lost in the name that it has here.
+        # The meaning of its name is lost in the name that it has here.
         description = plain_text(f"{name}: {description}" if description else name)
     spec = ToolSpec(
         name=names.take(name),

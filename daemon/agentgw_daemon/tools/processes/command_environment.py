@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-# What programs need to find themselves, their user and their language. An allow-list: keys, tokens, agents' sockets
-# and the addresses of the desktop's buses stay with the daemon.
+# Variables that programs need to find themselves, their user and their language. An allow-list: keys, tokens, agents'
+# sockets and the addresses of the desktop's buses stay with the daemon.
 _NAMES: Final = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"})
 _PREFIX: Final = "LC_"
 # Nobody is there to answer a question, look at colours or leaf through pages.

@@ -82,7 +82,7 @@ class Launch:
     path: str
     # The program and what interprets it.
     programs: tuple[FileSeen, ...]
-    # What it is given and runs.
+    # The arguments and interpreters that it is given.
     files: tuple[FileSeen, ...]
 
     @property

@@ -43,10 +43,11 @@ _LIMITS: Final = {
 _ACTIONS: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 # Full-text search asks for these itself; without a value they change nothing.
 _PRAGMAS: Final = frozenset({"data_version", "page_size"})
-# How SQLite announces that a virtual table (json_each, full-text search) tells its columns. A statement that says the
-# same fails: the schema cannot be updated without writable_schema, nor anything with query_only and mode=ro.
+# The statement with which SQLite announces that a virtual table (json_each, full-text search) tells its columns. A
+# statement that says the same fails: the schema cannot be updated without writable_schema, nor anything with query_only
+# and mode=ro.
 _DECLARES: Final = (sqlite3.SQLITE_UPDATE, "sqlite_master")
-# Those that only compute. Not here: load_extension, fts3_tokenizer (takes pointers), zeroblob and randomblob.
+# Functions that only compute. Not here: load_extension, fts3_tokenizer (takes pointers), zeroblob and randomblob.
 _FUNCTION_NAMES: Final = """
     -> ->> abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling char coalesce concat concat_ws cos cosh
     count cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor

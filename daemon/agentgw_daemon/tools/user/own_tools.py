@@ -257,7 +257,7 @@ def _spec(declared: Mapping[str, Any]) -> ToolSpec:
         description=plain_text(declared["description"]),
         parameters=checked_parameters(declared["parameters"]),
         effect=effect,
-        # What may do anything may also send anything.
+        # A tool that may do anything may also send anything.
         outbound=declared["outbound"] is True or effect in ("network", "command"),
         untrusted=is_foreign(effect, declared.get("own_output")),
     )

@@ -22,7 +22,7 @@ FLOOD_PAUSE_S: Final = 0.01
 TAIL_BYTES: Final = 2000
 # SIGKILL takes effect as soon as the kernel can; a process stuck in the kernel is left to it.
 REAP_TIMEOUT_S: Final = 5.0
-# What a dead process left in its pipe is there at once; only a stranger holding the pipe open takes longer.
+# The rest in a dead process's pipe is there at once; only a stranger holding the pipe open takes longer.
 LAST_WORDS_S: Final = 0.5
 
 # Marks a program's processes, also those that left its process group.

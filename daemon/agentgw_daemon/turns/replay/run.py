@@ -127,7 +127,7 @@ def _compared(detail: TurnDetail, prompt: Prompt, spec: ModelSpec) -> Compared:
     if detail.options.seed is not None:
         return "seed"
     if not greedy and (detail.seed is None or spec.kind == "provider"):
-        # What an endpoint draws with is its own affair.
+        # The seed of an endpoint is its own affair.
         return "chance"
     # Answers are computed token by token, and as part of a prompt many at a time: not quite the same numbers.
     if prompt.history and detail.usage.cached_tokens:

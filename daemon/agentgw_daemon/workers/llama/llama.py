@@ -112,7 +112,7 @@ class LlamaLog:
 log: Final = LlamaLog()
 log.install()
 api.llama_backend_init()
-# What a context can hold at most.
+# The cells that a context can have at most.
 MAX_SEQUENCES: Final = int(api.llama_max_parallel_sequences())
 
 

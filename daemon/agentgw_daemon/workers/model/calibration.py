@@ -23,7 +23,7 @@ from agentgw_daemon.workers.protocol.tuning import Cores, Measured, Probe, Searc
 # Read before anything is timed: weights come from the disk, caches and threads warm up.
 WARM_UP_TOKENS: Final = 32
 # A prompt of as many tokens as are read in this time is the context that streams decode with, within these bounds.
-# What attention costs shows only at some hundred tokens.
+# The cost of attention shows only at some hundred tokens.
 PROMPT_S: Final = 2.0
 LEAST_PROMPT_TOKENS: Final = 64
 MOST_PROMPT_TOKENS: Final = 512
@@ -235,7 +235,8 @@ class Bench:
         """A batch of tokens, each a position, its sequence and whether its logits are wanted."""
         self._batch.clear()
         for position, sequence, wanted in tokens:
-            # Which ones makes no difference to the time, but for mixtures of experts: so not always the same one.
+            # The choice of tokens makes no difference to the time, but for mixtures of experts: so not always the same
+            # one.
             self._batch.add(position * _STRIDE % self._n_vocabulary, position, sequence, wanted=wanted)
         self._interruption.begin(self._context.abort)
         try:

@@ -144,7 +144,7 @@ class Decoder:
         self._slots.computed(batch)
         self._slots.took(batch, seconds, moved_s=time.perf_counter() - ended + started - planned)
         for piece in batch:
-            # What guesses gain is measured while there is nobody else in the batch.
+            # The gain of guesses is measured while there is nobody else in the batch.
             self._after(piece, indices.get(piece.sequence.key), seconds if len(batch) == 1 else None)
         now = time.perf_counter()
         if now - self._sent_at >= SEND_INTERVAL_S:

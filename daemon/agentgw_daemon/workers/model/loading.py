@@ -144,7 +144,7 @@ def _open_at(request: wire.Load, size_bytes: int, *, gpu_layers: int) -> OpenedM
 
 
 def _shape(model: llama.LlamaModel, request: wire.Load, size_bytes: int) -> Shape:
-    # What cannot be cut and shared cannot be spread over slots either: such a model answers one at a time.
+    # Memory that cannot be cut and shared cannot be spread over slots either: such a model answers one at a time.
     at_once = min(max(request.slots, 1), llama.MAX_SEQUENCES // 2 - 1) if model.can_share else 1
     n_ctx_tokens = min(request.n_ctx_tokens or footprint.DEFAULT_CTX_TOKENS, model.n_ctx_train_tokens)
     available = available_bytes()

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 DEFAULT_CTX_TOKENS: Final = 8192
-# What all slots together may take in the KV cache, unless one request alone needs more. It is touched as the model is
-# loaded, so it is resident whether anybody comes or not; what does not fit at once waits for a place.
+# Bytes that all slots together may take in the KV cache, unless one request alone needs more. It is touched as the
+# model is loaded, so it is resident whether anybody comes or not; what does not fit at once waits for a place.
 MAX_KV_BYTES: Final = 512 << 20
 MAX_CONTEXTS: Final = 2
 KV_SHARE: Final = 0.25  # of the memory that is left beside the weights; the rest is for buffers and for others

@@ -12,7 +12,7 @@ from agentgw_daemon.workers.protocol.codec import WorkerReply, WorkerRequest, me
 from agentgw_daemon.workers.protocol.retrieval import Embedder
 
 LABEL_BYTES: Final = 8
-# What the refusal of everything about an index says that was not opened, or was lost with its worker.
+# The refusal of everything about an index that was not opened, or was lost with its worker.
 NOT_OPEN: Final = "the index is not open"
 
 

@@ -90,7 +90,7 @@ class Indexes:
         found.index.build(request.budget_ms / 1000)
         state = _state(found)
         if not state.waiting:
-            # What waited was in memory twice for a while, a little at a time.
+            # The vectors that waited were in memory twice for a while, a little at a time.
             give_back()
         return state
 

@@ -14,7 +14,7 @@ from agentgw_daemon.workers.model.batching.sequence import BatchSlice, Sequence,
 from agentgw_daemon.workers.model.batching.slots import WORTH_KEEPING_TOKENS
 
 ENDLESS = 10_000
-# What a machine takes for a batch, and for each token in it.
+# Seconds that a machine takes for a batch, and for each token in it.
 BATCH_S, TOKEN_S = 0.010, 0.005
 
 

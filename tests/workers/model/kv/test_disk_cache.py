@@ -109,7 +109,7 @@ class History:
         if taken and text not in self.saved:
             self.saved[text] = (start, owner)
             if not self.is_whole(text):
-                # What follows a file that is gone is of no use: once it is written, the store knows.
+                # A file after one that is gone is of no use: once it is written, the store knows.
                 assert self.states.flush(TIMEOUT_S)
                 self.lose({one for one in self.chain(text) if not self.path(one).exists()})
 

@@ -33,7 +33,7 @@ def test_chatml() -> None:
     )
 
 
-# What published templates use, each with what Hugging Face's renderer makes of it.
+# Constructs of published templates, each with what Hugging Face's renderer makes of it.
 DIALECT = {
     "{{ bos_token }}{{ messages[0].content }}": "<s>Hi",
     "{% for m in messages %}\n    {% if true %}\n{{ m.role }}\n    {% endif %}\n{% endfor %}": "user\n",

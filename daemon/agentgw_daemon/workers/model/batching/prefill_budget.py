@@ -14,7 +14,7 @@ from typing import Final
 PAUSE_S: Final = 0.45
 # A stream's share of its speed: half, and some more for what cannot be foretold.
 KEPT_SHARE: Final = 0.58
-# What prompts get of the time at least, as a part of what streams take.
+# The least share of the time that prompts get, as a part of what streams take.
 LEAST_SHARE: Final = 0.25
 # Smaller pieces cost more a token: the weights are read once for each.
 WORTH_A_PIECE_TOKENS: Final = 48

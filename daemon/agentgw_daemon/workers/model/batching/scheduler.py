@@ -27,7 +27,8 @@ from agentgw_daemon.workers.model.batching.prefill_budget import PrefillBudget
 from agentgw_daemon.workers.model.batching.sequence import BatchSlice, Sequence, common
 from agentgw_daemon.workers.model.batching.slots import WORTH_KEEPING_TOKENS, Memory, SlotPool
 
-# What a request that begins or comes back must find free beyond its own tokens, so that it is not sent away again soon.
+# Cells that a request that begins or comes back must find free beyond its own tokens, so that it is not sent away again
+# soon.
 MARGIN_TOKENS: Final = 128
 # To take so many out of the cells and put them back takes ten milliseconds; there they slow each step by two or three.
 LONG_PROMPT_TOKENS: Final = 512

@@ -20,7 +20,7 @@ from typing import Final
 from agentgw_daemon.workers.model.kv.radix_tree import Prefixes, RadixNode
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder
 
-# What may wait for the disk, which is also what it may take of memory: a second or two of a slow disk.
+# Bytes that may wait for the disk, and so take memory: a second or two of a slow disk.
 QUEUE_BYTES: Final = 256 << 20
 
 

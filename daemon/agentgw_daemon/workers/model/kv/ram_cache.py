@@ -36,7 +36,7 @@ class RamPrefixCache:
         """Keep it. False: it is larger than the whole room."""
         if not state or len(state) > self._limit_bytes:
             return False
-        # What it begins with is not needed twice.
+        # The prefix that it begins with is not needed twice.
         self._states = [one for one in self._states if tokens[: len(one[0])] != one[0]]
         self._states.append((tokens, state))
         while sum(len(kept) for _, kept in self._states) > self._limit_bytes:

@@ -14,7 +14,7 @@ from agentgw_daemon.workers.llama.llama import EngineError, LlamaModel, api, log
 from agentgw_daemon.workers.model.sampling.candidates import logits_at
 from agentgw_daemon.workers.model.sampling.constraint import Constraint
 
-# What llama.cpp's own programs look back on for the repeat penalty.
+# Tokens that llama.cpp's own programs look back on for the repeat penalty.
 PENALTY_WINDOW_TOKENS: Final = 64
 # llama.cpp takes this seed to mean "any".
 _RANDOM_SEED: Final = 0xFFFFFFFF

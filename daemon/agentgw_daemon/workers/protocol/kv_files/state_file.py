@@ -20,7 +20,7 @@ from agentgw_daemon.workers.protocol.kv_files import segment
 
 T = TypeVar("T")
 
-# What the cache leaves free of the disk, for the database and for others.
+# Bytes that the cache leaves free of the disk, for the database and for others.
 KEEP_FREE_BYTES: Final = 256 << 20
 
 

@@ -108,7 +108,7 @@ def _modules(folder: Path, config: Mapping[str, Any]) -> tuple[str, bool, int]:
     pooling, plain, dim = "", True, _positive(config, "hidden_size")
     for at, module in enumerate(modules):
         kind, path = str(module.get("type")), str(module.get("path", ""))
-        # What the library would import: its own classes only.
+        # Modules that the library would import: its own classes only.
         name = kind.rpartition(".")[2]
         if not kind.startswith("sentence_transformers.") or not name.isidentifier():
             raise NotAnEmbedder(f"wants the code {kind[:80]}, which is not of sentence-transformers")

@@ -49,7 +49,7 @@ class LlamaEncoder:
         for _ in range(at_once):
             self._free.put(_Context(self._model, embedder, lean=lean))
         self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
-        # Whether to take one core only, for now.
+        # One core only, for the moment.
         self.sparing = False
         self._table = MappedTail(embedder.gguf, self._model.number(TABLE_BYTES) if lean else 0)
         if lean:

@@ -58,7 +58,7 @@ _OFFICE: Final = {
     "ppt/": "is a PowerPoint presentation, which is not read yet; save it as PDF",
     "xl/": "is an Excel workbook, which is not read yet; save its sheets as CSV",
 }
-# What people have in their folders that is no document; the name says what it is.
+# Files in people's folders that are no documents; the name says what it is.
 _OTHERS: Final = (
     (b"\x89PNG\r\n", "is a picture (PNG)"),
     (b"\xff\xd8\xff", "is a picture (JPEG)"),

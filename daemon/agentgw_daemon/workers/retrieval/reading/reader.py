@@ -100,7 +100,7 @@ def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Ite
     text = decode(data)
     if text.note:
         findings.notes.append(text.note)
-    # What a function does depends on the file it is in; a text says itself what it is about.
+    # The work of a function depends on the file it is in; a text says itself what it is about.
     outline = Outline(name) if found in ("python", "code") else Outline()
     if found == "markdown":
         from agentgw_daemon.workers.retrieval.reading.formats.markdown import front_matter_title

@@ -13,7 +13,7 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Block
 from agentgw_daemon.workers.retrieval.reading.sentences import sentences, trimmed
 from agentgw_daemon.workers.retrieval.reading.values import CountTokens
 
-# How a unit that does not fit is cut next.
+# The next way of cutting a unit that does not fit.
 _Cut = Literal["stanzas", "lines", "words"]
 _BATCH_UNITS: Final = 256
 # No language has so many to a token. A tokenizer that makes one token of any unknown word, however long, would

@@ -21,7 +21,7 @@ MAX_CHUNKS: Final = 100_000
 
 _MAX_TITLE_CHARS: Final = 200
 
-# How many tokens of the embedder each text has, its special tokens aside.
+# The number of the embedder's tokens in each text, its special tokens aside.
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 

@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline
 
 _RULES: Final = ["code", "fence", "html_block", "hr", "heading", "lheading"]
-# What markdown-it takes for the end of a line.
+# Characters that markdown-it takes for the end of a line.
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _TABLE_RULE: Final = re.compile(r"[\r\n][ \t>]{0,12}\|?[ \t]{0,9}:?-{1,80}:?[ \t]{0,9}[|\r\n]")
 _MARKS: Final = re.compile(r"[*_`]{1,3}|!?\[([^\]\n]{0,80})\]\([^)\n]{0,200}\)")
@@ -41,7 +41,7 @@ def markdown_blocks(text: str, outline: Outline) -> Iterator[Block]:
         first, last = token.map or (0, 0)
         start, end = starts[min(first, len(starts) - 1)], starts[min(last, len(starts) - 1)]
         if text[at:start].strip():
-            # What no rule names (a link's definition): nothing of a document is left out.
+            # A block that no rule names (a link's definition): nothing of a document is left out.
             yield Block("prose", at, start, outline.path)
         if token.type == "heading_open":
             yield Block("heading", start, end, outline.enter(int(token.tag[1:]), _MARKS.sub(r"\1", content[:400])))

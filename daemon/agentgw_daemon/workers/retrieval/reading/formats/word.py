@@ -16,7 +16,7 @@ _STYLES: Final = "word/styles.xml"
 _PROPERTIES: Final = "docProps/core.xml"
 _NOTES: Final = ("word/footnotes.xml", "word/endnotes.xml")
 _HEADING: Final = re.compile(r"heading ([1-9])", re.IGNORECASE)
-# What stands for the same once more: a drawing for older programs, an equation's fallback.
+# Elements that stand for the same once more: a drawing for older programs, an equation's fallback.
 _SKIPPED: Final = frozenset({"Fallback"})
 
 

@@ -10,7 +10,7 @@ from lxml import etree
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 
 _FEED_BYTES: Final = 1 << 16
-# What Word and the makers of books never write, and all that XML can be made to hurt with.
+# Declarations that Word and the makers of books never write, and all that XML can be made to hurt with.
 _TYPE_DECLARATION: Final = (b"<!ENTITY", b"<!DOCTYPE")
 
 
