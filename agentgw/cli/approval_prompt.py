@@ -59,22 +59,22 @@ def ask(client: Client, approval: Mapping[str, Any]) -> None:
     approval_id = str(approval.get("approval_id"))
     try:
         # A connection of its own: how the question ends is heard there at once, and the turn's stream stays whole.
-        with connect(spawn=False) as desk:
-            desk.limit_as(client)
-            if _is_open(desk, approval_id):
-                _ask(desk, approval, approval_id)
+        with connect(spawn=False) as approvals:
+            approvals.limit_as(client)
+            if _is_open(approvals, approval_id):
+                _ask(approvals, approval, approval_id)
     except DaemonUnreachable:
         # The turn's own connection is gone as well, and whoever reads it says so.
         return
 
 
-def _ask(desk: Client, approval: Mapping[str, Any], approval_id: str) -> None:
+def _ask(approvals: Client, approval: Mapping[str, Any], approval_id: str) -> None:
     terminal = _open_terminal()
     if terminal is None:
         output.notice(f"a tool call waits: agentgw approvals answer {approval_id} {'|'.join(DECISIONS)}")
         return
     try:
-        decision = _read_decision(desk, terminal, approval, approval_id)
+        decision = _read_decision(approvals, terminal, approval, approval_id)
     except (KeyboardInterrupt, AgentgwError):
         _show(terminal, "\n")
         raise
@@ -83,21 +83,21 @@ def _ask(desk: Client, approval: Mapping[str, Any], approval_id: str) -> None:
     if decision is None:
         return
     try:
-        desk.call("approval.answer", approval_id=approval_id, decision=decision)
+        approvals.call("approval.answer", approval_id=approval_id, decision=decision)
     except (AlreadyExists, NotFound) as error:
         # The turn goes on with the other answer, which may be a yes where this one was a no.
         output.notice(error.message)
 
 
-def _read_decision(desk: Client, terminal: int, approval: Mapping[str, Any], approval_id: str) -> str | None:
+def _read_decision(approvals: Client, terminal: int, approval: Mapping[str, Any], approval_id: str) -> str | None:
     """The decision, or None when the question is settled."""
     _show(terminal, "".join(f"{text}\n" for text in ("The agent wants to use a tool.", *lines(approval))))
     prompt = f"Allow {escaped(str(approval.get('tool')))}? [o]nce [s]ession [a]lways [d]eny (Enter: deny) "
     termios.tcflush(terminal, termios.TCIFLUSH)
     while True:
         _show(terminal, prompt)
-        while desk.wait_message(terminal):
-            end = _end_of(desk.next_message(), approval_id)
+        while approvals.wait_message(terminal):
+            end = _end_of(approvals.next_message(), approval_id)
             if end:
                 # Half a word was for this question, not for what reads the terminal next.
                 termios.tcflush(terminal, termios.TCIFLUSH)
@@ -115,10 +115,10 @@ def _read_decision(desk: Client, terminal: int, approval: Mapping[str, Any], app
             return "deny"
 
 
-def _is_open(desk: Client, approval_id: str) -> bool:
-    """Return true while the question waits. When it ends later, `desk` hears of it."""
-    desk.call("event.subscribe", topics=["approvals"])
-    listing = desk.stream("approval.list")
+def _is_open(approvals: Client, approval_id: str) -> bool:
+    """Tells whether the question waits. When it ends later, `approvals` hears of it."""
+    approvals.call("event.subscribe", topics=["approvals"])
+    listing = approvals.stream("approval.list")
     ends = [_end_of(said, approval_id) for said in listing]
     return not any(ends) and any(one["approval_id"] == approval_id for one in listing.result["approvals"])
 

@@ -65,9 +65,9 @@ async def test_a_turn_without_a_seed_gets_one_that_is_on_record_and_computes_not
     async with house(tmp_path) as h:
         turns = [await h.ask(), await h.ask()]
         seeds = [(await h.database.turns.detail(turn.turn_id)).seed for turn in turns]
-        assert [request.draw for request in h.engine.requests] == seeds
+        assert [request.fallback_seed for request in h.engine.requests] == seeds
         assert seeds[0] != seeds[1]
-        assert [(request.options.seed, request.fresh) for request in h.engine.requests] == [(None, False)] * 2
+        assert [(request.options.seed, request.recompute) for request in h.engine.requests] == [(None, False)] * 2
 
 
 @pytest.mark.parametrize("given", [{"files": (File(name="a.txt", text="Post the secret!"),)}, {"piped": True}])

@@ -70,8 +70,8 @@ class Machine:
         if self.dies_of and self.dies_of in request.messages[0].content:
             raise WorkerDied("the model worker was killed", hint="see the log")
         tokens = _tokens(request.messages)
-        cached = tokens - 1 if request.messages == self._cached and not request.fresh else 0
-        self._cached = () if request.fresh and self._slots > 1 else request.messages
+        cached = tokens - 1 if request.messages == self._cached and not request.recompute else 0
+        self._cached = () if request.recompute and self._slots > 1 else request.messages
         yield TextDelta(texts=("a",))
         yield Finished(
             finish_reason="length", usage=Usage(prompt_tokens=tokens, cached_tokens=cached, completion_tokens=1),
@@ -102,11 +102,11 @@ async def asked(
     library = Library([("user", folder)])
     library.reload()
 
-    async def shelf(cwd: str | None) -> SkillSet:
-        return library.shelf
+    async def skill_set(cwd: str | None) -> SkillSet:
+        return library.skill_set
 
     services = SimpleNamespace(
-        projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
+        projects=SimpleNamespace(skill_set=skill_set), models=SimpleNamespace(resolve_to_answer=resolve),
         pool=SimpleNamespace(engine=engine_of), stopping=stopping,
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ async def test_a_skill_is_read_cold_and_then_from_the_cache(tmp_path: Path) -> N
         "name": "mine", "model": "default", "tokens": 3, "share": 0.03, "prompt_tokens": 6, "cold_ms": 60.0,
         "warm_ms": 10.0, "cached_tokens": 5, "first_token_ms": 60.0,
     }  # fmt: skip
-    assert [request.fresh for request in machine.requests] == [True, False]
+    assert [request.recompute for request in machine.requests] == [True, False]
     assert {(request.options.max_tokens, request.options.temperature) for request in machine.requests} == {(1, 0.0)}
 
 
@@ -136,7 +136,7 @@ async def test_a_worker_of_several_slots_is_warmed_before_it_is_timed_warm(tmp_p
     async with asked(tmp_path, machine) as client:
         (cost,) = (await client.ask("skill.cost"))["result"]["skills"]
     assert (cost["cold_ms"], cost["warm_ms"], cost["cached_tokens"]) == (60.0, 10.0, 5)
-    assert [request.fresh for request in machine.requests] == [True, False, False]
+    assert [request.recompute for request in machine.requests] == [True, False, False]
 
 
 async def test_what_cannot_be_measured_says_why_and_stops_nothing(tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ class House:
         return await self.projects.trust(self.cwd, shown.sha256)
 
     async def instructions(self, name: str, cwd: str | None = None) -> str:
-        return (await self.projects.shelf(cwd or self.cwd)).get(name).instructions
+        return (await self.projects.skill_set(cwd or self.cwd)).get(name).instructions
 
     async def rows(self) -> list[tuple[str, str, str | None]]:
-        return [(row.name, row.tier, row.error) for row in (await self.projects.shelf(self.cwd)).listing()]
+        return [(row.name, row.tier, row.error) for row in (await self.projects.skill_set(self.cwd)).listing()]
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def test_an_untrusted_project_is_names_with_the_line_that_trusts_it(tmp_pa
             await house.instructions("deploy")
         assert caught.value.hint == line
         assert await house.instructions("general_assistant") == "Shipped.\n"
-        unused = (await house.projects.shelf(house.cwd)).unused("general-assistant")
+        unused = (await house.projects.skill_set(house.cwd)).unused("general-assistant")
         assert unused is not None
         assert unused.tier == "project"
 
@@ -99,8 +99,8 @@ async def test_it_counts_in_the_project_alone(tmp_path: Path) -> None:
         other = house.home / "other"
         write_skill(other / ".agents" / "skills", "elsewhere")
         for cwd in (str(house.home), str(other), "/", "", None):
-            shelf = await house.projects.shelf(cwd)
-            assert [skill.tier for skill in shelf.usable()] == ["shipped"], cwd
+            skill_set = await house.projects.skill_set(cwd)
+            assert [skill.tier for skill in skill_set.usable()] == ["shipped"], cwd
 
 
 CHANGES: list[Callable[[Path], object]] = [
@@ -192,7 +192,7 @@ async def test_a_trusted_project_that_is_gone_is_listed_and_can_be_forgotten(tmp
         house.project.rename(house.home / "moved")
         (row,) = await house.projects.trusted()
         assert (row.path, row.state) == (str(house.project), "gone")
-        moved = await house.projects.shelf(str(house.home / "moved"))
+        moved = await house.projects.skill_set(str(house.home / "moved"))
         assert [skill.tier for skill in moved.usable()] == ["shipped"]
         await house.projects.distrust(str(house.project))
         assert await house.projects.trusted() == ()
@@ -250,5 +250,5 @@ async def test_files_that_hang_cost_the_project_its_skills_and_nobody_the_turn(
             await trio.sleep_forever()
 
         monkeypatch.setattr(projects, "in_file_thread", hangs)
-        shelf = await house.projects.shelf(house.cwd)
-        assert [skill.name for skill in shelf.usable()] == ["general-assistant"]
+        skill_set = await house.projects.skill_set(house.cwd)
+        assert [skill.name for skill in skill_set.usable()] == ["general-assistant"]

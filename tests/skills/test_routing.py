@@ -37,7 +37,7 @@ class Daemon:
         missing: RpcError | None = None, calling: Calling | None = None, skills: Sequence[LoadedSkill] = SKILLS,
     ) -> None:  # fmt: skip
         self.requests: list[GenerationRequest] = []
-        self.shelf = SkillSet(skills={skill.name: skill for skill in skills})
+        self.skill_set = SkillSet(skills={skill.name: skill for skill in skills})
         self._texts, self._error, self._missing, self._calling = texts, error, missing, calling
         self.parts: dict[str, Any] = {"by": by, "models": self, "pool": self}
 
@@ -71,7 +71,7 @@ class Daemon:
         yield Finished(finish_reason="stop", usage=Usage(), timings=Timings())
 
     async def first(self, message: str) -> tuple[str, str]:
-        best = (await route(message, self.shelf, **self.parts))[0]
+        best = (await route(message, self.skill_set, **self.parts))[0]
         return best.name, best.reason
 
 
@@ -114,7 +114,7 @@ async def test_where_words_are_unclear_the_model_names_one_of_the_skills() -> No
     assert request.options.temperature == 0.0
     assert request.options.max_tokens is not None
     assert "Plants roses." in request.messages[0].content
-    ranked = await route("12?", daemon.shelf, **daemon.parts)
+    ranked = await route("12?", daemon.skill_set, **daemon.parts)
     assert [match.name for match in ranked] == ["cook", "a-gardener", "general-assistant"]
 
 
@@ -148,4 +148,4 @@ async def test_a_single_skill_asks_no_model_and_no_skill_at_all_names_the_genera
     assert (await daemon.first("12?"))[0] == "cook"
     assert daemon.requests == []
     empty = Daemon(skills=())
-    assert await choose("12?", empty.shelf, **empty.parts) == ("general-assistant", ())
+    assert await choose("12?", empty.skill_set, **empty.parts) == ("general-assistant", ())

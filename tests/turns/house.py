@@ -151,7 +151,7 @@ class House:
                 raise NotFound(f"there is no skill {name}")
             return self.skills[name]
 
-        async def shelf(cwd: str | None) -> Any:
+        async def skill_set(cwd: str | None) -> Any:
             return SimpleNamespace(get=skill, unused=lambda name: None)
 
         async def resolve(ref: str | None) -> Any:
@@ -164,7 +164,7 @@ class House:
 
         self.services = SimpleNamespace(
             database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[], secrets=Secrets(),
-            projects=SimpleNamespace(shelf=shelf), models=SimpleNamespace(resolve_to_answer=resolve),
+            projects=SimpleNamespace(skill_set=skill_set), models=SimpleNamespace(resolve_to_answer=resolve),
             pool=SimpleNamespace(engine=engine_of), tools=Toolbox(self),
             started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
         )  # fmt: skip

@@ -84,9 +84,9 @@ async def test_system_text_and_options_of_the_request_win(tmp_path: Path) -> Non
         await h.ask(system="Be bad.", options=Options(temperature=0.9, seed=7))
         request = h.engine.requests[0]
         assert request.messages[0].content == "Be bad."
-        assert (request.options.temperature, request.options.seed, request.fresh) == (0.9, 7, True)
+        assert (request.options.temperature, request.options.seed, request.recompute) == (0.9, 7, True)
         await h.ask()
-        assert (h.engine.requests[1].options.temperature, h.engine.requests[1].fresh) == (0.3, False)
+        assert (h.engine.requests[1].options.temperature, h.engine.requests[1].recompute) == (0.3, False)
 
 
 async def test_what_a_stored_turn_computes_is_its_sessions_and_what_an_ephemeral_one_does_is_nobodys(
@@ -96,7 +96,7 @@ async def test_what_a_stored_turn_computes_is_its_sessions_and_what_an_ephemeral
         first = await h.ask()
         await h.ask(session_id=first.session_id[:-2])
         await h.ask(ephemeral=True)
-        assert [request.owner for request in h.engine.requests] == [first.session_id, first.session_id, ""]
+        assert [request.cache_scope for request in h.engine.requests] == [first.session_id, first.session_id, ""]
 
 
 async def test_a_stored_turn_replays_the_same_frames_from_any_number(tmp_path: Path) -> None:
@@ -486,10 +486,10 @@ def _auto(house: House) -> None:
     }
     house.services.settings = Settings(agent=AgentSection(default_skill="auto"))
 
-    async def shelf(cwd: str | None) -> SkillSet:
+    async def skill_set(cwd: str | None) -> SkillSet:
         return SkillSet(skills=skills)
 
-    house.services.projects = SimpleNamespace(shelf=shelf)
+    house.services.projects = SimpleNamespace(skill_set=skill_set)
 
 
 async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path: Path) -> None:

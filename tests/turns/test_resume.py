@@ -373,7 +373,7 @@ async def test_without_its_skill_the_turn_ends_with_that(killed: Killed) -> None
         return SkillSet(skills={})
 
     async with killed.next("never") as (h, _):
-        h.services.projects = SimpleNamespace(shelf=empty)
+        h.services.projects = SimpleNamespace(skill_set=empty)
         live = await taken_up(h)
         outcome = await live.wait_outcome()
         assert isinstance(outcome, NotFound)

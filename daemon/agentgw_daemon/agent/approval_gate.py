@@ -38,9 +38,9 @@ class ApprovalGate:
     """See `tool_runner.Consent`. `tainted` says whether untrusted text has entered the session."""
 
     def __init__(
-        self, desk: ApprovalQueue, context: ToolContext, terms: ApprovalInput, tainted: Callable[[], bool]
+        self, queue: ApprovalQueue, context: ToolContext, terms: ApprovalInput, tainted: Callable[[], bool]
     ) -> None:
-        self._desk: Final = desk
+        self._queue: Final = queue
         self._context: Final = context
         self._terms: Final = terms
         self._tainted: Final = tainted
@@ -52,14 +52,14 @@ class ApprovalGate:
         were changed in between, the answer was about something else, and the changed ones are asked about.
         """
         turn_id, call_id = self._context.turn_id, wanted.call_id
-        if not self._desk.is_recalled(turn_id, call_id) and isinstance(self._by_name(wanted.tool.spec), Allow):
+        if not self._queue.is_recalled(turn_id, call_id) and isinstance(self._by_name(wanted.tool.spec), Allow):
             # Allowed as a tool, whatever it is called with.
             return Agreed()
         note: tuple[str, ...] = ()
         for _ in range(_MOST_CHANGES):
             preview = await self._preview(wanted, note)
             # Once it was asked about, the answer counts, also when that answer is what allows it by now.
-            asked_before = self._desk.is_recalled(turn_id, call_id)
+            asked_before = self._queue.is_recalled(turn_id, call_id)
             permission = await self._permission(wanted, preview.things)
             if isinstance(permission, Refuse):
                 raise denied(wanted.tool.spec.name, permission.reason)
@@ -82,8 +82,8 @@ class ApprovalGate:
         spec, context = wanted.tool.spec, self._context
         return decide(
             spec, digest_of(spec.name, wanted.arguments, str(context.cwd), things), asked_for=self._terms.asked_for,
-            allow=self._terms.allow, session_grants=await self._desk.grants(context.session_id),
-            rules=await self._desk.rule_digests(), tainted=self._tainted(),
+            allow=self._terms.allow, session_grants=await self._queue.grants(context.session_id),
+            rules=await self._queue.rule_digests(), tainted=self._tainted(),
         )  # fmt: skip
 
     async def _preview(self, wanted: CheckedCall, note: tuple[str, ...] = ()) -> CallPreview:
@@ -111,7 +111,7 @@ class ApprovalGate:
             if self._terms.above is not None:
                 await self._terms.above(event)
 
-        settled = await self._desk.decide(call, announce)
+        settled = await self._queue.decide(call, announce)
         if settled == "expired":
             raise denied(spec.name, "nobody answered", approval_id=asked[0].approval_id if asked else "")
         return settled != "deny"

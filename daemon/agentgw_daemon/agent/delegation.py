@@ -163,13 +163,13 @@ class Delegation:
                     await parent.append(news)
 
 
-def usable(shelf: SkillSet, names: Sequence[str]) -> tuple[list[LoadedSkill], list[TurnNotice]]:
+def usable(skill_set: SkillSet, names: Sequence[str]) -> tuple[list[LoadedSkill], list[TurnNotice]]:
     """The skills of these names, and what to tell the user about those that are none."""
     skills: list[LoadedSkill] = []
     missing: list[TurnNotice] = []
     for name in dict.fromkeys(names):
         try:
-            skills.append(shelf.get(name))
+            skills.append(skill_set.get(name))
         except NotFound as error:
             missing.append(TurnNotice(code="sub_agent_missing", text=f"{name} cannot be delegated to: {error.message}"))
     return skills, missing

@@ -49,7 +49,7 @@ class Tools(Protocol):
         """The tools as the model sees them."""
 
     @property
-    def led(self) -> Collection[str]:
+    def suggested_tools(self) -> Collection[str]:
         """Names of those that a model which cannot choose may be led to by the words of a request."""
 
     def recall(self, calls: Sequence[ModelToolCall]) -> None:
@@ -126,7 +126,13 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
     calling = plan.calling
     if calling is None and views:
         calling = await calling_of(plan.engine, emit)
-    talk = begin(plan.messages, views, calling, plan.base.schema, led=plan.tools.led if plan.tools else ())
+    talk = begin(
+        plan.messages,
+        views,
+        calling,
+        plan.base.schema,
+        suggested_tools=plan.tools.suggested_tools if plan.tools else (),
+    )
     if past:
         repeat(talk, past)
     for _ in range(plan.max_iterations - len(past)):

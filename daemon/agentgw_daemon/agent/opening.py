@@ -21,12 +21,14 @@ class Opening:
     engine: Engine
     calling: Calling | None = None
     views: tuple[ToolView, ...] = ()
-    led: Collection[str] = ()
+    suggested_tools: Collection[str] = ()
     schema: Mapping[str, Any] | None = None
 
     def step(self, messages: Sequence[PromptMessage], tools: int | None = None) -> Step:
         """The first step of a turn with this prompt; `tools`: with the first so many of its tools."""
-        return begin(messages, self.views[:tools], self.calling, self.schema, led=self.led).next_step()
+        return begin(
+            messages, self.views[:tools], self.calling, self.schema, suggested_tools=self.suggested_tools
+        ).next_step()
 
     def leads(self, messages: Sequence[PromptMessage]) -> bool:
         """Tells whether a weak model is led to a call: the first step then is a prompt of its own with

@@ -189,12 +189,12 @@ def begin(
     calling: Calling | None,
     schema: Mapping[str, Any] | None = None,
     *,
-    led: Collection[str] = (),
+    suggested_tools: Collection[str] = (),
 ) -> ToolDialect:
     """The way that fits the model. An answer that has to meet a schema is given without tools.
 
-    `led`: names of the tools to which a model that cannot choose may be led by a request, those that were named for the
-    turn. Among all of them the words of a request would mislead too often.
+    `suggested_tools`: names of the tools to which a model that cannot choose may be led by a request, those that were
+    named for the turn. Among all of them the words of a request would mislead too often.
     """
     if not tools or calling is None or schema is not None:
         return PlainTalk(messages, schema)
@@ -204,7 +204,7 @@ def begin(
     if not calling.narrow:
         return StepTalk(WideSteps(plain, tools))
     request = text_of(messages[-1]).strip()
-    named = [tool for tool in tools if tool.name in led]
+    named = [tool for tool in tools if tool.name in suggested_tools]
     if not named or "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
         return PlainTalk(messages, schema)
     return StepTalk(NarrowSteps(plain, named))

@@ -83,7 +83,7 @@ class Journal(Protocol):
 
 
 class ToolRunner:
-    """See `loop.Tools`. `led`: names of the tools that a model which cannot choose may be led to."""
+    """See `loop.Tools`. `suggested_tools`: names of those that a model which cannot choose may be led to."""
 
     def __init__(
         self,
@@ -93,15 +93,15 @@ class ToolRunner:
         consent: Consent,
         journal: Journal,
         turn_id: str,
-        led: Collection[str] = (),
-        withheld: Collection[str] = (),
+        suggested_tools: Collection[str] = (),
+        hidden_tools: Collection[str] = (),
         redact: Callable[[str], str] = str,
     ) -> None:
         # Results pass through it before anybody sees or stores them: keys become stars.
         self._redact: Final = redact
-        self.led: Final = led
+        self.suggested_tools: Final = suggested_tools
         # There, and not shown to the model: nobody is to be asked for a yes to them.
-        self._withheld: Final = withheld
+        self._hidden_tools: Final = hidden_tools
         self._tools: Final = tools
         self._context: Final = context
         self._consent: Final = consent
@@ -150,7 +150,7 @@ class ToolRunner:
             if (ended := self._journal.ended(call_id)) is not None:
                 done[at] = await self._repeat(call, ended, emit)
                 continue
-            if call.name in self._withheld:
+            if call.name in self._hidden_tools:
                 await emit(TurnToolCall(call_id=call_id, tool=call.name, arguments=_shown(call)))
                 raise denied(call.name, "nobody is to be asked about it")
             try:

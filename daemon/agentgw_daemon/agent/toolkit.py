@@ -77,7 +77,7 @@ async def make(
     elif search_documents.NAME in tools:
         find = partial(_search, services, skill)
         tools[search_documents.NAME] = search_documents.SearchDocuments(find, live.cite)
-    skills, missing = delegation.usable(await services.projects.shelf(place), skill.sub_agents)
+    skills, missing = delegation.usable(await services.projects.skill_set(place), skill.sub_agents)
     live.append_nowait(*missing)
     if skills:
         tools[NAME] = delegation.Delegation(services, turns, params, skills, live, journal)
@@ -88,12 +88,12 @@ async def make(
     if calls and not resumed and live.parent is None:
         live.append_nowait(*_left_out(services, params, skill, known, tools))
     if params.tools is not None or set(params.approvals or ()) & set(tools):
-        led = frozenset(tools)
+        suggested_tools = frozenset(tools)
     else:
-        led = frozenset(tools) & {NAME}
+        suggested_tools = frozenset(tools) & {NAME}
     return ToolRunner(
-        tools, context, consent=consent, journal=journal, turn_id=live.turn_id, led=led,
-        withheld=known.keys() - tools.keys(), redact=services.secrets.redact,
+        tools, context, consent=consent, journal=journal, turn_id=live.turn_id, suggested_tools=suggested_tools,
+        hidden_tools=known.keys() - tools.keys(), redact=services.secrets.redact,
     )  # fmt: skip
 
 

@@ -34,11 +34,11 @@ class GenerationRequest:
     special: bool = False
     # True: compute the whole prompt anew, because reused prefixes change the last bits of the arithmetic
     # and an explicit seed promises the same text.
-    fresh: bool = False
+    recompute: bool = False
     # Drawn beforehand, so that it is on record: the seed where the options have none.
-    draw: int | None = None
+    fallback_seed: int | None = None
     # In whose name keys and values may be kept on disk: a session's id. Nothing is kept without one.
-    owner: str = ""
+    cache_scope: str = ""
     # The system message is a skill's own text: what it takes may be kept for all sessions.
     skill: bool = False
     # Nobody waits at a screen: computed while no other request wants to.

@@ -33,10 +33,10 @@ from agentgw_daemon.workers.protocol import retrieval as wire
 log = logging.getLogger(__name__)
 
 _EXAMINER: Final = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
-CARD: Final = ".card.json"
+INFO_FILE: Final = ".card.json"
 TWIN: Final = "twin.gguf"
 _OWN: Final = ".embedders"
-# Counted up when cards or twins are made in another way: those that are there are made again.
+# Counted up when infos or conversions are made in another way: those that are there are made again.
 MAKER: Final = 1
 # Reading, digesting and writing some gigabytes on a slow disk; the default takes one second.
 TIMEOUT_S: Final = 600.0
@@ -77,7 +77,7 @@ class Embedders:
         self._env = env
         # One at a time: two would write the same twin.
         self._describing = trio.Lock()
-        # By name: the time of the card, and what came of it.
+        # By name: the time of the info, and what came of it.
         self._pulled: dict[str, tuple[int | None, wire.Embedder]] = {}
 
     async def find(self, text: str, file_of: Callable[[str], str | None], home: str | None) -> wire.Embedder:
@@ -101,43 +101,43 @@ class Embedders:
         return self._use(text, Path(path), await self.describe(text, Path(path), out), out)
 
     async def _find_pulled(self, entry: CatalogueEntry) -> wire.Embedder:
-        """Asked for with every query, so it looks at the card's time alone, and not at the files it is of."""
+        """Asked for with every query, so it looks at the info's time alone, and not at the files it is of."""
         folder = self._models / entry.stem
-        stamp = _stamp(folder / CARD)
+        stamp = _stamp(folder / INFO_FILE)
         known = self._pulled.get(entry.name)
         if known is None or stamp is None or known[0] != stamp:
             if not await trio.to_thread.run_sync(folder.is_dir):
                 raise _missing(entry)
             found = self._use(entry.name, folder, await self.describe(entry.name, folder, folder), folder)
-            known = self._pulled[entry.name] = (_stamp(folder / CARD), found)
+            known = self._pulled[entry.name] = (_stamp(folder / INFO_FILE), found)
         return known[1]
 
     async def describe(self, name: str, path: Path, out: Path) -> StoredEmbedderInfo:
-        """The card of a folder or file; made when there is none, or when the files have changed since.
+        """The info of a folder or file; made when there is none, or when the files have changed since.
 
         Raises ModelUnavailable.
         """
-        card = await trio.to_thread.run_sync(_read_card, path, out)
-        if card is not None:
-            return card
+        info = await trio.to_thread.run_sync(_read_info, path, out)
+        if info is not None:
+            return info
         async with self._describing:
-            return await trio.to_thread.run_sync(_read_card, path, out) or await self._make(name, path, out)
+            return await trio.to_thread.run_sync(_read_info, path, out) or await self._make(name, path, out)
 
     def listing(self) -> Iterable[Model]:
         """The pulled ones as rows of `model.list`."""
         for entry in CATALOGUE.values():
             folder = self._models / entry.stem
-            if entry.is_embedder and (card := _bound(folder / CARD)) is not None:
+            if entry.is_embedder and (info := _bound(folder / INFO_FILE)) is not None:
                 yield Model(
                     name=entry.name, state="available", source="index", path=str(folder), size_bytes=entry.total_bytes,
-                    sha256=card.sha256, licence=entry.licence, description=entry.description,
-                    architecture=card.architecture, n_ctx_train_tokens=card.max_tokens,
+                    sha256=info.sha256, licence=entry.licence, description=entry.description,
+                    architecture=info.architecture, n_ctx_train_tokens=info.max_tokens,
                 )  # fmt: skip
 
     def intact(self, entry: CatalogueEntry) -> bool:
         """Tells whether a pulled one is there as it was pulled. Blocking."""
-        card = _read_card(self._models / entry.stem, self._models / entry.stem)
-        return card is not None and card.sha256 == entry.sha256
+        info = _read_info(self._models / entry.stem, self._models / entry.stem)
+        return info is not None and info.sha256 == entry.sha256
 
     def place(self, folder: Path, entry: CatalogueEntry, scratch: Path) -> None:
         """Gives a complete folder its name; one that is there goes to `scratch`. Blocking. Raises ModelUnavailable."""
@@ -165,12 +165,12 @@ class Embedders:
             return False
         return True
 
-    def _use(self, name: str, path: Path, card: StoredEmbedderInfo, out: Path) -> wire.Embedder:
+    def _use(self, name: str, path: Path, info: StoredEmbedderInfo, out: Path) -> wire.Embedder:
         is_file = path.name.lower().endswith(GGUF)
         return wire.Embedder(
-            name=name, id=card.id, dim=card.dim, max_tokens=card.max_tokens, folder="" if is_file else str(path),
-            gguf=str(path) if is_file else str(out / TWIN) if card.twin else "", pooling=card.pooling,
-            bert_words=card.twin,
+            name=name, id=info.id, dim=info.dim, max_tokens=info.max_tokens, folder="" if is_file else str(path),
+            gguf=str(path) if is_file else str(out / TWIN) if info.twin else "", pooling=info.pooling,
+            bert_words=info.twin,
         )  # fmt: skip
 
     async def _make(self, name: str, path: Path, out: Path) -> StoredEmbedderInfo:
@@ -197,35 +197,35 @@ class Embedders:
             raise _unusable(name, f"broke the look into it (status {done.returncode})") from None
         if not ok:
             raise _unusable(name, str(said["reason"]))
-        card = bind(StoredEmbedderInfo, {**said, "files": [dump(one) for one in files], "maker": MAKER})
+        info = bind(StoredEmbedderInfo, {**said, "files": [dump(one) for one in files], "maker": MAKER})
         try:
-            await trio.to_thread.run_sync(_store, out, card)
+            await trio.to_thread.run_sync(_store, out, info)
         except OSError as error:
             raise disk_failed(name, error) from error
-        if card.no_twin and not path.name.lower().endswith(GGUF):
-            log.info("%s has no twin for llama.cpp: %s", name, card.no_twin)
-        return card
+        if info.no_twin and not path.name.lower().endswith(GGUF):
+            log.info("%s has no twin for llama.cpp: %s", name, info.no_twin)
+        return info
 
 
-def _store(out: Path, card: StoredEmbedderInfo) -> None:
-    """The twin first: a card that speaks of one has it."""
-    if card.twin:
+def _store(out: Path, info: StoredEmbedderInfo) -> None:
+    """The conversion first: an info that speaks of one has it."""
+    if info.twin:
         _sync(out / f".{TWIN}")
         os.replace(out / f".{TWIN}", out / TWIN)
-    write_atomically(out / CARD, dump(card))
+    write_atomically(out / INFO_FILE, dump(info))
 
 
-def _read_card(path: Path, out: Path) -> StoredEmbedderInfo | None:
-    """The card, if it is that of the files as they are."""
-    card = _bound(out / CARD)
+def _read_info(path: Path, out: Path) -> StoredEmbedderInfo | None:
+    """The info, if it is that of the files as they are."""
+    info = _bound(out / INFO_FILE)
     if (
-        card is None
-        or card.maker != MAKER
-        or card.files != _fingerprint(path)
-        or (card.twin and not (out / TWIN).is_file())
+        info is None
+        or info.maker != MAKER
+        or info.files != _fingerprint(path)
+        or (info.twin and not (out / TWIN).is_file())
     ):
         return None
-    return card
+    return info
 
 
 def _bound(path: Path) -> StoredEmbedderInfo | None:

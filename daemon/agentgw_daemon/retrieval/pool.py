@@ -44,7 +44,7 @@ class Retrieval:
     ) -> None:
         self._settings = settings
         self._resolve = resolve
-        self._lanes: dict[wire.WorkerRole, RoleQueue] = {
+        self._queues: dict[wire.WorkerRole, RoleQueue] = {
             role: RoleQueue(role, settings, nursery, env) for role in wire.ROLES
         }
         self._batcher = Batcher(nursery, self._compute)
@@ -52,8 +52,8 @@ class Retrieval:
     def configure(self, settings: RetrievalSettings) -> None:
         """Take a reloaded configuration over; running workers keep their limits."""
         self._settings = settings
-        for lane in self._lanes.values():
-            lane.configure(settings)
+        for queue in self._queues.values():
+            queue.configure(settings)
 
     async def embedder(self) -> wire.Embedder:
         """The embedder that turns text into vectors at this moment. Its `id` belongs beside every vector that it
@@ -75,7 +75,7 @@ class Retrieval:
             embedder = await self._resolve()
         match purpose:
             case "query" if len(texts) <= QUERY_TEXTS:
-                return await self._embed(self._lanes["search"], embedder, tuple(texts), urgent=True) if texts else ()
+                return await self._embed(self._queues["search"], embedder, tuple(texts), urgent=True) if texts else ()
             case "query" | "bulk":
                 return await self._batcher.embed(embedder, texts)
             case _:
@@ -104,13 +104,13 @@ class Retrieval:
             if isinstance(part, wire.Pieces):
                 pieces.extend(part.pieces)
 
-        lane = self._lanes["read"]
+        queue = self._queues["read"]
         try:
-            reply = await lane.ask(request, timeout_s=self._settings.read_timeout_s, on_part=gather)
+            reply = await queue.ask(request, timeout_s=self._settings.read_timeout_s, on_part=gather)
         except (WorkerDied, Timeout) as error:
             # The process did nothing but this document.
             raise UnreadableDocument(error.message) from error
-        lane.model = embedder.name
+        queue.model = embedder.name
         match reply:
             case wire.Extracted():
                 return ExtractedDocument(
@@ -129,7 +129,7 @@ class Retrieval:
 
         Raises IndexFailed, WorkerDied, Timeout, Overloaded, and ModelUnavailable where a text had to be embedded.
         """
-        reply = await self._lanes["search"].ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
+        reply = await self._queues["search"].ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
         if isinstance(reply, wire.Failed) and reply.kind == "index":
             raise IndexFailed(reply.message)
         if not isinstance(reply, answer):
@@ -138,44 +138,44 @@ class Retrieval:
 
     def has_worker(self, role: wire.WorkerRole) -> bool:
         """Tells whether a process of this role is there."""
-        return self._lanes[role].usable
+        return self._queues[role].usable
 
     def prewarm(self) -> None:
         """Start the worker that answers queries; it loads what it needs with its first request."""
-        self._lanes["search"].prewarm()
+        self._queues["search"].prewarm()
 
     def workers(self) -> tuple[Worker, ...]:
         """The processes there are."""
         return tuple(
             Worker(
                 pid=process.pid, kind="retrieval", rss_bytes=rss_bytes(process.pid), slots=1, busy=int(process.busy),
-                model=lane.model, detail=lane.role,
+                model=queue.model, detail=queue.role,
             )
-            for lane in self._lanes.values()
-            if (process := lane.process) is not None and process.usable and process.pid
+            for queue in self._queues.values()
+            if (process := queue.process) is not None and process.usable and process.pid
         )  # fmt: skip
 
     @property
     def queue_length(self) -> int:
         """Requests that wait for a worker."""
-        return sum(lane.queue_length for lane in self._lanes.values())
+        return sum(queue.queue_length for queue in self._queues.values())
 
     def close(self) -> None:
         """Refuse new requests and end the waiting ones with ShuttingDown; running ones go on."""
-        for lane in self._lanes.values():
-            lane.close()
+        for queue in self._queues.values():
+            queue.close()
 
     async def _compute(self, embedder: wire.Embedder, texts: tuple[str, ...], more: int) -> tuple[bytes, ...]:
-        return await self._embed(self._lanes["bulk"], embedder, texts, more=more)
+        return await self._embed(self._queues["bulk"], embedder, texts, more=more)
 
     async def _embed(
-        self, lane: RoleQueue, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False, more: int = 0
+        self, queue: RoleQueue, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False, more: int = 0
     ) -> tuple[bytes, ...]:
         request = wire.Embed(embedder=embedder, texts=texts, more=more)
-        reply = await lane.ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
+        reply = await queue.ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
         if not isinstance(reply, wire.Embedded):
             raise _failure(reply, embedder.name)
-        lane.model = embedder.name
+        queue.model = embedder.name
         size = reply.dim * wire.FLOAT_BYTES
         if reply.dim != embedder.dim or len(reply.vectors) != size * len(texts):
             raise WorkerDied(f"{embedder.name} gave vectors of another size than it should", worker="retrieval")

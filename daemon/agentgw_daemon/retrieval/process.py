@@ -1,4 +1,4 @@
-"""One retrieval worker from birth to burial: what it owes, and what its request hears when it dies.
+"""One retrieval worker from birth to reaping: what it owes, and what its request hears when it dies.
 
 Nothing here restarts anything: that is `role_queue.py`.
 """

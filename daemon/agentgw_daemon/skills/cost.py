@@ -38,7 +38,7 @@ class _Reading:
 
 
 async def measure(row: Skill, *, skills: SkillSet, models: Registry, pool: Pool) -> SkillCost:
-    """The cost of a skill of the shelf's listing. What fails is in its `error`; never raises an RpcError."""
+    """The cost of a skill of the listing. What fails is in its `error`; never raises an RpcError."""
     cost = SkillCost(name=row.name, error=row.error)
     if row.error is not None:
         return cost
@@ -65,21 +65,21 @@ async def _counted(cost: SkillCost, engine: Engine, prompt: Sequence[ChatMessage
 
 
 async def _timed(cost: SkillCost, engine: Engine, prompt: tuple[ChatMessage, ...]) -> SkillCost:
-    cold = await _read(engine, prompt, fresh=True)
-    warm = await _read(engine, prompt, fresh=False)
+    cold = await _read(engine, prompt, recompute=True)
+    warm = await _read(engine, prompt, recompute=False)
     if warm.usage.cached_tokens < warm.usage.prompt_tokens - 1:
         # A worker of several slots keeps nothing of a fresh reading, so this one filled the cache.
-        warm = await _read(engine, prompt, fresh=False)
+        warm = await _read(engine, prompt, recompute=False)
     return replace(
         cost, cold_ms=cold.prefill_ms, warm_ms=warm.prefill_ms, cached_tokens=warm.usage.cached_tokens,
         first_token_ms=cold.first_token_ms,
     )  # fmt: skip
 
 
-async def _read(engine: Engine, prompt: tuple[ChatMessage, ...], *, fresh: bool) -> _Reading:
+async def _read(engine: Engine, prompt: tuple[ChatMessage, ...], *, recompute: bool) -> _Reading:
     spoke = False
     finished: Finished | None = None
-    async with hear(engine, GenerationRequest(messages=prompt, options=_ONE_TOKEN, fresh=fresh)) as events:
+    async with hear(engine, GenerationRequest(messages=prompt, options=_ONE_TOKEN, recompute=recompute)) as events:
         async for event in events:
             if isinstance(event, Finished):
                 finished = event

@@ -1,7 +1,7 @@
 """The skills that are the same everywhere: the tiers below the project's, in their order.
 
 Reading is blocking file work of a few milliseconds a skill: the daemon calls `reload` in a thread. A reload
-builds a new shelf and then swaps it in, so readers never see half of one.
+builds a new set of skills and then swaps it in, so readers never see half of one.
 """
 
 from __future__ import annotations
@@ -34,36 +34,39 @@ class Library:
 
     def __init__(self, tiers: Sequence[tuple[Tier, Path]]) -> None:
         self._tiers = tuple(tiers)
-        self._shelf = EMPTY
+        self._skill_set = EMPTY
 
     @property
-    def shelf(self) -> SkillSet:
+    def skill_set(self) -> SkillSet:
         """The skills as they were last read."""
-        return self._shelf
+        return self._skill_set
 
     def reload(self) -> tuple[str, ...]:
         """Reads all tiers again; says in a line each what changed. Blocking."""
-        before, self._shelf = self._shelf, EMPTY.with_tiers([read_tier(tier, folder) for tier, folder in self._tiers])
-        for broken in self._shelf.broken:
+        before, self._skill_set = (
+            self._skill_set,
+            EMPTY.with_tiers([read_tier(tier, folder) for tier, folder in self._tiers]),
+        )
+        for broken in self._skill_set.broken:
             if broken not in before.broken:
                 logger.warning("skill %s in %s is broken: %s", broken.name, broken.path, broken.reason)
-        return _changes(before, self._shelf)
+        return _changes(before, self._skill_set)
 
     def listing(self) -> tuple[types.Skill, ...]:
         """See SkillSet."""
-        return self._shelf.listing()
+        return self._skill_set.listing()
 
     def usable(self) -> tuple[LoadedSkill, ...]:
         """See SkillSet."""
-        return self._shelf.usable()
+        return self._skill_set.usable()
 
     def named(self, name: str) -> tuple[types.Skill, ...]:
         """See SkillSet."""
-        return self._shelf.named(name)
+        return self._skill_set.named(name)
 
     def get(self, name: str) -> LoadedSkill:
         """See SkillSet."""
-        return self._shelf.get(name)
+        return self._skill_set.get(name)
 
     @staticmethod
     def validate(path: str) -> ValidateResult:

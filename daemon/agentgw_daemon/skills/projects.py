@@ -48,9 +48,9 @@ class Projects:
         self._home = home
         self._parsed: OrderedDict[tuple[tuple[tuple[Tier, Path], ...], str], tuple[TierSkills, ...]] = OrderedDict()
 
-    async def shelf(self, cwd: str | None) -> SkillSet:
+    async def skill_set(self, cwd: str | None) -> SkillSet:
         """The skills for somebody who is there. Never fails: what keeps a project's skills away is in their rows."""
-        base = self._library.shelf
+        base = self._library.skill_set
         if cwd is None:
             return base
         try:
@@ -167,7 +167,7 @@ class Projects:
 
     def _shown(self, snapshot: Snapshot) -> tuple[ProjectSkill, ...]:
         rows: list[ProjectSkill] = []
-        used = dict(self._library.shelf.skills)
+        used = dict(self._library.skill_set.skills)
         for (tier, _), skills in zip(snapshot.tiers, _read_tiers(snapshot), strict=True):
             for skill in skills.skills.values():
                 place = Path(skill.path)

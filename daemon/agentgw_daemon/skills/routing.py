@@ -45,12 +45,14 @@ _MAX_ASKED: Final = 32
 _MAX_WORDS_SHOWN: Final = 5
 
 
-async def route(message: str, shelf: SkillSet, *, by: RouteBy, models: Registry, pool: Pool) -> tuple[SkillMatch, ...]:
-    """All usable skills of the shelf ranked, the one to take first. `by` is the setting `agent.route_by`.
+async def route(
+    message: str, skill_set: SkillSet, *, by: RouteBy, models: Registry, pool: Pool
+) -> tuple[SkillMatch, ...]:
+    """The usable skills ranked, the one to take first. `by` is the setting `agent.route_by`.
 
     Takes at most five seconds; never raises an RpcError.
     """
-    skills = shelf.usable()
+    skills = skill_set.usable()
     ranked = rank(message, skills)
     if by == "words" or len(ranked) < 2 or is_clear(ranked):
         return by_words(ranked)
@@ -63,13 +65,13 @@ async def route(message: str, shelf: SkillSet, *, by: RouteBy, models: Registry,
 
 
 async def choose(
-    message: str, shelf: SkillSet, *, by: RouteBy, models: Registry, pool: Pool
+    message: str, skill_set: SkillSet, *, by: RouteBy, models: Registry, pool: Pool
 ) -> tuple[str, tuple[TurnNotice, ...]]:
     """The skill of a new session that names none, and what to tell the user about it; takes what `route` takes.
 
-    With no usable skill at all it is the general assistant, which is not there either: asking the shelf says so.
+    With no usable skill at all it is the general assistant, which is not there either: asking for it says so.
     """
-    ranked = await route(message, shelf, by=by, models=models, pool=pool)
+    ranked = await route(message, skill_set, by=by, models=models, pool=pool)
     if not ranked:
         return FALLBACK, ()
     best = ranked[0]

@@ -43,7 +43,13 @@ async def dry_run(
     opening = Opening(engine=plan.engine, schema=plan.schema)
     if kit is not None and kit.views:
         calling = await calling_of(plan.engine, live.append)
-        opening = Opening(engine=plan.engine, calling=calling, views=kit.views, led=kit.led, schema=plan.schema)
+        opening = Opening(
+            engine=plan.engine,
+            calling=calling,
+            views=kit.views,
+            suggested_tools=kit.suggested_tools,
+            schema=plan.schema,
+        )
     named = f"skill {skill.name}" if params.system is None else "system"
     shown = await compacted(
         prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],

@@ -273,13 +273,17 @@ class Turns:
         session = await services.database.sessions.get(params.session_id) if params.session_id is not None else None
         default = session.skill if session else services.settings.agent.default_skill
         notices: tuple[TurnNotice, ...] = ()
-        shelf = await services.projects.shelf(cwd_of(params, session))
+        skill_set = await services.projects.skill_set(cwd_of(params, session))
         if params.skill is None and session is None and default == routing.AUTO:
             default, notices = await routing.choose(
-                params.message, shelf, by=services.settings.agent.route_by, models=services.models, pool=services.pool
+                params.message,
+                skill_set,
+                by=services.settings.agent.route_by,
+                models=services.models,
+                pool=services.pool,
             )
-        skill = shelf.get(params.skill or default)
-        if (unused := shelf.unused(skill.name)) is not None:
+        skill = skill_set.get(params.skill or default)
+        if (unused := skill_set.unused(skill.name)) is not None:
             text = f"the project's own {skill.name} is not used: {unused.reason}"
             notices += (TurnNotice(code="project_untrusted", text=text),)
         return session, skill, await services.models.resolve_to_answer(params.model or skill.model), notices
@@ -289,8 +293,8 @@ class Turns:
         services = self._services
         session = await services.database.sessions.get(left.detail.turn.session_id)
         place = cwd_of(left.request, session)
-        shelf = await services.projects.shelf(place)
-        return await resume.plan_of(services, self, left, shelf.get(left.detail.turn.skill), place)
+        skill_set = await services.projects.skill_set(place)
+        return await resume.plan_of(services, self, left, skill_set.get(left.detail.turn.skill), place)
 
     async def _plan(
         self, params: TurnStartParams, skill: LoadedSkill, spec: ModelSpec, session: Session | None

@@ -150,8 +150,8 @@ async def _answer(live: TurnLog, plan: Plan, answer: TurnOutput, ledger: TurnRec
             calling = await calling_of(plan.engine, live.append)
         messages, history = await _shown(live, plan, ledger, prompt, _opening(plan, kit, calling))
     completion = Completion(
-        messages=messages, options=plan.options, fresh=plan.options.seed is not None, schema=plan.schema,
-        draw=plan.seed, owner=live.session_id if live.stored else "", skill=plan.skill_text,
+        messages=messages, options=plan.options, recompute=plan.options.seed is not None, schema=plan.schema,
+        fallback_seed=plan.seed, cache_scope=live.session_id if live.stored else "", skill=plan.skill_text,
         background=plan.background,
     )  # fmt: skip
     recorder = ledger.record(history, () if kit is None else kit.offered, None if past is None else past.steps)
@@ -172,7 +172,9 @@ async def _answer(live: TurnLog, plan: Plan, answer: TurnOutput, ledger: TurnRec
 def _opening(plan: Plan, kit: ToolRunner | None, calling: Calling | None) -> Opening:
     if kit is None or calling is None:
         return Opening(engine=plan.engine, schema=plan.schema)
-    return Opening(engine=plan.engine, calling=calling, views=kit.views, led=kit.led, schema=plan.schema)
+    return Opening(
+        engine=plan.engine, calling=calling, views=kit.views, suggested_tools=kit.suggested_tools, schema=plan.schema
+    )
 
 
 async def _shown(

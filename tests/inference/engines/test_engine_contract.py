@@ -105,9 +105,9 @@ async def test_max_tokens_is_a_length(kind: str, tmp_path: Path) -> None:
 async def test_stop_string_ends_the_answer_and_is_not_part_of_it(kind: str, tmp_path: Path) -> None:
     async with engine_of(kind, tmp_path) as engine:
         # Fresh, both times: a reused prefix may tip a near tie between two tokens.
-        whole = text_of(await events_of(engine, replace(request(), fresh=True)))
+        whole = text_of(await events_of(engine, replace(request(), recompute=True)))
         middle = whole[len(whole) // 2 : len(whole) // 2 + 4]
-        events = await events_of(engine, replace(request(stop=(middle,)), fresh=True))
+        events = await events_of(engine, replace(request(stop=(middle,)), recompute=True))
     assert end_of(events).finish_reason == "stop"
     assert text_of(events) == whole[: whole.index(middle)]
 
@@ -115,8 +115,8 @@ async def test_stop_string_ends_the_answer_and_is_not_part_of_it(kind: str, tmp_
 async def test_same_request_gets_the_same_text(kind: str, tmp_path: Path) -> None:
     async with engine_of(kind, tmp_path) as engine:
         asked = request(seed=7, temperature=0.8)
-        fresh = GenerationRequest(messages=asked.messages, options=asked.options, fresh=True)
-        assert text_of(await events_of(engine, fresh)) == text_of(await events_of(engine, fresh))
+        recompute = GenerationRequest(messages=asked.messages, options=asked.options, recompute=True)
+        assert text_of(await events_of(engine, recompute)) == text_of(await events_of(engine, recompute))
 
 
 async def test_leaving_early_frees_the_engine_for_the_next(kind: str, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ class FakeWorker:
         if verb == "prefill":
             cancelled.wait()
         if verb == "kv":
-            text = f"{self._saving} {job.owner}"
+            text = f"{self._saving} {job.cache_scope}"
         self._generate(job, _tokens(text, job.stop, cancelled), cancelled, prompt_tokens)
 
     def _generate(

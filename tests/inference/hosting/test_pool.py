@@ -107,7 +107,7 @@ async def test_first_request_loads_the_model_and_answers(tmp_path: Path) -> None
 async def test_worker_hears_where_and_for_whom_it_may_save(tmp_path: Path) -> None:
     async with fake_pool(fake_settings(kv_dir="/cache/kv", kv_cache_bytes=7)) as pool:
         engine = await pool.engine(fake_model(tmp_path))
-        async with engine.stream(dataclasses.replace(request("kv"), owner="s-1")) as events:
+        async with engine.stream(dataclasses.replace(request("kv"), cache_scope="s-1")) as events:
             texts = [text for event in await drained(events) if isinstance(event, TextDelta) for text in event.texts]
         assert "".join(texts) == "/cache/kv 7 s-1"
         assert await answer(engine, "kv") == "/cache/kv 7 "

@@ -80,10 +80,10 @@ async def test_the_same_script_is_identical_and_nothing_is_carried_out_or_stored
         second = h.engine.requests[len(first) :]
         assert [shown(request) for request in second] == [shown(request) for request in first]
         assert [request.tools for request in second] == [request.tools for request in first]
-        assert [(request.draw, request.options) for request in second] == [
-            (request.draw, request.options) for request in first
+        assert [(request.fallback_seed, request.options) for request in second] == [
+            (request.fallback_seed, request.options) for request in first
         ]
-        assert [(request.fresh, request.owner) for request in second] == [(True, "")] * 2
+        assert [(request.recompute, request.cache_scope) for request in second] == [(True, "")] * 2
         after = await h.database.statistics()
         assert (after.sessions, after.turns, after.messages) == (before.sessions, before.turns, before.messages)
 
@@ -169,7 +169,7 @@ async def test_a_skill_that_is_gone_is_replayed_with_its_recorded_text(tmp_path:
 
     async with house(tmp_path, script("a")) as h:
         turn = await h.ask()
-        h.services.projects.shelf = without
+        h.services.projects.skill_set = without
         result = await again(h, turn.turn_id, skill_text="current")
         assert shown(h.engine.requests[-1])[0]["content"] == "Be good."
         assert "is not there any more" in result.reasons[0]

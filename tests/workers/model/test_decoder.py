@@ -78,7 +78,7 @@ def test_max_tokens(worker: LiveWorker, limit: int, text: str) -> None:
 
 def test_the_same_seed_gives_the_same_text_whatever_came_before(flat: LiveWorker) -> None:
     def draw(seed: int | None, text: str = "hi") -> str:
-        return flat.answer(ask(5, text, temperature=1.0, top_k=0, seed=seed, max_tokens=24, fresh=True))[0]
+        return flat.answer(ask(5, text, temperature=1.0, top_k=0, seed=seed, max_tokens=24, recompute=True))[0]
 
     first = draw(7)
     assert draw(8) != first
@@ -108,11 +108,11 @@ def test_a_second_turn_computes_only_what_is_new(worker: LiveWorker) -> None:
 
 def test_fresh_computes_everything(worker: LiveWorker) -> None:
     worker.answer(ask(10))
-    assert worker.answer(ask(11, fresh=True))[1].cached_tokens == 0
+    assert worker.answer(ask(11, recompute=True))[1].cached_tokens == 0
 
 
 def test_progress_of_a_long_prompt_is_told_piece_by_piece(worker: LiveWorker) -> None:
-    worker.send(ask(12, "x" * 100, fresh=True))
+    worker.send(ask(12, "x" * 100, recompute=True))
     *messages, _ = worker.until_end()
     done = [message.done for message in messages if isinstance(message, wire.Prefilled)]
     assert done == [32, 64, 96, 98 + PROMPT_TOKENS]

@@ -293,14 +293,14 @@ class TestStarterModel:
 
     def test_the_same_seed_gives_the_same_text_after_other_conversations(self, starter: LiveWorker) -> None:
         def tell(seed: int) -> str:
-            return starter.answer(ask(2, "Tell a story.", temperature=0.9, seed=seed, fresh=True, max_tokens=8))[0]
+            return starter.answer(ask(2, "Tell a story.", temperature=0.9, seed=seed, recompute=True, max_tokens=8))[0]
 
         first = tell(11)
         assert tell(12) != first
         assert tell(11) == first
 
     def test_a_reused_prefix_gives_the_same_answer_as_a_fresh_one(self, starter: LiveWorker) -> None:
-        shown, done = starter.answer(ask(3, SURE, fresh=True, max_tokens=8))
+        shown, done = starter.answer(ask(3, SURE, recompute=True, max_tokens=8))
         starter.answer(ask(4, SURE, max_tokens=8))
         again, cached = starter.answer(ask(7, SURE, max_tokens=8))
         assert again == shown
@@ -311,7 +311,7 @@ class TestStarterModel:
         assert starter.answer(ask(6, "Repeat the word yes.", max_tokens=12, repeat_penalty=1.8))[0] != plain
 
     def test_cancel_within_a_piece_of_the_prompt_harms_no_key_or_value(self, starter: LiveWorker) -> None:
-        long = ask(7, "word " * 400, fresh=True, max_tokens=0)
+        long = ask(7, "word " * 400, recompute=True, max_tokens=0)
         starter.answer(long)
         shown, _ = starter.answer(ask(8, SURE, max_tokens=8))
         starter.send(long)
@@ -331,6 +331,6 @@ def test_what_is_to_be_saved_is_written_before_it_ends(tmp_path: Path) -> None:
     with LiveWorker() as worker:
         worker.send(wire.Load(path=str(path), kv_dir=str(tmp_path / "kv"), kv_cache_bytes=1 << 30))
         worker.expect(wire.Loaded)
-        worker.answer(ask(1, "z" * 200, max_tokens=2, owner="s-1"))
+        worker.answer(ask(1, "z" * 200, max_tokens=2, cache_scope="s-1"))
         assert worker.close() == 0
     assert [file.suffix for file in (tmp_path / "kv").rglob("s-1*")] == [".kv"]

@@ -170,11 +170,11 @@ def _wire_messages(messages: Sequence[PromptMessage]) -> tuple[dict[str, Any], .
 
 def _generate(request_id: int, request: GenerationRequest) -> wire.Generate:
     given = {name: value for name in _SAMPLING if (value := getattr(request.options, name)) is not None}
-    if request.draw is not None:
-        given.setdefault("seed", request.draw)
+    if request.fallback_seed is not None:
+        given.setdefault("seed", request.fallback_seed)
     return wire.Generate(
-        request_id=request_id, messages=_wire_messages(request.messages), fresh=request.fresh,
-        owner=request.owner, skill=request.skill, background=request.background,
+        request_id=request_id, messages=_wire_messages(request.messages), recompute=request.recompute,
+        cache_scope=request.cache_scope, skill=request.skill, background=request.background,
         tools=tuple(map(dict, request.tools)), special=request.special,
         grammar="" if request.schema is None else grammar_of(request.schema), **given,
     )  # fmt: skip

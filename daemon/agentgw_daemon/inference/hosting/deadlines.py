@@ -63,7 +63,7 @@ class Deadlines:
             case _:
                 return math.inf
 
-    def reproach(self, now: float) -> str:
+    def overdue_reason(self, now: float) -> str:
         """The overdue thing, as the rest of a sentence about the worker."""
         match self._phase:
             case "starting":

@@ -1,4 +1,4 @@
-"""One model worker from birth to burial: what it owes, and what its requests hear when it dies.
+"""One model worker from birth to reaping: what it owes, and what its requests hear when it dies.
 
 Nothing here restarts anything: that is `host.py`.
 """
@@ -42,7 +42,7 @@ class WorkerProcess(Child):
         self._load_answered = trio.Event()
         self._load_reply: wire.LoadFailed | None = None
         self._on_calibrated: Callable[[wire.TuningFound], object] = _ignore
-        self._dues = Deadlines(settings)
+        self._deadlines = Deadlines(settings)
 
     @property
     def busy(self) -> int:
@@ -61,7 +61,7 @@ class WorkerProcess(Child):
         """
         await self.wait_ready()
         self._on_calibrated = on_calibrated
-        self._dues.load(trio.current_time())
+        self._deadlines.load(trio.current_time())
         self._post(wire.encode(load))
         self._arm()
         await self._load_answered.wait()
@@ -85,7 +85,7 @@ class WorkerProcess(Child):
         if not self.usable:
             raise self._exit_error()
         if not self._calls:
-            self._dues.work(trio.current_time())
+            self._deadlines.work(trio.current_time())
         self._calls[call.request_id] = call
         self._post(wire.encode(message))
         self._arm()
@@ -101,7 +101,7 @@ class WorkerProcess(Child):
     def _credit(self, request_id: int, texts: int) -> None:
         """A reader caught up: the worker may go on, and owes progress from now if it had to stop."""
         if self._calls[request_id].parked:
-            self._dues.advanced(trio.current_time())
+            self._deadlines.advanced(trio.current_time())
         self._post(wire.encode(wire.Credit(request_id=request_id, texts=texts)))
         self._arm()
 
@@ -111,18 +111,18 @@ class WorkerProcess(Child):
         return self._next_id - 1
 
     def _begin(self) -> None:
-        self._dues.start(trio.current_time())
+        self._deadlines.start(trio.current_time())
 
     def _deadline(self) -> float:
         computing = any(not call.parked for call in self._calls.values())
-        return self._dues.deadline(busy=bool(self._calls), computing=computing)
+        return self._deadlines.deadline(busy=bool(self._calls), computing=computing)
 
     def _overdue_reason(self) -> str:
-        return self._dues.reproach(trio.current_time())
+        return self._deadlines.overdue_reason(trio.current_time())
 
     def _hear(self, line: bytes) -> None:
         self._route(wire.decode(line))
-        self._dues.heard(trio.current_time())
+        self._deadlines.heard(trio.current_time())
 
     def _route(self, message: wire.ModelWireMessage) -> None:
         match message:
@@ -131,14 +131,14 @@ class WorkerProcess(Child):
             case wire.ModelWorkerReady(version=version, engine=engine, build=build):
                 if self._is_of_our_version(version):
                     self.engine, self.build = engine, build
-                    self._dues.ready()
+                    self._deadlines.ready()
                     self._ready.set()
             case wire.Loaded() | wire.LoadFailed():
                 if isinstance(message, wire.Loaded):
                     self.model = message
                 else:
                     self._load_reply = message
-                self._dues.load_answered()
+                self._deadlines.load_answered()
                 self._load_answered.set()
             case wire.TuningFound():
                 self._on_calibrated(message)
@@ -153,7 +153,7 @@ class WorkerProcess(Child):
             raise wire.WireError(f"{type(reply).__name__} for a request that is not running")
         call.deliver(reply)
         now = trio.current_time()
-        self._dues.advanced(now)
+        self._deadlines.advanced(now)
         if isinstance(reply, wire.GenerationDelta):
             self.rate.add(len(reply.texts), now)
         elif isinstance(reply, wire.GenerationDone):

@@ -53,12 +53,12 @@ class IngestParts:
 class Gathering:
     """Gathering for one order."""
 
-    def __init__(self, parts: IngestParts, wanted: WantedLabels, *, meter: ProgressMeter, tally: IngestReport) -> None:
+    def __init__(self, parts: IngestParts, wanted: WantedLabels, *, meter: ProgressMeter, report: IngestReport) -> None:
         self._documents = parts.database.documents
         self._forbidden = parts.forbidden
         self._wanted = wanted
         self._meter = meter
-        self._tally = tally
+        self._report = report
 
     async def candidates(self, order: Order) -> list[Candidate]:
         """The files that have to be read. Those that are stored as they are, failures and vanished ones are
@@ -84,7 +84,7 @@ class Gathering:
     async def _harvest(self, order: Order) -> Harvest:
         walk = partial(harvest, order.paths, order.exclude, self._forbidden, check=trio.from_thread.check_cancelled)
         found = await trio.to_thread.run_sync(walk)
-        self._tally.skipped += found.skipped
+        self._report.skipped += found.skipped
         self._meter.found(len(found.files), 0)
         return found
 
@@ -100,7 +100,7 @@ class Gathering:
         found = compare(files, known, wanted)
         if found.relabelled:
             await self._documents.relabel(wanted.collection, found.relabelled, wanted.skills, wanted.tags)
-        self._tally.count("unchanged", documents=found.unchanged)
+        self._report.count("unchanged", documents=found.unchanged)
         self._meter.passed(found.unchanged)
         self._meter.found(0, sum(one.size_bytes for one in found.changed))
         return found.changed
@@ -126,8 +126,8 @@ class Gathering:
             for at in range(0, len(vanished), _AT_ONCE):
                 some = tuple(ids[source] for source in vanished[at : at + _AT_ONCE])
                 await self._documents.remove(Selection(collection=collection, ids=some))
-        self._tally.gone(vanished, removed=prune)
+        self._report.gone(vanished, removed=prune)
         removed = set(vanished) if prune else set()
         for failure in found.failed:
             if failure.source not in removed or not failure.cannot:
-                self._tally.fail(failure.source, failure.reason)
+                self._report.fail(failure.source, failure.reason)

@@ -61,18 +61,18 @@ class Ingest:
         order = order_of(params)
         embedder = await self._retrieval.embedder()
         wanted = self._wanted(params, embedder)
-        tally = IngestReport()
+        report = IngestReport()
         async with self._limiter:
             try:
-                await Intake(self._parts, order, wanted, embedder, meter=ProgressMeter(), tally=tally).run(tell)
+                await Intake(self._parts, order, wanted, embedder, meter=ProgressMeter(), report=report).run(tell)
             except RpcError as error:
-                if tally.stored:
-                    kept = f"{tally.stored} documents were stored before that and stay"
+                if report.stored:
+                    kept = f"{report.stored} documents were stored before that and stay"
                     error.hint = f"{error.hint}; {kept}" if error.hint else kept
                 raise
             finally:
                 self.on_end(embedder.id)
-        return tally.result()
+        return report.result()
 
     def _wanted(self, params: DocumentIngestParams, embedder: wire.Embedder) -> WantedLabels:
         most = embedder.max_tokens - _MARKS

@@ -73,14 +73,14 @@ class Intake:
         embedder: wire.Embedder,
         *,
         meter: ProgressMeter,
-        tally: IngestReport,
+        report: IngestReport,
     ) -> None:
         self._parts = parts
         self._order = order
         self._wanted = wanted
         self._embedder = embedder
         self._meter = meter
-        self._tally = tally
+        self._report = report
         self._in_hand = ByteBudget(_CHUNKS_IN_HAND)
         self._at_embedder = ByteBudget(_CHUNKS_AT_EMBEDDER)
         self._stamps: dict[str, tuple[int, int | None]] = {}
@@ -120,7 +120,7 @@ class Intake:
             await trio.sleep(_TELL_EVERY_S)
 
     async def _work(self) -> None:
-        gathering = Gathering(self._parts, self._wanted, meter=self._meter, tally=self._tally)
+        gathering = Gathering(self._parts, self._wanted, meter=self._meter, report=self._report)
         candidates = await gathering.candidates(self._order)
         send, receive = trio.open_memory_channel[Candidate](0)
         async with trio.open_nursery() as nursery:
@@ -150,16 +150,16 @@ class Intake:
         try:
             read = await self._ask_reader(one)
         except (UnreadableDocument, InvalidParams) as error:
-            self._tally.fail(one.source, str(error))
+            self._report.fail(one.source, str(error))
             return None
         if isinstance(read, UnchangedDocument):
             await self._note_unchanged(one, read, asked_at_ns)
             return None
         if read.pieces and read.pieces[0].text.lstrip().startswith(_BEGIN_MARK) and _is_key(read.pieces[0].text):
-            self._tally.fail(one.source, "is a private key")
+            self._report.fail(one.source, "is a private key")
             return None
         if read.note:
-            self._tally.note(one.source, read.note)
+            self._report.note(one.source, read.note)
         return _Read(self._document(one, read, asked_at_ns), read.pieces, one.size_bytes)
 
     async def _ask_reader(self, one: Candidate) -> ExtractedDocument | UnchangedDocument:
@@ -181,7 +181,7 @@ class Intake:
         assert known is not None
         if labels_differ(known, wanted):
             await self._parts.database.documents.relabel(wanted.collection, [one.source], wanted.skills, wanted.tags)
-        self._tally.count("unchanged")
+        self._report.count("unchanged")
         self._stamps[one.source] = (read.size_bytes, _stamp(one, read.mtime_ns, asked_at_ns))
         if len(self._stamps) >= _STAMPS_AT_ONCE:
             await self._touch()
@@ -218,16 +218,16 @@ class Intake:
         try:
             stored = await documents.link(read.new)
             if stored is not None:
-                self._tally.count(stored.state)
+                self._report.count(stored.state)
                 self._meter.passed(1, read.size_bytes)
                 return
             rows = await self._embed(read)
             embedder = EmbedderIdentity(id=self._embedder.id, name=self._embedder.name, dim=self._embedder.dim)
             stored = await documents.put(read.new, pieces, Vectors(embedder=embedder, rows=rows))
-            self._tally.count(stored.state, len(pieces))
+            self._report.count(stored.state, len(pieces))
             self._meter.stored(len(pieces))
         except (WorkerDied, Timeout) as error:
-            self._tally.fail(read.new.source, f"cannot be embedded: {error.message}")
+            self._report.fail(read.new.source, f"cannot be embedded: {error.message}")
         finally:
             self._in_hand.give_back(len(pieces))
         self._meter.passed()

@@ -32,7 +32,9 @@ async def complete(request: RequestContext, params: ChatParams) -> ChatResult:
     messages = params.messages
     if params.schema is not None:
         messages = structured.instructed_messages(messages, params.schema)
-    completion = Completion(messages=messages, options=options, fresh=options.seed is not None, schema=params.schema)
+    completion = Completion(
+        messages=messages, options=options, recompute=options.seed is not None, schema=params.schema
+    )
     texts: list[str] = []
     finished: Finished | None = None
     called = False

@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 async def list_skills(request: RequestContext, params: SkillListParams) -> SkillList:
     """The skills, broken ones too."""
-    return SkillList(skills=(await request.services.projects.shelf(params.cwd)).listing())
+    return SkillList(skills=(await request.services.projects.skill_set(params.cwd)).listing())
 
 
 async def get(request: RequestContext, params: SkillNameParams) -> SkillDetail:
     """One skill with its instructions."""
-    skill = (await request.services.projects.shelf(params.cwd)).get(params.name)
+    skill = (await request.services.projects.skill_set(params.cwd)).get(params.name)
     return SkillDetail(skill=skill.to_wire(), instructions=skill.instructions)
 
 
 async def route(request: RequestContext, params: RouteParams) -> RouteResult:
     """The ranking, whatever the default skill is."""
     services = request.services
-    shelf = await services.projects.shelf(params.cwd)
+    skill_set = await services.projects.skill_set(params.cwd)
     ranked = await routing.route(
-        params.message, shelf, by=services.settings.agent.route_by, models=services.models, pool=services.pool
+        params.message, skill_set, by=services.settings.agent.route_by, models=services.models, pool=services.pool
     )
     return RouteResult(skills=ranked)
 
@@ -52,13 +52,13 @@ async def route(request: RequestContext, params: RouteParams) -> RouteResult:
 async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
     """Measured one after another, for two at once would measure each other."""
     services = request.services
-    shelf = await services.projects.shelf(params.cwd)
-    rows = shelf.listing() if params.name is None else shelf.named(params.name)
+    skill_set = await services.projects.skill_set(params.cwd)
+    rows = skill_set.listing() if params.name is None else skill_set.named(params.name)
     costs = []
     for row in rows:
         if services.stopping:
             raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
-        costs.append(await measure(row, skills=shelf, models=services.models, pool=services.pool))
+        costs.append(await measure(row, skills=skill_set, models=services.models, pool=services.pool))
     return SkillCosts(skills=tuple(costs))
 
 

@@ -79,7 +79,7 @@ class _Host:
         return not (self._life.cancel_called or self._buried.is_set() or trio.current_time() >= self._life.deadline)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Runs from start to burial; idle, it ends by itself. Failures reach whoever asks."""
+        """Runs from start to reaping; idle, it ends by itself. Failures reach whoever asks."""
         try:
             async with started(
                 self._command, env=self._env, cwd=self._path.parent, tail=self._tail, patience_s=self._limits.stop_s

@@ -98,7 +98,7 @@ async def _current_text(services: Services, detail: TurnDetail) -> str | None:
     if detail.own_system:
         return None
     try:
-        return (await services.projects.shelf(detail.cwd)).get(detail.turn.skill).instructions.strip()
+        return (await services.projects.skill_set(detail.cwd)).get(detail.turn.skill).instructions.strip()
     except NotFound:
         return None
 
@@ -144,7 +144,7 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellR
         messages, left_out = fitted.messages, fitted.left_out_turns
     # Everything is computed anew, as with an explicit seed: the same numbers in the same order.
     base = Completion(
-        messages=messages, options=detail.options, fresh=True, draw=detail.seed, schema=detail.schema,
+        messages=messages, options=detail.options, recompute=True, fallback_seed=detail.seed, schema=detail.schema,
         background=plan.background,
     )  # fmt: skip
     run = AgentRun(

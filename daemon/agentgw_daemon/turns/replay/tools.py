@@ -39,7 +39,7 @@ class RecordedTools:
 
     def __init__(self, detail: TurnDetail) -> None:
         names = frozenset(tool.name for tool in detail.tools)
-        self.led: Final = names if detail.tools_named else names & {DELEGATE}
+        self.suggested_tools: Final = names if detail.tools_named else names & {DELEGATE}
         self.views: Final[tuple[ToolView, ...]] = tuple(
             view(tool.name, tool.description, tool.parameters) for tool in detail.tools
         )

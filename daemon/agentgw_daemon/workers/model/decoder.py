@@ -34,7 +34,7 @@ class Decoder:
     def __init__(
         self,
         model: llama.LlamaModel,
-        lanes: KvMemory,
+        kv_memory: KvMemory,
         slots: Scheduler,
         chat: template.ChatTemplate,
         *,
@@ -44,7 +44,7 @@ class Decoder:
         cancellations: Cancellations,
     ) -> None:
         self._model: Final = model
-        self._lanes: Final = lanes
+        self._kv_memory: Final = kv_memory
         self._slots: Final = slots
         self._chat: Final = chat
         self._n_ctx_tokens: Final = n_ctx_tokens
@@ -66,8 +66,8 @@ class Decoder:
         started = time.perf_counter()
         try:
             text, prompt = self._prompt(request.messages, request.tools)
-            if request.fresh:
-                self._lanes.open_apart()
+            if request.recompute:
+                self._kv_memory.open_isolated()
         except (template.TemplateFault, llama.EngineError) as error:
             self._fail(request.request_id, error)
             return
@@ -83,8 +83,8 @@ class Decoder:
         # A stop string would cut what the grammar has to complete; the grammar ends the answer itself.
         stops = () if request.grammar else request.stop + self._chat.stops
         sequence = self._slots.submit(
-            request.request_id, prompt, isolated=request.fresh, background=request.background, owner=request.owner,
-            shared_tokens=self._shared_tokens(request, prompt),
+            request.request_id, prompt, isolated=request.recompute, background=request.background,
+            cache_scope=request.cache_scope, shared_tokens=self._shared_tokens(request, prompt),
         )  # fmt: skip
         answer = self._answers[request.request_id] = ResponseStream(
             sequence=sequence,
@@ -95,7 +95,7 @@ class Decoder:
             prompt_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
             render_s=time.perf_counter() - started,
             # The same seed draws the same text: guesses change the shape of the batches.
-            lookup=Lookup(sequence.tokens) if self._speculates and not request.fresh else None,
+            lookup=Lookup(sequence.tokens) if self._speculates and not request.recompute else None,
         )
         answer.sampler.read(prompt)
 
@@ -154,11 +154,11 @@ class Decoder:
 
     def flush(self) -> None:
         """Wait, within bounds, until what is to be saved is written. From any thread."""
-        self._lanes.flush()
+        self._kv_memory.flush()
 
     def close(self) -> None:
         """Free everything. Requests must have ended."""
-        self._lanes.close()
+        self._kv_memory.close()
         self._model.close()
 
     def _prompt(self, messages: tuple[dict[str, Any], ...], tools: tuple[dict[str, Any], ...]) -> tuple[str, list[int]]:
@@ -169,7 +169,7 @@ class Decoder:
         """The number of prompt tokens that are the skill's: those that another question after the same
         system text starts with.
         """
-        if not (request.owner and request.skill and request.messages[0]["role"] == "system"):
+        if not (request.cache_scope and request.skill and request.messages[0]["role"] == "system"):
             return 0
         system = request.messages[0]
         if self._skill is None or self._skill[0] != (system["content"], request.tools):
@@ -210,9 +210,9 @@ class Decoder:
         """Decode it, to be stopped by a cancel of whom most of it is for: nobody else loses much by that."""
         most = max(batch, key=lambda piece: len(piece.tokens))
         if 2 * len(most.tokens) > sum(len(piece.tokens) for piece in batch):
-            self._cancellations.begin(most.sequence.key, self._lanes.context(most.slot).abort)
+            self._cancellations.begin(most.sequence.key, self._kv_memory.context(most.slot).abort)
         try:
-            return self._lanes.decode(batch)
+            return self._kv_memory.decode(batch)
         finally:
             self._cancellations.rest()
 
@@ -236,7 +236,7 @@ class Decoder:
 
     def _draw(self, answer: ResponseStream, piece: BatchSlice, index: int) -> int:
         """Draw the next token, and one more after each guess that was drawn; how many were."""
-        context, tokens = self._lanes.context(piece.slot), answer.sequence.tokens
+        context, tokens = self._kv_memory.context(piece.slot), answer.sequence.tokens
         for right in range(len(piece.guesses) + 1):
             token = answer.sampler.sample(context, index + right)
             tokens.append(token)
@@ -264,7 +264,7 @@ class Decoder:
         self._slots.leave(answer.sequence, forget=cache)
         del self._answers[answer.request_id]
         if answer.sequence.isolated and not any(other.sequence.isolated for other in self._answers.values()):
-            self._lanes.close_apart()
+            self._kv_memory.close_isolated()
 
     def _fail(self, request_id: int, error: Exception) -> None:
         self._cancellations.end(request_id)

@@ -77,16 +77,16 @@ def load(
     )
     apart = dataclasses.replace(shape, sequences=1, n_cells=shape.n_ctx_tokens)
     batch_tokens = shape.tuning.batch_tokens
-    lanes = KvMemory(
+    kv_memory = KvMemory(
         context, lambda: _make(model, apart), n_slots=shape.slots, batch_tokens=batch_tokens,
-        states=_states(model, shape, request), token_bytes=max(model.kv_bytes_per_token, 1),
+        disk_cache=_disk_cache(model, shape, request), token_bytes=max(model.kv_bytes_per_token, 1),
     )  # fmt: skip
     slots = Scheduler(
-        lanes, at_once=shape.at_once, n_slots=shape.slots, n_cells=context.n_cells, batch_tokens=batch_tokens
+        kv_memory, at_once=shape.at_once, n_slots=shape.slots, n_cells=context.n_cells, batch_tokens=batch_tokens
     )  # fmt: skip
     n_ctx_tokens = min(shape.n_ctx_tokens, context.n_cells)
     decoder = Decoder(
-        model, lanes, slots, chat, n_ctx_tokens=n_ctx_tokens, speculates=request.speculate and model.can_share,
+        model, kv_memory, slots, chat, n_ctx_tokens=n_ctx_tokens, speculates=request.speculate and model.can_share,
         emit=emit, cancellations=cancellations,
     )  # fmt: skip
     loaded = wire.Loaded(
@@ -188,7 +188,7 @@ def _calibration(
     )  # fmt: skip
 
 
-def _states(model: llama.LlamaModel, shape: Shape, request: wire.Load) -> DiskPrefixCache | None:
+def _disk_cache(model: llama.LlamaModel, shape: Shape, request: wire.Load) -> DiskPrefixCache | None:
     """The cache of saved keys and values; None if they cannot be cut, or nobody wants it."""
     if not (model.can_share and request.kv_dir):
         return None
@@ -200,10 +200,10 @@ def _states(model: llama.LlamaModel, shape: Shape, request: wire.Load) -> DiskPr
     # All that changes what llama.cpp computes, or how it writes it down.
     stretched = bool(original) and shape.n_cells > original
     key = f"{identity} {llama.version()} attention={shape.tuning.attention} stretched={stretched}"
-    states = DiskPrefixCache.open(Path(request.kv_dir), model_key=key, limit_bytes=request.kv_cache_bytes)
+    disk_cache = DiskPrefixCache.open(Path(request.kv_dir), model_key=key, limit_bytes=request.kv_cache_bytes)
     if request.kv_cache_bytes > 0:
-        return states
-    states.close(0)
+        return disk_cache
+    disk_cache.close(0)
     return None
 
 

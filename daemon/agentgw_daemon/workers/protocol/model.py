@@ -51,8 +51,8 @@ class Generate:
     ended by GenerationDone or GenerationFailed.
 
     The defaults are llama.cpp's, but for a mild repeat penalty: without one, models this small end in loops.
-    `fresh` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
-    Keys and values are saved in the name of the `owner`, none without one; where the system text is a `skill`'s,
+    `recompute` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
+    Keys and values are saved in the name of the `cache_scope`, none without one; where the system text is a `skill`'s,
     what it takes is saved for everybody. A `background` request computes while no other wants to.
     A `grammar` (GBNF) is what the text must be; stop strings do not end such an answer, the grammar does.
     Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows. `special`: control tokens that do not end
@@ -69,8 +69,8 @@ class Generate:
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    fresh: bool = False
-    owner: str = ""
+    recompute: bool = False
+    cache_scope: str = ""
     skill: bool = False
     background: bool = False
     grammar: str = ""

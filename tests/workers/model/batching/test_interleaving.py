@@ -99,7 +99,7 @@ def isolated(noise: Path) -> Iterator[Callable[[str], str]]:
     @functools.cache
     def answer(prompt: str) -> str:
         desk.said.clear()
-        return desk.answer(ask(1, prompt, max_tokens=8, fresh=True))
+        return desk.answer(ask(1, prompt, max_tokens=8, recompute=True))
 
     yield answer
     desk.close()
@@ -137,10 +137,17 @@ def test_each_stream_gets_the_tokens_it_gets_alone(
     desk.said.clear()
     for action in actions:
         match action:
-            case ("join", str(prompt), bool(fresh), bool(background), str(owner)):
+            case ("join", str(prompt), bool(recompute), bool(background), str(cache_scope)):
                 prompts[len(prompts)] = prompt
                 desk.submit(
-                    ask(len(prompts) - 1, prompt, max_tokens=8, fresh=fresh, background=background, owner=owner)
+                    ask(
+                        len(prompts) - 1,
+                        prompt,
+                        max_tokens=8,
+                        recompute=recompute,
+                        background=background,
+                        cache_scope=cache_scope,
+                    )
                 )
             case ("cancel", int(at)) if prompts:
                 desk.cancellations.cancel(at % len(prompts))
@@ -183,7 +190,7 @@ def test_a_running_stream_gets_a_token_between_any_two_pieces_of_a_long_prompt(t
 
 def test_a_seed_draws_the_same_text_whatever_the_others_do(desk: Desk) -> None:
     def draw(request_id: int) -> wire.Generate:
-        return ask(request_id, "tell", seed=5, temperature=1.5, top_k=0, max_tokens=16, fresh=True)
+        return ask(request_id, "tell", seed=5, temperature=1.5, top_k=0, max_tokens=16, recompute=True)
 
     first = desk.answer(draw(1))
     desk.submit(ask(2, "z" * 200, max_tokens=30), draw(3), ask(4, "other", max_tokens=30))
@@ -232,11 +239,11 @@ class TestSaved:
     def test_a_session_goes_on_in_another_worker(self, noise: Path, tmp_path: Path) -> None:
         kv_dir = str(tmp_path / "kv")
         first = Desk(noise, kv_dir=kv_dir)
-        said = first.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
+        said = first.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
         prompt_tokens = first.done(1).prompt_tokens
         first.close()
         follow_up = wire.Generate(
-            request_id=2, temperature=0, max_tokens=8, owner="s-1",
+            request_id=2, temperature=0, max_tokens=8, cache_scope="s-1",
             messages=(
                 {"role": "user", "content": "z" * 200}, {"role": "assistant", "content": said},
                 {"role": "user", "content": "go on"},
@@ -245,7 +252,7 @@ class TestSaved:
         second = Desk(noise, kv_dir=kv_dir)
         text = second.answer(follow_up)
         assert second.done(2).cached_tokens >= prompt_tokens
-        expected = second.answer(dataclasses.replace(follow_up, request_id=3, fresh=True))
+        expected = second.answer(dataclasses.replace(follow_up, request_id=3, recompute=True))
         assert (text, second.done(3).cached_tokens) == (expected, 0)
         second.close()
 
@@ -253,11 +260,11 @@ class TestSaved:
         self, noise: Path, tmp_path: Path
     ) -> None:
         first = Desk(noise, kv_dir=str(tmp_path))
-        first.answer(with_system(1, "a", max_tokens=2, owner="s-1", skill=True))
+        first.answer(with_system(1, "a", max_tokens=2, cache_scope="s-1", skill=True))
         first.close()
         assert state_folder.forget(tmp_path, "s-1") == 1
         second = Desk(noise, kv_dir=str(tmp_path))
-        second.answer(with_system(2, "bcd", max_tokens=2, owner="s-2", skill=True))
+        second.answer(with_system(2, "bcd", max_tokens=2, cache_scope="s-2", skill=True))
         assert second.done(2).cached_tokens == second.done(2).prompt_tokens - len("bcd#\n#assistant\n")
         second.close()
 
@@ -270,7 +277,7 @@ class TestSaved:
     @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "gone"])
     def test_a_damaged_state_costs_time_and_nothing_else(self, noise: Path, tmp_path: Path, harm: str) -> None:
         first = Desk(noise, kv_dir=str(tmp_path))
-        expected = first.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
+        expected = first.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
         first.close()
         second = Desk(noise, kv_dir=str(tmp_path))
         (path,) = tmp_path.rglob("*.kv")
@@ -284,16 +291,16 @@ class TestSaved:
                 path.write_bytes(b"")
             case "gone":
                 path.unlink()
-        assert second.answer(ask(2, "z" * 200, max_tokens=8, owner="s-1")) == expected
+        assert second.answer(ask(2, "z" * 200, max_tokens=8, cache_scope="s-1")) == expected
         assert second.done(2).cached_tokens == 0
         second.close()
 
     def test_the_folder_may_go_while_it_runs(self, noise: Path, tmp_path: Path) -> None:
         desk = Desk(noise, kv_dir=str(tmp_path / "kv"))
-        expected = desk.answer(ask(1, "z" * 200, max_tokens=8, owner="s-1"))
+        expected = desk.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
         shutil.rmtree(tmp_path / "kv", ignore_errors=True)  # it may be written to in this moment
-        assert desk.answer(ask(2, "z" * 200, max_tokens=8, owner="s-2")) == expected
-        desk.answer(ask(3, "y" * 200, max_tokens=8, owner="s-3"))
+        assert desk.answer(ask(2, "z" * 200, max_tokens=8, cache_scope="s-2")) == expected
+        desk.answer(ask(3, "y" * 200, max_tokens=8, cache_scope="s-3"))
         desk.close()
         assert list((tmp_path / "kv").rglob("s-3*"))
 
@@ -303,7 +310,7 @@ class TestSaved:
         desk = Desk(noise, slots=2, kv_dir=str(tmp_path))
         for n in range(16):
             name = chr(ord("a") + n % 8)
-            desk.answer(ask(n, name * 200, max_tokens=4, owner=f"s-{name}"))
+            desk.answer(ask(n, name * 200, max_tokens=4, cache_scope=f"s-{name}"))
         assert [desk.done(n).cached_tokens > 200 for n in range(16)] == [False] * 8 + [True] * 8
         desk.close()
 

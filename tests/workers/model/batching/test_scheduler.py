@@ -31,7 +31,7 @@ class Lists:
     def __init__(self, *, cuts: bool = True, saves: bool = False) -> None:
         self.slots: dict[int, list[Cell]] = {}
         self.saved: list[list[int]] = []
-        self.aside: dict[int, list[int]] = {}
+        self.swapped_out: dict[int, list[int]] = {}
         self.loses = False
         self.moved_tokens = 0
         self._cuts = cuts
@@ -59,12 +59,12 @@ class Lists:
 
     def save(self, sequence: Sequence) -> bool:
         assert sequence.slot is not None
-        if self._saves and sequence.owner:
+        if self._saves and sequence.cache_scope:
             self.saved.append(self.text(sequence.slot)[: sequence.done])
-        return self._saves and bool(sequence.owner)
+        return self._saves and bool(sequence.cache_scope)
 
     def swap_out(self, slot: int, start: int, end: int) -> bool:
-        cells, kept = self.slots[slot], self.aside.setdefault(slot, [])
+        cells, kept = self.slots[slot], self.swapped_out.setdefault(slot, [])
         assert len(cells) == end
         assert len(kept) == start, "something was put aside twice, or not at all"
         kept += [cell.token for cell in cells[start:end]]
@@ -74,12 +74,12 @@ class Lists:
 
     def swap_in(self, slot: int) -> bool:
         assert not self.slots[slot], "the slot was not emptied"
-        self.slots[slot] = [Cell(token) for token in self.aside[slot]]
-        self.moved_tokens += len(self.aside[slot])
+        self.slots[slot] = [Cell(token) for token in self.swapped_out[slot]]
+        self.moved_tokens += len(self.swapped_out[slot])
         return not self.loses
 
-    def forget_aside(self, slot: int) -> None:
-        self.aside.pop(slot, None)
+    def forget_swapped_out(self, slot: int) -> None:
+        self.swapped_out.pop(slot, None)
 
     def write(self, batch: AbcSequence[BatchSlice]) -> None:
         for piece in batch:
@@ -135,12 +135,14 @@ class Rig:
         prompt: AbcSequence[int],
         n: int = ENDLESS,
         *,
-        fresh: bool = False,
+        recompute: bool = False,
         background: bool = False,
-        owner: str = "",
+        cache_scope: str = "",
     ) -> Sequence:
         self._key += 1
-        sequence = self.slots.submit(self._key, list(prompt), isolated=fresh, background=background, owner=owner)
+        sequence = self.slots.submit(
+            self._key, list(prompt), isolated=recompute, background=background, cache_scope=cache_scope
+        )
         self.wanted[sequence], self.prompts[sequence] = min(n, self.n_cells - len(prompt)), list(prompt)
         return sequence
 
@@ -232,8 +234,8 @@ def test_whatever_happens_each_stream_gets_the_tokens_it_gets_alone(
     for action in actions:
         there = list(rig.wanted)
         match action:
-            case ("submit", list(prompt), int(n), bool(fresh), bool(background), str(owner)):
-                rig.submit(prompt, n, fresh=fresh, background=background, owner=owner)
+            case ("submit", list(prompt), int(n), bool(recompute), bool(background), str(cache_scope)):
+                rig.submit(prompt, n, recompute=recompute, background=background, cache_scope=cache_scope)
             case ("step",):
                 rig.step()
             case ("abort",):
@@ -306,7 +308,7 @@ def test_a_long_prompt_is_out_of_the_cells_while_streams_decode() -> None:
     while long in rig.wanted:
         rig.step()
     assert long.cached == 0
-    assert not rig.memory.aside, "it is given back when the prompt is read"
+    assert not rig.memory.swapped_out, "it is given back when the prompt is read"
 
 
 def test_a_prompt_that_is_lost_aside_is_computed_again() -> None:
@@ -315,10 +317,10 @@ def test_a_prompt_that_is_lost_aside_is_computed_again() -> None:
     for _ in range(20):
         rig.step()
     long = rig.submit([5] * 1500, 1)
-    while not long.aside:
+    while not long.swapped_out:
         rig.step()
     rig.memory.loses = True
-    while long.aside:
+    while long.swapped_out:
         rig.step()
     assert long.done < 600
     rig.memory.loses = False
@@ -332,11 +334,11 @@ def test_one_that_is_cancelled_while_aside_leaves_nothing() -> None:
     for _ in range(20):
         rig.step()
     long = rig.submit([5] * 1500, 1)
-    while not long.aside:
+    while not long.swapped_out:
         rig.step()
     rig.slots.leave(long)
     del rig.wanted[long]
-    assert not rig.memory.aside
+    assert not rig.memory.swapped_out
     again = rig.submit([5] * 1500, 1)
     rig.step()
     assert again.cached == 0
@@ -462,13 +464,13 @@ def test_when_cells_run_out_the_latest_goes_back_into_the_queue_and_loses_nothin
 
 def test_who_was_answered_is_saved_and_leaves_the_memory_to_others() -> None:
     rig = Rig(saves=True)
-    first = rig.submit([1] * 300, 10, owner="one")
+    first = rig.submit([1] * 300, 10, cache_scope="one")
     rig.finish_all()
-    second = rig.submit([2] * 300, 10, owner="two")
+    second = rig.submit([2] * 300, 10, cache_scope="two")
     rig.step()
     assert rig.memory.text(first.slot or 0) == []
     rig.finish_all()
-    again = rig.submit([*first.tokens, 5, 6], 1, owner="one")
+    again = rig.submit([*first.tokens, 5, 6], 1, cache_scope="one")
     rig.step()
     assert again.cached == 309
     assert second.cached == 0
@@ -478,7 +480,7 @@ def test_what_nobody_saves_stays_in_its_slot() -> None:
     rig = Rig(saves=True)
     rig.submit([1] * 300, 10)
     rig.finish_all()
-    rig.submit([2] * 300, 10, owner="two")
+    rig.submit([2] * 300, 10, cache_scope="two")
     rig.step()
     assert len(rig.memory.text(0)) == 309
 
@@ -570,7 +572,7 @@ def test_one_that_must_be_alone_shares_no_batch_and_lets_others_have_every_secon
     rig = Rig()
     stream = rig.submit([1])
     rig.step()
-    lone = rig.submit([1] * 600, 4, fresh=True)
+    lone = rig.submit([1] * 600, 4, recompute=True)
     steps = [rig.step() for _ in range(12)]
     assert [batch[0].sequence for batch in steps] == [lone, stream] * 6
     assert [len(batch[0].tokens) for batch in steps[::2]] == [256, 256, 88, 1, 1, 1]

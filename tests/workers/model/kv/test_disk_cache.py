@@ -34,10 +34,12 @@ def opened(folder: Path, *, key: str = KEY, limit: int = PLENTY, queue: int = PL
         assert states.close(TIMEOUT_S)
 
 
-def save(states: DiskPrefixCache, text: Text | list[int], owner: str = "one", payload: bytes | None = None) -> bool:
+def save(
+    states: DiskPrefixCache, text: Text | list[int], cache_scope: str = "one", payload: bytes | None = None
+) -> bool:
     """Saves as a caller does after a turn, waiting for the disk."""
     start = states.covered(text)
-    taken = states.save(owner, text, start, state_of(tuple(text), start) if payload is None else payload)
+    taken = states.save(cache_scope, text, start, state_of(tuple(text), start) if payload is None else payload)
     assert states.flush(TIMEOUT_S)
     return taken
 
@@ -86,8 +88,8 @@ class History:
         assert self.states.close(TIMEOUT_S)
 
     def path(self, text: Text) -> Path:
-        owner = self.saved[text][1]
-        return state_folder.model_folder(self.folder, KEY) / state_folder.file_name(owner, self.digest(text))
+        cache_scope = self.saved[text][1]
+        return state_folder.model_folder(self.folder, KEY) / state_folder.file_name(cache_scope, self.digest(text))
 
     def digest(self, text: Text) -> bytes:
         if not text:
@@ -98,16 +100,16 @@ class History:
     def is_whole(self, text: Text) -> bool:
         return not text or (text not in self.broken and self.is_whole(text[: self.saved[text][0]]))
 
-    def save(self, text: Text, owner: str, choice: int) -> None:
+    def save(self, text: Text, cache_scope: str, choice: int) -> None:
         covered = self.states.covered(text)
         wholes = {0} | {len(one) for one in self.saved if text[: len(one)] == one}
         assert covered == max(wholes)
         # Mostly where it should start, sometimes where it can or cannot.
         start = covered if choice % 3 else choice % 9
-        taken = self.states.save(owner, text, start, state_of(text, start))
+        taken = self.states.save(cache_scope, text, start, state_of(text, start))
         assert taken == (text in self.saved or (start in wholes and start < len(text)))
         if taken and text not in self.saved:
-            self.saved[text] = (start, owner)
+            self.saved[text] = (start, cache_scope)
             if not self.is_whole(text):
                 # A file after one that is gone is of no use: once it is written, the store knows.
                 assert self.states.flush(TIMEOUT_S)
@@ -157,11 +159,11 @@ class History:
                 how(self.path(text))
                 self.broken.add(text)
 
-    def forget(self, owner: str) -> None:
+    def forget(self, cache_scope: str) -> None:
         assert self.states.flush(TIMEOUT_S)
-        state_folder.forget(self.folder, owner)
-        (self.folder / f"{owner}.forgotten").unlink()  # or nothing of it would be saved for an hour
-        self.broken |= {text for text, (_, whose) in self.saved.items() if whose == owner}
+        state_folder.forget(self.folder, cache_scope)
+        (self.folder / f"{cache_scope}.forgotten").unlink()  # or nothing of it would be saved for an hour
+        self.broken |= {text for text, (_, whose) in self.saved.items() if whose == cache_scope}
         self.restart()
 
     def restart(self) -> None:
@@ -183,10 +185,10 @@ def flip_a_token(path: Path) -> None:
 def test_a_random_history_restores_what_a_dictionary_remembers(steps: list[tuple[str, Text, str, int]]) -> None:
     with tempfile.TemporaryDirectory() as made:
         history = History(Path(made) / "kv")
-        for what, text, owner, choice in steps:
+        for what, text, cache_scope, choice in steps:
             match what:
                 case "save":
-                    history.save(text, owner, choice)
+                    history.save(text, cache_scope, choice)
                 case "match":
                     history.match(text, choice)
                 case "load":
@@ -198,7 +200,7 @@ def test_a_random_history_restores_what_a_dictionary_remembers(steps: list[tuple
                 case "remove":
                     history.spoil(choice, Path.unlink)
                 case "forget":
-                    history.forget(owner)
+                    history.forget(cache_scope)
         history.restart()
         history.close()
 
@@ -275,10 +277,10 @@ def test_an_owner_forgotten_while_its_state_waits_for_the_disk_leaves_nothing(
         assert files(folder) == []
 
 
-@pytest.mark.parametrize("owner", ["", "a/b", "..", "a.b", "ä", "a" * 65, "a\n"])
-def test_an_impossible_owner_is_a_bug_of_the_caller(folder: Path, owner: str) -> None:
+@pytest.mark.parametrize("cache_scope", ["", "a/b", "..", "a.b", "ä", "a" * 65, "a\n"])
+def test_an_impossible_cache_scope_is_a_bug_of_the_caller(folder: Path, cache_scope: str) -> None:
     with opened(folder) as states, pytest.raises(ValueError, match="owner"):
-        states.save(owner, [1], 0, b"x")
+        states.save(cache_scope, [1], 0, b"x")
 
 
 def test_another_model_finds_nothing(folder: Path) -> None:
@@ -553,7 +555,7 @@ def test_two_workers_may_share_a_folder(folder: Path) -> None:
         save(one, [1, 2])
         save(other, [1, 2])
         save(one, [1, 2, 3])
-        save(other, [1, 2, 4], owner="other")
+        save(other, [1, 2, 4], cache_scope="other")
         assert len(load(one, [1, 2, 3])) == len(load(other, [1, 2, 4])) == 2
         assert state_folder.forget(folder, "one") == 2
         assert load(one, [1, 2, 3]) == load(other, [1, 2, 4]) == []

@@ -10,9 +10,9 @@ import pytest
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder
 
 
-def put(folder: Path, owner: str, token: int, model: str = "m") -> Path:
+def put(folder: Path, cache_scope: str, token: int, model: str = "m") -> Path:
     header = segment.describe(segment.ROOT, 0, segment.pack([token]), 3)
-    path = state_folder.model_folder(folder, model) / state_folder.file_name(owner, header.digest)
+    path = state_folder.model_folder(folder, model) / state_folder.file_name(cache_scope, header.digest)
     state_file.write(path, header, b"abc")
     return path
 
@@ -21,7 +21,7 @@ def test_an_owner_is_forgotten_in_every_model_and_nobody_else(tmp_path: Path) ->
     mine = [put(tmp_path, "s-1", 1), put(tmp_path, "s-1", 2), put(tmp_path, "s-1", 1, "other")]
     half = mine[0].with_name(f"{mine[0].name}.77.tmp")
     half.write_bytes(b"half")
-    longer = "s-1-" + "0" * 32  # the name of an owner that looks like a file's of ours
+    longer = "s-1-" + "0" * 32  # the name of a cache scope that looks like a file's of ours
     others = [put(tmp_path, "s-12", 1), put(tmp_path, "shared", 1), put(tmp_path, "S-1", 1), put(tmp_path, longer, 1)]
     foreign = mine[0].with_name("s-1-notes.txt")
     foreign.write_text("kept")
@@ -40,10 +40,10 @@ def test_a_link_of_an_owner_goes_and_what_it_leads_to_stays(tmp_path: Path) -> N
     assert not path.is_symlink()
 
 
-@pytest.mark.parametrize("owner", ["", "*", "../x", "a b", "x" * 65])
-def test_a_name_that_is_no_owners_is_refused(tmp_path: Path, owner: str) -> None:
+@pytest.mark.parametrize("cache_scope", ["", "*", "../x", "a b", "x" * 65])
+def test_a_name_that_no_cache_scope_can_have_is_refused(tmp_path: Path, cache_scope: str) -> None:
     with pytest.raises(ValueError, match="owner"):
-        state_folder.forget(tmp_path, owner)
+        state_folder.forget(tmp_path, cache_scope)
 
 
 def test_a_missing_folder_has_nothing_and_stays_missing(tmp_path: Path) -> None:

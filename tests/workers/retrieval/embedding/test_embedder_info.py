@@ -26,12 +26,12 @@ def change(folder: Path, name: str, **values: Any) -> None:
     path.write_text(json.dumps({**found, **values}))
 
 
-def card(folder: Path) -> EmbedderInfo:
+def info(folder: Path) -> EmbedderInfo:
     return of_folder(folder, folder.parent / "twin.gguf")
 
 
 def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
-    found = card(folder)
+    found = info(folder)
     assert (found.twin, found.no_twin, found.architecture) == (True, "", "bert")
     assert (found.dim, found.max_tokens, found.pooling) == (WIDTH, MAX_TOKENS, "mean")
     header = gguf.inspect(folder.parent / "twin.gguf")
@@ -42,21 +42,21 @@ def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
 
 
 def test_the_twin_of_a_pull_is_the_card_of_a_file_too(folder: Path) -> None:
-    card(folder)
+    info(folder)
     found = of_file(folder.parent / "twin.gguf")
     assert (found.dim, found.pooling, found.max_tokens) == (WIDTH, "mean", MAX_TOKENS)
 
 
 def test_the_identity_follows_whatever_changes_the_vectors(tmp_path: Path) -> None:
-    made = {card(make_folder(tmp_path / "a")).id}
-    assert card(make_folder(tmp_path / "same")).id in made
-    made.add(card(make_folder(tmp_path / "other", seed=1)).id)
+    made = {info(make_folder(tmp_path / "a")).id}
+    assert info(make_folder(tmp_path / "same")).id in made
+    made.add(info(make_folder(tmp_path / "other", seed=1)).id)
     shorter = make_folder(tmp_path / "shorter")
     change(shorter, "sentence_bert_config.json", max_seq_length=8)
-    made.add(card(shorter).id)
+    made.add(info(shorter).id)
     pooled = make_folder(tmp_path / "pooled")
     change(pooled, "1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_cls_token=True)
-    made.add(card(pooled).id)
+    made.add(info(pooled).id)
     assert len(made) == 4
 
 
@@ -76,14 +76,14 @@ def test_what_llama_cpp_would_compute_differently_has_no_twin(
     folder: Path, file: str, values: dict[str, Any], reason: str
 ) -> None:
     change(folder, file, **values)
-    found = card(folder)
+    found = info(folder)
     assert not found.twin
     assert found.no_twin.startswith(reason)
 
 
 def test_a_prompt_before_every_text_has_no_twin(folder: Path) -> None:
     (folder / "config_sentence_transformers.json").write_text('{"default_prompt_name": "query"}')
-    assert card(folder).no_twin == "it puts a prompt before texts"
+    assert info(folder).no_twin == "it puts a prompt before texts"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_prompt_before_every_text_has_no_twin(folder: Path) -> None:
 def test_what_is_no_embedder_says_why(folder: Path, spoil: Any, reason: str) -> None:
     spoil(folder)
     with pytest.raises(NotAnEmbedder, match=reason):
-        card(folder)
+        info(folder)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_is_no_embedder_says_why(folder: Path, spoil: Any, reason: str) -> 
 )
 def test_damaged_weights_have_no_twin_and_break_nothing(folder: Path, data: bytes) -> None:
     (folder / "model.safetensors").write_bytes(data)
-    found = card(folder)
+    found = info(folder)
     assert not found.twin
     assert "its weights do not fit" in found.no_twin
 

@@ -29,7 +29,7 @@ class PrefillBudget:
     def __init__(self) -> None:
         self._step_s: dict[int, float] = {}  # of a batch with one token each of so many streams and nothing else
         self._rate = FIRST_RATE  # prompt tokens a second
-        self._moved_s = 0.0  # what it takes to bring a prompt back for a piece and to put it aside again
+        self._moved_s = 0.0  # what it takes to swap a prompt in for a piece and out again
         self._earned_s = PAUSE_S
 
     def room(self) -> int:
@@ -46,8 +46,8 @@ class PrefillBudget:
     ) -> None:  # fmt: skip
         """A batch of a token each of so many `streams` and of so many `prompt_tokens` took so long.
 
-        So many others were `held_up` by it: they stood still, for `moved_s` more to bring the prompt back and put it
-        aside. One with `guessed` tokens besides takes longer than a step, and so does one while unfinished prompts lie
+        So many others were `held_up` by it: they stood still, for `moved_s` more to swap the prompt in and
+        out. One with `guessed` tokens besides takes longer than a step, and so does one while unfinished prompts lie
         in the cells, `prompts_beside` the streams.
         """
         step_s = self._step_s.get(streams, seconds / 2)

@@ -45,7 +45,7 @@ class Scheduler:
 
     def __init__(self, memory: Memory, *, at_once: int, n_slots: int, n_cells: int, batch_tokens: int) -> None:
         self._shared: Final = SlotPool(memory, range(n_slots), n_cells)
-        self._apart: Final = SlotPool(memory, range(n_slots, n_slots + 1), n_cells) if n_slots > 1 else self._shared
+        self._isolated: Final = SlotPool(memory, range(n_slots, n_slots + 1), n_cells) if n_slots > 1 else self._shared
         self._at_once: Final = at_once
         self._batch_tokens: Final = batch_tokens
         self._prefill_budget: Final = PrefillBudget()
@@ -68,14 +68,14 @@ class Scheduler:
         *,
         isolated: bool = False,
         background: bool = False,
-        owner: str = "",
+        cache_scope: str = "",
         shared_tokens: int = 0,
     ) -> Sequence:
         """A request arrives; its prompt has at least one token."""
         self._arrivals += 1
         sequence = Sequence(
             key=key, tokens=list(prompt), prompt_tokens=len(prompt), arrival=self._arrivals, isolated=isolated,
-            background=background, owner=owner, shared_tokens=shared_tokens,
+            background=background, cache_scope=cache_scope, shared_tokens=shared_tokens,
         )  # fmt: skip
         self._queue(sequence)
         return sequence
@@ -87,7 +87,7 @@ class Scheduler:
         if sequence.slot is None:
             self._waiting.remove(sequence)
         else:
-            apart = sequence.isolated and self._apart is not self._shared
+            apart = sequence.isolated and self._isolated is not self._shared
             self._pool(sequence).leave(sequence, self._clock, forget=forget or apart)
 
     def next_batch(self) -> tuple[BatchSlice, ...]:
@@ -96,9 +96,9 @@ class Scheduler:
         self._admit()
         while True:
             batch = self._plan()
-            if self._apart_was_last and self._apart is not self._shared:
+            if self._apart_was_last and self._isolated is not self._shared:
                 return batch
-            if self._shared.make_room(sum(piece.size + piece.sequence.aside for piece in batch)):
+            if self._shared.make_room(sum(piece.size + piece.sequence.swapped_out for piece in batch)):
                 return self._brought_back(batch)
             self._send_back(max(self._shared.sequences, key=lambda sequence: (sequence.background, sequence.arrival)))
 
@@ -107,7 +107,7 @@ class Scheduler:
         for piece in batch:
             piece.sequence.done += len(piece.tokens)
             if piece.last:
-                self._pool(piece.sequence).forget_aside(piece.sequence)
+                self._pool(piece.sequence).forget_swapped_out(piece.sequence)
             elif self._held_up:
                 # Streams are slowed by every cell in use.
                 self._shared.swap_out(piece.sequence)
@@ -117,8 +117,8 @@ class Scheduler:
         """Computing it took so long; planning it, moving keys and values included, so much more."""
         tokens = [len(piece.tokens) for piece in batch]
         streams = sum(len(piece.tokens) == 1 and piece.last for piece in batch)
-        # One that was put aside, or has not begun, slows nobody.
-        beside = any(sequence.pending > 1 and sequence.done > sequence.aside for sequence in self._running())
+        # One that is swapped out, or has not begun, slows nobody.
+        beside = any(sequence.pending > 1 and sequence.done > sequence.swapped_out for sequence in self._running())
         self._prefill_budget.note(
             streams=streams, held_up=self._held_up, prompt_tokens=sum(tokens) - streams, seconds=seconds,
             moved_s=moved_s, prompts_beside=beside, guessed=any(piece.guesses for piece in batch),
@@ -139,8 +139,8 @@ class Scheduler:
             self._pool(piece.sequence).revert(piece.sequence, piece.sequence.done)
 
     def _brought_back(self, batch: tuple[BatchSlice, ...]) -> tuple[BatchSlice, ...]:
-        """The batch with what was put aside in its place again; planned anew where that failed."""
-        back = [piece.sequence for piece in batch if piece.sequence.aside]
+        """The batch with what was swapped out in its place again; planned anew where that failed."""
+        back = [piece.sequence for piece in batch if piece.sequence.swapped_out]
         for sequence in back:
             self._shared.swap_in(sequence)
         return batch if all(sequence.done for sequence in back) else tuple(self._plan())
@@ -150,10 +150,14 @@ class Scheduler:
         self._waiting.sort(key=lambda sequence: (sequence.background, sequence.arrival))
 
     def _pool(self, sequence: Sequence) -> SlotPool:
-        return self._apart if sequence.isolated else self._shared
+        return self._isolated if sequence.isolated else self._shared
 
     def _running(self) -> list[Sequence]:
-        return self._shared.sequences if self._apart is self._shared else self._shared.sequences + self._apart.sequences
+        return (
+            self._shared.sequences
+            if self._isolated is self._shared
+            else self._shared.sequences + self._isolated.sequences
+        )
 
     def _plan(self) -> tuple[BatchSlice, ...]:
         self._held_up = 0
@@ -199,7 +203,7 @@ class Scheduler:
         """Slots to those who wait. Who waits for a slot or for cells holds up all behind who need the same."""
         held_up: set[bool] = set()
         for sequence in tuple(self._waiting):
-            apart = sequence.isolated and self._apart is not self._shared
+            apart = sequence.isolated and self._isolated is not self._shared
             if apart in held_up:
                 continue
             if not self._fits(sequence):

@@ -16,14 +16,14 @@ class Sequence:
     arrival: int
     isolated: bool = False  # shares no batch and no cached token with anybody
     background: bool = False  # computes only while nobody in front of a screen waits
-    owner: str = ""  # in whose name its keys and values may be saved; nobody's are not
+    cache_scope: str = ""  # in whose name its keys and values may be saved; nobody's are not
     shared_tokens: int = 0  # so many at the start are a skill's, the same for all of its sessions
     parked: bool = False
     done: int = 0
     cached: int | None = None
     slot: int | None = None
     served: int = 0
-    aside: int = 0  # so many of its tokens' keys and values are outside the cells for now: all of them or none
+    swapped_out: int = 0  # so many of its tokens' keys and values are outside the cells for now: all of them or none
     copied: int = 0  # of so many there is a copy outside, be they in the cells or not
     guesses: AbcSequence[int] = ()  # what may follow `tokens`, computed along where that costs nobody else anything
 

@@ -31,13 +31,13 @@ class Memory(Protocol):
         """Load the first `length` of `tokens` into the empty slot; how many came, fewer where a file is damaged."""
 
     def swap_out(self, slot: int, start: int, end: int) -> bool:
-        """Keep the tokens from `start` to `end` with those put aside before; empty the slot. False: nothing was."""
+        """Keep the tokens from `start` to `end` with those swapped out before; empty the slot. False: nothing was."""
 
     def swap_in(self, slot: int) -> bool:
-        """Put into the empty slot all that was put aside of it. False: it has to be computed again."""
+        """Put into the empty slot all that was swapped out of it. False: it has to be computed again."""
 
-    def forget_aside(self, slot: int) -> None:
-        """Forgets what was put aside of a slot: it is not needed any more."""
+    def forget_swapped_out(self, slot: int) -> None:
+        """Forgets what was swapped out of a slot: it is not needed any more."""
 
     def save(self, sequence: Sequence) -> bool:
         """Save what a sequence has computed. False: it must be kept in its slot to be of use."""
@@ -58,7 +58,7 @@ class Slot:
         """Tokens it holds."""
         if self.sequence is None:
             return len(self.cache)
-        return 0 if self.sequence.aside else self.sequence.done
+        return 0 if self.sequence.swapped_out else self.sequence.done
 
     def common(self, prompt: list[int]) -> int:
         """The number of tokens of the prompt that it holds; never the last, whose logits are needed."""
@@ -105,9 +105,9 @@ class SlotPool:
         to `forget`.
         """
         slot = next(slot for slot in self._slots if slot.sequence is sequence)
-        if sequence.aside:
-            sequence.done = sequence.aside = 0
-        self.forget_aside(sequence)
+        if sequence.swapped_out:
+            sequence.done = sequence.swapped_out = 0
+        self.forget_swapped_out(sequence)
         slot.cache, slot.used = sequence.tokens[: sequence.done], clock
         slot.saved = not forget and self._memory.save(sequence)
         slot.sequence = sequence.slot = None
@@ -119,7 +119,7 @@ class SlotPool:
         assert sequence.slot is not None
         sequence.done = self._memory.keep(sequence.slot, length)
         if sequence.done < sequence.copied:
-            self.forget_aside(sequence)
+            self.forget_swapped_out(sequence)
         if sequence.cached is not None:
             sequence.cached = min(sequence.cached, sequence.done)
 
@@ -127,19 +127,19 @@ class SlotPool:
         """Take a sequence's tokens out of the cells, where they slow every step of those who decode meanwhile."""
         assert sequence.slot is not None
         if self._memory.swap_out(sequence.slot, sequence.copied, sequence.done):
-            sequence.aside = sequence.copied = sequence.done
+            sequence.swapped_out = sequence.copied = sequence.done
 
     def swap_in(self, sequence: Sequence) -> None:
         """Have them there again."""
         assert sequence.slot is not None
-        if sequence.aside and not self._memory.swap_in(sequence.slot):
+        if sequence.swapped_out and not self._memory.swap_in(sequence.slot):
             self.revert(sequence, 0)
-        sequence.aside = 0
+        sequence.swapped_out = 0
 
-    def forget_aside(self, sequence: Sequence) -> None:
-        """Forgets what was put aside of a sequence: it is not needed any more."""
+    def forget_swapped_out(self, sequence: Sequence) -> None:
+        """Forgets what was swapped out of a sequence: it is not needed any more."""
         if sequence.copied and sequence.slot is not None:
-            self._memory.forget_aside(sequence.slot)
+            self._memory.forget_swapped_out(sequence.slot)
             sequence.copied = 0
 
     def make_room(self, more_tokens: int) -> bool:

@@ -97,13 +97,13 @@ class DiskPrefixCache:
         with self._lock:
             return max(self._tree.ends(segment.pack(tokens)), default=0)
 
-    def save(self, owner: str, tokens: Sequence[int], start: int, payload: bytes) -> bool:
+    def save(self, cache_scope: str, tokens: Sequence[int], start: int, payload: bytes) -> bool:
         """Have the state of `tokens[start:]` written, which follows a saved `tokens[:start]` (see `covered`).
 
         True: it is saved already or will be, unless the disk objects. False: nothing starts there, the queue is full,
-        or it would not fit the bound together with what it follows. Raises ValueError for an impossible owner.
+        or it would not fit the bound together with what it follows. Raises ValueError for an impossible cache scope.
         """
-        state_folder.check_owner(owner)
+        state_folder.check_cache_scope(cache_scope)
         packed = segment.pack(tokens)
         with self._lock:
             ends = self._tree.ends(packed)
@@ -119,7 +119,7 @@ class DiskPrefixCache:
             together = header.file_bytes + sum(node.header.file_bytes for node in (parent.chain() if parent else ()))
             if together > self._limit_bytes or self._queued_bytes + len(payload) > self._queue_bytes:
                 return False
-            node = self._tree.add(owner, header, payload)
+            node = self._tree.add(cache_scope, header, payload)
             assert node is not None, "its parent was looked up and it is not there yet"
             self._queued_bytes += len(payload)
             self._queued += 1
@@ -142,13 +142,13 @@ class DiskPrefixCache:
 
     def _scan(self) -> None:
         found = sorted(state_folder.scan(self._models), key=lambda one: one[1].start)
-        for owner, header in found:
+        for cache_scope, header in found:
             # A parent ends where its child starts, so it has come before.
-            if self._tree.add(owner, header) is None:
-                state_file.remove(self._models / state_folder.file_name(owner, header.digest))
+            if self._tree.add(cache_scope, header) is None:
+                state_file.remove(self._models / state_folder.file_name(cache_scope, header.digest))
 
     def _path(self, node: RadixNode) -> Path:
-        return self._models / state_folder.file_name(node.owner, node.header.digest)
+        return self._models / state_folder.file_name(node.cache_scope, node.header.digest)
 
     def _drop(self, node: RadixNode) -> None:
         with self._lock:
@@ -169,7 +169,7 @@ class DiskPrefixCache:
                 self._write(node)
                 self._trim()
             except FileNotFoundError:
-                self._drop(node)  # the owner was forgotten, or the folder removed, in this very moment
+                self._drop(node)  # its cache scope was forgotten, or the folder removed, in this very moment
             except (OSError, MemoryError) as error:
                 self._drop(node)
                 self._say(error)
@@ -186,7 +186,7 @@ class DiskPrefixCache:
         state_file.write(path, node.header, payload)
         with self._lock:
             gone, node.payload = node.gone, None
-        if gone or state_folder.is_forgotten(self._folder, node.owner):
+        if gone or state_folder.is_forgotten(self._folder, node.cache_scope):
             state_file.remove(path)
             self._drop(node)
         else:

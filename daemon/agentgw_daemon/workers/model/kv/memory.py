@@ -28,7 +28,7 @@ _PIECE_BYTES: Final = 64 << 20
 class KvMemory:
     """The slots of `context` and one more beyond them. The memory of `scheduler.Scheduler`.
 
-    `states` None: nothing is saved on disk. `token_bytes` is what a token takes of the cache, about.
+    `disk_cache` None: nothing is saved on disk. `token_bytes` is what a token takes of the cache, about.
     """
 
     def __init__(
@@ -38,16 +38,16 @@ class KvMemory:
         *,
         n_slots: int,
         batch_tokens: int,
-        states: DiskPrefixCache | None = None,
+        disk_cache: DiskPrefixCache | None = None,
         token_bytes: int = 1,
     ) -> None:
         self._context: Final = context
         self._make_apart: Final = make_apart
-        self._apart: Context | None = None
+        self._isolated: Context | None = None
         self._n_slots: Final = n_slots
         self._scratch: Final = n_slots  # the sequence after the slots' own
-        self._states: Final = states
-        self._kept: Final = RamPrefixCache()
+        self._disk_cache: Final = disk_cache
+        self._ram_cache: Final = RamPrefixCache()
         self._aside: Final[dict[int, list[tuple[int, int, bytes]]]] = {}
         self._piece_tokens: Final = max(_PIECE_BYTES // token_bytes, 1)
         self._batch: Final = Batch(batch_tokens)
@@ -57,20 +57,20 @@ class KvMemory:
         """Tells whether one that must be alone has a context of its own."""
         return self._n_slots > 1
 
-    def open_apart(self) -> None:
+    def open_isolated(self) -> None:
         """Make the context of those who must be alone. Raises EngineError."""
-        if self.has_isolated and self._apart is None:
-            self._apart = self._make_apart()
+        if self.has_isolated and self._isolated is None:
+            self._isolated = self._make_apart()
 
-    def close_apart(self) -> None:
+    def close_isolated(self) -> None:
         """Give its memory back: it is as large as a whole context."""
-        if self._apart is not None:
-            self._apart.close()
-            self._apart = None
+        if self._isolated is not None:
+            self._isolated.close()
+            self._isolated = None
 
     def context(self, slot: int) -> Context:
         """The context in which a slot lies."""
-        return self._context if slot < self._n_slots or self._apart is None else self._apart
+        return self._context if slot < self._n_slots or self._isolated is None else self._isolated
 
     def keep(self, slot: int, length: int) -> int:
         """See slots.Memory."""
@@ -82,14 +82,16 @@ class KvMemory:
 
     def restorable(self, tokens: list[int]) -> int:
         """See slots.Memory."""
-        return max(self._kept.match(tokens), self._states.match(tokens, len(tokens)) if self._states else 0)
+        return max(
+            self._ram_cache.match(tokens), self._disk_cache.match(tokens, len(tokens)) if self._disk_cache else 0
+        )
 
     def restore(self, slot: int, tokens: list[int], length: int) -> int:
         """See slots.Memory."""
-        if self._kept.match(tokens) >= length:
-            return length if self._put(slot, self._kept.load(tokens), 0, length) else 0
+        if self._ram_cache.match(tokens) >= length:
+            return length if self._put(slot, self._ram_cache.load(tokens), 0, length) else 0
         restored = 0
-        for part in self._states.load(tokens, length) if self._states else ():
+        for part in self._disk_cache.load(tokens, length) if self._disk_cache else ():
             end = min(part.end, length)
             if not self._put(slot, part.payload, part.start, end):
                 break
@@ -109,7 +111,7 @@ class KvMemory:
         """See slots.Memory."""
         return all(self._put(slot, part, start, end) for start, end, part in self._aside[slot])
 
-    def forget_aside(self, slot: int) -> None:
+    def forget_swapped_out(self, slot: int) -> None:
         """See slots.Memory."""
         self._aside.pop(slot, None)
 
@@ -118,11 +120,11 @@ class KvMemory:
         if sequence.isolated or sequence.slot is None or not self.has_isolated or sequence.done < WORTH_KEEPING_TOKENS:
             return False
         tokens = sequence.tokens[: sequence.done]
-        if self._states is None or not sequence.owner:
-            return self._kept.save(tokens, self._context.dump(sequence.slot))
+        if self._disk_cache is None or not sequence.cache_scope:
+            return self._ram_cache.save(tokens, self._context.dump(sequence.slot))
         if sequence.shared_tokens and not self._save("shared", sequence.slot, tokens[: sequence.shared_tokens]):
             return False
-        return self._save(sequence.owner, sequence.slot, tokens)
+        return self._save(sequence.cache_scope, sequence.slot, tokens)
 
     def _put(self, slot: int, state: bytes, start: int, end: int) -> bool:
         """Give a slot the positions from `start` to `end` of a saved sequence."""
@@ -139,12 +141,12 @@ class KvMemory:
         self._context.keep(self._scratch, 0)
         return state
 
-    def _save(self, owner: str, slot: int, tokens: list[int]) -> bool:
-        assert self._states is not None
-        start = self._states.covered(tokens)
+    def _save(self, cache_scope: str, slot: int, tokens: list[int]) -> bool:
+        assert self._disk_cache is not None
+        start = self._disk_cache.covered(tokens)
         while start < len(tokens):
             end = min(start + self._piece_tokens, len(tokens))
-            if not self._states.save(owner, tokens[:end], start, self._range(slot, start, end)):
+            if not self._disk_cache.save(cache_scope, tokens[:end], start, self._range(slot, start, end)):
                 return False
             start = end
         return True
@@ -169,13 +171,13 @@ class KvMemory:
 
     def flush(self) -> None:
         """Wait, within bounds, until what is to be saved is written. From any thread."""
-        if self._states is not None:
-            self._states.flush(_CLOSE_TIMEOUT_S)
+        if self._disk_cache is not None:
+            self._disk_cache.flush(_CLOSE_TIMEOUT_S)
 
     def close(self) -> None:
         """Free everything; what waits to be saved is saved first, within bounds."""
-        if self._states is not None:
-            self._states.close(_CLOSE_TIMEOUT_S)
+        if self._disk_cache is not None:
+            self._disk_cache.close(_CLOSE_TIMEOUT_S)
         self._batch.close()
         self._context.close()
-        self.close_apart()
+        self.close_isolated()

@@ -17,7 +17,7 @@ from agentgw_daemon.workers.protocol.kv_files.segment import ROOT, TOKEN_BYTES, 
 class RadixNode:
     """One segment in its place. `parent` is None at position 0, `gone` is set when it leaves the tree."""
 
-    owner: str
+    cache_scope: str
     header: SegmentHeader
     parent: RadixNode | None
     children: list[RadixNode] = dataclasses.field(default_factory=list)
@@ -45,14 +45,14 @@ class Prefixes:
         """The segment of this digest."""
         return self._by_digest.get(digest)
 
-    def add(self, owner: str, header: SegmentHeader, payload: bytes | None = None) -> RadixNode | None:
+    def add(self, cache_scope: str, header: SegmentHeader, payload: bytes | None = None) -> RadixNode | None:
         """Put it after its parent. None, and nothing changes: there is no such parent, or there is one like it."""
         parent = self._by_digest.get(header.parent)
         if header.digest in self._by_digest:
             return None
         if header.parent != ROOT and (parent is None or parent.header.end != header.start):
             return None
-        node = RadixNode(owner=owner, header=header, parent=parent, payload=payload)
+        node = RadixNode(cache_scope=cache_scope, header=header, parent=parent, payload=payload)
         (parent.children if parent else self._top).append(node)
         self._by_digest[header.digest] = node
         return node

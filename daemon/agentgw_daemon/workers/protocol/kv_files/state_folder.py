@@ -1,7 +1,8 @@
-"""The folder of saved keys and values, `<folder>/<model>/<owner>-<digest>.kv`: who has what in it, and its bound.
+"""The folder of saved keys and values, `<folder>/<model>/<cache scope>-<digest>.kv`: whose is what, and its bound.
 
-The files hold what people wrote, as tokens: they are 0600 in directories of 0700, and an owner's are found by their
-names, so that any process can have an owner forgotten. Other processes change the folder at the same time.
+The files hold what people wrote, as tokens: they are 0600 in directories of 0700, and those of a cache
+scope (a session's or a skill's) are found by their names, so that any process can have one forgotten. Other processes
+change the folder at the same time.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from agentgw_daemon.workers.protocol.kv_files.state_file import read_header, rem
 MAX_FILES: Final = 4096
 # A file that has been in the making for longer than this is a dead worker's.
 _TMP_S: Final = 60.0
-# For this long nothing of an owner is saved again who was told to be forgotten: what a worker had in work then.
+# For this long nothing of a forgotten cache scope is saved again: what a worker had in work then.
 _FORGOTTEN_S: Final = 3600.0
 
-_OWNER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CACHE_SCOPE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MODEL: Final = re.compile(r"[0-9a-f]{16}")
-_FILE: Final = re.compile(rf"({_OWNER.pattern})-([0-9a-f]{{{2 * segment.DIGEST_BYTES}}})\.kv(\.[0-9]+\.tmp)?")
+_FILE: Final = re.compile(rf"({_CACHE_SCOPE.pattern})-([0-9a-f]{{{2 * segment.DIGEST_BYTES}}})\.kv(\.[0-9]+\.tmp)?")
 _FORGOTTEN: Final = ".forgotten"
 
 
@@ -38,17 +39,17 @@ class SegmentFile:
     """A file that is called like a segment."""
 
     path: Path
-    owner: str
+    cache_scope: str
     digest: bytes
     making: bool  # not yet renamed to its own name
     bytes: int
     mtime_ns: int
 
 
-def check_owner(owner: str) -> None:
-    """Raises ValueError for a name that cannot be an owner's."""
-    if not _OWNER.fullmatch(owner):
-        raise ValueError(f"not the name of an owner: {owner!r}")
+def check_cache_scope(cache_scope: str) -> None:
+    """Raises ValueError for a name that no cache scope can have."""
+    if not _CACHE_SCOPE.fullmatch(cache_scope):
+        raise ValueError(f"not the name of an owner of saved states: {cache_scope!r}")
 
 
 def model_folder(folder: Path, model_key: str) -> Path:
@@ -63,26 +64,26 @@ def identity(path: str) -> str:
     return f"{real} {found.st_size} {found.st_mtime_ns}"
 
 
-def file_name(owner: str, digest: bytes) -> str:
+def file_name(cache_scope: str, digest: bytes) -> str:
     """The name of a segment's file."""
-    return f"{owner}-{digest.hex()}.kv"
+    return f"{cache_scope}-{digest.hex()}.kv"
 
 
-def forget(folder: Path, owner: str) -> int:
-    """Remove all files of an owner, whatever the model; how many. What a worker has in work for them goes too.
+def forget(folder: Path, cache_scope: str) -> int:
+    """Remove all files of a cache scope, whatever the model; how many. What a worker has in work for them goes too.
 
     For any process. Raises ValueError for an impossible name and OSError when one of the files cannot be removed.
     """
-    check_owner(owner)
+    check_cache_scope(cache_scope)
     if not folder.is_dir():
         return 0  # a worker that saves makes it first thing
     # First the mark, then the files: a worker looks for the mark after it has made a file, so one of the two sees it.
     with contextlib.suppress(OSError):  # a disk that is full still lets us remove
-        (folder / f"{owner}{_FORGOTTEN}").touch(mode=0o600)
+        (folder / f"{cache_scope}{_FORGOTTEN}").touch(mode=0o600)
     removed = 0
     failure: OSError | None = None
     for file in _files(folder):
-        if file.owner == owner:
+        if file.cache_scope == cache_scope:
             try:
                 file.path.unlink()
                 removed += not file.making
@@ -95,9 +96,9 @@ def forget(folder: Path, owner: str) -> int:
     return removed
 
 
-def is_forgotten(folder: Path, owner: str) -> bool:
-    """Tells whether this owner's files were removed a short while ago."""
-    return os.path.lexists(folder / f"{owner}{_FORGOTTEN}")
+def is_forgotten(folder: Path, cache_scope: str) -> bool:
+    """Tells whether this cache scope's files were removed a short while ago."""
+    return os.path.lexists(folder / f"{cache_scope}{_FORGOTTEN}")
 
 
 def usage(folder: Path) -> tuple[int, int]:
@@ -151,7 +152,7 @@ def _files(folder: Path) -> Iterator[SegmentFile]:
                     continue
                 if not stat.S_ISDIR(found.st_mode):
                     yield SegmentFile(
-                        path=Path(entry.path), owner=named[1], digest=bytes.fromhex(named[2]),
+                        path=Path(entry.path), cache_scope=named[1], digest=bytes.fromhex(named[2]),
                         making=named[3] is not None, bytes=found.st_size, mtime_ns=found.st_mtime_ns,
                     )  # fmt: skip
 

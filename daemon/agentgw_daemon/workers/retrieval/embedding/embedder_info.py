@@ -53,7 +53,7 @@ class EmbedderInfo:
 
 
 def of_folder(folder: Path, twin: Path) -> EmbedderInfo:
-    """The card of a sentence-transformers folder; writes its twin. Raises NotAnEmbedder."""
+    """The info of a sentence-transformers folder; writes its GGUF conversion. Raises NotAnEmbedder."""
     config = _object(folder / "config.json")
     tokeniser = _object(folder / "tokenizer.json")
     pooling, plain, dim = _modules(folder, config)
@@ -75,7 +75,7 @@ def of_folder(folder: Path, twin: Path) -> EmbedderInfo:
 
 
 def of_file(path: Path) -> EmbedderInfo:
-    """The card of a GGUF file. Raises NotAnEmbedder."""
+    """The info of a GGUF file. Raises NotAnEmbedder."""
     try:
         header = gguf.inspect(path)
     except gguf.UnusableModelFile as refusal:
@@ -223,13 +223,13 @@ def _limit_memory(path: Path) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the card of one embedder as JSON; 0 if it is usable."""
+    """Print the info of one embedder as JSON; 0 if it is usable."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
     path, twin = Path(argv[0]), Path(argv[1])
     try:
         _limit_memory(path)
-        card = of_folder(path, twin) if path.is_dir() else of_file(path)
+        info = of_folder(path, twin) if path.is_dir() else of_file(path)
     except NotAnEmbedder as refusal:
         print(json.dumps({"ok": False, "reason": str(refusal)}))
         return 1
@@ -239,7 +239,7 @@ def main(argv: Sequence[str]) -> int:
     except MemoryError:
         print(json.dumps({"ok": False, "reason": "does not fit in memory"}))
         return 1
-    print(json.dumps({"ok": True, **dataclasses.asdict(card)}))
+    print(json.dumps({"ok": True, **dataclasses.asdict(info)}))
     return 0
 
 
