@@ -15,7 +15,8 @@ from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.inference.engine import as_mapping
 from tests.agent.scripted import answered, furnish, script
 from tests.polling import pause
-from tests.turns.house import house, seen
+from tests.turns.frames import watched
+from tests.turns.house import house
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ async def test_a_key_in_a_result_is_shown_to_nobody(tmp_path: Path, text: str) -
         furnish(h)
         live = await h.start()
         await live.wait_outcome()
-        (told,) = [frame for frame in await seen(live) if frame["method"] == "turn.tool_result"]
+        (told,) = [frame for frame in await watched(live) if frame["method"] == "turn.tool_result"]
         assert told["params"]["content"].endswith("***")
         (call,) = (await h.database.turns.detail(live.turn_id)).tool_calls
         assert (call.content or "").endswith("***")
@@ -55,7 +56,7 @@ async def test_watchers_see_each_call_and_its_result(tmp_path: Path) -> None:
         furnish(h)
         live = await h.start()
         await live.wait_outcome()
-        methods = [frame["method"] for frame in await seen(live)]
+        methods = [frame["method"] for frame in await watched(live)]
         assert methods == ["turn.started", "turn.tool_call", "turn.tool_result", "turn.delta", "turn.completed"]
 
 
@@ -129,8 +130,8 @@ async def test_what_changes_something_is_asked_about(tmp_path: Path, decision: s
         assert isinstance(await live.wait_outcome(), TurnResult)
         nursery.cancel_scope.cancel()
         assert done == made
-        assert "turn.approval" in [frame["method"] for frame in await seen(live)]
-        (told,) = [event for event in live.events if isinstance(event, TurnToolResult)]
+        assert "turn.approval" in [frame["method"] for frame in await watched(live)]
+        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert told.ok is bool(made)
 
 
@@ -173,7 +174,7 @@ async def test_a_call_of_a_tool_that_nobody_may_be_asked_about_ends_the_turn(tmp
         outcome = await live.wait_outcome()
         assert isinstance(outcome, ApprovalDenied)
         assert outcome.message == "change was not allowed: nobody is to be asked about it"
-        assert "turn.tool_call" in [frame["method"] for frame in await seen(live)], "it is seen what was wanted"
+        assert "turn.tool_call" in [frame["method"] for frame in await watched(live)], "it is seen what was wanted"
         assert done == []
 
 
@@ -186,7 +187,7 @@ async def test_a_no_is_told_apart_from_a_failure(tmp_path: Path) -> None:
             live = await h.start()
             await live.wait_outcome()
             nursery.cancel_scope.cancel()
-        told = [event for event in live.events if isinstance(event, TurnToolResult)]
+        told = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert [(event.ok, event.denied) for event in told] == [(False, True), (False, None)]
 
 
@@ -229,7 +230,7 @@ async def test_a_model_that_obeys_what_it_reads_asks_before_it_posts(tmp_path: P
         live = await h.start(approvals=("post",))
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
         assert done == [f"look {payload}"]
-        assert "turn.approval" in [frame["method"] for frame in await seen(live)]
+        assert "turn.approval" in [frame["method"] for frame in await watched(live)]
 
 
 async def test_untrusted_text_taints_the_session_for_later_turns(tmp_path: Path) -> None:

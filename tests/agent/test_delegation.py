@@ -19,12 +19,13 @@ from agentgw.protocol.types import File, Options, Usage
 from agentgw_daemon.agent.delegation import child_params
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.config.settings import AgentSection, Settings
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, as_mapping, text_of
 from tests.agent.delegating import requests_of, skill, stored, task, team
 from tests.agent.scripted import answered, furnish, script
 from tests.polling import pause
-from tests.turns.house import House, finished, seen
+from tests.turns.frames import watched
+from tests.turns.house import House, finished
 
 pytestmark = pytest.mark.anyio
 
@@ -38,11 +39,11 @@ async def never(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
     await trio.sleep_forever()
 
 
-async def until_child(h: House, parent: TurnLog, depth: int = 1) -> TurnLog:
+async def until_child(h: House, parent: TurnState, depth: int = 1) -> TurnState:
     """The running turn so many levels below, once it has said something."""
     while True:
         for live in h.turns.running:
-            if live.depth == parent.depth + depth and len(live.events) > 1:
+            if live.depth == parent.depth + depth and len(live.log.events) > 1:
                 return live
         await pause()
 
@@ -74,10 +75,10 @@ async def test_only_sub_agents_can_be_chosen_and_only_by_skills_that_have_some(t
         (tool,) = h.engine.requests[0].tools
         assert tool["function"]["parameters"]["properties"]["skill"]["enum"] == ["worker"]
         assert "worker: Does worker" in tool["function"]["description"]
-        (told,) = [event for event in live.events if isinstance(event, TurnToolResult)]
+        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert not told.ok
         assert "'other' is not one of ['worker']" in told.content
-        assert "there is no skill missing" in next(one.text for one in live.events if isinstance(one, TurnNotice))
+        assert "there is no skill missing" in next(one.text for one in live.log.events if isinstance(one, TurnNotice))
         await h.ask(skill="other")
         assert requests_of(h, "other")[0].tools == ()
 
@@ -248,9 +249,9 @@ async def test_a_childs_question_is_put_to_whoever_watches_the_parent(
         (asked,) = h.services.approvals.list()
         assert (asked.turn_id, asked.session_id) == (child.turn_id, child.session_id)
         assert asked.details == ("wanted by: worker",)
-        while not any(isinstance(event, TurnApproval) for event in parent.events):
+        while not any(isinstance(event, TurnApproval) for event in parent.log.events):
             await pause()
-        assert asked.approval_id in [one.approval_id for one in parent.events if isinstance(one, TurnApproval)]
+        assert asked.approval_id in [one.approval_id for one in parent.log.events if isinstance(one, TurnApproval)]
         nursery.start_soon(answered, h, decision)
         assert isinstance(await parent.wait_outcome(), TurnResult)
         nursery.cancel_scope.cancel()
@@ -350,10 +351,10 @@ async def test_the_parents_watchers_see_what_the_child_does(tmp_path: Path) -> N
         furnish(h)
         live = await h.start(skill="boss")
         await live.wait_outcome()
-        told = [event.text for event in live.events if isinstance(event, TurnNotice)]
+        told = [event.text for event in live.log.events if isinstance(event, TurnNotice)]
         assert told[0].startswith("worker works on it; `agentgw attach t-")
         assert told[1:] == ["worker: look(text='fail')", "worker: failed: it is broken"]
-        (progress,) = [event for event in live.events if isinstance(event, TurnProgress)]
+        (progress,) = [event for event in live.log.events if isinstance(event, TurnProgress)]
         assert (progress.phase, progress.done) == ("delegated", 40)
-        frames = await seen(live)
+        frames = await watched(live)
         assert [frame["params"]["seq"] for frame in frames] == list(range(1, len(frames) + 1))

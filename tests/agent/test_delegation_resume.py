@@ -15,11 +15,12 @@ from agentgw.protocol.errors import TurnCancelled
 from agentgw.protocol.events import TurnApproval
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Approval, Options
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest
 from tests.agent.delegating import requests_of, skill, stored, task, team
 from tests.agent.scripted import answered, furnish
 from tests.polling import pause
+from tests.turns.frames import replayed
 from tests.turns.house import House, finished
 from tests.turns.questions import open_question
 
@@ -31,7 +32,7 @@ PARTS: dict[str, Any] = {"boss": [task("lead")], "lead": [task("worker")], "work
 REST: dict[str, Any] = {"boss": ["done"], "lead": ["all"], "worker": ["changed"]}
 
 
-async def waiting(h: House, **params: Any) -> tuple[TurnLog, Approval]:
+async def waiting(h: House, **params: Any) -> tuple[TurnState, Approval]:
     """A turn whose child's child asks, once the question is in the log of each."""
     live = await h.start(skill="boss", **params)
     asked = await open_question(h)
@@ -42,7 +43,7 @@ async def waiting(h: House, **params: Any) -> tuple[TurnLog, Approval]:
 
 
 @asynccontextmanager
-async def killed(folder: Path, **params: Any) -> AsyncIterator[tuple[TurnLog, Approval]]:
+async def killed(folder: Path, **params: Any) -> AsyncIterator[tuple[TurnState, Approval]]:
     """Leaves the traces of a daemon that was killed while a grandchild asked; its files are in `folder`/1."""
     async with team(folder / "0", *SKILLS, **PARTS) as h:
         furnish(h)
@@ -52,7 +53,7 @@ async def killed(folder: Path, **params: Any) -> AsyncIterator[tuple[TurnLog, Ap
         await h.turns.stop()
 
 
-async def rest_of(h: House, done: list[str], live: TurnLog) -> TurnResult:
+async def rest_of(h: House, done: list[str], live: TurnState) -> TurnResult:
     """The turn's result after a yes, under the next daemon."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answered, h, "allow_once")
@@ -92,9 +93,9 @@ async def test_a_question_of_a_child_is_told_once_to_who_watches_the_parent(tmp_
         await h.turns.take_up()
         await rest_of(h, done, live)
         for turn in await stored(h):
-            frames = [row async for row in h.turns.replay(turn, 1)]
-            assert b"".join(frames).count(asked.approval_id.encode()) == 1
-            assert TurnApproval.method.encode() in b"".join(frames)
+            frames = await replayed(h.turns, turn)
+            assert frames.count(asked.approval_id.encode()) == 1
+            assert TurnApproval.method.encode() in frames
 
 
 async def test_a_stop_leaves_the_tree_to_the_next_daemon(tmp_path: Path) -> None:

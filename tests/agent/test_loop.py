@@ -59,7 +59,7 @@ async def shown(h: House, message: str = "hi", **params: Any) -> tuple[TurnResul
     live = await h.start(message, **params)
     outcome = await live.wait_outcome()
     assert isinstance(outcome, TurnResult), outcome
-    deltas = [event for event in live.events if isinstance(event, TurnDelta)]
+    deltas = [event for event in live.log.events if isinstance(event, TurnDelta)]
     texts = ["".join(one.text for one in deltas if one.channel == channel) for channel in ("answer", "reasoning")]
     return outcome, texts[0], texts[1]
 
@@ -255,9 +255,9 @@ async def test_nobody_is_asked_about_a_call_that_cannot_succeed(tmp_path: Path) 
         live = await h.start()
         assert isinstance(await live.wait_outcome(), TurnResult)
         assert slow.log == []
-        (result,) = [event for event in live.events if isinstance(event, TurnToolResult)]
+        (result,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert (result.ok, result.content) == (False, "that cannot be changed")
-        assert not any(event.method == "turn.approval" for event in live.events)
+        assert not any(event.method == "turn.approval" for event in live.log.events)
 
 
 async def test_a_yes_for_the_session_is_for_that_call_alone_and_for_later_turns(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ async def test_a_yes_for_the_session_is_for_that_call_alone_and_for_later_turns(
         nursery.cancel_scope.cancel()
         again = await h.start(session_id=first.session_id)
         assert isinstance(await again.wait_outcome(), TurnResult)
-        assert not any(event.method == "turn.approval" for event in again.events)
+        assert not any(event.method == "turn.approval" for event in again.log.events)
         assert done == ["change x", "change x"]
         other = await h.start(session_id=first.session_id)
         while not (asked := h.services.approvals.list()):
@@ -299,7 +299,7 @@ async def test_after_untrusted_text_a_call_that_nobody_is_to_be_asked_about_ends
         assert isinstance(outcome, ApprovalDenied)
         assert "nobody is to be asked" in outcome.message
         assert done == ["look a"]
-        assert not any(event.method == "turn.approval" for event in live.events)
+        assert not any(event.method == "turn.approval" for event in live.log.events)
 
 
 async def test_a_turn_that_is_cancelled_while_its_tool_runs_is_cancelled_and_so_is_the_tool(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ async def test_every_call_that_is_told_has_its_result(tmp_path: Path) -> None:
         h.tools = {"look": tool("look", [])}
         live = await h.start()
         await live.wait_outcome()
-        calls = [event.call_id for event in live.events if isinstance(event, TurnToolCall)]
-        results = [event.call_id for event in live.events if isinstance(event, TurnToolResult)]
+        calls = [event.call_id for event in live.log.events if isinstance(event, TurnToolCall)]
+        results = [event.call_id for event in live.log.events if isinstance(event, TurnToolResult)]
         assert sorted(calls) == sorted(results)
         assert len(set(calls)) == 3

@@ -84,7 +84,7 @@ async def test_what_was_changed_before_the_answer_is_asked_about_again(tmp_path:
         await h.services.approvals.answer(second.approval_id, "allow_once")
         await live.wait_outcome()
         assert thing.done == ["two"]
-        assert sum(isinstance(event, TurnApproval) for event in live.events) == 2
+        assert sum(isinstance(event, TurnApproval) for event in live.log.events) == 2
 
 
 @pytest.mark.parametrize("decision", ["allow_session", "allow_always"])
@@ -120,7 +120,7 @@ async def test_what_cannot_be_done_any_more_after_the_answer_is_told_and_not_don
         await h.services.approvals.answer(asked.approval_id, "allow_once")
         await live.wait_outcome()
         assert thing.done == []
-        (told,) = [event for event in live.events if isinstance(event, TurnToolResult)]
+        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert (told.ok, told.content, told.denied) == (False, "it is gone", None)
 
 
@@ -135,7 +135,7 @@ async def test_what_changes_all_the_time_is_given_up(tmp_path: Path) -> None:
             await h.services.approvals.answer(asked.approval_id, "allow_always")
         await live.wait_outcome()
         assert thing.done == []
-        (told,) = [event for event in live.events if isinstance(event, TurnToolResult)]
+        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert "changes all the time" in told.content
 
 
@@ -210,8 +210,8 @@ async def test_nobody_is_asked_about_what_the_tool_refuses(tmp_path: Path) -> No
         h.tools = {"write_file": WRITE_FILE, "run_command": RUN_COMMAND}
         live = await h.start(cwd=str(tmp_path))
         await live.wait_outcome()
-        assert not [event for event in live.events if isinstance(event, TurnApproval)]
-        told = [event for event in live.events if isinstance(event, TurnToolResult)]
+        assert not [event for event in live.log.events if isinstance(event, TurnApproval)]
+        told = [event for event in live.log.events if isinstance(event, TurnToolResult)]
         assert [event.ok for event in told] == [False] * 5
         assert not (tmp_path / "new").exists()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from agentgw.protocol.types import ChatMessage, Chunk, Timings, Usage
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.config.settings import Settings
 from agentgw_daemon.events.hub import Hub
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import (
     Calling,
     EngineEvent,
@@ -178,9 +177,9 @@ class House:
             name=name, description=name, tier="user", path="", instructions=f"Be {name}.", **fields
         )
 
-    async def start(self, message: str = "hi", **params: Any) -> TurnLog:
+    async def start(self, message: str = "hi", **params: Any) -> TurnState:
         live = await self.turns.start(TurnStartParams(message=message, **params))
-        assert isinstance(live, TurnLog)
+        assert isinstance(live, TurnState)
         return live
 
     async def ask(self, message: str = "hi", **params: Any) -> TurnResult:
@@ -194,7 +193,3 @@ async def house(folder: Path, script: Script = answer) -> AsyncIterator[House]:
     with trio.fail_after(20):
         async with Database.open(folder) as database, trio.open_nursery() as nursery:
             yield House(database, FakeEngine(script), nursery)
-
-
-async def seen(live: TurnLog, from_seq: int = 1) -> list[dict[str, Any]]:
-    return [json.loads(line) async for batch in live.watch(from_seq) for line in batch.splitlines()]

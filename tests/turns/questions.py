@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentgw.protocol.types import Approval
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from tests.agent.scripted import furnish, script
 from tests.polling import pause
 from tests.turns.house import House, Script, house
@@ -54,6 +54,6 @@ class Killed:
             yield h, furnish(h)
 
 
-async def taken_up(h: House) -> TurnLog:
+async def taken_up(h: House) -> TurnState:
     (live,) = await h.turns.take_up()
     return live

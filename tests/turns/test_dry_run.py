@@ -17,7 +17,8 @@ from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequ
 from agentgw_daemon.tool_calling.formats import choose
 from tests.agent.delegating import skill
 from tests.agent.scripted import furnish
-from tests.turns.house import House, finished, house, seen
+from tests.turns.frames import watched
+from tests.turns.house import House, finished, house
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +115,7 @@ async def test_a_turn_leaves_room_for_its_tools(tmp_path: Path) -> None:
         assert result.fit.left_out_turns == 1
         live = await h.start("hi there", session_id=session)
         await live.wait_outcome()
-        assert "left out" in str([frame["params"] for frame in await seen(live)])
+        assert "left out" in str([frame["params"] for frame in await watched(live)])
         with pytest.raises(ContextOverflow) as caught:
             await dry(h, "word " * 1200, session_id=session)
         assert caught.value.data["prompt_tokens"] > 4096

@@ -19,13 +19,14 @@ from agentgw.protocol.params import TurnReplayParams
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import decode, encode
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Called, Calling, EngineEvent, GenerationRequest, TextDelta
 from agentgw_daemon.services import Services
 from agentgw_daemon.tool_calling.formats import NAMES, PLAIN, named
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.scripted import furnish
-from tests.turns.house import House, finished, house, seen
+from tests.turns.frames import replayed, watched
+from tests.turns.house import House, finished, house
 
 # Whole characters, halves of them in both orders, controls, and what calls are made of.
 TEXT = st.text(alphabet=st.sampled_from('a😀é\ud83d\ude00\x00\x1b\n"\\{}[]<>|/:,'), max_size=12)
@@ -68,7 +69,7 @@ def speaking(steps: Sequence[Sequence[EngineEvent]]) -> Any:
     return speak
 
 
-async def is_had_again(h: House, live: TurnLog) -> None:
+async def is_had_again(h: House, live: TurnState) -> None:
     """Everything that a client may ask for, as it goes over the wire."""
     database, sent = h.database, []
     if isinstance(live.outcome, TurnResult):
@@ -80,7 +81,7 @@ async def is_had_again(h: House, live: TurnLog) -> None:
     sent.append(dump(detail))
     for form in ("md", "json"):
         sent.append(await database.sessions.export(live.session_id, format=cast(Any, form)))
-    sent += [frame async for batch in h.turns.replay(detail.turn, 1) for frame in batch.splitlines()]
+    sent += (await replayed(h.turns, detail.turn)).splitlines()
     for value in sent:
         # Read as strictly as a stranger's client may.
         decode(value if isinstance(value, bytes) else encode(value).rstrip(b"\n"), max_depth=100)
@@ -103,7 +104,7 @@ def test_whatever_it_says_the_turn_ends_and_can_be_had_again(form: str | None, s
                 assert isinstance(outcome, TurnResult | ModelUnavailable), outcome
                 stored = await h.database.turns.get(live.turn_id)
                 assert stored.state == ("completed" if isinstance(outcome, TurnResult) else "failed")
-                live_frames = await seen(live)
+                live_frames = await watched(live)
                 assert live_frames[-1]["method"] == "turn.completed"
                 await is_had_again(h, live)
                 await again(h, live, steps)
@@ -114,7 +115,7 @@ def test_whatever_it_says_the_turn_ends_and_can_be_had_again(form: str | None, s
     trio.run(main)
 
 
-async def again(h: House, live: TurnLog, steps: list[list[EngineEvent]]) -> None:
+async def again(h: House, live: TurnState, steps: list[list[EngineEvent]]) -> None:
     async def tell(_: object) -> None:
         await trio.lowlevel.checkpoint()
 

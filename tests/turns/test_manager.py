@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import trio
@@ -39,13 +37,10 @@ from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.turns import recorder
 from tests.polling import pause
-from tests.turns.house import House, Script, answer, finished, house, seen
+from tests.turns.frames import read, replayed, watched
+from tests.turns.house import House, Script, answer, finished, house
 
 pytestmark = pytest.mark.anyio
-
-
-async def replayed(house: House, stored: Turn, from_seq: int = 1) -> list[dict[str, Any]]:
-    return [json.loads(line) async for batch in house.turns.replay(stored, from_seq) for line in batch.splitlines()]
 
 
 async def test_a_turn_is_answered_stored_and_told(tmp_path: Path) -> None:
@@ -56,7 +51,7 @@ async def test_a_turn_is_answered_stored_and_told(tmp_path: Path) -> None:
         assert outcome.text == "Hello there"
         assert outcome.finish_reason == "stop"
         assert outcome.usage.prompt_tokens == 5
-        frames = await seen(live)
+        frames = await watched(live)
         assert [frame["method"] for frame in frames] == [
             "turn.started", "turn.progress", "turn.progress", "turn.progress", "turn.delta", "turn.delta",
             "turn.completed",
@@ -103,13 +98,13 @@ async def test_a_stored_turn_replays_the_same_frames_from_any_number(tmp_path: P
     async with house(tmp_path) as h:
         live = await h.start()
         await live.wait_outcome()
-        frames = await seen(live)
+        frames = await watched(live)
         stored = await h.database.turns.get(live.turn_id)
         for from_seq in range(1, len(frames) + 2):
-            assert await replayed(h, stored, from_seq) == frames[from_seq - 1 :]
+            assert read(await replayed(h.turns, stored, from_seq)) == frames[from_seq - 1 :]
         assert await h.turns.stored_outcome(stored) == live.outcome
     async with house(tmp_path) as h:
-        assert await replayed(h, await h.database.turns.get(live.turn_id)) == frames
+        assert read(await replayed(h.turns, await h.database.turns.get(live.turn_id))) == frames
 
 
 async def test_cancelling_keeps_what_was_said(tmp_path: Path) -> None:
@@ -119,7 +114,7 @@ async def test_cancelling_keeps_what_was_said(tmp_path: Path) -> None:
 
     async with house(tmp_path, endless) as h:
         live = await h.start()
-        await live.wait_longer_than(2)
+        await live.log.wait_longer_than(2)
         h.turns.cancel(live.turn_id)
         outcome = await live.wait_outcome()
         assert isinstance(outcome, TurnResult)
@@ -139,7 +134,7 @@ async def test_a_failure_is_the_outcome_and_the_text_is_kept(tmp_path: Path) -> 
         live = await h.start()
         outcome = await live.wait_outcome()
         assert isinstance(outcome, ModelUnavailable)
-        assert (await seen(live))[-1]["params"]["finish_reason"] == "failed"
+        assert (await watched(live))[-1]["params"]["finish_reason"] == "failed"
         detail = await h.database.turns.detail(live.turn_id)
         assert (detail.turn.state, detail.turn.error, detail.text) == ("failed", "gone", "Half")
 
@@ -179,7 +174,7 @@ async def test_after_a_turn_that_went_wrong_the_next_one_is_shown_a_conversation
     async with house(tmp_path, script) as h:
         live = await h.start("first")
         if script not in (half_said, unsaid, wordless):
-            while not h.engine.requests or (shown and live.last_seq < 2):
+            while not h.engine.requests or (shown and live.log.last_seq < 2):
                 await pause()
             h.turns.cancel(live.turn_id)
         await live.wait_outcome()
@@ -286,7 +281,7 @@ async def test_an_ephemeral_turn_leaves_nothing_but_can_be_watched(tmp_path: Pat
         await live.wait_outcome()
         await wait_all_tasks_blocked()
         assert h.turns.find(live.turn_id) is live
-        assert len(await seen(live)) == 7
+        assert len(await watched(live)) == 7
         statistics = await h.database.statistics()
         assert (statistics.sessions, statistics.turns, statistics.messages) == (0, 0, 0)
 
@@ -342,7 +337,7 @@ async def test_a_long_session_is_trimmed_and_says_so(tmp_path: Path) -> None:
             await h.ask(session_id=session)
         live = await h.start(session_id=session)
         await live.wait_outcome()
-        notices = [frame["params"] for frame in await seen(live) if frame["method"] == "turn.notice"]
+        notices = [frame["params"] for frame in await watched(live) if frame["method"] == "turn.notice"]
         assert [notice["code"] for notice in notices] == ["context_trimmed"]
         assert "tokens" in notices[0]["text"]
         assert h.engine.requests[-1].messages[0].role == "system"
@@ -362,7 +357,7 @@ async def test_the_oldest_turns_of_a_long_session_are_summarised_and_nothing_of_
             await h.ask(session_id=session)
         live = await h.start(session_id=session)
         await live.wait_outcome()
-        notices = [frame["params"]["code"] for frame in await seen(live) if frame["method"] == "turn.notice"]
+        notices = [frame["params"]["code"] for frame in await watched(live) if frame["method"] == "turn.notice"]
         assert notices == ["context_compacted"]
         assert any("They spoke of words." in text_of(message) for message in h.engine.requests[-1].messages)
         assert len((await h.database.sessions.messages(session, limit=100)).messages) == 10
@@ -417,7 +412,7 @@ async def test_a_dry_run_leaves_out_what_the_turn_leaves_out(tmp_path: Path) -> 
         assert (result.text, result.usage.prompt_tokens) == (sent.text, sent.tokens)
         assert result.fit is not None
         assert (result.fit.left_out_turns, result.fit.left_out_tokens > 3000) == (2, True)
-        (notice,) = (frame["params"] for frame in await seen(live) if frame["method"] == "turn.notice")
+        (notice,) = (frame["params"] for frame in await watched(live) if frame["method"] == "turn.notice")
         assert f"2 oldest turns ({result.fit.left_out_tokens} tokens)" in notice["text"]
 
 
@@ -461,7 +456,7 @@ async def test_stopping_ends_all_turns_and_keeps_their_text(tmp_path: Path) -> N
     async with house(tmp_path, endless) as h:
         lives = [await h.start() for _ in range(20)]
         for live in lives:
-            await live.wait_longer_than(1)
+            await live.log.wait_longer_than(1)
         await h.turns.stop()
         for live in lives:
             assert isinstance(live.outcome, TurnResult)
@@ -475,8 +470,8 @@ async def test_the_next_turn_tells_what_happened_meanwhile(tmp_path: Path) -> No
         first, second = await h.start(), await h.start()
         await first.wait_outcome()
         await second.wait_outcome()
-        assert "turn.notice" in [frame["method"] for frame in await seen(first)]
-        assert "turn.notice" not in [frame["method"] for frame in await seen(second)]
+        assert "turn.notice" in [frame["method"] for frame in await watched(first)]
+        assert "turn.notice" not in [frame["method"] for frame in await watched(second)]
 
 
 def _auto(house: House) -> None:
@@ -497,7 +492,7 @@ async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path
         _auto(h)
         live = await h.start("when do I plant a rose?")
         assert live.skill == "gardener"
-        assert live.events[0] == TurnNotice(code="routed", text="skill gardener (words: plant, rose)")
+        assert live.log.events[0] == TurnNotice(code="routed", text="skill gardener (words: plant, rose)")
         assert isinstance(await live.wait_outcome(), TurnResult)
 
 
@@ -510,4 +505,4 @@ async def test_auto_changes_neither_a_session_nor_what_was_asked_for(tmp_path: P
         await second.wait_outcome()
         for live in (first, second):
             assert live.skill == "general-assistant"
-            assert not any(isinstance(event, TurnNotice) for event in live.events)
+            assert not any(isinstance(event, TurnNotice) for event in live.log.events)

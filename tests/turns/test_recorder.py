@@ -12,7 +12,7 @@ import trio
 from agentgw.protocol.events import TurnApproval, TurnDelta, TurnEvent, TurnToolCall, TurnToolResult
 from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.types import SessionId, TurnId
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.storage.sessions.turns import NewTurn
@@ -32,11 +32,11 @@ def asked(approval_id: str = "a-1") -> TurnApproval:
 
 
 @asynccontextmanager
-async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[TurnLog, Database]]:
+async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[TurnState, Database]]:
     async with Database.open(folder) as database:
         turn = (await database.turns.start(NewTurn(message="m", skill="s", model="echo", state="running"))).turn
         yield (
-            TurnLog(
+            TurnState(
                 turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill="s", model="echo",
                 stored=True, detached=False, events=events,
             ),
@@ -44,7 +44,7 @@ async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[T
         )  # fmt: skip
 
 
-async def methods(live: TurnLog, database: Database) -> list[str]:
+async def methods(live: TurnState, database: Database) -> list[str]:
     """The methods on record, which must be without holes."""
     events = [event for row in await database.log.read(live.turn_id) for event in unpack(row)]
     assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
@@ -62,9 +62,9 @@ async def test_a_question_is_on_record_with_all_before_it_as_soon_as_it_is_told(
 
 async def test_a_step_is_on_record_together_with_its_words(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        ledger = TurnRecorder(live, database)
-        recorder = ledger.record(PromptHistory(), (), None)
-        await live.append(TurnDelta(text="Let me. "))
+        turn_recorder = TurnRecorder(live, database)
+        recorder = turn_recorder.record(PromptHistory(), (), None)
+        await live.log.append(TurnDelta(text="Let me. "))
         await recorder.said("Let me. ", [ModelToolCall(name="change", arguments="{}")], None)
         assert await methods(live, database) == ["turn.delta"]
         (step,) = (await database.turns.detail(live.turn_id)).steps
@@ -73,12 +73,12 @@ async def test_a_step_is_on_record_together_with_its_words(tmp_path: Path) -> No
 
 async def test_rows_that_are_written_at_the_same_time_do_not_overlap(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        ledger = TurnRecorder(live, database)
-        recorder = ledger.record(PromptHistory(), (), None)
+        turn_recorder = TurnRecorder(live, database)
+        recorder = turn_recorder.record(PromptHistory(), (), None)
         async with trio.open_nursery() as nursery:
             for number in range(10):
-                await live.append(TurnDelta(text=f"{number} "), TurnDelta(text="and "))
-                nursery.start_soon(ledger.flush)
+                await live.log.append(TurnDelta(text=f"{number} "), TurnDelta(text="and "))
+                nursery.start_soon(turn_recorder.flush)
                 nursery.start_soon(recorder.said, "x", [ModelToolCall(name="change", arguments="{}")], None)
         assert await methods(live, database) == ["turn.delta"] * 20
 
@@ -87,16 +87,18 @@ async def test_what_an_earlier_daemon_has_told_of_calls_is_not_told_again(tmp_pa
     async with stored_turn(tmp_path, TurnDelta(text="Let me. "), CALLED, asked()) as (live, database):
         emit = deduplicated_emit(live, TurnRecorder(live, database))
         await emit(CALLED, asked())
-        assert live.last_seq == 3
+        assert live.log.last_seq == 3
         await emit(asked("a-2"), TOLD, TurnDelta(text="Let me. "))
-        assert live.events[3:] == [asked("a-2"), TOLD, TurnDelta(text="Let me. ")]
+        assert live.log.events[3:] == [asked("a-2"), TOLD, TurnDelta(text="Let me. ")]
 
 
 async def test_nothing_is_kept_of_an_ephemeral_turn(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        ledger = TurnRecorder(live, None)
-        await ledger.flush_often()
-        await deduplicated_emit(live, ledger)(asked())
-        await ledger.record(PromptHistory(), (), None).said("x", [ModelToolCall(name="change", arguments="{}")], None)
+        turn_recorder = TurnRecorder(live, None)
+        await turn_recorder.flush_often()
+        await deduplicated_emit(live, turn_recorder)(asked())
+        await turn_recorder.record(PromptHistory(), (), None).said(
+            "x", [ModelToolCall(name="change", arguments="{}")], None
+        )
         assert await methods(live, database) == []
         assert (await database.turns.detail(live.turn_id)).steps == ()

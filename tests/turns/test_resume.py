@@ -26,15 +26,17 @@ from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Approval, ToolCall, Turn
 from agentgw_daemon.approvals.queue import ApprovalQueue
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Called, Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
+from agentgw_daemon.server.turn_frames import turn_frames
 from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.storage.sessions.approvals import Settled
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
 from tests.agent.scripted import answered, furnish, script
 from tests.polling import pause
-from tests.turns.house import House, finished, seen
+from tests.turns.frames import read, watched
+from tests.turns.house import House, finished
 from tests.turns.questions import Killed, open_question, taken_up
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +49,7 @@ def killed(tmp_path: Path) -> Killed:
     return Killed(tmp_path)
 
 
-async def ended(live: TurnLog) -> TurnResult:
+async def ended(live: TurnState) -> TurnResult:
     outcome = await live.wait_outcome()
     assert isinstance(outcome, TurnResult), outcome
     return outcome
@@ -73,7 +75,7 @@ async def test_an_open_question_is_asked_again_under_its_id_and_its_call_runs_on
         await h.services.approvals.answer(asked.approval_id, "allow_once")
         result = await ended(live)
         assert (result.text, done) == ("done", ["change x"])
-        frames = await seen(live)
+        frames = await watched(live)
         assert frames[: len(sent)] == sent
         assert [frame["params"]["seq"] for frame in frames] == list(range(1, result.last_seq + 1))
         assert [frame["method"] for frame in frames][1:] == [
@@ -88,9 +90,9 @@ async def test_an_open_question_is_asked_again_under_its_id_and_its_call_runs_on
         assert await is_usable(h, live.session_id)
 
 
-async def seen_now(live: TurnLog) -> list[dict[str, Any]]:
+async def seen_now(live: TurnState) -> list[dict[str, Any]]:
     """The notifications that have been sent up to here."""
-    return [json.loads(line) for line in live._frames(1, live.events).splitlines()]
+    return read(turn_frames(live.turn_id, live.session_id, 1, live.log.events))
 
 
 async def question_left(killed: Killed, *steps: Any, **params: Any) -> Approval:
@@ -123,7 +125,7 @@ async def test_an_answer_that_was_not_acted_on_is_acted_on_once(
         assert ((await ended(live)).text, done) == ("as you like", made)
         told = as_mapping(h.engine.requests[0].messages[-1])["content"]
         assert ("did not allow" in told) is (decision == "deny")
-        methods = [frame["method"] for frame in await seen(live)]
+        methods = [frame["method"] for frame in await watched(live)]
         assert methods.count("turn.approval") == methods.count("turn.tool_call") == 1
 
 
@@ -218,7 +220,7 @@ async def test_what_a_model_had_begun_to_answer_stays_and_the_turn_is_interrupte
         furnish(h)
         live = await h.start()
         await spoken.wait()
-        while len(await h.database.log.read(live.turn_id, live.last_seq)) == 0:
+        while len(await h.database.log.read(live.turn_id, live.log.last_seq)) == 0:
             await pause()
         killed.kill()
     async with killed.next("done") as (h, done):
@@ -249,7 +251,7 @@ async def test_of_several_calls_only_those_not_made_are_made(killed: Killed) -> 
             as_mapping(one)["content"] for one in h.engine.requests[0].messages if as_mapping(one)["role"] == "tool"
         ]
         assert [text[:9] for text in told] == ["did before"[:9], "did a", "error: th", "did x", "did y"]
-        frames = await seen(live)
+        frames = await watched(live)
         assert [frame["params"]["seq"] for frame in frames] == list(range(1, result.last_seq + 1))
         called = [frame["params"]["call_id"] for frame in frames if frame["method"] == "turn.tool_call"]
         told_of = [frame["params"]["call_id"] for frame in frames if frame["method"] == "turn.tool_result"]
@@ -396,10 +398,10 @@ async def test_without_its_model_the_turn_ends_with_that(killed: Killed) -> None
         await is_over(h, live, asked, usable=False)
 
 
-async def is_over(h: House, live: TurnLog, asked: Approval, *, usable: bool = True) -> None:
+async def is_over(h: House, live: TurnState, asked: Approval, *, usable: bool = True) -> None:
     """The turn has failed, and nothing of it is left waiting."""
     assert (await h.database.turns.get(live.turn_id)).state == "failed"
-    assert live.events[-1] == TurnCompleted(finish_reason="failed")
+    assert live.log.events[-1] == TurnCompleted(finish_reason="failed")
     while h.turns.running:
         await pause()
     assert h.services.approvals.list() == ()
@@ -482,10 +484,10 @@ async def test_a_stop_leaves_a_waiting_turn_to_the_next_daemon(killed: Killed) -
         assert h.services.approvals.list() == (asked,)
         await h.services.approvals.answer(asked.approval_id, "allow_once")
         assert ((await ended(live)).text, done) == ("done", ["change x"])
-        assert (await seen(live))[: before.last_seq] == await seen(before)
+        assert (await watched(live))[: before.log.last_seq] == await watched(before)
 
 
-async def waits_again(h: House, live: TurnLog) -> None:
+async def waits_again(h: House, live: TurnState) -> None:
     """The question, once the turn is back at it, as the database has it."""
     sql = "SELECT resumption FROM turns WHERE id = ?"
     while await h.database._thread.read(lambda db: db.execute(sql, (live.turn_id,)).fetchone()[0]) != 2:

@@ -16,7 +16,8 @@ from agentgw_daemon.prompts.prompt import with_excerpts
 from agentgw_daemon.skills.model import Rag
 from agentgw_daemon.tools.builtins.search_documents import SearchDocuments
 from tests.agent.scripted import furnish, script
-from tests.turns.house import House, house, seen
+from tests.turns.frames import watched
+from tests.turns.house import House, house
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ async def test_a_skill_that_wants_documents_gets_the_near_ones_before_the_messag
         assert shown == with_excerpts("what is it?", (piece(1), piece(2)))
         assert isinstance(outcome, TurnResult)
         assert outcome.sources == (piece(1), piece(2))
-        assert [event for event in live.events if isinstance(event, TurnSources)] == [
+        assert [event for event in live.log.events if isinstance(event, TurnSources)] == [
             TurnSources(chunks=(piece(1), piece(2)))
         ]
         detail = await h.database.turns.detail(live.turn_id)
@@ -128,7 +129,7 @@ async def test_a_piece_found_twice_keeps_its_number_and_is_told_once(tmp_path: P
         await live.wait_outcome()
         assert await live.cite((piece(2), piece(1), piece(2))) == (2, 1, 2)
         assert live.sources == [piece(1), piece(2)]
-        told = [frame["params"]["chunks"] for frame in await seen(live) if frame["method"] == "turn.sources"]
+        told = [frame["params"]["chunks"] for frame in await watched(live) if frame["method"] == "turn.sources"]
         assert [[chunk["document_id"] for chunk in chunks] for chunks in told] == [["d1"], ["d2"]]
 
 

@@ -36,7 +36,7 @@ from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolR
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.tool_runner import Journal
-    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.skill_set import SkillSet
 
@@ -52,8 +52,8 @@ class Delegates(Protocol):
     """Runner of turns that work for others."""
 
     async def delegate(
-        self, parent: TurnLog, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
-    ) -> TurnLog:
+        self, parent: TurnState, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+    ) -> TurnState:
         """Start one."""
 
     async def stored_outcome(self, stored: Turn) -> TurnResult:
@@ -69,7 +69,7 @@ class Delegation:
         turns: Delegates,
         params: TurnStartParams,
         skills: Sequence[LoadedSkill],
-        parent: TurnLog,
+        parent: TurnState,
         journal: Journal,
     ) -> None:
         self.spec: Final = _spec(skills)
@@ -102,7 +102,7 @@ class Delegation:
             raise outcome
         return _result(child.skill, outcome, untrusted=child.tainted)
 
-    async def _begin(self, arguments: Arguments, call_id: str) -> TurnLog | ToolResult:
+    async def _begin(self, arguments: Arguments, call_id: str) -> TurnState | ToolResult:
         skill, parent = self._skills[arguments["skill"]], self._parent
         limit = self._services.settings.agent.max_orchestration_depth
         if parent.depth >= limit:
@@ -133,13 +133,13 @@ class Delegation:
             outcome = error
         return _result(skill, outcome, untrusted=await database.calls.is_tainted(turn.session_id))
 
-    async def _wait(self, child: TurnLog, *, anew: bool) -> TurnResult | RpcError:
+    async def _wait(self, child: TurnState, *, anew: bool) -> TurnResult | RpcError:
         """The end of the child. Cancelling cancels it, and returns when it has stored its end."""
         try:
             if anew:
                 text = f"{child.skill} works on it; `agentgw attach {child.turn_id}` watches"
-                await self._parent.append(TurnNotice(code="delegated", text=text))
-            await self._relay(child, 1 if anew else child.last_seq + 1)
+                await self._parent.log.append(TurnNotice(code="delegated", text=text))
+            await self._relay(child, 1 if anew else child.log.last_seq + 1)
             return await child.wait_outcome()
         finally:
             child.cancel()
@@ -147,20 +147,20 @@ class Delegation:
                 await child.wait_outcome()
             self._parent.delegated = sum_usage(self._parent.delegated, child.usage)
 
-    async def _relay(self, child: TurnLog, seq: int) -> None:
+    async def _relay(self, child: TurnState, seq: int) -> None:
         """Tell whoever watches the parent what the child does from its event `seq` on, until it ends."""
         parent, words, told = self._parent, 0, 0
-        while batch := await child.next_events(seq):
+        while batch := await child.log.next_events(seq):
             seq += len(batch)
             words += sum(isinstance(event, TurnDelta) for event in batch)
             if words >= told + _WORDS_A_REPORT:
                 told = words
-                await parent.append(TurnProgress(phase="delegated", done=words))
+                await parent.log.append(TurnProgress(phase="delegated", done=words))
             for event in batch:
                 if isinstance(event, TurnSources):
                     await parent.cite(event.chunks)
                 if (news := _news(child.skill, event)) is not None:
-                    await parent.append(news)
+                    await parent.log.append(news)
 
 
 def usable(skill_set: SkillSet, names: Sequence[str]) -> tuple[list[LoadedSkill], list[TurnNotice]]:

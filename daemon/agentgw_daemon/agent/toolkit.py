@@ -25,7 +25,7 @@ from agentgw_daemon.tools.tool import RunnableTool, ToolContext
 if TYPE_CHECKING:
     from agentgw.protocol.params import TurnStartParams
     from agentgw.protocol.types import Chunk, ToolCall
-    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
 
@@ -36,7 +36,7 @@ async def make(
     params: TurnStartParams,
     skill: LoadedSkill,
     place: str | None,
-    live: TurnLog,
+    live: TurnState,
     past: Iterable[ToolCall] = (),
     *,
     calls: bool = True,
@@ -63,7 +63,7 @@ async def make(
     names = useful(params.tools, allowed) if calls else ()
 
     async def tell(text: str) -> None:
-        await live.append(TurnNotice(code="mcp_server", text=text))
+        await live.log.append(TurnNotice(code="mcp_server", text=text))
 
     tools = dict(await services.tools.tools(names, tell))
     if calls and not resumed:
@@ -78,7 +78,7 @@ async def make(
         find = partial(_search, services, skill)
         tools[search_documents.NAME] = search_documents.SearchDocuments(find, live.cite)
     skills, missing = delegation.usable(await services.projects.skill_set(place), skill.sub_agents)
-    live.append_nowait(*missing)
+    live.log.append_nowait(*missing)
     if skills:
         tools[NAME] = delegation.Delegation(services, turns, params, skills, live, journal)
         # To name sub-agents is to allow this, whatever other tools the skill goes without.

@@ -13,7 +13,7 @@ from agentgw.protocol.schema import dump
 from agentgw.protocol.types import ChatMessage, PromptFit, PromptPart, Session, SessionId, TurnId, Usage
 from agentgw_daemon.agent.loop import calling_of
 from agentgw_daemon.agent.opening import Opening
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount, PromptMessage
 from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.prompts.compaction import Compacted, compacted
@@ -32,7 +32,7 @@ async def dry_run(
 
     Raises ContextOverflow where the turn would, with the parts of what does not fit.
     """
-    live = TurnLog(
+    live = TurnState(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name, model=model,
         stored=False, detached=False,
     )  # fmt: skip
@@ -42,7 +42,7 @@ async def dry_run(
     kit = await plan.kit(live) if plan.kit is not None else None
     opening = Opening(engine=plan.engine, schema=plan.schema)
     if kit is not None and kit.views:
-        calling = await calling_of(plan.engine, live.append)
+        calling = await calling_of(plan.engine, live.log.append)
         opening = Opening(
             engine=plan.engine,
             calling=calling,

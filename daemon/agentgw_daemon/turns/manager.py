@@ -11,7 +11,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -23,7 +23,7 @@ from agentgw.protocol.schema import record
 from agentgw.protocol.types import Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.named_tools import check_request
-from agentgw_daemon.events.turn_log import TurnLog, frame_of
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
 from agentgw_daemon.observability.supervision import internal_error, supervised
@@ -64,7 +64,7 @@ _SEEDS: Final = 2**32 - 1
 class _Caller:
     """A turn that delegates, and its call that does."""
 
-    turn: TurnLog
+    turn: TurnState
     call_id: str
 
 
@@ -74,17 +74,17 @@ class Turns:
     def __init__(self, services: Services, nursery: trio.Nursery) -> None:
         self._services = services
         self._nursery = nursery
-        self._live: dict[TurnId, TurnLog] = {}
-        self._ended: OrderedDict[TurnId, TurnLog] = OrderedDict()
+        self._live: dict[TurnId, TurnState] = {}
+        self._ended: OrderedDict[TurnId, TurnState] = OrderedDict()
         self._sessions: dict[SessionId, TurnId] = {}
         self._all_ended = trio.lowlevel.ParkingLot()
 
     @property
-    def running(self) -> tuple[TurnLog, ...]:
+    def running(self) -> tuple[TurnState, ...]:
         """Turns that have not ended."""
         return tuple(self._live.values())
 
-    async def start(self, params: TurnStartParams) -> TurnLog | Turn:
+    async def start(self, params: TurnStartParams) -> TurnState | Turn:
         """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
         self._check_serving()
         if params.idempotency_key is not None and not params.ephemeral:
@@ -96,20 +96,20 @@ class Turns:
         return await self._start(params, chosen, tainted=brings_data(params))
 
     async def delegate(
-        self, parent: TurnLog, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
-    ) -> TurnLog:
+        self, parent: TurnState, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
+    ) -> TurnState:
         """Start a turn, in a new session, that works for another; whoever starts it ends it before its own turn."""
         self._check_serving()
         spec = await self._services.models.resolve_to_answer(params.model)
         started = await self._start(
             params, (None, skill, spec, ()), tainted=tainted, caller=_Caller(turn=parent, call_id=call_id)
         )
-        assert isinstance(started, TurnLog), "it has no idempotency key"
+        assert isinstance(started, TurnState), "it has no idempotency key"
         return started
 
     async def _start(
         self, params: TurnStartParams, chosen: _Chosen, *, tainted: bool, caller: _Caller | None = None
-    ) -> TurnLog | Turn:
+    ) -> TurnState | Turn:
         services = self._services
         parent = None if caller is None else caller.turn
         session, skill, spec, routed = chosen
@@ -136,13 +136,13 @@ class Turns:
                 return self._live.get(turn_id) or started.turn
             live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params, parent)
         live.tainted = tainted
-        live.append_nowait(*services.notices, *routed)
+        live.log.append_nowait(*services.notices, *routed)
         services.notices.clear()
         database = services.database if live.stored else None
         self._begin(live, "started", partial(run_turn, live, plan, database))
         return live
 
-    async def take_up(self) -> tuple[TurnLog, ...]:
+    async def take_up(self) -> tuple[TurnState, ...]:
         """Go on with the turns that an earlier daemon left waiting. Returns them when they can be found.
 
         They are detached, for whoever started them is gone: what they ask, anybody may answer.
@@ -152,7 +152,7 @@ class Turns:
         found = await database.unfinished.ids()
         # Before anything is read: whatever it is that ends a daemon, it ends one.
         await database.unfinished.begin(found)
-        taken: list[tuple[TurnLog, LeftTurn]] = []
+        taken: list[tuple[TurnState, LeftTurn]] = []
         for turn_id in found:
             try:
                 taken.append(await self._revive(turn_id))
@@ -166,7 +166,7 @@ class Turns:
                 await services.approvals.wait_asked_again(live.turn_id)
         return tuple(live for live, _ in taken)
 
-    async def _revive(self, turn_id: str) -> tuple[TurnLog, LeftTurn]:
+    async def _revive(self, turn_id: str) -> tuple[TurnState, LeftTurn]:
         """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""
         services = self._services
         left = await services.database.unfinished.read(turn_id)
@@ -197,14 +197,14 @@ class Turns:
         plan = await self._plan(params, skill, spec, session)
         return await dry_run(self._services, params, session, skill, plan, spec.name)
 
-    def find(self, turn_id: str) -> TurnLog | None:
+    def find(self, turn_id: str) -> TurnState | None:
         """The running turn of this id or session, or an ended one still remembered."""
         live = self._live.get(TurnId(turn_id)) or self._ended.get(TurnId(turn_id))
         if live is None and (by_session := self._sessions.get(SessionId(turn_id))):
             live = self._live.get(by_session)
         return live
 
-    def cancel(self, turn_id: str) -> TurnLog:
+    def cancel(self, turn_id: str) -> TurnState:
         """Cancel a running turn and give it back; NotFound when no such turn is running."""
         live = self.find(turn_id)
         if live is None or live.outcome is not None:
@@ -218,7 +218,7 @@ class Turns:
         found: set[str] = set()
         for live in self.running:
             if self._services.approvals.is_asking(live.turn_id):
-                waiting: TurnLog | None = live
+                waiting: TurnState | None = live
                 while waiting is not None:
                     found.add(waiting.turn_id)
                     waiting = waiting.parent
@@ -238,11 +238,10 @@ class Turns:
         while self._live:
             await self._all_ended.park()
 
-    async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[bytes]:
-        """Frames of a stored turn's events."""
-        ids = f'"turn_id":"{stored.turn_id}","session_id":"{stored.session_id}","seq":'
+    async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[list[tuple[int, str, dict[str, Any]]]]:
+        """The events of a stored turn from `from_seq` on, some at a time: number, method, parameters."""
         for row in await self._services.database.log.read(stored.turn_id, from_seq):
-            yield b"".join(frame_of(ids, seq, method, params) for seq, method, params in shown(row, from_seq))
+            yield list(shown(row, from_seq))
 
     async def stored_outcome(self, stored: Turn) -> TurnResult:
         """See `outcome_of`."""
@@ -325,23 +324,23 @@ class Turns:
         skill: str,
         spec: ModelSpec,
         params: TurnStartParams,
-        parent: TurnLog | None,
-    ) -> TurnLog:
-        live = TurnLog(
+        parent: TurnState | None,
+    ) -> TurnState:
+        live = TurnState(
             turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
             detached=params.detach, parent=parent,
         )  # fmt: skip
         self._enter(live)
         return live
 
-    def _enter(self, live: TurnLog) -> None:
+    def _enter(self, live: TurnState) -> None:
         self._live[live.turn_id] = live
         self._sessions[live.session_id] = live.turn_id
 
-    def _begin(self, live: TurnLog, news: str, run: Callable[[], Awaitable[None]]) -> None:
+    def _begin(self, live: TurnState, news: str, run: Callable[[], Awaitable[None]]) -> None:
         self._nursery.start_soon(supervised, f"running turn {live.turn_id}", self._run, live, news, run)
 
-    async def _run(self, live: TurnLog, news: str, run: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self, live: TurnState, news: str, run: Callable[[], Awaitable[None]]) -> None:
         hub = self._services.hub
         facts = {"turn_id": live.turn_id, "session_id": live.session_id, "skill": live.skill, "model": live.model}
         hub.publish("turns", news, **facts)
@@ -362,12 +361,12 @@ class Turns:
         reason = outcome.finish_reason if isinstance(outcome, TurnResult) else "failed"
         hub.publish("turns", "completed", finish_reason=reason, **facts)
 
-    def _close(self, live: TurnLog) -> None:
+    def _close(self, live: TurnState) -> None:
         self._live.pop(live.turn_id, None)
         self._services.approvals.withdraw(live.turn_id)
         for waited_for in live.answers.values():
             # It ended before it came to the call.
-            if isinstance(waited_for, TurnLog):
+            if isinstance(waited_for, TurnState):
                 waited_for.cancel()
         if self._sessions.get(live.session_id) == live.turn_id:
             del self._sessions[live.session_id]

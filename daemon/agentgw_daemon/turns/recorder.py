@@ -24,7 +24,7 @@ from agentgw_daemon.storage.sessions.steps import Shown, StepRows
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 
 if TYPE_CHECKING:
-    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ FLUSH_S: Final = 1.0
 class TurnRecorder:
     """The turn's side of the database: nothing at all for an ephemeral turn."""
 
-    def __init__(self, live: TurnLog, database: Database | None) -> None:
+    def __init__(self, live: TurnState, database: Database | None) -> None:
         self.database: Final = database
         self._live = live
         # Events that came from the database need not go there again.
-        self._written = live.last_seq
+        self._written = live.log.last_seq
         # Rows are cut where the one before ended.
         self._writing = trio.Lock()
         self._recorder: StepRecorder | None = None
@@ -58,7 +58,7 @@ class TurnRecorder:
         if self.database is None:
             return
         while True:
-            await self._live.wait_longer_than(self._written)
+            await self._live.log.wait_longer_than(self._written)
             await trio.sleep(FLUSH_S)
             await self.flush()
 
@@ -112,21 +112,21 @@ class TurnRecorder:
                 log.warning("turn %s: its end is not stored: %s", self._live.turn_id, error.message)
 
     def _rows(self) -> tuple[tuple[LogRow, ...], int]:
-        events = self._live.events
+        events = self._live.log.events
         first = self._written
         numbered = ((seq, event.method, dump(event)) for seq, event in enumerate(events[first:], first + 1))
         return pack(numbered), len(events)
 
 
-def deduplicated_emit(live: TurnLog, ledger: TurnRecorder) -> Emit:
+def deduplicated_emit(live: TurnState, turn_recorder: TurnRecorder) -> Emit:
     """Tell the watchers, but for what an earlier daemon has said already of calls and questions."""
-    said = {key for event in live.events if (key := _key(event)) is not None}
+    said = {key for event in live.log.events if (key := _key(event)) is not None}
 
     async def emit(*events: TurnEvent) -> None:
-        await live.append(*(event for event in events if _key(event) not in said))
+        await live.log.append(*(event for event in events if _key(event) not in said))
         if any(isinstance(event, TurnApproval) for event in events):
             # So that an answer never is on record without its question, and numbers stay what they were.
-            await ledger.flush()
+            await turn_recorder.flush()
 
     return emit
 

@@ -18,7 +18,7 @@ from agentgw.protocol.replays import PromptHistory, TurnStep
 from agentgw.protocol.schema import bind
 from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.prompt import Exchange, history_of
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.turns.run import Past, Plan
@@ -35,13 +35,13 @@ _EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # ty
 _SERVER_STARTS_S: Final = 60.0
 
 
-def revived(left: LeftTurn, parent: TurnLog | None) -> TurnLog:
+def revived(left: LeftTurn, parent: TurnState | None) -> TurnState:
     """The turn with all it has sent, as one that nobody owns. Raises one of `json_text.BAD` when its log has holes.
 
     `parent` waits for it, and finds it by its call.
     """
     turn = left.detail.turn
-    live = TurnLog(
+    live = TurnState(
         turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model,
         stored=True, detached=True, events=_events(left), parent=parent,
     )  # fmt: skip
@@ -66,7 +66,7 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
     async def history() -> tuple[Exchange, ...]:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
-    async def kit(live: TurnLog) -> ToolRunner:
+    async def kit(live: TurnState) -> ToolRunner:
         return await _kit(services, left, partial(toolkit.make, services, turns, asked, skill, place, live))
 
     return Plan(

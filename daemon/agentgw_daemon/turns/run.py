@@ -36,7 +36,7 @@ from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.tool_runner import ToolRunner
-    from agentgw_daemon.events.turn_log import TurnLog
+    from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Plan:
     # Context the settings ask for; 0 leaves it to the worker.
     n_ctx_tokens: int = 0
     # Makes what the model may call; without it, nothing.
-    kit: Callable[[TurnLog], Awaitable[ToolRunner]] | None = None
+    kit: Callable[[TurnState], Awaitable[ToolRunner]] | None = None
     max_iterations: int = 1
     # Drawn for this turn, of use where the options have no seed.
     seed: int | None = None
@@ -87,38 +87,38 @@ class Plan:
         return Prompt(system=system, history=await self.history(), message=self.message)
 
 
-async def run(live: TurnLog, plan: Plan, database: Database | None) -> None:
+async def run(live: TurnState, plan: Plan, database: Database | None) -> None:
     """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
-    ledger = TurnRecorder(live, database)
+    turn_recorder = TurnRecorder(live, database)
 
     async def do(answer: TurnOutput) -> None:
-        await live.append(TurnStarted(skill=live.skill, model=live.model))
-        await _answer(live, plan, answer, ledger)
+        await live.log.append(TurnStarted(skill=live.skill, model=live.model))
+        await _answer(live, plan, answer, turn_recorder)
 
-    await _supervise(live, do, ledger)
+    await _supervise(live, do, turn_recorder)
 
 
-async def go_on(live: TurnLog, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
+async def go_on(live: TurnState, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
     """Runs as `run` does a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
-    ledger = TurnRecorder(live, database)
+    turn_recorder = TurnRecorder(live, database)
 
     async def do(answer: TurnOutput) -> None:
         failpoint("turn-resumed")
-        await _answer(live, await prepare(), answer, ledger)
+        await _answer(live, await prepare(), answer, turn_recorder)
 
-    await _supervise(live, do, ledger)
+    await _supervise(live, do, turn_recorder)
 
 
-async def _supervise(live: TurnLog, do: Callable[[TurnOutput], Awaitable[None]], ledger: TurnRecorder) -> None:
+async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]], turn_recorder: TurnRecorder) -> None:
     """Do it, and whatever comes of it, give the turn its end, or leave it to the next daemon."""
     answer = TurnOutput(
-        event.text for event in live.events if isinstance(event, TurnDelta) and event.channel == "answer"
+        event.text for event in live.log.events if isinstance(event, TurnDelta) and event.channel == "answer"
     )
     error: RpcError | None = None
     with live.scope:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(ledger.flush_often)
+                nursery.start_soon(turn_recorder.flush_often)
                 await do(answer)
                 nursery.cancel_scope.cancel()
         except* RpcError as group:
@@ -127,16 +127,16 @@ async def _supervise(live: TurnLog, do: Callable[[TurnOutput], Awaitable[None]],
             error = internal_error(group, f"turn {live.turn_id}")
     if live.suspended and live.scope.cancelled_caught:
         with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
-            await ledger.leave()
+            await turn_recorder.leave()
         live.end(_left_waiting(live))
         return
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
-        await _end(live, answer, error, ledger)
+        await _end(live, answer, error, turn_recorder)
     if live.outcome is None:
         live.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {live.turn_id}"))
 
 
-async def _answer(live: TurnLog, plan: Plan, answer: TurnOutput, ledger: TurnRecorder) -> None:
+async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder: TurnRecorder) -> None:
     past = plan.past
     # Before the tools: what is quoted decides what they may do unasked.
     prompt = await plan.prompt() if past is not None else await _with_documents(live, plan)
@@ -147,19 +147,19 @@ async def _answer(live: TurnLog, plan: Plan, answer: TurnOutput, ledger: TurnRec
         messages, history = as_shown(prompt, past.history).messages(), past.history
     else:
         if kit is not None and kit.views:
-            calling = await calling_of(plan.engine, live.append)
-        messages, history = await _shown(live, plan, ledger, prompt, _opening(plan, kit, calling))
+            calling = await calling_of(plan.engine, live.log.append)
+        messages, history = await _shown(live, plan, turn_recorder, prompt, _opening(plan, kit, calling))
     completion = Completion(
         messages=messages, options=plan.options, recompute=plan.options.seed is not None, schema=plan.schema,
         fallback_seed=plan.seed, cache_scope=live.session_id if live.stored else "", skill=plan.skill_text,
         background=plan.background,
     )  # fmt: skip
-    recorder = ledger.record(history, () if kit is None else kit.offered, None if past is None else past.steps)
+    recorder = turn_recorder.record(history, () if kit is None else kit.offered, None if past is None else past.steps)
     agent = AgentRun(
         engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit, calling=calling,
         max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
     )  # fmt: skip
-    live.emit = deduplicated_emit(live, ledger)
+    live.emit = deduplicated_emit(live, turn_recorder)
     try:
         await run_agent(agent, answer, live.emit)
     finally:
@@ -178,46 +178,46 @@ def _opening(plan: Plan, kit: ToolRunner | None, calling: Calling | None) -> Ope
 
 
 async def _shown(
-    live: TurnLog, plan: Plan, ledger: TurnRecorder, prompt: Prompt, opening: Opening
+    live: TurnState, plan: Plan, turn_recorder: TurnRecorder, prompt: Prompt, opening: Opening
 ) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
     """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
     fitted = Fitted(messages=prompt.messages())
     history = PromptHistory(excerpts=prompt.excerpts)
     if opening.shows_tools(fitted.messages) or not surely_fits(prompt, plan.n_ctx_tokens):
         if opening.calling is None:
-            await live.append(TurnProgress(phase="loading"))
+            await live.log.append(TurnProgress(phase="loading"))
         shown = await compacted(
             prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
-            database=ledger.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
-            model=live.model,
+            database=turn_recorder.database, engine=plan.engine, count=opening.count,
+            max_tokens=plan.options.max_tokens, model=live.model,
         )  # fmt: skip
         if shown.notice:
-            await live.append(TurnNotice(code="context_compacted", text=shown.notice))
+            await live.log.append(TurnNotice(code="context_compacted", text=shown.notice))
         fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=live.model)
         history = PromptHistory(
             left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary,
             excerpts=prompt.excerpts,
         )  # fmt: skip
     if fitted.left_out_turns:
-        await live.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
+        await live.log.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
     return fitted.messages, history
 
 
-async def _with_documents(live: TurnLog, plan: Plan) -> Prompt:
+async def _with_documents(live: TurnState, plan: Plan) -> Prompt:
     """The prompt, with pieces of the user's documents where the skill wants them; watchers are told which."""
     prompt = await plan.prompt()
     if plan.grounding is None:
         return prompt
     made = await grounded(prompt, plan.grounding, plan.engine.count)
     if made.notice:
-        await live.append(TurnNotice(code="documents", text=made.notice))
+        await live.log.append(TurnNotice(code="documents", text=made.notice))
     if made.prompt.excerpts:
         live.tainted = True
         await live.cite(made.prompt.excerpts)
     return made.prompt
 
 
-def _left_waiting(live: TurnLog) -> ShuttingDown:
+def _left_waiting(live: TurnState) -> ShuttingDown:
     return ShuttingDown(
         "the daemon stops while the turn waits for an approval",
         hint=f"the next daemon goes on with it: `agentgw attach {live.turn_id}`",
@@ -231,13 +231,13 @@ def _left_out(fitted: Fitted) -> str:
     return f"the {fitted.left_out_turns} oldest turns {tokens} were left out"
 
 
-async def _end(live: TurnLog, answer: TurnOutput, error: RpcError | None, ledger: TurnRecorder) -> None:
+async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn_recorder: TurnRecorder) -> None:
     finished = answer.finished
     reason: FinishReason = finished.finish_reason if finished and answer.complete else "cancelled"
     own = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
     live.usage = usage = sum_usage(own, live.delegated)
     timings = finished.timings if finished else Timings()
-    live.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
+    live.log.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
     end = TurnEnd(
         state="failed" if error else ("cancelled" if reason == "cancelled" else "completed"),
         finish_reason=None if error else reason,
@@ -247,20 +247,20 @@ async def _end(live: TurnLog, answer: TurnOutput, error: RpcError | None, ledger
         engine=finished.engine if finished else None, model=live.model, sources=tuple(live.sources),
     )  # fmt: skip
     try:
-        await ledger.finish(end)
+        await turn_recorder.finish(end)
     except RpcError as failed:
         # The answer was given but is not stored: the client must not believe otherwise.
         error = error or failed
     except Exception as bug:  # noqa: BLE001 - supervision point: what cannot be stored ends this turn
         error = error or internal_error(bug, f"the end of turn {live.turn_id}")
-        await ledger.give_up(error.message)
+        await turn_recorder.give_up(error.message)
     if error:
         live.end(error)
         return
     live.end(
         TurnResult(
             turn_id=live.turn_id, session_id=live.session_id, text=answer.text, finish_reason=reason, usage=usage,
-            timings=timings, tool_calls=live.tool_calls, sources=tuple(live.sources), last_seq=live.last_seq,
+            timings=timings, tool_calls=live.tool_calls, sources=tuple(live.sources), last_seq=live.log.last_seq,
         )
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import trio
 from agentgw.protocol.errors import InternalError, NotFound, SessionBusy, StorageUnavailable
 from agentgw.protocol.params import SessionIdParams, TurnIdParams, TurnListParams
 from agentgw.protocol.types import Turn
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, TextDelta
 from agentgw_daemon.inference.engine import GenerationRequest as Completion
 from agentgw_daemon.server.handlers import session, turn
@@ -125,7 +125,7 @@ async def test_a_session_whose_turn_waits_for_an_answer_is_deleted_with_the_ques
         assert (h.services.approvals.list(), h.turns.running, done) == ((), (), [])
 
 
-async def ended_by(h: House, monkeypatch: pytest.MonkeyPatch, error: Exception) -> TurnLog:
+async def ended_by(h: House, monkeypatch: pytest.MonkeyPatch, error: Exception) -> TurnState:
     async def finish(self: TurnStore, *_: object) -> None:
         await trio.lowlevel.checkpoint()
         raise error

@@ -233,7 +233,7 @@ async def test_a_cancelled_turn_is_replayed_whole_and_that_is_said(tmp_path: Pat
 
     async with house(tmp_path, endless) as h:
         live = await h.start()
-        await live.wait_longer_than(1)
+        await live.log.wait_longer_than(1)
         with pytest.raises(SessionBusy, match="has not ended"):
             await again(h, live.turn_id)
         live.cancel()

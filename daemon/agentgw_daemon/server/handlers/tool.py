@@ -9,14 +9,13 @@ from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw.protocol.events import TurnEvent
 from agentgw.protocol.params import NoParams, ToolCallParams
 from agentgw.protocol.results import ToolCallResult, ToolList
-from agentgw.protocol.schema import dump
 from agentgw.protocol.types import Tool
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.approval_gate import ApprovalGate, ApprovalInput
 from agentgw_daemon.agent.named_tools import check_named
 from agentgw_daemon.agent.tool_runner import Agreed, CheckedCall, denied
 from agentgw_daemon.approvals.policy import ASK, DENY
-from agentgw_daemon.events.turn_log import frame_of
+from agentgw_daemon.server.turn_frames import turn_frames
 from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.text.valid import valid_text
@@ -69,9 +68,7 @@ async def call(request: RequestContext, params: ToolCallParams) -> ToolCallResul
     consent = ApprovalGate(services.approvals, context, terms, lambda: False)
 
     async def tell(*events: TurnEvent) -> None:
-        ids = f'"turn_id":"{call_id}","session_id":"{call_id}","seq":'
-        frames = [frame_of(ids, seq, event.method, dump(event)) for seq, event in enumerate(events, 1)]
-        await request.outbox.put(b"".join(frames))
+        await request.outbox.put(turn_frames(call_id, call_id, 1, events))
 
     try:
         arguments = check_arguments(tool.spec, params.arguments)

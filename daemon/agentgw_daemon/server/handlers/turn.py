@@ -9,7 +9,8 @@ from agentgw.protocol.errors import NotFound, RpcError
 from agentgw.protocol.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnReplayParams, TurnStartParams
 from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
 from agentgw.protocol.types import Turn, TurnId
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_state import TurnState
+from agentgw_daemon.server.turn_frames import stored_frames, turn_frames
 from agentgw_daemon.storage.rows import LIVE_STATES
 from agentgw_daemon.turns.replay.run import replay as run_again
 
@@ -58,9 +59,9 @@ async def _stored(services: Services, name: str) -> Turn:
     return stored
 
 
-async def _watch(request: RequestContext, live: TurnLog, from_seq: int, *, owner: bool = False) -> TurnResult:
-    async for frames in live.watch(from_seq, owner=owner):
-        await request.outbox.put(frames)
+async def _watch(request: RequestContext, live: TurnState, from_seq: int, *, owner: bool = False) -> TurnResult:
+    async for seq, events in live.log.watch(from_seq, owner=owner):
+        await request.outbox.put(turn_frames(live.turn_id, live.session_id, seq, events))
     outcome = await live.wait_outcome()
     if isinstance(outcome, RpcError):
         raise outcome
@@ -69,8 +70,8 @@ async def _watch(request: RequestContext, live: TurnLog, from_seq: int, *, owner
 
 async def _replay(request: RequestContext, stored: Turn, from_seq: int) -> TurnResult:
     turns = request.daemon.turns
-    async for frames in turns.replay(stored, from_seq):
-        await request.outbox.put(frames)
+    async for events in turns.replay(stored, from_seq):
+        await request.outbox.put(stored_frames(stored.turn_id, stored.session_id, events))
     return await turns.stored_outcome(stored)
 
 
@@ -114,18 +115,18 @@ async def list_turns(request: RequestContext, params: TurnListParams) -> TurnLis
     return replace(page, turns=tuple(shown))
 
 
-def _with_detached(turn: Turn, live: TurnLog | None) -> Turn:
+def _with_detached(turn: Turn, live: TurnState | None) -> Turn:
     return replace(turn, detached=_detached(live))
 
 
-def _detached(live: TurnLog | None) -> bool | None:
+def _detached(live: TurnState | None) -> bool | None:
     return True if live is not None and live.detached and live.outcome is None else None
 
 
-def _as_turn(live: TurnLog) -> Turn:
+def _as_turn(live: TurnState) -> Turn:
     return Turn(
         turn_id=live.turn_id, session_id=live.session_id, skill=live.skill, model=live.model, state="running",
-        created_at=live.created_at, last_seq=live.last_seq, detached=_detached(live),
+        created_at=live.created_at, last_seq=live.log.last_seq, detached=_detached(live),
     )  # fmt: skip
 
 

@@ -1,0 +1,64 @@
+"""The state of a running turn: bound to the connection that started it, unless detached."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from agentgw.protocol.events import TurnDelta
+from agentgw.protocol.results import TurnResult
+from agentgw.protocol.types import SessionId, TurnId
+from agentgw_daemon.events.turn_state import TurnState
+
+pytestmark = pytest.mark.anyio
+
+
+def make(*, detached: bool = False) -> TurnState:
+    return TurnState(
+        turn_id=TurnId("t-1"), session_id=SessionId("s-1"), skill="k", model="m", stored=True, detached=detached
+    )
+
+
+def result(live: TurnState) -> TurnResult:
+    return TurnResult(turn_id=live.turn_id, session_id=live.session_id, last_seq=live.log.last_seq)
+
+
+async def test_the_owner_leaving_cancels_an_attended_turn_and_frees_it() -> None:
+    live = make()
+    live.own()
+    live.disown()
+    assert live.scope.cancel_called
+    with trio.fail_after(5):
+        await live.log.append(*(TurnDelta(text="x") for _ in range(5000)))
+
+
+async def test_the_owner_leaving_a_detached_turn_changes_nothing() -> None:
+    live = make(detached=True)
+    live.own()
+    live.disown()
+    assert not live.scope.cancel_called
+
+
+async def test_leaving_after_the_end_cancels_nothing() -> None:
+    live = make()
+    live.own()
+    live.end(result(live))
+    live.disown()
+    assert not live.scope.cancel_called
+
+
+async def test_the_end_ends_whoever_watches_or_waits() -> None:
+    live = make()
+    waited: list[object] = []
+
+    async def wait() -> None:
+        waited.append(await live.wait_outcome())
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            nursery.start_soon(live.log.next_events, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            live.end(result(live))
+    assert waited == [await live.wait_outcome()] == [result(live)]
