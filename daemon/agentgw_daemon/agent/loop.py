@@ -25,7 +25,6 @@ from agentgw_daemon.inference.engine import (
     GenerationRequest,
     Loading,
     Prefill,
-    PromptMessage,
     Queued,
     TextDelta,
 )
@@ -71,11 +70,10 @@ class Recorder(Protocol):
 
 @record
 class Run:
-    """Input of a run. `base` is the request without its messages."""
+    """Input of a run. Each step sends `request` with messages of its own, which begin with these."""
 
     engine: Engine
-    messages: tuple[PromptMessage, ...]
-    base: GenerationRequest
+    request: GenerationRequest
     recorder: Recorder
     tools: Tools | None = None
     # The form of the model's calls, where that is known.
@@ -127,10 +125,10 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
     if calling is None and views:
         calling = await calling_of(plan.engine, emit)
     talk = begin(
-        plan.messages,
+        plan.request.messages,
         views,
         calling,
-        plan.base.schema,
+        plan.request.schema,
         suggested_tools=plan.tools.suggested_tools if plan.tools else (),
     )
     if past:
@@ -193,8 +191,8 @@ async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
 async def _generate(plan: Run, step: Step, answer: TurnOutput, emit: Emit) -> StepOutput:
     """One step of the model. Its answer is passed on as it comes."""
     request = dataclasses.replace(
-        plan.base, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
-        options=_options(plan.base.options, step),
+        plan.request, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
+        options=_options(plan.request.options, step),
     )  # fmt: skip
     parser, texts, calls = step.parser(), list[str](), list[ModelToolCall | Malformed]()
 

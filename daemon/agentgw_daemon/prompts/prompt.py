@@ -6,13 +6,14 @@ left out, oldest first, and the caller is told how many tokens went.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import ContextOverflow
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import ChatMessage, Chunk, File, PromptPart
 from agentgw_daemon.inference.engine import PromptCount
+from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.text.visible import visible_line
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ class Fitted:
     messages: tuple[ChatMessage, ...]
     left_out_turns: int = 0
     left_out_tokens: int = 0
+
+
+def prompt_of(
+    system: str, history: tuple[Exchange, ...], message: str, schema: Mapping[str, Any] | None = None
+) -> Prompt:
+    """System text, what the schema asks for, the session so far, the message."""
+    text = system if schema is None else structured.instructed(system, schema)
+    return Prompt(system=text, history=history, message=message)
 
 
 def with_files(message: str, files: Sequence[File]) -> str:

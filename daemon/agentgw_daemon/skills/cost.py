@@ -15,7 +15,8 @@ from agentgw.protocol.schema import record
 from agentgw.protocol.types import ChatMessage, Options, Skill, SkillCost, Usage
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Engine, Finished, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompts.prompt import Prompt, count_parts
+from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.prompt import count_parts, prompt_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.hosting.pool import Pool
@@ -47,9 +48,10 @@ async def measure(row: Skill, *, skills: SkillSet, models: Registry, pool: Pool)
         spec = await models.resolve_to_answer(skill.model)
         cost = replace(cost, model=spec.name)
         engine = await pool.engine(spec)
-        prompt = Prompt(system=skill.instructions.strip(), history=(), message=_MESSAGE).messages()
-        cost = await _counted(cost, engine, prompt)
-        return cost if spec.kind == "provider" else await _timed(cost, engine, prompt)
+        prompt = prompt_of(skill.instructions.strip(), (), _MESSAGE)
+        made = await assemble(prompt, GenerationRequest(messages=(), options=_ONE_TOKEN))
+        cost = await _counted(cost, engine, made.messages)
+        return cost if spec.kind == "provider" else await _timed(cost, engine, made.request)
     except RpcError as error:
         return replace(cost, error=f"{error.message}. {error.hint}" if error.hint else error.message)
 
@@ -64,22 +66,22 @@ async def _counted(cost: SkillCost, engine: Engine, prompt: Sequence[ChatMessage
     )  # fmt: skip
 
 
-async def _timed(cost: SkillCost, engine: Engine, prompt: tuple[ChatMessage, ...]) -> SkillCost:
-    cold = await _read(engine, prompt, recompute=True)
-    warm = await _read(engine, prompt, recompute=False)
+async def _timed(cost: SkillCost, engine: Engine, request: GenerationRequest) -> SkillCost:
+    cold = await _read(engine, replace(request, recompute=True))
+    warm = await _read(engine, request)
     if warm.usage.cached_tokens < warm.usage.prompt_tokens - 1:
         # A worker of several slots keeps nothing of a fresh reading, so this one filled the cache.
-        warm = await _read(engine, prompt, recompute=False)
+        warm = await _read(engine, request)
     return replace(
         cost, cold_ms=cold.prefill_ms, warm_ms=warm.prefill_ms, cached_tokens=warm.usage.cached_tokens,
         first_token_ms=cold.first_token_ms,
     )  # fmt: skip
 
 
-async def _read(engine: Engine, prompt: tuple[ChatMessage, ...], *, recompute: bool) -> _Reading:
+async def _read(engine: Engine, request: GenerationRequest) -> _Reading:
     spoke = False
     finished: Finished | None = None
-    async with hear(engine, GenerationRequest(messages=prompt, options=_ONE_TOKEN, recompute=recompute)) as events:
+    async with hear(engine, request) as events:
         async for event in events:
             if isinstance(event, Finished):
                 finished = event

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import ContextOverflow
 from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.protocol.types import ChatMessage, PromptFit, PromptPart, Session, SessionId, TurnId, Usage
-from agentgw_daemon.agent.loop import calling_of
 from agentgw_daemon.agent.opening import Opening
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount, PromptMessage
 from agentgw_daemon.knowledge.grounding import grounded
-from agentgw_daemon.prompts.compaction import Compacted, compacted
-from agentgw_daemon.prompts.prompt import PromptCounter, count_parts, fit
+from agentgw_daemon.prompts.assembly import Fitting, assemble
+from agentgw_daemon.prompts.prompt import PromptCounter, count_parts
 
 if TYPE_CHECKING:
     from agentgw_daemon.services import Services
@@ -40,44 +40,34 @@ async def dry_run(
     if plan.grounding is not None:
         prompt = (await grounded(prompt, plan.grounding, plan.engine.count)).prompt
     kit = await plan.kit(live) if plan.kit is not None else None
-    opening = Opening(engine=plan.engine, schema=plan.schema)
-    if kit is not None and kit.views:
-        calling = await calling_of(plan.engine, live.log.append)
-        opening = Opening(
-            engine=plan.engine,
-            calling=calling,
-            views=kit.views,
-            suggested_tools=kit.suggested_tools,
-            schema=plan.schema,
-        )
+    opening = await plan.opening(kit, live.log.append)
     named = f"skill {skill.name}" if params.system is None else "system"
-    shown = await compacted(
-        prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
-        database=services.database, engine=plan.engine, count=opening.count, max_tokens=plan.options.max_tokens,
-        model=model, write=False,
+    fitting = Fitting(
+        engine=plan.engine, count=opening.count, model=model, session_id=live.session_id, database=services.database,
+        write=False,
     )  # fmt: skip
     try:
-        fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=model)
+        made = await assemble(prompt, plan.request, fitting)
     except ContextOverflow as error:
-        _, parts = await _counted(
-            opening, prompt.messages(len(prompt.history)), params, named, Compacted(prompt=prompt)
-        )
+        left = PromptHistory(excerpts=prompt.excerpts)
+        _, parts = await _counted(opening, prompt.messages(len(prompt.history)), params, named, left)
         error.data["parts"] = dump(parts)
         raise
-    counted, parts = await _counted(opening, fitted.messages, params, named, shown)
+    counted, parts = await _counted(opening, made.messages, params, named, made.history)
     return TurnResult(
         turn_id="", session_id=live.session_id, text=counted.text, usage=Usage(prompt_tokens=counted.tokens),
         parts=parts,
         fit=PromptFit(
             n_ctx_tokens=counted.n_ctx_tokens if counted.n_ctx_tokens < UNLIMITED_TOKENS else None,
-            left_out_turns=fitted.left_out_turns, left_out_tokens=fitted.left_out_tokens,
-            estimated=counted.estimated, summarised_turns=shown.turns, to_summarise_turns=shown.due,
+            left_out_turns=made.history.left_out_turns, left_out_tokens=made.left_out_tokens,
+            estimated=counted.estimated, summarised_turns=made.history.summarised_turns,
+            to_summarise_turns=made.due_turns,
         ),
     )  # fmt: skip
 
 
 async def _counted(
-    opening: Opening, messages: tuple[ChatMessage, ...], params: TurnStartParams, system: str, shown: Compacted
+    opening: Opening, messages: tuple[ChatMessage, ...], params: TurnStartParams, system: str, history: PromptHistory
 ) -> tuple[PromptCount, tuple[PromptPart, ...]]:
     if opening.leads(messages):
         return await _counted_call(opening, messages, params)
@@ -87,7 +77,7 @@ async def _counted(
     ]
     return await count_parts(
         messages, functools.partial(opening.count, tools=0), system=system, message=params.message, files=params.files,
-        excerpts=shown.prompt.excerpts, tools=tools, summary=shown.turns > 0,
+        excerpts=history.excerpts, tools=tools, summary=history.summarised_turns > 0,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from agentgw_daemon.turns import resume
 from agentgw_daemon.turns.dry_run import dry_run
 from agentgw_daemon.turns.ended import outcome_of
 from agentgw_daemon.turns.request import brings_data, cwd_of, kept, merged
-from agentgw_daemon.turns.run import Plan, go_on
+from agentgw_daemon.turns.run import Plan, go_on, request_of
 from agentgw_daemon.turns.run import run as run_turn
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class Turns:
                 NewTurn(
                     message=plan.message, skill=skill.name, model=spec.name,
                     session_id=session.session_id if session else None, system=plan.system,
-                    options=plan.options, cwd=params.cwd, idempotency_key=params.idempotency_key, state="running",
-                    request=kept(params, plan.max_iterations), seed=plan.seed,
+                    options=plan.request.options, cwd=params.cwd, idempotency_key=params.idempotency_key,
+                    state="running", request=kept(params, plan.max_iterations), seed=plan.request.fallback_seed,
                     delegated_by=None if caller is None else caller.turn.turn_id,
                     delegated_call=None if caller is None else caller.call_id, tainted=tainted,
                 )
@@ -307,13 +307,14 @@ class Turns:
         return Plan(
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
-            options=merged(skill.temperature, params.options), engine=await services.pool.engine(spec),
-            skill_text=params.system is None and params.schema is None,
-            n_ctx_tokens=services.settings.inference.n_ctx, schema=params.schema,
+            request=request_of(
+                merged(skill.temperature, params.options), seed=secrets.randbelow(_SEEDS),
+                skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,
+            ),
+            engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx,
             kit=None if params.schema is not None
             else partial(toolkit.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
-            seed=secrets.randbelow(_SEEDS), background=params.detach,
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from agentgw_daemon.agent import toolkit
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.prompt import Exchange, history_of
 from agentgw_daemon.storage.sessions.log import unpack
-from agentgw_daemon.turns.run import Past, Plan
+from agentgw_daemon.turns.run import Past, Plan, request_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.delegation import Delegates
@@ -70,10 +70,10 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
         return await _kit(services, left, partial(toolkit.make, services, turns, asked, skill, place, live))
 
     return Plan(
-        system=detail.system, message=detail.message, history=history, options=detail.options,
-        engine=await services.pool.engine(spec), skill_text=not detail.own_system,
-        n_ctx_tokens=services.settings.inference.n_ctx, kit=kit, max_iterations=request.max_iterations or 1,
-        seed=detail.seed, background=request.detach,
+        system=detail.system, message=detail.message, history=history,
+        request=request_of(detail.options, seed=detail.seed, skill=not detail.own_system, background=request.detach),
+        engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx, kit=kit,
+        max_iterations=request.max_iterations or 1,
         past=Past(history=detail.history or PromptHistory(), steps=detail.steps),
     )  # fmt: skip
 

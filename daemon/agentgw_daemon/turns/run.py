@@ -6,6 +6,7 @@ turn gets one last event and one outcome, and what was said is stored before any
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -17,20 +18,19 @@ from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnPr
 from agentgw.protocol.replays import PromptHistory, TurnStep
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record
-from agentgw.protocol.types import ChatMessage, FinishReason, Options, Timings, Usage
+from agentgw.protocol.types import FinishReason, Options, Timings, Usage
+from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of
 from agentgw_daemon.agent.loop import Run as AgentRun
-from agentgw_daemon.agent.loop import TurnOutput, calling_of
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.opening import Opening
 from agentgw_daemon.agent.usage import sum_usage
-from agentgw_daemon.inference.engine import Calling, Engine
-from agentgw_daemon.inference.engine import GenerationRequest as Completion
+from agentgw_daemon.inference.engine import Calling, Engine, GenerationRequest
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import Grounding, grounded
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
-from agentgw_daemon.prompts.compaction import as_shown, compacted
-from agentgw_daemon.prompts.prompt import Exchange, Fitted, Prompt, fit, surely_fits
+from agentgw_daemon.prompts.assembly import Assembled, Fitting, assemble
+from agentgw_daemon.prompts.prompt import Exchange, Prompt, prompt_of, surely_fits
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
@@ -63,28 +63,46 @@ class Plan:
     system: str
     message: str
     history: Callable[[], Awaitable[tuple[Exchange, ...]]]
-    options: Options
+    # All that is asked for, but for the messages.
+    request: GenerationRequest
     engine: Engine
-    # The system text is the skill's own and not one that somebody gave for this turn.
-    skill_text: bool = False
     # Context the settings ask for; 0 leaves it to the worker.
     n_ctx_tokens: int = 0
     # Makes what the model may call; without it, nothing.
     kit: Callable[[TurnState], Awaitable[ToolRunner]] | None = None
     max_iterations: int = 1
-    # Drawn for this turn, of use where the options have no seed.
-    seed: int | None = None
-    schema: Mapping[str, Any] | None = None
-    # Nobody waits at a screen for it.
-    background: bool = False
     # Gives the prompt pieces of the user's documents; without it, none.
     grounding: Grounding | None = None
     past: Past | None = None
 
     async def prompt(self) -> Prompt:
-        """System text, what the schema asks for, the session so far, the message."""
-        system = self.system if self.schema is None else structured.instructed(self.system, self.schema)
-        return Prompt(system=system, history=await self.history(), message=self.message)
+        """The prompt before documents are quoted in it."""
+        return prompt_of(self.system, await self.history(), self.message, self.request.schema)
+
+    async def opening(self, kit: ToolRunner | None, emit: Emit) -> Opening:
+        """The first step with these tools; loads the model when it has to know how they are called."""
+        schema = self.request.schema
+        calling = await calling_of(self.engine, emit) if kit is not None and kit.views else None
+        if kit is None or calling is None:
+            return Opening(engine=self.engine, schema=schema)
+        return Opening(
+            engine=self.engine, calling=calling, views=kit.views, suggested_tools=kit.suggested_tools, schema=schema
+        )
+
+
+def request_of(
+    options: Options,
+    *,
+    seed: int | None,
+    skill: bool,
+    background: bool,
+    schema: Mapping[str, Any] | None = None,
+) -> GenerationRequest:
+    """The request of a turn without its messages. An explicit seed promises the same text, so all is computed anew."""
+    return GenerationRequest(
+        messages=(), options=options, recompute=options.seed is not None, fallback_seed=seed, skill=skill,
+        background=background, schema=schema,
+    )  # fmt: skip
 
 
 async def run(live: TurnState, plan: Plan, database: Database | None) -> None:
@@ -141,22 +159,28 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
     # Before the tools: what is quoted decides what they may do unasked.
     prompt = await plan.prompt() if past is not None else await _with_documents(live, plan)
     kit = await plan.kit(live) if plan.kit is not None else None
+    base = dataclasses.replace(plan.request, cache_scope=live.session_id if live.stored else "")
     calling: Calling | None = None
     if past is not None:
         # As the model was shown it before; no model is asked.
-        messages, history = as_shown(prompt, past.history).messages(), past.history
+        made = await assemble(prompt, base, shown=past.history)
     else:
-        if kit is not None and kit.views:
-            calling = await calling_of(plan.engine, live.log.append)
-        messages, history = await _shown(live, plan, turn_recorder, prompt, _opening(plan, kit, calling))
-    completion = Completion(
-        messages=messages, options=plan.options, recompute=plan.options.seed is not None, schema=plan.schema,
-        fallback_seed=plan.seed, cache_scope=live.session_id if live.stored else "", skill=plan.skill_text,
-        background=plan.background,
-    )  # fmt: skip
-    recorder = turn_recorder.record(history, () if kit is None else kit.offered, None if past is None else past.steps)
+        opening = await plan.opening(kit, live.log.append)
+        calling = opening.calling
+        fitting = Fitting(
+            engine=plan.engine, count=opening.count, model=live.model, session_id=live.session_id,
+            database=turn_recorder.database,
+        )  # fmt: skip
+        certain = surely_fits(prompt, plan.n_ctx_tokens) and not opening.shows_tools(prompt.messages())
+        if calling is None and not certain:
+            await live.log.append(TurnProgress(phase="loading"))
+        made = await assemble(prompt, base, None if certain else fitting)
+        await _tell(live, made)
+    recorder = turn_recorder.record(
+        made.history, () if kit is None else kit.offered, None if past is None else past.steps
+    )
     agent = AgentRun(
-        engine=plan.engine, messages=messages, base=completion, recorder=recorder, tools=kit, calling=calling,
+        engine=plan.engine, request=made.request, recorder=recorder, tools=kit, calling=calling,
         max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
     )  # fmt: skip
     live.emit = deduplicated_emit(live, turn_recorder)
@@ -165,42 +189,17 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
     finally:
         if kit is not None:
             live.tool_calls, live.tainted = kit.calls, kit.tainted
-    if plan.schema is not None and answer.finished is not None:
-        await structured.verify(answer.text, answer.finished.finish_reason, plan.schema)
+    if base.schema is not None and answer.finished is not None:
+        await structured.verify(answer.text, answer.finished.finish_reason, base.schema)
 
 
-def _opening(plan: Plan, kit: ToolRunner | None, calling: Calling | None) -> Opening:
-    if kit is None or calling is None:
-        return Opening(engine=plan.engine, schema=plan.schema)
-    return Opening(
-        engine=plan.engine, calling=calling, views=kit.views, suggested_tools=kit.suggested_tools, schema=plan.schema
-    )
-
-
-async def _shown(
-    live: TurnState, plan: Plan, turn_recorder: TurnRecorder, prompt: Prompt, opening: Opening
-) -> tuple[tuple[ChatMessage, ...], PromptHistory]:
-    """The prompt as it fits, and what was done to make it fit; watchers are told of that."""
-    fitted = Fitted(messages=prompt.messages())
-    history = PromptHistory(excerpts=prompt.excerpts)
-    if opening.shows_tools(fitted.messages) or not surely_fits(prompt, plan.n_ctx_tokens):
-        if opening.calling is None:
-            await live.log.append(TurnProgress(phase="loading"))
-        shown = await compacted(
-            prompt, session_id=live.session_id, turn_ids=[one.turn_id for one in prompt.history],
-            database=turn_recorder.database, engine=plan.engine, count=opening.count,
-            max_tokens=plan.options.max_tokens, model=live.model,
-        )  # fmt: skip
-        if shown.notice:
-            await live.log.append(TurnNotice(code="context_compacted", text=shown.notice))
-        fitted = await fit(shown.prompt, opening.count, max_tokens=plan.options.max_tokens, model=live.model)
-        history = PromptHistory(
-            left_out_turns=fitted.left_out_turns, summarised_turns=shown.turns, summary=shown.summary,
-            excerpts=prompt.excerpts,
-        )  # fmt: skip
-    if fitted.left_out_turns:
-        await live.log.append(TurnNotice(code="context_trimmed", text=_left_out(fitted)))
-    return fitted.messages, history
+async def _tell(live: TurnState, made: Assembled) -> None:
+    """Tell watchers what was done to make the prompt fit."""
+    if made.notice:
+        await live.log.append(TurnNotice(code="context_compacted", text=made.notice))
+    if made.history.left_out_turns:
+        text = _left_out(made.history.left_out_turns, made.left_out_tokens)
+        await live.log.append(TurnNotice(code="context_trimmed", text=text))
 
 
 async def _with_documents(live: TurnState, plan: Plan) -> Prompt:
@@ -224,11 +223,10 @@ def _left_waiting(live: TurnState) -> ShuttingDown:
     )
 
 
-def _left_out(fitted: Fitted) -> str:
-    tokens = f"({fitted.left_out_tokens} tokens)"
-    if fitted.left_out_turns == 1:
-        return f"the oldest turn {tokens} was left out"
-    return f"the {fitted.left_out_turns} oldest turns {tokens} were left out"
+def _left_out(turns: int, tokens: int) -> str:
+    if turns == 1:
+        return f"the oldest turn ({tokens} tokens) was left out"
+    return f"the {turns} oldest turns ({tokens} tokens) were left out"
 
 
 async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn_recorder: TurnRecorder) -> None:

@@ -15,11 +15,11 @@ from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import TurnOutput
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.recorder import StepRecorder
-from agentgw_daemon.inference.engine import Engine
-from agentgw_daemon.inference.engine import GenerationRequest as Completion
+from agentgw_daemon.inference.engine import Engine, GenerationRequest
 from agentgw_daemon.inference.structured_output import structured
+from agentgw_daemon.prompts.assembly import Fitting, assemble
 from agentgw_daemon.prompts.compaction import as_shown
-from agentgw_daemon.prompts.prompt import Prompt, fit, history_of, surely_fits
+from agentgw_daemon.prompts.prompt import Prompt, history_of, prompt_of, surely_fits
 from agentgw_daemon.storage.sessions.steps import Shown
 from agentgw_daemon.turns.replay.comparison import (
     Compared,
@@ -115,8 +115,7 @@ async def _model(services: Services, params: TurnReplayParams, detail: TurnDetai
 async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt:
     """The prompt of the first run: the session as it was then, what stood for its oldest turns, the message."""
     rows = await services.database.sessions.history_before(detail.turn.turn_id)
-    shown = system if detail.schema is None else structured.instructed(system, detail.schema)
-    prompt = Prompt(system=shown, history=history_of(rows), message=detail.message)
+    prompt = prompt_of(system, history_of(rows), detail.message, detail.schema)
     return prompt if detail.history is None else as_shown(prompt, detail.history)
 
 
@@ -137,18 +136,18 @@ def _compared(detail: TurnDetail, prompt: Prompt, spec: ModelSpec) -> Compared:
 
 async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellReplay) -> tuple[ReplaySide, int]:
     """The second run, and how many turns more than in the first did not fit."""
-    detail, left_out = plan.detail, 0
-    messages = plan.prompt.messages()
-    if not surely_fits(plan.prompt, n_ctx_tokens):
-        fitted = await fit(plan.prompt, plan.engine.count, max_tokens=detail.options.max_tokens, model=plan.spec.name)
-        messages, left_out = fitted.messages, fitted.left_out_turns
+    detail = plan.detail
     # Everything is computed anew, as with an explicit seed: the same numbers in the same order.
-    base = Completion(
-        messages=messages, options=detail.options, recompute=True, fallback_seed=detail.seed, schema=detail.schema,
+    base = GenerationRequest(
+        messages=(), options=detail.options, recompute=True, fallback_seed=detail.seed, schema=detail.schema,
         background=plan.background,
     )  # fmt: skip
+    fitting = None
+    if not surely_fits(plan.prompt, n_ctx_tokens):
+        fitting = Fitting(engine=plan.engine, count=plan.engine.count, model=plan.spec.name)
+    made = await assemble(plan.prompt, base, fitting)
     run = AgentRun(
-        engine=plan.engine, messages=messages, base=base, recorder=StepRecorder(None, Shown()), tools=tools,
+        engine=plan.engine, request=made.request, recorder=StepRecorder(None, Shown()), tools=tools,
         max_iterations=detail.max_iterations or _MAX_ITERATIONS,
     )  # fmt: skip
     answer = TurnOutput()
@@ -168,7 +167,7 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellR
         error=error.message if error else None, usage=finished.usage, timings=finished.timings,
         prompt_sha256=finished.prompt_sha256, model_sha256=finished.model_sha256, engine=finished.engine,
     )  # fmt: skip
-    return side, left_out
+    return side, made.history.left_out_turns
 
 
 class _Emitter:
