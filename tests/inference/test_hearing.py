@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 import agentgw_daemon
 from agentgw.protocol.types import Options, Timings, Usage
-from agentgw_daemon.inference.engine import Called, Engine, EngineEvent, Finished, GenerationRequest, Queued, TextDelta
+from agentgw_daemon.inference.engine import Called, EngineEvent, Finished, GenerationRequest, Queued, TextDelta
 from agentgw_daemon.inference.hearing import Heard, hear
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 
@@ -23,19 +21,24 @@ END = Finished(finish_reason="stop", usage=Usage(prompt_tokens=1), timings=Timin
 HIGH, LOW = "\ud83d", "\ude00"
 
 
-async def heard(*events: EngineEvent) -> list[Heard]:
+class Saying:
+    """An engine that says these events; nobody asks it for anything else."""
+
+    def __init__(self, events: Sequence[EngineEvent]) -> None:
+        self._events = events
+
     @asynccontextmanager
-    async def stream(_: GenerationRequest) -> AsyncIterator[AsyncIterator[EngineEvent]]:
-        async def say() -> AsyncIterator[EngineEvent]:
-            for event in events:
-                yield event
+    async def stream(self, _: GenerationRequest) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+        async with aclosing(self._say()) as events:
+            yield events
 
-        made: Any = say()
-        yield made
-        await made.aclose()
+    async def _say(self) -> AsyncGenerator[EngineEvent, None]:
+        for event in self._events:
+            yield event
 
-    engine = cast(Engine, SimpleNamespace(stream=stream))
-    async with hear(engine, GenerationRequest(messages=(), options=Options())) as found:
+
+async def heard(*events: EngineEvent) -> list[Heard]:
+    async with hear(Saying(events), GenerationRequest(messages=(), options=Options())) as found:
         return [event async for event in found]
 
 

@@ -28,14 +28,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import agentgw
 import agentgw_daemon.workers.protocol.index  # noqa: F401  # its messages are to be understood
 from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.workers.protocol import retrieval as wire
-from agentgw_daemon.workers.protocol.codec import WorkerRequest
-from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal, RequestTask
+from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerRequest
+from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 
 COMMAND = (sys.executable, __file__)
 DIM = 64
@@ -66,6 +65,15 @@ def packed(text: str) -> bytes:
 async def fake_embedder() -> wire.Embedder:
     """The embedder for `open_retrieval`: the only one this worker knows."""
     return EMBEDDER
+
+
+class UnheardTask:
+    """See RequestTask. Parts of the answer go nowhere."""
+
+    cancelled = False
+
+    def emit(self, part: ReplyPart) -> None:
+        pass
 
 
 class FakeWorker:
@@ -167,7 +175,7 @@ class FakeWorker:
             index_role.add_to(self._table)
         self._index_id = request_id
         try:
-            return self._table.answer(request, cast(RequestTask, None))
+            return self._table.answer(request, UnheardTask())
         except Refusal as refusal:
             return wire.Failed(kind=refusal.kind, message=refusal.text)
 

@@ -6,17 +6,14 @@ import json
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import trio
 
 from agentgw_daemon.config.settings import LimitsSection, Settings
-from agentgw_daemon.events.hub import Hub
-from agentgw_daemon.server.daemon import Daemon
 from agentgw_daemon.server.peer import Peer
 from agentgw_daemon.server.request import Handler
-from agentgw_daemon.text.secrets import Secrets
+from tests.fakes import ConnectionServices, FakeDaemon
 
 
 class RawClient:
@@ -60,8 +57,7 @@ async def connected(handlers: Mapping[str, Handler], **limits: Any) -> AsyncIter
     """A client of a peer that runs these handlers. The peer must end by itself once the client has."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    stub = SimpleNamespace(settings=Settings(limits=LimitsSection(**limits)), hub=Hub(), secrets=Secrets())
-    daemon = cast(Daemon, SimpleNamespace(services=stub))
+    daemon = FakeDaemon(services=ConnectionServices(settings=Settings(limits=LimitsSection(**limits))))
     peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), daemon, handlers)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:

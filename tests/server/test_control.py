@@ -2,52 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from agentgw.protocol.errors import ConfigRefused
 from agentgw_daemon.config import load as config
-from agentgw_daemon.config.settings import InferenceSection, Settings
-from agentgw_daemon.inference.hosting.pool import open_pool
-from agentgw_daemon.knowledge.ingest.watching import Watching
+from agentgw_daemon.config.settings import InferenceSection, McpServerSection, Settings
+from agentgw_daemon.inference.hosting.pool import Pool, open_pool
 from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.lifecycle.notify import Notifier
-from agentgw_daemon.models.registry import open_registry
+from agentgw_daemon.models.registry import Registry, open_registry
+from agentgw_daemon.retrieval.pool import Retrieval
+from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.server.control import Control, Stop, inference_settings
-from agentgw_daemon.services import Services
+from agentgw_daemon.services import Current
 from agentgw_daemon.skills.library import Library
-from agentgw_daemon.text.secrets import Secrets
+from agentgw_daemon.tools.catalogue import Catalogue
+from tests.fakes import FakePaths
 
 pytestmark = pytest.mark.anyio
 
 
-@asynccontextmanager
-async def control(folder: Path) -> AsyncIterator[tuple[Control, Any]]:
-    file = str(folder / "config.toml")
+class ReloadedStart:
+    """A start that reads a configuration and nothing else."""
 
-    def reload(running: config.Config) -> Any:
-        fresh = config.load(file, {})
+    def __init__(self, file: str) -> None:
+        self.paths = FakePaths()
+        self.notifier = Notifier()
+        self._file = file
+
+    def reload(self, running: config.Config) -> tuple[config.Config, tuple[str, ...], tuple[str, ...]]:
+        fresh = config.load(self._file, {})
         return fresh, *config.changed(running, fresh)
+
+
+class NoTools(Catalogue):
+    """No tool and no server."""
+
+    def __init__(self) -> None:
+        pass
+
+    def reload(self, servers: Mapping[str, McpServerSection]) -> None:
+        pass
+
+
+class NoRetrieval(Retrieval):
+    """No worker."""
+
+    def __init__(self) -> None:
+        pass
+
+    def configure(self, settings: RetrievalSettings) -> None:
+        pass
+
+
+class NoEmbedding(Reembedder):
+    """Nothing to embed."""
+
+    def __init__(self) -> None:
+        pass
+
+    def poke(self) -> None:
+        pass
+
+
+@dataclass(kw_only=True)
+class ReloadServices:
+    """The services that a reload touches."""
+
+    started: ReloadedStart
+    current: Current
+    pool: Pool
+    models: Registry
+    skills: Library
+    tools: Catalogue = field(default_factory=NoTools)
+    retrieval: Retrieval = field(default_factory=NoRetrieval)
+
+
+@asynccontextmanager
+async def control(folder: Path) -> AsyncIterator[tuple[Control, ReloadServices]]:
+    file = str(folder / "config.toml")
 
     loaded = config.load(file, {})
     async with (
         open_pool(inference_settings(loaded.settings, ""), environ={}, instance="i") as pool,
         open_registry(folder / "models", loaded.settings, environ={}, instance="i") as models,
     ):
-        services = SimpleNamespace(
-            started=SimpleNamespace(reload=reload, paths=SimpleNamespace(kv_dir=""), notifier=Notifier()),
-            current=SimpleNamespace(config=loaded), pool=pool, models=models,
+        services = ReloadServices(
+            started=ReloadedStart(file), current=Current(loaded), pool=pool, models=models,
             skills=Library([("user", folder / "skills")]),
-            tools=SimpleNamespace(reload=lambda servers: None), retrieval=SimpleNamespace(configure=lambda _: None),
-            secrets=Secrets(),
         )  # fmt: skip
-        watching, reembedding = cast(Watching, None), cast(Reembedder, SimpleNamespace(poke=lambda: None))
-        yield Control(cast(Services, services), watching, reembedding, Stop()), services
+        yield Control(services, None, NoEmbedding(), Stop()), services
 
 
 async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Literal
 
 import pytest
 import trio
@@ -23,9 +23,13 @@ from agentgw_daemon.inference.engine import (
     PromptCount,
     TextDelta,
 )
+from agentgw_daemon.inference.hosting.pool import Pool
+from agentgw_daemon.models.registry import Registry
 from agentgw_daemon.server.handlers import skill
+from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.skills.library import Library
-from agentgw_daemon.skills.skill_set import SkillSet
+from agentgw_daemon.skills.projects import Projects
+from tests.fakes import FakeModels, FakePool, FakeProjects, request_to
 from tests.server.harness import RawClient, connected
 from tests.skills.folders import with_metadata, write_skill
 
@@ -85,33 +89,31 @@ def _tokens(messages: Sequence[ChatMessage]) -> int:
     return sum(1 + len(message.content.split()) for message in messages)
 
 
+@dataclass(kw_only=True)
+class CostServices:
+    """The services of `skill.cost`."""
+
+    projects: Projects
+    models: Registry
+    pool: Pool
+    stopping: bool
+
+
 @asynccontextmanager
 async def asked(
-    folder: Path, machine: Machine, *, kind: str = "file", stopping: bool = False
+    folder: Path, machine: Machine, *, kind: Literal["file", "provider"] = "file", stopping: bool = False
 ) -> AsyncIterator[RawClient]:
     """A client of a daemon whose skills are in `folder` and whose every model is the machine, but for `missing`."""
 
-    async def resolve(ref: str | None) -> Any:
-        if ref == "missing":
-            raise ModelUnavailable("missing is not pulled", hint="run `agentgw pull missing`", model="missing")
-        return SimpleNamespace(name=ref or "default", kind=kind)
-
-    async def engine_of(spec: Any) -> Machine:
-        return machine
-
+    models = FakeModels(default="default", kind=kind)
+    models.missing = ModelUnavailable("missing is not pulled", hint="run `agentgw pull missing`", model="missing")
     library = Library([("user", folder)])
     library.reload()
+    projects = FakeProjects(lambda: library.skill_set)
+    services = CostServices(projects=projects, models=models, pool=FakePool(machine), stopping=stopping)
 
-    async def skill_set(cwd: str | None) -> SkillSet:
-        return library.skill_set
-
-    services = SimpleNamespace(
-        projects=SimpleNamespace(skill_set=skill_set), models=SimpleNamespace(resolve_to_answer=resolve),
-        pool=SimpleNamespace(engine=engine_of), stopping=stopping,
-    )  # fmt: skip
-
-    async def cost(request: Any, params: SkillCostParams) -> SkillCosts:
-        return await skill.cost(cast(Any, SimpleNamespace(services=services)), params)
+    async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
+        return await skill.cost(request_to(services), params)
 
     async with connected({"skill.cost": cost}) as client:
         yield client

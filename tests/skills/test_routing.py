@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from agentgw.protocol.errors import ModelUnavailable, RpcError, WorkerDied
 from agentgw.protocol.types import Timings, Usage
 from agentgw_daemon.config.settings import Settings
 from agentgw_daemon.inference.engine import Calling, EngineEvent, Finished, GenerationRequest, TextDelta
+from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.routing import choose, route
 from agentgw_daemon.skills.skill_set import SkillSet
@@ -41,10 +41,10 @@ class Daemon:
         self._texts, self._error, self._missing, self._calling = texts, error, missing, calling
         self.parts: dict[str, Any] = {"by": by, "models": self, "pool": self}
 
-    async def resolve_to_answer(self, ref: str | None) -> Any:
+    async def resolve_to_answer(self, ref: str | None) -> ModelSpec:
         if self._missing is not None:
             raise self._missing
-        return SimpleNamespace(name="fake")
+        return ModelSpec(name="fake", kind="file")
 
     async def engine(self, spec: Any) -> Daemon:
         return self

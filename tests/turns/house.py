@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import trio
 
-from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import ChatMessage, Chunk, Timings, Usage
 from agentgw_daemon.approvals.queue import ApprovalQueue
-from agentgw_daemon.config.settings import Settings
 from agentgw_daemon.events.hub import Hub
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import (
@@ -31,13 +28,12 @@ from agentgw_daemon.inference.engine import (
     as_mapping,
 )
 from agentgw_daemon.knowledge.search.search import SearchFindings
-from agentgw_daemon.services import Services
 from agentgw_daemon.skills.model import LoadedSkill
+from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.text.secrets import Secrets
-from agentgw_daemon.tools.builtins.delegate import NAME
 from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.turns.manager import Turns
+from tests.fakes import FakeCatalogue, FakeModels, FakePool, FakeProjects, FakeServices
 
 Script = Callable[[GenerationRequest], AsyncIterator[EngineEvent]]
 
@@ -104,33 +100,6 @@ class Papers:
         return (await self.find(query, **how)).chunks
 
 
-class Toolbox:
-    """The tools of the house, as a catalogue gives them; its servers never say what they offer."""
-
-    def __init__(self, house: House) -> None:
-        self._house = house
-        # Prefixes of names that a server may yet have tools of.
-        self.silent: tuple[str, ...] = ()
-
-    @property
-    def current(self) -> dict[str, Any]:
-        # That one is there in every house; a turn gets its own or none.
-        return {NAME: None, **self._house.tools}
-
-    async def tools(self, *_: object) -> dict[str, RunnableTool]:
-        await trio.lowlevel.checkpoint()
-        return self._house.tools
-
-    async def look(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def wait_for(self, *_: object) -> None:
-        await trio.lowlevel.checkpoint()
-
-    def absence(self, name: str) -> str:
-        return "the MCP server is starting" if name.startswith(self.silent) and self.silent else ""
-
-
 class House:
     """Turns and what they need."""
 
@@ -145,31 +114,14 @@ class House:
         self.skills = {general.name: general}
         self.tools: dict[str, RunnableTool] = {}
 
-        def skill(name: str) -> LoadedSkill:
-            if name not in self.skills:
-                raise NotFound(f"there is no skill {name}")
-            return self.skills[name]
-
-        async def skill_set(cwd: str | None) -> Any:
-            return SimpleNamespace(get=skill, unused=lambda name: None)
-
-        async def resolve(ref: str | None) -> Any:
-            if ref == "missing":
-                raise ModelUnavailable("no model missing", model="missing")
-            return SimpleNamespace(name=ref or "fake", kind="file")
-
-        async def engine_of(spec: Any) -> FakeEngine:
-            return engine
-
-        self.services = SimpleNamespace(
-            database=database, hub=Hub(), stopping=False, settings=Settings(), notices=[], secrets=Secrets(),
-            projects=SimpleNamespace(skill_set=skill_set), models=SimpleNamespace(resolve_to_answer=resolve),
-            pool=SimpleNamespace(engine=engine_of), tools=Toolbox(self),
-            started=SimpleNamespace(environ={"HOME": "/"}, instance="test", paths=SimpleNamespace(directories=())),
+        self.papers = Papers()
+        hub = Hub()
+        self.services = FakeServices(
+            database=database, hub=hub, projects=FakeProjects(lambda: SkillSet(skills=self.skills)),
+            models=FakeModels(), pool=FakePool(engine), tools=FakeCatalogue(lambda: self.tools),
+            knowledge=self.papers, approvals=ApprovalQueue(database, hub),
         )  # fmt: skip
-        self.papers = self.services.knowledge = Papers()
-        self.services.approvals = ApprovalQueue(database, self.services.hub)
-        self.turns = Turns(cast(Services, self.services), nursery)
+        self.turns = Turns(self.services, nursery)
 
     def add_skill(self, name: str, **fields: Any) -> None:
         """One more skill."""

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
@@ -21,7 +21,6 @@ from agentgw.protocol.schema import dump
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Called, Calling, EngineEvent, GenerationRequest, TextDelta
-from agentgw_daemon.services import Services
 from agentgw_daemon.tool_calling.formats import NAMES, PLAIN, named
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.scripted import furnish
@@ -80,7 +79,7 @@ async def is_had_again(h: House, live: TurnState) -> None:
     assert detail.unreadable is None
     sent.append(dump(detail))
     for form in ("md", "json"):
-        sent.append(await database.sessions.export(live.session_id, format=cast(Any, form)))
+        sent.append(await database.sessions.export(live.session_id, format=form))
     sent += (await replayed(h.turns, detail.turn)).splitlines()
     for value in sent:
         # Read as strictly as a stranger's client may.
@@ -122,5 +121,5 @@ async def again(h: House, live: TurnState, steps: list[list[EngineEvent]]) -> No
     h.engine.script = speaking(steps)
     # It may fail as the turn did.
     with contextlib.suppress(ModelUnavailable):
-        encode(dump(await replay(cast(Services, h.services), TurnReplayParams(turn_id=live.turn_id), tell)))
+        encode(dump(await replay(h.services, TurnReplayParams(turn_id=live.turn_id), tell)))
     h.engine.script = speaking(())

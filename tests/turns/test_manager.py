@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trio
@@ -36,6 +35,7 @@ from agentgw_daemon.inference.engine import (
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.turns import recorder
+from tests.fakes import FakeProjects
 from tests.polling import pause
 from tests.turns.frames import read, replayed, watched
 from tests.turns.house import House, Script, answer, finished, house
@@ -319,7 +319,7 @@ async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monk
         methods: list[str] = []
         while methods != ["turn.started", "turn.delta", "turn.delta"]:
             await pause()
-            methods = [frame["method"] for frame in await replayed(h, stored)]
+            methods = [frame["method"] for frame in read(await replayed(h.turns, stored))]
         assert (await h.database.turns.get(live.turn_id)).state == "running"
         live.cancel()
 
@@ -480,11 +480,7 @@ def _auto(house: House) -> None:
         for name, text in (("general-assistant", "Anything."), ("gardener", "Plants roses."))
     }
     house.services.settings = Settings(agent=AgentSection(default_skill="auto"))
-
-    async def skill_set(cwd: str | None) -> SkillSet:
-        return SkillSet(skills=skills)
-
-    house.services.projects = SimpleNamespace(skill_set=skill_set)
+    house.services.projects = FakeProjects(lambda: SkillSet(skills=skills))
 
 
 async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path: Path) -> None:

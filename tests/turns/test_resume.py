@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +28,6 @@ from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Called, Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
 from agentgw_daemon.server.turn_frames import turn_frames
-from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.storage.sessions.approvals import Settled
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
@@ -371,11 +369,8 @@ async def test_without_any_tool_the_turn_ends_with_that(killed: Killed) -> None:
 async def test_without_its_skill_the_turn_ends_with_that(killed: Killed) -> None:
     asked = await question_left(killed)
 
-    async def empty(cwd: str | None) -> SkillSet:
-        return SkillSet(skills={})
-
     async with killed.next("never") as (h, _):
-        h.services.projects = SimpleNamespace(skill_set=empty)
+        h.skills = {}
         live = await taken_up(h)
         outcome = await live.wait_outcome()
         assert isinstance(outcome, NotFound)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.schema import bind
+from agentgw_daemon.knowledge.search.search import Knowledge
 from agentgw_daemon.server.handlers import document
 from agentgw_daemon.server.request import RequestContext
+from agentgw_daemon.storage.database import Database
+from tests.fakes import request_to
 from tests.knowledge.library import Library, library
 
 pytestmark = pytest.mark.anyio
 
 
+@dataclass
+class DocumentServices:
+    """The services of these methods."""
+
+    database: Database
+    knowledge: Knowledge
+
+
 def _request(shelf: Library) -> RequestContext:
-    return cast(
-        RequestContext, SimpleNamespace(services=SimpleNamespace(database=shelf.database, knowledge=shelf.knowledge))
-    )
+    return request_to(DocumentServices(database=shelf.database, knowledge=shelf.knowledge))
 
 
 async def test_what_is_stored_is_found_listed_and_deleted(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -15,6 +13,7 @@ from agentgw.protocol.params import SessionIdParams
 from agentgw_daemon.server.handlers import session
 from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder
+from tests.fakes import request_to
 from tests.turns.house import House, house
 
 pytestmark = pytest.mark.anyio
@@ -31,13 +30,7 @@ def saved(kv_dir: Path, owner: str) -> Path:
 async def asked(folder: Path) -> AsyncIterator[tuple[House, RequestContext]]:
     async with house(folder) as h:
         h.services.started.paths.kv_dir = str(folder / "kv")
-        yield (
-            h,
-            cast(
-                RequestContext,
-                SimpleNamespace(services=h.services, daemon=SimpleNamespace(services=h.services, turns=h.turns)),
-            ),
-        )
+        yield h, request_to(h.services, h.turns)
 
 
 async def test_deleting_a_session_removes_its_saved_states_and_nobody_elses(tmp_path: Path) -> None:

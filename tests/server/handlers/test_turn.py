@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
@@ -20,6 +19,7 @@ from agentgw_daemon.server.handlers import session, turn
 from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnStore
 from tests.agent.scripted import furnish, script
+from tests.fakes import request_to
 from tests.polling import pause
 from tests.turns.house import House, finished, house
 
@@ -34,9 +34,7 @@ async def for_ever(request: Completion) -> AsyncIterator[EngineEvent]:
 
 def asking(h: House, folder: Path) -> RequestContext:
     h.services.started.paths.kv_dir = str(folder / "kv")
-    return cast(
-        RequestContext, SimpleNamespace(services=h.services, daemon=SimpleNamespace(services=h.services, turns=h.turns))
-    )
+    return request_to(h.services, h.turns)
 
 
 async def listed(request: RequestContext, **params: Any) -> list[tuple[str, str, bool | None]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
@@ -25,11 +24,11 @@ from agentgw_daemon.inference.engine import (
     TextDelta,
     as_mapping,
 )
-from agentgw_daemon.services import Services
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.delegating import cast as cast_of
 from tests.agent.delegating import requests_of, task, team
 from tests.agent.scripted import furnish, script
+from tests.fakes import FakeModels
 from tests.turns.house import FakeEngine, House, finished, house
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +42,7 @@ async def again(h: House, turn_id: str, told: list[ReplayProgress] | None = None
         if told is not None:
             told.append(event)
 
-    return await replay(cast(Services, h.services), TurnReplayParams(turn_id=turn_id, **params), tell)
+    return await replay(h.services, TurnReplayParams(turn_id=turn_id, **params), tell)
 
 
 def shown(request: GenerationRequest) -> list[Any]:
@@ -161,15 +160,9 @@ async def test_a_changed_skill_is_told_and_used_only_where_that_is_wanted(
 
 
 async def test_a_skill_that_is_gone_is_replayed_with_its_recorded_text(tmp_path: Path) -> None:
-    async def without(cwd: str | None) -> Any:
-        def gone(name: str) -> Any:
-            raise NotFound("there is no skill", kind="skill", id=name)
-
-        return SimpleNamespace(get=gone)
-
     async with house(tmp_path, script("a")) as h:
         turn = await h.ask()
-        h.services.projects.skill_set = without
+        h.skills = {}
         result = await again(h, turn.turn_id, skill_text="current")
         assert shown(h.engine.requests[-1])[0]["content"] == "Be good."
         assert "is not there any more" in result.reasons[0]
@@ -207,11 +200,7 @@ async def test_a_seed_drawn_in_a_session_that_was_not_computed_anew_is_worth_les
 async def test_an_endpoint_draws_as_it_likes(tmp_path: Path) -> None:
     async with house(tmp_path, script("a")) as h:
         turn = await h.ask()
-
-        async def elsewhere(ref: str | None) -> Any:
-            return SimpleNamespace(name=ref, kind="provider")
-
-        h.services.models.resolve_to_answer = elsewhere
+        h.services.models = FakeModels(kind="provider")
         result = await again(h, turn.turn_id)
         assert result.compared == "chance"
         assert "by chance" in result.reasons[-1]
@@ -323,7 +312,7 @@ async def test_cancelling_it_leaves_the_engine(tmp_path: Path) -> None:
             async def tell(event: ReplayProgress) -> None:
                 scope.cancel()
 
-            await replay(cast(Services, h.services), TurnReplayParams(turn_id=turn.turn_id), tell)
+            await replay(h.services, TurnReplayParams(turn_id=turn.turn_id), tell)
         assert scope.cancelled_caught
         assert ended == [True]
 

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -185,6 +185,13 @@ class Measuring:
         return result
 
 
+@dataclass
+class Heard:
+    """A reader that has heard these commands."""
+
+    commands: queue.SimpleQueue[wire.ToWorker]
+
+
 class Leisurely:
     """The worker's waiting, with a calibration that gives these results, and what it said."""
 
@@ -192,7 +199,7 @@ class Leisurely:
         self._read_fd, self._write_fd = os.pipe()
         self.commands: queue.SimpleQueue[wire.ToWorker] = queue.SimpleQueue()
         self.leisure = worker_module.IdleWork(
-            worker_module.Outlet(self._write_fd), SimpleNamespace(commands=self.commands), Interruption()
+            worker_module.Outlet(self._write_fd), Heard(self.commands), Interruption()
         )
         self.leisure.calibration = self.measuring = Measuring(*results, commands=self.commands)
         self.leisure.answered = True

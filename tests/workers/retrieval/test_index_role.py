@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -24,9 +23,10 @@ from agentgw_daemon.workers.protocol.index import (
     IndexState,
 )
 from agentgw_daemon.workers.retrieval import index_role
-from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal, RequestTask
+from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 from agentgw_daemon.workers.retrieval.index import index as index_module
 from agentgw_daemon.workers.retrieval.index.index_flat import Floats, Labels
+from tests.retrieval.fakeworker import UnheardTask
 from tests.workers.retrieval.index.points import labels, nearest, points
 
 DIM = 32
@@ -43,20 +43,30 @@ class Worker:
         index_role.add_to(self.table)
 
     def ask(self, request: WorkerRequest) -> WorkerReply:
-        return self.table.answer(request, cast(RequestTask, None))
+        return self.table.answer(request, UnheardTask())
+
+    def state(self, request: WorkerRequest) -> IndexState:
+        reply = self.ask(request)
+        assert isinstance(reply, IndexState)
+        return reply
+
+    def save(self) -> IndexSaved:
+        reply = self.ask(IndexSave(key="k"))
+        assert isinstance(reply, IndexSaved)
+        return reply
 
     def open(self, saved: IndexSaved | None = None) -> IndexState:
         file, sha256 = (saved.file, saved.sha256) if saved else ("", "")
-        return cast(
-            IndexState,
-            self.ask(IndexOpen(key="k", dim=DIM, embedder_id="e1", folder=str(self.folder), file=file, sha256=sha256)),
+        return self.state(
+            IndexOpen(key="k", dim=DIM, embedder_id="e1", folder=str(self.folder), file=file, sha256=sha256)
         )
 
     def add(self, added: Labels, vectors: Floats) -> IndexState:
-        return cast(IndexState, self.ask(IndexAdd(key="k", labels=added.tobytes(), vectors=vectors.tobytes())))
+        return self.state(IndexAdd(key="k", labels=added.tobytes(), vectors=vectors.tobytes()))
 
     def search(self, k: int, **fields: object) -> tuple[list[int], IndexFound]:
-        found = cast(IndexFound, self.ask(IndexSearch(key="k", k=k, **fields)))  # type: ignore[arg-type]  # by name
+        found = self.ask(IndexSearch(key="k", k=k, **fields))  # type: ignore[arg-type]  # by name
+        assert isinstance(found, IndexFound)
         return np.frombuffer(found.labels, dtype=np.int64).tolist(), found
 
 
@@ -93,11 +103,11 @@ def test_what_is_saved_is_there_for_the_next_worker(worker: Worker) -> None:
     with pytest.raises(Refusal, match="not built"):
         worker.ask(IndexSave(key="k"))
     while state.waiting:
-        state = cast(IndexState, worker.ask(IndexBuild(key="k", budget_ms=5)))
+        state = worker.state(IndexBuild(key="k", budget_ms=5))
     worker.ask(IndexRemove(key="k", ranges=_pairs((3, 2), (50, 1))))
-    state = cast(IndexState, worker.ask(IndexAdvance(key="k", generation=9)))
+    state = worker.state(IndexAdvance(key="k", generation=9))
     assert (state.live, state.deleted, state.unsaved, state.generation) == (97, 3, True, 9)
-    saved = cast(IndexSaved, worker.ask(IndexSave(key="k")))
+    saved = worker.save()
     other = Worker(worker.folder)
     state = other.open(saved)
     assert (state.live, state.deleted, state.unsaved, state.generation, state.refused) == (97, 3, False, 9, "")
@@ -111,7 +121,7 @@ def test_a_file_that_is_not_what_it_was_is_refused_and_the_index_empty(worker: W
     worker.open()
     worker.add(labels(100), points(100))
     worker.ask(IndexBuild(key="k", budget_ms=10_000))
-    saved = cast(IndexSaved, worker.ask(IndexSave(key="k")))
+    saved = worker.save()
     with (worker.folder / saved.file).open("r+b") as file:
         file.write(b"\xff" * 40)
     state = Worker(worker.folder).open(saved)
