@@ -41,11 +41,11 @@ lint: $(INSTALLED) ## ruff, mypy and the import arrows
 	@$(BIN)/lint-imports
 
 docs: $(INSTALLED) ## write docs/protocol.md from the contract's tables
-	@$(BIN)/python -m agentgw_daemon.server.protocol_page > docs/protocol.md.new
+	@$(BIN)/python -m tests.scripts.protocol_page > docs/protocol.md.new
 	@mv docs/protocol.md.new docs/protocol.md
 
 docs-check: $(INSTALLED) ## fail when docs/protocol.md is not what the tables say
-	@$(BIN)/python -m agentgw_daemon.server.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
+	@$(BIN)/python -m tests.scripts.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
 
 test: lint docs-check models mcp-servers llama-server ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST) -m "not chaos"

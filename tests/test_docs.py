@@ -19,7 +19,7 @@ from agentgw.protocol.errors import RPC_ERRORS
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.server.openrpc import event_name
-from agentgw_daemon.server.protocol_page import page
+from tests.scripts.protocol_page import page
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = ROOT / "docs" / "protocol.md"

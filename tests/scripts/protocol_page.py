@@ -1,4 +1,4 @@
-"""docs/protocol.md, written from the contract's tables: `python -m agentgw_daemon.server.protocol_page` prints it."""
+"""docs/protocol.md, written from the contract's tables: `python -m tests.scripts.protocol_page` prints it."""
 
 from __future__ import annotations
 
