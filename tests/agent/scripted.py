@@ -15,6 +15,9 @@ from tests.turns.house import House, finished
 
 Step = str | list[tuple[str, dict[str, Any]]]
 
+# A step that calls the tool which has to be asked about.
+CHANGE = [("change", {"text": "x"})]
+
 
 def script(*steps: Step) -> Any:
     """The model: each step is an answer, or calls."""

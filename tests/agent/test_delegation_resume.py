@@ -18,7 +18,7 @@ from agentgw.protocol.types import Approval, Options
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest
 from tests.agent.delegating import requests_of, skill, stored, task, team
-from tests.agent.scripted import answered, furnish
+from tests.agent.scripted import CHANGE, answered, furnish
 from tests.polling import pause
 from tests.turns.frames import replayed
 from tests.turns.house import House, finished
@@ -27,7 +27,6 @@ from tests.turns.questions import open_question
 pytestmark = pytest.mark.anyio
 
 SKILLS = skill("boss", "lead"), skill("lead", "worker"), skill("worker")
-CHANGE = [("change", {"text": "x"})]
 PARTS: dict[str, Any] = {"boss": [task("lead")], "lead": [task("worker")], "worker": [CHANGE]}
 REST: dict[str, Any] = {"boss": ["done"], "lead": ["all"], "worker": ["changed"]}
 

@@ -8,7 +8,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-PATIENCE_S = 30.0
+from tests.e2e.wire import PATIENCE_S
+
+# The words that ask a model of this endpoint; see `Endpoint.config`.
+SCRIPTED = ("run", "-m", "scripted/m")
 
 
 class Conversation:

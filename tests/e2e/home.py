@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from agentgw_daemon.models.catalogue import STARTER
-from tests.e2e.wire import Refused, Wire
+from tests.e2e.wire import PATIENCE_S, Refused, Wire
 from tests.starter import embedder_folder, starter_model
 
 T = TypeVar("T")
 
 AGENTGW = str(Path(sys.executable).with_name("agentgw"))
-# For everything that has no limit of its own: more than a cold start with a model takes on a busy machine.
-PATIENCE_S = 30.0
 # A prompt that makes the starter model go on and on: it counts, and with a penalty for repeating itself it soon ends.
 COUNTING = "Count from 1 to 500: 1, 2, 3, 4,"
 ENDLESS = (

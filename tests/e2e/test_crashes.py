@@ -15,14 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.endpoint import Endpoint
+from tests.e2e.endpoint import SCRIPTED, Endpoint
 from tests.e2e.home import ENDLESS, Home, heard, kill, until, with_variable
 from tests.e2e.integrity import integrity
 from tests.e2e.wire import Refused
 
 pytestmark = pytest.mark.e2e
-
-SCRIPTED = ("run", "-m", "scripted/m")
 
 
 def test_a_turn_cut_off_by_a_crash_is_kept_to_its_last_second(home: Home, endpoint: Endpoint) -> None:

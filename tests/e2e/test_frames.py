@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import Home, rss_bytes
+from tests.e2e.home import Home, rss_bytes, until
 from tests.e2e.wire import Wire
 
 pytestmark = pytest.mark.e2e
@@ -86,8 +86,7 @@ def test_a_notification_is_executed_and_not_answered(shared_home: Home) -> None:
         wire.send({"jsonrpc": "2.0", "method": "turn.show", "params": {"wrong": 1}})
         rename = {"session_id": session_id, "title": "renamed"}
         wire.send({"jsonrpc": "2.0", "method": "session.rename", "params": rename})
-        while wire.call("session.get", session_id=session_id)["title"] != "renamed":
-            pass
+        until(lambda: wire.call("session.get", session_id=session_id)["title"] == "renamed", "a new title")
 
 
 def test_a_batch_is_answered_entry_by_entry(shared_home: Home) -> None:

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.endpoint import Endpoint
+from tests.e2e.endpoint import SCRIPTED, Endpoint
 from tests.e2e.home import ENDLESS, Home, gone, heard, until
 
 pytestmark = pytest.mark.e2e
-
-SCRIPTED = ("run", "-m", "scripted/m")
 
 
 def ended_turn(home: Home) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import COUNTING, PATIENCE_S, Home, heard, until
+from tests.e2e.home import COUNTING, Home, heard, until
+from tests.e2e.wire import PATIENCE_S
 from tests.scripts.fetch_llama_server import fetch
 from tests.starter import starter_model
 

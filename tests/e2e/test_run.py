@@ -9,13 +9,12 @@ import pytest
 
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Timings, Usage
-from tests.e2e.endpoint import Endpoint
+from tests.e2e.endpoint import SCRIPTED, Endpoint
 from tests.e2e.home import Home, heard, is_silent, until
 
 pytestmark = pytest.mark.e2e
 
 ECHO = ("run", "-m", "echo")
-SCRIPTED = ("run", "-m", "scripted/m")
 
 
 def test_without_a_model_a_pipe_is_told_what_to_run(home: Home) -> None:

@@ -31,15 +31,13 @@ from agentgw_daemon.server.turn_frames import turn_frames
 from agentgw_daemon.storage.sessions.approvals import Settled
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
-from tests.agent.scripted import answered, furnish, script
+from tests.agent.scripted import CHANGE, answered, furnish, script
 from tests.polling import pause
 from tests.turns.frames import read, watched
 from tests.turns.house import House, finished
 from tests.turns.questions import Killed, open_question, taken_up
 
 pytestmark = pytest.mark.anyio
-
-CHANGE = [("change", {"text": "x"})]
 
 
 @pytest.fixture

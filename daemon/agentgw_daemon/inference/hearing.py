@@ -25,15 +25,13 @@ from agentgw_daemon.inference.engine import (
     TextDelta,
 )
 from agentgw_daemon.text.valid import SurrogateJoiner, valid_text
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.events import MAX_SHOWN_CHARACTERS, Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.reading import call
 
 Heard = Queued | Loading | Prefill | TextDelta | Finished | ModelToolCall | Malformed
 
 # Integers that every reader of JSON has exactly, and that fit the database.
 _MOST_TOKENS: Final = 2**53 - 1
-# Of a call that is none, enough for the model to know it again.
-_SHOWN_CHARACTERS: Final = 2_000
 
 
 @asynccontextmanager
@@ -83,8 +81,8 @@ def _ends(channels: dict[Channel, SurrogateJoiner]) -> Iterator[TextDelta]:
 
 def _call(name: str, arguments: str) -> ModelToolCall | Malformed:
     text = valid_text(f"{name} {arguments}")
-    if len(text) > _SHOWN_CHARACTERS:
-        text = f"{text[:_SHOWN_CHARACTERS]}…"
+    if len(text) > MAX_SHOWN_CHARACTERS:
+        text = f"{text[:MAX_SHOWN_CHARACTERS]}…"
     if not name:
         return Malformed(text=text, reason="the call has no name")
     return call(name, arguments, text)

@@ -13,6 +13,8 @@ from agentgw_daemon.text.visible import visible, visible_line
 
 # A sixteenth of a frame of the wire, and some 16,000 tokens: more than a small local model's whole context.
 MAX_CONTENT_BYTES: Final = 64 << 10
+# JSON escapes a character to at most six bytes.
+MAX_CONTENT_JSON_BYTES: Final = 6 * MAX_CONTENT_BYTES
 _NOTE_BYTES: Final = 512
 # A diff that nobody reads to its end protects nobody; what is left out is said.
 MAX_DIFF_CHARS: Final = 64 << 10

@@ -50,7 +50,10 @@ def test_all_directories_of_a_home_are_made(umask: int, paths: Paths, home: Path
 
 def test_making_them_twice_changes_nothing(paths: Paths) -> None:
     prepare(paths)
+    made = [os.stat(path) for path in paths.directories]
     prepare(paths)
+    again = [os.stat(path) for path in paths.directories]
+    assert [(one.st_ino, one.st_mode) for one in again] == [(one.st_ino, one.st_mode) for one in made]
 
 
 @pytest.mark.parametrize("loose", [0o777, 0o750, 0o701, 0o755])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agentgw.protocol.errors import ContextOverflow, ModelUnavailable
 from agentgw_daemon.inference.engines.complaints import MAX_MESSAGE_CHARS, complaint_of, error_of, read_complaint
+from tests.inference.engines.endpoint import KEY
 
-KEY = "sk-very-secret-0123456789"
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (

@@ -20,12 +20,11 @@ from agentgw_daemon.inference.engine import Called, EngineEvent, Finished, Gener
 from agentgw_daemon.inference.engines.endpoint_http import Patience, open_client
 from agentgw_daemon.inference.engines.provider import ProviderEngine
 from agentgw_daemon.inference.spec import ProviderSpec
-from tests.inference.engines.endpoint import Act, Endpoint, called, ended, playing, refusal, said, stream_of
+from tests.inference.engines.endpoint import KEY, Act, Endpoint, called, ended, playing, refusal, said, stream_of
 
 pytestmark = pytest.mark.anyio
 
 LIMIT_S = 10
-KEY = "sk-very-secret-0123456789"
 DONE = "[DONE]"
 HELLO = stream_of(said("Hel"), said("lo"), ended(), DONE)
 QUICK = Patience(first_backoff_s=0.001, silence_s=5)

@@ -13,12 +13,10 @@ from typing import Any, Final
 from agentgw_daemon.inference.engine import Called
 from agentgw_daemon.inference.engines.chunks import CallPiece, NotUnderstood
 from agentgw_daemon.text.valid import valid_text
-from agentgw_daemon.tool_calling.events import Malformed
+from agentgw_daemon.tool_calling.events import MAX_SHOWN_CHARACTERS, Malformed
 from agentgw_daemon.tool_calling.reading import CUT_OFF
 
 MAX_CALLS: Final = 128
-# Of a call that was cut, enough for the model to know it again.
-_SHOWN_CHARACTERS: Final = 2_000
 
 
 class _Call:
@@ -109,7 +107,7 @@ def _ended(call: _Call, *, cut: bool, last: bool) -> Called | Malformed:
     text = call.arguments
     value = _value(text)
     if cut and value is None and (last or text.strip()):
-        return Malformed(text=valid_text(f"{call.name} {text}"[:_SHOWN_CHARACTERS]), reason=CUT_OFF)
+        return Malformed(text=valid_text(f"{call.name} {text}"[:MAX_SHOWN_CHARACTERS]), reason=CUT_OFF)
     if isinstance(value, str):
         # Written as JSON twice.
         text = value

@@ -17,7 +17,7 @@ from agentgw_daemon.tools.files.places import Place, open_file, place_of
 from agentgw_daemon.tools.processes.child import ChildOutput, ask_child
 from agentgw_daemon.tools.processes.query_child import MAX_ROWS, MAX_SQL_BYTES
 from agentgw_daemon.tools.tool import (
-    MAX_CONTENT_BYTES,
+    MAX_CONTENT_JSON_BYTES,
     Arguments,
     CallFailed,
     FunctionTool,
@@ -30,8 +30,6 @@ from agentgw_daemon.tools.tool import (
 TIME_S: Final = 1.5
 # For a child that waits (a slow disk, a busy machine) instead of computing.
 _GRACE_S: Final = 3.5
-# JSON escapes a character to at most six bytes.
-_MAX_ANSWER_BYTES: Final = 6 * MAX_CONTENT_BYTES
 # A database is read page by page, never whole.
 MAX_DATABASE_BYTES: Final = 1 << 40
 _MODULE: Final = "agentgw_daemon.tools.processes.query_child"
@@ -77,7 +75,7 @@ async def _run(arguments: Arguments, context: ToolContext) -> str:
         "path": str(real), "identity": identity, "sql": arguments["sql"], "params": list(arguments.get("params", ())),
         "immutable": immutable, "time_s": TIME_S,
     }  # fmt: skip
-    answer = await ask_child(_MODULE, request, context, time_s=TIME_S + _GRACE_S, max_bytes=_MAX_ANSWER_BYTES)
+    answer = await ask_child(_MODULE, request, context, time_s=TIME_S + _GRACE_S, max_bytes=MAX_CONTENT_JSON_BYTES)
     return _written(answer)
 
 

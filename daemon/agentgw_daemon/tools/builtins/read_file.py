@@ -11,6 +11,7 @@ import trio
 from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.tools.builtins.preview import check_read, read_preview
 from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, open_file, place_of
+from agentgw_daemon.tools.processes.search_child import PROBE_BYTES
 from agentgw_daemon.tools.tool import (
     MAX_CONTENT_BYTES,
     Arguments,
@@ -25,8 +26,6 @@ from agentgw_daemon.tools.tool import (
 DEFAULT_LINES: Final = 400
 MAX_LINES: Final = 5000
 _BLOCK_BYTES: Final = 1 << 20
-# git's own test for a binary file looks at so much.
-_PROBE_BYTES: Final = 8000
 
 
 def read_bytes(fd: int, max_bytes: int) -> bytes:
@@ -42,7 +41,7 @@ def read_bytes(fd: int, max_bytes: int) -> bytes:
 
 def is_binary(raw: bytes) -> bool:
     """Tells whether it is no text."""
-    return b"\0" in raw[:_PROBE_BYTES]
+    return b"\0" in raw[:PROBE_BYTES]
 
 
 def lines_of(text: str) -> list[str]:

@@ -14,14 +14,19 @@ from agentgw_daemon.tools.builtins.list_files import MAX_PATTERN_CHARS
 from agentgw_daemon.tools.builtins.preview import check_read, read_preview
 from agentgw_daemon.tools.files.places import denied_identities, open_any, place_of
 from agentgw_daemon.tools.processes.child import ChildOutput, ask_child
-from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, Arguments, CallFailed, FunctionTool, ToolContext, ToolSpec
+from agentgw_daemon.tools.tool import (
+    MAX_CONTENT_JSON_BYTES,
+    Arguments,
+    CallFailed,
+    FunctionTool,
+    ToolContext,
+    ToolSpec,
+)
 
 # Enough for a source tree that is in the disk cache.
 TIME_S: Final = 10.0
 # More hits than anybody reads; the model is told to narrow the search.
 MAX_MATCHES: Final = 200
-# JSON escapes a character to at most six bytes.
-_MAX_ANSWER_BYTES: Final = 6 * MAX_CONTENT_BYTES
 _MODULE: Final = "agentgw_daemon.tools.processes.search_child"
 
 
@@ -39,7 +44,9 @@ async def _run(arguments: Arguments, context: ToolContext) -> str:
             "regex": arguments.get("regex", False), "glob": arguments.get("glob"),
             "denied": sorted(denied), "max_matches": MAX_MATCHES,
         }  # fmt: skip
-        answer = await ask_child(_MODULE, request, context, time_s=TIME_S, max_bytes=_MAX_ANSWER_BYTES, pass_fds=(fd,))
+        answer = await ask_child(
+            _MODULE, request, context, time_s=TIME_S, max_bytes=MAX_CONTENT_JSON_BYTES, pass_fds=(fd,)
+        )
     finally:
         opening.__exit__(None, None, None)
     return _written(answer)

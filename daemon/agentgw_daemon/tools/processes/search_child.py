@@ -28,7 +28,8 @@ MAX_FILE_BYTES: Final = 2 << 20
 MEMORY_BYTES: Final = 512 << 20
 CPU_S: Final = 15
 MAX_SHOWN_CHARS: Final = 300
-_PROBE_BYTES: Final = 8000
+# git's own test for a binary file looks at so much.
+PROBE_BYTES: Final = 8000
 
 
 def main() -> None:
@@ -103,7 +104,7 @@ def _text(fd: int, name: str) -> str | None:
             raw = file.read(MAX_FILE_BYTES)
     except OSError:
         return None
-    if b"\0" in raw[:_PROBE_BYTES] or (secret_names.may_hold_key(name) and secret_names.PRIVATE_KEY_MARK in raw):
+    if b"\0" in raw[:PROBE_BYTES] or (secret_names.may_hold_key(name) and secret_names.PRIVATE_KEY_MARK in raw):
         return None
     return raw.decode("utf-8", "replace")
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from agentgw_daemon.tools.processes.command_environment import search_path
+from agentgw_daemon.tools.processes.command_environment import MARK, search_path
 from agentgw_daemon.tools.processes.offspring import kill_group, kill_marked
 from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
 
@@ -25,8 +25,6 @@ REAP_TIMEOUT_S: Final = 5.0
 # The rest in a dead process's pipe is there at once; only a stranger holding the pipe open takes longer.
 LAST_WORDS_S: Final = 0.5
 
-# Marks a program's processes, also those that left its process group.
-MARK: Final = "AGENTGW_CALL"
 
 _ENV_NAMES: Final = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "USER", "LOGNAME", "SHELL"})
 _ENV_PREFIXES: Final = ("LC_",)

@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agentgw_daemon.system.confinement import TimeExceeded, confine
 from agentgw_daemon.workers.model.template.marking import MARKS, Json, Marking, NestsTooDeeply, free_mark, texts_of
-from agentgw_daemon.workers.model.template.tool_format import ToolFormat, probe
+from agentgw_daemon.workers.model.template.tool_format import QUESTION, ToolFormat, probe
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -55,7 +55,6 @@ CHATML: Final = (
 CHATML_STOPS: Final = ("<|im_end|>",)
 # Enough to see whether it has begun the model's reasoning.
 MAX_PROMPT_END_CHARACTERS: Final = 64
-_QUESTION: Final[TemplateMessage] = {"role": "user", "content": "?"}
 _MAX_REASON_CHARACTERS: Final = 200
 # All that the code of a template can raise; MemoryError and SyntaxError come from compiling it.
 _FAULTS: Final = (
@@ -152,7 +151,7 @@ class ChatTemplate:
         self.stops: Final = stops
         self._marking: Final = Marking(controls)
         self._template: Final = _guarded(lambda: _environment().from_string(source))
-        self.prompt_end: Final = self._render([_QUESTION], None)[-MAX_PROMPT_END_CHARACTERS:]
+        self.prompt_end: Final = self._render([QUESTION], None)[-MAX_PROMPT_END_CHARACTERS:]
         self._folds_system: Final = self._ignores_system()
         self._tool_shape: Final[ToolFormat | None] = probe(self._render_or_none) if "tools" in source else None
 
@@ -208,7 +207,7 @@ class ChatTemplate:
 
     def _ignores_system(self) -> bool:
         """Tells whether a system message is refused or dropped. A plain question works either way."""
-        shown = self._render_or_none([{"role": "system", "content": "a rule"}, _QUESTION], None)
+        shown = self._render_or_none([{"role": "system", "content": "a rule"}, QUESTION], None)
         return shown is None or "a rule" not in shown
 
 

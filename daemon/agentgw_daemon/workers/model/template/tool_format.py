@@ -15,7 +15,7 @@ from typing import Any, Final
 TemplateMessage = Mapping[str, Any]
 Render = Callable[[Sequence[TemplateMessage], Sequence[Mapping[str, Any]] | None], str | None]
 
-_QUESTION: Final[TemplateMessage] = {"role": "user", "content": "?"}
+QUESTION: Final[TemplateMessage] = {"role": "user", "content": "?"}
 _TOOL: Final = {
     "type": "function",
     "function": {
@@ -101,7 +101,7 @@ def _conversation(n_calls: int) -> list[TemplateMessage]:
         {"role": "tool", "name": "probe_tool", "tool_call_id": call["id"], "content": f"found {n}"}
         for n, call in enumerate(calls)
     )
-    return [_QUESTION, {"role": "assistant", "content": "", "tool_calls": calls}, *results]
+    return [QUESTION, {"role": "assistant", "content": "", "tool_calls": calls}, *results]
 
 
 def _shows_all(text: str | None) -> bool:
