@@ -275,12 +275,9 @@ class Turns:
         skill_set = await services.projects.skill_set(cwd_of(params, session))
         if params.skill is None and session is None and default == routing.AUTO:
             default, notices = await routing.choose(
-                params.message,
-                skill_set,
-                by=services.settings.agent.route_by,
-                models=services.models,
+                params.message, skill_set, by=services.settings.agent.route_by, models=services.models,
                 pool=services.pool,
-            )
+            )  # fmt: skip
         skill = skill_set.get(params.skill or default)
         if (unused := skill_set.unused(skill.name)) is not None:
             text = f"the project's own {skill.name} is not used: {unused.reason}"
