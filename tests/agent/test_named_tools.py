@@ -11,7 +11,8 @@ from agentgw.protocol.errors import NotFound
 from agentgw.protocol.params import TurnStartParams
 from agentgw_daemon.agent.named_tools import named_in
 from tests.agent.scripted import furnish, script
-from tests.turns.house import house, seen
+from tests.turns.frames import watched
+from tests.turns.house import house
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +69,6 @@ async def test_a_tool_that_was_asked_for_and_is_not_shown_is_told(
         h.add_skill("reader", allowed_tools=("look",))
         live = await h.start(**params)
         await live.wait_outcome()
-        told = [one["params"]["text"] for one in await seen(live) if one["method"] == "turn.notice"]
+        told = [one["params"]["text"] for one in await watched(live) if one["method"] == "turn.notice"]
         assert len(told) == 1
         assert told[0].startswith(reason)

@@ -86,7 +86,7 @@ async def make(
     known = wanted(tools, params.tools, allowed)
     tools = offered(known, params.approvals, allow)
     if calls and not resumed and live.parent is None:
-        live.append_nowait(*_left_out(services, params, skill, known, tools))
+        live.log.append_nowait(*_left_out(services, params, skill, known, tools))
     if params.tools is not None or set(params.approvals or ()) & set(tools):
         suggested_tools = frozenset(tools)
     else:

@@ -26,7 +26,7 @@ async def search(request: RequestContext, params: DocumentSearchParams) -> Docum
 async def _check(request: RequestContext, params: DocumentSearchParams | DocumentListParams) -> None:
     services = request.services
     if params.skills:
-        await check_skills(params.skills, await services.projects.shelf(params.cwd), services.database)
+        await check_skills(params.skills, await services.projects.skill_set(params.cwd), services.database)
     await check_filters(params.tags, params.collection, services.database)
 
 

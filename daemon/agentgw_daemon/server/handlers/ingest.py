@@ -17,7 +17,7 @@ async def ingest(request: RequestContext, params: DocumentIngestParams) -> Inges
     """Store documents, with progress; leaving ends it and keeps what is stored."""
     daemon = request.daemon
     if params.skills:
-        await check_skills(params.skills, await request.services.projects.shelf(params.cwd))
+        await check_skills(params.skills, await request.services.projects.skill_set(params.cwd))
     folders = daemon.watching.folders_of(params) if params.watch else ()
     result = await daemon.ingest.run(params, request.notify)
     for folder in folders:
