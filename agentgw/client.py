@@ -84,9 +84,9 @@ class Client:
         """Calls as `call` does, giving the notifications that come before the result."""
         return Stream(self, self._request(method, _given(params)))
 
-    def send(self, method: str, /, **params: Any) -> None:
-        """Calls without waiting; the reply is passed over while a stream is read."""
-        self._request(method, _given(params))
+    def send(self, method: str, /, **params: Any) -> int:
+        """Calls without waiting; the reply, which has this id, is passed over while a stream is read."""
+        return self._request(method, _given(params))
 
     def notify(self, method: str, /, **params: Any) -> None:
         """Sends a request that has no answer."""
@@ -131,6 +131,10 @@ class Client:
             raise
         return self
 
+    def fileno(self) -> int:
+        """The connection's descriptor, to wait on beside others; what is pending is not seen there."""
+        return self._socket.fileno()
+
     def next_message(self) -> Response | Notification:
         """The next thing the daemon says; waits for it."""
         while not self._incoming:
@@ -154,6 +158,10 @@ class Client:
                 return False
             self._read()
         return True
+
+    def wait_pending(self) -> None:
+        """Reads once; `has_pending` tells whether that completed a message. Raises ConnectionLost and Timeout."""
+        self._read()
 
     @property
     def has_pending(self) -> bool:
@@ -228,13 +236,22 @@ class Stream:
             message = self._client.next_message()
             if isinstance(message, Notification):
                 yield message
-            # The reply to a `turn.cancel` sent meanwhile has another number. An error without one is about a frame
-            # of ours that could not be read.
-            elif message.id == self._number or (message.id is None and message.error is not None):
-                if message.error is not None:
-                    raise from_wire(message.error)
-                self.result = message.result
+            elif self.is_ended_by(message):
                 return
+
+    def is_ended_by(self, message: Response) -> bool:
+        """Whether this is the reply to the request, which `result` then holds. Raises the error of the reply.
+
+        For whoever reads the client's messages itself, because replies to other requests come between.
+        """
+        # The reply to a `turn.cancel` sent meanwhile has another number. An error without one is about a frame
+        # of ours that could not be read.
+        if message.id != self._number and (message.id is not None or message.error is None):
+            return False
+        if message.error is not None:
+            raise from_wire(message.error)
+        self.result = message.result
+        return True
 
     @property
     def has_pending(self) -> bool:

@@ -134,10 +134,14 @@ def test_what_reads_documents_imports_parsers_and_no_engine(name: str) -> None:
     assert_imports_only(name, READING_MAY_IMPORT, READING)
 
 
+# Answers of a model, which the user's own terminal shows: their size is bounded by the piece that is parsed.
+READS_ANSWERS = {"agentgw_shell.rendering.inline": {"markdown_it"}}
+
+
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - RETRIEVAL))
 def test_no_other_process_parses_documents(name: str) -> None:
     for imported, _ in imports(name):
-        assert imported.partition(".")[0] not in READING_MAY_IMPORT
+        assert imported.partition(".")[0] not in READING_MAY_IMPORT - READS_ANSWERS.get(name, set())
         assert not imported.startswith(READING_ROOM), f"{name} imports {imported}"
 
 

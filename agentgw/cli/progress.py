@@ -168,22 +168,26 @@ class Status:
 
     def show(self, phase: str, done: int, total: int, position: int | None) -> None:
         """Shows a `turn.progress`."""
-        if self._line is None:
-            return
-        share = f" {min(100, done * 100 // total)}%" if total else ""
-        words = {
-            "loading": f"loading the model{share}", "prefill": f"reading the prompt{share}",
-            "answering": f"answering{share}", "delegated": f"another agent is at work, {done} words so far",
-        }  # fmt: skip
-        waiting = f"waiting, place {position} in the queue" if position else "waiting"
-        self._line.show(words.get(phase, waiting))
-        self._shown = True
+        if self._line is not None:
+            self._line.show(words_of(phase, done, total, position))
+            self._shown = True
 
     def erase(self) -> None:
         """Makes room."""
         if self._shown and self._line is not None:
             self._line.erase()
             self._shown = False
+
+
+def words_of(phase: str, done: int, total: int, position: int | None) -> str:
+    """A `turn.progress` for people."""
+    share = f" {min(100, done * 100 // total)}%" if total else ""
+    words = {
+        "loading": f"loading the model{share}", "prefill": f"reading the prompt{share}",
+        "answering": f"answering{share}", "delegated": f"another agent is at work, {done} words so far",
+    }  # fmt: skip
+    waiting = f"waiting, place {position} in the queue" if position else "waiting"
+    return words.get(phase, waiting)
 
 
 def _duration(seconds: float) -> str:

@@ -136,10 +136,14 @@ class TurnPrinter:
         """Asks about a tool call, on the terminal if there is one."""
         from agentgw.cli.approval_prompt import ask
 
+        self.make_room()
+        ask(client, approval)
+
+    def make_room(self) -> None:
+        """The cursor goes to a line of its own: somebody else writes."""
         self._status.erase()
         if self._begun and output.is_terminal(sys.stdout):
             output.line("")
-        ask(client, approval)
 
     def _print(self, text: str) -> None:
         self._begun = True
@@ -201,7 +205,7 @@ def follow(client: Client, stream: Stream, answer: TurnPrinter, *, cancel: bool 
         return answer.finish(stream.result)
     except (KeyboardInterrupt, Timeout, BrokenPipeError) as reason:
         if cancel:
-            _cancel(client, stream, answer.turn_id)
+            cancel_turn(client, stream, answer.turn_id)
         if isinstance(reason, BrokenPipeError):
             raise
         answer.break_off()
@@ -213,7 +217,7 @@ def follow(client: Client, stream: Stream, answer: TurnPrinter, *, cancel: bool 
         raise
 
 
-def _cancel(client: Client, stream: Stream, turn_id: str) -> None:
+def cancel_turn(client: Client, stream: Stream, turn_id: str) -> None:
     """Ends the turn and waits a little, so that the next command finds its session free."""
     if not turn_id:
         # Nothing is known of it yet: closing the connection cancels it.

@@ -24,7 +24,7 @@ class Environment:
 
     __slots__ = (
         "agentgw_home", "agentgw_socket", "cache_home", "config_home", "data_home", "editor", "home", "no_color",
-        "path", "runtime_dir", "state_home", "sudo_uid",
+        "path", "runtime_dir", "state_home", "sudo_uid", "term",
     )  # fmt: skip
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
@@ -41,6 +41,7 @@ class Environment:
         self.path = get("PATH", "")
         # no-color.org: any value but the empty one.
         self.no_color = bool(get("NO_COLOR", ""))
+        self.term = get("TERM", "")
         self.editor = get("VISUAL", "") or get("EDITOR", "")
 
 

@@ -10,7 +10,7 @@ from agentgw.cli import output
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import AgentgwError, UsageError
 from agentgw_shell.chat import Chat
-from agentgw_shell.editor import TypeAhead
+from agentgw_shell.prompt.type_ahead import TypeAhead
 
 
 def main() -> int:
@@ -26,12 +26,9 @@ def main() -> int:
             raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
         # Whoever is at the terminal may press Ctrl-C, also in a chat that a script or an editor started ignoring it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with TypeAhead() as terminal:
-            chat = Chat.open(
-                terminal, skill=args.skill, model=args.model, session=args.session, continued=args.continued
-            )
-            with chat:
-                return chat.run()
+        with TypeAhead() as terminal, Chat(terminal, skill=args.skill, model=args.model) as chat:
+            chat.go_on(args.session, continued=args.continued)
+            return chat.run()
     except AgentgwError as error:
         return output.report(error)
     except KeyboardInterrupt:

@@ -1,167 +1,283 @@
-"""The conversation: one session, a message at a time, answers streamed.
+"""The chat: a prompt, a message or a command, what comes of it, and again.
 
-Ctrl-C while an answer streams cancels that turn and keeps the session; at the prompt it clears the line.
-Ctrl-D leaves.
+Ctrl-C while an answer streams cancels that turn and keeps the session; at the prompt it clears the line, and twice on
+an empty one it leaves. Ctrl-D leaves.
 """
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+import sys
+from typing import TYPE_CHECKING, Final, Self
 
 from agentgw import __version__
+from agentgw.cli import main as command_line
 from agentgw.cli import output
-from agentgw.cli.commands import connect, model_reference, working_directory
+from agentgw.cli.commands import last_session, model_reference, working_directory
 from agentgw.cli.commands.pull import offer
-from agentgw.cli.turn_printer import TurnPrinter, follow
-from agentgw.client import Client
+from agentgw.client import ConnectionLost
+from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, UsageError
-from agentgw.transport.connection import Notification
-from agentgw_shell.editor import TypeAhead, make_editor
+from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, NotFound
+from agentgw_shell.answering import Answering, lost
+from agentgw_shell.commands import table
+from agentgw_shell.commands.asking import attached
+from agentgw_shell.commands.material import run_command
+from agentgw_shell.conversation import Conversation
+from agentgw_shell.mentions import mentioned_files
+from agentgw_shell.opening import Opening
+from agentgw_shell.prompt.completion import ChatCompleter
+from agentgw_shell.prompt.editor import LineInterrupted, make_editor
+from agentgw_shell.prompt.paste import Pastes
+from agentgw_shell.status_bar import StatusBar
+from agentgw_shell.turns.draft import Draft
+from agentgw_shell.turns.keyboard import Keyboard
+from agentgw_shell.turns.view import write_to_terminal
+
+if TYPE_CHECKING:
+    from agentgw.client import Client, Stream
+    from agentgw_shell.prompt.type_ahead import TypeAhead
 
 _PROMPT: Final = "› "
-_HELP: Final = """\
-/new            begin a new session
-/session        show this session's id
-/help           this list
-/quit           leave (also Ctrl-D)
-Enter sends · Alt-Enter or Ctrl-J: new line · Ctrl-C: cancel the answer, keep the session"""
+# States of a turn that goes on, also with the daemon after the one that began it.
+_GOES_ON: Final = ("queued", "running", "waiting")
 
 
 class Chat:
-    """The chat's state: which session, skill and model, and the connection."""
+    """One chat. A context manager that closes the connection."""
 
-    def __init__(
-        self, client: Client, terminal: TypeAhead, *, skill: str | None, model: str | None, session: str | None
-    ) -> None:
-        self._client = client
-        self.terminal = terminal
-        self._skill = skill
+    def __init__(self, terminal: TypeAhead, *, skill: str | None, model: str | None) -> None:
+        self._terminal = terminal
         self._model = model
-        self.session = session
-
-    @classmethod
-    def open(
-        cls, terminal: TypeAhead, *, skill: str | None, model: str | None, session: str | None, continued: bool
-    ) -> Self:
-        """A chat with a daemon that runs; the session to go on with is found and its title shown."""
-        client = connect(warm=True)
-        try:
-            if continued:
-                found = client.call("session.list", cwd=working_directory(), limit=1)["sessions"]
-                session = found[0]["session_id"] if found else None
-            if session is not None:
-                known = client.call("session.get", session_id=session)
-                session = known["session_id"]
-                output.notice(f"going on with {session}: {known['title']}")
-            model = model_reference(client, model) if model else None
-        except BaseException:
-            client.close()
-            raise
-        return cls(client, terminal, skill=skill, model=model, session=session)
+        #: What messages are asked with.
+        self.conversation = Conversation(skill=skill)
+        self._pastes = Pastes()
+        self._draft = Draft(self._pastes)
+        self._bar = StatusBar(self.conversation)
+        self._alert = "bell"
+        self._prefilled = ""
+        paths, environment = Paths(), Environment()
+        os.makedirs(paths.state_dir, mode=0o700, exist_ok=True)
+        self._editor = make_editor(
+            paths.history_file, self._pastes, term=environment.term, toolbar=self._bar.text,
+            completer=ChatCompleter(self._client_now),
+        )  # fmt: skip
+        self._answering = Answering(
+            self.conversation, terminal, Keyboard(sys.stdin.fileno()), self._draft, environment, self._call_user
+        )
+        self._opening = Opening(self._greet)
+        self._taken = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        if self._opening.is_done and self._taken:
+            self.client.close()
+
+    @property
+    def client(self) -> Client:
+        """The connection, waited for. Raises AgentgwError."""
+        client = self._opening.client()
+        if not self._taken:
+            self._taken = True
+            for text in self._opening.notices:
+                output.notice(text)
+            if self._model is not None:
+                self.conversation.model = model_reference(client, self._model)
+                self._model = None
+        return client
+
+    def go_on(self, session: str | None, *, continued: bool) -> None:
+        """Take a stored session up: the one named, or the last one of this directory. Raises AgentgwError."""
+        if continued:
+            session = last_session(self.client)
+        if session is not None:
+            known = self.client.call("session.get", session_id=session)
+            self.conversation.leave_session(known["session_id"])
+            output.notice(f"going on with {known['session_id']}: {known['title']}")
+            self.attach(known["session_id"])
 
     def run(self) -> int:
         """Read and answer until the user leaves; gives the exit status."""
-        paths = Paths()
-        os.makedirs(paths.state_dir, mode=0o700, exist_ok=True)
-        editor = make_editor(paths.history_file)
         output.notice(f"agentgw {__version__}, /help lists the commands, Ctrl-D leaves")
+        emptied = False
         while True:
             try:
-                message = editor.prompt(_PROMPT).strip()
-            except KeyboardInterrupt:
+                message = self._next_message()
+            except LineInterrupted as interrupt:
+                if interrupt.was_empty and emptied:
+                    return 0
+                emptied = interrupt.was_empty
                 continue
             except EOFError:
                 return 0
-            if message in ("exit", "quit", "/quit", "/exit"):
-                return 0
+            emptied = False
             try:
                 self.handle(message)
+            except table.Leave:
+                return 0
+            except KeyboardInterrupt:
+                # In the middle of a command: a fresh connection cannot be out of step.
+                self._reconnect()
             except DaemonUnreachable as error:
                 output.report(error)
                 self._reconnect()
             except AgentgwError as error:
                 output.report(error)
 
-    def handle(self, message: str) -> None:
-        """One command or one message. Raises AgentgwError; the chat goes on."""
-        if not message:
+    def _next_message(self) -> str:
+        queued = self._draft.next_message()
+        if queued is not None:
+            # As a message that was sent from the prompt looks.
+            output.line(f"{_PROMPT}{queued}")
+            return self._pastes.expand(queued).strip()
+        if (client := self._client_now()) is not None:
+            self._bar.refresh(client)
+        default = self._prefilled or self._draft.take()
+        self._prefilled = ""
+        return self._pastes.expand(self._editor.prompt(_PROMPT, default=default))
+
+    def handle(self, line: str) -> None:
+        """One line: a command, or a message. Raises AgentgwError, KeyboardInterrupt and Leave."""
+        text = line.strip()
+        if not text:
             return
-        if message.startswith("/"):
-            self._command(message)
+        name, _, rest = text[1:].partition(" ")
+        if (command := table.bare(text)) is not None:
+            command.run(self, "")
+        elif (rating := table.RATINGS.get(text)) is not None:
+            self._rate(rating)
+        elif text.startswith("!"):
+            run_command(self, text[1:])
+        elif text.startswith("/") and "/" not in name:
+            self._command(name, rest.strip())
+        else:
+            self.ask(text)
+
+    def _command(self, name: str, rest: str) -> None:
+        command = table.find(name)
+        if command is not None:
+            command.run(self, rest)
             return
+        skills = self.client.call("skill.list", cwd=working_directory())["skills"]
+        names = [one["name"] for one in skills if not one.get("error")]
+        if name.replace("_", "-") not in names:
+            raise table.unknown(name, names)
+        if rest:
+            self.ask(rest, skill=name)
+        else:
+            table.COMMANDS["skill"].run(self, name)
+
+    def ask(self, message: str, *, skill: str | None = None) -> None:
+        """Send a message and show the answer; a model that is missing is offered first."""
+        for path in mentioned_files(message):
+            self.conversation.files.append(attached(path))
         try:
-            self._ask(message)
+            self._ask(message, skill)
         except ModelUnavailable as error:
             suggestion = error.data.get("suggestion")
             if not isinstance(suggestion, str):
                 raise
-            with self.terminal.paused():
-                pulled = offer(self._client, suggestion)
+            with self._terminal.paused():
+                pulled = offer(self.client, suggestion)
             if not pulled:
                 raise
-            self._ask(message)
+            self._ask(message, skill)
 
-    def _command(self, line: str) -> None:
-        name = line[1:].split(maxsplit=1)[0] if len(line) > 1 else ""
-        commands: Mapping[str, Callable[[], None]] = {"new": self._new, "session": self._show, "help": self._help}
-        command = commands.get(name)
-        if command is None:
-            raise UsageError(f"there is no command /{name}", hint="/help lists them")
-        command()
+    def _ask(self, message: str, skill: str | None) -> None:
+        client = self.client
+        self._follow(client, self.conversation.start(client, message, skill=skill))
 
-    def _new(self) -> None:
-        self.session = None
-        output.notice("a new session begins with the next message")
+    def attach(self, session: str) -> None:
+        """Show a session's running turn from its start, if there is one."""
+        client = self.client
+        turns = client.call("turn.list", session_id=session, running=True, limit=1)["turns"]
+        if turns:
+            self._follow(client, client.stream("turn.attach", turn_id=turns[0]["turn_id"]), cancel=False)
 
-    def _show(self) -> None:
-        output.notice(self.session or "no session yet: it begins with the first message")
-
-    def _help(self) -> None:
-        for line in _HELP.splitlines():
-            output.line(line)
-
-    def _ask(self, message: str) -> None:
-        stream = self._client.stream(
-            "turn.start",
-            message=message,
-            skill=self._skill,
-            model=self._model,
-            session_id=self.session,
-            approvals=["ask"],
-            cwd=working_directory(),
-        )
-        status = follow(self._client, stream, _Watching(self))
-        if status == output.INTERRUPTED:
-            # An interrupt may have come in the middle of a message: a fresh connection cannot be out of step.
+    def _follow(self, client: Client, stream: Stream, *, cancel: bool = True) -> None:
+        try:
+            status = self._answering.follow(client, stream, cancel=cancel)
+        except ConnectionLost as error:
+            output.complaint(lost(error))
+            self._prefilled = self._draft.take()
             self._reconnect()
-            output.notice("cancelled; the session goes on")
+            self._take_up()
+            return
+        if status == output.INTERRUPTED:
+            self._prefilled = self._draft.take()
+            self._reconnect()
+            output.notice("cancelled; the session goes on" if cancel else "the turn goes on without you")
+
+    def _take_up(self) -> None:
+        """After the daemon went: the turn, where the next daemon goes on with it."""
+        turn_id = self.conversation.turn
+        if not turn_id:
+            return
+        client = self.client
+        try:
+            state = client.call("turn.show", turn_id=turn_id)["turn"]["state"]
+        except NotFound:
+            state = "interrupted"
+        if state in _GOES_ON:
+            output.notice("the daemon is back and goes on with it")
+            self._follow(client, client.stream("turn.attach", turn_id=turn_id), cancel=False)
+        else:
+            output.notice("the daemon is back; the answer was cut off, /retry asks once more")
+
+    def run_verb(self, *words: str) -> None:
+        """Do what `agentgw WORDS…` does, in the terminal's usual mode."""
+        with self._terminal.paused():
+            try:
+                command_line.dispatch(words)
+            except SystemExit:
+                # How argparse ends after --help.
+                return
+
+    def show_text(self, text: str) -> None:
+        """Show a stored answer."""
+        self._answering.show_text(text)
+
+    def prefill(self, text: str) -> None:
+        """Put a text into the next prompt."""
+        self._prefilled = text
+
+    def to_clipboard(self, text: str) -> None:
+        """Hand a text to the terminal's clipboard, also from another machine (OSC 52)."""
+        write_to_terminal(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\x07")
+
+    def _rate(self, rating: int) -> None:
+        turn = self.conversation.turn or self.conversation.session
+        if not turn:
+            raise NotFound("there is no answer yet", kind="turn")
+        given = self.client.call("feedback.add", rating=rating, turn_id=turn)
+        output.notice(f"{given['rating']:+} for the answer to: {given['message']}")
+
+    def _client_now(self) -> Client | None:
+        """The connection, if it is there without waiting."""
+        if not self._opening.is_done:
+            return None
+        try:
+            return self.client
+        except AgentgwError:
+            return None
 
     def _reconnect(self) -> None:
-        self._client.close()
-        self._client = connect(warm=True)
+        if self._opening.is_done and self._taken:
+            self._opening.client().close()
+        self._bar.lose("connecting")
+        self._opening, self._taken = Opening(self._greet), False
 
+    def _greet(self, client: Client) -> None:
+        """Called by the thread that connects: what the bar shows, beside the prompt that is there already."""
+        self._bar.refresh(client)
+        self._editor.app.invalidate()
 
-class _Watching(TurnPrinter):
-    """Prints, and takes the session's id from the first notification: a cancelled turn belongs to it too."""
-
-    def __init__(self, chat: Chat) -> None:
-        super().__init__()
-        self._chat = chat
-
-    def show(self, notification: Notification, *, more: bool) -> None:
-        self._chat.session = notification.params.get("session_id", self._chat.session)
-        super().show(notification, more=more)
-
-    def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
-        """Asks for the approval as always, with the terminal back in the mode in which a line is typed."""
-        with self._chat.terminal.paused():
-            super().approve(client, approval)
+    def _call_user(self) -> None:
+        """Tell whoever looks elsewhere that a question waits."""
+        if self._alert == "bell":
+            write_to_terminal("\x07")
+        elif self._alert == "osc9":
+            write_to_terminal("\x1b]9;agentgw asks about a tool call\x07")

@@ -60,7 +60,7 @@ def test_commands_of_the_chat(environment: dict[str, str]) -> None:
     with chat(environment) as terminal:
         terminal.wait_for("\n›")
         terminal.send("/help\r")
-        terminal.wait_for("/new", "Ctrl-C: cancel the answer")
+        terminal.wait_for("Your documents", "Ctrl-C cancels the answer")
         terminal.send("/session\r")
         terminal.wait_for("no session yet")
         terminal.send("/nonsense\r")

@@ -1,0 +1,1 @@
+"""Commands of the chat: lines that begin with a slash, one module a group."""

@@ -1,0 +1,122 @@
+"""Commands about how messages are asked: skill, model, instructions, options, files."""
+
+from __future__ import annotations
+
+import json
+import os
+from difflib import get_close_matches
+from typing import Any, Final
+
+from agentgw.cli import output
+from agentgw.cli.commands import model_reference, working_directory
+from agentgw.cli.intake import file_text
+from agentgw.protocol.errors import UsageError
+from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
+
+_NUMBERS: Final = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
+OPTIONS: Final = (*_NUMBERS, "stop", "max_iterations")
+
+
+def _skill(chat: Chatting, text: str) -> None:
+    if not text:
+        output.notice(f"skill: {chat.conversation.skill or 'the one that fits, or the default'}")
+        chat.run_verb("skills", "list")
+        return
+    if text in ("-", "auto"):
+        chat.conversation.skill = None
+        output.notice("the skill is the session's again, or the one that fits")
+        return
+    found = chat.client.call("skill.get", name=text, cwd=working_directory())["skill"]
+    chat.conversation.skill = found["name"]
+    output.notice(f"{found['name']}: {found['description']}")
+
+
+def _model(chat: Chatting, text: str) -> None:
+    if not text:
+        output.notice(f"model: {chat.conversation.model or 'the skill’s, or the default'}")
+        chat.run_verb("models", "list")
+        return
+    if text == "-":
+        chat.conversation.model = None
+        output.notice("the model is the skill's again, or the default")
+        return
+    reference = model_reference(chat.client, text)
+    # A name that cannot answer is better told now than after a message was written.
+    shown = chat.client.call("model.show", model=reference)["model"]
+    chat.conversation.model = reference
+    output.notice(f"model: {shown['name']} ({shown['state'].replace('_', ' ')})")
+
+
+def _system(chat: Chatting, text: str) -> None:
+    if not text:
+        output.notice(chat.conversation.system or "the instructions are the skill's")
+        return
+    chat.conversation.system = None if text == "-" else text
+    output.notice("the instructions are the skill's again" if text == "-" else "these are the instructions from now on")
+
+
+def _set(chat: Chatting, text: str) -> None:
+    name, _, value = text.partition(" ")
+    options = chat.conversation.options
+    if not name:
+        shown = {**options, "max_iterations": chat.conversation.max_iterations}
+        output.pairs([(one, shown.get(one, "the skill's") or "the skill's") for one in OPTIONS])
+        return
+    if name not in OPTIONS:
+        near = get_close_matches(name, OPTIONS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OPTIONS)}"
+        raise UsageError(f"there is no option {name[:40]}", hint=hint)
+    value = value.strip()
+    if value in ("", "-"):
+        options.pop(name, None)
+        if name == "max_iterations":
+            chat.conversation.max_iterations = None
+        output.notice(f"{name} is the skill's again")
+        return
+    if name == "stop":
+        options[name] = words_of(value)
+    elif name == "max_iterations":
+        chat.conversation.max_iterations = int(_number(name, value))
+    else:
+        options[name] = _number(name, value)
+    output.notice(f"{name} is set")
+
+
+def _number(name: str, value: str) -> int | float:
+    try:
+        found: Any = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, int | float) or isinstance(found, bool) or found != found:
+        raise UsageError(f"{name} wants a number", hint=f"/set {name} - takes it back")
+    return found
+
+
+def _file(chat: Chatting, text: str) -> None:
+    files = chat.conversation.files
+    if not text:
+        output.notice(", ".join(one["name"] for one in files) or "no file goes with the next message")
+        return
+    if text == "-":
+        files.clear()
+        output.notice("no file goes with the next message")
+        return
+    for path in words_of(text):
+        files.append(attached(path))
+    output.notice(f"with the next message: {', '.join(one['name'] for one in files)}")
+
+
+def attached(path: str) -> dict[str, str]:
+    """A file as it goes with a message. Raises UsageError."""
+    return {"name": os.path.basename(path) or path, "text": file_text(os.path.expanduser(path))}
+
+
+COMMANDS = (
+    ChatCommand(name="skill", usage="[NAME|-]", summary="what the agent is to be", run=_skill, offer="skill"),
+    ChatCommand(name="model", usage="[REF|-]", summary="what answers", run=_model, offer="model"),
+    ChatCommand(name="system", usage="[TEXT|-]", summary="instructions in place of the skill's", run=_system),
+    ChatCommand(
+        name="set", usage="[OPTION [VALUE]]", summary="how the model chooses its words", run=_set, offer="option"
+    ),
+    ChatCommand(name="file", usage="[PATH…|-]", summary="files that go with the next message", run=_file, offer="file"),
+)

@@ -1,0 +1,1 @@
+"""The prompt: line editor, history, completion, and the bar below it."""

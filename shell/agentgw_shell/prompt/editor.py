@@ -1,0 +1,100 @@
+"""The line editor: Enter sends, Alt-Enter and Ctrl-J begin a new line, the rest is Emacs or vi."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.filters import is_done
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import ConditionalContainer, HSplit, Window
+from prompt_toolkit.layout.controls import FormattedTextControl
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.styles import Style
+
+from agentgw_shell.prompt.history import PrivateHistory
+
+if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completer
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
+
+    from agentgw_shell.prompt.paste import Pastes
+
+_STYLE: Final = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack"})
+
+
+class LineInterrupted(KeyboardInterrupt):
+    """Ctrl-C at the prompt; `was_empty` when there was nothing to clear."""
+
+    def __init__(self, *, was_empty: bool) -> None:
+        super().__init__()
+        self.was_empty = was_empty
+
+
+def make_editor(
+    history_file: str,
+    pastes: Pastes,
+    *,
+    vi: bool = False,
+    term: str = "",
+    completer: Completer | None = None,
+    toolbar: Callable[[], str] | None = None,
+    terminal_input: Input | None = None,
+    terminal_output: Output | None = None,
+) -> PromptSession[str]:
+    """An editor for messages of any number of lines. Raises LineInterrupted and EOFError when it is read."""
+    session: PromptSession[str] = PromptSession(
+        history=PrivateHistory(history_file), key_bindings=_bindings(pastes), multiline=True,
+        prompt_continuation="  … ", enable_history_search=True, enable_open_in_editor=True, tempfile_suffix=".md",
+        completer=completer, complete_while_typing=False, style=_STYLE, vi_mode=vi,
+        input=terminal_input, output=terminal_output or _output(term),
+    )  # fmt: skip
+    if toolbar is not None:
+        _add_toolbar(session, toolbar)
+    return session
+
+
+def _add_toolbar(session: PromptSession[str], toolbar: Callable[[], str]) -> None:
+    """A line below what is typed. The library's own bar is shown only where the cursor's place is known."""
+    control = FormattedTextControl(lambda: [("class:bottom-toolbar", toolbar())])
+    root = session.layout.container
+    assert isinstance(root, HSplit)
+    root.children.append(ConditionalContainer(Window(control, height=1), filter=~is_done))
+
+
+def _output(term: str) -> Vt100_Output:
+    """The terminal, which is never asked where its cursor is: many do not answer, and some answers come late."""
+    stream = sys.stdout if sys.stdout.isatty() else sys.stderr
+    made = Vt100_Output.from_pty(stream, term=term or None)
+    made.enable_cpr = False
+    return made
+
+
+def _bindings(pastes: Pastes) -> KeyBindings:
+    bindings = KeyBindings()
+
+    @bindings.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        if event.current_buffer.complete_state is not None:
+            event.current_buffer.complete_state = None
+            return
+        event.current_buffer.validate_and_handle()
+
+    @bindings.add("escape", "enter")
+    @bindings.add("c-j")
+    def new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @bindings.add("c-c")
+    def interrupt(event: KeyPressEvent) -> None:
+        event.app.exit(exception=LineInterrupted(was_empty=not event.current_buffer.text), style="class:aborting")
+
+    @bindings.add(Keys.BracketedPaste)
+    def paste(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text(pastes.shorten(event.data))
+
+    return bindings

@@ -1,0 +1,59 @@
+"""Typed lines, kept for the next chats: private, and without what is not meant to be kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from prompt_toolkit.history import FileHistory
+
+_SET: Final = re.compile(r"(/set)\b.*", re.DOTALL)
+# Keys of well-known services, tokens with three parts, what is named a secret, and long runs that no word is.
+_KEYS: Final = re.compile(
+    r"""
+    \b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,} | \bgh[opsur]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,} | \bhf_[A-Za-z0-9]{16,}
+    | \bxox[abprs]-[A-Za-z0-9-]{10,} | \bAKIA[A-Z0-9]{16}\b | \bAIza[\w-]{30,} | \bglpat-[\w-]{16,}
+    | \beyJ[\w-]{8,}\.[\w-]+\.[\w-]+ | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]*-----|\Z)
+    | \b(?=[A-Za-z0-9+/_-]*\d)(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{32,}={0,2}
+    | (?<=://)[^\s/:@]+:[^\s/@]+(?=@)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_NAMED: Final = re.compile(
+    r"\b((?:api[_-]?key|secret|token|passw(?:or)?d|bearer|authorization)\b['\"]?\s*(?:[:=]\s*|\s(?=\S{12})))(\S+)",
+    re.IGNORECASE,
+)
+
+
+class PrivateHistory(FileHistory):
+    """A history file that only its owner reads."""
+
+    def __init__(self, path: str) -> None:
+        # What is typed is as private as what is answered, whatever the umask says.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+        super().__init__(path)
+
+    def append_string(self, string: str) -> None:
+        """Keep it, as far as it may be kept."""
+        if kept := keepable(string):
+            super().append_string(kept)
+
+    def store_string(self, string: str) -> None:
+        """Write it; a full disk costs the history and not the chat."""
+        try:
+            super().store_string(string)
+        except OSError:
+            return
+
+
+def keepable(text: str) -> str:
+    """The part of a line that is kept: nothing where it begins with a blank, no values that are set, no keys."""
+    if not text.strip() or text.startswith((" ", "\t")):
+        return ""
+    text = _SET.sub(r"\1", text) if text.startswith("/set") else text
+    return _KEYS.sub("***", _NAMED.sub(r"\1***", text))

@@ -1,0 +1,39 @@
+"""The terminal between two prompts."""
+
+from __future__ import annotations
+
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+
+class TypeAhead:
+    """Keys between two prompts are kept for whoever reads them, unseen, with Enter still Enter.
+
+    In the terminal's usual mode they would be echoed into the answer, and Enter would arrive as Ctrl-J. A context
+    manager for the whole chat: prompt-toolkit comes back to the mode it found, so that there is no gap between.
+    """
+
+    def __init__(self) -> None:
+        self._before = termios.tcgetattr(sys.stdin)
+
+    def __enter__(self) -> Self:
+        quiet = self._before[:]
+        quiet[0] &= ~termios.ICRNL
+        quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The usual mode for a question that is answered with a line."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()

@@ -1,0 +1,135 @@
+"""A turn's notifications on the screen: the answer as Markdown, the rest as notes and one passing line."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from agentgw.cli.output import OutputLost, one_line
+from agentgw.cli.progress import words_of
+from agentgw_shell.rendering.answer import AnswerView
+from agentgw_shell.rendering.spans import DIM, Line
+from agentgw_shell.turns.notes import call_note, note, source_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentgw.transport.connection import Notification
+
+Size = tuple[int, int]
+
+
+class TurnView:
+    """Shows one turn; `size` gives columns and rows, `write` shows characters."""
+
+    def __init__(self, write: Callable[[str], None], size: Callable[[], Size], *, synchronized: bool = True) -> None:
+        self._size_of = size
+        self._size = size()
+        self._answer = AnswerView(write, *self._size, synchronized=synchronized)
+        self._status = ""
+        self._typed: Sequence[Line] = ()
+        self.turn_id = ""
+        self.session_id = ""
+        #: Something of the answer is on the screen.
+        self.begun = False
+
+    @property
+    def columns(self) -> int:
+        """Columns that a line may take."""
+        return max(self._size[0] - 1, 8)
+
+    def show(self, notification: Notification) -> None:
+        """One notification of the turn."""
+        params = notification.params
+        self.turn_id = self.turn_id or str(params.get("turn_id", ""))
+        self.session_id = str(params.get("session_id", self.session_id))
+        match notification.method:
+            case "turn.delta" if params.get("channel", "answer") == "answer":
+                self.begun = True
+                self._passing("")
+                self._answer.feed(str(params.get("text", "")))
+            case "turn.delta":
+                self._passing("thinking")
+            case "turn.progress":
+                position = params.get("position")
+                self._passing(
+                    words_of(str(params.get("phase")), _whole(params, "done"), _whole(params, "total"), position)
+                )
+            case "turn.tool_call" | "turn.tool_result":
+                self._note(call_note(params, self.columns))
+            case "turn.notice":
+                self._note(note(str(params.get("text", "")), self.columns))
+            case "turn.steered":
+                self._note(note(f"› {params.get('text', '')}", self.columns))
+
+    def set_typed(self, lines: Sequence[Line]) -> None:
+        """Lines of what is being typed, below all else."""
+        self._typed = lines
+        self._set_below()
+
+    def due_s(self, now_s: float) -> float | None:
+        """Seconds until there is something to draw; None when there is nothing."""
+        return self._answer.due_s(now_s)
+
+    def frame(self, now_s: float) -> None:
+        """Draw what is due."""
+        if (size := self._size_of()) != self._size:
+            self._size = size
+            self._answer.resize(*size)
+        self._answer.frame(now_s)
+
+    def remark(self, text: str) -> None:
+        """A line of ours, for good."""
+        self._note(note(text, self.columns))
+
+    def make_room(self) -> None:
+        """Everything is written and the cursor on a line of its own: somebody else writes."""
+        self._status, self._typed = "", ()
+        self._set_below()
+        self._answer.note([])
+
+    def finish(self, sources: Sequence[Mapping[str, Any]] = ()) -> None:
+        """The turn is over."""
+        self.make_room()
+        self._answer.finish()
+        if sources:
+            self._answer.note(source_notes(sources, self.columns))
+
+    def _passing(self, text: str) -> None:
+        if text != self._status:
+            self._status = text
+            self._set_below()
+
+    def _note(self, lines: Sequence[Line]) -> None:
+        if lines:
+            self._status = ""
+            self._set_below()
+            self._answer.note(lines)
+
+    def _set_below(self) -> None:
+        status: Sequence[Line] = [((DIM, one_line(self._status)[: self.columns]),)] if self._status else []
+        self._answer.set_below([*status, *self._typed])
+
+
+def _whole(params: Mapping[str, Any], name: str) -> int:
+    value = params.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def write_to_terminal(text: str) -> None:
+    """All of it to standard output at once, past its buffer. Raises OutputLost."""
+    data = text.encode("utf-8", "replace")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError as error:
+        raise OutputLost(f"standard output cannot be written: {error.strerror}") from None
+
+
+def terminal_size() -> Size:
+    """Columns and rows of the terminal; one that was never told its size has 80 by 24."""
+    try:
+        columns, rows = os.get_terminal_size(1)
+    except OSError:
+        columns = rows = 0
+    return columns or 80, rows or 24

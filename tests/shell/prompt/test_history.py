@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from agentgw_shell.prompt.history import PrivateHistory, keepable
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("plain words", "plain words"),
+        (" a secret", ""),
+        ("\tanother", ""),
+        ("/set temperature 0.3", "/set"),
+        ("/set\nstop x", "/set"),
+        ("/settle it", "/settle it"),
+        ("use sk-abcdefghijklmnop1234 here", "use *** here"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz123456", "***"),
+        ("password: hunter2", "password: ***"),
+        ("API_KEY=abc123", "API_KEY=***"),
+        ("Authorization: Bearer abcdefghijkl", "Authorization: *** abcdefghijkl"),
+        ("https://me:geheim@host/x", "https://***@host/x"),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "***"),
+        ("a token is a piece of a word", "a token is a piece of a word"),
+        ("/home/me/a/rather/long/path/to/a/file.txt", "/home/me/a/rather/long/path/to/a/file.txt"),
+    ],
+)
+def test_what_is_kept_of_a_line(typed: str, kept: str) -> None:
+    assert keepable(typed) == kept
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.write_text("")
+    path.chmod(0o644)
+    history = PrivateHistory(str(path))
+    history.append_string("words")
+    history.append_string(" not these")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "words" in path.read_text()
+    assert "not these" not in path.read_text()
+    assert history.get_strings() == ["words"]
