@@ -15,7 +15,8 @@ def test_the_bar_tells_what_answers_what_is_used_and_what_waits() -> None:
         jobs=3,
     )
     assert bar(facts, 200) == (
-        "smollm2 · code · 1.0k/2.0k [█████░░░░░] 50% · 1 to approve: /approvals · stays here · 66 tok/s · 2 queued · 3 jobs"
+        "smollm2 · code · 1.0k/2.0k [█████░░░░░] 50% · 1 to approve: /approvals · stays here"
+        " · 66 tok/s · 2 queued · 3 jobs"
     )
 
 
