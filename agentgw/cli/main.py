@@ -55,6 +55,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "reload": ("read configuration and skills again", "agentgw reload"),
         "serve": ("run the daemon in the foreground", "agentgw serve"),
         "service": ("the daemon as a service of systemd or launchd", "agentgw service install --now"),
+        "backup": ("copy the database to a file, while it is used", "agentgw backup ~/agentgw-backup.db"),
+        "restore": ("put such a copy in its place", "agentgw restore ~/agentgw-backup.db"),
         "ps": ("the daemon's workers", "agentgw ps"),
         "logs": ("the daemon's log", "agentgw logs -f"),
         "doctor": ("check everything and say what to do", "agentgw doctor"),

@@ -9,7 +9,7 @@ The tree:
     │       WorkerDied · ToolFailed · TurnCancelled · VersionMismatch · ShuttingDown · ApprovalDenied
     │       SchemaUnmet · StorageUnavailable · Timeout
     └── LocalError                    never crosses the socket: raised and shown by one process
-        ├── UsageError · DaemonUnreachable · AlreadyRunning · ServiceManagerFailed
+        ├── UsageError · DaemonUnreachable · AlreadyRunning · ServiceManagerFailed · BackupRefused
         └── ConfigRefused · DirectoryRefused
 
 A message says what happened, `hint` says what to do next. On the wire the hint travels in `data`.
@@ -232,6 +232,10 @@ class ServiceManagerFailed(LocalError):
     """The user's service manager is not there, does not answer or refuses."""
 
     exit_status = 3
+
+
+class BackupRefused(LocalError):
+    """The file is no backup that this version can restore."""
 
 
 class ConfigRefused(LocalError):

@@ -60,6 +60,13 @@ _ROWS = (
     _method("daemon.reload", p.NoParams, r.ReloadResult, "Read configuration and skills again."),
     _method("daemon.doctor", p.NoParams, r.DoctorResult, "Run every check of the daemon's side."),
     _method(
+        "daemon.backup",
+        p.BackupParams,
+        r.BackupResult,
+        "Copy the database to a file, which is looked at before it gets its name; turns go on meanwhile.",
+        errors=(e.AlreadyExists, e.StorageUnavailable),
+    ),
+    _method(
         "turn.start", p.TurnStartParams, r.TurnResult, "Answer a message.", events=_TURN_EVENTS, errors=_TURN_ERRORS
     ),
     _method(

@@ -51,6 +51,14 @@ class ShutdownParams:
 
 
 @record
+class BackupParams:
+    """The place of a backup."""
+
+    path: Annotated[str, "absolute; not among the daemon's own files", Limit(min_length=1, max_length=4096)]
+    force: Annotated[bool, "replace a file that is there"] = False
+
+
+@record
 class TurnStartParams:
     """A user message and how to answer it."""
 

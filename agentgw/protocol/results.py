@@ -62,6 +62,14 @@ class ShutdownResult:
 
 
 @record
+class BackupResult:
+    """A backup that was made."""
+
+    path: str
+    size_bytes: int
+
+
+@record
 class ReloadResult:
     """The changes that re-reading the files brought."""
 

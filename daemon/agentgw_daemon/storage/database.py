@@ -10,6 +10,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -81,14 +82,37 @@ class _Thread:
         try:
             return await trio.to_thread.run_sync(do, abandon_on_cancel=False, limiter=self._limiter)
         finally:
-            recovery = self._store.take_recovery()
-            if recovery is not None:
-                self._on_recovered(recovery)
-            for returned in self._store.written_back[self._told :]:
-                self._told += 1
-                self._on_recovered(returned)
-            if self._store.displaced is not None:
-                self.displaced.set()
+            self._tell()
+
+    async def run_in_steps(self, do: Callable[[Callable[[], None]], T]) -> T:
+        """As `run`, for what takes long: `do` is given a function that lets those who wait go first.
+
+        It raises Cancelled there when the caller was cancelled.
+        """
+        turn = object()
+
+        async def let_others() -> None:
+            self._limiter.release_on_behalf_of(turn)
+            with trio.CancelScope(shield=True):
+                await self._limiter.acquire_on_behalf_of(turn)
+            await trio.lowlevel.checkpoint_if_cancelled()
+
+        await self._limiter.acquire_on_behalf_of(turn)
+        try:
+            return await trio.to_thread.run_sync(lambda: do(partial(trio.from_thread.run, let_others)))
+        finally:
+            self._limiter.release_on_behalf_of(turn)
+            self._tell()
+
+    def _tell(self) -> None:
+        recovery = self._store.take_recovery()
+        if recovery is not None:
+            self._on_recovered(recovery)
+        for returned in self._store.written_back[self._told :]:
+            self._told += 1
+            self._on_recovered(returned)
+        if self._store.displaced is not None:
+            self.displaced.set()
 
 
 class Database:
@@ -167,6 +191,10 @@ class Database:
     async def backup(self) -> Path:
         """Copy the database into `data_dir`/backups and give the copy's path."""
         return await self._thread.run(self._store.backup)
+
+    async def copy_to(self, target: Path) -> None:
+        """Copy the database to a new file; turns go on meanwhile."""
+        await self._thread.run_in_steps(lambda between: self._store.copy(target, between))
 
     @property
     def written_back(self) -> tuple[WrittenBack, ...]:

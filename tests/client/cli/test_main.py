@@ -18,6 +18,7 @@ from tests.client.conftest import Cli, Run, Serve
 ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "service", "feedback",
+    "backup", "restore",
     "trust", "replay", "eval", "stats", "ingest",
     "search", "documents", "delete-documents", "turns",
 }  # fmt: skip

@@ -36,6 +36,8 @@ LOCAL = {
     "UsageError": 2,
     "DaemonUnreachable": 3,
     "AlreadyRunning": 75,
+    "ServiceManagerFailed": 3,
+    "BackupRefused": 1,
     "ConfigRefused": 78,
     "DirectoryRefused": 78,
 }

@@ -22,7 +22,7 @@ from tests.client.protocol.strategies import records
 # Clients rely on these names: a method that goes or is renamed breaks them.
 NAMES = [
     "hello", "ping", "rpc.discover",
-    "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor",
+    "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor", "daemon.backup",
     "turn.start", "turn.cancel", "turn.attach", "turn.list", "turn.show", "turn.replay",
     "approval.list", "approval.answer", "approval.rules", "approval.revoke",
     "chat.complete",

@@ -6,11 +6,22 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import trio
+
 from agentgw import __version__
 from agentgw.protocol.errors import ConfigRefused, InvalidParams
-from agentgw.protocol.params import ConfigParams, NoParams, ShutdownParams
-from agentgw.protocol.results import ConfigResult, DaemonStatus, DoctorResult, ReloadResult, ShutdownResult, StatsResult
+from agentgw.protocol.params import BackupParams, ConfigParams, NoParams, ShutdownParams
+from agentgw.protocol.results import (
+    BackupResult,
+    ConfigResult,
+    DaemonStatus,
+    DoctorResult,
+    ReloadResult,
+    ShutdownResult,
+    StatsResult,
+)
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus
+from agentgw_daemon.storage.file.backup_file import BackupFile
 from agentgw_daemon.system.memory import rss_bytes
 
 if TYPE_CHECKING:
@@ -62,6 +73,20 @@ async def doctor(request: RequestContext, params: NoParams) -> DoctorResult:
     return await request.daemon.control.examine()
 
 
+async def backup(request: RequestContext, params: BackupParams) -> BackupResult:
+    """Make a backup, looked at and under its name."""
+    services = request.services
+    own = services.started.paths.directories
+    target = await trio.to_thread.run_sync(lambda: BackupFile(params.path, force=params.force, own=own))
+    try:
+        await services.database.copy_to(target.partial)
+        size = await trio.to_thread.run_sync(target.publish)
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(target.discard)
+    return BackupResult(path=str(target.path), size_bytes=size)
+
+
 def config(request: RequestContext, params: ConfigParams) -> ConfigResult:
     """Settings with origins, secrets redacted."""
     settings = request.services.config.origins
@@ -80,6 +105,7 @@ HANDLERS: dict[str, Handler] = {
     "daemon.shutdown": shutdown,
     "daemon.reload": reload,
     "daemon.doctor": doctor,
+    "daemon.backup": backup,
     "config.get": config,
     "stats.get": stats,
 }

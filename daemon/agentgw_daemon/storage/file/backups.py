@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -52,13 +53,24 @@ class Backups:
         return final
 
 
-def copy_open(connection: SqliteConnection, target: Path) -> None:
-    """Copy the open database to a new file, 0600 and on the disk when this returns. Raises what `translated` does."""
+def copy_open(
+    connection: SqliteConnection, target: Path, *, pages: int = -1, between: Callable[[], None] | None = None
+) -> None:
+    """Copy the open database to a new file, 0600 and on the disk when this returns. Raises what `translated` does.
+
+    After each so many `pages` it calls `between`, in which the connection may be used: what is written then gets into
+    the copy. What that raises ends the copying.
+    """
+
+    def progress(_status: int, _remaining: int, _total: int) -> None:
+        if between is not None:
+            between()
+
     with translated():
         target.unlink(missing_ok=True)
         make_private(target)
         with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as plain:
-            connection.read(lambda db: db.conn.backup(plain))
+            connection.read(lambda db: db.conn.backup(plain, pages=pages, progress=progress))
             # The copy inherits WAL mode; without it, it is one file and stays one when somebody looks at it.
             plain.execute("PRAGMA journal_mode = DELETE")
         sync_path(target)

@@ -62,13 +62,13 @@ class Files:
             return "the database file is empty"
         return None
 
-    def move_aside(self, stamp: str) -> Path:
+    def move_aside(self, stamp: str, why: str = "corrupt") -> Path:
         """Move all that is there into a new directory beside it, and give that.
 
         The database is linked first and stays under its own name until the caller replaces or removes it, so that a
         kill in between never leaves a fresh start where there was a file.
         """
-        target = self.new_directory(f"corrupt-{stamp}")
+        target = self.new_directory(f"{why}-{stamp}")
         if self.database.exists():
             try:
                 os.link(self.database, target / self.database.name)

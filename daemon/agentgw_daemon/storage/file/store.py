@@ -11,11 +11,11 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.file.backups import Backups, copy_private, is_sound
+from agentgw_daemon.storage.file.backups import Backups, copy_open, copy_private, is_sound
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import (
     DatabaseDamaged,
@@ -32,6 +32,9 @@ from agentgw_daemon.storage.file.recovery import interrupt_live_turns
 from agentgw_daemon.system.ids import file_stamp, now
 
 T = TypeVar("T")
+
+# 4 MiB: milliseconds, in which nobody else's commit waits.
+_STEP_PAGES: Final = 1024
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +131,18 @@ class DatabaseFiles:
         """Copy the open database into the backups."""
         with self._watched():
             return self.backups.make(self._opened())
+
+    def copy(self, target: Path, between: Callable[[], None]) -> None:
+        """Copy the open database to a new file, in steps; others may use it in `between`."""
+        with self._watched():
+            connection = self._opened()
+
+            def go_on() -> None:
+                between()
+                if self._connection is not connection:
+                    raise unavailable("it was replaced while it was copied", hint="try again")
+
+            copy_open(connection, target, pages=_STEP_PAGES, between=go_on)
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:

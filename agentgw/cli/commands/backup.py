@@ -1,0 +1,31 @@
+"""`agentgw backup`: the database as one file, made while the daemon works."""
+
+from __future__ import annotations
+
+import os
+
+from agentgw.cli import output
+from agentgw.cli.commands import add_json, connect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", metavar="FILE", help="the backup that is to be")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    add_json(parser)
+
+
+def run(args: Namespace) -> int:
+    """Make it; prints its path."""
+    with connect() as client:
+        made = client.call("daemon.backup", path=os.path.abspath(args.file), force=args.force or None)
+    if args.json:
+        output.json_line(made)
+    else:
+        output.line(made["path"])
+        output.notice(f"{output.size(made['size_bytes'])}: sessions, documents and settings of trust; no models")
+    return 0
