@@ -9,7 +9,7 @@ import time
 
 from agentgw.cli import output
 from agentgw.cli.progress import Status
-from agentgw.protocol.errors import AgentgwError, Timeout
+from agentgw.protocol.errors import AgentgwError, RpcError, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ _ONE_WRITE_CHARACTERS: Final = 4096
 # also while it reads the prompts of others.
 _PAUSE_S: Final = 2.0
 _MOST_HELD_S: Final = 10.0
-_EXIT_STATUSES: Final = {"cancelled": output.INTERRUPTED, "iteration_limit": 8}
+# Ends of a turn that are not its answer: exit status, and what is said of it.
+_ENDS: Final = {
+    "cancelled": (output.INTERRUPTED, "the turn was cancelled"),
+    "iteration_limit": (8, "the limit of steps was reached before there was an answer; --max-iterations N raises it"),
+}
 
 
 class TurnPrinter:
@@ -50,6 +54,9 @@ class TurnPrinter:
         self._at_once = output.is_terminal(sys.stdout)
         self._begun = False
         self._denied = False
+        self._ids: dict[str, Any] = {}
+        # For JSON: what there is of the answer when there will be no result.
+        self._texts: list[str] = []
         self.turn_id = ""
 
     def show(self, notification: Notification, *, more: bool) -> None:
@@ -60,6 +67,9 @@ class TurnPrinter:
         params = notification.params
         if not self.turn_id:
             self.turn_id = str(params.get("turn_id", ""))
+            self._ids = {name: params[name] for name in ("turn_id", "session_id") if name in params}
+        if self._form != "text" and notification.method == "turn.delta" and params.get("channel") == "answer":
+            self._texts.append(str(params.get("text", "")))
         self._denied = self._denied or bool(params.get("denied"))
         if self._form == "stream-json":
             output.json_line({"method": notification.method, "params": params})
@@ -81,7 +91,7 @@ class TurnPrinter:
             output.notice(str(params.get("text", "")))
 
     def finish(self, result: Mapping[str, Any]) -> int:
-        """Prints the result where it was not streamed; gives the exit status."""
+        """Prints the result where it was not streamed, and why the exit status is not 0; gives the exit status."""
         self._status.erase()
         if self._form == "text":
             if self._streamed:
@@ -91,7 +101,27 @@ class TurnPrinter:
             _print_sources(result.get("sources", ()))
         else:
             output.json_line(result)
-        return _EXIT_STATUSES.get(str(result.get("finish_reason")), _DENIED if self._denied else 0)
+        reason = str(result.get("finish_reason"))
+        if reason in _ENDS:
+            status, told = _ENDS[reason]
+            output.complaint(told)
+            return status
+        if reason == "length":
+            output.notice("the answer was cut: it reached its most tokens (-o max_tokens=N), or the end of the context")
+        if self._denied:
+            output.complaint("a tool was denied, and the answer came about without it")
+        return _DENIED if self._denied else 0
+
+    def fail(self, error: AgentgwError) -> None:
+        """Prints the error as JSON with the text so far, where JSON was asked for; the line on stderr comes as ever."""
+        if self._form == "text":
+            return
+        told: dict[str, Any] = {"message": error.message, "exit_status": error.exit_status}
+        if isinstance(error, RpcError):
+            told.update(code=error.code, data=error.data)
+        if error.hint:
+            told["hint"] = error.hint
+        output.json_line({**self._ids, "error": told, "text": "".join(self._texts)})
 
     def break_off(self) -> None:
         """The answer stays incomplete; the cursor goes to a line of its own."""
@@ -211,6 +241,7 @@ def follow(client: Client, stream: Stream, answer: TurnPrinter, *, cancel: bool 
         answer.break_off()
         if isinstance(reason, Timeout):
             raise
+        answer.fail(AgentgwError("interrupted"))
         return output.INTERRUPTED
     except AgentgwError:
         answer.break_off()

@@ -88,7 +88,12 @@ class TurnStartParams:
     ] = None
     cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
     ephemeral: Annotated[bool, "store nothing"] = False
-    detach: Annotated[bool, "answer at once and go on when the client leaves"] = False
+    detach: Annotated[
+        bool, "answer at once and go on when the client leaves; without `max_tokens`, `agent.detached_max_tokens` holds"
+    ] = False
+    timeout_s: Annotated[
+        float | None, "the turn fails with Timeout when it has not ended by then", Limit(minimum=0.001, maximum=1e9)
+    ] = None
     dry_run: Annotated[
         bool, "run nothing: `text` is the prompt as a turn would send it, `parts` and `fit` count it"
     ] = False

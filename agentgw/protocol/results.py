@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from agentgw.protocol import replays as rp
@@ -115,6 +116,14 @@ class TurnList:
 
 
 @record
+class TurnFailure:
+    """The error that a turn ended with, as its `turn.start` gave it; the message is the turn's `error`."""
+
+    code: int
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@record
 class TurnDetail:
     """One turn with what it takes to run it again."""
 
@@ -130,6 +139,7 @@ class TurnDetail:
     prompt_sha256: Annotated[str | None, "of the rendered prompt; of the last one where there were steps"] = None
     tool_calls: Annotated[tuple[t.ToolCall, ...], "those that were made"] = ()
     sources: tuple[t.Chunk, ...] = ()
+    failure: Annotated[TurnFailure | None, "of a failed turn, where it is on record"] = None
     own_system: Annotated[bool, "the request brought `system` along: it is not the skill's"] = False
     files: Annotated[tuple[str, ...], "names of the files; their texts are in `message`"] = ()
     schema: dict[str, Any] | None = None

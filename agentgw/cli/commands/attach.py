@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli.commands import connect
 from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
+from agentgw.protocol.errors import AgentgwError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,10 +14,16 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     """The arguments."""
     parser.add_argument("turn", metavar="TURN|SESSION", help="the turn, or a session for its running or latest one")
+    parser.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
     parser.add_argument("--output-format", dest="form", choices=FORMATS, default="text", help="as in `agentgw run`")
 
 
 def run(args: Namespace) -> int:
     """Prints it to its end. Ctrl-C stops watching; the turn goes on."""
-    with connect() as client:
-        return follow(client, client.stream("turn.attach", turn_id=args.turn), TurnPrinter(args.form), cancel=False)
+    answer = TurnPrinter(args.form)
+    try:
+        with connect() as client:
+            return follow(client, client.stream("turn.attach", turn_id=args.turn), answer, cancel=False)
+    except AgentgwError as error:
+        answer.fail(error)
+        raise

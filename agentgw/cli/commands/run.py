@@ -10,7 +10,7 @@ from agentgw.cli.commands import connect, last_session, model_reference, working
 from agentgw.cli.intake import file_text, is_piped, shown_name, stdin_text
 from agentgw.cli.timelimit import TimeLimit
 from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
-from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, UsageError
+from agentgw.protocol.errors import AgentgwError, ContextOverflow, ModelUnavailable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def configure(parser: ArgumentParser) -> None:
         help="what becomes of tool calls that need a yes: asked about, denied, or these tools run unasked",
     )  # fmt: skip
     add("--no-stream", action="store_true", help="print the answer when it is complete")
-    add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long")
+    add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long; a detached turn ends then")
     add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
     add("--dry-run", action="store_true", help="print the prompt that would be sent, count its parts, run nothing")
     add("-q", "--quiet", action="store_true", help="no progress and no notices")
@@ -81,6 +81,16 @@ def run(args: Namespace) -> int:
         output.be_quiet()
     options = read_options(args.option)
     args.tool = read_tools(args.tool)
+    # With a schema, standard output is a JSON text or nothing.
+    answer = TurnPrinter(args.form, streamed=not (args.no_stream or args.dry_run or args.schema is not None))
+    try:
+        return _run(args, options, answer)
+    except AgentgwError as error:
+        answer.fail(error)
+        raise
+
+
+def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
     with TimeLimit(args.timeout) as limit:
         args.schema = _read_schema(args.schema) if args.schema is not None else None
         if args.file:
@@ -94,16 +104,18 @@ def run(args: Namespace) -> int:
         output.notice("this directory is gone, or its name is not UTF-8: tools work in your home directory")
     with connected as client:
         client.limit(limit.rest_s(), told_s=args.timeout)
+        # Nobody is there to end a detached turn: the daemon does.
+        args.turn_timeout = limit.rest_s() if args.detach else None
         args.session = args.session or (_last_session(client) if args.continued else None)
         try:
-            return _ask(client, args, message, files, options, piped)
+            return _ask(client, args, message, files, options, piped, answer)
         except ModelUnavailable as error:
             from agentgw.cli.commands.pull import offer_suggested
 
             if not offer_suggested(client, error):
                 raise
         client.limit(args.timeout)
-        return _ask(client, args, message, files, options, piped)
+        return _ask(client, args, message, files, options, piped, answer)
 
 
 def _ask(
@@ -113,6 +125,7 @@ def _ask(
     files: Sequence[dict[str, Any]],
     options: dict[str, Any],
     piped: bool,
+    answer: TurnPrinter,
 ) -> int:
     stream = client.stream(
         "turn.start",
@@ -131,6 +144,7 @@ def _ask(
         cwd=working_directory(),
         ephemeral=args.no_session or None,
         detach=args.detach or None,
+        timeout_s=args.turn_timeout,
         dry_run=args.dry_run or None,
     )
     if args.detach and args.form == "text":
@@ -140,8 +154,6 @@ def _ask(
             output.notice("calls that need a yes are denied; --approve ask has them wait, see agentgw approvals")
         output.line(str(stream.result["turn_id"]))
         return 0
-    # With a schema, standard output is a JSON text or nothing.
-    answer = TurnPrinter(args.form, streamed=not (args.no_stream or args.dry_run or args.schema is not None))
     if not args.dry_run or args.form != "text":
         return follow(client, stream, answer)
     try:

@@ -79,6 +79,10 @@ class AgentSection:
     max_iterations: Annotated[
         int, "steps of the model in one turn, where the skill says nothing", Limit(minimum=1, maximum=1000)
     ] = 10
+    # A page is some 700 tokens; a small model that has lost itself goes on to the end of its context.
+    detached_max_tokens: Annotated[
+        int, "of a local model's answer that nobody watches, where nothing else is said; 0: none", Limit(minimum=0)
+    ] = 4096
     max_orchestration_depth: Annotated[
         int, "how deep agents may delegate to agents; 0: not at all", Limit(minimum=0, maximum=10)
     ] = 3

@@ -47,6 +47,8 @@ class TurnState:
         # The sources of the answer, as watchers were told them.
         self.sources = [chunk for event in events if isinstance(event, TurnSources) for chunk in event.chunks]
         self.suspended = False
+        self.timeout_s: float | None = None
+        self._cancelled = False
         # An earlier daemon began it.
         self.resumed = False
         # The turn that waits for this one's answer, and how many turns up the first one is.
@@ -88,8 +90,21 @@ class TurnState:
         self.log.close()
         self._ended.set()
 
+    def limit(self, timeout_s: float | None, spent_s: float = 0.0) -> None:
+        """End the turn when it has run for so long, of which some is over already; None is no limit."""
+        self.timeout_s = timeout_s
+        if timeout_s is not None:
+            self.scope.deadline = trio.current_time() + timeout_s - spent_s
+
+    @property
+    def has_timed_out(self) -> bool:
+        """True when the limit ended it, and nobody before that."""
+        return self.timeout_s is not None and not self._cancelled and trio.current_time() >= self.scope.deadline
+
     def cancel(self) -> None:
         """End the turn as cancelled; what it said so far is kept."""
+        # The scope does not tell by what it was cancelled.
+        self._cancelled = not self.has_timed_out
         self.scope.cancel()
 
     def suspend(self) -> None:

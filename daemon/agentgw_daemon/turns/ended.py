@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from agentgw.protocol.errors import RpcError, TurnCancelled
+from agentgw.protocol.errors import RpcError, TurnCancelled, from_wire
 from agentgw.protocol.results import TurnDetail, TurnResult
 
 
 def outcome_of(detail: TurnDetail) -> TurnResult:
-    """The result that its `turn.start` gave. Raises TurnCancelled, or the failure's own text."""
+    """The result that its `turn.start` gave. Raises TurnCancelled, or the failure as it was."""
     turn = detail.turn
     if turn.state == "failed":
-        raise RpcError(turn.error or "the turn failed")
+        raise _failed(detail)
     if turn.state == "interrupted":
         raise _cut_off(detail)
     return TurnResult(
@@ -18,6 +18,13 @@ def outcome_of(detail: TurnDetail) -> TurnResult:
         usage=detail.usage, timings=detail.timings, tool_calls=detail.tool_calls, sources=detail.sources,
         last_seq=turn.last_seq,
     )  # fmt: skip
+
+
+def _failed(detail: TurnDetail) -> RpcError:
+    message = detail.turn.error or "the turn failed"
+    if detail.failure is None:
+        return RpcError(message)
+    return from_wire({"code": detail.failure.code, "message": message, "data": detail.failure.data})
 
 
 def _cut_off(detail: TurnDetail) -> TurnCancelled:

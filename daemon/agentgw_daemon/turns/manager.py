@@ -36,7 +36,7 @@ from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.turns import resume
 from agentgw_daemon.turns.dry_run import dry_run
 from agentgw_daemon.turns.ended import outcome_of
-from agentgw_daemon.turns.request import brings_data, cwd_of, kept, merged
+from agentgw_daemon.turns.request import brings_data, cwd_of, kept, options_of
 from agentgw_daemon.turns.run import Plan, go_on, request_of
 from agentgw_daemon.turns.run import run as run_turn
 
@@ -300,12 +300,13 @@ class Turns:
         async def history() -> tuple[Exchange, ...]:
             return history_of(await services.database.sessions.whole_history(session.session_id) if session else ())
 
-        place = cwd_of(params, session)
+        place, bound = cwd_of(params, session), services.settings.agent.detached_max_tokens
         return Plan(
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
             request=request_of(
-                merged(skill.temperature, params.options), seed=secrets.randbelow(_SEEDS),
+                options_of(params, skill.temperature, bound if spec.kind == "file" else 0),
+                seed=secrets.randbelow(_SEEDS),
                 skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,
             ),
             engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx,
@@ -328,6 +329,7 @@ class Turns:
             turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
             detached=params.detach, parent=parent,
         )  # fmt: skip
+        live.limit(params.timeout_s)
         self._enter(live)
         return live
 

@@ -28,6 +28,14 @@ def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:
     return (params.cwd or at_session) if params.skill is not None else (at_session or params.cwd)
 
 
+def options_of(params: TurnStartParams, temperature: float | None, detached_max_tokens: int) -> Options:
+    """The turn's options over the skill's temperature; an answer that nobody watches has a bound (0: none)."""
+    options = merged(temperature, params.options)
+    if not params.detach or options.max_tokens is not None or not detached_max_tokens:
+        return options
+    return replace(options, max_tokens=detached_max_tokens)
+
+
 def merged(temperature: float | None, given: Options | None) -> Options:
     """The request's options over the skill's."""
     options = given or Options()

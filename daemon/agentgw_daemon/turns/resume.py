@@ -7,6 +7,7 @@ leaves no such turn: nobody knows whether it had its effect (`storage.sessions.u
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from agentgw_daemon.agent import toolkit
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.prompt import Exchange, history_of
 from agentgw_daemon.storage.sessions.log import unpack
+from agentgw_daemon.system.ids import seconds_of
 from agentgw_daemon.turns.run import Past, Plan, request_of
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ def revived(left: LeftTurn, parent: TurnState | None) -> TurnState:
         stored=True, detached=True, events=_events(left), parent=parent,
     )  # fmt: skip
     live.resumed = True
+    # The daemon's absence is a part of the time.
+    live.limit(left.request.timeout_s, time.time() - seconds_of(turn.created_at))
     live.delegated = left.delegated
     live.answers.update(left.answers)
     if parent is not None and left.caller is not None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.protocol.errors import RpcError, ShuttingDown
+from agentgw.protocol.errors import RpcError, ShuttingDown, Timeout
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted
 from agentgw.protocol.replays import PromptHistory, TurnStep
-from agentgw.protocol.results import TurnResult
+from agentgw.protocol.results import TurnFailure, TurnResult
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import FinishReason, Options, Timings, Usage
 from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of
@@ -148,6 +148,8 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
             await turn_recorder.leave()
         live.end(_left_waiting(live))
         return
+    if error is None and live.scope.cancelled_caught and live.has_timed_out:
+        error = Timeout(f"no answer within {live.timeout_s:g} seconds", timeout_s=live.timeout_s)
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
         await _end(live, answer, error, turn_recorder)
     if live.outcome is None:
@@ -240,6 +242,7 @@ async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn
         state="failed" if error else ("cancelled" if reason == "cancelled" else "completed"),
         finish_reason=None if error else reason,
         text=answer.text, usage=usage, timings=timings, error=error.message if error else None,
+        failure=failure_of(error),
         prompt_sha256=finished.prompt_sha256 if finished else None,
         model_sha256=finished.model_sha256 if finished else None,
         engine=finished.engine if finished else None, model=live.model, sources=tuple(live.sources),
@@ -261,6 +264,14 @@ async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn
             timings=timings, tool_calls=live.tool_calls, sources=tuple(live.sources), last_seq=live.log.last_seq,
         )
     )  # fmt: skip
+
+
+def failure_of(error: RpcError | None) -> TurnFailure | None:
+    """The error as it is kept with a turn."""
+    if error is None:
+        return None
+    wire = error.to_wire()
+    return TurnFailure(code=wire["code"], data=wire.get("data", {}))
 
 
 def _first(group: BaseExceptionGroup[RpcError]) -> RpcError:

@@ -200,6 +200,10 @@ _SOURCES: Final = ("ALTER TABLE turns ADD COLUMN sources TEXT",)
 _RESUMPTION: Final = ("ALTER TABLE turns ADD COLUMN resumption INTEGER NOT NULL DEFAULT 0",)
 
 
+# Code and data of the error that the turn ended with.
+_FAILURE: Final = ("ALTER TABLE turns ADD COLUMN failure TEXT",)
+
+
 def run_statements(db: sqlite_utils.Database, name: str, statements: tuple[str, ...]) -> None:
     """Run the statements of one step, with a failpoint `migration-NAME-INDEX` before each and one behind the last."""
     for index, statement in enumerate(statements):
@@ -278,6 +282,11 @@ def _sources(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="014_resumption")
 def _resumption(db: sqlite_utils.Database) -> None:
     run_statements(db, "014", _RESUMPTION)
+
+
+@MIGRATIONS(name="015_failure")
+def _failure(db: sqlite_utils.Database) -> None:
+    run_statements(db, "015", _FAILURE)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 KEPT: Final = (
     "skill, model, state, created_at, finished_at, finish_reason, error, last_seq, cwd, system, options, prompt_tokens,"
     " cached_tokens, completion_tokens, timings, prompt_sha256, model_sha256, engine, request, seed, history, toolset,"
-    " tainted, sources"
+    " tainted, sources, failure"
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.replays import PromptHistory
-from agentgw.protocol.results import TurnDetail, TurnList
+from agentgw.protocol.results import TurnDetail, TurnFailure, TurnList
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.json_text import text_of, to_text
@@ -70,6 +70,7 @@ class TurnEnd:
     usage: Usage = Usage()
     timings: Timings = Timings()
     error: str | None = None
+    failure: TurnFailure | None = None
     prompt_sha256: str | None = None
     model_sha256: str | None = None
     engine: str | None = None
@@ -80,6 +81,7 @@ class TurnEnd:
 _DETAILS: Final = (
     "system", "options", "prompt_tokens", "cached_tokens", "completion_tokens", "timings", "model_sha256", "engine",
     "prompt_sha256", "cwd", "seed", "request", "history", "toolset", "sources",
+    "failure",
 )  # fmt: skip
 
 
@@ -242,7 +244,7 @@ def _finish(
         "UPDATE turns SET state = ?, finish_reason = ?, finished_at = ?, error = ?, model = ?,"
         " last_seq = (SELECT coalesce(max(seq + count) - 1, 0) FROM turn_log WHERE turn_id = turns.id),"
         " prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?, timings = ?, prompt_sha256 = ?,"
-        " model_sha256 = ?, engine = ?, sources = ? WHERE id = ?",
+        " model_sha256 = ?, engine = ?, sources = ?, failure = ? WHERE id = ?",
         (
             end.state,
             end.finish_reason,
@@ -257,6 +259,7 @@ def _finish(
             end.model_sha256,
             end.engine,
             to_text(dump(end.sources)) if end.sources else None,
+            None if end.failure is None else to_text(dump(end.failure)),
             turn_id,
         ),
     )
@@ -307,6 +310,7 @@ def read_detail(db: sqlite_utils.Database, turn_id: str, *, strict: bool = False
         prompt_sha256=kept["prompt_sha256"],
         tool_calls=calls_of(db, turn_id, strict=strict),
         sources=reading.records("sources", Chunk, kept["sources"]),
+        failure=reading.record("failure", TurnFailure, kept["failure"], None),
         own_system=asked.system is not None,
         files=tuple(file.name for file in asked.files),
         schema=asked.schema,
