@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -69,12 +70,16 @@ def test_into_an_empty_home(data: Path, backup: Path, tmp_path: Path) -> None:
     assert titles(tmp_path / "new") == {"one", "two"}
 
 
-def test_what_a_killed_daemon_left_in_its_log_is_kept_with_its_database(data: Path, backup: Path) -> None:
+def test_what_a_killed_daemon_left_in_its_log_is_kept_with_its_database(
+    data: Path, backup: Path, tmp_path: Path
+) -> None:
     store = filled(data, "in the log")
-    store._connection = None  # as a kill would: not closed
-    assert Files(data).wal.stat().st_size > 0
-    done = restore(data, backup)
-    assert titles(data) == {"one", "two"}
+    # What a kill leaves is what lies there while it is open.
+    killed = Path(shutil.copytree(data, tmp_path / "killed"))
+    store.close()
+    assert Files(killed).wal.stat().st_size > 0
+    done = restore(killed, backup)
+    assert titles(killed) == {"one", "two"}
     assert done.kept is not None
     assert titles(Path(done.kept)) == {"old", "in the log"}
 
