@@ -47,6 +47,10 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "models": ("what answers", "agentgw models list"),
         "pull": ("download a model; the same as `models pull`", "agentgw pull smollm2:135m"),
     },
+    "Scheduled": {
+        "jobs": ("what is done at times by itself", 'agentgw jobs add "sum up my notes" --every "day at 08:30"'),
+        "scheduler": ("old spelling of `jobs list` and `start`", "agentgw scheduler --list"),
+    },
     "Daemon": {
         "status": ("what runs, in numbers", "agentgw status --json"),
         "start": ("start the daemon, which also starts by itself", "agentgw start"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from agentgw.protocol import errors as e
 from agentgw.protocol import events as ev
 from agentgw.protocol import ingests as i
+from agentgw.protocol import jobs as j
 from agentgw.protocol import params as p
 from agentgw.protocol import results as r
 from agentgw.protocol import types as t
@@ -209,6 +210,26 @@ _ROWS = (
     _method(
         "document.unwatch", i.DocumentUnwatchParams, r.Done, "Follow it no more; its documents stay.", errors=_STORED
     ),
+    _method("job.list", p.NoParams, j.JobList, "Scheduled jobs, and what is wrong in their file."),
+    _method(
+        "job.add",
+        j.JobAddParams,
+        j.JobAdded,
+        "Write an entry into the jobs file.",
+        errors=(e.AlreadyExists, e.StorageUnavailable),
+    ),
+    _method("job.remove", j.JobNameParams, r.Done, "Take an entry out of the file.", errors=_STORED),
+    _method("job.enable", j.JobNameParams, j.ScheduledJob, "Switch it on, in the file.", errors=_STORED),
+    _method("job.disable", j.JobNameParams, j.ScheduledJob, "Switch it off, in the file.", errors=_STORED),
+    _method(
+        "job.run",
+        j.JobRunParams,
+        j.JobRun,
+        "Run it now, as a detached turn.",
+        errors=(e.AlreadyExists, e.ShuttingDown, *_STORED),
+    ),
+    _method("job.history", j.JobHistoryParams, j.JobRunList, "Runs and times without a run.", errors=_STORED),
+    _method("job.next", j.JobNextParams, j.JobTimes, "When jobs are due next.", errors=(e.NotFound,)),
     _method("model.list", p.NoParams, r.ModelList, "Models on disk, configured and in the catalogue."),
     _method("model.show", p.ModelRefParams, r.ModelDetail, "One model.", errors=(e.NotFound, e.ModelUnavailable)),
     _method(

@@ -33,6 +33,7 @@ from agentgw_daemon.lifecycle.watchdog import feed_watchdog
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.retrieval.pool import open_retrieval
+from agentgw_daemon.scheduler.assembly import make_jobs
 from agentgw_daemon.server.announcement import announce
 from agentgw_daemon.server.connections import ConnectionServer
 from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
@@ -151,9 +152,10 @@ def _made_of(services: Services, stop: Stop, nursery: trio.Nursery) -> Daemon:
     )
     ingest.on_end = reembedding.poke
     watching = Watching(services.database, ingest, nursery)
+    jobs = make_jobs(services, turns, nursery)
     return Daemon(
-        services=services, turns=turns, ingest=ingest, watching=watching, reembedding=reembedding,
-        control=Control(services, watching, reembedding, stop),
+        services=services, turns=turns, jobs=jobs, ingest=ingest, watching=watching, reembedding=reembedding,
+        control=Control(services, jobs, watching, reembedding, stop),
         listener=Listener(max_connections=services.settings.limits.connections),
     )  # fmt: skip
 
@@ -171,6 +173,7 @@ async def serve(started: Started) -> int:
             await supervised("taking up turns", daemon.turns.take_up)
             outer.start_soon(supervised, "following folders", daemon.watching.resume)
             outer.start_soon(supervised, "embedding anew", daemon.reembedding.run)
+            outer.start_soon(supervised, "running jobs", daemon.jobs.work)
             in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))
             outer.start_soon(supervised, "guarding the database", in_place)
             outer.start_soon(supervised, "waiting for signals", _heed_signals, daemon.control, stop)
@@ -196,10 +199,12 @@ async def serve(started: Started) -> int:
 
 async def _wind_down(daemon: Daemon, doors: ConnectionServer, connections: trio.Nursery, grace_s: float) -> None:
     """Turns first, so that every client hears how its turn ended; then replies; then the door."""
+    daemon.jobs.scheduler.close()
     daemon.services.pool.close()
     daemon.services.retrieval.close()
     with trio.move_on_after(grace_s * _TURNS_SHARE) as patience:
         await daemon.turns.stop()
+        await daemon.jobs.scheduler.wait_ended()
     if patience.cancelled_caught:
         log.warning("turns did not end in time: %d", len(daemon.turns.running))
     doors.close()

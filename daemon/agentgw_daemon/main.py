@@ -121,6 +121,8 @@ class _Launch:
             started_boottime_s=process.boottime(),
             prewarm=options.prewarm,
             foreground=options.foreground,
+            scheduler=options.scheduler,
+            jobs_file=options.scheduler_config or os.path.join(paths.config_dir, "jobs.yaml"),
             serving=self._release_client if giver == "client" else _nothing,
             notifier=notifier,
         )

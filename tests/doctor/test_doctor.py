@@ -24,6 +24,7 @@ from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ModelUnavailable, StorageUnavailable
 from agentgw.protocol.ingests import Reembedding, WatchedFolder
+from agentgw.protocol.jobs import JobProblem
 from agentgw.protocol.types import Finding, Model, Skill
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.settings import LogSection
@@ -85,6 +86,8 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             started_boottime_s=process.boottime(),
             prewarm=False,
             foreground=False,
+            scheduler=True,
+            jobs_file=f"{paths.config_dir}/jobs.yaml",
             serving=lambda: None,
         )
         yield DoctorContext(
@@ -96,6 +99,8 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             models=lambda: (BUILTIN,),
             skills=lambda: (SKILL,),
             embedder=an_embedder,
+            jobs_file=f"{paths.config_dir}/jobs.yaml",
+            job_problems=lambda: (),
             watched=lambda: (),
             reembedding=lambda: None,
             fatal_turns=no_turns,
@@ -512,3 +517,13 @@ async def test_embedder(context: DoctorContext) -> None:
 
     found = await finding(replace(context, embedder=broken), "embedder")
     assert (found.severity, found.fix) == ("error", "correct it")
+
+
+async def test_each_bad_entry_of_the_jobs_file_is_told_with_its_line(context: DoctorContext) -> None:
+    problems = tuple(JobProblem(line=line, reason="the job has no time", job=f"j{line}") for line in range(1, 13))
+    found = await examine(
+        replace(context, job_problems=lambda: problems), tuple(one for one in CHECKS if one.name == "jobs")
+    )
+    assert found[0].severity == "error"
+    assert found[0].message.endswith("jobs.yaml:1: job j1: the job has no time")
+    assert (len(found), found[-1].message.partition(" in ")[0]) == (11, "2 more problems")

@@ -123,6 +123,16 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         assert ask("document.watched")["folders"]
         ask("document.unwatch", path=str(home.work / "papers"))
         assert ask("document.delete", sources=["rent.txt"])
+        added = ask("job.add", message="say hello", every="day at 08:30", model="echo")
+        assert len(added["times"]) == 3
+        name = added["job"]["name"]
+        ask("job.disable", name=name)
+        ask("job.enable", name=name)
+        assert ask("job.run", name=name, wait=True)["status"] == "ok"
+        assert ask("job.list")["jobs"][0]["last"]["status"] == "ok"
+        assert ask("job.history", name=name)["runs"]
+        assert ask("job.next")["times"]
+        ask("job.remove", name=name)
         ask("embed", texts=["one", "two"])
         ask("model.list")
         ask("model.show", model="smollm2:135m")

@@ -51,6 +51,8 @@ def started(place: Paths) -> Iterator[Started]:
             started_boottime_s=0.0,
             prewarm=False,
             foreground=False,
+            scheduler=True,
+            jobs_file=f"{place.config_dir}/jobs.yaml",
             serving=lambda: None,
         )
 

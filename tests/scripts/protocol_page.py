@@ -35,6 +35,7 @@ _NOUNS: Final = {
     "skill": "Skills",
     "tool": "Tools",
     "document": "Documents",
+    "job": "Jobs",
     "model": "Models",
     "embed": "Embedding",
     "config": "Settings and counts",

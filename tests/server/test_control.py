@@ -18,6 +18,7 @@ from agentgw_daemon.lifecycle.notify import Notifier
 from agentgw_daemon.models.registry import Registry, open_registry
 from agentgw_daemon.retrieval.pool import Retrieval
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.scheduler.jobs import Jobs
 from agentgw_daemon.server.control import Control, Stop, inference_settings
 from agentgw_daemon.services import Current
 from agentgw_daemon.skills.library import Library
@@ -25,6 +26,16 @@ from agentgw_daemon.tools.catalogue import Catalogue
 from tests.fakes import FakePaths
 
 pytestmark = pytest.mark.anyio
+
+
+class FakeJobs(Jobs):
+    """Jobs whose file says something else when the test says so."""
+
+    def __init__(self) -> None:
+        self.differ = False
+
+    async def reload(self) -> bool:
+        return self.differ
 
 
 class ReloadedStart:
@@ -81,6 +92,7 @@ class ReloadServices:
     skills: Library
     tools: Catalogue = field(default_factory=NoTools)
     retrieval: Retrieval = field(default_factory=NoRetrieval)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
 
 
 @asynccontextmanager
@@ -96,7 +108,7 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, ReloadServices]]
             started=ReloadedStart(file), current=Current(loaded), pool=pool, models=models,
             skills=Library([("user", folder / "skills")]),
         )  # fmt: skip
-        yield Control(services, None, NoEmbedding(), Stop()), services
+        yield Control(services, services.jobs, None, NoEmbedding(), Stop()), services
 
 
 async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None:
@@ -112,6 +124,8 @@ async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None
         assert services.current.config.settings.inference.n_ctx == 1024
         assert services.models.default_name() == "echo"
         assert (await c.reload()).changed == ()
+        services.jobs.differ = True
+        assert (await c.reload()).changed == ("jobs",)
 
 
 async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ _PREFIX: Final = "AGENTGW_"
 _PROVIDERS: Final = "providers"
 _SERVERS: Final = ("mcp", "servers")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Settings that the running daemon cannot take over: connections live by the limits they were made with.
-_RESTART_SECTIONS: Final = frozenset({"limits"})
+# Settings that the running daemon cannot take over: connections live by the limits they were made with, jobs by theirs.
+_RESTART_SECTIONS: Final = frozenset({"limits", "scheduler"})
 _SECRET_WORDS: Final = ("key", "secret", "token", "password")
 _Path = tuple[str, ...]
 

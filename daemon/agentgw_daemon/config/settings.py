@@ -166,6 +166,15 @@ class RagSection:
 
 
 @record
+class SchedulerSection:
+    """Jobs: how many at once, and how long it is kept what became of them."""
+
+    enabled: Annotated[bool, "start jobs when they are due"] = True
+    max_running: Annotated[int, "runs of jobs at once", Limit(minimum=1, maximum=64)] = 1
+    keep_days: Annotated[float, "runs are kept in the history for", Limit(minimum=1, maximum=36_600)] = 90.0
+
+
+@record
 class LimitsSection:
     """Bounds of the wire, of shutting down and of what endpoints say."""
 
@@ -206,6 +215,7 @@ class Settings:
     providers: Mapping[str, ProviderSection] = field(default_factory=dict)
     mcp: McpSection = McpSection()
     rag: RagSection = RagSection()
+    scheduler: SchedulerSection = SchedulerSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
 from agentgw.protocol.ingests import Reembedding, WatchedFolder
+from agentgw.protocol.jobs import JobProblem
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Model, Skill
 from agentgw_daemon.config.load import Config
@@ -32,6 +33,8 @@ class DoctorContext:
     models: Callable[[], Iterable[Model]]
     skills: Callable[[], Iterable[Skill]]
     embedder: Callable[[], Awaitable[Embedder]]
+    jobs_file: str
+    job_problems: Callable[[], Iterable[JobProblem]]
     watched: Callable[[], Iterable[WatchedFolder]]
     reembedding: Callable[[], Reembedding | None]
     # Turns with their sessions.

@@ -20,6 +20,10 @@ class DaemonOptions:
     foreground: bool
     prewarm: bool
     pidfile: str
+    # False: no job starts by itself.
+    scheduler: bool
+    # The jobs file, where it is another than that of the configuration folder.
+    scheduler_config: str
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,6 +43,8 @@ def parse(arguments: Sequence[str]) -> DaemonOptions:
     parser.add_argument("--foreground", action="store_true", help="show the log on standard error")
     parser.add_argument("--prewarm", action="store_true", help="load the default model at once")
     parser.add_argument("--pidfile", metavar="FILE", default="", help="write the process id to FILE")
+    parser.add_argument("--no-scheduler", action="store_true", help="start no job by itself")
+    parser.add_argument("--scheduler-config", metavar="FILE", default="", help="the jobs file")
     parser.add_argument("--version", action="version", version=f"agentgw {__version__}")
     found = parser.parse_args(arguments)
     return DaemonOptions(
@@ -47,4 +53,6 @@ def parse(arguments: Sequence[str]) -> DaemonOptions:
         prewarm=found.prewarm,
         # The daemon changes to / before it writes the file.
         pidfile=os.path.abspath(found.pidfile) if found.pidfile else "",
+        scheduler=not found.no_scheduler,
+        scheduler_config=os.path.abspath(found.scheduler_config) if found.scheduler_config else "",
     )

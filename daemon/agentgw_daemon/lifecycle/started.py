@@ -37,6 +37,9 @@ class Started:
     started_boottime_s: float
     prewarm: bool
     foreground: bool
+    # False: no job starts by itself.
+    scheduler: bool
+    jobs_file: str
     # To be called once, when connections are accepted: from then on the client that started us is on its own.
     serving: Callable[[], None]
     # The service manager hears through it how we are.

@@ -20,6 +20,7 @@ from agentgw_daemon.system.ids import time_text
 if TYPE_CHECKING:
     from agentgw_daemon.knowledge.ingest.watching import Watching
     from agentgw_daemon.knowledge.reembedding import Reembedder
+    from agentgw_daemon.scheduler.jobs import Jobs
     from agentgw_daemon.services import Services
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,9 @@ _FATAL_SHOWN_S: Final = 7 * 86_400.0
 class Control:
     """The daemon's own switches."""
 
-    def __init__(self, services: Services, watching: Watching, reembedding: Reembedder, stop: Stop) -> None:
+    def __init__(self, services: Services, jobs: Jobs, watching: Watching, reembedding: Reembedder, stop: Stop) -> None:
         self._services = services
+        self._jobs = jobs
         self._watching = watching
         self._reembedding = reembedding
         self._stop = stop
@@ -63,6 +65,7 @@ class Control:
         self._reembedding.poke()
         services.tools.reload(fresh.settings.mcp.servers)
         changed += await trio.to_thread.run_sync(services.skills.reload)
+        changed += ("jobs",) if await self._jobs.reload() else ()
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
         return ReloadResult(changed=changed, restart_needed=waiting)
 
@@ -83,6 +86,7 @@ class Control:
             db_bytes=services.database.size_bytes, written_back=lambda: services.database.written_back,
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
             skills=services.skills.listing, embedder=services.retrieval.embedder,
+            jobs_file=services.started.jobs_file, job_problems=self._jobs.problems,
             watched=self._watching.listing, reembedding=lambda: self._reembedding.shown,
             fatal_turns=lambda: services.database.unfinished.fatal(time_text(time.time() - _FATAL_SHOWN_S)),
         )  # fmt: skip

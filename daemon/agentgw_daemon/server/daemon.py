@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.knowledge.ingest.ingest import Ingest
     from agentgw_daemon.knowledge.ingest.watching import Watching
     from agentgw_daemon.knowledge.reembedding import Reembedder
+    from agentgw_daemon.scheduler.jobs import Jobs
     from agentgw_daemon.server.control import Control
     from agentgw_daemon.server.listener import Listener
     from agentgw_daemon.services import Services
@@ -22,6 +23,7 @@ class Daemon:
 
     services: Services
     turns: Turns
+    jobs: Jobs
     ingest: Ingest
     watching: Watching
     reembedding: Reembedder

@@ -29,6 +29,7 @@ from agentgw_daemon.storage.file.filesystem import MOUNTINFO, filesystem_type, i
 from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
+from agentgw_daemon.storage.jobs.job_store import JobStore
 from agentgw_daemon.storage.sessions.approvals import Approvals
 from agentgw_daemon.storage.sessions.calls import Calls
 from agentgw_daemon.storage.sessions.feedback import Ratings
@@ -136,6 +137,7 @@ class Database:
         self.embeddings = Embeddings(thread, self.changes)
         self.trust = Trust(thread)
         self.watched = WatchedFolders(thread)
+        self.jobs = JobStore(thread)
         self._store = store
         self._thread = thread
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.planning.choosing import DueRun
 from agentgw_daemon.scheduler.planning.decisions import Action, AskHistory, Standing, Start, Waiting
 from agentgw_daemon.scheduler.planning.settling import Settled
+
+# Reasons why nobody could look.
+ASLEEP: Final = "the computer was asleep"
+SET_FORWARD: Final = "the clock was set forward"
+NOT_RUNNING: Final = "agentgw was not running"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +32,8 @@ class Known:
     # The time that was seen to come, so that waiting does not make it late.
     noticed: datetime | None = None
     waited: str = ""
+    # Its times cannot be reckoned with, by a mistake of ours.
+    faulty: bool = False
     wanted_at: datetime | None = None
     changed: Settled | None = None
     changed_at: datetime | None = None

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, Literal
 
+from agentgw_daemon.observability.supervision import contained
 from agentgw_daemon.scheduler.clock import ClockReading, passage
 from agentgw_daemon.scheduler.job import NEEDS, Job, Need
 from agentgw_daemon.scheduler.planning.choosing import Conditions, DueRun, choose
@@ -30,11 +31,12 @@ from agentgw_daemon.scheduler.planning.decisions import (
     Start,
     Waiting,
 )
-from agentgw_daemon.scheduler.planning.known import Gap, Gathered, Known
+from agentgw_daemon.scheduler.planning.known import ASLEEP, NOT_RUNNING, SET_FORWARD, Gap, Gathered, Known
 from agentgw_daemon.scheduler.planning.settling import Settled
 from agentgw_daemon.scheduler.planning.times import (
     ON_TIME,
     Due,
+    backoff,
     before,
     beginning,
     counted,
@@ -46,11 +48,6 @@ from agentgw_daemon.scheduler.planning.times import (
 from agentgw_daemon.scheduler.schedules.zones import SECOND
 
 SETTLE_S: Final = 30.0
-_FIRST_BACKOFF: Final = timedelta(seconds=60)
-_LONGEST_BACKOFF: Final = timedelta(hours=1)
-_ASLEEP: Final = "the computer was asleep"
-_SET_FORWARD: Final = "the clock was set forward"
-_NOT_RUNNING: Final = "agentgw was not running"
 _STILL_GOING: Final = "its run before is still going"
 _LATE: Final = "agentgw could not look in time"
 
@@ -62,7 +59,7 @@ class Planner:
 
     def __init__(
         self, standings: Mapping[str, Standing], reading: ClockReading, zone: tzinfo, *, limit: int = 1,
-        settle_s: float = SETTLE_S,
+        settle_s: float = SETTLE_S, network_wait_s: float = 0.0,
     ) -> None:  # fmt: skip
         self._stored = dict(standings)
         self._known: dict[str, Known] = {}
@@ -70,7 +67,8 @@ class Planner:
         self._zone = zone
         self._limit = limit
         self._settle_s = settle_s
-        self._settled_at_s = reading.boottime_s
+        self._network_wait_s = network_wait_s
+        self._settled_at_s = self._network_by_s = reading.boottime_s
         # Runs that were to begin up to then came together, and start one by one.
         self._backlog_until = reading.wall
         self._held = False
@@ -78,7 +76,7 @@ class Planner:
         self._gone: set[str] = set()
         self._met: frozenset[Need] = frozenset(NEEDS)
         # Before this the daemon was not running, whenever that was.
-        self._gap = Gap(start=datetime.min.replace(tzinfo=reading.wall.tzinfo), end=reading.wall, why=_NOT_RUNNING)
+        self._gap = Gap(start=datetime.min.replace(tzinfo=reading.wall.tzinfo), end=reading.wall, why=NOT_RUNNING)
 
     # News from the caller.
 
@@ -88,7 +86,7 @@ class Planner:
         self._written_at = written_at
         for name, job in found.items():
             known = self._known.setdefault(name, Known(job=job, standing=self._stored.get(name)))
-            known.job, known.present, known.looked = job, True, False
+            known.job, known.present, known.looked, known.faulty = job, True, False, False
         for name, known in self._known.items():
             if name not in found:
                 known.present, known.wanted_at, known.changed = False, None, None
@@ -101,11 +99,12 @@ class Planner:
         passed = passage(self._reading, reading)
         if passed.slept_s > 0:
             self._settled_at_s = reading.boottime_s + self._settle_s
+            self._network_by_s = self._settled_at_s + self._network_wait_s
             self._backlog_until = reading.wall + timedelta(seconds=self._settle_s)
         if passed.stepped_s < 0:
             self._backlog_until = min(self._backlog_until, reading.wall)
         if passed.slept_s > 0 or passed.stepped_s > 0:
-            why = _ASLEEP if passed.slept_s >= passed.stepped_s else _SET_FORWARD
+            why = ASLEEP if passed.slept_s >= passed.stepped_s else SET_FORWARD
             self._gap = Gap(start=self._reading.wall, end=reading.wall, why=why)
             for known in self._known.values():
                 known.noticed = None
@@ -169,8 +168,9 @@ class Planner:
         owed = failed and run.reason != "manual" and run.attempt <= known.job.retries
         if not owed or not known.present or standing.fingerprint != known.job.fingerprint:
             return replace(standing, retry=None)
-        backoff = min(_FIRST_BACKOFF * 2 ** (run.attempt - 1), _LONGEST_BACKOFF)
-        retry = Retry(scheduled_for=run.scheduled_for, attempt=run.attempt + 1, at=self._reading.wall + backoff)
+        retry = Retry(
+            scheduled_for=run.scheduled_for, attempt=run.attempt + 1, at=self._reading.wall + backoff(run.attempt)
+        )
         return replace(standing, retry=retry)
 
     def ended(self, name: str, standing: Standing) -> None:
@@ -181,13 +181,27 @@ class Planner:
 
     # Answers to the caller.
 
+    @property
+    def has_just_woken(self) -> bool:
+        """Whether the machine woke up so lately that its network may still be coming."""
+        return self._reading.boottime_s < self._network_by_s
+
+    def standing_of(self, name: str) -> Standing | None:
+        """The standing of a job, as it is stored."""
+        return self._stored.get(name)
+
     def plan(self) -> SchedulePlan:
         """The work to be done at once. Ask again after each commit, and whenever something was told."""
         gathered = Gathered()
         for name in sorted(self._gone):
             gathered.actions.append(Adopt(job=name, standing=replace(self._stored[name], fingerprint="", retry=None)))
         for known in self._known.values():
-            self._look_at(known, gathered)
+            # A job that cannot be reckoned with costs itself, until it is written anew.
+            if not known.faulty:
+                known.faulty = True
+                with contained(f"planning job {known.job.name}"):
+                    self._look_at(known, gathered)
+                    known.faulty = False
         self._choose(gathered)
         return SchedulePlan(
             actions=tuple(gathered.actions),
@@ -198,8 +212,8 @@ class Planner:
 
     def upcoming(self, name: str) -> datetime | None:
         """The time at which the next run of a job begins by its schedule."""
-        known = self._known[name]
-        if not known.job.enabled or not known.present:
+        known = self._known.get(name)
+        if known is None or not known.job.enabled or not known.present:
             return None
         now, zone = self._reading.wall, self._zone_of(known)
         considered = min(known.standing.considered, now) if known.standing is not None else now
@@ -326,9 +340,10 @@ class Planner:
         left_s = self._settled_at_s - self._reading.boottime_s
         if left_s > 0 and gathered.candidates:
             gathered.wakes.append(self._reading.wall + timedelta(seconds=left_s))
+        settling = left_s > 0 or (self.has_just_woken and "network" not in self._met)
         runs = [known.running for known in self._known.values() if known.running is not None]
         conditions = Conditions(
-            held=self._held, settling=left_s > 0, met=self._met, running=len(runs),
+            held=self._held, settling=settling, met=self._met, running=len(runs),
             alone=any(run.alone for run in runs), limit=self._limit,
         )  # fmt: skip
         choice = choose(gathered.candidates, conditions)

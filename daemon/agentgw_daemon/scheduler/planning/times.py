@@ -14,6 +14,8 @@ from agentgw_daemon.scheduler.schedules.schedule import At, OnPath, count_betwee
 ON_TIME: Final = timedelta(seconds=60)
 # Each is searched for: a hundred take some milliseconds, and nobody wants to know more exactly.
 MOST_COUNTED: Final = 100
+_FIRST_BACKOFF: Final = timedelta(seconds=60)
+_LONGEST_BACKOFF: Final = timedelta(hours=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -100,3 +102,8 @@ def latest_start(job: Job, starts: datetime, *, noticed: bool) -> datetime | Non
 def by_path(job: Job) -> bool:
     """Tells whether changes start it, not the clock."""
     return isinstance(job.schedule, OnPath)
+
+
+def backoff(attempt: int) -> timedelta:
+    """The pause after an attempt that failed, the first being 1."""
+    return min(_FIRST_BACKOFF * (1 << (attempt - 1)), _LONGEST_BACKOFF)

@@ -14,6 +14,7 @@ from agentgw_daemon.server.handlers import (
     feedback,
     hello,
     ingest,
+    job,
     model,
     session,
     skill,
@@ -23,6 +24,6 @@ from agentgw_daemon.server.handlers import (
 from agentgw_daemon.server.request import Handler
 
 _MODULES = (
-    hello, daemon, turn, approval, chat, session, feedback, document, skill, tool, ingest, model, embed, event
+    hello, daemon, turn, approval, chat, session, feedback, document, skill, tool, ingest, job, model, embed, event
 )  # fmt: skip
 HANDLERS: Mapping[str, Handler] = {name: handler for module in _MODULES for name, handler in module.HANDLERS.items()}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     """The state of the daemon, in numbers."""
-    services = request.services
+    services, jobs = request.services, request.daemon.jobs
     started = services.started
     statistics = await services.database.statistics()
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
@@ -38,7 +38,9 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
     return DaemonStatus(
         version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
-        socket=started.paths.socket, scheduler=SchedulerStatus(enabled=False, jobs_count=0, jobs=()),
+        socket=started.paths.socket, scheduler=SchedulerStatus(
+            enabled=jobs.scheduler.enabled, jobs_count=len(jobs.names), jobs=jobs.names
+        ),
         service=ServiceStatus(provider=services.models.provider_of(default), model=default or ""),
         models=tuple(model for model in models if model.state != "not_pulled"),
         workers=(*services.pool.workers(), *services.retrieval.workers()),

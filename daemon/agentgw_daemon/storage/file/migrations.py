@@ -12,6 +12,7 @@ from agentgw.protocol.errors import ConfigRefused
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.storage.documents.knowledge_tables import KNOWLEDGE, WATCHED
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
+from agentgw_daemon.storage.jobs.job_tables import JOBS
 
 MIGRATIONS: Final = Migrations("agentgw")
 
@@ -287,6 +288,11 @@ def _resumption(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="015_failure")
 def _failure(db: sqlite_utils.Database) -> None:
     run_statements(db, "015", _FAILURE)
+
+
+@MIGRATIONS(name="016_jobs")
+def _jobs(db: sqlite_utils.Database) -> None:
+    run_statements(db, "016", JOBS)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -1,0 +1,107 @@
+"""Follows what one job is started by: a file, or all files in a folder, until they have changed and stayed still.
+
+Folders are listened to through the system's own notifications, and looked at after each; a single file is looked at
+now and then, which costs a system call. Hidden files, and folders that hold no documents, do not count.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+import trio
+
+from agentgw_daemon.knowledge.ingest.messages import open_messages
+from agentgw_daemon.knowledge.sources import shown
+from agentgw_daemon.scheduler.planning.settling import FileState, Settled, Settling
+from agentgw_daemon.tools.files.walking import SKIPPED_DIRECTORIES
+
+log = logging.getLogger(__name__)
+
+# Messages get lost (a full queue, a network file system): nothing is missed for longer than this.
+_LOOK_EVERY_S: Final = 600.0
+_FILE_EVERY_S: Final = 15.0
+# A folder that is not there, or that the system does not tell about.
+_TRY_AGAIN_S: Final = 30.0
+# No folder that somebody watches for work has more; each is a system call a look.
+MOST_FILES: Final = 50_000
+
+
+class PathWatch:
+    """One job's path. `tell` is awaited with what has settled; what was told is told again until it is taken."""
+
+    def __init__(self, path: str, settling: Settling, tell: Callable[[Settled], Awaitable[None]]) -> None:
+        self._path = path
+        self._settling = settling
+        self._tell = tell
+        self._complained = ""
+        self.looked = trio.Event()
+
+    @property
+    def settling(self) -> Settling:
+        """What has settled and what is handled."""
+        return self._settling
+
+    async def run(self) -> None:
+        """Follow the path until cancelled."""
+        while True:
+            try:
+                if await trio.to_thread.run_sync(os.path.isdir, self._path):
+                    await self._follow_folder()
+                else:
+                    again_s = await self._look()
+                    await trio.sleep(min(again_s, _FILE_EVERY_S))
+                    continue
+            except OSError as error:
+                self._complain(f"is looked at every {_TRY_AGAIN_S:g} s: {error}")
+                await self._look()
+            await trio.sleep(_TRY_AGAIN_S)
+
+    async def _follow_folder(self) -> None:
+        async with open_messages(self._path) as messages:
+            # Listening before looking: what changes meanwhile is told afterwards.
+            while await trio.to_thread.run_sync(os.path.isdir, self._path):
+                await messages.wait(await self._look())
+
+    async def _look(self) -> float:
+        """Look once, tell what has settled, and give the time after which another look is due at the latest."""
+        files = await trio.to_thread.run_sync(files_of, self._path)
+        if files is None:
+            self._complain(f"has more than {MOST_FILES} files, which are too many to be watched")
+            return _LOOK_EVERY_S
+        settled = self._settling.look(files, trio.current_time())
+        await self._tell(settled)
+        self.looked.set()
+        return min(_LOOK_EVERY_S, settled.again_s if settled.again_s is not None else _LOOK_EVERY_S)
+
+    def _complain(self, what: str) -> None:
+        if what != self._complained:
+            self._complained = what
+            log.warning("%s %s", shown(self._path), what)
+
+
+def files_of(path: str) -> dict[str, FileState] | None:
+    """The state of the file, or of each file in the folder; nothing of what is not there, None for too many."""
+    found: dict[str, FileState] = {}
+    for file in _paths(path):
+        try:
+            status = os.stat(file)
+        except OSError:
+            continue  # gone, or somebody else's
+        if stat.S_ISREG(status.st_mode):
+            found[file] = FileState(inode=status.st_ino, size=status.st_size, mtime_ns=status.st_mtime_ns)
+            if len(found) > MOST_FILES:
+                return None
+    return found
+
+
+def _paths(path: str) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in SKIPPED_DIRECTORIES]
+        yield from (os.path.join(folder, name) for name in names if not name.startswith("."))

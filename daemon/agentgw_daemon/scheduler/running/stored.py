@@ -1,0 +1,57 @@
+"""Decisions of the planner as rows of the database, and standings back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentgw_daemon.scheduler.planning.decisions import Record, Retry, Standing, Start
+from agentgw_daemon.scheduler.planning.settling import FileState
+from agentgw_daemon.storage.jobs.job_rows import NewRun, RunlessTimes, StoredRetry, StoredStamp, StoredStanding
+
+
+def to_row(standing: Standing) -> StoredStanding:
+    """The standing as it is stored."""
+    retry = standing.retry
+    kept = None
+    if retry is not None:
+        kept = StoredRetry(scheduled_for=retry.scheduled_for, attempt=retry.attempt, at=retry.at)
+    return StoredStanding(considered=standing.considered, fingerprint=standing.fingerprint, retry=kept)
+
+
+def from_rows(rows: Mapping[str, StoredStanding]) -> dict[str, Standing]:
+    """The standings as the planner takes them."""
+    return {job: _standing(row) for job, row in rows.items()}
+
+
+def _standing(row: StoredStanding) -> Standing:
+    kept = row.retry
+    retry = None
+    if kept is not None:
+        retry = Retry(scheduled_for=kept.scheduled_for, attempt=kept.attempt, at=kept.at)
+    return Standing(considered=row.considered, fingerprint=row.fingerprint, retry=retry)
+
+
+def run_of(start: Start) -> NewRun:
+    """The row of a run."""
+    return NewRun(
+        job=start.job, scheduled_for=start.scheduled_for, reason=start.reason, attempt=start.attempt,
+        lateness_s=round(start.lateness_s, 3), missed=start.missed, more=start.more,
+    )  # fmt: skip
+
+
+def times_of(decided: Record) -> RunlessTimes:
+    """The row of times without a run."""
+    return RunlessTimes(
+        job=decided.job, first=decided.first, scheduled_for=decided.scheduled_for, status=decided.status,
+        count=decided.count, more=decided.more, why=decided.why, lateness_s=round(decided.lateness_s, 3),
+    )  # fmt: skip
+
+
+def stamps_of(states: frozenset[FileState]) -> tuple[StoredStamp, ...]:
+    """The rows of files' states."""
+    return tuple(StoredStamp(inode=one.inode, size=one.size, mtime_ns=one.mtime_ns) for one in states)
+
+
+def states_of(stamps: frozenset[StoredStamp]) -> frozenset[FileState]:
+    """The states of files that rows stand for."""
+    return frozenset(FileState(inode=one.inode, size=one.size, mtime_ns=one.mtime_ns) for one in stamps)
