@@ -97,7 +97,8 @@ def fetch_tool(
         try:
             with trio.fail_after(TIME_S):
                 context = await trio.to_thread.run_sync(trust or web.tls)
-                reply = await web.get(url, context, network or web.Internet(), permits, max_bytes=MAX_BODY_BYTES)
+                reach = web.Reach(permits=permits)
+                reply = await web.get(url, context, network or web.Internet(), reach, max_bytes=MAX_BODY_BYTES)
         except trio.TooSlowError:
             raise CallFailed(f"{visible_line(url.host)} did not answer in full within {TIME_S:g} s") from None
         return await trio.to_thread.run_sync(functools.partial(_written, reply))

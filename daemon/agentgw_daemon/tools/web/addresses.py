@@ -1,4 +1,4 @@
-"""Addresses that a model may make us talk to: the public internet. Does no I/O.
+"""Addresses that may be talked to: the public internet, and what a user may allow beside it. Does no I/O.
 
 An own table: `ipaddress.is_global` calls 64:ff9b::7f00:1, 2002:7f00:1::, 224.0.0.1 and 192.0.0.8 global. From the IANA
 special-purpose address registries.
@@ -22,9 +22,23 @@ _CLOSED_V6: Final = tuple(
     map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
 )
 
+# Networks that nobody but their owner gives out: this machine, and a home or an office. No link-local ones, where
+# clouds tell their machines' secrets.
+_LOCAL_V4: Final = tuple(map(IPv4Network, ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+_LOCAL_V6: Final = tuple(map(IPv6Network, ("::1/128", "fc00::/7")))
+# Where Amazon's machines ask for their secrets is in the middle of the private range.
+_TELLS_SECRETS: Final = IPv6Network("fd00:ec2::/32")
+
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Tells whether a machine on the public internet has this address."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _CLOSED_V4)
     return address in _OPEN_V6 and not any(address in network for network in _CLOSED_V6)
+
+
+def is_local(address: IPv4Address | IPv6Address) -> bool:
+    """Tells whether it is this machine or one of a private network."""
+    if isinstance(address, IPv4Address):
+        return any(address in network for network in _LOCAL_V4)
+    return any(address in network for network in _LOCAL_V6) and address not in _TELLS_SECRETS

@@ -1,4 +1,4 @@
-"""One GET over TLS to a machine on the public internet. Imports httpx: to be imported late.
+"""One HTTP request to a machine whose addresses were checked. Imports httpx: to be imported late.
 
 The name is resolved once, every address it has is checked, and the connection goes to one of the checked addresses
 with the name in SNI, certificate and Host. Nothing is followed, nothing of the environment (proxies) is used.
@@ -6,11 +6,12 @@ with the name in SNI, certificate and Host. Nothing is followed, nothing of the 
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import httpcore
 import httpx
@@ -20,6 +21,7 @@ from agentgw import __version__
 from agentgw.protocol.schema import record
 from agentgw_daemon.text.visible import visible_line
 from agentgw_daemon.tools.tool import CallFailed
+from agentgw_daemon.tools.web.addresses import is_public
 
 Address = IPv4Address | IPv6Address
 
@@ -37,8 +39,18 @@ class WebResponse:
     status: int
     content_type: str
     location: str
+    encoding: str
+    retry_after: str
     body: bytes
     whole: bool
+
+
+@record
+class Reach:
+    """The addresses that may be connected to; `where` says it in a sentence about one that may not."""
+
+    permits: Callable[[Address], bool] = is_public
+    where: str = "on the public internet"
 
 
 class Network(Protocol):
@@ -111,9 +123,9 @@ class _Bounded(httpcore.AsyncNetworkStream):
 class _Checked(httpcore.AsyncNetworkBackend):
     """Connections to hosts whose every address passes."""
 
-    def __init__(self, network: Network, permits: Callable[[Address], bool], budget: _FetchBudget) -> None:
+    def __init__(self, network: Network, reach: Reach, budget: _FetchBudget) -> None:
         self._network = network
-        self._permits = permits
+        self._reach = reach
         self._budget = budget
 
     async def connect_tcp(
@@ -131,8 +143,8 @@ class _Checked(httpcore.AsyncNetworkBackend):
         if not addresses:
             raise CallFailed(f"{visible_line(host)} cannot be found")
         for address in addresses:
-            if not self._permits(address):
-                raise CallFailed(f"{visible_line(host)} is {address}, which is not on the public internet")
+            if not self._reach.permits(address):
+                raise CallFailed(f"{visible_line(host)} is {address}, which is not {self._reach.where}")
         failure: Exception = CallFailed(f"{visible_line(host)} cannot be reached")
         for address in addresses[:MAX_TRIED]:
             try:
@@ -144,20 +156,20 @@ class _Checked(httpcore.AsyncNetworkBackend):
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
     ) -> httpcore.AsyncNetworkStream:
-        raise CallFailed("only https addresses can be fetched")
+        raise CallFailed("a socket in the file system is no web address")
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
 
-def parse(address: str) -> httpx.URL:
-    """The address, which must be https with nothing but a host before the path. Raises CallFailed."""
+def parse(address: str, schemes: tuple[str, ...] = ("https",)) -> httpx.URL:
+    """The address, which has one of these schemes and nothing but a host before the path. Raises CallFailed."""
     try:
         url = httpx.URL(address)
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise CallFailed(f"url: {error}") from None
-    if url.scheme != "https" or not url.raw_host:
-        raise CallFailed("url: only https://… can be fetched")
+    if url.scheme not in schemes or not url.raw_host:
+        raise CallFailed(f"url: must begin with {' or '.join(f'{scheme}://' for scheme in schemes)} and a host")
     if url.port is not None and not 0 < url.port < 1 << 16:
         raise CallFailed("url: there is no such port")
     if url.userinfo:
@@ -187,49 +199,76 @@ def tls() -> ssl.SSLContext:
 
 
 async def get(
-    url: httpx.URL, context: ssl.SSLContext, network: Network, permits: Callable[[Address], bool], *, max_bytes: int
+    url: httpx.URL, context: ssl.SSLContext, network: Network, reach: Reach, *, max_bytes: int
 ) -> WebResponse:
-    """One request, one reply. Raises CallFailed. The caller bounds the time."""
-    target = httpcore.URL(scheme=b"https", host=url.raw_host, port=url.port, target=url.raw_path)
-    headers = [
+    """One page. Raises CallFailed. The caller bounds the time."""
+    accept = (b"Accept", b"text/html, text/*, application/json;q=0.9, */*;q=0.1")
+    response = await request("GET", url, context, network, reach, headers=[accept], max_bytes=max_bytes)
+    if response.encoding not in ("", "identity"):
+        raise CallFailed("the server sends only compressed content, which is not read")
+    return response
+
+
+async def request(
+    method: Literal["GET", "POST"],
+    url: httpx.URL,
+    context: ssl.SSLContext,
+    network: Network,
+    reach: Reach,
+    *,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    content: bytes | None = None,
+    max_bytes: int,
+    body_s: float = math.inf,
+) -> WebResponse:
+    """One request, one reply, whose body is not waited for beyond `body_s`. Raises CallFailed.
+
+    The caller bounds the time in all.
+    """
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    length = [] if content is None else [(b"Content-Length", str(len(content)).encode())]
+    fields = [
         (b"Host", url.netloc),
         (b"User-Agent", f"agentgw/{__version__}".encode()),
-        (b"Accept", b"text/html, text/*, application/json;q=0.9, */*;q=0.1"),
         # A compressed body can be a thousand times what came over the wire.
         (b"Accept-Encoding", b"identity"),
         (b"Connection", b"close"),
+        *length,
+        *headers,
     ]
     budget = _FetchBudget(MAX_HEAD_BYTES + max_bytes)
     try:
         async with (
             httpcore.AsyncConnectionPool(
-                ssl_context=context, max_connections=1, network_backend=_Checked(network, permits, budget)
+                ssl_context=context, max_connections=1, network_backend=_Checked(network, reach, budget)
             ) as pool,
-            pool.stream("GET", target, headers=headers) as response,
+            pool.stream(method, target, headers=fields, content=content) as response,
         ):
-            return await _read(response, budget, max_bytes)
+            return await _read(response, budget, max_bytes, body_s)
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
         raise CallFailed(f"{visible_line(url.host)}: {visible_line(_reason(error))}") from None
 
 
-async def _read(response: httpcore.Response, budget: _FetchBudget, max_bytes: int) -> WebResponse:
+async def _read(response: httpcore.Response, budget: _FetchBudget, max_bytes: int, body_s: float) -> WebResponse:
     fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-    if fields.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise CallFailed("the server sends only compressed content, which is not read")
     body = bytearray()
-    try:
-        async for block in response.aiter_stream():
-            body += block
-    except httpcore.RemoteProtocolError:
-        # The end came too early for the announced length: from us or from the server.
-        if not budget.spent:
-            raise
+    with trio.move_on_after(body_s) as patience:
+        try:
+            async for block in response.aiter_stream():
+                body += block
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+            # The end came too early for the announced length: from us or from the server.
+            if not budget.spent and body_s == math.inf:
+                raise
+            budget.spent = True
     return WebResponse(
         status=response.status,
         content_type=fields.get("content-type", ""),
         location=fields.get("location", ""),
+        encoding=fields.get("content-encoding", "").strip().lower(),
+        retry_after=fields.get("retry-after", "").strip(),
         body=bytes(body[:max_bytes]),
-        whole=not budget.spent and len(body) <= max_bytes,
+        whole=not budget.spent and not patience.cancelled_caught and len(body) <= max_bytes,
     )
 
 
