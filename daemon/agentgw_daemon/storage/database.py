@@ -19,6 +19,8 @@ import trio
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.results import StatsResult
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.deliveries.deliveries import Deliveries
+from agentgw_daemon.storage.deliveries.outbox import Outbox
 from agentgw_daemon.storage.documents.changes import Changes
 from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.documents import Documents
@@ -66,8 +68,11 @@ class OpenedDatabase:
 class _Thread:
     """Runs functions on the store, one at a time, and tells what became of the file."""
 
-    def __init__(self, store: DatabaseFiles, on_recovered: Callable[[Recovery | WrittenBack], None]) -> None:
+    def __init__(
+        self, store: DatabaseFiles, on_recovered: Callable[[Recovery | WrittenBack], None], outbox: Outbox
+    ) -> None:
         self._store = store
+        self._outbox = outbox
         self._on_recovered = on_recovered
         self._told = 0
         self.displaced = trio.Event()
@@ -114,22 +119,27 @@ class _Thread:
             self._on_recovered(returned)
         if self._store.displaced is not None:
             self.displaced.set()
+        self._outbox.tell()
 
 
 class Database:
     """The open database. Its attributes hold the operations on each kind of thing that is stored."""
 
-    def __init__(self, store: DatabaseFiles, thread: _Thread, opened: OpenedDatabase, changes: Changes) -> None:
+    def __init__(
+        self, store: DatabaseFiles, thread: _Thread, opened: OpenedDatabase, changes: Changes, outbox: Outbox
+    ) -> None:
         """Wrap an open store; use `open`."""
         self.opened = opened
-        self.sessions = Sessions(thread)
-        self.turns = TurnStore(thread)
+        self.outbox = outbox
+        self.deliveries = Deliveries(thread)
+        self.sessions = Sessions(thread, outbox)
+        self.turns = TurnStore(thread, outbox)
         self.log = TurnLogStore(thread)
         self.approvals = Approvals(thread)
-        self.calls = Calls(thread)
+        self.calls = Calls(thread, outbox)
         self.steps = StepStore(thread)
-        self.unfinished = Unfinished(thread)
-        self.feedback = Ratings(thread)
+        self.unfinished = Unfinished(thread, outbox)
+        self.feedback = Ratings(thread, outbox)
         self.summaries = Summaries(thread)
         self.changes = changes
         self.documents = Documents(thread, self.changes)
@@ -148,6 +158,7 @@ class Database:
         data_dir: Path,
         *,
         on_recovered: Callable[[Recovery | WrittenBack], None] = lambda _: None,
+        outbox: Outbox | None = None,
         mountinfo: Path = MOUNTINFO,
     ) -> AsyncIterator[Database]:
         """Open `data_dir`/agentgw.db, repaired and up to date; it is closed, and backed up once a day, at the end.
@@ -156,7 +167,8 @@ class Database:
         StorageUnavailable when it cannot be opened at all, ConfigRefused when a newer agentgw wrote it.
         """
         journal_mode, warnings = _journal_mode(data_dir, mountinfo)
-        store = DatabaseFiles(data_dir, journal_mode)
+        outbox = outbox or Outbox()
+        store = DatabaseFiles(data_dir, journal_mode, outbox=outbox)
         changes = Changes()
 
         def on_replaced(recovery: Recovery | WrittenBack) -> None:
@@ -164,7 +176,7 @@ class Database:
                 changes.tell_replaced()
             on_recovered(recovery)
 
-        limiter_thread = _Thread(store, on_replaced)
+        limiter_thread = _Thread(store, on_replaced, outbox)
         try:
             await trio.to_thread.run_sync(store.open)
             opened = OpenedDatabase(
@@ -177,7 +189,7 @@ class Database:
                 warnings=warnings,
             )
             _report(opened)
-            yield cls(store, limiter_thread, opened, changes)
+            yield cls(store, limiter_thread, opened, changes, outbox)
         finally:
             with trio.CancelScope(shield=True):
                 await limiter_thread.run(store.close)

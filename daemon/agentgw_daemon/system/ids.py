@@ -32,7 +32,7 @@ class _Clock:
 _clock = _Clock()
 
 
-def new_id(prefix: Literal["s", "t", "m", "a", "r", "c", "d"]) -> str:
+def new_id(prefix: Literal["s", "t", "m", "a", "r", "c", "d", "e"]) -> str:
     """A new identifier, such as `t-1kabcdefg012345678`: sorts by the time it was made within one process."""
     at, random = _clock.next()
     return f"{prefix}-{_digits(at, _TIME_DIGITS)}{_digits(random, _RANDOM_DIGITS)}"

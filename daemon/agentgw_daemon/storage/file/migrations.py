@@ -10,6 +10,7 @@ from typing import Final
 
 from agentgw.protocol.errors import ConfigRefused
 from agentgw_daemon.observability.failpoint import failpoint
+from agentgw_daemon.storage.deliveries.tables import DELIVERIES
 from agentgw_daemon.storage.documents.knowledge_tables import KNOWLEDGE, WATCHED
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.jobs.job_tables import JOBS
@@ -293,6 +294,11 @@ def _failure(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="016_jobs")
 def _jobs(db: sqlite_utils.Database) -> None:
     run_statements(db, "016", JOBS)
+
+
+@MIGRATIONS(name="017_deliveries")
+def _deliveries(db: sqlite_utils.Database) -> None:
+    run_statements(db, "017", DELIVERIES)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

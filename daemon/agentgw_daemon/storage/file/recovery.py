@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agentgw_daemon.storage.deliveries.outbox import Outbox
 from agentgw_daemon.storage.rows import LIVE
 from agentgw_daemon.storage.sessions.unfinished import interrupt, unfinished_ids
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _ONCE: Final = "the daemon ended while it went on with this turn, which is not tried again"
 
 
-def interrupt_live_turns(db: sqlite_utils.Database, *, spare: bool) -> tuple[str, ...]:
+def interrupt_live_turns(db: sqlite_utils.Database, *, spare: bool, outbox: Outbox) -> tuple[str, ...]:
     """Mark every turn that has not ended as interrupted and keep its answer as far as the log has it.
 
     `spare`: not those that can be gone on with; they wait from now on. Gives the ids of those that were marked.
@@ -23,6 +24,6 @@ def interrupt_live_turns(db: sqlite_utils.Database, *, spare: bool) -> tuple[str
     found = db.execute(f"SELECT id, resumption FROM turns WHERE state IN {LIVE} ORDER BY n").fetchall()
     cut_off = {str(turn_id): resumption == 1 for turn_id, resumption in found if turn_id not in spared}
     for turn_id, was_resumed in cut_off.items():
-        interrupt(db, turn_id, _ONCE if was_resumed else None)
+        interrupt(db, turn_id, _ONCE if was_resumed else None, outbox)
     db.execute(f"UPDATE turns SET state = 'waiting' WHERE state IN {LIVE}")
     return tuple(cut_off)

@@ -15,6 +15,7 @@ from typing import Final, TypeVar, assert_never
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.file.backups import Backups, copy_open, copy_private, is_sound
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import (
@@ -52,13 +53,20 @@ class Recovery:
 class DatabaseFiles:
     """The open database and the files around it."""
 
-    def __init__(self, directory: Path, journal_mode: JournalMode, migrations: Migrations = MIGRATIONS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        journal_mode: JournalMode,
+        migrations: Migrations = MIGRATIONS,
+        outbox: Outbox = NOBODY,
+    ) -> None:
         self.files = Files(directory)
         self.backups = Backups(self.files.backups)
         self.migrated: tuple[str, ...] = ()
         self.interrupted: tuple[str, ...] = ()
         self._journal_mode: JournalMode = journal_mode
         self._migrations = migrations
+        self._outbox = outbox
         self._connection: SqliteConnection | None = None
         self._presence: Presence | None = None
         self._recovery: Recovery | None = None
@@ -329,8 +337,8 @@ class DatabaseFiles:
         assert self._connection is not None
         self._has_stale_turns = True
         try:
-            spare = self._spares_unfinished
-            self.interrupted = self._connection.write(lambda db: interrupt_live_turns(db, spare=spare))
+            spare, outbox = self._spares_unfinished, self._outbox
+            self.interrupted = self._connection.write(lambda db: interrupt_live_turns(db, spare=spare, outbox=outbox))
         except sqlite3.OperationalError as error:
             # Our statements fit our tables, so these are not: a rotted schema passes the quick check.
             raise DatabaseDamaged(str(error)) from error

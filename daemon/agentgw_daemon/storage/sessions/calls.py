@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.observability.failpoint import failpoint
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.json_text import arguments_of, from_text, text_of, to_text
 from agentgw_daemon.storage.sessions.approvals import use_up
 from agentgw_daemon.system.ids import now
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class Calls:
     """The calls in the database. One without `ok` was cut off: whether it was carried out is not known."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
         self._runner = runner
+        self._outbox = outbox
 
     async def begin(self, turn_id: str, call: ToolCall) -> None:
         """Stores that a call is about to be made, and that its turn waits for nobody."""
@@ -49,6 +51,7 @@ class Calls:
                 " WHERE turn_id = ? AND call_id = ?",
                 (call.ok, call.content, untrusted, now(), turn_id, call.call_id),
             )
+            self._outbox.tool_executed(db, turn_id, call.call_id, call.tool, ok=bool(call.ok))
 
         await self._runner.write(do)
 

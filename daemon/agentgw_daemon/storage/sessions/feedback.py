@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.results import FeedbackList
 from agentgw.protocol.types import Feedback, FeedbackCount, Rating
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, from_cursor, to_cursor
 from agentgw_daemon.system.ids import now
@@ -28,8 +29,9 @@ _COLUMNS: Final = (
 class Ratings:
     """The ratings in the database."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
         self._runner = runner
+        self._outbox = outbox
 
     async def add(
         self, rating: Rating, *, turn_id: str | None = None, cwd: str | None = None, comment: str | None = None
@@ -50,7 +52,9 @@ class Ratings:
                 f"SELECT {_COLUMNS} FROM feedback AS f JOIN turns AS t ON t.id = f.turn_id WHERE f.turn_id = ?",
                 (found,),
             ).fetchone()
-            return _feedback_of(row)
+            given = _feedback_of(row)
+            self._outbox.feedback_received(db, given)
+            return given
 
         return await self._runner.write(do)
 

@@ -9,6 +9,7 @@ from agentgw.protocol.errors import NotFound, SessionBusy
 from agentgw.protocol.results import MessageList, SessionList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Message, Role, SearchHit, Session
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import (
@@ -90,13 +91,18 @@ class Sessions:
     Every method that takes one raises NotFound, or InvalidParams for an ambiguous beginning.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
         self._runner = runner
+        self._outbox = outbox
+
+    def _made(self, db: sqlite_utils.Database, session_id: str) -> Session:
+        self._outbox.session_created(db, session_id)
+        return read_session(db, session_id)
 
     async def create(self, skill: str, cwd: str | None = None, title: str | None = None) -> Session:
         """Make an empty session."""
         new = NewSession(skill=skill, title=title or UNTITLED, cwd=cwd)
-        return await self._runner.write(lambda db: read_session(db, insert_session(db, new)))
+        return await self._runner.write(lambda db: self._made(db, insert_session(db, new)))
 
     async def get(self, session_id: str) -> Session:
         """One session."""
@@ -162,7 +168,7 @@ class Sessions:
                 row = db.execute("SELECT 1 FROM turns WHERE id = ? AND session_id = ?", (last, found)).fetchone()
                 if row is None:
                     raise NotFound(f"no turn {last} in session {found}", kind="turn", id=last)
-            return read_session(db, copy_session(db, found, last))
+            return self._made(db, copy_session(db, found, last))
 
         return await self._runner.write(do)
 

@@ -11,6 +11,7 @@ from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.results import TurnDetail, TurnFailure, TurnList
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.json_text import text_of, to_text
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
@@ -88,15 +89,16 @@ _DETAILS: Final = (
 class TurnStore:
     """The turns in the database. Methods that take a `turn_id` take a unique beginning of one as well."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
         self._runner = runner
+        self._outbox = outbox
 
     async def start(self, new: NewTurn) -> StartedTurn:
         """Store the message and its turn, with a new session if it names none, in one commit.
 
         Raises NotFound for the session, SessionBusy while another turn of it lives.
         """
-        return await self._runner.write(lambda db: _start(db, new))
+        return await self._runner.write(lambda db: _start(db, new, self._outbox))
 
     async def set_state(self, turn_id: str, state: Literal["queued", "running", "waiting"]) -> None:
         """Say where a live turn is; one that has ended stays as it is."""
@@ -115,14 +117,15 @@ class TurnStore:
         A turn that has ended already stays as it is. Shield this call: a cancelled turn has an end to store, too.
         """
         kept = tuple(rows)
-        return await self._runner.write(lambda db: _finish(db, turn_id, end, kept, steps))
+        return await self._runner.write(lambda db: _finish(db, turn_id, end, kept, steps, self._outbox))
 
     async def fail(self, turn_id: str, reason: str) -> None:
         """End a turn whose end cannot be stored as it was: what is stored of it already is all that is kept."""
         sql = f"UPDATE turns SET state = 'failed', finished_at = ?, error = ? WHERE id = ? AND state IN {LIVE}"
 
         def do(db: sqlite_utils.Database) -> None:
-            db.execute(sql, (now(), valid_text(reason), turn_id))
+            if db.execute(sql, (now(), valid_text(reason), turn_id)).rowcount:
+                self._outbox.turn_ended(db, _read(db, turn_id))
 
         await self._runner.write(do)
 
@@ -185,7 +188,7 @@ def _of_key(db: sqlite_utils.Database, key: str) -> Turn | None:
     return None if row is None else turn_of(row)
 
 
-def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
+def _start(db: sqlite_utils.Database, new: NewTurn, outbox: Outbox) -> StartedTurn:
     if new.idempotency_key is not None and (known := _of_key(db, new.idempotency_key)) is not None:
         return StartedTurn(turn=known, created=False)
     if new.session_id is None:
@@ -194,6 +197,7 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
             delegated_call=new.delegated_call,
         )  # fmt: skip
         session_id = insert_session(db, begin)
+        outbox.session_created(db, session_id)
     else:
         session_id = find_id(db, "session", new.session_id)
         refuse_busy(db, session_id)
@@ -222,11 +226,17 @@ def _start(db: sqlite_utils.Database, new: NewTurn) -> StartedTurn:
     turn = Turn(
         turn_id=turn_id, session_id=session_id, skill=new.skill, model=new.model, state=new.state, created_at=at
     )
+    outbox.turn_started(db, turn)
     return StartedTurn(turn=turn, created=True, session_created=new.session_id is None)
 
 
 def _finish(
-    db: sqlite_utils.Database, turn_id: str, end: TurnEnd, rows: tuple[LogRow, ...], steps: StepRows | None
+    db: sqlite_utils.Database,
+    turn_id: str,
+    end: TurnEnd,
+    rows: tuple[LogRow, ...],
+    steps: StepRows | None,
+    outbox: Outbox,
 ) -> Turn:
     row = db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone()
     if row is None:
@@ -264,7 +274,9 @@ def _finish(
         ),
     )
     db.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (at, turn.session_id))
-    return _read(db, turn_id)
+    ended = _read(db, turn_id)
+    outbox.turn_ended(db, ended)
+    return ended
 
 
 def _insert_message(

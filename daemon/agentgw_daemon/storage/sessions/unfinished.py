@@ -10,8 +10,9 @@ from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.schema import bind, record
 from agentgw.protocol.types import Usage
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.json_text import from_text, read_or
-from agentgw_daemon.storage.rows import LIVE
+from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, turn_of
 from agentgw_daemon.storage.sessions.log import LogRow, answer_so_far, read_rows
 from agentgw_daemon.storage.sessions.resumption import rest
 from agentgw_daemon.storage.sessions.turns import read_detail
@@ -57,8 +58,9 @@ class LeftTurn:
 class Unfinished:
     """The turns to go on with. Methods take whole ids."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
         self._runner = runner
+        self._outbox = outbox
 
     async def ids(self) -> tuple[str, ...]:
         """The ids, the oldest first. Ask before any turn is started: those that run look alike."""
@@ -97,7 +99,7 @@ class Unfinished:
         """Marks a turn that cannot be gone on with: it was interrupted."""
 
         def do(db: sqlite_utils.Database) -> None:
-            interrupt(db, turn_id, reason)
+            interrupt(db, turn_id, reason, self._outbox)
             db.execute("UPDATE turns SET resumption = 0 WHERE id = ?", (turn_id,))
 
         await self._runner.write(do)
@@ -164,7 +166,7 @@ def _delegated(db: sqlite_utils.Database, turn_id: str) -> Usage:
     return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
 
 
-def interrupt(db: sqlite_utils.Database, turn_id: str, reason: str | None = None) -> None:
+def interrupt(db: sqlite_utils.Database, turn_id: str, reason: str | None, outbox: Outbox) -> None:
     """Mark a turn that has not ended as interrupted and keep its answer as far as the log has it.
 
     The log stays as it is: it records what was sent, and no end was sent.
@@ -182,3 +184,5 @@ def interrupt(db: sqlite_utils.Database, turn_id: str, reason: str | None = None
         "UPDATE turns SET state = 'interrupted', finished_at = ?, last_seq = ?, error = ? WHERE id = ?",
         (at, read_or(0, lambda: rows[-1].last_seq), reason, turn_id),
     )
+    row = db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone()
+    outbox.turn_ended(db, turn_of(row))

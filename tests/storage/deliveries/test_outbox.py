@@ -1,0 +1,144 @@
+"""Events are written with what they tell of, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from agentgw.protocol.errors import SessionBusy
+from agentgw.protocol.hooks import WebhookEvent
+from agentgw.protocol.types import ToolCall
+from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.deliveries import outbox as module
+from agentgw_daemon.storage.deliveries.deliveries import Attempt
+from agentgw_daemon.storage.deliveries.outbox import MAX_VALUE_CHARS, Outbox, body_of
+from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+
+pytestmark = pytest.mark.anyio
+
+EVERYTHING = dict.fromkeys(get_args(WebhookEvent), ("all",))
+SECRET_WORDS = "what was said"
+
+
+@pytest.fixture
+def told(database: Database) -> Database:
+    database.outbox.route(EVERYTHING)
+    return database
+
+
+async def events(database: Database, hook: str = "all") -> list[tuple[str, dict[str, Any]]]:
+    """Events that wait for the webhook, in order, with their data."""
+    made = []
+    while (found := await database.deliveries.next(hook)) is not None:
+        body = json.loads(found.body)
+        assert body["event"] == found.event
+        assert SECRET_WORDS not in found.body
+        made.append((found.event, body["data"]))
+        await database.deliveries.tried(hook, found, Attempt(state="delivered", status=204), keep_s=1e9)
+    return made
+
+
+async def names(database: Database) -> list[str]:
+    return [event for event, _ in await events(database)]
+
+
+async def begin(database: Database, **more: Any) -> str:
+    started = await database.turns.start(NewTurn(message=SECRET_WORDS, skill="s", model="echo", **more))
+    return started.turn.turn_id
+
+
+async def test_a_turn_is_told_from_its_session_to_its_end(told: Database) -> None:
+    turn_id = await begin(told)
+    call = ToolCall(call_id="c-1", tool="read_file", arguments={"path": SECRET_WORDS})
+    await told.calls.begin(turn_id, call)
+    done = ToolCall(call_id="c-1", tool="read_file", arguments={}, ok=True, content=SECRET_WORDS)
+    await told.calls.end(turn_id, done, untrusted=False)
+    await told.turns.finish(turn_id, TurnEnd(state="completed", finish_reason="stop", text=SECRET_WORDS))
+    await told.feedback.add(1, turn_id=turn_id, comment=SECRET_WORDS)
+    found = await events(told)
+    assert [event for event, _ in found] == [
+        "session.created", "agent.started", "tool.executed", "agent.completed", "feedback.received",
+    ]  # fmt: skip
+    assert {data["session_id"] for _, data in found} == {found[0][1]["session_id"]}
+    assert found[2][1]["tool"] == "read_file"
+    assert found[3][1]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+async def test_any_other_end_is_a_failure(told: Database, state: Any) -> None:
+    turn_id = await begin(told)
+    await told.turns.finish(turn_id, TurnEnd(state=state, error=SECRET_WORDS))
+    (*_, (event, data)) = await events(told)
+    assert (event, data["state"]) == ("agent.failed", state)
+
+
+async def test_an_end_that_could_not_be_stored_is_told_once(told: Database) -> None:
+    turn_id = await begin(told)
+    await told.turns.fail(turn_id, SECRET_WORDS)
+    await told.turns.fail(turn_id, SECRET_WORDS)
+    await told.turns.finish(turn_id, TurnEnd(state="completed"))
+    assert await names(told) == ["session.created", "agent.started", "agent.failed"]
+
+
+async def test_a_turn_that_a_crash_cut_off_is_told_by_the_next_daemon(tmp_path: Path) -> None:
+    async with Database.open(tmp_path) as database:
+        await begin(database)
+    outbox = Outbox()
+    outbox.route(EVERYTHING)
+    async with Database.open(tmp_path, outbox=outbox) as database:
+        ((event, data),) = await events(database)
+    assert (event, data["state"]) == ("agent.failed", "interrupted")
+
+
+async def test_sessions_by_hand_and_copies_are_told(told: Database) -> None:
+    made = await told.sessions.create("s")
+    copy = await told.sessions.fork(made.session_id)
+    assert [data["session_id"] for _, data in await events(told)] == [made.session_id, copy.session_id]
+
+
+async def test_what_is_not_committed_is_not_told(told: Database) -> None:
+    started = await told.turns.start(NewTurn(message="a", skill="s", model="echo"))
+    with pytest.raises(SessionBusy):
+        await begin(told, session_id=started.turn.session_id)
+    again = await told.turns.start(NewTurn(message="a", skill="s", model="echo", idempotency_key="k"))
+    await told.turns.start(NewTurn(message="a", skill="s", model="echo", idempotency_key="k"))
+    assert again.created
+    assert await names(told) == ["session.created", "agent.started"] * 2
+
+
+async def test_each_webhook_has_its_own_row_of_the_same_id(database: Database) -> None:
+    database.outbox.route({"session.created": ("a", "b"), "agent.started": ("b",)})
+    await begin(database)
+    first, second = await database.deliveries.next("a"), await database.deliveries.next("b")
+    assert first is not None
+    assert second is not None
+    assert (first.id, first.body) == (second.id, second.body)
+    assert await events(database, "c") == []
+
+
+async def test_the_listener_hears_of_rows_and_of_nothing_else(told: Database) -> None:
+    heard: list[None] = []
+    told.outbox.on_added = lambda: heard.append(None)
+    await told.turns.list()
+    assert not heard
+    await told.sessions.create("s")
+    assert len(heard) == 1
+
+
+async def test_a_full_queue_counts_what_it_leaves_out(told: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PENDING", 2)
+    for _ in range(5):
+        await told.sessions.create("s")
+    standing = (await told.deliveries.standings(["all"]))["all"]
+    assert (standing.pending, standing.dropped) == (2, 3)
+
+
+def test_a_value_is_valid_and_short() -> None:
+    body = json.loads(body_of("agent.started", "now", {"model": "\ud800" + "x" * 9999, "none": None, "ok": True}))
+    assert body["data"]["model"][0] == "\ufffd"
+    assert len(body["data"]["model"]) == MAX_VALUE_CHARS
+    assert "none" not in body["data"]
+    assert body["data"]["ok"] is True
