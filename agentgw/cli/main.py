@@ -64,6 +64,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "ps": ("the daemon's workers", "agentgw ps"),
         "logs": ("the daemon's log", "agentgw logs -f"),
         "doctor": ("check everything and say what to do", "agentgw doctor"),
+        "webhooks": ("programs that are told of events", "agentgw webhooks test build"),
         "config": ("settings and where they come from", "agentgw config show --origin"),
         "call": ("one raw call", "agentgw call rpc.discover"),
     },

@@ -93,6 +93,11 @@ class Paths:
         return os.path.join(self.config_dir, "config.toml")
 
     @property
+    def webhooks_file(self) -> str:
+        """The webhooks."""
+        return os.path.join(self.config_dir, "webhooks.yaml")
+
+    @property
     def skills_dir(self) -> str:
         """The user's own skills."""
         return os.path.join(self.config_dir, "skills")

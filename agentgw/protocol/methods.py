@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agentgw.protocol import errors as e
 from agentgw.protocol import events as ev
+from agentgw.protocol import hooks as h
 from agentgw.protocol import ingests as i
 from agentgw.protocol import jobs as j
 from agentgw.protocol import params as p
@@ -253,6 +254,14 @@ _ROWS = (
         "Turn texts into vectors with the configured embedder.",
         errors=(e.ModelUnavailable, e.WorkerDied, e.Overloaded, e.Timeout, e.ShuttingDown),
     ),
+    _method(
+        "webhook.list",
+        h.WebhookListParams,
+        h.WebhookList,
+        "The webhooks of webhooks.yaml, without secrets.",
+        errors=(e.StorageUnavailable,),
+    ),
+    _method("webhook.test", h.WebhookNameParams, h.WebhookTestResult, "Send it a signed test event.", errors=_STORED),
     _method("config.get", p.ConfigParams, r.ConfigResult, "Settings with their origins."),
     _method("stats.get", p.NoParams, r.StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
     _method(

@@ -43,6 +43,7 @@ from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.deliveries.outbox import Outbox
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
@@ -50,6 +51,9 @@ from agentgw_daemon.tools.builtins.search_documents import SearchDocuments
 from agentgw_daemon.tools.catalogue import open_catalogue
 from agentgw_daemon.tools.files.places import denied_of
 from agentgw_daemon.turns.manager import Turns
+from agentgw_daemon.webhooks.hook import routes
+from agentgw_daemon.webhooks.hooks_file import HooksFile, read_hooks
+from agentgw_daemon.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from agentgw_daemon.lifecycle.started import Started
@@ -72,7 +76,7 @@ _PEERS_SHARE: Final = 0.25
 _CLOSING_S: Final = 30.0
 
 
-async def _open(started: Started, stack: AsyncExitStack) -> Services:
+async def _open(started: Started, stack: AsyncExitStack) -> tuple[Services, HooksFile]:
     """The parts, in the order of their lifetimes."""
     settings, paths = started.config.settings, started.paths
     hub = Hub()
@@ -86,8 +90,16 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
     )  # fmt: skip
     if started.prewarm:
         pool.prewarm()
+    hooks = await trio.to_thread.run_sync(read_hooks, Path(paths.webhooks_file), started.environ)
+    outbox = Outbox()
+    # Before the database opens, which ends turns that a crash cut off.
+    outbox.route(routes(hooks.hooks))
     database = await stack.enter_async_context(
-        Database.open(Path(paths.data_dir), on_recovered=lambda recovery: current.notices.append(recovered(recovery)))
+        Database.open(
+            Path(paths.data_dir),
+            on_recovered=lambda recovery: current.notices.append(recovered(recovery)),
+            outbox=outbox,
+        )
     )
     if database.opened.recovery is not None:
         current.notices.append(recovered(database.opened.recovery))
@@ -125,11 +137,12 @@ async def _open(started: Started, stack: AsyncExitStack) -> Services:
             environ=started.environ,
         )
     )
-    return Services(
+    services = Services(
         started=started, current=current, database=database, models=models, skills=skills, pool=pool,
         retrieval=retrieval, hub=hub, tools=tools, approvals=ApprovalQueue(database, hub), knowledge=knowledge,
         projects=Projects(skills, database.trust, Path.home()),
     )  # fmt: skip
+    return services, hooks
 
 
 def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
@@ -142,7 +155,7 @@ def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
     return TurnNotice(code="storage_recovered", text=text)
 
 
-def _made_of(services: Services, stop: Stop, nursery: trio.Nursery) -> Daemon:
+def _made_of(services: Services, hooks: HooksFile, stop: Stop, nursery: trio.Nursery) -> Daemon:
     """Makes the daemon's parts from the services; their background work runs in the nursery."""
     forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
     ingest = Ingest(services.database, services.retrieval, forbidden, lambda: services.settings.rag)
@@ -153,9 +166,13 @@ def _made_of(services: Services, stop: Stop, nursery: trio.Nursery) -> Daemon:
     ingest.on_end = reembedding.poke
     watching = Watching(services.database, ingest, nursery)
     jobs = make_jobs(services, turns, nursery)
+    webhooks = Webhooks(
+        services.database, services.secrets, hooks, nursery, environ=services.started.environ,
+        keep_days=lambda: services.settings.webhooks.keep_days,
+    )  # fmt: skip
     return Daemon(
         services=services, turns=turns, jobs=jobs, ingest=ingest, watching=watching, reembedding=reembedding,
-        control=Control(services, jobs, watching, reembedding, stop),
+        webhooks=webhooks, control=Control(services, jobs, watching, reembedding, webhooks, stop),
         listener=Listener(max_connections=services.settings.limits.connections),
     )  # fmt: skip
 
@@ -166,12 +183,13 @@ async def serve(started: Started) -> int:
     settings = started.config.settings
     async with AsyncExitStack() as stack:
         stack.enter_context(patient_end(lambda: stop.is_asked))
-        services = await _open(started, stack)
+        services, hooks = await _open(started, stack)
         async with trio.open_nursery() as outer:
-            daemon = _made_of(services, stop, outer)
+            daemon = _made_of(services, hooks, stop, outer)
             # Before anybody can ask for them.
             await supervised("taking up turns", daemon.turns.take_up)
             outer.start_soon(supervised, "following folders", daemon.watching.resume)
+            outer.start_soon(supervised, "starting webhooks", daemon.webhooks.start)
             outer.start_soon(supervised, "embedding anew", daemon.reembedding.run)
             outer.start_soon(supervised, "running jobs", daemon.jobs.work)
             in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))

@@ -23,6 +23,7 @@ from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ModelUnavailable, StorageUnavailable
+from agentgw.protocol.hooks import WebhookList
 from agentgw.protocol.ingests import Reembedding, WatchedFolder
 from agentgw.protocol.jobs import JobProblem
 from agentgw.protocol.types import Finding, Model, Skill
@@ -102,9 +103,15 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             jobs_file=f"{paths.config_dir}/jobs.yaml",
             job_problems=lambda: (),
             watched=lambda: (),
+            webhooks=no_webhooks,
+            webhooks_exposed=lambda: None,
             reembedding=lambda: None,
             fatal_turns=no_turns,
         )
+
+
+async def no_webhooks() -> WebhookList:
+    return WebhookList(webhooks=())
 
 
 async def finding(context: DoctorContext, check: str) -> Finding:

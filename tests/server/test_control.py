@@ -23,6 +23,7 @@ from agentgw_daemon.server.control import Control, Stop, inference_settings
 from agentgw_daemon.services import Current
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.tools.catalogue import Catalogue
+from agentgw_daemon.webhooks.webhooks import Webhooks
 from tests.fakes import FakePaths
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,16 @@ class NoEmbedding(Reembedder):
         pass
 
 
+class NoWebhooks(Webhooks):
+    """Nobody is told of anything."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def reload(self) -> bool:
+        return False
+
+
 @dataclass(kw_only=True)
 class ReloadServices:
     """The services that a reload touches."""
@@ -108,7 +119,7 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, ReloadServices]]
             started=ReloadedStart(file), current=Current(loaded), pool=pool, models=models,
             skills=Library([("user", folder / "skills")]),
         )  # fmt: skip
-        yield Control(services, services.jobs, None, NoEmbedding(), Stop()), services
+        yield Control(services, services.jobs, None, NoEmbedding(), NoWebhooks(), Stop()), services
 
 
 async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None:

@@ -175,6 +175,22 @@ class SchedulerSection:
 
 
 @record
+class WebhooksSection:
+    """The record of webhooks.yaml's deliveries."""
+
+    keep_days: Annotated[
+        float, "deliveries stay in the log, and are tried by a later daemon, for", Limit(minimum=0.01, maximum=3650)
+    ] = 30.0
+
+
+@record
+class NotificationsSection:
+    """Notifications on the desktop."""
+
+    desktop: Annotated[bool, "show approvals that wait, and ends of jobs that ask for it"] = True
+
+
+@record
 class LimitsSection:
     """Bounds of the wire, of shutting down and of what endpoints say."""
 
@@ -216,6 +232,8 @@ class Settings:
     mcp: McpSection = McpSection()
     rag: RagSection = RagSection()
     scheduler: SchedulerSection = SchedulerSection()
+    webhooks: WebhooksSection = WebhooksSection()
+    notifications: NotificationsSection = NotificationsSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
 

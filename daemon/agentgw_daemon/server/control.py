@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.knowledge.reembedding import Reembedder
     from agentgw_daemon.scheduler.jobs import Jobs
     from agentgw_daemon.services import Services
+    from agentgw_daemon.webhooks.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,20 @@ _FATAL_SHOWN_S: Final = 7 * 86_400.0
 class Control:
     """The daemon's own switches."""
 
-    def __init__(self, services: Services, jobs: Jobs, watching: Watching, reembedding: Reembedder, stop: Stop) -> None:
+    def __init__(
+        self,
+        services: Services,
+        jobs: Jobs,
+        watching: Watching,
+        reembedding: Reembedder,
+        webhooks: Webhooks,
+        stop: Stop,
+    ) -> None:
         self._services = services
         self._jobs = jobs
         self._watching = watching
         self._reembedding = reembedding
+        self._webhooks = webhooks
         self._stop = stop
         # Two reloads at once would each compare with what the other replaces.
         self._reloading = trio.Lock()
@@ -66,6 +77,7 @@ class Control:
         services.tools.reload(fresh.settings.mcp.servers)
         changed += await trio.to_thread.run_sync(services.skills.reload)
         changed += ("jobs",) if await self._jobs.reload() else ()
+        changed += ("webhooks",) if await self._webhooks.reload() else ()
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")
         return ReloadResult(changed=changed, restart_needed=waiting)
 
@@ -87,7 +99,8 @@ class Control:
             models=lambda: services.models.listing(services.pool.loaded(), services.pool.loading()),
             skills=services.skills.listing, embedder=services.retrieval.embedder,
             jobs_file=services.started.jobs_file, job_problems=self._jobs.problems,
-            watched=self._watching.listing, reembedding=lambda: self._reembedding.shown,
+            watched=self._watching.listing, webhooks=partial(self._webhooks.listing, 0),
+            webhooks_exposed=lambda: self._webhooks.exposed, reembedding=lambda: self._reembedding.shown,
             fatal_turns=lambda: services.database.unfinished.fatal(time_text(time.time() - _FATAL_SHOWN_S)),
         )  # fmt: skip
         hide = services.secrets.redact

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.server.listener import Listener
     from agentgw_daemon.services import Services
     from agentgw_daemon.turns.manager import Turns
+    from agentgw_daemon.webhooks.webhooks import Webhooks
 
 
 @record
@@ -27,5 +28,6 @@ class Daemon:
     ingest: Ingest
     watching: Watching
     reembedding: Reembedder
+    webhooks: Webhooks
     control: Control
     listener: Listener

@@ -138,7 +138,7 @@ class Deliveries:
         return await self._runner.read(do)
 
     async def set_gone(self, hook: str, gone: str | None) -> None:
-        """Its address (a digest) wants no more, or None: it does."""
+        """Its address (a digest) wants no more, so that what waits for it has failed; or None: it does."""
 
         def do(db: sqlite_utils.Database) -> None:
             db.execute(
@@ -146,6 +146,12 @@ class Deliveries:
                 " ON CONFLICT (hook) DO UPDATE SET gone = excluded.gone, gone_at = excluded.gone_at",
                 (hook, gone, now() if gone else None),
             )
+            if gone is not None:
+                db.execute(
+                    "UPDATE deliveries SET state = 'failed', finished_at = ?, error = ?"
+                    " WHERE hook = ? AND state = 'pending'",
+                    (now(), "the receiver wants no more", hook),
+                )
 
         await self._runner.write(do)
 

@@ -114,7 +114,14 @@ class _Bounded(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        return _Bounded(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._budget)
+        try:
+            secured = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            # httpcore forgets the socket when the handshake is cancelled.
+            with trio.CancelScope(shield=True):
+                await self._inner.aclose()
+            raise
+        return _Bounded(secured, self._budget)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -144,7 +151,8 @@ class _Checked(httpcore.AsyncNetworkBackend):
             raise CallFailed(f"{visible_line(host)} cannot be found")
         for address in addresses:
             if not self._reach.permits(address):
-                raise CallFailed(f"{visible_line(host)} is {address}, which is not {self._reach.where}")
+                named = str(address) if host == str(address) else f"{visible_line(host)} is {address}, which"
+                raise CallFailed(f"{named} is not {self._reach.where}")
         failure: Exception = CallFailed(f"{visible_line(host)} cannot be reached")
         for address in addresses[:MAX_TRIED]:
             try:

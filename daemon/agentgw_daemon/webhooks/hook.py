@@ -1,0 +1,47 @@
+"""A webhook as its file says it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final, get_args
+from urllib.parse import urlsplit
+
+from agentgw.protocol.hooks import WebhookEvent
+from agentgw.protocol.schema import record
+
+EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
+
+
+@record
+class Hook:
+    """One entry of the file. `secrets` as they were written, the one in force first; none: nothing is signed."""
+
+    name: str
+    url: str
+    events: tuple[WebhookEvent, ...]
+    line: int
+    secrets: tuple[str, ...] = ()
+    enabled: bool = True
+    allow_local: bool = False
+
+    def __repr__(self) -> str:
+        """Without secrets and the path, which is one at times: this may end up in a log."""
+        return f"Hook({self.name!r}, {self.host!r})"
+
+    @property
+    def host(self) -> str:
+        """Scheme, host and port: all of the address that anybody is shown."""
+        found = urlsplit(self.url)
+        return f"{found.scheme}://{found.netloc}"
+
+    @property
+    def address_digest(self) -> str:
+        """Mark that tells this address from another one, and nothing about it."""
+        return hashlib.sha256(self.url.encode()).hexdigest()
+
+
+def routes(hooks: Iterable[Hook]) -> dict[WebhookEvent, tuple[str, ...]]:
+    """The names of the enabled webhooks by event."""
+    enabled = [hook for hook in hooks if hook.enabled]
+    return {event: names for event in EVENTS if (names := tuple(h.name for h in enabled if event in h.events))}
