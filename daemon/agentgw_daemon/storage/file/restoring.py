@@ -28,6 +28,7 @@ from agentgw.local.paths import Paths
 from agentgw.protocol.errors import AgentgwError, BackupRefused, StorageUnavailable
 from agentgw.protocol.schema import record
 from agentgw_daemon.lifecycle import lock
+from agentgw_daemon.storage.deliveries.outbox import NOBODY
 from agentgw_daemon.storage.file.backups import copy_private
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, translated
@@ -116,7 +117,7 @@ def _bring_up_to_date(copy: Path) -> None:
         if connection.read(lambda db: pending(db, MIGRATIONS)):
             connection.read(MIGRATIONS.apply)
         # What it says is still to be done may have been done since.
-        connection.write(lambda db: interrupt_live_turns(db, spare=False))
+        connection.write(lambda db: interrupt_live_turns(db, spare=False, outbox=NOBODY))
     finally:
         connection.close()
     sync_path(copy)
