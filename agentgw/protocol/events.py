@@ -98,6 +98,14 @@ class TurnNotice:
 
 
 @record
+class TurnSteered:
+    """The user has added to the message; the model is shown it before its next step."""
+
+    method: ClassVar[str] = "turn.steered"
+    text: str
+
+
+@record
 class TurnCompleted:
     """The last notification of a turn."""
 
@@ -161,12 +169,12 @@ class DaemonEvent:
 
 TurnEvent = (
     TurnStarted | TurnProgress | TurnDelta | TurnToolCall | TurnApproval | TurnToolResult | TurnSources | TurnNotice
-    | TurnCompleted
+    | TurnSteered | TurnCompleted
 )  # fmt: skip
 Event = TurnEvent | ChatDelta | ReplayProgress | ModelProgress | DocumentProgress | DaemonEvent
 
 EVENTS: tuple[type, ...] = (
     TurnStarted, TurnProgress, TurnDelta, TurnToolCall, TurnApproval, TurnToolResult,
-    TurnSources, TurnNotice, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DocumentProgress,
+    TurnSources, TurnNotice, TurnSteered, TurnCompleted, ChatDelta, ReplayProgress, ModelProgress, DocumentProgress,
     DaemonEvent,
 )  # fmt: skip

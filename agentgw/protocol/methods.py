@@ -16,6 +16,7 @@ from agentgw.protocol import results as r
 from agentgw.protocol import types as t
 from agentgw.protocol.projects import Project
 from agentgw.protocol.schema import record
+from agentgw.protocol.steering import TurnSteerParams
 
 
 @record
@@ -32,7 +33,7 @@ class Method:
 
 _TURN_EVENTS = (
     ev.TurnStarted, ev.TurnProgress, ev.TurnDelta, ev.TurnToolCall, ev.TurnApproval, ev.TurnToolResult, ev.TurnSources,
-    ev.TurnNotice, ev.TurnCompleted,
+    ev.TurnNotice, ev.TurnSteered, ev.TurnCompleted,
 )  # fmt: skip
 _TURN_ERRORS = (
     e.NotFound, e.SessionBusy, e.Overloaded, e.ContextOverflow, e.ModelUnavailable, e.WorkerDied, e.TurnCancelled,
@@ -73,6 +74,13 @@ _ROWS = (
     ),
     _method(
         "turn.cancel", p.TurnIdParams, r.Done, "End a running turn; its text so far is kept.", errors=(e.NotFound,)
+    ),
+    _method(
+        "turn.steer",
+        TurnSteerParams,
+        r.Done,
+        "Add to the message of a running turn: the model is shown it before its next step.",
+        errors=(e.NotFound, e.Overloaded),
     ),
     _method(
         "turn.attach",

@@ -36,6 +36,7 @@ class TurnStep:
     finish_reason: t.FinishReason | None = None
     usage: t.Usage = t.Usage()
     prompt_sha256: Annotated[str | None, "of the rendered prompt"] = None
+    steered: Annotated[tuple[str, ...], "what the user added after it"] = ()
 
 
 @record

@@ -16,7 +16,7 @@ from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.replays import StepCall, TurnStep
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Options, Timings
-from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolOutcome, begin, done_of, repeat
+from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolDialect, ToolOutcome, begin, done_of, repeat
 from agentgw_daemon.agent.usage import sum_timings, sum_usage
 from agentgw_daemon.inference.engine import (
     Calling,
@@ -36,6 +36,7 @@ from agentgw_daemon.tool_calling.view import ToolView
 _AT_ONCE_S: Final = 0.05
 # A call is written, not told: what a schema leaves open is the likeliest.
 _CALL_OPTIONS: Final = Options(temperature=0.0, repeat_penalty=1.0)
+_PARAGRAPH: Final = "\n\n"
 
 Emit = Callable[..., Awaitable[None]]
 
@@ -67,6 +68,16 @@ class Recorder(Protocol):
     async def told(self, results: Sequence[ToolOutcome]) -> None:
         """Keeps the results of the last step's calls, those aside that were none."""
 
+    async def steered(self, texts: Sequence[str]) -> None:
+        """Keeps the words that the user added after the last step."""
+
+
+class Words(Protocol):
+    """Source of what the user adds while the run goes on."""
+
+    def after_step(self, number: int, *, last: bool) -> tuple[str, ...]:
+        """The words that have come by the end of this step, from 1. Where it is the last none are taken after these."""
+
 
 @record
 class Run:
@@ -81,6 +92,7 @@ class Run:
     max_iterations: int = 10
     # The steps there were when an earlier daemon ended. Of the last one, calls may be still to make.
     past: tuple[TurnStep, ...] = ()
+    steering: Words | None = None
 
 
 class TurnOutput:
@@ -132,8 +144,13 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
         suggested_tools=plan.tools.suggested_tools if plan.tools else (),
     )
     if past:
-        repeat(talk, past)
-    for _ in range(plan.max_iterations - len(past)):
+        repeat(talk, past, [step.steered for step in plan.past])
+    # Whoever says more wants an answer to it, whatever is left of the steps.
+    number, most = len(past), plan.max_iterations + sum(1 for step in plan.past if step.steered)
+    if past and await _steer(plan, talk, number, "", last=False):
+        most += 1
+    while number < most:
+        number += 1
         step = talk.next_step()
         said = await _generate(plan, step, answer, emit)
         calls = talk.take(said)
@@ -142,15 +159,37 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
             raise nothing_said(answer.last_step, called=bool(said.calls))
         await plan.recorder.said(said.text, calls or (), answer.last_step)
         if calls is None:
-            answer.complete = True
-            return
+            if not await _steer(plan, talk, number, said.text, last=True):
+                answer.complete = True
+                return
+            # What comes is an answer of its own.
+            answer.texts.append(_PARAGRAPH)
+            await emit(TurnDelta(text=_PARAGRAPH))
+            most += 1
+            continue
         results = []
         if plan.tools is not None:
             results = await plan.tools.carry_out([call for call in calls if isinstance(call, ModelToolCall)], emit)
             await plan.recorder.told(results)
         if calls:
             talk.add(said, results)
+            if await _steer(plan, talk, number, "", last=number == most):
+                most += 1
     answer.run_out()
+
+
+async def _steer(plan: Run, talk: ToolDialect, number: int, said: str, *, last: bool) -> bool:
+    """Show the model what the user added by the end of a step; tells whether that was anything.
+
+    `said`: the answer, if the step was one.
+    """
+    texts = plan.steering.after_step(number, last=last) if plan.steering is not None else ()
+    if not texts:
+        return False
+    # On record before the model says anything to it.
+    await plan.recorder.steered(texts)
+    talk.steer(said, "\n\n".join(texts))
+    return True
 
 
 async def _recall(plan: Run, step: TurnStep, answer: TurnOutput, emit: Emit) -> tuple[StepOutput, list[ToolOutcome]]:

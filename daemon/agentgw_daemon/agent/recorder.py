@@ -54,6 +54,13 @@ class StepRecorder:
             self._stored = len(self._steps) - 1
             await self._store()
 
+    async def steered(self, texts: Sequence[str]) -> None:
+        """See Recorder."""
+        step = self._steps[-1]
+        self._steps[-1] = dataclasses.replace(step, steered=(*step.steered, *texts))
+        self._stored = min(self._stored, len(self._steps) - 1)
+        await self._store()
+
     def rest(self) -> StepRows:
         """The steps that are not stored yet."""
         return StepRows(first=self._stored + 1, steps=tuple(self._steps[self._stored :]), shown=self._shown)

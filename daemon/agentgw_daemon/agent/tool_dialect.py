@@ -15,7 +15,7 @@ from agentgw_daemon.inference.engine import Calling, PromptMessage, as_mapping, 
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
-from agentgw_daemon.tool_calling.messages import Outcome, native_error, native_step
+from agentgw_daemon.tool_calling.messages import Outcome, native_error, native_step, steered
 from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, WideSteps
 from agentgw_daemon.tool_calling.stream import StreamParser
 from agentgw_daemon.tool_calling.view import ToolView, declaration
@@ -72,16 +72,20 @@ class ToolDialect(Protocol):
     def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
         """Tell the model what came of its calls; those that were none are in `said`."""
 
+    def steer(self, answer: str, text: str) -> None:
+        """Tell the model what the user added, after the answer where there was one."""
+
 
 class PlainTalk:
-    """One step, and that is the answer."""
+    """One step, and that is the answer, unless the user adds to the message."""
 
     def __init__(self, messages: Sequence[PromptMessage], schema: Mapping[str, Any] | None) -> None:
-        self._step = Step(messages=tuple(messages), schema=schema)
+        self._messages = tuple(messages)
+        self._schema = schema
 
     def next_step(self) -> Step:
         """See ToolDialect."""
-        return self._step
+        return Step(messages=self._messages, schema=self._schema)
 
     def take(self, said: StepOutput) -> None:
         """See ToolDialect."""
@@ -89,6 +93,10 @@ class PlainTalk:
     def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
         """See ToolDialect: there are no calls."""
         raise AssertionError("a model without tools made a call")
+
+    def steer(self, answer: str, text: str) -> None:
+        """See ToolDialect."""
+        self._messages = (*self._messages, *steered(answer, text))
 
 
 class NativeTalk:
@@ -119,6 +127,10 @@ class NativeTalk:
         for call in said.calls:
             if isinstance(call, Malformed):
                 self._messages += native_error(call.text, call.reason)
+
+    def steer(self, answer: str, text: str) -> None:
+        """See ToolDialect."""
+        self._messages += steered(answer, text)
 
 
 class StepTalk:
@@ -153,6 +165,10 @@ class StepTalk:
         for done in results:
             self._steps.add(done.outcome, ok=done.ok)
 
+    def steer(self, answer: str, text: str) -> None:
+        """See ToolDialect."""
+        self._steps.steer(answer, text)
+
 
 def done_of(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOutcome:
     """The outcome of a call, as it was told the model before."""
@@ -166,12 +182,16 @@ def done_of(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOu
     return ToolOutcome(outcome=made, ok=bool(ok))
 
 
-def repeat(talk: ToolDialect, past: Sequence[tuple[StepOutput, Sequence[ToolOutcome]]]) -> None:
+def repeat(
+    talk: ToolDialect,
+    past: Sequence[tuple[StepOutput, Sequence[ToolOutcome]]],
+    added: Sequence[Sequence[str]] = (),
+) -> None:
     """Bring a new talk to where another one was: the same was said and told. Raises NotFound when it cannot have been.
 
-    So it is when the turn's tools or its model have changed since.
+    So it is when the turn's tools or its model have changed since. `added`: what the user said after each step.
     """
-    for said, results in past:
+    for index, (said, results) in enumerate(past):
         talk.next_step()
         calls = talk.take(said)
         if calls is None and said.calls:
@@ -181,6 +201,8 @@ def repeat(talk: ToolDialect, past: Sequence[tuple[StepOutput, Sequence[ToolOutc
             )  # fmt: skip
         if said.calls:
             talk.add(said, results)
+        if index < len(added) and added[index]:
+            talk.steer(said.text if calls is None else "", "\n\n".join(added[index]))
 
 
 def begin(

@@ -41,7 +41,7 @@ class TurnLog:
             await self._owner_moved.park()
 
     def append_nowait(self, *events: TurnEvent) -> None:
-        """Add the last events of a turn that ends, whoever is behind."""
+        """Add events that do not wait, such as the last of a turn that ends, whoever is behind."""
         self.events.extend(events)
         self._changed.unpark_all()
 

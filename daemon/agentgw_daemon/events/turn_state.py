@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.events import TurnEvent, TurnSources
+from agentgw.protocol.events import TurnEvent, TurnSources, TurnSteered
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Chunk, SessionId, ToolCall, TurnId, Usage
+from agentgw_daemon.events.steering import Steering
 from agentgw_daemon.events.turn_log import TurnLog
 from agentgw_daemon.system.ids import now
 
@@ -63,6 +64,7 @@ class TurnState:
         self.answers: dict[str, TurnState | str] = {}
         # The way to tell its watchers something; while it runs, nothing twice, and what is asked is stored.
         self.emit: Callable[..., Awaitable[None]] = self.log.append
+        self.steering = Steering()
         self._ended = trio.Event()
 
     async def cite(self, chunks: Sequence[Chunk]) -> tuple[int, ...]:
@@ -83,6 +85,11 @@ class TurnState:
         while turn is not None:
             await turn.emit(event)
             turn = turn.parent
+
+    def steer(self, text: str) -> None:
+        """Add to the user's message; the model is shown it before its next step. `steering` must be open."""
+        self.steering.add(text)
+        self.log.append_nowait(TurnSteered(text=text))
 
     def end(self, outcome: TurnResult | RpcError) -> None:
         """Set the outcome; watchers finish once they have read all."""

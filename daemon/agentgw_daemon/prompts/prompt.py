@@ -102,10 +102,14 @@ def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
     """Turns out of stored (turn_id, role, content) rows in order."""
     turns: dict[str, list[ChatMessage]] = {}
     for turn_id, role, content in rows:
-        if role in ("user", "assistant"):
-            turns.setdefault(turn_id, []).append(
-                ChatMessage(role="user" if role == "user" else "assistant", content=content)
-            )
+        if role not in ("user", "assistant"):
+            continue
+        said = turns.setdefault(turn_id, [])
+        if role == "user" and said and said[-1].role == "user":
+            # Added while the turn ran. Templates want the two to take turns.
+            said[-1] = ChatMessage(role="user", content=f"{said[-1].content}\n\n{content}")
+        else:
+            said.append(ChatMessage(role="user" if role == "user" else "assistant", content=content))
     return tuple(Exchange(messages=_answered(messages), turn_id=turn_id) for turn_id, messages in turns.items())
 
 

@@ -59,6 +59,12 @@ def plain_step(outcomes: Sequence[Outcome]) -> tuple[ModelMessage, ...]:
     return tuple(made)
 
 
+def steered(answer: str, text: str) -> tuple[ModelMessage, ...]:
+    """Messages for what the user added, after the answer where there was one."""
+    before = ({"role": "assistant", "content": answer},) if answer.strip() else ()
+    return (*before, {"role": "user", "content": text})
+
+
 def written(name: str, arguments: Mapping[str, Any]) -> str:
     """A call as a model without a form of its own writes it (see `steps`)."""
     return json.dumps({"tool": name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":"))

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from agentgw.protocol.schema import record
 from agentgw_daemon.tool_calling.agents import DELEGATE, is_handed_on, narrowed, passed_on
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.messages import ModelMessage, Outcome, plain_step, written
+from agentgw_daemon.tool_calling.messages import ModelMessage, Outcome, plain_step, steered, written
 from agentgw_daemon.tool_calling.reading import CUT_OFF, NO_JSON, load
 from agentgw_daemon.tool_calling.reading import call as call_event
 from agentgw_daemon.tool_calling.relevance import rank
@@ -63,6 +63,9 @@ class GuidedSteps(Protocol):
     def add(self, outcome: Outcome, *, ok: bool) -> None:
         """Tell it what came of the call that it made last."""
 
+    def steer(self, answer: str, text: str) -> None:
+        """Tell it what the user added, after the answer where there was one."""
+
 
 class WideSteps:
     """The model chooses at every step. `messages` is the turn's prompt, which ends with the user's request."""
@@ -70,6 +73,7 @@ class WideSteps:
     def __init__(self, messages: Sequence[ModelMessage], tools: Sequence[ToolView]) -> None:
         self._messages = _with_tools(messages, tools)
         self._schema: Final = step_schema(tools)
+        self._tools: Final = tuple(tools)
         self._answers = not tools
         self._malformed = 0
 
@@ -94,6 +98,17 @@ class WideSteps:
         del ok  # the model sees it in the outcome's words
         self._messages += plain_step((outcome,))
 
+    def steer(self, answer: str, text: str) -> None:
+        """See GuidedSteps. It may use tools for what was added."""
+        last = self._messages[-1]
+        if not answer.strip() and last["role"] == "user":
+            # Templates want the two to take turns.
+            self._messages[-1] = {**last, "content": f"{last['content']}\n\n{text}"}
+        else:
+            self._messages += steered(answer, text)
+        self._answers = not self._tools
+        self._malformed = 0
+
     def _answer(self) -> None:
         self._answers = True
         self._messages.append({"role": "assistant", "content": f'{{"tool":"{ANSWER}"}}'})
@@ -105,7 +120,7 @@ class NarrowSteps:
 
     def __init__(self, messages: Sequence[ModelMessage], tools: Sequence[ToolView]) -> None:
         self._messages: Final = list(messages)
-        self._request: Final = str(self._messages[-1]["content"])
+        self._request = str(self._messages[-1]["content"])
         able = [
             _essential(narrowed(tool, self._request))
             for tool in tools
@@ -146,6 +161,18 @@ class NarrowSteps:
         (self._results if ok else self._failures).append(outcome)
         if ok or len(self._failures) > 1:
             self._tool = None
+
+    def steer(self, answer: str, text: str) -> None:
+        """See GuidedSteps. What was added is answered in words: a weak model is not led twice."""
+        if answer.strip():
+            self._messages.extend(steered(answer, text))
+            self._request = text
+            self._results.clear()
+            self._failures.clear()
+        else:
+            self._request = f"{self._request}\n\n{text}"
+            self._messages[-1] = {**self._messages[-1], "content": self._request}
+        self._tool = None
 
     def _prompt(self, tool: ToolView) -> tuple[ModelMessage, ...]:
         made: list[ModelMessage] = [

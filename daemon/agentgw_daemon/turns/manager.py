@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.protocol.errors import NotFound, SessionBusy, ShuttingDown
+from agentgw.protocol.errors import NotFound, Overloaded, SessionBusy, ShuttingDown
 from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnResult
@@ -211,6 +211,17 @@ class Turns:
             hint = "`agentgw turns` lists those that run"
             raise NotFound(f"no running turn {turn_id[:64]}", hint=hint, kind="turn", id=turn_id)
         live.cancel()
+        return live
+
+    def steer(self, turn_id: str, text: str) -> TurnState:
+        """Add to the message of a running turn and give it back. Raises NotFound where it has no next step."""
+        live = self.find(turn_id)
+        if live is None or not live.steering.is_open:
+            hint = "send it as the next message"
+            raise NotFound(f"turn {turn_id[:64]} is over", hint=hint, kind="turn", id=turn_id)
+        if live.steering.is_full:
+            raise Overloaded(f"turn {live.turn_id} has too much waiting for its next step", hint="wait for that step")
+        live.steer(text)
         return live
 
     def waiting(self) -> frozenset[str]:

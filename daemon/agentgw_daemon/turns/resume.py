@@ -14,11 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.events import EVENTS, TurnEvent
+from agentgw.protocol.events import EVENTS, TurnEvent, TurnSteered
 from agentgw.protocol.replays import PromptHistory, TurnStep
 from agentgw.protocol.schema import bind
 from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit
+from agentgw_daemon.events.steering import Steering
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.prompt import Exchange, history_of
 from agentgw_daemon.storage.sessions.log import unpack
@@ -50,6 +51,7 @@ def revived(left: LeftTurn, parent: TurnState | None) -> TurnState:
     live.resumed = True
     # The daemon's absence is a part of the time.
     live.limit(left.request.timeout_s, time.time() - seconds_of(turn.created_at))
+    live.steering = Steering(_not_yet_shown(left, live))
     live.delegated = left.delegated
     live.answers.update(left.answers)
     if parent is not None and left.caller is not None:
@@ -101,6 +103,12 @@ async def _kit(
 
 def _to_be_called(step: TurnStep) -> set[str]:
     return {call.tool for call in step.calls if call.tool is not None and call.content is None}
+
+
+def _not_yet_shown(left: LeftTurn, live: TurnState) -> list[str]:
+    """Words that the user added after the last step that is on record."""
+    added = [event.text for event in live.log.events if isinstance(event, TurnSteered)]
+    return added[sum(len(step.steered) for step in left.detail.steps) :]
 
 
 def _events(left: LeftTurn) -> tuple[TurnEvent, ...]:

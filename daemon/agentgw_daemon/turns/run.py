@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from agentgw.protocol.errors import RpcError, ShuttingDown, Timeout
-from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted
+from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted, TurnSteered
 from agentgw.protocol.replays import PromptHistory, TurnStep
 from agentgw.protocol.results import TurnFailure, TurnResult
 from agentgw.protocol.schema import record
@@ -143,6 +143,7 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
             error = _first(group)
         except* Exception as group:  # noqa: BLE001 - supervision point: a bug ends this turn, not the daemon
             error = internal_error(group, f"turn {live.turn_id}")
+    live.steering.close()
     if live.suspended and live.scope.cancelled_caught:
         with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
             await turn_recorder.leave()
@@ -183,7 +184,7 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
     )
     agent = AgentRun(
         engine=plan.engine, request=made.request, recorder=recorder, tools=kit, calling=calling,
-        max_iterations=plan.max_iterations, past=past.steps if past is not None else (),
+        max_iterations=plan.max_iterations, past=past.steps if past is not None else (), steering=live.steering,
     )  # fmt: skip
     live.emit = deduplicated_emit(live, turn_recorder)
     try:
@@ -246,6 +247,7 @@ async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn
         prompt_sha256=finished.prompt_sha256 if finished else None,
         model_sha256=finished.model_sha256 if finished else None,
         engine=finished.engine if finished else None, model=live.model, sources=tuple(live.sources),
+        steered=tuple(event.text for event in live.log.events if isinstance(event, TurnSteered)),
     )  # fmt: skip
     try:
         await turn_recorder.finish(end)

@@ -38,6 +38,7 @@ CONTRACT = {
     "turn.tool_result": ["call_id", "ok", "content", "denied"],
     "turn.sources": ["chunks"],
     "turn.notice": ["code", "text"],
+    "turn.steered": ["text"],
     "turn.completed": ["finish_reason"],
     "chat.delta": ["text", "channel"],
     "replay.progress": ["replayed_turn_id", "phase", "done", "total", "position"],

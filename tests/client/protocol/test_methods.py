@@ -23,7 +23,7 @@ from tests.client.protocol.strategies import records
 NAMES = [
     "hello", "ping", "rpc.discover",
     "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor", "daemon.backup",
-    "turn.start", "turn.cancel", "turn.attach", "turn.list", "turn.show", "turn.replay",
+    "turn.start", "turn.cancel", "turn.steer", "turn.attach", "turn.list", "turn.show", "turn.replay",
     "approval.list", "approval.answer", "approval.rules", "approval.revoke",
     "chat.complete",
     "session.list", "session.get", "session.messages", "session.search",
@@ -43,6 +43,7 @@ PARAMS = {
     "hello": ["client", "version", "protocol"],
     "turn.attach": ["turn_id", "from_seq"],
     "turn.cancel": ["turn_id"],
+    "turn.steer": ["turn_id", "text"],
     "approval.answer": ["approval_id", "decision"],
     "event.subscribe": ["topics"],
 }

@@ -6,8 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import NotFound, RpcError
-from agentgw.protocol.params import TurnAttachParams, TurnIdParams, TurnListParams, TurnReplayParams, TurnStartParams
+from agentgw.protocol.params import (
+    TurnAttachParams,
+    TurnIdParams,
+    TurnListParams,
+    TurnReplayParams,
+    TurnStartParams,
+)
 from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
+from agentgw.protocol.steering import TurnSteerParams
 from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.server.turn_frames import stored_frames, turn_frames
@@ -89,6 +96,16 @@ async def cancel(request: RequestContext, params: TurnIdParams) -> Done:
     return Done()
 
 
+async def steer(request: RequestContext, params: TurnSteerParams) -> Done:
+    """Add to the message of a running turn. The beginning of an id is enough."""
+    turns = request.daemon.turns
+    turn_id = params.turn_id
+    if turns.find(turn_id) is None:
+        turn_id = (await _stored(request.services, turn_id)).turn_id
+    turns.steer(turn_id, params.text)
+    return Done()
+
+
 async def give_up(services: Services, stored: Turn) -> None:
     """End a turn that is on record as running and that nobody runs: its end could not be stored. Raises NotFound."""
     if stored.state not in LIVE_STATES:
@@ -145,6 +162,7 @@ async def replay(request: RequestContext, params: TurnReplayParams) -> ReplayRes
 HANDLERS: dict[str, Handler] = {
     "turn.start": start,
     "turn.cancel": cancel,
+    "turn.steer": steer,
     "turn.attach": attach,
     "turn.list": list_turns,
     "turn.show": show,

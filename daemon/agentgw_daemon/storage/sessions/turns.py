@@ -77,6 +77,8 @@ class TurnEnd:
     engine: str | None = None
     model: str | None = None
     sources: tuple[Chunk, ...] = ()
+    # Words that the user added while it ran.
+    steered: tuple[str, ...] = ()
 
 
 _DETAILS: Final = (
@@ -248,6 +250,8 @@ def _finish(
     if steps is not None:
         write_steps(db, turn_id, steps)
     at = now()
+    for text in end.steered:
+        _insert_message(db, turn.session_id, turn_id, "user", text, at)
     if end.text:
         _insert_message(db, turn.session_id, turn_id, "assistant", end.text, at)
     db.execute(
@@ -298,10 +302,10 @@ def read_detail(db: sqlite_utils.Database, turn_id: str, *, strict: bool = False
             strict=True,
         )
     )
-    contents = {
-        role: text_of(content)
-        for role, content in db.execute("SELECT role, content FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,))
-    }
+    contents: dict[str, str] = {}
+    for role, content in db.execute("SELECT role, content FROM messages WHERE turn_id = ? ORDER BY n", (turn_id,)):
+        # Others of the user's were added while the turn ran.
+        contents.setdefault(role, text_of(content))
     asked = reading.record("request", TurnStartParams, kept["request"], TurnStartParams(message=""))
     tools = tools_of(db, kept["toolset"], reading)
     steps = steps_of(db, turn_id, reading)

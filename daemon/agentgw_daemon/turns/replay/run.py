@@ -15,6 +15,7 @@ from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import TurnOutput
 from agentgw_daemon.agent.loop import run as run_agent
 from agentgw_daemon.agent.recorder import StepRecorder
+from agentgw_daemon.events.steering import RecordedSteering
 from agentgw_daemon.inference.engine import Engine, GenerationRequest
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.prompts.assembly import Fitting, assemble
@@ -149,6 +150,7 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellR
     run = AgentRun(
         engine=plan.engine, request=made.request, recorder=StepRecorder(None, Shown()), tools=tools,
         max_iterations=detail.max_iterations or _MAX_ITERATIONS,
+        steering=RecordedSteering(step.steered for step in detail.steps),
     )  # fmt: skip
     answer = TurnOutput()
     emit = _Emitter(detail, tell)
