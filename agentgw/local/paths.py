@@ -148,6 +148,16 @@ class Paths:
         return self.other_socket or self.socket
 
     @property
+    def http_socket(self) -> str:
+        """Where the daemon of these paths speaks HTTP, if it does."""
+        return os.path.join(self.run_dir, "http.sock")
+
+    @property
+    def http_key_file(self) -> str:
+        """The key that HTTP over TCP asks for, where the environment gives none."""
+        return os.path.join(self.state_dir, "http.key")
+
+    @property
     def spawn_lock(self) -> str:
         """Held by a client while it starts the daemon."""
         return os.path.join(self.run_dir, "spawn.lock")

@@ -64,8 +64,8 @@ def connect_own(paths: Paths) -> _socket.socket | None:
     return connect(paths.socket)
 
 
-def bind_socket(paths: Paths) -> socket.socket:
-    """A listening socket at `paths.socket`, in place of whatever dead one is there.
+def bind_socket(paths: Paths, path: str = "") -> socket.socket:
+    """A listening socket at `paths.socket`, or at `path` beside it, in place of whatever dead one is there.
 
     Made under another name and then renamed: the name is never without a listener and never open to others, not
     even between bind(2) and chmod(2). Who may replace the socket is for the caller to know: the holder of
@@ -73,14 +73,15 @@ def bind_socket(paths: Paths) -> socket.socket:
     """
     import socket
 
+    path = path or paths.socket
     directory = open_private(paths.run_dir)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     temporary = f".tmp.{os.getpid()}"
-    name = os.path.basename(paths.socket)
+    name = os.path.basename(path)
     try:
-        _refuse_foreign(paths.socket, name, directory)
+        _refuse_foreign(path, name, directory)
         # A listener whose name clients cannot reach is of no use, so the final name has to fit as well.
-        with _Address(paths.socket):
+        with _Address(path):
             pass
         # Left by a process of the same pid that was killed between bind and rename.
         _remove(temporary, directory)
@@ -92,7 +93,7 @@ def bind_socket(paths: Paths) -> socket.socket:
         listener.close()
         _remove(temporary, directory)
         if isinstance(error, OSError):
-            raise DirectoryRefused(f"no socket can be made at {paths.socket} ({error.strerror})") from None
+            raise DirectoryRefused(f"no socket can be made at {path} ({error.strerror})") from None
         raise
     finally:
         os.close(directory)

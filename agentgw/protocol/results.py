@@ -52,6 +52,7 @@ class DaemonStatus:
     turns: Annotated[int, "that have not ended"] = 0
     waiting: Annotated[int, "of these turns, for somebody's answer"] = 0
     reembedding: Annotated[Reembedding | None, "while documents are embedded anew"] = None
+    http: Annotated[t.HttpStatus | None, "where HTTP is spoken"] = None
 
 
 @record

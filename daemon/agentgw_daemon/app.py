@@ -56,6 +56,10 @@ from agentgw_daemon.webhooks.hooks_file import HooksFile, read_hooks
 from agentgw_daemon.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentgw_daemon.gateway.doors import Doors
+    from agentgw_daemon.gateway.gateway import Gateway
     from agentgw_daemon.lifecycle.started import Started
 
 log = logging.getLogger(__name__)
@@ -183,6 +187,7 @@ async def serve(started: Started) -> int:
     settings = started.config.settings
     async with AsyncExitStack() as stack:
         stack.enter_context(patient_end(lambda: stop.is_asked))
+        doors = _http_doors(started, stack)
         services, hooks = await _open(started, stack)
         async with trio.open_nursery() as outer:
             daemon = _made_of(services, hooks, stop, outer)
@@ -197,10 +202,11 @@ async def serve(started: Started) -> int:
             outer.start_soon(supervised, "waiting for signals", _heed_signals, daemon.control, stop)
             outer.start_soon(supervised, "importing", _import_the_rest, stop)
             async with trio.open_nursery() as connections:
-                doors = ConnectionServer(daemon, connections)
-                await doors.open(started.listener)
-                guard = partial(guard_socket, started.name, on_replaced=doors.open, drain=stop.ask)
+                server = ConnectionServer(daemon, connections)
+                await server.open(started.listener)
+                guard = partial(guard_socket, started.name, on_replaced=server.open, drain=stop.ask)
                 outer.start_soon(supervised, "guarding the socket", guard)
+                gateway = await _open_gateway(daemon, doors, connections)
                 started.serving()
                 announce(services)
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)
@@ -209,13 +215,34 @@ async def serve(started: Started) -> int:
                 await stop.wait()
                 services.current.stopping = True
                 started.notifier.stopping(stop.reason, within_s=settings.limits.shutdown_s + _CLOSING_S)
-                await _wind_down(daemon, doors, connections, settings.limits.shutdown_s)
+                closing = [server.close] if gateway is None else [server.close, gateway.close]
+                await _wind_down(daemon, closing, connections, settings.limits.shutdown_s)
             outer.cancel_scope.cancel()
     log.info("stopped")
     return stop.status
 
 
-async def _wind_down(daemon: Daemon, doors: ConnectionServer, connections: trio.Nursery, grace_s: float) -> None:
+def _http_doors(started: Started, stack: AsyncExitStack) -> Doors | None:
+    """HTTP's sockets, if it is asked for. First of all, so that a port that is taken is known at once."""
+    if not started.config.settings.http.enabled:
+        return None
+    # Here rather than above: it is memory that a daemon without HTTP does not need.
+    from agentgw_daemon.gateway.doors import open_doors
+
+    return stack.enter_context(open_doors(started))
+
+
+async def _open_gateway(daemon: Daemon, doors: Doors | None, connections: trio.Nursery) -> Gateway | None:
+    if doors is None:
+        return None
+    from agentgw_daemon.gateway.serving import open_gateway
+
+    return await open_gateway(daemon, doors, connections)
+
+
+async def _wind_down(
+    daemon: Daemon, closing: Sequence[Callable[[], None]], connections: trio.Nursery, grace_s: float
+) -> None:
     """Turns first, so that every client hears how its turn ended; then replies; then the door."""
     daemon.jobs.scheduler.close()
     daemon.services.pool.close()
@@ -225,7 +252,8 @@ async def _wind_down(daemon: Daemon, doors: ConnectionServer, connections: trio.
         await daemon.jobs.scheduler.wait_ended()
     if patience.cancelled_caught:
         log.warning("turns did not end in time: %d", len(daemon.turns.running))
-    doors.close()
+    for close in closing:
+        close()
     connections.cancel_scope.deadline = trio.current_time() + grace_s * _PEERS_SHARE
 
 

@@ -86,7 +86,7 @@ class _Launch:
             handed = activation.launchd_socket()
             giver = "nobody" if handed is None else "service"
         directories.prepare(paths)
-        loaded = config.load(paths.config_file, environ)
+        loaded = config.load(paths.config_file, environ, options.flags)
         instance = _new_instance()
         # Requests wait in a service manager's socket. The daemon that ran before it came sees that its name is taken,
         # and drains; ending with "already running" would only have us started again and again.
@@ -125,6 +125,7 @@ class _Launch:
             jobs_file=options.scheduler_config or os.path.join(paths.config_dir, "jobs.yaml"),
             serving=self._release_client if giver == "client" else _nothing,
             notifier=notifier,
+            flags=options.flags,
         )
 
     def end(self, error: BaseException) -> int:

@@ -8,6 +8,7 @@ from agentgw.protocol.schema import record
 
 if TYPE_CHECKING:
     from agentgw.protocol.events import TurnNotice
+    from agentgw.protocol.types import HttpStatus
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config
     from agentgw_daemon.config.settings import Settings
@@ -29,7 +30,7 @@ class Current:
     with.
     """
 
-    __slots__ = ("config", "notices", "stopping")
+    __slots__ = ("config", "http", "notices", "stopping")
 
     def __init__(self, config: Config) -> None:
         # Replaced by a reload.
@@ -37,6 +38,8 @@ class Current:
         # For the next turn that somebody watches: what happened while nobody did.
         self.notices: list[TurnNotice] = []
         self.stopping = False
+        # Where HTTP is spoken, if it is.
+        self.http: HttpStatus | None = None
 
 
 @record

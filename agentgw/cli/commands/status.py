@@ -56,6 +56,7 @@ def _show(status: dict[str, Any]) -> None:
             ("memory", output.size(status["rss_bytes"])),
             ("connections", status["connections"]),
             ("scheduler", f"on, {scheduler['jobs_count']} jobs" if scheduler["enabled"] else "off"),
+            ("http", _http(status.get("http", {}))),
             ("log", status["log"]),
         )
     )
@@ -69,6 +70,10 @@ def _turns(running: int, waiting: int) -> str:
         return str(running) if running else "none"
     verb = "waits" if waiting == 1 else "wait"
     return f"{running}, of which {waiting} {verb} for an answer: agentgw approvals"
+
+
+def _http(http: dict[str, Any]) -> list[str] | str:
+    return [http[name] for name in ("address", "socket", "error") if http.get(name)] or "off"
 
 
 def _worker(worker: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Loading of `Settings` from `config.toml` and the environment, with the origin of every value.
+"""Loading of `Settings` from `config.toml`, the environment and flags, with the origin of every value.
 
-Precedence: `AGENTGW_SECTION__KEY` over the file over the default. Whatever cannot be used is ConfigRefused
+Precedence: a flag over `AGENTGW_SECTION__KEY` over the file over the default. Whatever cannot be used is ConfigRefused
 with one line that names the file or variable and the key; an unknown key also gets its nearest match. Values
 are never quoted in a message: people do paste keys into the wrong place.
 """
@@ -22,11 +22,13 @@ from agentgw_daemon.config.config_file import parse, read_text
 from agentgw_daemon.config.settings import McpSection, McpServerSection, ProviderSection, Settings, named_variable
 
 _PREFIX: Final = "AGENTGW_"
+_FLAGS: Final = "command line"
 _PROVIDERS: Final = "providers"
 _SERVERS: Final = ("mcp", "servers")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Settings that the running daemon cannot take over: connections live by the limits they were made with, jobs by theirs.
-_RESTART_SECTIONS: Final = frozenset({"limits", "scheduler"})
+# Settings that the running daemon cannot take over: connections live by the limits they were made with, jobs by theirs,
+# and so do the doors of HTTP.
+_RESTART_SECTIONS: Final = frozenset({"limits", "scheduler", "http"})
 _SECRET_WORDS: Final = ("key", "secret", "token", "password")
 _Path = tuple[str, ...]
 
@@ -53,10 +55,12 @@ class _Given:
     origin: str
 
 
-def load(file: str, environ: Mapping[str, str]) -> Config:
-    """The settings in force; a file that does not exist is an empty one."""
+def load(file: str, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
+    """The settings in force; a file that does not exist is an empty one. `flags`: values of keys as `http.port`."""
     given = _from_file(file, parse(read_text(file), file))
     given.update(_from_environment(environ, {path[:-1] for path in given if path[:-2] in _NAMED}))
+    for key, value in (flags or {}).items():
+        given[tuple(key.split("."))] = _Given(value=value, origin=_FLAGS)
     _check_servers(given)
     settings = _bind(given)
     return Config(settings=settings, origins=tuple(_origins(settings, given)))
@@ -266,5 +270,6 @@ def _shown(path: _Path) -> str:
 
 
 def _refused(where: str, what: str) -> ConfigRefused:
-    hint = "correct or unset it" if where.startswith(_PREFIX) else "correct it with agentgw config edit"
+    elsewhere = where.startswith((_PREFIX, _FLAGS))
+    hint = "correct or unset it" if elsewhere else "correct it with agentgw config edit"
     return ConfigRefused(f"{where}: {what}", hint=hint)

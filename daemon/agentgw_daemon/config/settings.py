@@ -20,6 +20,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 # No user name or password in an address: what is in config.toml is shown by `config show`.
 _HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
 
+# A name or a literal address; what it leads to is found out when it is bound.
+_HOST = Limit(pattern=r"[A-Za-z0-9.:_-]+", min_length=1, max_length=255)
+
 # Names of what is secret although the value stands in the file itself.
 _SECRET_NAME: Final = re.compile(r"(?i)key|token|secret|passw|credential|auth")
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
@@ -191,6 +194,33 @@ class NotificationsSection:
 
 
 @record
+class HttpSection:
+    """HTTP beside the socket, off unless asked for; a change holds from the next start."""
+
+    enabled: Annotated[bool, "serve HTTP: on http.sock, and where `port` says"] = False
+    host: Annotated[str, "address of the port; others than this machine's own let strangers try the key", _HOST] = (
+        "127.0.0.1"
+    )
+    port: Annotated[
+        int | None, "of TCP; without it there is http.sock alone; 0: any free one", Limit(minimum=0, maximum=65535)
+    ] = None
+    allow_hosts: Annotated[
+        tuple[Annotated[str, Limit(pattern=r"[A-Za-z0-9.\[\]:_-]+", max_length=300)], ...],
+        "names, with or without port, by which requests may reach the port besides this machine's own",
+        Limit(max_length=100),
+    ] = ()
+    allow_origins: Annotated[
+        tuple[Annotated[str, Limit(pattern=r"https?://[A-Za-z0-9.\[\]:_-]+", max_length=300)], ...],
+        "web sites whose pages may call it, as https://app.example",
+        Limit(max_length=100),
+    ] = ()
+    # Two hundred watchers of one turn are no strain; a hundred answers at once are more than any model serves.
+    requests: Annotated[int, "answered at once", Limit(minimum=1, maximum=1024)] = 64
+    watchers: Annotated[int, "event streams at once", Limit(minimum=1, maximum=2048)] = 256
+    max_upload_bytes: Annotated[int, "of one document sent by HTTP", Limit(minimum=4096, maximum=8 << 30)] = 100 << 20
+
+
+@record
 class LimitsSection:
     """Bounds of the wire, of shutting down and of what endpoints say."""
 
@@ -234,6 +264,7 @@ class Settings:
     scheduler: SchedulerSection = SchedulerSection()
     webhooks: WebhooksSection = WebhooksSection()
     notifications: NotificationsSection = NotificationsSection()
+    http: HttpSection = HttpSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 from agentgw import __version__
 from agentgw.protocol.errors import UsageError
 from agentgw.protocol.schema import record
+
+# Where `--host` is given without a port.
+DEFAULT_PORT: Final = 8080
 
 
 @record
@@ -24,6 +27,8 @@ class DaemonOptions:
     scheduler: bool
     # The jobs file, where it is another than that of the configuration folder.
     scheduler_config: str
+    # Settings that were given here, by their keys.
+    flags: Mapping[str, Any]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,6 +50,9 @@ def parse(arguments: Sequence[str]) -> DaemonOptions:
     parser.add_argument("--pidfile", metavar="FILE", default="", help="write the process id to FILE")
     parser.add_argument("--no-scheduler", action="store_true", help="start no job by itself")
     parser.add_argument("--scheduler-config", metavar="FILE", default="", help="the jobs file")
+    parser.add_argument("--http", action="store_true", help="serve HTTP on http.sock too")
+    parser.add_argument("--port", metavar="P", type=int, help="serve HTTP on this TCP port too, with a key")
+    parser.add_argument("--host", metavar="H", help="the address of that port, 127.0.0.1 unless given")
     parser.add_argument("--version", action="version", version=f"agentgw {__version__}")
     found = parser.parse_args(arguments)
     return DaemonOptions(
@@ -55,4 +63,16 @@ def parse(arguments: Sequence[str]) -> DaemonOptions:
         pidfile=os.path.abspath(found.pidfile) if found.pidfile else "",
         scheduler=not found.no_scheduler,
         scheduler_config=os.path.abspath(found.scheduler_config) if found.scheduler_config else "",
+        flags=_http_flags(found),
     )
+
+
+def _http_flags(found: argparse.Namespace) -> Mapping[str, Any]:
+    flags: dict[str, Any] = {}
+    if found.http or found.port is not None or found.host is not None:
+        flags["http.enabled"] = True
+    if found.host is not None:
+        flags.update({"http.host": found.host, "http.port": DEFAULT_PORT})
+    if found.port is not None:
+        flags["http.port"] = found.port
+    return flags

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from typing import Any
 
 from agentgw.local.paths import Paths
 from agentgw.protocol.schema import record
@@ -44,6 +45,8 @@ class Started:
     serving: Callable[[], None]
     # The service manager hears through it how we are.
     notifier: Notifier = field(default_factory=Notifier)
+    # Settings of the command line, which a reload keeps.
+    flags: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def self_bound(self) -> bool:
@@ -56,7 +59,7 @@ class Started:
         Gives it with the keys that changed and those of them that wait for a restart. Raises ConfigRefused,
         and nothing has changed then.
         """
-        fresh = config.load(self.paths.config_file, self.environ)
+        fresh = config.load(self.paths.config_file, self.environ, self.flags)
         self.secrets.put("configuration", secrets_of(fresh.settings, self.environ))
         self.log.apply(fresh.settings.log)
         return fresh, *config.changed(running, fresh)

@@ -49,8 +49,11 @@ class Listener:
     told so and closed.
     """
 
-    def __init__(self, *, max_connections: int) -> None:
+    def __init__(self, *, max_connections: int, strangers: bool = False, refusal: bytes | None = None) -> None:
+        """With `strangers` anybody may connect, as over TCP. `refusal`: said to who is one too many."""
         self._max_connections = max_connections
+        self._strangers = strangers
+        self._refusal = refusal if refusal is not None else _overloaded(max_connections)
         self.connections = 0
         # Connections closed since descriptors ran out; None while there are some.
         self._shed_count: int | None = None
@@ -84,19 +87,12 @@ class Listener:
             spare.close()
 
     def _admit(self, connection: trio.socket.SocketType, serve: Serve, nursery: trio.Nursery) -> None:
-        try:
-            uid = peer_uid(connection)
-        except OSError as error:
-            log.debug("a client left before it was asked who it is: %s", error)
-            connection.close()
-            return
-        if uid != os.geteuid():
-            log.warning("peer uid %d refused", uid)
+        if not self._strangers and not _is_ours(connection):
             connection.close()
             return
         stream = trio.SocketStream(connection)
         if self.connections >= self._max_connections:
-            nursery.start_soon(supervised, "turning a client away", _turn_away, stream, self._max_connections)
+            nursery.start_soon(supervised, "turning a client away", _turn_away, stream, self._refusal)
             return
         self.connections += 1
         nursery.start_soon(supervised, "serving a connection", self._run_one, stream, serve)
@@ -150,11 +146,27 @@ class _Spare:
             self._fd = -1
 
 
-async def _turn_away(stream: trio.SocketStream, limit: int) -> None:
+def _is_ours(connection: trio.socket.SocketType) -> bool:
+    try:
+        uid = peer_uid(connection)
+    except OSError as error:
+        log.debug("a client left before it was asked who it is: %s", error)
+        return False
+    if uid != os.geteuid():
+        log.warning("peer uid %d refused", uid)
+        return False
+    return True
+
+
+def _overloaded(limit: int) -> bytes:
     error = Overloaded(f"Overloaded: {limit} connections are open", limit="connections", value=limit)
+    return encode(error_response(None, error))
+
+
+async def _turn_away(stream: trio.SocketStream, refusal: bytes) -> None:
     async with stream:
         with trio.move_on_after(1):
             try:
-                await stream.send_all(encode(error_response(None, error)))
+                await stream.send_all(refusal)
             except trio.BrokenResourceError:
                 log.debug("turned away a client that had left")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import encode
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from agentgw.protocol.events import ChatDelta, DaemonEvent, DocumentProgress, ModelProgress, ReplayProgress
     from agentgw.protocol.types import Topic
     from agentgw_daemon.server.daemon import Daemon
-    from agentgw_daemon.server.outbox import Outbox
+
+
+class Frames(Protocol):
+    """Frames of notifications on their way to one reader, whatever becomes of them there."""
+
+    async def put(self, frame: bytes) -> None:
+        """Take one or more whole frames once there is room. Raises ReaderGone."""
+
+    def offer(self, frame: bytes) -> None:
+        """Take a frame at once; a reader that is too far behind is given up."""
 
 
 class RequestContext:
@@ -23,7 +32,7 @@ class RequestContext:
 
     __slots__ = ("_subscriptions", "daemon", "outbox", "services")
 
-    def __init__(self, daemon: Daemon, outbox: Outbox, subscriptions: ExitStack) -> None:
+    def __init__(self, daemon: Daemon, outbox: Frames, subscriptions: ExitStack) -> None:
         self.daemon = daemon
         self.services = daemon.services
         self.outbox = outbox

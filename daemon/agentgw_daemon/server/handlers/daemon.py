@@ -48,7 +48,7 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
         db_bytes=statistics.db_bytes,
         connections=request.daemon.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
-        reembedding=request.daemon.reembedding.shown,
+        reembedding=request.daemon.reembedding.shown, http=services.current.http,
     )  # fmt: skip
 
 

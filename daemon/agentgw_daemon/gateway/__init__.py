@@ -1,0 +1,1 @@
+"""HTTP: doors beside the socket, whose routes are adapters over the calls that the socket has."""

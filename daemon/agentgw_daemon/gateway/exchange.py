@@ -1,0 +1,133 @@
+"""One request while it is answered, as a route sees it: what it brought, the calls of the socket, and the way back."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from agentgw.protocol.errors import InvalidParams, RpcError
+from agentgw.protocol.methods import METHODS
+from agentgw.protocol.schema import bind
+from agentgw_daemon.events.delivery import ReaderGone
+from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, event
+from agentgw_daemon.gateway.http.refusal import error_value
+from agentgw_daemon.gateway.routing.binding import body_values, merged, query_values
+from agentgw_daemon.observability.supervision import internal_error
+from agentgw_daemon.server.request import RequestContext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentgw_daemon.gateway.gateway import Gateway
+    from agentgw_daemon.gateway.http.connection import HttpConnection
+    from agentgw_daemon.gateway.http.messages import HttpRequest
+    from agentgw_daemon.gateway.routing.routes import Found
+    from agentgw_daemon.server.request import Frames
+
+# Proxies close what is silent for a minute, some for half of one.
+HEARTBEAT_S: Final = 15.0
+
+
+class Exchange:
+    """A request that was let in and has found its route."""
+
+    def __init__(self, connection: HttpConnection, gateway: Gateway, request: HttpRequest, found: Found) -> None:
+        self.connection = connection
+        self.gateway = gateway
+        self.request = request
+        self.route = found.route
+        self.path_values = found.values
+
+    async def values(self) -> dict[str, Any]:
+        """Path, query and JSON body under the names of the method's fields. Raises RpcError or HttpRefused."""
+        route, limits = self.route, self.gateway.limits
+        params = METHODS[route.calls].params
+        parts: list[Mapping[str, Any]] = [self.path_values, query_values(self.request.query, params, route.names)]
+        if route.body != "none" or self.request.method == "DELETE":
+            body = await self.connection.read_body(limits.max_message_bytes, "limits.max_message_bytes")
+            if body:
+                parts.append(body_values(body, max_depth=limits.depth))
+        return merged(parts, route.names)
+
+    async def params(self) -> Any:
+        """The same as the method's parameters."""
+        return self.bound(await self.values())
+
+    def bound(self, values: Mapping[str, Any]) -> Any:
+        """Values as the parameters of the route's method. Raises InvalidParams."""
+        return bind(METHODS[self.route.calls].params, values)
+
+    async def call(self, method: str, params: Any, frames: Frames | None = None) -> Any:
+        """What the method gives, as over the socket; ends when the client leaves. Raises RpcError or ReaderGone."""
+        return await self.connection.while_connected(self._call, method, params, frames or NoEvents())
+
+    async def _call(self, method: str, params: Any, frames: Frames) -> Any:
+        with ExitStack() as subscriptions:
+            context = RequestContext(self.gateway.daemon, frames, subscriptions)
+            result = self.gateway.handlers[method](context, params)
+            return await result if inspect.isawaitable(result) else result
+
+    async def stream(self, method: str, params: Any, *, after: int = 0) -> None:
+        """The method's events as they come, then its result or its error.
+
+        What goes wrong before the first event is raised, so that it can be answered with a status of its own.
+        """
+        buffer = EventBuffer(after=after)
+        with self.gateway.watching():
+            await self.connection.while_connected(self._stream, method, params, buffer)
+
+    async def _stream(self, method: str, params: Any, buffer: EventBuffer) -> None:
+        failed: list[RpcError] = []
+        gone: ReaderGone | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fill, method, params, buffer, failed)
+            with trio.move_on_after(HEARTBEAT_S):
+                await buffer.wait()
+            try:
+                if not (failed and buffer.finished):
+                    await self._send_events(buffer)
+            except ReaderGone as error:
+                gone = error
+                nursery.cancel_scope.cancel()
+        # Out here, because the nursery would wrap them up.
+        if gone is not None:
+            raise gone
+        if failed and not self.connection.answering:
+            raise failed[0]
+
+    async def _fill(self, method: str, params: Any, buffer: EventBuffer, failed: list[RpcError]) -> None:
+        try:
+            result = await self._call(method, params, buffer)
+        except RpcError as error:
+            failed.append(error)
+        except Exception as error:  # noqa: BLE001  # supervision point: a bug ends this stream and nothing else
+            failed.append(internal_error(error, self.route.path))
+        if not failed:
+            buffer.end(event("result", result))
+        elif self.connection.answering or buffer.has_events:
+            buffer.end(event("error", {"error": self.gateway.redacted(error_value(failed[0]))}))
+        else:
+            buffer.end(b"")
+
+    async def _send_events(self, buffer: EventBuffer) -> None:
+        await self.connection.start_stream("text/event-stream")
+        while not buffer.finished:
+            await self.connection.send_piece(buffer.take() or HEARTBEAT)
+            with trio.move_on_after(HEARTBEAT_S):
+                await buffer.wait()
+        await self.connection.end_stream()
+
+    def last_event_id(self) -> int:
+        """The number of the last event that the client has seen, 0 for none. Raises InvalidParams."""
+        text = self.request.one("last-event-id").strip()
+        if not text:
+            return 0
+        if not text.isascii() or not text.isdigit() or len(text) > 15:
+            raise InvalidParams(
+                "Invalid params: Last-Event-ID must be the number of an event", path="Last-Event-ID",
+                reason="must be a number",
+            )  # fmt: skip
+        return int(text)

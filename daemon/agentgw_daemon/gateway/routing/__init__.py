@@ -1,0 +1,1 @@
+"""From a request to a method of the socket and its parameters."""

@@ -1,0 +1,89 @@
+"""Table of routes, and how a path finds its own. Does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Literal
+
+from agentgw.protocol.schema import record
+from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest
+from agentgw_daemon.gateway.http.refusal import HttpRefused
+
+if TYPE_CHECKING:
+    from agentgw_daemon.gateway.exchange import Exchange
+
+Respond = Callable[["Exchange"], Awaitable[HttpAnswer | None]]
+"""Answers one request. None: it has been answered already, as a stream is."""
+
+
+@record
+class Route:
+    """One row: what is asked for, by which method of the socket it is answered, and how.
+
+    `names`: other names of the method's fields, those in braces in the path included. `body`: what a request brings
+    along; `upload` takes a document's bytes as well as JSON.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    doc: str
+    respond: Respond
+    calls: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    body: Literal["none", "json", "upload"] = "none"
+    streams: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The path between its slashes."""
+        return tuple(self.path.split("/")[1:])
+
+
+@record
+class Found:
+    """A route with the values that the path has in the places of its names."""
+
+    route: Route
+    values: Mapping[str, str]
+
+
+class RouteTable:
+    """All routes of a door. A dialect is a table of its own, whose routes make the same calls."""
+
+    def __init__(self, *tables: Iterable[Route]) -> None:
+        self.routes = tuple(route for table in tables for route in table)
+
+    def find(self, request: HttpRequest) -> Found:
+        """The route of a request. Raises HttpRefused: nothing is there, or not with this method."""
+        try:
+            segments = request.segments()
+        except ValueError:
+            raise HttpRefused(400, "PathMalformed", "the path is not UTF-8") from None
+        here = [(route, values) for route in self.routes if (values := _match(route, segments)) is not None]
+        method = "GET" if request.method == "HEAD" else request.method
+        for route, values in here:
+            if route.method == method and not (route.streams and request.method == "HEAD"):
+                return Found(route=route, values=values)
+        if not here:
+            raise HttpRefused(404, "NoSuchRoute", "nothing is at this path", hint="GET /docs lists what there is")
+        known = sorted({route.method for route, _ in here})
+        raise HttpRefused(
+            405, "MethodNotAllowed", f"this path takes {' and '.join(known)}", headers=(("allow", ", ".join(known)),)
+        )
+
+
+def _match(route: Route, segments: tuple[str, ...]) -> dict[str, str] | None:
+    """What stands in the places of the path's names, if it is this path."""
+    parts = route.parts
+    if len(parts) != len(segments):
+        return None
+    values = {}
+    for part, segment in zip(parts, segments, strict=True):
+        if part.startswith("{"):
+            if not segment:
+                return None
+            values[part[1:-1]] = segment
+        elif part != segment:
+            return None
+    return values
