@@ -40,12 +40,15 @@ lint: $(INSTALLED) ## ruff, mypy and the import arrows
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-docs: $(INSTALLED) ## write docs/protocol.md from the contract's tables
+docs: $(INSTALLED) ## write docs/protocol.md and docs/http.md from the contract's tables
 	@$(BIN)/python -m tests.scripts.protocol_page > docs/protocol.md.new
 	@mv docs/protocol.md.new docs/protocol.md
+	@$(BIN)/python -m tests.scripts.http_page > docs/http.md.new
+	@mv docs/http.md.new docs/http.md
 
-docs-check: $(INSTALLED) ## fail when docs/protocol.md is not what the tables say
+docs-check: $(INSTALLED) ## fail when these two pages are not what the tables say
 	@$(BIN)/python -m tests.scripts.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
+	@$(BIN)/python -m tests.scripts.http_page | diff -u docs/http.md - || { echo "run: make docs"; exit 1; }
 
 test: lint docs-check models mcp-servers llama-server ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST) -m "not chaos"

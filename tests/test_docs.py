@@ -19,10 +19,12 @@ from agentgw.protocol.errors import RPC_ERRORS
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.server.openrpc import event_name
+from tests.scripts.http_page import page as http_page
 from tests.scripts.protocol_page import page
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = ROOT / "docs" / "protocol.md"
+HTTP = ROOT / "docs" / "http.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 README = ROOT / "README.md"
 SECURITY = ROOT / "docs" / "security.md"
@@ -39,6 +41,10 @@ def top_level(package: Path) -> list[str]:
 
 def test_the_protocol_page_is_what_the_tables_say() -> None:
     assert PROTOCOL.read_text() == page(), "docs/protocol.md is out of date; run: make docs"
+
+
+def test_the_page_of_http_is_what_its_tables_say() -> None:
+    assert HTTP.read_text() == http_page(), "docs/http.md is out of date; run: make docs"
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -119,7 +125,7 @@ def test_files_that_a_page_links_to_exist(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", [SECURITY, GLOSSARY], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [SECURITY, GLOSSARY, HTTP], ids=lambda page: page.name)
 def test_the_readme_links_to_the_page(page: Path) -> None:
     assert f"](docs/{page.name})" in README.read_text()
 

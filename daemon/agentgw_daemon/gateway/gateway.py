@@ -105,7 +105,7 @@ class Gateway:
         exchange = Exchange(connection, self, request, found)
         if found.route.streams or found.route.path == KEYLESS_PATH:
             return await found.route.respond(exchange)
-        with self._answering():
+        with self.answering():
             return await found.route.respond(exchange)
 
     def _failed(self, error: RpcError) -> HttpAnswer:
@@ -116,7 +116,8 @@ class Gateway:
         return self.daemon.services.secrets.redact_value(value)
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def answering(self) -> Iterator[None]:
+        """While a request is being answered. Raises HttpRefused when there are too many."""
         if self.requests >= self.http.requests:
             raise _busy(f"{self.http.requests} requests are being answered", "http.requests")
         self.requests += 1

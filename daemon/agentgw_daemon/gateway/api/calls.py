@@ -42,7 +42,9 @@ async def chat(exchange: Exchange) -> HttpAnswer | None:
     values = await exchange.values()
     after = exchange.last_event_id()
     if not _popped(values, "stream", default=True):
-        return json_answer(dump(await exchange.call("turn.start", bind(TurnStartParams, values))))
+        params = bind(TurnStartParams, values)
+        with exchange.gateway.answering():
+            return json_answer(dump(await exchange.call("turn.start", params)))
     if "turn_id" in values:
         await exchange.stream("turn.attach", bind(TurnAttachParams, {"from_seq": after + 1, **values}))
         return None

@@ -1,0 +1,147 @@
+"""docs/http.md, written from the table of routes: `python -m tests.scripts.http_page` prints it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Final, get_args, get_origin, get_type_hints
+
+from agentgw.protocol.methods import METHODS
+from agentgw_daemon.config.settings import HttpSection
+from agentgw_daemon.gateway.api.pages import fields_shown
+from agentgw_daemon.gateway.exchange import HEARTBEAT_S
+from agentgw_daemon.gateway.http.connection import (
+    BODY_TIMEOUT_S,
+    HEAD_TIMEOUT_S,
+    IDLE_TIMEOUT_S,
+    MAX_HEAD_BYTES,
+)
+from agentgw_daemon.gateway.http.refusal import STATUS_OF
+from agentgw_daemon.gateway.serving import ROUTES
+
+_INTRODUCTION: Final = """\
+# HTTP
+
+<!-- Made by `make docs` from the tables in daemon/agentgw_daemon/gateway/; change those, not this page. -->
+
+Off unless asked for. `agentgw serve --port 8080`, or in `config.toml`:
+
+```toml
+[http]
+enabled = true
+port = 8080
+```
+
+Then the daemon answers on two doors, with the sessions, skills, documents and approvals of the command line:
+
+- `http.sock` beside its own socket, for the same user alone. It asks for no key:
+  `curl --unix-socket "$XDG_RUNTIME_DIR/agentgw/http.sock" http://localhost/api/skills`
+- the port, if there is one, on 127.0.0.1. It asks for a key, that of `AGENTGW_API_KEY` or one that is made once and
+  kept in `http.key` beside the log, as `Authorization: Bearer KEY` or `x-api-key: KEY`.
+
+```console
+$ curl http://127.0.0.1:8080/health
+{"status":"ok"}
+$ curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{"skill_name": "general_assistant", "message": "hello"}' http://127.0.0.1:8080/api/run
+$ curl -N -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{"message": "hello"}' http://127.0.0.1:8080/api/chat
+```
+
+`agentgw status` shows both doors. A port that is taken ends `agentgw serve --port`; one of the configuration is told in
+the log and in `agentgw status`, and the rest serves without it."""
+
+_STREAMS: Final = f"""\
+## Event streams
+
+The events are the notifications of [the protocol](protocol.md) under their own names; `data` is the notification's
+`params`, `id` is its `seq`. The last event is `result`, with what `POST /api/run` would have given, or `error`. A
+stream that is silent for {HEARTBEAT_S:g} s gets a comment.
+
+A client that leaves `POST /api/chat` cancels its turn, as one that leaves the socket does. With `"detach": true` the
+turn goes on, and `GET /api/turns/{{turn_id}}/events` with `Last-Event-ID: N` (browsers send it by themselves) goes on
+after event N, during the turn, after it and after a restart of the daemon. So does the same `POST /api/chat` once more,
+with its `idempotency_key` and `Last-Event-ID`. What waits for a yes is an event `turn.approval`, answered by
+`POST /api/approvals/{{approval_id}}` with `{{"decision": "allow_once"}}`, or from any terminal."""
+
+_REFUSED: Final = """\
+## What is refused
+
+Errors are `{"error": {"code", "name", "message", "hint", "data"}}`. An error of a call keeps its code of the socket:
+"""
+
+_REFUSALS: Final = f"""\
+A request that is never carried out has its status as its code:
+
+| status | when |
+|---|---|
+| 400 | it is no request, not one that everybody reads alike, or has no single Host |
+| 401 | the key is missing or wrong; all such answers are the same. Only `GET /health` asks for none |
+| 403 | its Host is none of the daemon's names: `http.allow_hosts` adds some |
+| 403 | it comes from the page of another site: `http.allow_origins` adds some |
+| 404, 405 | nothing is there, or not with this method; nothing is changed by GET |
+| 408 | its head took longer than {HEAD_TIMEOUT_S:g} s, or its body drips |
+| 413 | its body is longer than `limits.max_message_bytes` |
+| 415 | its body is not `application/json`: what a form of another site can send is not read |
+| 429 | `http.requests` are being answered, or `http.watchers` streams are open |
+| 431 | its head is longer than {MAX_HEAD_BYTES >> 10} KiB |
+
+A body gets {BODY_TIMEOUT_S:g} s and a second for each 16 KiB of it; a connection without a request is closed after
+{IDLE_TIMEOUT_S:g} s; a client that takes nothing of its answer for `limits.write_stall_s` is dropped.
+
+The log has a line for each request, `door= method= route= status= bytes= ms=`, with the route of the table below and no
+word of path, query or body. `GET /metrics` gives Prometheus figures of turns, queue, workers, memory and requests."""
+
+
+def page() -> str:
+    """The whole page, ended by one newline."""
+    parts = (
+        [_INTRODUCTION], _routes(), [_STREAMS], [_REFUSED, *_errors()], [_REFUSALS], _settings()
+    )  # fmt: skip
+    return "\n".join(line for part in parts for line in (*part, "")).rstrip() + "\n"
+
+
+def _routes() -> Iterator[str]:
+    yield "## Routes"
+    yield ""
+    yield (
+        "Fields are those of the method, described in [the protocol](protocol.md); other names of them are in "
+        "brackets. POST takes them as a JSON object, the others in the query: a list by several fields or with commas. "
+        "`/openapi.json` has all of it with schemas, `/docs` shows it."
+    )
+    yield ""
+    yield "| route | method | fields | |"
+    yield "|---|---|---|---|"
+    for route in ROUTES.routes:
+        anchor = route.calls.replace(".", "")
+        method = f"[`{route.calls}`](protocol.md#{anchor})" if route.calls else ""
+        doc = route.doc.replace("|", "\\|")
+        yield f"| `{route.method} {route.path}` | {method} | {', '.join(fields_shown(route))} | {doc} |"
+
+
+def _errors() -> Iterator[str]:
+    yield "| status | errors |"
+    yield "|---|---|"
+    for status in sorted(set(STATUS_OF.values())):
+        names = ", ".join(kind.__name__ for kind, known in STATUS_OF.items() if known == status)
+        yield f"| {status} | {names} |"
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings"
+    yield ""
+    yield "Of `[http]`; a change holds from the next start. `agentgw serve --http --host H --port P` goes before them."
+    yield ""
+    yield "| key | default | |"
+    yield "|---|---|---|"
+    defaults = HttpSection()
+    for name, hint in get_type_hints(HttpSection, include_extras=True).items():
+        doc = next(one for one in get_args(hint) if isinstance(one, str)) if get_origin(hint) is Annotated else ""
+        default = getattr(defaults, name)
+        shown = "" if default in (None, ()) else f"`{str(default).lower()}`"
+        yield f"| `{name}` | {shown} | {doc} |"
+
+
+if __name__ == "__main__":
+    assert all(route.calls in METHODS for route in ROUTES.routes if route.calls)
+    sys.stdout.write(page())
