@@ -162,6 +162,14 @@ def _brings_engine(name: str) -> bool:
     return any(at_top and imported.partition(".")[0] in HEAVY for imported, at_top in imports(name))
 
 
+def test_a_daemon_without_http_loads_nothing_of_the_gateway() -> None:
+    gateway = {name for name in MODULES if name.startswith("agentgw_daemon.gateway")}
+    at_start = {imported for name in MODULES.keys() - gateway for imported, at_top in imports(name) if at_top}
+    assert {"agentgw_daemon.gateway.serving", "agentgw_daemon.gateway.doors"} <= gateway
+    assert not at_start & gateway
+    assert "h11" not in at_start
+
+
 # The nursery of one worker or server, which ends with that one.
 OF_ONE_PROCESS = {
     "agentgw_daemon.workers.supervision.child",

@@ -68,6 +68,26 @@ def test_the_environment_beats_the_file_and_the_file_the_default(file: Path) -> 
     assert origin(loaded, "inference.n_ctx") == (0, "default")
 
 
+def test_a_flag_beats_them_all_and_is_refused_by_its_key(file: Path) -> None:
+    file.write_text("[http]\nport = 1\n")
+    loaded = config.load(str(file), {"AGENTGW_HTTP__PORT": "2"}, {"http.port": 3, "http.enabled": True})
+    assert (loaded.settings.http.port, loaded.settings.http.enabled) == (3, True)
+    assert origin(loaded, "http.port") == (3, "command line")
+    with pytest.raises(ConfigRefused, match=r"command line: http\.port must be at most 65535") as refused:
+        config.load(str(file), {}, {"http.port": 99999})
+    assert refused.value.hint == "correct or unset it"
+
+
+@pytest.mark.parametrize(
+    "line", ['port = 65536', 'port = -1', 'host = ""', 'host = "a b"', 'allow_origins = ["app.example"]',
+             'allow_origins = ["https://app.example/"]', 'allow_hosts = ["http://x"]', 'allow_hosts = ["*"]',
+             "requests = 0", 'key = "x"'],
+)  # fmt: skip
+def test_what_cannot_be_a_door_is_refused(file: Path, line: str) -> None:
+    with pytest.raises(ConfigRefused, match="http"):
+        load(file, f"[http]\n{line}\n")
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "read"),
     [

@@ -81,7 +81,7 @@ A request that is never carried out has its status as its code:
 | 403 | it comes from the page of another site: `http.allow_origins` adds some |
 | 404, 405 | nothing is there, or not with this method; nothing is changed by GET |
 | 408 | its head took longer than {HEAD_TIMEOUT_S:g} s, or its body drips |
-| 413 | its body is longer than `limits.max_message_bytes` |
+| 413 | its body is longer than `limits.max_message_bytes`, a document's than `http.max_upload_bytes` |
 | 415 | its body is not `application/json`: what a form of another site can send is not read |
 | 429 | `http.requests` are being answered, or `http.watchers` streams are open |
 | 431 | its head is longer than {MAX_HEAD_BYTES >> 10} KiB |

@@ -51,6 +51,24 @@ async def connect(path: Path) -> trio.SocketStream:
     return stream
 
 
+async def test_strangers_are_asked_nothing_where_they_may_come_in_and_one_too_many_hears_what_was_given() -> None:
+    made = socket.socket()
+    made.bind(("127.0.0.1", 0))
+    made.listen(100)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            listener = Listener(max_connections=1, strangers=True, refusal=b"full\n")
+            address = made.getsockname()
+            await nursery.start(listener.run, made, greet, nursery)
+            first = await trio.open_tcp_stream(*address)
+            assert await first.receive_some(6) == b"hello\n"
+            second = await trio.open_tcp_stream(*address)
+            assert await second.receive_some(5) == b"full\n"
+            await first.aclose()
+            await second.aclose()
+            nursery.cancel_scope.cancel()
+
+
 def test_the_kernel_says_who_is_at_the_other_end() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

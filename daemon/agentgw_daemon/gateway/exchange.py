@@ -43,14 +43,17 @@ class Exchange:
 
     async def values(self) -> dict[str, Any]:
         """Path, query and JSON body under the names of the method's fields. Raises RpcError or HttpRefused."""
-        route, limits = self.route, self.gateway.limits
-        params = METHODS[route.calls].params
-        parts: list[Mapping[str, Any]] = [self.path_values, query_values(self.request.query, params, route.names)]
-        if route.body != "none" or self.request.method == "DELETE":
-            body = await self.connection.read_body(limits.max_message_bytes, "limits.max_message_bytes")
-            if body:
-                parts.append(body_values(body, max_depth=limits.depth))
-        return merged(parts, route.names)
+        limits = self.gateway.limits
+        if self.route.body == "none" and self.request.method != "DELETE":
+            return self.head_values()
+        body = await self.connection.read_body(limits.max_message_bytes, "limits.max_message_bytes")
+        return self.head_values(body_values(body, max_depth=limits.depth) if body else {})
+
+    def head_values(self, *more: Mapping[str, Any]) -> dict[str, Any]:
+        """The same of path and query, and of what came with them."""
+        route = self.route
+        query = query_values(self.request.query, METHODS[route.calls].params, route.names)
+        return merged((self.path_values, query, *more), route.names)
 
     async def params(self) -> Any:
         """The same as the method's parameters."""

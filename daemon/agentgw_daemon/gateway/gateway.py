@@ -14,7 +14,7 @@ from agentgw_daemon.gateway.access.access_log import AccessLog
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH, Door, admit, allowed_origin_headers
 from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.connection import HttpConnection
-from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest
+from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # A page of another site can send these without asking beforehand.
 _FORM_TYPES: Final = ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
-_JSON: Final = "application/json"
 _TOO_MANY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
     b'{"error":{"code":503,"name":"TooManyConnections","message":"too many connections are open"}}\n'
@@ -160,7 +159,7 @@ def _check_type(request: HttpRequest, route: Route) -> None:
         raise HttpRefused(415, "TypeRefused", "a compressed body is not read", hint="send it as it is")
     if route.method == "GET" or (route.method == "DELETE" and not brings_body):
         return
-    if types == [_JSON]:
+    if is_json(request):
         return
     if route.body == "upload" and len(types) == 1 and types[0] not in _FORM_TYPES:
         return

@@ -240,6 +240,25 @@ def test_the_daemon_is_served_by_becoming_it(tmp_path: Path) -> None:
     assert done.stdout == "daemon: -P -m agentgw_daemon --foreground\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        (["serve", "--http"], "--http"),
+        (["serve", "--host", "0.0.0.0", "--port", "8080"], "--port=8080 --host=0.0.0.0"),
+        (["web"], "--port=8080 --host=127.0.0.1"),
+        (["web", "--host", "0.0.0.0", "--port", "3000"], "--port=3000 --host=0.0.0.0"),
+    ],
+)
+def test_the_flags_of_http_are_handed_on(tmp_path: Path, words: list[str], flags: str) -> None:
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho "daemon: $@"\n')
+    program.chmod(0o755)
+    script = f"import sys; from agentgw.cli.main import run; sys.executable = {str(program)!r}; run({words!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == f"daemon: -P -m agentgw_daemon --foreground {flags}\n"
+    assert ("old spelling" in done.stderr) == (words[0] == "web")
+
+
 def test_a_closed_stdout_ends_with_the_status_of_a_broken_pipe(home: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -8,17 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from agentgw.protocol.events import ChatDelta, TurnDelta, TurnNotice
+from agentgw.protocol.events import ChatDelta, TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.results import Done
-from agentgw_daemon.events.turn_log import frame
 from agentgw_daemon.gateway.http.event_stream import EventBuffer, event, events_of
 from agentgw_daemon.server.request import notification
+from agentgw_daemon.server.turn_frames import turn_frames
 
-IDS = '"turn_id":"t-1","session_id":"s-1","seq":'
+
+def frame(seq: int, one: TurnEvent) -> bytes:
+    return turn_frames("t-1", "s-1", seq, (one,))
 
 
 def test_an_event_has_the_number_the_name_and_the_parameters_of_its_notification() -> None:
-    assert events_of(frame(IDS, 7, TurnDelta(text="hi"))) == (
+    assert events_of(frame(7, TurnDelta(text="hi"))) == (
         b"id: 7\nevent: turn.delta\n"
         b'data: {"turn_id":"t-1","session_id":"s-1","seq":7,"text":"hi","channel":"answer"}\n\n'
     )
@@ -30,7 +32,7 @@ def test_what_belongs_to_no_turn_has_no_number() -> None:
 
 
 def test_events_up_to_the_last_one_seen_are_left_out() -> None:
-    frames = b"".join(frame(IDS, seq, TurnDelta(text=str(seq))) for seq in range(1, 6))
+    frames = b"".join(frame(seq, TurnDelta(text=str(seq))) for seq in range(1, 6))
     assert events_of(frames, after=3).count(b"event: ") == 2
     assert events_of(frames, after=3).startswith(b"id: 4\n")
 
@@ -38,7 +40,7 @@ def test_events_up_to_the_last_one_seen_are_left_out() -> None:
 @given(st.text(), st.integers(1, 10**9))
 def test_no_text_can_end_an_event_or_begin_another(text: str, seq: int) -> None:
     for one in (TurnDelta(text=text), TurnNotice(code="x", text=text)):
-        lines = events_of(frame(IDS, seq, one)).split(b"\n")
+        lines = events_of(frame(seq, one)).split(b"\n")
         assert lines[0] == b"id: %d" % seq
         assert lines[1].startswith(b"event: turn.")
         assert lines[2].startswith(b"data: {")
@@ -53,7 +55,7 @@ def test_the_last_event_is_a_record_without_a_number() -> None:
 @pytest.mark.anyio
 async def test_a_buffer_that_is_full_holds_whoever_fills_it_until_it_is_emptied() -> None:
     buffer = EventBuffer(limit_bytes=10)
-    one = frame(IDS, 1, TurnDelta(text="x" * 20))
+    one = frame(1, TurnDelta(text="x" * 20))
     async with trio.open_nursery() as nursery:
         await buffer.put(one)
         nursery.start_soon(buffer.put, one)
@@ -75,7 +77,7 @@ async def test_a_buffer_ends_once_all_is_taken() -> None:
 
 def test_events_offered_to_a_reader_that_is_behind_end_its_stream_rather_than_leave_a_hole() -> None:
     buffer = EventBuffer(limit_bytes=1)
-    one = frame(IDS, 1, TurnDelta(text="x"))
+    one = frame(1, TurnDelta(text="x"))
     buffer.offer(one)
     buffer.offer(one)
     assert buffer.take().count(b"event: ") == 1

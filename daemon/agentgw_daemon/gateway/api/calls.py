@@ -8,7 +8,8 @@ from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import NoParams, TurnAttachParams, TurnStartParams
 from agentgw.protocol.schema import bind, dump
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
-from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer
+from agentgw_daemon.gateway.api.upload import received
+from agentgw_daemon.gateway.http.messages import HttpAnswer, is_json, json_answer
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
@@ -65,12 +66,19 @@ async def turn_events(exchange: Exchange) -> None:
 
 
 async def ingest(exchange: Exchange) -> HttpAnswer:
-    """Documents by their paths on the daemon's machine, or one text."""
+    """Documents by their paths on the daemon's machine, one text, or one document sent as it is."""
+    if not is_json(exchange.request):
+        values = exchange.head_values()
+        async with received(exchange, values.get("source")) as path:
+            return await _ingested(exchange, {**values, "paths": [path]})
     values = await exchange.values()
     if "text" in values:
         values.setdefault("source", _UNNAMED)
-    method = exchange.route.calls
-    return json_answer(dump(await exchange.call(method, exchange.bound(values))))
+    return await _ingested(exchange, values)
+
+
+async def _ingested(exchange: Exchange, values: dict[str, Any]) -> HttpAnswer:
+    return json_answer(dump(await exchange.call(exchange.route.calls, exchange.bound(values))))
 
 
 def _popped(values: dict[str, Any], name: str, *, default: bool) -> bool:
@@ -109,8 +117,9 @@ API: Final = (
         respond=answer_call, doc="Rank the skills for a message.",
     ),
     Route(
-        method="POST", path="/api/ingest", calls="document.ingest", names={"path": "paths"}, body="json",
-        respond=ingest, doc="Store documents by their paths here, or a `text` under the name `source`.",
+        method="POST", path="/api/ingest", calls="document.ingest", names={"path": "paths"}, body="upload",
+        respond=ingest, doc="Store documents by their paths here, or a `text` under the name `source`; or the body"
+        " itself, as application/octet-stream with `source` and the rest in the query.",
     ),
     Route(method="GET", path="/api/documents", calls="document.list", respond=answer_call, doc="Documents."),
     Route(

@@ -101,7 +101,10 @@ def _body(properties: dict[str, Any], required: list[str], route: Route) -> dict
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if required and not route.streams:
         schema["required"] = required
-    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if route.body == "upload":
+        content["application/octet-stream"] = {}
+    return {"required": bool(required), "content": content}
 
 
 def _responses(route: Route) -> dict[str, Any]:

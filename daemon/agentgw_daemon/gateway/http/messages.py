@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from agentgw.protocol.schema import record
 from agentgw.transport.framing import encode
 
+JSON: Final = "application/json"
 Headers = tuple[tuple[str, str], ...]
 
 # Of every answer. Nothing here is for other sites to embed, to guess the type of, or to keep.
@@ -49,8 +50,13 @@ class HttpAnswer:
 
     status: int = 200
     body: bytes = b""
-    content_type: str = "application/json"
+    content_type: str = JSON
     headers: Headers = ()
+
+
+def is_json(request: HttpRequest) -> bool:
+    """Whether its body is said to be JSON, once and for sure."""
+    return [value.partition(";")[0].strip().lower() for value in request.all("content-type")] == [JSON]
 
 
 def json_answer(value: Any, status: int = 200, headers: Headers = ()) -> HttpAnswer:
