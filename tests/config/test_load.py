@@ -144,7 +144,7 @@ def test_the_variables_of_a_server_in_one_variable(file: Path) -> None:
     [
         ("[inference]\nslot = 1", "unknown key inference.slot; did you mean inference.slots?"),
         ("[inferense]\nslots = 1", "unknown key inferense; did you mean inference?"),
-        ("[http]\nenabled = true", "unknown key http"),
+        ("[webs]\nenabled = true", "unknown key webs"),
         ("default = 'x'", "unknown key default"),
         (
             "[providers.v]\nbase_url = 'http://x'\nurl = 'y'",
@@ -208,7 +208,7 @@ def test_what_the_file_may_not_say(file: Path, text: str, said: str) -> None:
     ("variable", "text", "said"),
     [
         ("AGENTGW_INFERENCE__SLOT", "1", "unknown key inference.slot; did you mean AGENTGW_INFERENCE__SLOTS?"),
-        ("AGENTGW_HTTP__ENABLED", "1", "unknown key http.enabled"),
+        ("AGENTGW_WEBS__ENABLED", "1", "unknown key webs.enabled"),
         ("AGENTGW_PROVIDERS__V", "1", "unknown key providers.v"),
         ("AGENTGW_PROVIDERS__V__URL", "1", "did you mean AGENTGW_PROVIDERS__V__BASE_URL?"),
         ("AGENTGW_INFERENCE__SLOTS", "many", "cannot be read as a number"),
