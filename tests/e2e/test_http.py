@@ -73,7 +73,7 @@ def test_the_documented_lines_of_the_predecessor_work(site: Site) -> None:
     assert site.json("/api/feedback", *JSON, "-d", feedback)["rating"] == 1
     assert site.json("/api/route", *JSON, "-d", '{"message": "fix this bug", "skill_name": "x"}')["skills"]
     assert site.json("/api/tools/current_time/execute", *JSON, "-d", "{}")["ok"] is True
-    for path in ("/api/documents", "/api/config", "/api/tools", "/api/stats", "/openapi.json"):
+    for path in ("/api/documents", "/api/config", "/api/tools", "/api/stats", "/api/jobs", "/openapi.json"):
         assert "error" not in site.json(path), path
     assert "<table>" in site.curl("/docs")
     assert "agentgw_stored_turns" in site.curl("/metrics")

@@ -10,6 +10,7 @@ import trio
 
 from agentgw.protocol.errors import InternalError, NotFound
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
+from agentgw.protocol.jobs import JobList, ScheduledJob
 from agentgw.protocol.params import TurnAttachParams, TurnStartParams
 from agentgw.protocol.results import Done, TurnResult
 from agentgw_daemon.gateway import exchange as exchange_module
@@ -166,17 +167,28 @@ async def test_a_stream_without_events_shows_that_it_is_alive(monkeypatch: pytes
 
 
 async def test_status_has_the_fields_of_the_predecessor_beside_ours() -> None:
-    status = {"service": {"provider": "local", "model": "m"}, "scheduler": {"enabled": False}}
+    status = {"service": {"provider": "local", "model": "m"}, "scheduler": {"enabled": True, "jobs": ["daily"]}}
+    job = ScheduledJob(
+        name="daily", schedule="0 9 * * *", message="m", enabled=True, state="scheduled", line=1, skill="k",
+        next_at="2026-01-01T09:00:00Z",
+    )  # fmt: skip
 
     def daemon_status(request: Any, params: Any) -> Any:
         return status
 
-    async with opened({"daemon.status": daemon_status}) as made:
+    def job_list(request: Any, params: Any) -> JobList:
+        return JobList(jobs=(job,), file="jobs.yaml", enabled=True)
+
+    async with opened({"daemon.status": daemon_status, "job.list": job_list}) as made:
         reply = await made.client().ask("GET", "/daemon/status")
+        jobs = await made.client().ask("GET", "/api/jobs")
     assert reply.json["status"] == "running"
-    assert reply.json["service"] == {
-        "provider": "local", "model": "m", "llm_provider": "local", "llm_model": "m"
+    assert reply.json["service"] == {"provider": "local", "model": "m", "llm_provider": "local", "llm_model": "m"}
+    (shown,) = reply.json["scheduler"]["jobs"]
+    assert shown == {
+        "name": "daily", "skill": "k", "cron": "0 9 * * *", "enabled": True, "next": "2026-01-01T09:00:00Z"
     }  # fmt: skip
+    assert jobs.json["jobs"][0]["name"] == "daily"
 
 
 async def test_a_text_without_a_name_is_stored_as_the_predecessor_called_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import InvalidParams
+from agentgw.protocol.jobs import ScheduledJob
 from agentgw.protocol.params import NoParams, TurnAttachParams, TurnStartParams
 from agentgw.protocol.schema import bind, dump
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
@@ -33,9 +34,22 @@ async def health(exchange: Exchange) -> HttpAnswer:
 async def daemon_status(exchange: Exchange) -> HttpAnswer:
     """`daemon.status` with the predecessor's fields beside ours."""
     status = dump(await exchange.call("daemon.status", NoParams()))
+    found = await exchange.call("job.list", NoParams())
     service = status["service"]
     service |= {"llm_provider": service["provider"], "llm_model": service["model"]}
+    status["scheduler"]["jobs"] = [_as_before(job) for job in found.jobs]
     return json_answer({"status": "running", **status})
+
+
+def _as_before(job: ScheduledJob) -> dict[str, Any]:
+    """A job by the predecessor's names, where `cron` was all that a schedule could be."""
+    return {
+        "name": job.name,
+        "skill": job.skill or "",
+        "cron": job.schedule,
+        "enabled": job.enabled,
+        "next": job.next_at,
+    }
 
 
 async def chat(exchange: Exchange) -> HttpAnswer | None:
@@ -93,7 +107,7 @@ API: Final = (
     Route(method="GET", path=KEYLESS_PATH, doc="Whether it serves; asks for no key.", respond=health),
     Route(
         method="GET", path="/daemon/status", calls="daemon.status", respond=daemon_status,
-        doc='What runs, in numbers, with `"status": "running"`, `service.llm_provider` and `service.llm_model`.',
+        doc='What runs, in numbers, with `"status": "running"`, `service.llm_provider` and `service.llm_model`; jobs in full.',
     ),
     Route(
         method="POST", path="/api/run", calls="turn.start", names=_SKILL, body="json", respond=answer_call,
@@ -153,5 +167,6 @@ API: Final = (
         method="POST", path="/api/approvals/{approval_id}", calls="approval.answer", body="json", respond=answer_call,
         doc="Answer one.",
     ),
+    Route(method="GET", path="/api/jobs", calls="job.list", respond=answer_call, doc="Scheduled jobs."),
     Route(method="GET", path="/api/stats", calls="stats.get", respond=answer_call, doc="Counts."),
 )  # fmt: skip
