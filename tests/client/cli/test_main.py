@@ -20,7 +20,7 @@ ASKED_FOR = {
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "service", "feedback",
     "backup", "restore",
     "trust", "replay", "eval", "stats", "ingest",
-    "search", "documents", "delete-documents", "turns", "jobs", "scheduler", "web",
+    "search", "documents", "delete-documents", "turns", "jobs", "scheduler", "web", "webhooks",
 }  # fmt: skip
 
 

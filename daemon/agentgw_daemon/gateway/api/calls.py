@@ -107,7 +107,7 @@ API: Final = (
     Route(method="GET", path=KEYLESS_PATH, doc="Whether it serves; asks for no key.", respond=health),
     Route(
         method="GET", path="/daemon/status", calls="daemon.status", respond=daemon_status,
-        doc='What runs, in numbers, with `"status": "running"`, `service.llm_provider` and `service.llm_model`; jobs in full.',
+        doc='What runs, in numbers, with `"status": "running"`, `service.llm_provider` and `service.llm_model`.',
     ),
     Route(
         method="POST", path="/api/run", calls="turn.start", names=_SKILL, body="json", respond=answer_call,
