@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from agentgw.protocol import replays as rp
 from agentgw.protocol import types as t
+from agentgw.protocol.doors import HttpStatus
 from agentgw.protocol.ingests import Reembedding
 from agentgw.protocol.projects import Project
 from agentgw.protocol.schema import record
@@ -52,7 +53,7 @@ class DaemonStatus:
     turns: Annotated[int, "that have not ended"] = 0
     waiting: Annotated[int, "of these turns, for somebody's answer"] = 0
     reembedding: Annotated[Reembedding | None, "while documents are embedded anew"] = None
-    http: Annotated[t.HttpStatus | None, "where HTTP is spoken"] = None
+    http: Annotated[HttpStatus | None, "where HTTP is spoken"] = None
 
 
 @record

@@ -369,16 +369,6 @@ class SchedulerStatus:
 
 
 @record
-class HttpStatus:
-    """Doors for HTTP."""
-
-    socket: Annotated[str | None, "of the file system; it asks for no key"] = None
-    address: Annotated[str | None, "over TCP, which asks for the key"] = None
-    key_file: Annotated[str | None, "where the key is, unless the daemon was given it"] = None
-    error: Annotated[str | None, "why a door is missing"] = None
-
-
-@record
 class ServiceStatus:
     """The provider and the model that answer a turn which names none."""
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.schema import record
 
 if TYPE_CHECKING:
+    from agentgw.protocol.doors import HttpStatus
     from agentgw.protocol.events import TurnNotice
-    from agentgw.protocol.types import HttpStatus
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config
     from agentgw_daemon.config.settings import Settings

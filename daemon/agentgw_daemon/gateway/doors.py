@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from agentgw.local.sockets import BACKLOG, bind_socket
+from agentgw.protocol.doors import HttpStatus
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, LocalError
 from agentgw.protocol.schema import record
-from agentgw.protocol.types import HttpStatus
 from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.access.api_key import ApiKey, find_key
 from agentgw_daemon.lifecycle.socket_name import identify
