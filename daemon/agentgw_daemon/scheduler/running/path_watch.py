@@ -38,7 +38,7 @@ class PathWatch:
         self._settling = settling
         self._tell = tell
         self._complained = ""
-        self.looked = trio.Event()
+        self.has_looked = False
 
     @property
     def settling(self) -> Settling:
@@ -74,7 +74,7 @@ class PathWatch:
             return _LOOK_EVERY_S
         settled = self._settling.look(files, trio.current_time())
         await self._tell(settled)
-        self.looked.set()
+        self.has_looked = True
         return min(_LOOK_EVERY_S, settled.again_s if settled.again_s is not None else _LOOK_EVERY_S)
 
     def _complain(self, what: str) -> None:

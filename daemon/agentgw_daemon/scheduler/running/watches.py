@@ -54,6 +54,10 @@ class PathWatches:
                 if standing is not None and standing.fingerprint == job.fingerprint:
                     await self._begin(name, job.schedule)
 
+    def has_looked(self, name: str) -> bool:
+        """Whether a job's path is watched and was looked at, so that what changes now is a change."""
+        return name in self._watched and self._watched[name].watch.has_looked
+
     def taken(self, name: str, stamps: frozenset[FileState]) -> None:
         """These states have their run, and that is stored."""
         if stamps and name in self._watched:
