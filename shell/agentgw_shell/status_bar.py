@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -75,8 +76,9 @@ class StatusBar:
         model = chat.model or str(self._status.get("service", {}).get("model") or "")
         provider = model.partition("/")[0]
         leaves = (provider,) if provider in self._endpoints and "/" in model else ()
+        shown = os.path.basename(model) if os.path.isabs(model) else model
         return BarFacts(
-            model=model, skill=chat.skill or "", used_tokens=chat.used_tokens, tokens_per_s=chat.tokens_per_s,
+            model=shown, skill=chat.skill or "", used_tokens=chat.used_tokens, tokens_per_s=chat.tokens_per_s,
             n_ctx_tokens=self._setting_ctx or self._contexts.get(model, 0), queue=self._status.get("queue", 0),
             approvals=self._approvals, jobs=self._status.get("scheduler", {}).get("jobs_count", 0),
             leaves_to=(*leaves, *(f"{name} when allowed" for name in self._leaves_to)), instead=self._instead,

@@ -3,55 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.endpoint import Endpoint
+from tests.shell.desk import Desk
 from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
 
 pytestmark = pytest.mark.e2e
-
-
-class Desk:
-    """A daemon whose model is the endpoint, and a folder to work in."""
-
-    def __init__(self, folder: Path, model: Endpoint) -> None:
-        self.model = model
-        self.work = folder / "work"
-        self.work.mkdir()
-        self.home = folder / "home"
-        (self.home / "config").mkdir(parents=True, mode=0o700)
-        self.home.chmod(0o700)
-        config = self.home / "config" / "config.toml"
-        config.write_text(f'{model.config}[model]\ndefault = "scripted/m"\n')
-        config.chmod(0o600)
-        self.environment = {**os.environ, "AGENTGW_HOME": str(self.home)}
-
-    def on_terminal(self, *words: str, first: str = "") -> Terminal:
-        script = f'{first} cd "$0" && exec "$@"'
-        return Terminal(["sh", "-c", script, str(self.work), AGENTGW, *words], self.environment)
-
-    def ask(self, *words: str) -> Any:
-        done = subprocess.run([AGENTGW, *words], env=self.environment, capture_output=True, timeout=60, check=True)
-        return json.loads(done.stdout)
-
-    @property
-    def file(self) -> Path:
-        return self.work / "a.txt"
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Endpoint() as model:
-        made = Desk(tmp_path, model)
-        yield made
-        subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=60, check=False)
 
 
 def asked(desk: Desk, terminal: Terminal, message: str = "do it", path: str = "a.txt") -> str:

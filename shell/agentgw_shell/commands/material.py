@@ -58,6 +58,7 @@ DAEMON = (
     ChatCommand(
         name="approvals", usage="[answer ID WORD]", summary="calls that wait for a yes", run=_verb("approvals")
     ),
+    ChatCommand(name="jobs", usage="", summary="what runs by itself, and when", run=_verb("jobs")),
     ChatCommand(name="stats", usage="", summary="how much was asked and answered", run=_verb("stats")),
     ChatCommand(name="status", usage="", summary="what runs", run=_verb("status")),
 )

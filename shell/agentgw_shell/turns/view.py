@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.cli.output import OutputLost, one_line
 from agentgw.cli.progress import words_of
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from agentgw.transport.connection import Notification
 
 Size = tuple[int, int]
+# A turn that answers once more, for words that were added, begins a paragraph with this piece.
+_PARAGRAPH: Final = "\n\n"
 
 
 class TurnView:
@@ -28,6 +30,8 @@ class TurnView:
         self._answer = AnswerView(write, *self._size, synchronized=synchronized)
         self._status = ""
         self._typed: Sequence[Line] = ()
+        # What the user added, until the model turns to it.
+        self._steered: list[str] = []
         self.turn_id = ""
         self.session_id = ""
         #: Something of the answer is on the screen.
@@ -47,7 +51,10 @@ class TurnView:
             case "turn.delta" if params.get("channel", "answer") == "answer":
                 self.begun = True
                 self._passing("")
-                self._answer.feed(str(params.get("text", "")))
+                text = str(params.get("text", ""))
+                if text == _PARAGRAPH:
+                    self._note_steered()
+                self._answer.feed(text)
             case "turn.delta":
                 self._passing("thinking")
             case "turn.progress":
@@ -56,11 +63,13 @@ class TurnView:
                     words_of(str(params.get("phase")), _whole(params, "done"), _whole(params, "total"), position)
                 )
             case "turn.tool_call" | "turn.tool_result":
+                self._note_steered()
                 self._note(call_note(params, self.columns))
             case "turn.notice":
                 self._note(note(str(params.get("text", "")), self.columns))
             case "turn.steered":
-                self._note(note(f"› {params.get('text', '')}", self.columns))
+                self._steered.append(str(params.get("text", "")))
+                self._set_below()
 
     def set_typed(self, lines: Sequence[Line]) -> None:
         """Lines of what is being typed, below all else."""
@@ -90,6 +99,7 @@ class TurnView:
 
     def finish(self, sources: Sequence[Mapping[str, Any]] = ()) -> None:
         """The turn is over."""
+        self._note_steered()
         self.make_room()
         self._answer.finish()
         if sources:
@@ -100,6 +110,12 @@ class TurnView:
             self._status = text
             self._set_below()
 
+    def _note_steered(self) -> None:
+        """Words that the user added stand where the model turns to them, not in the middle of its sentence."""
+        texts, self._steered = self._steered, []
+        for text in texts:
+            self._note(note(f"› {text}", self.columns))
+
     def _note(self, lines: Sequence[Line]) -> None:
         if lines:
             self._status = ""
@@ -108,7 +124,8 @@ class TurnView:
 
     def _set_below(self) -> None:
         status: Sequence[Line] = [((DIM, one_line(self._status)[: self.columns]),)] if self._status else []
-        self._answer.set_below([*status, *self._typed])
+        steered = [line for text in self._steered for line in note(f"› {text}", self.columns)[:1]]
+        self._answer.set_below([*status, *steered, *self._typed])
 
 
 def _whole(params: Mapping[str, Any], name: str) -> int:

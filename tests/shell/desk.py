@@ -1,0 +1,41 @@
+"""A daemon whose model the test speaks for, and a folder to work in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.endpoint import Endpoint
+from tests.shell.program import AGENTGW
+from tests.shell.terminal import Terminal
+
+
+class Desk:
+    """A daemon whose model is the endpoint, and a folder to work in."""
+
+    def __init__(self, folder: Path, model: Endpoint) -> None:
+        self.model = model
+        self.work = folder / "work"
+        self.work.mkdir()
+        self.home = folder / "home"
+        (self.home / "config").mkdir(parents=True, mode=0o700)
+        self.home.chmod(0o700)
+        config = self.home / "config" / "config.toml"
+        config.write_text(f'{model.config}[model]\ndefault = "scripted/m"\n')
+        config.chmod(0o600)
+        self.environment = {**os.environ, "AGENTGW_HOME": str(self.home)}
+
+    def on_terminal(self, *words: str, first: str = "") -> Terminal:
+        script = f'{first} cd "$0" && exec "$@"'
+        return Terminal(["sh", "-c", script, str(self.work), AGENTGW, *words], self.environment)
+
+    def ask(self, *words: str) -> Any:
+        done = subprocess.run([AGENTGW, *words], env=self.environment, capture_output=True, timeout=60, check=True)
+        return json.loads(done.stdout)
+
+    @property
+    def file(self) -> Path:
+        return self.work / "a.txt"

@@ -1,0 +1,119 @@
+"""Typing while the chat answers, and a daemon that goes away: a real terminal, a real daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.shell.desk import Desk
+
+pytestmark = pytest.mark.e2e
+
+# Answers of the terminal that would be asked for, and what would spoil its scrollback.
+UNWANTED = (b"\x1b[6n", b"\x1b[2J", b"\x1b[3J", b"\x1b[?1049h", b"\x1bc")
+
+
+def test_what_is_typed_meanwhile_steers_or_waits_its_turn(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("which colour?\r")
+        first = desk.model.next()
+        first.say("Let me **see**. It ")
+        terminal.wait_for("Let me see. It")
+        terminal.send("and a shape\r")
+        terminal.wait_for("next: and a shape")
+        terminal.send("a warm one")
+        terminal.wait_for("› a warm one")
+        terminal.send("\x1bs")
+        first.end("is blue.")
+        second = desk.model.next()
+        assert [one["role"] for one in second.messages[-3:]] == ["user", "assistant", "user"]
+        assert second.messages[-1]["content"] == "a warm one"
+        second.end("It is red.")
+        third = desk.model.next()
+        assert third.messages[-1]["content"] == "and a shape"
+        screen = terminal.wait_for("It is red.", "› and a shape")
+        assert screen.index("It is blue.") < screen.index("› a warm one") < screen.index("It is red.")
+        assert "next:" not in screen
+        terminal.send("not sent yet")
+        terminal.wait_for("› not sent yet")
+        third.end("A circle.")
+        terminal.wait_for("A circle.\n› not sent yet")
+        terminal.send("\x03\x03\x03")
+        assert terminal.wait_exit() == 0
+        for sequence in UNWANTED:
+            assert sequence not in terminal.received
+
+
+def test_ctrl_c_cancels_and_gives_what_waited_back(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("go on for long\r")
+        desk.model.next().say("Well, ")
+        terminal.send("one more\r")
+        terminal.wait_for("next: one more")
+        terminal.send("\x03")
+        terminal.wait_for("cancelled; the session goes on\n› one more")
+
+
+def test_a_daemon_that_is_killed_costs_a_line_and_the_chat_goes_on(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("tell me\r")
+        desk.model.next().say("The first half of it ")
+        terminal.wait_for("The first half of it")
+        os.kill(desk.ask("status", "--json")["pid"], signal.SIGKILL)
+        terminal.wait_for("The first half of it", "as far as it came", "the daemon is back", "/retry", "\n›")
+        terminal.send("/retry\r")
+        again = desk.model.next()
+        assert again.messages[-1]["content"] == "tell me"
+        again.end("All of it.")
+        terminal.wait_for("All of it.\n›")
+
+
+def test_without_colour_the_answer_is_shown_as_it_was_written(desk: Desk) -> None:
+    desk.environment["NO_COLOR"] = "1"
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("say it\r")
+        desk.model.next().end("It is **bold**.")
+        terminal.wait_for("It is **bold**.\n›")
+
+
+def test_a_long_paste_is_a_marker_and_tab_completes(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›", "scripted/m")
+        lines = "\n".join(f"line {n}" for n in range(30))
+        terminal.send(f"\x1b[200~{lines}\x1b[201~ is what?\r")
+        model = desk.model.next()
+        assert model.messages[-1]["content"] == f"{lines} is what?"
+        assert "[pasted 1: 30 lines] is what?" in terminal.wait_for("[pasted 1")
+        model.end("Lines.")
+        terminal.wait_for("Lines.\n›")
+        terminal.send("/hel\t")
+        terminal.wait_for("› /help")
+        terminal.send("\r")
+        terminal.wait_for("Your documents")
+        Path(desk.work, "notes.txt").write_text("the rent is due")
+        terminal.send("when? @no\t")
+        terminal.wait_for("@notes.txt")
+        terminal.send("\r")
+        model = desk.model.next()
+        assert "the rent is due" in model.messages[-1]["content"]
+        model.end("Soon.")
+        terminal.wait_for("Soon.\n›")
+
+
+def test_the_terminal_hears_of_a_question(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("do it\r")
+        desk.model.next().call("write_file", path="a.txt", content="hello\n")
+        terminal.wait_for("Allow write_file?")
+        assert b"\x07" in terminal.received
+        terminal.send("d\r")
+        desk.model.next().end("Well.")
+        terminal.wait_for("Well.\n›")
