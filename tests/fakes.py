@@ -128,7 +128,7 @@ class FakeServices:
 
 @dataclass(kw_only=True)
 class ConnectionServices:
-    """What a connection without methods of the daemon's looks at."""
+    """Parts of the services that a connection without methods of the daemon's looks at."""
 
     settings: Settings
     hub: Hub = field(default_factory=Hub)

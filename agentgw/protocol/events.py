@@ -75,7 +75,7 @@ class TurnApproval:
     arguments: Annotated[dict[str, Any], "exactly as the tool would get them"]
     cwd: str
     expires_at: Annotated[str, "no answer by then is a no"]
-    title: Annotated[str | None, "what the call would do, escaped for a terminal"] = None
+    title: Annotated[str | None, "the effect of the call, escaped for a terminal"] = None
     details: Annotated[tuple[str, ...] | None, "more of it, a line each, escaped"] = None
     diff: Annotated[str | None, "a unified diff of the file it would change, escaped"] = None
 
@@ -154,7 +154,7 @@ class DocumentProgress:
     chunks: Annotated[int, "stored so far"]
     rate: Annotated[float, "chunks a second"] = 0.0
     eta_s: Annotated[float | None, "seconds left"] = None
-    source: Annotated[str | None, "what is being read"] = None
+    source: Annotated[str | None, "the document that is being read"] = None
 
 
 @record

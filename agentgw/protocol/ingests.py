@@ -42,7 +42,7 @@ class WatchedFolder:
     exclude: tuple[str, ...] = ()
     chunk_size: int | None = None
     updated_at: Annotated[str | None, "when its files were last looked at"] = None
-    error: Annotated[str | None, "what stands in the way"] = None
+    error: Annotated[str | None, "the obstacle"] = None
 
 
 @record

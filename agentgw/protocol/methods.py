@@ -55,10 +55,16 @@ def _method(
 
 
 _ROWS = (
-    _method("hello", p.HelloParams, r.HelloResult, "Who is there. Optional.", errors=(e.VersionMismatch,)),
+    _method(
+        "hello",
+        p.HelloParams,
+        r.HelloResult,
+        "Greet, and compare versions. Optional.",
+        errors=(e.VersionMismatch,),
+    ),
     _method("ping", p.NoParams, None, 'Gives `"pong"`.'),
     _method("rpc.discover", p.NoParams, None, "This table as an OpenRPC document."),
-    _method("daemon.status", p.NoParams, r.DaemonStatus, "What runs, in numbers."),
+    _method("daemon.status", p.NoParams, r.DaemonStatus, "The state of the daemon, in numbers."),
     _method("daemon.shutdown", p.ShutdownParams, r.ShutdownResult, "Stop gracefully; the reply comes first."),
     _method("daemon.reload", p.NoParams, r.ReloadResult, "Read configuration and skills again."),
     _method("daemon.doctor", p.NoParams, r.DoctorResult, "Run every check of the daemon's side."),
@@ -120,7 +126,11 @@ _ROWS = (
         errors=(e.AlreadyExists, *_STORED),
     ),
     _method(
-        "approval.rules", p.NoParams, r.RuleList, "What `allow_always` left behind.", errors=(e.StorageUnavailable,)
+        "approval.rules",
+        p.NoParams,
+        r.RuleList,
+        "Rules that `allow_always` left behind.",
+        errors=(e.StorageUnavailable,),
     ),
     _method("approval.revoke", p.RuleIdParams, r.Done, "Ask about that call again.", errors=_STORED),
     _method(

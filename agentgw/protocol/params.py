@@ -62,7 +62,7 @@ class BackupParams:
 class TurnStartParams:
     """A user message and how to answer it."""
 
-    message: Annotated[str, "what the user says"]
+    message: Annotated[str, "the user's words"]
     piped: Annotated[
         bool, "the message holds text that was not typed: calls that can carry data out are then always asked about"
     ] = False
@@ -80,7 +80,7 @@ class TurnStartParams:
     tools: Annotated[
         tuple[str, ...] | None, "the only ones the model may call; empty: none", Limit(max_length=1000)
     ] = None
-    max_iterations: Annotated[int | None, "so many steps of the model at most", Limit(minimum=1, maximum=1000)] = None
+    max_iterations: Annotated[int | None, "the most steps of the model", Limit(minimum=1, maximum=1000)] = None
     approvals: Annotated[
         tuple[Annotated[str, Limit(min_length=1, max_length=200)], ...] | None,
         "tools that may run without being asked about, and `ask` (the default) or `deny` for what else needs a yes",
@@ -280,7 +280,7 @@ class SkillNameParams:
 class RouteParams:
     """The message to find a skill for."""
 
-    message: Annotated[str, "what the user says", Limit(min_length=1)]
+    message: Annotated[str, "the user's words", Limit(min_length=1)]
     cwd: _Cwd = None
 
 
@@ -335,7 +335,7 @@ class DocumentSearchParams:
     """Words to find in the user's documents."""
 
     query: Annotated[str, 'words, or a question; "in quotes" a phrase', Limit(min_length=1, max_length=10_000)]
-    k: Annotated[int | None, "so many chunks; without it, `rag.top_k`", Limit(minimum=1, maximum=100)] = None
+    k: Annotated[int | None, "the number of chunks; without it, `rag.top_k`", Limit(minimum=1, maximum=100)] = None
     collection: _Collection = None
     skills: Annotated[tuple[_Label, ...], "only what any of these sees", Limit(max_length=100)] = ()
     tags: Annotated[tuple[_Label, ...], "only documents with any of these", Limit(max_length=100)] = ()

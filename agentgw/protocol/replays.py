@@ -24,14 +24,14 @@ class StepCall:
     tool: Annotated[str | None, "null: it began as a call and is none"] = None
     arguments: Annotated[str, "as written"]
     ok: Annotated[bool | None, "null: the turn ended before the call"] = None
-    content: Annotated[str | None, "what the model was told"] = None
+    content: Annotated[str | None, "the result as the model was told it"] = None
 
 
 @record
 class TurnStep:
     """One step of a turn's model. The last one is the answer."""
 
-    text: Annotated[str, "what it wrote; under a grammar that is the call itself"]
+    text: Annotated[str, "the text it wrote; under a grammar that is the call itself"]
     calls: tuple[StepCall, ...] = ()
     finish_reason: t.FinishReason | None = None
     usage: t.Usage = t.Usage()
@@ -43,7 +43,7 @@ class TurnStep:
 class PromptHistory:
     """Text that the model was shown beside the message, and in place of earlier turns that were not shown whole."""
 
-    left_out_turns: Annotated[int, "so many of the oldest were left out"] = 0
+    left_out_turns: Annotated[int, "the number of the oldest that were left out"] = 0
     summarised_turns: Annotated[int, "for so many of the oldest stood `summary`"] = 0
     summary: str | None = None
     excerpts: Annotated[tuple[t.Chunk, ...], "of the user's documents, shown before the message"] = ()

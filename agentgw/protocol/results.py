@@ -259,7 +259,7 @@ class DocumentSearchResult:
     """Best first; each text once."""
 
     chunks: tuple[t.Chunk, ...]
-    notice: Annotated[str | None, "what the search could not do, for a person"] = None
+    notice: Annotated[str | None, "a part of the search that could not be done, for a person"] = None
 
 
 @record
@@ -352,8 +352,8 @@ class ModelDetail:
 
     model: t.Model
     metadata: Annotated[dict[str, Any], "scalar metadata of the file"]
-    running: Annotated[t.Tuning | None, "what its worker runs with"] = None
-    tuned: Annotated[t.Tuning | None, "what was found best by measuring: holds from the next load"] = None
+    running: Annotated[t.Tuning | None, "the settings that its worker runs with"] = None
+    tuned: Annotated[t.Tuning | None, "the settings that measuring found best: hold from the next load"] = None
     measured: Annotated[tuple[t.Measurement, ...] | None, "the figures that follows from"] = None
 
 

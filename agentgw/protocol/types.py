@@ -64,7 +64,7 @@ class Timings:
 class PromptPart:
     """The share of one part in a prompt."""
 
-    name: Annotated[str, "what it is, as `skill NAME`, `tool NAME`, `earlier turns` or `file NAME`"]
+    name: Annotated[str, "the part, as `skill NAME`, `tool NAME`, `earlier turns` or `file NAME`"]
     tokens: int
 
 
@@ -73,11 +73,11 @@ class PromptFit:
     """The fit of a prompt in its model's context. What is left out is no part of the prompt."""
 
     n_ctx_tokens: Annotated[int | None, "the context; not known of an endpoint"] = None
-    left_out_turns: Annotated[int, "so many of the oldest turns do not fit"] = 0
+    left_out_turns: Annotated[int, "the number of the oldest turns that do not fit"] = 0
     left_out_tokens: int = 0
     estimated: Annotated[bool, "true: all counts are estimates, for the tokenizer is not at hand"] = False
-    summarised_turns: Annotated[int, "so many of the oldest turns are shown as a summary"] = 0
-    to_summarise_turns: Annotated[int, "so many the turn would first have summarised; here they are left out"] = 0
+    summarised_turns: Annotated[int, "the number of the oldest turns that are shown as a summary"] = 0
+    to_summarise_turns: Annotated[int, "the number that the turn would first summarise; here they are left out"] = 0
 
 
 @record
@@ -110,7 +110,7 @@ class Approval:
     cwd: str
     turn_id: str | None = None
     session_id: str | None = None
-    title: Annotated[str | None, "what the call would do, escaped for a terminal"] = None
+    title: Annotated[str | None, "the effect of the call, escaped for a terminal"] = None
     details: Annotated[tuple[str, ...] | None, "more of it, a line each, escaped"] = None
     diff: Annotated[str | None, "a unified diff of the file it would change, escaped"] = None
     asked_at: str
@@ -208,7 +208,7 @@ class Session:
     skill: str
     created_at: str
     updated_at: str
-    turns: Annotated[int, "how many"] = 0
+    turns: Annotated[int, "the number of turns"] = 0
     cwd: Annotated[str | None, "where it was started"] = None
     parent_id: Annotated[str | None, "the session it was forked from, or that delegated to it"] = None
     delegated_by: Annotated[str | None, "the turn that delegated to it"] = None
@@ -275,7 +275,7 @@ class SkillMatch:
 
     name: str
     score: Annotated[float, "of the words they share; only its order means anything"]
-    reason: Annotated[str, "what decided: `words: summarize, document` or `chosen by MODEL`"]
+    reason: Annotated[str, "the ground of the choice: `words: summarize, document` or `chosen by MODEL`"]
 
 
 @record
@@ -344,7 +344,7 @@ class Worker:
     busy: int
     model: str | None = None
     tokens_per_s: Annotated[float, "now, of all its streams; while none runs, of its last answer"] = 0.0
-    detail: Annotated[str | None, "how it runs, and what could not be done as asked"] = None
+    detail: Annotated[str | None, "its settings, and what could not be done as asked"] = None
 
 
 @record
@@ -383,7 +383,7 @@ class Finding:
     check: Annotated[str, "its stable name"]
     severity: Literal["ok", "info", "warning", "error"]
     message: str
-    fix: Annotated[str | None, "what to do"] = None
+    fix: Annotated[str | None, "the remedy"] = None
 
 
 @record

@@ -89,7 +89,7 @@ def test_after_a_kill_the_next_request_starts_another_daemon_at_the_same_socket(
 
 @pytest.mark.skipif(ACTIVATE is None, reason="systemd-socket-activate is not installed")
 def test_a_daemon_that_lost_its_name_to_the_manager_hands_over(home: Home) -> None:
-    """What `systemctl start agentgw.socket` does beside a daemon that runs: no request and no session is lost."""
+    """A start of the socket by the manager beside a daemon that runs: no request and no session is lost."""
     old = home.serve()
     assert home.ask("run", "-m", "echo", "kept") == "kept\n"
     home.socket.unlink()

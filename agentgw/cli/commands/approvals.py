@@ -31,7 +31,7 @@ def _list(args: Namespace) -> int:
 
 def _configure_answer(parser: ArgumentParser) -> None:
     parser.add_argument("approval", metavar="ID", help="its id, as `agentgw approvals` shows it")
-    parser.add_argument("decision", choices=tuple(DECISIONS), help="how far the yes goes, or no")
+    parser.add_argument("decision", choices=tuple(DECISIONS), help="a yes for once, the session or always, or a no")
 
 
 def _answer(args: Namespace) -> int:

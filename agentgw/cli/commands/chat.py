@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments."""
-    parser.add_argument("-s", "--skill", help="what the agent is to be")
+    parser.add_argument("-s", "--skill", help="the skill to begin with")
     parser.add_argument("-m", "--model", help="the model to use")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(

@@ -32,7 +32,7 @@ def configure(parser: ArgumentParser) -> None:
     """The arguments."""
     add = parser.add_argument
     add("text", nargs="*", metavar="TEXT", help="the message; piped input is appended to it, `-` is that input alone")
-    add("-s", "--skill", help="what the agent is to be")
+    add("-s", "--skill", help="the skill that answers")
     add("-m", "--model", help="the model to use")
     add("--system", metavar="TEXT", help="in place of the skill's instructions")
     add("-o", "--option", metavar="KEY=VALUE", action="append", default=[], help=f"sampling: {', '.join(OPTIONS)}")
@@ -63,10 +63,10 @@ def configure(parser: ArgumentParser) -> None:
         "-t", "--tool", metavar="TOOL[,TOOL…]", action="append", help="let it use these tools and no others"
     )
     tools.add_argument("--no-tools", action="store_const", dest="tool", const=[], help="let it use none")
-    add("--max-iterations", metavar="N", type=int, help="so many steps of the model at most")
+    add("--max-iterations", metavar="N", type=int, help="the most steps of the model")
     add(
         "--approve", metavar="ask|deny|TOOL[,TOOL…]",
-        help="what becomes of tool calls that need a yes: asked about, denied, or these tools run unasked",
+        help="tool calls that need a yes: asked about, denied, or these tools run unasked",
     )  # fmt: skip
     add("--no-stream", action="store_true", help="print the answer when it is complete")
     add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long; a detached turn ends then")

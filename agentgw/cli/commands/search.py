@@ -20,7 +20,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "query", metavar="QUERY", nargs="+", help='words or a question; "in quotes" a phrase; `-` is stdin'
     )
-    parser.add_argument("-k", metavar="N", type=int, help="so many pieces; without it, the setting rag.top_k")
+    parser.add_argument("-k", metavar="N", type=int, help="the number of pieces; without it, the setting rag.top_k")
     parser.add_argument("-c", "--collection", metavar="NAME", help="only this collection")
     parser.add_argument("--skills", metavar="S", action="append", default=[], help="only what this skill sees")
     parser.add_argument("--tags", metavar="T", action="append", default=[], help="only documents with this tag")

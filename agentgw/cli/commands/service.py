@@ -31,7 +31,7 @@ def _configure_install(parser: ArgumentParser) -> None:
 
 
 def _configure_now(parser: ArgumentParser) -> None:
-    parser.add_argument("--now", action="store_true", help="what it does anyway")
+    parser.add_argument("--now", action="store_true", help="the default")
 
 
 def install(args: Namespace) -> int:

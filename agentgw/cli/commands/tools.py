@@ -30,9 +30,7 @@ def _list(args: Namespace) -> int:
 def _configure_call(parser: ArgumentParser) -> None:
     parser.add_argument("tool", metavar="NAME", help="the tool")
     parser.add_argument("arguments", metavar="JSON", nargs="?", default="{}", help="its arguments, a JSON object")
-    parser.add_argument(
-        "--approve", metavar="ask|deny|TOOL", help="whether it is asked about, or runs unasked; a terminal is asked"
-    )
+    parser.add_argument("--approve", metavar="ask|deny|TOOL", help="asked about, or run unasked; a terminal is asked")
     add_json(parser)
 
 

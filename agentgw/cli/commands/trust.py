@@ -23,7 +23,7 @@ def configure(parser: ArgumentParser) -> None:
     add("path", metavar="DIR", nargs="?", help="the project, or a directory in it")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--yes", action="store_true", help="do not ask")
-    what.add_argument("--list", action="store_true", help="which projects are trusted")
+    what.add_argument("--list", action="store_true", help="list the trusted projects")
     what.add_argument("--revoke", action="store_true", help="use the skills of DIR no longer")
     add_json(parser)
 

@@ -104,7 +104,7 @@ def _left_out(
     known: Mapping[str, RunnableTool],
     shown: Mapping[str, RunnableTool],
 ) -> Iterable[TurnNotice]:
-    """Why tools that were asked for by name are not shown to the model."""
+    """Notices that say why tools that were asked for by name are not shown to the model."""
     for name in params.tools or ():
         if name in shown or services.tools.absence(name):
             continue

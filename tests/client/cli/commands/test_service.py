@@ -42,7 +42,7 @@ def systemd(user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prog
 
 @pytest.fixture
 def units(user: Path) -> Path:
-    """Where units are."""
+    """The folder of units."""
     return user / ".config" / "systemd" / "user"
 
 

@@ -46,11 +46,11 @@ class Programs:
         return f"{self.bin}{os.pathsep}{os.defpath}"
 
     def answer(self, word: str, status: int, said: str = "") -> None:
-        """What is said to a word of systemctl or launchctl (`is-active`), or by a whole program."""
+        """Sets the answer to a word of systemctl or launchctl (`is-active`), or of a whole program."""
         (self._folder / "answers" / word).write_text(f"{status}\n{said}")
 
     def calls(self) -> list[str]:
-        """What they were told since the last time."""
+        """The words that they were told since the last time."""
         noted = self._folder / "calls"
         lines = noted.read_text().splitlines() if noted.exists() else []
         noted.unlink(missing_ok=True)

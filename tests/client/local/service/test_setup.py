@@ -1,4 +1,4 @@
-"""What the service's files say of an installation."""
+"""Facts about an installation in the service's files."""
 
 from __future__ import annotations
 
