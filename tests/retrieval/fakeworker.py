@@ -87,7 +87,7 @@ class FakeWorker:
         self._cancelled: dict[int, threading.Event] = {}
         self._speaking = threading.Lock()
         self._beating = threading.Event()
-        self._table: Handlers | None = None
+        self._handlers: Handlers | None = None
         self._index_id = 0
         self.handlers: dict[type[WorkerRequest], Callable[[int, WorkerRequest], wire.WireMessage]] = {
             wire.Embed: self._embed,
@@ -164,18 +164,18 @@ class FakeWorker:
         return wire.Extracted(format="text", title=title, sha256=sha256, size_bytes=len(data), mtime_ns=mtime_ns)
 
     def _index(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
-        if self._table is None:
+        if self._handlers is None:
             from agentgw_daemon.workers.retrieval import index_role
             from agentgw_daemon.workers.retrieval.index import index
 
             if self._small:
                 index.FLAT_MOST, index.FLAT_AGAIN = 30, 15  # type: ignore[misc]  # graphs of a test's size
-            self._table = Handlers()
-            self._table.add(wire.Embed, lambda asked, _task: self._embedded(asked))
-            index_role.add_to(self._table)
+            self._handlers = Handlers()
+            self._handlers.add(wire.Embed, lambda asked, _task: self._embedded(asked))
+            index_role.add_to(self._handlers)
         self._index_id = request_id
         try:
-            return self._table.answer(request, UnheardTask())
+            return self._handlers.answer(request, UnheardTask())
         except Refusal as refusal:
             return wire.Failed(kind=refusal.kind, message=refusal.text)
 

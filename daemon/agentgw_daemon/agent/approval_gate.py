@@ -38,11 +38,11 @@ class ApprovalGate:
     """See `tool_runner.Consent`. `tainted` says whether untrusted text has entered the session."""
 
     def __init__(
-        self, queue: ApprovalQueue, context: ToolContext, terms: ApprovalInput, tainted: Callable[[], bool]
+        self, queue: ApprovalQueue, context: ToolContext, approval_input: ApprovalInput, tainted: Callable[[], bool]
     ) -> None:
         self._queue: Final = queue
         self._context: Final = context
-        self._terms: Final = terms
+        self._input: Final = approval_input
         self._tainted: Final = tainted
 
     async def agree(self, wanted: CheckedCall, emit: Emit) -> Agreed | None:
@@ -74,21 +74,21 @@ class ApprovalGate:
 
     def _by_name(self, spec: ToolSpec) -> Permission:
         return decide(
-            spec, "", asked_for=self._terms.asked_for, allow=self._terms.allow, session_grants=(), rules=(),
+            spec, "", asked_for=self._input.asked_for, allow=self._input.allow, session_grants=(), rules=(),
             tainted=self._tainted(),
         )  # fmt: skip
 
     async def _permission(self, wanted: CheckedCall, things: tuple[str, ...]) -> Permission:
         spec, context = wanted.tool.spec, self._context
         return decide(
-            spec, digest_of(spec.name, wanted.arguments, str(context.cwd), things), asked_for=self._terms.asked_for,
-            allow=self._terms.allow, session_grants=await self._queue.grants(context.session_id),
+            spec, digest_of(spec.name, wanted.arguments, str(context.cwd), things), asked_for=self._input.asked_for,
+            allow=self._input.allow, session_grants=await self._queue.grants(context.session_id),
             rules=await self._queue.rule_digests(), tainted=self._tainted(),
         )  # fmt: skip
 
     async def _preview(self, wanted: CheckedCall, note: tuple[str, ...] = ()) -> CallPreview:
         preview = await wanted.tool.describe_call(wanted.arguments, self._context)
-        by = () if self._terms.agent is None else (f"wanted by: {self._terms.agent}",)
+        by = () if self._input.agent is None else (f"wanted by: {self._input.agent}",)
         return CallPreview(
             title=valid_text(preview.title), details=tuple(map(valid_text, (*note, *preview.details, *by))),
             diff=None if preview.diff is None else valid_text(preview.diff), things=preview.things,
@@ -100,7 +100,7 @@ class ApprovalGate:
         call = PendingCall(
             turn_id=context.turn_id, session_id=context.session_id, call_id=wanted.call_id, tool=spec.name,
             arguments=wanted.arguments, cwd=str(context.cwd), preview=preview, outbound=spec.outbound,
-            stored=self._terms.stored,
+            stored=self._input.stored,
         )  # fmt: skip
         asked: list[Approval] = []
 
@@ -108,8 +108,8 @@ class ApprovalGate:
             asked.append(approval)
             event = event_of(approval, wanted.call_id)
             await emit(event)
-            if self._terms.above is not None:
-                await self._terms.above(event)
+            if self._input.above is not None:
+                await self._input.above(event)
 
         settled = await self._queue.decide(call, announce)
         if settled == "expired":

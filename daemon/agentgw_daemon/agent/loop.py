@@ -136,7 +136,7 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
     calling = plan.calling
     if calling is None and views:
         calling = await calling_of(plan.engine, emit)
-    talk = begin(
+    dialect = begin(
         plan.request.messages,
         views,
         calling,
@@ -144,22 +144,22 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
         suggested_tools=plan.tools.suggested_tools if plan.tools else (),
     )
     if past:
-        repeat(talk, past, [step.steered for step in plan.past])
+        repeat(dialect, past, [step.steered for step in plan.past])
     # Whoever says more wants an answer to it, whatever is left of the steps.
     number, most = len(past), plan.max_iterations + sum(1 for step in plan.past if step.steered)
-    if past and await _steer(plan, talk, number, "", last=False):
+    if past and await _steer(plan, dialect, number, "", last=False):
         most += 1
     while number < most:
         number += 1
-        step = talk.next_step()
+        step = dialect.next_step()
         said = await _generate(plan, step, answer, emit)
-        calls = talk.take(said)
+        calls = dialect.take(said)
         # Calls where no tool was offered are none, so that nothing may be left of a step.
         if not (calls or step.hidden or said.text.strip()):
             raise nothing_said(answer.last_step, called=bool(said.calls))
         await plan.recorder.said(said.text, calls or (), answer.last_step)
         if calls is None:
-            if not await _steer(plan, talk, number, said.text, last=True):
+            if not await _steer(plan, dialect, number, said.text, last=True):
                 answer.complete = True
                 return
             # What comes is an answer of its own.
@@ -172,13 +172,13 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
             results = await plan.tools.carry_out([call for call in calls if isinstance(call, ModelToolCall)], emit)
             await plan.recorder.told(results)
         if calls:
-            talk.add(said, results)
-            if await _steer(plan, talk, number, "", last=number == most):
+            dialect.add(said, results)
+            if await _steer(plan, dialect, number, "", last=number == most):
                 most += 1
     answer.run_out()
 
 
-async def _steer(plan: Run, talk: ToolDialect, number: int, said: str, *, last: bool) -> bool:
+async def _steer(plan: Run, dialect: ToolDialect, number: int, said: str, *, last: bool) -> bool:
     """Show the model what the user added by the end of a step; tells whether that was anything.
 
     `said`: the answer, if the step was one.
@@ -188,7 +188,7 @@ async def _steer(plan: Run, talk: ToolDialect, number: int, said: str, *, last: 
         return False
     # On record before the model says anything to it.
     await plan.recorder.steered(texts)
-    talk.steer(said, "\n\n".join(texts))
+    dialect.steer(said, "\n\n".join(texts))
     return True
 
 

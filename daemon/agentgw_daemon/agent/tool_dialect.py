@@ -76,7 +76,7 @@ class ToolDialect(Protocol):
         """Tell the model what the user added, after the answer where there was one."""
 
 
-class PlainTalk:
+class PlainDialect:
     """One step, and that is the answer, unless the user adds to the message."""
 
     def __init__(self, messages: Sequence[PromptMessage], schema: Mapping[str, Any] | None) -> None:
@@ -99,7 +99,7 @@ class PlainTalk:
         self._messages = (*self._messages, *steered(answer, text))
 
 
-class NativeTalk:
+class NativeDialect:
     """A model that is shown tools by its template, or by its endpoint when there is no `form`."""
 
     def __init__(self, messages: Sequence[PromptMessage], tools: Sequence[ToolView], form: Format | None) -> None:
@@ -133,7 +133,7 @@ class NativeTalk:
         self._messages += steered(answer, text)
 
 
-class StepTalk:
+class SteppedDialect:
     """A model that knows no tools and is led through schemas."""
 
     def __init__(self, steps: GuidedSteps) -> None:
@@ -183,26 +183,26 @@ def done_of(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOu
 
 
 def repeat(
-    talk: ToolDialect,
+    dialect: ToolDialect,
     past: Sequence[tuple[StepOutput, Sequence[ToolOutcome]]],
     added: Sequence[Sequence[str]] = (),
 ) -> None:
-    """Bring a new talk to where another one was: the same was said and told. Raises NotFound when it cannot have been.
+    """Bring a new dialogue to where another one was: the same was said and told. Raises NotFound when it cannot have been.
 
     So it is when the turn's tools or its model have changed since. `added`: what the user said after each step.
     """
     for index, (said, results) in enumerate(past):
-        talk.next_step()
-        calls = talk.take(said)
+        dialect.next_step()
+        calls = dialect.take(said)
         if calls is None and said.calls:
             raise NotFound(
                 "what the turn's model called tools with is no longer there", hint="ask again",
                 kind="tool", id=", ".join(sorted({done.outcome.name for done in results})),
             )  # fmt: skip
         if said.calls:
-            talk.add(said, results)
+            dialect.add(said, results)
         if index < len(added) and added[index]:
-            talk.steer(said.text if calls is None else "", "\n\n".join(added[index]))
+            dialect.steer(said.text if calls is None else "", "\n\n".join(added[index]))
 
 
 def begin(
@@ -219,14 +219,14 @@ def begin(
     named for the turn. Among all of them the words of a request would mislead too often.
     """
     if not tools or calling is None or schema is not None:
-        return PlainTalk(messages, schema)
+        return PlainDialect(messages, schema)
     if calling.format is None or calling.format.native:
-        return NativeTalk(messages, tools, calling.format)
+        return NativeDialect(messages, tools, calling.format)
     plain = [as_mapping(message) for message in messages]
     if not calling.narrow:
-        return StepTalk(WideSteps(plain, tools))
+        return SteppedDialect(WideSteps(plain, tools))
     request = text_of(messages[-1]).strip()
     named = [tool for tool in tools if tool.name in suggested_tools]
     if not named or "\n" in request or len(request) > NARROW_REQUEST_CHARACTERS:
-        return PlainTalk(messages, schema)
-    return StepTalk(NarrowSteps(plain, named))
+        return PlainDialect(messages, schema)
+    return SteppedDialect(NarrowSteps(plain, named))

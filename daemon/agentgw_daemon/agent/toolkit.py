@@ -53,12 +53,12 @@ async def make(
     tainted = live.tainted or await services.database.calls.is_tainted(live.session_id)
     journal = CallJournal(live.turn_id, database, tainted=tainted, past=resumed)
     allow = services.settings.tools.allow
-    terms = ApprovalInput(
+    approval_input = ApprovalInput(
         asked_for=params.approvals, allow=allow, stored=live.stored,
         agent=live.skill if live.parent is not None else None,
         above=live.parent.announce if live.parent is not None else None,
     )  # fmt: skip
-    consent = ApprovalGate(services.approvals, context, terms, lambda: journal.tainted)
+    consent = ApprovalGate(services.approvals, context, approval_input, lambda: journal.tainted)
     allowed = skill.allowed_tools
     names = useful(params.tools, allowed) if calls else ()
 

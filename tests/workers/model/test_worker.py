@@ -198,11 +198,11 @@ class Leisurely:
     def __init__(self, *results: TuningSettings | Exception | None) -> None:
         self._read_fd, self._write_fd = os.pipe()
         self.commands: queue.SimpleQueue[wire.ToWorker] = queue.SimpleQueue()
-        self.leisure = worker_module.IdleWork(
+        self.idle_work = worker_module.IdleWork(
             worker_module.Outlet(self._write_fd), Heard(self.commands), Interruption()
         )
-        self.leisure.calibration = self.measuring = Measuring(*results, commands=self.commands)
-        self.leisure.answered = True
+        self.idle_work.calibration = self.measuring = Measuring(*results, commands=self.commands)
+        self.idle_work.answered = True
 
     def __enter__(self) -> Leisurely:
         return self
@@ -222,9 +222,9 @@ BEST = TuningSettings(attention="plain", threads=1, threads_batch=2, batch_token
 
 def test_what_was_measured_is_told_once_and_the_next_command_is_heard() -> None:
     with Leisurely(BEST) as one:
-        assert one.leisure.next_command() == wire.CancelGeneration(request_id=0)
+        assert one.idle_work.next_command() == wire.CancelGeneration(request_id=0)
         one.commands.put(wire.CancelGeneration(request_id=7))
-        assert one.leisure.next_command() == wire.CancelGeneration(request_id=7)
+        assert one.idle_work.next_command() == wire.CancelGeneration(request_id=7)
         (calibrated,) = one.said()
     assert isinstance(calibrated, wire.TuningFound)
     assert (calibrated.attention, calibrated.n_threads, calibrated.n_batch_tokens) == ("plain", 1, 512)
@@ -233,7 +233,7 @@ def test_what_was_measured_is_told_once_and_the_next_command_is_heard() -> None:
 
 def test_measuring_that_was_interrupted_goes_on_at_the_next_occasion() -> None:
     with Leisurely(None, None, BEST) as one:
-        assert [one.leisure.next_command() for _ in range(3)] == [
+        assert [one.idle_work.next_command() for _ in range(3)] == [
             wire.CancelGeneration(request_id=n) for n in (2, 1, 0)
         ]
         assert len(one.said()) == 1
@@ -241,12 +241,12 @@ def test_measuring_that_was_interrupted_goes_on_at_the_next_occasion() -> None:
 
 def test_nothing_is_measured_before_the_first_answer_or_while_a_command_waits() -> None:
     with Leisurely(BEST) as one:
-        one.leisure.answered = False
+        one.idle_work.answered = False
         one.commands.put(wire.CancelGeneration(request_id=7))
-        assert one.leisure.next_command() == wire.CancelGeneration(request_id=7)
-        one.leisure.answered = True
+        assert one.idle_work.next_command() == wire.CancelGeneration(request_id=7)
+        one.idle_work.answered = True
         one.commands.put(wire.CancelGeneration(request_id=8))
-        assert one.leisure.next_command() == wire.CancelGeneration(request_id=8)
+        assert one.idle_work.next_command() == wire.CancelGeneration(request_id=8)
         assert one.measuring.results == [BEST]
 
 
@@ -262,15 +262,15 @@ def test_a_command_between_the_look_and_the_measuring_is_not_lost() -> None:
     with Leisurely(BEST) as one:
         commands = Late()
         commands.put(wire.CancelGeneration(request_id=7))
-        one.leisure._commands = commands  # type: ignore[misc]  # the race cannot be had otherwise
-        assert one.leisure.next_command() == wire.CancelGeneration(request_id=7)
+        one.idle_work._commands = commands  # type: ignore[misc]  # the race cannot be had otherwise
+        assert one.idle_work.next_command() == wire.CancelGeneration(request_id=7)
         assert one.measuring.results == [BEST]
 
 
 def test_a_model_that_cannot_be_measured_is_not_tried_again(capfd: pytest.CaptureFixture[str]) -> None:
     with Leisurely(EngineError("no such kernel")) as one:
-        one.leisure.next_command()
-        assert one.leisure.calibration is None
+        one.idle_work.next_command()
+        assert one.idle_work.calibration is None
         assert one.said() == []
     assert "cannot be measured: no such kernel" in capfd.readouterr().err
 

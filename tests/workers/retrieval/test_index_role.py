@@ -34,16 +34,17 @@ EMBEDDER = wire.Embedder(name="e", id="e1", dim=DIM, max_tokens=256)
 
 
 class Worker:
-    """A worker's table, with an embedder that knows one text."""
+    """A worker's handlers, with an embedder that knows one text."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.table = Handlers()
-        self.table.add(wire.Embed, lambda request, _task: wire.Embedded(dim=DIM, vectors=points(1, seed=7).tobytes()))
-        index_role.add_to(self.table)
+        self.handlers = Handlers()
+        vector = points(1, seed=7).tobytes()
+        self.handlers.add(wire.Embed, lambda request, _task: wire.Embedded(dim=DIM, vectors=vector))
+        index_role.add_to(self.handlers)
 
     def ask(self, request: WorkerRequest) -> WorkerReply:
-        return self.table.answer(request, UnheardTask())
+        return self.handlers.answer(request, UnheardTask())
 
     def state(self, request: WorkerRequest) -> IndexState:
         reply = self.ask(request)

@@ -49,13 +49,13 @@ Ask = Callable[..., tuple[WorkerReply, Task]]
 @pytest.fixture
 def ask(embedder: wire.Embedder) -> Ask:
     """Asks the role to read."""
-    table = Handlers()
-    reading_role.add_to(table)
+    handlers = Handlers()
+    reading_role.add_to(handlers)
 
     def read(task: Task | None = None, **given: object) -> tuple[WorkerReply, Task]:
         task = task or Task()
         request = {"chunk_tokens": 40, "overlap_tokens": 5, "max_bytes": 64 << 20, "max_chunks": 10_000} | given
-        return table.answer(wire.Read(embedder=embedder, **request), task), task  # type: ignore[arg-type]
+        return handlers.answer(wire.Read(embedder=embedder, **request), task), task  # type: ignore[arg-type]
 
     return read
 

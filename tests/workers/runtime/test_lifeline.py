@@ -30,16 +30,16 @@ def test_what_native_code_prints_to_stdout_becomes_log_lines(tmp_path: Path) -> 
 def test_the_heart_beats_while_there_is_work_and_stops_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifeline, "HEARTBEAT_S", 0.01)
     read_fd, write_fd = os.pipe()
-    heart = lifeline.HeartbeatThread(lambda rss: os.write(write_fd, b"%d\n" % rss))
-    heart.start()
+    heartbeat = lifeline.HeartbeatThread(lambda rss: os.write(write_fd, b"%d\n" % rss))
+    heartbeat.start()
     assert not select.select([read_fd], [], [], 0.1)[0]
-    heart.start_beating()
+    heartbeat.start_beating()
     with open(read_fd, "rb") as lines:
         for _ in range(3):
             assert int(lines.readline()) > 1 << 20
-        heart.stop_beating()
+        heartbeat.stop_beating()
         while select.select([read_fd], [], [], 0.1)[0]:
             lines.readline()
-        heart.start_beating()
+        heartbeat.start_beating()
         assert int(lines.readline()) > 1 << 20
-        heart.stop_beating()
+        heartbeat.stop_beating()

@@ -64,8 +64,8 @@ async def call(request: RequestContext, params: ToolCallParams) -> ToolCallResul
     check_named([word for word in params.approvals or () if word not in (ASK, DENY)], services.tools)
     call_id = new_id("c")
     context = await toolkit.context_of(services, params.cwd, session_id=call_id, turn_id=call_id)
-    terms = ApprovalInput(asked_for=params.approvals, allow=services.settings.tools.allow, stored=False)
-    consent = ApprovalGate(services.approvals, context, terms, lambda: False)
+    approval_input = ApprovalInput(asked_for=params.approvals, allow=services.settings.tools.allow, stored=False)
+    consent = ApprovalGate(services.approvals, context, approval_input, lambda: False)
 
     async def tell(*events: TurnEvent) -> None:
         await request.outbox.put(turn_frames(call_id, call_id, 1, events))

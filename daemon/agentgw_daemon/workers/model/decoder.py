@@ -1,8 +1,8 @@
 """Requests in, text out: one loaded model and the slots that answer.
 
 The worker's loop takes what arrived and calls `step`, which decodes one batch for everybody: a token of each stream
-and pieces of prompts, as `slots` plans it. So whatever comes in is seen within one batch, and llama.cpp is stopped in
-the middle of one by the abort flag where that serves. Everything here runs in the main thread.
+and pieces of prompts, as the scheduler plans it. So whatever comes in is seen within one batch, and llama.cpp is
+stopped in the middle of one by the abort flag where that serves. Everything here runs in the main thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Decoder:
         self,
         model: llama.LlamaModel,
         kv_memory: KvMemory,
-        slots: Scheduler,
+        scheduler: Scheduler,
         chat: template.ChatTemplate,
         *,
         n_ctx_tokens: int,
@@ -45,7 +45,7 @@ class Decoder:
     ) -> None:
         self._model: Final = model
         self._kv_memory: Final = kv_memory
-        self._slots: Final = slots
+        self._scheduler: Final = scheduler
         self._chat: Final = chat
         self._n_ctx_tokens: Final = n_ctx_tokens
         self._speculates: Final = speculates
@@ -82,7 +82,7 @@ class Decoder:
             return
         # A stop string would cut what the grammar has to complete; the grammar ends the answer itself.
         stops = () if request.grammar else request.stop + self._chat.stops
-        sequence = self._slots.submit(
+        sequence = self._scheduler.submit(
             request.request_id, prompt, isolated=request.recompute, background=request.background,
             cache_scope=request.cache_scope, shared_tokens=self._shared_tokens(request, prompt),
         )  # fmt: skip
@@ -123,8 +123,8 @@ class Decoder:
             if answer.lookup and not answer.sequence.pending > 1:
                 answer.guess(self._n_ctx_tokens - len(answer.sequence.tokens))
         planned = time.perf_counter()
-        batch = self._slots.next_batch()
-        for position, sequence in enumerate(self._slots.waiting, 1):
+        batch = self._scheduler.next_batch()
+        for position, sequence in enumerate(self._scheduler.waiting, 1):
             self._answers[sequence.key].tell_position(position)
         if not batch:
             return False
@@ -137,12 +137,12 @@ class Decoder:
                 self._break(self._answers[piece.sequence.key], error)
             return True
         if indices is None:
-            self._slots.revert(batch)
+            self._scheduler.revert(batch)
             return True
         ended = time.perf_counter()
         seconds = ended - started
-        self._slots.computed(batch)
-        self._slots.took(batch, seconds, moved_s=time.perf_counter() - ended + started - planned)
+        self._scheduler.computed(batch)
+        self._scheduler.took(batch, seconds, moved_s=time.perf_counter() - ended + started - planned)
         for piece in batch:
             # The gain of guesses is measured while there is nobody else in the batch.
             self._after(piece, indices.get(piece.sequence.key), seconds if len(batch) == 1 else None)
@@ -228,7 +228,7 @@ class Decoder:
             self._break(answer, error)
             return
         if piece.guesses:
-            self._slots.confirm(piece, right)
+            self._scheduler.confirm(piece, right)
         if len(piece.tokens) == 1 and seconds is not None:
             answer.gain.note(guesses=len(piece.guesses), right=right, seconds=seconds)
         if answer.generation.finish_reason is not None:
@@ -261,7 +261,7 @@ class Decoder:
         self._fail(answer.request_id, error)
 
     def _forget(self, answer: ResponseStream, *, cache: bool = False) -> None:
-        self._slots.leave(answer.sequence, forget=cache)
+        self._scheduler.leave(answer.sequence, forget=cache)
         del self._answers[answer.request_id]
         if answer.sequence.isolated and not any(other.sequence.isolated for other in self._answers.values()):
             self._kv_memory.close_isolated()

@@ -81,12 +81,12 @@ def load(
         context, lambda: _make(model, apart), n_slots=shape.slots, batch_tokens=batch_tokens,
         disk_cache=_disk_cache(model, shape, request), token_bytes=max(model.kv_bytes_per_token, 1),
     )  # fmt: skip
-    slots = Scheduler(
+    scheduler = Scheduler(
         kv_memory, at_once=shape.at_once, n_slots=shape.slots, n_cells=context.n_cells, batch_tokens=batch_tokens
     )  # fmt: skip
     n_ctx_tokens = min(shape.n_ctx_tokens, context.n_cells)
     decoder = Decoder(
-        model, kv_memory, slots, chat, n_ctx_tokens=n_ctx_tokens, speculates=request.speculate and model.can_share,
+        model, kv_memory, scheduler, chat, n_ctx_tokens=n_ctx_tokens, speculates=request.speculate and model.can_share,
         emit=emit, cancellations=cancellations,
     )  # fmt: skip
     loaded = wire.Loaded(

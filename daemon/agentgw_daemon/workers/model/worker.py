@@ -1,7 +1,7 @@
 """The model worker's process: `python -m agentgw_daemon.workers.model.worker`.
 
 Commands come on standard input, messages go out on what was standard output, log lines go to standard error.
-Three threads: main computes; the reader hears commands, cancels and the end of input; the heart says that the
+Three threads: main computes; the reader hears commands, cancels and the end of input; the heartbeat says that the
 process lives while main is busy. End of input means that the daemon is gone: the process ends there and then,
 whatever main is doing in native code. A thread that fails ends the process too; the supervisor starts another.
 """
@@ -79,11 +79,11 @@ def main() -> NoReturn:
     cancellations = Cancellations()
     interruption = Interruption()
     reader = CommandReader(cancellations, interruption)
-    heart = lifeline.HeartbeatThread(lambda rss: outlet.emit(wire.ModelWorkerHeartbeat(rss_bytes=rss)))
+    heartbeat = lifeline.HeartbeatThread(lambda rss: outlet.emit(wire.ModelWorkerHeartbeat(rss_bytes=rss)))
     reader.start()
-    heart.start()
+    heartbeat.start()
     try:
-        _serve(outlet, reader, heart, cancellations, interruption)
+        _serve(outlet, reader, heartbeat, cancellations, interruption)
     except BaseException:  # noqa: BLE001  # the process's own supervision point
         lifeline.end_broken()
 
@@ -91,7 +91,7 @@ def main() -> NoReturn:
 def _serve(
     outlet: Outlet,
     reader: CommandReader,
-    heart: lifeline.HeartbeatThread,
+    heartbeat: lifeline.HeartbeatThread,
     cancellations: Cancellations,
     interruption: Interruption,
 ) -> NoReturn:
@@ -104,17 +104,17 @@ def _serve(
             version=__version__, pid=os.getpid(), engine=f"llama.cpp ({llama.version()})", build=llama.build()
         )
     )
-    leisure = IdleWork(outlet, reader, interruption)
+    idle_work = IdleWork(outlet, reader, interruption)
 
     def load(request: wire.Load, old: Decoder | None) -> Decoder | None:
         if old is not None and old.busy:
             outlet.emit(wire.LoadFailed(reason="the worker is answering"))
             return old
-        leisure.calibration = None
+        idle_work.calibration = None
         if old is not None:
             old.close()
         try:
-            decoder, loaded, leisure.calibration = loading.load(
+            decoder, loaded, idle_work.calibration = loading.load(
                 request, emit=outlet.emit, cancellations=cancellations, interruption=interruption
             )
         except (gguf.UnusableModelFile, llama.EngineError) as error:
@@ -128,11 +128,11 @@ def _serve(
         computing = decoder is not None and decoder.step()
         idle = not computing and not (decoder is not None and decoder.busy)
         if idle:
-            heart.stop_beating()
+            heartbeat.stop_beating()
         # All that came, so that requests which came together start together.
         while not computing or not reader.commands.empty():
-            command = leisure.next_command() if idle else reader.commands.get()
-            heart.start_beating()
+            command = idle_work.next_command() if idle else reader.commands.get()
+            heartbeat.start_beating()
             computing, idle = True, False
             match command:
                 case None:
@@ -142,7 +142,7 @@ def _serve(
                 case wire.Load():
                     decoder = load(command, decoder)
                 case _:
-                    leisure.answered = leisure.answered or isinstance(command, wire.Generate)
+                    idle_work.answered = idle_work.answered or isinstance(command, wire.Generate)
                     _handle(command, decoder, outlet, cancellations)
 
 

@@ -6,6 +6,6 @@ from agentgw_daemon.workers.retrieval.embedding.encoders import BulkEncoders, an
 from agentgw_daemon.workers.retrieval.handlers import Handlers
 
 
-def add_to(table: Handlers) -> None:
+def add_to(handlers: Handlers) -> None:
     """Adds the requests that this role answers."""
-    answer_bulk(table, BulkEncoders())
+    answer_bulk(handlers, BulkEncoders())

@@ -1,4 +1,4 @@
-"""Handlers of a worker by the kind of request. Each role fills one table; see `worker`."""
+"""Handlers of a worker by the kind of request. Each role adds its own; see `worker`."""
 
 from __future__ import annotations
 

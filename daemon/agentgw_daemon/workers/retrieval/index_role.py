@@ -42,8 +42,8 @@ class Open:
 class Indexes:
     """Indexes of this process, by key."""
 
-    def __init__(self, table: Handlers) -> None:
-        self._table: Final = table
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers: Final = handlers
         self._open: Final[dict[str, Open]] = {}
 
     def open(self, request: IndexOpen, _task: RequestTask) -> IndexState:
@@ -117,7 +117,7 @@ class Indexes:
         found = self._found(request.key)
         vector = request.vector
         if request.embedder is not None:
-            embedded = self._table.answer(Embed(embedder=request.embedder, texts=(request.text,)), task)
+            embedded = self._handlers.answer(Embed(embedder=request.embedder, texts=(request.text,)), task)
             assert isinstance(embedded, Embedded)
             vector = embedded.vectors
         [query] = _vectors(vector, found.index.dim, 1)
@@ -135,17 +135,17 @@ class Indexes:
         return found
 
 
-def add_to(table: Handlers) -> None:
-    """Adds the requests that a worker with indexes answers; the table's own Embed gives it the vectors of texts."""
-    indexes = Indexes(table)
-    table.add(IndexOpen, indexes.open)
-    table.add(IndexAdd, indexes.add)
-    table.add(IndexRemove, indexes.remove)
-    table.add(IndexAdvance, indexes.advance)
-    table.add(IndexBuild, indexes.build)
-    table.add(IndexSave, indexes.save)
-    table.add(IndexClose, indexes.close)
-    table.add(IndexSearch, indexes.search)
+def add_to(handlers: Handlers) -> None:
+    """Adds the requests that a worker with indexes answers; their own Embed gives it the vectors of texts."""
+    indexes = Indexes(handlers)
+    handlers.add(IndexOpen, indexes.open)
+    handlers.add(IndexAdd, indexes.add)
+    handlers.add(IndexRemove, indexes.remove)
+    handlers.add(IndexAdvance, indexes.advance)
+    handlers.add(IndexBuild, indexes.build)
+    handlers.add(IndexSave, indexes.save)
+    handlers.add(IndexClose, indexes.close)
+    handlers.add(IndexSearch, indexes.search)
 
 
 def _state(found: Open) -> IndexState:

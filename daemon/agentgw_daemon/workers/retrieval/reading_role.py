@@ -32,9 +32,9 @@ MEMORY_BYTES: Final = 1 << 30
 _BATCH_PIECES: Final = 64
 
 
-def add_to(table: Handlers) -> None:
+def add_to(handlers: Handlers) -> None:
     """Adds the requests that this role answers."""
-    table.add(wire.Read, _Role().read)
+    handlers.add(wire.Read, _Role().read)
 
 
 class _Role:

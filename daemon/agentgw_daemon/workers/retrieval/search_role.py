@@ -7,7 +7,7 @@ from agentgw_daemon.workers.retrieval.embedding.encoders import LightEncoders, a
 from agentgw_daemon.workers.retrieval.handlers import Handlers
 
 
-def add_to(table: Handlers) -> None:
+def add_to(handlers: Handlers) -> None:
     """Adds the requests that this role answers."""
     keep_little()
-    answer_queries(table, LightEncoders())
+    answer_queries(handlers, LightEncoders())

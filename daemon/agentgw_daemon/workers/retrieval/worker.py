@@ -1,9 +1,9 @@
 """A retrieval worker's process: `python -m agentgw_daemon.workers.retrieval.worker ROLE`.
 
 Requests come on standard input, messages go out on what was standard output, log lines go to standard error.
-Three threads: main works, one request at a time; the reader hears requests, cancels and the end of input; the heart
-says that the process lives while main is busy. End of input means that the daemon is gone or wants the process gone:
-it ends there and then, whatever main is doing. A thread that fails ends the process too; the daemon starts another.
+Three threads: main works, one request at a time; the reader hears requests, cancels and the end of input; the heartbeat
+says that the process lives while main is busy. End of input means that the daemon is gone or wants the process gone: it
+ends there and then, whatever main is doing. A thread that fails ends the process too; the daemon starts another.
 """
 
 from __future__ import annotations
@@ -76,31 +76,31 @@ def main(role: str) -> NoReturn:
     """Run the worker until its input ends."""
     pipe = lifeline.Pipe(lifeline.harden())
     reader = RequestReader(pipe)
-    heart = lifeline.HeartbeatThread(lambda rss: pipe.send(wire.encode(0, wire.Heartbeat(rss_bytes=rss))))
+    heartbeat = lifeline.HeartbeatThread(lambda rss: pipe.send(wire.encode(0, wire.Heartbeat(rss_bytes=rss))))
     reader.start()
-    heart.start()
+    heartbeat.start()
     try:
         [known] = [one for one in wire.ROLES if one == role]
-        _serve(pipe, reader, heart, known)
+        _serve(pipe, reader, heartbeat, known)
     except BaseException:  # noqa: BLE001  # the process's own supervision point
         lifeline.end_broken()
 
 
 def _serve(
-    pipe: lifeline.Pipe, reader: RequestReader, heart: lifeline.HeartbeatThread, role: wire.WorkerRole
+    pipe: lifeline.Pipe, reader: RequestReader, heartbeat: lifeline.HeartbeatThread, role: wire.WorkerRole
 ) -> NoReturn:
-    table = _table(role)
+    handlers = _handlers(role)
     pipe.send(wire.encode(0, wire.Ready(version=__version__, pid=os.getpid(), role=role)))
     while True:
         running, request = _next(reader)
-        heart.start_beating()
+        heartbeat.start_beating()
         try:
-            reply: wire.WireMessage = table.answer(request, running)
+            reply: wire.WireMessage = handlers.answer(request, running)
         except Refusal as refusal:
             reply = wire.Failed(kind=refusal.kind, message=refusal.text)
         del reader.open[running.request_id]
         if reader.requests.empty():
-            heart.stop_beating()
+            heartbeat.stop_beating()
         pipe.send(wire.encode(running.request_id, reply))
 
 
@@ -113,29 +113,29 @@ def _next(reader: RequestReader) -> tuple[Running, WorkerRequest]:
         return reader.requests.get()
 
 
-def _table(role: wire.WorkerRole) -> Handlers:
+def _handlers(role: wire.WorkerRole) -> Handlers:
     """The handlers of this role. Imported only here and only what it needs: the reader must already watch for the
     daemon's end, nothing may print to standard output, and an engine that another role uses costs hundreds of
     megabytes.
     """
-    table = Handlers()
+    handlers = Handlers()
     match role:
         case "search":
             from agentgw_daemon.workers.retrieval import index_role, search_role
 
-            search_role.add_to(table)
-            index_role.add_to(table)
+            search_role.add_to(handlers)
+            index_role.add_to(handlers)
         case "bulk":
             from agentgw_daemon.workers.retrieval import bulk_role
 
-            bulk_role.add_to(table)
+            bulk_role.add_to(handlers)
         case "read":
             from agentgw_daemon.workers.retrieval import reading_role
 
-            reading_role.add_to(table)
+            reading_role.add_to(handlers)
         case _:
             assert_never(role)
-    return table
+    return handlers
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Inside a worker: the way out for its messages, the heart that says it lives, and a process made fit for strangers'
-data. Imports the standard library only.
+"""Inside a worker: the way out for its messages, the heartbeat that says it lives, and a process made fit for
+strangers' data. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HeartbeatThread(threading.Thread):
     """
 
     def __init__(self, beat: Callable[[int], object]) -> None:
-        super().__init__(name="heart", daemon=True)
+        super().__init__(name="heartbeat", daemon=True)
         self._beat: Final = beat
         self._busy = threading.Event()
         self._idle = threading.Event()

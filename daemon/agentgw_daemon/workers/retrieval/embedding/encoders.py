@@ -167,7 +167,7 @@ def _torch(embedder: wire.Embedder) -> Encoder:
     return TorchEncoder(embedder)
 
 
-def answer_queries(table: Handlers, encoders: LightEncoders) -> None:
+def answer_queries(handlers: Handlers, encoders: LightEncoders) -> None:
     """Embed and Warm, for the role that answers queries."""
 
     def embed(request: wire.Embed, _task: RequestTask) -> wire.Embedded:
@@ -178,18 +178,18 @@ def answer_queries(table: Handlers, encoders: LightEncoders) -> None:
         encoders.get(request.embedder)
         return wire.Warmed()
 
-    table.add(wire.Embed, embed)
-    table.add(wire.Warm, warm)
+    handlers.add(wire.Embed, embed)
+    handlers.add(wire.Warm, warm)
 
 
-def answer_bulk(table: Handlers, encoders: BulkEncoders) -> None:
+def answer_bulk(handlers: Handlers, encoders: BulkEncoders) -> None:
     """Embed, for the role that embeds many texts."""
 
     def embed(request: wire.Embed, _task: RequestTask) -> wire.Embedded:
         rows, engine = encoders.embed(request.embedder, request.texts, request.more)
         return _embedded(request.embedder, rows, engine)
 
-    table.add(wire.Embed, embed)
+    handlers.add(wire.Embed, embed)
 
 
 def _embedded(embedder: wire.Embedder, rows: Rows, engine: str) -> wire.Embedded:
