@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.home import PATIENCE_S, Home, gone, kill, until
+from tests.e2e.home import Home, gone, kill, until
+from tests.e2e.wire import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 

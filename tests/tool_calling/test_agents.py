@@ -10,7 +10,7 @@ import pytest
 from agentgw_daemon.tool_calling.agents import narrowed
 from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.messages import Outcome
+from agentgw_daemon.tool_calling.messages import ToolOutcome
 from agentgw_daemon.tool_calling.steps import NarrowSteps
 from agentgw_daemon.tool_calling.view import ToolView
 
@@ -96,14 +96,16 @@ def test_what_the_agent_answered_is_passed_on_and_a_failure_is_told() -> None:
     steps, _ = led("Ask quick-assistant what 2+2 is")
     call = {"tool": "delegate_to_agent", "arguments": {"skill": "quick-assistant", "task": "what 2+2 is"}}
     steps.feed(json.dumps(call))
-    steps.add(Outcome(name="delegate_to_agent", arguments=call["arguments"], content="Four.\n"), ok=True)
+    steps.add(ToolOutcome(name="delegate_to_agent", arguments=call["arguments"], content="Four.\n"))
     ask = steps.next_step()
     assert (ask.schema, ask.verbatim, ask.max_tokens) == (None, True, 35), "it ends, even if the model would go on"
     assert ask.messages[-1]["content"] == "quick-assistant answered:\nFour."
     steps, _ = led("Ask quick-assistant what 2+2 is")
     for _ in range(2):
         steps.feed(json.dumps(call))
-        steps.add(Outcome(name="delegate_to_agent", arguments=call["arguments"], content="error: it is gone"), ok=False)
+        steps.add(
+            ToolOutcome(name="delegate_to_agent", arguments=call["arguments"], content="error: it is gone", ok=False)
+        )
     ask = steps.next_step()
     assert not ask.verbatim
     assert "error: it is gone" in ask.messages[-1]["content"]

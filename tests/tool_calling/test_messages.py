@@ -5,10 +5,17 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tool_calling.messages import Outcome, call_id, native_error, native_step, plain_step, result_text
+from agentgw_daemon.tool_calling.messages import (
+    ToolOutcome,
+    call_id,
+    native_error,
+    native_step,
+    plain_step,
+    result_text,
+)
 
-READ = Outcome(name="read_file", arguments={"path": "é"}, content="milk\n")
-TIME = Outcome(name="current_time", arguments={}, content="noon")
+READ = ToolOutcome(name="read_file", arguments={"path": "é"}, content="milk\n")
+TIME = ToolOutcome(name="current_time", arguments={}, content="noon")
 
 
 def test_a_native_step_is_the_calls_and_then_each_result_by_its_id() -> None:

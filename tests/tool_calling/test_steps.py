@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
 
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.messages import Outcome
+from agentgw_daemon.tool_calling.messages import ToolOutcome
 from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, StepPrompt, WideSteps, read_step
 from tests.tool_calling.toolset import TOOLS
 
@@ -37,7 +38,7 @@ def allows(ask: StepPrompt, text: str) -> bool:
 
 
 READ = written("read_file", path="a.txt")
-DONE = Outcome(name="read_file", arguments={"path": "a.txt"}, content="milk")
+DONE = ToolOutcome(name="read_file", arguments={"path": "a.txt"}, content="milk")
 
 
 def test_every_tool_and_the_answer_may_be_chosen_and_nothing_else() -> None:
@@ -53,7 +54,7 @@ def test_a_call_its_result_another_choice_and_the_answer() -> None:
     steps = wide()
     steps.next_step()
     assert steps.feed(READ) == ModelToolCall(name="read_file", arguments='{"path": "a.txt"}')
-    steps.add(DONE, ok=True)
+    steps.add(DONE)
     ask = steps.next_step()
     assert ask.schema is not None
     assert "milk" in ask.messages[-1]["content"]
@@ -65,7 +66,7 @@ def test_the_prompts_of_a_turn_only_grow() -> None:
     steps = wide()
     prompts = [steps.next_step().messages]
     steps.feed(READ)
-    steps.add(DONE, ok=False)
+    steps.add(replace(DONE, ok=False))
     prompts.append(steps.next_step().messages)
     steps.feed('{"tool": "answer"}')
     prompts.append(steps.next_step().messages)
@@ -140,7 +141,7 @@ def test_a_request_for_no_tool_is_answered_at_once(request_: str) -> None:
 def test_a_weak_model_answers_after_one_result() -> None:
     steps = narrow("Read a.txt")
     steps.feed(READ)
-    steps.add(DONE, ok=True)
+    steps.add(DONE)
     ask = steps.next_step()
     assert ask.schema is None
     assert ask.messages[0] == SYSTEM
@@ -154,6 +155,6 @@ def test_a_call_that_failed_is_tried_once_more_with_the_reason_in_sight() -> Non
     for _ in range(2):
         assert steps.next_step().schema is not None
         steps.feed(READ)
-        steps.add(Outcome(name="read_file", arguments={"path": "a.txt"}, content="there is no a.txt"), ok=False)
+        steps.add(ToolOutcome(name="read_file", arguments={"path": "a.txt"}, content="there is no a.txt", ok=False))
         assert "there is no a.txt" in steps.next_step().messages[-1]["content"]
     assert steps.next_step().schema is None

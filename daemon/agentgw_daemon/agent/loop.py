@@ -16,7 +16,7 @@ from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.replays import StepCall, TurnStep
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Options, Timings
-from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolDialect, ToolOutcome, begin, done_of, repeat
+from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolDialect, begin, recalled_outcome, repeat
 from agentgw_daemon.agent.usage import sum_timings, sum_usage
 from agentgw_daemon.inference.engine import (
     Calling,
@@ -30,6 +30,7 @@ from agentgw_daemon.inference.engine import (
 )
 from agentgw_daemon.inference.hearing import hear, nothing_said
 from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.messages import ToolOutcome
 from agentgw_daemon.tool_calling.view import ToolView
 
 # A loaded model says at once how it calls tools; one that is being loaded is news.
@@ -207,7 +208,7 @@ async def _recall(plan: Run, step: TurnStep, answer: TurnOutput, emit: Emit) -> 
         results = await plan.tools.carry_out(calls, emit)
         await plan.recorder.told(results)
     else:
-        results = [done_of(call, one.ok, one.content) for call, one in zip(calls, told, strict=True)]
+        results = [recalled_outcome(call, one.ok, one.content) for call, one in zip(calls, told, strict=True)]
         if plan.tools is not None:
             plan.tools.recall(calls)
     return StepOutput(text=step.text, calls=tuple(written)), results

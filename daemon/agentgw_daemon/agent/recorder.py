@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from agentgw.protocol.replays import StepCall, TurnStep
-from agentgw_daemon.agent.tool_dialect import ToolOutcome
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.storage.sessions.steps import Shown, StepRows
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.messages import ToolOutcome
 
 
 class StepRecorder:
@@ -78,4 +78,4 @@ def _written(call: ModelToolCall | Malformed) -> StepCall:
 
 
 def _answered(call: StepCall, done: ToolOutcome) -> StepCall:
-    return dataclasses.replace(call, ok=done.ok, content=done.outcome.content)
+    return dataclasses.replace(call, ok=done.ok, content=done.content)

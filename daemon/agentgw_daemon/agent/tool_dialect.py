@@ -15,7 +15,7 @@ from agentgw_daemon.inference.engine import Calling, PromptMessage, as_mapping, 
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
-from agentgw_daemon.tool_calling.messages import Outcome, native_error, native_step, steered
+from agentgw_daemon.tool_calling.messages import ToolOutcome, native_error, native_step, steered
 from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, WideSteps
 from agentgw_daemon.tool_calling.stream import StreamParser
 from agentgw_daemon.tool_calling.view import ToolView, declaration
@@ -50,14 +50,6 @@ class StepOutput:
 
     text: str
     calls: tuple[ModelToolCall | Malformed, ...] = ()
-
-
-@record
-class ToolOutcome:
-    """A call that was carried out, or could not be."""
-
-    outcome: Outcome
-    ok: bool
 
 
 class ToolDialect(Protocol):
@@ -121,9 +113,8 @@ class NativeDialect:
     def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
         """See ToolDialect."""
         if results:
-            outcomes = [done.outcome for done in results]
-            self._messages += native_step(outcomes, text=said.text, first=self._calls)
-            self._calls += len(outcomes)
+            self._messages += native_step(results, text=said.text, first=self._calls)
+            self._calls += len(results)
         for call in said.calls:
             if isinstance(call, Malformed):
                 self._messages += native_error(call.text, call.reason)
@@ -163,23 +154,22 @@ class SteppedDialect:
         """See ToolDialect."""
         del said
         for done in results:
-            self._steps.add(done.outcome, ok=done.ok)
+            self._steps.add(done)
 
     def steer(self, answer: str, text: str) -> None:
         """See ToolDialect."""
         self._steps.steer(answer, text)
 
 
-def done_of(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOutcome:
+def recalled_outcome(call: ModelToolCall, ok: bool | None, content: str | None) -> ToolOutcome:
     """The outcome of a call, as it was told the model before."""
     try:
         arguments = read_json(call.arguments)
     except ValueError:
         arguments = None
-    made = Outcome(
-        name=call.name, arguments=arguments if isinstance(arguments, dict) else {}, content=content or ""
+    return ToolOutcome(
+        name=call.name, arguments=arguments if isinstance(arguments, dict) else {}, content=content or "", ok=bool(ok)
     )  # fmt: skip
-    return ToolOutcome(outcome=made, ok=bool(ok))
 
 
 def repeat(
@@ -187,9 +177,9 @@ def repeat(
     past: Sequence[tuple[StepOutput, Sequence[ToolOutcome]]],
     added: Sequence[Sequence[str]] = (),
 ) -> None:
-    """Bring a new dialogue to where another one was: the same was said and told. Raises NotFound when it cannot have been.
+    """Bring a new dialogue to where another one was: the same was said and told. Raises NotFound when it cannot be.
 
-    So it is when the turn's tools or its model have changed since. `added`: what the user said after each step.
+    That is so when the turn's tools or its model have changed since. `added`: what the user said after each step.
     """
     for index, (said, results) in enumerate(past):
         dialect.next_step()
@@ -197,7 +187,7 @@ def repeat(
         if calls is None and said.calls:
             raise NotFound(
                 "what the turn's model called tools with is no longer there", hint="ask again",
-                kind="tool", id=", ".join(sorted({done.outcome.name for done in results})),
+                kind="tool", id=", ".join(sorted({done.name for done in results})),
             )  # fmt: skip
         if said.calls:
             dialect.add(said, results)

@@ -20,12 +20,11 @@ from agentgw.protocol.replays import OfferedTool
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.agent.loop import Emit
-from agentgw_daemon.agent.tool_dialect import ToolOutcome
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.text.valid import read_json, valid_text
 from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.messages import Outcome
+from agentgw_daemon.tool_calling.messages import ToolOutcome
 from agentgw_daemon.tool_calling.repeats import Repeats
 from agentgw_daemon.tool_calling.view import ToolView
 from agentgw_daemon.tools.arguments import check_arguments
@@ -257,7 +256,7 @@ class ToolRunner:
         content = result.content if result.ok else f"error: {result.content}"
         if len(content) > MOST_RESULT_CHARACTERS:
             content = f"{content[:MOST_RESULT_CHARACTERS]}\n[the rest is left out: ask for less]"
-        return ToolOutcome(outcome=Outcome(name=call.name, arguments=arguments, content=content), ok=result.ok)
+        return ToolOutcome(name=call.name, arguments=arguments, content=content, ok=result.ok)
 
     def _clean(self, result: ToolResult) -> ToolResult:
         """The result made valid: a tool may give anybody's bytes: a file's name, a program's output, a key."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agentgw_daemon.tool_calling.messages import ModelMessage, Outcome
+from agentgw_daemon.tool_calling.messages import ModelMessage, ToolOutcome
 from agentgw_daemon.tool_calling.relevance import rank, terms
 from agentgw_daemon.tool_calling.view import ToolView
 
@@ -27,7 +27,7 @@ _PASSED_ON: Final = (
 )
 
 
-def passed_on(outcome: Outcome) -> tuple[ModelMessage, ...]:
+def passed_on(outcome: ToolOutcome) -> tuple[ModelMessage, ...]:
     """The prompt by which a weak model gives an agent's answer to the user."""
     made: list[ModelMessage] = [{"role": "system", "content": "Pass on what others have answered, word for word."}]
     for agent, answer in _PASSED_ON:

@@ -17,15 +17,16 @@ _TICKS: Final = re.compile(r"`{3,}")
 
 
 @record
-class Outcome:
-    """A call of one step and what came of it. A call that failed says so in `content`."""
+class ToolOutcome:
+    """A call of one step and what came of it. A call that is not `ok` failed and says so in `content`."""
 
     name: str
     arguments: Mapping[str, Any]
     content: str
+    ok: bool = True
 
 
-def native_step(outcomes: Sequence[Outcome], *, text: str = "", first: int = 0) -> tuple[ModelMessage, ...]:
+def native_step(outcomes: Sequence[ToolOutcome], *, text: str = "", first: int = 0) -> tuple[ModelMessage, ...]:
     """The model's message with its calls, and a message a result, in the shape that chat templates take.
 
     `text` is what it said before it called. `first` is how many calls the conversation has had.
@@ -50,7 +51,7 @@ def native_error(malformed: str, reason: str) -> tuple[ModelMessage, ...]:
     )
 
 
-def plain_step(outcomes: Sequence[Outcome]) -> tuple[ModelMessage, ...]:
+def plain_step(outcomes: Sequence[ToolOutcome]) -> tuple[ModelMessage, ...]:
     """The same for models that know no tools: each call as they write it, each result as the user's words."""
     made: list[ModelMessage] = []
     for outcome in outcomes:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from agentgw.protocol.schema import record
 from agentgw_daemon.tool_calling.agents import DELEGATE, is_handed_on, narrowed, passed_on
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.messages import ModelMessage, Outcome, plain_step, steered, written
+from agentgw_daemon.tool_calling.messages import ModelMessage, ToolOutcome, plain_step, steered, written
 from agentgw_daemon.tool_calling.reading import CUT_OFF, NO_JSON, load
 from agentgw_daemon.tool_calling.reading import call as call_event
 from agentgw_daemon.tool_calling.relevance import rank
@@ -60,7 +60,7 @@ class GuidedSteps(Protocol):
     def feed(self, text: str) -> ModelToolCall | Malformed | None:
         """Take what a step with a schema generated; None: the model answers next."""
 
-    def add(self, outcome: Outcome, *, ok: bool) -> None:
+    def add(self, outcome: ToolOutcome) -> None:
         """Tell it what came of the call that it made last."""
 
     def steer(self, answer: str, text: str) -> None:
@@ -93,9 +93,8 @@ class WideSteps:
             self._answer()
         return event
 
-    def add(self, outcome: Outcome, *, ok: bool) -> None:
+    def add(self, outcome: ToolOutcome) -> None:
         """See GuidedSteps."""
-        del ok  # the model sees it in the outcome's words
         self._messages += plain_step((outcome,))
 
     def steer(self, answer: str, text: str) -> None:
@@ -128,8 +127,8 @@ class NarrowSteps:
         ]
         ranked = rank(self._request, (*able, _ANSWERING))
         self._tool = ranked[0][0] if ranked and ranked[0][0] is not _ANSWERING else None
-        self._failures: list[Outcome] = []
-        self._results: list[Outcome] = []
+        self._failures: list[ToolOutcome] = []
+        self._results: list[ToolOutcome] = []
         self._malformed = 0
 
     def next_step(self) -> StepPrompt:
@@ -156,10 +155,10 @@ class NarrowSteps:
             self._tool = None
         return event
 
-    def add(self, outcome: Outcome, *, ok: bool) -> None:
+    def add(self, outcome: ToolOutcome) -> None:
         """See GuidedSteps."""
-        (self._results if ok else self._failures).append(outcome)
-        if ok or len(self._failures) > 1:
+        (self._results if outcome.ok else self._failures).append(outcome)
+        if outcome.ok or len(self._failures) > 1:
             self._tool = None
 
     def steer(self, answer: str, text: str) -> None:
@@ -185,7 +184,7 @@ class NarrowSteps:
         return (*made, *plain_step(self._failures))
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: ToolOutcome) -> str:
     # Of ten wordings the one with which SmolLM2-135M repeats a result instead of writing a program about it.
     return f"This is the result of {outcome.name}:\n{outcome.content.rstrip()}\n\nTell me the result in one sentence."
 

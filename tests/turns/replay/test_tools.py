@@ -27,7 +27,7 @@ def call(arguments: str = '{"a":1,"b":2}', content: str | None = "1", *, ok: boo
 
 
 async def told(tools: RecordedTools, *calls: ModelToolCall) -> list[tuple[bool, str]]:
-    return [(done.ok, done.outcome.content) for done in await tools.carry_out(calls, nobody)]
+    return [(done.ok, done.content) for done in await tools.carry_out(calls, nobody)]
 
 
 async def test_equal_calls_are_answered_in_the_order_of_the_record() -> None:

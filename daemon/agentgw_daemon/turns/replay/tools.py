@@ -13,12 +13,11 @@ from agentgw.protocol.replays import StepCall
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.schema import record
 from agentgw_daemon.agent.loop import Emit
-from agentgw_daemon.agent.tool_dialect import ToolOutcome
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.agents import DELEGATE
 from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.messages import Outcome
+from agentgw_daemon.tool_calling.messages import ToolOutcome
 from agentgw_daemon.tool_calling.repeats import canonical
 from agentgw_daemon.tool_calling.view import ToolView
 
@@ -64,8 +63,9 @@ class RecordedTools:
         content = NOT_RECORDED if known is None else known.content or ""
         parsed = _parsed(call.arguments)
         arguments = parsed if isinstance(parsed, dict) else {}
-        outcome = Outcome(name=call.name, arguments=arguments, content=content)
-        return ToolOutcome(outcome=outcome, ok=known is not None and bool(known.ok))
+        return ToolOutcome(
+            name=call.name, arguments=arguments, content=content, ok=known is not None and bool(known.ok)
+        )
 
 
 def recorded_calls(detail: TurnDetail) -> tuple[StepCall, ...]:
