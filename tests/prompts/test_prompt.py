@@ -11,28 +11,10 @@ from hypothesis import strategies as st
 from agentgw.protocol.errors import ContextOverflow
 from agentgw.protocol.types import ChatMessage, File
 from agentgw_daemon.inference.engine import PromptCount
-from agentgw_daemon.prompts.prompt import Exchange, Prompt, count_parts, exchanges, fit, surely_fits, with_files
+from agentgw_daemon.prompts.prompt import Prompt, count_parts, exchanges, fit, surely_fits, with_files
+from tests.prompts.words import Counter, turn
 
 pytestmark = pytest.mark.anyio
-
-
-class Counter:
-    """Counts a word as a token."""
-
-    def __init__(self, n_ctx_tokens: int) -> None:
-        self.n_ctx_tokens = n_ctx_tokens
-        self.calls = 0
-
-    async def __call__(self, messages: Sequence[ChatMessage]) -> PromptCount:
-        self.calls += 1
-        tokens = sum(len(message.content.split()) for message in messages)
-        return PromptCount(tokens=tokens, n_ctx_tokens=self.n_ctx_tokens, text="")
-
-
-def turn(words: int) -> Exchange:
-    return Exchange(
-        messages=(ChatMessage(role="user", content="u"), ChatMessage(role="assistant", content="w " * (words - 1)))
-    )
 
 
 def test_files_follow_the_message_under_their_names() -> None:
