@@ -36,8 +36,8 @@ from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.turns import resume
 from agentgw_daemon.turns.dry_run import dry_run
 from agentgw_daemon.turns.ended import outcome_of
-from agentgw_daemon.turns.request import brings_data, cwd_of, kept, options_of
-from agentgw_daemon.turns.run import Plan, go_on, request_of
+from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, options_of
+from agentgw_daemon.turns.run import Plan, go_on
 from agentgw_daemon.turns.run import run as run_turn
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ class Turns:
         return Plan(
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
-            request=request_of(
+            request=generation_request(
                 options_of(params, skill.temperature, bound if spec.kind == "file" else 0),
                 seed=secrets.randbelow(_SEEDS),
                 skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,

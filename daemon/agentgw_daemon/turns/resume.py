@@ -24,7 +24,8 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.prompt import Exchange, history_of
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.system.ids import seconds_of
-from agentgw_daemon.turns.run import Past, Plan, request_of
+from agentgw_daemon.turns.request import generation_request
+from agentgw_daemon.turns.run import Past, Plan
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.delegation import Delegates
@@ -77,7 +78,9 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
 
     return Plan(
         system=detail.system, message=detail.message, history=history,
-        request=request_of(detail.options, seed=detail.seed, skill=not detail.own_system, background=request.detach),
+        request=generation_request(
+            detail.options, seed=detail.seed, skill=not detail.own_system, background=request.detach
+        ),
         engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx, kit=kit,
         max_iterations=request.max_iterations or 1,
         past=Past(history=detail.history or PromptHistory(), steps=detail.steps),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -18,7 +18,7 @@ from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnPr
 from agentgw.protocol.replays import PromptHistory, TurnStep
 from agentgw.protocol.results import TurnFailure, TurnResult
 from agentgw.protocol.schema import record
-from agentgw.protocol.types import FinishReason, Options, Timings, Usage
+from agentgw.protocol.types import FinishReason, Timings, Usage
 from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
@@ -88,21 +88,6 @@ class Plan:
         return Opening(
             engine=self.engine, calling=calling, views=kit.views, suggested_tools=kit.suggested_tools, schema=schema
         )
-
-
-def request_of(
-    options: Options,
-    *,
-    seed: int | None,
-    skill: bool,
-    background: bool,
-    schema: Mapping[str, Any] | None = None,
-) -> GenerationRequest:
-    """The request of a turn without its messages. An explicit seed promises the same text, so all is computed anew."""
-    return GenerationRequest(
-        messages=(), options=options, recompute=options.seed is not None, fallback_seed=seed, skill=skill,
-        background=background, schema=schema,
-    )  # fmt: skip
 
 
 async def run(live: TurnState, plan: Plan, database: Database | None) -> None:
