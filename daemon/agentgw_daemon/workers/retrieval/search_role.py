@@ -1,4 +1,4 @@
-"""Role `search`: the vectors of queries, and the vector index. Never imports torch, unless an embedder has no twin."""
+"""Role `search`: the vectors of queries, and the vector index. Never imports torch, unless an embedder has no GGUF."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Facts about an embedder, once: `python -m agentgw_daemon.workers.retrieval.embedding.embedder_info PATH TWIN`.
+"""Facts about an embedder, once: `python -m agentgw_daemon.workers.retrieval.embedding.embedder_info PATH OUT`.
 
-PATH is a sentence-transformers folder, whose GGUF twin is written to TWIN if it can have one, or a GGUF file. Prints
-one JSON object: `{"ok": true, ...}` with the fields of `EmbedderInfo`, or `{"ok": false, "reason": ...}`. Runs as a
-process of its own, because the files are a stranger's; it limits its own memory and time.
+PATH is a sentence-transformers folder, whose GGUF conversion is written to OUT if it can have one, or a GGUF file.
+Prints one JSON object: `{"ok": true, ...}` with the fields of `EmbedderInfo`, or `{"ok": false, "reason": ...}`. Runs
+as a process of its own, because the files are a stranger's; it limits its own memory and time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class EmbedderInfo:
     no_twin: str = ""
 
 
-def of_folder(folder: Path, twin: Path) -> EmbedderInfo:
+def of_folder(folder: Path, conversion: Path) -> EmbedderInfo:
     """The info of a sentence-transformers folder; writes its GGUF conversion. Raises NotAnEmbedder."""
     config = _object(folder / "config.json")
     tokeniser = _object(folder / "tokenizer.json")
@@ -65,9 +65,9 @@ def of_folder(folder: Path, twin: Path) -> EmbedderInfo:
     made = hashlib.sha256()
     for part in (sha256, _digest([folder / "tokenizer.json"]), pooling, str(max_tokens), str(plain)):
         made.update(part.encode() + b"\0")
-    reason = _why_no_twin(folder, config, tokeniser, pooling=pooling if plain else "", weights=weights)
+    reason = _why_not_converted(folder, config, tokeniser, pooling=pooling if plain else "", weights=weights)
     if not reason:
-        reason = _write_twin(folder, twin, config, pooling, max_tokens)
+        reason = _write_conversion(folder, conversion, config, pooling, max_tokens)
     return EmbedderInfo(
         id=made.hexdigest()[:32], sha256=sha256, architecture=str(config.get("model_type")), dim=dim,
         max_tokens=max_tokens, pooling=pooling, twin=not reason, no_twin=reason,
@@ -140,7 +140,7 @@ def _max_tokens(folder: Path, config: Mapping[str, Any]) -> int:
     return min(limits)
 
 
-def _why_no_twin(
+def _why_not_converted(
     folder: Path, config: Mapping[str, Any], tokeniser: Mapping[str, Any], *, pooling: str, weights: Sequence[Path]
 ) -> str:
     """The reason why llama.cpp could not compute the same vectors; empty if it can."""
@@ -165,15 +165,15 @@ def _why_no_twin(
     return next((reason for reason, fits in checks.items() if not fits), "")
 
 
-def _write_twin(folder: Path, twin: Path, config: dict[str, Any], pooling: str, max_tokens: int) -> str:
+def _write_conversion(folder: Path, conversion: Path, config: dict[str, Any], pooling: str, max_tokens: int) -> str:
     """Write it; or why it cannot be written."""
     from agentgw_daemon.workers.retrieval.embedding.gguf_conversion import make
     from agentgw_daemon.workers.retrieval.embedding.safetensors import BadWeights, Weights
 
     try:
         weights = Weights(folder / "model.safetensors")
-        make(folder, twin, weights=weights, config=config, pooling=pooling, max_tokens=max_tokens)
-        gguf.inspect(twin)
+        make(folder, conversion, weights=weights, config=config, pooling=pooling, max_tokens=max_tokens)
+        gguf.inspect(conversion)
     except (BadWeights, KeyError, TypeError, ValueError) as error:
         return f"its weights do not fit its configuration: {error}"
     return ""
@@ -226,10 +226,10 @@ def main(argv: Sequence[str]) -> int:
     """Print the info of one embedder as JSON; 0 if it is usable."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
-    path, twin = Path(argv[0]), Path(argv[1])
+    path, conversion = Path(argv[0]), Path(argv[1])
     try:
         _limit_memory(path)
-        info = of_folder(path, twin) if path.is_dir() else of_file(path)
+        info = of_folder(path, conversion) if path.is_dir() else of_file(path)
     except NotAnEmbedder as refusal:
         print(json.dumps({"ok": False, "reason": str(refusal)}))
         return 1

@@ -45,7 +45,7 @@ class Encoder(Protocol):
 
 
 class LightEncoders:
-    """Encoders for queries: llama.cpp on one thread, and torch only where there is no twin. Keeps one embedder."""
+    """Encoders for queries: llama.cpp on one thread, and torch only where there is no GGUF. Keeps one embedder."""
 
     def __init__(self) -> None:
         self._encoder: Encoder | None = None

@@ -1,4 +1,4 @@
-"""The GGUF twin of a BERT model: the same weights for llama.cpp, which answers in milliseconds without torch.
+"""GGUF conversion of a BERT model: the same weights for llama.cpp, which answers in milliseconds without torch.
 
 Tensor and key names are those of llama.cpp's `bert` architecture (src/llama-arch.cpp). Runs in a worker.
 """
@@ -37,7 +37,7 @@ _MAX_LAYERS: Final = 512
 def make(
     folder: Path, target: Path, *, weights: Weights, config: dict[str, Any], pooling: str, max_tokens: int
 ) -> None:
-    """Write the twin of the model in `folder`, for texts of at most so many tokens.
+    """Write the conversion of the model in `folder`, for texts of at most so many tokens.
 
     Raises BadWeights where its tensors are not what `config` says.
     """

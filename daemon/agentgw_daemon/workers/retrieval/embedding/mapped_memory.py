@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-# A twin's own key: how much of the file's end is the token table.
+# A conversion's own key: how much of the file's end is the token table.
 TABLE_BYTES: Final = "agentgw.table_bytes"
 _DONTNEED: Final = 4  # sys/mman.h of Linux
 
