@@ -240,7 +240,7 @@ class Stream:
                 return
 
     def is_ended_by(self, message: Response) -> bool:
-        """Whether this is the reply to the request, which `result` then holds. Raises the error of the reply.
+        """Tells whether this is the reply to the request, which `result` then holds. Raises the error of the reply.
 
         For whoever reads the client's messages itself, because replies to other requests come between.
         """

@@ -55,7 +55,7 @@ class ScheduledJob:
 
 @record
 class JobProblem:
-    """What keeps an entry, or the whole file, from being used."""
+    """Fault that keeps an entry, or the whole file, from being used."""
 
     line: int
     reason: str
@@ -74,7 +74,7 @@ class JobList:
 
 @record
 class JobNameParams:
-    """Which job."""
+    """The name of a job."""
 
     name: _JobName
 
@@ -122,7 +122,7 @@ class JobAdded:
 
 @record
 class JobRunParams:
-    """Which job to run now, whatever its schedule says."""
+    """The job to run at once, whatever its schedule says."""
 
     name: _JobName
     wait: Annotated[bool, "answer when the run has ended; a client that leaves does not end it"] = False
@@ -130,7 +130,7 @@ class JobRunParams:
 
 @record
 class JobHistoryParams:
-    """Which runs."""
+    """A choice of runs."""
 
     name: Annotated[str | None, "of this job", Limit(min_length=1, max_length=100)] = None
     limit: Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)] = 50
@@ -147,7 +147,7 @@ class JobRunList:
 
 @record
 class JobNextParams:
-    """Whose times, and how many."""
+    """The jobs whose times are wanted, and how many."""
 
     name: Annotated[str | None, "of this job", Limit(min_length=1, max_length=100)] = None
     count: Annotated[int, "of each job", Limit(minimum=1, maximum=100)] = 3

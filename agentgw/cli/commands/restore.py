@@ -76,7 +76,7 @@ def _stop(paths: Paths) -> bool:
 
 
 def _restoring(*words: str) -> dict[str, Any]:
-    """What the daemon's own program says: nobody else knows its database."""
+    """The answer of the daemon's own program: nobody else knows its database."""
     command = [sys.executable, "-P", "-m", "agentgw_daemon.storage.file.restoring", *words]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)

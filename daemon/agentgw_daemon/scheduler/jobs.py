@@ -76,7 +76,7 @@ class Jobs:
 
     @property
     def anything_scheduled(self) -> bool:
-        """Whether this daemon has to be there for a job that will be due."""
+        """Tells whether this daemon has to be there for a job that will be due."""
         return self.scheduler.enabled and any(
             isinstance(job.schedule, OnPath) or self._next(job) is not None or job.name in self.scheduler.going
             for job in self.scheduler.book.jobs.values()
@@ -84,7 +84,7 @@ class Jobs:
         )
 
     def problems(self) -> tuple[JobProblem, ...]:
-        """What is wrong in the file, as it was last read."""
+        """The faults of the file, as it was last read."""
         found = self.scheduler.book.read.contents.problems
         return tuple(JobProblem(line=one.line, reason=one.reason, job=one.job) for one in found)
 
@@ -142,7 +142,7 @@ class Jobs:
         return page
 
     async def times(self, name: str | None, count: int) -> JobTimes:
-        """When jobs are due next, the earliest first. Raises NotFound."""
+        """The next times of jobs, the earliest first. Raises NotFound."""
         await self.scheduler.look()
         book = self.scheduler.book
         if name is not None and name not in book.jobs:

@@ -183,7 +183,7 @@ class Planner:
 
     @property
     def has_just_woken(self) -> bool:
-        """Whether the machine woke up so lately that its network may still be coming."""
+        """Tells whether the machine woke up so lately that its network may still be coming."""
         return self._reading.boottime_s < self._network_by_s
 
     def standing_of(self, name: str) -> Standing | None:

@@ -28,7 +28,7 @@ class InteractiveUse:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody has used the daemon for a while."""
+        """Tells whether nobody has used the daemon for a while."""
         if self._going:
             return False
         return self._last_s is None or trio.current_time() - self._last_s >= IDLE_S

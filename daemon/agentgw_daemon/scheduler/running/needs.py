@@ -38,7 +38,7 @@ class Surroundings:
         self._told: set[Need] = set()
 
     async def met(self, asked: Iterable[Need]) -> frozenset[Need]:
-        """What there is, of what is asked for; what is not asked for is not looked at and counts as there."""
+        """The needs that are met, of those asked for; what is not asked for is not looked at and counts as there."""
         found = set(NEEDS)
 
         async def look_at(need: Need) -> None:
@@ -71,7 +71,7 @@ async def _in_thread(look: Callable[[Path], bool | None], where: Path) -> bool |
 
 
 def has_network(net: Path) -> bool | None:
-    """Whether there is a route to everywhere, by the kernel's tables in this folder."""
+    """Tells whether there is a route to everywhere, by the kernel's tables in this folder."""
     v4, v6 = _lines(net / "route"), _lines(net / "ipv6_route")
     if v4 is None and v6 is None:
         return None
@@ -89,7 +89,7 @@ def has_network(net: Path) -> bool | None:
 
 
 def is_on_mains(supplies: Path) -> bool | None:
-    """Whether mains power is there; a machine without a battery has nothing else."""
+    """Tells whether mains power is there; a machine without a battery has nothing else."""
     try:
         folders = sorted(supplies.iterdir())
     except OSError:

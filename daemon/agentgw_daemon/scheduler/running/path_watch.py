@@ -42,7 +42,7 @@ class PathWatch:
 
     @property
     def settling(self) -> Settling:
-        """What has settled and what is handled."""
+        """The files that have settled, and those that are handled."""
         return self._settling
 
     async def run(self) -> None:

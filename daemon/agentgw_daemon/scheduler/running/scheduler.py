@@ -227,7 +227,7 @@ class JobScheduler:
         return self.going.get(name)
 
     def _is_asked_for(self, action: Action) -> bool:
-        """Whether it belongs to a run by hand: the job becomes known first, then it starts."""
+        """Tells whether it belongs to a run by hand: the job becomes known first, then it starts."""
         by_hand = isinstance(action, Adopt) or (isinstance(action, Start) and action.reason == "manual")
         return action.job in self._wanted and by_hand
 

@@ -36,7 +36,7 @@ _UNAVAILABLE: Final = (
 
 
 async def is_unmetered() -> bool | None:
-    """Whether the network costs nothing by the byte, as NetworkManager has it."""
+    """Tells whether the network costs nothing by the byte, as NetworkManager has it."""
     metered = await _property(_NETWORK, "Metered")
     return True if metered in _NOT_METERED else False if metered in _METERED else None
 

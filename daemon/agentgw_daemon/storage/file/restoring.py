@@ -44,7 +44,7 @@ _PATIENCE_S: Final = 10.0
 
 @record
 class Restored:
-    """What was done."""
+    """Result of a restore."""
 
     sessions: int
     # The directory that holds the database that was there; None when there was none.

@@ -30,7 +30,7 @@ class StoredRetry:
 
 @record
 class StoredStanding:
-    """How far the times of a job are decided, by the schedule that `fingerprint` stands for."""
+    """Point up to which the times of a job are decided, by the schedule that `fingerprint` stands for."""
 
     considered: datetime
     fingerprint: str
