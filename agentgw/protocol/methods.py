@@ -6,6 +6,7 @@ are records (`params`, `results`), so their JSON Schemas come from the same plac
 
 from __future__ import annotations
 
+from agentgw.protocol import configs as c
 from agentgw.protocol import errors as e
 from agentgw.protocol import events as ev
 from agentgw.protocol import hooks as h
@@ -280,7 +281,14 @@ _ROWS = (
         errors=(e.StorageUnavailable,),
     ),
     _method("webhook.test", h.WebhookNameParams, h.WebhookTestResult, "Send it a signed test event.", errors=_STORED),
-    _method("config.get", p.ConfigParams, r.ConfigResult, "Settings with their origins."),
+    _method("config.get", c.ConfigParams, c.ConfigResult, "Settings with their origins.", errors=(e.NotFound,)),
+    _method(
+        "config.set",
+        c.ConfigSetParams,
+        r.ReloadResult,
+        "Change one setting in `config.toml`, which keeps its comments, and take it over.",
+        errors=(e.NotFound,),
+    ),
     _method("stats.get", p.NoParams, r.StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
     _method(
         "event.subscribe",

@@ -383,13 +383,6 @@ class ModelRefParams:
 
 
 @record
-class ConfigParams:
-    """A choice of settings."""
-
-    section: Annotated[str | None, "one section"] = None
-
-
-@record
 class SubscribeParams:
     """The events wanted; the subscription ends with the connection."""
 

@@ -78,6 +78,7 @@ class ReloadResult:
 
     changed: tuple[str, ...]
     restart_needed: Annotated[tuple[str, ...], "changes that wait for a restart"]
+    notices: Annotated[tuple[str, ...], "for whoever made the change"] = ()
 
 
 @record
@@ -355,13 +356,6 @@ class ModelDetail:
     running: Annotated[t.Tuning | None, "the settings that its worker runs with"] = None
     tuned: Annotated[t.Tuning | None, "the settings that measuring found best: hold from the next load"] = None
     measured: Annotated[tuple[t.Measurement, ...] | None, "the figures that follows from"] = None
-
-
-@record
-class ConfigResult:
-    """Every setting with its origin; secrets are shown as `***`."""
-
-    settings: tuple[t.Setting, ...]
 
 
 @record

@@ -392,4 +392,5 @@ class Setting:
 
     key: Annotated[str, "section.key"]
     value: Any
-    origin: Annotated[str, "default, a file's path, or an environment variable's name"]
+    origin: Annotated[str, "default, a file's path, an environment variable's name, or the command that chose it"]
+    about: Annotated[str | None, "the meaning of the value"] = None

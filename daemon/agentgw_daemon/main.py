@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as closing:
         launch = _Launch(closing)
         try:
-            started = launch.start(parse(sys.argv[1:] if arguments is None else arguments))
-            return _run(started)
+            options = parse(sys.argv[1:] if arguments is None else arguments)
+            return launch.check() if options.check else _run(launch.start(options))
         except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:  # noqa: BLE001  # where any error ends
             return launch.end(error)
 
@@ -127,6 +127,16 @@ class _Launch:
             notifier=notifier,
             flags=options.flags,
         )
+
+    def check(self) -> int:
+        """Read the configuration as a start would, and nothing else. Raises LocalError."""
+        from agentgw.local.environment import Environment
+        from agentgw.local.paths import Paths
+        from agentgw_daemon.config import load as config
+
+        environ = dict(os.environ)
+        config.load(Paths(Environment(environ)).config_file, environ)
+        return 0
 
     def end(self, error: BaseException) -> int:
         """Say in one line why we end; gives the exit status."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.errors import ConfigRefused
+from agentgw.protocol.errors import ConfigRefused, NotFound
 from agentgw.protocol.schema import fields_of
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.config_file import MAX_FILE_BYTES
@@ -272,3 +272,43 @@ def test_changed_names_the_keys_and_those_that_wait_for_a_restart(file: Path) ->
 def test_anything_that_smells_of_a_secret_would_be_starred() -> None:
     assert [config._is_secret(name) for name in ("api_key", "webhook_secret", "auth_token", "password")] == [True] * 4
     assert not config._is_secret("api_key_env")
+
+
+def test_a_number_of_tokens_is_no_secret(tmp_path: Path) -> None:
+    shown = {one.key: one.value for one in config.load(str(tmp_path / "none"), {}).origins}
+    assert [key for key, value in shown.items() if value == "***"] == []
+    assert (shown["inference.batch_tokens"], shown["rag.prompt_tokens"]) == (0, 1000)
+
+
+def test_every_setting_says_what_it_is_about(tmp_path: Path) -> None:
+    found = config.load(str(tmp_path / "none"), {}).origins
+    assert {one.key for one in found if not one.about} <= {"log.level"}
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("agent.max_iterations", ("agent", "max_iterations")),
+        ("providers.my.own.base_url", ("providers", "my.own", "base_url")),
+        ("mcp.servers.a.command", ("mcp", "servers", "a", "command")),
+    ],
+)
+def test_a_key_is_written_with_dots(key: str, path: tuple[str, ...]) -> None:
+    assert config.setting_called(key) == path
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("agent.max_iteration", "did you mean agent.max_iterations?"),
+        ("max_iterations", "did you mean agent.max_iterations?"),
+        ("agnet", "did you mean agent?"),
+        ("providers.x.nosuch", ""), ("providers.x", ""), ("agent", "it is a section"),
+        ("agent.", ""), ("", "lists all"), (".", ""), ("a" * 10_000, "lists all"),
+        ("mcp.servers.x", ""),
+    ],
+)  # fmt: skip
+def test_a_key_that_does_not_exist_is_told_with_the_nearest(key: str, hint: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        config.setting_called(key)
+    assert hint in caught.value.hint

@@ -62,10 +62,13 @@ def test_a_reload_takes_the_log_over_and_says_what_changed(started: Started, pla
     Path(place.config_file).write_text(
         '[log]\nlevel = "debug"\n[limits]\ndepth = 9\n[providers.v]\nbase_url = "http://x"\napi_key_env = "V_KEY"\n'
     )
-    fresh, changed, waiting = started.reload(started.config)
+    fresh = started.read()
+    changed, waiting = config.changed(started.config, fresh)
     assert fresh.settings.log.level == "debug"
     assert {"log.level", "limits.depth", "providers.v.base_url"} <= set(changed)
     assert waiting == ("limits.depth",)
+    log.debug("not yet either")
+    started.take_over(fresh)
     log.debug("now with hunter2-secret")
     logged = Path(place.log_file).read_text()
     assert "not yet" not in logged
@@ -75,7 +78,7 @@ def test_a_reload_takes_the_log_over_and_says_what_changed(started: Started, pla
 def test_a_reload_that_is_refused_changes_nothing(started: Started, place: Paths) -> None:
     Path(place.config_file).write_text('[log]\nlevel = "debug"\n[nonsense]\n')
     with pytest.raises(ConfigRefused, match="nonsense"):
-        started.reload(started.config)
+        started.read()
     log.debug("not shown")
     assert Path(place.log_file).read_text() == ""
 

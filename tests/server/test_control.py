@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -23,6 +24,7 @@ from agentgw_daemon.server.control import Control, Stop, inference_settings
 from agentgw_daemon.services import Current
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.tools.catalogue import Catalogue
+from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.webhooks.webhooks import Webhooks
 from tests.fakes import FakePaths
 
@@ -45,11 +47,16 @@ class ReloadedStart:
     def __init__(self, file: str) -> None:
         self.paths = FakePaths()
         self.notifier = Notifier()
-        self._file = file
+        self._file = self.paths.config_file = file
+        self.environ: dict[str, str] = {}
+        self.flags: dict[str, object] = {}
+        self.taken: list[config.Config] = []
 
-    def reload(self, running: config.Config) -> tuple[config.Config, tuple[str, ...], tuple[str, ...]]:
-        fresh = config.load(self._file, {})
-        return fresh, *config.changed(running, fresh)
+    def read(self) -> config.Config:
+        return config.load(self._file, self.environ)
+
+    def take_over(self, fresh: config.Config) -> None:
+        self.taken.append(fresh)
 
 
 class NoTools(Catalogue):
@@ -58,8 +65,16 @@ class NoTools(Catalogue):
     def __init__(self) -> None:
         pass
 
+    current: Mapping[str, RunnableTool] = MappingProxyType({})
+
     def reload(self, servers: Mapping[str, McpServerSection]) -> None:
         pass
+
+    async def look(self) -> None:
+        pass
+
+    def absence(self, name: str) -> str:
+        return ""
 
 
 class NoRetrieval(Retrieval):
@@ -146,6 +161,85 @@ async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(ConfigRefused):
             await c.reload()
         assert services.current.config is before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[model]\ndefault = "nosuch"\n', "there is no model nosuch"),
+        ('[model]\ndefault = "/no/such.gguf"\n', "there is no file /no/such.gguf"),
+        ('[agent]\ndefault_skill = "nosuch"\n', "there is no skill nosuch"),
+    ],
+)
+async def test_a_default_that_does_not_exist_is_refused_where_it_is_set(tmp_path: Path, text: str, said: str) -> None:
+    async with control(tmp_path) as (c, services):
+        (tmp_path / "config.toml").write_text(f"{text}[log]\nbackups = 9\n")
+        with pytest.raises(ConfigRefused, match=said):
+            await c.reload()
+        assert services.current.config.settings == Settings()
+        assert services.started.taken == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[model]\ndefault = "smollm2:135m"\n', '[model]\ndefault = "hf:o/r"\n', '[agent]\ndefault_skill = "auto"\n',
+        '[model]\ndefault = "x/m"\n[providers.x]\nbase_url = "http://x/v1"\n',
+    ],
+)  # fmt: skip
+async def test_a_default_that_can_be_had_is_taken(tmp_path: Path, text: str) -> None:
+    async with control(tmp_path) as (c, _):
+        (tmp_path / "config.toml").write_text(text)
+        assert (await c.reload()).changed
+
+
+async def test_a_key_is_set_in_the_file_and_holds_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    async with control(tmp_path) as (c, services):
+        file.write_text("# mine\n[log]\nlevel = 'info'  # quiet\n")
+        result = await c.set("log.level", "debug")
+        assert result.changed == ("log.level",)
+        assert file.read_text() == '# mine\n[log]\nlevel = "debug"  # quiet\n'
+        assert services.current.config.settings.log.level == "debug"
+        assert (await c.set("log.level", "debug")).changed == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("log.backups", "0"), ("log.backups", "many"), ("model.default", "nosuch"), ("agent.default_skill", "x"),
+     ("log.level", "loud"), ("mcp.servers.a__b.command", "x"), ("tools.roots", "relative")],
+)  # fmt: skip
+async def test_what_the_daemon_could_not_run_with_is_not_written(tmp_path: Path, key: str, text: str) -> None:
+    async with control(tmp_path) as (c, services):
+        with pytest.raises(ConfigRefused):
+            await c.set(key, text)
+        assert not (tmp_path / "config.toml").exists()
+        assert services.current.config.settings == Settings()
+
+
+async def test_a_key_that_the_environment_sets_is_told_to_win(tmp_path: Path) -> None:
+    async with control(tmp_path) as (c, services):
+        services.started.environ["AGENTGW_LOG__BACKUPS"] = "7"
+        assert (await c.set("log.backups", "5")).notices == (
+            "AGENTGW_LOG__BACKUPS is set in the daemon's environment and wins",
+        )
+        assert services.current.config.settings.log.backups == 7
+
+
+async def test_a_tool_that_does_not_exist_is_told_where_it_is_allowed(tmp_path: Path) -> None:
+    async with control(tmp_path) as (c, _):
+        assert (await c.set("tools.allow", "nosuch")).notices == (
+            "tools.allow names nosuch, and there is no such tool",
+        )
+
+
+async def test_a_link_stays_one_when_a_key_is_set(tmp_path: Path) -> None:
+    async with control(tmp_path) as (c, _):
+        (tmp_path / "real.toml").write_text("")
+        (tmp_path / "config.toml").symlink_to(tmp_path / "real.toml")
+        await c.set("log.backups", "5")
+        assert (tmp_path / "config.toml").is_symlink()
+        assert (tmp_path / "real.toml").read_text() == "[log]\nbackups = 5\n"
 
 
 async def test_a_broken_file_at_a_signal_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

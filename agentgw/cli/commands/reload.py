@@ -9,6 +9,7 @@ from agentgw.protocol.errors import ConfigRefused, InvalidParams
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
     from agentgw.client import Client
 
@@ -27,14 +28,28 @@ def run(args: Namespace) -> int:
 
 def reload(client: Client, *, as_json: bool = False) -> None:
     """Has the files read again and prints what that changed."""
-    try:
-        result = client.call("daemon.reload")
-    except InvalidParams as error:
-        # The call has no parameters: the configuration is what cannot be used.
-        raise ConfigRefused(error.message, hint=error.hint) from None
+    result = asked_to_reload(client, "daemon.reload")
     if as_json:
         output.json_line(result)
-        return
+    else:
+        tell_reloaded(result)
+
+
+def asked_to_reload(client: Client, method: str, **params: str) -> dict[str, Any]:
+    """The result of a call by which the daemon takes its configuration over. Raises ConfigRefused."""
+    try:
+        result: dict[str, Any] = client.call(method, **params)
+    except InvalidParams as error:
+        if error.data.get("path") != "config.toml":
+            raise
+        raise ConfigRefused(error.message, hint=error.hint) from None
+    return result
+
+
+def tell_reloaded(result: dict[str, Any]) -> None:
+    """Prints what it changed."""
+    for text in result.get("notices", ()):
+        output.notice(text)
     for name in result["changed"]:
         output.line(f"changed  {name}")
     for name in result["restart_needed"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import tomllib
 from typing import Any, Final
 
@@ -38,6 +39,27 @@ def read_text(file: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _refused(file, f"is not UTF-8 (at line {line})") from None
+
+
+def replace_text(file: str, text: str) -> None:
+    """Write the file, which readers see old or new, never half; a link stays one. Raises ConfigRefused."""
+    target = os.path.realpath(file)
+    data = text.encode()
+    if len(data) > MAX_FILE_BYTES:
+        raise _refused(file, f"would be larger than {MAX_FILE_BYTES} bytes")
+    try:
+        fd, made = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".write-")  # mode 0600
+        try:
+            with open(fd, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(fd)
+            os.replace(made, target)
+        except OSError:
+            os.unlink(made)
+            raise
+    except OSError as error:
+        raise _refused(file, f"cannot be written: {error.strerror}") from None
 
 
 def parse(text: str, file: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
-from agentgw.protocol.errors import ConfigRefused, InvalidParams
+from agentgw.protocol.errors import ConfigRefused, InvalidParams, NotFound
 from agentgw.protocol.schema import bind, fields_of, record
 from agentgw.protocol.types import Setting
 from agentgw.protocol.visible import is_seen
@@ -29,7 +29,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Settings that the running daemon cannot take over: connections live by the limits they were made with, jobs by theirs,
 # and so do the doors of HTTP.
 _RESTART_SECTIONS: Final = frozenset({"limits", "scheduler", "http"})
-_SECRET_WORDS: Final = ("key", "secret", "token", "password")
+_SECRET_WORDS: Final = frozenset({"key", "secret", "token", "password"})
 _Path = tuple[str, ...]
 
 # The sections whose tables have names of the user's choosing.
@@ -57,13 +57,55 @@ class _Given:
 
 def load(file: str, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
     """The settings in force; a file that does not exist is an empty one. `flags`: values of keys as `http.port`."""
-    given = _from_file(file, parse(read_text(file), file))
+    return load_text(read_text(file), file, environ, flags)
+
+
+def load_text(text: str, file: str, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
+    """The settings as they would be with this text in the file."""
+    given = _from_file(file, parse(text, file))
     given.update(_from_environment(environ, {path[:-1] for path in given if path[:-2] in _NAMED}))
     for key, value in (flags or {}).items():
         given[tuple(key.split("."))] = _Given(value=value, origin=_FLAGS)
     _check_servers(given)
     settings = _bind(given)
     return Config(settings=settings, origins=tuple(_origins(settings, given)))
+
+
+def setting_called(key: str) -> _Path:
+    """The path of a key as it is written with dots. Raises NotFound, with the nearest key, for what is none."""
+    parts = tuple(key.split("."))
+    path = parts
+    for prefix in _NAMED:
+        # The name of a table may have dots of its own.
+        if parts[: len(prefix)] == prefix and len(parts) > len(prefix) + 1:
+            path = (*prefix, ".".join(parts[len(prefix) : -1]), parts[-1])
+    known = _known_paths(path) if len(path) > 1 else []
+    if path not in known:
+        raise unknown_key(key)
+    return path
+
+
+def unknown_key(key: str) -> NotFound:
+    """The error for a key that does not exist, with the nearest."""
+    known = [f"{section}.{name}" for section in _SECTIONS for name in _keys((section,))]
+    names = [*_SECTIONS, _PROVIDERS, _SERVERS[0], *known]
+    # A key without its section is meant often enough.
+    own = [one for one in known if one.endswith(f".{key}")]
+    near = own or difflib.get_close_matches(key[:100], names, n=1)
+    hint = f"did you mean {near[0]}?" if near else "`agentgw config show` lists all"
+    if is_section(key):
+        hint = f"it is a section, `agentgw config show {key}` lists its keys"
+    return NotFound(f"there is no setting {_shown((key,))}", hint=hint, kind="setting", id=_shown((key,)))
+
+
+def is_section(name: str) -> bool:
+    """Tells whether settings may stand below this name."""
+    return name in _SECTIONS or name in (_PROVIDERS, _SERVERS[0], ".".join(_SERVERS))
+
+
+def value_of(path: _Path, text: str) -> Any:
+    """The value that a text gives the key; lists may have commas. Raises ConfigRefused."""
+    return _read(text, _keys(path[:-1])[path[-1]], ".".join(path))
 
 
 def changed(old: Config, new: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -240,7 +282,13 @@ def _flat(settings: Settings) -> Iterator[tuple[_Path, Any]]:
 def _origins(settings: Settings, given: Mapping[_Path, _Given]) -> Iterator[Setting]:
     for path, value in _flat(settings):
         origin = given[path].origin if path in given else "default"
-        yield Setting(key=".".join(path), value=_public(path, value), origin=origin)
+        yield Setting(key=".".join(path), value=_public(path, value), origin=origin, about=_about(path))
+
+
+def _about(path: _Path) -> str | None:
+    """The words that the settings' own record has for it."""
+    cls = _NAMED.get(path[:-2]) or _SECTIONS[path[0]]
+    return next((field.doc or None for field in fields_of(cls) if field.name == path[-1]), None)
 
 
 def _public(path: _Path, value: Any) -> Any:
@@ -252,7 +300,7 @@ def _public(path: _Path, value: Any) -> Any:
 
 def _is_secret(key: str) -> bool:
     """Tells whether a value is secret. Nothing here is: this is for the key that somebody adds."""
-    return not key.endswith("_env") and any(word in key for word in _SECRET_WORDS)
+    return not key.endswith("_env") and not _SECRET_WORDS.isdisjoint(key.split("_"))
 
 
 def _unknown(where: str, path: _Path, known: list[_Path], *, as_variable: bool = False) -> ConfigRefused:

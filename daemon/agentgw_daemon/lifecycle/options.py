@@ -29,6 +29,7 @@ class DaemonOptions:
     scheduler_config: str
     # Settings that were given here, by their keys.
     flags: Mapping[str, Any]
+    check: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +54,7 @@ def parse(arguments: Sequence[str]) -> DaemonOptions:
     parser.add_argument("--http", action="store_true", help="serve HTTP on http.sock too")
     parser.add_argument("--port", metavar="P", type=int, help="serve HTTP on this TCP port too, with a key")
     parser.add_argument("--host", metavar="H", help="the address of that port, 127.0.0.1 unless given")
+    parser.add_argument("--check", action="store_true", help="read the configuration, say what is wrong with it, end")
     parser.add_argument("--version", action="version", version=f"agentgw {__version__}")
     found = parser.parse_args(arguments)
     return DaemonOptions(
@@ -64,6 +66,7 @@ def parse(arguments: Sequence[str]) -> DaemonOptions:
         scheduler=not found.no_scheduler,
         scheduler_config=os.path.abspath(found.scheduler_config) if found.scheduler_config else "",
         flags=_http_flags(found),
+        check=found.check,
     )
 
 

@@ -53,13 +53,11 @@ class Started:
         """Tells whether the socket's name is ours to publish again and to remove; if not, it is a service manager's."""
         return not self.name.managed
 
-    def reload(self, running: Config) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:
-        """Read the configuration again and take its log section and its secrets over.
+    def read(self) -> Config:
+        """The configuration as its file and the environment have it. Raises ConfigRefused."""
+        return config.load(self.paths.config_file, self.environ, self.flags)
 
-        Gives it with the keys that changed and those of them that wait for a restart. Raises ConfigRefused,
-        and nothing has changed then.
-        """
-        fresh = config.load(self.paths.config_file, self.environ, self.flags)
+    def take_over(self, fresh: Config) -> None:
+        """Take over what a configuration says of the log, and its secrets."""
         self.secrets.put("configuration", secrets_of(fresh.settings, self.environ))
         self.log.apply(fresh.settings.log)
-        return fresh, *config.changed(running, fresh)

@@ -17,12 +17,13 @@ from agentgw.protocol.results import ModelDetail
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
-from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, CatalogueEntry
+from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.meter import Progress
 from agentgw_daemon.models.preflight import ExaminedFile, Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
+from agentgw_daemon.models.refusals import missing_default, wrong_kind
 from agentgw_daemon.models.store import ModelFolder, StoredModel
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.child_environment import worker_environment
@@ -107,7 +108,7 @@ class Registry:
         if text is None:
             text = self.default_name()
             if text is None:
-                raise _missing_default()
+                raise missing_default()
         ref = self._parse(text)
         match ref:
             case Builtin():
@@ -168,7 +169,7 @@ class Registry:
         """
         ref = self._parse(text)
         if isinstance(ref, Builtin | PathRef | ProviderRef):
-            raise _wrong_kind(ref, "needs no pull")
+            raise wrong_kind(ref, "needs no pull")
         if (wanted := _embedder(ref)) is not None:
             if not await trio.to_thread.run_sync(self._embedders.intact, wanted):
                 await self._puller.embedder(wanted, self._embedders, progress)
@@ -191,9 +192,9 @@ class Registry:
         """Deletes a model of the models folder. Raises NotFound, and InvalidParams for what is not ours."""
         ref = self._parse(text)
         if isinstance(ref, PathRef):
-            raise _wrong_kind(ref, "is your own file: agentgw uses it in place and never deletes it")
+            raise wrong_kind(ref, "is your own file: agentgw uses it in place and never deletes it")
         if isinstance(ref, Builtin | ProviderRef):
-            raise _wrong_kind(ref, "has no file to remove")
+            raise wrong_kind(ref, "has no file to remove")
         stored = self._stored(ref)
         embedder = _embedder(ref)
         try:
@@ -226,21 +227,25 @@ class Registry:
         return (await self.show(spec.name)).model
 
     def default_name(self) -> str | None:
-        """The model that answers when nothing names one; None: nothing does.
+        """The model that answers when nothing names one; None: nothing does."""
+        return self.default()[0]
+
+    def default(self) -> tuple[str | None, str]:
+        """The model that answers when nothing names one, and who says so.
 
         The configuration's word, else what was made the default last, else the first chat model pulled. Never
         `echo` unless somebody said so.
         """
         configured = self._settings.model.default
         if configured is not None:
-            return self._canonical(configured)
+            return self._canonical(configured), "configuration"
         entries = self._store.entries()
         remembered = self._store.default
         if remembered is not None and self._usable(remembered, entries):
-            return remembered
+            return remembered, "agentgw models default"
         candidates = [(self._rank(one), at, one.name) for at, one in enumerate(entries)]
         best = min(candidates, default=None)
-        return best[2] if best is not None and best[0] < _NO_CHAT else None
+        return (best[2] if best is not None and best[0] < _NO_CHAT else None), "the best that is there"
 
     def provider_of(self, name: str | None) -> str:
         """The provider that computes the answers of this model, for `daemon.status`."""
@@ -336,6 +341,14 @@ class Registry:
             log.warning("%s is not the file that was pulled: sha256 %s, was %s", path, sha256, stored.origin.sha256)
         await self._preflight.set_sha256(path, known, sha256)
 
+    def check_exists(self, text: str, settings: Settings) -> None:
+        """Raises NotFound for a name that no model has under these settings; one that can be pulled exists."""
+        ref = reference.parse(text, providers=settings.providers, home=self._home)
+        if isinstance(ref, Named) and ref.name not in CATALOGUE and self._stored(ref) is None:
+            raise self._missing(ref)
+        if isinstance(ref, PathRef) and not os.path.exists(ref.path):
+            raise NotFound(f"there is no file {reference.shown(ref.path)}", kind="model", id=ref.name)
+
     def _missing(self, ref: Named | HubRef) -> ModelUnavailable | NotFound:
         if isinstance(ref, HubRef) or ref.name in CATALOGUE:
             return ModelUnavailable(
@@ -383,13 +396,3 @@ def _sha256(path: str) -> str:
             trio.from_thread.check_cancelled()
             digest.update(block)
     return digest.hexdigest()
-
-
-def _missing_default() -> ModelUnavailable:
-    return ModelUnavailable(
-        "there is no model yet", hint=f"run `agentgw pull {STARTER.name}`", reason="no model", suggestion=STARTER.name
-    )
-
-
-def _wrong_kind(ref: Reference, reason: str) -> InvalidParams:
-    return InvalidParams(f"{reference.shown(ref.name)} {reason}", path="model", reason=reason)

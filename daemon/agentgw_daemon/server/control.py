@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.errors import ConfigRefused
+from agentgw.protocol.errors import ConfigRefused, RpcError
 from agentgw.protocol.results import DoctorResult, ReloadResult
+from agentgw_daemon.config.config_edit import with_value
+from agentgw_daemon.config.config_file import read_text, replace_text
+from agentgw_daemon.config.load import Config, load_text, setting_called, value_of
+from agentgw_daemon.config.load import changed as differences
 from agentgw_daemon.config.settings import Settings
 from agentgw_daemon.doctor import DoctorContext, examine
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.skills.routing import AUTO
 from agentgw_daemon.system.ids import time_text
 
 if TYPE_CHECKING:
@@ -58,24 +65,76 @@ class Control:
 
     async def reload(self) -> ReloadResult:
         """Read configuration and skills again. Raises ConfigRefused, and nothing has changed then."""
-        services = self._services
-        notifier = services.started.notifier
-        async with self._reloading:
-            notifier.reloading()
-            try:
-                return await self._reload(services)
-            finally:
-                notifier.ready("serving")
+        async with self._reloading, self._told():
+            fresh = self._services.started.read()
+            skills = await trio.to_thread.run_sync(self._services.skills.reload)
+            self._check(fresh)
+            return await self._with_notices(await self._take_over(fresh, skills))
 
-    async def _reload(self, services: Services) -> ReloadResult:
-        fresh, changed, waiting = services.started.reload(services.current.config)
+    async def set(self, key: str, text: str) -> ReloadResult:
+        """Set one key in the file, then reload. Raises NotFound and ConfigRefused, and nothing was written then."""
+        started = self._services.started
+        path, file = setting_called(key), started.paths.config_file
+        async with self._reloading, self._told():
+            before = await trio.to_thread.run_sync(read_text, file)
+            try:
+                made = with_value(before, path, value_of(path, text), file)
+                fresh = load_text(made, file, started.environ, started.flags)
+            except ConfigRefused as error:
+                raise ConfigRefused(error.message, hint="nothing was written") from None
+            skills = await trio.to_thread.run_sync(self._services.skills.reload)
+            self._check(fresh)
+            await trio.to_thread.run_sync(replace_text, file, made)
+            result = await self._with_notices(await self._take_over(fresh, skills))
+        origin = next((one.origin for one in fresh.origins if one.key == key), file)
+        if origin == file:
+            return result
+        return replace(result, notices=(*result.notices, f"{origin} is set in the daemon's environment and wins"))
+
+    async def _with_notices(self, result: ReloadResult) -> ReloadResult:
+        """The result, and which of the tools that may run unasked do not exist."""
+        if "tools.allow" not in result.changed:
+            return result
+        tools = self._services.tools
+        await tools.look()
+        allow = self._services.current.config.settings.tools.allow
+        unknown = [name for name in allow if name not in tools.current and not tools.absence(name)]
+        notices = tuple(f"tools.allow names {name[:64]}, and there is no such tool" for name in unknown)
+        return replace(result, notices=notices)
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """Tell the service manager that files are read, and when that is over."""
+        notifier = self._services.started.notifier
+        notifier.reloading()
+        try:
+            yield
+        finally:
+            notifier.ready("serving")
+
+    def _check(self, fresh: Config) -> None:
+        """Raises ConfigRefused for a default model or skill that does not exist, where it is another than before."""
+        services, running = self._services, self._services.current.config.settings
+        model, skill = fresh.settings.model.default, fresh.settings.agent.default_skill
+        try:
+            if model is not None and model != running.model.default:
+                services.models.check_exists(model, fresh.settings)
+            if skill not in (running.agent.default_skill, AUTO):
+                services.skills.get(skill)
+        except RpcError as error:
+            raise ConfigRefused(error.message, hint=error.hint) from None
+
+    async def _take_over(self, fresh: Config, skills: tuple[str, ...]) -> ReloadResult:
+        services = self._services
+        changed, waiting = differences(services.current.config, fresh)
+        services.started.take_over(fresh)
         services.current.config = fresh
         services.pool.configure(inference_settings(fresh.settings, services.started.paths.kv_dir))
         services.retrieval.configure(retrieval_settings(fresh.settings))
         services.models.configure(fresh.settings)
         self._reembedding.poke()
         services.tools.reload(fresh.settings.mcp.servers)
-        changed += await trio.to_thread.run_sync(services.skills.reload)
+        changed += skills
         changed += ("jobs",) if await self._jobs.reload() else ()
         changed += ("webhooks",) if await self._webhooks.reload() else ()
         log.info("reloaded: %s", ", ".join(changed) or "nothing changed")

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from agentgw import __version__
+from agentgw.protocol.configs import ConfigParams, ConfigResult, ConfigSetParams
 from agentgw.protocol.errors import ConfigRefused, InvalidParams
-from agentgw.protocol.params import BackupParams, ConfigParams, NoParams, ShutdownParams
+from agentgw.protocol.params import BackupParams, NoParams, ShutdownParams
 from agentgw.protocol.results import (
     BackupResult,
-    ConfigResult,
     DaemonStatus,
     DoctorResult,
     ReloadResult,
     ShutdownResult,
     StatsResult,
 )
-from agentgw.protocol.types import SchedulerStatus, ServiceStatus
+from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Setting
+from agentgw_daemon.config.load import is_section, unknown_key
 from agentgw_daemon.storage.file.backup_file import BackupFile
 from agentgw_daemon.system.memory import rss_bytes
 
@@ -64,10 +68,8 @@ def shutdown(request: RequestContext, params: ShutdownParams) -> ShutdownResult:
 
 async def reload(request: RequestContext, params: NoParams) -> ReloadResult:
     """Read configuration and skills again. A configuration that cannot be used is the caller's to correct."""
-    try:
+    with _told_to_caller():
         return await request.daemon.control.reload()
-    except ConfigRefused as error:
-        raise InvalidParams(error.message, hint=error.hint, path="config.toml", reason=error.message) from None
 
 
 async def doctor(request: RequestContext, params: NoParams) -> DoctorResult:
@@ -89,12 +91,38 @@ async def backup(request: RequestContext, params: BackupParams) -> BackupResult:
     return BackupResult(path=str(target.path), size_bytes=size)
 
 
+@contextmanager
+def _told_to_caller() -> Iterator[None]:
+    try:
+        yield
+    except ConfigRefused as error:
+        raise InvalidParams(error.message, hint=error.hint, path="config.toml", reason=error.message) from None
+
+
 def config(request: RequestContext, params: ConfigParams) -> ConfigResult:
-    """Settings with origins, secrets redacted."""
-    settings = request.services.config.origins
-    if params.section is not None:
-        settings = tuple(one for one in settings if one.key.startswith(f"{params.section}."))
-    return ConfigResult(settings=settings)
+    """Settings with origins, secrets redacted. Raises NotFound for a section or key that does not exist."""
+    settings = tuple(_in_force(request, one) for one in request.services.config.origins)
+    wanted = params.section
+    if wanted is None:
+        return ConfigResult(settings=settings)
+    found = tuple(one for one in settings if one.key == wanted or one.key.startswith(f"{wanted}."))
+    if not found and not is_section(wanted):
+        raise unknown_key(wanted)
+    return ConfigResult(settings=found)
+
+
+def _in_force(request: RequestContext, setting: Setting) -> Setting:
+    """The setting; a default model that nobody configured is the one that `models default` chose, or that was found."""
+    if setting.key != "model.default" or setting.value is not None:
+        return setting
+    name, origin = request.services.models.default()
+    return setting if name is None else replace(setting, value=name, origin=origin)
+
+
+async def set_config(request: RequestContext, params: ConfigSetParams) -> ReloadResult:
+    """Change one setting, which is refused when the daemon could not run with it."""
+    with _told_to_caller():
+        return await request.daemon.control.set(params.key, params.value)
 
 
 async def stats(request: RequestContext, params: NoParams) -> StatsResult:
@@ -109,5 +137,6 @@ HANDLERS: dict[str, Handler] = {
     "daemon.doctor": doctor,
     "daemon.backup": backup,
     "config.get": config,
+    "config.set": set_config,
     "stats.get": stats,
 }

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class TestStatus:
 class TestLifecycle:
     @pytest.fixture(autouse=True)
     def started_by_the_standin(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+        # It reads no configuration.
+        monkeypatch.setattr("agentgw.cli.commands.restart.check_configuration", lambda: None)
         monkeypatch.setattr("agentgw.local.spawn.daemon_command", lambda *flags: standin(paths))
 
     def test_start_prints_the_pid_and_the_same_again(self, cli: Cli, spawned: list[int]) -> None:
@@ -113,6 +116,17 @@ class TestLifecycle:
 
 
 class TestReload:
+    def test_restart_with_a_configuration_that_is_refused_stops_nothing(
+        self, cli: Cli, serve: Serve, paths: Paths
+    ) -> None:
+        daemon = serve()
+        Path(paths.config_file).write_text("[modle]\n")
+        status, out, err = cli("restart")
+        assert (status, out) == (78, "")
+        assert err.startswith(f"agentgw: {paths.config_file}: unknown key modle; did you mean model?")
+        assert err.endswith("nothing was stopped\n")
+        assert daemon.methods() == []
+
     def test_it_lists_what_changed(self, cli: Cli, serve: Serve) -> None:
         answer = {"changed": ["model.default"], "restart_needed": ["limits.connections"]}
         serve({"daemon.reload": answer})
@@ -639,18 +653,49 @@ class TestConfig:
         editor.write_text('#!/bin/sh\necho "[model]" >> "$2"\n')
         editor.chmod(0o755)
         monkeypatch.setenv("EDITOR", f"{editor} --wait")
-        assert agentgw("config", "edit").returncode == 0
-        assert stat.S_IMODE(os.stat(paths.config_file).st_mode) == 0o600
-        assert Path(paths.config_file).read_text() == "[model]\n"
-        serve({"daemon.reload": {"changed": ["model"], "restart_needed": []}})
+        settings = [
+            {"key": "model.default", "value": None, "origin": "default", "about": "a model reference"},
+            {"key": "agent.max_iterations", "value": 20, "origin": "/x", "about": "steps"},
+            {"key": "agent.route_by", "value": "auto", "origin": "default"},
+            {"key": "providers.x.base_url", "value": "http://x", "origin": "/x"},
+        ]
+        changed = {"changed": ["model"], "restart_needed": []}
+        serve({"config.get": {"settings": settings}, "daemon.reload": changed})
         assert agentgw("config", "edit").stdout == "changed  model\n"
-        assert Path(paths.config_file).read_text() == "[model]\n[model]\n"
+        assert stat.S_IMODE(os.stat(paths.config_file).st_mode) == 0o600
+        text = Path(paths.config_file).read_text()
+        assert "\n[model]\n# a model reference\n# default = …\n" in text
+        # The value that holds by other means is not the default.
+        assert '\n[agent]\n# steps\n# max_iterations = …\n# route_by = "auto"\n' in text
+        assert "\n[providers" not in text
+        # All that a comment says of a table is left out of the document.
+        assert tomllib.loads(text.removesuffix("[model]\n")) == {"model": {}, "agent": {}}
+        assert agentgw("config", "edit").stdout == "changed  model\n"
+        assert Path(paths.config_file).read_text() == f"{text}[model]\n"
+
+    def test_a_key_is_set_by_the_daemon(self, cli: Cli, serve: Serve) -> None:
+        result = {"changed": ["log.level"], "restart_needed": [], "notices": ["X is set and wins"]}
+        daemon = serve({"config.set": result})
+        assert cli("config", "set", "log.level", "debug") == (0, "changed  log.level\n", "agentgw: X is set and wins\n")
+        assert daemon.params("config.set") == {"key": "log.level", "value": "debug"}
+
+    @pytest.mark.parametrize(
+        ("failure", "status"),
+        [(Failure(-32602, "bad value", path="config.toml"), 78), (Failure(-32602, "bad", path="value"), 2),
+         (Failure(-32001, "no setting"), 1)],
+    )  # fmt: skip
+    def test_what_is_refused_has_the_exit_status_of_its_kind(
+        self, cli: Cli, serve: Serve, failure: Failure, status: int
+    ) -> None:
+        serve({"config.set": failure})
+        assert cli("config", "set", "log.level", "loud")[:2] == (status, "")
 
     @pytest.mark.parametrize(("editor", "words"), [("/nowhere/vi", "cannot be started"), ("false", "exit status 1")])
     def test_an_editor_that_fails_is_told(
-        self, agentgw: Run, monkeypatch: pytest.MonkeyPatch, editor: str, words: str
+        self, agentgw: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, editor: str, words: str
     ) -> None:
         monkeypatch.setenv("EDITOR", editor)
+        serve({"config.get": {"settings": []}})
         done = agentgw("config", "edit")
         assert done.returncode == 2
         assert words in done.stderr
