@@ -35,7 +35,7 @@ NAMES = [
     "document.ingest", "document.search", "document.list", "document.delete", "document.watched", "document.unwatch",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "embed",
-    "config.get", "stats.get", "event.subscribe",
+    "config.get", "config.set", "stats.get", "event.subscribe",
 ]  # fmt: skip
 
 # The parameters and results that the contract names one by one.
