@@ -10,8 +10,7 @@ from agentgw.cli import output
 from agentgw.cli.approval_prompt import ask
 from agentgw.cli.turn_printer import TurnPrinter, cancel_turn, follow
 from agentgw.client import ConnectionLost
-from agentgw_shell.turns.view import TurnView, terminal_size, write_to_terminal
-from agentgw_shell.turns.watching import Watch
+from agentgw_shell.screen_access import terminal_size, write_to_terminal
 
 if TYPE_CHECKING:
     from agentgw.client import Client, Stream
@@ -53,6 +52,10 @@ class Answering:
             if status != output.INTERRUPTED:
                 self._conversation.finish(stream.result)
             return status
+        # Here, for the first prompt does not wait for what draws the first answer.
+        from agentgw_shell.turns.view import TurnView
+        from agentgw_shell.turns.watching import Watch
+
         view = TurnView(write_to_terminal, terminal_size)
         try:
             Watch(client, view, self._keyboard, self._draft, lambda params: self._approve(client, params)).run(stream)

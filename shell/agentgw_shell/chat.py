@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, Self
 
+from prompt_toolkit.enums import EditingMode
+
 from agentgw import __version__
 from agentgw.cli import main as command_line
 from agentgw.cli import output
@@ -30,10 +32,10 @@ from agentgw_shell.opening import Opening
 from agentgw_shell.prompt.completion import ChatCompleter
 from agentgw_shell.prompt.editor import LineInterrupted, make_editor
 from agentgw_shell.prompt.paste import Pastes
+from agentgw_shell.screen_access import write_to_terminal
 from agentgw_shell.status_bar import StatusBar
 from agentgw_shell.turns.draft import Draft
 from agentgw_shell.turns.keyboard import Keyboard
-from agentgw_shell.turns.view import write_to_terminal
 
 if TYPE_CHECKING:
     from agentgw.client import Client, Stream
@@ -273,6 +275,10 @@ class Chat:
     def _greet(self, client: Client) -> None:
         """Called by the thread that connects: what the bar shows, beside the prompt that is there already."""
         self._bar.refresh(client)
+        settings = {one["key"]: one["value"] for one in client.call("config.get", section="shell")["settings"]}
+        self._alert = str(settings.get("shell.alert", self._alert))
+        if settings.get("shell.editing") == "vi":
+            self._editor.editing_mode = EditingMode.VI
         self._editor.app.invalidate()
 
     def _call_user(self) -> None:

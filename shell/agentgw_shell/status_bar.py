@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from agentgw.protocol.errors import AgentgwError
 from agentgw_shell.prompt.toolbar import BarFacts, bar
-from agentgw_shell.turns.view import terminal_size
+from agentgw_shell.screen_access import terminal_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -194,6 +194,16 @@ class NotificationsSection:
 
 
 @record
+class ShellSection:
+    """The chat on a terminal, which reads this when it connects."""
+
+    editing: Annotated[Literal["emacs", "vi"], "keys of the line editor"] = "emacs"
+    alert: Annotated[
+        Literal["bell", "osc9", "none"], "the way to tell the terminal that a question waits; osc9 is a notification"
+    ] = "bell"
+
+
+@record
 class HttpSection:
     """HTTP beside the socket, off unless asked for; a change holds from the next start."""
 
@@ -265,6 +275,7 @@ class Settings:
     webhooks: WebhooksSection = WebhooksSection()
     notifications: NotificationsSection = NotificationsSection()
     http: HttpSection = HttpSection()
+    shell: ShellSection = ShellSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
 

@@ -39,7 +39,6 @@ def make_editor(
     history_file: str,
     pastes: Pastes,
     *,
-    vi: bool = False,
     term: str = "",
     completer: Completer | None = None,
     toolbar: Callable[[], str] | None = None,
@@ -50,7 +49,7 @@ def make_editor(
     session: PromptSession[str] = PromptSession(
         history=PrivateHistory(history_file), key_bindings=_bindings(pastes), multiline=True,
         prompt_continuation="  … ", enable_history_search=True, enable_open_in_editor=True, tempfile_suffix=".md",
-        completer=completer, complete_while_typing=False, style=_STYLE, vi_mode=vi,
+        completer=completer, complete_while_typing=False, style=_STYLE,
         input=terminal_input, output=terminal_output or _output(term),
     )  # fmt: skip
     if toolbar is not None:

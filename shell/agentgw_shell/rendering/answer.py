@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from agentgw_shell.rendering.cells import pieces, width
 from agentgw_shell.rendering.markdown import MarkdownStream
 from agentgw_shell.rendering.screen import Screen, tail_lines
-from agentgw_shell.rendering.spans import Line
+from agentgw_shell.rendering.spans import Line, Span, line_of, plain_text
 
 # Twenty a second: what moves faster is not read.
 FRAME_S: Final = 0.05
@@ -72,10 +73,9 @@ class AnswerView:
     def resize(self, columns: int, rows: int) -> None:
         """The terminal has another size: what is drawn stays as it is, what follows is as wide as there is room."""
         shown = max(self._screen.shown - len(self._below), 0)
-        finished = self._markdown.break_line()
+        finished = self._markdown.resize(max(columns - 1, 8))
         self._send(self._screen.freeze())
         self._rows = rows
-        self._markdown.columns = max(columns - 1, 8)
         self._draw(finished[shown:])
 
     def _read(self) -> list[Line]:
@@ -87,9 +87,22 @@ class AnswerView:
     def _draw(self, finished: Sequence[Line]) -> None:
         self._changed = False
         room = max(tail_lines(self._rows) - len(self._below), 1)
-        self._send(self._screen.update(finished, [*self._markdown.tail()[:room], *self._below]))
+        below = [_clipped(line, self._markdown.columns) for line in self._below]
+        self._send(self._screen.update(finished, [*self._markdown.tail()[:room], *below]))
 
     def _send(self, text: str) -> None:
         if text:
             self._written_bytes += len(text.encode("utf-8", "replace"))
             self._write(text)
+
+
+def _clipped(line: Line, columns: int) -> Line:
+    """As much of the line as fits: one that wraps would not be where it is drawn again."""
+    if width(plain_text(line)) <= columns:
+        return line
+    spans: list[Span] = []
+    for style, text in line:
+        piece = next(iter(pieces(text, columns)), "") if columns > 0 else ""
+        spans.append((style, piece))
+        columns -= width(piece)
+    return line_of(spans)

@@ -37,7 +37,7 @@ class _Level:
 
 
 class MarkdownStream:
-    """One answer. `columns` may be changed between two calls; it holds for what is not begun."""
+    """One answer."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -83,13 +83,15 @@ class MarkdownStream:
         self._fence, self._code = "", None
         return self._given()
 
-    def break_line(self) -> list[Line]:
-        """The tail is finished as it looks; what follows begins on a new line. For a screen that changed its width."""
+    def resize(self, columns: int) -> list[Line]:
+        """Finish the tail as it looks; what follows begins on a new line and has the new width."""
+        self.columns = columns
         if self._table is not None:
             self._lines += self._table.settle()
+            self._table.resize(columns)
         elif self._words is not None:
             self._words.add(self._inline.settle())
-            self._words.break_line()
+            self._words.resize(columns)
         return self._given()
 
     def tail(self) -> list[Line]:

@@ -67,12 +67,21 @@ class Table:
             lines += self._row(row, widths, PLAIN)
         return lines
 
+    def resize(self, columns: int) -> None:
+        """Later rows fit another width."""
+        self._columns = columns
+        if self._widths is not None:
+            self._widths = self._fitted(self._widths)
+
     def _measure(self) -> list[int]:
-        room = self._columns - sum(width(text) for _, text in self._prefix) - len(_GAP) * (len(self._head) - 1)
         widths = [_LEAST_COLUMNS] * len(self._head)
         for row in (self._head, *self._rows):
             for index, cell in enumerate(row):
                 widths[index] = max(widths[index], width("".join(text for _, text in styled(cell))))
+        return self._fitted(widths)
+
+    def _fitted(self, widths: list[int]) -> list[int]:
+        room = self._columns - sum(width(text) for _, text in self._prefix) - len(_GAP) * (len(self._head) - 1)
         while sum(widths) > room and max(widths) > _LEAST_COLUMNS:
             widest = max(widths)
             next_widest = max((one for one in widths if one < widest), default=_LEAST_COLUMNS)

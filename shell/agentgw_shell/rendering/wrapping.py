@@ -74,8 +74,9 @@ class Wrapper:
         """Finished lines and the one that is being filled, without a word that may go on."""
         return [*self.lines, trimmed(line_of(self._line))] if self._taken > self._indent else list(self.lines)
 
-    def break_line(self) -> None:
-        """Begins a new line for what follows, unless nothing is on this one."""
+    def resize(self, columns: int) -> None:
+        """Begins a new line of another width for what follows, unless nothing is on this one."""
+        self._columns = columns
         if self._taken > self._indent:
             self._finish()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.cli.output import OutputLost, one_line
+from agentgw.cli.output import one_line
 from agentgw.cli.progress import words_of
 from agentgw_shell.rendering.answer import AnswerView
 from agentgw_shell.rendering.spans import DIM, Line
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agentgw.transport.connection import Notification
+    from agentgw_shell.screen_access import Size
 
-Size = tuple[int, int]
 # A turn that answers once more, for words that were added, begins a paragraph with this piece.
 _PARAGRAPH: Final = "\n\n"
 
@@ -82,9 +81,7 @@ class TurnView:
 
     def frame(self, now_s: float) -> None:
         """Draw what is due."""
-        if (size := self._size_of()) != self._size:
-            self._size = size
-            self._answer.resize(*size)
+        self._fit()
         self._answer.frame(now_s)
 
     def remark(self, text: str) -> None:
@@ -93,6 +90,7 @@ class TurnView:
 
     def make_room(self) -> None:
         """Everything is written and the cursor on a line of its own: somebody else writes."""
+        self._fit()
         self._status, self._typed = "", ()
         self._set_below()
         self._answer.note([])
@@ -104,6 +102,12 @@ class TurnView:
         self._answer.finish()
         if sources:
             self._answer.note(source_notes(sources, self.columns))
+
+    def _fit(self) -> None:
+        """Go by the terminal's size as it is now."""
+        if (size := self._size_of()) != self._size:
+            self._size = size
+            self._answer.resize(*size)
 
     def _passing(self, text: str) -> None:
         if text != self._status:
@@ -118,6 +122,7 @@ class TurnView:
 
     def _note(self, lines: Sequence[Line]) -> None:
         if lines:
+            self._fit()
             self._status = ""
             self._set_below()
             self._answer.note(lines)
@@ -131,22 +136,3 @@ class TurnView:
 def _whole(params: Mapping[str, Any], name: str) -> int:
     value = params.get(name, 0)
     return value if isinstance(value, int) else 0
-
-
-def write_to_terminal(text: str) -> None:
-    """All of it to standard output at once, past its buffer. Raises OutputLost."""
-    data = text.encode("utf-8", "replace")
-    try:
-        while data:
-            data = data[os.write(1, data) :]
-    except OSError as error:
-        raise OutputLost(f"standard output cannot be written: {error.strerror}") from None
-
-
-def terminal_size() -> Size:
-    """Columns and rows of the terminal; one that was never told its size has 80 by 24."""
-    try:
-        columns, rows = os.get_terminal_size(1)
-    except OSError:
-        columns = rows = 0
-    return columns or 80, rows or 24

@@ -99,6 +99,24 @@ def test_a_draft_stays_below_and_leaves_no_trace() -> None:
     ]
 
 
+def test_a_draft_that_is_wider_than_a_narrower_screen_is_cut_and_nothing_moves() -> None:
+    terminal = Scrollback(80, 24)
+    view = AnswerView(terminal.write, 80, 24)
+    view.feed("Before it. ")
+    view.set_below([(("2", "a" * 70),), (("", "› 日本" * 10),)])
+    view.frame(0)
+    view.resize(30, 24)
+    terminal.resize(30, 24)
+    for n in range(4):
+        view.feed(f"Words {n} after it was made narrower. ")
+        view.frame(n + 1)
+    view.finish()
+    lines = terminal.lines()
+    after = "".join(f"Words {n} after it was made narrower. " for n in range(4))
+    start = next(n for n, line in enumerate(lines) if line.startswith("Words 0"))
+    assert " ".join(lines[start:]) == after.strip()
+
+
 def test_notes_stand_between_parts_of_the_answer() -> None:
     terminal = Scrollback(40, 24)
     view = AnswerView(terminal.write, 40, 24)

@@ -1,0 +1,28 @@
+"""The terminal's screen: its size, and writing to it."""
+
+from __future__ import annotations
+
+import os
+
+from agentgw.cli.output import OutputLost
+
+Size = tuple[int, int]
+
+
+def write_to_terminal(text: str) -> None:
+    """All of it to standard output at once, past its buffer. Raises OutputLost."""
+    data = text.encode("utf-8", "replace")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError as error:
+        raise OutputLost(f"standard output cannot be written: {error.strerror}") from None
+
+
+def terminal_size() -> Size:
+    """Columns and rows of the terminal; one that was never told its size has 80 by 24."""
+    try:
+        columns, rows = os.get_terminal_size(1)
+    except OSError:
+        columns = rows = 0
+    return columns or 80, rows or 24
