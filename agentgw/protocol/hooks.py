@@ -67,7 +67,7 @@ class WebhookList:
 class WebhookNameParams:
     """One webhook."""
 
-    name: str
+    name: Annotated[str, "its name in webhooks.yaml"]
 
 
 @record

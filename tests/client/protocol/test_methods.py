@@ -33,6 +33,7 @@ NAMES = [
     "skill.import", "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
     "tool.list", "tool.call",
     "document.ingest", "document.search", "document.list", "document.delete", "document.watched", "document.unwatch",
+    "job.list", "job.add", "job.remove", "job.enable", "job.disable", "job.run", "job.history", "job.next",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "embed",
     "config.get", "config.set", "stats.get", "event.subscribe",
