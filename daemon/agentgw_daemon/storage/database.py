@@ -147,7 +147,7 @@ class Database:
         self.embeddings = Embeddings(thread, self.changes)
         self.trust = Trust(thread)
         self.watched = WatchedFolders(thread)
-        self.jobs = JobStore(thread)
+        self.jobs = JobStore(thread, outbox)
         self._store = store
         self._thread = thread
 

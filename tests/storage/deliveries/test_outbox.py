@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +17,7 @@ from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.deliveries import outbox as module
 from agentgw_daemon.storage.deliveries.deliveries import Attempt
 from agentgw_daemon.storage.deliveries.outbox import MAX_VALUE_CHARS, Outbox, body_of
+from agentgw_daemon.storage.jobs.job_rows import NewRun, StoredStanding
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +110,23 @@ async def test_what_is_not_committed_is_not_told(told: Database) -> None:
     await told.turns.start(NewTurn(message="a", skill="s", model="echo", idempotency_key="k"))
     assert again.created
     assert await names(told) == ["session.created", "agent.started"] * 2
+
+
+async def test_the_end_of_a_jobs_run_is_told_also_of_one_that_was_cut_off(told: Database) -> None:
+    noon = datetime(2027, 3, 28, 12, 0, tzinfo=UTC)
+    standing = StoredStanding(considered=noon, fingerprint="x")
+    run = NewRun(job="a", scheduled_for=noon, reason="on_time", attempt=1, lateness_s=0.0)
+    first = await told.jobs.begin(run, standing, now=noon)
+    assert first is not None
+    for _ in range(2):
+        await told.jobs.end(first, "failed", SECRET_WORDS, ("a", standing), now=noon)
+    cut_off = await told.jobs.begin(replace(run, reason="manual"), standing, now=noon)
+    await told.jobs.interrupt(SECRET_WORDS, now=noon)
+    found = [data for event, data in await events(told) if event == "job.finished"]
+    assert [(data["run_id"], data["job"], data["status"]) for data in found] == [
+        (first, "a", "failed"), (cut_off, "a", "interrupted"),
+    ]  # fmt: skip
+    assert found[0]["scheduled_for"] == found[0]["finished_at"] == "2027-03-28T12:00:00.000Z"
 
 
 async def test_each_webhook_has_its_own_row_of_the_same_id(database: Database) -> None:

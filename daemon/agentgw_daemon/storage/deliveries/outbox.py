@@ -14,6 +14,7 @@ from agentgw_daemon.system.ids import new_id, now
 from agentgw_daemon.text.valid import valid_text
 
 if TYPE_CHECKING:
+    from agentgw.protocol.jobs import JobRun
     from agentgw.protocol.types import Feedback, Turn
     from agentgw_daemon.storage.file.library import sqlite_utils
 
@@ -75,8 +76,13 @@ class Outbox:
         }  # fmt: skip
         self._put(db, "feedback.received", data)
 
-    def job_finished(self, db: sqlite_utils.Database, data: Mapping[str, Any]) -> None:
-        """A run of a job ended; `data` says which and how."""
+    def job_finished(self, db: sqlite_utils.Database, run: JobRun) -> None:
+        """A run of a job ended."""
+        data = {
+            "job": run.job, "run_id": run.run_id, "status": run.status, "reason": run.reason, "attempt": run.attempt,
+            "scheduled_for": run.scheduled_for, "started_at": run.started_at, "finished_at": run.finished_at,
+            "turn_id": run.turn_id,
+        }  # fmt: skip
         self._put(db, "job.finished", data)
 
     def _put(self, db: sqlite_utils.Database, event: WebhookEvent, data: Mapping[str, Any]) -> None:
@@ -104,8 +110,8 @@ class Outbox:
 
 
 def body_of(event: str, at: str, data: Mapping[str, Any]) -> str:
-    """The payload as it is signed and sent, without what is None."""
-    kept = {key: _bounded(value) for key, value in data.items() if value is not None}
+    """The payload as it is signed and sent, without what is None or, in a row that has become bad, no value of JSON."""
+    kept = {key: _bounded(value) for key, value in data.items() if isinstance(value, str | int | float)}
     return json.dumps({"event": event, "timestamp": at, "data": kept}, ensure_ascii=False, separators=(",", ":"))
 
 

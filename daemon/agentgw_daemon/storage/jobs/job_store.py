@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.jobs import JobRun, JobRunList, RunStatus
 from agentgw_daemon.observability.failpoint import failpoint
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
 from agentgw_daemon.storage.jobs.job_rows import (
     RUN_COLUMNS,
     STANDING_COLUMNS,
@@ -41,8 +42,9 @@ _PUT_STANDING: Final = f"INSERT OR REPLACE INTO job_standings ({STANDING_COLUMNS
 class JobStore:
     """All that is stored of jobs."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
         self._runner = runner
+        self._outbox = outbox
 
     async def standings(self) -> Mapping[str, StoredStanding]:
         """By job. A row that has become bad is left out: its job begins anew, and owes nothing of before."""
@@ -128,10 +130,12 @@ class JobStore:
         """Store how a run ended, with the standing of its job."""
 
         def do(db: sqlite_utils.Database) -> None:
-            db.execute(
+            ended = db.execute(
                 "UPDATE job_runs SET status = ?, why = ?, finished_at = ? WHERE id = ? AND status = 'running'",
                 (status, None if why is None else valid_text(why), time_column(now), int(run_id)),
-            )
+            ).rowcount
+            if ended:
+                self._outbox.job_finished(db, _run(db, int(run_id)))
             _put(db, *standing)
 
         await self._runner.write(do)
@@ -140,10 +144,14 @@ class JobStore:
         """Mark the runs that an earlier daemon left going, and give their number. They are not run again."""
 
         def do(db: sqlite_utils.Database) -> int:
-            return db.execute(
+            left = [row[0] for row in db.execute("SELECT id FROM job_runs WHERE status = 'running' ORDER BY id")]
+            db.execute(
                 "UPDATE job_runs SET status = 'interrupted', why = ?, finished_at = ? WHERE status = 'running'",
                 (why, time_column(now)),
-            ).rowcount
+            )
+            for run_id in left:
+                self._outbox.job_finished(db, _run(db, run_id))
+            return len(left)
 
         return await self._runner.write(do)
 
@@ -169,7 +177,7 @@ class JobStore:
         """One run that is there."""
 
         def do(db: sqlite_utils.Database) -> JobRun:
-            return run_of(db.execute(f"SELECT {RUN_COLUMNS} FROM job_runs WHERE id = ?", (int(run_id),)).fetchone())
+            return _run(db, int(run_id))
 
         return await self._runner.read(do)
 
@@ -249,6 +257,10 @@ class JobStore:
             return gone
 
         return await self._runner.write(do)
+
+
+def _run(db: sqlite_utils.Database, run_id: int) -> JobRun:
+    return run_of(db.execute(f"SELECT {RUN_COLUMNS} FROM job_runs WHERE id = ?", (run_id,)).fetchone())
 
 
 def _put(db: sqlite_utils.Database, job: str, standing: StoredStanding) -> None:
