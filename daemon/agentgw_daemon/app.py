@@ -31,6 +31,9 @@ from agentgw_daemon.lifecycle.guard import guard_socket
 from agentgw_daemon.lifecycle.signals import patient_end
 from agentgw_daemon.lifecycle.watchdog import feed_watchdog
 from agentgw_daemon.models.registry import open_registry
+from agentgw_daemon.notifications.approval_notices import ApprovalNotices
+from agentgw_daemon.notifications.desktop import Desktop
+from agentgw_daemon.notifications.job_news import JobNews
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.retrieval.pool import open_retrieval
 from agentgw_daemon.scheduler.assembly import make_jobs
@@ -169,14 +172,19 @@ def _made_of(services: Services, hooks: HooksFile, stop: Stop, nursery: trio.Nur
     )
     ingest.on_end = reembedding.poke
     watching = Watching(services.database, ingest, nursery)
-    jobs = make_jobs(services, turns, nursery)
+    desktop = Desktop(services.started.environ)
+    notices = ApprovalNotices(
+        services.approvals, services.hub, desktop, nursery, lambda: services.settings.notifications.desktop
+    )
+    news = JobNews(desktop, services.started.environ, lambda: services.settings.notifications.desktop)
+    jobs = make_jobs(services, turns, nursery, news)
     webhooks = Webhooks(
         services.database, services.secrets, hooks, nursery, environ=services.started.environ,
         keep_days=lambda: services.settings.webhooks.keep_days,
     )  # fmt: skip
     return Daemon(
         services=services, turns=turns, jobs=jobs, ingest=ingest, watching=watching, reembedding=reembedding,
-        webhooks=webhooks, control=Control(services, jobs, watching, reembedding, webhooks, stop),
+        webhooks=webhooks, notices=notices, control=Control(services, jobs, watching, reembedding, webhooks, stop),
         listener=Listener(max_connections=services.settings.limits.connections),
     )  # fmt: skip
 
@@ -195,6 +203,7 @@ async def serve(started: Started) -> int:
             await supervised("taking up turns", daemon.turns.take_up)
             outer.start_soon(supervised, "following folders", daemon.watching.resume)
             outer.start_soon(supervised, "starting webhooks", daemon.webhooks.start)
+            outer.start_soon(supervised, "showing approvals", daemon.notices.run)
             outer.start_soon(supervised, "embedding anew", daemon.reembedding.run)
             outer.start_soon(supervised, "running jobs", daemon.jobs.work)
             in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))

@@ -153,12 +153,19 @@ class ApprovalQueue:
             for one in self._open.values()
         )
 
-    async def answer(self, approval_id: str, decision: Decision) -> None:
-        """Settle an open question. Returns when that is stored.
+    def asked(self, approval_id: str) -> tuple[Approval, str] | None:
+        """An open question with the digest of what a yes would cover; None when it waits no more."""
+        question = self._open.get(approval_id)
+        return None if question is None else (question.stored.approval, question.stored.digest)
+
+    async def answer(self, approval_id: str, decision: Decision, *, digest: str | None = None) -> None:
+        """Settle an open question. Returns when that is stored. `digest`: only if that is what it covers.
 
         Raises NotFound when nothing waits under this id, AlreadyExists when another answer or the time was first.
         """
         question = self._open.get(approval_id)
+        if question is not None and digest not in (None, question.stored.digest):
+            raise _unknown(approval_id)
         if question is None:
             decided = self._ended.get(approval_id)
             raise _unknown(approval_id) if decided is None else _answered(approval_id, decided)

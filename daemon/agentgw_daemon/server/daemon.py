@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.knowledge.ingest.ingest import Ingest
     from agentgw_daemon.knowledge.ingest.watching import Watching
     from agentgw_daemon.knowledge.reembedding import Reembedder
+    from agentgw_daemon.notifications.approval_notices import ApprovalNotices
     from agentgw_daemon.scheduler.jobs import Jobs
     from agentgw_daemon.server.control import Control
     from agentgw_daemon.server.listener import Listener
@@ -29,5 +30,6 @@ class Daemon:
     watching: Watching
     reembedding: Reembedder
     webhooks: Webhooks
+    notices: ApprovalNotices
     control: Control
     listener: Listener

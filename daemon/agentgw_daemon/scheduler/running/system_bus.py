@@ -7,18 +7,15 @@ questions and one subscription.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import trio
 
-if TYPE_CHECKING:
-    from jeepney.io.trio import DBusRouter
+from agentgw_daemon.system.dbus import ANSWER_S, UNAVAILABLE, open_bus, reason_of
 
 log = logging.getLogger(__name__)
 
-_ANSWER_S: Final = 2.0
 # Sleeps come in pairs, minutes apart.
 _QUEUED_SIGNALS: Final = 16
 _LOGIN: Final = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
@@ -28,11 +25,6 @@ _NETWORK: Final = (
 # NMMetered: 1 is yes, 2 no, 3 guessed yes, 4 guessed no, 0 unknown.
 _METERED: Final = (1, 3)
 _NOT_METERED: Final = (2, 4)
-# All that a bus that is missing, ends, or says nonsense can raise; a refused login is a ValueError.
-_UNAVAILABLE: Final = (
-    ImportError, OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, trio.TooSlowError,
-    trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError,
-)  # fmt: skip
 
 
 async def is_unmetered() -> bool | None:
@@ -51,8 +43,8 @@ async def follow_sleep(hold: Callable[[bool], None]) -> None:
     """Call `hold` with True when the machine is about to sleep and with False when it goes on; ends with the bus."""
     try:
         await _follow_sleep(hold)
-    except* _UNAVAILABLE as group:
-        log.info("nobody tells when the machine goes to sleep, for there is no system bus: %s", _first(group))
+    except* UNAVAILABLE as group:
+        log.info("nobody tells when the machine goes to sleep, for there is no system bus: %s", reason_of(group))
     finally:
         # What is held for a sleep would wait for ever.
         hold(False)
@@ -65,10 +57,10 @@ async def _follow_sleep(hold: Callable[[bool], None]) -> None:
     # The bus knows whose signals these are; what arrives carries the sender's number, not its name.
     wanted = MatchRule(type="signal", sender=service, path=path, interface=interface, member="PrepareForSleep")
     arriving = MatchRule(type="signal", path=path, interface=interface, member="PrepareForSleep")
-    async with _router() as router:
+    async with open_bus("SYSTEM") as router:
         sending, receiving = trio.open_memory_channel[Any](_QUEUED_SIGNALS)
         async with router.filter(arriving, channel=sending):
-            with trio.fail_after(_ANSWER_S):
+            with trio.fail_after(ANSWER_S):
                 await router.send_and_get_reply(message_bus.AddMatch(wanted))
             log.debug("the login manager tells when the machine goes to sleep")
             async for message in receiving:
@@ -81,8 +73,8 @@ async def _property(place: tuple[str, str, str], name: str) -> object:
     found: object = None
     try:
         found = await _ask(place, name)
-    except* _UNAVAILABLE as group:
-        log.debug("%s of %s cannot be had: %s", name, place[0], _first(group))
+    except* UNAVAILABLE as group:
+        log.debug("%s of %s cannot be had: %s", name, place[0], reason_of(group))
     return found
 
 
@@ -91,28 +83,11 @@ async def _ask(place: tuple[str, str, str], name: str) -> object:
 
     service, path, interface = place
     question = Properties(DBusAddress(path, bus_name=service, interface=interface)).get(name)
-    async with _router() as router:
-        with trio.fail_after(_ANSWER_S):
+    async with open_bus("SYSTEM") as router:
+        with trio.fail_after(ANSWER_S):
             reply = await router.send_and_get_reply(question)
     if reply.header.message_type is not MessageType.method_return or not reply.body:
         return None
     # A variant: its signature and its value.
     value = reply.body[0]
     return value[1] if isinstance(value, tuple) and len(value) == 2 else None
-
-
-@asynccontextmanager
-async def _router() -> AsyncIterator[DBusRouter]:
-    from jeepney.io.trio import open_dbus_connection
-
-    with trio.fail_after(_ANSWER_S):
-        connection = await open_dbus_connection("SYSTEM")
-    async with connection, connection.router() as router:
-        yield router
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error) or type(error).__name__
