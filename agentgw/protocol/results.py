@@ -54,6 +54,9 @@ class DaemonStatus:
     waiting: Annotated[int, "of these turns, for somebody's answer"] = 0
     reembedding: Annotated[Reembedding | None, "while documents are embedded anew"] = None
     http: Annotated[HttpStatus | None, "where HTTP is spoken"] = None
+    rss_peak_bytes: Annotated[int, "the most memory since it started"] = 0
+    descriptors: Annotated[int, "open files and sockets"] = 0
+    descriptors_peak: Annotated[int, "the most since it started"] = 0
 
 
 @record

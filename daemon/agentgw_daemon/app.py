@@ -28,6 +28,7 @@ from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.knowledge.search.search import open_knowledge
 from agentgw_daemon.lifecycle.guard import guard_socket
+from agentgw_daemon.lifecycle.idle import end_when_idle
 from agentgw_daemon.lifecycle.signals import patient_end
 from agentgw_daemon.lifecycle.watchdog import feed_watchdog
 from agentgw_daemon.models.registry import open_registry
@@ -42,6 +43,7 @@ from agentgw_daemon.server.connections import ConnectionServer
 from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
 from agentgw_daemon.server.daemon import Daemon
 from agentgw_daemon.server.listener import Listener
+from agentgw_daemon.server.upkeep import Upkeep
 from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
@@ -210,6 +212,13 @@ async def serve(started: Started) -> int:
             outer.start_soon(supervised, "guarding the database", in_place)
             outer.start_soon(supervised, "waiting for signals", _heed_signals, daemon.control, stop)
             outer.start_soon(supervised, "importing", _import_the_rest, stop)
+            upkeep = Upkeep(services.database, lambda: services.settings.storage, lambda: not _is_working(daemon))
+            outer.start_soon(supervised, "upkeep", upkeep.run)
+            idle = partial(
+                end_when_idle, settings.daemon.idle_exit_s, activity=lambda: daemon.listener.accepted,
+                is_needed=lambda: _is_needed(daemon), drain=stop.ask,
+            )  # fmt: skip
+            outer.start_soon(supervised, "ending when idle", idle)
             async with trio.open_nursery() as connections:
                 server = ConnectionServer(daemon, connections)
                 await server.open(started.listener)
@@ -217,7 +226,7 @@ async def serve(started: Started) -> int:
                 outer.start_soon(supervised, "guarding the socket", guard)
                 gateway = await _open_gateway(daemon, doors, connections)
                 started.serving()
-                announce(services)
+                await supervised("telling what is there", announce, daemon)
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)
                 started.notifier.ready(f"serving on {started.paths.socket}")
                 outer.start_soon(supervised, "feeding the watchdog", feed_watchdog, started.notifier)
@@ -247,6 +256,18 @@ async def _open_gateway(daemon: Daemon, doors: Doors | None, connections: trio.N
     from agentgw_daemon.gateway.serving import open_gateway
 
     return await open_gateway(daemon, doors, connections)
+
+
+def _is_working(daemon: Daemon) -> bool:
+    return bool(daemon.turns.running) or daemon.ingest.busy or daemon.reembedding.shown is not None
+
+
+def _is_needed(daemon: Daemon) -> bool:
+    """Tells whether somebody is connected, something runs, or something will be due by itself."""
+    # Who speaks HTTP may come at any time, and starts no daemon.
+    if daemon.listener.connections or _is_working(daemon) or daemon.services.current.http is not None:
+        return True
+    return daemon.jobs.anything_scheduled or bool(daemon.watching.listing())
 
 
 async def _wind_down(

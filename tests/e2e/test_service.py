@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -181,14 +182,14 @@ def test_a_daemon_that_was_suspended_goes_on_where_it_was(home: Home, manager: M
 
 
 def test_a_worker_that_was_suspended_goes_on_or_is_replaced(model_home: Home) -> None:
-    model_home.ask("run", "-o", "max_tokens=3", "hi")
+    model_home.ask("run", "-q", "-o", "max_tokens=3", "hi")
     (worker,) = model_home.workers()
     os.kill(worker, signal.SIGSTOP)
     until(lambda: stopped(worker), "the worker stands still")
-    done = model_home.run("run", "-o", "max_tokens=3", "--timeout", "1", "hi")
+    done = model_home.run("run", "-q", "-o", "max_tokens=3", "--timeout", "1", "hi")
     assert (done.status, done.out) == (124, "")
     os.kill(worker, signal.SIGCONT)
-    assert model_home.ask("run", "-o", "max_tokens=3", "hi")
+    assert model_home.ask("run", "-q", "-o", "max_tokens=3", "hi")
 
 
 def stopped(pid: int) -> bool:
@@ -214,7 +215,13 @@ def test_serve_tells_what_it_came_up_with_and_writes_its_pid(home: Home) -> None
         assert part, said
         said += part
     assert (home.work / "here.pid").read_text() == f"{daemon.pid}\n"
-    words = ("service initialised: agentgw ", "provider: none yet", "skills loaded: 5\n", "tools registered: 1")
+    words = (
+        "service initialised: agentgw ",
+        "provider: none yet",
+        "skills loaded: 5\n",
+        "tools registered: 1",
+        "jobs: 0\n",
+    )
     positions = [said.decode().find(word) for word in (*words, f"serving on {home.socket}")]
     assert positions == sorted(positions)
     assert -1 not in positions
@@ -238,3 +245,35 @@ def test_a_refused_configuration_is_told_to_the_journal_and_not_tried_again(home
     assert text.startswith("<3>agentgw: ")
     assert "unknown key agent.wrong" in text
     assert text.count("\n") == 1
+
+
+def test_where_it_is_asked_for_an_idle_daemon_ends_by_itself(home: Home) -> None:
+    home.configure("[daemon]\nidle_exit_s = 0.4\n")
+    daemon = home.serve()
+    with home.connect() as wire:
+        # Longer than it would stay without anybody.
+        assert not exited(daemon.pid, within_s=1)
+        status = wire.call("daemon.status")
+    assert status["rss_peak_bytes"] >= status["rss_bytes"] > 0
+    assert status["descriptors_peak"] >= status["descriptors"] > 5
+    assert daemon.wait(PATIENCE_S) == 0
+    assert "stopping: nobody needed it for 0.4 s" in home.log
+    assert not home.socket.exists()
+
+
+def test_a_daemon_with_a_job_to_fire_stays(home: Home) -> None:
+    home.configure("[daemon]\nidle_exit_s = 0.1\n")
+    jobs = home.path / "config" / "jobs.yaml"
+    jobs.write_text("jobs:\n  - name: yearly\n    message: hi\n    every: day at 03:00\n    enabled: true\n")
+    daemon = home.serve()
+    assert "jobs: 1\n" in home.log
+    assert not exited(daemon.pid, within_s=1.5)
+
+
+def exited(pid: int, *, within_s: float) -> bool:
+    """Tell whether a process ends in a time."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        return bool(select.select([descriptor], [], [], within_s)[0])
+    finally:
+        os.close(descriptor)

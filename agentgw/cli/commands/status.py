@@ -53,7 +53,8 @@ def _show(status: dict[str, Any]) -> None:
             ("queue", status["queue"]),
             ("sessions", status["sessions"]),
             ("database", output.size(status["db_bytes"])),
-            ("memory", output.size(status["rss_bytes"])),
+            ("memory", _with_peak(output.size(status["rss_bytes"]), output.size(status.get("rss_peak_bytes")))),
+            ("descriptors", _with_peak(status.get("descriptors", ""), status.get("descriptors_peak"))),
             ("connections", status["connections"]),
             ("scheduler", f"on, {scheduler['jobs_count']} jobs" if scheduler["enabled"] else "off"),
             ("http", _http(status.get("http", {}))),
@@ -63,6 +64,10 @@ def _show(status: dict[str, Any]) -> None:
     if again := status.get("reembedding"):
         why = f", stopped: {again['error']}" if again.get("error") else ""
         output.pairs([("documents", f"{again['chunks_left']} chunks to embed anew with {again['embedder']}{why}")])
+
+
+def _with_peak(now: object, most: object) -> str:
+    return f"{now}, at most {most}" if most else str(now)
 
 
 def _turns(running: int, waiting: int) -> str:

@@ -28,7 +28,7 @@ _SERVERS: Final = ("mcp", "servers")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Settings that the running daemon cannot take over: connections live by the limits they were made with, jobs by theirs,
 # and so do the doors of HTTP.
-_RESTART_SECTIONS: Final = frozenset({"limits", "scheduler", "http"})
+_RESTART_SECTIONS: Final = frozenset({"limits", "scheduler", "http", "daemon"})
 _SECRET_WORDS: Final = frozenset({"key", "secret", "token", "password"})
 _Path = tuple[str, ...]
 

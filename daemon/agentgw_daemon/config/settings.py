@@ -252,6 +252,25 @@ class LimitsSection:
 
 
 @record
+class DaemonSection:
+    """The daemon's own life."""
+
+    idle_exit_s: Annotated[
+        float, "it ends when nobody needed it for so long and no job or followed folder does; 0 is never",
+        Limit(minimum=0, maximum=31_536_000),
+    ] = 0.0  # fmt: skip
+
+
+@record
+class StorageSection:
+    """The database's contents over the years. Sessions stay until they are deleted."""
+
+    keep_turn_logs_days: Annotated[
+        float, "the notifications of ended turns are kept for; 0 is for good", Limit(minimum=0, maximum=36_600)
+    ] = 0.0
+
+
+@record
 class LogSection:
     """The daemon's log file."""
 
@@ -278,6 +297,8 @@ class Settings:
     shell: ShellSection = ShellSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
+    daemon: DaemonSection = DaemonSection()
+    storage: StorageSection = StorageSection()
 
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:

@@ -55,6 +55,10 @@ class Listener:
         self._strangers = strangers
         self._refusal = refusal if refusal is not None else _overloaded(max_connections)
         self.connections = 0
+        # All there ever were.
+        self.accepted = 0
+        # The system gives the lowest free number, so that of a new one tells how many are open.
+        self.descriptors_peak = 0
         # Connections closed since descriptors ran out; None while there are some.
         self._shed_count: int | None = None
 
@@ -81,6 +85,8 @@ class Listener:
                             await trio.sleep(_REFUSED_WAIT_S)
                         continue
                     self._note_relief()
+                    self.accepted += 1
+                    self.descriptors_peak = max(self.descriptors_peak, connection.fileno() + 1)
                     self._admit(connection, serve, nursery)
         finally:
             accepting.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ from agentgw_daemon.storage.sessions.approvals import Approvals
 from agentgw_daemon.storage.sessions.calls import Calls
 from agentgw_daemon.storage.sessions.feedback import Ratings
 from agentgw_daemon.storage.sessions.log import TurnLogStore
+from agentgw_daemon.storage.sessions.retention import forget_logs
 from agentgw_daemon.storage.sessions.sessions import Sessions
 from agentgw_daemon.storage.sessions.statistics import count_all
 from agentgw_daemon.storage.sessions.steps import StepStore
@@ -89,6 +91,11 @@ class _Thread:
             return await trio.to_thread.run_sync(do, abandon_on_cancel=False, limiter=self._limiter)
         finally:
             self._tell()
+
+    @property
+    def has_waiting(self) -> bool:
+        """True while somebody waits for the thread."""
+        return bool(self._limiter.statistics().tasks_waiting)
 
     async def run_in_steps(self, do: Callable[[Callable[[], None]], T]) -> T:
         """As `run`, for what takes long: `do` is given a function that lets those who wait go first.
@@ -209,6 +216,19 @@ class Database:
     async def copy_to(self, target: Path) -> None:
         """Copy the database to a new file; turns go on meanwhile."""
         await self._thread.run_in_steps(lambda between: self._store.copy(target, between))
+
+    async def vacuum(self, limit_s: float, is_idle: Callable[[], bool]) -> bool:
+        """Give empty pages back where there are many; tells whether it was done. Whoever waits ends it."""
+        deadline = time.monotonic() + limit_s
+
+        def may_go_on() -> bool:
+            return time.monotonic() < deadline and not self._thread.has_waiting and is_idle()
+
+        return await self._thread.run(lambda: self._store.vacuum(may_go_on))
+
+    async def forget_logs(self, before: str, after_n: int) -> tuple[int, int | None]:
+        """See `retention.forget_logs`."""
+        return await forget_logs(self._thread, before, after_n)
 
     @property
     def written_back(self) -> tuple[WrittenBack, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,22 @@ def rss_bytes(pid: int) -> int:
     except (OSError, IndexError):
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_rss_bytes() -> int:
+    """The most resident bytes that this process ever had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In kilobytes, but on macOS.
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def open_descriptors() -> int:
+    """Descriptors that this process has open; 0 where that is unknown."""
+    try:
+        # The listing's own is among them.
+        return len(os.listdir("/dev/fd")) - 1
+    except OSError:
+        return 0
 
 
 def available_bytes() -> int | None:

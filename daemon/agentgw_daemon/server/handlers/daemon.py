@@ -26,7 +26,7 @@ from agentgw.protocol.results import (
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Setting
 from agentgw_daemon.config.load import is_section, unknown_key
 from agentgw_daemon.storage.file.backup_file import BackupFile
-from agentgw_daemon.system.memory import rss_bytes
+from agentgw_daemon.system.memory import open_descriptors, peak_rss_bytes, rss_bytes
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
@@ -40,6 +40,7 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
     default = services.models.default_name()
     running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
+    descriptors = open_descriptors()
     return DaemonStatus(
         version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
         socket=started.paths.socket, scheduler=SchedulerStatus(
@@ -53,6 +54,8 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
         connections=request.daemon.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
         reembedding=request.daemon.reembedding.shown, http=services.current.http,
+        rss_peak_bytes=peak_rss_bytes(), descriptors=descriptors,
+        descriptors_peak=max(descriptors, request.daemon.listener.descriptors_peak),
     )  # fmt: skip
 
 

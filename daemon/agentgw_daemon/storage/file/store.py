@@ -30,6 +30,7 @@ from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
 from agentgw_daemon.storage.file.presence import Presence, State, WrittenBack
 from agentgw_daemon.storage.file.recovery import interrupt_live_turns
+from agentgw_daemon.storage.file.vacuum import has_room, is_worthwhile, vacuum
 from agentgw_daemon.system.ids import file_stamp, now
 
 T = TypeVar("T")
@@ -151,6 +152,16 @@ class DatabaseFiles:
                     raise unavailable("it was replaced while it was copied", hint="try again")
 
             copy_open(connection, target, pages=_STEP_PAGES, between=go_on)
+
+    def vacuum(self, may_go_on: Callable[[], bool]) -> bool:
+        """Give empty pages back where that is worth it; tells whether it was done."""
+        with self._watched():
+            connection = self._opened()
+            if not connection.read(is_worthwhile):
+                return False
+            with translated():
+                room = has_room(connection.db, str(self.files.directory))
+            return room and connection.read(lambda db: vacuum(db, may_go_on))
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
