@@ -50,7 +50,7 @@ class Webhook:
 
 @record
 class WebhookListParams:
-    """How much of the log to show."""
+    """The part of the log to show."""
 
     deliveries: Annotated[int, "the latest so many of each webhook", Limit(minimum=0, maximum=1000)] = 5
 

@@ -40,7 +40,7 @@ _ASKS_FOR_TIME: Final = frozenset({429, 503})
 
 @record
 class Sent:
-    """What a try came to: the status, or why there is none."""
+    """Result of a try: the status, or why there is none."""
 
     status: int | None = None
     error: str | None = None

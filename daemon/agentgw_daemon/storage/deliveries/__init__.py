@@ -1,1 +1,1 @@
-"""What webhooks are told: events as rows, and what became of sending them."""
+"""Events for webhooks as rows, and what became of sending them."""

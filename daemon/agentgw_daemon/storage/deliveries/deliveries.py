@@ -1,4 +1,4 @@
-"""What is to be sent to webhooks, in order, and the log of what was."""
+"""Deliveries to webhooks, in order, and the log of those that were sent."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Deliveries:
         return await self._runner.read(do)
 
     async def standings(self, hooks: Collection[str]) -> dict[str, Standing]:
-        """How it stands with each of these."""
+        """The standing of each of these webhooks."""
 
         def do(db: sqlite_utils.Database) -> dict[str, Standing]:
             known = {
