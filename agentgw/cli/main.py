@@ -212,7 +212,7 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    # How argparse reads a word that is given no type, before it looks whether it is one of the choices.
+    # The reading of argparse for a word that is given no type, before it looks whether it is one of the choices.
     parser.register("type", None, _plain)
     return parser
 

@@ -78,7 +78,7 @@ class Bar:
         self._done = done = max(done, self._done)
         now = self._clock()
         if self._started is None:
-            # What an earlier attempt left does not count for the rate.
+            # Bytes that an earlier attempt left do not count for the rate.
             self._started = (now, done)
         if is_quiet():
             return

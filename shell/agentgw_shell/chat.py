@@ -235,7 +235,7 @@ class Chat:
             try:
                 command_line.dispatch(words)
             except SystemExit:
-                # How argparse ends after --help.
+                # The end of argparse after --help.
                 return
 
     def show_text(self, text: str) -> None:

@@ -12,7 +12,7 @@ from agentgw.local.paths import Paths
 if TYPE_CHECKING:
     from agentgw.client import Client
 
-# How often a wait looks up, so that Ctrl-C is heard.
+# Seconds between looks of a wait, so that Ctrl-C is heard.
 _LOOK_S: Final = 0.2
 
 

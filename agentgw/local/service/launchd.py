@@ -30,7 +30,7 @@ class LaunchdManager:
     def __init__(self, home: str, state_dir: str) -> None:
         self.folder = os.path.join(home, "Library", "LaunchAgents")
         self._plist = os.path.join(self.folder, f"{LABEL}.plist")
-        # What the daemon says before it has a log of its own.
+        # Words of the daemon before it has a log of its own.
         self._log = os.path.join(state_dir, "launchd.log")
         self._domain = f"gui/{os.getuid()}"
 
@@ -71,7 +71,7 @@ class LaunchdManager:
 
     def start(self) -> None:
         """Loads the agent anew and starts the daemon."""
-        # What is loaded may be of an earlier text.
+        # The loaded service may be of an earlier text.
         ask("launchctl", "bootout", f"{self._domain}/{LABEL}", timeout_s=_STOP_S)
         order("launchctl", "bootstrap", self._domain, self._plist)
         order("launchctl", "kickstart", f"{self._domain}/{LABEL}")

@@ -163,7 +163,7 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
             if not await _steer(plan, dialect, number, said.text, last=True):
                 answer.complete = True
                 return
-            # What comes is an answer of its own.
+            # The next step is an answer of its own.
             answer.texts.append(_PARAGRAPH)
             await emit(TurnDelta(text=_PARAGRAPH))
             most += 1

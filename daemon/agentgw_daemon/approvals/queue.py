@@ -77,7 +77,7 @@ class ApprovalQueue:
         self._timeout_s = timeout_s
         self._wall_clock = wall_clock
         self._open: dict[str, _Question] = {}
-        # Those among them whose turns are taken up again and have not come back to the call yet.
+        # Questions among them whose turns are taken up again and have not come back to the call yet.
         self._recalled: dict[tuple[str, str], _Question] = {}
         # Turns of which something was recalled and that are not stored as waiting again.
         self._coming_back: set[str] = set()

@@ -68,7 +68,7 @@ class Webhooks:
         self._wall_clock = wall_clock
         self._file = file
         self._tasks: dict[str, _Task] = {}
-        # What was last said of the file is said once.
+        # The last complaint about the file is made once.
         self._told: tuple[str, ...] = ()
         # Two changes at once would each start what the other ends.
         self._taking = trio.Lock()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentgw.client import Client
     from agentgw_shell.conversation import Conversation
 
-# What Tab offers for a command's arguments.
+# Words that Tab offers for a command's arguments.
 Offer = Literal["", "skill", "model", "session", "document", "file", "option", "command"]
 
 

@@ -30,7 +30,7 @@ class PrivateHistory(FileHistory):
     """A history file that only its owner reads."""
 
     def __init__(self, path: str) -> None:
-        # What is typed is as private as what is answered, whatever the umask says.
+        # A typed line is as private as an answer, whatever the umask says.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.fchmod(descriptor, 0o600)

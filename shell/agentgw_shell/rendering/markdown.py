@@ -42,7 +42,7 @@ class MarkdownStream:
     def __init__(self, columns: int) -> None:
         self.columns = columns
         self._lines: list[Line] = []
-        # What came of the current line that is not used: all of it while its kind is open.
+        # The part of the current line that is not used: all of it while its kind is open.
         self._rest = ""
         self._return = ""
         self._within_line = False
@@ -50,7 +50,7 @@ class MarkdownStream:
         self._single = False
         self._levels: list[_Level] = []
         self._quotes = 0
-        # How deep in quotations the blank line before the next block is; None where there is none.
+        # Depth in quotations of the blank line before the next block; None where there is none.
         self._blank: int | None = None
         self._anything = False
         # At most one of these is open: words, a table with what may become its head, code.

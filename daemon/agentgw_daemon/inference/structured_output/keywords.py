@@ -48,7 +48,7 @@ def number(schema: Mapping[str, Any], name: str, path: str) -> Expr:
         raise SchemaError(f"{path}/multipleOf", "is not supported")
     bounds: dict[str, Decimal] = {}
     limits = formats.RANGES.get(str(schema.get("format")))
-    # Those of 64 bits are wider than what is written without a bound.
+    # Bounds of 64 bits are wider than what is written without a bound.
     if limits is not None and limits[1] < numerals.LARGEST:
         bounds["minimum"], bounds["maximum"] = map(Decimal, limits)
     for keyword in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):

@@ -46,7 +46,7 @@ async def follow_sleep(hold: Callable[[bool], None]) -> None:
     except* UNAVAILABLE as group:
         log.info("nobody tells when the machine goes to sleep, for there is no system bus: %s", reason_of(group))
     finally:
-        # What is held for a sleep would wait for ever.
+        # A run that is held for a sleep would wait for ever.
         hold(False)
 
 
