@@ -149,7 +149,7 @@ class Paths:
 
     @property
     def http_socket(self) -> str:
-        """Where the daemon of these paths speaks HTTP, if it does."""
+        """Socket on which the daemon of these paths speaks HTTP, if it does."""
         return os.path.join(self.run_dir, "http.sock")
 
     @property

@@ -48,7 +48,7 @@ from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.deliveries.outbox import Outbox
+from agentgw_daemon.storage.deliveries.outbox import EventOutbox
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import Recovery
 from agentgw_daemon.tools.builtin import BUILTIN
@@ -100,7 +100,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> tuple[Services, Hook
     if started.prewarm:
         pool.prewarm()
     hooks = await trio.to_thread.run_sync(read_hooks, Path(paths.webhooks_file), started.environ)
-    outbox = Outbox()
+    outbox = EventOutbox()
     # Before the database opens, which ends turns that a crash cut off.
     outbox.route(routes(hooks.hooks))
     database = await stack.enter_async_context(

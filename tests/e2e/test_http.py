@@ -30,7 +30,7 @@ class Site:
         self.address = re.findall(r"HTTP on (http://\S+);", home.log)[-1]
 
     def curl(self, *words: str, key: str = KEY) -> str:
-        """What curl prints for a path and more words."""
+        """The output of curl for a path and more words."""
         path, *more = words
         bearer = ("-H", f"Authorization: Bearer {key}") if key else ()
         done = subprocess.run([*CURL, *bearer, *more, f"{self.address}{path}"], capture_output=True, timeout=PATIENCE_S)

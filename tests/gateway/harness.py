@@ -34,7 +34,7 @@ TCP = Door(
 
 @dataclass
 class FakeCurrent:
-    """What the gateway writes down of itself."""
+    """Facts that the gateway writes down of itself."""
 
     http: HttpStatus | None = None
 

@@ -11,13 +11,13 @@ from agentgw.protocol.types import ChatMessage, Chunk
 from agentgw_daemon.inference.engine import PromptCount
 from agentgw_daemon.knowledge.grounding import Grounded, Grounding, grounded
 from agentgw_daemon.knowledge.search.search import SearchFindings
-from agentgw_daemon.prompts.prompt import Exchange, Prompt, with_excerpts
+from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, with_excerpts
 
 pytestmark = pytest.mark.anyio
 
 PROMPT = Prompt(
     system="You help.",
-    history=(Exchange(messages=(ChatMessage(role="user", content="word " * 500),)),),
+    history=(EarlierTurn(messages=(ChatMessage(role="user", content="word " * 500),)),),
     message="How long is the boat?",
 )
 

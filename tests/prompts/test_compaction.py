@@ -13,7 +13,7 @@ from agentgw.protocol.types import ChatMessage, Timings, Usage
 from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationRequest, PromptCount, TextDelta
 from agentgw_daemon.prompts import compaction
 from agentgw_daemon.prompts.compaction import Compacted, compacted, with_summary
-from agentgw_daemon.prompts.prompt import Exchange, Prompt, exchanges, fit
+from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, exchanges, fit
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.summaries import Summary
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
@@ -212,7 +212,7 @@ async def test_without_a_database_nothing_is_summarised(talk: Talk) -> None:
 
 
 def test_a_summary_of_turns_that_are_not_shown_is_not_used() -> None:
-    history = (Exchange(messages=(ChatMessage(role="user", content="x"),), turn_id="t1"),)
+    history = (EarlierTurn(messages=(ChatMessage(role="user", content="x"),), turn_id="t1"),)
     prompt = Prompt(system="", history=history, message="m")
     summary = Summary(upto_turn_id="t9", text="x", created_at="")
     assert with_summary(prompt, ["t1"], summary) is prompt

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.inference.engine import PromptCount
-from agentgw_daemon.prompts.prompt import Exchange
+from agentgw_daemon.prompts.prompt import EarlierTurn
 
 
 class Counter:
@@ -22,7 +22,7 @@ class Counter:
         return PromptCount(tokens=tokens, n_ctx_tokens=self.n_ctx_tokens, text="")
 
 
-def turn(words: int) -> Exchange:
-    return Exchange(
+def turn(words: int) -> EarlierTurn:
+    return EarlierTurn(
         messages=(ChatMessage(role="user", content="u"), ChatMessage(role="assistant", content="w " * (words - 1)))
     )

@@ -1,4 +1,4 @@
-"""What clients can ask of jobs: the file edited with its comments, names, times, refusals."""
+"""Requests of clients about jobs: the file edited with its comments, names, times, refusals."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.system.text_file import Unreadable, Version, read_text_file, version_of
+from agentgw_daemon.system.text_file import UnreadableFile, Version, read_text_file, version_of
 
 
 def test_text_comes_with_the_state_that_was_read(tmp_path: Path) -> None:
@@ -42,5 +42,5 @@ def test_a_pipe_a_large_file_and_other_bytes_are_refused_at_once(tmp_path: Path)
         ("large", "is larger than 4 KiB"),
         ("bytes", "is not UTF-8 in line 2"),
     ):
-        with pytest.raises(Unreadable, match=reason):
+        with pytest.raises(UnreadableFile, match=reason):
             read_text_file(tmp_path / name, 4096)

@@ -15,7 +15,7 @@ from agentgw_daemon.tool_calling.view import ToolView
 
 
 @record
-class Opening:
+class TurnOpening:
     """Beginning of a turn with these tools. `calling` None: the model is shown none."""
 
     engine: Engine

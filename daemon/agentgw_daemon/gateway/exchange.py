@@ -64,7 +64,9 @@ class Exchange:
         return bind(METHODS[self.route.calls].params, values)
 
     async def call(self, method: str, params: Any, frames: Frames | None = None) -> Any:
-        """What the method gives, as over the socket; ends when the client leaves. Raises RpcError or ReaderGone."""
+        """The result of the method, as over the socket; ends when the client leaves. Raises RpcError or
+        ReaderGone.
+        """
         return await self.connection.while_connected(self._call, method, params, frames or NoEvents())
 
     async def _call(self, method: str, params: Any, frames: Frames) -> Any:

@@ -20,7 +20,7 @@ from agentgw.protocol.schema import record
 from agentgw.protocol.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Engine, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompts.prompt import Exchange, Prompt, PromptCounter, answer_reserve, fewest_left_out
+from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, PromptCounter, answer_reserve, fewest_left_out
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.summaries import Summary
 
@@ -62,7 +62,7 @@ class _SummaryJob:
     """Work of one call: an earlier summary, if any, and the turns that follow it."""
 
     earlier: str
-    turns: tuple[Exchange, ...]
+    turns: tuple[EarlierTurn, ...]
     budget: int
 
     def request(self) -> GenerationRequest:
@@ -205,7 +205,7 @@ async def _store(database: Database, session_id: str, upto_turn_id: str, text: s
 
 def _replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
     """The prompt with a summary's text in place of so many of its oldest turns."""
-    stand_in = Exchange(
+    stand_in = EarlierTurn(
         messages=(
             ChatMessage(role="user", content=_SUMMARY + text), ChatMessage(role="assistant", content=_NOTED),
         )

@@ -39,7 +39,7 @@ PromptCounter = Callable[[tuple[ChatMessage, ...]], Awaitable[PromptCount]]
 
 
 @record
-class Exchange:
+class EarlierTurn:
     """An earlier turn of the session: what was asked and what was answered."""
 
     messages: tuple[ChatMessage, ...]
@@ -52,7 +52,7 @@ class Prompt:
     """System text, earlier turns oldest first, and the message to answer, with pieces of documents before it."""
 
     system: str
-    history: tuple[Exchange, ...]
+    history: tuple[EarlierTurn, ...]
     message: str
     excerpts: tuple[Chunk, ...] = ()
 
@@ -75,7 +75,7 @@ class Fitted:
 
 
 def prompt_of(
-    system: str, history: tuple[Exchange, ...], message: str, schema: Mapping[str, Any] | None = None
+    system: str, history: tuple[EarlierTurn, ...], message: str, schema: Mapping[str, Any] | None = None
 ) -> Prompt:
     """System text, what the schema asks for, the session so far, the message."""
     text = system if schema is None else structured.instructed(system, schema)
@@ -98,7 +98,7 @@ def with_excerpts(message: str, excerpts: Sequence[Chunk]) -> str:
     return "\n\n".join([*parts, message] if message.strip() else parts)
 
 
-def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
+def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[EarlierTurn, ...]:
     """Turns out of stored (turn_id, role, content) rows in order."""
     turns: dict[str, list[ChatMessage]] = {}
     for turn_id, role, content in rows:
@@ -110,7 +110,7 @@ def exchanges(rows: Sequence[tuple[str, str, str]]) -> tuple[Exchange, ...]:
             said[-1] = ChatMessage(role="user", content=f"{said[-1].content}\n\n{content}")
         else:
             said.append(ChatMessage(role="user" if role == "user" else "assistant", content=content))
-    return tuple(Exchange(messages=_answered(messages), turn_id=turn_id) for turn_id, messages in turns.items())
+    return tuple(EarlierTurn(messages=_answered(messages), turn_id=turn_id) for turn_id, messages in turns.items())
 
 
 def _answered(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
@@ -119,7 +119,7 @@ def _answered(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     return (*messages, ChatMessage(role="assistant", content=_NO_ANSWER))
 
 
-def history_of(entries: Iterable[HistoryEntry]) -> tuple[Exchange, ...]:
+def history_of(entries: Iterable[HistoryEntry]) -> tuple[EarlierTurn, ...]:
     """Turns out of a session's stored messages."""
     return exchanges([(entry.turn_id, entry.role, entry.content) for entry in entries])
 

@@ -21,7 +21,7 @@ from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.results import StatsResult
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Deliveries
-from agentgw_daemon.storage.deliveries.outbox import Outbox
+from agentgw_daemon.storage.deliveries.outbox import EventOutbox
 from agentgw_daemon.storage.documents.changes import Changes
 from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.documents import Documents
@@ -71,7 +71,7 @@ class _Thread:
     """Runs functions on the store, one at a time, and tells what became of the file."""
 
     def __init__(
-        self, store: DatabaseFiles, on_recovered: Callable[[Recovery | WrittenBack], None], outbox: Outbox
+        self, store: DatabaseFiles, on_recovered: Callable[[Recovery | WrittenBack], None], outbox: EventOutbox
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -133,7 +133,7 @@ class Database:
     """The open database. Its attributes hold the operations on each kind of thing that is stored."""
 
     def __init__(
-        self, store: DatabaseFiles, thread: _Thread, opened: OpenedDatabase, changes: Changes, outbox: Outbox
+        self, store: DatabaseFiles, thread: _Thread, opened: OpenedDatabase, changes: Changes, outbox: EventOutbox
     ) -> None:
         """Wrap an open store; use `open`."""
         self.opened = opened
@@ -165,7 +165,7 @@ class Database:
         data_dir: Path,
         *,
         on_recovered: Callable[[Recovery | WrittenBack], None] = lambda _: None,
-        outbox: Outbox | None = None,
+        outbox: EventOutbox | None = None,
         mountinfo: Path = MOUNTINFO,
     ) -> AsyncIterator[Database]:
         """Open `data_dir`/agentgw.db, repaired and up to date; it is closed, and backed up once a day, at the end.
@@ -174,7 +174,7 @@ class Database:
         StorageUnavailable when it cannot be opened at all, ConfigRefused when a newer agentgw wrote it.
         """
         journal_mode, warnings = _journal_mode(data_dir, mountinfo)
-        outbox = outbox or Outbox()
+        outbox = outbox or EventOutbox()
         store = DatabaseFiles(data_dir, journal_mode, outbox=outbox)
         changes = Changes()
 

@@ -29,7 +29,7 @@ class Version:
             return None
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """Thing that is no text file, or one beyond the bound."""
 
     def __init__(self, reason: str, version: Version) -> None:
@@ -52,15 +52,15 @@ def read_text_file(path: Path, max_bytes: int) -> tuple[Version, str]:
         status = os.fstat(file.fileno())
         version = _version(status)
         if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("is no file", version)
+            raise UnreadableFile("is no file", version)
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise Unreadable(f"is larger than {max_bytes // 1024} KiB", version)
+        raise UnreadableFile(f"is larger than {max_bytes // 1024} KiB", version)
     try:
         return version, data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Unreadable(f"is not UTF-8 in line {line}", version) from None
+        raise UnreadableFile(f"is not UTF-8 in line {line}", version) from None
 
 
 def _version(status: os.stat_result) -> Version:

@@ -12,7 +12,7 @@ from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.protocol.types import ChatMessage, PromptFit, PromptPart, Session, SessionId, TurnId, Usage
-from agentgw_daemon.agent.opening import Opening
+from agentgw_daemon.agent.opening import TurnOpening
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount, PromptMessage
 from agentgw_daemon.knowledge.grounding import grounded
@@ -67,8 +67,9 @@ async def dry_run(
 
 
 async def _counted(
-    opening: Opening, messages: tuple[ChatMessage, ...], params: TurnStartParams, system: str, history: PromptHistory
-) -> tuple[PromptCount, tuple[PromptPart, ...]]:
+    opening: TurnOpening, messages: tuple[ChatMessage, ...], params: TurnStartParams, system: str,
+    history: PromptHistory,
+) -> tuple[PromptCount, tuple[PromptPart, ...]]:  # fmt: skip
     if opening.leads(messages):
         return await _counted_call(opening, messages, params)
     names = [tool.name for tool in opening.views] if opening.shows_tools(messages) else []
@@ -82,7 +83,7 @@ async def _counted(
 
 
 async def _counted_call(
-    opening: Opening, messages: Sequence[PromptMessage], params: TurnStartParams
+    opening: TurnOpening, messages: Sequence[PromptMessage], params: TurnStartParams
 ) -> tuple[PromptCount, tuple[PromptPart, ...]]:
     """The prompt with which a weak model writes the call that the request's words lead to."""
     step = opening.step(messages)

@@ -27,7 +27,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
 from agentgw_daemon.observability.supervision import internal_error, supervised
-from agentgw_daemon.prompts.prompt import Exchange, history_of, with_files
+from agentgw_daemon.prompts.prompt import EarlierTurn, history_of, with_files
 from agentgw_daemon.skills import routing
 from agentgw_daemon.storage.json_text import BAD
 from agentgw_daemon.storage.sessions.log import shown
@@ -308,7 +308,7 @@ class Turns:
     ) -> Plan:
         services = self._services
 
-        async def history() -> tuple[Exchange, ...]:
+        async def history() -> tuple[EarlierTurn, ...]:
             return history_of(await services.database.sessions.whole_history(session.session_id) if session else ())
 
         place, bound = cwd_of(params, session), services.settings.agent.detached_max_tokens

@@ -21,7 +21,7 @@ from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.events.steering import Steering
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.prompts.prompt import Exchange, history_of
+from agentgw_daemon.prompts.prompt import EarlierTurn, history_of
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.system.ids import seconds_of
 from agentgw_daemon.turns.request import generation_request
@@ -70,7 +70,7 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
     asked = replace(request, options=detail.options)
     spec = await services.models.resolve_to_answer(detail.turn.model)
 
-    async def history() -> tuple[Exchange, ...]:
+    async def history() -> tuple[EarlierTurn, ...]:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
     async def kit(live: TurnState) -> ToolRunner:

@@ -22,7 +22,7 @@ from agentgw.protocol.types import FinishReason, Timings, Usage
 from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import run as run_agent
-from agentgw_daemon.agent.opening import Opening
+from agentgw_daemon.agent.opening import TurnOpening
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.inference.engine import Calling, Engine, GenerationRequest
 from agentgw_daemon.inference.structured_output import structured
@@ -30,7 +30,7 @@ from agentgw_daemon.knowledge.grounding import Grounding, grounded
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.prompts.assembly import Assembled, Fitting, assemble
-from agentgw_daemon.prompts.prompt import Exchange, Prompt, prompt_of, surely_fits
+from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, prompt_of, surely_fits
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
@@ -62,7 +62,7 @@ class Plan:
 
     system: str
     message: str
-    history: Callable[[], Awaitable[tuple[Exchange, ...]]]
+    history: Callable[[], Awaitable[tuple[EarlierTurn, ...]]]
     # All that is asked for, but for the messages.
     request: GenerationRequest
     engine: Engine
@@ -79,13 +79,13 @@ class Plan:
         """The prompt before documents are quoted in it."""
         return prompt_of(self.system, await self.history(), self.message, self.request.schema)
 
-    async def opening(self, kit: ToolRunner | None, emit: Emit) -> Opening:
+    async def opening(self, kit: ToolRunner | None, emit: Emit) -> TurnOpening:
         """The first step with these tools; loads the model when it has to know how they are called."""
         schema = self.request.schema
         calling = await calling_of(self.engine, emit) if kit is not None and kit.views else None
         if kit is None or calling is None:
-            return Opening(engine=self.engine, schema=schema)
-        return Opening(
+            return TurnOpening(engine=self.engine, schema=schema)
+        return TurnOpening(
             engine=self.engine, calling=calling, views=kit.views, suggested_tools=kit.suggested_tools, schema=schema
         )
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from agentgw.protocol.hooks import WebhookEvent
 from agentgw.protocol.schema import record
 from agentgw_daemon.config.settings import named_variable
-from agentgw_daemon.system.text_file import Unreadable, read_text_file
+from agentgw_daemon.system.text_file import UnreadableFile, read_text_file
 from agentgw_daemon.text.yaml_document import Node
 from agentgw_daemon.text.yaml_entries import EntryRefused, EntryValues, entries_of, name_of
 from agentgw_daemon.webhooks.hook import EVENTS, Hook
@@ -73,7 +73,7 @@ def read_hooks(path: Path, environ: Mapping[str, str]) -> HooksFile:
         exposed = bool(os.stat(path).st_mode & 0o077)
     except FileNotFoundError:
         return HooksFile(path=path)
-    except Unreadable as error:
+    except UnreadableFile as error:
         return HooksFile(path=path, found=(HookProblem(line=1, reason=f"the file {error}"),))
     except OSError as error:
         return HooksFile(path=path, found=(HookProblem(line=1, reason=os.strerror(error.errno or errno.EIO)),))
@@ -103,7 +103,7 @@ def hooks_of(text: str, environ: Mapping[str, str]) -> tuple[tuple[Hook, ...], t
 
 
 def _hook_of(node: Node, environ: Mapping[str, str]) -> Hook:
-    entry = _Entry(node, environ)
+    entry = _HookEntry(node, environ)
     local = entry.boolean("allow_local", False)
     return Hook(
         name=entry.name(),
@@ -116,7 +116,7 @@ def _hook_of(node: Node, environ: Mapping[str, str]) -> Hook:
     )
 
 
-class _Entry(EntryValues):
+class _HookEntry(EntryValues):
     """Reads the values of one entry."""
 
     def __init__(self, node: Node, environ: Mapping[str, str]) -> None:

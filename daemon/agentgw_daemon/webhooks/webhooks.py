@@ -16,7 +16,7 @@ import trio
 from agentgw.protocol.errors import NotFound, RpcError
 from agentgw.protocol.hooks import Webhook, WebhookList, WebhookTestResult
 from agentgw_daemon.observability.supervision import supervised
-from agentgw_daemon.storage.deliveries.deliveries import Attempt, Pending, Standing
+from agentgw_daemon.storage.deliveries.deliveries import Attempt, HookStanding, Pending
 from agentgw_daemon.storage.deliveries.outbox import body_of
 from agentgw_daemon.system.ids import new_id, now, seconds_of
 from agentgw_daemon.webhooks.hook import Hook, routes
@@ -123,7 +123,7 @@ class Webhooks:
             ok=sent.accepted, delivery_id=event_id, duration_ms=duration_ms, status=sent.status, error=sent.error
         )
 
-    async def _shown(self, hook: Hook, standing: Standing, deliveries: int) -> Webhook:
+    async def _shown(self, hook: Hook, standing: HookStanding, deliveries: int) -> Webhook:
         gone = standing.gone == hook.address_digest
         return Webhook(
             name=hook.name, host=hook.host, events=hook.events, signed=bool(hook.secrets), local=hook.allow_local,

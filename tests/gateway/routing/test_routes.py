@@ -1,4 +1,4 @@
-"""How a path finds its route."""
+"""Paths and their routes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from agentgw.protocol.types import ToolCall
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.deliveries import outbox as module
 from agentgw_daemon.storage.deliveries.deliveries import Attempt
-from agentgw_daemon.storage.deliveries.outbox import MAX_VALUE_CHARS, Outbox, body_of
+from agentgw_daemon.storage.deliveries.outbox import MAX_VALUE_CHARS, EventOutbox, body_of
 from agentgw_daemon.storage.jobs.job_rows import NewRun, StoredStanding
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 
@@ -89,7 +89,7 @@ async def test_an_end_that_could_not_be_stored_is_told_once(told: Database) -> N
 async def test_a_turn_that_a_crash_cut_off_is_told_by_the_next_daemon(tmp_path: Path) -> None:
     async with Database.open(tmp_path) as database:
         await begin(database)
-    outbox = Outbox()
+    outbox = EventOutbox()
     outbox.route(EVERYTHING)
     async with Database.open(tmp_path, outbox=outbox) as database:
         ((event, data),) = await events(database)

@@ -1,1 +1,1 @@
-"""Who and what is let in, and what is noted of it."""
+"""Admission of requests, and the record of them."""

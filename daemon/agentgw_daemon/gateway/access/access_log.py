@@ -1,4 +1,4 @@
-"""What was asked for and how it went: a line in the log, and counts for `/metrics`. Never what was said.
+"""Record of requests and how they went: a line in the log, and counts for `/metrics`. Never what was said.
 
 A line has `name=value` pairs. The route is that of the table, not the path: paths and queries hold people's words.
 """

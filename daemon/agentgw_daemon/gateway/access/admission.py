@@ -30,7 +30,7 @@ _PREFLIGHT_KEPT_S: Final = 600
 
 @record
 class Door:
-    """What one listening socket asks of requests.
+    """Demands of one listening socket on requests.
 
     `hosts`: the names it goes by; None where nobody gets in by a name. `key_digest`: SHA-256 of the key; None where
     the kernel has said who is calling.
@@ -70,7 +70,7 @@ def allowed_origin_headers(request: HttpRequest, door: Door) -> Headers:
 
 
 def digest_of(key: str) -> bytes:
-    """What is kept of a key: comparing digests takes the same time whatever they begin with."""
+    """The digest that is kept of a key: comparing digests takes the same time whatever they begin with."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
@@ -88,7 +88,7 @@ def _checked_host(request: HttpRequest, door: Door) -> str:
 
 
 def _check_origin(request: HttpRequest, door: Door, host: str) -> bool:
-    """Whether it comes from the page of an allowed site; raises HttpRefused for that of any other."""
+    """Tells whether it comes from the page of an allowed site; raises HttpRefused for that of any other."""
     origins = request.all("origin")
     if len(origins) > 1:
         raise HttpRefused(400, "OriginMalformed", "a request has at most one Origin header")
@@ -121,7 +121,7 @@ def _preflight() -> HttpAnswer:
 
 
 def _has_key(request: HttpRequest, digest: bytes) -> bool:
-    """Whether one of the two headers, given once, holds it. Both are looked at whatever the first one says."""
+    """Tells whether one of the two headers, given once, holds it. Both are looked at whatever the first one says."""
     bearers, keys = request.all("authorization"), request.all("x-api-key")
     found = _BEARER.fullmatch(bearers[0]) if len(bearers) == 1 else None
     given = (found[1] if found else "", keys[0] if len(keys) == 1 else "")

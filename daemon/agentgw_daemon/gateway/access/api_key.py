@@ -29,7 +29,7 @@ class ApiKey:
 
     @property
     def is_short(self) -> bool:
-        """Whether it is no key but a password."""
+        """Tells whether it is no key but a password."""
         return len(self.text) < _SHORT_CHARS
 
 

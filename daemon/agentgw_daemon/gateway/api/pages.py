@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def home(exchange: Exchange) -> HttpAnswer:
-    """What this is and where to go on."""
+    """Answers with what this is and where to go on."""
     return html_answer(
         _page(
             "agentgw",

@@ -199,7 +199,7 @@ class HttpConnection:
         return int(self.request.one("content-length") or 0) if self.request is not None else 0
 
     async def while_connected(self, run: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-        """What `run` gives. Cancels it when the client leaves, and raises ReaderGone then."""
+        """Returns what `run` does. Cancels it when the client leaves, and raises ReaderGone then."""
         self._read_ahead = len(self._http.trailing_data[0])
         made: list[T] = []
         failed: Exception | None = None

@@ -51,7 +51,7 @@ def event(name: str, value: Any) -> bytes:
 
 
 class EventBuffer:
-    """What a call has to say and its reader has not taken yet: the call's `Frames`.
+    """Events of a call that its reader has not taken yet: the call's `Frames`.
 
     `put` waits while more than `limit_bytes` are held, so a reader that stands still holds the turn that it owns.
     """
@@ -99,12 +99,12 @@ class EventBuffer:
 
     @property
     def has_events(self) -> bool:
-        """Whether something waits to be taken."""
+        """Tells whether something waits to be taken."""
         return bool(self._events)
 
     @property
     def finished(self) -> bool:
-        """Whether all has been taken and nothing comes any more."""
+        """Tells whether all has been taken and nothing comes any more."""
         return self._ended and not self._events
 
     def _add(self, events: bytes) -> None:

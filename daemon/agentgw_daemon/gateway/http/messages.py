@@ -55,7 +55,7 @@ class HttpAnswer:
 
 
 def is_json(request: HttpRequest) -> bool:
-    """Whether its body is said to be JSON, once and for sure."""
+    """Tells whether its body is said to be JSON, once and for sure."""
     return [value.partition(";")[0].strip().lower() for value in request.all("content-type")] == [JSON]
 
 

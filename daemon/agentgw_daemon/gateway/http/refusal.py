@@ -1,4 +1,4 @@
-"""What goes wrong, as HTTP answers: requests that are refused, and errors of calls. Does no I/O.
+"""Failures as HTTP answers: requests that are refused, and errors of calls. Does no I/O.
 
 The body of all of them is `{"error": {"code", "name", "message", "hint", "data"}}`. An error of a call keeps the code
 that it has on the socket; a refusal has its HTTP status as its code.

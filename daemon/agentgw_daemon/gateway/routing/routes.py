@@ -74,7 +74,7 @@ class RouteTable:
 
 
 def _match(route: Route, segments: tuple[str, ...]) -> dict[str, str] | None:
-    """What stands in the places of the path's names, if it is this path."""
+    """The values in the places of the path's names, if it is this path."""
     parts = route.parts
     if len(parts) != len(segments):
         return None

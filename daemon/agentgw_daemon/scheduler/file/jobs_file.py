@@ -17,7 +17,7 @@ from typing import Final
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.file.entries import JobsFileContents, Problem, read_entries
-from agentgw_daemon.system.text_file import Unreadable, Version, read_text_file, version_of
+from agentgw_daemon.system.text_file import UnreadableFile, Version, read_text_file, version_of
 
 # 500 jobs with messages of a page each; the parser needs a second for it at worst.
 MAX_BYTES: Final = 262_144
@@ -46,7 +46,7 @@ def read_jobs(path: Path, *, home: Path, zone: tzinfo) -> JobsFile:
         version, text = read_text_file(path, MAX_BYTES)
     except FileNotFoundError:
         return JobsFile(path=path, version=Version(), text="", contents=JobsFileContents())
-    except Unreadable as unreadable:
+    except UnreadableFile as unreadable:
         return _unread(path, str(unreadable), unreadable.version)
     except OSError as error:
         return _unread(path, os.strerror(error.errno or errno.EIO), Version())
@@ -84,7 +84,7 @@ def _editable(target: Path) -> tuple[Version, str]:
         return read_text_file(target, MAX_BYTES)
     except FileNotFoundError:
         return Version(), ""
-    except Unreadable as unreadable:
+    except UnreadableFile as unreadable:
         raise _refused(target, str(unreadable)) from None
 
 

@@ -39,7 +39,7 @@ _SETTLE_S: Final = 10.0
 
 def job_of(node: Node, *, home: Path, zone: tzinfo) -> Job:
     """The job that an entry describes. Raises EntryRefused."""
-    entry = _Entry(node, home)
+    entry = _JobEntry(node, home)
     named = entry.zone()
     schedule = entry.schedule(zone=named or zone)
     misfire: Misfire = entry.choice("misfire", get_args(Misfire), "run_once")
@@ -68,7 +68,7 @@ def job_of(node: Node, *, home: Path, zone: tzinfo) -> Job:
     )
 
 
-class _Entry(EntryValues):
+class _JobEntry(EntryValues):
     """Reads the values of one entry."""
 
     def __init__(self, node: Node, home: Path) -> None:

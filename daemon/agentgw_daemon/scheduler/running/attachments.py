@@ -9,7 +9,7 @@ from typing import Final
 
 from agentgw.protocol.types import File
 from agentgw_daemon.knowledge.sources import shown
-from agentgw_daemon.system.text_file import Unreadable, read_text_file
+from agentgw_daemon.system.text_file import UnreadableFile, read_text_file
 
 # Half of what one message may have.
 MOST_BYTES: Final = 512 * 1024
@@ -39,7 +39,7 @@ def read_attachments(paths: Sequence[str]) -> tuple[File, ...]:
                 continue
             try:
                 _, text = read_text_file(Path(found), room)
-            except (OSError, Unreadable) as error:
+            except (OSError, UnreadableFile) as error:
                 if not is_folder:
                     raise _missing(found, error) from None
                 left_out.append(shown(found))
@@ -67,8 +67,8 @@ def _in_folder(folder: str) -> tuple[str, ...]:
     return tuple(os.path.join(folder, name) for name in names)
 
 
-def _missing(path: str, error: OSError | Unreadable) -> AttachmentMissing:
-    reason = str(error) if isinstance(error, Unreadable) else (error.strerror or "cannot be read")
+def _missing(path: str, error: OSError | UnreadableFile) -> AttachmentMissing:
+    reason = str(error) if isinstance(error, UnreadableFile) else (error.strerror or "cannot be read")
     return AttachmentMissing(f"{shown(path)}: {reason}")
 
 

@@ -55,7 +55,7 @@ class PathWatches:
                     await self._begin(name, job.schedule)
 
     def has_looked(self, name: str) -> bool:
-        """Whether a job's path is watched and was looked at, so that what changes now is a change."""
+        """Tells whether a job's path is watched and was looked at, so that what changes from then on is a change."""
         return name in self._watched and self._watched[name].watch.has_looked
 
     def taken(self, name: str, stamps: frozenset[FileState]) -> None:

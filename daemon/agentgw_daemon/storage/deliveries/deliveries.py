@@ -43,7 +43,7 @@ class Attempt:
 
 
 @record
-class Standing:
+class HookStanding:
     """One webhook in the database: `gone` is the digest of the address that wants no more."""
 
     gone: str | None = None
@@ -119,10 +119,10 @@ class Deliveries:
 
         return await self._runner.read(do)
 
-    async def standings(self, hooks: Collection[str]) -> dict[str, Standing]:
+    async def standings(self, hooks: Collection[str]) -> dict[str, HookStanding]:
         """The standing of each of these webhooks."""
 
-        def do(db: sqlite_utils.Database) -> dict[str, Standing]:
+        def do(db: sqlite_utils.Database) -> dict[str, HookStanding]:
             known = {
                 row[0]: row[1:] for row in db.execute("SELECT hook, gone, gone_at, dropped FROM webhook_standings")
             }
@@ -132,7 +132,7 @@ class Deliveries:
             made = {}
             for hook in hooks:
                 gone, gone_at, dropped = known.get(hook, (None, None, 0))
-                made[hook] = Standing(gone=gone, gone_at=gone_at, dropped=dropped, pending=counts.get(hook, 0))
+                made[hook] = HookStanding(gone=gone, gone_at=gone_at, dropped=dropped, pending=counts.get(hook, 0))
             return made
 
         return await self._runner.read(do)

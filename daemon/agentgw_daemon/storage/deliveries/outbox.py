@@ -24,7 +24,7 @@ MAX_PENDING: Final = 1000
 MAX_VALUE_CHARS: Final = 256
 
 
-class Outbox:
+class EventOutbox:
     """Writes a row for each webhook that an event goes to, in the database's thread.
 
     `on_added` is called on trio's thread, when rows may have been committed.
@@ -131,4 +131,4 @@ def _ignore() -> None:
 
 
 # For those that are told of no webhook.
-NOBODY: Final = Outbox()
+NOBODY: Final = EventOutbox()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentgw_daemon.storage.deliveries.outbox import Outbox
+from agentgw_daemon.storage.deliveries.outbox import EventOutbox
 from agentgw_daemon.storage.rows import LIVE
 from agentgw_daemon.storage.sessions.unfinished import interrupt, unfinished_ids
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ONCE: Final = "the daemon ended while it went on with this turn, which is not tried again"
 
 
-def interrupt_live_turns(db: sqlite_utils.Database, *, spare: bool, outbox: Outbox) -> tuple[str, ...]:
+def interrupt_live_turns(db: sqlite_utils.Database, *, spare: bool, outbox: EventOutbox) -> tuple[str, ...]:
     """Mark every turn that has not ended as interrupted and keep its answer as far as the log has it.
 
     `spare`: not those that can be gone on with; they wait from now on. Gives the ids of those that were marked.

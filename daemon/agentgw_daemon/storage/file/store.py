@@ -15,7 +15,7 @@ from typing import Final, TypeVar, assert_never
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.file.backups import Backups, copy_open, copy_private, is_sound
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import (
@@ -59,7 +59,7 @@ class DatabaseFiles:
         directory: Path,
         journal_mode: JournalMode,
         migrations: Migrations = MIGRATIONS,
-        outbox: Outbox = NOBODY,
+        outbox: EventOutbox = NOBODY,
     ) -> None:
         self.files = Files(directory)
         self.backups = Backups(self.files.backups)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.jobs import JobRun, JobRunList, RunStatus
 from agentgw_daemon.observability.failpoint import failpoint
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.jobs.job_rows import (
     RUN_COLUMNS,
     STANDING_COLUMNS,
@@ -42,7 +42,7 @@ _PUT_STANDING: Final = f"INSERT OR REPLACE INTO job_standings ({STANDING_COLUMNS
 class JobStore:
     """All that is stored of jobs."""
 
-    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
+    def __init__(self, runner: Runner, outbox: EventOutbox = NOBODY) -> None:
         self._runner = runner
         self._outbox = outbox
 

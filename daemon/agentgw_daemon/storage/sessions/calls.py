@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.observability.failpoint import failpoint
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.json_text import arguments_of, from_text, text_of, to_text
 from agentgw_daemon.storage.sessions.approvals import use_up
 from agentgw_daemon.system.ids import now
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Calls:
     """The calls in the database. One without `ok` was cut off: whether it was carried out is not known."""
 
-    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
+    def __init__(self, runner: Runner, outbox: EventOutbox = NOBODY) -> None:
         self._runner = runner
         self._outbox = outbox
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.results import FeedbackList
 from agentgw.protocol.types import Feedback, FeedbackCount, Rating
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, from_cursor, to_cursor
 from agentgw_daemon.system.ids import now
@@ -29,7 +29,7 @@ _COLUMNS: Final = (
 class Ratings:
     """The ratings in the database."""
 
-    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
+    def __init__(self, runner: Runner, outbox: EventOutbox = NOBODY) -> None:
         self._runner = runner
         self._outbox = outbox
 

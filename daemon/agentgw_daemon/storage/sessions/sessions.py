@@ -9,7 +9,7 @@ from agentgw.protocol.errors import NotFound, SessionBusy
 from agentgw.protocol.results import MessageList, SessionList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Message, Role, SearchHit, Session
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import (
@@ -91,7 +91,7 @@ class Sessions:
     Every method that takes one raises NotFound, or InvalidParams for an ambiguous beginning.
     """
 
-    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
+    def __init__(self, runner: Runner, outbox: EventOutbox = NOBODY) -> None:
         self._runner = runner
         self._outbox = outbox
 

@@ -11,7 +11,7 @@ from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.results import TurnDetail, TurnFailure, TurnList
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.json_text import text_of, to_text
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
@@ -91,7 +91,7 @@ _DETAILS: Final = (
 class TurnStore:
     """The turns in the database. Methods that take a `turn_id` take a unique beginning of one as well."""
 
-    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
+    def __init__(self, runner: Runner, outbox: EventOutbox = NOBODY) -> None:
         self._runner = runner
         self._outbox = outbox
 
@@ -190,7 +190,7 @@ def _of_key(db: sqlite_utils.Database, key: str) -> Turn | None:
     return None if row is None else turn_of(row)
 
 
-def _start(db: sqlite_utils.Database, new: NewTurn, outbox: Outbox) -> StartedTurn:
+def _start(db: sqlite_utils.Database, new: NewTurn, outbox: EventOutbox) -> StartedTurn:
     if new.idempotency_key is not None and (known := _of_key(db, new.idempotency_key)) is not None:
         return StartedTurn(turn=known, created=False)
     if new.session_id is None:
@@ -238,7 +238,7 @@ def _finish(
     end: TurnEnd,
     rows: tuple[LogRow, ...],
     steps: StepRows | None,
-    outbox: Outbox,
+    outbox: EventOutbox,
 ) -> Turn:
     row = db.execute(f"SELECT {TURN_COLUMNS} FROM turns AS t WHERE t.id = ?", (turn_id,)).fetchone()
     if row is None:

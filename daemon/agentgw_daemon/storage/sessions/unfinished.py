@@ -10,7 +10,7 @@ from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.schema import bind, record
 from agentgw.protocol.types import Usage
-from agentgw_daemon.storage.deliveries.outbox import NOBODY, Outbox
+from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.json_text import from_text, read_or
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, turn_of
 from agentgw_daemon.storage.sessions.log import LogRow, answer_so_far, read_rows
@@ -58,7 +58,7 @@ class LeftTurn:
 class Unfinished:
     """The turns to go on with. Methods take whole ids."""
 
-    def __init__(self, runner: Runner, outbox: Outbox = NOBODY) -> None:
+    def __init__(self, runner: Runner, outbox: EventOutbox = NOBODY) -> None:
         self._runner = runner
         self._outbox = outbox
 
@@ -166,7 +166,7 @@ def _delegated(db: sqlite_utils.Database, turn_id: str) -> Usage:
     return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
 
 
-def interrupt(db: sqlite_utils.Database, turn_id: str, reason: str | None, outbox: Outbox) -> None:
+def interrupt(db: sqlite_utils.Database, turn_id: str, reason: str | None, outbox: EventOutbox) -> None:
     """Mark a turn that has not ended as interrupted and keep its answer as far as the log has it.
 
     The log stays as it is: it records what was sent, and no end was sent.

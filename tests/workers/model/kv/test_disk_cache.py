@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agentgw_daemon.workers.model.kv.disk_cache import DiskPrefixCache, Restored
+from agentgw_daemon.workers.model.kv.disk_cache import DiskPrefixCache, RestoredState
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder
 
 PLENTY = 1 << 30
@@ -48,7 +48,7 @@ def state_of(text: Text, start: int) -> bytes:
     return f"the state of {text} from {start}".encode()
 
 
-def load(states: DiskPrefixCache, text: Text | list[int]) -> list[Restored]:
+def load(states: DiskPrefixCache, text: Text | list[int]) -> list[RestoredState]:
     return list(states.load(text, len(text)))
 
 
@@ -213,7 +213,7 @@ def test_a_turn_writes_its_own_tokens_only(folder: Path) -> None:
     with opened(folder) as states:
         assert states.match([1, 2, 3, 4, 9], 5) == 4
         assert load(states, [1, 2, 3, 4, 9]) == [
-            Restored(start=0, end=3, payload=b"first"), Restored(start=3, end=5, payload=b"second"),
+            RestoredState(start=0, end=3, payload=b"first"), RestoredState(start=3, end=5, payload=b"second"),
         ]  # fmt: skip
         assert states.match([1, 2, 3, 4, 9], 3) == 3
         assert [one.end for one in states.load([1, 2, 3, 4, 9], 3)] == [3]
@@ -238,7 +238,7 @@ def test_what_waits_for_the_disk_can_be_restored(folder: Path, disk: threading.E
     with opened(folder) as states:
         assert states.save("one", [1, 2], 0, b"x")
         assert states.covered([1, 2, 3]) == 2
-        assert load(states, [1, 2]) == [Restored(start=0, end=2, payload=b"x")]
+        assert load(states, [1, 2]) == [RestoredState(start=0, end=2, payload=b"x")]
         assert not states.flush(0)
         disk.set()
 

@@ -25,7 +25,7 @@ QUEUE_BYTES: Final = 256 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class RestoredState:
     """llama.cpp's state of the positions from `start` up to `end`, to be put behind what came before."""
 
     start: int
@@ -72,7 +72,7 @@ class DiskPrefixCache:
         with self._lock:
             return self._tree.longest(segment.pack(tokens[:most]))[1]
 
-    def load(self, tokens: Sequence[int], most: int) -> Iterator[Restored]:
+    def load(self, tokens: Sequence[int], most: int) -> Iterator[RestoredState]:
         """The states that `match` found, in order; fewer where a file has gone or is damaged.
 
         The last may end behind what matches: of it, the caller keeps what he has the tokens of.
@@ -88,7 +88,7 @@ class DiskPrefixCache:
             if payload is None:
                 self._drop(node)
                 return
-            yield Restored(start=node.header.start, end=node.header.end, payload=payload)
+            yield RestoredState(start=node.header.start, end=node.header.end, payload=payload)
 
     def covered(self, tokens: Sequence[int]) -> int:
         """The place where a segment of these tokens has to start: how many lie in whole segments, written or
