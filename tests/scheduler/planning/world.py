@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from agentgw_daemon.scheduler.job import Job, Need
 from agentgw_daemon.scheduler.planning.decisions import Action, Adopt, Record, SchedulePlan, Standing, Start
 from agentgw_daemon.scheduler.planning.planner import Planner
 from agentgw_daemon.scheduler.planning.times import starts_at
-from agentgw_daemon.scheduler.schedules.schedule import next_after
+from agentgw_daemon.scheduler.schedules.schedule import Schedule, next_after
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
 
@@ -22,6 +23,12 @@ MOMENT = timedelta(microseconds=1)
 SETTLE_S = 30.0
 # Shorter sleeps and steps are none.
 NOISE_S = 5.0
+
+
+@lru_cache(10_000)
+def slot_after(schedule: Schedule, after: datetime) -> datetime | None:
+    """The first scheduled time after an instant; the same are asked for after each decision about any job."""
+    return next_after(schedule, after, BERLIN)
 
 
 class Killed(Exception):
@@ -108,13 +115,22 @@ class World:
         elif isinstance(action, Record):
             self.records.append(action)
 
+    def finish_all(self) -> None:
+        """Every run ends before anything is planned again."""
+        for name in list(self.running):
+            self.end(name)
+        self.act()
+
     def finish(self, name: str, *, failed: bool = False) -> None:
+        self.end(name, failed=failed)
+        self.act()
+
+    def end(self, name: str, *, failed: bool = False) -> None:
         assert self.planner is not None
         standing = self.planner.after(name, failed=failed)
         self.standings[name] = standing
         self.planner.ended(name, standing)
         del self.running[name]
-        self.act()
 
     # Time.
 
@@ -169,7 +185,7 @@ class World:
 
     def slots(self, name: str, after: datetime, upto: datetime, most: int) -> list[datetime]:
         job, found = self.jobs[name], []
-        while len(found) < most and (slot := next_after(job.schedule, after, BERLIN)) is not None and slot <= upto:
+        while len(found) < most and (slot := slot_after(job.schedule, after)) is not None and slot <= upto:
             found.append(slot)
             after = slot
         return found
@@ -186,11 +202,11 @@ class World:
     def _check_scheduled(self, start: Start) -> None:
         job, now, slot = self.jobs[start.job], self.clock.wall, start.scheduled_for
         assert job.enabled
-        assert next_after(job.schedule, slot - MOMENT, BERLIN) == slot, "no scheduled time"
+        assert slot_after(job.schedule, slot - MOMENT) == slot, "no scheduled time"
         assert slot not in self.began.get(start.job, ()), "twice"
         begins = starts_at(job, slot, BERLIN)
         assert begins <= now
-        following = next_after(job.schedule, slot, BERLIN)
+        following = slot_after(job.schedule, slot)
         assert following is None or starts_at(job, following, BERLIN) > now, "not the last one"
         noticed = self.looking_since is not None and max(begins, self.looking_since) - begins <= MINUTE
         assert (start.reason == "on_time") == noticed
@@ -239,7 +255,7 @@ class World:
             return
         assert record.job not in self.running
         assert job.grace_s is not None or job.misfire == "skip", "missed under run_once"
-        following = next_after(job.schedule, record.scheduled_for, BERLIN)
+        following = slot_after(job.schedule, record.scheduled_for)
         superseded = following is not None and starts_at(job, following, BERLIN) <= now
         if not superseded:
             assert now - begins > max(timedelta(seconds=job.grace_s or 0), MINUTE), "not late"
@@ -252,7 +268,7 @@ class World:
             assert standing.fingerprint == job.fingerprint
             if not job.enabled or name in waiting:
                 continue
-            slot = next_after(job.schedule, standing.considered, BERLIN)
+            slot = slot_after(job.schedule, standing.considered)
             assert slot is None or starts_at(job, slot, BERLIN) > self.clock.wall, "forgotten"
 
     # Edits of the file.

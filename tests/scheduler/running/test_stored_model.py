@@ -63,14 +63,14 @@ class StoredWorld(World):
             slot for slot in self.began.get(action.job, ()) if slot > since
         }
 
-    def finish(self, name: str, *, failed: bool = False) -> None:
+    def end(self, name: str, *, failed: bool = False) -> None:
         assert self.planner is not None
         standing = self.planner.after(name, failed=failed)
-        end = self.store.end(
+        stored = self.store.end(
             self.ids.pop(name), "failed" if failed else "ok", None, (name, to_row(standing)), now=self.clock.wall
         )
-        run(end)
-        super().finish(name, failed=failed)
+        run(stored)
+        super().end(name, failed=failed)
 
 
 class StoredLife(Life):

@@ -1,0 +1,129 @@
+"""Scheduled jobs with the real binary: the old file, every kill, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.endpoint import Endpoint
+from tests.e2e.home import Home, kill, until
+
+pytestmark = pytest.mark.e2e
+
+OLD = """# from before
+jobs:
+  - name: hello
+    skill_name: general_assistant
+    message: say hello
+    cron_expression: "0 9 * * *"
+    enabled: true
+    log_output: true
+"""
+
+
+def write_jobs(home: Home, text: str) -> Path:
+    file = home.path / "config" / "jobs.yaml"
+    for folder in (home.path, file.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def rows(home: Home, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(home.database_copy())) as db:
+        return db.execute(sql).fetchall()
+
+
+@pytest.fixture
+def echo_home(home: Home) -> Home:
+    home.configure('[model]\ndefault = "echo"\n')
+    return home
+
+
+def test_a_file_of_the_predecessor_runs_as_it_is_and_a_run_says_how_it_went(echo_home: Home) -> None:
+    home = echo_home
+    file = home.work / "my_jobs.yaml"
+    file.write_text(OLD)
+    home.serve("--scheduler-config", "my_jobs.yaml", "--no-scheduler")
+    status = home.call("daemon.status")["scheduler"]
+    assert status == {"enabled": False, "jobs_count": 1, "jobs": ["hello"]}
+    assert home.ask("jobs", "run", "hello", "--wait") == "say hello\n"
+    (run,) = json.loads(home.ask("jobs", "history", "--json"))["runs"]
+    assert (run["status"], run["reason"]) == ("ok", "manual")
+    assert "job hello answers: say hello" in home.log
+    file.write_text(OLD.replace("say hello\n", "say hello\n    model: none/such\n"))
+    done = home.run("jobs", "run", "hello", "--wait")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("agentgw: hello failed: ")
+    assert file.read_text().startswith("# from before\n")
+
+
+def test_a_bad_entry_is_told_by_list_and_doctor_and_the_others_run(echo_home: Home) -> None:
+    home = echo_home
+    file = write_jobs(home, "jobs:\n  - {name: a, message: hi, every: 1 second}\n  - {name: b, message: x}\n")
+    home.daemon()
+    until(lambda: home.call("job.history", name="a")["runs"], "the good one runs")
+    assert f"agentgw: {file}:3: the job has no time" in home.run("jobs").err
+    findings = home.call("daemon.doctor")["findings"]
+    assert [one["severity"] for one in findings if one["check"] == "jobs"] == ["error"]
+
+
+def test_what_a_kill_cuts_off_in_a_tool_call_is_not_done_again(home: Home, endpoint: Endpoint) -> None:
+    write_jobs(
+        home,
+        f"jobs:\n  - {{name: a, message: do it, model: scripted/m, on: {home.work}/go, settle_s: 0, retries: 3,"
+        f" approvals: [run_command], cwd: {home.work}}}\n",
+    )
+    pipe = home.work / "pipe"
+    os.mkfifo(pipe)
+    pid = home.daemon()
+    home.call("job.run", name="a")
+    effect = home.work / "effect"
+    endpoint.next().call("run_command", argv=["sh", "-c", "echo ran >> effect; cat pipe"])
+    until(effect.exists, "the command runs")
+    kill(pid)
+    # The command ends by itself.
+    pipe.open("w").close()
+    home.daemon()
+    (run,) = home.call("job.history")["runs"]
+    assert (run["status"], run["why"]) == ("interrupted", "agentgw ended while it ran")
+    assert home.call("turn.show", turn_id=run["turn_id"])["turn"]["state"] == "interrupted"
+    assert effect.read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.chaos)])
+def test_a_job_runs_at_most_once_for_each_time_whenever_the_daemon_is_killed(
+    echo_home: Home, chaos: Callable[[int], int], kills: int
+) -> None:
+    home, chance = echo_home, random.Random(kills)
+    write_jobs(home, "jobs:\n" + "".join(f"  - {{name: j{n}, message: hi, every: 1 second}}\n" for n in range(3)))
+    points = ("job-run-unstored", "job-run-stored")
+    for _ in range(kills if kills < 10 else chaos(kills)):
+        before = home.log.count(" starts: run ")
+        faults = {"AGENTGW_FAIL": f"{chance.choice(points)}:0.3:kill"} if chance.random() < 0.5 else {}
+        daemon = home.start("serve", environ=faults)
+        until(lambda: daemon.poll() is not None or home.log.count(" starts: run ") > before + 3, "jobs run")  # noqa: B023
+        if daemon.poll() is None:
+            daemon.kill()
+        daemon.wait()
+    home.run("stop")
+    home.serve("--no-scheduler")
+    home.call("job.list")
+    home.stop()
+    runs = rows(home, "SELECT job, scheduled_for, attempt, status, turn_id FROM job_runs")
+    assert runs
+    assert max(Counter(run[:3] for run in runs).values()) == 1
+    turns = [run[4] for run in runs if run[4] is not None]
+    assert len(turns) == len(set(turns))
+    assert {run[3] for run in runs} <= {"ok", "interrupted", "missed", "skipped"}
+    (asked,) = rows(home, "SELECT count(*) FROM turns")[0]
+    assert isinstance(asked, int)
+    assert asked <= sum(run[3] in ("ok", "interrupted") for run in runs)
