@@ -38,7 +38,9 @@ class LineHead:
 def read_head(text: str, *, complete: bool) -> LineHead | None:
     """The head of a line of which this is the beginning, or with `complete` all; None where it cannot be told yet."""
     quotes = 0
-    body = text.expandtabs(4)
+    words = text.lstrip(" \t")
+    # Further on a tab is a blank among others.
+    body = text[: len(text) - len(words)].expandtabs(4) + words.replace("\t", " ")
     while True:
         stripped = body.lstrip(" ")
         indent = len(body) - len(stripped)

@@ -112,7 +112,7 @@ class MarkdownStream:
 
     def _take(self, text: str, *, ended: bool) -> None:
         if self._within_line:
-            self._add_words(text)
+            self._add_words(text.replace("\t", " "))
             self._within_line = not ended
             if ended and self._single:
                 self._end_block()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentgw_shell.rendering.cells import width
@@ -23,6 +23,7 @@ def texts(lines: list[Line]) -> list[str]:
 
 
 @settings(max_examples=150, deadline=None)
+@example(text="word\t`a\tb`", cuts=[1], columns=20)
 @given(text=SOURCE, cuts=st.lists(st.integers(1, 9), min_size=1, max_size=5), columns=st.sampled_from((20, 79)))
 def test_what_is_finished_does_not_depend_on_how_the_text_came(text: str, cuts: list[int], columns: int) -> None:
     stream, lines, place = MarkdownStream(columns), [], 0
