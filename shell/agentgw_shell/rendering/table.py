@@ -17,6 +17,7 @@ SETTLING_ROWS: Final = 4
 _GAP: Final = " │ "
 _LEAST_COLUMNS: Final = 3
 _MOST_CELLS: Final = 64
+_RULE_COLUMNS: Final = 12
 _RULE: Final = re.compile(r"\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
 
 
@@ -58,6 +59,8 @@ class Table:
 
     def likely(self) -> list[Line]:
         """The lines of the rows that are not settled, as they would be now."""
+        if not self._fits():
+            return [line for row in self._rows for line in self._listed(row)]
         widths = self._widths or self._measure()
         lines: list[Line] = []
         if not self._headed:
@@ -73,6 +76,23 @@ class Table:
         if self._widths is not None:
             self._widths = self._fitted(self._widths)
 
+    def _fits(self) -> bool:
+        """True when the narrowest columns have room side by side."""
+        count = len(self._head)
+        return count * _LEAST_COLUMNS + (count - 1) * len(_GAP) <= self._room()
+
+    def _room(self) -> int:
+        return self._columns - sum(width(text) for _, text in self._prefix)
+
+    def _listed(self, row: Sequence[str]) -> list[Line]:
+        """A row of a table that is too wide: a line a cell, below its heading's name."""
+        lines = [line_of([*self._prefix, (DIM, "─" * min(self._room(), _RULE_COLUMNS))])]
+        for head, cell in zip(self._head, row, strict=False):
+            wrapper = Wrapper(self._columns, self._prefix, line_of([*self._prefix, (PLAIN, "  ")]))
+            wrapper.add([*styled(head, BOLD), (BOLD, ": "), *styled(cell)])
+            lines += wrapper.end()
+        return lines
+
     def _measure(self) -> list[int]:
         widths = [_LEAST_COLUMNS] * len(self._head)
         for row in (self._head, *self._rows):
@@ -81,7 +101,7 @@ class Table:
         return self._fitted(widths)
 
     def _fitted(self, widths: list[int]) -> list[int]:
-        room = self._columns - sum(width(text) for _, text in self._prefix) - len(_GAP) * (len(self._head) - 1)
+        room = self._room() - len(_GAP) * (len(self._head) - 1)
         while sum(widths) > room and max(widths) > _LEAST_COLUMNS:
             widest = max(widths)
             next_widest = max((one for one in widths if one < widest), default=_LEAST_COLUMNS)

@@ -98,6 +98,13 @@ def test_a_table_of_many_rows_is_given_while_it_comes() -> None:
     assert texts(lines)[:3] == ["a   │   b", "────┼────", "x   │   1"]
 
 
+def test_a_table_of_more_columns_than_fit_is_a_list_of_its_cells() -> None:
+    names = "abcdefghij"
+    text = f"| {' | '.join(names)} |\n|{'---|' * 10}\n| {' | '.join(names.upper())} |\n"
+    assert texts(rendered(text, 40))[1:] == [f"{name}: {name.upper()}" for name in names]
+    assert len(texts(rendered(text, 79))) == 3
+
+
 @pytest.mark.parametrize("columns", [39, 79])
 def test_the_tail_never_shows_what_is_not_in_the_answer(columns: int) -> None:
     stream, letters = MarkdownStream(columns), 0
