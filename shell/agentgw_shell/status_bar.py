@@ -44,9 +44,10 @@ class StatusBar:
         """Ask again. Raises nothing: what cannot be asked stays as it was."""
         client.limit(_PATIENCE_S)
         try:
-            if not self._known:
-                self._ask_once(client)
             self._status = client.call("daemon.status")
+            # A model's context is known once it was loaded.
+            if not self._known or not self._contexts.get(self._model()):
+                self._ask_once(client)
             self._approvals = len(client.call("approval.list")["approvals"])
             self._instead = ""
         except AgentgwError:
@@ -71,9 +72,12 @@ class StatusBar:
         """The bar as it is now."""
         return bar(self._facts(), terminal_size()[0])
 
+    def _model(self) -> str:
+        return self._conversation.model or str(self._status.get("service", {}).get("model") or "")
+
     def _facts(self) -> BarFacts:
         chat = self._conversation
-        model = chat.model or str(self._status.get("service", {}).get("model") or "")
+        model = self._model()
         provider = model.partition("/")[0]
         leaves = (provider,) if provider in self._endpoints and "/" in model else ()
         shown = os.path.basename(model) if os.path.isabs(model) else model

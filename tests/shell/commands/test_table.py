@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agentgw_shell.commands import table
@@ -20,3 +22,8 @@ def test_an_unknown_command_names_the_nearest(typed: str, near: str) -> None:
 
 def test_an_unknown_command_that_is_near_nothing_points_to_the_list() -> None:
     assert table.unknown("zzzzzz", []).hint == "/help lists them"
+
+
+def test_every_command_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "shell.md").read_text()
+    assert [name for name in table.COMMANDS if f"`/{name}" not in page] == []
