@@ -97,10 +97,10 @@ class JobAddParams:
     ] = ()  # fmt: skip
     cwd: Annotated[str | None, "absolute path: where its tools work", _Text] = None
     tz: Annotated[str | None, "a time zone such as Europe/Berlin; the machine's", _Text] = None
-    misfire: Literal["run_once", "skip"] | None = None
+    misfire: Annotated[Literal["run_once", "skip"] | None, "once or not at all for times that went by"] = None
     grace_s: Annotated[float | None, "a run may start so late", Limit(minimum=0)] = None
     jitter_s: Annotated[float | None, "spread over so long", Limit(minimum=0)] = None
-    overlap: Literal["skip", "queue"] | None = None
+    overlap: Annotated[Literal["skip", "queue"] | None, "a time that comes while it runs"] = None
     timeout_s: Annotated[float | None, "a run takes at most", Limit(minimum=0)] = None
     retries: Annotated[int | None, "so often again after a failure", Limit(minimum=0, maximum=10)] = None
     approvals: Annotated[

@@ -6,10 +6,12 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from agentgw.protocol.events import EVENTS
+from agentgw.protocol.hooks import WebhookEvent
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.schema import fields_of
 from agentgw_daemon.server.openrpc import event_name
@@ -19,7 +21,7 @@ TABLES = {"errors.py", "events.py", "methods.py", "schema.py", "types.py"}
 SOURCES = [path for path in sorted(ROOT.glob("agentgw/**/*.py")) if path.name not in TABLES]
 SOURCES += sorted(ROOT.glob("shell/agentgw_shell/**/*.py"))
 SENDERS = {"call", "stream", "send", "notify"}
-WORDS = METHODS.keys() | {event_name(event) for event in EVENTS}
+WORDS = METHODS.keys() | {event_name(event) for event in EVENTS} | set(get_args(WebhookEvent))
 NOUNS = {word.partition(".")[0] for word in WORDS}
 by_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     """The arguments."""
     parser.add_argument("turn", metavar="TURN|SESSION", help="the turn, or a session for its running or latest one")
-    parser.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
-    parser.add_argument("--output-format", dest="form", choices=FORMATS, default="text", help="as in `agentgw run`")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
+    form.add_argument("--output-format", dest="form", choices=FORMATS, help="as in `agentgw run`")
+    parser.set_defaults(form="text")
 
 
 def run(args: Namespace) -> int:

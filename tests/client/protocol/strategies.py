@@ -55,7 +55,9 @@ def values(kind: Any, limits: tuple[Limit, ...] = ()) -> st.SearchStrategy[Any]:
         return st.booleans()
     pattern = _last(limit.pattern for limit in limits)
     if kind is str:
-        return st.text(**size) if pattern is None else st.from_regex(pattern, fullmatch=True)
+        if pattern is None:
+            return st.text(**size)
+        return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) >= size["min_size"])
     if kind is int:
         return st.integers(int(-(2**63) if low is None else low), int(2**63 - 1 if high is None else high))
     assert kind is float, kind

@@ -36,6 +36,7 @@ NAMES = [
     "job.list", "job.add", "job.remove", "job.enable", "job.disable", "job.run", "job.history", "job.next",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "embed",
+    "webhook.list", "webhook.test",
     "config.get", "config.set", "stats.get", "event.subscribe",
 ]  # fmt: skip
 

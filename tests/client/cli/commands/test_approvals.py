@@ -38,6 +38,7 @@ class Asking:
             {
                 "approval.list": lambda *_: {"approvals": [APPROVAL] if self.open else []},
                 "approval.answer": self.answer,
+                "config.get": {"settings": []},
                 "event.subscribe": lambda peer, _: self.subscribers.append(peer) or {"ok": True},
                 "turn.attach": self.turn,
                 "turn.cancel": lambda *_: self.answered.set() or {"ok": True},
