@@ -199,6 +199,9 @@ class _Launch:
 
 def _run(started: Started) -> int:
     """Import the rest of the daemon and serve; gives the exit status."""
+    from agentgw_daemon.lifecycle.process import leave_out_command_lines
+
+    leave_out_command_lines()
     import trio
 
     from agentgw.protocol.errors import ConfigRefused

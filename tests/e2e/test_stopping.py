@@ -55,7 +55,7 @@ def stop_with_streams(home: Home, endpoint: Endpoint, streams: int) -> None:
 
 
 def test_a_stop_tells_every_running_stream_how_it_ended(home: Home, endpoint: Endpoint) -> None:
-    stop_with_streams(home, endpoint, 20)
+    stop_with_streams(home, endpoint, 50)
 
 
 @pytest.mark.chaos

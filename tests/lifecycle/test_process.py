@@ -20,3 +20,17 @@ print(ours, theirs.strip())
 def test_the_daemon_can_be_neither_dumped_nor_read_and_what_it_starts_is_as_any_program() -> None:
     done = subprocess.run([sys.executable, "-c", _SETTLED], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "1"]
+
+
+def test_no_librarys_own_command_line_is_brought_along() -> None:
+    """Also where rich is installed, which httpx would import for it."""
+    code = (
+        "import sys\n"
+        "from agentgw_daemon.lifecycle.process import leave_out_command_lines\n"
+        "leave_out_command_lines()\n"
+        "import httpx\n"
+        "httpx.Client\n"
+        "print([name for name in ('rich', 'pygments', 'httpx._main') if sys.modules.get(name)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -95,10 +95,12 @@ def names_in(archive: Path) -> list[str]:
         return [name.partition("/")[2] for name in sdist.getnames()]
 
 
-def test_the_wheel_has_the_packages_the_skills_and_the_licence(wheel: Path) -> None:
+def test_the_wheel_has_the_packages_what_is_shipped_with_them_and_the_licence(wheel: Path) -> None:
     names = names_in(wheel)
     assert set(MODULES) <= set(names)
     assert {f"agentgw/_shipped/skills/{skill}/SKILL.md" for skill in SKILLS} <= set(names)
+    units = ("systemd-user/agentgw.socket", "systemd-user/agentgw.service", "launchd/org.agentgw.daemon.plist")
+    assert {f"agentgw/_shipped/{unit}" for unit in units} <= set(names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
