@@ -174,16 +174,19 @@ def _made_of(services: Services, hooks: HooksFile, stop: Stop, nursery: trio.Nur
     )
     ingest.on_end = reembedding.poke
     watching = Watching(services.database, ingest, nursery)
-    desktop = Desktop(services.started.environ)
-    notices = ApprovalNotices(
-        services.approvals, services.hub, desktop, nursery, lambda: services.settings.notifications.desktop
-    )
-    news = JobNews(desktop, services.started.environ, lambda: services.settings.notifications.desktop)
-    jobs = make_jobs(services, turns, nursery, news)
     webhooks = Webhooks(
         services.database, services.secrets, hooks, nursery, environ=services.started.environ,
         keep_days=lambda: services.settings.webhooks.keep_days,
     )  # fmt: skip
+    desktop = Desktop(services.started.environ)
+    notices = ApprovalNotices(
+        services.approvals, services.hub, desktop, nursery, lambda: services.settings.notifications.desktop
+    )
+    news = JobNews(
+        desktop, services.started.environ, lambda: services.settings.notifications.desktop,
+        lambda: webhooks.is_told("job.finished"),
+    )  # fmt: skip
+    jobs = make_jobs(services, turns, nursery, news)
     return Daemon(
         services=services, turns=turns, jobs=jobs, ingest=ingest, watching=watching, reembedding=reembedding,
         webhooks=webhooks, notices=notices, control=Control(services, jobs, watching, reembedding, webhooks, stop),

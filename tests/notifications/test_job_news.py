@@ -28,7 +28,7 @@ async def test_a_job_is_told_of_by_each_way_it_names(tmp_path: Path) -> None:
     with session_bus(tmp_path) as address, trio.fail_after(20):
         async with desktop_on(address) as screen:
             environ = {"DBUS_SESSION_BUS_ADDRESS": address, "PATH": "/bin:/usr/bin"}
-            news = JobNews(Desktop(environ), environ, lambda: wanted)
+            news = JobNews(Desktop(environ), environ, lambda: wanted, lambda: True)
             await news.job_ended(job(), RUN)
             assert not screen.asked
             await news.job_ended(job(notify=Notify(channels=("desktop", "webhook"), mail=(str(script),))), RUN)
@@ -41,7 +41,15 @@ async def test_a_job_is_told_of_by_each_way_it_names(tmp_path: Path) -> None:
 
 async def test_one_way_that_fails_does_not_keep_the_other(tmp_path: Path) -> None:
     told = tmp_path / "told"
-    news = JobNews(Desktop({"XDG_RUNTIME_DIR": "/nonexistent"}), {"PATH": "/bin:/usr/bin"}, lambda: True)
+    news = JobNews(Desktop({"XDG_RUNTIME_DIR": "/nonexistent"}), {"PATH": "/bin:/usr/bin"}, lambda: True, lambda: True)
     command = ("/bin/sh", "-c", f"cat > {told}")
     await news.job_ended(job(notify=Notify(channels=("desktop",), mail=command)), RUN)
     assert "no model" in told.read_text()
+
+
+async def test_a_webhook_that_nobody_has_is_missed_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    news = JobNews(Desktop({}), {}, lambda: True, lambda: False)
+    await news.job_ended(job(), RUN)
+    assert not caplog.records
+    await news.job_ended(job(notify=Notify(channels=("webhook",))), RUN)
+    assert "none in webhooks.yaml lists job.finished" in caplog.text

@@ -11,9 +11,10 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.protocol.errors import NotFound
+from agentgw.protocol.errors import NotFound, StorageUnavailable
 from agentgw.protocol.hooks import Delivery
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.deliveries.deliveries import Standing
 from agentgw_daemon.text.secrets import Secrets
 from agentgw_daemon.webhooks.hook import Hook
 from agentgw_daemon.webhooks.hooks_file import read_hooks
@@ -242,8 +243,6 @@ async def test_a_queue_that_cannot_be_read_is_read_later(tmp_path: Path, caplog:
 
         async def failing(hook: str) -> object:
             if failures:
-                from agentgw.protocol.errors import StorageUnavailable
-
                 raise StorageUnavailable(failures.pop())
             return await inner(hook)
 
@@ -251,3 +250,19 @@ async def test_a_queue_that_cannot_be_read_is_read_later(tmp_path: Path, caplog:
         await h.happen()
         assert [one.state for one in await h.log()] == ["delivered"]
     assert "webhook h waits: full" in caplog.text
+
+
+async def test_it_starts_also_when_nobody_can_say_who_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with house(tmp_path, entry(events="[session.created]")) as h:
+        assert h.webhooks.is_told("session.created")
+        assert not h.webhooks.is_told("job.finished")
+
+        async def failing(hooks: object) -> dict[str, Standing]:
+            await trio.lowlevel.checkpoint()
+            raise StorageUnavailable("full")
+
+        h.database.deliveries.standings = failing  # type: ignore[method-assign]
+        assert await h.change(entry(), entry("new"))
+        await h.happen()
+        assert [one.state for one in await h.log("new")] == ["delivered"]
+    assert "which webhooks are gone cannot be read: full" in caplog.text

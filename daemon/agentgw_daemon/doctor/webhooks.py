@@ -23,4 +23,4 @@ async def check_webhooks(context: DoctorContext) -> Iterable[Verdict]:
         if hook.state == "enabled" and not hook.signed:
             verdicts.append(info(f"webhook {hook.name} has no secret, so its receiver cannot tell who sends"))
     used = sum(hook.state == "enabled" for hook in found.webhooks)
-    return verdicts or [fine(f"{used} webhooks are told of events" if used else "no webhook is told of anything")]
+    return verdicts or [fine(f"webhooks that are told of events: {used}" if used else "no webhook is told of anything")]

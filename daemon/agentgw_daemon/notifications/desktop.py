@@ -149,7 +149,7 @@ class Desktop:
         token = secrets.token_hex(8)
         buttons = [word for key, text in actions.items() for word in (f"{key}:{token}", text)]
         body = without_markup(notice.body) if "body-markup" in able else notice.body
-        hints = {"urgency": ("y", _CRITICAL if actions else _NORMAL), "category": ("s", "im")}
+        hints = {"urgency": ("y", _CRITICAL if actions else _NORMAL)}
         reply = await caller.ask(
             "Notify",
             "susssasa{sv}i",

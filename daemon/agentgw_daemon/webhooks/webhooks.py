@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.errors import NotFound, RpcError
-from agentgw.protocol.hooks import Webhook, WebhookList, WebhookTestResult
+from agentgw.protocol.hooks import Webhook, WebhookEvent, WebhookList, WebhookTestResult
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.deliveries.deliveries import Attempt, HookStanding, Pending
 from agentgw_daemon.storage.deliveries.outbox import body_of
@@ -99,6 +99,10 @@ class Webhooks:
         signed = any(hook.secrets for hook in self._file.hooks)
         return str(self._file.path) if self._file.exposed and signed else None
 
+    def is_told(self, event: WebhookEvent) -> bool:
+        """Tells whether any webhook is sent this event."""
+        return any(event in task.hook.events for task in self._tasks.values())
+
     async def test(self, name: str) -> WebhookTestResult:
         """Send a signed event at once. An accepted one takes a webhook up again that was gone. Raises NotFound."""
         hook = next((one for one in self._file.hooks if one.name == name), None)
@@ -143,9 +147,16 @@ class Webhooks:
                 log.error("webhook refused: %s", problem)
         self._told = file.problems
         self._secrets.put("webhooks", file.secrets)
-        standings = await self._database.deliveries.standings([hook.name for hook in file.hooks])
+        try:
+            standings = await self._database.deliveries.standings([hook.name for hook in file.hooks])
+        except RpcError as error:
+            # At worst a receiver says once more that it wants no more.
+            log.warning("which webhooks are gone cannot be read: %s", error.message)
+            standings = {}
         self._file = file
-        self._gone = {hook.name for hook in file.hooks if standings[hook.name].gone == hook.address_digest}
+        self._gone = {
+            hook.name for hook in file.hooks if standings.get(hook.name, Standing()).gone == hook.address_digest
+        }
         wanted = {hook.name: hook for hook in file.hooks if hook.enabled and hook.name not in self._gone}
         self._database.outbox.route(routes(wanted.values()))
         for name, task in tuple(self._tasks.items()):
