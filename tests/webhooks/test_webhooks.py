@@ -14,7 +14,7 @@ import trio.testing
 from agentgw.protocol.errors import NotFound, StorageUnavailable
 from agentgw.protocol.hooks import Delivery
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.deliveries.deliveries import Standing
+from agentgw_daemon.storage.deliveries.deliveries import HookStanding
 from agentgw_daemon.text.secrets import Secrets
 from agentgw_daemon.webhooks.hook import Hook
 from agentgw_daemon.webhooks.hooks_file import read_hooks
@@ -257,7 +257,7 @@ async def test_it_starts_also_when_nobody_can_say_who_is_gone(tmp_path: Path, ca
         assert h.webhooks.is_told("session.created")
         assert not h.webhooks.is_told("job.finished")
 
-        async def failing(hooks: object) -> dict[str, Standing]:
+        async def failing(hooks: object) -> dict[str, HookStanding]:
             await trio.lowlevel.checkpoint()
             raise StorageUnavailable("full")
 

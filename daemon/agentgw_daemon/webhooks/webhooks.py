@@ -155,7 +155,7 @@ class Webhooks:
             standings = {}
         self._file = file
         self._gone = {
-            hook.name for hook in file.hooks if standings.get(hook.name, Standing()).gone == hook.address_digest
+            hook.name for hook in file.hooks if standings.get(hook.name, HookStanding()).gone == hook.address_digest
         }
         wanted = {hook.name: hook for hook in file.hooks if hook.enabled and hook.name not in self._gone}
         self._database.outbox.route(routes(wanted.values()))
