@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import plistlib
 
+from agentgw.local.service.files import MARK
 from agentgw.local.service.setup import ServiceSetup
 from agentgw.local.shipped import shipped
 from agentgw.protocol.schema import record
@@ -21,52 +23,48 @@ class Places:
 
 def socket_unit(setup: ServiceSetup, places: Places) -> str:
     """agentgw.socket."""
-    return _filled("systemd-user", "agentgw.socket", SOCKET=_path(setup.socket, places))
+    return _with_value(_template("systemd-user", "agentgw.socket"), "ListenStream", _path(setup.socket, places))
 
 
 def service_unit(setup: ServiceSetup, places: Places) -> str:
     """agentgw.service."""
     program, *arguments = (_path(word, places) for word in setup.command)
     # `$` means something in arguments, and nothing in the name of the program.
-    command = " ".join(_word(word) for word in (program, *(word.replace("$", "$$") for word in arguments)))
-    lines = [f"Environment={_word(f'{name}={_path(value, places)}')}" for name, value in setup.variables]
-    return _filled("systemd-user", "agentgw.service", COMMAND=command, ENVIRONMENT="\n".join(lines))
+    words = (program, *(word.replace("$", "$$") for word in arguments), "--activated")
+    lines = [" ".join(map(_word, words))]
+    lines += [f"Environment={_word(f'{name}={_path(value, places)}')}" for name, value in setup.variables]
+    return _with_value(_template("systemd-user", "agentgw.service"), "ExecStart", "\n".join(lines))
 
 
 def strict_drop_in(setup: ServiceSetup, places: Places) -> str:
     """The drop-in that leaves the daemon its own directories to write and nothing else."""
     # `-`: of one that is missing the daemon speaks clearer than systemd.
     writable = " ".join(_word(f"-{_path(path, places)}") for path in setup.writable)
-    return _filled("systemd-user", "strict.conf", WRITABLE=writable)
+    return _with_value(_template("systemd-user", "strict.conf"), "ReadWritePaths", writable)
 
 
 def agent_plist(setup: ServiceSetup, log: str) -> str:
     """The launchd agent."""
-    return _filled(
-        "launchd", f"{LABEL}.plist",
-        ARGUMENTS="\n".join(f"    <string>{_xml(word)}</string>" for word in (*setup.command, "--activated")),
-        ENVIRONMENT="\n".join(
-            f"    <key>{name}</key>\n    <string>{_xml(value)}</string>" for name, value in setup.variables
-        ),
-        SOCKET=_xml(setup.socket), LOGIN="true" if setup.at_login else "false", LOG=_xml(log),
-    )  # fmt: skip
+    values = plistlib.loads(_template("launchd", f"{LABEL}.plist").encode())
+    values["ProgramArguments"] = [*setup.command, "--activated"]
+    values["EnvironmentVariables"] = dict(setup.variables)
+    values["Sockets"]["rpc"]["SockPathName"] = setup.socket
+    values["RunAtLoad"] = setup.at_login
+    values["StandardOutPath"] = values["StandardErrorPath"] = log
+    text = plistlib.dumps(values, sort_keys=False).decode()
+    return text.replace("<plist ", f"<!-- {MARK}`, which writes it again. -->\n<plist ", 1)
 
 
-def _filled(folder: str, name: str, **values: str) -> str:
+def _template(folder: str, name: str) -> str:
     with open(os.path.join(shipped(folder), name), encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    # A line of nothing but an empty value is left out.
-    made = [_line(line, values) for line in lines if values.get(line.strip("@"), " ")]
-    return "\n".join(made) + "\n"
+        return file.read()
 
 
-def _line(line: str, values: dict[str, str]) -> str:
-    for key, value in values.items():
-        before, mark, after = line.partition(f"@{key}@")
-        if mark:
-            # One placeholder a line: what was put in is never looked at again.
-            return before + value + after
-    return line
+def _with_value(text: str, key: str, value: str) -> str:
+    """The unit with another value of a key that it has once."""
+    before, mark, rest = text.partition(f"\n{key}=")
+    assert mark, f"the template has no {key}"
+    return f"{before}{mark}{value}\n{rest.partition(chr(10))[2]}"
 
 
 def _path(path: str, places: Places) -> str:
@@ -87,7 +85,3 @@ def _word(text: str) -> str:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _xml(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

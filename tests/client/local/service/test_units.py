@@ -127,11 +127,20 @@ def test_a_directory_with_the_homes_name_as_its_start_is_not_the_home() -> None:
     assert "ExecStart=/home/user2/bin/agentgw-daemon --activated\n" in service_unit(there, PLACES)
 
 
-def test_a_path_that_looks_like_a_placeholder_is_only_a_path() -> None:
-    odd = replace(SETUP, command=("/x/@ENVIRONMENT@/@COMMAND@",), variables=(("AGENTGW_HOME", "/x/@COMMAND@"),))
-    text = service_unit(odd, PLACES)
-    assert "ExecStart=/x/@ENVIRONMENT@/@COMMAND@ --activated\n" in text
-    assert "Environment=AGENTGW_HOME=/x/@COMMAND@\n" in text
+def test_variables_follow_the_command() -> None:
+    text = service_unit(replace(SETUP, variables=(("XDG_DATA_HOME", "/d"), ("XDG_CACHE_HOME", "/c"))), PLACES)
+    command = "ExecStart=%h/.local/bin/agentgw-daemon --activated\n"
+    assert f"{command}Environment=XDG_DATA_HOME=/d\nEnvironment=XDG_CACHE_HOME=/c\nExecReload=" in text
+
+
+def test_the_shipped_units_are_those_of_the_usual_places() -> None:
+    """So they can also be copied by hand, or packaged."""
+    folders = [f"/home/u/{name}/agentgw" for name in (".config", ".local/share", ".local/state", ".cache")]
+    usual = replace(SETUP, writable=(*folders, "/run/user/1000/agentgw"))
+    folder = Path(shipped("systemd-user"))
+    assert socket_unit(usual, PLACES) == (folder / "agentgw.socket").read_text()
+    assert service_unit(usual, PLACES) == (folder / "agentgw.service").read_text()
+    assert strict_drop_in(usual, PLACES) == (folder / "strict.conf").read_text()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
