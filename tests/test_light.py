@@ -88,5 +88,12 @@ def test_no_verb_is_loaded_for_help_and_version() -> None:
         )
         done = subprocess.run([sys.executable, "-S", "-I", "-c", script], capture_output=True, text=True)
         assert done.stdout.splitlines()[-1] == str(
-            ["agentgw.cli", "agentgw.cli.main", "agentgw.cli.output", "agentgw.protocol", "agentgw.protocol.errors"]
+            [
+                "agentgw.cli",
+                "agentgw.cli.cells",
+                "agentgw.cli.main",
+                "agentgw.cli.output",
+                "agentgw.protocol",
+                "agentgw.protocol.errors",
+            ]
         )

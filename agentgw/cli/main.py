@@ -71,6 +71,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
 }
 VERBS: Final = {verb: words for verbs in GROUPS.values() for verb, words in verbs.items()}
+_MOST_COLUMNS: Final = 100
 _HELP: Final = ("-h", "--help", "help")
 # Before each word behind `--`: no word of a command line has this character, so such a word is never an option.
 _LITERAL: Final = "\0"
@@ -195,7 +196,7 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
         """A width of its own, because argparse would import shutil for it, and all that brings, at every start."""
 
         def __init__(self, prog: str) -> None:
-            super().__init__(prog, max_help_position=28, width=100)
+            super().__init__(prog, max_help_position=28, width=_help_width())
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
@@ -217,12 +218,17 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
     return parser
 
 
+def _help_width() -> int:
+    """The width of help: a line of it is no longer than the terminal's, and a long one is hard to read."""
+    return min(output.columns() if output.is_terminal(sys.stdout) else _MOST_COLUMNS, _MOST_COLUMNS)
+
+
 def overview() -> str:
     """The text of `agentgw --help`."""
     width = max(map(len, VERBS))
     parts = [
         "usage: agentgw [VERB] …",
-        "A private AI agent on your own machine. Alone: a chat on a terminal, `run` when standard input is a pipe.",
+        "A private AI agent on your own machine.\nAlone: a chat on a terminal, `run` when standard input is a pipe.",
     ]
     for group, verbs in GROUPS.items():
         lines = [f"  {verb.ljust(width)}  {summary}" for verb, (summary, _) in verbs.items()]

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 
+from agentgw.cli.cells import cut, ljust, rjust, width, wrapped
 from agentgw.protocol.errors import AgentgwError, LocalError
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ CLOSED_PIPE: Final = 141
 # Answers of the daemon at `errors.py` have their own exit statuses; this one is for a fault of ours.
 FAULT: Final = 1
 
+# Half a billion ends of ids; they are counted up, so those made together differ in them.
+SHORT_ID_DIGITS: Final = 6
 RED: Final = "\x1b[31m"
 GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
@@ -159,7 +162,7 @@ def json_line(value: object) -> None:
 def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
     """Aligned columns. On a terminal the lines are cut to its width, in a pipe they are whole."""
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
+    widths = [max(width(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
     for row in ([header.upper() for header in headers], *cells):
         _write_row(row, widths)
     flush()
@@ -172,18 +175,30 @@ def table_row(row: Sequence[object], widths: Sequence[int]) -> None:
 
 
 def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
-    limit = _width() if is_terminal(sys.stdout) else 0
     text = "  ".join(
-        value.ljust(width) if width >= 0 else value.rjust(-width) for value, width in zip(cells, widths, strict=True)
+        ljust(value, most) if most >= 0 else rjust(value, -most) for value, most in zip(cells, widths, strict=True)
     ).rstrip()
-    write((text[: limit - 1] + "…" if limit and len(text) > limit else text) + "\n")
+    write((cut(text, columns()) if is_terminal(sys.stdout) else text) + "\n")
+
+
+def paragraph(text: str, indent: int = 0) -> None:
+    """A text of one line, on a terminal broken between words, each line indented."""
+    text = one_line(text)
+    broken = wrapped(text, max(columns() - indent, 1)) if is_terminal(sys.stdout) else (text,)
+    write("".join(f"{' ' * indent}{part}\n" for part in broken))
+
+
+def short_id(name: str) -> str:
+    """An id as a terminal shows it: its end, by which it is found as well. In a pipe it is whole."""
+    kind, hyphen, rest = name.partition("-")
+    return f"{kind}{hyphen}{rest[-SHORT_ID_DIGITS:]}" if hyphen and is_terminal(sys.stdout) else name
 
 
 def pairs(values: Sequence[tuple[str, object]]) -> None:
     """Names and values, a line each."""
-    width = max((len(name) for name, _ in values), default=0)
+    most = max((width(name) for name, _ in values), default=0)
     for name, value in values:
-        write(f"{name.ljust(width)}  {_cell(value)}\n")
+        write(f"{ljust(name, most)}  {_cell(value)}\n")
     flush()
 
 
@@ -216,11 +231,11 @@ def percent(share: float | None) -> str:
 def numbers(values: Sequence[tuple[str, int]]) -> None:
     """Names and counts to standard error, a line each, unless that is unwanted."""
     names = [one_line(name) for name, _ in values]
-    name_width = max(map(len, names), default=0)
-    width = max((len(str(value)) for _, value in values), default=0)
+    most = max(map(width, names), default=0)
+    digits = max((len(str(value)) for _, value in values), default=0)
     if not _quiet:
         for name, (_, value) in zip(names, values, strict=True):
-            _to_stderr(f"{name.ljust(name_width)}  {value:{width}}")
+            _to_stderr(f"{ljust(name, most)}  {value:{digits}}")
 
 
 def notice(text: str) -> None:
@@ -282,7 +297,8 @@ def _cell(value: object) -> str:
     return one_line(str(value))
 
 
-def _width() -> int:
+def columns() -> int:
+    """The width of the terminal on standard output."""
     try:
         return os.get_terminal_size(1).columns or 80
     except OSError:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,6 +39,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("AGENTGW_SOCKET", "NO_COLOR", "SUDO_UID", "EDITOR", "VISUAL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AGENTGW_HOME", str(made))
+    # Times are shown on the clock of whoever reads them.
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgw.cli import output
 from agentgw.cli.approval_prompt import DECISIONS, lines
 from agentgw.cli.commands import Action, add_json, connect
+from agentgw.cli.times import local
 from agentgw.protocol.visible import escaped
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ def _list(args: Namespace) -> int:
         return 0
     # Not a table: nothing that is decided about may be cut at the terminal's width.
     for approval in found["approvals"]:
-        output.write(f"{escaped(approval['approval_id'])}  until {escaped(approval['expires_at'])}\n")
+        output.write(f"{escaped(approval['approval_id'])}  until {escaped(local(approval['expires_at']))}\n")
         for text in lines(approval):
             output.write(f"  {text}\n")
     output.flush()
@@ -47,7 +48,7 @@ def _rules(args: Namespace) -> int:
         output.json_line(found)
         return 0
     for rule in found["rules"]:
-        output.write(f"{escaped(rule['rule_id'])}  since {escaped(rule['created_at'])}\n")
+        output.write(f"{escaped(rule['rule_id'])}  since {escaped(local(rule['created_at']))}\n")
         for text in lines(rule):
             output.write(f"  {text}\n")
     output.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, names, working_directory
+from agentgw.cli.times import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def run(args: Namespace) -> int:
         output.json_line(page)
         return 0
     rows = [
-        (one["document_id"], one["source"], one["chunks"], output.size(one["size_bytes"]), one["format"],
-         one["collection"], one["skills"], one["tags"], one["updated_at"])
+        (output.short_id(one["document_id"]), one["source"], one["chunks"], output.size(one["size_bytes"]),
+         one["format"], one["collection"], one["skills"], one["tags"], local(one["updated_at"]))
         for one in page["documents"]
     ]  # fmt: skip
     headers = ("document", "source", "chunks", "size", "format", "collection", "skills", "tags", "written")

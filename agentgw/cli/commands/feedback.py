@@ -31,7 +31,14 @@ def _list(args: Namespace) -> int:
     if not page["ratings"] and (args.skill or args.model or args.rating):
         output.notice("no such answer is rated; agentgw feedback without options lists all")
     rows = [
-        (one["turn_id"], f"{one['rating']:+}", one["skill"], one["model"], one["message"], one.get("comment"))
+        (
+            output.short_id(one["turn_id"]),
+            f"{one['rating']:+}",
+            one["skill"],
+            one["model"],
+            one["message"],
+            one.get("comment"),
+        )
         for one in page["ratings"]
     ]
     output.table(rows, ("turn", "rating", "skill", "model", "message", "comment"))

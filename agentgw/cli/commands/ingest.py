@@ -8,6 +8,7 @@ import signal
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, names, working_directory
 from agentgw.cli.intake import is_piped, read_stdin
+from agentgw.cli.times import local
 from agentgw.protocol.errors import ModelUnavailable, UsageError
 
 TYPE_CHECKING = False
@@ -122,7 +123,7 @@ def _list_watched(args: Namespace) -> int:
         output.json_line(found)
         return 0
     rows = [
-        (one["path"], one["collection"], one["state"], one.get("updated_at"), one.get("error"))
+        (one["path"], one["collection"], one["state"], local(one.get("updated_at")), one.get("error"))
         for one in found["folders"]
     ]
     output.table(rows, ("folder", "collection", "state", "looked at", ""))

@@ -56,7 +56,7 @@ def _for_a_person(chunks: list[dict[str, Any]]) -> None:
     """A place a line, and below it what it says: behind three columns that would be cut off."""
     for one in chunks:
         output.table_row((_score(one), _place(one), one["title_path"]), (0, 0, 0))
-        output.write(f"      {output.one_line(one['snippet'])}\n")
+        output.paragraph(one["snippet"], indent=6)
         for source in one.get("also_in") or ():
             output.write(f"      also in {output.one_line(source)}\n")
     output.flush()

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect, last_session
-from agentgw.protocol.errors import NotFound, UsageError
+from agentgw.cli.commands import Action, add_json, agreed, connect, last_session
+from agentgw.cli.times import local, utc
+from agentgw.cli.turn_printer import is_interactive
+from agentgw.protocol.errors import AgentgwError, NotFound, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
     from typing import Any, Final
 
     from agentgw.client import Client
 
 # Length of a call's arguments and of its result: two lines of a terminal each.
 _CALL_CHARACTERS: Final = 160
+_COLUMNS_WITH_SKILL: Final = 72
+_PAGE: Final = 1000
+# Seconds of the units that an age is given in.
+_AGES: Final = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
 def _configure_list(parser: ArgumentParser) -> None:
@@ -30,17 +39,39 @@ def _list(args: Namespace) -> int:
     if args.json:
         output.json_line(page)
         return 0
+    # On a narrow terminal the title is worth more than the skill.
+    with_skill = not output.is_terminal(sys.stdout) or output.columns() >= _COLUMNS_WITH_SKILL
     rows = [
-        (session["session_id"], session["updated_at"], session["turns"], session["skill"], _title(session))
-        for session in page["sessions"]
-    ]
-    output.table(rows, ("session", "last used", "turns", "skill", "title"))
+        (output.short_id(session["session_id"]), local(session["updated_at"]), session["turns"],
+         *((session["skill"],) if with_skill else ()), title)
+        for session, title in _under_parents(page["sessions"])
+    ]  # fmt: skip
+    output.table(rows, ("session", "last used", "turns", *(("skill",) if with_skill else ()), "title"))
     return 0
 
 
-def _title(session: dict[str, Any]) -> str:
-    """The title; of a session that another one delegated to, with that one before it, where it is not cut off."""
-    return f"for {session['parent_id']}: {session['title']}" if session.get("delegated_by") else str(session["title"])
+def _under_parents(sessions: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The sessions with their titles, those that another one delegated to under that one, where it is listed."""
+    ids = {session["session_id"] for session in sessions}
+    below: dict[str, list[dict[str, Any]]] = {}
+    for session in sessions:
+        if session.get("delegated_by") and session["parent_id"] in ids:
+            below.setdefault(session["parent_id"], []).append(session)
+
+    def lines(session: dict[str, Any], depth: int) -> Iterator[tuple[dict[str, Any], str]]:
+        title = str(session["title"])
+        if depth:
+            title = f"└{'─' * (depth - 1)} {title}"
+        elif session.get("delegated_by"):
+            title = f"for {output.short_id(session['parent_id'])}: {title}"
+        yield session, title
+        # Begun one after another: as they worked. Popped, so that a circle of bad records ends.
+        for child in reversed(below.pop(session["session_id"], [])):
+            yield from lines(child, depth + 1)
+
+    for session in sessions:
+        if not (session.get("delegated_by") and session["parent_id"] in ids):
+            yield from lines(session, 0)
 
 
 def configure_show(parser: ArgumentParser) -> None:
@@ -67,7 +98,7 @@ def show(args: Namespace) -> int:
     for message in messages:
         cut = " (cut off)" if message.get("interrupted") else ""
         # The id that `sessions fork --at`, `attach` and `feedback` want.
-        output.write(f"{message['role']}{cut}, {message['created_at']}, {message['turn_id']}:\n")
+        output.write(f"{message['role']}{cut}, {local(message['created_at'])}, {message['turn_id']}:\n")
         calls = "".join(_call(call) for call in message.get("tool_calls", ()))
         said = message["content"].rstrip("\n") + "\n"
         # An answer comes after the calls; a question without an answer before them.
@@ -112,14 +143,19 @@ def _search(args: Namespace) -> int:
     if args.json:
         output.json_line(found)
         return 0
+    if not found["messages"]:
+        output.notice("nothing was found")
     if output.is_terminal(sys.stdout):
         # A line of its own: behind three columns the match would be cut off.
         for hit in found["messages"]:
-            output.table_row((hit["session_id"], hit["created_at"][:10], hit["role"], hit["title"]), (0, 0, 9, 0))
-            output.write(f"    {output.one_line(hit['snippet'])}\n")
+            output.table_row(
+                (output.short_id(hit["session_id"]), local(hit["created_at"])[:10], hit["role"], hit["title"]),
+                (0, 0, 9, 0),
+            )
+            output.paragraph(hit["snippet"], indent=4)
         output.flush()
         return 0
-    rows = [(hit["session_id"], hit["created_at"], hit["role"], hit["snippet"]) for hit in found["messages"]]
+    rows = [(hit["session_id"], local(hit["created_at"]), hit["role"], hit["snippet"]) for hit in found["messages"]]
     output.table(rows, ("session", "when", "role", "text"))
     return 0
 
@@ -161,11 +197,71 @@ def _export(args: Namespace) -> int:
     return 0
 
 
+def _configure_delete(parser: ArgumentParser) -> None:
+    parser.add_argument("session", metavar="ID", nargs="*", help="their ids, or beginnings or ends of them")
+    parser.add_argument("--older-than", metavar="AGE", help="all that were last used before that: 30d, 12h, 2w")
+    parser.add_argument("--dir", metavar="DIR", help="all that were started in this directory")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
 def _delete(args: Namespace) -> int:
+    by_rule = args.older_than is not None or args.dir is not None
+    if bool(args.session) == by_rule:
+        raise UsageError("say which sessions, by ids or by --older-than and --dir", hint="see agentgw sessions")
+    before = _moment_before(args.older_than) if args.older_than is not None else None
     with connect() as client:
-        client.call("session.delete", session_id=args.session)
-    output.notice(f"deleted {args.session}")
+        if by_rule:
+            going = _chosen(client, before, os.path.abspath(os.path.expanduser(args.dir)) if args.dir else None)
+        else:
+            # Each is looked up first, so that a wrong id among them deletes nothing.
+            going = [client.call("session.get", session_id=one) for one in args.session]
+        if not going:
+            output.notice("there is no such session")
+            return 0
+        if not args.yes and not _may_delete(going, by_rule=by_rule):
+            return 1
+        for number, session in enumerate(going, 1):
+            try:
+                client.call("session.delete", session_id=session["session_id"])
+            except NotFound:
+                # It went with the session that had delegated to it.
+                continue
+            except AgentgwError:
+                output.complaint(f"{number - 1} of {len(going)} sessions were deleted before this")
+                raise
+    output.notice(f"deleted {going[0]['session_id'] if len(going) == 1 else f'{len(going)} sessions'}")
     return 0
+
+
+def _may_delete(going: list[dict[str, Any]], *, by_rule: bool) -> bool:
+    """Whether the person at the terminal says yes. A script that names them has said so; one with a rule has not."""
+    what = f"the session “{going[0]['title']}”" if len(going) == 1 else f"{len(going)} sessions"
+    turns = sum(session["turns"] for session in going)
+    question = f"Delete {what} with {turns} turn{'' if turns == 1 else 's'}?"
+    if is_interactive():
+        return agreed(question)
+    if by_rule:
+        raise UsageError(f"this would delete {what}", hint="--yes does it without asking")
+    return True
+
+
+def _chosen(client: Client, before: str | None, directory: str | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    at: str | None = None
+    while True:
+        page = client.call("session.list", limit=_PAGE, before=at, cwd=directory)
+        found += [one for one in page["sessions"] if before is None or one["updated_at"] < before]
+        at = page.get("next")
+        if at is None:
+            return found
+
+
+def _moment_before(age: str) -> str:
+    """The time of the wire so long ago. Raises UsageError."""
+    number, unit = age[:-1], age[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) <= 5 and unit in _AGES):
+        raise UsageError(f"{age[:40]} is no age", hint="write 30d, 12h or 2w: days, hours or weeks")
+    return utc(max(time.time() - int(number) * _AGES[unit], 0.0))
 
 
 ACTIONS = {
@@ -181,5 +277,7 @@ ACTIONS = {
     "export": Action(
         _export, "a session as Markdown or JSON", "agentgw sessions export 01JD > talk.md", _configure_export
     ),
-    "delete": Action(_delete, "remove a session with its messages", "agentgw sessions delete 01JD", _configure_id),
+    "delete": Action(
+        _delete, "remove sessions with their messages", "agentgw sessions delete --older-than 30d", _configure_delete
+    ),
 }

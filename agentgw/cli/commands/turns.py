@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect
+from agentgw.cli.times import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def _list(args: Namespace) -> int:
         output.json_line(page)
         return 0
     rows = [
-        (turn["turn_id"], _state(turn), turn["created_at"], turn["session_id"], turn["skill"], turn["model"])
+        (output.short_id(turn["turn_id"]), _state(turn), local(turn["created_at"]),
+         output.short_id(turn["session_id"]), turn["skill"], turn["model"])
         for turn in page["turns"]
-    ]
+    ]  # fmt: skip
     output.table(rows, ("turn", "state", "began", "session", "skill", "model"))
     return 0
 
@@ -53,8 +55,8 @@ def _show(args: Namespace) -> int:
     turn, usage = detail["turn"], detail["usage"]
     facts = [
         ("turn", turn["turn_id"]), ("session", turn["session_id"]), ("state", _state(turn)),
-        ("skill", turn["skill"]), ("model", turn["model"]), ("began", turn["created_at"]),
-        ("ended", turn.get("finished_at")), ("finish", turn.get("finish_reason")), ("error", turn.get("error")),
+        ("skill", turn["skill"]), ("model", turn["model"]), ("began", local(turn["created_at"])),
+        ("ended", local(turn.get("finished_at"))), ("finish", turn.get("finish_reason")), ("error", turn.get("error")),
         ("tokens", f"{usage['prompt_tokens']} read, {usage['completion_tokens']} written"),
         ("calls", ", ".join(f"{call['tool']} {_outcome(call)}" for call in detail.get("tool_calls", ()))),
         ("unreadable", ", ".join(detail.get("unreadable") or ())),

@@ -48,8 +48,8 @@ def make_editor(
     """An editor for messages of any number of lines. Raises LineInterrupted and EOFError when it is read."""
     session: PromptSession[str] = PromptSession(
         history=PrivateHistory(history_file), key_bindings=_bindings(pastes), multiline=True,
-        prompt_continuation="  … ", enable_history_search=True, enable_open_in_editor=True, tempfile_suffix=".md",
-        completer=completer, complete_while_typing=False, style=_STYLE,
+        prompt_continuation="  … ", enable_history_search=True, enable_open_in_editor=True, enable_suspend=True,
+        tempfile_suffix=".md", completer=completer, complete_while_typing=False, style=_STYLE,
         input=terminal_input, output=terminal_output or _output(term),
     )  # fmt: skip
     if toolbar is not None:
