@@ -17,7 +17,7 @@ class ConfigParams:
 
 @record
 class ConfigSetParams:
-    """Which setting to change in `config.toml`."""
+    """The setting to change in `config.toml`."""
 
     key: Annotated[str, "section.key", Limit(min_length=1, max_length=200)]
     value: Annotated[str, "as a person writes it: a word, a number, true; a list with commas", Limit(max_length=10_000)]

@@ -12,7 +12,7 @@ from agentgw_daemon.lifecycle.idle import end_when_idle
 
 
 class Life:
-    """What happens when, on a clock of the test's."""
+    """Happenings on a clock of the test's."""
 
     def __init__(self) -> None:
         self.activity = 0
@@ -25,7 +25,7 @@ class Life:
         self.ended_at = trio.current_time()
 
     def run(self, idle_s: float, happenings: dict[float, Callable[[], None]]) -> float | None:
-        """When it ended, if it did before all was over."""
+        """The time at which it ended, if it did before all was over."""
 
         async def main() -> None:
             begun = trio.current_time()

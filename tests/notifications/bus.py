@@ -57,7 +57,7 @@ class Asked:
 
 @dataclass
 class FakeDesktop:
-    """What shows notifications. `able` is what it says it can do."""
+    """Displayer of notifications. `able` is what it says it can do."""
 
     connection: DBusConnection
     able: list[str] = field(default_factory=lambda: ["body", "body-markup", "actions"])

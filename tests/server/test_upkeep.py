@@ -1,4 +1,4 @@
-"""What a daemon does for itself: old logs go where it is asked for, nothing else does."""
+"""Upkeep of the daemon: old logs go where it is asked for, nothing else does."""
 
 from __future__ import annotations
 

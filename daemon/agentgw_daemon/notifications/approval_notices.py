@@ -10,7 +10,7 @@ import trio
 
 from agentgw.protocol.errors import AlreadyExists, NotFound, RpcError
 from agentgw.protocol.types import Decision, Topic
-from agentgw_daemon.notifications.desktop import Desktop, NoDesktop, Shown
+from agentgw_daemon.notifications.desktop import Desktop, NoDesktop, ShownNotice
 from agentgw_daemon.notifications.notice import approval_notice
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.dbus import UNAVAILABLE
@@ -113,7 +113,7 @@ class ApprovalNotices:
 _DECISIONS: Final[tuple[Decision, ...]] = ("allow_once", "deny")
 
 
-async def _press_or(shown: Shown, settled: trio.Event) -> str | None:
+async def _press_or(shown: ShownNotice, settled: trio.Event) -> str | None:
     """The action that was pressed before the question was settled."""
     pressed: str | None = None
     async with trio.open_nursery() as nursery:

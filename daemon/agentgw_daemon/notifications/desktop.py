@@ -42,7 +42,7 @@ class NoDesktop(Exception):
 
 
 @record
-class _Caller:
+class _BusCaller:
     """One connection, and the service's answers over it."""
 
     router: DBusRouter
@@ -60,10 +60,12 @@ class _Caller:
         return reply
 
 
-class Shown:
+class ShownNotice:
     """A notification on the screen."""
 
-    def __init__(self, caller: _Caller, number: int, owner: str, token: str, signals: trio.MemoryReceiveChannel[Any]):
+    def __init__(
+        self, caller: _BusCaller, number: int, owner: str, token: str, signals: trio.MemoryReceiveChannel[Any]
+    ):
         self._caller = caller
         self._number = number
         self._owner = owner
@@ -93,7 +95,7 @@ class Shown:
 
 
 class Desktop:
-    """Where notifications are shown: the bus of this environment."""
+    """Place where notifications are shown: the bus of this environment."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -101,13 +103,13 @@ class Desktop:
         self._told = ""
 
     @asynccontextmanager
-    async def shown(self, notice: Notice, actions: Mapping[str, str] | None = None) -> AsyncIterator[Shown]:
+    async def shown(self, notice: Notice, actions: Mapping[str, str] | None = None) -> AsyncIterator[ShownNotice]:
         """Show it while the context is open. `actions` are words on buttons; a notice that stays is one that has some.
 
         Raises NoDesktop where that is not possible, or some of UNAVAILABLE when the bus ends.
         """
         async with open_bus(self._address()) as router:
-            caller = _Caller(router=router, bus=_NAME)
+            caller = _BusCaller(router=router, bus=_NAME)
             reply = await caller.ask("GetCapabilities")
             able = reply.body[0] if reply.body and isinstance(reply.body[0], list) else []
             sending, receiving = trio.open_memory_channel[Any](_QUEUED_SIGNALS)
@@ -138,12 +140,12 @@ class Desktop:
 
     async def _show(
         self,
-        caller: _Caller,
+        caller: _BusCaller,
         notice: Notice,
         actions: Mapping[str, str],
         able: list[Any],
         signals: trio.MemoryReceiveChannel[Any],
-    ) -> Shown:
+    ) -> ShownNotice:
         from jeepney import HeaderFields
 
         token = secrets.token_hex(8)
@@ -161,7 +163,7 @@ class Desktop:
         if not reply.body or not isinstance(reply.body[0], int):
             raise NoDesktop("the desktop gave no number")
         owner = str(reply.header.fields.get(HeaderFields.sender, ""))
-        return Shown(caller, reply.body[0], owner, token, signals)
+        return ShownNotice(caller, reply.body[0], owner, token, signals)
 
     def _address(self) -> str:
         """The session bus's address. Raises NoDesktop."""

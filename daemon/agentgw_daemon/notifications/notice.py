@@ -45,7 +45,7 @@ def approval_notice(approval: Approval) -> Notice:
 
 
 def job_notice(run: JobRun) -> Notice:
-    """How a run of a job ended."""
+    """The notice of how a run of a job ended."""
     why = f": {escaped(valid_text(run.why))}" if run.why else ""
     lines = [f"the run of {run.scheduled_for} is {run.status}{why}"[:MAX_BODY_CHARS]]
     if run.turn_id is not None:

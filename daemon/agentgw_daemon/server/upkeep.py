@@ -1,4 +1,4 @@
-"""What a daemon that runs for months does for itself now and then, while nobody waits: forget, and give space back."""
+"""Upkeep of a daemon that runs for months, now and then, while nobody waits: it forgets, and gives space back."""
 
 from __future__ import annotations
 
