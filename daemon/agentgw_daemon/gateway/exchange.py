@@ -12,7 +12,7 @@ from agentgw.protocol.errors import InvalidParams, RpcError
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, event
+from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, ServerSentEvents, last_event
 from agentgw_daemon.gateway.http.refusal import error_value
 from agentgw_daemon.gateway.routing.binding import body_values, merged, query_values
 from agentgw_daemon.observability.supervision import internal_error
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
     from agentgw_daemon.gateway.routing.routes import Found
-    from agentgw_daemon.server.request import Frames
+    from agentgw_daemon.server.request import Encoding, Frames
 
 # Proxies close what is silent for a minute, some for half of one.
 HEARTBEAT_S: Final = 15.0
@@ -63,15 +63,16 @@ class Exchange:
         """Values as the parameters of the route's method. Raises InvalidParams."""
         return bind(METHODS[self.route.calls].params, values)
 
-    async def call(self, method: str, params: Any, frames: Frames | None = None) -> Any:
+    async def call(self, method: str, params: Any) -> Any:
         """The result of the method, as over the socket; ends when the client leaves. Raises RpcError or
         ReaderGone.
         """
-        return await self.connection.while_connected(self._call, method, params, frames or NoEvents())
+        silent = NoEvents()
+        return await self.connection.while_connected(self._call, method, params, silent, silent)
 
-    async def _call(self, method: str, params: Any, frames: Frames) -> Any:
+    async def _call(self, method: str, params: Any, encoding: Encoding, frames: Frames) -> Any:
         with ExitStack() as subscriptions:
-            context = RequestContext(self.gateway.daemon, frames, subscriptions)
+            context = RequestContext(self.gateway.daemon, frames, subscriptions, encoding)
             result = self.gateway.handlers[method](context, params)
             return await result if inspect.isawaitable(result) else result
 
@@ -80,15 +81,15 @@ class Exchange:
 
         What goes wrong before the first event is raised, so that it can be answered with a status of its own.
         """
-        buffer = EventBuffer(after=after)
         with self.gateway.watching():
-            await self.connection.while_connected(self._stream, method, params, buffer)
+            await self.connection.while_connected(self._stream, method, params, ServerSentEvents(after))
 
-    async def _stream(self, method: str, params: Any, buffer: EventBuffer) -> None:
+    async def _stream(self, method: str, params: Any, encoding: Encoding) -> None:
+        buffer = EventBuffer()
         failed: list[RpcError] = []
         gone: ReaderGone | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._fill, method, params, buffer, failed)
+            nursery.start_soon(self._fill, method, params, encoding, buffer, failed)
             with trio.move_on_after(HEARTBEAT_S):
                 await buffer.wait()
             try:
@@ -103,17 +104,19 @@ class Exchange:
         if failed and not self.connection.answering:
             raise failed[0]
 
-    async def _fill(self, method: str, params: Any, buffer: EventBuffer, failed: list[RpcError]) -> None:
+    async def _fill(
+        self, method: str, params: Any, encoding: Encoding, buffer: EventBuffer, failed: list[RpcError]
+    ) -> None:
         try:
-            result = await self._call(method, params, buffer)
+            result = await self._call(method, params, encoding, buffer)
         except RpcError as error:
             failed.append(error)
         except Exception as error:  # noqa: BLE001  # supervision point: a bug ends this stream and nothing else
             failed.append(internal_error(error, self.route.path))
         if not failed:
-            buffer.end(event("result", result))
+            buffer.end(last_event("result", result))
         elif self.connection.answering or buffer.has_events:
-            buffer.end(event("error", {"error": self.gateway.redacted(error_value(failed[0]))}))
+            buffer.end(last_event("error", {"error": self.gateway.redacted(error_value(failed[0]))}))
         else:
             buffer.end(b"")
 

@@ -13,41 +13,55 @@ from agentgw_daemon.observability.log import log_unexpected
 
 log = logging.getLogger(__name__)
 
+StoredEvent = tuple[int, str, dict[str, object]]
+"""Number, method and parameters of an event, as the stored log has them."""
+
 
 def turn_frames(turn_id: str, session_id: str, seq: int, events: Iterable[TurnEvent]) -> bytes:
     """Notifications of the events, numbered from `seq` on."""
-    ids = _ids(turn_id, session_id)
+    ids = ids_of(turn_id, session_id)
     return b"".join(_frame(ids, seq + i, event) for i, event in enumerate(events))
 
 
-def stored_frames(turn_id: str, session_id: str, events: Iterable[tuple[int, str, dict[str, object]]]) -> bytes:
-    """Notifications of events as the stored log has them: number, method, parameters."""
-    ids = _ids(turn_id, session_id)
-    return b"".join(_frame_of(ids, seq, method, params) for seq, method, params in events)
+def stored_frames(turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
+    """Notifications of events as the stored log has them."""
+    ids = ids_of(turn_id, session_id)
+    return b"".join(_frame_of(method, numbered(ids, seq, params)) for seq, method, params in events)
 
 
-def _ids(turn_id: str, session_id: str) -> str:
-    return f'"turn_id":"{turn_id}","session_id":"{session_id}","seq":'
+def ids_of(turn_id: str, session_id: str) -> str:
+    """The start of every notification's parameters, up to the number."""
+    return f'{{"turn_id":"{turn_id}","session_id":"{session_id}","seq":'
 
 
-def _frame(ids: str, seq: int, event: TurnEvent) -> bytes:
-    # Deltas are written by hand: they are 20,000 a second, the rest a handful.
-    if isinstance(event, TurnDelta):
-        text = encode_basestring(event.text)
-        made = (
-            f'{{"jsonrpc":"2.0","method":"turn.delta","params":{{{ids}{seq},'
-            f'"text":{text},"channel":"{event.channel}"}}}}\n'
-        )
-        return made.encode("utf-8", "replace")
+def delta_params(ids: str, seq: int, event: TurnDelta) -> str:
+    """The parameters of a delta, written by hand: deltas are 20,000 a second, the rest a handful."""
+    return f'{ids}{seq},"text":{encode_basestring(event.text)},"channel":"{event.channel}"}}'
+
+
+def event_params(ids: str, seq: int, event: TurnEvent) -> tuple[str, str]:
+    """Method and parameters of any other event; those of a notice in the place of one that cannot be written."""
     try:
-        return _frame_of(ids, seq, event.method, dump(event))
+        return event.method, numbered(ids, seq, dump(event))
     except (ValueError, TypeError, RecursionError) as error:
         log_unexpected(log, error, f"encoding {event.method}")
         shown = TurnNotice(code="unreadable", text=f"{event.method} cannot be shown")
-        return _frame_of(ids, seq, shown.method, dump(shown))
+        return shown.method, numbered(ids, seq, dump(shown))
 
 
-def _frame_of(ids: str, seq: int, method: str, params: dict[str, object]) -> bytes:
+def numbered(ids: str, seq: int, params: dict[str, object]) -> str:
+    """Parameters with the turn, the session and the number before them."""
     body = encode(params)[1:-2].decode("utf-8")
     separator = "," if body else ""
-    return f'{{"jsonrpc":"2.0","method":"{method}","params":{{{ids}{seq}{separator}{body}}}}}\n'.encode()
+    return f"{ids}{seq}{separator}{body}}}"
+
+
+def _frame(ids: str, seq: int, event: TurnEvent) -> bytes:
+    if isinstance(event, TurnDelta):
+        made = f'{{"jsonrpc":"2.0","method":"turn.delta","params":{delta_params(ids, seq, event)}}}\n'
+        return made.encode("utf-8", "replace")
+    return _frame_of(*event_params(ids, seq, event))
+
+
+def _frame_of(method: str, params: str) -> bytes:
+    return f'{{"jsonrpc":"2.0","method":"{method}","params":{params}}}\n'.encode()

@@ -15,7 +15,6 @@ from agentgw.protocol.params import TurnAttachParams, TurnStartParams
 from agentgw.protocol.results import Done, TurnResult
 from agentgw_daemon.gateway import exchange as exchange_module
 from agentgw_daemon.server.request import Handler
-from agentgw_daemon.server.turn_frames import turn_frames
 from tests.gateway.harness import opened
 
 pytestmark = pytest.mark.anyio
@@ -50,14 +49,10 @@ class Turn:
     async def _say(self, request: Any, from_seq: int) -> TurnResult:
         for seq, event in enumerate(EVENTS[: self._said], 1):
             if seq >= from_seq:
-                await request.outbox.put(frame(seq, event))
+                await request.show("t-1", "s-1", seq, (event,))
         if self._error is not None:
             raise self._error
         return TurnResult(turn_id="t-1", session_id="s-1", text="ab", finish_reason="stop", last_seq=4)
-
-
-def frame(seq: int, event: TurnEvent) -> bytes:
-    return turn_frames("t-1", "s-1", seq, (event,))
 
 
 def seen(body: bytes) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 
+from agentgw.protocol.events import ChatDelta
 from agentgw.protocol.results import Done
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.http import connection as module
@@ -46,9 +47,8 @@ class Waiting:
 
 async def flood(request: Any, params: Any) -> Done:
     """Notifications for as long as somebody takes them."""
-    frame = b'{"jsonrpc":"2.0","method":"chat.delta","params":{"text":"' + b"x" * 1000 + b'"}}\n'
     while True:
-        await request.outbox.put(frame)
+        await request.notify(ChatDelta(text="x" * 1000))
 
 
 async def test_a_connection_serves_one_request_after_another() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 from hypothesis import given
@@ -10,37 +12,48 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.events import ChatDelta, TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.results import Done
-from agentgw_daemon.gateway.http.event_stream import EventBuffer, event, events_of
-from agentgw_daemon.server.request import notification
+from agentgw_daemon.gateway.http.event_stream import EventBuffer, ServerSentEvents, last_event
 from agentgw_daemon.server.turn_frames import turn_frames
 
 
-def frame(seq: int, one: TurnEvent) -> bytes:
-    return turn_frames("t-1", "s-1", seq, (one,))
+def written(seq: int, *events: TurnEvent, after: int = 0) -> bytes:
+    return ServerSentEvents(after).turn_events("t-1", "s-1", seq, events)
 
 
 def test_an_event_has_the_number_the_name_and_the_parameters_of_its_notification() -> None:
-    assert events_of(frame(7, TurnDelta(text="hi"))) == (
+    assert written(7, TurnDelta(text="hi")) == (
         b"id: 7\nevent: turn.delta\n"
         b'data: {"turn_id":"t-1","session_id":"s-1","seq":7,"text":"hi","channel":"answer"}\n\n'
     )
 
 
 def test_what_belongs_to_no_turn_has_no_number() -> None:
-    made = events_of(notification(ChatDelta(text="hi")))
+    made = ServerSentEvents().other_event(ChatDelta(text="hi"))
     assert made == b'event: chat.delta\ndata: {"text":"hi","channel":"answer"}\n\n'
 
 
 def test_events_up_to_the_last_one_seen_are_left_out() -> None:
-    frames = b"".join(frame(seq, TurnDelta(text=str(seq))) for seq in range(1, 6))
-    assert events_of(frames, after=3).count(b"event: ") == 2
-    assert events_of(frames, after=3).startswith(b"id: 4\n")
+    events = [TurnDelta(text=str(seq)) for seq in range(1, 6)]
+    stored = [(seq, "turn.delta", {"text": "x"}) for seq in range(1, 6)]
+    for made in (written(1, *events, after=3), ServerSentEvents(3).stored_events("t-1", "s-1", stored)):
+        assert made.count(b"event: ") == 2
+        assert made.startswith(b"id: 4\n")
+    assert written(1, *events, after=9) == b""
+
+
+@given(st.text(), st.sampled_from(["answer", "reasoning"]), st.integers(1, 10**9))
+def test_the_data_of_an_event_is_what_the_socket_has_as_parameters(text: str, channel: str, seq: int) -> None:
+    for one in (TurnDelta(text=text, channel=channel), TurnNotice(code="x", text=text)):
+        on_the_socket = json.loads(turn_frames("t-1", "s-1", seq, (one,)))
+        _, name, data, *_ = written(seq, one).decode().split("\n")
+        assert name == f"event: {on_the_socket['method']}"
+        assert json.loads(data.removeprefix("data: ")) == on_the_socket["params"]
 
 
 @given(st.text(), st.integers(1, 10**9))
 def test_no_text_can_end_an_event_or_begin_another(text: str, seq: int) -> None:
     for one in (TurnDelta(text=text), TurnNotice(code="x", text=text)):
-        lines = events_of(frame(seq, one)).split(b"\n")
+        lines = written(seq, one).split(b"\n")
         assert lines[0] == b"id: %d" % seq
         assert lines[1].startswith(b"event: turn.")
         assert lines[2].startswith(b"data: {")
@@ -49,13 +62,13 @@ def test_no_text_can_end_an_event_or_begin_another(text: str, seq: int) -> None:
 
 
 def test_the_last_event_is_a_record_without_a_number() -> None:
-    assert event("result", Done()) == b'event: result\ndata: {"ok":true}\n\n'
+    assert last_event("result", Done()) == b'event: result\ndata: {"ok":true}\n\n'
 
 
 @pytest.mark.anyio
 async def test_a_buffer_that_is_full_holds_whoever_fills_it_until_it_is_emptied() -> None:
     buffer = EventBuffer(limit_bytes=10)
-    one = frame(1, TurnDelta(text="x" * 20))
+    one = written(1, TurnDelta(text="x" * 20))
     async with trio.open_nursery() as nursery:
         await buffer.put(one)
         nursery.start_soon(buffer.put, one)
@@ -77,7 +90,7 @@ async def test_a_buffer_ends_once_all_is_taken() -> None:
 
 def test_events_offered_to_a_reader_that_is_behind_end_its_stream_rather_than_leave_a_hole() -> None:
     buffer = EventBuffer(limit_bytes=1)
-    one = frame(1, TurnDelta(text="x"))
+    one = written(1, TurnDelta(text="x"))
     buffer.offer(one)
     buffer.offer(one)
     assert buffer.take().count(b"event: ") == 1

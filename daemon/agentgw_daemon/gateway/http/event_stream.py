@@ -1,4 +1,4 @@
-"""Server-sent events: from notifications to the lines of a stream, and the buffer between a call and its reader.
+"""Server-sent events: the lines of a stream, and the buffer between a call and its reader.
 
 The events are those of the socket under their own names, their `data` is the notification's `params`, and their `id`
 is its `seq`. A stream ends with `event: result` or `event: error`, which have no id: whoever resumes names the last
@@ -7,45 +7,62 @@ number that was seen.
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from agentgw.protocol.events import TurnDelta, TurnEvent
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import encode
+from agentgw_daemon.server.turn_frames import StoredEvent, delta_params, event_params, ids_of, numbered
+
+if TYPE_CHECKING:
+    from agentgw_daemon.server.request import OtherEvent
 
 # A comment, which readers pass over; it keeps proxies from closing a stream that is silent.
 HEARTBEAT: Final = b": still here\n\n"
 # Enough to keep the kernel busy; the log keeps what has not been sent.
 _LIMIT_BYTES: Final = 256 << 10
 
-_METHOD: Final = b'{"jsonrpc":"2.0","method":"'
-_PARAMS: Final = b'","params":'
-_SEQ: Final = re.compile(rb'\{"turn_id":"[^"]*","session_id":"[^"]*","seq":([0-9]+)')
+
+class ServerSentEvents:
+    """The `Encoding` of event streams. Leaves out events of a turn up to number `after`."""
+
+    def __init__(self, after: int = 0) -> None:
+        self._after = after
+
+    def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
+        """See Encoding."""
+        ids = ids_of(turn_id, session_id)
+        skipped = max(0, self._after + 1 - seq)
+        return b"".join(_event(ids, seq + i, events[i]) for i in range(skipped, len(events)))
+
+    def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
+        """See Encoding."""
+        ids = ids_of(turn_id, session_id)
+        wanted = (one for one in events if one[0] > self._after)
+        return b"".join(_lines(seq, method, numbered(ids, seq, params)) for seq, method, params in wanted)
+
+    def other_event(self, event: OtherEvent) -> bytes:
+        """See Encoding."""
+        return last_event(event.method, event)
 
 
-def events_of(frames: bytes, after: int = 0) -> bytes:
-    """The notifications in `frames` as events, without those of a turn up to number `after`.
-
-    Cut out of the frames rather than encoded anew: a frame is one line, and its strings hold no line breaks.
-    """
-    made = []
-    for line in frames.split(b"\n"):
-        if not line:
-            continue
-        name_end = line.index(b'"', len(_METHOD))
-        params = line[name_end + len(_PARAMS) : -1]
-        found = _SEQ.match(params)
-        if found is None:
-            made.append(b"event: %b\ndata: %b\n\n" % (line[len(_METHOD) : name_end], params))
-        elif int(found[1]) > after:
-            made.append(b"id: %b\nevent: %b\ndata: %b\n\n" % (found[1], line[len(_METHOD) : name_end], params))
-    return b"".join(made)
+def _event(ids: str, seq: int, event: TurnEvent) -> bytes:
+    if isinstance(event, TurnDelta):
+        made = f"id: {seq}\nevent: turn.delta\ndata: {delta_params(ids, seq, event)}\n\n"
+        return made.encode("utf-8", "replace")
+    return _lines(seq, *event_params(ids, seq, event))
 
 
-def event(name: str, value: Any) -> bytes:
+def _lines(seq: int, method: str, params: str) -> bytes:
+    # JSON has no line break in a text, so no text can end the event.
+    return f"id: {seq}\nevent: {method}\ndata: {params}\n\n".encode()
+
+
+def last_event(name: str, value: Any) -> bytes:
     """One event without a number."""
     return b"event: %b\ndata: %b\n" % (name.encode(), encode(dump(value)))
 
@@ -56,8 +73,7 @@ class EventBuffer:
     `put` waits while more than `limit_bytes` are held, so a reader that stands still holds the turn that it owns.
     """
 
-    def __init__(self, *, after: int = 0, limit_bytes: int = _LIMIT_BYTES) -> None:
-        self._after = after
+    def __init__(self, *, limit_bytes: int = _LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._events: deque[bytes] = deque()
         self._held_bytes = 0
@@ -69,7 +85,7 @@ class EventBuffer:
         """See Frames."""
         while self._held_bytes > self._limit_bytes:
             await self._room.park()
-        self._add(events_of(frame, self._after))
+        self._add(frame)
 
     def offer(self, frame: bytes) -> None:
         """See Frames."""
@@ -77,7 +93,7 @@ class EventBuffer:
             # What follows would have a hole; whoever wants more connects again.
             self._ended = True
         elif not self._ended:
-            self._add(events_of(frame, self._after))
+            self._add(frame)
 
     def end(self, last: bytes) -> None:
         """Add what comes last."""
@@ -115,7 +131,19 @@ class EventBuffer:
 
 
 class NoEvents:
-    """`Frames` of a call whose answer is all that its client wants."""
+    """`Encoding` and `Frames` of a call whose answer is all that its client wants."""
+
+    def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
+        """See Encoding."""
+        return b""
+
+    def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
+        """See Encoding."""
+        return b""
+
+    def other_event(self, event: OtherEvent) -> bytes:
+        """See Encoding."""
+        return b""
 
     async def put(self, frame: bytes) -> None:
         """See Frames."""

@@ -15,7 +15,6 @@ from agentgw_daemon.agent.approval_gate import ApprovalGate, ApprovalInput
 from agentgw_daemon.agent.named_tools import check_named
 from agentgw_daemon.agent.tool_runner import Agreed, CheckedCall, denied
 from agentgw_daemon.approvals.policy import ASK, DENY
-from agentgw_daemon.server.turn_frames import turn_frames
 from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.text.valid import valid_text
@@ -68,7 +67,7 @@ async def call(request: RequestContext, params: ToolCallParams) -> ToolCallResul
     consent = ApprovalGate(services.approvals, context, approval_input, lambda: False)
 
     async def tell(*events: TurnEvent) -> None:
-        await request.outbox.put(turn_frames(call_id, call_id, 1, events))
+        await request.show(call_id, call_id, 1, events)
 
     try:
         arguments = check_arguments(tool.spec, params.arguments)

@@ -17,7 +17,6 @@ from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, T
 from agentgw.protocol.steering import TurnSteerParams
 from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.server.turn_frames import stored_frames, turn_frames
 from agentgw_daemon.storage.rows import LIVE_STATES
 from agentgw_daemon.turns.replay.run import replay as run_again
 
@@ -68,7 +67,7 @@ async def _stored(services: Services, name: str) -> Turn:
 
 async def _watch(request: RequestContext, live: TurnState, from_seq: int, *, owner: bool = False) -> TurnResult:
     async for seq, events in live.log.watch(from_seq, owner=owner):
-        await request.outbox.put(turn_frames(live.turn_id, live.session_id, seq, events))
+        await request.show(live.turn_id, live.session_id, seq, events)
     outcome = await live.wait_outcome()
     if isinstance(outcome, RpcError):
         raise outcome
@@ -78,7 +77,7 @@ async def _watch(request: RequestContext, live: TurnState, from_seq: int, *, own
 async def _replay(request: RequestContext, stored: Turn, from_seq: int) -> TurnResult:
     turns = request.daemon.turns
     async for events in turns.replay(stored, from_seq):
-        await request.outbox.put(stored_frames(stored.turn_id, stored.session_id, events))
+        await request.show_stored(stored.turn_id, stored.session_id, events)
     return await turns.stored_outcome(stored)
 
 
