@@ -68,8 +68,8 @@ class Chat:
         self._answering = Answering(
             self.conversation, terminal, Keyboard(sys.stdin.fileno()), self._draft, environment, self._call_user
         )
-        self._opening = Opening(self._greet)
         self._taken = False
+        self._opening = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +81,9 @@ class Chat:
     @property
     def client(self) -> Client:
         """The connection, waited for. Raises AgentgwError."""
+        if self._opening.has_failed:
+            # What was wrong may have been mended.
+            self._opening = self._open()
         client = self._opening.client()
         if not self._taken:
             self._taken = True
@@ -123,11 +126,12 @@ class Chat:
             except KeyboardInterrupt:
                 # In the middle of a command: a fresh connection cannot be out of step.
                 self._reconnect()
-            except DaemonUnreachable as error:
-                output.report(error)
-                self._reconnect()
             except AgentgwError as error:
                 output.report(error)
+                # What waits was written for an answer that did not come.
+                self._prefilled = self._prefilled or self._draft.take()
+                if isinstance(error, DaemonUnreachable):
+                    self._reconnect()
 
     def _next_message(self) -> str:
         queued = self._draft.next_message()
@@ -172,12 +176,11 @@ class Chat:
         else:
             table.COMMANDS["skill"].run(self, name)
 
-    def ask(self, message: str, *, skill: str | None = None) -> None:
+    def ask(self, message: str, *, skill: str | None = None, mentions: bool = True) -> None:
         """Send a message and show the answer; a model that is missing is offered first."""
-        for path in mentioned_files(message):
-            self.conversation.files.append(attached(path))
+        files = [attached(path) for path in mentioned_files(message)] if mentions else []
         try:
-            self._ask(message, skill)
+            self._ask(message, skill, files)
         except ModelUnavailable as error:
             suggestion = error.data.get("suggestion")
             if not isinstance(suggestion, str):
@@ -186,11 +189,11 @@ class Chat:
                 pulled = offer(self.client, suggestion)
             if not pulled:
                 raise
-            self._ask(message, skill)
+            self._ask(message, skill, files)
 
-    def _ask(self, message: str, skill: str | None) -> None:
+    def _ask(self, message: str, skill: str | None, files: list[dict[str, str]]) -> None:
         client = self.client
-        self._follow(client, self.conversation.start(client, message, skill=skill))
+        self._follow(client, self.conversation.start(client, message, skill=skill, files=files))
 
     def attach(self, session: str) -> None:
         """Show a session's running turn from its start, if there is one."""
@@ -259,18 +262,19 @@ class Chat:
 
     def _client_now(self) -> Client | None:
         """The connection, if it is there without waiting."""
-        if not self._opening.is_done:
-            return None
-        try:
-            return self.client
-        except AgentgwError:
-            return None
+        return self.client if self._opening.is_done and not self._opening.has_failed else None
 
     def _reconnect(self) -> None:
-        if self._opening.is_done and self._taken:
-            self._opening.client().close()
+        if not self._taken:
+            # An attempt is under way.
+            return
+        self._opening.client().close()
         self._bar.lose("connecting")
-        self._opening, self._taken = Opening(self._greet), False
+        self._taken = False
+        self._opening = self._open()
+
+    def _open(self) -> Opening:
+        return Opening(self._greet, self._fail)
 
     def _greet(self, client: Client) -> None:
         """Called by the thread that connects: what the bar shows, beside the prompt that is there already."""
@@ -279,6 +283,11 @@ class Chat:
         self._alert = str(settings.get("shell.alert", self._alert))
         if settings.get("shell.editing") == "vi":
             self._editor.editing_mode = EditingMode.VI
+        self._editor.app.invalidate()
+
+    def _fail(self, error: BaseException) -> None:
+        """Called by the thread that could not connect."""
+        self._bar.lose(f"no daemon: {error}")
         self._editor.app.invalidate()
 
     def _call_user(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentgw.cli.commands import working_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agentgw.client import Client, Stream
 
@@ -32,13 +32,15 @@ class Conversation:
     used_tokens: int = 0
     tokens_per_s: float = 0.0
 
-    def start(self, client: Client, message: str, *, skill: str | None = None) -> Stream:
-        """Send a message. A skill given here holds for this message alone."""
+    def start(
+        self, client: Client, message: str, *, skill: str | None = None, files: Sequence[dict[str, str]] = ()
+    ) -> Stream:
+        """Send a message. A skill and files given here are for this message alone."""
         self.turn, self.message, self.answer, self.sources = "", message, "", ()
         return client.stream(
             "turn.start", message=message, skill=skill or self.skill, model=self.model, session_id=self.session,
             system=self.system, options=self.options or None, max_iterations=self.max_iterations,
-            files=self.files or None, approvals=["ask"], cwd=working_directory(),
+            files=[*self.files, *files] or None, approvals=["ask"], cwd=working_directory(),
         )  # fmt: skip
 
     def finish(self, result: Mapping[str, Any]) -> None:

@@ -17,12 +17,16 @@ _LOOK_S: Final = 0.2
 
 
 class Opening:
-    """One attempt to connect, made by a thread, which calls `greet` with the client before anybody else has it."""
+    """One attempt to connect, made by a thread, which calls `greet` with the client before anybody else has it.
 
-    def __init__(self, greet: Callable[[Client], None]) -> None:
+    `fail` is called by it with what kept it from that.
+    """
+
+    def __init__(self, greet: Callable[[Client], None], fail: Callable[[BaseException], None]) -> None:
         self._client: Client | None = None
         self._error: BaseException | None = None
         self._greet = greet
+        self._fail = fail
         self._done = threading.Event()
         #: What there is to tell the user of it.
         self.notices: list[str] = []
@@ -36,12 +40,18 @@ class Opening:
             self._greet(self._client)
         except BaseException as error:  # noqa: BLE001 - raised where the client is wanted
             self._error = error
+            self._fail(error)
         self._done.set()
 
     @property
     def is_done(self) -> bool:
         """True when `client` gives it at once."""
         return self._done.is_set()
+
+    @property
+    def has_failed(self) -> bool:
+        """True when `client` raises."""
+        return self._error is not None
 
     def client(self) -> Client:
         """The client, once it is there. Raises what kept it from that."""

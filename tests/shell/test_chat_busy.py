@@ -117,3 +117,17 @@ def test_the_terminal_hears_of_a_question(desk: Desk) -> None:
         terminal.send("d\r")
         desk.model.next().end("Well.")
         terminal.wait_for("Well.\n›")
+
+
+def test_a_daemon_that_cannot_start_is_tried_again_with_the_next_message(desk: Desk) -> None:
+    config = desk.home / "config" / "config.toml"
+    right = config.read_text()
+    config.write_text("not = [toml")
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›", "no daemon: ")
+        terminal.send("hello?\r")
+        terminal.wait_for("› hello?\nagentgw: ", "Invalid value", "\n›")
+        config.write_text(right)
+        terminal.send("hello again\r")
+        desk.model.next().end("Here I am.")
+        terminal.wait_for("Here I am.\n›")

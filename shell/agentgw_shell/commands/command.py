@@ -28,8 +28,8 @@ class Chatting(Protocol):
     def conversation(self) -> Conversation:
         """Everything that messages are asked with."""
 
-    def ask(self, message: str, *, skill: str | None = None) -> None:
-        """Send a message and show the answer."""
+    def ask(self, message: str, *, skill: str | None = None, mentions: bool = True) -> None:
+        """Send a message and show the answer. Files that it mentions go along, unless `mentions` is off."""
 
     def attach(self, session: str) -> None:
         """Show a session's running turn from its start, if there is one."""

@@ -77,7 +77,8 @@ def _undo(chat: Chatting, text: str) -> None:
 
 def _retry(chat: Chatting, text: str) -> None:
     message = _go_back(chat)
-    chat.ask(message)
+    # The texts of its files are a part of it.
+    chat.ask(message, mentions=False)
 
 
 def _edit(chat: Chatting, text: str) -> None:
