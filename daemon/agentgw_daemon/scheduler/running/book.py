@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import trio
@@ -19,6 +20,9 @@ from agentgw_daemon.system.text_file import Version, version_of
 
 log = logging.getLogger(__name__)
 
+# Reading 500 jobs takes a second or two.
+_READ_S: Final = 20.0
+
 
 class JobsBook:
     """The file at `path`; `home` is what ~ means in it, `zone` the machine's time zone."""
@@ -30,6 +34,7 @@ class JobsBook:
         self.zone: ZoneInfo = ZoneInfo("UTC")
         self.read = JobsFile(path=path, version=Version(), text="", contents=JobsFileContents())
         self._has_read = False
+        self._is_late = False
         self._complaints: tuple[str, ...] = ()
         self._editing = trio.Lock()
 
@@ -40,13 +45,23 @@ class JobsBook:
 
     async def look(self, *, anew: bool = False) -> bool:
         """Read the file where it has changed, or the machine's zone has, or `anew`; tells whether it was read."""
-        zone = await trio.to_thread.run_sync(self._find_zone)
-        version = await trio.to_thread.run_sync(version_of, self.path)
-        moved = zone.key != self.zone.key
-        if self._has_read and not moved and not anew and version == self.read.version:
+        zone, version, found = self.zone, self.read.version, None
+        with trio.move_on_after(_READ_S):
+            zone = await trio.to_thread.run_sync(self._find_zone, abandon_on_cancel=True)
+            version = await trio.to_thread.run_sync(version_of, self.path, abandon_on_cancel=True)
+            moved = zone.key != self.zone.key
+            if self._has_read and not moved and not anew and version == self.read.version:
+                return False
+            found = await trio.to_thread.run_sync(self._read, version, zone, abandon_on_cancel=True)
+        if found is None:
+            # A network file system that hangs, most likely: what was read goes on holding.
+            if not self._is_late:
+                log.warning("%s cannot be looked at within %g s", self.path, _READ_S)
+            self._is_late = True
             return False
+        self._is_late = False
         self.zone = zone
-        self.read = await trio.to_thread.run_sync(self._read, version, zone)
+        self.read = found
         self._has_read = True
         complaints = self.read.problems()
         for line in complaints:

@@ -145,6 +145,8 @@ class JobScheduler:
             self._storage_failed = error.message
 
     async def _look(self, *, anew: bool) -> None:
+        # Where the look fails half-way, a time of the plan before it that has passed would have it repeated at once.
+        self.plan = SchedulePlan(waiting=self.plan.waiting)
         planner = await self._prepared()
         zone_before = self.book.zone
         if await self.book.look(anew=anew):
@@ -152,6 +154,9 @@ class JobScheduler:
             if self.book.zone is not zone_before:
                 planner.move(self.book.zone)
             planner.load(read.contents.jobs, complete=read.contents.complete, written_at=read.version.written_at)
+            bad = len(read.contents.problems)
+            told = (f", {bad} cannot be used" if bad else "") + ("" if self.enabled else ", the scheduler is off")
+            log.info("jobs loaded: %d%s", len(read.contents.jobs), told)
             self._hub.publish("jobs", "loaded", jobs=len(read.contents.jobs), problems=len(read.contents.problems))
         planner.observe(self._clock.read())
         needs = {need for job in self.book.read.contents.jobs if job.enabled for need in job.needs}
