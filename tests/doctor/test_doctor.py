@@ -23,7 +23,7 @@ from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ModelUnavailable, StorageUnavailable
-from agentgw.protocol.hooks import WebhookList
+from agentgw.protocol.hooks import Webhook, WebhookList
 from agentgw.protocol.ingests import Reembedding, WatchedFolder
 from agentgw.protocol.jobs import JobProblem
 from agentgw.protocol.types import Finding, Model, Skill
@@ -534,3 +534,39 @@ async def test_each_bad_entry_of_the_jobs_file_is_told_with_its_line(context: Do
     assert found[0].severity == "error"
     assert found[0].message.endswith("jobs.yaml:1: job j1: the job has no time")
     assert (len(found), found[-1].message.partition(" in ")[0]) == (11, "2 more problems")
+
+
+def webhook(**fields: object) -> Webhook:
+    given: dict[str, object] = {
+        "name": "build", "host": "https://x.org", "events": ("agent.started",), "state": "enabled", "signed": True,
+        "local": False, "pending": 0, "dropped": 0,
+    }  # fmt: skip
+    return Webhook(**(given | fields))  # type: ignore[arg-type]  # the test's own fields
+
+
+@pytest.mark.parametrize(
+    ("found", "severity", "said"),
+    [
+        (WebhookList(webhooks=(), problems=("webhooks.yaml:3: x",)), "error", "webhooks.yaml:3: x"),
+        (WebhookList(webhooks=(webhook(state="gone", gone_at="2027"),)), "warning", "build is off since 2027"),
+        (WebhookList(webhooks=(webhook(dropped=7),)), "warning", "7 events found its queue full"),
+        (WebhookList(webhooks=(webhook(signed=False),)), "info", "build has no secret"),
+        (WebhookList(webhooks=(webhook(),)), "ok", "told of events: 1"),
+        (WebhookList(webhooks=(webhook(state="disabled"),)), "ok", "no webhook"),
+    ],
+)
+async def test_what_keeps_an_event_from_its_receiver_is_told(
+    context: DoctorContext, found: WebhookList, severity: str, said: str
+) -> None:
+    async def webhooks() -> WebhookList:
+        await trio.lowlevel.checkpoint()
+        return found
+
+    told = await finding(replace(context, webhooks=webhooks), "webhooks")
+    assert told.severity == severity
+    assert said in told.message
+
+
+async def test_a_file_of_secrets_that_others_may_read_is_told(context: DoctorContext) -> None:
+    told = await finding(replace(context, webhooks_exposed=lambda: "/x/webhooks.yaml"), "webhooks")
+    assert (told.severity, told.fix) == ("warning", "chmod 600 /x/webhooks.yaml")

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # Whoever watches the turn in a terminal sees the question there and has begun to read it by then; nobody can tell
 # whether somebody watches.
 DELAY_S: Final = 5.0
-# More at once are a screen full; `agentgw approvals` has them all.
+# More at once are a screen full; they wait for a place, and `agentgw approvals` has them all.
 MOST_SHOWN: Final = 5
 _TOPICS: Final[tuple[Topic, ...]] = ("approvals",)
 _ALLOW: Final = {"allow_once": "Allow once"}
@@ -52,7 +52,7 @@ class ApprovalNotices:
         self._delay_s = delay_s
         # An event each that is set when the question is settled.
         self._open: dict[str, trio.Event] = {}
-        self._shown = 0
+        self._places = trio.Semaphore(MOST_SHOWN)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -72,15 +72,15 @@ class ApprovalNotices:
     async def _wait(self, approval_id: str, settled: trio.Event) -> None:
         with trio.move_on_after(self._delay_s):
             await settled.wait()
-        if settled.is_set() or self._shown >= MOST_SHOWN:
+        if settled.is_set():
             return
-        self._shown += 1
         try:
-            await self._ask(approval_id, settled)
+            # Questions have an end, so whoever waits for a place gets one.
+            async with self._places:
+                if not settled.is_set():
+                    await self._ask(approval_id, settled)
         except* (NoDesktop, *UNAVAILABLE) as group:
             self._desktop.miss(group)
-        finally:
-            self._shown -= 1
 
     async def _ask(self, approval_id: str, settled: trio.Event) -> None:
         asked = self._approvals.asked(approval_id)
