@@ -53,7 +53,7 @@ class LaunchdManager:
         if there and there != setup.socket:
             raise ConfigRefused(
                 f"the installed service listens at {there}, not at {setup.socket}",
-                hint="remove it first, with its AGENTGW_HOME or none: agentgw service uninstall",
+                hint="with its AGENTGW_HOME, or none, remove it first: agentgw service uninstall",
             )
         return (self._plist,) if files.write(self._plist, text) else ()
 

@@ -15,6 +15,7 @@ from agentgw.local.stopping import stop_daemon
 from agentgw.protocol.errors import (
     AgentgwError,
     AlreadyRunning,
+    ConfigRefused,
     DaemonUnreachable,
     MethodNotFound,
     ServiceManagerFailed,
@@ -61,7 +62,7 @@ class Service:
     def start(self) -> None:
         """Starts it. A daemon that runs outside of it ends first, unless it is busy (AlreadyRunning)."""
         self.manager.require()
-        if not self.installed().present:
+        if not self._own().present:
             raise ServiceManagerFailed("the service is not installed", hint="run: agentgw service install --now")
         if not self.manager.is_listening():
             self._end_other_daemon()
@@ -70,15 +71,27 @@ class Service:
     def stop(self) -> None:
         """Stops it until the next start or login."""
         self.manager.require()
+        self._own()
         self.manager.stop()
 
     def uninstall(self) -> tuple[str, ...]:
         """Removes it; gives the files that were there."""
+        self._own()
         return self.manager.uninstall()
 
     def installed(self) -> Installed:
         """State of its files. Start at login is compared with nothing: it was decided by the jobs of that time."""
         return self.manager.installed(self.setup(at_login=self._starts_at_login()))
+
+    def _own(self) -> Installed:
+        """State of the files. Raises ConfigRefused when they are of another AGENTGW_HOME, whose daemon is not ours."""
+        found = self.installed()
+        if found.elsewhere:
+            raise ConfigRefused(
+                f"the installed service does not listen at {self.paths.socket}",
+                hint="it is of another AGENTGW_HOME, or of none: set it as it was at its install",
+            )
+        return found
 
     def _starts_at_login(self) -> bool:
         return self.manager.installed(self.setup(at_login=True)).at_login

@@ -152,7 +152,7 @@ class SystemdManager:
         if there and there != here:
             raise ConfigRefused(
                 f"the installed service listens at {there}, not at {here}",
-                hint=f"remove it first, with its AGENTGW_HOME or none: agentgw service uninstall ({self._socket})",
+                hint="with its AGENTGW_HOME, or none, remove it first: agentgw service uninstall",
             )
 
     def _program(self) -> str:

@@ -17,6 +17,7 @@ from agentgw.local.service.manager import Service, problems
 from tests.client.conftest import Cli, Serve
 from tests.client.local.service.managers import Programs
 
+OTHERS = ("start", "stop", "uninstall")
 JOBS = {"jobs": [{"name": "a", "enabled": False}, {"name": "b", "enabled": True}]}
 
 
@@ -165,9 +166,9 @@ def test_the_service_of_another_home_is_not_replaced(
     cli("service", "install")
     before = everything(units)
     monkeypatch.setenv("AGENTGW_HOME", str(tmp_path / "other"))
-    status, _, err = cli("service", "install")
-    assert status == 78
-    assert "remove it first" in err
+    for verb, said in (("install", "remove it first"), *((verb, "of another AGENTGW_HOME") for verb in OTHERS)):
+        status, _, err = cli("service", verb)
+        assert (status, said in err) == (78, True), (verb, err)
     assert everything(units) == before
     assert problems(Service(Paths()), 0) == [("info", "the installed service is of another AGENTGW_HOME", "")]
 
