@@ -137,3 +137,10 @@ def test_a_list_setting_may_be_json(tmp_path: Path) -> None:
     assert listed("a, b c") == ("a", "b", "c")
     front = with_metadata("mine", "agentgw-tags: '[1]'")
     assert "no JSON list" in read_skill(write_skill(tmp_path, "mine", front=front), tmp_path, "user").problems[0]
+
+
+def test_a_shipped_skill_is_not_replaced_by_an_old_file(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text(OLD, encoding="utf-8")
+    with pytest.raises(AlreadyExists, match="agentgw's own"):
+        import_skill(tmp_path / "old.yaml", tmp_path / "skills", {"code-reviewer"})
+    assert not (tmp_path / "skills").exists()

@@ -180,3 +180,36 @@ def test_validate_of_no_skill_is_a_problem_and_not_a_crash(path: str) -> None:
     result = Library.validate(path)
     assert not result.ok
     assert result.problems
+
+
+def test_a_refresh_reads_only_what_changed_since(tiers: Tiers) -> None:
+    write_skill(tiers.user, "mine")
+    assert tiers.library.refresh() == ("skill mine added",)
+    assert tiers.library.refresh() == ()
+    write_skill(tiers.user, "mine", body="Better than before.\n")
+    assert tiers.library.refresh() == ("skill mine changed",)
+    write_skill(tiers.agents, "new")
+    (tiers.user / "mine" / "SKILL.md").unlink()
+    assert set(tiers.library.refresh()) >= {"skill new added", "skill mine removed"}
+
+
+def test_a_file_beside_the_instructions_counts_and_so_does_an_old_yaml_file(tiers: Tiers) -> None:
+    write_skill(tiers.user, "mine")
+    tiers.library.reload()
+    before = tiers.library.skill_set
+    (tiers.user / "mine" / "examples.yaml").write_text("- {}")
+    tiers.library.refresh()
+    assert tiers.library.skill_set is not before
+    before = tiers.library.skill_set
+    (tiers.user / "old.yaml").write_text("name: old")
+    tiers.library.refresh()
+    assert tiers.library.skill_set is not before
+
+
+def test_links_to_nowhere_and_folders_that_cannot_be_read_are_looked_at_once(tiers: Tiers) -> None:
+    write_skill(tiers.user, "mine")
+    (tiers.user / "gone").symlink_to("/nowhere")
+    tiers.library.refresh()
+    before = tiers.library.skill_set
+    assert tiers.library.refresh() == ()
+    assert tiers.library.skill_set is before

@@ -252,3 +252,11 @@ async def test_files_that_hang_cost_the_project_its_skills_and_nobody_the_turn(
         monkeypatch.setattr(projects, "in_file_thread", hangs)
         skill_set = await house.projects.skill_set(house.cwd)
         assert [skill.name for skill in skill_set.usable()] == ["general-assistant"]
+
+
+async def test_an_edited_skill_of_everybodys_is_seen_by_the_next_who_asks(tmp_path: Path) -> None:
+    async with at_home(tmp_path) as h:
+        write_skill(tmp_path / "shipped", "general-assistant", body="Edited since.\n")
+        assert await h.instructions("general-assistant", str(tmp_path)) == "Edited since.\n"
+        write_skill(tmp_path / "shipped", "new")
+        assert "new" in (await h.projects.skill_set(None)).skills

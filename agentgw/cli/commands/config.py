@@ -8,11 +8,11 @@ import os
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect
 from agentgw.cli.commands.reload import asked_to_reload, reload, tell_reloaded
+from agentgw.cli.editor import edit
 from agentgw.local.connect import connect_running
 from agentgw.local.directories import prepare, private_umask
-from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, UsageError
+from agentgw.protocol.errors import AgentgwError, DaemonUnreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,19 +75,10 @@ def _path(args: Namespace) -> int:
 
 def _edit(args: Namespace) -> int:
     """Opens the file in the user's editor; a running daemon reads it afterwards."""
-    import shlex
-    import subprocess
-
     paths = Paths()
     prepare(paths)
     _begin(paths.config_file)
-    editor = shlex.split(Environment().editor or "vi")
-    try:
-        status = subprocess.run([*editor, paths.config_file], check=False).returncode
-    except OSError as error:
-        raise UsageError(f"the editor {editor[0]} cannot be started: {error.strerror}", hint="set EDITOR") from None
-    if status:
-        raise UsageError(f"the editor {editor[0]} ended with exit status {status}", hint="nothing was read again")
+    edit(paths.config_file)
     try:
         client = connect_running(paths)
     except DaemonUnreachable:

@@ -6,9 +6,12 @@ import os
 import re
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect, working_directory
+from agentgw.cli.commands import Action, add_json, agreed, connect, working_directory
+from agentgw.cli.editor import edit
+from agentgw.cli.turn_printer import is_interactive
 from agentgw.local.directories import make_private, prepare, private_umask
 from agentgw.local.paths import Paths
+from agentgw.local.shipped import shipped
 from agentgw.protocol.errors import AlreadyExists, LocalError, UsageError
 
 TYPE_CHECKING = False
@@ -162,14 +165,103 @@ def _new(args: Namespace) -> int:
         raise UsageError(
             f"{args.name[:80]} cannot be a skill's name", hint="take small letters, digits and single hyphens"
         )
+    if os.path.isdir(os.path.join(shipped("skills"), name)):
+        raise AlreadyExists(
+            f"{name} is a skill of agentgw's own, and yours would take its place",
+            hint=f"take another name, or begin with a copy of it: agentgw skills edit {name}",
+        )
     folder = os.path.join(_skills_dir(), name)
     path = os.path.join(folder, "SKILL.md")
     if os.path.lexists(folder):
-        raise AlreadyExists(f"{folder} is there already", hint=f"edit {path}")
+        raise AlreadyExists(f"{folder} is there already", hint=f"agentgw skills edit {name}")
     make_private(folder)
     _write(path, _TEMPLATE.format(name=name).encode())
     output.line(path)
     return 0
+
+
+def _configure_edit(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="its name")
+
+
+def _edit(args: Namespace) -> int:
+    """Opens a skill in the editor, of one that is shipped a copy, and checks what came of it."""
+    skill = _listed(args.name)
+    path = skill["path"]
+    if skill["tier"] == "shipped":
+        path = _copied(skill)
+        output.notice(f"{skill['name']} is agentgw's own: this is a copy, which takes its place")
+    if os.path.isdir(path):
+        path = os.path.join(path, "SKILL.md")
+    edit(path)
+    with connect() as client:
+        result = client.call("skill.validate", path=path)
+    for problem in result["problems"]:
+        output.complaint(problem)
+    output.line(path)
+    return 0 if result["ok"] else 1
+
+
+def _copied(skill: dict[str, Any]) -> str:
+    import shutil
+
+    source = os.path.dirname(skill["path"])
+    folder = os.path.join(_skills_dir(), os.path.basename(source))
+    if os.path.lexists(folder):
+        raise AlreadyExists(f"{folder} is there already, and is not used", hint="see agentgw skills")
+    with private_umask():
+        shutil.copytree(source, folder, copy_function=shutil.copyfile)
+    # Folders are copied with their modes.
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)
+    return os.path.join(folder, os.path.basename(skill["path"]))
+
+
+def _configure_remove(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="its name")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _remove(args: Namespace) -> int:
+    """Deletes the folder, or the old file, of one of the user's own skills."""
+    skill = _listed(args.name)
+    if skill["tier"] != "user":
+        whose = "agentgw's own" if skill["tier"] == "shipped" else f"in {skill['path']}, which is not agentgw's"
+        raise UsageError(f"{skill['name']} is {whose}", hint="only skills in your configuration are removed")
+    path = skill["path"]
+    place = os.path.dirname(path) if os.path.basename(path) == "SKILL.md" else path
+    if os.path.dirname(place) != os.path.normpath(_skills_dir()):
+        raise UsageError(f"{place} is not in {_skills_dir()}", hint="remove it there yourself")
+    if not args.yes and is_interactive() and not agreed(f"Delete {place}?"):
+        return 1
+    _delete(place)
+    output.notice(f"removed {place}")
+    return 0
+
+
+def _delete(place: str) -> None:
+    import shutil
+
+    try:
+        # Of a link, the link.
+        if os.path.isdir(place) and not os.path.islink(place):
+            shutil.rmtree(place)
+        else:
+            os.unlink(place)
+    except OSError as error:
+        raise SkillInvalid(f"{place} cannot be removed: {error.strerror}") from None
+
+
+def _listed(name: str) -> dict[str, Any]:
+    """The skill of that name, also a broken one; the one in use before others. Raises what `skill.get` does."""
+    wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
+    with connect() as client:
+        rows = [one for one in client.call("skill.list", cwd=working_directory())["skills"] if one["name"] == wanted]
+        if not rows:
+            rows = [client.call("skill.get", name=name, cwd=working_directory())["skill"]]
+    # What is broken has to be mended, also where another stands in for it.
+    found: dict[str, Any] = next((one for one in rows if "error" in one and "remedy" not in one), rows[0])
+    return found
 
 
 def _import(args: Namespace) -> int:
@@ -202,5 +294,7 @@ ACTIONS = {
     "validate": Action(_validate, "check a skill on disk", "agentgw skills validate ./my-skill", _configure_validate),
     "cost": Action(_cost, "what a skill costs on this machine", "agentgw skills cost code-assistant", _configure_cost),
     "import": Action(_import, "take over an old YAML skill", "agentgw skills import old.yaml", _configure_path),
+    "edit": Action(_edit, "open a skill in your editor", "agentgw skills edit my-skill", _configure_edit),
+    "remove": Action(_remove, "delete one of your own", "agentgw skills remove my-skill", _configure_remove),
     "new": Action(_new, "begin a skill and print its file", "agentgw skills new my-skill", _configure_new),
 }

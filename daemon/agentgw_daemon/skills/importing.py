@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -28,25 +28,30 @@ EXAMPLES_FILE: Final = "examples.yaml"
 _ESCAPED: Final = re.compile("[\x7f-\xa0\xad\u2028\u2029\ufeff\ue000-\uf8ff\ufffe\uffff]")
 
 
-def import_skill(path: Path, skills_dir: Path) -> ValidateResult:
-    """Makes a folder in `skills_dir` of the old file. Raises AlreadyExists when one of its name is there.
+def import_skill(path: Path, skills_dir: Path, shipped: Collection[str] = ()) -> ValidateResult:
+    """Makes a folder in `skills_dir` of the old file. Raises AlreadyExists when one of its name is there, or shipped.
 
     `problems` of the result say why it cannot be, or note what is left out.
     """
     if not is_yaml(path):
         return ValidateResult(ok=False, problems=("it is not a YAML file; copy a skill's folder into place yourself",))
     try:
-        return _import(path, skills_dir)
+        return _import(path, skills_dir, shipped)
     except OSError as error:
         return ValidateResult(ok=False, problems=(f"{skills_dir} cannot be written: {error.strerror}",))
     except ValueError:  # a NUL in the path
         return ValidateResult(ok=False, problems=("it is not a path",))
 
 
-def _import(path: Path, skills_dir: Path) -> ValidateResult:
+def _import(path: Path, skills_dir: Path, shipped: Collection[str]) -> ValidateResult:
     old = read_skill(path, path.parent, "user")
     if old.skill is None:
         return ValidateResult(ok=False, problems=old.problems)
+    if old.skill.name in shipped:
+        raise AlreadyExists(
+            f"{old.skill.name} is a skill of agentgw's own, and this one would take its place",
+            hint="give it another name", kind="skill", id=old.skill.name,
+        )  # fmt: skip
     place = skills_dir / old.skill.name
     for taken in (place, *(place.with_suffix(suffix) for suffix in (".yaml", ".yml"))):
         if os.path.lexists(taken):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # More than anybody keeps; a tier that is a wrong folder (a home, a download folder) must not stall the start.
 MAX_ENTRIES: Final = 1000
+# Path, time, size and number of a file.
+FileStamp = tuple[str, int, int, int]
 
 
 class Library:
@@ -35,14 +38,25 @@ class Library:
     def __init__(self, tiers: Sequence[tuple[Tier, Path]]) -> None:
         self._tiers = tuple(tiers)
         self._skill_set = EMPTY
+        # The files as they were before they were last read.
+        self._seen: tuple[FileStamp, ...] | None = None
 
     @property
     def skill_set(self) -> SkillSet:
         """The skills as they were last read."""
         return self._skill_set
 
+    def refresh(self) -> tuple[str, ...]:
+        """Reads all tiers again where a file of theirs is another than it was. Blocking."""
+        return () if self._seen == self._look() else self.reload()
+
+    def _look(self) -> tuple[FileStamp, ...]:
+        return tuple(stamp for _, folder in self._tiers for stamp in stamps(folder))
+
     def reload(self) -> tuple[str, ...]:
         """Reads all tiers again; says in a line each what changed. Blocking."""
+        # Before they are read: what is written meanwhile is seen the next time.
+        self._seen = self._look()
         before, self._skill_set = (
             self._skill_set,
             EMPTY.with_tiers([read_tier(tier, folder) for tier, folder in self._tiers]),
@@ -83,6 +97,32 @@ class Library:
             problems=report.problems + tuple(f"note: {note}" for note in report.notes),
             skill=report.skill.to_wire() if report.skill is not None else None,
         )
+
+
+def stamps(folder: Path) -> Iterator[FileStamp]:
+    """The files of a tier, and of the folders in it, with what changes when they are written."""
+    for path, is_folder in _children(folder):
+        yield _stamp(path)
+        if is_folder:
+            for inner, _ in _children(path):
+                yield _stamp(inner)
+
+
+def _children(folder: Path) -> list[tuple[Path, bool]]:
+    try:
+        with os.scandir(folder) as found:
+            names = [(Path(one.path), one.is_dir()) for one in islice(found, MAX_ENTRIES)]
+    except OSError:
+        return []
+    return sorted(names)
+
+
+def _stamp(path: Path) -> FileStamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return str(path), 0, 0, error.errno or 0
+    return str(path), status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def read_tier(tier: Tier, folder: Path, pinned: Mapping[Path, str] | None = None) -> TierSkills:

@@ -46,11 +46,13 @@ class Projects:
         self._library = library
         self._trust = trust
         self._home = home
+        # Two readers at once would each compare with what the other replaces.
+        self._refreshing = trio.Lock()
         self._parsed: OrderedDict[tuple[tuple[tuple[Tier, Path], ...], str], tuple[TierSkills, ...]] = OrderedDict()
 
     async def skill_set(self, cwd: str | None) -> SkillSet:
         """The skills for somebody who is there. Never fails: what keeps a project's skills away is in their rows."""
-        base = self._library.skill_set
+        base = await self._fresh()
         if cwd is None:
             return base
         try:
@@ -61,6 +63,18 @@ class Projects:
         if project is None:
             return base
         return base.with_tiers(await self._tiers(project))
+
+    async def _fresh(self) -> SkillSet:
+        """Everybody's skills, edits of their files included."""
+        async with self._refreshing:
+            try:
+                changed = await self._patiently(self._library.refresh)
+            except SourceRefused as error:
+                log.warning("skills: %s", error)
+            else:
+                if changed:
+                    log.info("skills: %s", ", ".join(changed))
+        return self._library.skill_set
 
     async def examine(self, path: str) -> Project:
         """The skills of a project, and whether they are trusted. Raises NotFound when there are none."""

@@ -63,7 +63,7 @@ class SkillSet:
             if broken.name == wanted:
                 raise NotFound(
                     f"skill {shown} is broken: {broken.reason}",
-                    hint=f"mend {broken.path}, then `agentgw reload`", kind="skill", id=shown,
+                    hint=f"mend {broken.path}", kind="skill", id=shown,
                 )  # fmt: skip
         near = difflib.get_close_matches(wanted[:MAX_NAME], self.skills, n=1)
         hint = f"did you mean {near[0]}?" if near else "`agentgw skills` lists them"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.errors import ShuttingDown
+from agentgw.protocol.errors import RpcError, ShuttingDown
 from agentgw.protocol.params import (
     NoParams,
     ProjectParams,
@@ -23,6 +24,8 @@ from agentgw.protocol.results import Done, ProjectList, RouteResult, SkillCosts,
 from agentgw_daemon.skills import routing
 from agentgw_daemon.skills.cost import measure
 from agentgw_daemon.skills.importing import import_skill
+from agentgw_daemon.skills.references import unknown_references
+from agentgw_daemon.text.names import normalised
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
@@ -64,17 +67,43 @@ async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
 
 async def validate(request: RequestContext, params: ValidateParams) -> ValidateResult:
     """Check a skill on disk; reads files, so not on this thread."""
-    return await trio.to_thread.run_sync(request.services.skills.validate, params.path)
+    result = await trio.to_thread.run_sync(request.services.skills.validate, params.path)
+    return await _with_unknown(request, result)
+
+
+async def _with_unknown(request: RequestContext, result: ValidateResult) -> ValidateResult:
+    """The result, with a note for each model, tool and sub-agent that does not exist here."""
+    if result.skill is None:
+        return result
+    services = request.services
+    skill_set = await services.projects.skill_set(str(Path(result.skill.path).parent))
+    await services.tools.look()
+
+    def model_problem(name: str) -> str:
+        try:
+            services.models.check_exists(name, services.settings)
+        except RpcError as error:
+            return error.message
+        return ""
+
+    tools = services.tools
+    notes = unknown_references(
+        result.skill, model_problem=model_problem,
+        has_tool=lambda name: name in tools.current or bool(tools.absence(name)),
+        has_skill=lambda name: any(one.name == normalised(name) for one in skill_set.listing()),
+    )  # fmt: skip
+    return replace(result, problems=(*result.problems, *(f"note: {text}" for text in notes)))
 
 
 async def import_old(request: RequestContext, params: ValidateParams) -> ValidateResult:
     """Old YAML to a folder, which is a skill from then on."""
     services = request.services
     skills_dir = Path(services.started.paths.skills_dir)
-    result = await trio.to_thread.run_sync(import_skill, Path(params.path), skills_dir)
+    shipped = {one.name for one in services.skills.listing() if one.tier == "shipped"}
+    result = await trio.to_thread.run_sync(import_skill, Path(params.path), skills_dir, shipped)
     if result.ok:
         await trio.to_thread.run_sync(services.skills.reload)
-    return result
+    return await _with_unknown(request, result)
 
 
 async def project(request: RequestContext, params: ProjectParams) -> Project:
