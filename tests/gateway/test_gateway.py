@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.protocol.errors import RPC_ERRORS, NotFound
+from agentgw.protocol.errors import NotFound
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.results import Done
 from agentgw_daemon.config.settings import HttpSection
@@ -271,9 +271,3 @@ async def test_through_the_socket_no_key_is_asked_for_and_any_name_will_do() -> 
             assert (await made.client(UNIX).ask("GET", "/api/stats", host=host)).status == 200
         foreign = await made.client(UNIX).ask("GET", "/api/stats", headers={"Origin": "http://evil.com"})
         assert foreign.status == 403
-
-
-def test_every_error_has_a_status() -> None:
-    from agentgw_daemon.gateway.http.refusal import STATUS_OF
-
-    assert set(STATUS_OF) == set(RPC_ERRORS)

@@ -36,8 +36,8 @@ STATUS_OF: Final[Mapping[type[e.RpcError], int]] = {
     e.StorageUnavailable: 503,
     e.Timeout: 504,
 }
-# Those that pass by themselves.
-_RETRY_AFTER: Final[Headers] = (("retry-after", "1"),)
+# Those that pass by themselves, soon.
+_PASSING: Final = (e.Overloaded, e.ShuttingDown)
 
 
 class HttpRefused(Exception):
@@ -64,7 +64,7 @@ def error_answer(error: e.RpcError, secrets: Secrets) -> HttpAnswer:
     """The answer to a call that failed, without anything that is secret."""
     status = STATUS_OF[type(error)] if type(error) in STATUS_OF else _inherited(error)
     value = secrets.redact_value({"error": error_value(error)})
-    return json_answer(value, status, _RETRY_AFTER if status in (429, 503) else ())
+    return json_answer(value, status, (("retry-after", "1"),) if isinstance(error, _PASSING) else ())
 
 
 def error_value(error: e.RpcError) -> dict[str, Any]:
