@@ -6,6 +6,7 @@ import os
 
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, agreed, connect
+from agentgw.cli.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import UsageError
 
@@ -28,7 +29,7 @@ def list_jobs(args: Namespace) -> int:
         output.json_line(found)
         return 0
     rows = [
-        (job["name"], job["schedule"], _state(job), _local(job.get("next_at")), _last(job.get("last")))
+        (job["name"], job["schedule"], _state(job), local(job.get("next_at")), _last(job.get("last")))
         for job in found["jobs"]
     ]
     output.table(rows, ("job", "when", "state", "next", "last"))
@@ -46,16 +47,7 @@ def _state(job: dict[str, Any]) -> str:
 def _last(run: dict[str, Any] | None) -> str:
     if run is None:
         return ""
-    return f"{run['status']} {_local(run.get('finished_at') or run.get('started_at'))}"
-
-
-def _local(moment: str | None) -> str:
-    """A time of the wire on the clock of whoever reads it."""
-    if moment is None:
-        return ""
-    from datetime import datetime
-
-    return datetime.fromisoformat(moment).astimezone().strftime("%a %Y-%m-%d %H:%M")
+    return f"{run['status']} {local(run.get('finished_at') or run.get('started_at'))}"
 
 
 def _configure_add(parser: ArgumentParser) -> None:
@@ -106,7 +98,7 @@ def add(args: Namespace) -> int:
         else:
             output.line(name)
             for moment in added["times"]:
-                output.line(f"  {_local(moment)}")
+                output.line(f"  {local(moment)}")
             if not added["times"]:
                 output.line(f"  {added['job']['schedule']}")
             output.notice(f"written to {added['file']}")
@@ -146,7 +138,7 @@ def enable(args: Namespace) -> int:
     """Switches it on."""
     with connect() as client:
         job = client.call("job.enable", name=args.name)
-    output.notice(f"{args.name} is on" + (f": next {_local(job['next_at'])}" if job.get("next_at") else ""))
+    output.notice(f"{args.name} is on" + (f": next {local(job['next_at'])}" if job.get("next_at") else ""))
     return 0
 
 
@@ -201,8 +193,8 @@ def history(args: Namespace) -> int:
         return 0
     rows = [
         (
-            found["job"], _local(found["scheduled_for"]), found["status"], _reason(found), _late(found),
-            found.get("turn_id"), found.get("why"),
+            found["job"], local(found["scheduled_for"]), found["status"], _reason(found), _late(found),
+            output.short_id(found.get("turn_id") or ""), found.get("why"),
         )
         for found in page["runs"]
     ]  # fmt: skip
@@ -244,7 +236,7 @@ def next_times(args: Namespace) -> int:
     if args.json:
         output.json_line(found)
         return 0
-    output.table([(_local(one["at"]), one["job"]) for one in found["times"]], ("at", "job"))
+    output.table([(local(one["at"]), one["job"]) for one in found["times"]], ("at", "job"))
     return 0
 
 
