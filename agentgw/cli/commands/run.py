@@ -69,7 +69,7 @@ def configure(parser: ArgumentParser) -> None:
         help="tool calls that need a yes: asked about, denied, or these tools run unasked",
     )  # fmt: skip
     add("--no-stream", action="store_true", help="print the answer when it is complete")
-    add("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long; a detached turn ends then")
+    add("--timeout", metavar="SECONDS", type=seconds, help="give up after so long; a detached turn ends then")
     add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
     add("--dry-run", action="store_true", help="print the prompt that would be sent, count its parts, run nothing")
     add("-q", "--quiet", action="store_true", help="no progress and no notices")
@@ -96,7 +96,7 @@ def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
         if args.file:
             _refuse_stray_files(args.text)
         files = [_read_file(path) for path in args.file]
-        message, piped = _read_message(args.text, stdin_used=_STDIN in args.file)
+        message, piped = read_message(args.text, stdin_used=_STDIN in args.file)
         if not message.strip() and not any(file["text"].strip() for file in files):
             raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
         connected = connect(warm=True)
@@ -245,7 +245,8 @@ def _unknown_option(name: str) -> UsageError:
     return UsageError(f"there is no option {name[:80]}", hint=hint)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """The value of `--timeout`. Raises ValueError."""
     value = float(text)
     # An upper bound keeps it inside what the system's timers take.
     if not 0 < value <= 1e9:
@@ -253,7 +254,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _read_message(words: Sequence[str], *, stdin_used: bool) -> tuple[str, bool]:
+def read_message(words: Sequence[str], *, stdin_used: bool) -> tuple[str, bool]:
     """TEXT, a blank line, piped input, and whether there was any. Raises UsageError when the input is not text."""
     if list(words) == [_STDIN] and not stdin_used:
         typed = output.is_terminal(sys.stdin)
