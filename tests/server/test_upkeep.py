@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 import trio
@@ -115,7 +114,7 @@ def test_a_disk_that_fails_costs_one_round() -> None:
         nonlocal begun
         begun = trio.current_time()
         with trio.move_on_after(FIRST_S + 1.5 * EVERY_S):
-            await Failing(cast(Database, None), StorageSection, lambda: True).run()
+            await Failing(None, StorageSection, lambda: True).run()
 
     begun = 0.0
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

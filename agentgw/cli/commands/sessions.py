@@ -234,7 +234,7 @@ def _delete(args: Namespace) -> int:
 
 
 def _may_delete(going: list[dict[str, Any]], *, by_rule: bool) -> bool:
-    """Whether the person at the terminal says yes. A script that names them has said so; one with a rule has not."""
+    """Asks, and tells whether the answer is yes. A script that names them has said so; one with a rule has not."""
     what = f"the session “{going[0]['title']}”" if len(going) == 1 else f"{len(going)} sessions"
     turns = sum(session["turns"] for session in going)
     question = f"Delete {what} with {turns} turn{'' if turns == 1 else 's'}?"

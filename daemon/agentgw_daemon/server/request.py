@@ -34,7 +34,7 @@ OtherEvent = ChatDelta | ReplayProgress | ModelProgress | DocumentProgress | Dae
 
 
 class Encoding(Protocol):
-    """How events become bytes for one kind of reader. Does no I/O."""
+    """Form of events as bytes for one kind of reader. Does no I/O."""
 
     def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
         """Events of a turn, numbered from `seq` on."""

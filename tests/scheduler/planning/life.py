@@ -34,7 +34,7 @@ leaps = st.one_of(seconds, st.sampled_from([600.0, HOUR_S, DAY_S]), st.floats(0,
 
 
 class Life(RuleBasedStateMachine):
-    """What may happen to a daemon with jobs; the world checks every decision."""
+    """Happenings to a daemon with jobs; the world checks every decision."""
 
     def make_world(self) -> World:
         return World()

@@ -67,7 +67,7 @@ def test_a_search_without_a_hit_says_so(cli: Cli, serve: Serve) -> None:
 
 
 class TestDelete:
-    """What goes is what was named, and a rule is only followed by who has agreed."""
+    """Deletion of what was named; a rule is only followed by who has agreed."""
 
     OLD, NEW = session("s-old"), session("s-new", updated_at="2999-01-01T00:00:00.000Z")
 

@@ -134,7 +134,7 @@ def test_variables_follow_the_command() -> None:
 
 
 def test_the_shipped_units_are_those_of_the_usual_places() -> None:
-    """So they can also be copied by hand, or packaged."""
+    """The units can also be copied by hand, or packaged."""
     folders = [f"/home/u/{name}/agentgw" for name in (".config", ".local/share", ".local/state", ".cache")]
     usual = replace(SETUP, writable=(*folders, "/run/user/1000/agentgw"))
     folder = Path(shipped("systemd-user"))
