@@ -45,6 +45,10 @@ def closed(schema: Any) -> Any:
 def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
     home = model_home
     home.add_embedder()
+    home.configure("")
+    hooks = home.path / "config" / "webhooks.yaml"
+    # Nobody listens there.
+    hooks.write_text("webhooks:\n- {name: a, url: 'http://127.0.0.1:1/', allow_local: true, events: [job.finished]}\n")
     home.daemon()
     skill = home.work / "pirate"
     skill.mkdir()
@@ -133,6 +137,8 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         assert ask("job.history", name=name)["runs"]
         assert ask("job.next")["times"]
         ask("job.remove", name=name)
+        assert ask("webhook.test", name="a")["ok"] is False
+        assert ask("webhook.list")["webhooks"][0]["deliveries"]
         ask("embed", texts=["one", "two"])
         ask("model.list")
         ask("model.show", model="smollm2:135m")
@@ -144,6 +150,8 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("daemon.doctor")
         ask("daemon.reload")
         ask("config.get")
+        ask("config.set", key="log.level", value="debug")
+        ask("daemon.backup", path=str(home.work / "copy.db"))
         ask("stats.get")
         # A file whose digest is right is not fetched again.
         ask("model.pull", model="smollm2:135m")
@@ -151,6 +159,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         with home.connect() as other:
             other.request("turn.start", message="word " * 20_000, model="echo")
             running = other.next("turn.started")["turn_id"]
+            ask("turn.steer", turn_id=running, text="shorter")
             ask("turn.cancel", turn_id=running)
         ask("daemon.shutdown")
         assert set(results) - asked == set()
