@@ -42,7 +42,7 @@ class LaunchdManager:
                 f"launchd does not manage services of this user: {answer.reason}", hint="log in on the Mac's screen"
             )
 
-    def probe(self) -> str:
+    def probe(self, setup: ServiceSetup) -> str:
         """The reason why there is no strict variant: launchd has nothing of the kind."""
         return "launchd has no such restrictions"
 

@@ -51,13 +51,14 @@ class Service:
         """Writes and enables it; gives the files that changed. `strict` None: as it is."""
         self.manager.require()
         wanted = self.manager.is_strict if strict is None else strict
-        problem = self.manager.probe() if wanted else ""
+        prepare(self.paths)
+        setup = self.setup(at_login=has_enabled_jobs(self.paths))
+        problem = self.manager.probe(setup) if wanted else ""
         if problem:
             raise ServiceManagerFailed(
                 f"this system cannot run the strict variant: {problem}", hint="run: agentgw service install --no-strict"
             )
-        prepare(self.paths)
-        return self.manager.install(self.setup(at_login=has_enabled_jobs(self.paths)), strict=wanted)
+        return self.manager.install(setup, strict=wanted)
 
     def start(self) -> None:
         """Starts it. A daemon that runs outside of it ends first, unless it is busy (AlreadyRunning)."""

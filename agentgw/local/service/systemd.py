@@ -58,12 +58,18 @@ class SystemdManager:
         """True when the strict drop-in is there."""
         return os.path.lexists(self._strict)
 
-    def probe(self) -> str:
-        """The reason why this system cannot run the strict drop-in; empty when it can."""
+    def probe(self, setup: ServiceSetup) -> str:
+        """The reason why this system cannot run the strict drop-in; empty when it can.
+
+        The daemon's own program is tried, under all of its settings: namespaces may be forbidden, and a private /tmp
+        may hide the very program.
+        """
+        # The manager expands `%h` in files only.
+        text = strict_drop_in(setup, Places(home="", runtime=""))
+        settings = [word for line in text.splitlines() if re.match(r"\w+=", line) for word in ("-p", line)]
         probed = ask(
-            "systemd-run", "--user", "--wait", "--collect", "--quiet", "-p", "PrivateUsers=yes", "-p",
-            "ProtectSystem=strict", "true",
-        )  # fmt: skip
+            "systemd-run", "--user", "--wait", "--collect", "--quiet", *settings, "--", *setup.command, "--version"
+        )
         return probed.reason if probed.status else ""
 
     def install(self, setup: ServiceSetup, *, strict: bool) -> tuple[str, ...]:

@@ -97,7 +97,9 @@ def test_with_an_enabled_job_it_starts_at_login(
 def test_the_strict_variant_comes_after_its_probe_and_stays(cli: Cli, systemd: Programs, units: Path) -> None:
     strict = units / "agentgw.service.d" / "strict.conf"
     assert cli("service", "install", "--strict")[0] == 0
-    assert "systemd-run --user --wait" in systemd.calls()[1]
+    (probe,) = [call for call in systemd.calls() if call.startswith("systemd-run --user --wait ")]
+    assert " -p PrivateUsers=yes -p ProtectSystem=strict -p ReadWritePaths=-/" in probe
+    assert probe.endswith("/bin/agentgw-daemon --version")
     assert strict.exists()
     cli("service", "install")
     assert strict.exists()
@@ -309,7 +311,7 @@ class TestLaunchd:
         assert not plist.exists()
 
     def test_it_has_no_strict_variant(self, agent: Service) -> None:
-        assert "launchd" in agent.manager.probe()
+        assert "launchd" in agent.manager.probe(agent.setup(at_login=False))
 
     def test_a_damaged_list_is_no_installed_agent(self, agent: Service, user: Path) -> None:
         agent.install()
