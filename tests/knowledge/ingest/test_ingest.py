@@ -370,8 +370,13 @@ async def test_a_small_ingest_does_not_wait_for_a_large_one(tmp_path: Path) -> N
 async def test_a_document_without_text_is_stored_without_chunks(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"empty.txt": ""})
     async with shelf(tmp_path) as made:
-        assert counts(await made.take(tmp_path / "n")) == (1, 0, 0, 0)
+        result = await made.take(tmp_path / "n")
+        assert counts(result) == (1, 0, 0, 0)
         assert await made.texts() == {f"{tmp_path}/n/empty.txt": []}
+        # Stored, and not without a word.
+        assert [(one.source, one.note) for one in result.notes] == [
+            (f"{tmp_path}/n/empty.txt", "has no text: nothing of it can be found")
+        ]
 
 
 async def test_names_that_are_not_utf8_are_taken_and_shown_escaped(tmp_path: Path) -> None:

@@ -158,8 +158,8 @@ class Intake:
         if read.pieces and read.pieces[0].text.lstrip().startswith(_BEGIN_MARK) and _is_key(read.pieces[0].text):
             self._report.fail(one.source, "is a private key")
             return None
-        if read.note:
-            self._report.note(one.source, read.note)
+        if read.note or not read.pieces:
+            self._report.note(one.source, read.note or "has no text: nothing of it can be found")
         return _Read(self._document(one, read, asked_at_ns), read.pieces, one.size_bytes)
 
     async def _ask_reader(self, one: Candidate) -> ExtractedDocument | UnchangedDocument:

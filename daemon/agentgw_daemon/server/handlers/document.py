@@ -9,6 +9,7 @@ from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, Do
 from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
 from agentgw_daemon.knowledge.labels import check_filters, check_skills
 from agentgw_daemon.storage.documents.selection import Selection
+from agentgw_daemon.text.queries import check_query
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 async def search(request: RequestContext, params: DocumentSearchParams) -> DocumentSearchResult:
     """Best first."""
+    check_query(params.query)
     await _check(request, params)
     found = await request.services.knowledge.find(
         params.query, k=params.k, collection=params.collection, skills=params.skills, tags=params.tags

@@ -21,6 +21,7 @@ from agentgw.protocol.params import (
 from agentgw.protocol.results import Done, ExportResult, MessageList, SearchResult, SessionList
 from agentgw.protocol.types import Session
 from agentgw_daemon.server.handlers.turn import give_up
+from agentgw_daemon.text.queries import check_query
 from agentgw_daemon.workers.protocol.kv_files.state_folder import forget
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ async def messages(request: RequestContext, params: MessagesParams) -> MessageLi
 
 async def search(request: RequestContext, params: SearchParams) -> SearchResult:
     """Full-text search."""
+    check_query(params.query)
     return SearchResult(messages=await request.services.database.sessions.search(params.query, limit=params.limit))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.local.directories import prepare
+from agentgw.local.directories import make_private, prepare
 from agentgw.local.paths import Paths
 from agentgw.local.shipped import shipped
 from tests.client.conftest import Cli, Serve
@@ -30,6 +30,7 @@ def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def own(paths: Paths, name: str) -> Path:
     prepare(paths)
+    make_private(paths.skills_dir)
     path = Path(paths.skills_dir, name, "SKILL.md")
     path.parent.mkdir(parents=True, mode=0o700)
     path.write_text("mine")
