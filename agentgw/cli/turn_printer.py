@@ -42,9 +42,11 @@ _ENDS: Final = {
 class TurnPrinter:
     """Prints notifications as they come in the form that was asked for."""
 
-    def __init__(self, form: str = "text", *, streamed: bool = True) -> None:
+    def __init__(self, form: str = "text", *, streamed: bool = True, extract: bool = False) -> None:
         self._form = form
-        self._streamed = streamed and form == "text"
+        # Of an answer with code, the code alone; which block is the last is known at the end.
+        self._extract = extract
+        self._streamed = streamed and form == "text" and not extract
         self._status = Status()
         # Newlines are held back until more follows: the answer ends in exactly one.
         self._held = ""
@@ -90,6 +92,15 @@ class TurnPrinter:
             self._keep_order()
             output.notice(str(params.get("text", "")))
 
+    def _wanted(self, text: str) -> str:
+        """The part of the answer that is printed."""
+        if not self._extract:
+            return text
+        from agentgw.cli.code_blocks import last_block
+
+        block = last_block(text)
+        return text if block is None else block
+
     def finish(self, result: Mapping[str, Any]) -> int:
         """Prints the result where it was not streamed, and why the exit status is not 0; gives the exit status."""
         self._status.erase()
@@ -97,7 +108,7 @@ class TurnPrinter:
             if self._streamed:
                 output.line(self._take())
             else:
-                output.text_block(str(result.get("text", "")))
+                output.text_block(self._wanted(str(result.get("text", ""))))
             _print_sources(result.get("sources", ()))
         else:
             output.json_line(result)

@@ -68,6 +68,7 @@ def configure(parser: ArgumentParser) -> None:
         "--approve", metavar="ask|deny|TOOL[,TOOL…]",
         help="tool calls that need a yes: asked about, denied, or these tools run unasked",
     )  # fmt: skip
+    add("-x", "--extract", action="store_true", help="print the last code block alone; without one, the whole answer")
     add("--no-stream", action="store_true", help="print the answer when it is complete")
     add("--timeout", metavar="SECONDS", type=seconds, help="give up after so long; a detached turn ends then")
     add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
@@ -82,7 +83,8 @@ def run(args: Namespace) -> int:
     options = read_options(args.option)
     args.tool = read_tools(args.tool)
     # With a schema, standard output is a JSON text or nothing.
-    answer = TurnPrinter(args.form, streamed=not (args.no_stream or args.dry_run or args.schema is not None))
+    streamed = not (args.no_stream or args.dry_run or args.schema is not None)
+    answer = TurnPrinter(args.form, streamed=streamed, extract=args.extract)
     try:
         return _run(args, options, answer)
     except AgentgwError as error:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any, Final
 
 from agentgw.cli import output
+from agentgw.cli.code_blocks import last_block
 from agentgw.cli.commands import working_directory
 from agentgw.protocol.errors import AlreadyExists, LocalError, NotFound, UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
 
 _LISTED: Final = 10
-_BLOCK: Final = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 class FileNotWritten(LocalError):
@@ -115,10 +114,10 @@ def _copy(chat: Chatting, text: str) -> None:
     if text not in ("", "code"):
         raise UsageError(f"there is no /copy {text[:40]}", hint="/copy takes all, /copy code the last code block")
     if text:
-        blocks = _BLOCK.findall(answer)
-        if not blocks:
+        block = last_block(answer)
+        if block is None:
             raise NotFound("the answer has no code block", hint="/copy takes all of it", kind="turn")
-        answer = blocks[-1][1]
+        answer = block
     chat.to_clipboard(answer)
     output.notice(f"{len(answer)} characters were given to the terminal's clipboard")
 
