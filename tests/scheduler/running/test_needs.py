@@ -74,7 +74,11 @@ async def test_what_cannot_be_found_out_counts_as_there_and_is_said_once(
     assert caplog.text.count("taken as there") == 2
 
 
-async def test_a_look_that_hangs_or_fails_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_look_that_hangs_or_fails_has_an_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.needs.LOOK_S", 0.05)
+
     async def hang() -> bool:
         await trio.sleep_forever()
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, ShuttingDown
+from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, ShuttingDown, StorageUnavailable
 from tests.polling import pause
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
@@ -307,8 +307,6 @@ async def test_an_entry_that_goes_bad_rests_and_owes_its_times_when_it_is_mended
 async def test_a_database_that_cannot_be_written_delays_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agentgw.protocol.errors import StorageUnavailable
-
     async with office(tmp_path, HOURLY) as made:
         begin = made.database.jobs.begin
 
