@@ -40,10 +40,16 @@ _ENDS: Final = {
 
 
 class TurnPrinter:
-    """Prints notifications as they come in the form that was asked for."""
+    """Prints notifications as they come in the form that was asked for.
 
-    def __init__(self, form: str = "text", *, streamed: bool = True, extract: bool = False) -> None:
+    `bounded`: whoever asked set the most tokens of the answer, and need not be told that it was cut there.
+    """
+
+    def __init__(
+        self, form: str = "text", *, streamed: bool = True, extract: bool = False, bounded: bool = False
+    ) -> None:
         self._form = form
+        self._bounded = bounded
         # Of an answer with code, the code alone; which block is the last is known at the end.
         self._extract = extract
         self._streamed = streamed and form == "text" and not extract
@@ -117,7 +123,7 @@ class TurnPrinter:
             status, told = _ENDS[reason]
             output.complaint(told)
             return status
-        if reason == "length":
+        if reason == "length" and self._form == "text" and not self._bounded:
             output.notice("the answer was cut: it reached its most tokens (-o max_tokens=N), or the end of the context")
         if self._denied:
             output.complaint("a tool was denied, and the answer came about without it")

@@ -59,7 +59,7 @@ def test_a_turn_cut_off_by_a_crash_is_kept_to_its_last_second(home: Home, endpoi
 
 
 def test_an_interrupted_turn_replays_what_was_sent_and_says_how_it_ended(home: Home, endpoint: Endpoint) -> None:
-    turn_id = home.ask(*SCRIPTED, "--detach", "go").strip()
+    turn_id = home.ask(*SCRIPTED, "--detach", "-q", "go").strip()
     endpoint.next().say("before the crash")
     watcher = home.start("attach", turn_id)
     assert heard(watcher, 16) == "before the crash"

@@ -97,7 +97,7 @@ def test_a_folder_that_is_removed_ends_the_daemon_and_is_not_made_again_by_it(ho
 
 
 def test_a_detached_turn_under_way_is_stored_though_its_file_goes(home: Home) -> None:
-    turn = home.ask("run", "-m", "echo", "--detach", "a long way " * 200).strip()
+    turn = home.ask("run", "-m", "echo", "--detach", "-q", "a long way " * 200).strip()
     (home.path / "data" / "agentgw.db").unlink()
     until(lambda: home.call("turn.show", turn_id=turn)["turn"]["state"] == "completed", "the turn is done")
     home.kill_daemon()

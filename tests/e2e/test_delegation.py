@@ -58,7 +58,7 @@ def test_the_answer_is_on_standard_output_and_what_the_agent_does_beside_it(home
     assert lines[2] == "agentgw: code-assistant: read_file(path='nothing.txt')"
     assert lines[3].startswith("agentgw: code-assistant: failed: ")
     assert len(lines) == 4
-    assert home.ask("sessions").count("for s-") == 1
+    assert home.ask("sessions").count("└ say yes") == 1
 
 
 @pytest.mark.parametrize("leaving", [signal.SIGINT, signal.SIGKILL])

@@ -103,7 +103,7 @@ def test_a_killed_client_cancels_its_turn(home: Home, endpoint: Endpoint) -> Non
 
 
 def test_a_killed_watcher_changes_nothing_for_a_detached_turn(home: Home, endpoint: Endpoint) -> None:
-    turn_id = home.ask(*SCRIPTED, "--detach", "go").strip()
+    turn_id = home.ask(*SCRIPTED, "--detach", "-q", "go").strip()
     conversation = endpoint.next()
     watcher = home.start("attach", turn_id)
     conversation.say("one ")
@@ -117,7 +117,7 @@ def test_a_killed_watcher_changes_nothing_for_a_detached_turn(home: Home, endpoi
 
 
 def test_a_watcher_that_interrupts_leaves_the_turn_running(home: Home, endpoint: Endpoint) -> None:
-    turn_id = home.ask(*SCRIPTED, "--detach", "go").strip()
+    turn_id = home.ask(*SCRIPTED, "--detach", "-q", "go").strip()
     conversation = endpoint.next()
     watcher = home.start("attach", turn_id)
     conversation.say("one ")

@@ -239,7 +239,7 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(shared_home: Home) -> No
 
 
 def test_a_detached_turn_goes_on_alone_and_is_watched_from_anywhere(home: Home, endpoint: Endpoint) -> None:
-    turn_id = home.ask(*SCRIPTED, "--detach", "go").strip()
+    turn_id = home.ask(*SCRIPTED, "--detach", "-q", "go").strip()
     conversation = endpoint.next()
     conversation.say("one ")
     watcher = home.start("attach", turn_id)
@@ -252,7 +252,7 @@ def test_a_detached_turn_goes_on_alone_and_is_watched_from_anywhere(home: Home, 
 
 
 def test_a_replay_is_what_was_sent_to_the_byte_also_after_a_restart(home: Home, endpoint: Endpoint) -> None:
-    turn_id = home.ask(*SCRIPTED, "--detach", "go").strip()
+    turn_id = home.ask(*SCRIPTED, "--detach", "-q", "go").strip()
     conversation = endpoint.next()
     with home.connect() as live:
         request_id = live.request("turn.attach", turn_id=turn_id)
@@ -279,7 +279,7 @@ def test_a_replay_is_what_was_sent_to_the_byte_also_after_a_restart(home: Home, 
 
 
 def test_a_busy_session_takes_no_second_turn(home: Home, endpoint: Endpoint) -> None:
-    turn_id = home.ask(*SCRIPTED, "--detach", "go").strip()
+    turn_id = home.ask(*SCRIPTED, "--detach", "-q", "go").strip()
     conversation = endpoint.next()
     session_id = home.call("turn.show", turn_id=turn_id)["turn"]["session_id"]
     done = home.run(*SCRIPTED, "--session", session_id, "me too")

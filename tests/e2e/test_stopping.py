@@ -70,7 +70,7 @@ def test_a_stop_ends_a_generating_worker_and_the_command_that_waits(model_home: 
     assert model_home.ask("stop") == "stopped\n"
     assert time.monotonic() - began < 10
     done = model_home.finish(child)
-    assert (done.status, done.err) == (130, "")
+    assert (done.status, done.err) == (130, "agentgw: the turn was cancelled\n")
     assert model_home.workers() == []
 
 
@@ -115,7 +115,7 @@ def test_reload_says_what_changed_and_takes_it_over(home: Home) -> None:
     assert {"changed  agent.default_skill", "changed  limits.connections", "restart  limits.connections"} <= set(said)
     assert any("pirate" in line for line in said if "agent" not in line)
     assert home.ask("run", "-m", "echo", "--dry-run", "-q", "hi") == "Arr, be a pirate.\nhi\n"
-    assert json.loads(home.ask("reload", "--json")) == {"changed": [], "restart_needed": []}
+    assert json.loads(home.ask("reload", "--json")) == {"changed": [], "restart_needed": [], "notices": []}
 
 
 def test_a_reload_of_a_mistake_changes_nothing_and_says_so(home: Home) -> None:

@@ -84,7 +84,7 @@ def run(args: Namespace) -> int:
     args.tool = read_tools(args.tool)
     # With a schema, standard output is a JSON text or nothing.
     streamed = not (args.no_stream or args.dry_run or args.schema is not None)
-    answer = TurnPrinter(args.form, streamed=streamed, extract=args.extract)
+    answer = TurnPrinter(args.form, streamed=streamed, extract=args.extract, bounded="max_tokens" in options)
     try:
         return _run(args, options, answer)
     except AgentgwError as error:

@@ -51,6 +51,13 @@ def test_an_answer_that_was_cut_says_so(cli: Cli, serve: Serve) -> None:
     assert err.startswith("agentgw: the answer was cut: ")
 
 
+@pytest.mark.parametrize("words", [("--json",), ("-o", "max_tokens=3")])
+def test_who_set_the_bound_or_reads_the_result_is_not_told(cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
+    serve({"turn.start": {**RESULT, "text": "once upon a", "finish_reason": "length"}})
+    status, _, err = cli("run", *words, "hi")
+    assert (status, err) == (0, "")
+
+
 @pytest.mark.parametrize("form", ["json", "stream-json"])
 @pytest.mark.parametrize("verb", [("run", "hi"), ("attach", "turn1")])
 @pytest.mark.parametrize(

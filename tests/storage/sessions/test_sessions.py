@@ -36,7 +36,7 @@ async def test_an_ambiguous_beginning_says_so(database: Database) -> None:
     await database.sessions.create("s")
     with pytest.raises(InvalidParams) as caught:
         await database.sessions.get("s-")
-    assert caught.value.data["reason"] == "ambiguous prefix"
+    assert caught.value.data["reason"] == "ambiguous"
 
 
 @pytest.mark.parametrize("given", ["s-zzzz", "nothing", "%", "_", "'; DROP TABLE sessions; --", "\U0010ffff"])
