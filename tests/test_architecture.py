@@ -54,17 +54,10 @@ MAY_TOUCH_ENVIRONMENT = {
     "agentgw_daemon.workers.llama.llama": "sets a switch of the engine before it is loaded",
     TORCH_MODULE: "keeps the library from the network before it is imported",
 }
-ENVIRONMENT = {
-    "agentgw.local.environment",
-    "agentgw_daemon.config.load",
-}
-# These hand the environment on to a child, or take LISTEN_* out of it; each says why where it does.
-HANDS_ENVIRONMENT_ON = {
-    "agentgw_daemon.main",
-    "agentgw_daemon.system.child_environment",
-}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 MOST_LINES = 400
+# A docstring that begins so describes its thing without a name for it.
+RIDDLES = {"What", "Whether", "How", "Those", "Who", "Whose", "So", "Which", "Where", "Why"}
 
 
 def imports(name: str) -> Iterator[tuple[str, bool]]:
@@ -187,6 +180,23 @@ def test_what_is_started_in_a_nursery_of_the_daemons_lifetime_is_supervised() ->
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._nursery.start_soon", "outer.start_soon")
     }
     assert {what for name, what in started} == {"supervised"}, started
+
+
+def test_no_public_class_name_stands_for_two_things() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert {word: names for word, names in places.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES.values(), ROOT / "tests"], ids=lambda folder: folder.name)
+def test_a_docstring_names_the_thing_first(folder: Path) -> None:
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    texts = [ast.get_docstring(node) for node in nodes if isinstance(node, described)]
+    assert [text for text in texts if text and text.split()[0] in RIDDLES] == []
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -54,7 +54,7 @@ def manager() -> None:
 
 
 def under_systemd(home: Home, script: str) -> list[str]:
-    """What a script says that has a user manager; it ends with the first command that fails."""
+    """Output of a script that has a user manager; it ends with the first command that fails."""
     agentgw = f'agentgw() {{ {shlex.quote(sys.executable)} -P -m agentgw "$@"; }}\n'
     words = ["unshare", "-m", "sh", "-c", SETTINGS + agentgw + script]
     environ = home.environ | {"LOG": str(home.root / "manager.log")}
