@@ -49,7 +49,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "pull": ("download a model; the same as `models pull`", "agentgw pull smollm2:135m"),
     },
     "Scheduled": {
-        "jobs": ("what is done at times by itself", 'agentgw jobs add "sum up my notes" --every "day at 08:30"'),
+        "jobs": ("work at set times or when files change", 'agentgw jobs add "sum up my notes" --every "day at 08:30"'),
         "scheduler": ("old spelling of `jobs list` and `start`", "agentgw scheduler --list"),
     },
     "Daemon": {

@@ -1,4 +1,4 @@
-"""`agentgw jobs`: what the agent does at times by itself."""
+"""`agentgw jobs`: work at set times, or when a file changes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def list_jobs(args: Namespace) -> int:
     output.table(rows, ("job", "when", "state", "next", "last"))
     for problem in found["problems"]:
         output.complaint(f"{found['file']}:{problem['line']}: {problem['reason']}")
+    if not found["jobs"] and not found["problems"]:
+        output.notice('there is no job yet: agentgw jobs add "sum up my notes" --every "day at 08:30"')
     if not found["enabled"]:
         output.notice("the scheduler is off: only `agentgw jobs run` starts a job")
     return 0

@@ -46,6 +46,12 @@ def test_jobs_alone_lists_them_and_what_is_wrong_on_standard_error(cli: Cli, ser
     assert json.loads(cli("jobs", "--json")[1]) == LIST
 
 
+def test_without_a_job_the_way_to_one_is_told(cli: Cli, serve: Serve) -> None:
+    serve({"job.list": {**LIST, "jobs": [], "problems": []}})
+    _, _, err = cli("jobs")
+    assert "agentgw jobs add" in err
+
+
 def test_a_scheduler_that_is_off_is_said(cli: Cli, serve: Serve) -> None:
     serve({"job.list": {**LIST, "enabled": False, "problems": []}})
     assert "the scheduler is off" in cli("jobs", "list")[2]
