@@ -53,8 +53,9 @@ def test_an_untrusted_project_changes_no_skill_of_the_users_and_says_so(home: Ho
 
 def test_an_old_skill_is_imported_and_a_new_one_begun(home: Home) -> None:
     (home.work / "old.yaml").write_text(OLD)
-    made = home.ask("skills", "import", "old.yaml").rstrip("\n")
-    assert made == str(home.path / "config" / "skills" / "code-reviewer" / "SKILL.md")
+    made = home.run("skills", "import", "old.yaml")
+    assert made.out.rstrip("\n") == str(home.path / "config" / "skills" / "code-reviewer" / "SKILL.md")
+    assert (made.status, made.err) == (0, "agentgw: note: model llama3.2:3b: there is no model llama3.2:3b\n")
     shown = json.loads(home.ask("skills", "show", "code_reviewer", "--json"))
     assert shown["instructions"] == "You review code.\n  Keep indentation.\n"
     assert home.run("skills", "import", "old.yaml").status == 1
