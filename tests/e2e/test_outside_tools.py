@@ -277,7 +277,11 @@ def test_a_server_that_never_says_a_word_costs_one_wait_of_those_who_need_it(hom
     configure(home, endpoint, mute={"command": sys.executable, "args": ["-c", SILENT], "cwd": str(home.work)})
     started = home.work / "started"
     assert home.run("run", "-m", "echo", "hi").out == "hi\n"
-    for words in (("--no-tools",), ("-t", "current_time"), ("-t", "other__tool")):
+    refused = home.run("run", "-m", "scripted/m", "-t", "other__tool", "hi")
+    assert refused.status == 1
+    assert "there is no tool other__tool" in refused.err
+    assert not started.exists()
+    for words in (("--no-tools",), ("-t", "current_time")):
         child = home.start("run", "-m", "scripted/m", *words, "hi")
         endpoint.next().end("done")
         assert home.finish(child).status == 0
