@@ -76,7 +76,7 @@ def test_the_starter_asks_for_a_page_and_an_address_that_is_not_public_is_refuse
     (call,) = {json.dumps(call["arguments"]): call for call in result["tool_calls"]}.values()
     assert (call["tool"], call["arguments"]) == ("fetch_url", {"url": "https://127.0.0.1/page"})
     assert call["ok"] is False
-    assert call["content"] == "127.0.0.1 is 127.0.0.1, which is not on the public internet"
+    assert call["content"] == "127.0.0.1 is not on the public internet"
 
 
 def test_a_project_manager_hands_a_part_to_another_skill(agent: Home, tmp_path: Path) -> None:

@@ -193,6 +193,17 @@ def test_a_refresh_reads_only_what_changed_since(tiers: Tiers) -> None:
     assert set(tiers.library.refresh()) >= {"skill new added", "skill mine removed"}
 
 
+def test_shipped_skills_stay_as_they_are_until_a_reload(tiers: Tiers) -> None:
+    write_skill(tiers.shipped, "ours")
+    tiers.library.reload()
+    (tiers.shipped / "ours" / "SKILL.md").unlink()
+    assert tiers.library.refresh() == ()
+    write_skill(tiers.user, "mine")
+    assert tiers.library.refresh() == ("skill mine added",)
+    assert tiers.library.get("ours").name == "ours"
+    assert "skill ours removed" in tiers.library.reload()
+
+
 def test_a_file_beside_the_instructions_counts_and_so_does_an_old_yaml_file(tiers: Tiers) -> None:
     write_skill(tiers.user, "mine")
     tiers.library.reload()

@@ -33,7 +33,7 @@ class House:
         write_skill(root / "shipped", "general-assistant", body="Shipped.\n")
         write_skill(self.project / ".agents" / "skills", "deploy", body="Deploy.\n")
         write_skill(self.project / ".agentgw" / "skills", "general-assistant", body="Ours.\n")
-        library = Library([("shipped", root / "shipped")])
+        library = Library([("shipped", root / "shipped"), ("user", root / "own")])
         library.reload()
         self.database = database
         self.projects = Projects(library, database.trust, self.home)
@@ -256,7 +256,7 @@ async def test_files_that_hang_cost_the_project_its_skills_and_nobody_the_turn(
 
 async def test_an_edited_skill_of_everybodys_is_seen_by_the_next_who_asks(tmp_path: Path) -> None:
     async with at_home(tmp_path) as h:
-        write_skill(tmp_path / "shipped", "general-assistant", body="Edited since.\n")
+        write_skill(tmp_path / "own", "general-assistant", body="Edited since.\n")
         assert await h.instructions("general-assistant", str(tmp_path)) == "Edited since.\n"
-        write_skill(tmp_path / "shipped", "new")
+        write_skill(tmp_path / "own", "new")
         assert "new" in (await h.projects.skill_set(None)).skills

@@ -40,6 +40,8 @@ class Library:
         self._skill_set = EMPTY
         # The files as they were before they were last read.
         self._seen: tuple[FileStamp, ...] | None = None
+        # An upgrade takes the shipped ones away under a daemon that goes on with its own version.
+        self._shipped: dict[Path, TierSkills] = {}
 
     @property
     def skill_set(self) -> SkillSet:
@@ -47,24 +49,35 @@ class Library:
         return self._skill_set
 
     def refresh(self) -> tuple[str, ...]:
-        """Reads all tiers again where a file of theirs is another than it was. Blocking."""
-        return () if self._seen == self._look() else self.reload()
+        """Reads the user's tiers again where a file of theirs is another than it was. Blocking."""
+        return () if self._seen == self._look() else self._read()
 
     def _look(self) -> tuple[FileStamp, ...]:
-        return tuple(stamp for _, folder in self._tiers for stamp in stamps(folder))
+        return tuple(stamp for tier, folder in self._tiers if tier != "shipped" for stamp in stamps(folder))
 
     def reload(self) -> tuple[str, ...]:
         """Reads all tiers again; says in a line each what changed. Blocking."""
+        self._shipped.clear()
+        return self._read()
+
+    def _read(self) -> tuple[str, ...]:
         # Before they are read: what is written meanwhile is seen the next time.
         self._seen = self._look()
         before, self._skill_set = (
             self._skill_set,
-            EMPTY.with_tiers([read_tier(tier, folder) for tier, folder in self._tiers]),
+            EMPTY.with_tiers([self._tier(tier, folder) for tier, folder in self._tiers]),
         )
         for broken in self._skill_set.broken:
             if broken not in before.broken:
                 logger.warning("skill %s in %s is broken: %s", broken.name, broken.path, broken.reason)
         return _changes(before, self._skill_set)
+
+    def _tier(self, tier: Tier, folder: Path) -> TierSkills:
+        if tier != "shipped":
+            return read_tier(tier, folder)
+        if folder not in self._shipped:
+            self._shipped[folder] = read_tier(tier, folder)
+        return self._shipped[folder]
 
     def listing(self) -> tuple[types.Skill, ...]:
         """See SkillSet."""
