@@ -107,7 +107,9 @@ def test_the_wheel_has_the_packages_what_is_shipped_with_them_and_the_licence(wh
 def test_the_wheel_has_nothing_that_only_development_needs(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names_in(wheel)}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"agentgw", "agentgw_daemon", "agentgw_shell"}
-    assert not [name for name in names_in(wheel) if "test" in name or name.endswith((".pyc", ".gguf"))]
+    parts = {part for name in names_in(wheel) for part in name.split("/")}
+    assert not [part for part in parts if part.startswith(("test_", "conftest")) or part == "tests"]
+    assert not [part for part in parts if part.endswith((".pyc", ".gguf"))]
 
 
 def test_the_source_distribution_can_be_tested_and_has_no_caches(built: Path) -> None:
