@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agentgw.protocol.errors import NotFound
-from agentgw_daemon.skills.library import Library
+from agentgw_daemon.skills import library
+from agentgw_daemon.skills.library import FileStamp, Library
 from tests.skills.folders import write_skill
 
 
@@ -202,6 +203,22 @@ def test_shipped_skills_stay_as_they_are_until_a_reload(tiers: Tiers) -> None:
     assert tiers.library.refresh() == ("skill mine added",)
     assert tiers.library.get("ours").name == "ours"
     assert "skill ours removed" in tiers.library.reload()
+
+
+def test_no_more_files_are_looked_at_than_a_turn_may_wait_for(tiers: Tiers, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_skill(tiers.user, "mine")
+    for number in range(20):
+        (tiers.user / "mine" / f"{number}").touch()
+    looked: list[Path] = []
+
+    def look(path: Path) -> FileStamp:
+        looked.append(path)
+        return str(path), 0, 0, 0
+
+    monkeypatch.setattr(library, "_stamp", look)
+    monkeypatch.setattr(library, "MAX_STAMPS", 5)
+    tiers.library.refresh()
+    assert len(looked) == 5
 
 
 def test_a_file_beside_the_instructions_counts_and_so_does_an_old_yaml_file(tiers: Tiers) -> None:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # More than anybody keeps; a tier that is a wrong folder (a home, a download folder) must not stall the start.
 MAX_ENTRIES: Final = 1000
+# They are looked at before each turn: 1,000 take some 30 ms. Beyond that an edit is seen at the next reload.
+MAX_STAMPS: Final = 1000
 # Path, time, size and number of a file.
 FileStamp = tuple[str, int, int, int]
 
@@ -53,7 +55,8 @@ class Library:
         return () if self._seen == self._look() else self._read()
 
     def _look(self) -> tuple[FileStamp, ...]:
-        return tuple(stamp for tier, folder in self._tiers if tier != "shipped" for stamp in stamps(folder))
+        found = (stamp for tier, folder in self._tiers if tier != "shipped" for stamp in stamps(folder))
+        return tuple(islice(found, MAX_STAMPS))
 
     def reload(self) -> tuple[str, ...]:
         """Reads all tiers again; says in a line each what changed. Blocking."""
@@ -75,9 +78,11 @@ class Library:
     def _tier(self, tier: Tier, folder: Path) -> TierSkills:
         if tier != "shipped":
             return read_tier(tier, folder)
-        if folder not in self._shipped:
-            self._shipped[folder] = read_tier(tier, folder)
-        return self._shipped[folder]
+        # A reload may empty this from another thread at any moment.
+        found = self._shipped.get(folder)
+        if found is None:
+            found = self._shipped[folder] = read_tier(tier, folder)
+        return found
 
     def listing(self) -> tuple[types.Skill, ...]:
         """See SkillSet."""
