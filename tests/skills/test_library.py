@@ -217,7 +217,7 @@ def test_no_more_files_are_looked_at_than_a_turn_may_wait_for(tiers: Tiers, monk
 
     monkeypatch.setattr(library, "_stamp", look)
     monkeypatch.setattr(library, "MAX_STAMPS", 5)
-    tiers.library.refresh()
+    tiers.library.reload()
     assert len(looked) == 5
 
 
