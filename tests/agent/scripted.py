@@ -8,7 +8,8 @@ from typing import Any
 
 import trio
 
-from agentgw_daemon.inference.engine import Called, EngineEvent, GenerationRequest, TextDelta
+from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta
+from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.polling import pause
 from tests.turns.house import House, finished
@@ -30,7 +31,9 @@ def script(*steps: Step) -> Any:
             yield TextDelta(texts=(step,))
         else:
             for name, arguments in step:
-                yield Called(name=name, arguments=arguments if isinstance(arguments, str) else json.dumps(arguments))
+                yield ModelToolCall(
+                    name=name, arguments=arguments if isinstance(arguments, str) else json.dumps(arguments)
+                )
         yield finished()
 
     return speak

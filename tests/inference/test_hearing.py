@@ -11,7 +11,7 @@ import pytest
 
 import agentgw_daemon
 from agentgw.protocol.types import Options, Timings, Usage
-from agentgw_daemon.inference.engine import Called, EngineEvent, Finished, GenerationRequest, Queued, TextDelta
+from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationRequest, Queued, TextDelta
 from agentgw_daemon.inference.hearing import Heard, hear
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 
@@ -70,9 +70,9 @@ async def test_a_half_at_the_end_is_replaced_and_comes_before_the_end(last: tupl
 
 
 async def test_a_call_with_half_an_emoji_is_a_call_with_a_valid_text() -> None:
-    (call,) = await heard(Called(name="re" + HIGH, arguments='{"path": "\\ud83d.txt", "\\ude00": 1}'))
+    (call,) = await heard(ModelToolCall(name="re" + HIGH, arguments='{"path": "\\ud83d.txt", "\\ude00": 1}'))
     assert call == ModelToolCall(name="re\ufffd", arguments='{"path": "\ufffd.txt", "\ufffd": 1}')
-    (call,) = await heard(Called(name="r", arguments='{"path": "' + HIGH + LOW + '"}'))
+    (call,) = await heard(ModelToolCall(name="r", arguments='{"path": "' + HIGH + LOW + '"}'))
     assert call == ModelToolCall(name="r", arguments='{"path": "😀"}')
 
 
@@ -92,7 +92,7 @@ async def test_a_call_with_half_an_emoji_is_a_call_with_a_valid_text() -> None:
     ],
 )
 async def test_a_call_that_breaks_the_rules_is_malformed_and_short(name: str, arguments: str, reason: str) -> None:
-    (call,) = await heard(Called(name=name, arguments=arguments))
+    (call,) = await heard(ModelToolCall(name=name, arguments=arguments))
     assert isinstance(call, Malformed)
     assert reason in call.reason
     assert len(call.text) <= 2_001

@@ -20,7 +20,8 @@ from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import Called, Calling, EngineEvent, GenerationRequest, TextDelta
+from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta
+from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import NAMES, PLAIN, named
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.scripted import furnish
@@ -52,7 +53,7 @@ DELTA = st.builds(
     texts=st.lists(st.one_of(TEXT, MARKERS, ARGUMENTS), max_size=3).map(tuple),
     channel=st.sampled_from(["answer", "answer", "reasoning"]),
 )
-CALLED = st.builds(Called, name=TOOLS, arguments=ARGUMENTS)
+CALLED = st.builds(ModelToolCall, name=TOOLS, arguments=ARGUMENTS)
 STEPS = st.lists(st.lists(st.one_of(DELTA, CALLED), max_size=5), min_size=1, max_size=3)
 
 

@@ -25,7 +25,6 @@ from agentgw.protocol.schema import dump
 from agentgw.protocol.types import File, Options, PromptFit, Turn
 from agentgw_daemon.config.settings import AgentSection, Settings
 from agentgw_daemon.inference.engine import (
-    Called,
     EngineEvent,
     GenerationRequest,
     TextDelta,
@@ -34,6 +33,7 @@ from agentgw_daemon.inference.engine import (
 )
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
+from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.turns import recorder
 from tests.fakes import FakeProjects
 from tests.polling import pause
@@ -196,7 +196,7 @@ async def cut_short(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
 
 
 async def calling_for_nothing(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
-    yield Called(name="look", arguments="{}")
+    yield ModelToolCall(name="look", arguments="{}")
     yield finished()
 
 

@@ -26,9 +26,10 @@ from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Approval, ToolCall, Turn
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import Called, Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
+from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
 from agentgw_daemon.server.turn_frames import turn_frames
 from agentgw_daemon.storage.sessions.approvals import Settled
+from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
 from tests.agent.scripted import CHANGE, answered, furnish, script
@@ -179,7 +180,7 @@ async def test_only_a_turn_that_asks_is_waiting(killed: Killed) -> None:
 async def test_a_model_that_had_not_said_a_word_is_asked_again(killed: Killed) -> None:
     async def dies(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
         if len(request.messages) == 2:
-            yield Called(name="look", arguments='{"text": "a"}')
+            yield ModelToolCall(name="look", arguments='{"text": "a"}')
         else:
             killed.kill()
             await trio.sleep_forever()
@@ -205,7 +206,7 @@ async def test_what_a_model_had_begun_to_answer_stays_and_the_turn_is_interrupte
     async def speaks(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
         if len(request.messages) == 2:
             yield TextDelta(texts=("Let me look. ",))
-            yield Called(name="look", arguments='{"text": "a"}')
+            yield ModelToolCall(name="look", arguments='{"text": "a"}')
         else:
             yield TextDelta(texts=("I see",))
             spoken.set()
@@ -441,7 +442,7 @@ async def test_whoever_attends_it_may_leave(killed: Killed) -> None:
 async def test_it_can_be_cancelled_and_keeps_what_it_said(killed: Killed) -> None:
     async def talks(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
         yield TextDelta(texts=("I will change it. ",))
-        yield Called(name="change", arguments='{"text": "x"}')
+        yield ModelToolCall(name="change", arguments='{"text": "x"}')
         yield finished()
 
     async with killed.run(talks) as h:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
-from agentgw_daemon.tool_calling.events import Malformed
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 
 # The context of what sets itself no limit, or none that is known.
@@ -91,21 +91,14 @@ class Finished:
     model_sha256: str | None = None
 
 
-@record
-class Called:
-    """The endpoint's model made a call; `arguments` is JSON text. Workers' calls come as text, for a format to read."""
-
-    name: str
-    arguments: str
-
-
-# Malformed: a call of an endpoint's model that was cut off.
-EngineEvent = Queued | Loading | Prefill | TextDelta | Called | Malformed | Finished
+# A call comes from an endpoint's model, as it was sent until `hearing.hear` has looked at it; Malformed: one that was
+# cut off. Workers' calls come as text, for a format to read.
+EngineEvent = Queued | Loading | Prefill | TextDelta | ModelToolCall | Malformed | Finished
 
 
 @record
 class Calling:
-    """Way in which a model calls tools. Without a `format` its calls come as `Called`."""
+    """Way in which a model calls tools. Without a `format` its calls come as `ModelToolCall`."""
 
     format: Format | None = None
     # So small that it cannot choose among tools.

@@ -14,7 +14,6 @@ from typing import Final
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.types import Channel, Usage
 from agentgw_daemon.inference.engine import (
-    Called,
     Engine,
     EngineEvent,
     Finished,
@@ -60,7 +59,7 @@ async def _heard(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[Heard, No
                 joiner = channels.setdefault(channel, SurrogateJoiner())
                 if whole := tuple(filter(None, map(joiner.feed, texts))):
                     yield TextDelta(texts=whole, channel=channel)
-            case Called(name=name, arguments=arguments):
+            case ModelToolCall(name=name, arguments=arguments):
                 yield _call(valid_text(name), arguments)
             case Finished():
                 for delta in _ends(channels):

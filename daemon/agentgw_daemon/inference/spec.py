@@ -6,6 +6,7 @@ import sys
 from typing import Final, Literal
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.config.settings import InferenceSection
 from agentgw_daemon.workers.protocol.footprint import ModelShape
 
 # -P: the directory the daemon happens to stand in must not lend modules to its children.
@@ -41,28 +42,15 @@ class ModelSpec:
 
 
 @record
-class InferenceSettings:
+class InferenceSettings(InferenceSection):
     """Section `inference` of the configuration, and the limits of supervision."""
 
-    n_ctx: int = 0
-    slots: int = 4
-    threads: int = 0
-    gpu_layers: int = -1
-    attention: Literal["auto", "flash", "plain"] = "auto"
-    batch_tokens: int = 0
-    calibrate: bool = True
     # Idle seconds after an answer before a worker measures: somebody who reads it may ask again.
     calibrate_after_s: float = 5.0
-    # Seconds without a request after which a model leaves memory; negative: never.
-    keep_alive_s: float = 300.0
     # Where workers save keys and values, and how much of the disk all of them may take. Empty: nowhere; 0: nothing.
-    speculate: bool = True
     kv_dir: str = ""
     kv_cache_bytes: int = 0
     max_queue: int = 64
-    # From exec to Ready, which is mostly the import of llama.cpp.
-    start_timeout_s: float = 30.0
-    load_timeout_s: float = 300.0
     # A busy worker speaks every 5 s (Heartbeat); this is six of them missed.
     heartbeat_timeout_s: float = 30.0
     # A busy worker that beats but computes nothing. The slowest honest step is one prefill batch of a big

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -174,12 +174,8 @@ def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:
     """The section `inference` as the pool takes it, and where its workers save keys and values."""
     section = settings.inference
     return InferenceSettings(
-        n_ctx=section.n_ctx, slots=section.slots, threads=section.threads, gpu_layers=section.gpu_layers,
-        attention=section.attention, batch_tokens=section.batch_tokens, calibrate=section.calibrate,
-        keep_alive_s=section.keep_alive_s, speculate=section.speculate, kv_dir=kv_dir,
-        kv_cache_bytes=section.kv_cache_bytes, start_timeout_s=section.start_timeout_s,
-        load_timeout_s=section.load_timeout_s, max_answer_bytes=settings.limits.answer_bytes,
-        endpoint_silence_s=settings.limits.endpoint_silence_s,
+        **{field.name: getattr(section, field.name) for field in fields(section)}, kv_dir=kv_dir,
+        max_answer_bytes=settings.limits.answer_bytes, endpoint_silence_s=settings.limits.endpoint_silence_s,
     )  # fmt: skip
 
 

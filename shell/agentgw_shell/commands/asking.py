@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from agentgw.cli import output
 from agentgw.cli.commands import model_reference, working_directory
+from agentgw.cli.commands.run import OPTIONS as SAMPLING
 from agentgw.cli.intake import file_text
 from agentgw.protocol.errors import UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
 
-_NUMBERS: Final = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens")
-OPTIONS: Final = (*_NUMBERS, "stop", "max_iterations")
+OPTIONS: Final = (*SAMPLING, "max_iterations")
 
 
 def _skill(chat: Chatting, text: str) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.inference.engine import Called
 from agentgw_daemon.inference.engines.call_pieces import MAX_CALLS, CallPieces
 from agentgw_daemon.inference.engines.chunks import NotUnderstood, read_piece
-from agentgw_daemon.tool_calling.events import Malformed
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 
 TWO = [("look", {"n": 1}), ("change", {"n": 2})]
 
@@ -31,7 +30,7 @@ def pieces_of(*chunks: list[dict[str, Any]]) -> CallPieces:
 
 def calls_of(*chunks: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     made = pieces_of(*chunks).complete(cut=False)
-    return [(one.name, json.loads(one.arguments)) for one in made if isinstance(one, Called)]
+    return [(one.name, json.loads(one.arguments)) for one in made if isinstance(one, ModelToolCall)]
 
 
 @pytest.mark.parametrize(
@@ -104,12 +103,14 @@ def test_arguments_as_an_object_are_that_object_and_never_an_empty_one() -> None
 @pytest.mark.parametrize("text", ["", '{"path": "a', "{"])
 def test_a_call_cut_off_at_the_limit_is_told_as_such(text: str) -> None:
     first, last = pieces_of([entry("look", "", index=0), entry("change", text, index=1)]).complete(cut=True)
-    assert first == Called(name="look", arguments="{}")
+    assert first == ModelToolCall(name="look", arguments="{}")
     assert last == Malformed(text=f"change {text}", reason="the call was cut off before its end")
 
 
 def test_a_call_that_is_whole_at_the_limit_stands() -> None:
-    assert pieces_of([entry("look", '{"n": 1}')]).complete(cut=True) == (Called(name="look", arguments='{"n": 1}'),)
+    assert pieces_of([entry("look", '{"n": 1}')]).complete(cut=True) == (
+        ModelToolCall(name="look", arguments='{"n": 1}'),
+    )
 
 
 def test_a_call_that_was_cut_keeps_a_beginning_that_any_prompt_can_hold() -> None:

@@ -16,10 +16,11 @@ import trio
 
 from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, RpcError
 from agentgw.protocol.types import ChatMessage, Options
-from agentgw_daemon.inference.engine import Called, EngineEvent, Finished, GenerationRequest, TextDelta
+from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationRequest, TextDelta
 from agentgw_daemon.inference.engines.endpoint_http import Patience, open_client
 from agentgw_daemon.inference.engines.provider import ProviderEngine
 from agentgw_daemon.inference.spec import ProviderSpec
+from agentgw_daemon.tool_calling.events import ModelToolCall
 from tests.inference.engines.endpoint import KEY, Act, Endpoint, called, ended, playing, refusal, said, stream_of
 
 pytestmark = pytest.mark.anyio
@@ -455,8 +456,8 @@ async def test_calls_are_told_apart_by_their_ids() -> None:
     chunks = [called("look", {"n": 1}, index=0, id="a"), called("change", '{"n": 2}', index=0, id="b")]
     async with engine_for(stream_of(*chunks, ended("tool_calls"), DONE)) as (engine, _):
         events = await events_of(engine)
-    assert [event for event in events if isinstance(event, Called)] == [
-        Called(name="look", arguments='{"n": 1}'), Called(name="change", arguments='{"n": 2}'),
+    assert [event for event in events if isinstance(event, ModelToolCall)] == [
+        ModelToolCall(name="look", arguments='{"n": 1}'), ModelToolCall(name="change", arguments='{"n": 2}'),
     ]  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from agentgw.protocol.types import Usage
-from agentgw_daemon.inference.engine import Called, TextDelta
+from agentgw_daemon.inference.engine import TextDelta
 from agentgw_daemon.inference.engines.chunks import read_piece
 from agentgw_daemon.inference.engines.reply import NoAnswer, Reply
-from agentgw_daemon.tool_calling.events import Malformed
+from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 from tests.inference.engines.deltas import delta
 
 
@@ -52,7 +52,7 @@ def test_without_a_schema_a_fence_is_part_of_the_answer() -> None:
 def test_calls_come_when_the_answer_has_ended() -> None:
     call = {"index": 0, "id": "a", "function": {"name": "look", "arguments": {"n": 1}}}
     assert whole(delta(content="I look."), delta("tool_calls", tool_calls=[call])) == (
-        "I look.", "", [Called(name="look", arguments='{"n": 1}')],
+        "I look.", "", [ModelToolCall(name="look", arguments='{"n": 1}')],
     )  # fmt: skip
 
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw.protocol.replays import ReplaySide, StepCall
+from agentgw.protocol.replays import ReplayCall, ReplaySide, StepCall
 from agentgw.protocol.results import TurnDetail
 from agentgw_daemon.turns.replay.comparison import ReplaySetting, compare_calls, reasons, same_prompt, similarity
-from agentgw_daemon.turns.replay.tools import Made
 from tests.turns.replay.details import detail
 
 SIDE = ReplaySide(model="m", text="x", prompt_sha256="p", model_sha256="s", engine="e 1")
@@ -42,7 +41,10 @@ def test_calls_are_told_apart_in_order_however_their_json_is_written() -> None:
     recorded = [
         StepCall(tool="a", arguments='{"y": 1, "x": 2}', ok=True, content="1"), StepCall(tool="b", arguments="{}"),
     ]  # fmt: skip
-    made = [Made(tool="a", arguments='{"x": 2, "y": 1}', recorded=True), Made(tool="c", arguments="{", recorded=False)]
+    made = [
+        ReplayCall(tool="a", arguments='{"x": 2, "y": 1}', change="new", recorded=True),
+        ReplayCall(tool="c", arguments="{", change="new", recorded=False),
+    ]
     assert [(call.tool, call.change, call.recorded) for call in compare_calls(recorded, made)] == [
         ("a", "same", True), ("b", "missing", False), ("c", "new", False),
     ]  # fmt: skip

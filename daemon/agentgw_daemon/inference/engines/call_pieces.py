@@ -10,10 +10,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from agentgw_daemon.inference.engine import Called
 from agentgw_daemon.inference.engines.chunks import CallPiece, NotUnderstood
 from agentgw_daemon.text.valid import valid_text
-from agentgw_daemon.tool_calling.events import MAX_SHOWN_CHARACTERS, Malformed
+from agentgw_daemon.tool_calling.events import MAX_SHOWN_CHARACTERS, Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.reading import CUT_OFF
 
 MAX_CALLS: Final = 128
@@ -79,7 +78,7 @@ class CallPieces:
             call.add(piece)
             spoken_of.append(call)
 
-    def complete(self, *, cut: bool) -> tuple[Called | Malformed, ...]:
+    def complete(self, *, cut: bool) -> tuple[ModelToolCall | Malformed, ...]:
         """The calls, when the answer has ended. `cut`: at a limit, perhaps within the last one."""
         last = len(self._calls) - 1
         return tuple(_ended(call, cut=cut, last=at == last) for at, call in enumerate(self._calls))
@@ -103,7 +102,7 @@ class CallPieces:
         return same[-1]
 
 
-def _ended(call: _Call, *, cut: bool, last: bool) -> Called | Malformed:
+def _ended(call: _Call, *, cut: bool, last: bool) -> ModelToolCall | Malformed:
     text = call.arguments
     value = _value(text)
     if cut and value is None and (last or text.strip()):
@@ -111,7 +110,7 @@ def _ended(call: _Call, *, cut: bool, last: bool) -> Called | Malformed:
     if isinstance(value, str):
         # Written as JSON twice.
         text = value
-    return Called(name=call.name, arguments=text if text.strip() else "{}")
+    return ModelToolCall(name=call.name, arguments=text if text.strip() else "{}")
 
 
 def _value(text: str) -> Any:

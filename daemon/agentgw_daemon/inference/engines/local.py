@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import trio
 
 from agentgw.protocol.errors import ContextOverflow, InvalidParams, ModelUnavailable, RpcError
-from agentgw.protocol.types import FinishReason, Timings, Usage
+from agentgw.protocol.types import FinishReason, Options, Timings, Usage
 from agentgw_daemon.inference.engine import (
     Calling,
     EngineEvent,
@@ -31,7 +32,8 @@ from agentgw_daemon.tool_calling import formats
 from agentgw_daemon.workers.protocol import model as wire
 
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "cancelled": "cancelled"}
-_SAMPLING: Final = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_tokens", "stop")
+# All that a request may set goes to the worker, under the same names.
+_SAMPLING: Final = tuple(field.name for field in dataclasses.fields(Options))
 # Of ten tools a model of 135 million parameters chose the right one every second time; one of 1.5 billion does.
 NARROW_PARAMS: Final = 1_000_000_000
 

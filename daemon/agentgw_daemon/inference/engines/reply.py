@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agentgw.protocol.types import Channel, FinishReason, Usage
-from agentgw_daemon.inference.engine import Called, TextDelta
+from agentgw_daemon.inference.engine import TextDelta
 from agentgw_daemon.inference.engines.call_pieces import CallPieces
 from agentgw_daemon.inference.engines.chunks import CallPiece, ChunkContent
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
 from agentgw_daemon.tool_calling.formats import PLAIN
 from agentgw_daemon.tool_calling.json_answer import json_parser
 
@@ -74,7 +74,7 @@ class Reply:
                 hint="ask in other words" if "filter" in piece.failure.lower() else "",
             )
 
-    def close(self) -> Iterator[TextDelta | Called | Malformed]:
+    def close(self) -> Iterator[TextDelta | ModelToolCall | Malformed]:
         """Text and calls that the end completes. Raises NoAnswer for an answer that says nothing."""
         yield from self._said(self._parser.close())
         if (refused := self._refused()) is not None:

@@ -20,6 +20,7 @@ from agentgw.protocol.types import Measurement, Tuning
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from agentgw_daemon.workers.protocol import model as wire
+from agentgw_daemon.workers.protocol.tuning import TuningSettings
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +70,7 @@ class TuningStore:
 
     def keep(self, basis: Basis, message: wire.TuningFound) -> None:
         """Write down what a worker measured; where that cannot be done it is measured again."""
-        best = {
-            "attention": message.attention, "threads": message.n_threads, "threads_batch": message.n_threads_batch,
-            "batch_tokens": message.n_batch_tokens,
-        }  # fmt: skip
+        best = dataclasses.asdict(message.tuning)
         found = {"basis": dump(basis), "best": best, "measured": list(message.measured)}
         if _bound(found) is None:
             _log.error("what a worker measured makes no sense: %s", message)
@@ -101,34 +99,34 @@ def basis_of(path: str, settings: InferenceSettings, build: str) -> Basis:
 
 def load_message(path: str, n_ctx_tokens: int, settings: InferenceSettings) -> wire.Load:
     """The load message when nothing was measured: the settings, and the rest is the worker's choice."""
+    asked = TuningSettings(
+        attention=settings.attention, threads=settings.threads, threads_batch=settings.threads,
+        batch_tokens=settings.batch_tokens,
+    )  # fmt: skip
     return wire.Load(
-        path=path, n_ctx_tokens=n_ctx_tokens, n_threads=settings.threads, n_threads_batch=settings.threads,
-        n_batch_tokens=settings.batch_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
-        attention=settings.attention, speculate=settings.speculate, kv_dir=settings.kv_dir,
-        kv_cache_bytes=settings.kv_cache_bytes,
+        path=path, n_ctx_tokens=n_ctx_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
+        speculate=settings.speculate, kv_dir=settings.kv_dir, kv_cache_bytes=settings.kv_cache_bytes,
+        **wire.tuning_fields(asked),
     )  # fmt: skip
 
 
 def tuned(load: wire.Load, best: Tuning | None, *, calibrate_after_s: float) -> wire.Load:
     """The message with the best settings, or with the wish to find them if it leaves anything open."""
     if best is not None:
-        return dataclasses.replace(
-            load, attention=best.attention, n_threads=best.threads, n_threads_batch=best.threads_batch,
-            n_batch_tokens=best.batch_tokens,
-        )  # fmt: skip
+        return dataclasses.replace(load, **wire.tuning_fields(TuningSettings(**dump(best))))
     if load.attention != "auto" and load.n_threads and load.n_batch_tokens:
         return load
     return dataclasses.replace(load, calibrate_after_s=calibrate_after_s)
 
 
 def in_force(loaded: wire.Loaded) -> Tuning | None:
-    """The settings that a worker runs with; None from one that does not say."""
+    """The settings that a worker runs with; None from one that does not say, or says what makes no sense."""
     if not loaded.n_threads:
         return None
-    return Tuning(
-        attention="flash" if loaded.attention == "flash" else "plain" if loaded.attention == "plain" else "auto",
-        threads=loaded.n_threads, threads_batch=loaded.n_threads_batch, batch_tokens=loaded.n_batch_tokens,
-    )  # fmt: skip
+    try:
+        return bind(Tuning, dataclasses.asdict(loaded.tuning))
+    except InvalidParams:
+        return None
 
 
 def described(loaded: wire.Loaded) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final, Literal
@@ -11,7 +12,7 @@ from typing import Final, Literal
 from agentgw.protocol.replays import ReplayCall, ReplaySide, StepCall
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.schema import record
-from agentgw_daemon.turns.replay.tools import Made, normal
+from agentgw_daemon.turns.replay.tools import normal
 
 Compared = Literal["greedy", "seed", "drawn", "loose", "chance"]
 
@@ -46,22 +47,23 @@ def _grams(text: str) -> Counter[tuple[str, ...]]:
     return Counter([(word,) for word in words] + list(pairwise(words)))
 
 
-def compare_calls(recorded: Sequence[StepCall], made: Sequence[Made]) -> tuple[ReplayCall, ...]:
+def compare_calls(recorded: Sequence[StepCall], made: Sequence[ReplayCall]) -> tuple[ReplayCall, ...]:
     """The calls of both runs, those of the first in its order."""
-    before = [(call.tool or "", normal(call.arguments)) for call in recorded]
+    missing = [
+        ReplayCall(
+            tool=call.tool or "", arguments=normal(call.arguments), change="missing", recorded=call.content is not None
+        )
+        for call in recorded
+    ]
+    before = [(call.tool, call.arguments) for call in missing]
     after = [(call.tool, call.arguments) for call in made]
     found: list[ReplayCall] = []
     for tag, i, j, k, m in SequenceMatcher(a=before, b=after, autojunk=False).get_opcodes():
         if tag == "equal":
-            found += [_call(after[at], "same", recorded=made[at].recorded) for at in range(k, m)]
-            continue
-        found += [_call(before[at], "missing", recorded=recorded[at].content is not None) for at in range(i, j)]
-        found += [_call(after[at], "new", recorded=made[at].recorded) for at in range(k, m)]
+            found += [replace(call, change="same") for call in made[k:m]]
+        else:
+            found += (*missing[i:j], *made[k:m])
     return tuple(found)
-
-
-def _call(call: tuple[str, str], change: Literal["same", "missing", "new"], *, recorded: bool) -> ReplayCall:
-    return ReplayCall(tool=call[0], arguments=call[1], change=change, recorded=recorded)
 
 
 def same_prompt(recorded: ReplaySide, replayed: ReplaySide) -> Literal["same", "different", "unknown"]:

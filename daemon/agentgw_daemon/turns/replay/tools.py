@@ -9,9 +9,8 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.replays import StepCall
+from agentgw.protocol.replays import ReplayCall, StepCall
 from agentgw.protocol.results import TurnDetail
-from agentgw.protocol.schema import record
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.agents import DELEGATE
@@ -24,15 +23,6 @@ from agentgw_daemon.tool_calling.view import ToolView
 NOT_RECORDED: Final = "error: this call was not made before, so there is no result. Answer without it."
 
 
-@record
-class Made:
-    """A call that the second run made."""
-
-    tool: str
-    arguments: str
-    recorded: bool
-
-
 class RecordedTools:
     """See `loop.Tools`. Equal calls are answered in the order in which they were recorded."""
 
@@ -42,7 +32,8 @@ class RecordedTools:
         self.views: Final[tuple[ToolView, ...]] = tuple(
             view(tool.name, tool.description, tool.parameters) for tool in detail.tools
         )
-        self.made: Final[list[Made]] = []
+        # As `new`, until `comparison.compare_calls` has looked for them among the recorded ones.
+        self.made: Final[list[ReplayCall]] = []
         self._left: Final[dict[str, deque[StepCall]]] = {}
         for call in recorded_calls(detail):
             if call.content is not None:
@@ -59,7 +50,9 @@ class RecordedTools:
     def _answer(self, call: ModelToolCall) -> ToolOutcome:
         waiting = self._left.get(_key(call.name, call.arguments))
         known = waiting.popleft() if waiting else None
-        self.made.append(Made(tool=call.name, arguments=normal(call.arguments), recorded=known is not None))
+        self.made.append(
+            ReplayCall(tool=call.name, arguments=normal(call.arguments), change="new", recorded=known is not None)
+        )
         content = NOT_RECORDED if known is None else known.content or ""
         parsed = _parsed(call.arguments)
         arguments = parsed if isinstance(parsed, dict) else {}

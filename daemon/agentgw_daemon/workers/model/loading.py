@@ -96,10 +96,7 @@ def load(
         description=model.description,
         template=name,
         load_ms=(time.perf_counter() - started) * 1000,
-        attention=shape.tuning.attention,
-        n_threads=shape.tuning.threads,
-        n_threads_batch=shape.tuning.threads_batch,
-        n_batch_tokens=batch_tokens,
+        **wire.tuning_fields(shape.tuning),
         gpu_layers=model.gpu_layers,
         notice=opened.notice,
         chat_template=chat.source if len(chat.source) <= MAX_TEMPLATE_CHARACTERS else "",
@@ -155,7 +152,7 @@ def _shape(model: llama.LlamaModel, request: wire.Load, size_bytes: int) -> Shap
         spare_bytes=None if available is None else available - size_bytes,
         n_ctx_original_tokens=model.n_ctx_original_tokens,
     )
-    chosen = tuning.with_defaults(_asked(request), llama.cores())
+    chosen = tuning.with_defaults(request.tuning, llama.cores())
     # Room for a piece of a prompt also when every other slot decodes.
     batch_tokens = max(chosen.batch_tokens, 2 * at_once if at_once > 1 else 1)
     return Shape(
@@ -169,22 +166,13 @@ def _shape(model: llama.LlamaModel, request: wire.Load, size_bytes: int) -> Shap
     )
 
 
-def _asked(request: wire.Load) -> TuningSettings:
-    return TuningSettings(
-        attention=request.attention,
-        threads=request.n_threads,
-        threads_batch=request.n_threads_batch,
-        batch_tokens=request.n_batch_tokens,
-    )
-
-
 def _calibration(
     request: wire.Load, model: llama.LlamaModel, slots: int, interruption: Interruption
 ) -> Calibration | None:
     if request.calibrate_after_s < 0:
         return None
     return Calibration(
-        model, interruption, asked=_asked(request), cores=llama.cores(), slots=slots, after_s=request.calibrate_after_s
+        model, interruption, asked=request.tuning, cores=llama.cores(), slots=slots, after_s=request.calibrate_after_s
     )  # fmt: skip
 
 

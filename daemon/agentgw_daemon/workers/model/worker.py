@@ -182,10 +182,7 @@ class IdleWork:
         self.calibration = None
         self._outlet.emit(
             wire.TuningFound(
-                attention=best.attention,
-                n_threads=best.threads,
-                n_threads_batch=best.threads_batch,
-                n_batch_tokens=best.batch_tokens,
+                **wire.tuning_fields(best),
                 measured=tuple(map(dataclasses.asdict, calibration.measured)),
             )
         )

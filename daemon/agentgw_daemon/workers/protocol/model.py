@@ -13,6 +13,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final
 
 from agentgw_daemon.workers.protocol.lines import WireError as WireError
+from agentgw_daemon.workers.protocol.tuning import TuningSettings
 
 # A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
 MAX_LINE_BYTES: Final = 64 << 20
@@ -21,8 +22,40 @@ MAX_LINE_BYTES: Final = 64 << 20
 WINDOW_TEXTS: Final = 256
 
 
+class TuningMessage:
+    """Messages with a worker's settings, which travel a field each: `tuning` puts them together, `tuning_fields`
+    takes them apart.
+    """
+
+    __slots__ = ()
+    attention: str  # auto, flash or plain
+    n_threads: int
+    n_threads_batch: int
+    n_batch_tokens: int
+
+    @property
+    def tuning(self) -> TuningSettings:
+        """The settings of the message."""
+        return TuningSettings(
+            attention=self.attention,
+            threads=self.n_threads,
+            threads_batch=self.n_threads_batch,
+            batch_tokens=self.n_batch_tokens,
+        )
+
+
+def tuning_fields(tuning: TuningSettings) -> dict[str, Any]:
+    """The settings as the fields of a `TuningMessage`."""
+    return {
+        "attention": tuning.attention,
+        "n_threads": tuning.threads,
+        "n_threads_batch": tuning.threads_batch,
+        "n_batch_tokens": tuning.batch_tokens,
+    }
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(TuningMessage):
     """Load a model file; answered by Loaded or LoadFailed. Zero and "auto" mean: the worker chooses.
 
     With `calibrate_after_s` it measures what serves best where it chose, once it has answered something and is idle
@@ -41,7 +74,7 @@ class Load:
     speculate: bool = True
     kv_dir: str = ""
     kv_cache_bytes: int = 0
-    attention: str = "auto"  # or flash or plain
+    attention: str = "auto"
     calibrate_after_s: float = -1.0
 
 
@@ -113,7 +146,7 @@ class ModelWorkerReady:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(TuningMessage):
     """The model is in memory; then how it runs, and how it can be given tools (`template.ChatTemplate`)."""
 
     n_ctx_tokens: int
@@ -142,7 +175,7 @@ class LoadFailed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TuningFound:
+class TuningFound(TuningMessage):
     """The settings that served best, and the figures: each `tuning.Measured` as an object."""
 
     attention: str
