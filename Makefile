@@ -9,6 +9,9 @@ BENCH_INSTALLED = .cache/bench-venv/.installed
 LLAMA_FLAGS = -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
 	-DLLAMA_BUILD_SERVER=OFF
 PYTEST = $(BIN)/python -m pytest
+# Processes that share the tests of `make test` and `make unit`; 0 runs them in one, in the order of their files.
+TEST_PROCESSES = 2
+PYTEST_SHARED = $(PYTEST) -n $(TEST_PROCESSES) --dist worksteal
 
 help: ## show this list (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,16 +53,20 @@ docs-check: $(INSTALLED) ## fail when these two pages are not what the tables sa
 	@$(BIN)/python -m tests.scripts.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
 	@$(BIN)/python -m tests.scripts.http_page | diff -u docs/http.md - || { echo "run: make docs"; exit 1; }
 
-test: lint docs-check models mcp-servers llama-server ## every check: lint, docs, all tests, the wheel
-	@$(PYTEST) -m "not chaos"
+test: lint docs-check models mcp-servers llama-server bytecode ## every check: lint, docs, all tests, the wheel
+	@$(PYTEST_SHARED) -m "not chaos"
 
-unit: $(INSTALLED) ## the quick tests only
-	@$(PYTEST) -m "not e2e and not chaos"
+unit: bytecode ## the quick tests only
+	@$(PYTEST_SHARED) -m "not e2e and not chaos"
+
+# Tests start a thousand programs, which compile all they import each time where PYTHONDONTWRITEBYTECODE is set.
+bytecode: $(INSTALLED)
+	@$(BIN)/python -m compileall -q agentgw daemon shell
 
 wheel-test: $(INSTALLED) ## build the wheel, install it elsewhere, run it
 	@$(PYTEST) tests/wheel
 
-chaos: models ## the long soak; AGENTGW_CHAOS=0.1 makes it a tenth
+chaos: models bytecode ## the long soak; AGENTGW_CHAOS=0.1 makes it a tenth
 	@$(PYTEST) -o faulthandler_timeout=7200 -m chaos
 
 bench: models $(BENCH_INSTALLED) ## measure; prints a table, writes bench.json
@@ -79,4 +86,4 @@ clean: ## remove what was built; .venv and pulled models stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench.json \
 		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv
 
-.PHONY: help install models mcp-servers llama-server demo lint docs docs-check test unit wheel-test chaos bench bench-deps clean
+.PHONY: help install models mcp-servers llama-server demo lint docs docs-check test unit bytecode wheel-test chaos bench bench-deps clean

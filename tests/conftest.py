@@ -13,6 +13,17 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put tests with daemons first where several processes share the tests.
+
+    Each process begins with an equal part and takes from the ends of the others' later. So one of them waits for
+    daemons while another computes, and neither waits for a long test at the end.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 # Scripts run what they put into the background with SIGINT ignored, and every process that a test starts would inherit
 # that: the tests that press Ctrl-C would wait for nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
