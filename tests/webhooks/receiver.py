@@ -50,7 +50,8 @@ class Receiver:
         self.port = port
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.answers = [reply()]
-        # Somebody closed the connection without a whole request.
+        # Somebody began a TLS handshake, or closed the connection without a whole request.
+        self.greeted = trio.Event()
         self.hung_up = trio.Event()
 
     async def handle(self, stream: trio.SocketStream) -> None:
@@ -59,9 +60,11 @@ class Receiver:
             if not (more := await stream.receive_some(65536)):
                 self.hung_up.set()
                 return
-            if more.startswith(_TLS_HANDSHAKE) and self.answers[0] != SILENCE:
-                await stream.send_all(self.answers[0])
-                return
+            if more.startswith(_TLS_HANDSHAKE):
+                self.greeted.set()
+                if self.answers[0] != SILENCE:
+                    await stream.send_all(self.answers[0])
+                    return
             data += more
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
