@@ -112,7 +112,7 @@ class IngestResult:
     vanished_count: int = 0
     removed: Annotated[tuple[str, ...], "the same, removed by `prune`"] = ()
     removed_count: int = 0
-    skipped: Annotated[int, "files and folders left out: ignored, hidden, secret, made by programs"] = 0
+    skipped: Annotated[int, "files and folders left out: ignored, hidden, secret, empty, made by programs"] = 0
 
 
 @record

@@ -367,11 +367,11 @@ async def test_a_small_ingest_does_not_wait_for_a_large_one(tmp_path: Path) -> N
         nursery.cancel_scope.cancel()
 
 
-async def test_a_document_without_text_is_stored_without_chunks(tmp_path: Path) -> None:
+async def test_a_document_without_text_is_stored_and_not_counted_as_added(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"empty.txt": ""})
     async with shelf(tmp_path) as made:
         result = await made.take(tmp_path / "n")
-        assert counts(result) == (1, 0, 0, 0)
+        assert (counts(result), result.skipped) == ((0, 0, 0, 0), 1)
         assert await made.texts() == {f"{tmp_path}/n/empty.txt": []}
         # Stored, and not without a word.
         assert [(one.source, one.note) for one in result.notes] == [

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
@@ -50,6 +50,8 @@ _TELL_EVERY_S: Final = 0.1
 # A file that was written this short a time before it was read may change afterwards with the same time (the kernel's
 # clock ticks every few milliseconds): its time is not noted, so next time it is read again.
 _RACY_NS: Final = 50_000_000
+# Only of a file in which nothing is written: the reader refuses others that give no text.
+_EMPTY: Final = "has no text: nothing of it can be found"
 _BEGIN_MARK: Final = "-----BEGIN"
 
 
@@ -159,7 +161,7 @@ class Intake:
             self._report.fail(one.source, "is a private key")
             return None
         if read.note or not read.pieces:
-            self._report.note(one.source, read.note or "has no text: nothing of it can be found")
+            self._report.note(one.source, read.note or _EMPTY)
         return _Read(self._document(one, read, asked_at_ns), read.pieces, one.size_bytes)
 
     async def _ask_reader(self, one: Candidate) -> ExtractedDocument | UnchangedDocument:
@@ -218,19 +220,26 @@ class Intake:
         try:
             stored = await documents.link(read.new)
             if stored is not None:
-                self._report.count(stored.state)
+                self._count(read, stored.state)
                 self._meter.passed(1, read.size_bytes)
                 return
             rows = await self._embed(read)
             embedder = EmbedderIdentity(id=self._embedder.id, name=self._embedder.name, dim=self._embedder.dim)
             stored = await documents.put(read.new, pieces, Vectors(embedder=embedder, rows=rows))
-            self._report.count(stored.state, len(pieces))
+            self._count(read, stored.state, len(pieces))
             self._meter.stored(len(pieces))
         except (WorkerDied, Timeout) as error:
             self._report.fail(read.new.source, f"cannot be embedded: {error.message}")
         finally:
             self._in_hand.give_back(len(pieces))
         self._meter.passed()
+
+    def _count(self, read: _Read, state: Literal["added", "updated", "unchanged"], chunks: int = 0) -> None:
+        """Counts a stored document; one without text is stored, so that its old text goes, but is no success."""
+        if read.pieces:
+            self._report.count(state, chunks)
+        else:
+            self._report.skipped += 1
 
     async def _embed(self, read: _Read) -> list[bytes]:
         """One vector a piece. Raises WorkerDied or Timeout when the embedder cannot do these texts, also not alone."""

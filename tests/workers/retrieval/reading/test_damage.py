@@ -33,6 +33,10 @@ WHOLE = {
     "a.eml": MAIL,
     "a.mbox": b"From a@b Thu Nov 26 11:12:13 2026\n" + MAIL,
     "a.ipynb": json.dumps({"cells": [{"cell_type": "markdown", "source": ["# One\n", "Two."]}]}).encode(),
+    "a.xml": b"<rss><channel><title>A &amp; B</title>"
+    b"<item a='b'><description>&lt;p&gt;Text.</description></item></channel></rss>",
+    "a.json": json.dumps({"dish": "Grünkohl", "how": "slowly\n"}).encode(),
+    "a.yaml": b'dish: "Gr\\u00fcnkohl"',
 }
 _SNIPPETS = [
     b"<<",

@@ -33,6 +33,8 @@ def test_the_name_tells_the_format(name: str, found: str) -> None:
         (b"<?xml version='1.0'?>\n<!-- x -->\n<html>", "html"),
         (b"#!/usr/bin/env python3\n", "python"),
         (b"#!/bin/sh\n", "code"),
+        (b"<?xml version='1.0'?><catalogue>", "xml"),
+        (b"<rss version='2.0'>", "xml"),
         (b"From: a@b\nTo: c@d\nSubject: x\nDate: today\n\ntext", "email"),
         (b"From a@b Thu Nov 26 11:12:13 2026\nFrom: a@b\n", "mailbox"),
         (b"Name: a\nValue: b\nOther: c\n\n", "text"),

@@ -18,6 +18,7 @@ from agentgw_daemon.workers.retrieval.reading.values import (
     UnchangedBytes,
     Unreadable,
 )
+from tests.workers.retrieval.reading import archives
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import read_bytes, read_text
 
@@ -105,10 +106,33 @@ def test_nothing_that_is_no_character_leaves_the_reader(tmp_path: Path) -> None:
 
 
 def test_a_title_without_end_is_cut() -> None:
-    document, _ = read_text("a.html", f"<title>{'title ' * 10_000}</title>")
+    document, _ = read_text("a.html", f"<title>{'title ' * 10_000}</title><p>Text.</p>")
     assert len(document.title) == 200
 
 
 def test_chunks_that_hold_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         read(DocumentSource(text="x", name="a"), Limits(chunk_tokens=7), by_pieces)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.html", b"<html><body><script>draw()</script><nav>Home</nav></body></html>"),
+        ("a.svg", b"<svg><path d='M1 2'/></svg>"),
+        ("a.docx", archives.docx("<w:p/>")),
+        ("a.epub", archives.epub({"a.xhtml": "<html><body><img src='a.png'/></body></html>"})),
+        ("a.ipynb", b'{"cells": []}'),
+        ("a.md", f"data:image/png;base64,{'iVBORw0KGgo9' * 90}".encode()),
+        ("a.json", b'"\\n\\n"'.replace(b'"', b"")),
+    ],
+)
+def test_a_document_of_which_nothing_is_found_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    with pytest.raises(Unreadable, match="has no text"):
+        read_bytes(tmp_path, name, data)
+
+
+@pytest.mark.parametrize("data", [b"", b" \n\t\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\n\0"])
+def test_a_file_in_which_nothing_is_written_is_empty(tmp_path: Path, data: bytes) -> None:
+    for name in ("a.txt", "__init__.py", "a.html", "a.xml"):
+        assert read_bytes(tmp_path, name, data)[1] == []

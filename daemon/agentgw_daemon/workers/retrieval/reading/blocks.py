@@ -22,7 +22,8 @@ class Block:
 
     A "heading" stays with what follows it. "prose" may be cut between sentences, "lines" between lines, and so may
     "whole", which is kept in one piece if it fits: a table, code, a function. `path` has the titles above it, a
-    heading's own included. What is cut goes on with a part of what was before, unless it `repeats` nothing.
+    heading's own included. What is cut goes on with a part of what was before, unless it `repeats` nothing. One that
+    stands `apart` begins a chunk: what lies before it is left out.
     """
 
     kind: BlockKind
@@ -30,6 +31,7 @@ class Block:
     end: int
     path: Path = ()
     repeats: bool = True
+    apart: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

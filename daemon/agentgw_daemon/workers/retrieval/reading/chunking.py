@@ -129,7 +129,8 @@ def _packed(units: Iterable[Unit], limits: Limits) -> Iterator[list[Unit]]:
     chunk: list[Unit] = []
     tokens = 0
     for unit in units:
-        if chunk and _begins_section(chunk, unit) and tokens >= _ENOUGH * limits.chunk_tokens:
+        apart = unit.block.apart and bool(chunk) and chunk[-1].block is not unit.block
+        if apart or (chunk and _begins_section(chunk, unit) and tokens >= _ENOUGH * limits.chunk_tokens):
             yield chunk
             chunk, tokens = [], 0
         elif chunk and not _fits(chunk[0].start, tokens, unit, limits):

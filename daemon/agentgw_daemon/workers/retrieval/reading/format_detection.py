@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.known_files import reason_not_to_read
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 
 _NAMES: Final = {
@@ -18,8 +19,10 @@ _NAMES: Final = {
     "notebook": "ipynb",
     "python": "py pyi pyw pyx",
     "configuration": "toml ini cfg conf properties env desktop service timer socket editorconfig",
-    "data": """json jsonl ndjson json5 geojson yaml yml xml xsd xsl svg rss atom opml plist log diff patch ics vcf
-        srt vtt po pot bib ris""",
+    "xml": """xml xsd xsl xslt svg rss atom rdf opml plist dbk docbook tei fb2 gpx kml wsdl xlf xliff tmx resx xmp
+        dita ditamap""",
+    "json": "json jsonl ndjson json5 jsonc jsonld geojson topojson har webmanifest arb",
+    "data": "yaml yml log diff patch ics vcf srt vtt po pot bib ris",
     "code": """c h cc cpp cxx c++ hh hpp hxx ino cu java js mjs cjs jsx ts mts cts tsx go rs rb rake php cs fs fsx vb
         swift kt kts scala groovy gradle dart sh bash zsh fish ksh pl pm t lua sql r jl hs lhs ex exs erl hrl
         clj cljs cljc el lisp scm rkt ml mli elm nim zig d v sv vhd vhdl pas pp ada adb ads f f90 f95 for cob
@@ -40,6 +43,12 @@ _HTML: Final = re.compile(
     rb"\s{0,200}(?:<\?xml[^>]{0,200}\?>\s{0,200})?(?:<!--[^>]{0,1000}-->\s{0,200})?<(?:!doctype html|html[\s>])",
     re.IGNORECASE,
 )
+_XML: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,200}(?:<\?xml\s|<(?:rss|feed|svg)[\s>])")
+_JSON: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s{0,200}(?:\{\s{0,200}\"[^\"\n]{1,200}\"\s{0,9}:|\[\s{0,200}[\[{]\s{0,200}\")"
+)
+# A character by its number, as Java's properties and YAML may have it; not the path of a user on Windows.
+_NUMBERED: Final = re.compile(rb"\\u[0-9a-fA-F]{4}|\\U000[0-9a-fA-F]{5}")
 _MESSAGE: Final = re.compile(
     rb"(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]{0,998}\n(?:[ \t][^\n]{0,998}\n){0,20}){3,60}", re.ASCII
 )
@@ -58,37 +67,6 @@ _OFFICE: Final = {
     "ppt/": "is a PowerPoint presentation, which is not read yet; save it as PDF",
     "xl/": "is an Excel workbook, which is not read yet; save its sheets as CSV",
 }
-# Files in people's folders that are no documents; the name says what it is.
-_OTHERS: Final = (
-    (b"\x89PNG\r\n", "is a picture (PNG)"),
-    (b"\xff\xd8\xff", "is a picture (JPEG)"),
-    (b"GIF8", "is a picture (GIF)"),
-    (b"II*\0", "is a picture (TIFF)"),
-    (b"MM\0*", "is a picture (TIFF)"),
-    (b"\0\0\1\0", "is a picture (icon)"),
-    (b"\x7fELF", "is a program"),
-    (b"MZ", "is a program (Windows)"),
-    (b"\xca\xfe\xba\xbe", "is a program"),
-    (b"\xcf\xfa\xed\xfe", "is a program (macOS)"),
-    (b"\x1f\x8b", "is a gzip archive; unpack it first"),
-    (b"BZh", "is a bzip2 archive; unpack it first"),
-    (b"\xfd7zXZ\0", "is an xz archive; unpack it first"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first"),
-    (b"Rar!\x1a", "is a RAR archive; unpack it first"),
-    (b"(\xb5/\xfd", "is a zstd archive; unpack it first"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Office document from before 2007, or encrypted; save it as .docx"),
-    (b"SQLite format 3\0", "is an SQLite database"),
-    (b"GGUF", "is a model (GGUF)"),
-    (b"OggS", "is a sound or video (Ogg)"),
-    (b"ID3", "is a sound (MP3)"),
-    (b"fLaC", "is a sound (FLAC)"),
-    (b"\x1aE\xdf\xa3", "is a video (Matroska)"),
-    (b"wOFF", "is a font"),
-    (b"wOF2", "is a font"),
-    (b"\0asm", "is a program (WebAssembly)"),
-    (b"AT&TFORM", "is a DjVu document, which is not read yet"),
-    (b"{\\rtf", "is a rich text document (RTF), which is not read yet; save it as .docx"),
-)  # fmt: skip
 
 
 def format_of(name: str, data: bytes) -> str:
@@ -98,13 +76,10 @@ def format_of(name: str, data: bytes) -> str:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_archive(data)
-    for mark, reason in _OTHERS:
-        # A text may begin with some of these letters, but has no zeros.
-        if head.startswith(mark) and (len(mark) > 4 or b"\0" in head or max(mark) > 127):
-            raise Unreadable(reason)
-    if head[4:8] == b"ftyp" or (head.startswith(b"RIFF") and head[8:12] in (b"WAVE", b"AVI ", b"WEBP")):
-        raise Unreadable("is a picture, sound or video")
-    return _by_name(name) or _by_content(head)
+    if reason := reason_not_to_read(data):
+        raise Unreadable(reason)
+    found = _by_name(name) or _by_content(head)
+    return _with_escapes(found, data) if found in ("json", "data", "configuration") else found
 
 
 def _by_name(name: str) -> str:
@@ -112,9 +87,20 @@ def _by_name(name: str) -> str:
     return _BY_NAME.get(base, "") or _BY_SUFFIX.get(base.rpartition(".")[2] if "." in base else "", "")
 
 
+def _with_escapes(found: str, data: bytes) -> str:
+    """The format of data and settings: one that is extracted only where characters are written by their numbers."""
+    if found == "json":
+        return "json" if b"\\" in data else "data"
+    return "escaped" if _NUMBERED.search(data) else found
+
+
 def _by_content(head: bytes) -> str:
     if _HTML.match(head):
         return "html"
+    if _XML.match(head):
+        return "xml"
+    if _JSON.match(head):
+        return "json"
     if _MAILBOX.match(head):
         return "mailbox"
     if _PYTHON.match(head):

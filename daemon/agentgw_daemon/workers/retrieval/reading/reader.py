@@ -9,11 +9,14 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
+from agentgw_daemon.workers.protocol.retrieval import Piece
 from agentgw_daemon.workers.retrieval.reading import opening
 from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Section
 from agentgw_daemon.workers.retrieval.reading.chunking import cut
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.encoded import LeftOut, refuse_packed, without_encoded
 from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
+from agentgw_daemon.workers.retrieval.reading.noise import refuse_noise
 from agentgw_daemon.workers.retrieval.reading.values import (
     MIN_CHUNK_TOKENS,
     CountTokens,
@@ -32,7 +35,18 @@ _Sections = Callable[[bytes, Findings, Outline], Iterator[Section]]
 # Text to embed for half an hour; only formats that carry pictures too are larger.
 _MAX_TEXT_BYTES: Final = 64 << 20
 # Formats whose text is not the file's own.
-EXTRACTED: Final = frozenset({"pdf", "docx", "epub", "html", "email", "mailbox", "notebook"})
+EXTRACTED: Final = frozenset({"pdf", "docx", "epub", "html", "email", "mailbox", "notebook", "xml", "json", "escaped"})
+# Of these the largest are as large as their text.
+_ALL_TEXT: Final = frozenset({"xml", "json", "escaped"})
+# The bytes of a file in which nothing is written.
+_BLANK: Final = b" \t\r\n\f\v\0\xef\xbb\xbf\xfe\xff"
+_NOTHING: Final = {
+    "html": "has no text: what it shows is made by scripts or is in pictures",
+    "xml": "has no text, only numbers or drawings",
+    "notebook": "has no text: all of its cells are empty",
+    "docx": "has no text, perhaps only pictures",
+    "epub": "has no text, perhaps only pictures",
+}
 
 
 def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> OpenedDocument | UnchangedBytes:
@@ -47,9 +61,10 @@ def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> O
         return UnchangedBytes(sha256=contents.sha256, size_bytes=len(contents.data), mtime_ns=contents.mtime_ns)
     name = source.name or os.path.basename(source.path)
     found = format_of(name, contents.data)
-    if found not in EXTRACTED and len(contents.data) > _MAX_TEXT_BYTES:
+    if (found not in EXTRACTED or found in _ALL_TEXT) and len(contents.data) > _MAX_TEXT_BYTES:
         raise Unreadable(opening.too_large(len(contents.data), _MAX_TEXT_BYTES))
-    findings = Findings()
+    findings, left = Findings(), LeftOut()
+    sections = _sections(found, contents.data, name, findings, left)
     return OpenedDocument(
         format=found,
         name=name,
@@ -57,7 +72,7 @@ def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> O
         size_bytes=len(contents.data),
         mtime_ns=contents.mtime_ns,
         extracted=found in EXTRACTED,
-        pieces=cut(_sections(found, contents.data, name, findings), limits, count_tokens),
+        pieces=_some(cut(sections, limits, count_tokens), found, contents.data, left),
         findings=findings,
     )
 
@@ -71,14 +86,31 @@ def _contents(source: DocumentSource, max_bytes: int) -> opening.Contents:
     return opening.Contents(data=data, sha256=hashlib.sha256(data).hexdigest(), mtime_ns=0)
 
 
-def _sections(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
+def _sections(found: str, data: bytes, name: str, findings: Findings, left: LeftOut) -> Iterator[Section]:
     """The document's text and blocks. Raises Unreadable, and nothing else."""
     if found in EXTRACTED:
         sections = _extractor(found)(data, findings, Outline())
     else:
         sections = _text_section(found, data, name, findings)
     for section in _guarded(found, sections):
-        yield Section(section.text, _guarded(found, section.blocks))
+        yield Section(section.text, without_encoded(section.text.text, _guarded(found, section.blocks), left))
+    if note := left.note():
+        findings.notes.append(note)
+
+
+def _some(pieces: Iterator[Piece], found: str, data: bytes, left: LeftOut) -> Iterator[Piece]:
+    """The pieces. Raises Unreadable when there are none although something is written in the file."""
+    any_piece = False
+    for piece in pieces:
+        any_piece = True
+        yield piece
+    if any_piece:
+        return
+    if left.stretches:
+        raise Unreadable("has no text, only encoded data")
+    # A text without pieces is blank, in whatever characters.
+    if found in EXTRACTED and data.strip(_BLANK):
+        raise Unreadable(_NOTHING.get(found, "has no text"))
 
 
 def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
@@ -97,7 +129,9 @@ def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
 
 
 def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
+    refuse_noise(data)
     text = decode(data)
+    refuse_packed(name.lower(), text.text)
     if text.note:
         findings.notes.append(text.note)
     # The work of a function depends on the file it is in; a text says itself what it is about.
@@ -156,6 +190,14 @@ def _extractor(found: str) -> _Sections:
             from agentgw_daemon.workers.retrieval.reading.formats.notebook import notebook_section
 
             return notebook_section
+        case "xml":
+            from agentgw_daemon.workers.retrieval.reading.formats.xml_text import xml_section
+
+            return xml_section
+        case "json" | "escaped":
+            from agentgw_daemon.workers.retrieval.reading.formats import escapes
+
+            return escapes.json_section if found == "json" else escapes.escaped_section
         case "email" | "mailbox":
             from agentgw_daemon.workers.retrieval.reading.formats import mail
 

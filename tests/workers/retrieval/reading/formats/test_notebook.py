@@ -30,7 +30,31 @@ def test_a_fence_inside_of_a_cell_does_not_end_it() -> None:
     assert piece.title_path == ""
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"cells": 1}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"cells": 1}', "[" * 100_000, '{"worksheets": 1}'])
 def test_a_damaged_notebook_is_refused(text: str) -> None:
     with pytest.raises(Unreadable, match="is a damaged notebook"):
         read_text("a.ipynb", text)
+
+
+def test_old_notebooks_are_read() -> None:
+    cells = [
+        {"cell_type": "heading", "level": 2, "source": ["Results of", " bees"]},
+        {"cell_type": "markdown", "source": ["They *dance*."]},
+        {"cell_type": "code", "input": ["dance(", "3)"], "prompt_number": 1, "outputs": [{"text": "secret"}]},
+    ]
+    for version in (2, 3):
+        old = {
+            "nbformat": version,
+            "metadata": {"name": "Hive"},
+            "worksheets": [{"cells": cells[:1]}, {"cells": cells[1:]}],
+        }
+        document, [piece] = read_text("a.ipynb", json.dumps(old))
+        assert document.title == "Results of bees"
+        assert piece.text == "## Results of bees\n\nThey *dance*.\n\n```\ndance(3)\n```"
+    first = {"nbformat": 1, "cells": [{"cell_type": "code", "code": "dance()"}, {"cell_type": "text", "text": "Yes."}]}
+    assert read_text("a.ipynb", json.dumps(first))[1][0].text == "```\ndance()\n```\n\nYes."
+
+
+def test_a_notebook_whose_cells_are_empty_is_refused() -> None:
+    with pytest.raises(Unreadable, match="all of its cells are empty"):
+        read_text("a.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": []}], "nbformat": 4}))

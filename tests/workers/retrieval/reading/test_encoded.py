@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import base64
+import binascii
+import random
+from pathlib import Path
+
+import pytest
+
+from agentgw_daemon.workers.retrieval.reading.values import Limits, Unreadable
+from tests.workers.retrieval.reading.counting import by_pieces
+from tests.workers.retrieval.reading.reads import assert_sound, read_bytes, read_text
+
+PACKED = random.Random(5).randbytes(30_000)
+BASE64 = base64.b64encode(PACKED).decode()
+LINES = "\n".join(BASE64[at : at + 76] for at in range(0, 4000, 76))
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        f"data:image/png;base64,{BASE64}",
+        f"data:;base64,{BASE64}",
+        f"data:application/font-woff;charset=utf-8;base64,{BASE64}",
+        "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg'><path d='" + "M 1 2 L 3 4 " * 90 + "'/></svg>",
+        "data:image/svg+xml,%3Csvg%3E%3Cpath d='" + "M1 2 " * 90 + "'/%3E%3C/svg%3E",
+        "data:text/plain," + "x%20" * 300,
+        BASE64,
+        PACKED.hex(),
+        LINES,
+        "> " + LINES.replace("\n", "\r\n> "),
+    ],
+    ids=lambda noise: noise[:24],
+)
+def test_encoded_data_is_in_no_chunk(noise: str) -> None:
+    text = f"The bees dance.\n\n![a picture]({noise})\n\n{noise}\n\nThe hive is full.\n"
+    document, pieces = read_text("a.md", text)
+    assert_sound(pieces, Limits(), by_pieces)
+    found = " ".join(piece.text for piece in pieces)
+    assert len(found) < 200
+    for expected in ("The bees dance.", "a picture", "The hive is full."):
+        assert expected in found
+    assert any(note.startswith("encoded data was left out: ") for note in document.findings.notes)
+    for piece in pieces:
+        assert text.encode()[piece.first_byte : piece.last_byte].decode() == piece.text
+
+
+def test_uuencoded_data_is_in_no_chunk() -> None:
+    data = "".join(binascii.b2a_uu(PACKED[at : at + 45]).decode() for at in range(0, 910, 45))
+    _, pieces = read_text("a.txt", f"A file:\n\nbegin 644 picture.png\n{data}`\nend\n\nIt was this.\n")
+    assert [piece.text for piece in pieces] == ["A file:\n\nbegin 644 picture.png", "`\nend\n\nIt was this."]
+
+
+def test_the_addresses_of_a_page_are_in_no_chunk(tmp_path: Path) -> None:
+    page = f"<p>Seen. <img src='data:image/png;base64,{BASE64}' alt='data:image/png;base64,{BASE64}'> After.</p>"
+    _, pieces = read_bytes(tmp_path, "a.html", page.encode())
+    assert [piece.text for piece in pieces] == ["Seen.", "After."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 5000,
+        "=" * 5000,
+        "GATTACA" * 500,
+        "/usr/share/doc/some-package/examples/" * 40,
+        "ThisIsANameOfAClassThatSomebodyMadeUpForFun" * 30,
+        "Das ist ein langer Satz ohne Ende und mit 12 Zahlen, " * 50,
+        "\n".join(f"{n:064x}  file-{n}.tar.gz" for n in range(50)),
+        "\n".join(f"some_module.SomeClass.some_method_with_a_long_name_{n}" for n in range(60)),
+        "data: the plural of datum, " * 60,
+        "The colour is data:image/gif;base64,R0lGODlhAQABAAAAACw= in one point.",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_long_words_that_are_no_data_stay(text: str) -> None:
+    document, pieces = read_text("a.txt", text)
+    assert sum(len(piece.text) for piece in pieces) >= len(text) - len(pieces)
+    assert document.findings.notes == []
+
+
+def test_drawings_without_an_end_take_linear_time() -> None:
+    _, pieces = read_text("a.md", "data:image/svg+xml,<svg " * 40_000)
+    assert pieces
+
+
+PROGRAM = ";".join(f"var a{n}=function(b,c){{return b*{n}+c}}" for n in range(200))
+SOURCE = "".join(
+    f"// Adds {n} to the number.\nfunction add{n}(number) {{\n    return number + {n};\n}}\n\n" for n in range(200)
+)
+
+
+def test_packed_code_is_refused_and_its_source_is_not() -> None:
+    for name in ("app.min.js", "app.mjs", "APP.JS"):
+        with pytest.raises(Unreadable, match="is packed code"):
+            read_text(name, PROGRAM)
+    with pytest.raises(Unreadable, match="is packed code"):
+        read_text("a.css", "a{color:red}" * 1000)
+    assert read_text("app.js", SOURCE)[1]
+    assert read_text("app.js", "var a=1;")[1]
+
+
+def test_a_source_map_is_refused() -> None:
+    for text in (
+        '{"version":3,"sources":["a.ts"],"mappings":"AAAA"}',
+        ')]}\'\n{"file":"a.js","version":3,"mappings":"AAAA"}',
+    ):
+        with pytest.raises(Unreadable, match="is a source map"):
+            read_text("app.js.map", text)
+    assert read_text("treasure.map", "Three steps north.")[1]
