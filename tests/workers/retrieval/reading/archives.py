@@ -29,6 +29,18 @@ def docx(body: str, **others: str | bytes) -> bytes:
     return zipped(files | others)
 
 
+def relationships(**parts: str) -> str:
+    """The relationships of a part, by their kinds: a kind with a digit behind stands for itself without it."""
+    base = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    links = "".join(
+        f'<Relationship Id="{kind}" Type="{base}/{kind.rstrip("0123456789")}" Target="{target}"/>'
+        for kind, target in parts.items()
+    )
+    return (
+        f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{links}</Relationships>'
+    )
+
+
 def paragraph(text: str, style: str = "") -> str:
     """One paragraph of a Word document."""
     properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""

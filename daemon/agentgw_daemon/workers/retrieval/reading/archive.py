@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import unicodedata
 import zipfile
 import zlib
 from typing import Final
@@ -41,10 +42,19 @@ class Archive:
         unpacked = sum(entry.file_size for entry in self._entries.values())
         if unpacked > MAX_TOTAL_BYTES:
             raise Unreadable(f"would unpack to {unpacked / 1e6:,.0f} MB")
+        self._by_any_case: Final = {_plain(name): name for name in reversed(self._entries)}
         self._read = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
+
+    def named(self, name: str) -> str:
+        """The entry that a document means by this name, whatever its case and its kind of slashes; empty for none."""
+        return name if name in self._entries else self._by_any_case.get(_plain(name), "")
+
+    def names(self) -> list[str]:
+        """All names, in the archive's order."""
+        return list(self._entries)
 
     def has_folder(self, folder: str) -> bool:
         """Tells whether there is anything in this folder, named with its slash."""
@@ -70,6 +80,10 @@ class Archive:
             return self._zip.read(entry)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
             raise Unreadable("is a damaged ZIP archive") from error
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./").lstrip("/")).casefold()
 
 
 def _check_directory(data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
@@ -12,6 +13,12 @@ from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
 BlockKind = Literal["heading", "prose", "lines", "whole"]
 Path = tuple[str, ...]
 
+# Fits a chunk of the default size, whatever its language.
+_WHOLE_TABLE_CHARS: Final = 400
+# A first row of prose is no header.
+_MAX_HEADER_CHARS: Final = 300
+# Places where a word may be broken, and nothing else.
+_SOFT: Final = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # A heading of a few lines is a mistake of its markup; a path is context for a chunk, not its content.
 _MAX_TITLE_CHARS: Final = 80
 
@@ -86,7 +93,7 @@ class TextBuilder:
 
     def add(self, kind: BlockKind, text: str, path: Path) -> None:
         """One block; nothing if it is blank."""
-        text = clean(text)
+        text = _SOFT.sub("", clean(text))
         text = text.strip("\n\r") if kind in ("lines", "whole") else text.strip()
         if not text or text.isspace():
             return
@@ -96,6 +103,15 @@ class TextBuilder:
         self._parts.append(text)
         self._blocks.append(Block(kind, self._length, self._length + len(text), path))
         self._length += len(text)
+
+    def add_table(self, rows: list[str], path: Path) -> None:
+        """A table of lines: one piece if it is short, else each of its chunks stands below the first line."""
+        if len(rows) > 1 and sum(map(len, rows)) > _WHOLE_TABLE_CHARS and len(rows[0]) <= _MAX_HEADER_CHARS:
+            path = (*path, title_of(rows[0].replace(" | ", ", ")))
+            self.add("heading", rows[0], path)
+            self.add("lines", "\n".join(rows[1:]), path)
+        else:
+            self.add("whole", "\n".join(rows), path)
 
     def take(self) -> Section:
         """The section of all that was added since the last time."""

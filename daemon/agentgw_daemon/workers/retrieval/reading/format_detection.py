@@ -114,9 +114,13 @@ def _by_content(head: bytes) -> str:
 
 def _in_archive(data: bytes) -> str:
     archive = Archive(data)
-    if "word/document.xml" in archive:
+    # With the XML parser, which most folders do not need.
+    from agentgw_daemon.workers.retrieval.reading.formats.parts import office_kind
+
+    kind = office_kind(archive)
+    if kind == "docx" or "word/document.xml" in archive:
         return "docx"
-    if "META-INF/container.xml" in archive:
+    if archive.named("META-INF/container.xml"):
         return "epub"
     for folder, reason in _OFFICE.items():
         if archive.has_folder(folder):

@@ -51,3 +51,32 @@ def test_names_lead_nowhere_outside_of_the_archive(tmp_path: Path) -> None:
     (tmp_path / "secret.xhtml").write_text(PAGE.format("secret"))
     with pytest.raises(Unreadable, match="has no text"):
         read_bytes(tmp_path, "book.epub", archives.epub({"../../secret.xhtml": ""}))
+
+
+def test_parts_are_found_whatever_case_their_names_have(tmp_path: Path) -> None:
+    files = {"META-INF/container.xml": '<c><rootfile full-path="ops/BOOK.opf"/></c>'}
+    package = (
+        '<package><metadata><title>T</title></metadata><manifest><item id="a" href="text/one.xhtml" '
+        'media-type="application/xhtml+xml"/></manifest><spine><itemref idref="a"/></spine></package>'
+    )
+    files |= {"OPS/book.opf": package, "OPS/Text/One.XHTML": PAGE.format("<p>There.</p>")}
+    document, [piece] = read_bytes(tmp_path, "book.epub", archives.zipped(files))
+    assert (document.title, piece.text) == ("T", "There.")
+
+
+@pytest.mark.parametrize("encoding", ["windows-1251", "utf-16", "koi8-r"])
+def test_parts_are_in_the_encoding_that_they_declare(tmp_path: Path, encoding: str) -> None:
+    page = PAGE.replace("?>", f' encoding="{encoding}"?>').format("<p>Привет, мир</p>").encode(encoding)
+    _, [piece] = read_bytes(tmp_path, "book.epub", archives.epub({"a.xhtml": page}))
+    assert piece.text == "Привет, мир"
+
+
+def test_an_old_package_names_its_type_and_may_be_in_utf16(tmp_path: Path) -> None:
+    package = (
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE package PUBLIC "+//ISBN 0//DTD OEB 1.2//EN" "oeb.dtd">'
+        '<package><metadata><title>Alt</title></metadata><manifest><item id="a" href="a.xhtml" '
+        'media-type="text/x-oeb1-document"/></manifest><spine><itemref idref="a"/></spine></package>'
+    )
+    data = archives.epub({"a.xhtml": PAGE.format("<p>There.</p>")}, **{"OPS/book.opf": package.encode("utf-16")})
+    document, [piece] = read_bytes(tmp_path, "book.epub", data)
+    assert (document.title, piece.text) == ("Alt", "There.")

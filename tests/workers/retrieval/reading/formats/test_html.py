@@ -75,3 +75,65 @@ def test_entities_that_the_page_declares_are_not_expanded() -> None:
     page = '<!DOCTYPE html [<!ENTITY a "boom"><!ENTITY b SYSTEM "file:///etc/passwd">]><p>&a;&b;</p>'
     _, pieces = read_text("a.html", page)
     assert not any("boom" in piece.text or "root:" in piece.text for piece in pieces)
+
+
+def shown(page: str) -> list[str]:
+    return [block for piece in read_text("a.html", page)[1] for block in piece.text.split("\n\n")]
+
+
+def test_a_page_made_of_a_layout_table_is_paragraphs() -> None:
+    page = """<table><tr><td><h1>Hive</h1></td></tr><tr><td>Menu</td><td><p>First text.</p><p>Second text.</p>
+    <table><tr><th>Day</th><th>Bees</th></tr><tr><td>Monday</td><td>7</td></tr></table><h2>Honey</h2>Sweet.</td></tr></table>
+    <p>End.</p>"""
+    assert shown(page) == [
+        "Hive", "Menu", "First text.", "Second text.", "Day | Bees\nMonday | 7", "Honey", "Sweet.", "End.",
+    ]  # fmt: skip
+
+
+def test_a_cell_with_a_long_text_lays_out_the_page() -> None:
+    sentence = "The bees dance in the dark and tell where the flowers are. "
+    page = f"<table><tr><td>Menu</td><td>{sentence * 20}</td><td>Right</td></tr></table>"
+    found = shown(page)
+    assert not any(" | " in block for block in found)
+    assert found[0].startswith("Menu")
+    assert found[-1] == "Right"
+
+
+def test_a_table_of_data_with_paragraphs_in_its_cells_stays_one() -> None:
+    rows = "<tr><td><p>a</p></td><td><p>b</p></td></tr><tr><td><ul><li>c</ul></td><td><div>d</div></td></tr>"
+    assert shown(f"<table>{rows}</table>") == ["a | b\nc | d"]
+
+
+def test_the_first_row_stands_over_each_chunk_of_a_table() -> None:
+    rows = "".join(f"<tr><td>Town number {n}</td><td>{n}</td></tr>" for n in range(200))
+    _, pieces = read_text("a.html", f"<title>T</title><table><tr><th>Town</th><th>Hours</th></tr>{rows}</table>")
+    assert len(pieces) > 4
+    assert {piece.title_path for piece in pieces} == {"T > Town, Hours"}
+
+
+@pytest.mark.parametrize("tag", ["nav", "noscript", "select", "button", "svg", "object", "template", "iframe"])
+def test_an_element_that_is_never_closed_does_not_swallow_the_page(tag: str) -> None:
+    found = " ".join(shown(f"<div><{tag}><p>Home</div><h1>Hive</h1><p>The bees.</p>"))
+    assert "The bees." in found or tag in ("iframe", "noscript")
+    assert "Home" not in shown(f"<div><{tag}>Home</{tag}></div><p>The bees.</p>")
+
+
+def test_values_of_fields_are_read_and_secret_ones_are_not() -> None:
+    page = """<form><label>Name</label><input value="Anna Bee"><input type="hidden" value="token">
+    <input type=password value=secret><input type=submit value=Send><input type=search placeholder="a town">
+    <textarea>Two
+lines</textarea></form>"""
+    found = " ".join(shown(page))
+    for expected in ("Anna Bee", "a town", "Two lines"):
+        assert expected in found
+    for unexpected in ("token", "secret", "Send"):
+        assert unexpected not in found
+
+
+def test_formulas_are_read_once_and_soft_hyphens_are_out() -> None:
+    formula = """<math><semantics><mrow><mi>E</mi><mo>=</mo><mi>m</mi></mrow>
+    <annotation encoding="application/x-tex">E=m</annotation></semantics></math>"""
+    assert shown(f"<p>So {formula} holds.</p>") == ["So E=m holds."]
+    assert shown("<p>Donau&shy;dampf\u00adschiff, break<wbr>able, <ruby>漢<rt>kan</rt></ruby></p>") == [
+        "Donaudampfschiff, breakable, 漢"
+    ]

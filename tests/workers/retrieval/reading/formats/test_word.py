@@ -88,3 +88,93 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 def test_an_old_or_encrypted_document_is_named(tmp_path: Path) -> None:
     assert "from before 2007, or encrypted" in refusal(tmp_path, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000))
+
+
+def test_the_main_part_is_found_by_its_relationship(tmp_path: Path) -> None:
+    types = (
+        '<Types><Override PartName="/text/body.xml" ContentType='
+        '"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
+    )
+    data = archives.zipped(
+        {
+            "[Content_Types].xml": types,
+            "_rels/.rels": archives.relationships(officeDocument="/text/body.xml"),
+            "text/body.xml": f'<d xmlns:w="{archives.WORD}">{paragraph("Found", "h")}{paragraph("Here.")}</d>',
+            "text/_rels/body.xml.rels": archives.relationships(styles="../looks.xml"),
+            "looks.xml": archives.styles(h="heading 1"),
+        }
+    )
+    document, [piece] = read_bytes(tmp_path, "a.docx", data)
+    assert (document.format, piece.title_path, piece.text) == ("docx", "Found", "Found\n\nHere.")
+
+
+def test_moved_text_is_read_once(tmp_path: Path) -> None:
+    run = "<w:r><w:t>Moved.</w:t></w:r>"
+    body = f"<w:p><w:moveFrom>{run}</w:moveFrom></w:p>{paragraph('Stays.')}<w:p><w:moveTo>{run}</w:moveTo></w:p>"
+    _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(body))
+    assert piece.text == "Stays.\n\nMoved."
+
+
+CHART = """<c:chartSpace xmlns:c="c" xmlns:a="a"><c:title><a:p><a:r><a:t>Honey a year</a:t></a:r></a:p></c:title>
+<c:cat><c:strCache><c:pt><c:v>Basel</c:v></c:pt><c:pt><c:v>Bern</c:v></c:pt></c:strCache></c:cat>
+<c:val><c:numCache><c:pt><c:v>17</c:v></c:pt></c:numCache></c:val></c:chartSpace>"""
+
+
+def test_margins_comments_charts_and_parts_in_other_formats_are_read(tmp_path: Path) -> None:
+    def part(text: str) -> str:
+        return f'<w:x xmlns:w="{archives.WORD}">{paragraph(text)}</w:x>'
+
+    data = archives.docx(
+        paragraph("The text."),
+        **{
+            "word/_rels/document.xml.rels": archives.relationships(
+                header1="header1.xml", header2="header2.xml", footer1="footer1.xml", comments="comments.xml",
+                chart="charts/chart1.xml", diagramData="diagrams/data1.xml", aFChunk1="in.html", aFChunk2="in.docx",
+                aFChunk3="in.rtf", aFChunk4="in.txt",
+            ),
+            "word/header1.xml": part("A header."), "word/header2.xml": part("A header."),
+            "word/footer1.xml": part("A footer."), "word/comments.xml": part("A comment."),
+            "word/charts/chart1.xml": CHART,
+            "word/diagrams/data1.xml": "<d xmlns:a='a'><a:p><a:r><a:t>A box</a:t></a:r></a:p></d>",
+            "word/in.html": "<html><body><p>A page.</p></body></html>",
+            "word/in.docx": archives.docx(paragraph("A document.")), "word/in.txt": "A text.",
+            "word/in.rtf": "\x00\x01",
+        },
+    )  # fmt: skip
+    document, pieces = read_bytes(tmp_path, "a.docx", data)
+    assert [piece.text for piece in pieces] == [
+        "The text.", "A comment.", "A header.", "A footer.", "Honey a year\nBasel\nBern", "A box", "A page.",
+        "A document.", "A text.",
+    ]  # fmt: skip
+    assert document.findings.notes == ["a part in another format was not read (in.rtf)"]
+
+
+def test_documents_inside_of_documents_end(tmp_path: Path) -> None:
+    data = archives.docx(paragraph("Innermost."))
+    for _ in range(6):
+        inside = {"word/_rels/document.xml.rels": archives.relationships(aFChunk="in.docx"), "word/in.docx": data}
+        data = archives.docx(paragraph("Outer."), **inside)
+    document, pieces = read_bytes(tmp_path, "a.docx", data)
+    assert [piece.text for piece in pieces] == ["Outer."] * 3
+    assert document.findings.notes == ["a part in another format was not read (in.docx)"]
+
+
+def test_a_broken_comment_does_not_cost_the_document(tmp_path: Path) -> None:
+    rels = {"word/_rels/document.xml.rels": archives.relationships(comments="c.xml"), "word/c.xml": "<w:c"}
+    document, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(paragraph("The text."), **rels))
+    assert piece.text == "The text."
+    assert "a part was not read: c.xml has broken XML" in document.findings.notes[0]
+
+
+def test_the_first_row_stands_over_each_chunk_of_a_table(tmp_path: Path) -> None:
+    cells = [["Town", "Hours"], *([f"Town number {n}", str(n)] for n in range(200))]
+    rows = "".join(f"<w:tr>{''.join(f'<w:tc>{paragraph(cell)}</w:tc>' for cell in row)}</w:tr>" for row in cells)
+    _, pieces = read_bytes(tmp_path, "a.docx", archives.docx(f"<w:tbl>{rows}</w:tbl>{paragraph('After.')}"))
+    assert len(pieces) > 4
+    assert {piece.title_path for piece in pieces[:-1]} == {"Town, Hours"}
+    assert pieces[-1].text.endswith("After.")
+
+
+def test_soft_hyphens_are_out(tmp_path: Path) -> None:
+    _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(paragraph("Donau\u00addampf\u00adschiff")))
+    assert piece.text == "Donaudampfschiff"

@@ -10,38 +10,45 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
-from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
+from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _CONTAINER: Final = "META-INF/container.xml"
 _ENCRYPTION: Final = "META-INF/encryption.xml"
-_PAGE_TYPES: Final = frozenset({"application/xhtml+xml", "text/html", "application/xml", "text/x-oeb1-document"})
+_PAGE_TYPES: Final = frozenset(
+    {"application/xhtml+xml", "text/html", "application/xml", "text/xml", "text/x-oeb1-document"}
+)
 
 
 def epub_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """One section a file of the book."""
     archive = Archive(data)
     container = _Container()
-    hear_xml(archive.read(_CONTAINER), container)
-    if not container.package:
+    hear_xml(archive.read(archive.named(_CONTAINER) or _CONTAINER), container)
+    where = urllib.parse.unquote(container.package)
+    where = archive.named(container.package) or archive.named(where) or where
+    where = where or next((name for name in archive.names() if name.lower().endswith(".opf")), "")
+    if not where:
         raise Unreadable("does not say where the book is")
     package = _Package()
-    hear_xml(archive.read(container.package), package)
+    hear_xml(archive.read(where), package)
     findings.title = " ".join(package.title.split())
     locked = _locked(archive)
     missing = 0
-    for name in package.pages(posixpath.dirname(container.package)):
+    for named in package.pages(posixpath.dirname(where)):
+        name = archive.named(named)
         if name in locked:
             raise Unreadable("is encrypted (copy protection)")
-        if name not in archive:
+        if not name:
             missing += 1
             continue
         outline.restart(findings.title)
         builder = TextBuilder()
         # The title of a file of a book is mostly the book's, and its headings say more.
         page_outline = _Quiet(findings.title, outline)
-        write_html(decode(archive.read(name)).text, builder, page_outline)
+        page = archive.read(name)
+        write_html(decode(page, declared_encoding(page)).text, builder, page_outline)
         outline.first = outline.first or page_outline.first
         yield builder.take()
     if missing:
@@ -62,11 +69,11 @@ class _Quiet(Outline):
 
 def _locked(archive: Archive) -> frozenset[str]:
     """Files that are encrypted; with fonts alone one can read the book."""
-    if _ENCRYPTION not in archive:
+    if not (where := archive.named(_ENCRYPTION)):
         return frozenset()
     encryption = _Encryption()
-    hear_xml(archive.read(_ENCRYPTION), encryption)
-    return frozenset(encryption.names)
+    hear_xml(archive.read(where), encryption)
+    return frozenset(filter(None, map(archive.named, encryption.names)))
 
 
 class _Container:
@@ -114,7 +121,7 @@ class _Package:
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._in_title = tag == "title" and not self.title
-        if tag == "item" and attributes.get("media-type", "") in _PAGE_TYPES:
+        if tag == "item" and attributes.get("media-type", "").lower() in _PAGE_TYPES:
             self._files[attributes.get("id", "")] = attributes.get("href", "")
         elif tag == "itemref":
             self._order.append(attributes.get("idref", ""))

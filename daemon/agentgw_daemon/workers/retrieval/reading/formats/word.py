@@ -1,63 +1,101 @@
-"""Word documents (DOCX): paragraphs, headings by their styles, lists, tables, notes. Does no I/O."""
+"""Word documents (DOCX): paragraphs, headings by their styles, lists, tables; notes, comments, margins, charts, and
+documents inside of it. Does no I/O.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
+from agentgw_daemon.workers.retrieval.reading.formats.parts import drawing_text, links_of, main_part, office_title
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
-from agentgw_daemon.workers.retrieval.reading.values import Findings
+from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _DOCUMENT: Final = "word/document.xml"
-_STYLES: Final = "word/styles.xml"
-_PROPERTIES: Final = "docProps/core.xml"
-_NOTES: Final = ("word/footnotes.xml", "word/endnotes.xml")
 _HEADING: Final = re.compile(r"heading ([1-9])", re.IGNORECASE)
-# Elements that stand for the same once more: a drawing for older programs, an equation's fallback.
-_SKIPPED: Final = frozenset({"Fallback"})
+# Elements that stand for the same once more (a drawing for older programs, where moved text was, a character's
+# reading), or for what was deleted.
+_SKIPPED: Final = frozenset({"Fallback", "moveFrom", "del", "rt"})
+# Parts that are read after the document itself, in this order.
+_NOTES: Final = ("footnotes", "endnotes", "comments")
+_MARGINS: Final = ("header", "footer")
+_DRAWINGS: Final = ("chart", "chartEx", "diagramData")
+_ALTERNATIVE: Final = "aFChunk"
+_MOST_NESTED: Final = 2
 
 
 def word_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
-    """The document as one section, its notes as another."""
+    """The document as one section, and one for each part that belongs to it: notes, comments, margins, charts."""
+    yield from _document(data, findings, outline, 0)
+
+
+def _document(data: bytes, findings: Findings, outline: Outline, depth: int) -> Iterator[Section]:
     archive = Archive(data)
+    main = main_part(archive, _DOCUMENT)
+    links = links_of(archive, main)
     styles = _Styles()
-    if _STYLES in archive:
-        hear_xml(archive.read(_STYLES), styles)
-    if _PROPERTIES in archive:
-        properties = _Properties()
-        hear_xml(archive.read(_PROPERTIES), properties)
-        findings.title = properties.title.strip()
+    for link in links:
+        if link.kind == "styles":
+            hear_xml(archive.read(link.part), styles)
+    if not links and (usual := archive.named("word/styles.xml")):
+        hear_xml(archive.read(usual), styles)
+    findings.title = findings.title or office_title(archive)
     outline.restart(findings.title)
     builder = TextBuilder()
-    hear_xml(archive.read(_DOCUMENT), _WordWriter(builder, outline, styles))
+    hear_xml(archive.read(main), _WordWriter(builder, outline, styles))
     findings.title = findings.title or outline.first
     yield builder.take()
-    for name in _NOTES:
-        if name in archive:
-            outline.restart(findings.title)
-            hear_xml(archive.read(name), _WordWriter(builder, outline, styles))
-            yield builder.take()
+    for kind in (*_NOTES, *_MARGINS, *_DRAWINGS):
+        parts = [link.part for link in links if link.kind == kind]
+        if not links and kind in _NOTES and (usual := archive.named(f"word/{kind}.xml")):
+            parts = [usual]
+        yield from _others(archive, dict.fromkeys(parts), kind, findings, outline, styles)
+    for link in links:
+        if link.kind == _ALTERNATIVE:
+            yield from _alternative(archive, link.part, findings, outline, depth)
 
 
-class _Properties:
-    """Hears the document's title."""
+def _others(
+    archive: Archive, parts: Iterable[str], kind: str, findings: Findings, outline: Outline, styles: _Styles
+) -> Iterator[Section]:
+    """The text of parts of one kind, each text once: the margins of all chapters may say the same."""
+    said: set[str] = set()
+    for part in parts:
+        outline.restart(findings.title)
+        builder = TextBuilder()
+        try:
+            if kind in _DRAWINGS:
+                builder.add("lines", drawing_text(archive, part), outline.path)
+            else:
+                hear_xml(archive.read(part), _WordWriter(builder, outline, styles))
+        except Unreadable as error:
+            findings.notes.append(f"a part was not read: {part.rpartition('/')[2]} {error}")
+        section = builder.take()
+        if section.text.text not in said:
+            said.add(section.text.text)
+            yield section
 
-    def __init__(self) -> None:
-        self.title = ""
-        self._inside = False
 
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        self._inside = tag == "title"
-
-    def end(self, tag: str) -> None:
-        self._inside = False
-
-    def data(self, text: str) -> None:
-        if self._inside:
-            self.title += text
+def _alternative(archive: Archive, part: str, findings: Findings, outline: Outline, depth: int) -> Iterator[Section]:
+    """A document in another format that Word would take in when it opens this one."""
+    data = archive.read(part)
+    builder = TextBuilder()
+    outline.restart(findings.title)
+    if data.startswith(b"PK\x03\x04") and depth < _MOST_NESTED:
+        yield from _document(data, findings, outline, depth + 1)
+    elif b"<html" in data[:4096].lower() or part.lower().endswith((".htm", ".html", ".xhtml")):
+        write_html(decode(data, declared_encoding(data)).text, builder, outline)
+        yield builder.take()
+    elif part.lower().endswith(".txt"):
+        builder.add("prose", decode(data).text, outline.path)
+        yield builder.take()
+    else:
+        findings.notes.append(f"a part in another format was not read ({part.rpartition('/')[2]})")
 
 
 class _Styles:
@@ -154,7 +192,7 @@ class _WordWriter:
             case "tbl":
                 self._tables -= 1
                 if not self._tables:
-                    self._add("whole", "\n".join(self._rows))
+                    self._builder.add_table(self._rows.copy(), self._outline.path)
                     self._rows.clear()
                     self._parts.clear()
 
