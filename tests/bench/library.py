@@ -22,10 +22,11 @@ from agentgw.local.paths import Paths
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.documents.contents import Vectors
 from agentgw_daemon.storage.documents.documents import NewDocument
-from agentgw_daemon.storage.documents.folding import terms_of
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
-from agentgw_daemon.storage.documents.words import find
+from agentgw_daemon.storage.documents.selection import Where
 from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.storage.words.finding import View, find
+from agentgw_daemon.storage.words.terms import terms_of
 from agentgw_daemon.workers.retrieval.index.index import Index
 from agentgw_daemon.workers.retrieval.index.index_file import IndexIdentity, load
 from tests.bench.points import Floats
@@ -138,8 +139,9 @@ class Library:
 
     def by_words(self, query: str, most: int) -> list[int]:
         """Numbers of the best chunks by BM25 alone; the daemon must not run."""
+        view = View(chunks=None, documents=(Where(),))
         with self._reading() as db:
-            return [match.n for match in find(sqlite_utils.Database(db), terms_of(query), most, None)]
+            return [match.n for match in find(sqlite_utils.Database(db), terms_of(query), most, view)]
 
     @contextmanager
     def connected(self) -> Iterator[Client]:

@@ -66,7 +66,7 @@ async def library(
         Database.open(folder / "data") as database,
         running(settings, resolve) as retrieval,
         open_knowledge(
-            database, retrieval, index_dir, settings=lambda: RagSection(top_k=5), embedder=find_fake
+            database, retrieval, index_dir, settings=lambda: RagSection(top_k=5, min_similarity=0), embedder=find_fake
         ) as knowledge,
     ):
         yield Library(database, retrieval, knowledge, index_dir)

@@ -63,7 +63,12 @@ def grounding_of(
         return None
     query = (params.message.strip() or with_files("", params.files))[:_QUERY_CHARACTERS]
     find = partial(
-        knowledge.find, query, k=rag.top_k or settings.top_k, skills=rag.skills or (skill.name,), tags=rag.tags
+        knowledge.find,
+        query,
+        k=rag.top_k or settings.top_k,
+        skills=rag.skills or (skill.name,),
+        tags=rag.tags,
+        demanding=False,
     )
     return Grounding(find=find, most_tokens=settings.prompt_tokens, least_similarity=settings.min_similarity)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgw_daemon.knowledge.search.snippets import LENGTH, snippet
-from agentgw_daemon.storage.documents.folding import terms_of
+from agentgw_daemon.storage.words.terms import terms_of
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="«»…"), max_size=600)
 
@@ -21,8 +21,15 @@ def test_words_are_marked_whatever_their_case_and_accents() -> None:
 def test_beginnings_phrases_and_scripts_without_spaces_are_marked() -> None:
     assert _snippet("sourdough bread", "sour*") == "«sourdough» bread"
     assert _snippet("read the fine manual", '"fine manual"') == "read the «fine» «manual»"
-    assert _snippet("foo-bar baz", "foo-bar") == "«foo»-«bar» baz"
+    assert _snippet("the fine; a manual", '"fine manual"') == "the fine; a manual"
+    assert _snippet("foo-bar baz bar", "foo-bar") == "«foo-bar» baz bar"
+    assert _snippet("run git --no-verify", "--no-verify") == "run git «--no-verify»"
+    assert _snippet("公司报销流程", "报销？") == "公司«报销»流程"
     assert _snippet("明日の東京の天気", "東京") == "明日の«東京»の天気"
+
+
+def test_stop_words_are_not_marked() -> None:
+    assert _snippet("the bees do talk to the others", "how do the bees talk?") == "the «bees» do «talk» to the others"
 
 
 def test_the_part_with_the_most_words_is_shown_cut_at_spaces() -> None:

@@ -69,6 +69,7 @@ def test_no_text_is_a_syntax_error(direct: Direct, query: str) -> None:
 
 def test_words_are_quoted_and_bounded() -> None:
     assert to_match(to_terms('say "hi you" no"w')) == '"say" "hi you" "no""w"'
+    assert to_terms("“hi you” «no one» z") == to_terms('"hi you" "no one" z')
     assert to_match(to_terms("sock* * C* **")) == '"sock"* "*" "C"* "**"'
     assert len(to_terms("x " * 500)) == 64
 

@@ -1,6 +1,7 @@
-"""Finding chunks: by meaning (vectors) and by words (BM25) at the same time, joined by their ranks.
+"""Finding chunks: by meaning (vectors) and by words (BM25) at the same time, joined by their scores.
 
-Without an embedder that made vectors here, words alone are searched, and the notice says so.
+Without an embedder that made vectors here, words alone are searched, and the notice says so. It says too when nothing
+has a word of the query, or a phrase that it demands.
 """
 
 from __future__ import annotations
@@ -20,16 +21,21 @@ from agentgw_daemon.knowledge.search.fusion import fuse
 from agentgw_daemon.knowledge.search.indexing import Indexing, open_indexing
 from agentgw_daemon.knowledge.search.nearest import Nearest, choose, nearest
 from agentgw_daemon.knowledge.search.snippets import snippet
-from agentgw_daemon.storage.documents.folding import Term, terms_of
+from agentgw_daemon.knowledge.search.wording import Wording
+from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.documents.selection import Filter
+from agentgw_daemon.storage.words.terms import Terms, terms_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.config.settings import RagSection
     from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.storage.documents.chunks import ChunkRow, Scope
+    from agentgw_daemon.storage.words.scoring import WordMatch
     from agentgw_daemon.workers.protocol import retrieval as wire
 
+_NO_WORD: Final = "no document has a word of the query: these are only near in meaning"
+_NOTHING_NEAR: Final = "no document has a word of the query or is near to it in meaning"
 # Ranks below this say little, and texts that occur twice need some to choose from.
 _LEAST_DEPTH: Final = 50
 _DEPTH_PER_CHUNK: Final = 3
@@ -47,7 +53,7 @@ class SearchFindings:
 @record
 class _Query:
     text: str
-    terms: tuple[Term, ...]
+    terms: Terms
     wanted: Filter
     embedder: wire.Embedder | None
 
@@ -56,12 +62,13 @@ class Knowledge:
     """The user's documents, to be searched."""
 
     def __init__(
-        self, database: Database, retrieval: Retrieval, indexing: Indexing, *, settings: Callable[[], RagSection],
-        embedder: Callable[[str], Awaitable[wire.Embedder]],
+        self, database: Database, retrieval: Retrieval, indexing: Indexing, wording: Wording, *,
+        settings: Callable[[], RagSection], embedder: Callable[[str], Awaitable[wire.Embedder]],
     ) -> None:  # fmt: skip
         self._database = database
         self._retrieval = retrieval
         self._indexing = indexing
+        self._wording = wording
         self._settings = settings
         self._embedder = embedder
 
@@ -78,22 +85,23 @@ class Knowledge:
 
     async def find(
         self, query: str, *, k: int | None = None, collection: str | None = None, skills: Sequence[str] = (),
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = (), demanding: bool = True,
     ) -> SearchFindings:  # fmt: skip
-        """The k best chunks: never fewer while the filters let so many different ones through.
+        """The k best chunks: never fewer while the filters let so many different ones through that have to do with it.
 
         `skills`: only what any of these sees, which is what is labelled with it and what has no skill at all; `tags`:
-        only documents with any of these. Raises NotFound for a collection that does not exist, ModelUnavailable when
-        there is no embedder and nothing to search without one.
+        only documents with any of these; `demanding`: only chunks with the phrases that stand in quotes. Raises
+        NotFound for a collection that does not exist, ModelUnavailable when there is no embedder and nothing to search
+        without one.
         """
         wanted = Filter(collection=collection, skills=tuple(skills), tags=tuple(tags))
         scope = await self._database.chunks.scope(wanted)
         choice = await choose(scope, self._retrieval.embedder, self._embedder)
         if not scope.collections:
             return await self._nothing(collection)
-        asked = _Query(text=query, terms=terms_of(query), wanted=wanted, embedder=choice.embedder)
+        asked = _Query(text=query, terms=terms_of(query, demanding=demanding), wanted=wanted, embedder=choice.embedder)
         chunks, notice = await self._look(asked, scope, self._settings().top_k if k is None else k)
-        return SearchFindings(chunks=chunks, notice=choice.notice or notice)
+        return SearchFindings(chunks=chunks, notice=choice.notice or self._wording.notice or notice)
 
     async def _nothing(self, collection: str | None) -> SearchFindings:
         names = await self._database.embeddings.collections()
@@ -110,13 +118,14 @@ class Knowledge:
         for _ in range(_MOST_ROUNDS):
             near, by_words = await self._ask(query, scope, vector, depth)
             vector = near.vector
-            fused = fuse([order for order in (near.numbers, by_words) if order])[:depth]
+            similarities, remark = _telling(query.terms, by_words, near.similarities, self._settings().min_similarity)
+            fused = fuse(by_words, similarities)[:depth]
             rows = await self._read_different([n for n, _ in fused], query.wanted, k)
             chunks = _chunks(rows, dict(fused), near.similarities, query.terms, k)
-            if len(chunks) >= k or max(len(near.numbers), len(by_words)) < depth:
+            if len(chunks) >= k or max(len(similarities), len(by_words)) < depth:
                 break
             depth *= 4
-        return chunks, near.notice
+        return chunks, near.notice or remark
 
     async def _read_different(self, numbers: Sequence[int], wanted: Filter, k: int) -> list[ChunkRow]:
         """The first of these chunks, with so many different texts if they have them."""
@@ -127,10 +136,12 @@ class Knowledge:
                 break
         return rows
 
-    async def _ask(self, query: _Query, scope: Scope, vector: bytes, depth: int) -> tuple[Nearest, tuple[int, ...]]:
+    async def _ask(
+        self, query: _Query, scope: Scope, vector: bytes, depth: int
+    ) -> tuple[Nearest, tuple[WordMatch, ...]]:
         """Asks by meaning and by words, at the same time."""
         near = Nearest()
-        words: tuple[int, ...] = ()
+        words: tuple[WordMatch, ...] = ()
 
         async def by_meaning(embedder: wire.Embedder) -> None:
             nonlocal near
@@ -138,8 +149,7 @@ class Knowledge:
 
         async def by_words() -> None:
             nonlocal words
-            found = await self._database.chunks.by_words(query.terms, depth, query.wanted)
-            words = tuple(match.n for match in found)
+            words = await self._database.chunks.by_words(query.terms, depth, query.wanted)
 
         async with trio.open_nursery() as nursery:
             if query.embedder is not None:
@@ -149,9 +159,25 @@ class Knowledge:
         return near, words
 
 
+def _telling(
+    terms: Terms, by_words: Sequence[WordMatch], similarities: Mapping[int, float], least: float
+) -> tuple[Mapping[int, float], str | None]:
+    """The similarities of what may be given, and what is to be said of it."""
+    if terms.phrases:
+        found = {match.n for match in by_words}
+        if not found:
+            quoted = " ".join(f'"{phrase.text}"' for phrase in terms.phrases)
+            return {}, f"no document has the phrase {quoted}"
+        return {n: near for n, near in similarities.items() if n in found}, None
+    if by_words or not terms or not similarities:
+        return similarities, None
+    if max(similarities.values()) < least:
+        return {}, _NOTHING_NEAR
+    return similarities, _NO_WORD
+
+
 def _chunks(
-    rows: Sequence[ChunkRow], scores: Mapping[int, float], similarities: Mapping[int, float], terms: Sequence[Term],
-    k: int,
+    rows: Sequence[ChunkRow], scores: Mapping[int, float], similarities: Mapping[int, float], terms: Terms, k: int,
 ) -> tuple[Chunk, ...]:  # fmt: skip
     """The chunks that a client is given: k texts, each once, with all sources that have it."""
     firsts: dict[str, ChunkRow] = {}
@@ -182,5 +208,8 @@ async def open_knowledge(
 
     `embedder` finds one by its name; index files lie in `index_dir`, which may be removed at any time.
     """
-    async with open_indexing(database, retrieval, index_dir) as indexing:
-        yield Knowledge(database, retrieval, indexing, settings=settings, embedder=embedder)
+    wording = Wording(database)
+    async with open_indexing(database, retrieval, index_dir) as indexing, trio.open_nursery() as nursery:
+        nursery.start_soon(supervised, "making the index of words", wording.run)
+        yield Knowledge(database, retrieval, indexing, wording, settings=settings, embedder=embedder)
+        nursery.cancel_scope.cancel()

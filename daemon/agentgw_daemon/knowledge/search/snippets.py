@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agentgw_daemon.storage.documents.folding import Term, words_of
+from agentgw_daemon.storage.words.folding import words_of
+from agentgw_daemon.storage.words.terms import Term, Terms
 
 MARK: Final = ("«", "»")
 LENGTH: Final = 240  # characters: three lines of a terminal
@@ -15,7 +16,7 @@ _NEAR: Final = 30  # so far off a space is looked for, where a word would be cut
 Span = tuple[int, int]
 
 
-def snippet(text: str, terms: Sequence[Term], length: int = LENGTH) -> str:
+def snippet(text: str, terms: Terms, length: int = LENGTH) -> str:
     """About so many characters around most of the terms; the beginning when none of them occurs."""
     marks = _marks(text, terms)
     start = _start(text, marks, length)
@@ -28,20 +29,18 @@ def snippet(text: str, terms: Sequence[Term], length: int = LENGTH) -> str:
     return f"{'…' if start else ''}{shown.strip()}{'…' if end < len(text) else ''}"
 
 
-def _marks(text: str, terms: Sequence[Term]) -> list[Span]:
-    """The places of the terms' words, in order and apart."""
-    whole = {word for term in terms if not term.inside for word in term.words}
-    beginnings = tuple(term.words[-1] for term in terms if term.beginning)
-    found = [
-        (start, end)
-        for word, start, end in words_of(text)
-        if word in whole or (beginnings and word.startswith(beginnings))
-    ]
-    for term in terms:
-        at = text.find(term.text) if term.inside else -1
+def _marks(text: str, terms: Terms) -> list[Span]:
+    """The places of the words of whole terms, and of names with their signs, in order and apart."""
+    words = list(words_of(text))
+    places: dict[str, list[int]] = {}
+    for at, (word, _, _) in enumerate(words):
+        places.setdefault(word, []).append(at)
+    found = [words[at][1:] for term in terms.terms for at in _places(term, words, places)]
+    for name in terms.names:
+        at = text.find(name.text)
         while at >= 0:
-            found.append((at, at + len(term.text)))
-            at = text.find(term.text, at + len(term.text))
+            found.append((at, at + len(name.text)))
+            at = text.find(name.text, at + len(name.text))
     apart: list[Span] = []
     for start, end in sorted(found):
         if apart and start < apart[-1][1]:
@@ -49,6 +48,19 @@ def _marks(text: str, terms: Sequence[Term]) -> list[Span]:
         else:
             apart.append((start, end))
     return apart
+
+
+def _places(term: Term, words: Sequence[tuple[str, int, int]], places: dict[str, list[int]]) -> Iterator[int]:
+    """The words of each place where the whole term is."""
+    *before, last = term.words
+    beginnings = [at for at, (word, _, _) in enumerate(words) if word.startswith(last)] if term.beginning else None
+    first = places.get(before[0], []) if before else places.get(last, []) if beginnings is None else beginnings
+    size = len(term.words)
+    for start in first:
+        span = [word for word, _, _ in words[start : start + size]]
+        ends_well = len(span) == size and (span[-1].startswith(last) if term.beginning else span[-1] == last)
+        if ends_well and span[:-1] == before:
+            yield from range(start, start + size)
 
 
 def _start(text: str, marks: Sequence[Span], length: int) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.documents import words
-from agentgw_daemon.storage.documents.folding import Term
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 from agentgw_daemon.storage.documents.visible import Allowed, Visibility
-from agentgw_daemon.storage.documents.words import WordMatch
+from agentgw_daemon.storage.words.finding import View, find
+from agentgw_daemon.storage.words.scoring import WordMatch
+from agentgw_daemon.storage.words.tables import make_more, missing
+from agentgw_daemon.storage.words.terms import Terms
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.connection import Runner
@@ -79,19 +80,29 @@ class Chunks:
 
         return await self._runner.read(do)
 
-    async def by_words(self, terms: Sequence[Term], most: int, wanted: Filter) -> tuple[WordMatch, ...]:
-        """At most so many chunks with any of the terms, the best first."""
+    async def by_words(self, query: Terms, most: int, wanted: Filter) -> tuple[WordMatch, ...]:
+        """At most so many chunks with any of the terms and all that was quoted, the best first."""
 
         def do(db: sqlite_utils.Database) -> tuple[WordMatch, ...]:
-            names = [row[0] for row in db.execute(
-                "SELECT name FROM collections WHERE n IN (SELECT collection FROM members)"
-            )]  # fmt: skip
-            chosen = [name for name in names if wanted.collection in (None, name)]
-            allowed = [self._visibility.of(db, name, wanted) for name in chosen]
-            everything = len(chosen) == len(names) and all(one.whole for one in allowed)
-            return words.find(db, terms, most, None if everything else _joined(allowed))
+            rows = db.execute("SELECT n, name FROM collections WHERE n IN (SELECT collection FROM members)").fetchall()
+            chosen = [(n, name) for n, name in rows if wanted.collection in (None, name)]
+            allowed = [self._visibility.of(db, name, wanted) for _, name in chosen]
+            everything = len(chosen) == len(rows) and all(one.whole for one in allowed)
+            view = View(
+                chunks=None if everything else _joined(allowed),
+                documents=tuple(visible_where(n, wanted) for n, _ in chosen),
+            )
+            return find(db, query, most, view)
 
         return await self._runner.read(do)
+
+    async def make_words(self, most: int) -> int:
+        """Add the words of at most so many chunks that the index lacks; gives how many it lacks then."""
+        return await self._runner.write(lambda db: make_more(db, most))
+
+    async def without_words(self) -> int:
+        """The number of chunks that the index of words lacks."""
+        return await self._runner.read(missing)
 
     async def read(self, numbers: Sequence[int], wanted: Filter) -> tuple[ChunkRow, ...]:
         """These chunks, in this order, but for those that are gone or that the filter does not let through."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity, ensure_embedder, take_chunk_numbers
+from agentgw_daemon.storage.words.tables import add_words, remove_words
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
@@ -95,10 +96,7 @@ def add_content(
             for at, one in enumerate(pieces)
         ),
     )  # fmt: skip
-    db.execute(
-        "INSERT INTO chunks_fts (rowid, text, heading) SELECT n, text, heading FROM chunk_words WHERE n >= ? AND n < ?",
-        (first, first + len(pieces)),
-    )
+    add_words(db, first, first + len(pieces))
     return Content(n=n, first_chunk=first, chunks=len(pieces))
 
 
@@ -159,11 +157,6 @@ def release(db: sqlite_utils.Database, left: Collection[tuple[int, int]], genera
 
 def _delete(db: sqlite_utils.Database, content: int) -> None:
     first, count = db.execute("SELECT first_chunk, chunks FROM contents WHERE n = ?", (content,)).fetchone()
-    # The index of words has to be told what it held: it keeps no text of its own.
-    db.execute(
-        "INSERT INTO chunks_fts (chunks_fts, rowid, text, heading) SELECT 'delete', n, text, heading FROM chunk_words"
-        " WHERE n >= ? AND n < ?",
-        (first, first + count),
-    )
+    remove_words(db, first, first + count)
     db.execute("DELETE FROM chunks WHERE n >= ? AND n < ?", (first, first + count))
     db.execute("DELETE FROM contents WHERE n = ?", (content,))

@@ -16,6 +16,7 @@ from agentgw.protocol.errors import StorageUnavailable
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.storage.file.filesystem import make_private
 from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.storage.words.tables import add_functions
 
 T = TypeVar("T")
 JournalMode = Literal["WAL", "DELETE"]
@@ -79,6 +80,7 @@ class SqliteConnection:
             plain = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             # A byte that rotted in a text must not make its row, and with it a session, unreadable.
             plain.text_factory = _decoded
+            add_functions(plain)
             try:
                 plain.execute("PRAGMA locking_mode = EXCLUSIVE")
                 plain.execute(f"PRAGMA journal_mode = {journal_mode}")

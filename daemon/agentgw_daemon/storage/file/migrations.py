@@ -14,6 +14,7 @@ from agentgw_daemon.storage.deliveries.tables import DELIVERIES
 from agentgw_daemon.storage.documents.knowledge_tables import KNOWLEDGE, WATCHED
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.jobs.job_tables import JOBS
+from agentgw_daemon.storage.words.tables import WORDS
 
 MIGRATIONS: Final = Migrations("agentgw")
 
@@ -299,6 +300,11 @@ def _jobs(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="017_deliveries")
 def _deliveries(db: sqlite_utils.Database) -> None:
     run_statements(db, "017", DELIVERIES)
+
+
+@MIGRATIONS(name="018_words")
+def _words(db: sqlite_utils.Database) -> None:
+    run_statements(db, "018", WORDS)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
 from agentgw_daemon.storage.file.presence import Presence, State, WrittenBack
 from agentgw_daemon.storage.file.recovery import interrupt_live_turns
 from agentgw_daemon.storage.file.vacuum import has_room, is_worthwhile, vacuum
+from agentgw_daemon.storage.words.tables import begin_anew, rebuild_words
 from agentgw_daemon.system.ids import file_stamp, now
 
 T = TypeVar("T")
@@ -283,12 +284,12 @@ class DatabaseFiles:
         needed = connection.read(lambda db: pending(db, self._migrations))
         with translated():
             self.files.drop_clean_note()
-        if not needed:
-            return
-        if connection.read(lambda db: bool(self._migrations.applied(db))):
-            self.backups.make(connection)
-        connection.read(self._migrations.apply)
-        self.migrated = needed
+        if needed:
+            if connection.read(lambda db: bool(self._migrations.applied(db))):
+                self.backups.make(connection)
+            connection.read(self._migrations.apply)
+            self.migrated = needed
+        connection.write(begin_anew)
 
     def _repaired(self, damage: DatabaseDamaged) -> StorageUnavailable:
         """Put the running database right and give the error for the operation that met the damage."""
@@ -364,5 +365,5 @@ def _displaced(reason: str) -> StorageUnavailable:
 
 
 def _rebuild_indexes(db: sqlite_utils.Database) -> None:
-    for table in ("messages_fts", "chunks_fts"):
-        db.execute(f"INSERT INTO {table} ({table}) VALUES ('rebuild')")
+    db.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")
+    rebuild_words(db)

@@ -18,6 +18,8 @@ _MAX_WORDS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 
 _SNIPPET_WORDS: Final = 16
 _SNIPPET_CHARACTERS: Final = 30  # on either side of a hit in a script without spaces
 
+# Quotes as they are typed in other languages, and by editors that set them.
+_QUOTES: Final = str.maketrans(dict.fromkeys("“”„«»", '"'))
 # "a phrase" or a word.
 _TERM: Final = re.compile(r'"([^"]*)"(?=\s|$)|(\S+)')
 # Thai, Lao, Burmese, Khmer; kana; Han with its extensions. Hangul has spaces, but its endings stick to the words.
@@ -33,7 +35,7 @@ _JOINS: Final = "JOIN sessions AS s ON s.id = m.session_id"
 def to_terms(query: str) -> tuple[str, ...]:
     """The words and quoted phrases of a query, these without their quotes."""
     # A NUL would end the expression for FTS5, in the middle of a quoted word.
-    found = _TERM.findall(query.replace("\0", " "))
+    found = _TERM.findall(query.replace("\0", " ").translate(_QUOTES))
     return tuple(term for phrase, word in found if (term := phrase.strip() or word))[:_MAX_WORDS]
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.storage.documents import words
-from agentgw_daemon.storage.documents.folding import folded, terms_of
 from agentgw_daemon.storage.documents.selection import Filter
 from agentgw_daemon.storage.file.store import DatabaseFiles
+from agentgw_daemon.storage.words import finding
+from agentgw_daemon.storage.words.terms import terms_of
 from tests.storage.direct import Direct, run
 from tests.storage.papers import new, pieces_of
 
@@ -46,7 +46,7 @@ def _texts(direct: Direct, query: str, most: int = 10, **fields: object) -> list
 
 def _by_fts(direct: Direct, query: str, most: int) -> list[float]:
     """The scores that FTS5's own bm25() gives, all chunks looked at."""
-    match = " OR ".join(term.match for term in terms_of(query))
+    match = " OR ".join(term.match for term in terms_of(query).terms)
     sql = "SELECT -rank FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank LIMIT ?"
     return direct.store.read(lambda db: [row[0] for row in db.execute(sql, (match, most))])
 
@@ -83,8 +83,8 @@ def test_any_word_will_do_and_more_are_better(direct: Direct) -> None:
 def test_filters_are_exact_and_common_words_no_excuse(
     direct: Direct, monkeypatch: pytest.MonkeyPatch, limit: int, query: str
 ) -> None:
-    monkeypatch.setattr(words, "_LOOKED_AT", limit)
-    monkeypatch.setattr(words, "_COUNTED", limit)
+    monkeypatch.setattr(finding, "_LOOKED_AT", limit)
+    monkeypatch.setattr(finding, "_COUNTED", limit)
     sought = set(query.split())
     rare = _texts(direct, query, 100, tags=("rare",))
     all_rare = direct.store.read(
@@ -112,15 +112,3 @@ def test_no_text_is_a_syntax_error(direct: Direct, query: str) -> None:
 @pytest.mark.parametrize("query", ["", " ", "\0", '"', "*", "AND", "NEAR(a b)", "a:b", "heading:x", "^a", "(", "🙂"])
 def test_no_query_is_syntax(direct: Direct, query: str) -> None:
     run(direct.chunks.by_words(terms_of(query), 5, Filter()))
-
-
-def test_terms_are_counted_in_texts_as_the_index_sees_them() -> None:
-    (word,) = terms_of("a")
-    assert folded("a A á b").count(word.counted) == 3
-    (phrase,) = terms_of('"a b"')
-    assert folded("a b a-B ab").count(phrase.counted) == 2
-    (beginning,) = terms_of("wor*")
-    assert folded("word world awor").count(beginning.counted) == 2
-    (inside,) = terms_of("東京")
-    assert "東京都東京".count(inside.counted) == 2
-    assert terms_of("x X x") == terms_of("x")

@@ -1,0 +1,179 @@
+"""Chunks by their words: BM25, in milliseconds also where there are 100,000 of them.
+
+FTS5's own `bm25()` looks at every chunk with any of the words, some microseconds each, and each of its words at least
+once more: a common word would take half a second. So FTS5 gives candidates: all chunks with the rarer words, as many
+words as together have no more than `_LOOKED_AT` matches, of the common words the first chunks that have them all, and
+those that have a name or are of a file that is called so. The best of these are weighed by all words, from their texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agentgw.protocol.schema import record
+from agentgw_daemon.storage.documents.visible import Allowed
+from agentgw_daemon.storage.words.names import called, names_of
+from agentgw_daemon.storage.words.scoring import CountedName, CountedTerm, WordCandidate, WordMatch, weigh
+from agentgw_daemon.storage.words.terms import Term, Terms
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.documents.selection import Where
+    from agentgw_daemon.storage.file.library import sqlite_utils
+
+# Matches that `bm25()` looks at: some 10 ms.
+_LOOKED_AT: Final = 3_000
+# A word is counted up to here; where the last match lies tells how many there are beyond it.
+_COUNTED: Final = 2_000
+# Candidates of either kind that are scored from their texts, some 20 µs each.
+_SCORED: Final = 80
+# Files that are called what is looked for, and chunks with a name.
+_NAMED: Final = 40
+# Names that more than so many chunks have, and more than this share of all, say no more than a word does.
+_RARE: Final = 50
+_RARE_SHARE: Final = 0.02
+
+
+@record
+class View:
+    """The part of the documents that is searched: `chunks` (None: all) and, for their files' names, `documents`."""
+
+    chunks: Allowed | None
+    documents: Sequence[Where]
+
+
+class _Spread(NamedTuple):
+    """Spread of the numbers of chunks, and how many of them are in use."""
+
+    first: int
+    width: int
+    total: int
+
+
+def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> tuple[WordMatch, ...]:
+    """At most so many chunks with any of the terms and all quoted ones, the best first: fewer only when there are
+    fewer.
+    """
+    # Three questions: asked for two ends at once, SQLite looks at everything between them.
+    first = db.execute("SELECT min(n) FROM chunks").fetchone()[0]
+    if first is None:
+        return ()
+    last = db.execute("SELECT max(n) FROM chunks").fetchone()[0]
+    total = db.execute("SELECT sum(chunks) FROM contents").fetchone()[0]
+    spread = _Spread(first, last - first + 1, total)
+    counted = [CountedTerm(matches=_matches(db, term.match, spread), term=term) for term in query.terms]
+    names = [CountedName(matches=_matches(db, name.match, spread), name=name) for name in query.names]
+    terms = sorted(counted, key=lambda one: one.matches)
+    candidates = _candidates(db, [one for one in terms if one.matches], most, view, query.phrases)
+    rare = max(_RARE, int(_RARE_SHARE * total))
+    alone = len(query.terms) == 1
+    telling = [one for one in names if alone or one.matches <= rare]
+    for one in telling:
+        if one.matches:
+            candidates |= dict.fromkeys(islice(_having(db, one.name.match, one.matches, view.chunks), _NAMED))
+    files = called(db, query.terms, _NAMED, view.documents)
+    candidates |= dict.fromkeys(n for n in files if view.chunks is None or n in view.chunks)
+    weighed = weigh(_read(db, list(candidates), view.documents), counted, telling, total)
+    return tuple(sorted(weighed, key=lambda match: (-match.named, -match.score, match.n))[:most])
+
+
+def _candidates(
+    db: sqlite_utils.Database, terms: Sequence[CountedTerm], most: int, view: View, demanded: Sequence[Term]
+) -> dict[int, None]:
+    """Numbers of chunks that may be the best by their words."""
+    if not terms:
+        return {}
+    rare, room, allowed = _rare(terms), max(_SCORED, most), view.chunks
+    common = [one.term for one in terms[len(rare) :]]
+    behind = "".join(f" AND {term.match}" for term in demanded)
+    found = dict.fromkeys(islice(_ranked(db, rare, behind, allowed), room))
+    found |= dict.fromkeys(_with_all(db, common, behind, room, allowed))
+    if len(found) < most:
+        found |= dict.fromkeys(_any(db, [one.term for one in terms], behind, most, allowed))
+    return found
+
+
+def _matches(db: sqlite_utils.Database, match: str, spread: _Spread) -> int:
+    """The number of chunks that have it, roughly; exactly, while they are not many."""
+    count, last = db.execute(
+        "SELECT count(*), max(rowid) FROM (SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? LIMIT ?)",
+        (match, _COUNTED),
+    ).fetchone()
+    if count < _COUNTED:
+        return int(count)
+    return int(min(spread.total, count * spread.width // (last - spread.first + 1)))
+
+
+def _rare(words: Sequence[CountedTerm]) -> list[Term]:
+    taken, looked_at = [], 0
+    for one in words:
+        looked_at += one.matches
+        if looked_at > _LOOKED_AT:
+            break
+        taken.append(one.term)
+    return taken
+
+
+def _ranked(db: sqlite_utils.Database, terms: Sequence[Term], behind: str, allowed: Allowed | None) -> Iterator[int]:
+    """The chunks with any of the terms, the best first by FTS5's `bm25()`."""
+    if terms:
+        match = f"({' OR '.join(term.match for term in terms)}){behind}"
+        rows = db.execute("SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank", (match,))
+        yield from _only(rows, allowed)
+
+
+def _having(db: sqlite_utils.Database, match: str, matches: int, allowed: Allowed | None) -> Iterator[int]:
+    """The chunks that have it, the best first while they are not too many to be ranked."""
+    order = " ORDER BY rank" if matches <= _LOOKED_AT else ""
+    yield from _only(db.execute(f"SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?{order}", (match,)), allowed)
+
+
+def _with_all(
+    db: sqlite_utils.Database, terms: Sequence[Term], behind: str, most: int, allowed: Allowed | None
+) -> Iterable[int]:
+    """The first chunks that have all of the terms; without the commonest of them, as long as there are none."""
+    left = [term.match for term in terms]
+    while left:
+        found = db.execute("SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?", (" AND ".join(left) + behind,))
+        chunks = list(islice(_only(islice(found, _LOOKED_AT), allowed), most))
+        if chunks:
+            return chunks
+        left.pop()
+    return ()
+
+
+def _any(
+    db: sqlite_utils.Database, terms: Sequence[Term], behind: str, most: int, allowed: Allowed | None
+) -> Iterator[int]:
+    """The first allowed chunks with any of the terms, from wherever they are."""
+    match = f"({' OR '.join(term.match for term in terms)}){behind}"
+    left = most
+    for first, length in [(0, 2**62)] if allowed is None else allowed.ranges:
+        rows = db.execute(
+            "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?",
+            (match, first, first + length, left),
+        ).fetchall()
+        yield from (row[0] for row in rows)
+        left -= len(rows)
+        if left <= 0:
+            return
+
+
+def _only(rows: Iterable[tuple[int]], allowed: Allowed | None) -> Iterator[int]:
+    return (n for (n,) in rows if allowed is None or n in allowed)
+
+
+def _read(db: sqlite_utils.Database, chunks: Sequence[int], documents: Sequence[Where]) -> list[WordCandidate]:
+    """The texts of chunks, with what is above them and the names of their files."""
+    marks = ", ".join("?" * len(chunks))
+    rows = db.execute(
+        "SELECT w.n, c.content, w.text, w.heading FROM chunk_words AS w JOIN chunks AS c ON c.n = w.n"
+        f" WHERE w.n IN ({marks})",
+        list(chunks),
+    ).fetchall()
+    files = names_of(db, {content for _, content, _, _ in rows}, documents)
+    return [
+        WordCandidate(n=n, text=text, heading=heading, files=files.get(content, ""))
+        for n, content, text, heading in rows
+    ]

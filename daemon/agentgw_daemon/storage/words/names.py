@@ -1,0 +1,47 @@
+"""Documents by the names of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final
+
+from agentgw_daemon.storage.words.folding import name_of_source, name_tokens
+from agentgw_daemon.storage.words.terms import Term
+
+if TYPE_CHECKING:
+    from agentgw_daemon.storage.documents.selection import Where
+    from agentgw_daemon.storage.file.library import sqlite_utils
+
+# A content may be that of thousands of files, an empty licence say: so many of their names are looked at.
+_NAMES: Final = 500
+
+
+def called(db: sqlite_utils.Database, terms: Sequence[Term], most: int, documents: Sequence[Where]) -> list[int]:
+    """The first chunks of documents whose files are called any of the terms, the best first."""
+    match = " OR ".join(term.match for term in terms)
+    found: dict[int, float] = {}
+    for where in documents if match else ():
+        rows = db.execute(
+            "SELECT k.first_chunk, names_fts.rank FROM names_fts JOIN documents AS d ON d.n = names_fts.rowid"
+            f" JOIN contents AS k ON k.n = d.content WHERE names_fts MATCH ? AND k.chunks > 0 AND {where}"
+            " ORDER BY names_fts.rank LIMIT ?",
+            (match, *where.values, most),
+        )
+        for first, rank in rows:
+            found[first] = min(rank, found.get(first, 0.0))
+    return sorted(found, key=lambda first: (found[first], first))[:most]
+
+
+def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Sequence[Where]) -> dict[int, str]:
+    """The names of the files that have these contents, with the parts that they are searched by."""
+    marks = ", ".join("?" * len(contents))
+    made: dict[int, dict[str, None]] = {}
+    for where in documents:
+        rows = db.execute(
+            f"SELECT d.content, d.source FROM documents AS d WHERE d.content IN ({marks}) AND {where} LIMIT ?",
+            (*contents, *where.values, _NAMES),
+        )
+        for content, source in rows:
+            name = name_of_source(source)
+            made.setdefault(content, {}).update(dict.fromkeys((name, " ".join(name_tokens(name)))))
+    return {content: " ".join(names) for content, names in made.items()}

@@ -1,0 +1,206 @@
+"""Terms of what a user typed: words, phrases in quotes, names to be found as they are written. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+from agentgw.protocol.schema import record
+from agentgw_daemon.storage.words.folding import fold, marked, pieces_of, runs
+from agentgw_daemon.storage.words.stop_words import stop_words_of
+
+_MAX_TERMS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
+# Between words stand two spaces, so that neighbours do not share one and each can be counted.
+_BETWEEN: Final = "  "
+# Quotes with what closes them. A quote that is never closed, or stands in a word, is none.
+_QUOTED: Final = re.compile(
+    "|".join(
+        rf"(?<!\w){opening}([^{closing}]*)[{closing}](?!\w)"
+        for opening, closing in (('"', '"'), ("“", "”"), ("„", "“”"), ("«", "»"), ("»", "«"), ("”", "”"))
+    )
+    # Words of these scripts need no space before one.
+    + "|「([^」]*)」|『([^』]*)』"
+)
+_ANY_QUOTE: Final = re.compile('["“”„«»「」『』\\s\\0]+')
+# Marks that end or enclose a word of a sentence.
+_ENDS: Final = ".,;:!?…、。，！？；：؟"
+_BRACKETS: Final = {"(": ")", "[": "]", "{": "}", "<": ">", "（": "）", "'": "'", "`": "`", "‘": "’"}
+# Letters and digits in one word; a capital in the middle of one; four digits and more.
+_MIXED: Final = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]|\d{4}")
+_CAPITALS: Final = re.compile(r"[A-Z]{3,}")
+_ABBREVIATION: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
+# Signs between, before or behind words that make them a name: not the hyphens and apostrophes of ordinary words.
+_SIGNED: Final = re.compile(
+    r"\w(?:[-_]*[_/\\@#$%&+=<>:*~^|.][-_]*|--+)\w|(?:^|\s)(?:-|[_/\\@#$%&.~:])+\w|\w(?:[+#]|\(\))"
+)
+
+
+@record
+class Term:
+    """Words that stand next to each other, of a text. `beginning`: of the last one a beginning is enough; `quoted`: all
+    of it has to be there.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    beginning: bool = False
+    quoted: bool = False
+
+    @property
+    def match(self) -> str:
+        """The FTS5 expression; words have no character that is syntax."""
+        return f'"{" ".join(self.words)}"{" *" if self.beginning else ""}'
+
+    @property
+    def counted(self) -> str:
+        """The pattern to count in a `countable` text."""
+        return f" {_BETWEEN.join(self.words)}{'' if self.beginning else ' '}"
+
+
+@record
+class Name:
+    """A word or several that mean just this string: an option, an identifier, a number, an address."""
+
+    text: str
+    match: str
+
+    def is_in(self, text: str) -> bool:
+        """Tells whether the text has it: not as a part of a longer word."""
+        at = text.find(self.text)
+        while at >= 0:
+            behind = at + len(self.text)
+            before, after = text[max(0, at - 1) : at], text[behind : behind + 1]
+            if not (_is_joined(before, self.text[0]) or _is_joined(self.text[-1], after)):
+                return True
+            at = text.find(self.text, at + 1)
+        return False
+
+
+@record
+class Terms:
+    """Terms of a query: those to be counted, those of them that are demanded, and names."""
+
+    terms: tuple[Term, ...] = ()
+    names: tuple[Name, ...] = ()
+
+    @property
+    def phrases(self) -> tuple[Term, ...]:
+        """The terms that stood in quotes."""
+        return tuple(term for term in self.terms if term.quoted)
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+
+def terms_of(query: str, *, demanding: bool = True) -> Terms:
+    """The terms of what a user typed, each once; what has no letter and no digit is left out.
+
+    Not `demanding`, a phrase in quotes counts as one term and need not be there.
+    """
+    made: dict[tuple[object, ...], Term] = {}
+    names: dict[str, Name] = {}
+    words = [word for word, quoted in _parts(query) if not quoted]
+    shouting = all(word.upper() == word for word in words)
+    alone = sum(1 for _ in _parts(query)) == 1
+    for text, quoted in _parts(query):
+        if quoted:
+            terms: Sequence[Term] = [phrase] if (phrase := _phrase(text, demanded=demanding)) is not None else []
+        else:
+            terms = list(_terms(text))
+        for term in terms:
+            made.setdefault((term.words, term.beginning), term)
+        name = None if quoted or not terms else _name(text, alone=alone, shouting=shouting)
+        if name is not None:
+            names.setdefault(name.text, name)
+    unsaying = stop_words_of({word for term in made.values() for word in term.words})
+    kept = [term for term in made.values() if term.quoted or not unsaying.issuperset(term.words)] or [*made.values()]
+    return Terms(terms=tuple(kept[:_MAX_TERMS]), names=tuple(names.values())[:_MAX_TERMS])
+
+
+def countable(words: Sequence[str]) -> str:
+    """A text's words so that a term's `counted` can be counted in them."""
+    return f" {_BETWEEN.join(words)} "
+
+
+def _parts(query: str) -> Iterator[tuple[str, bool]]:
+    """Words, and phrases that stand in quotes."""
+    at = 0
+    for found in chain(_QUOTED.finditer(query), [None]):
+        end = len(query) if found is None else found.start()
+        yield from ((word, False) for word in _ANY_QUOTE.split(query[at:end]) if word)
+        if found is not None:
+            yield next(group for group in found.groups() if group is not None), True
+            at = found.end()
+
+
+def _phrase(text: str, *, demanded: bool = False) -> Term | None:
+    """The words of a text next to each other, as they are in the index."""
+    words: list[str] = []
+    last = list(runs(fold(text)))
+    for at, (word, size) in enumerate(last):
+        # A piece is shorter than others only at the end of what it is cut from: that has to be there for the next word.
+        parts = pieces_of(word, size)
+        words += parts if at < len(last) - 1 else parts[: max(1, len(word) - size + 1)] if size else parts
+    if not words:
+        return None
+    word, size = last[-1]
+    return Term(
+        text=text.strip(), words=tuple(words), beginning=len(word) < size or _is_beginning(text), quoted=demanded
+    )
+
+
+def _terms(text: str) -> Iterator[Term]:
+    """The terms of a text between spaces: one for words that signs join, one for each piece of other scripts."""
+    joined: list[str] = []
+    ended = False
+    for word, size in runs(fold(text)):
+        if not size:
+            joined.append(word)
+            continue
+        ended = True
+        if len(word) < size:
+            yield Term(text=word, words=(word,), beginning=True)
+        else:
+            yield from (Term(text=piece, words=(piece,)) for piece in pieces_of(word, size)[: len(word) - size + 1])
+    if joined:
+        yield Term(text=text, words=tuple(joined), beginning=not ended and _is_beginning(text))
+
+
+def _is_beginning(text: str) -> bool:
+    return len(text) > 1 and text.endswith("*") and text[-2].isalnum()
+
+
+def _name(text: str, *, alone: bool, shouting: bool) -> Name | None:
+    """The text as a name, if it looks like one or is all that was asked for."""
+    core = _core(unicodedata.normalize("NFC", text))
+    capitals = _CAPITALS.search(core) is not None and (alone or not shouting)
+    if not core or _ABBREVIATION.fullmatch(core) or _is_beginning(core):
+        return None
+    looks_so = capitals or _MIXED.search(core) or _SIGNED.search(core)
+    phrase = _phrase(core) if looks_so or alone else None
+    if phrase is None:
+        return None
+    signed = " AND ".join(f'"{word}"' for word in dict.fromkeys(marked(core)))
+    return Name(text=core, match=f"({phrase.match} AND marks : ({signed}))" if signed else phrase.match)
+
+
+def _core(text: str) -> str:
+    """The text without the marks of the sentence around it."""
+    while text:
+        bare = text.rstrip(_ENDS)
+        if bare[:1] in _BRACKETS and (bare[1:].count(_BRACKETS[bare[0]]) == 0 or bare[-1] == _BRACKETS[bare[0]]):
+            bare = bare[1:].removesuffix(_BRACKETS[bare[0]])
+        elif any(bare.endswith(closing) and opening not in bare[:-1] for opening, closing in _BRACKETS.items()):
+            bare = bare[:-1]
+        if bare == text:
+            break
+        text = bare
+    return text
+
+
+def _is_joined(before: str, after: str) -> bool:
+    """Tells whether two characters belong to one word."""
+    return all(char == "_" or [size for _, size in runs(char)] == [0] for char in (before, after))
