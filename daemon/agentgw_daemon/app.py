@@ -167,12 +167,11 @@ def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
 def _made_of(services: Services, hooks: HooksFile, stop: Stop, nursery: trio.Nursery) -> Daemon:
     """Makes the daemon's parts from the services; their background work runs in the nursery."""
     forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
-    ingest = Ingest(services.database, services.retrieval, forbidden, lambda: services.settings.rag)
-    turns = Turns(services, nursery)
-    reembedding = Reembedder(
-        services.database, services.retrieval, others_busy=lambda: ingest.busy or bool(turns.running)
+    reembedding = Reembedder(services.database, services.retrieval)
+    ingest = Ingest(
+        services.database, services.retrieval, forbidden, lambda: services.settings.rag, on_end=reembedding.poke
     )
-    ingest.on_end = reembedding.poke
+    turns = Turns(services, nursery)
     watching = Watching(services.database, ingest, nursery)
     webhooks = Webhooks(
         services.database, services.secrets, hooks, nursery, environ=services.started.environ,
@@ -209,7 +208,8 @@ async def serve(started: Started) -> int:
             outer.start_soon(supervised, "following folders", daemon.watching.resume)
             outer.start_soon(supervised, "starting webhooks", daemon.webhooks.start)
             outer.start_soon(supervised, "showing approvals", daemon.notices.run)
-            outer.start_soon(supervised, "embedding anew", daemon.reembedding.run)
+            others_busy = partial(_is_busy_for_others, daemon)
+            outer.start_soon(supervised, "embedding anew", daemon.reembedding.run, others_busy)
             outer.start_soon(supervised, "running jobs", daemon.jobs.work)
             in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))
             outer.start_soon(supervised, "guarding the database", in_place)
@@ -261,8 +261,13 @@ async def _open_gateway(daemon: Daemon, doors: Doors | None, connections: trio.N
     return await open_gateway(daemon, doors, connections)
 
 
+def _is_busy_for_others(daemon: Daemon) -> bool:
+    """Tells whether somebody waits for the machine, be it beside the embedding anew."""
+    return bool(daemon.turns.running) or daemon.ingest.busy
+
+
 def _is_working(daemon: Daemon) -> bool:
-    return bool(daemon.turns.running) or daemon.ingest.busy or daemon.reembedding.shown is not None
+    return _is_busy_for_others(daemon) or daemon.reembedding.shown is not None
 
 
 def _is_needed(daemon: Daemon) -> bool:

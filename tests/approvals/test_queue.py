@@ -40,12 +40,12 @@ pytestmark = pytest.mark.anyio
 
 
 class Room:
-    """A desk on a database of its own, and one that answers."""
+    """A queue on a database of its own, and one that answers."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.hub = Hub()
-        self.desk = ApprovalQueue(database, self.hub)
+        self.queue = ApprovalQueue(database, self.hub)
         self.announced: list[Approval] = []
 
     async def call(self, *, argv: tuple[str, ...] = ("ls",), call_id: str = "c1", cwd: str = "/home/u") -> PendingCall:
@@ -67,7 +67,7 @@ class Room:
             announced.set()
 
         async def ask() -> None:
-            decided.append(await self.desk.decide(call, announce))
+            decided.append(await self.queue.decide(call, announce))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
@@ -76,15 +76,15 @@ class Room:
 
     async def settle(self, call: PendingCall, decision: Decision) -> Approval:
         async with self.asking(call) as (approval, decided):
-            await self.desk.answer(approval.approval_id, decision)
+            await self.queue.answer(approval.approval_id, decision)
         assert decided == [decision]
         return approval
 
     async def is_asked(self, call: PendingCall) -> bool:
         """Tells whether the policy asks about the call, given all that was answered."""
         made = decide(
-            RUN, call.digest, asked_for=("ask",), allow=(), session_grants=await self.desk.grants(call.session_id),
-            rules=await self.desk.rule_digests(), tainted=False,
+            RUN, call.digest, asked_for=("ask",), allow=(), session_grants=await self.queue.grants(call.session_id),
+            rules=await self.queue.rule_digests(), tainted=False,
         )  # fmt: skip
         assert isinstance(made, Ask | Allow)
         return isinstance(made, Ask)
@@ -105,29 +105,29 @@ async def test_a_yes_lets_the_one_call_go_on(room: Room) -> None:
     call = await room.call()
     approval = await room.settle(call, "allow_once")
     assert (approval.tool, approval.arguments, approval.cwd) == ("run_command", {"argv": ["ls"]}, "/home/u")
-    assert room.desk.list() == ()
+    assert room.queue.list() == ()
     assert await room.is_asked(call)
 
 
 async def test_nobodys_answer_is_a_no_after_two_minutes(room: Room, clock: trio.testing.MockClock) -> None:
     async with room.asking(await room.call()) as (approval, decided):
-        assert room.desk.list() == (approval,)
+        assert room.queue.list() == (approval,)
         clock.jump(119)
         await trio.testing.wait_all_tasks_blocked()
         assert decided == []
         clock.jump(1)
     assert decided == ["expired"]
     with pytest.raises(AlreadyExists, match="in time"):
-        await room.desk.answer(approval.approval_id, "allow_once")
+        await room.queue.answer(approval.approval_id, "allow_once")
 
 
 async def test_an_answer_121_seconds_later_comes_too_late(room: Room, clock: trio.testing.MockClock) -> None:
     async with room.asking(await room.call()) as (approval, decided):
         clock.jump(121)
         with pytest.raises(AlreadyExists, match="in time"):
-            await room.desk.answer(approval.approval_id, "allow_always")
+            await room.queue.answer(approval.approval_id, "allow_always")
     assert decided == ["expired"]
-    assert await room.desk.rule_digests() == frozenset()
+    assert await room.queue.rule_digests() == frozenset()
 
 
 async def test_a_grant_covers_no_other_words_directory_or_session(room: Room) -> None:
@@ -156,17 +156,17 @@ async def test_a_used_answer_is_used_up(room: Room) -> None:
     async with room.asking(call) as (again, decided):
         assert again.approval_id != first.approval_id
         with pytest.raises(AlreadyExists, match="answered already"):
-            await room.desk.answer(first.approval_id, "allow_once")
-        await room.desk.answer(again.approval_id, "deny")
+            await room.queue.answer(first.approval_id, "allow_once")
+        await room.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
 async def test_a_reused_call_id_with_other_arguments_is_asked_about(room: Room) -> None:
     call = await room.call()
     await room.settle(call, "allow_once")
-    room.desk = ApprovalQueue(room.database, room.hub)
+    room.queue = ApprovalQueue(room.database, room.hub)
     async with room.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
-        await room.desk.answer(approval.approval_id, "deny")
+        await room.queue.answer(approval.approval_id, "deny")
     assert decided == ["deny"]
 
 
@@ -175,7 +175,7 @@ async def test_of_two_answers_at_once_one_wins(room: Room) -> None:
 
     async def answer(approval: Approval, decision: Decision) -> None:
         try:
-            await room.desk.answer(approval.approval_id, decision)
+            await room.queue.answer(approval.approval_id, decision)
         except AlreadyExists:
             refused.append(decision)
 
@@ -191,11 +191,11 @@ async def test_a_restart_keeps_the_question_its_id_and_the_time_left(data: Path,
         room = Room(database)
         call = await room.call()
         wall = 1_800_000_000.0
-        room.desk = ApprovalQueue(database, room.hub, wall_clock=lambda: wall)
+        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: wall)
         with trio.CancelScope() as crash:
             async with room.asking(call) as (before, _):
                 crash.cancel()
-        room.desk = ApprovalQueue(database, room.hub, wall_clock=lambda: wall + 100)
+        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: wall + 100)
         async with room.asking(call) as (after, decided):
             assert after == before
             clock.jump(20)
@@ -205,11 +205,11 @@ async def test_a_restart_keeps_the_question_its_id_and_the_time_left(data: Path,
 async def test_an_answer_from_before_a_restart_holds_once(room: Room) -> None:
     call = await room.call()
     approval = await room.settle(call, "allow_once")
-    room.desk = ApprovalQueue(room.database, room.hub)
-    assert await room.desk.decide(call, never) == "allow_once"
+    room.queue = ApprovalQueue(room.database, room.hub)
+    assert await room.queue.decide(call, never) == "allow_once"
     async with room.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
-        await room.desk.answer(again.approval_id, "deny")
+        await room.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
@@ -219,23 +219,23 @@ async def test_a_yes_that_was_not_used_in_its_time_does_not_outlive_the_daemon(
     room: Room, decision: Decision, later_s: float
 ) -> None:
     wall = 1_800_000_000.0
-    room.desk = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall)
+    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall)
     call = await room.call()
     approval = await room.settle(call, decision)
-    room.desk = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall + later_s)
+    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall + later_s)
     async with room.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
-        await room.desk.answer(again.approval_id, "deny")
+        await room.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
 async def test_a_no_outlives_the_daemon_however_long(room: Room) -> None:
     wall = 1_800_000_000.0
-    room.desk = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall)
+    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall)
     call = await room.call()
     await room.settle(call, "deny")
-    room.desk = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall + 86_400)
-    assert await room.desk.decide(call, never) == "deny"
+    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall + 86_400)
+    assert await room.queue.decide(call, never) == "deny"
 
 
 async def test_an_answer_is_about_the_things_that_were_shown(room: Room) -> None:
@@ -244,9 +244,9 @@ async def test_an_answer_is_about_the_things_that_were_shown(room: Room) -> None
     await room.settle(call, "allow_once")
     changed = replace(call, preview=CallPreview(title="run ls", things=("program /bin/ls",)))
     assert await room.is_asked(changed)
-    room.desk = ApprovalQueue(room.database, room.hub)
+    room.queue = ApprovalQueue(room.database, room.hub)
     async with room.asking(changed) as (_, decided):
-        await room.desk.answer(room.announced[-1].approval_id, "deny")
+        await room.queue.answer(room.announced[-1].approval_id, "deny")
     assert decided == ["deny"]
 
 
@@ -254,10 +254,10 @@ async def test_a_call_that_had_begun_when_the_daemon_was_killed_is_asked_about_a
     call = await room.call()
     approval = await room.settle(call, "allow_once")
     await room.database.approvals._runner.write(lambda db: use_up(db, call.turn_id or "", call.call_id))
-    room.desk = ApprovalQueue(room.database, room.hub)
+    room.queue = ApprovalQueue(room.database, room.hub)
     async with room.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
-        await room.desk.answer(again.approval_id, "deny")
+        await room.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
@@ -267,7 +267,7 @@ async def left_open(room: Room) -> tuple[PendingCall, Approval]:
     with trio.CancelScope() as crash:
         async with room.asking(call) as (approval, _):
             crash.cancel()
-    room.desk = ApprovalQueue(room.database, room.hub)
+    room.queue = ApprovalQueue(room.database, room.hub)
     return call, approval
 
 
@@ -277,112 +277,112 @@ async def never(_: Approval) -> None:
 
 async def test_a_recalled_question_can_be_answered_before_its_turn_is_back(room: Room) -> None:
     call, before = await left_open(room)
-    await room.desk.recall(call.turn_id or "")
-    assert room.desk.list() == (before,)
-    assert room.desk.is_asking(call.turn_id or "")
-    assert room.desk.is_recalled(call.turn_id or "", "c1")
-    await room.desk.answer(before.approval_id, "allow_once")
-    assert not room.desk.is_asking(call.turn_id or "")
+    await room.queue.recall(call.turn_id or "")
+    assert room.queue.list() == (before,)
+    assert room.queue.is_asking(call.turn_id or "")
+    assert room.queue.is_recalled(call.turn_id or "", "c1")
+    await room.queue.answer(before.approval_id, "allow_once")
+    assert not room.queue.is_asking(call.turn_id or "")
     with pytest.raises(AlreadyExists, match="answered already"):
-        await room.desk.answer(before.approval_id, "deny")
+        await room.queue.answer(before.approval_id, "deny")
     announced: list[Approval] = []
 
     async def announce(approval: Approval) -> None:
         announced.append(approval)
 
-    assert await room.desk.decide(call, announce) == "allow_once"
+    assert await room.queue.decide(call, announce) == "allow_once"
     assert announced == [before]
-    assert not room.desk.is_recalled(call.turn_id or "", "c1")
+    assert not room.queue.is_recalled(call.turn_id or "", "c1")
 
 
 async def test_a_turn_that_comes_back_too_late_for_its_yes_asks_anew(room: Room, clock: trio.testing.MockClock) -> None:
     call, before = await left_open(room)
-    await room.desk.recall(call.turn_id or "")
-    await room.desk.answer(before.approval_id, "allow_once")
+    await room.queue.recall(call.turn_id or "")
+    await room.queue.answer(before.approval_id, "allow_once")
     clock.jump(121)
     async with room.asking(call) as (again, decided):
         assert again.approval_id != before.approval_id
-        await room.desk.answer(again.approval_id, "deny")
+        await room.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
 async def test_a_recalled_question_of_other_arguments_is_asked_anew(room: Room) -> None:
     call, before = await left_open(room)
-    await room.desk.recall(call.turn_id or "")
+    await room.queue.recall(call.turn_id or "")
     async with room.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
         assert approval.approval_id != before.approval_id
-        assert room.desk.list() == (approval,)
+        assert room.queue.list() == (approval,)
         with pytest.raises(NotFound):
-            await room.desk.answer(before.approval_id, "allow_once")
-        await room.desk.answer(approval.approval_id, "deny")
+            await room.queue.answer(before.approval_id, "allow_once")
+        await room.queue.answer(approval.approval_id, "deny")
     assert decided == ["deny"]
 
 
 async def test_what_was_recalled_and_not_asked_again_is_withdrawn_with_its_turn(room: Room) -> None:
     call, before = await left_open(room)
-    await room.desk.recall(call.turn_id or "")
+    await room.queue.recall(call.turn_id or "")
     heard: list[DaemonEvent] = []
     with room.hub.subscribed({"approvals"}, heard.append):
-        room.desk.withdraw("t-other")
-        assert room.desk.list() == (before,)
-        room.desk.withdraw(call.turn_id or "")
+        room.queue.withdraw("t-other")
+        assert room.queue.list() == (before,)
+        room.queue.withdraw(call.turn_id or "")
     assert [event.name for event in heard] == ["withdrawn"]
-    assert room.desk.list() == ()
+    assert room.queue.list() == ()
     with pytest.raises(NotFound):
-        await room.desk.answer(before.approval_id, "allow_once")
+        await room.queue.answer(before.approval_id, "allow_once")
 
 
 async def test_answered_questions_are_not_recalled(room: Room) -> None:
     call = await room.call()
     await room.settle(call, "allow_once")
-    room.desk = ApprovalQueue(room.database, room.hub)
-    await room.desk.recall(call.turn_id or "")
-    assert room.desk.list() == ()
-    assert await room.desk.decide(call, never) == "allow_once"
+    room.queue = ApprovalQueue(room.database, room.hub)
+    await room.queue.recall(call.turn_id or "")
+    assert room.queue.list() == ()
+    assert await room.queue.decide(call, never) == "allow_once"
 
 
 async def test_a_recalled_question_keeps_the_time_that_was_left(data: Path, clock: trio.testing.MockClock) -> None:
     async with Database.open(data) as database:
         room = Room(database)
-        room.desk = ApprovalQueue(database, room.hub, wall_clock=lambda: 1_800_000_000.0)
+        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: 1_800_000_000.0)
         call, before = await left_open(room)
-        room.desk = ApprovalQueue(database, room.hub, wall_clock=lambda: 1_800_000_100.0)
-        await room.desk.recall(call.turn_id or "")
+        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: 1_800_000_100.0)
+        await room.queue.recall(call.turn_id or "")
         clock.jump(19)
-        assert room.desk.list() == (before,)
+        assert room.queue.list() == (before,)
         clock.jump(1)
-        assert room.desk.list() == ()
+        assert room.queue.list() == ()
         with pytest.raises(AlreadyExists, match="in time"):
-            await room.desk.answer(before.approval_id, "allow_once")
+            await room.queue.answer(before.approval_id, "allow_once")
 
         async def announce(_: Approval) -> None:
             await trio.lowlevel.checkpoint()
 
-        assert await room.desk.decide(call, announce) == "expired"
+        assert await room.queue.decide(call, announce) == "expired"
 
 
 async def test_a_question_that_is_not_stored_is_not_one_to_come_back_to(room: Room) -> None:
     call = replace(await room.call(), stored=False)
     async with room.asking(call) as (approval, _):
-        assert not room.desk.is_asking(call.turn_id or "")
-        await room.desk.answer(approval.approval_id, "deny")
+        assert not room.queue.is_asking(call.turn_id or "")
+        await room.queue.answer(approval.approval_id, "deny")
 
 
 async def test_cancelling_withdraws_the_question(room: Room) -> None:
     with trio.CancelScope() as scope:
         async with room.asking(await room.call()) as (approval, _):
             scope.cancel()
-    assert room.desk.list() == ()
+    assert room.queue.list() == ()
     with pytest.raises(NotFound):
-        await room.desk.answer(approval.approval_id, "allow_once")
+        await room.queue.answer(approval.approval_id, "allow_once")
 
 
 async def test_an_unstored_turn_is_asked_about_and_leaves_nothing_but_its_sessions_grant(room: Room) -> None:
     call = replace(await room.call(), turn_id="t-ephemeral", session_id="s-ephemeral", stored=False)
     await room.settle(call, "allow_session")
-    assert await room.desk.grants("s-ephemeral") == {call.digest}
-    assert await room.desk.grants("s-other") == frozenset()
-    assert await room.desk.grants(None) == frozenset()
+    assert await room.queue.grants("s-ephemeral") == {call.digest}
+    assert await room.queue.grants("s-other") == frozenset()
+    assert await room.queue.grants(None) == frozenset()
     assert await room.database.approvals.of_call("t-ephemeral", "c1") is None
 
 

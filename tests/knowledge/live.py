@@ -14,6 +14,7 @@ from agentgw.protocol.ingests import DocumentIngestParams, IngestResult
 from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest.ingest import Ingest
+from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.retrieval.pool import Resolve, Retrieval
 from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.storage.database import Database
@@ -24,14 +25,17 @@ from tests.workers.retrieval.live import running
 LIMIT_S = 60
 
 
-class Shelf:
-    """Database, retrieval and ingest for a test."""
+class LiveIngest:
+    """Database, retrieval, ingest and what embeds anew for a test."""
 
     def __init__(self, database: Database, retrieval: Retrieval, own: Path) -> None:
         self.database = database
         self.retrieval = retrieval
         self.settings = RagSection()
-        self.ingest = Ingest(database, retrieval, Forbidden((own,), {}), lambda: self.settings)
+        self.reembedding = Reembedder(database, retrieval)
+        self.ingest = Ingest(
+            database, retrieval, Forbidden((own,), {}), lambda: self.settings, on_end=self.reembedding.poke
+        )
         self.progress: list[DocumentProgress] = []
 
     async def take(self, *paths: Path | str, **params: Any) -> IngestResult:
@@ -78,13 +82,13 @@ class Shelf:
 
 
 @asynccontextmanager
-async def shelf(
+async def live_ingest(
     folder: Path, settings: RetrievalSettings | None = None, resolve: Resolve = fake_embedder
-) -> AsyncIterator[Shelf]:
+) -> AsyncIterator[LiveIngest]:
     """A database below `folder`/own and what takes documents in."""
     with trio.fail_after(LIMIT_S):
         async with Database.open(folder / "own") as database, running(settings, resolve) as retrieval:
-            yield Shelf(database, retrieval, folder / "own")
+            yield LiveIngest(database, retrieval, folder / "own")
 
 
 def fill(root: Path, files: dict[str, str]) -> None:

@@ -15,26 +15,26 @@ from tests.knowledge.library import library
 pytestmark = pytest.mark.anyio
 
 COOK = LoadedSkill(name="cook", description="Cooks.", tier="user", path="", instructions="Cook.")
-SHELF = SkillSet(skills={"cook": COOK}, broken=(broken_at(Path("/x/singed"), "user", ("no",)),))
+SKILLS = SkillSet(skills={"cook": COOK}, broken=(broken_at(Path("/x/singed"), "user", ("no",)),))
 
 
 @pytest.mark.parametrize("given", [(), ("cook",), ("Cook ", "singed"), ("",)])
 async def test_a_skill_that_exists_is_taken_a_broken_one_too(given: tuple[str, ...]) -> None:
-    await check_skills(given, SHELF)
+    await check_skills(given, SKILLS)
 
 
 async def test_a_skill_that_does_not_exist_is_told_with_the_nearest() -> None:
     with pytest.raises(NotFound, match="there is no skill coook") as caught:
-        await check_skills(("cook", "coook"), SHELF)
+        await check_skills(("cook", "coook"), SKILLS)
     assert caught.value.hint == "did you mean cook?"
 
 
 async def test_documents_of_a_skill_that_is_gone_can_still_be_found(tmp_path: Path) -> None:
-    async with library(tmp_path) as shelf:
-        await shelf.put("/a.md", "alpha", skills=("gone",))
-        await check_skills(("gone",), SHELF, shelf.database)
+    async with library(tmp_path) as documents:
+        await documents.put("/a.md", "alpha", skills=("gone",))
+        await check_skills(("gone",), SKILLS, documents.database)
         with pytest.raises(NotFound):
-            await check_skills(("gone",), SHELF)
+            await check_skills(("gone",), SKILLS)
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,15 @@ async def test_documents_of_a_skill_that_is_gone_can_still_be_found(tmp_path: Pa
 async def test_a_tag_or_collection_that_nothing_has_is_told(
     tmp_path: Path, tags: tuple[str, ...], collection: str | None, words: str, hint: str
 ) -> None:
-    async with library(tmp_path) as shelf:
-        await shelf.put("/a.md", "alpha", tags=("home",))
-        await check_filters(("home",), "default", shelf.database)
+    async with library(tmp_path) as documents:
+        await documents.put("/a.md", "alpha", tags=("home",))
+        await check_filters(("home",), "default", documents.database)
         with pytest.raises(NotFound, match=words) as caught:
-            await check_filters(tags, collection, shelf.database)
+            await check_filters(tags, collection, documents.database)
         assert hint in caught.value.hint
 
 
 async def test_without_filters_an_empty_library_is_no_error(tmp_path: Path) -> None:
-    async with library(tmp_path) as shelf:
+    async with library(tmp_path) as documents:
         nothing: Any = ()
-        await check_filters(nothing, None, shelf.database)
+        await check_filters(nothing, None, documents.database)

@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.knowledge import reembedding
 from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.workers.protocol import retrieval as wire
-from tests.knowledge.live import Shelf, fill, shelf
+from tests.knowledge.live import LiveIngest, fill, live_ingest
 from tests.polling import pause
 from tests.retrieval.fakeworker import EMBEDDER
 
@@ -34,7 +34,12 @@ class Configured:
         return self.embedder
 
 
-async def vectors_of(made: Shelf) -> dict[str, int]:
+def nobody() -> bool:
+    """Nobody else wants the machine."""
+    return False
+
+
+async def vectors_of(made: LiveIngest) -> dict[str, int]:
     """The number of chunks that have vectors, by embedder."""
     rows = await made.database._thread.read(
         lambda db: db.execute(
@@ -44,7 +49,7 @@ async def vectors_of(made: Shelf) -> dict[str, int]:
     return dict(rows)
 
 
-async def until_done(made: Shelf, again: Reembedder, embedder: wire.Embedder) -> None:
+async def until_done(made: LiveIngest, again: Reembedder, embedder: wire.Embedder) -> None:
     while again.shown is not None or await made.database.embeddings.count_missing(embedder.id):
         await made.database.changes.next.wait()
     while len(await vectors_of(made)) > 1:
@@ -54,10 +59,10 @@ async def until_done(made: Shelf, again: Reembedder, embedder: wire.Embedder) ->
 async def test_a_new_embedder_replaces_the_old_one_when_it_has_seen_everything(tmp_path: Path) -> None:
     fill(tmp_path / "n", {f"{n}.txt": f"one {n}\n\ntwo {n}" for n in range(40)})
     configured = Configured()
-    async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
-        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
-        nursery.start_soon(again.run)
+        again = made.reembedding
+        nursery.start_soon(again.run, nobody)
         await wait_all_tasks_blocked()
         assert again.shown is None
         configured.embedder = OTHER
@@ -76,20 +81,20 @@ async def test_a_new_embedder_replaces_the_old_one_when_it_has_seen_everything(t
 async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     fill(tmp_path / "n", {f"{n}.txt": f"one {n}\n\ntwo {n}" for n in range(60)})
     configured = Configured()
-    async with shelf(tmp_path, resolve=configured) as made:
+    async with live_ingest(tmp_path, resolve=configured) as made:
         await made.take(tmp_path / "n")
         configured.embedder = OTHER
         async with trio.open_nursery() as nursery:
             changed = made.database.changes.next
-            nursery.start_soon(Reembedder(made.database, made.retrieval, others_busy=lambda: False).run)
+            nursery.start_soon(made.reembedding.run, nobody)
             await changed.wait()
             nursery.cancel_scope.cancel()
         had = await vectors_of(made)
         assert had["fake-1"] == 120
         assert 0 < had["other-1"] < 120
-    async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
-        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
-        nursery.start_soon(again.run)
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+        again = made.reembedding
+        nursery.start_soon(again.run, nobody)
         await until_done(made, again, OTHER)
         assert await vectors_of(made) == {"other-1": 120}
         nursery.cancel_scope.cancel()
@@ -101,11 +106,11 @@ async def test_others_go_first_but_not_for_ever(tmp_path: Path, monkeypatch: pyt
     fill(tmp_path / "n", {"a.txt": "one"})
     configured = Configured()
     looked: list[bool] = []
-    async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         configured.embedder = OTHER
-        again = Reembedder(made.database, made.retrieval, others_busy=lambda: looked.append(True) or True)
-        nursery.start_soon(again.run)
+        again = made.reembedding
+        nursery.start_soon(again.run, lambda: looked.append(True) or True)
         await until_done(made, again, OTHER)
         assert looked
         nursery.cancel_scope.cancel()
@@ -114,11 +119,11 @@ async def test_others_go_first_but_not_for_ever(tmp_path: Path, monkeypatch: pyt
 async def test_without_the_new_embedder_it_waits_and_says_so(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"a.txt": "one"})
     configured = Configured()
-    async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         configured.embedder = None
-        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
-        nursery.start_soon(again.run)
+        again = made.reembedding
+        nursery.start_soon(again.run, nobody)
         await wait_all_tasks_blocked(0.01)
         assert await vectors_of(made) == {"fake-1": 1}
         configured.embedder = OTHER
@@ -131,12 +136,12 @@ async def test_without_the_new_embedder_it_waits_and_says_so(tmp_path: Path) -> 
 async def test_a_document_that_breaks_the_new_embedder_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"a.txt": "one", "b.txt": "two", "c.txt": "three"})
     configured = Configured()
-    async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         await made.database._thread.write(lambda db: db.execute("UPDATE chunks SET text = 'die:9' WHERE text = 'two'"))
         configured.embedder = OTHER
-        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
-        nursery.start_soon(again.run)
+        again = made.reembedding
+        nursery.start_soon(again.run, nobody)
         while await vectors_of(made) != {"other-1": 2}:
             await pause()
         assert await made.database.embeddings.count_missing(OTHER.id) == 1
@@ -147,12 +152,11 @@ async def test_a_document_that_breaks_the_new_embedder_is_given_up_and_the_rest_
 async def test_what_was_written_with_the_old_embedder_meanwhile_is_done_too(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"a.txt": "one"})
     configured = Configured()
-    async with shelf(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
         await made.take(tmp_path / "n")
         configured.embedder = OTHER
-        again = Reembedder(made.database, made.retrieval, others_busy=lambda: False)
-        made.ingest.on_end = again.poke
-        nursery.start_soon(again.run)
+        again = made.reembedding
+        nursery.start_soon(again.run, nobody)
         await until_done(made, again, OTHER)
         configured.embedder = EMBEDDER
         fill(tmp_path / "n", {"b.txt": "two"})

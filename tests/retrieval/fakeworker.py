@@ -219,16 +219,16 @@ class FakeWorker:
         return None
 
 
-def paragraphs(data: bytes) -> list[wire.Piece]:
+def paragraphs(data: bytes) -> list[wire.DocumentChunk]:
     """The pieces of a text, cut at blank lines."""
-    made: list[wire.Piece] = []
+    made: list[wire.DocumentChunk] = []
     at = 0
     for block in data.split(b"\n\n"):
         text = block.decode("utf-8", "replace").strip()
         if text:
             line = 1 + data[:at].count(b"\n")
             made.append(
-                wire.Piece(
+                wire.DocumentChunk(
                     text=text, title_path="", first_line=line, last_line=line + text.count("\n"), first_byte=at,
                     last_byte=at + len(block), tokens=len(text.split()),
                 )

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.database import Database
 
 
-async def check_skills(given: Iterable[str], shelf: SkillSet, database: Database | None = None) -> None:
+async def check_skills(given: Iterable[str], skills: SkillSet, database: Database | None = None) -> None:
     """Raises NotFound for a name that is no skill's. With a database, a name that documents are labelled with will do.
 
     A document for a skill that does not exist would be hidden from all that do.
     """
     wanted = labels_of("skill", tuple(given))
-    known = {one.name for one in shelf.listing()}
+    known = {one.name for one in skills.listing()}
     if not known.issuperset(wanted) and database is not None:
         known |= await database.documents.labels("skill")
     _check("skill", wanted, known, "there is no skill", "`agentgw skills` lists them")

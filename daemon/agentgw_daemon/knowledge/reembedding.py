@@ -40,14 +40,11 @@ _TRY_AGAIN_S: Final = 60.0
 
 
 class Reembedder:
-    """Task that embeds anew, for the time of the daemon. `others_busy` says whether anybody else wants the
-    machine.
-    """
+    """Task that embeds anew, for the time of the daemon."""
 
-    def __init__(self, database: Database, retrieval: Retrieval, *, others_busy: Callable[[], bool]) -> None:
+    def __init__(self, database: Database, retrieval: Retrieval) -> None:
         self._database = database
         self._retrieval = retrieval
-        self._others_busy = others_busy
         self._poked = trio.Event()
         self._target: wire.Embedder | None = None
         self._left = 0
@@ -65,13 +62,15 @@ class Reembedder:
         if embedder_id is None or self._target is None or embedder_id != self._target.id:
             self._poked.set()
 
-    async def run(self) -> None:
-        """Embeds anew whenever it has to, until cancelled."""
+    async def run(self, others_busy: Callable[[], bool]) -> None:
+        """Embeds anew whenever it has to, until cancelled. `others_busy` says whether somebody else wants the
+        machine.
+        """
         while True:
             self._poked = trio.Event()
             try:
                 self._error = None
-                await self._complete()
+                await self._complete(others_busy)
             except RpcError as error:
                 self._error = error.message
                 if self._left:
@@ -81,7 +80,7 @@ class Reembedder:
             with trio.move_on_after(math.inf if self._error is None else _TRY_AGAIN_S):
                 await self._poked.wait()
 
-    async def _complete(self) -> None:
+    async def _complete(self, others_busy: Callable[[], bool]) -> None:
         """Embeds until every content has vectors of the configured embedder. Raises RpcError."""
         embeddings = self._database.embeddings
         if not await embeddings.collections():
@@ -97,7 +96,7 @@ class Reembedder:
                 if self._poked.is_set() and (await self._retrieval.embedder()).id != target.id:
                     self._poked.set()
                     return
-                await self._embed(content, target)
+                await self._embed(content, target, others_busy)
                 behind = content.content
         self._left = 0
         # Files of old indexes go when the new one is saved.
@@ -105,11 +104,11 @@ class Reembedder:
         if behind:
             log.info("every chunk is embedded with %s", target.name)
 
-    async def _embed(self, content: ToEmbed, target: wire.Embedder) -> None:
+    async def _embed(self, content: ToEmbed, target: wire.Embedder, others_busy: Callable[[], bool]) -> None:
         rows: list[bytes] = []
         texts = [embedded_text(title_path, text) for title_path, text in content.chunks]
         for at in range(0, len(texts), _BATCH):
-            await self._let_others_go_first()
+            await _let_others_go_first(others_busy)
             try:
                 rows += await self._retrieval.embed(texts[at : at + _BATCH], purpose="bulk", embedder=target)
             except (WorkerDied, Timeout) as error:
@@ -120,7 +119,8 @@ class Reembedder:
             await self._database.embeddings.add(content.content, Vectors(embedder=embedder, rows=rows))
         self._left = max(0, self._left - len(texts))
 
-    async def _let_others_go_first(self) -> None:
-        with trio.move_on_after(_PATIENCE_S):
-            while self._others_busy():
-                await trio.sleep(_LOOK_S)
+
+async def _let_others_go_first(others_busy: Callable[[], bool]) -> None:
+    with trio.move_on_after(_PATIENCE_S):
+        while others_busy():
+            await trio.sleep(_LOOK_S)

@@ -98,7 +98,7 @@ class Retrieval:
             chunk_tokens=chunk_tokens, max_bytes=max_bytes, max_chunks=MAX_CHUNKS,
             overlap_tokens=chunk_tokens // OVERLAP_SHARE if overlap_tokens is None else overlap_tokens,
         )  # fmt: skip
-        pieces: list[wire.Piece] = []
+        pieces: list[wire.DocumentChunk] = []
 
         def gather(part: ReplyPart) -> None:
             if isinstance(part, wire.Pieces):

@@ -5,7 +5,7 @@ only.
 from __future__ import annotations
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.workers.protocol.retrieval import Piece
+from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 
 
 @record
@@ -17,7 +17,7 @@ class ExtractedDocument:
     sha256: str
     size_bytes: int
     mtime_ns: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[DocumentChunk, ...]
     note: str = ""
 
 

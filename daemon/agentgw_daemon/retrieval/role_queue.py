@@ -34,7 +34,7 @@ class RoleQueue:
         self._settings = settings
         self._nursery = nursery
         self._env = env
-        self._deaths = RestartBackoff(settings.restart_backoff_s)
+        self._backoff = RestartBackoff(settings.restart_backoff_s)
         self._last_fate = ""
         self._taken = False
         self._waiting: tuple[collections.deque[trio.Event], ...] = (collections.deque(), collections.deque())
@@ -70,7 +70,7 @@ class RoleQueue:
             reply = await process.ask(request, timeout_s=timeout_s, on_part=on_part)
         finally:
             self._leave()
-        self._deaths.forget()
+        self._backoff.forget()
         return reply
 
     def prewarm(self) -> None:
@@ -146,7 +146,7 @@ class RoleQueue:
             if process is not None:
                 await process.dead.wait()
             self._raise_if_degraded()
-            await trio.sleep_until(self._deaths.start_at())
+            await trio.sleep_until(self._backoff.start_at())
             process = self._start()
         await process.wait_ready()
         if not process.usable:
@@ -163,14 +163,14 @@ class RoleQueue:
         await supervised(f"following the {self.role} worker", process.run)
         # A document is a stranger's: one that breaks its reader says nothing of the next.
         if process.crashed and not (self.role == "read" and process.was_ready):
-            self._deaths.record(trio.current_time())
+            self._backoff.record(trio.current_time())
         self._last_fate = process.fate
         if self.process is process:
             self.process = None
 
     def _raise_if_degraded(self) -> None:
         now = trio.current_time()
-        until = self._deaths.degraded_until(now)
+        until = self._backoff.degraded_until(now)
         if until is not None:
             raise ModelUnavailable(
                 f"the {self.role} worker died {DEGRADED_DEATHS} times within a minute, the last one {self._last_fate}; "

@@ -39,8 +39,8 @@ async def dry_run(
     prompt = await plan.prompt()
     if plan.grounding is not None:
         prompt = (await grounded(prompt, plan.grounding, plan.engine.count)).prompt
-    kit = await plan.kit(live) if plan.kit is not None else None
-    opening = await plan.opening(kit, live.log.append)
+    tools = await plan.make_tools(live) if plan.make_tools is not None else None
+    opening = await plan.opening(tools, live.log.append)
     named = f"skill {skill.name}" if params.system is None else "system"
     fitting = Fitting(
         engine=plan.engine, count=opening.count, model=model, session_id=live.session_id, database=services.database,

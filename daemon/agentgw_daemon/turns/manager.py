@@ -321,7 +321,7 @@ class Turns:
                 skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,
             ),
             engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx,
-            kit=None if params.schema is not None
+            make_tools=None if params.schema is not None
             else partial(toolkit.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),

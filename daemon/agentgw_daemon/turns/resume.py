@@ -73,30 +73,30 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
     async def history() -> tuple[EarlierTurn, ...]:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
-    async def kit(live: TurnState) -> ToolRunner:
-        return await _kit(services, left, partial(toolkit.make, services, turns, asked, skill, place, live))
+    async def make_tools(live: TurnState) -> ToolRunner:
+        return await _tools(services, left, partial(toolkit.make, services, turns, asked, skill, place, live))
 
     return Plan(
         system=detail.system, message=detail.message, history=history,
         request=generation_request(
             detail.options, seed=detail.seed, skill=not detail.own_system, background=request.detach
         ),
-        engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx, kit=kit,
+        engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx, make_tools=make_tools,
         max_iterations=request.max_iterations or 1,
         past=Past(history=detail.history or PromptHistory(), steps=detail.steps),
     )  # fmt: skip
 
 
-async def _kit(
+async def _tools(
     services: Services, left: LeftTurn, make: Callable[[Iterable[ToolCall]], Awaitable[ToolRunner]]
 ) -> ToolRunner:
     """The turn's tools, once those are there that it is about to call."""
     needed = _to_be_called(left.detail.steps[-1]) & {tool.name for tool in left.detail.tools}
     await services.tools.wait_for(needed, _SERVER_STARTS_S)
-    kit = await make(left.detail.tool_calls)
-    missing = needed - {tool.name for tool in kit.offered}
+    tools = await make(left.detail.tool_calls)
+    missing = needed - {tool.name for tool in tools.offered}
     if not missing:
-        return kit
+        return tools
     name = min(missing)
     raise NotFound(
         f"the tool {name}, which the turn was about to call when the daemon ended, is not there any more",

@@ -69,7 +69,7 @@ class Plan:
     # Context the settings ask for; 0 leaves it to the worker.
     n_ctx_tokens: int = 0
     # Makes what the model may call; without it, nothing.
-    kit: Callable[[TurnState], Awaitable[ToolRunner]] | None = None
+    make_tools: Callable[[TurnState], Awaitable[ToolRunner]] | None = None
     max_iterations: int = 1
     # Gives the prompt pieces of the user's documents; without it, none.
     grounding: Grounding | None = None
@@ -79,14 +79,14 @@ class Plan:
         """The prompt before documents are quoted in it."""
         return prompt_of(self.system, await self.history(), self.message, self.request.schema)
 
-    async def opening(self, kit: ToolRunner | None, emit: Emit) -> TurnOpening:
+    async def opening(self, tools: ToolRunner | None, emit: Emit) -> TurnOpening:
         """The first step with these tools; loads the model when it has to know how they are called."""
         schema = self.request.schema
-        calling = await calling_of(self.engine, emit) if kit is not None and kit.views else None
-        if kit is None or calling is None:
+        calling = await calling_of(self.engine, emit) if tools is not None and tools.views else None
+        if tools is None or calling is None:
             return TurnOpening(engine=self.engine, schema=schema)
         return TurnOpening(
-            engine=self.engine, calling=calling, views=kit.views, suggested_tools=kit.suggested_tools, schema=schema
+            engine=self.engine, calling=calling, views=tools.views, suggested_tools=tools.suggested_tools, schema=schema
         )
 
 
@@ -146,14 +146,14 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
     past = plan.past
     # Before the tools: what is quoted decides what they may do unasked.
     prompt = await plan.prompt() if past is not None else await _with_documents(live, plan)
-    kit = await plan.kit(live) if plan.kit is not None else None
+    tools = await plan.make_tools(live) if plan.make_tools is not None else None
     base = dataclasses.replace(plan.request, cache_scope=live.session_id if live.stored else "")
     calling: Calling | None = None
     if past is not None:
         # As the model was shown it before; no model is asked.
         made = await assemble(prompt, base, shown=past.history)
     else:
-        opening = await plan.opening(kit, live.log.append)
+        opening = await plan.opening(tools, live.log.append)
         calling = opening.calling
         fitting = Fitting(
             engine=plan.engine, count=opening.count, model=live.model, session_id=live.session_id,
@@ -165,18 +165,18 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
         made = await assemble(prompt, base, None if certain else fitting)
         await _tell(live, made)
     recorder = turn_recorder.record(
-        made.history, () if kit is None else kit.offered, None if past is None else past.steps
+        made.history, () if tools is None else tools.offered, None if past is None else past.steps
     )
     agent = AgentRun(
-        engine=plan.engine, request=made.request, recorder=recorder, tools=kit, calling=calling,
+        engine=plan.engine, request=made.request, recorder=recorder, tools=tools, calling=calling,
         max_iterations=plan.max_iterations, past=past.steps if past is not None else (), steering=live.steering,
     )  # fmt: skip
     live.emit = deduplicated_emit(live, turn_recorder)
     try:
         await run_agent(agent, answer, live.emit)
     finally:
-        if kit is not None:
-            live.tool_calls, live.tainted = kit.calls, kit.tainted
+        if tools is not None:
+            live.tool_calls, live.tainted = tools.calls, tools.tainted
     if base.schema is not None and answer.finished is not None:
         await structured.verify(answer.text, answer.finished.finish_reason, base.schema)
 

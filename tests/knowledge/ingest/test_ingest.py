@@ -16,7 +16,7 @@ from agentgw_daemon.knowledge.ingest import walking
 from agentgw_daemon.knowledge.ingest.ingest import MOST_AT_ONCE
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.workers.protocol import retrieval as wire
-from tests.knowledge.live import counts, fill, reasons, shelf
+from tests.knowledge.live import counts, fill, live_ingest, reasons
 from tests.retrieval.fakeworker import fake_settings
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ def age(folder: Path) -> None:
 
 
 async def test_a_folder_becomes_documents_with_chunks_and_vectors(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         result = await made.take(notes)
         assert counts(result) == (3, 0, 0, 6)
         assert await made.texts() == {
@@ -53,7 +53,7 @@ async def test_a_folder_becomes_documents_with_chunks_and_vectors(tmp_path: Path
 
 
 async def test_unchanged_files_are_not_opened(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         # A reader would fail on what is in the files now; nobody looks.
         for path in (notes / "a.txt", notes / "b.txt"):
@@ -66,7 +66,7 @@ async def test_unchanged_files_are_not_opened(tmp_path: Path, notes: Path) -> No
 
 
 async def test_a_file_that_was_only_touched_is_hashed_and_not_cut_again(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         before = await made.database.embeddings.generation()
         os.utime(notes / "a.txt", ns=(1, 10**18 + 5))
@@ -82,7 +82,7 @@ async def test_a_file_that_may_change_with_the_same_time_is_looked_at_again_next
     # As if it were written in the moment in which it is read.
     just_now = time.time_ns() + 10**12
     os.utime(file, ns=(just_now, just_now))
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(file)
         file.write_text("two")
         os.utime(file, ns=(just_now, just_now))
@@ -91,7 +91,7 @@ async def test_a_file_that_may_change_with_the_same_time_is_looked_at_again_next
 
 
 async def test_a_changed_file_replaces_its_chunks(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         (notes / "a.txt").write_text("plums")
         assert counts(await made.take(notes)) == (0, 1, 2, 1)
@@ -100,7 +100,7 @@ async def test_a_changed_file_replaces_its_chunks(tmp_path: Path, notes: Path) -
 
 
 async def test_the_same_content_twice_is_embedded_and_stored_once(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         fill(notes, {"copy.txt": "apples\n\npears"})
         assert counts(await made.take(notes)) == (1, 0, 3, 0)
@@ -113,7 +113,7 @@ async def test_the_same_content_twice_is_embedded_and_stored_once(tmp_path: Path
 
 
 async def test_vanished_files_are_told_and_removed_when_asked(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         (notes / "a.txt").unlink()
         (notes / "sub" / "c.txt").unlink()
@@ -135,7 +135,7 @@ async def test_vanished_files_are_told_and_removed_when_asked(tmp_path: Path, no
 
 
 async def test_what_is_left_out_by_now_is_told_and_removed_when_asked(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         (notes / ".gitignore").write_text("a.txt\n")
         result = await made.take(notes)
@@ -150,7 +150,7 @@ async def test_what_is_found_no_more_for_another_reason_than_a_rule_is_kept(
     tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(notes, {".hidden": "hints", "named.txt": "nuts"})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         # Named itself, with another folder, or in a folder that cannot be looked into now.
         await made.take(notes / ".hidden", notes / "named.txt")
         await made.take(notes / "sub")
@@ -170,7 +170,7 @@ async def test_what_is_found_no_more_for_another_reason_than_a_rule_is_kept(
 
 async def test_a_document_that_came_by_a_link_goes_with_the_link(tmp_path: Path, notes: Path) -> None:
     fill(tmp_path, {"away.txt": "away"})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         fill(notes, {"link.txt": "away"})
         await made.take(notes)
         (notes / "link.txt").unlink()
@@ -181,7 +181,7 @@ async def test_a_document_that_came_by_a_link_goes_with_the_link(tmp_path: Path,
 
 
 async def test_a_named_file_that_is_gone_fails_or_is_pruned(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         (notes / "a.txt").unlink()
         assert reasons(await made.take(notes / "a.txt")) == {"a.txt": "no such file or directory"}
@@ -191,7 +191,7 @@ async def test_a_named_file_that_is_gone_fails_or_is_pruned(tmp_path: Path, note
 
 async def test_labels_of_unchanged_files_follow_what_is_asked(tmp_path: Path, notes: Path) -> None:
     source = f"{notes}/a.txt"
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes, skills=("code_assistant",), tags=("x", "y"))
         assert await made.labels(source) == (("code-assistant",), ("x", "y"))
         assert counts(await made.take(notes)) == (0, 0, 3, 0)
@@ -204,7 +204,7 @@ async def test_labels_of_unchanged_files_follow_what_is_asked(tmp_path: Path, no
 
 
 async def test_another_chunk_size_cuts_anew(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         assert counts(await made.take(notes, chunk_size=32)) == (0, 3, 0, 6)
         assert counts(await made.take(notes, chunk_size=32)) == (0, 0, 3, 0)
@@ -213,13 +213,13 @@ async def test_another_chunk_size_cuts_anew(tmp_path: Path, notes: Path) -> None
 
 
 async def test_chunks_larger_than_the_embedder_reads_are_refused(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         with pytest.raises(InvalidParams, match="254 tokens that fake reads"):
             await made.take(notes, chunk_size=255)
 
 
 async def test_a_text_is_stored_under_its_name_and_replaced(tmp_path: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         assert counts(await made.take(text="one\n\ntwo", source="talk.md")) == (1, 0, 0, 2)
         assert counts(await made.take(text="one\n\ntwo", source="talk.md")) == (0, 0, 1, 0)
         assert counts(await made.take(text="three", source="talk.md")) == (0, 1, 0, 1)
@@ -227,7 +227,7 @@ async def test_a_text_is_stored_under_its_name_and_replaced(tmp_path: Path) -> N
 
 
 async def test_a_file_is_stored_under_the_name_that_is_given(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes / "a.txt", source="stdin.txt")
         fill(tmp_path, {"other/tmp": "other"})
         assert counts(await made.take(tmp_path / "other" / "tmp", source="stdin.txt")) == (0, 1, 0, 1)
@@ -235,7 +235,7 @@ async def test_a_file_is_stored_under_the_name_that_is_given(tmp_path: Path, not
 
 
 async def test_collections_are_apart(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(notes)
         assert counts(await made.take(notes, collection="work")) == (3, 0, 0, 0)
         (notes / "b.txt").unlink()
@@ -246,7 +246,7 @@ async def test_collections_are_apart(tmp_path: Path, notes: Path) -> None:
 async def test_one_bad_file_is_listed_and_the_rest_is_stored(tmp_path: Path, notes: Path) -> None:
     fill(notes, {"junk.bin": "\0\0", "refuse:unreadable": "x", "key": "-----BEGIN RSA PRIVATE KEY-----\nAA"})
     os.mkfifo(notes / "pipe")
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         result = await made.take(notes)
         assert counts(result) == (3, 0, 0, 6)
         assert reasons(result) == {
@@ -259,7 +259,7 @@ async def test_one_bad_file_is_listed_and_the_rest_is_stored(tmp_path: Path, not
 
 async def test_a_document_that_kills_its_reader_fails_alone(tmp_path: Path, notes: Path) -> None:
     fill(notes, {"die:9": "x", "die:11": "x", "exit:3": "x"})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         result = await made.take(notes)
         assert counts(result) == (3, 0, 0, 6)
         assert sorted(reasons(result)) == ["die:11", "die:9", "exit:3"]
@@ -268,7 +268,7 @@ async def test_a_document_that_kills_its_reader_fails_alone(tmp_path: Path, note
 
 async def test_a_document_that_hangs_its_reader_fails_alone(tmp_path: Path, notes: Path) -> None:
     fill(notes, {"hang": "x"})
-    async with shelf(tmp_path, fake_settings(heartbeat_timeout_s=0.5, cancel_timeout_s=0.1)) as made:
+    async with live_ingest(tmp_path, fake_settings(heartbeat_timeout_s=0.5, cancel_timeout_s=0.1)) as made:
         result = await made.take(notes)
         assert counts(result) == (3, 0, 0, 6)
         assert list(reasons(result)) == ["hang"]
@@ -277,7 +277,7 @@ async def test_a_document_that_hangs_its_reader_fails_alone(tmp_path: Path, note
 async def test_a_document_that_kills_the_embedder_fails_alone(tmp_path: Path, notes: Path) -> None:
     # The fake dies of its first text only, so that in company it lives: the file comes first in its batch.
     fill(notes, {"0.txt": "die:9"})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         result = await made.take(notes)
         assert counts(result)[:3] == (3, 0, 0)
         assert list(reasons(result)) == ["0.txt"]
@@ -286,7 +286,7 @@ async def test_a_document_that_kills_the_embedder_fails_alone(tmp_path: Path, no
 
 
 async def test_a_file_that_vanishes_before_it_is_read_fails_alone(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         gathering = made.ingest._parts.database.documents.known
 
         async def known(*args: object) -> object:
@@ -301,7 +301,7 @@ async def test_a_file_that_vanishes_before_it_is_read_fails_alone(tmp_path: Path
 
 async def test_a_full_disk_ends_it_and_what_was_stored_stays_whole(tmp_path: Path) -> None:
     fill(tmp_path / "n", {f"{n:03}.txt": f"word{n}\n\nagain{n}" for n in range(40)})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         await made.take(tmp_path / "n" / "000.txt", tmp_path / "n" / "001.txt")
         failpoint.arm("before-commit:0.3:enospc")
         try:
@@ -323,7 +323,7 @@ async def test_without_an_embedder_nothing_is_read(tmp_path: Path, notes: Path) 
             "there is no embedder", hint="agentgw pull all-minilm-l6-v2", suggestion="all-minilm-l6-v2"
         )
 
-    async with shelf(tmp_path, resolve=none) as made:
+    async with live_ingest(tmp_path, resolve=none) as made:
         with pytest.raises(ModelUnavailable):
             await made.take(notes)
         assert made.retrieval.workers() == ()
@@ -331,7 +331,7 @@ async def test_without_an_embedder_nothing_is_read(tmp_path: Path, notes: Path) 
 
 async def test_cancelled_it_keeps_what_it_stored(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"a.txt": "apples", "slow": "x"})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         with trio.CancelScope() as scope:
             changed = made.database.embeddings._changes.next
             async with trio.open_nursery() as nursery:
@@ -346,7 +346,7 @@ async def test_cancelled_it_keeps_what_it_stored(tmp_path: Path) -> None:
 
 
 async def test_more_ingests_than_may_run_wait_for_each_other(tmp_path: Path) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         async with trio.open_nursery() as nursery:
             for n in range(3 * MOST_AT_ONCE):
                 params = DocumentIngestParams(text=f"text {n}", source=f"{n}.txt")
@@ -357,7 +357,7 @@ async def test_more_ingests_than_may_run_wait_for_each_other(tmp_path: Path) -> 
 
 async def test_a_small_ingest_does_not_wait_for_a_large_one(tmp_path: Path) -> None:
     fill(tmp_path / "n", {f"{n}.txt": "\n\n".join(f"w{n} x{m}" for m in range(100)) for n in range(60)})
-    async with shelf(tmp_path) as made, trio.open_nursery() as nursery:
+    async with live_ingest(tmp_path) as made, trio.open_nursery() as nursery:
         changed = made.database.embeddings._changes.next
         nursery.start_soon(made.take, tmp_path / "n")
         await changed.wait()
@@ -369,7 +369,7 @@ async def test_a_small_ingest_does_not_wait_for_a_large_one(tmp_path: Path) -> N
 
 async def test_a_document_without_text_is_stored_and_not_counted_as_added(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"empty.txt": ""})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         result = await made.take(tmp_path / "n")
         assert (counts(result), result.skipped) == ((0, 0, 0, 0), 1)
         assert await made.texts() == {f"{tmp_path}/n/empty.txt": []}
@@ -384,7 +384,7 @@ async def test_names_that_are_not_utf8_are_taken_and_shown_escaped(tmp_path: Pat
     for name in (b"caf\xe9", b"refuse:\xff"):
         with open(os.fsencode(tmp_path / "n") + b"/" + name, "w") as file:
             file.write("coffee")
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         result = await made.take(tmp_path / "n")
         assert list(await made.texts()) == [f"{tmp_path}/n/caf\\xe9"]
         assert result.added == 1
@@ -400,6 +400,6 @@ async def test_names_that_are_not_utf8_are_taken_and_shown_escaped(tmp_path: Pat
     ],
 )  # fmt: skip
 async def test_what_makes_no_sense_is_refused(tmp_path: Path, params: dict[str, object]) -> None:
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         with pytest.raises(InvalidParams):
             await made.ingest.run(DocumentIngestParams(**params))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from agentgw_daemon.knowledge.ingest.watching import Followed, Watching
 from agentgw_daemon.storage.documents.documents import KnownDocument
 from agentgw_daemon.storage.documents.watched import Watched
 from agentgw_daemon.workers.protocol import retrieval as wire
-from tests.knowledge.live import Shelf, fill, shelf
+from tests.knowledge.live import LiveIngest, fill, live_ingest
 from tests.retrieval.fakeworker import fake_embedder
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ def notes(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def following(made: Shelf) -> AsyncIterator[Watching]:
+async def following(made: LiveIngest) -> AsyncIterator[Watching]:
     """Watching in a nursery that ends with the context, as the daemon's does."""
     async with trio.open_nursery() as nursery:
         yield Watching(made.database, made.ingest, nursery)
@@ -49,14 +49,14 @@ def rounds(count: int) -> Callable[[Followed], bool]:
     return lambda followed: followed.rounds >= count and followed.state == "following"
 
 
-async def until_texts(made: Shelf, followed: Followed, expected: dict[str, list[str]]) -> None:
+async def until_texts(made: LiveIngest, followed: Followed, expected: dict[str, list[str]]) -> None:
     """Returns when this is what is stored, looking after each round."""
     while await made.texts() != expected:
         await followed.wait_for(rounds(followed.rounds + 1))
 
 
 async def test_what_changes_is_stored_and_what_goes_is_removed(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
         await followed.wait_for(rounds(1))
         a, b, c = (f"{notes}/{name}" for name in ("a.txt", "b.txt", "sub/c.txt"))
@@ -75,11 +75,11 @@ async def test_what_changes_is_stored_and_what_goes_is_removed(tmp_path: Path, n
 
 
 async def test_a_followed_folder_is_followed_by_the_next_daemon(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         asked = Watched(path=str(notes), collection="work", tags=("x",), exclude=("b.*",), chunk_size=32)
         await (await all_folders.follow(asked)).wait_for(rounds(1))
     (notes / "a.txt").write_text("apricots")
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         await all_folders.resume()
         [followed] = all_folders._followed.values()
         await followed.wait_for(rounds(1))
@@ -89,7 +89,7 @@ async def test_a_followed_folder_is_followed_by_the_next_daemon(tmp_path: Path, 
 
 
 async def test_a_folder_that_vanishes_keeps_its_documents_and_is_taken_up_again(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
         await followed.wait_for(rounds(1))
         notes.rename(tmp_path / "away")
@@ -101,7 +101,7 @@ async def test_a_folder_that_vanishes_keeps_its_documents_and_is_taken_up_again(
 
 
 async def test_an_empty_folder_is_taken_for_a_volume_that_is_not_mounted(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         await (await all_folders.follow(Watched(path=str(notes), collection="default"))).wait_for(rounds(1))
         for name in ("a.txt", "b.txt"):
             (notes / name).rename(tmp_path / name)
@@ -120,7 +120,7 @@ async def test_without_an_embedder_it_is_tried_again(tmp_path: Path, notes: Path
             raise ModelUnavailable("there is no embedder")
         return await fake_embedder()
 
-    async with shelf(tmp_path, resolve=resolve) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path, resolve=resolve) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
         await followed.wait_for(lambda one: one.state == "failing")
         assert followed.error == "there is no embedder"
@@ -136,7 +136,7 @@ async def test_where_the_system_tells_nothing_we_look_by_ourselves(
         raise OSError("OS file watch limit reached")
 
     monkeypatch.setattr(messages, "_watcher", none)
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
         await followed.wait_for(rounds(1))
         fill(notes, {"c.txt": "cheese"})
@@ -147,7 +147,7 @@ async def test_where_the_system_tells_nothing_we_look_by_ourselves(
 async def test_a_folder_whose_name_is_not_utf8_is_followed(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9")
     fill(odd, {"a.txt": "apples"})
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(odd), collection="default"))
         await followed.wait_for(rounds(1))
         assert list((await made.texts()).values()) == [["apples"]]
@@ -160,7 +160,7 @@ async def test_a_folder_that_breaks_ends_nothing_but_its_own_look(
     tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(tmp_path / "other", {"c.txt": "cheese"})
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         run, broken = made.ingest.run, True
 
         async def break_for_notes(params: DocumentIngestParams) -> IngestResult:
@@ -183,7 +183,7 @@ async def test_a_folder_that_breaks_ends_nothing_but_its_own_look(
 async def test_a_database_that_cannot_answer_now_is_asked_again(
     tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         await made.database.watched.put(Watched(path=str(notes), collection="default"))
         all_watched, below, failures = made.database.watched.all, made.database.documents.below, iter(range(2))
 
@@ -212,7 +212,7 @@ async def test_a_folder_that_is_exchanged_for_a_link_keeps_its_documents_and_say
     fill(tmp_path / "in" / "notes", {"a.txt": "apples"})
     fill(tmp_path / "away", {"b.txt": "bread"})
     notes = tmp_path / "in" / "notes"
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
         await followed.wait_for(rounds(1))
         notes.rename(tmp_path / "notes")
@@ -223,7 +223,7 @@ async def test_a_folder_that_is_exchanged_for_a_link_keeps_its_documents_and_say
 
 
 async def test_a_folder_that_is_let_go_is_followed_no_more(tmp_path: Path, notes: Path) -> None:
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         for collection in ("one", "two", "three"):
             await all_folders.follow(Watched(path=str(notes), collection=collection))
         await all_folders.unfollow(str(notes), "two")
@@ -239,7 +239,7 @@ async def test_only_folders_are_followed_and_not_too_many(
     tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "MOST_FOLDERS", 1)
-    async with shelf(tmp_path) as made, following(made) as all_folders:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
         for params in (
             DocumentIngestParams(paths=(str(notes / "a.txt"),)),
             DocumentIngestParams(paths=(str(notes / "none"),)),

@@ -29,15 +29,15 @@ class DocumentServices:
     knowledge: Knowledge
 
 
-def _request(shelf: Library) -> RequestContext:
-    return request_to(DocumentServices(database=shelf.database, knowledge=shelf.knowledge))
+def _request(documents: Library) -> RequestContext:
+    return request_to(DocumentServices(database=documents.database, knowledge=documents.knowledge))
 
 
 async def test_what_is_stored_is_found_listed_and_deleted(tmp_path: Path) -> None:
-    async with library(tmp_path) as shelf:
-        request = _request(shelf)
-        await shelf.put("/a.md", "alpha beta", tags=("t",))
-        await shelf.put("/b.md", "gamma delta")
+    async with library(tmp_path) as documents:
+        request = _request(documents)
+        await documents.put("/a.md", "alpha beta", tags=("t",))
+        await documents.put("/b.md", "gamma delta")
         found = await document.search(request, bind(DocumentSearchParams, {"query": "alpha", "k": 1, "tags": ["t"]}))
         assert [chunk.source for chunk in found.chunks] == ["/a.md"]
         listed = await document.list_documents(request, bind(DocumentListParams, {"source": "A.MD"}))
@@ -45,11 +45,11 @@ async def test_what_is_stored_is_found_listed_and_deleted(tmp_path: Path) -> Non
         gone = await document.delete(request, bind(DocumentDeleteParams, {"sources": ["/a.md"], "dry_run": True}))
         assert (gone.documents, gone.chunks) == (1, 1)
         assert await document.delete(request, bind(DocumentDeleteParams, {"sources": ["/a.md"]})) == gone
-        assert [chunk.source for chunk in await shelf.knowledge.search("alpha")] == ["/b.md"]
+        assert [chunk.source for chunk in await documents.knowledge.search("alpha")] == ["/b.md"]
 
 
 @pytest.mark.parametrize("params", [{}, {"dry_run": True}])
 async def test_deleting_everything_by_naming_nothing_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
-    async with library(tmp_path) as shelf:
+    async with library(tmp_path) as documents:
         with pytest.raises(InvalidParams, match="what to delete"):
-            await document.delete(_request(shelf), bind(DocumentDeleteParams, params))
+            await document.delete(_request(documents), bind(DocumentDeleteParams, params))

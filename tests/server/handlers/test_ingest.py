@@ -13,14 +13,14 @@ import trio
 from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.server.handlers import ingest
 from agentgw_daemon.server.request import Handler, RequestContext
-from tests.knowledge.live import Shelf, fill, shelf
+from tests.knowledge.live import LiveIngest, fill, live_ingest
 from tests.server.harness import RawClient, connected
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def client_of(made: Shelf) -> AsyncIterator[RawClient]:
+async def client_of(made: LiveIngest) -> AsyncIterator[RawClient]:
     async with trio.open_nursery() as nursery:
         watching = Watching(made.database, made.ingest, nursery)
 
@@ -39,7 +39,7 @@ async def client_of(made: Shelf) -> AsyncIterator[RawClient]:
 
 async def test_progress_comes_before_the_result_and_ends_with_everything(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"a.txt": "one\n\ntwo", "b.txt": "three"})
-    async with shelf(tmp_path) as made, client_of(made) as client:
+    async with live_ingest(tmp_path) as made, client_of(made) as client:
         await client.send(
             {"jsonrpc": "2.0", "id": 1, "method": "document.ingest", "params": {"paths": [str(tmp_path / "n")]}}
         )
@@ -52,7 +52,7 @@ async def test_progress_comes_before_the_result_and_ends_with_everything(tmp_pat
 
 
 async def test_what_is_wrong_with_the_parameters_is_said(tmp_path: Path) -> None:
-    async with shelf(tmp_path) as made, client_of(made) as client:
+    async with live_ingest(tmp_path) as made, client_of(made) as client:
         for params in (
             {},
             {"paths": ["a"]},
@@ -65,7 +65,7 @@ async def test_what_is_wrong_with_the_parameters_is_said(tmp_path: Path) -> None
 
 async def test_a_client_that_leaves_ends_its_ingest(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"slow": "x"})
-    async with shelf(tmp_path) as made:
+    async with live_ingest(tmp_path) as made:
         async with client_of(made) as client:
             await client.send(
                 {"jsonrpc": "2.0", "id": 1, "method": "document.ingest", "params": {"paths": [str(tmp_path / "n")]}}
@@ -79,7 +79,7 @@ async def test_a_client_that_leaves_ends_its_ingest(tmp_path: Path) -> None:
 async def test_a_folder_is_followed_once_it_is_stored_and_let_go_by_name(tmp_path: Path) -> None:
     fill(tmp_path / "n", {"a.txt": "one"})
     folder = str(tmp_path / "n")
-    async with shelf(tmp_path) as made, client_of(made) as client:
+    async with live_ingest(tmp_path) as made, client_of(made) as client:
         await client.send(
             {"jsonrpc": "2.0", "id": 1, "method": "document.ingest", "params": {"paths": [folder], "watch": True}}
         )

@@ -30,7 +30,9 @@ def test_bytes_cross_the_wire(data: bytes) -> None:
 
 
 def test_records_within_messages_are_made_again() -> None:
-    piece = wire.Piece(text="t", title_path="a > b", first_line=1, last_line=2, first_byte=0, last_byte=3, tokens=1)
+    piece = wire.DocumentChunk(
+        text="t", title_path="a > b", first_line=1, last_line=2, first_byte=0, last_byte=3, tokens=1
+    )
     assert wire.decode(wire.encode(2, wire.Pieces(pieces=(piece, piece)))) == (2, wire.Pieces(pieces=(piece, piece)))
 
 

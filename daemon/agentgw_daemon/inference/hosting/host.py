@@ -99,7 +99,7 @@ class ModelHost:
         self._path = Path(spec.path).absolute()
         self._waiting: list[Ticket] = []
         self._holding: set[Ticket] = set()
-        self._deaths = RestartBackoff(settings.restart_backoff_s)
+        self._backoff = RestartBackoff(settings.restart_backoff_s)
         self._last_fate = ""
         self._last_hint = ""
         self._stop_when_idle = False
@@ -186,7 +186,7 @@ class ModelHost:
 
     def went_well(self) -> None:
         """A request was answered: earlier deaths no longer count."""
-        self._deaths.forget()
+        self._backoff.forget()
 
     async def stop(self) -> None:
         """Unload: an idle worker is gone on return, a busy one goes when its last request ends."""
@@ -252,7 +252,7 @@ class ModelHost:
             await self.worker.dead.wait()
         self.size_bytes = await self._measure()
         self._raise_if_degraded()
-        await trio.sleep_until(self._deaths.start_at())
+        await trio.sleep_until(self._backoff.start_at())
         if not self._waiting:
             return
         await self._make_room(self)
@@ -298,7 +298,7 @@ class ModelHost:
     async def _on_exit(self, worker: WorkerProcess) -> None:
         await worker.dead.wait()
         if worker.crashed:
-            self._deaths.record(trio.current_time())
+            self._backoff.record(trio.current_time())
             self._last_fate, self._last_hint = worker.fate, worker.hint
         self.worker = None
         self._stop_when_idle = False
@@ -306,7 +306,7 @@ class ModelHost:
 
     def _raise_if_degraded(self) -> None:
         now = trio.current_time()
-        until = self._deaths.degraded_until(now)
+        until = self._backoff.degraded_until(now)
         if until is None:
             return
         raise ModelUnavailable(

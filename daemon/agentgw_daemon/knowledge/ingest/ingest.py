@@ -38,15 +38,22 @@ class Ingest:
     """Intakes of the daemon. More than a few wait for each other in their order."""
 
     def __init__(
-        self, database: Database, retrieval: Retrieval, forbidden: Forbidden, settings: Callable[[], RagSection]
+        self,
+        database: Database,
+        retrieval: Retrieval,
+        forbidden: Forbidden,
+        settings: Callable[[], RagSection],
+        *,
+        on_end: Callable[[str], None],
     ) -> None:
-        """`settings` gives those in force."""
+        """`settings` gives those in force; `on_end` is told which embedder was used, as it may have been replaced
+        meanwhile.
+        """
         self._parts = IngestParts(database, retrieval, forbidden, ReadWriteLock())
         self._retrieval = retrieval
         self._settings = settings
         self._limiter = trio.CapacityLimiter(MOST_AT_ONCE)
-        # Told which embedder was used, when it may have been replaced meanwhile.
-        self.on_end: Callable[[str], None] = lambda _: None
+        self._on_end = on_end
 
     @property
     def busy(self) -> bool:
@@ -71,7 +78,7 @@ class Ingest:
                     error.hint = f"{error.hint}; {kept}" if error.hint else kept
                 raise
             finally:
-                self.on_end(embedder.id)
+                self._on_end(embedder.id)
         return report.result()
 
     def _wanted(self, params: DocumentIngestParams, embedder: wire.Embedder) -> WantedLabels:

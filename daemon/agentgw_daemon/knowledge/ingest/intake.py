@@ -60,7 +60,7 @@ class _Read:
     """A document that was read and is not stored yet."""
 
     new: NewDocument
-    pieces: tuple[wire.Piece, ...]
+    pieces: tuple[wire.DocumentChunk, ...]
     size_bytes: int
 
 

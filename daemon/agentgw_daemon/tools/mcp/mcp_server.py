@@ -81,10 +81,10 @@ class McpServer:
         self._environ = environ
         self._on_listed = on_listed
         self._limits = limits
-        self._deaths = RestartBackoff(limits.first_backoff_s)
+        self._backoff = RestartBackoff(limits.first_backoff_s)
         self._wanted = trio.Event()
         self._settled = trio.Event()
-        self._buried = trio.Event()
+        self._reaped = trio.Event()
         self._changed = trio.Event()
         self._connection: McpConnection | None = None
         self._tried = self._ending = False
@@ -96,10 +96,10 @@ class McpServer:
         try:
             while True:
                 await self._wanted.wait()
-                await trio.sleep_until(max(self._deaths.start_at(), trio.current_time()))
+                await trio.sleep_until(max(self._backoff.start_at(), trio.current_time()))
                 self._reason = ""
                 self._reason = await self._live()
-                self._deaths.record(trio.current_time())
+                self._backoff.record(trio.current_time())
                 if self.listed is None:
                     self.problem = self._reason
                 _log.warning("MCP server %s %s; its last words: %s", self.name, self._reason, self._tail)
@@ -113,7 +113,7 @@ class McpServer:
         self._ending = False
         self._tried = True
         self._settled.set()
-        self._buried.set()
+        self._reaped.set()
 
     @property
     def tried(self) -> bool:
@@ -122,8 +122,8 @@ class McpServer:
 
     def want(self) -> None:
         """Start it, unless it runs or is better left alone."""
-        if self._deaths.degraded_until(trio.current_time()) is None and not self._wanted.is_set():
-            self._settled, self._buried = trio.Event(), trio.Event()
+        if self._backoff.degraded_until(trio.current_time()) is None and not self._wanted.is_set():
+            self._settled, self._reaped = trio.Event(), trio.Event()
             self._wanted.set()
 
     async def settle(self) -> McpConnection | None:
@@ -144,7 +144,7 @@ class McpServer:
     async def _call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         connection = await self._ready()
         # The end of this life, not of the one that another call may have begun by then.
-        buried = self._buried
+        reaped = self._reaped
         try:
             result = await connection.call_tool(tool, arguments)
         except AnswerUnreadable as error:
@@ -152,18 +152,18 @@ class McpServer:
         except ServerRefused as error:
             raise ServerFailed(f"{self.name} refused the call: {error}") from None
         except ServerConnectionLost:
-            await buried.wait()
+            await reaped.wait()
             raise ServerFailed(f"{self.name} {self._reason}{self._said()}") from None
-        self._deaths.forget()
+        self._backoff.forget()
         return result
 
     async def _ready(self) -> McpConnection:
         """The live connection. Raises ServerFailed."""
         if self._ending or (self._connection is not None and self._connection.ended.is_set()):
-            await self._buried.wait()
+            await self._reaped.wait()
         if self._connection is not None:
             return self._connection
-        until = self._deaths.degraded_until(trio.current_time())
+        until = self._backoff.degraded_until(trio.current_time())
         if until is not None:
             wait_s = until - trio.current_time()
             raise ServerFailed(f"{self.name} {self._reason}; it is left alone for {wait_s:.0f} s{self._said()}")

@@ -67,7 +67,7 @@ class _Host:
         self._env = env
         self._limits = limits
         self._life = trio.CancelScope()
-        self._buried = trio.Event()
+        self._reaped = trio.Event()
         self._tail = Tail()
         self._lines = FrameSplitter(MAX_LINE_BYTES)
         self._process: trio.Process | None = None
@@ -76,7 +76,7 @@ class _Host:
     @property
     def usable(self) -> bool:
         """False once it has ended or has to."""
-        return not (self._life.cancel_called or self._buried.is_set() or trio.current_time() >= self._life.deadline)
+        return not (self._life.cancel_called or self._reaped.is_set() or trio.current_time() >= self._life.deadline)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Runs from start to reaping; idle, it ends by itself. Failures reach whoever asks."""
@@ -93,7 +93,7 @@ class _Host:
             self._problem = str(error)
             task_status.started()
         finally:
-            self._buried.set()
+            self._reaped.set()
 
     async def ask(self, message: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:
         """The answer to a message, or with None the words it begins with. Raises HostFailed, and ends it then."""
@@ -111,7 +111,7 @@ class _Host:
                 self._life.deadline = trio.current_time() + self._limits.idle_s
             else:
                 self.end()
-        await self._buried.wait()
+        await self._reaped.wait()
         raise HostFailed(self._obituary())
 
     async def _exchange(self, message: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class _Host:
         except (AgentgwError, FrameTooLarge) as error:
             self._problem = f"broke its protocol ({error})"
         self.end()
-        await self._buried.wait()
+        await self._reaped.wait()
         raise HostFailed(self._obituary())
 
     def _obituary(self) -> str:
@@ -143,7 +143,7 @@ class _Host:
     def end(self) -> None:
         """Kill it, unless it has ended."""
         self._life.cancel()
-        if self._process is not None and not self._buried.is_set() and self._process.returncode is None:
+        if self._process is not None and not self._reaped.is_set() and self._process.returncode is None:
             # Dead already it tells how it died; only one that lives on has to be helped.
             kill_group(self._process.pid)
 

@@ -100,7 +100,7 @@ class Warmed(WorkerReply):
 
 
 @value
-class Piece:
+class DocumentChunk:
     """A chunk of a document: where it stands, and what is said there.
 
     `title_path` is the headings above it, joined by " > ". Lines count from 1, bytes from 0; the last byte is not part
@@ -141,7 +141,7 @@ class Read(WorkerRequest):
 class Pieces(ReplyPart):
     """Some pieces, in the order of the document."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[DocumentChunk, ...]
 
 
 @message

@@ -38,7 +38,7 @@ class Impatient(Cancellations):
             abort.set()
 
 
-class Desk:
+class Decoding:
     """A decoder and what it said."""
 
     def __init__(
@@ -94,27 +94,27 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def isolated(noise: Path) -> Iterator[Callable[[str], str]]:
     """The model's answer to a prompt that has it to itself, 8 tokens."""
-    desk = Desk(noise, slots=1)
+    decoding = Decoding(noise, slots=1)
 
     @functools.cache
     def answer(prompt: str) -> str:
-        desk.said.clear()
-        return desk.answer(ask(1, prompt, max_tokens=8, recompute=True))
+        decoding.said.clear()
+        return decoding.answer(ask(1, prompt, max_tokens=8, recompute=True))
 
     yield answer
-    desk.close()
+    decoding.close()
 
 
 @pytest.fixture(scope="module")
-def shared_desk(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    made = Desk(noise, slots=3, kv_dir=str(tmp_path_factory.mktemp("kv")))
+def shared_decoding(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decoding]:
+    made = Decoding(noise, slots=3, kv_dir=str(tmp_path_factory.mktemp("kv")))
     yield made
     made.close()
 
 
 @pytest.fixture
-def desk(noise: Path) -> Iterator[Desk]:
-    made = Desk(noise)
+def decoding(noise: Path) -> Iterator[Decoding]:
+    made = Decoding(noise)
     yield made
     made.close()
 
@@ -131,15 +131,15 @@ ACTIONS = st.one_of(
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=40))
 def test_each_stream_gets_the_tokens_it_gets_alone(
-    actions: list[tuple[object, ...]], shared_desk: Desk, isolated: Callable[[str], str]
+    actions: list[tuple[object, ...]], shared_decoding: Decoding, isolated: Callable[[str], str]
 ) -> None:
-    desk, prompts = shared_desk, dict[int, str]()
-    desk.said.clear()
+    decoding, prompts = shared_decoding, dict[int, str]()
+    decoding.said.clear()
     for action in actions:
         match action:
             case ("join", str(prompt), bool(recompute), bool(background), str(cache_scope)):
                 prompts[len(prompts)] = prompt
-                desk.submit(
+                decoding.submit(
                     ask(
                         len(prompts) - 1,
                         prompt,
@@ -150,80 +150,80 @@ def test_each_stream_gets_the_tokens_it_gets_alone(
                     )
                 )
             case ("cancel", int(at)) if prompts:
-                desk.cancellations.cancel(at % len(prompts))
+                decoding.cancellations.cancel(at % len(prompts))
             case (what,):
-                desk.cancellations.stop_next = what == "stop"
-                desk.decoder.step()
-    desk.cancellations.stop_next = False
-    desk.run()
+                decoding.cancellations.stop_next = what == "stop"
+                decoding.decoder.step()
+    decoding.cancellations.stop_next = False
+    decoding.run()
     for request_id, prompt in prompts.items():
-        whole = desk.done(request_id).finish_reason != "cancelled"
-        text, expected = desk.text(request_id), isolated(prompt)
+        whole = decoding.done(request_id).finish_reason != "cancelled"
+        text, expected = decoding.text(request_id), isolated(prompt)
         assert text == expected if whole else expected.startswith(text.rstrip("\ufffd")), prompt
 
 
 def test_sessions_that_come_together_compute_their_common_start_once(
-    desk: Desk, isolated: Callable[[str], str]
+    decoding: Decoding, isolated: Callable[[str], str]
 ) -> None:
     prompts = [SHARED * 3 + name for name in ("one", "two", "six")]
-    desk.submit(*(ask(n, prompt, max_tokens=8) for n, prompt in enumerate(prompts)))
-    desk.run()
-    assert [desk.text(n) for n in range(3)] == [isolated(prompt) for prompt in prompts]
+    decoding.submit(*(ask(n, prompt, max_tokens=8) for n, prompt in enumerate(prompts)))
+    decoding.run()
+    assert [decoding.text(n) for n in range(3)] == [isolated(prompt) for prompt in prompts]
     common = HEAD_TOKENS + len(SHARED) * 3
     # They started when what was left of it was not worth waiting for: after the last whole piece of 64.
-    assert [desk.done(n).cached_tokens for n in range(3)] == [0, common // 64 * 64, common // 64 * 64]
+    assert [decoding.done(n).cached_tokens for n in range(3)] == [0, common // 64 * 64, common // 64 * 64]
 
 
 def test_a_running_stream_gets_a_token_between_any_two_pieces_of_a_long_prompt(tmp_path: Path) -> None:
-    desk = Desk(chain_model(tmp_path / "endless.gguf", ["a", "b", "c"], endless=True))
-    desk.submit(ask(1, max_tokens=60))
-    desk.decoder.step()
-    desk.submit(ask(2, "y" * 600, max_tokens=1))
-    desk.run()
+    decoding = Decoding(chain_model(tmp_path / "endless.gguf", ["a", "b", "c"], endless=True))
+    decoding.submit(ask(1, max_tokens=60))
+    decoding.decoder.step()
+    decoding.submit(ask(2, "y" * 600, max_tokens=1))
+    decoding.run()
     # Text is sent before each piece, so that the order of messages is the order of events.
-    said = [message for message in desk.said if isinstance(message, wire.GenerationDelta | wire.Prefilled)]
+    said = [message for message in decoding.said if isinstance(message, wire.GenerationDelta | wire.Prefilled)]
     pieces = [at for at, message in enumerate(said) if message.request_id == 2 and isinstance(message, wire.Prefilled)]
     assert len(pieces) >= 5
     assert all(any(message.request_id == 1 for message in said[a:b]) for a, b in itertools.pairwise(pieces))
-    desk.close()
+    decoding.close()
 
 
-def test_a_seed_draws_the_same_text_whatever_the_others_do(desk: Desk) -> None:
+def test_a_seed_draws_the_same_text_whatever_the_others_do(decoding: Decoding) -> None:
     def draw(request_id: int) -> wire.Generate:
         return ask(request_id, "tell", seed=5, temperature=1.5, top_k=0, max_tokens=16, recompute=True)
 
-    first = desk.answer(draw(1))
-    desk.submit(ask(2, "z" * 200, max_tokens=30), draw(3), ask(4, "other", max_tokens=30))
-    desk.run()
-    assert desk.text(3) == first
-    assert desk.done(3).cached_tokens == 0
+    first = decoding.answer(draw(1))
+    decoding.submit(ask(2, "z" * 200, max_tokens=30), draw(3), ask(4, "other", max_tokens=30))
+    decoding.run()
+    assert decoding.text(3) == first
+    assert decoding.done(3).cached_tokens == 0
 
 
 def test_a_stream_without_credit_waits_and_the_others_go_on(tmp_path: Path) -> None:
     path = chain_model(tmp_path / "endless.gguf", ["a", "b", "c"], endless=True)
-    desk, n = Desk(path), wire.WINDOW_TEXTS
-    desk.submit(ask(1, max_tokens=n + 10))
-    desk.run()
-    assert len(desk.text(1)) == n
-    assert desk.answer(ask(2, max_tokens=5)) == "abcab"
-    desk.decoder.allow(wire.Credit(request_id=1, texts=4))
-    desk.run()
-    assert len(desk.text(1)) == n + 4
-    desk.cancellations.cancel(1)
-    desk.run()
-    assert desk.done(1).finish_reason == "cancelled"
-    desk.decoder.allow(wire.Credit(request_id=1, texts=4))
-    desk.close()
+    decoding, n = Decoding(path), wire.WINDOW_TEXTS
+    decoding.submit(ask(1, max_tokens=n + 10))
+    decoding.run()
+    assert len(decoding.text(1)) == n
+    assert decoding.answer(ask(2, max_tokens=5)) == "abcab"
+    decoding.decoder.allow(wire.Credit(request_id=1, texts=4))
+    decoding.run()
+    assert len(decoding.text(1)) == n + 4
+    decoding.cancellations.cancel(1)
+    decoding.run()
+    assert decoding.done(1).finish_reason == "cancelled"
+    decoding.decoder.allow(wire.Credit(request_id=1, texts=4))
+    decoding.close()
 
 
 def test_where_memory_is_short_requests_wait_instead_of_failing(noise: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(footprint, "MAX_KV_BYTES", 1)
-    desk = Desk(noise, n_ctx_tokens=256)
-    desk.submit(ask(1, "a", max_tokens=4), ask(2, "b", max_tokens=4), ask(3, "c" * 200, max_tokens=4))
-    desk.decoder.step()
-    desk.run()
-    assert [desk.done(n).finish_reason for n in (1, 2, 3)] == ["length"] * 3
-    desk.close()
+    decoding = Decoding(noise, n_ctx_tokens=256)
+    decoding.submit(ask(1, "a", max_tokens=4), ask(2, "b", max_tokens=4), ask(3, "c" * 200, max_tokens=4))
+    decoding.decoder.step()
+    decoding.run()
+    assert [decoding.done(n).finish_reason for n in (1, 2, 3)] == ["length"] * 3
+    decoding.close()
 
 
 SYSTEM = {"role": "system", "content": "You answer in one word. " * 5}
@@ -238,7 +238,7 @@ class TestSaved:
 
     def test_a_session_goes_on_in_another_worker(self, noise: Path, tmp_path: Path) -> None:
         kv_dir = str(tmp_path / "kv")
-        first = Desk(noise, kv_dir=kv_dir)
+        first = Decoding(noise, kv_dir=kv_dir)
         said = first.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
         prompt_tokens = first.done(1).prompt_tokens
         first.close()
@@ -249,7 +249,7 @@ class TestSaved:
                 {"role": "user", "content": "go on"},
             ),
         )  # fmt: skip
-        second = Desk(noise, kv_dir=kv_dir)
+        second = Decoding(noise, kv_dir=kv_dir)
         text = second.answer(follow_up)
         assert second.done(2).cached_tokens >= prompt_tokens
         expected = second.answer(dataclasses.replace(follow_up, request_id=3, recompute=True))
@@ -259,27 +259,27 @@ class TestSaved:
     def test_what_a_skill_takes_is_saved_for_every_session_and_removed_with_none(
         self, noise: Path, tmp_path: Path
     ) -> None:
-        first = Desk(noise, kv_dir=str(tmp_path))
+        first = Decoding(noise, kv_dir=str(tmp_path))
         first.answer(with_system(1, "a", max_tokens=2, cache_scope="s-1", skill=True))
         first.close()
         assert state_folder.forget(tmp_path, "s-1") == 1
-        second = Desk(noise, kv_dir=str(tmp_path))
+        second = Decoding(noise, kv_dir=str(tmp_path))
         second.answer(with_system(2, "bcd", max_tokens=2, cache_scope="s-2", skill=True))
         assert second.done(2).cached_tokens == second.done(2).prompt_tokens - len("bcd#\n#assistant\n")
         second.close()
 
     def test_nothing_is_saved_in_nobodys_name(self, noise: Path, tmp_path: Path) -> None:
-        desk = Desk(noise, kv_dir=str(tmp_path))
-        desk.answer(with_system(1, "a" * 200, max_tokens=2, skill=True))
-        desk.close()
+        decoding = Decoding(noise, kv_dir=str(tmp_path))
+        decoding.answer(with_system(1, "a" * 200, max_tokens=2, skill=True))
+        decoding.close()
         assert list(tmp_path.rglob("*.kv")) == []
 
     @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "gone"])
     def test_a_damaged_state_costs_time_and_nothing_else(self, noise: Path, tmp_path: Path, harm: str) -> None:
-        first = Desk(noise, kv_dir=str(tmp_path))
+        first = Decoding(noise, kv_dir=str(tmp_path))
         expected = first.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
         first.close()
-        second = Desk(noise, kv_dir=str(tmp_path))
+        second = Decoding(noise, kv_dir=str(tmp_path))
         (path,) = tmp_path.rglob("*.kv")
         data = path.read_bytes()
         match harm:
@@ -296,36 +296,38 @@ class TestSaved:
         second.close()
 
     def test_the_folder_may_go_while_it_runs(self, noise: Path, tmp_path: Path) -> None:
-        desk = Desk(noise, kv_dir=str(tmp_path / "kv"))
-        expected = desk.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
+        decoding = Decoding(noise, kv_dir=str(tmp_path / "kv"))
+        expected = decoding.answer(ask(1, "z" * 200, max_tokens=8, cache_scope="s-1"))
         shutil.rmtree(tmp_path / "kv", ignore_errors=True)  # it may be written to in this moment
-        assert desk.answer(ask(2, "z" * 200, max_tokens=8, cache_scope="s-2")) == expected
-        desk.answer(ask(3, "y" * 200, max_tokens=8, cache_scope="s-3"))
-        desk.close()
+        assert decoding.answer(ask(2, "z" * 200, max_tokens=8, cache_scope="s-2")) == expected
+        decoding.answer(ask(3, "y" * 200, max_tokens=8, cache_scope="s-3"))
+        decoding.close()
         assert list((tmp_path / "kv").rglob("s-3*"))
 
     def test_more_sessions_than_slots_take_turns_without_computing_anything_again(
         self, noise: Path, tmp_path: Path
     ) -> None:
-        desk = Desk(noise, slots=2, kv_dir=str(tmp_path))
+        decoding = Decoding(noise, slots=2, kv_dir=str(tmp_path))
         for n in range(16):
             name = chr(ord("a") + n % 8)
-            desk.answer(ask(n, name * 200, max_tokens=4, cache_scope=f"s-{name}"))
-        assert [desk.done(n).cached_tokens > 200 for n in range(16)] == [False] * 8 + [True] * 8
-        desk.close()
+            decoding.answer(ask(n, name * 200, max_tokens=4, cache_scope=f"s-{name}"))
+        assert [decoding.done(n).cached_tokens > 200 for n in range(16)] == [False] * 8 + [True] * 8
+        decoding.close()
 
 
-def test_one_in_the_background_waits_for_people_and_then_goes_on(desk: Desk, isolated: Callable[[str], str]) -> None:
-    desk.submit(ask(1, "job", max_tokens=8, background=True))
-    desk.decoder.step(), desk.decoder.step()
-    desk.submit(ask(2, "person", max_tokens=8))
-    desk.run()
-    order = [said.request_id for said in desk.said if isinstance(said, wire.GenerationDone)]
-    assert (order, desk.text(1), desk.text(2)) == ([2, 1], isolated("job"), isolated("person"))
+def test_one_in_the_background_waits_for_people_and_then_goes_on(
+    decoding: Decoding, isolated: Callable[[str], str]
+) -> None:
+    decoding.submit(ask(1, "job", max_tokens=8, background=True))
+    decoding.decoder.step(), decoding.decoder.step()
+    decoding.submit(ask(2, "person", max_tokens=8))
+    decoding.run()
+    order = [said.request_id for said in decoding.said if isinstance(said, wire.GenerationDone)]
+    assert (order, decoding.text(1), decoding.text(2)) == ([2, 1], isolated("job"), isolated("person"))
 
 
-def test_who_waits_in_the_worker_is_told_his_place(desk: Desk) -> None:
-    desk.submit(*(ask(n, str(n), max_tokens=8) for n in range(6)))
-    desk.run()
-    places = [(said.request_id, said.position) for said in desk.said if isinstance(said, wire.GenerationQueued)]
+def test_who_waits_in_the_worker_is_told_his_place(decoding: Decoding) -> None:
+    decoding.submit(*(ask(n, str(n), max_tokens=8) for n in range(6)))
+    decoding.run()
+    places = [(said.request_id, said.position) for said in decoding.said if isinstance(said, wire.GenerationQueued)]
     assert places == [(4, 1), (5, 2), (5, 1)] or places == [(4, 1), (5, 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from agentgw_daemon.workers.protocol.retrieval import Piece
+from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading.reader import read
 from agentgw_daemon.workers.retrieval.reading.units import CHARS_PER_TOKEN
 from agentgw_daemon.workers.retrieval.reading.values import CountTokens, DocumentSource, Limits, OpenedDocument
@@ -14,7 +14,7 @@ from tests.workers.retrieval.reading.counting import by_pieces
 
 def read_bytes(
     folder: Path, name: str, data: bytes, *, limits: Limits | None = None, count: CountTokens = by_pieces
-) -> tuple[OpenedDocument, list[Piece]]:
+) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """The document that a file of this name and content is."""
     path = folder / name
     path.write_bytes(data)
@@ -23,25 +23,25 @@ def read_bytes(
 
 def read_path(
     path: str, *, limits: Limits | None = None, count: CountTokens = by_pieces
-) -> tuple[OpenedDocument, list[Piece]]:
+) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """The document of a file."""
     return taken(read(DocumentSource(path=path), limits or Limits(), count))
 
 
 def read_text(
     name: str, text: str, *, limits: Limits | None = None, count: CountTokens = by_pieces
-) -> tuple[OpenedDocument, list[Piece]]:
+) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """The document that a text of this name is."""
     return taken(read(DocumentSource(text=text, name=name), limits or Limits(), count))
 
 
-def taken(document: object) -> tuple[OpenedDocument, list[Piece]]:
+def taken(document: object) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """A document with all its pieces."""
     assert isinstance(document, OpenedDocument)
     return document, list(document.pieces)
 
 
-def assert_sound(pieces: list[Piece], limits: Limits, count: CountTokens) -> None:
+def assert_sound(pieces: list[DocumentChunk], limits: Limits, count: CountTokens) -> None:
     """Checks what holds for chunks of any document."""
     for piece in pieces:
         assert piece.text.strip()
@@ -56,7 +56,7 @@ def assert_sound(pieces: list[Piece], limits: Limits, count: CountTokens) -> Non
         assert before.first_line <= after.first_line
 
 
-def assert_covers(pieces: list[Piece], data: bytes, encoding: str = "utf-8") -> None:
+def assert_covers(pieces: list[DocumentChunk], data: bytes, encoding: str = "utf-8") -> None:
     """The pieces are the file's own bytes, and every character of it that is not blank is in one."""
     end = at = 0
     line = 1

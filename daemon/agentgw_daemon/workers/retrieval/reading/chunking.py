@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from agentgw_daemon.workers.protocol.retrieval import Piece
+from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading.blocks import Path, Section
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
@@ -30,7 +30,7 @@ _MAX_PATH_CHARS: Final = 160
 _Span = tuple[int, int, Path, int]
 
 
-def cut(sections: Iterable[Section], limits: Limits, count: CountTokens) -> Iterator[Piece]:
+def cut(sections: Iterable[Section], limits: Limits, count: CountTokens) -> Iterator[DocumentChunk]:
     """The chunks of a document. Raises Unreadable when they are too many."""
 
     def count_clean(texts: Sequence[str]) -> list[int]:
@@ -63,10 +63,10 @@ class _Place:
         self._at = at
         return self._line, self._byte
 
-    def piece(self, start: int, end: int, path: Path, tokens: int) -> Piece:
+    def piece(self, start: int, end: int, path: Path, tokens: int) -> DocumentChunk:
         """The chunk between the two places."""
         line, byte = self.after(start)
-        return Piece(
+        return DocumentChunk(
             text=clean(self._text.text[start:end]),
             title_path=_shown(path),
             first_line=line,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from agentgw_daemon.workers.protocol.retrieval import Piece
+from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading.characters import in_one_line
 
 # A book with its pictures; of text there is a limit of its own.
@@ -76,7 +76,7 @@ class OpenedDocument:
     size_bytes: int
     mtime_ns: int
     extracted: bool
-    pieces: Iterator[Piece]
+    pieces: Iterator[DocumentChunk]
     findings: Findings
 
     @property
