@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 TABLES = {"errors.py", "events.py", "methods.py", "schema.py", "types.py"}
 SOURCES = [path for path in sorted(ROOT.glob("agentgw/**/*.py")) if path.name not in TABLES]
 SOURCES += sorted(ROOT.glob("shell/agentgw_shell/**/*.py"))
-SENDERS = {"call", "stream", "send", "notify"}
+SENDERS = {"call", "stream", "send", "notify", "fetched"}
 WORDS = METHODS.keys() | {event_name(event) for event in EVENTS} | set(get_args(WebhookEvent))
 NOUNS = {word.partition(".")[0] for word in WORDS}
 by_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -30,9 +30,10 @@ def calls(source: Path) -> Iterator[tuple[str, list[str]]]:
     """Method names sent by literal, with the keywords that go along."""
     for node in ast.walk(ast.parse(source.read_text())):
         match node:
-            case ast.Call(func=ast.Attribute(attr=sender), args=[ast.Constant(value=str(name)), *_]) if (
-                sender in SENDERS
-            ):
+            case (
+                ast.Call(func=ast.Attribute(attr=sender), args=[ast.Constant(value=str(name)), *_])
+                | ast.Call(func=ast.Name(id=sender), args=[_, ast.Constant(value=str(name)), *_])
+            ) if sender in SENDERS:
                 yield name, [keyword.arg for keyword in node.keywords if keyword.arg is not None]
 
 

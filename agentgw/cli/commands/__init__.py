@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
+    from typing import Any
 
 
 class Action:
@@ -45,6 +46,16 @@ def connect(*, spawn: bool = True, warm: bool = False) -> Client:
 def add_json(parser: ArgumentParser) -> None:
     """The flag that every listing has."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def fetched(args: Namespace, method: str, /, **params: Any) -> dict[str, Any] | None:
+    """The daemon's result for a listing to show; None where it was printed as JSON, as `--json` asks."""
+    with connect() as client:
+        result = client.call(method, **params)
+    if not args.json:
+        return result
+    output.json_line(result)
+    return None
 
 
 def agreed(question: str) -> bool:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.approval_prompt import DECISIONS, lines
-from agentgw.cli.commands import Action, add_json, connect
+from agentgw.cli.commands import Action, add_json, connect, fetched
 from agentgw.cli.times import local
 from agentgw.protocol.visible import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("approval.list")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "approval.list")
+    if found is None:
         return 0
     # Not a table: nothing that is decided about may be cut at the terminal's width.
     for approval in found["approvals"]:
-        output.write(f"{escaped(approval['approval_id'])}  until {escaped(local(approval['expires_at']))}\n")
-        for text in lines(approval):
-            output.write(f"  {text}\n")
+        _show(approval, approval["approval_id"], f"until {escaped(local(approval['expires_at']))}")
     output.flush()
     if not found["approvals"]:
         output.notice("nothing waits for an answer")
@@ -42,17 +39,19 @@ def _answer(args: Namespace) -> int:
 
 
 def _rules(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("approval.rules")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "approval.rules")
+    if found is None:
         return 0
     for rule in found["rules"]:
-        output.write(f"{escaped(rule['rule_id'])}  since {escaped(local(rule['created_at']))}\n")
-        for text in lines(rule):
-            output.write(f"  {text}\n")
+        _show(rule, rule["rule_id"], f"since {escaped(local(rule['created_at']))}")
     output.flush()
     return 0
+
+
+def _show(call: dict[str, Any], name: str, when: str) -> None:
+    output.write(f"{escaped(name)}  {when}\n")
+    for text in lines(call):
+        output.write(f"  {text}\n")
 
 
 def _configure_revoke(parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect
+from agentgw.cli.commands import Action, add_json, connect, fetched
 from agentgw.cli.commands.reload import asked_to_reload, reload, tell_reloaded
 from agentgw.cli.editor import edit
 from agentgw.local.connect import connect_running
@@ -42,10 +42,8 @@ def _configure_show(parser: ArgumentParser) -> None:
 
 
 def _show(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("config.get", section=args.section)
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "config.get", section=args.section)
+    if found is None:
         return 0
     settings = found["settings"]
     if args.origin:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect, names, working_directory
+from agentgw.cli.commands import add_json, fetched, names, working_directory
 from agentgw.cli.times import local
 
 TYPE_CHECKING = False
@@ -23,13 +23,11 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints a document a line, the last written first."""
-    with connect() as client:
-        page = client.call(
-            "document.list", limit=args.limit, collection=args.collection, source=args.source,
-            skills=names(args.skills), tags=names(args.tags), cwd=working_directory() if args.skills else None,
-        )  # fmt: skip
-    if args.json:
-        output.json_line(page)
+    page = fetched(
+        args, "document.list", limit=args.limit, collection=args.collection, source=args.source,
+        skills=names(args.skills), tags=names(args.tags), cwd=working_directory() if args.skills else None,
+    )  # fmt: skip
+    if page is None:
         return 0
     rows = [
         (output.short_id(one["document_id"]), one["source"], one["chunks"], output.size(one["size_bytes"]),

@@ -6,7 +6,7 @@ import os
 import signal
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect, names, working_directory
+from agentgw.cli.commands import add_json, connect, fetched, names, working_directory
 from agentgw.cli.intake import is_piped, read_stdin
 from agentgw.cli.times import local
 from agentgw.protocol.errors import ModelUnavailable, UsageError
@@ -117,10 +117,8 @@ def _summary(result: dict[str, Any]) -> str:
 
 
 def _list_watched(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("document.watched")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "document.watched")
+    if found is None:
         return 0
     rows = [
         (one["path"], one["collection"], one["state"], local(one.get("updated_at")), one.get("error"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect
+from agentgw.cli.commands import Action, add_json, agreed, connect, fetched
 from agentgw.cli.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import UsageError
@@ -23,10 +23,8 @@ _NEEDS: Final = ("network", "unmetered", "ac", "idle")
 
 def list_jobs(args: Namespace) -> int:
     """Prints the jobs of the file, then what is wrong in it on standard error."""
-    with connect() as client:
-        found = client.call("job.list")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "job.list")
+    if found is None:
         return 0
     rows = [
         (job["name"], job["schedule"], _state(job), local(job.get("next_at")), _last(job.get("last")))
@@ -188,10 +186,8 @@ def _configure_history(parser: ArgumentParser) -> None:
 
 def history(args: Namespace) -> int:
     """Prints runs, and times that had none with the reason."""
-    with connect() as client:
-        page = client.call("job.history", name=args.name, limit=args.limit)
-    if args.json:
-        output.json_line(page)
+    page = fetched(args, "job.history", name=args.name, limit=args.limit)
+    if page is None:
         return 0
     rows = [
         (
@@ -233,10 +229,8 @@ def _configure_next(parser: ArgumentParser) -> None:
 
 def next_times(args: Namespace) -> int:
     """Prints when jobs are due next."""
-    with connect() as client:
-        found = client.call("job.next", name=args.name, count=args.count)
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "job.next", name=args.name, count=args.count)
+    if found is None:
         return 0
     output.table([(local(one["at"]), one["job"]) for one in found["times"]], ("at", "job"))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect, model_reference
+from agentgw.cli.commands import Action, add_json, connect, fetched, model_reference
 from agentgw.cli.commands.pull import configure as configure_pull
 from agentgw.cli.commands.pull import run as pull
 
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("model.list")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "model.list")
+    if found is None:
         return 0
     rows = [
         ("*" if model.get("default") else "", model["name"], model["state"].replace("_", " "),

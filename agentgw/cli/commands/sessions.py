@@ -7,7 +7,7 @@ import sys
 import time
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, last_session
+from agentgw.cli.commands import Action, add_json, agreed, connect, fetched, last_session
 from agentgw.cli.times import local, utc
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import AgentgwError, NotFound, UsageError
@@ -34,10 +34,8 @@ def _configure_list(parser: ArgumentParser) -> None:
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        page = client.call("session.list", limit=args.limit)
-    if args.json:
-        output.json_line(page)
+    page = fetched(args, "session.list", limit=args.limit)
+    if page is None:
         return 0
     # On a narrow terminal the title is worth more than the skill.
     with_skill = not output.is_terminal(sys.stdout) or output.columns() >= _COLUMNS_WITH_SKILL
@@ -138,10 +136,8 @@ def _configure_search(parser: ArgumentParser) -> None:
 
 
 def _search(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("session.search", query=" ".join(args.query), limit=args.limit)
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "session.search", query=" ".join(args.query), limit=args.limit)
+    if found is None:
         return 0
     if not found["messages"]:
         output.notice("nothing was found")

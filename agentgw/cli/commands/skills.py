@@ -6,7 +6,7 @@ import os
 import re
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, working_directory
+from agentgw.cli.commands import Action, add_json, agreed, connect, fetched, working_directory
 from agentgw.cli.editor import edit
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.local.directories import make_private, prepare, private_umask
@@ -42,10 +42,8 @@ class SkillInvalid(LocalError):
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("skill.list", cwd=working_directory())
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "skill.list", cwd=working_directory())
+    if found is None:
         return 0
     rows = [(skill["name"], skill["tier"], _description(skill)) for skill in found["skills"]]
     output.table(rows, ("name", "tier", "description"))
@@ -67,10 +65,8 @@ def _configure_show(parser: ArgumentParser) -> None:
 
 
 def _show(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("skill.get", name=args.name, cwd=working_directory())
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "skill.get", name=args.name, cwd=working_directory())
+    if found is None:
         return 0
     output.pairs(list(found["skill"].items()))
     output.line("")
@@ -84,10 +80,8 @@ def _configure_route(parser: ArgumentParser) -> None:
 
 
 def _route(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("skill.route", message=" ".join(args.text), cwd=working_directory())
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "skill.route", message=" ".join(args.text), cwd=working_directory())
+    if found is None:
         return 0
     rows = [(skill["name"], f"{skill['score']:.2f}", skill["reason"]) for skill in found["skills"]]
     output.table(rows, ("name", "score", "reason"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect
+from agentgw.cli.commands import add_json, fetched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +18,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints the counts."""
-    with connect() as client:
-        stats = client.call("stats.get")
-    if args.json:
-        output.json_line(stats)
+    stats = fetched(args, "stats.get")
+    if stats is None:
         return 0
     output.pairs(
         (

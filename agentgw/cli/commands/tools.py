@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.approval_prompt import ask
-from agentgw.cli.commands import Action, add_json, connect, working_directory
+from agentgw.cli.commands import Action, add_json, connect, fetched, working_directory
 from agentgw.cli.commands.run import read_approvals
 from agentgw.protocol.errors import ToolFailed, UsageError
 
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("tool.list")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "tool.list")
+    if found is None:
         return 0
     rows = [
         (tool["name"], tool["source"], tool.get("effect"), tool.get("error") or tool["description"])

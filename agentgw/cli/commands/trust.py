@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, agreed, connect
+from agentgw.cli.commands import add_json, agreed, connect, fetched
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import DirectoryRefused, UsageError
 
@@ -95,10 +95,8 @@ def _agreed(project: dict[str, Any]) -> bool:
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("skill.trusted")
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "skill.trusted")
+    if found is None:
         return 0
     rows = [(one["path"], one["state"], one.get("trusted_at"), one.get("error")) for one in found["projects"]]
     output.table(rows, ("project", "state", "trusted", "reason"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect
+from agentgw.cli.commands import Action, add_json, connect, fetched
 from agentgw.cli.times import local
 
 TYPE_CHECKING = False
@@ -19,10 +19,8 @@ def _configure_list(parser: ArgumentParser) -> None:
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        page = client.call("turn.list", running=not args.all, limit=args.limit)
-    if args.json:
-        output.json_line(page)
+    page = fetched(args, "turn.list", running=not args.all, limit=args.limit)
+    if page is None:
         return 0
     rows = [
         (output.short_id(turn["turn_id"]), _state(turn), local(turn["created_at"]),
@@ -47,10 +45,8 @@ def _configure_show(parser: ArgumentParser) -> None:
 
 
 def _show(args: Namespace) -> int:
-    with connect() as client:
-        detail = client.call("turn.show", turn_id=args.turn)
-    if args.json:
-        output.json_line(detail)
+    detail = fetched(args, "turn.show", turn_id=args.turn)
+    if detail is None:
         return 0
     turn, usage = detail["turn"], detail["usage"]
     facts = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect
+from agentgw.cli.commands import Action, add_json, connect, fetched
 from agentgw.protocol.visible import escaped
 
 TYPE_CHECKING = False
@@ -18,10 +18,8 @@ def _configure_list(parser: ArgumentParser) -> None:
 
 
 def _list(args: Namespace) -> int:
-    with connect() as client:
-        found = client.call("webhook.list", deliveries=args.limit)
-    if args.json:
-        output.json_line(found)
+    found = fetched(args, "webhook.list", deliveries=args.limit)
+    if found is None:
         return 0
     for problem in found["problems"]:
         output.notice(f"left out: {problem}")
