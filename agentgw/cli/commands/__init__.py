@@ -51,7 +51,7 @@ def add_json(parser: ArgumentParser) -> None:
 def fetched(args: Namespace, method: str, /, **params: Any) -> dict[str, Any] | None:
     """The daemon's result for a listing to show; None where it was printed as JSON, as `--json` asks."""
     with connect() as client:
-        result = client.call(method, **params)
+        result: dict[str, Any] = client.call(method, **params)
     if not args.json:
         return result
     output.json_line(result)

@@ -27,6 +27,7 @@ from agentgw.protocol.types import Model
 from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.part import disk_failed
 from agentgw_daemon.models.reference import GGUF
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from agentgw_daemon.workers.protocol import retrieval as wire
 
@@ -144,10 +145,10 @@ class Embedders:
         try:
             for path in folder.rglob("*"):
                 if path.is_file():
-                    _sync(path)
+                    sync_path(path)
             self._move_away(entry, scratch)
             os.rename(folder, self._models / entry.stem)
-            _sync(self._models)
+            sync_path(self._models)
         except OSError as error:
             raise disk_failed(entry.name, error) from error
 
@@ -210,7 +211,7 @@ class Embedders:
 def _store(out: Path, info: StoredEmbedderInfo) -> None:
     """The conversion first: an info that speaks of one has it."""
     if info.twin:
-        _sync(out / f".{CONVERSION_FILE}")
+        sync_path(out / f".{CONVERSION_FILE}")
         os.replace(out / f".{CONVERSION_FILE}", out / CONVERSION_FILE)
     write_atomically(out / INFO_FILE, dump(info))
 
@@ -261,14 +262,6 @@ def _stamp(path: Path) -> int | None:
         return path.stat().st_mtime_ns
     except OSError:
         return None
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _missing(entry: CatalogueEntry) -> ModelUnavailable:

@@ -24,6 +24,7 @@ from typing import Final, Literal, TypeVar
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw.protocol.schema import bind, dump, record
 from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import _WRITING, _replace, read_mapping, write_atomically
 
 T = TypeVar("T")
@@ -145,7 +146,7 @@ class ModelFolder:
         target = self.folder / f"{stem}{GGUF}"
         write_atomically(self.folder / f"{stem}.json", dump(origin))
         os.replace(part, target)
-        _sync_folder(self.folder)
+        sync_path(self.folder)
         self._scanned = None
         return target
 
@@ -189,14 +190,6 @@ def _read(path: Path, cls: type[T]) -> T | None:
         return bind(cls, read_mapping(path))
     except InvalidParams:
         return None
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _mb(count: int) -> str:

@@ -86,7 +86,7 @@ class Jobs:
     def problems(self) -> tuple[JobProblem, ...]:
         """The faults of the file, as it was last read."""
         found = self.scheduler.book.read.contents.problems
-        return tuple(JobProblem(line=one.line, reason=one.reason, job=one.job) for one in found)
+        return tuple(JobProblem(line=one.line, reason=one.reason, job=one.name) for one in found)
 
     async def list(self) -> JobList:
         """The jobs in the order of the file."""

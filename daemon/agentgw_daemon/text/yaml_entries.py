@@ -8,9 +8,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as Aliases
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.text.yaml_document import (
@@ -24,6 +24,7 @@ from agentgw_daemon.text.yaml_document import (
 )
 
 T = TypeVar("T")
+E = TypeVar("E", bound="NamedEntry")
 
 NO_ALIASES: Final[Aliases[str, str]] = {}
 MAX_NAME: Final = 100
@@ -65,6 +66,52 @@ def entries_of(text: str, top: str, keys: Collection[str], *, most: int) -> Entr
         refused.append(EntryRefused(error.line, error.reason))
         nodes = _salvaged(text, top, most)
     return Entries(nodes=nodes[: most + 1], refused=tuple(refused))
+
+
+class NamedEntry(Protocol):
+    """An entry that was read."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which no other entry of the file has."""
+
+    @property
+    def line(self) -> int:
+        """The line where it begins."""
+
+
+@record
+class EntryProblem:
+    """Fault that keeps an entry, or the whole file, from being used. `name` is the entry's where it can be read."""
+
+    line: int
+    reason: str
+    name: str | None = None
+
+
+def named_entries(
+    text: str, kind: str, keys: Collection[str], *, most: int, read: Callable[[Node], E]
+) -> tuple[tuple[E, ...], tuple[EntryProblem, ...]]:
+    """The entries below the key `kind` in the plural, as `read` makes them of nodes, and what is wrong with others.
+
+    `read` raises EntryRefused.
+    """
+    entries = entries_of(text, f"{kind}s", keys, most=most)
+    problems = [EntryProblem(line=refused.line, reason=refused.reason) for refused in entries.refused]
+    found: dict[str, E] = {}
+    for number, node in enumerate(entries.nodes):
+        if number == most:
+            problems.append(EntryProblem(line=node.span.line, reason=f"a file holds at most {most} {kind}s"))
+            break
+        try:
+            entry = read(node)
+            if entry.name in found:
+                taken = f"the name {entry.name!r} is taken by the {kind} in line {found[entry.name].line}"
+                raise EntryRefused(node.span.line, taken)
+            found[entry.name] = entry
+        except EntryRefused as refused:
+            problems.append(EntryProblem(line=refused.line, reason=refused.reason, name=name_of(node)))
+    return tuple(found.values()), tuple(problems)
 
 
 def name_of(node: Node) -> str | None:

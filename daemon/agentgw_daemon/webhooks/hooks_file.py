@@ -10,6 +10,8 @@ import errno
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.config.settings import named_variable
 from agentgw_daemon.system.text_file import UnreadableFile, read_text_file
 from agentgw_daemon.text.yaml_document import Node
-from agentgw_daemon.text.yaml_entries import EntryRefused, EntryValues, entries_of, name_of
+from agentgw_daemon.text.yaml_entries import EntryProblem, EntryRefused, EntryValues, named_entries
 from agentgw_daemon.webhooks.hook import EVENTS, Hook
 from agentgw_daemon.webhooks.signing import key_of
 
@@ -37,20 +39,12 @@ _SECRET: Final = re.compile(r"whsec_\S+")
 
 
 @record
-class HookProblem:
-    """One reason why an entry, or the whole file, cannot be used."""
-
-    line: int
-    reason: str
-
-
-@record
 class HooksFile:
     """The webhooks and the problems of the file. `exposed`: others than the user may read it."""
 
     path: Path
     hooks: tuple[Hook, ...] = ()
-    found: tuple[HookProblem, ...] = ()
+    found: tuple[EntryProblem, ...] = ()
     exposed: bool = False
 
     @property
@@ -74,32 +68,17 @@ def read_hooks(path: Path, environ: Mapping[str, str]) -> HooksFile:
     except FileNotFoundError:
         return HooksFile(path=path)
     except UnreadableFile as error:
-        return HooksFile(path=path, found=(HookProblem(line=1, reason=f"the file {error}"),))
+        return HooksFile(path=path, found=(EntryProblem(line=1, reason=f"the file {error}"),))
     except OSError as error:
-        return HooksFile(path=path, found=(HookProblem(line=1, reason=os.strerror(error.errno or errno.EIO)),))
+        return HooksFile(path=path, found=(EntryProblem(line=1, reason=os.strerror(error.errno or errno.EIO)),))
     hooks, found = hooks_of(text, environ)
     return HooksFile(path=path, hooks=hooks, found=found, exposed=exposed)
 
 
-def hooks_of(text: str, environ: Mapping[str, str]) -> tuple[tuple[Hook, ...], tuple[HookProblem, ...]]:
+def hooks_of(text: str, environ: Mapping[str, str]) -> tuple[tuple[Hook, ...], tuple[EntryProblem, ...]]:
     """All webhooks and problems of a text. Does no I/O."""
-    entries = entries_of(text, "webhooks", KEYS, most=MOST_HOOKS)
-    found = [HookProblem(line=one.line, reason=one.reason) for one in entries.refused]
-    hooks: dict[str, Hook] = {}
-    for number, node in enumerate(entries.nodes):
-        if number == MOST_HOOKS:
-            found.append(HookProblem(line=node.span.line, reason=f"a file holds at most {MOST_HOOKS} webhooks"))
-            break
-        try:
-            hook = _hook_of(node, environ)
-            if hook.name in hooks:
-                reason = f"the name {hook.name!r} is taken by the webhook in line {hooks[hook.name].line}"
-                raise EntryRefused(node.span.line, reason)
-            hooks[hook.name] = hook
-        except EntryRefused as refused:
-            name = name_of(node)
-            found.append(HookProblem(line=refused.line, reason=f"{name}: {refused.reason}" if name else refused.reason))
-    return tuple(hooks.values()), tuple(found)
+    hooks, problems = named_entries(text, "webhook", KEYS, most=MOST_HOOKS, read=partial(_hook_of, environ=environ))
+    return hooks, tuple(replace(one, reason=f"{one.name}: {one.reason}") if one.name else one for one in problems)
 
 
 def _hook_of(node: Node, environ: Mapping[str, str]) -> Hook:

@@ -115,7 +115,7 @@ def test_a_bad_entry_is_told_and_the_others_run(bad: str, line: int, reason: str
 
 def test_the_problem_of_an_entry_names_its_job() -> None:
     found = contents("jobs:\n  - name: mine\n    message: x\n    every: fortnight\n")
-    assert [problem.job for problem in found.problems] == ["mine"]
+    assert [problem.name for problem in found.problems] == ["mine"]
 
 
 def test_too_many_jobs_are_told_and_the_first_ones_run() -> None:

@@ -16,8 +16,10 @@ from typing import Final
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.schema import record
-from agentgw_daemon.scheduler.file.entries import JobsFileContents, Problem, read_entries
+from agentgw_daemon.scheduler.file.entries import JobsFileContents, read_entries
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.text_file import UnreadableFile, Version, read_text_file, version_of
+from agentgw_daemon.text.yaml_entries import EntryProblem
 
 # 500 jobs with messages of a page each; the parser needs a second for it at worst.
 MAX_BYTES: Final = 262_144
@@ -75,7 +77,7 @@ def edit_jobs(path: Path, edit: Callable[[str], str]) -> None:
 
 
 def _unread(path: Path, reason: str, version: Version) -> JobsFile:
-    problem = Problem(line=1, reason=f"the file {reason}" if reason.startswith("is ") else reason)
+    problem = EntryProblem(line=1, reason=f"the file {reason}" if reason.startswith("is ") else reason)
     return JobsFile(path=path, version=version, text=None, contents=JobsFileContents(problems=(problem,)))
 
 
@@ -106,11 +108,7 @@ def _replaced(target: Path, version: Version, data: bytes) -> bool:
             with suppress(FileNotFoundError):
                 os.unlink(file.name)
             raise
-    fd = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_path(target.parent)
     return True
 
 

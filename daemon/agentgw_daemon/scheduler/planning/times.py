@@ -8,7 +8,7 @@ from typing import Final
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.scheduler.job import Job
-from agentgw_daemon.scheduler.schedules.schedule import At, OnPath, count_between, distance, latest_upto, next_after
+from agentgw_daemon.scheduler.schedules.schedule import At, count_between, distance, latest_upto, next_after
 
 # The loop looks at the clock at least twice a minute, and a busy machine is late by seconds: this is still on time.
 ON_TIME: Final = timedelta(seconds=60)
@@ -97,11 +97,6 @@ def latest_start(job: Job, starts: datetime, *, noticed: bool) -> datetime | Non
     if job.grace_s is not None:
         return starts + max(timedelta(seconds=job.grace_s), ON_TIME)
     return None if noticed or job.misfire == "run_once" else starts + ON_TIME
-
-
-def by_path(job: Job) -> bool:
-    """Tells whether changes start it, not the clock."""
-    return isinstance(job.schedule, OnPath)
 
 
 def backoff(attempt: int) -> timedelta:

@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 import trio
 
 from agentgw_daemon.observability.supervision import internal_error
-from agentgw_daemon.scheduler.file.entries import JobsFileContents, Problem
+from agentgw_daemon.scheduler.file.entries import JobsFileContents
 from agentgw_daemon.scheduler.file.jobs_file import JobsFile, edit_jobs, read_jobs
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.schedules.zones import local_zone
 from agentgw_daemon.system.text_file import Version, version_of
+from agentgw_daemon.text.yaml_entries import EntryProblem
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class JobsBook:
             found = read_jobs(self.path, home=self.home, zone=zone)
         except Exception as error:  # noqa: BLE001 - supervision point: a file of any content costs itself
             reason = internal_error(error, f"reading {self.path}").message
-            contents = JobsFileContents(problems=(Problem(line=1, reason=reason),))
+            contents = JobsFileContents(problems=(EntryProblem(line=1, reason=reason),))
             return JobsFile(path=self.path, version=version, text=None, contents=contents)
         if found.version == Version() and version != Version():
             # It cannot be opened: known by what the file system says of it, so that it is not read each time.

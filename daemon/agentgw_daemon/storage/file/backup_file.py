@@ -9,7 +9,8 @@ from pathlib import Path
 
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, StorageUnavailable
 from agentgw_daemon.storage.file.backups import is_sound
-from agentgw_daemon.storage.file.filesystem import size_of, sync_path
+from agentgw_daemon.storage.file.filesystem import size_of
+from agentgw_daemon.system.durable import sync_path
 
 
 class BackupFile:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from agentgw_daemon.storage.file.connection import SqliteConnection, translated
-from agentgw_daemon.storage.file.filesystem import make_directory, make_private, sync_path
+from agentgw_daemon.storage.file.filesystem import make_directory, make_private
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp
 
 KEEP: Final = 3

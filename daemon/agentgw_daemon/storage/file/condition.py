@@ -11,7 +11,8 @@ import json
 import os
 from pathlib import Path
 
-from agentgw_daemon.storage.file.filesystem import make_private, size_of, sync_path
+from agentgw_daemon.storage.file.filesystem import make_private, size_of
+from agentgw_daemon.system.durable import sync_path
 
 
 class Files:

@@ -34,15 +34,6 @@ def make_private(path: Path) -> None:
         os.close(fd)
 
 
-def sync_path(path: Path) -> None:
-    """Put the file's content, or the directory's entries, on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def size_of(path: Path) -> int:
     """Bytes of the file, 0 when there is none."""
     try:

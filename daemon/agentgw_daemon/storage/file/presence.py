@@ -15,7 +15,7 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.storage.file.backups import copy_open
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import SqliteConnection
-from agentgw_daemon.storage.file.filesystem import sync_path
+from agentgw_daemon.system.durable import sync_path
 
 State = Literal["in place", "removed", "log removed", "taken", "overwritten", "folder gone"]
 Identity = tuple[int, int]

@@ -32,10 +32,11 @@ from agentgw_daemon.storage.deliveries.outbox import NOBODY
 from agentgw_daemon.storage.file.backups import copy_private
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, translated
-from agentgw_daemon.storage.file.filesystem import make_directory, size_of, sync_path
+from agentgw_daemon.storage.file.filesystem import make_directory, size_of
 from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
 from agentgw_daemon.storage.file.recovery import interrupt_live_turns
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp
 
 # A daemon that was just told to stop still closes its database.

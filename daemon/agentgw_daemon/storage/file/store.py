@@ -25,13 +25,14 @@ from agentgw_daemon.storage.file.connection import (
     translated,
     unavailable,
 )
-from agentgw_daemon.storage.file.filesystem import make_directory, sync_path
+from agentgw_daemon.storage.file.filesystem import make_directory
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
 from agentgw_daemon.storage.file.presence import Presence, State, WrittenBack
 from agentgw_daemon.storage.file.recovery import interrupt_live_turns
 from agentgw_daemon.storage.file.vacuum import has_room, is_worthwhile, vacuum
 from agentgw_daemon.storage.words.tables import begin_anew, rebuild_words
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp, now
 
 T = TypeVar("T")

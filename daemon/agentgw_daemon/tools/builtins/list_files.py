@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import re
 import stat
 import time
@@ -11,12 +10,11 @@ from typing import Final
 
 import trio
 
-from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.text.visible import visible_line
-from agentgw_daemon.tools.builtins.preview import check_read, read_preview
+from agentgw_daemon.tools.builtins.reading import check_read, in_thread, reading_tool
 from agentgw_daemon.tools.files.places import denied_identities, open_directory, place_of
 from agentgw_daemon.tools.files.walking import MAX_DEPTH, DirectoryEntry, walk
-from agentgw_daemon.tools.tool import Arguments, FunctionTool, ToolContext, ToolSpec
+from agentgw_daemon.tools.tool import Arguments, ToolContext
 
 DEFAULT_DEPTH: Final = 2
 # Some 8,000 tokens of names.
@@ -64,27 +62,15 @@ def _list(arguments: Arguments, context: ToolContext) -> str:
     return "\n".join(lines) or "nothing found"
 
 
-async def _run(arguments: Arguments, context: ToolContext) -> str:
-    return await in_file_thread(functools.partial(_list, arguments, context), abandon=True)
-
-
-LIST_FILES: Final = FunctionTool(
-    ToolSpec(
-        name="list_files",
-        description="List files, by shell pattern if given.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "path": {"type": "string"},
-                "pattern": {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN_CHARS},
-                "depth": {"type": "integer", "minimum": 1, "maximum": MAX_DEPTH},
-            },
-            "additionalProperties": False,
-        },
-        effect="read",
-        untrusted=True,
-        paths=("path",),
-    ),
-    _run,
-    read_preview("List", open_directory),
+LIST_FILES: Final = reading_tool(
+    "list_files",
+    "List files, by shell pattern if given.",
+    {
+        "path": {"type": "string"},
+        "pattern": {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN_CHARS},
+        "depth": {"type": "integer", "minimum": 1, "maximum": MAX_DEPTH},
+    },
+    run=in_thread(_list),
+    verb="List",
+    look=open_directory,
 )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agentgw_daemon.system.beneath import real_path
 from agentgw_daemon.system.threads import in_file_thread
-from agentgw_daemon.tools.builtins.preview import check_read, read_preview
+from agentgw_daemon.tools.builtins.reading import check_read, reading_tool
 from agentgw_daemon.tools.files.places import Place, open_file, place_of
 from agentgw_daemon.tools.processes.child import ChildOutput, ask_child
 from agentgw_daemon.tools.processes.query_child import MAX_ROWS, MAX_SQL_BYTES
@@ -20,9 +20,7 @@ from agentgw_daemon.tools.tool import (
     MAX_CONTENT_JSON_BYTES,
     Arguments,
     CallFailed,
-    FunctionTool,
     ToolContext,
-    ToolSpec,
     visible_path,
 )
 
@@ -106,24 +104,16 @@ def _hint(error: str) -> str:
     return error
 
 
-QUERY_SQLITE: Final = FunctionTool(
-    ToolSpec(
-        name="query_sqlite",
-        description="Run one SELECT on an SQLite file. Tables: SELECT sql FROM sqlite_master.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "path": {"type": "string"},
-                "sql": {"type": "string", "maxLength": MAX_SQL_BYTES},
-                "params": {"type": "array", "items": {"type": ["string", "number", "null"]}, "maxItems": 100},
-            },
-            "required": ["path", "sql"],
-            "additionalProperties": False,
-        },
-        effect="read",
-        untrusted=True,
-        paths=("path",),
-    ),
-    _run,
-    read_preview("Query", _opened),
+QUERY_SQLITE: Final = reading_tool(
+    "query_sqlite",
+    "Run one SELECT on an SQLite file. Tables: SELECT sql FROM sqlite_master.",
+    {
+        "path": {"type": "string"},
+        "sql": {"type": "string", "maxLength": MAX_SQL_BYTES},
+        "params": {"type": "array", "items": {"type": ["string", "number", "null"]}, "maxItems": 100},
+    },
+    required=("path", "sql"),
+    run=_run,
+    verb="Query",
+    look=_opened,
 )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Final
 
 import trio
 
-from agentgw_daemon.system.threads import in_file_thread
-from agentgw_daemon.tools.builtins.preview import check_read, read_preview
+from agentgw_daemon.tools.builtins.reading import check_read, in_thread, reading_tool
 from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, open_file, place_of
 from agentgw_daemon.tools.processes.search_child import PROBE_BYTES
 from agentgw_daemon.tools.tool import (
     MAX_CONTENT_BYTES,
     Arguments,
     CallFailed,
-    FunctionTool,
     ToolContext,
-    ToolSpec,
     visible_path,
 )
 
@@ -83,28 +79,16 @@ def _read(arguments: Arguments, context: ToolContext) -> str:
     return excerpt(text, int(arguments.get("start_line", 1)), int(arguments.get("lines", DEFAULT_LINES)))
 
 
-async def _run(arguments: Arguments, context: ToolContext) -> str:
-    return await in_file_thread(functools.partial(_read, arguments, context), abandon=True)
-
-
-READ_FILE: Final = FunctionTool(
-    ToolSpec(
-        name="read_file",
-        description="Read a text file.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "path": {"type": "string"},
-                "start_line": {"type": "integer", "minimum": 1},
-                "lines": {"type": "integer", "minimum": 1, "maximum": MAX_LINES},
-            },
-            "required": ["path"],
-            "additionalProperties": False,
-        },
-        effect="read",
-        untrusted=True,
-        paths=("path",),
-    ),
-    _run,
-    read_preview("Read", open_file),
+READ_FILE: Final = reading_tool(
+    "read_file",
+    "Read a text file.",
+    {
+        "path": {"type": "string"},
+        "start_line": {"type": "integer", "minimum": 1},
+        "lines": {"type": "integer", "minimum": 1, "maximum": MAX_LINES},
+    },
+    required=("path",),
+    run=in_thread(_read),
+    verb="Read",
+    look=open_file,
 )

@@ -11,16 +11,14 @@ from typing import Any, Final
 from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.text.visible import visible_line
 from agentgw_daemon.tools.builtins.list_files import MAX_PATTERN_CHARS
-from agentgw_daemon.tools.builtins.preview import check_read, read_preview
+from agentgw_daemon.tools.builtins.reading import check_read, reading_tool
 from agentgw_daemon.tools.files.places import denied_identities, open_any, place_of
 from agentgw_daemon.tools.processes.child import ChildOutput, ask_child
 from agentgw_daemon.tools.tool import (
     MAX_CONTENT_JSON_BYTES,
     Arguments,
     CallFailed,
-    FunctionTool,
     ToolContext,
-    ToolSpec,
 )
 
 # Enough for a source tree that is in the disk cache.
@@ -74,25 +72,17 @@ def _written(answer: ChildOutput) -> str:
     return "\n".join(lines)
 
 
-SEARCH_TEXT: Final = FunctionTool(
-    ToolSpec(
-        name="search_text",
-        description="Find lines in files. The pattern is plain text unless regex is true.",
-        parameters={
-            "type": "object",
-            "properties": {
-                "pattern": {"type": "string", "minLength": 1, "maxLength": 1000},
-                "path": {"type": "string"},
-                "glob": {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN_CHARS},
-                "regex": {"type": "boolean"},
-            },
-            "required": ["pattern"],
-            "additionalProperties": False,
-        },
-        effect="read",
-        untrusted=True,
-        paths=("path",),
-    ),
-    _run,
-    read_preview("Search", open_any),
+SEARCH_TEXT: Final = reading_tool(
+    "search_text",
+    "Find lines in files. The pattern is plain text unless regex is true.",
+    {
+        "pattern": {"type": "string", "minLength": 1, "maxLength": 1000},
+        "path": {"type": "string"},
+        "glob": {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN_CHARS},
+        "regex": {"type": "boolean"},
+    },
+    required=("pattern",),
+    run=_run,
+    verb="Search",
+    look=open_any,
 )

@@ -11,7 +11,6 @@ from typing import Final
 from agentgw_daemon.workers.protocol.codec import WorkerReply, WorkerRequest, message
 from agentgw_daemon.workers.protocol.retrieval import Embedder
 
-LABEL_BYTES: Final = 8
 # The refusal of everything about an index that was not opened, or was lost with its worker.
 NOT_OPEN: Final = "the index is not open"
 

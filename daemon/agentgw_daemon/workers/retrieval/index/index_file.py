@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.workers.protocol.codec import value
 from agentgw_daemon.workers.retrieval.index.index_graph import DELETED, Graph
 
@@ -58,7 +59,7 @@ def save(folder: Path, identity: IndexIdentity, graph: Graph, generation: int) -
         with contextlib.suppress(OSError):
             data.unlink(missing_ok=True)
         raise
-    _sync(folder)
+    sync_path(folder)
     return data.name, hashlib.sha256(text).hexdigest()
 
 
@@ -112,7 +113,7 @@ def _write_graph(final: Path, graph: Graph) -> tuple[str, int]:
         size = graph.index.index_file_size()
         if partial.stat().st_size != size:
             raise OSError("the disk did not take the whole file")
-        _sync(partial)
+        sync_path(partial)
         digest = _digest(partial, size)
         partial.replace(final)
     finally:
@@ -130,11 +131,3 @@ def _write(final: Path, content: bytes) -> None:
         partial.replace(final)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

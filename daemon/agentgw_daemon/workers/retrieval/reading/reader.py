@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from agentgw_daemon.workers.protocol.retrieval import Piece
+from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading import opening
 from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Section
 from agentgw_daemon.workers.retrieval.reading.chunking import cut
@@ -98,7 +98,7 @@ def _sections(found: str, data: bytes, name: str, findings: Findings, left: Left
         findings.notes.append(note)
 
 
-def _some(pieces: Iterator[Piece], found: str, data: bytes, left: LeftOut) -> Iterator[Piece]:
+def _some(pieces: Iterator[DocumentChunk], found: str, data: bytes, left: LeftOut) -> Iterator[DocumentChunk]:
     """The pieces. Raises Unreadable when there are none although something is written in the file."""
     any_piece = False
     for piece in pieces:
