@@ -8,10 +8,6 @@ import pytest
 
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
 from agentgw.protocol.jobs import JobAddParams
-from agentgw_daemon.scheduler.jobs import described
-from agentgw_daemon.scheduler.schedules.cron import parse_cron
-from agentgw_daemon.scheduler.schedules.every import parse_every
-from agentgw_daemon.scheduler.schedules.schedule import OnPath, parse_at
 from tests.scheduler.running.office import HOUR_S, office
 
 pytestmark = pytest.mark.anyio
@@ -154,13 +150,3 @@ async def test_a_reload_says_whether_the_file_says_something_else(tmp_path: Path
         made.file.write_text(OLD)
         assert await made.jobs.reload()
         assert not await made.jobs.reload()
-
-
-def test_schedules_are_shown_as_they_are_written() -> None:
-    assert [
-        described(schedule)
-        for schedule in (
-            parse_cron("@daily"), parse_every("every 2 hours"), parse_every("day at 09:00"),
-            parse_at("2027-01-01T00:00"), OnPath(path=Path("/a"), settle_s=1),
-        )
-    ] == ["@daily", "every 2 hours", "every day at 09:00", "at 2027-01-01T00:00", "on /a"]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -26,10 +26,8 @@ from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.scheduler.file import editing
 from agentgw_daemon.scheduler.running.system_bus import follow_sleep
-from agentgw_daemon.scheduler.schedules.cron import Cron
-from agentgw_daemon.scheduler.schedules.every import Every
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
-from agentgw_daemon.scheduler.schedules.schedule import At, OnPath, Schedule, parse_at, upcoming
+from agentgw_daemon.scheduler.schedules.schedule import OnPath, described, parse_at, upcoming
 from agentgw_daemon.scheduler.schedules.zones import zone_named
 from agentgw_daemon.storage.jobs.job_rows import wire_time
 
@@ -207,21 +205,6 @@ class Jobs:
         if when <= self.scheduler.now():
             reason = "has passed, so nothing would ever start the job"
             raise InvalidParams(f"at: {wire_time(when)} {reason}", path="at", reason=reason)
-
-
-def described(schedule: Schedule) -> str:
-    """A schedule as its entry has it, with the word that it has there."""
-    match schedule:
-        case Cron():
-            return schedule.text
-        case Every():
-            return schedule.text if schedule.text.startswith("every") else f"every {schedule.text}"
-        case At():
-            return f"at {schedule.text}"
-        case OnPath():
-            return f"on {shown(str(schedule.path))}"
-        case _:
-            assert_never(schedule)
 
 
 def _entry(params: JobAddParams, name: str) -> dict[str, editing.Value]:

@@ -14,6 +14,7 @@ from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules.schedule import (
     OnPath,
     count_between,
+    described,
     distance,
     fingerprint,
     latest_upto,
@@ -101,3 +102,13 @@ def test_the_next_times_are_listed() -> None:
     assert upcoming(parse_cron("0 */6 * * *"), NOON, ZoneInfo("UTC"), 2) == (
         NOON.replace(hour=18), NOON.replace(day=2, hour=0),
     )  # fmt: skip
+
+
+def test_schedules_are_shown_as_they_are_written() -> None:
+    assert [
+        described(schedule)
+        for schedule in (
+            parse_cron("@daily"), parse_every("every 2 hours"), parse_every("day at 09:00"),
+            parse_at("2027-01-01T00:00"), OnPath(path=Path("/a"), settle_s=1),
+        )
+    ] == ["@daily", "every 2 hours", "every day at 09:00", "at 2027-01-01T00:00", "on /a"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The closed set of schedules, and questions about the times they give."""
+"""The closed set of schedules, in words, and questions about the times they give."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.schedules.cron import Cron
 from agentgw_daemon.scheduler.schedules.every import Every
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
@@ -124,6 +125,21 @@ def fingerprint(schedule: Schedule, zone_name: str) -> str:
             return f"at {moment.isoformat()} {zone_name if schedule.wall else ''}".rstrip()
         case OnPath():
             return f"on {schedule.path}"
+        case _:
+            assert_never(schedule)
+
+
+def described(schedule: Schedule) -> str:
+    """A schedule as its entry has it, with the word that it has there."""
+    match schedule:
+        case Cron():
+            return schedule.text
+        case Every():
+            return schedule.text if schedule.text.startswith("every") else f"every {schedule.text}"
+        case At():
+            return f"at {schedule.text}"
+        case OnPath():
+            return f"on {shown(str(schedule.path))}"
         case _:
             assert_never(schedule)
 
