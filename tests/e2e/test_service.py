@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import socket
@@ -16,6 +15,7 @@ import pytest
 
 from tests.e2e.home import Home, gone, kill, until
 from tests.e2e.wire import PATIENCE_S
+from tests.ending import ends_within
 
 pytestmark = pytest.mark.e2e
 
@@ -252,7 +252,7 @@ def test_where_it_is_asked_for_an_idle_daemon_ends_by_itself(home: Home) -> None
     daemon = home.serve()
     with home.connect() as wire:
         # Longer than it would stay without anybody.
-        assert not exited(daemon.pid, within_s=1)
+        assert not ends_within(daemon.pid, 1)
         status = wire.call("daemon.status")
     assert status["rss_peak_bytes"] >= status["rss_bytes"] > 0
     assert status["descriptors_peak"] >= status["descriptors"] > 5
@@ -267,13 +267,4 @@ def test_a_daemon_with_a_job_to_fire_stays(home: Home) -> None:
     jobs.write_text("jobs:\n  - name: yearly\n    message: hi\n    every: day at 03:00\n    enabled: true\n")
     daemon = home.serve()
     assert "jobs: 1\n" in home.log
-    assert not exited(daemon.pid, within_s=1.5)
-
-
-def exited(pid: int, *, within_s: float) -> bool:
-    """Tell whether a process ends in a time."""
-    descriptor = os.pidfd_open(pid)
-    try:
-        return bool(select.select([descriptor], [], [], within_s)[0])
-    finally:
-        os.close(descriptor)
+    assert not ends_within(daemon.pid, 1.5)

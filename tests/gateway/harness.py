@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import h11
 import trio
@@ -18,7 +18,6 @@ from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.observability.supervision import supervised
-from agentgw_daemon.server.daemon import Daemon
 from agentgw_daemon.server.request import Handler
 from agentgw_daemon.text.secrets import Secrets
 
@@ -180,7 +179,7 @@ async def opened(
 ) -> AsyncIterator[OpenGateway]:
     """A gateway with these handlers and the routes of the product."""
     settings = Settings(limits=LimitsSection(**limits), http=http or HttpSection())
-    daemon = cast(Daemon, FakeDaemon(FakeServices(settings, secrets or Secrets())))
+    daemon = FakeDaemon(FakeServices(settings, secrets or Secrets()))
     with trio.fail_after(fail_after_s):
         async with trio.open_nursery() as nursery:
             made = OpenGateway(Gateway(daemon, handlers, ROUTES), nursery)

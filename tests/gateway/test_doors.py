@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -19,12 +19,11 @@ from agentgw_daemon.config import load as config
 from agentgw_daemon.config.load import Config
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.doors import hosts_of, open_doors
-from agentgw_daemon.lifecycle.started import Started
 from agentgw_daemon.text.secrets import Secrets
 
 
 @dataclass
-class FakeStarted:
+class StartedForDoors:
     """Of a daemon that starts: what its doors depend on."""
 
     paths: Paths
@@ -51,12 +50,12 @@ def taken() -> Iterator[int]:
 
 def starting(
     paths: Paths, http: Mapping[str, Any], *, flags: Mapping[str, Any] | None = None, key: str = ""
-) -> Started:
+) -> StartedForDoors:
     lines = "".join(f"{name} = {value!r}\n" for name, value in http.items())
     Path(paths.config_file).write_text(f"[http]\nenabled = true\n{lines}")
     environ = {"AGENTGW_API_KEY": key} if key else {}
     loaded = config.load(paths.config_file, environ, flags)
-    return cast(Started, FakeStarted(paths, loaded, environ, flags or {}))
+    return StartedForDoors(paths, loaded, environ, flags or {})
 
 
 def test_the_socket_is_for_its_user_alone_and_gone_at_the_end(paths: Paths) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,25 @@ from tests.inference.hosting.fakeworker import fake_model, fake_settings
 pytestmark = pytest.mark.anyio
 
 
+@asynccontextmanager
+async def hosting(folder: Path) -> AsyncIterator[ModelHost]:
+    """The host of a fake model, with as many workers as it wants."""
+    settings = fake_settings()
+
+    def start_worker() -> WorkerProcess:
+        worker = WorkerProcess(settings, worker_environment(os.environ, "test"))
+        nursery.start_soon(worker.run)
+        return worker
+
+    async def make_room(_: ModelHost) -> None:
+        await trio.lowlevel.checkpoint()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            yield ModelHost(fake_model(folder), settings, nursery, take_worker=start_worker, make_room=make_room)
+            nursery.cancel_scope.cancel()
+
+
 async def granted(ticket: Ticket) -> WorkerProcess:
     while await ticket.next_change() is not None:
         pass
@@ -25,58 +46,32 @@ async def granted(ticket: Ticket) -> WorkerProcess:
 
 
 async def test_one_in_the_background_keeps_nobody_from_the_worker(tmp_path: Path) -> None:
-    settings = fake_settings()
-
-    def start_worker() -> WorkerProcess:
-        worker = WorkerProcess(settings, worker_environment(os.environ, "test"))
-        nursery.start_soon(worker.run)
-        return worker
-
-    async def make_room(_: ModelHost) -> None:
-        await trio.lowlevel.checkpoint()
-
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            host = ModelHost(fake_model(tmp_path), settings, nursery, take_worker=start_worker, make_room=make_room)
-            job = host.join(needs_slot=True, background=True)
-            worker = await granted(job)
-            waiting = host.join(needs_slot=True, background=True)
-            person = host.join(needs_slot=True)
-            assert await granted(person) is worker, "the worker parks the job"
-            another = host.join(needs_slot=True)
-            assert await another.next_change() == Queued(position=1)
-            assert await waiting.next_change() == Queued(position=2)
-            host.leave(person)
-            assert await granted(another) is worker
-            assert waiting.worker is None
-            for ticket in (job, waiting, another):
-                host.leave(ticket)
-            nursery.cancel_scope.cancel()
+    async with hosting(tmp_path) as host:
+        job = host.join(needs_slot=True, background=True)
+        worker = await granted(job)
+        waiting = host.join(needs_slot=True, background=True)
+        person = host.join(needs_slot=True)
+        assert await granted(person) is worker, "the worker parks the job"
+        another = host.join(needs_slot=True)
+        assert await another.next_change() == Queued(position=1)
+        assert await waiting.next_change() == Queued(position=2)
+        host.leave(person)
+        assert await granted(another) is worker
+        assert waiting.worker is None
+        for ticket in (job, waiting, another):
+            host.leave(ticket)
 
 
 async def test_slot_of_a_worker_that_dies_unasked_keeps_its_place(tmp_path: Path) -> None:
-    settings = fake_settings()
-
-    def start_worker() -> WorkerProcess:
-        worker = WorkerProcess(settings, worker_environment(os.environ, "test"))
-        nursery.start_soon(worker.run)
-        return worker
-
-    async def make_room(_: ModelHost) -> None:
-        await trio.lowlevel.checkpoint()
-
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            host = ModelHost(fake_model(tmp_path), settings, nursery, take_worker=start_worker, make_room=make_room)
-            early = host.join(needs_slot=True)
-            dead = await granted(early)
-            late = host.join(needs_slot=True)
-            assert await late.next_change() == Queued(position=1)
-            dead.kill("for the test")
-            assert await early.next_change() == Loading()
-            assert await granted(early) is not dead
-            assert late.worker is None
-            host.leave(early)
-            assert await granted(late) is early.worker
-            host.leave(late)
-            nursery.cancel_scope.cancel()
+    async with hosting(tmp_path) as host:
+        early = host.join(needs_slot=True)
+        dead = await granted(early)
+        late = host.join(needs_slot=True)
+        assert await late.next_change() == Queued(position=1)
+        dead.kill("for the test")
+        assert await early.next_change() == Loading()
+        assert await granted(early) is not dead
+        assert late.worker is None
+        host.leave(early)
+        assert await granted(late) is early.worker
+        host.leave(late)

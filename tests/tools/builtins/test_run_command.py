@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ import trio
 from agentgw_daemon.tools.builtins import run_command
 from agentgw_daemon.tools.builtins.run_command import MAX_OUTPUT_BYTES, RUN_COMMAND
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, CallFailed, ToolContext
+from tests.ending import ends_within
 from tests.tools.calling import call, content, failure, preview
 
 pytestmark = pytest.mark.anyio
@@ -60,19 +60,7 @@ def sleepers(tmp_path: Path) -> Iterator[Sleepers]:
     made.listen()
     os.close(made.fd)
     assert made.pids
-    assert all(map(ended, made.pids))
-
-
-def ended(pid: int) -> bool:
-    """Tells whether the process is gone or, killed as it is, goes within ten seconds."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], 10)[0])
-    finally:
-        os.close(fd)
+    assert all(ends_within(pid, 10) for pid in made.pids)
 
 
 async def test_output_of_both_kinds_comes_in_order_and_is_untrusted(context: ToolContext) -> None:

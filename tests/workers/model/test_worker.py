@@ -20,6 +20,7 @@ from agentgw_daemon.workers.model import worker as worker_module
 from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import model as wire
 from agentgw_daemon.workers.protocol.tuning import Measured, TuningSettings
+from tests.ending import ends_within
 from tests.starter import starter_model
 from tests.workers.llama.tinygguf import chain_model
 from tests.workers.model.live import LiveWorker, ask
@@ -32,18 +33,6 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that never stops answering, and takes seconds to read 30,000 tokens."""
     path = tmp_path_factory.mktemp("models") / "endless.gguf"
     return chain_model(path, SCRIPT, endless=True, n_ctx_train=1 << 17, n_ff=8192)
-
-
-def ends_within(pid: int, seconds: float) -> bool:
-    """Tells whether a process, of whatever parent, ends in time."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], seconds)[0])
-    finally:
-        os.close(fd)
 
 
 def test_it_says_who_it_is() -> None:

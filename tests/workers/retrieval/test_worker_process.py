@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from agentgw import __version__
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding.embedder_info import of_folder
+from tests.ending import ends_within
 from tests.workers.retrieval.embedding.tinybert import MAX_TOKENS, WIDTH, make_folder
 
 LIMIT_S = 60
@@ -56,17 +56,6 @@ def live(request: pytest.FixtureRequest) -> Iterator[Live]:
     made.process.kill()
     with made.process:
         made.process.wait(LIMIT_S)
-
-
-def ends_within(pid: int, seconds: float) -> bool:
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], seconds)[0])
-    finally:
-        os.close(fd)
 
 
 def test_it_says_who_it_is_and_ends_with_its_input(live: Live) -> None:
