@@ -68,12 +68,12 @@ def _ingest(client: Client, args: Namespace, given: _IngestInput) -> int:
     from agentgw.cli.progress import IngestProgress
 
     bar = IngestProgress()
-    stream = client.stream(
-        "document.ingest", paths=given.paths, text=given.text, source=given.source, skills=names(args.skills),
-        tags=names(args.tags), collection=args.collection, chunk_size=args.chunk_size, exclude=args.exclude,
-        prune=args.prune or None, watch=args.watch or None, cwd=working_directory() if args.skills else None,
-    )  # fmt: skip
     try:
+        stream = client.stream(
+            "document.ingest", paths=given.paths, text=given.text, source=given.source, skills=names(args.skills),
+            tags=names(args.tags), collection=args.collection, chunk_size=args.chunk_size, exclude=args.exclude,
+            prune=args.prune or None, watch=args.watch or None, cwd=working_directory() if args.skills else None,
+        )  # fmt: skip
         for notification in stream:
             if notification.method == "document.progress":
                 bar.update(notification.params)
