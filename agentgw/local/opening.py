@@ -75,7 +75,10 @@ def _attempt(
     """A greeted client, or None when the daemon went away and it is worth another try."""
     connection, spawned = connect_or_spawn(paths, warm=warm, command=command)
     if spawned is not None and paths.warning and notice is not None:
-        notice(paths.warning)
+        from agentgw.local.told import first_time
+
+        if first_time(paths, "runtime-directory", paths.warning):
+            notice(paths.warning)
     client = Client(connection)
     try:
         client.greet()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import importlib.metadata
 import os
 import resource
@@ -29,7 +30,7 @@ from agentgw.protocol.jobs import JobProblem
 from agentgw.protocol.types import Finding, Model, Skill
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.settings import LogSection
-from agentgw_daemon.doctor import CHECKS, DoctorContext, examine, models, places, system
+from agentgw_daemon.doctor import CHECKS, DoctorContext, examine, models, places, system, torch
 from agentgw_daemon.doctor.context import fine
 from agentgw_daemon.doctor.examination import Check
 from agentgw_daemon.lifecycle import lock, process
@@ -524,6 +525,56 @@ async def test_embedder(context: DoctorContext) -> None:
 
     found = await finding(replace(context, embedder=broken), "embedder")
     assert (found.severity, found.fix) == ("error", "correct it")
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that packages are found in, where the three that are looked for can be made."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(torch, "_NEEDED", ("heavy_torch", "heavy_transformers"))
+    monkeypatch.setattr(torch, "_CUDA", "heavy_nvidia")
+    return tmp_path
+
+
+def _install(packages: Path, *names: str) -> None:
+    for name in names:
+        (packages / name).mkdir()
+        (packages / name / "__init__.py").touch()
+    importlib.invalidate_caches()
+
+
+async def test_torch_is_optional(context: DoctorContext, packages: Path) -> None:
+    found = await finding(context, "torch")
+    assert (found.severity, found.message.partition(":")[0]) == ("info", "torch is not installed")
+    _install(packages, "heavy_torch")
+    assert (await finding(context, "torch")).message.startswith("torch is not installed")
+    _install(packages, "heavy_transformers")
+    assert (await finding(context, "torch")).severity == "ok"
+
+
+async def test_cuda_libraries_without_a_graphics_card_are_told_with_their_size(
+    context: DoctorContext, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(packages, "heavy_torch", "heavy_transformers", "heavy_nvidia")
+    with open(packages / "heavy_nvidia" / "libcublas.so", "wb") as library:
+        library.truncate(2_500_000_000)
+    monkeypatch.setattr(torch, "_NVIDIA_DRIVER", str(packages / "no driver"))
+    found = await finding(context, "torch")
+    assert (found.severity, found.message.partition(" of ")[0]) == ("info", "2.5 GB")
+    monkeypatch.setattr(torch, "_NVIDIA_DRIVER", str(packages))
+    assert (await finding(context, "torch")).severity == "ok"
+
+
+async def test_an_embedder_that_only_torch_could_run_is_an_error_without_torch(
+    context: DoctorContext, packages: Path
+) -> None:
+    async def folder_alone() -> wire.Embedder:
+        return replace(await an_embedder(), gguf="", folder="/small")
+
+    context = replace(context, embedder=folder_alone)
+    assert (await finding(context, "embedder")).severity == "error"
+    _install(packages, "heavy_torch", "heavy_transformers")
+    assert (await finding(context, "embedder")).severity == "warning"
 
 
 async def test_each_bad_entry_of_the_jobs_file_is_told_with_its_line(context: DoctorContext) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     Finding = dict[str, Any]
 
+# systemd makes the directory when a session begins: `su` and `sudo -i` begin none.
+_RUNTIME_FIX = "log in through a session that sets XDG_RUNTIME_DIR (ssh or a desktop, not su)"
+
 
 def configure(parser: ArgumentParser) -> None:
     """The arguments."""
@@ -54,7 +57,13 @@ def examine() -> list[Finding]:
     if any(finding["severity"] == "error" for finding in findings):
         return findings + _service(paths, 0)
     found, jobs = _daemon(paths)
-    return [*findings, *_service(paths, jobs), *found]
+    return [*findings, *_service(paths, jobs), *without_repeats(found, findings)]
+
+
+def without_repeats(theirs: list[Finding], ours: list[Finding]) -> list[Finding]:
+    """The daemon's findings without what this side has said in the same words: one fix for one thing."""
+    said = {finding["message"] for finding in ours if finding["severity"] != "ok"}
+    return [finding for finding in theirs if finding["message"] not in said]
 
 
 def _directories(paths: Paths) -> list[Finding]:
@@ -72,7 +81,7 @@ def _directories(paths: Paths) -> list[Finding]:
 
 def _runtime(paths: Paths) -> Finding:
     if paths.warning:
-        return _finding("client.runtime", "warning", paths.warning, "set XDG_RUNTIME_DIR to a directory of mode 0700")
+        return _finding("client.runtime", "warning", paths.warning, _RUNTIME_FIX)
     return _finding("client.runtime", "ok", f"the socket belongs at {paths.socket}")
 
 

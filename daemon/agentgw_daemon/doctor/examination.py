@@ -10,7 +10,7 @@ import trio
 
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Finding
-from agentgw_daemon.doctor import documents, jobs, models, places, system, turns, webhooks
+from agentgw_daemon.doctor import documents, jobs, models, places, system, torch, turns, webhooks
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error
 from agentgw_daemon.observability.log import log_unexpected
 
@@ -51,6 +51,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(name="engine", asynchronous=models.check_engine, timeout_s=_ENGINE_TIMEOUT_S),
     Check(name="model", asynchronous=models.check_default_model),
     Check(name="embedder", asynchronous=models.check_embedder, timeout_s=_ENGINE_TIMEOUT_S),
+    Check(name="torch", plain=torch.check_torch),
     Check(name="documents", plain=documents.check_documents),
     Check(name="jobs", plain=jobs.check_jobs),
     Check(name="memory", asynchronous=models.check_memory),

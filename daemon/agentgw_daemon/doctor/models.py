@@ -14,6 +14,7 @@ import trio
 from agentgw.protocol.errors import ModelUnavailable, RpcError
 from agentgw.protocol.types import Model
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
+from agentgw_daemon.doctor.torch import is_torch_installed
 from agentgw_daemon.skills.routing import AUTO, FALLBACK
 from agentgw_daemon.system.child_environment import worker_environment
 
@@ -78,6 +79,9 @@ async def check_embedder(context: DoctorContext) -> Iterable[Verdict]:
             return (info(f"{failure.message}: documents cannot be ingested yet", f"agentgw pull {suggestion}"),)
         return (error(failure.message, failure.hint or "agentgw config edit"),)
     about = f"{embedder.name}, {embedder.dim} dimensions"
+    if not embedder.gguf and not is_torch_installed():
+        missing = f"{about}; it has no GGUF conversion, and torch, which could run it, is not installed"
+        return (error(missing, "install sentence-transformers beside agentgw, or set rag.embedder to a .gguf file"),)
     if not embedder.gguf:
         return (warning(f"{about}; without a GGUF conversion the first search takes 10 s", "see agentgw logs"),)
     return (fine(about),)

@@ -47,7 +47,9 @@ def check_runtime_directory(context: DoctorContext) -> Iterable[Verdict]:
     """Checks that the socket is where it usually is."""
     paths = context.started.paths
     if paths.warning:
-        return (warning(paths.warning, "log in through a session that sets XDG_RUNTIME_DIR"),)
+        return (
+            warning(paths.warning, "log in through a session that sets XDG_RUNTIME_DIR (ssh or a desktop, not su)"),
+        )
     return (fine(f"the socket is in {paths.run_dir}"),)
 
 

@@ -312,3 +312,15 @@ def test_a_warning_about_the_runtime_directory_is_given_by_the_spawner_alone(
         with connect_client(paths, notice=said.append, command=standin(paths)) as client:
             spawned.append(client.daemon["pid"])
     assert said == [paths.warning]
+
+
+def test_a_warning_about_the_runtime_directory_is_not_repeated_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    paths = Paths(Environment({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": "relative"}), platform="linux")
+    said: list[str] = []
+    for _ in range(2):
+        with connect_client(paths, notice=said.append, command=standin(paths)) as client:
+            os.kill(client.daemon["pid"], signal.SIGKILL)
+            os.waitpid(client.daemon["pid"], 0)
+    assert said == [paths.warning]

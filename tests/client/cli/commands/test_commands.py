@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agentgw.cli import main as cli_module
+from agentgw.cli.commands.doctor import without_repeats
 from agentgw.local.connect import connect_client
 from agentgw.local.directories import prepare
 from agentgw.local.paths import Paths
@@ -734,6 +735,18 @@ class TestDoctor:
         assert "error    database.integrity  row 5 is broken\n" in out
         assert "fix: restore\n" in out
         assert out.endswith("11 checks, 1 errors, 0 warnings\n")
+
+    def test_what_both_sides_see_is_said_once(self) -> None:
+        def finding(check: str, severity: str, message: str) -> dict[str, str]:
+            return {"check": check, "severity": severity, "message": message}
+
+        ours = [finding("client.runtime", "warning", "no place"), finding("client.lock", "ok", "free")]
+        theirs = [
+            finding("runtime-directory", "warning", "no place"),
+            finding("locks", "ok", "free"),
+            finding("clock", "warning", "wrong"),
+        ]
+        assert [one["check"] for one in without_repeats(theirs, ours)] == ["locks", "clock"]
 
     def test_it_works_when_the_daemon_cannot_start(
         self, cli: Cli, paths: Paths, monkeypatch: pytest.MonkeyPatch
