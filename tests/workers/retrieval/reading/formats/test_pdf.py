@@ -1,23 +1,21 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pypdf
 import pytest
+from pypdfium2 import PdfDocument, PdfiumError
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from agentgw_daemon.workers.retrieval.reading.formats import pdf
+from agentgw_daemon.workers.retrieval.reading.formats.pdf_page import PdfPage, page_of
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 from tests.workers.retrieval.reading.formats.pdfs import BY_HAND, encrypted, written
 from tests.workers.retrieval.reading.reads import read_bytes
-
-
-@pytest.fixture(autouse=True)
-def _loud_again() -> Iterator[None]:
-    yield
-    logging.getLogger("pypdf").setLevel(logging.NOTSET)
 
 
 def refusal(tmp_path: Path, data: bytes) -> str:
@@ -127,14 +125,117 @@ def test_a_form_that_draws_itself_ends(tmp_path: Path) -> None:
 
 
 def test_a_broken_page_does_not_cost_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    extract = pypdf.PageObject.extract_text
+    def page_or_failure(document: PdfDocument, number: int) -> PdfPage:
+        if number == 1:
+            raise PdfiumError("Failed to load page.")
+        return page_of(document, number)
 
-    def extract_or_fail(page: pypdf.PageObject) -> str:
-        if page.page_number == 1:
-            raise KeyError("/Contents")
-        return extract(page)
-
-    monkeypatch.setattr(pypdf.PageObject, "extract_text", extract_or_fail)
+    monkeypatch.setattr(pdf, "page_of", page_or_failure)
     document, pieces = read_bytes(tmp_path, "a.pdf", written("One.", "Two.", "Three."))
     assert [piece.title_path for piece in pieces] == ["page 1", "page 3"]
     assert document.findings.notes == ["1 of 3 pages cannot be read (2)"]
+
+
+def drawn(draw: Callable[[Canvas], object]) -> bytes:
+    """A PDF of one page that this draws."""
+    made = io.BytesIO()
+    canvas = Canvas(made)
+    draw(canvas)
+    canvas.save()
+    return made.getvalue()
+
+
+def text_of(tmp_path: Path, data: bytes) -> str:
+    return "\n".join(piece.text for piece in read_bytes(tmp_path, "a.pdf", data)[1])
+
+
+def test_words_broken_at_the_ends_of_lines_are_joined_where_the_joined_word_is_one(tmp_path: Path) -> None:
+    page = (
+        "They main-\ntain hives and are well-\nknown in the north-\nern towns, near the E-\nmail office, from 1990-\n"
+        "1995. A honey-\nmoon, a sun-\nrise and a tooth-\nbrush.\n\nThe honeymoon and the sun-rise are there."
+    )
+    text = " ".join(text_of(tmp_path, written(page)).split())
+    for word in ("maintain", "well-known", "northern", "E-mail", "honeymoon", "sun-rise", "toothbrush"):
+        assert f" {word} " in f" {text.replace(',', ' ').replace('.', ' ')} "
+
+
+def test_fourfold_text_is_read_once(tmp_path: Path) -> None:
+    def fourfold(canvas: Canvas) -> None:
+        for right, up in ((0, 0), (0.3, 0), (0, 0.3), (0.3, 0.3)):
+            canvas.drawString(72 + right, 700 + up, "Bold title")
+        canvas.drawString(72, 650, "Normal text.")
+
+    assert text_of(tmp_path, drawn(fourfold)).split("\n") == ["Bold title", "Normal text."]
+
+
+@pytest.mark.parametrize("gap", [0.7, 1.2, 1.6, 2.4])
+def test_words_that_stand_close_have_gaps(tmp_path: Path, gap: float) -> None:
+    def close(canvas: Canvas) -> None:
+        at = 72.0
+        for word in ["What", "is", "Earth", "Science?", "It", "studies", "rocks."]:
+            canvas.drawString(at, 700, word)
+            at += canvas.stringWidth(word) + gap
+
+    assert text_of(tmp_path, drawn(close)) == "What is Earth Science? It studies rocks."
+
+
+def test_long_words_and_addresses_stay_whole(tmp_path: Path) -> None:
+    words = "Donaudampfschifffahrtsgesellschaft https://example.org/a/long/path?with=query AVAWATATAVAWATATA"
+    assert text_of(tmp_path, written(words)) == words
+
+
+def test_filled_fields_and_notes_are_read(tmp_path: Path) -> None:
+    def form(canvas: Canvas) -> None:
+        canvas.drawString(72, 760, "Application")
+        fields = canvas.acroForm
+        fields.textfield(name="surname", value="Bee", x=72, y=700, width=200, height=20)
+        fields.textfield(name="empty", value="", x=72, y=670, width=200, height=20)
+        fields.textfield(name="pin", value="4711", x=72, y=640, width=200, height=20, fieldFlags="password")
+        fields.choice(name="town", value="Basel", options=["Basel", "Bern"], x=72, y=620, width=100, height=20)
+        fields.checkbox(name="member", checked=True, x=72, y=600)
+        fields.checkbox(name="guest", checked=False, x=72, y=580)
+        canvas.textAnnotation("A note on bees.", Rect=[300, 700, 320, 720])
+
+    text = text_of(tmp_path, drawn(form))
+    assert text.split("\n\n") == ["Application", "surname: Bee\ntown: Basel\nmember: Yes", "A note on bees."]
+
+
+FONT = next(Path("/usr/share/fonts").rglob("DejaVuSans.ttf"), None)
+
+
+def in_a_font(text: str, *, mapped: bool) -> bytes:
+    """A PDF in a font of its own, which says which letters it draws or does not."""
+    pdfmetrics.registerFont(TTFont("own", str(FONT)))
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("own", 12)
+        canvas.drawString(72, 700, text)
+
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(drawn(draw)))
+    for number in range(1, len(writer._objects) + 1):
+        found = writer.get_object(number)
+        if not mapped and isinstance(found, dict) and "/ToUnicode" in found:
+            del found["/ToUnicode"]
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+@pytest.mark.skipif(FONT is None, reason="needs the font DejaVu Sans")
+def test_ligatures_are_the_letters_that_they_stand_for(tmp_path: Path) -> None:
+    assert (
+        text_of(tmp_path, in_a_font("They work eﬃciently and ﬂy oﬀ.", mapped=True))
+        == "They work efficiently and fly off."
+    )
+
+
+@pytest.mark.skipif(FONT is None, reason="needs the font DejaVu Sans")
+def test_letters_without_a_meaning_are_told(tmp_path: Path) -> None:
+    assert refusal(tmp_path, in_a_font("Привет, мир", mapped=False)) == (
+        "has text that cannot be read: its fonts do not say which letters they draw"
+    )
+    document, [piece] = read_bytes(tmp_path, "a.pdf", in_a_font("They work eﬃciently and ﬂy oﬀ.", mapped=False))
+    assert piece.text.startswith("They work e")
+    assert document.findings.notes == [
+        "letters are missing on 1 of 1 pages, as its fonts do not say which letters they draw (1)"
+    ]

@@ -1,78 +1,119 @@
-"""PDF by pypdf, page by page, below its bookmarks. Does no I/O."""
+"""PDF by PDFium, page by page, below its bookmarks. Does no I/O.
+
+All pages are read before the first is given: by the words of the whole document its broken words are judged.
+"""
 
 from __future__ import annotations
 
-import io
-import logging
 from collections.abc import Iterator
 from typing import Final
 
-import pypdf
-from pypdf.errors import PyPdfError
-from pypdf.generic import Destination
+import pypdfium2
+import pypdfium2.raw as pdfium
+from pypdfium2 import PdfDocument, PdfiumError
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.formats.pdf_page import PdfPage, page_of
+from agentgw_daemon.workers.retrieval.reading.formats.pdf_words import vocabulary_of
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 # An atlas has thousands; more are made up.
 _MAX_PAGES: Final = 20_000
 _MAX_BOOKMARKS: Final = 20_000
+_MAX_BOOKMARK_DEPTH: Final = 32
 _MAX_NAMED: Final = 5
+# As of plain text.
+_MAX_TEXT_CHARS: Final = 64 << 20
+# A page with fewer letters without a meaning is worth no note.
+_FEW_UNMAPPED: Final = 0.02
+_REFUSALS: Final = {
+    pdfium.FPDF_ERR_PASSWORD: "is encrypted: it needs a password",
+    pdfium.FPDF_ERR_SECURITY: "is encrypted in a way that is not known here",
+}
+_UNMAPPED: Final = "its fonts do not say which letters they draw"
 
 
 def pdf_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """One section a page that has text."""
-    # It warns of every irregularity, thousands in some files.
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    reader = _reader(data)
-    pages = _count(reader)
-    findings.title = _title(reader)
+    document = _opened(data)
+    try:
+        count = _count(document)
+        _fill_in(document)
+        findings.title = _title(document)
+        bookmarks = _bookmarks(document)
+        pages = _pages(document, count)
+    finally:
+        document.close()
+    _tell(pages, count, findings)
     outline.restart(findings.title)
-    bookmarks = _bookmarks(reader)
-    failed: list[int] = []
-    empty = 0
-    for number in range(1, pages + 1):
-        path = _entered(outline, bookmarks.get(number, []))
-        try:
-            text = reader.pages[number - 1].extract_text()
-        except (MemoryError, RecursionError):
-            raise
-        except Exception:  # noqa: BLE001  # a broken page can make pypdf raise anything; the others may be well
-            failed.append(number)
+    words = vocabulary_of([page.text for page in pages if page is not None])
+    for number, page in enumerate(pages, 1):
+        path = (*_entered(outline, bookmarks.get(number, [])), f"page {number}")
+        if page is None:
             continue
         builder = TextBuilder()
-        builder.add("prose", text, (*path, f"page {number}"))
-        section = builder.take()
-        empty += not section.text.text
-        yield section
-    if failed and len(failed) == pages:
+        builder.add("prose", words.mended(page.text), path)
+        builder.add("lines", "\n".join(page.fields), path)
+        for note in page.notes:
+            builder.add("prose", note, path)
+        yield builder.take()
+
+
+def _pages(document: PdfDocument, count: int) -> list[PdfPage | None]:
+    """All pages; None for one that is broken."""
+    made: list[PdfPage | None] = []
+    chars = 0
+    for number in range(count):
+        try:
+            page = page_of(document, number)
+        except PdfiumError:
+            made.append(None)
+            continue
+        chars += len(page.text)
+        if chars > _MAX_TEXT_CHARS:
+            raise Unreadable("has more text than a document may have")
+        made.append(page)
+    return made
+
+
+def _tell(pages: list[PdfPage | None], count: int, findings: Findings) -> None:
+    """Notes on pages that give less than they show. Raises Unreadable when none gives anything."""
+    failed = [number for number, page in enumerate(pages, 1) if page is None]
+    if len(failed) == count:
         raise Unreadable("is damaged: none of its pages can be read")
-    if empty + len(failed) == pages:
-        raise Unreadable("has no text, only pictures of it")
+    silent = [number for number, page in enumerate(pages, 1) if page is not None and page.unreadable]
+    if not any(page is not None and (page.text.strip() or page.fields or page.notes) for page in pages):
+        raise Unreadable(f"has text that cannot be read: {_UNMAPPED}" if silent else "has no text, only pictures of it")
     if failed:
-        named = ", ".join(map(str, failed[:_MAX_NAMED])) + (", …" if len(failed) > _MAX_NAMED else "")
-        findings.notes.append(f"{len(failed)} of {pages} pages cannot be read ({named})")
+        findings.notes.append(f"{len(failed)} of {count} pages cannot be read ({_named(failed)})")
+    if silent:
+        findings.notes.append(f"{len(silent)} of {count} pages cannot be read, as {_UNMAPPED} ({_named(silent)})")
+    some = [
+        number for number, page in enumerate(pages, 1)
+        if page is not None and not page.unreadable and page.unmapped > _FEW_UNMAPPED
+    ]  # fmt: skip
+    if some:
+        findings.notes.append(f"letters are missing on {len(some)} of {count} pages, as {_UNMAPPED} ({_named(some)})")
 
 
-def _bookmarks(reader: pypdf.PdfReader) -> dict[int, list[tuple[int, str]]]:
+def _named(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:_MAX_NAMED])) + (", …" if len(numbers) > _MAX_NAMED else "")
+
+
+def _bookmarks(document: PdfDocument) -> dict[int, list[tuple[int, str]]]:
     """The bookmarks by page, from 1: levels and titles of what begins there."""
     made: dict[int, list[tuple[int, str]]] = {}
     try:
-        waiting: list[tuple[object, int]] = [(one, 1) for one in reversed(reader.outline)]
-        for _ in range(_MAX_BOOKMARKS):
-            if not waiting:
+        for number, bookmark in enumerate(document.get_toc(max_depth=_MAX_BOOKMARK_DEPTH)):
+            if number == _MAX_BOOKMARKS:
                 break
-            one, level = waiting.pop()
-            if isinstance(one, list):
-                waiting += [(inner, level + 1) for inner in reversed(one)]
-            elif isinstance(one, Destination):
-                page = reader.get_destination_page_number(one)
-                if page is not None and page >= 0:
-                    made.setdefault(page + 1, []).append((level, str(one.title or "")))
-    except (MemoryError, RecursionError):
-        raise
-    except Exception:  # noqa: BLE001  # as with pages: the text may be well without them
-        return {}
+            destination = bookmark.get_dest()
+            page = destination.get_index() if destination is not None else None
+            if page is not None:
+                made.setdefault(page + 1, []).append((bookmark.level + 1, bookmark.get_title()))
+    except (PdfiumError, UnicodeError):
+        # The text may be well without them.
+        return made
     return made
 
 
@@ -84,35 +125,32 @@ def _entered(outline: Outline, begun: list[tuple[int, str]]) -> Path:
     return paths[0][:same]
 
 
-def _reader(data: bytes) -> pypdf.PdfReader:
+def _opened(data: bytes) -> PdfDocument:
     try:
-        reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise Unreadable("is encrypted: it needs a password")
-    except Unreadable:
-        raise
-    except NotImplementedError as error:
-        raise Unreadable("is encrypted in a way that is not known here") from error
-    except (PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
-        raise Unreadable("is a damaged PDF") from error
-    return reader
+        return pypdfium2.PdfDocument(data)
+    except PdfiumError as error:
+        raise Unreadable(_REFUSALS.get(error.err_code, "is a damaged PDF")) from error
 
 
-def _count(reader: pypdf.PdfReader) -> int:
+def _fill_in(document: PdfDocument) -> None:
+    """Makes the values of fields known; those of a form that is broken stay unknown."""
     try:
-        pages = len(reader.pages)
-    except (PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise Unreadable("is a damaged PDF: its list of pages is broken") from error
+        document.init_forms()
+    except PdfiumError:
+        return
+
+
+def _count(document: PdfDocument) -> int:
+    pages = len(document)
     if pages > _MAX_PAGES:
         raise Unreadable(f"has {pages:,} pages; up to {_MAX_PAGES:,} are read")
-    if not pages:
+    if pages <= 0:
         raise Unreadable("is a damaged PDF: it has no pages")
     return pages
 
 
-def _title(reader: pypdf.PdfReader) -> str:
+def _title(document: PdfDocument) -> str:
     try:
-        found = reader.metadata
-        return str((found.title if found is not None else "") or "").strip()
-    except (PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return " ".join(document.get_metadata_value("Title").split())
+    except (PdfiumError, UnicodeError):
         return ""
