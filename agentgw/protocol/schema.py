@@ -16,6 +16,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 from agentgw.protocol.errors import InvalidParams
+from agentgw.protocol.frozen import frozen
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def record(cls: type[T]) -> type[T]:
     """A frozen, slotted, keyword-only dataclass: the form of every value that crosses a boundary."""
-    return dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    return frozen(cls)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, dataclass_transform
 
+from agentgw.protocol.frozen import frozen
 from agentgw_daemon.workers.protocol.lines import WireError
 
 C = TypeVar("C")
@@ -54,7 +55,7 @@ _READERS: Final[dict[type[Any], dict[str, _Convert]]] = {}
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def value(cls: type[C]) -> type[C]:
     """Makes a record that may stand in messages."""
-    return dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    return frozen(cls)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
