@@ -1,7 +1,7 @@
 """Frozen, slotted, keyword-only dataclasses that are made quickly.
 
-`dataclasses` compiles six functions for such a class, each by itself, and the daemon has four hundred of them: a quarter
-of the time that it takes to start. Here a class compiles its `__init__` alone; all classes share the other functions.
+`dataclasses` compiles six functions for such a class, each by itself, and the daemon has four hundred of them: a
+quarter of what its start takes. Here a class compiles its `__init__` alone; all classes share the other functions.
 Instances behave as those of `dataclass(frozen=True, slots=True, kw_only=True)`, and cannot be weakly referenced either.
 """
 
@@ -60,31 +60,31 @@ def _names_of(cls: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))
 
 
-def _values(instance: object) -> tuple[Any, ...]:
-    return tuple([getattr(instance, name) for name in _names_of(type(instance))])
+def _values(instance: Any) -> tuple[Any, ...]:
+    return tuple([getattr(instance, name) for name in _names_of(instance.__class__)])
 
 
-def _repr(self: object) -> str:
-    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _names_of(type(self)))
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _names_of(self.__class__))
     return f"{type(self).__qualname__}({shown})"
 
 
-def _eq(self: object, other: object) -> bool:
+def _eq(self: Any, other: object) -> bool:
     return _values(self) == _values(other) if type(other) is type(self) else NotImplemented
 
 
-def _hash(self: object) -> int:
+def _hash(self: Any) -> int:
     return hash(_values(self))
 
 
-def _refuse(self: object, name: str, *value: object) -> None:
+def _refuse(self: Any, name: str, *value: object) -> None:
     raise dataclasses.FrozenInstanceError(f"cannot {'assign to' if value else 'delete'} field {name!r}")
 
 
-def _state(self: object) -> tuple[Any, ...]:
+def _state(self: Any) -> tuple[Any, ...]:
     return _values(self)
 
 
-def _set_state(self: object, state: tuple[Any, ...]) -> None:
-    for name, value in zip(_names_of(type(self)), state, strict=True):
+def _set_state(self: Any, state: tuple[Any, ...]) -> None:
+    for name, value in zip(_names_of(self.__class__), state, strict=True):
         object.__setattr__(self, name, value)
