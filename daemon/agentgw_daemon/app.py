@@ -30,6 +30,7 @@ from agentgw_daemon.knowledge.search.search import open_knowledge
 from agentgw_daemon.lifecycle.guard import guard_socket
 from agentgw_daemon.lifecycle.idle import end_when_idle
 from agentgw_daemon.lifecycle.signals import patient_end
+from agentgw_daemon.lifecycle.sleep import follow_sleep
 from agentgw_daemon.lifecycle.watchdog import feed_watchdog
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.notifications.approval_notices import ApprovalNotices
@@ -43,6 +44,7 @@ from agentgw_daemon.server.connections import ConnectionServer
 from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
 from agentgw_daemon.server.daemon import Daemon
 from agentgw_daemon.server.listener import Listener
+from agentgw_daemon.server.sleeping import Sleeping
 from agentgw_daemon.server.upkeep import Upkeep
 from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
@@ -211,6 +213,8 @@ async def serve(started: Started) -> int:
             others_busy = partial(_is_busy_for_others, daemon)
             outer.start_soon(supervised, "embedding anew", daemon.reembedding.run, others_busy)
             outer.start_soon(supervised, "running jobs", daemon.jobs.work)
+            sleeping = Sleeping(services.pool, lambda: daemon.turns.running, daemon.jobs.scheduler.hold)
+            outer.start_soon(supervised, "following sleep", follow_sleep, sleeping.get_ready, sleeping.go_on)
             in_place = partial(services.database.stay_in_place, partial(stop.ask, status=1))
             outer.start_soon(supervised, "guarding the database", in_place)
             outer.start_soon(supervised, "waiting for signals", _heed_signals, daemon.control, stop)

@@ -64,6 +64,8 @@ class TurnState:
         self.answers: dict[str, TurnState | str] = {}
         # The way to tell its watchers something; while it runs, nothing twice, and what is asked is stored.
         self.emit: Callable[..., Awaitable[None]] = self.log.append
+        # The way to have what was said so far stored; there is nothing to store before it runs.
+        self.store: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.steering = Steering()
         self._ended = trio.Event()
 

@@ -23,9 +23,7 @@ from agentgw.protocol.jobs import (
     ScheduledJob,
 )
 from agentgw_daemon.knowledge.sources import shown
-from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.scheduler.file import editing
-from agentgw_daemon.scheduler.running.system_bus import follow_sleep
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules.schedule import OnPath, described, parse_at, upcoming
 from agentgw_daemon.scheduler.schedules.zones import zone_named
@@ -57,9 +55,7 @@ class Jobs:
     async def work(self) -> None:
         """Start jobs when they are due, until cancelled."""
         with self._use.following(self._hub):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(supervised, "hearing of sleep", follow_sleep, self.scheduler.hold)
-                await self.scheduler.run()
+            await self.scheduler.run()
 
     async def reload(self) -> bool:
         """Read the file now; tells whether it says something else than before."""

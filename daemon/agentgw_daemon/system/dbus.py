@@ -21,15 +21,18 @@ UNAVAILABLE: Final = (
 
 
 @asynccontextmanager
-async def open_bus(bus: str) -> AsyncIterator[DBusRouter]:
-    """A connection to SYSTEM, or to an address as D-Bus writes them. What fails is in UNAVAILABLE, or a group of it."""
+async def open_bus(bus: str, *, with_descriptors: bool = False) -> AsyncIterator[DBusRouter]:
+    """A connection to SYSTEM, or to an address as D-Bus writes them. What fails is in UNAVAILABLE, or a group of it.
+
+    `with_descriptors`: answers may bring file descriptors.
+    """
     with trio.fail_after(ANSWER_S):
-        connection = await _connected(bus)
+        connection = await _connected(bus, with_descriptors)
     async with connection, connection.router() as router:
         yield router
 
 
-async def _connected(bus: str) -> DBusConnection:
+async def _connected(bus: str, with_descriptors: bool) -> DBusConnection:
     """A connection that is logged in. jeepney's own function leaves the socket behind where that fails."""
     from jeepney.auth import BEGIN, Authenticator
     from jeepney.bus import get_bus
@@ -38,7 +41,7 @@ async def _connected(bus: str) -> DBusConnection:
 
     stream = await trio.open_unix_socket(get_bus(bus))
     try:
-        login = Authenticator()
+        login = Authenticator(enable_fds=with_descriptors)
         for words in login:
             await stream.send_all(words)
             answer = await stream.receive_some(4096)
@@ -46,7 +49,7 @@ async def _connected(bus: str) -> DBusConnection:
                 raise trio.EndOfChannel("the bus closed the connection")
             login.feed(answer)
         await stream.send_all(BEGIN)
-        connection = DBusConnection(stream.socket)
+        connection = DBusConnection(stream.socket, enable_fds=with_descriptors)
         # The bus wants to be greeted first.
         async with connection.router() as router:
             await router.send_and_get_reply(message_bus.Hello())

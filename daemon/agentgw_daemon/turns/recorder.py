@@ -91,7 +91,10 @@ class TurnRecorder:
         if self.database is not None:
             failpoint("turn-unended")
             steps = self._recorder.rest() if self._recorder is not None else None
-            await self.database.turns.finish(self._live.turn_id, end, self._rows()[0], steps)
+            async with self._writing:
+                rows, upto = self._rows()
+                await self.database.turns.finish(self._live.turn_id, end, rows, steps)
+                self._written = upto
 
     async def leave(self) -> None:
         """Write what there is, and leave the turn to the next daemon."""

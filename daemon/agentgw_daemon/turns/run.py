@@ -118,6 +118,7 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
         event.text for event in live.log.events if isinstance(event, TurnDelta) and event.channel == "answer"
     )
     error: RpcError | None = None
+    live.store = turn_recorder.flush
     with live.scope:
         try:
             async with trio.open_nursery() as nursery:

@@ -61,15 +61,18 @@ def fake_model(folder: Path, name: str = "fake", size_bytes: int = 4) -> ModelSp
 class FakeWorker:
     """Two threads: this one listens (and dies with its parent), the other one works."""
 
-    def __init__(self, slots: int, version: str) -> None:
+    def __init__(self, slots: int, version: str, answers_pauses: bool = True) -> None:
         self._slots = slots
         self._saving = ""
         self._version = version
+        self._answers_pauses = answers_pauses
         self._jobs: queue.Queue[wire.Load | wire.Generate] = queue.Queue()
         self._cancelled: dict[int, threading.Event] = {}
         self._credit: dict[int, threading.Semaphore] = {}
         self._speaking = threading.Lock()
         self._beating = threading.Event()
+        self._pause = threading.Condition()
+        self._paused = False
         self._calibrates = False
 
     def run(self) -> None:
@@ -101,11 +104,23 @@ class FakeWorker:
                     if request_id not in self._cancelled:
                         print("cancel of a request that is over", file=sys.stderr, flush=True)
                         continue
-                    self._cancelled[request_id].set()
+                    with self._pause:
+                        self._cancelled[request_id].set()
+                        self._pause.notify_all()
                     self._credit[request_id].release()
                 case wire.Credit(request_id=request_id, texts=texts):
                     if request_id in self._credit:
                         self._credit[request_id].release(texts)
+                case wire.Pause(pause_id=pause_id):
+                    with self._pause:
+                        self._paused = True
+                        # The answer to the first one only, where it is to be so.
+                        if self._answers_pauses or pause_id == 1:
+                            self._say(wire.Paused(pause_id=pause_id))
+                case wire.Resume():
+                    with self._pause:
+                        self._paused = False
+                        self._pause.notify_all()
                 case wire.CountPrompt(request_id=request_id, messages=messages):
                     text = _prompt(messages)
                     self._say(wire.Counted(request_id=request_id, tokens=len(text.split()), text=text))
@@ -182,8 +197,12 @@ class FakeWorker:
                 finish_reason = "length"
             if cancelled.is_set() or finish_reason == "length":
                 break
-            said += 1
-            self._say(wire.GenerationDelta(request_id=job.request_id, texts=(token,)))
+            with self._pause:
+                self._pause.wait_for(lambda: not self._paused or cancelled.is_set())
+                if cancelled.is_set():
+                    break
+                said += 1
+                self._say(wire.GenerationDelta(request_id=job.request_id, texts=(token,)))
         if cancelled.is_set():
             finish_reason = "cancelled"
         self._end(
@@ -251,6 +270,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--version", default=agentgw.__version__)
     parser.add_argument("--never-ready", action="store_true")
+    parser.add_argument("--deaf-to-pauses", action="store_true", help="answer the first one only")
     parser.add_argument("--exit", type=int, default=None)
     parser.add_argument("--alive", default=None, help="a FIFO held open for writing for as long as this process lives")
     given = parser.parse_args()
@@ -261,7 +281,7 @@ def main() -> None:
         sys.exit(given.exit)
     if given.never_ready:
         signal.pause()
-    FakeWorker(given.slots, given.version).run()
+    FakeWorker(given.slots, given.version, not given.deaf_to_pauses).run()
 
 
 if __name__ == "__main__":

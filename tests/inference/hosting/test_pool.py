@@ -606,3 +606,43 @@ async def test_a_bug_in_following_a_worker_ends_that_worker_only(
         await pool.load(fake_model(tmp_path, "other"))
         assert pool.loaded() == ("other",)
     assert "a bug of ours" in caplog.text
+
+
+async def test_all_models_stand_still_and_go_on_also_one_that_is_loaded_meanwhile(tmp_path: Path) -> None:
+    said: dict[str, str] = {}
+
+    async def ask(engine: Engine, text: str) -> None:
+        async with engine.stream(request(text)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    said[text] = said.get(text, "") + "".join(event.texts)
+
+    async with fake_pool() as pool:
+        first = await pool.engine(fake_model(tmp_path, "first"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, first, "slow:50")
+            await until(lambda: "slow:50" in said)
+            await pool.pause()
+            by_then = dict(said)
+            second = await pool.engine(fake_model(tmp_path, "second"))
+            nursery.start_soon(ask, second, "count:3")
+            await until(lambda: pool.loaded() == ("first", "second"))
+            await until(lambda: pool.busy == 2)
+            # A count is answered after all that was computed before it.
+            await second.count((ChatMessage(role="user", content="a b c"),))
+            assert said == by_then
+            pool.resume()
+    assert said == {"slow:50": "".join(f"t{number} " for number in range(50)), "count:3": "t0 t1 t2 "}
+
+
+async def test_worker_that_does_not_stand_still_is_waited_for_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "PAUSE_S", 0.05)
+    async with fake_pool(fake_settings("--deaf-to-pauses")) as pool:
+        engine = await pool.engine(fake_model(tmp_path))
+        await pool.load(fake_model(tmp_path))
+        await pool.pause()
+        await pool.pause()
+        pool.resume()
+        assert await answer(engine, "good morning") == "good morning"

@@ -22,6 +22,7 @@ from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.memory import rss_bytes
 from agentgw_daemon.workers.protocol import model as wire
 from tests.inference.hosting.fakeworker import fake_settings
+from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +48,13 @@ async def loaded(settings: InferenceSettings | None = None) -> AsyncIterator[Wor
 
 def ask(worker: WorkerProcess, text: str) -> wire.Generate:
     return wire.Generate(request_id=worker.next_id(), messages=({"role": "user", "content": text},))
+
+
+async def worker_beats(worker: WorkerProcess) -> None:
+    """Waits for a sign of life."""
+    before = worker._deadlines._heard_at
+    while worker._deadlines._heard_at == before:
+        await pause()
 
 
 async def answer(worker: WorkerProcess, text: str) -> str:
@@ -308,6 +316,82 @@ async def test_reader_who_pauses_is_not_waited_for_as_if_the_worker_were_stuck()
         assert worker.usable
 
 
+async def test_paused_worker_says_nothing_more_and_goes_on_where_it_was() -> None:
+    async with loaded() as worker, worker.call(ask(worker, "slow:60")) as call:
+        said: list[str] = []
+
+        async def read() -> None:
+            async for reply in call:
+                if isinstance(reply, wire.GenerationDelta):
+                    said.extend(reply.texts)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            while not said:
+                await pause()
+            worker.pause()
+            await worker.wait_paused()
+            by_then = len(said)
+            # It beats on, and each beat would have come after a token.
+            for _ in range(3):
+                await worker_beats(worker)
+            assert len(said) == by_then < 60
+            worker.resume()
+    assert said == [f"t{number} " for number in range(60)]
+
+
+async def test_paused_worker_owes_no_progress_and_beats_are_still_owed() -> None:
+    async with loaded(fake_settings(progress_timeout_s=0.3)) as worker:
+        worker.pause()
+        async with worker.call(ask(worker, "slow:5")) as call:
+            with trio.move_on_after(1.0):
+                await worker.dead.wait()
+            assert worker.usable
+            worker.resume()
+            assert isinstance([reply async for reply in call][-1], wire.GenerationDone)
+    async with loaded(fake_settings(heartbeat_timeout_s=0.3)) as worker:
+        worker.pause()
+        assert (await fate_of(worker, "hang")).message == "the model worker said nothing for 0.3 s"
+
+
+async def test_request_that_is_cancelled_while_all_stands_still_is_let_go() -> None:
+    async with loaded(fake_settings(cancel_timeout_s=5)) as worker:
+        async with worker.call(ask(worker, "slow:60")) as call:
+            await anext(call)
+            worker.pause()
+        await call.ended.wait()
+        assert worker.usable
+        async with worker.call(ask(worker, "later")) as waiting:
+            worker.resume()
+            assert isinstance([reply async for reply in waiting][-1], wire.GenerationDone)
+
+
+async def test_death_while_it_stands_still_is_told_to_its_requests_and_to_who_waits() -> None:
+    async with loaded() as worker, worker.call(ask(worker, "slow:60")) as call:
+        worker.pause()
+        async with trio.open_nursery() as nursery:
+            # Nobody reads what it said, so it is waited for.
+            nursery.start_soon(worker.wait_paused)
+            os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied):
+            async for _ in call:
+                pass
+        worker.pause()
+        await worker.wait_paused()
+        worker.resume()
+
+
+async def test_an_answer_to_an_earlier_pause_counts_no_more() -> None:
+    async with running(fake_settings("--deaf-to-pauses")) as worker:
+        await worker.load(wire.Load(path="/anything.gguf"))
+        worker.pause()
+        worker.resume()
+        worker.pause()
+        with trio.move_on_after(0.2):
+            await worker.wait_paused()
+            raise AssertionError("it was not the answer to this one")
+
+
 async def test_worker_that_sends_more_than_it_may_is_killed() -> None:
     async with loaded() as worker, worker.call(ask(worker, "pushy")) as call:
         with pytest.raises(WorkerDied, match="more text than was allowed"):
@@ -404,6 +488,7 @@ import os, sys, trio
 from agentgw_daemon.workers.protocol import model as wire
 from agentgw_daemon.inference.hosting.supervisor import WorkerProcess
 from tests.inference.hosting.fakeworker import fake_settings
+from tests.polling import pause
 
 async def main():
     async with trio.open_nursery() as nursery:

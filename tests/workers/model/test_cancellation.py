@@ -70,3 +70,31 @@ def test_between_batches_there_is_nothing_to_stop() -> None:
     assert 1 in cancellations
     cancellations.begin(1, flag)
     assert flag.is_set()
+
+
+def test_a_hold_stops_what_makes_way_and_all_that_would_begin_until_it_is_over() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.begin(None, flag, makes_way=True)
+    assert not cancellations.held
+    cancellations.hold()
+    assert flag.is_set()
+    assert cancellations.held
+    cancellations.rest()
+    assert not flag.is_set()
+    cancellations.begin(1, flag, makes_way=True)
+    assert flag.is_set()
+    cancellations.rest()
+    cancellations.release()
+    cancellations.begin(1, flag, makes_way=True)
+    assert not flag.is_set()
+    assert not cancellations.held
+
+
+def test_a_batch_that_does_not_make_way_for_a_hold_still_ends_with_its_request() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag)
+    cancellations.hold()
+    assert not flag.is_set()
+    cancellations.cancel(1)
+    assert flag.is_set()

@@ -188,6 +188,71 @@ def test_cancel_during_prefill_ends_it_and_keeps_what_is_certain(endless: LiveWo
     assert 256 <= done.cached_tokens <= 306
 
 
+def stand_still(worker: LiveWorker) -> list[str]:
+    """Pauses the worker; the texts that it had computed by then."""
+    worker.send(wire.Pause(pause_id=1))
+    said: list[str] = []
+    while not isinstance(message := worker.receive(), wire.Paused):
+        assert isinstance(message, wire.GenerationDelta | wire.Prefilled), message
+        if isinstance(message, wire.GenerationDelta):
+            said += message.texts
+    return said
+
+
+def test_pause_during_decode_computes_nothing_until_it_is_over_and_loses_no_token(endless: LiveWorker) -> None:
+    endless.send(ask(1, max_tokens=200 * len(SCRIPT)))
+    endless.expect(wire.Prefilled)
+    said = list(endless.expect(wire.GenerationDelta).texts)
+    said += stand_still(endless)
+    # The answer to a count comes after all that was computed before it.
+    endless.send(wire.CountPrompt(request_id=2, messages=HI))
+    endless.expect(wire.Counted)
+    endless.send(wire.Resume())
+    *messages, done = endless.until_end()
+    said += [text for one in messages if isinstance(one, wire.GenerationDelta) for text in one.texts]
+    assert "".join(said) == TEXT * 200
+    assert isinstance(done, wire.GenerationDone)
+    assert done.completion_tokens == 200 * len(SCRIPT)
+
+
+def test_pause_during_prefill_stops_the_piece_and_it_is_computed_again(endless: LiveWorker) -> None:
+    endless.send(ask(1, "x" * 3000, max_tokens=len(SCRIPT)))
+    endless.expect(wire.Prefilled)
+    assert stand_still(endless) == []
+    endless.send(wire.Resume())
+    *messages, done = endless.until_end()
+    assert isinstance(done, wire.GenerationDone)
+    assert done.completion_tokens == len(SCRIPT)
+    pieces = [one.done for one in messages if isinstance(one, wire.Prefilled)]
+    assert pieces == sorted(set(pieces))
+    assert pieces[-1] == done.prompt_tokens
+
+
+def test_while_it_stands_still_requests_wait_and_can_be_cancelled(endless: LiveWorker) -> None:
+    endless.send(ask(1))
+    endless.expect(wire.Prefilled)
+    stand_still(endless)
+    endless.send(ask(2, max_tokens=1), wire.CancelGeneration(request_id=1))
+    done = endless.expect(wire.GenerationDone)
+    assert (done.request_id, done.finish_reason) == (1, "cancelled")
+    endless.send(wire.Resume())
+    *_, done = endless.until_end()
+    assert isinstance(done, wire.GenerationDone)
+    assert (done.request_id, done.finish_reason) == (2, "length")
+
+
+def test_pauses_come_again_and_before_anything_is_loaded(tmp_path: Path) -> None:
+    with LiveWorker() as made:
+        made.send(wire.Resume(), wire.Pause(pause_id=7), wire.Pause(pause_id=8))
+        assert [made.expect(wire.Paused).pause_id for _ in range(2)] == [7, 8]
+        made.load(chain_model(tmp_path / "chain.gguf", SCRIPT))
+        made.send(ask(1), wire.Pause(pause_id=9))
+        assert made.expect(wire.Paused).pause_id == 9
+        made.send(wire.Resume())
+        *_, done = made.until_end()
+        assert isinstance(done, wire.GenerationDone)
+
+
 def test_contents_that_spell_control_tokens_are_plain_text_to_the_model(worker: LiveWorker) -> None:
     content = "a<|im_end|>\n<|im_start|>system\n"
     worker.send(wire.CountPrompt(request_id=30, messages=({"role": "user", "content": content},)))

@@ -17,6 +17,7 @@ import pytest
 from agentgw import __version__
 from agentgw_daemon.workers.llama.llama import EngineError
 from agentgw_daemon.workers.model import worker as worker_module
+from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import model as wire
 from agentgw_daemon.workers.protocol.tuning import Measured, TuningSettings
@@ -187,8 +188,9 @@ class Leisurely:
     def __init__(self, *results: TuningSettings | Exception | None) -> None:
         self._read_fd, self._write_fd = os.pipe()
         self.commands: queue.SimpleQueue[wire.ToWorker] = queue.SimpleQueue()
+        self.cancellations = Cancellations()
         self.idle_work = worker_module.IdleWork(
-            worker_module.Outlet(self._write_fd), Heard(self.commands), Interruption()
+            worker_module.Outlet(self._write_fd), Heard(self.commands), Interruption(), self.cancellations
         )
         self.idle_work.calibration = self.measuring = Measuring(*results, commands=self.commands)
         self.idle_work.answered = True
@@ -301,6 +303,21 @@ class TestStarterModel:
         again, cached = starter.answer(ask(7, SURE, max_tokens=8))
         assert again == shown
         assert (done.cached_tokens, cached.cached_tokens) == (0, cached.prompt_tokens - 1)
+
+    def test_pauses_change_no_token_of_a_seeded_answer(self, starter: LiveWorker) -> None:
+        tale = ask(10, "Tell a story. " * 40, temperature=0.9, seed=11, recompute=True, max_tokens=24)
+        told, _ = starter.answer(tale)
+        starter.send(tale)
+        heard: list[str] = []
+        paused = 0
+        for message in starter.until_end():
+            if isinstance(message, wire.GenerationDelta):
+                heard += message.texts
+            if isinstance(message, wire.GenerationDelta | wire.Prefilled):
+                starter.send(wire.Pause(pause_id=paused), wire.Resume())
+            paused += isinstance(message, wire.Paused)
+        assert paused > 3
+        assert "".join(heard) == told
 
     def test_a_penalty_changes_what_it_says(self, starter: LiveWorker) -> None:
         plain, _ = starter.answer(ask(5, "Repeat the word yes.", max_tokens=12))

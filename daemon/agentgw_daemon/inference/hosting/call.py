@@ -40,6 +40,7 @@ class WorkerCall:
         self._replies: collections.deque[GenerationReply] = collections.deque()
         self._news = trio.Event()
         self._answered = False
+        self._has_caught_up = trio.Event()
         self._abandoned = False
         self._credit = wire.WINDOW_TEXTS
         self._taken = 0
@@ -53,6 +54,7 @@ class WorkerCall:
                 error, self.error = self.error, None
                 raise error if error is not None else StopAsyncIteration from None
             self._news = trio.Event()
+            self._has_caught_up.set()
             await self._news.wait()
         await trio.lowlevel.checkpoint()
         reply = self._replies.popleft()
@@ -71,6 +73,11 @@ class WorkerCall:
         """Tells whether the worker may not go on with the call until its reader takes something."""
         return self._credit <= 0
 
+    async def wait_caught_up(self) -> None:
+        """Returns once its reader has dealt with all that was delivered and asks for more, or has gone."""
+        if not (self._abandoned or self.ended.is_set()):
+            await self._has_caught_up.wait()
+
     def deliver(self, reply: GenerationReply) -> None:
         """Hand a reply to the reader; one who left hears nothing. Raises WireError if it may not come yet."""
         if isinstance(reply, wire.GenerationDelta):
@@ -83,6 +90,8 @@ class WorkerCall:
         if isinstance(reply, wire.Prefilled) and self._replies and isinstance(self._replies[-1], wire.Prefilled):
             self._replies.pop()
         self._replies.append(reply)
+        if self._has_caught_up.is_set():
+            self._has_caught_up = trio.Event()
         self._news.set()
 
     def end(self, error: RpcError | None = None) -> None:
@@ -91,10 +100,12 @@ class WorkerCall:
             self.error = error
             self.ended.set()
             self._news.set()
+            self._has_caught_up.set()
 
     def abandon(self) -> None:
         """The reader leaves."""
         self._abandoned = True
+        self._has_caught_up.set()
         self._replies.clear()
 
     def _take(self, texts: int) -> None:

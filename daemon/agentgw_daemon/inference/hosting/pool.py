@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT_S: Final = 2.0
+# A batch is stopped or over long before; a model that is being loaded is not waited for.
+PAUSE_S: Final = 1.5
 
 
 class Pool:
@@ -55,6 +57,7 @@ class Pool:
         self._blank: WorkerProcess | None = None
         self._client: httpx.AsyncClient | None = None
         self._tunings = TuningStore(tuning_dir) if tuning_dir is not None else None
+        self._paused = False
         # Two newcomers at once would each count on the same room.
         self._making_room = trio.Lock()
 
@@ -96,6 +99,31 @@ class Pool:
             self._blank = self._start_worker()
             if self._settings.keep_alive_s >= 0:
                 self._blank.retire_at(trio.current_time() + self._settings.keep_alive_s)
+
+    async def pause(self) -> None:
+        """Have all workers stand still, new ones too, until `resume`; returns when they do, after PAUSE_S at most.
+
+        What they had said by then has been read. Requests stay with them; those to endpoints go on.
+        """
+        self._paused = True
+        workers = self._usable()
+        for worker in workers:
+            worker.pause()
+        with trio.move_on_after(PAUSE_S) as patience:
+            for worker in workers:
+                await worker.wait_paused()
+        if patience.cancelled_caught:
+            _log.info("a model works on although all should stand still")
+
+    def resume(self) -> None:
+        """Let all workers go on."""
+        self._paused = False
+        for worker in self._usable():
+            worker.resume()
+
+    def _usable(self) -> list[WorkerProcess]:
+        found = [*(host.worker for host in self._hosts.values()), self._blank]
+        return [worker for worker in found if worker is not None and worker.usable]
 
     def workers(self) -> tuple[Worker, ...]:
         """The processes there are."""
@@ -200,6 +228,8 @@ class Pool:
         worker = WorkerProcess(self._settings, self._worker_env)
         # A bug in following one worker ends that worker, whose requests hear of it, and nothing else.
         self._nursery.start_soon(supervised, "following a model worker", worker.run)
+        if self._paused:
+            worker.pause()
         return worker
 
     def _take_worker(self) -> WorkerProcess:

@@ -43,6 +43,9 @@ class WorkerProcess(Child):
         self._load_reply: wire.LoadFailed | None = None
         self._on_calibrated: Callable[[wire.TuningFound], object] = _ignore
         self._deadlines = Deadlines(settings)
+        self._pause_id = 0
+        self._paused = False
+        self._stands_still = trio.Event()
 
     @property
     def busy(self) -> int:
@@ -98,6 +101,30 @@ class WorkerProcess(Child):
                 self._post(wire.encode(wire.CancelGeneration(request_id=call.request_id)))
                 self._nursery.start_soon(self._expect_end, call)
 
+    def pause(self) -> None:
+        """Have it compute nothing until `resume`. One that is not started or has not loaded yet does so later."""
+        self._pause_id += 1
+        self._paused = True
+        if not self.dead.is_set():
+            self._stands_still = trio.Event()
+        self._post(wire.encode(wire.Pause(pause_id=self._pause_id)))
+        self._arm()
+
+    async def wait_paused(self) -> None:
+        """Returns once it stands still and its readers have dealt with all that it said, or it is dead."""
+        await self._stands_still.wait()
+        for call in tuple(self._calls.values()):
+            await call.wait_caught_up()
+
+    def resume(self) -> None:
+        """Let it go on; it owes progress from now."""
+        if not self._paused:
+            return
+        self._paused = False
+        self._deadlines.advanced(trio.current_time())
+        self._post(wire.encode(wire.Resume()))
+        self._arm()
+
     def _credit(self, request_id: int, texts: int) -> None:
         """A reader caught up: the worker may go on, and owes progress from now if it had to stop."""
         if self._calls[request_id].parked:
@@ -114,7 +141,7 @@ class WorkerProcess(Child):
         self._deadlines.start(trio.current_time())
 
     def _deadline(self) -> float:
-        computing = any(not call.parked for call in self._calls.values())
+        computing = not self._paused and any(not call.parked for call in self._calls.values())
         return self._deadlines.deadline(busy=bool(self._calls), computing=computing)
 
     def _overdue_reason(self) -> str:
@@ -142,7 +169,13 @@ class WorkerProcess(Child):
                 self._load_answered.set()
             case wire.TuningFound():
                 self._on_calibrated(message)
-            case wire.Load() | wire.Generate() | wire.CountPrompt() | wire.CancelGeneration() | wire.Credit():
+            case wire.Paused(pause_id=pause_id):
+                if pause_id == self._pause_id:
+                    self._stands_still.set()
+            case (
+                wire.Load() | wire.Generate() | wire.CountPrompt() | wire.CancelGeneration() | wire.Credit()
+                | wire.Pause() | wire.Resume()
+            ):  # fmt: skip
                 raise wire.WireError(f"a worker does not say {type(message).__name__}")
             case _:
                 self._deliver(message)
@@ -174,6 +207,7 @@ class WorkerProcess(Child):
         self._calls.clear()
         self._ready.set()
         self._load_answered.set()
+        self._stands_still.set()
 
     def _exit_error(self) -> WorkerDied:
         return self._died("model")

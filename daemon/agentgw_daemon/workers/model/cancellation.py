@@ -1,4 +1,4 @@
-"""Requests that must end: the one thing that the reader thread and the main thread both touch."""
+"""Requests that must end, or all stand still: what the reader thread and the main thread both touch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Cancellations:
         self._lock = threading.Lock()
         self._known: set[int] = set()
         self._cancelled: set[int] = set()
-        self._running: tuple[int, Flag] | None = None
+        self._running: tuple[int | None, Flag] | None = None
+        self._held = False
+        self._makes_way = False  # the batch that runs is stopped for a hold
 
     def expect(self, request_id: int) -> None:
         """A request arrived; only from here on can it be cancelled."""
@@ -38,11 +40,31 @@ class Cancellations:
                 if self._running and self._running[0] == request_id:
                     self._running[1].set()
 
-    def begin(self, request_id: int, abort: Flag) -> None:
-        """A batch runs that it may stop, from now to `rest` or `end`."""
+    @property
+    def held(self) -> bool:
+        """Tells whether nothing may be computed."""
+        return self._held
+
+    def hold(self) -> None:
+        """Have nothing computed until `release`; the batch that runs is stopped if it makes way."""
         with self._lock:
-            self._running = (request_id, abort)
-            if request_id in self._cancelled:
+            self._held = True
+            if self._running and self._makes_way:
+                self._running[1].set()
+
+    def release(self) -> None:
+        """Let everything go on."""
+        with self._lock:
+            self._held = False
+
+    def begin(self, request_id: int | None, abort: Flag, *, makes_way: bool = False) -> None:
+        """A batch runs that its request's cancel may stop, from now to `rest` or `end`; and a hold, if it `makes_way`.
+
+        Without a request no cancel stops it.
+        """
+        with self._lock:
+            self._running, self._makes_way = (request_id, abort), makes_way
+            if request_id in self._cancelled or (makes_way and self._held):
                 abort.set()
 
     def rest(self) -> None:

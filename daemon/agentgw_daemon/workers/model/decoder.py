@@ -115,10 +115,12 @@ class Decoder:
             answer.allow(credit.texts)
 
     def step(self) -> bool:
-        """Decode one batch. False: there is nothing to compute until something arrives."""
+        """Decode one batch. False: there is nothing to compute until something arrives, or nothing may be."""
         for answer in tuple(self._answers.values()):
             if answer.request_id in self._cancellations:
                 self._finish(answer, "cancelled")
+        if self._cancellations.held:
+            return False
         for answer in self._answers.values():
             if answer.lookup and not answer.sequence.pending > 1:
                 answer.guess(self._n_ctx_tokens - len(answer.sequence.tokens))
@@ -149,7 +151,7 @@ class Decoder:
         now = time.perf_counter()
         if now - self._sent_at >= SEND_INTERVAL_S:
             self._sent_at = now
-            self._send_all()
+            self.send_all()
         return True
 
     def flush(self) -> None:
@@ -200,17 +202,24 @@ class Decoder:
                 answer.started = now - answer.render_s
         if any(len(piece.tokens) > 1 for piece in batch):
             # A piece of a prompt takes long: nobody's text waits for it.
-            self._send_all()
+            self.send_all()
 
-    def _send_all(self) -> None:
+    def send_all(self) -> None:
+        """Sends the texts that wait to be sent together."""
         for answer in self._answers.values():
             answer.send()
 
     def _compute(self, batch: tuple[BatchSlice, ...]) -> dict[int, int] | None:
-        """Decode it, to be stopped by a cancel of whom most of it is for: nobody else loses much by that."""
+        """Decode it, to be stopped by a cancel of whom most of it is for: nobody else loses much by that.
+
+        A piece of a prompt may take seconds, and so makes way for a hold; a token of each stream takes a moment.
+        """
         most = max(batch, key=lambda piece: len(piece.tokens))
-        if 2 * len(most.tokens) > sum(len(piece.tokens) for piece in batch):
-            self._cancellations.begin(most.sequence.key, self._kv_memory.context(most.slot).abort)
+        mostly = 2 * len(most.tokens) > sum(len(piece.tokens) for piece in batch)
+        self._cancellations.begin(
+            most.sequence.key if mostly else None, self._kv_memory.context(most.slot).abort,
+            makes_way=len(most.tokens) > 1,
+        )  # fmt: skip
         try:
             return self._kv_memory.decode(batch)
         finally:

@@ -61,6 +61,12 @@ class CommandReader(threading.Thread):
                 case wire.Generate() | wire.CountPrompt() as request:
                     self._cancellations.expect(request.request_id)
                     self.commands.put(request)
+                case wire.Pause() as request:
+                    self._cancellations.hold()
+                    self.commands.put(request)
+                case wire.Resume() as request:
+                    self._cancellations.release()
+                    self.commands.put(request)
                 case wire.Load() | wire.Credit() as request:
                     self.commands.put(request)
                 case other:
@@ -104,7 +110,7 @@ def _serve(
             version=__version__, pid=os.getpid(), engine=f"llama.cpp ({llama.version()})", build=llama.build()
         )
     )
-    idle_work = IdleWork(outlet, reader, interruption)
+    idle_work = IdleWork(outlet, reader, interruption, cancellations)
 
     def load(request: wire.Load, old: Decoder | None) -> Decoder | None:
         if old is not None and old.busy:
@@ -141,6 +147,13 @@ def _serve(
                     reader.may_end.set()
                 case wire.Load():
                     decoder = load(command, decoder)
+                case wire.Pause():
+                    # Between two batches: this thread computes nothing while it hears commands.
+                    if decoder is not None:
+                        decoder.send_all()
+                    outlet.emit(wire.Paused(pause_id=command.pause_id))
+                case wire.Resume():
+                    pass  # the next step goes on
                 case _:
                     idle_work.answered = idle_work.answered or isinstance(command, wire.Generate)
                     _handle(command, decoder, outlet, cancellations)
@@ -149,16 +162,19 @@ def _serve(
 class IdleWork:
     """Work of the main thread when nobody wants anything: it waits, and measures the model once."""
 
-    def __init__(self, outlet: Outlet, reader: CommandReader, interruption: Interruption) -> None:
+    def __init__(
+        self, outlet: Outlet, reader: CommandReader, interruption: Interruption, cancellations: Cancellations
+    ) -> None:
         self._outlet: Final = outlet
         self._commands: Final = reader.commands
         self._interruption: Final = interruption
+        self._cancellations: Final = cancellations
         self.calibration: Calibration | None = None
         self.answered = False  # nothing is measured before the first answer: it must not wait
 
     def next_command(self) -> wire.ToWorker | None:
         """Wait for a command or the end (None), and use the time if it takes long to come."""
-        if self.calibration is None or not self.answered:
+        if self.calibration is None or not self.answered or self._cancellations.held:
             return self._commands.get()
         try:
             return self._commands.get(timeout=self.calibration.after_s)

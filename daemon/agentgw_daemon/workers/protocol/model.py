@@ -136,6 +136,21 @@ class Credit:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Compute nothing from now on, whatever comes, until Resume; a piece of a prompt is stopped in the middle.
+
+    Answered by Paused. Requests stay where they are, can be cancelled meanwhile, and lose nothing but time.
+    """
+
+    pause_id: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Go on; nothing where there was no Pause."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelWorkerReady:
     """The worker's first words: its engine is imported and it waits for Load."""
 
@@ -183,6 +198,13 @@ class TuningFound(TuningMessage):
     n_threads_batch: int
     n_batch_tokens: int
     measured: tuple[dict[str, str | int | float], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The worker stands still, and has said all that it computed."""
+
+    pause_id: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,12 +273,13 @@ class ModelWorkerHeartbeat:
     rss_bytes: int
 
 
-ToWorker = Load | Generate | CountPrompt | CancelGeneration | Credit
+ToWorker = Load | Generate | CountPrompt | CancelGeneration | Credit | Pause | Resume
 FromWorker = (
     ModelWorkerReady
     | Loaded
     | LoadFailed
     | TuningFound
+    | Paused
     | Counted
     | GenerationQueued
     | Prefilled
@@ -274,10 +297,13 @@ _KINDS: Final[dict[str, type[Any]]] = {
     "Count": CountPrompt,
     "Cancel": CancelGeneration,
     "Credit": Credit,
+    "Pause": Pause,
+    "Resume": Resume,
     "Ready": ModelWorkerReady,
     "Loaded": Loaded,
     "LoadFailed": LoadFailed,
     "Calibrated": TuningFound,
+    "Paused": Paused,
     "Counted": Counted,
     "Queued": GenerationQueued,
     "Prefilled": Prefilled,
