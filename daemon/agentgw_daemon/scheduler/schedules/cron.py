@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from cronsim import CronSim, CronSimError
@@ -39,6 +40,9 @@ _FAR: Final = timedelta(days=4)
 _MOST_ROUNDS: Final = 32
 # Clocks were never set back further than this since 1970, but for days left out or had twice at the date line.
 _LONGEST_FOLD: Final = timedelta(hours=3)
+# A plan is made anew after each decision, and asks the same of every job but one: a search takes a hundred times as long
+# as remembering it.
+_REMEMBERED: Final = 1024
 
 
 @record
@@ -99,6 +103,7 @@ def _reason(error: CronSimError) -> str:
     return said[:1].lower() + said[1:]
 
 
+@lru_cache(_REMEMBERED)
 def next_fixed(fields: str, after: datetime, zone: tzinfo) -> datetime | None:
     """The first instant after `after` that one of the matching wall times means."""
     for wall in _walls(fields, wall_of(after, zone)):
@@ -108,6 +113,7 @@ def next_fixed(fields: str, after: datetime, zone: tzinfo) -> datetime | None:
     return None
 
 
+@lru_cache(_REMEMBERED)
 def latest_fixed(fields: str, upto: datetime, zone: tzinfo) -> datetime | None:
     """The last instant up to `upto` that one of the matching wall times means."""
     # After the clocks were set back, wall times that show later than this one have been already.
@@ -118,6 +124,7 @@ def latest_fixed(fields: str, upto: datetime, zone: tzinfo) -> datetime | None:
     return None
 
 
+@lru_cache(_REMEMBERED)
 def next_match(fields: str, after: datetime, zone: tzinfo) -> datetime | None:
     """The first instant after `after` at which the wall clock matches."""
     for _ in range(_MOST_ROUNDS):
@@ -137,6 +144,7 @@ def next_match(fields: str, after: datetime, zone: tzinfo) -> datetime | None:
     return None
 
 
+@lru_cache(_REMEMBERED)
 def latest_match(fields: str, upto: datetime, zone: tzinfo) -> datetime | None:
     """The last instant up to `upto` at which the wall clock matches."""
     for _ in range(_MOST_ROUNDS):
