@@ -44,7 +44,7 @@ class World:
     standings: dict[str, Standing] = field(default_factory=dict)
     runs: list[Start] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    # Scheduled times that had a run, by job; sorted, so that ten thousand jumps do not look through all of them each time.
+    # Scheduled times that had a run, by job; sorted, so that not all of them are looked through each time.
     began: dict[str, list[datetime]] = field(default_factory=dict)
     met: frozenset[Need] = frozenset({"network", "unmetered", "ac", "idle"})
     planner: Planner | None = None

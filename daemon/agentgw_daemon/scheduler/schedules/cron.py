@@ -40,8 +40,8 @@ _FAR: Final = timedelta(days=4)
 _MOST_ROUNDS: Final = 32
 # Clocks were never set back further than this since 1970, but for days left out or had twice at the date line.
 _LONGEST_FOLD: Final = timedelta(hours=3)
-# A plan is made anew after each decision, and asks the same of every job but one: a search takes a hundred times as long
-# as remembering it.
+# A plan is made anew after each decision, and asks the same of every job but one; a search takes a hundred times as
+# long as remembering what it found.
 _REMEMBERED: Final = 1024
 
 
