@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from jsonrpcserver import Error, Success
-from jsonrpcserver.dispatcher import create_request, dispatch_request
 from oslash.either import Left
 
 from agentgw.protocol.errors import InvalidParams, InvalidRequest, MethodNotFound, RpcError
 from agentgw.protocol.methods import METHODS, Method
 from agentgw.protocol.schema import bind, dump
+from agentgw_daemon.server.jsonrpc_library import Error, Success, create_request, dispatch_request
 
 if TYPE_CHECKING:
     pass
