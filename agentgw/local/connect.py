@@ -10,6 +10,7 @@ from agentgw.client import Client, ConnectionLost
 from agentgw.local import sockets
 from agentgw.local.directories import refuse_sudo
 from agentgw.local.environment import Environment
+from agentgw.local.on_demand import would_start
 from agentgw.protocol.errors import DaemonUnreachable, ShuttingDown
 
 TYPE_CHECKING = False
@@ -52,8 +53,13 @@ def connect_client(
 
 
 def connect_running(paths: Paths) -> Client:
-    """A client of whatever daemon runs, of any version: `hello` is not said. Raises DaemonUnreachable."""
+    """A client of whatever daemon runs, of any version: `hello` is not said. Raises DaemonUnreachable.
+
+    Starts none: also not by a connection to a socket that a service manager holds.
+    """
     refuse_sudo(Environment())
+    if not paths.other_socket and would_start(paths):
+        raise DaemonUnreachable("no daemon is running; a request starts it", hint="run: agentgw start")
     connection = sockets.connect(paths.other_socket) if paths.other_socket else sockets.connect_own(paths)
     if connection is None:
         where = f" at {paths.other_socket}" if paths.other_socket else ""

@@ -7,11 +7,11 @@ do not take turns at it.
 
 from __future__ import annotations
 
-import os
 import time
 
 from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
+from agentgw.local.on_demand import is_locked
 from agentgw.local.sockets import connect_own
 from agentgw.local.spawn import REPUBLISH_TIMEOUT_S, connect_or_spawn, with_log
 from agentgw.local.stopping import STOP_TIMEOUT_S, stop_daemon
@@ -103,28 +103,10 @@ def _wait_for_another(paths: Paths) -> None:
     """
     deadline = time.monotonic() + REPUBLISH_TIMEOUT_S
     wait_s = 0.005
-    while time.monotonic() < deadline and _is_locked(paths.lock_file):
+    while time.monotonic() < deadline and is_locked(paths.lock_file):
         connection = connect_own(paths)
         if connection is not None:
             connection.close()
             return
         time.sleep(wait_s)
         wait_s = min(2 * wait_s, 0.1)
-
-
-def _is_locked(path: str) -> bool:
-    import fcntl
-
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        # Shared and for an instant. A daemon that starts in this very instant takes us for another daemon; its
-        # client comes here too and tries again.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgw.cli import output
 from agentgw.cli.commands import add_json
 from agentgw.local.connect import connect_running
+from agentgw.local.on_demand import would_start
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable
 
@@ -21,13 +22,15 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints it; exit status 3 says that no daemon runs."""
+    paths = Paths()
     try:
-        client = connect_running(Paths())
+        client = connect_running(paths)
     except DaemonUnreachable as error:
+        on_demand = not paths.other_socket and would_start(paths)
         if args.json:
-            output.json_line({"running": False})
+            output.json_line({"running": False, **({"on_demand": True} if on_demand else {})})
         else:
-            output.line("not running")
+            output.line("not running; a request starts it" if on_demand else "not running")
         return error.exit_status
     with client:
         client.greet()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -65,6 +66,20 @@ class TestStatus:
         status, out, _ = cli("status", "--json")
         assert (status, json.loads(out)) == (3, {"running": False})
         assert not home.exists()
+
+    def test_a_daemon_that_a_request_would_start_is_not_started(
+        self, cli: Cli, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        unit = tmp_path / "config" / "systemd" / "user" / "agentgw.socket"
+        unit.parent.mkdir(parents=True)
+        unit.touch()
+        prepare(paths)
+        with bind_socket(paths) as listener:
+            assert cli("status") == (3, "not running; a request starts it\n", "")
+            assert json.loads(cli("status", "--json")[1]) == {"running": False, "on_demand": True}
+            assert cli("stop") == (0, "not running\n", "")
+            assert select.select([listener], [], [], 0)[0] == [], "nobody has connected"
 
     def test_a_socket_left_behind_is_not_a_daemon(self, cli: Cli, paths: Paths) -> None:
         prepare(paths)
