@@ -59,7 +59,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "restart": ("stop and start the daemon", "agentgw restart"),
         "reload": ("read configuration and skills again", "agentgw reload"),
         "serve": ("run the daemon in the foreground, with HTTP if asked to", "agentgw serve --port 8080"),
-        "web": ("old spelling of serve --port", "agentgw web --port 8080"),
+        "web": ("open the web pages; without --open the old spelling of serve", "agentgw web --open"),
         "service": ("the daemon as a service of systemd or launchd", "agentgw service install --now"),
         "backup": ("copy the database to a file, while it is used", "agentgw backup ~/agentgw-backup.db"),
         "restore": ("put such a copy in its place", "agentgw restore ~/agentgw-backup.db"),

@@ -8,6 +8,14 @@ from agentgw.protocol.schema import record
 
 
 @record
+class SignInLink:
+    """A link that signs a browser in, once."""
+
+    url: Annotated[str, "with a one-time code in it"]
+    valid_s: Annotated[float, "it works for so long"]
+
+
+@record
 class HttpStatus:
     """Doors for HTTP."""
 

@@ -7,6 +7,7 @@ are records (`params`, `results`), so their JSON Schemas come from the same plac
 from __future__ import annotations
 
 from agentgw.protocol import configs as c
+from agentgw.protocol import doors as d
 from agentgw.protocol import errors as e
 from agentgw.protocol import events as ev
 from agentgw.protocol import hooks as h
@@ -281,6 +282,13 @@ _ROWS = (
         errors=(e.StorageUnavailable,),
     ),
     _method("webhook.test", h.WebhookNameParams, h.WebhookTestResult, "Send it a signed test event.", errors=_STORED),
+    _method(
+        "web.sign_in",
+        p.NoParams,
+        d.SignInLink,
+        "A link that signs one browser in to the web pages.",
+        errors=(e.NotFound,),
+    ),
     _method("config.get", c.ConfigParams, c.ConfigResult, "Settings with their origins.", errors=(e.NotFound,)),
     _method(
         "config.set",

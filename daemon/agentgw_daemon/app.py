@@ -227,11 +227,12 @@ async def serve(started: Started) -> int:
             )  # fmt: skip
             outer.start_soon(supervised, "ending when idle", idle)
             async with trio.open_nursery() as connections:
+                # First: who comes by the socket may ask for what the gateway has.
+                gateway = await _open_gateway(daemon, doors, connections)
                 server = ConnectionServer(daemon, connections)
                 await server.open(started.listener)
                 guard = partial(guard_socket, started.name, on_replaced=server.open, drain=stop.ask)
                 outer.start_soon(supervised, "guarding the socket", guard)
-                gateway = await _open_gateway(daemon, doors, connections)
                 started.serving()
                 await supervised("telling what is there", announce, daemon)
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)

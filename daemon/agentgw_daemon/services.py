@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.schema import record
 
 if TYPE_CHECKING:
-    from agentgw.protocol.doors import HttpStatus
+    from collections.abc import Callable
+
+    from agentgw.protocol.doors import HttpStatus, SignInLink
     from agentgw.protocol.events import TurnNotice
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config
@@ -30,7 +32,7 @@ class Current:
     with.
     """
 
-    __slots__ = ("config", "http", "notices", "stopping")
+    __slots__ = ("config", "http", "notices", "sign_in", "stopping")
 
     def __init__(self, config: Config) -> None:
         # Replaced by a reload.
@@ -40,6 +42,8 @@ class Current:
         self.stopping = False
         # Where HTTP is spoken, if it is.
         self.http: HttpStatus | None = None
+        # Makes a link that signs a browser in once, where there is a door that browsers can come by.
+        self.sign_in: Callable[[], SignInLink] | None = None
 
 
 @record

@@ -182,7 +182,7 @@ async def opened(
     daemon = FakeDaemon(FakeServices(settings, secrets or Secrets()))
     with trio.fail_after(fail_after_s):
         async with trio.open_nursery() as nursery:
-            made = OpenGateway(Gateway(daemon, handlers, ROUTES), nursery)
+            made = OpenGateway(Gateway(daemon, handlers, ROUTES, nursery), nursery)
             try:
                 yield made
             finally:

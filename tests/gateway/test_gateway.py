@@ -158,6 +158,7 @@ async def test_without_the_key_nothing_but_health_answers_and_all_refusals_are_t
 
 
 async def test_what_a_form_can_send_is_refused_on_every_route_that_changes_something() -> None:
+    """Where a page of our own sends a form, a form alone is not enough: nobody else knows its token."""
     untouched = Untouched()
     forms = ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
              "text/plain; application/json")  # fmt: skip
@@ -169,7 +170,8 @@ async def test_what_a_form_can_send_is_refused_on_every_route_that_changes_somet
                 lines = [f"Host: {HOST}", BEARER, "Content-Length: 2"]
                 lines += [f"Content-Type: {kind}"] if kind else []
                 text = "\r\n".join((f"{route.method} {path_of(route)} HTTP/1.1", *lines, "", "{}"))
-                assert await status_of(made, text.encode()) == 415, (route.path, kind)
+                is_form = route.body == "form" and kind == "application/x-www-form-urlencoded"
+                assert await status_of(made, text.encode()) == (403 if is_form else 415), (route.path, kind)
     assert untouched.calls == []
 
 
@@ -206,15 +208,15 @@ async def test_an_allowed_site_may_ask_beforehand_and_read_the_answer() -> None:
         assert asked.headers["access-control-allow-origin"] == "https://app.example"
         assert "authorization" in asked.headers["access-control-allow-headers"]
         # The key is asked for all the same.
-        assert (await client.ask("GET", "/", headers=origin)).status == 401
-        reply = await client.ask("GET", "/", headers=with_key(**origin))
+        assert (await client.ask("GET", "/docs", headers=origin)).status == 401
+        reply = await client.ask("GET", "/docs", headers=with_key(**origin))
         assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, "https://app.example")
 
 
 async def test_every_answer_forbids_to_be_framed_sniffed_kept_and_to_load_anything() -> None:
     async with opened(Untouched().handlers()) as made:
         client = made.client(TCP)
-        for target, headers in (("/", with_key()), ("/docs", with_key()), ("/nix", {}), ("/health", {})):
+        for target, headers in (("/docs", with_key()), ("/nix", {}), ("/health", {})):
             reply = await client.ask("GET", target, headers=headers)
             assert reply.headers["x-content-type-options"] == "nosniff"
             assert reply.headers["cache-control"] == "no-store"

@@ -8,7 +8,8 @@ from typing import Annotated, Final, get_args, get_origin, get_type_hints
 
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.config.settings import HttpSection
-from agentgw_daemon.gateway.api.pages import fields_shown
+from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S
+from agentgw_daemon.gateway.api.description import fields_shown
 from agentgw_daemon.gateway.exchange import HEARTBEAT_S
 from agentgw_daemon.gateway.http.connection import (
     BODY_TIMEOUT_S,
@@ -96,7 +97,7 @@ word of path, query or body. `GET /metrics` gives Prometheus figures of turns, q
 def page() -> str:
     """The whole page, ended by one newline."""
     parts = (
-        [_INTRODUCTION], _routes(), [_STREAMS], [_REFUSED, *_errors()], [_REFUSALS], _settings()
+        [_INTRODUCTION], _routes(), _pages(), [_STREAMS], [_REFUSED, *_errors()], [_REFUSALS], _settings()
     )  # fmt: skip
     return "\n".join(line for part in parts for line in (*part, "")).rstrip() + "\n"
 
@@ -112,11 +113,28 @@ def _routes() -> Iterator[str]:
     yield ""
     yield "| route | method | fields | |"
     yield "|---|---|---|---|"
-    for route in ROUTES.routes:
+    for route in ROUTES.api:
         anchor = route.calls.replace(".", "")
         method = f"[`{route.calls}`](protocol.md#{anchor})" if route.calls else ""
         doc = route.doc.replace("|", "\\|")
         yield f"| `{route.method} {route.path}` | {method} | {', '.join(fields_shown(route))} | {doc} |"
+
+
+def _pages() -> Iterator[str]:
+    yield "## Pages"
+    yield ""
+    yield (
+        "For browsers, over the port. `agentgw web --open` makes a link with a code that works once within "
+        f"{CODE_VALID_S:g} s and is exchanged for a cookie; the cookie opens these pages and nothing of the table "
+        "above. On Linux code and cookie are of use to the daemon's own user alone. The daemon that ends forgets both. "
+        "Forms bring the token of their page; what other sites send is refused. See [the pages](web.md)."
+    )
+    yield ""
+    yield "| page | |"
+    yield "|---|---|"
+    for route in ROUTES.routes:
+        if route.page:
+            yield f"| `{route.method} {route.path}` | {route.doc} |"
 
 
 def _errors() -> Iterator[str]:

@@ -38,6 +38,7 @@ _NOUNS: Final = {
     "job": "Jobs",
     "model": "Models",
     "embed": "Embedding",
+    "web": "Web pages",
     "webhook": "Webhooks",
     "config": "Settings and counts",
     "stats": "Settings and counts",

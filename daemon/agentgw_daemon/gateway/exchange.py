@@ -10,11 +10,12 @@ import trio
 
 from agentgw.protocol.errors import InvalidParams, RpcError
 from agentgw.protocol.methods import METHODS
+from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, ServerSentEvents, last_event
-from agentgw_daemon.gateway.http.refusal import error_value
-from agentgw_daemon.gateway.routing.binding import body_values, merged, query_values
+from agentgw_daemon.gateway.http.refusal import HttpRefused, error_value
+from agentgw_daemon.gateway.routing.binding import body_values, form_fields, merged, query_values
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.server.request import RequestContext
 
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.gateway import Gateway
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
+    from agentgw_daemon.gateway.pages.beginning import Begun
     from agentgw_daemon.gateway.routing.routes import Found
     from agentgw_daemon.server.request import Encoding, Frames
 
+FORM_TOKEN_FIELD: Final = "form-token"
+FORM_TOKEN_HEADER: Final = "x-form-token"
 # Proxies close what is silent for a minute, some for half of one.
 HEARTBEAT_S: Final = 15.0
 
@@ -34,8 +38,14 @@ HEARTBEAT_S: Final = 15.0
 class Exchange:
     """A request that was let in and has found its route."""
 
-    def __init__(self, connection: HttpConnection, gateway: Gateway, request: HttpRequest, found: Found) -> None:
+    def __init__(
+        self, connection: HttpConnection, gateway: Gateway, request: HttpRequest, found: Found, session: str = ""
+    ) -> None:
+        """`session`: the token of the browser's session, empty where none is needed."""
         self.connection = connection
+        self.session = session
+        # Of a form, once its token has been looked at.
+        self.fields: Mapping[str, str] = {}
         self.gateway = gateway
         self.request = request
         self.route = found.route
@@ -54,6 +64,33 @@ class Exchange:
         route = self.route
         query = query_values(self.request.query, METHODS[route.calls].params, route.names)
         return merged((self.path_values, query, *more), route.names)
+
+    async def read_form(self) -> None:
+        """Take in what a page of our own sends: `fields`, or a body to be read. Raises HttpRefused for all else.
+
+        Browsers tell the origin of whatever changes something, and only our own pages know the token.
+        """
+        if not self.request.all("origin"):
+            raise _no_form_of_ours("it tells no origin")
+        token = self.request.one(FORM_TOKEN_HEADER)
+        if self.route.body == "form":
+            limits = self.gateway.limits
+            body = await self.connection.read_body(limits.max_message_bytes, "limits.max_message_bytes")
+            fields = form_fields(body)
+            token = fields.pop(FORM_TOKEN_FIELD, "") or token
+            self.fields = fields
+        if not self.gateway.sign_ins.is_form_token(token, self.session):
+            raise _no_form_of_ours("its token is missing or old")
+
+    @property
+    def form_token(self) -> str:
+        """The token that forms of this page bring along."""
+        return self.gateway.sign_ins.form_token(self.session)
+
+    @property
+    def is_fragment(self) -> bool:
+        """Tells whether a script of ours asks for a piece of a page."""
+        return self.request.one("hx-request") == "true"
 
     async def params(self) -> Any:
         """The same as the method's parameters."""
@@ -75,6 +112,14 @@ class Exchange:
             context = RequestContext(self.gateway.daemon, frames, subscriptions, encoding)
             result = self.gateway.handlers[method](context, params)
             return await result if inspect.isawaitable(result) else result
+
+    async def call_unwatched(self, method: str, params: Any, begun: Begun) -> Any:
+        """The same for a task of its own, which goes on when the client leaves. Raises RpcError."""
+        return await self._call(method, params, begun, begun)
+
+    def turn_params(self, values: Mapping[str, Any]) -> TurnStartParams:
+        """What a page asks of a turn. Raises InvalidParams."""
+        return bind(TurnStartParams, {name: value for name, value in values.items() if value is not None})
 
     async def stream(self, method: str, params: Any, *, after: int = 0) -> None:
         """The method's events as they come, then its result or its error.
@@ -139,3 +184,7 @@ class Exchange:
                 reason="must be a number",
             )  # fmt: skip
         return int(text)
+
+
+def _no_form_of_ours(why: str) -> HttpRefused:
+    return HttpRefused(403, "FormRefused", f"this form is not of a page of ours: {why}", hint="load the page anew")

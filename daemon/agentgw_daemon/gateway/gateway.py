@@ -11,11 +11,21 @@ import trio
 from agentgw.protocol.errors import RpcError
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.gateway.access.access_log import AccessLog
-from agentgw_daemon.gateway.access.admission import KEYLESS_PATH, Door, admit, allowed_origin_headers
+from agentgw_daemon.gateway.access.admission import (
+    KEYLESS_PATH,
+    Door,
+    admit,
+    allowed_origin_headers,
+    has_key,
+    key_refused,
+)
+from agentgw_daemon.gateway.access.cookie import session_of
+from agentgw_daemon.gateway.access.sign_ins import SignIns
 from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.connection import HttpConnection
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
+from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, refused_page
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.server.listener import Listener
@@ -36,21 +46,26 @@ _TOO_MANY: Final = (
 class Gateway:
     """One daemon's HTTP. Settings hold from its start to its end."""
 
-    def __init__(self, daemon: Daemon, handlers: Mapping[str, Handler], routes: RouteTable) -> None:
+    def __init__(
+        self, daemon: Daemon, handlers: Mapping[str, Handler], routes: RouteTable, nursery: trio.Nursery
+    ) -> None:
+        """`nursery`: of its connections, and of turns that pages begin."""
         settings = daemon.services.settings
         self.daemon = daemon
+        self.nursery = nursery
         self.handlers = handlers
         self.routes = routes
         self.limits = settings.limits
         self.http = settings.http
         self.access = AccessLog()
+        self.sign_ins = SignIns()
         self.requests = 0
         self.watchers = 0
         self._connections: set[HttpConnection] = set()
         self._accepting: list[trio.CancelScope] = []
 
-    async def open(self, opened: OpenDoor, nursery: trio.Nursery) -> None:
-        """Serve a door in this nursery. Returns when it accepts."""
+    async def open(self, opened: OpenDoor) -> None:
+        """Serve a door. Returns when it accepts."""
         # Strangers may fill the port's share of connections, never that of the socket.
         listener = Listener(
             max_connections=self.http.requests + self.http.watchers, strangers=opened.door.name == "tcp",
@@ -60,7 +75,7 @@ class Gateway:
         async def serve(stream: trio.SocketStream) -> None:
             await self.serve(stream, opened.door)
 
-        self._accepting.append(await nursery.start(listener.run, opened.listening, serve, nursery))
+        self._accepting.append(await self.nursery.start(listener.run, opened.listening, serve, self.nursery))
 
     async def serve(self, stream: trio.SocketStream, door: Door) -> None:
         """One connection, to its end."""
@@ -82,32 +97,55 @@ class Gateway:
         """Answer one request, whatever it is. Raises ReaderGone."""
         connection.add_headers(allowed_origin_headers(request, door))
         try:
-            answer = admit(request, door) or await self._routed(connection, request)
+            session = self._session(connection, door, request)
+            answer = admit(request, door, signed_in=bool(session))
+            answer = answer or await self._routed(connection, door, request, session)
         except HttpRefused as refused:
-            answer = refused_answer(refused)
+            answer = self._refused(request, refused)
         except RpcError as error:
-            answer = self._failed(error)
+            answer = self._failed(request, error)
         except ReaderGone:
             raise
         except Exception as error:  # noqa: BLE001  # supervision point: a bug must not end the daemon
-            answer = self._failed(internal_error(error, f"{request.method} {connection.route}"))
+            answer = self._failed(request, internal_error(error, f"{request.method} {connection.route}"))
         if answer is not None:
             if connection.answering:
                 # It has begun, so there is no way left to say that it went wrong.
                 raise ReaderGone
             await connection.send(answer)
 
-    async def _routed(self, connection: HttpConnection, request: HttpRequest) -> HttpAnswer | None:
-        found = self.routes.find(request)
-        connection.route = found.route.path
-        _check_type(request, found.route)
-        exchange = Exchange(connection, self, request, found)
-        if found.route.streams or found.route.path == KEYLESS_PATH:
-            return await found.route.respond(exchange)
-        with self.answering():
-            return await found.route.respond(exchange)
+    def _session(self, connection: HttpConnection, door: Door, request: HttpRequest) -> str:
+        """The token of the browser's session, empty where it has none or the door asks for nothing."""
+        token = session_of(request)
+        if door.key_digest is None or not self.sign_ins.knows(token) or connection.is_strangers():
+            return ""
+        return token
 
-    def _failed(self, error: RpcError) -> HttpAnswer:
+    async def _routed(
+        self, connection: HttpConnection, door: Door, request: HttpRequest, session: str
+    ) -> HttpAnswer | None:
+        found = self.routes.find(request)
+        route = found.route
+        if session and not route.page and not has_key(request, door):
+            raise key_refused()
+        connection.route = route.path
+        _check_type(request, route)
+        exchange = Exchange(connection, self, request, found, session)
+        if route.streams or route.path == KEYLESS_PATH:
+            return await route.respond(exchange)
+        with self.answering():
+            if route.page and route.method != "GET":
+                await exchange.read_form()
+            return await route.respond(exchange)
+
+    def _refused(self, request: HttpRequest, refused: HttpRefused) -> HttpAnswer:
+        if is_for_a_person(request):
+            return refused_page(request, refused)
+        return refused_answer(refused)
+
+    def _failed(self, request: HttpRequest, error: RpcError) -> HttpAnswer:
+        if is_for_a_person(request):
+            return failed_page(request, error, self.daemon.services.secrets)
         return error_answer(error, self.daemon.services.secrets)
 
     def redacted(self, value: Any) -> Any:
@@ -158,6 +196,10 @@ def _check_type(request: HttpRequest, route: Route) -> None:
     if request.one("content-encoding") not in ("", "identity"):
         raise HttpRefused(415, "TypeRefused", "a compressed body is not read", hint="send it as it is")
     if route.method == "GET" or (route.method == "DELETE" and not brings_body):
+        return
+    if route.body == "form":
+        if types != [_FORM_TYPES[1]]:
+            raise HttpRefused(415, "TypeRefused", "this takes a form")
         return
     if is_json(request):
         return

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from agentgw.protocol.doors import SignInLink
+from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH
+from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
 from agentgw_daemon.gateway.api.calls import API
+from agentgw_daemon.gateway.api.description import DESCRIPTION
 from agentgw_daemon.gateway.api.metrics import METRICS
-from agentgw_daemon.gateway.api.pages import PAGES
 from agentgw_daemon.gateway.gateway import Gateway
+from agentgw_daemon.gateway.pages.assets import ASSETS
+from agentgw_daemon.gateway.pages.home import HOME
+from agentgw_daemon.gateway.pages.sign_in import SIGN_IN
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.server.handlers import HANDLERS
 
@@ -17,14 +24,25 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.doors import Doors
     from agentgw_daemon.server.daemon import Daemon
 
+PAGES: Final = (*HOME, *SIGN_IN, *ASSETS)
 # A dialect of another service is one more table here.
-ROUTES: Final = RouteTable(API, METRICS, PAGES)
+ROUTES: Final = RouteTable(API, METRICS, DESCRIPTION, PAGES)
+
+
+def _sign_in_link(sign_ins: SignIns, address: str) -> SignInLink:
+    # The address of all interfaces is none that a browser can go to.
+    for everywhere, here in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+        address = address.replace(everywhere, here)
+    return SignInLink(url=f"{address}{SIGN_IN_PATH}?code={sign_ins.make_code()}", valid_s=CODE_VALID_S)
 
 
 async def open_gateway(daemon: Daemon, doors: Doors, nursery: trio.Nursery) -> Gateway:
     """Serve all doors in this nursery. Returns when each accepts."""
-    gateway = Gateway(daemon, HANDLERS, ROUTES)
+    gateway = Gateway(daemon, HANDLERS, ROUTES, nursery)
     for door in doors.open:
-        await gateway.open(door, nursery)
-    daemon.services.current.http = doors.status
+        await gateway.open(door)
+    current = daemon.services.current
+    current.http = doors.status
+    if doors.status.address is not None:
+        current.sign_in = partial(_sign_in_link, gateway.sign_ins, doors.status.address)
     return gateway

@@ -2,7 +2,8 @@
 
 A browser on this machine can be told by any web page to send requests to a port of this machine, also under a name
 that leads here only now (DNS rebinding). So a request has to name a host that is known, must not come from another
-site's page, and over TCP brings the key, which no page can know.
+site's page, and over TCP brings the key, which no page can know. A browser that has signed in brings a cookie in the
+place of the key; it opens the pages for people and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _BEARER: Final = re.compile(r"(?i)bearer +(\S+) *")
 _OWN_SITE: Final = ("same-origin", "none")
 # An answer that says nothing, so that whoever watches over the daemon needs no key.
 KEYLESS_PATH: Final = "/health"
+# It takes a one-time code in the place of the key, and looks at that before all else.
+SIGN_IN_PATH: Final = "/sign-in"
 _ALLOWED_METHODS: Final = "GET, HEAD, POST, DELETE"
 _ALLOWED_HEADERS: Final = "authorization, x-api-key, content-type, last-event-id"
 # Browsers do not keep the answer to a preflight for longer than this anyway.
@@ -42,20 +45,18 @@ class Door:
     key_digest: bytes | None = None
 
 
-def admit(request: HttpRequest, door: Door) -> HttpAnswer | None:
-    """Let a request in, or answer it here when it is a browser's question beforehand. Raises HttpRefused."""
+def admit(request: HttpRequest, door: Door, *, signed_in: bool = False) -> HttpAnswer | None:
+    """Let a request in, or answer it here when it is a browser's question beforehand. Raises HttpRefused.
+
+    `signed_in`: it has the cookie of a session; which routes that is enough for is not decided here.
+    """
     host = _checked_host(request, door)
     allowed = _check_origin(request, door, host)
     if allowed and request.method == "OPTIONS" and request.all("access-control-request-method"):
         return _preflight()
-    keyless = request.path == KEYLESS_PATH and request.method in ("GET", "HEAD")
-    if door.key_digest is not None and not keyless and not _has_key(request, door.key_digest):
-        raise HttpRefused(
-            401, "KeyRefused", "the key is missing or wrong",
-            hint="send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; AGENTGW_API_KEY or the file named by"
-            " `agentgw status --json` holds it",
-            headers=(("www-authenticate", 'Bearer realm="agentgw"'),),
-        )  # fmt: skip
+    keyless = request.method in ("GET", "HEAD") and request.path in (KEYLESS_PATH, SIGN_IN_PATH)
+    if not (keyless or signed_in or has_key(request, door)):
+        raise key_refused()
     if any("websocket" in value.lower() for value in request.all("upgrade")):
         raise HttpRefused(405, "MethodNotAllowed", "no WebSocket is spoken here", hint="event streams are plain GET")
     return None
@@ -120,8 +121,24 @@ def _preflight() -> HttpAnswer:
     )
 
 
-def _has_key(request: HttpRequest, digest: bytes) -> bool:
-    """Tells whether one of the two headers, given once, holds it. Both are looked at whatever the first one says."""
+def key_refused() -> HttpRefused:
+    """The one refusal of whoever brings neither key nor cookie, whatever was wrong."""
+    return HttpRefused(
+        401, "KeyRefused", "the key is missing or wrong",
+        hint="send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; AGENTGW_API_KEY or the file named by"
+        " `agentgw status --json` holds it; `agentgw web --open` signs a browser in",
+        headers=(("www-authenticate", 'Bearer realm="agentgw"'),),
+    )  # fmt: skip
+
+
+def has_key(request: HttpRequest, door: Door) -> bool:
+    """Tells whether the door asks for no key, or one of the two headers, given once, holds it.
+
+    Both are looked at whatever the first one says.
+    """
+    digest = door.key_digest
+    if digest is None:
+        return True
     bearers, keys = request.all("authorization"), request.all("x-api-key")
     found = _BEARER.fullmatch(bearers[0]) if len(bearers) == 1 else None
     given = (found[1] if found else "", keys[0] if len(keys) == 1 else "")

@@ -19,6 +19,7 @@ import h11
 import trio
 
 from agentgw_daemon.events.delivery import ReaderGone
+from agentgw_daemon.gateway.access.neighbour import is_strangers
 from agentgw_daemon.gateway.http.messages import SAFE_HEADERS, Headers, HttpAnswer, HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused, refused_answer
 
@@ -66,6 +67,8 @@ class HttpConnection:
         self._read_ahead = 0
         self._extra_headers: Headers = ()
         self._unread = False
+        # Not known before somebody asks.
+        self._strangers: bool | None = None
         # What is being answered, and by which route.
         self.request: HttpRequest | None = None
         self.route = "-"
@@ -244,12 +247,18 @@ class HttpConnection:
     async def send(self, answer: HttpAnswer) -> None:
         """A whole answer. Raises ReaderGone."""
         headers = answer.headers
-        if answer.status != 204:
+        if answer.status not in (204, 304):
             headers += (("content-type", answer.content_type), ("content-length", str(len(answer.body))))
         await self._start(answer.status, headers)
         if answer.body and (self.request is None or self.request.method != "HEAD"):
             await self.send_piece(answer.body)
         await self.end_stream()
+
+    def is_strangers(self) -> bool:
+        """Tells whether another user of this machine holds the other end."""
+        if self._strangers is None:
+            self._strangers = is_strangers(self._stream.socket)
+        return self._strangers
 
     async def start_stream(self, content_type: str) -> None:
         """The head of an answer whose end is not known yet."""
@@ -267,7 +276,9 @@ class HttpConnection:
     async def _start(self, status: int, headers: Headers) -> None:
         self.answering = True
         self.status = status
-        made = [("date", _date()), *SAFE_HEADERS, *self._extra_headers, *headers]
+        own = {name for name, _ in headers}
+        safe = (header for header in SAFE_HEADERS if header[0] not in own)
+        made = [("date", _date()), *safe, *self._extra_headers, *headers]
         if self._closing or self._http.their_state not in (h11.DONE, h11.MUST_CLOSE):
             # What is left of the body is in the way of another request.
             made.append(("connection", "close"))

@@ -31,6 +31,23 @@ def body_values(body: bytes, *, max_depth: int) -> dict[str, Any]:
     return value
 
 
+def form_fields(body: bytes) -> dict[str, str]:
+    """The fields of a form, `application/x-www-form-urlencoded`. Raises InvalidParams."""
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_QUERY_FIELDS
+        )
+    except ValueError:
+        raise _invalid("the form", "cannot be read") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _invalid("a field of the form", "is given twice")
+    if any("\0" in text for text in fields.values()):
+        raise _invalid("the form", "holds a character that nothing here may hold")
+    # Browsers end lines by CR and LF.
+    return {name: text.replace("\r\n", "\n") for name, text in fields.items()}
+
+
 def query_values(query: str, params: type, names: Names) -> dict[str, Any]:
     """The fields of a query string, each as its field of `params` wants it. Raises InvalidParams.
 

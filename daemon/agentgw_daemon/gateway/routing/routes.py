@@ -22,7 +22,8 @@ class Route:
     """One row: what is asked for, by which method of the socket it is answered, and how.
 
     `names`: other names of the method's fields, those in braces in the path included. `body`: what a request brings
-    along; `upload` takes a document's bytes as well as JSON.
+    along; `upload` takes a document's bytes as well as JSON. `page`: it is for a person's browser, so that a session's
+    cookie is enough and a request that changes something must be a form of our own.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -31,8 +32,9 @@ class Route:
     respond: Respond
     calls: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
-    body: Literal["none", "json", "upload"] = "none"
+    body: Literal["none", "json", "upload", "form"] = "none"
     streams: bool = False
+    page: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -53,6 +55,8 @@ class RouteTable:
 
     def __init__(self, *tables: Iterable[Route]) -> None:
         self.routes = tuple(route for table in tables for route in table)
+        # Those that are no pages.
+        self.api = tuple(route for route in self.routes if not route.page)
 
     def find(self, request: HttpRequest) -> Found:
         """The route of a request. Raises HttpRefused: nothing is there, or not with this method."""

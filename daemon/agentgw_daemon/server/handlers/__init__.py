@@ -20,12 +20,13 @@ from agentgw_daemon.server.handlers import (
     skill,
     tool,
     turn,
+    web,
     webhook,
 )
 from agentgw_daemon.server.request import Handler
 
 _MODULES = (
     hello, daemon, turn, approval, chat, session, feedback, document, skill, tool, ingest, job, model, embed,
-    webhook, event,
+    webhook, web, event,
 )  # fmt: skip
 HANDLERS: Mapping[str, Handler] = {name: handler for module in _MODULES for name, handler in module.HANDLERS.items()}

@@ -1,4 +1,4 @@
-"""Pages for people: what is here, and what can be asked for. Plain HTML, without style, script or further requests."""
+"""The API described: for people as plain HTML without style, script or further requests, for programs as OpenAPI."""
 
 from __future__ import annotations
 
@@ -6,26 +6,12 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from agentgw import __version__
 from agentgw_daemon.gateway.api.openapi import field_names, openapi, other_names
 from agentgw_daemon.gateway.http.messages import HttpAnswer, html_answer, json_answer
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 
 if TYPE_CHECKING:
     from agentgw_daemon.gateway.exchange import Exchange
-
-
-async def home(exchange: Exchange) -> HttpAnswer:
-    """Answers with what this is and where to go on."""
-    return html_answer(
-        _page(
-            "agentgw",
-            f"<p>The daemon of agentgw {__version__} answers here, with the sessions, skills, documents and approvals"
-            ' that the command line has.</p>\n<ul>\n<li><a href="/docs">What can be asked for</a></li>\n'
-            '<li><a href="/openapi.json">The same as an OpenAPI document</a></li>\n'
-            '<li><a href="/daemon/status">What runs</a></li>\n</ul>\n',
-        )
-    )
 
 
 async def docs(exchange: Exchange) -> HttpAnswer:
@@ -35,7 +21,7 @@ async def docs(exchange: Exchange) -> HttpAnswer:
 
 async def document(exchange: Exchange) -> HttpAnswer:
     """The OpenAPI document."""
-    return json_answer(openapi(exchange.gateway.routes.routes))
+    return json_answer(openapi(exchange.gateway.routes.api))
 
 
 @cache
@@ -43,7 +29,7 @@ def _docs(table: RouteTable) -> str:
     rows = "".join(
         f"<tr><td><code>{route.method} {escape(route.path)}</code></td><td>{escape(route.doc)}</td>"
         f"<td>{escape(', '.join(fields_shown(route)))}</td></tr>\n"
-        for route in table.routes
+        for route in table.api
     )
     return _page(
         "The API of agentgw",
@@ -73,8 +59,7 @@ def _page(title: str, body: str) -> str:
     )
 
 
-PAGES: Final = (
-    Route(method="GET", path="/", doc="What is here.", respond=home),
-    Route(method="GET", path="/docs", doc="This table, for people.", respond=docs),
-    Route(method="GET", path="/openapi.json", doc="This table as an OpenAPI document.", respond=document),
+DESCRIPTION: Final = (
+    Route(method="GET", path="/docs", page=True, doc="What programs can ask for, for people.", respond=docs),
+    Route(method="GET", path="/openapi.json", page=True, doc="The same as an OpenAPI document.", respond=document),
 )

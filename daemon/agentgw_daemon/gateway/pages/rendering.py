@@ -1,0 +1,87 @@
+"""Pages from templates: everything is escaped unless it is HTML of ours, and only our own scripts and styles run.
+
+Jinja2 and the templates are loaded for the first page, in a thread: a daemon whose pages nobody opens has neither.
+"""
+
+from __future__ import annotations
+
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from agentgw import __version__
+from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer
+from agentgw_daemon.gateway.pages.assets import address_of
+from agentgw_daemon.gateway.pages.words import amount, moment, size
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from agentgw_daemon.gateway.exchange import Exchange
+
+HTML: Final = "text/html; charset=utf-8"
+_FOLDER: Final = Path(__file__).parent / "templates"
+_NONCE_BYTES: Final = 16
+# Whose link, and its name.
+NAVIGATION: Final = (
+    ("/", "Home"), ("/documents", "Documents"), ("/jobs", "Jobs"), ("/approvals", "Approvals"), ("/models", "Models"),
+    ("/status", "Status"),
+)  # fmt: skip
+
+
+@cache
+def environment() -> Environment:
+    """The templates. A name that a template uses and nobody gave is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, auto_reload=False,
+    )  # fmt: skip
+    made.globals |= {"asset": address_of, "version": __version__, "navigation": NAVIGATION}
+    made.filters |= {"size": size, "moment": moment, "amount": amount}
+    return made
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template with these values, as HTML."""
+    return environment().get_template(template).render(values)
+
+
+async def page(exchange: Exchange, template: str, *, status: int = 200, **values: Any) -> HttpAnswer:
+    """A whole page. Large ones do not hold up the daemon: they are made in a thread."""
+    nonce = secrets.token_urlsafe(_NONCE_BYTES)
+    more = {"nonce": nonce, "form_token": exchange.form_token, "here": exchange.request.path, **values}
+    text = await trio.to_thread.run_sync(lambda: rendered(template, **more), abandon_on_cancel=True)
+    return HttpAnswer(status=status, body=text.encode("utf-8", "replace"), content_type=HTML, headers=policy(nonce))
+
+
+async def fragment(exchange: Exchange, template: str, *, headers: Headers = (), **values: Any) -> HttpAnswer:
+    """A piece of a page, which a script of ours puts in its place."""
+    more = {"form_token": exchange.form_token, **values}
+    text = await trio.to_thread.run_sync(lambda: rendered(template, **more), abandon_on_cancel=True)
+    return HttpAnswer(body=text.encode("utf-8", "replace"), content_type=HTML, headers=headers)
+
+
+def moved(exchange: Exchange, path: str, headers: Headers = ()) -> HttpAnswer:
+    """Another page is to be opened. `path` is one of ours."""
+    if exchange.is_fragment:
+        return HttpAnswer(status=204, headers=(("hx-redirect", path), *headers))
+    return HttpAnswer(status=303, headers=(("location", path), *headers))
+
+
+def policy(nonce: str) -> Headers:
+    """The rules that a page gives to its browser: our own scripts and styles, and no word to anybody else."""
+    rules = (
+        "default-src 'none'", f"script-src 'nonce-{nonce}'", f"style-src 'nonce-{nonce}'", "img-src 'self' data:",
+        "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+    )  # fmt: skip
+    return (
+        ("content-security-policy", "; ".join(rules)),
+        # With `no-referrer` browsers would not tell our own forms' origin either.
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+    )

@@ -1,0 +1,50 @@
+"""Numbers and times as pages show them. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
+_THOUSAND: Final = 1000.0
+# Below this a decimal says something.
+_FEW: Final = 10
+
+
+def size(count: float | None) -> str:
+    """A number of bytes, `12 MB`."""
+    if count is None:
+        return ""
+    value, unit = float(count), 0
+    while value >= _THOUSAND and unit + 1 < len(_UNITS):
+        value, unit = value / _THOUSAND, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit and value < _FEW else f"{value:.0f} {_UNITS[unit]}"
+
+
+def amount(count: int, thing: str) -> str:
+    """A number of things, `1 turn` or `2 turns`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def moment(when: str | None, now: datetime | None = None) -> str:
+    """A time of the wire as how long ago it was, or will be; the date where that says more."""
+    if not when:
+        return ""
+    try:
+        then = datetime.fromisoformat(when)
+    except ValueError:
+        return when
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    shown = _span(abs(seconds))
+    if not shown:
+        return f"{then:%Y-%m-%d %H:%M} UTC"
+    if shown == "now":
+        return shown
+    return f"{shown} ago" if seconds > 0 else f"in {shown}"
+
+
+def _span(seconds: float) -> str:
+    for bound, unit, name in ((60, 1, ""), (3600, 60, "min"), (86400, 3600, "h"), (7 * 86400, 86400, "d")):
+        if seconds < bound:
+            return f"{int(seconds // unit)} {name}" if name else "now"
+    return ""
