@@ -13,7 +13,7 @@ from agentgw.protocol.methods import METHODS
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, ServerSentEvents, last_event
+from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, StreamEncoding
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_value
 from agentgw_daemon.gateway.routing.binding import body_values, form_fields, merged, query_values
 from agentgw_daemon.observability.supervision import internal_error
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.gateway import Gateway
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
-    from agentgw_daemon.gateway.pages.beginning import Begun
     from agentgw_daemon.gateway.routing.routes import Found
     from agentgw_daemon.server.request import Encoding, Frames
 
@@ -70,8 +69,6 @@ class Exchange:
 
         Browsers tell the origin of whatever changes something, and only our own pages know the token.
         """
-        if not self.request.all("origin"):
-            raise _no_form_of_ours("it tells no origin")
         token = self.request.one(FORM_TOKEN_HEADER)
         if self.route.body == "form":
             limits = self.gateway.limits
@@ -79,6 +76,8 @@ class Exchange:
             fields = form_fields(body)
             token = fields.pop(FORM_TOKEN_FIELD, "") or token
             self.fields = fields
+        if not self.request.all("origin"):
+            raise _no_form_of_ours("it tells no origin")
         if not self.gateway.sign_ins.is_form_token(token, self.session):
             raise _no_form_of_ours("its token is missing or old")
 
@@ -113,23 +112,23 @@ class Exchange:
             result = self.gateway.handlers[method](context, params)
             return await result if inspect.isawaitable(result) else result
 
-    async def call_unwatched(self, method: str, params: Any, begun: Begun) -> Any:
-        """The same for a task of its own, which goes on when the client leaves. Raises RpcError."""
-        return await self._call(method, params, begun, begun)
+    async def call_into(self, method: str, params: Any, events: NoEvents) -> Any:
+        """The same, with its events given to `events`; it does not end when the client leaves. Raises RpcError."""
+        return await self._call(method, params, events, events)
 
     def turn_params(self, values: Mapping[str, Any]) -> TurnStartParams:
         """What a page asks of a turn. Raises InvalidParams."""
         return bind(TurnStartParams, {name: value for name, value in values.items() if value is not None})
 
-    async def stream(self, method: str, params: Any, *, after: int = 0) -> None:
+    async def stream(self, method: str, params: Any, encoding: StreamEncoding) -> None:
         """The method's events as they come, then its result or its error.
 
         What goes wrong before the first event is raised, so that it can be answered with a status of its own.
         """
         with self.gateway.watching():
-            await self.connection.while_connected(self._stream, method, params, ServerSentEvents(after))
+            await self.connection.while_connected(self._stream, method, params, encoding)
 
-    async def _stream(self, method: str, params: Any, encoding: Encoding) -> None:
+    async def _stream(self, method: str, params: Any, encoding: StreamEncoding) -> None:
         buffer = EventBuffer()
         failed: list[RpcError] = []
         gone: ReaderGone | None = None
@@ -150,7 +149,7 @@ class Exchange:
             raise failed[0]
 
     async def _fill(
-        self, method: str, params: Any, encoding: Encoding, buffer: EventBuffer, failed: list[RpcError]
+        self, method: str, params: Any, encoding: StreamEncoding, buffer: EventBuffer, failed: list[RpcError]
     ) -> None:
         try:
             result = await self._call(method, params, encoding, buffer)
@@ -159,9 +158,9 @@ class Exchange:
         except Exception as error:  # noqa: BLE001  # supervision point: a bug ends this stream and nothing else
             failed.append(internal_error(error, self.route.path))
         if not failed:
-            buffer.end(last_event("result", result))
+            buffer.end(encoding.result(result))
         elif self.connection.answering or buffer.has_events:
-            buffer.end(last_event("error", {"error": self.gateway.redacted(error_value(failed[0]))}))
+            buffer.end(encoding.failure(self.gateway.redacted(error_value(failed[0]))))
         else:
             buffer.end(b"")
 

@@ -12,7 +12,9 @@ from agentgw_daemon.gateway.api.calls import API
 from agentgw_daemon.gateway.api.description import DESCRIPTION
 from agentgw_daemon.gateway.api.metrics import METRICS
 from agentgw_daemon.gateway.gateway import Gateway
+from agentgw_daemon.gateway.pages.answering import ANSWERING
 from agentgw_daemon.gateway.pages.assets import ASSETS
+from agentgw_daemon.gateway.pages.chat import CHAT
 from agentgw_daemon.gateway.pages.home import HOME
 from agentgw_daemon.gateway.pages.sign_in import SIGN_IN
 from agentgw_daemon.gateway.routing.routes import RouteTable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.doors import Doors
     from agentgw_daemon.server.daemon import Daemon
 
-PAGES: Final = (*HOME, *SIGN_IN, *ASSETS)
+PAGES: Final = (*HOME, *CHAT, *ANSWERING, *SIGN_IN, *ASSETS)
 # A dialect of another service is one more table here.
 ROUTES: Final = RouteTable(API, METRICS, DESCRIPTION, PAGES)
 

@@ -37,6 +37,7 @@ NAMES = [
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "embed",
     "webhook.list", "webhook.test",
+    "web.sign_in",
     "config.get", "config.set", "stats.get", "event.subscribe",
 ]  # fmt: skip
 

@@ -15,6 +15,7 @@ class Visitor:
     """Somebody who has signed in."""
 
     def __init__(self, made: OpenGateway) -> None:
+        self._made = made
         self.client: HttpClient = made.client(TCP)
         self.token = made.gateway.sign_ins.redeem(made.gateway.sign_ins.make_code()) or ""
         self.form_token = made.gateway.sign_ins.form_token(self.token)
@@ -31,7 +32,8 @@ class Visitor:
     async def post_raw(self, target: str, fields: dict[str, str], **headers: str) -> Reply:
         """A form with these fields alone."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self.client.ask(
+        # A form that is refused before it is read ends its connection.
+        return await self._made.client(TCP).ask(
             "POST", target, headers={**self.cookie, **kind, **named(headers)}, body=urlencode(fields).encode()
         )
 

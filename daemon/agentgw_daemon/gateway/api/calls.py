@@ -10,6 +10,7 @@ from agentgw.protocol.params import NoParams, TurnAttachParams, TurnStartParams
 from agentgw.protocol.schema import bind, dump
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.api.upload import received
+from agentgw_daemon.gateway.http.event_stream import ServerSentEvents
 from agentgw_daemon.gateway.http.messages import HttpAnswer, is_json, json_answer
 from agentgw_daemon.gateway.routing.routes import Route
 
@@ -61,14 +62,18 @@ async def chat(exchange: Exchange) -> HttpAnswer | None:
         with exchange.gateway.answering():
             return json_answer(dump(await exchange.call("turn.start", params)))
     if "turn_id" in values:
-        await exchange.stream("turn.attach", bind(TurnAttachParams, {"from_seq": after + 1, **values}))
+        await exchange.stream(
+            "turn.attach", bind(TurnAttachParams, {"from_seq": after + 1, **values}), ServerSentEvents()
+        )
         return None
     params = bind(TurnStartParams, values)
     if params.detach:
         started = await exchange.call("turn.start", params)
-        await exchange.stream("turn.attach", TurnAttachParams(turn_id=started.turn_id, from_seq=after + 1))
+        await exchange.stream(
+            "turn.attach", TurnAttachParams(turn_id=started.turn_id, from_seq=after + 1), ServerSentEvents()
+        )
     else:
-        await exchange.stream("turn.start", params, after=after)
+        await exchange.stream("turn.start", params, ServerSentEvents(after))
     return None
 
 
@@ -76,7 +81,7 @@ async def turn_events(exchange: Exchange) -> None:
     """A turn's events after the last one that was seen."""
     values = await exchange.values()
     values.setdefault("from_seq", exchange.last_event_id() + 1)
-    await exchange.stream("turn.attach", bind(TurnAttachParams, values))
+    await exchange.stream("turn.attach", bind(TurnAttachParams, values), ServerSentEvents())
 
 
 async def ingest(exchange: Exchange) -> HttpAnswer:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
 from agentgw.protocol.events import TurnDelta, TurnEvent
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import encode
+from agentgw_daemon.server.request import Encoding
 from agentgw_daemon.server.turn_frames import StoredEvent, delta_params, event_params, ids_of, numbered
 
 if TYPE_CHECKING:
@@ -27,8 +28,18 @@ HEARTBEAT: Final = b": still here\n\n"
 _LIMIT_BYTES: Final = 256 << 10
 
 
+class StreamEncoding(Encoding, Protocol):
+    """Form of a call's events in a stream, and of its end."""
+
+    def result(self, value: Any) -> bytes:
+        """The last event of a call that has a result."""
+
+    def failure(self, value: dict[str, Any]) -> bytes:
+        """The last event of one that has failed, by what an answer would have had as its error."""
+
+
 class ServerSentEvents:
-    """The `Encoding` of event streams. Leaves out events of a turn up to number `after`."""
+    """The `StreamEncoding` of programs. Leaves out events of a turn up to number `after`."""
 
     def __init__(self, after: int = 0) -> None:
         self._after = after
@@ -48,6 +59,14 @@ class ServerSentEvents:
     def other_event(self, event: OtherEvent) -> bytes:
         """See Encoding."""
         return last_event(event.method, event)
+
+    def result(self, value: Any) -> bytes:
+        """See StreamEncoding."""
+        return last_event("result", value)
+
+    def failure(self, value: dict[str, Any]) -> bytes:
+        """See StreamEncoding."""
+        return last_event("error", {"error": value})
 
 
 def _event(ids: str, seq: int, event: TurnEvent) -> bytes:

@@ -68,7 +68,7 @@ async def begin_turn(exchange: Exchange, params: TurnStartParams) -> Begun:
 
 async def _answer(exchange: Exchange, params: TurnStartParams, begun: Begun) -> None:
     try:
-        result = await exchange.call_unwatched("turn.start", params, begun)
+        result = await exchange.call_into("turn.start", params, begun)
         # Its events are all told, or it was answered before under its key.
         begun.turn_id, begun.session_id = result.turn_id, result.session_id
         begun.settle()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import RouteParams, SearchParams, SessionListParams, SkillListParams, TurnListParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.pages.beginning import begin_turn
 from agentgw_daemon.gateway.pages.marking import marked
+from agentgw_daemon.gateway.pages.query import query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 
 _SHOWN_SESSIONS: Final = 20
 _MOST_QUERY_CHARS: Final = 200
-
-
-def query_of(exchange: Exchange, name: str) -> str:
-    """A field of the address, the last one where it is given often; empty where it is not. Raises InvalidParams."""
-    try:
-        fields = parse_qs(exchange.request.query, errors="strict", max_num_fields=10)
-    except ValueError:
-        raise InvalidParams("Invalid params: the query cannot be read", path=name, reason="cannot be read") from None
-    return fields.get(name, [""])[-1].replace("\0", "").strip()
 
 
 async def home(exchange: Exchange) -> HttpAnswer:

@@ -1,0 +1,72 @@
+"""An answer's text as it grows, cut into blocks that cannot change any more and the open one at its end. Does no I/O.
+
+A finished block is rendered once; only the open one is rendered again, and that less and less often the longer it gets,
+so that the work for an answer grows with its length and not with the square of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agentgw_daemon.gateway.pages.markdown import first_lines
+
+# Up to here the open block is looked at with each new line, from then on when it has grown by a part.
+_SHORT_CHARS: Final = 2000
+_GROWTH: Final = 8
+# An open block is cut here whatever it is: a browser gets slow with more of it, and so do we.
+_MOST_OPEN_CHARS: Final = 64_000
+
+
+class Blocks:
+    """The text of one answer."""
+
+    def __init__(self) -> None:
+        self.open = ""
+        self._looked_at_chars = 0
+
+    def add(self, text: str) -> list[str]:
+        """The blocks that are finished by this text; several may come as one."""
+        self.open += text.replace("\r", "")
+        finished = []
+        length = len(self.open)
+        if "\n" in text and (length <= _SHORT_CHARS or length - self._looked_at_chars > length // _GROWTH):
+            finished += self._cut()
+        if len(self.open) > _MOST_OPEN_CHARS:
+            finished += self._break()
+        return finished
+
+    def end(self) -> str:
+        """The open block, which no more text will change."""
+        rest, self.open, self._looked_at_chars = self.open, "", 0
+        return rest
+
+    def _cut(self) -> list[str]:
+        # A line that is not whole may yet become something else.
+        whole = self.open[: self.open.rfind("\n") + 1]
+        begins = first_lines(whole)
+        line = begins[-1][0] if begins else 0
+        self._looked_at_chars = len(self.open)
+        if not line:
+            return []
+        at = _start_of(whole, line)
+        finished, self.open = self.open[:at], self.open[at:]
+        self._looked_at_chars = 0
+        return [finished]
+
+    def _break(self) -> list[str]:
+        at = self.open.rfind("\n", 0, _MOST_OPEN_CHARS) + 1 or _MOST_OPEN_CHARS
+        finished, rest = self.open[:at], self.open[at:]
+        begins = first_lines(finished)
+        if begins and begins[-1][1] == "fence":
+            # Its second half is code as well.
+            rest = f"{finished.splitlines()[begins[-1][0]].strip()}\n{rest}"
+        self.open = rest
+        self._looked_at_chars = 0
+        return [finished]
+
+
+def _start_of(text: str, line: int) -> int:
+    at = 0
+    for _ in range(line):
+        at = text.index("\n", at) + 1
+    return at

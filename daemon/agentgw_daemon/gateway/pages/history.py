@@ -1,0 +1,109 @@
+"""Turns of a session as pages show them: those that have ended with all they gave, one that runs as a place for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agentgw.protocol.errors import RpcError
+from agentgw.protocol.params import FeedbackListParams, TurnAttachParams, TurnIdParams, TurnListParams
+from agentgw.protocol.schema import bind, record
+from agentgw_daemon.gateway.http.refusal import error_value
+from agentgw_daemon.gateway.pages.live import WholeTurn, foot_of
+
+if TYPE_CHECKING:
+    from agentgw.protocol.results import TurnResult
+    from agentgw.protocol.types import Turn
+    from agentgw_daemon.gateway.exchange import Exchange
+
+# A page of more would be long to scroll and long to make.
+_SHOWN_TURNS: Final = 10
+_MOST_RATINGS: Final = 1000
+_PAGE: Final = 1000
+_LIVE: Final = ("queued", "running", "waiting")
+
+
+@record
+class ShownTurn:
+    """A turn, what was asked, and what came of it unless it still runs."""
+
+    turn: Turn
+    message: str
+    whole: WholeTurn
+    result: TurnResult | None
+    error: dict[str, Any] | None
+    rating: int | None
+
+    @property
+    def runs(self) -> bool:
+        """Tells whether more of it is to come."""
+        return self.turn.state in _LIVE
+
+    def html(self) -> str:
+        """Its items; what is slow about a page."""
+        return self.whole.html()
+
+    def foot(self) -> str:
+        """The lines below it."""
+        return foot_of(self.turn.turn_id, self.result, self.error, self.rating)
+
+
+async def turns_before(exchange: Exchange, session_id: str, before: str | None) -> dict[str, Any]:
+    """A page's turns, the oldest first, and where earlier ones begin. `last`: the newest of all, for a first page."""
+    values = {"session_id": session_id, "limit": _SHOWN_TURNS, "before": before}
+    listed = await exchange.call("turn.list", bind(TurnListParams, {k: v for k, v in values.items() if v is not None}))
+    last = listed.turns[0].turn_id if listed.turns and before is None else ""
+    shown = await _shown(exchange, listed.turns)
+    return {"turns": shown, "next": listed.next, "last": last, "is_latest": before is None}
+
+
+async def turns_after(exchange: Exchange, session_id: str, after: str) -> dict[str, Any]:
+    """The turns since one that the page has, with the oldest first. All of the latest where it has none of them."""
+    listed = await exchange.call("turn.list", TurnListParams(session_id=session_id, limit=_SHOWN_TURNS))
+    fresh = []
+    for turn in listed.turns:
+        if turn.turn_id == after:
+            break
+        fresh.append(turn)
+    last = fresh[0].turn_id if fresh else after
+    return {"turns": await _shown(exchange, tuple(fresh)), "last": last}
+
+
+async def running_turn(exchange: Exchange, session_id: str) -> Turn | None:
+    """The turn that runs in a session."""
+    listed = await exchange.call("turn.list", TurnListParams(session_id=session_id, running=True, limit=1))
+    return listed.turns[0] if listed.turns else None
+
+
+async def turn_before(exchange: Exchange, turn: Turn) -> str | None:
+    """The turn before another one in its session."""
+    before, found = None, False
+    while True:
+        values = TurnListParams(session_id=turn.session_id, limit=_PAGE, before=before)
+        listed = await exchange.call("turn.list", values)
+        for one in listed.turns:
+            if found:
+                return str(one.turn_id)
+            found = one.turn_id == turn.turn_id
+        before = listed.next
+        if before is None:
+            return None
+
+
+async def _shown(exchange: Exchange, newest_first: tuple[Turn, ...]) -> list[ShownTurn]:
+    if not newest_first:
+        return []
+    ratings = await exchange.call("feedback.list", FeedbackListParams(limit=_MOST_RATINGS))
+    rating_of = {one.turn_id: one.rating for one in ratings.ratings}
+    return [await _shown_turn(exchange, turn, rating_of.get(turn.turn_id)) for turn in reversed(newest_first)]
+
+
+async def _shown_turn(exchange: Exchange, turn: Turn, rating: int | None) -> ShownTurn:
+    detail = await exchange.call("turn.show", TurnIdParams(turn_id=turn.turn_id))
+    whole = WholeTurn(turn.turn_id)
+    result, error = None, None
+    if turn.state not in _LIVE:
+        try:
+            result = await exchange.call_into("turn.attach", TurnAttachParams(turn_id=turn.turn_id), whole)
+        except RpcError as failed:
+            error = exchange.gateway.redacted(error_value(failed))
+    return ShownTurn(turn=turn, message=detail.message, whole=whole, result=result, error=error, rating=rating)
