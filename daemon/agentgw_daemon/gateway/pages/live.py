@@ -15,8 +15,8 @@ from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.events import TurnEvent, TurnNotice
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.http.event_stream import NoEvents
+from agentgw_daemon.gateway.pages.page_turn import Change, PageTurn, Put
 from agentgw_daemon.gateway.pages.rendering import rendered
-from agentgw_daemon.gateway.pages.turn_view import Change, Put, TurnView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ class LivePage:
 
     def __init__(self, turn_id: str, *, rating: int | None = None, seen: tuple[int, int] = (0, 0)) -> None:
         self._last_seq, shown = seen
-        self._view = TurnView(turn_id, shown=shown)
+        self._view = PageTurn(turn_id, shown=shown)
         self._seq = 0
         self._rating = rating
 
@@ -122,7 +122,7 @@ class WholeTurn(NoEvents):
 
     def html(self) -> str:
         """All items of it."""
-        view = TurnView(self._turn_id)
+        view = PageTurn(self._turn_id)
         view.feed(self._events)
         view.ended("")
         return "".join(item.html() for item in view.items)

@@ -66,7 +66,7 @@ class Item:
         return rendered(self._template, **self.values)
 
 
-class TurnView:
+class PageTurn:
     """One turn. `shown`: how many items its reader has already, who goes on from there."""
 
     def __init__(self, turn_id: str, *, shown: int = 0) -> None:
