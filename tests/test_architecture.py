@@ -131,7 +131,7 @@ def test_what_reads_documents_imports_parsers_and_no_engine(name: str) -> None:
 # Answers of a model, which the user's own terminal or browser shows: their size is bounded by the piece that is parsed.
 READS_ANSWERS = {
     "agentgw_shell.rendering.inline": {"markdown_it"},
-    "agentgw_daemon.gateway.pages.markdown": {"markdown_it"},
+    "agentgw_daemon.gateway.pages.chat.markdown": {"markdown_it"},
 }
 
 

@@ -33,7 +33,7 @@ KEYS: Final = {"enter": "\ue007", "escape": "\ue00c", "tab": "\ue004", "shift": 
 
 
 def missing() -> str:
-    """What is not installed, or nothing."""
+    """Words for what is not installed, if anything."""
     driver = next(filter(None, map(shutil.which, _DRIVERS)), None)
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     return "" if driver and browser else "no Chromium with chromedriver: apt-get install chromium chromium-driver"
@@ -108,7 +108,7 @@ class Browser:
         return self.ask("POST", "/execute/sync", {"script": script, "args": list(args)})
 
     def run_async(self, script: str, *args: Any) -> Any:
-        """What the function's body gives to its last argument."""
+        """The value that a function's body gives to its last argument."""
         return self.ask("POST", "/execute/async", {"script": script, "args": list(args)})
 
     def press(self, key: str) -> None:
@@ -118,7 +118,7 @@ class Browser:
         self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
 
     def until(self, look: Callable[[], Any], what: str) -> Any:
-        """What `look` gives, once it gives something."""
+        """The value of `look`, once it has one."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             if found := look():

@@ -158,7 +158,7 @@ async def test_without_the_key_nothing_but_health_answers_and_all_refusals_are_t
 
 
 async def test_what_a_form_can_send_is_refused_on_every_route_that_changes_something() -> None:
-    """Where a page of our own sends a form, a form alone is not enough: nobody else knows its token."""
+    """Pages of our own send forms with a token that nobody else knows."""
     untouched = Untouched()
     forms = ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
              "text/plain; application/json")  # fmt: skip

@@ -117,7 +117,7 @@ class Exchange:
         return await self._call(method, params, events, events)
 
     def turn_params(self, values: Mapping[str, Any]) -> TurnStartParams:
-        """What a page asks of a turn. Raises InvalidParams."""
+        """Parameters of a turn that a page begins. Raises InvalidParams."""
         return bind(TurnStartParams, {name: value for name, value in values.items() if value is not None})
 
     async def stream(self, method: str, params: Any, encoding: StreamEncoding) -> None:

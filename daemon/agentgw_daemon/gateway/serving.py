@@ -14,7 +14,7 @@ from agentgw_daemon.gateway.api.metrics import METRICS
 from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.pages.answering import ANSWERING
 from agentgw_daemon.gateway.pages.assets import ASSETS
-from agentgw_daemon.gateway.pages.chat import CHAT
+from agentgw_daemon.gateway.pages.chat.sessions import CHAT
 from agentgw_daemon.gateway.pages.home import HOME
 from agentgw_daemon.gateway.pages.sign_in import SIGN_IN
 from agentgw_daemon.gateway.routing.routes import RouteTable

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import RouteParams, SearchParams, SessionListParams, SkillListParams, TurnListParams
 from agentgw.protocol.schema import bind
-from agentgw_daemon.gateway.pages.beginning import begin_turn
+from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
 from agentgw_daemon.gateway.pages.marking import marked
 from agentgw_daemon.gateway.pages.query import query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page

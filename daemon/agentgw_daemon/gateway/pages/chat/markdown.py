@@ -12,7 +12,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw_daemon.gateway.pages.code import highlighted
+from agentgw_daemon.gateway.pages.chat.code import highlighted
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

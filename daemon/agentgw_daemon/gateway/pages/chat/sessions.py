@@ -19,9 +19,9 @@ from agentgw.protocol.params import (
 from agentgw.protocol.schema import bind
 from agentgw.protocol.steering import TurnSteerParams
 from agentgw_daemon.gateway.http.messages import HttpAnswer
-from agentgw_daemon.gateway.pages.beginning import begin_turn
-from agentgw_daemon.gateway.pages.history import running_turn, turn_before, turns_after, turns_before
-from agentgw_daemon.gateway.pages.live import LivePage, seen_of
+from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
+from agentgw_daemon.gateway.pages.chat.history import running_turn, turn_before, turns_after, turns_before
+from agentgw_daemon.gateway.pages.chat.live import LivePage, seen_of
 from agentgw_daemon.gateway.pages.query import query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route

@@ -15,7 +15,7 @@ from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.events import TurnEvent, TurnNotice
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.http.event_stream import NoEvents
-from agentgw_daemon.gateway.pages.page_turn import Change, PageTurn, Put
+from agentgw_daemon.gateway.pages.chat.page_turn import Change, PageTurn, Put
 from agentgw_daemon.gateway.pages.rendering import rendered
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw_daemon.gateway.pages.markdown import first_lines
+from agentgw_daemon.gateway.pages.chat.markdown import first_lines
 
 # Up to here the open block is looked at with each new line, from then on when it has grown by a part.
 _SHORT_CHARS: Final = 2000

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from agentgw.protocol import events as ev
 from agentgw.protocol.schema import record
 from agentgw.protocol.visible import escaped
-from agentgw_daemon.gateway.pages.blocks import Blocks
-from agentgw_daemon.gateway.pages.markdown import Env, html_of
+from agentgw_daemon.gateway.pages.chat.blocks import Blocks
+from agentgw_daemon.gateway.pages.chat.markdown import Env, html_of
 from agentgw_daemon.gateway.pages.rendering import rendered
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from agentgw.protocol.errors import RpcError
 from agentgw.protocol.params import FeedbackListParams, TurnAttachParams, TurnIdParams, TurnListParams
 from agentgw.protocol.schema import bind, record
 from agentgw_daemon.gateway.http.refusal import error_value
-from agentgw_daemon.gateway.pages.live import WholeTurn, foot_of
+from agentgw_daemon.gateway.pages.chat.live import WholeTurn, foot_of
 
 if TYPE_CHECKING:
     from agentgw.protocol.results import TurnResult
