@@ -99,6 +99,34 @@ def test_what_a_kill_cuts_off_in_a_tool_call_is_not_done_again(home: Home, endpo
     assert effect.read_text() == "ran\n"
 
 
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_a_run_that_waits_for_an_answer_when_the_daemon_ends_is_the_same_run_afterwards(
+    home: Home, endpoint: Endpoint, ended: str
+) -> None:
+    write_jobs(
+        home,
+        f"jobs:\n  - {{name: a, message: do it, model: scripted/m, on: {home.work}/go, retries: 3,"
+        f" cwd: {home.work}}}\n",
+    )
+    pid = home.daemon()
+    home.call("job.run", name="a")
+    endpoint.next().call("run_command", argv=["sh", "-c", "echo ran >> effect"])
+    (asked,) = until(lambda: home.call("approval.list")["approvals"], "it is asked")
+    if ended == "stopped":
+        home.ask("stop")
+    else:
+        kill(pid)
+    home.daemon()
+    (run,) = home.call("job.history")["runs"]
+    assert (run["status"], run["turn_id"]) == ("running", asked["turn_id"])
+    home.ask("approvals", "answer", asked["approval_id"], "once")
+    endpoint.next().end("all done")
+    until(lambda: home.call("job.history")["runs"][0]["status"] != "running", "the run has its end")
+    (run,) = home.call("job.history")["runs"]
+    assert (run["status"], run.get("why"), run["turn_id"]) == ("ok", None, asked["turn_id"])
+    assert (home.work / "effect").read_text() == "ran\n"
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.chaos)])
 def test_a_job_runs_at_most_once_for_each_time_whenever_the_daemon_is_killed(
     echo_home: Home, chaos: Callable[[int], int], kills: int

@@ -172,8 +172,9 @@ def _run(client: Client, name: str, *, wait: bool, as_json: bool = False) -> int
     elif status == "running" and turn_id:
         output.line(str(turn_id))
         output.notice(f"{name} runs; agentgw attach {turn_id} shows it")
-    if status not in ("ok", "running"):
-        output.complaint(f"{name} {status}: {found.get('why')}")
+    if status != "ok" and (wait or status != "running"):
+        why = found.get("why") or "agentgw was stopped and goes on with it when it is started"
+        output.complaint(f"{name} {status}: {why}")
         return _FAILED
     return 0
 

@@ -102,6 +102,11 @@ class Life(RuleBasedStateMachine):
     def kill(self) -> None:
         self.world.kill()
 
+    @precondition(lambda self: self.world.planner is not None and self.world.running)
+    @rule(data=st.data())
+    def stop_while_runs_wait(self, data: st.DataObject) -> None:
+        self.world.kill(data.draw(st.frozensets(st.sampled_from(sorted(self.world.running)))))
+
     @precondition(lambda self: self.world.planner is not None)
     @rule(commits=st.integers(1, 4))
     def kill_at_a_commit(self, commits: int) -> None:

@@ -49,6 +49,9 @@ class World:
     met: frozenset[Need] = frozenset({"network", "unmetered", "ac", "idle"})
     planner: Planner | None = None
     running: dict[str, Start] = field(default_factory=dict)
+    # Runs whose turns waited when the daemon ended.
+    left: dict[str, Start] = field(default_factory=dict)
+    took_up: bool = False
     plan: SchedulePlan = field(default_factory=SchedulePlan)
     # The daemon has looked at the clock without a gap since, by the wall.
     looking_since: datetime | None = None
@@ -63,16 +66,31 @@ class World:
         self.woke_s = -1e9
         self.backlog_until = self.clock.wall
         self.looking_since = self.clock.wall
+        self.took_up = False
         self.load()
 
-    def kill(self) -> None:
+    def kill(self, waiting: frozenset[str] = frozenset()) -> None:
+        """The daemon ends. Runs of the jobs that were `waiting` go on with the next one, the others were cut off."""
         self.planner, self.plan, self.looking_since, self.kill_after = None, SchedulePlan(), None, None
+        self.left = {name: start for name, start in self.running.items() if name in waiting}
         self.running.clear()  # stored as interrupted
 
     def load(self) -> None:
         if self.planner is not None:
             self.planner.load(self.jobs.values(), complete=True, written_at=self.clock.wall)
+            if not self.took_up:
+                self.take_up()
+                self.took_up = True
             self.act()
+
+    def take_up(self) -> None:
+        """Runs that were left go on, unless their jobs are gone."""
+        assert self.planner is not None
+        for name, start in self.left.items():
+            if name in self.jobs:
+                self.planner.take_up(start)
+                self.running[name] = start
+        self.left = {}
 
     def act(self) -> None:
         """Plan and commit until nothing is left to do now."""

@@ -9,6 +9,8 @@ import pytest
 import trio
 
 from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, ShuttingDown, StorageUnavailable
+from agentgw.protocol.types import SessionId, TurnId
+from agentgw_daemon.events.turn_state import TurnState
 from tests.polling import pause
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
@@ -136,6 +138,56 @@ async def test_a_run_that_a_kill_cut_off_is_interrupted_and_not_run_again(tmp_pa
         assert await made.statuses() == ["interrupted"] * 3
         assert made.turns.started == []
         assert {run.why for run in await made.runs()} == {"agentgw ended while it ran"}
+
+
+async def test_a_run_whose_turn_is_left_waiting_goes_on_with_the_next_daemon_and_is_not_run_again(
+    tmp_path: Path,
+) -> None:
+    clock, turns = FakeClock(START), FakeTurns()
+    turns.at_once = False
+    async with office(tmp_path, f"{HOURLY}, retries: 3", clock=clock, turns=turns) as made:
+        await made.look(HOUR_S)
+        (first,) = turns.going.values()
+        made.scheduler.close()
+        first.end(ShuttingDown("it waits"))
+        await made.scheduler.wait_ended()
+        assert await made.statuses() == ["running"]
+    # The next daemon goes on with the turn: it is the same one to whoever asks.
+    turns.going["t-1"] = resumed = TurnState(
+        turn_id=TurnId("t-1"), session_id=SessionId("s-1"), skill="k", model="m", stored=True, detached=True
+    )
+    async with office(tmp_path, clock=clock, turns=turns) as made:
+        assert made.scheduler.going["a"].turn_id == "t-1"
+        await made.look(HOUR_S / 4)
+        assert await made.statuses() == ["running"]
+        assert len(turns.started) == 1
+        turns.end("t-1")
+        await made.all_ended()
+        assert resumed.outcome is not None
+        assert [(run.status, run.turn_id) for run in await made.runs()] == [("ok", "t-1")]
+        assert [(job.name, run.status) for job, run in made.listener.heard] == [("a", "ok")]
+
+
+async def test_a_run_that_was_left_waiting_ends_in_its_own_time_or_with_its_job(tmp_path: Path) -> None:
+    clock, turns = FakeClock(START), FakeTurns()
+    turns.at_once = False
+    two = (f"{HOURLY}, timeout_s: 60, overlap: queue", f"{HOURLY.replace('name: a', 'name: b')}")
+    async with office(tmp_path, *two, clock=clock, turns=turns, limit=2) as made:
+        for name in ("a", "b"):
+            await made.jobs.run(name, wait=False)
+        assert await made.statuses() == ["running", "running"]
+    clock.go_on(120)
+    async with office(tmp_path, two[0], clock=clock, turns=turns) as made:
+        while made.scheduler.going:
+            # It took longer than a minute, the daemon's absence included.
+            if (turn := turns.find("t-1")) is not None and turn.scope.cancel_called:
+                turns.end("t-1", "cancelled")
+            await pause()
+        runs = await made.runs()
+        assert [(run.status, run.why) for run in runs] == [
+            ("failed", "it took longer than 60 seconds"),
+            ("interrupted", "agentgw ended while it ran"),
+        ]
 
 
 async def test_a_failure_is_tried_again_after_a_pause_and_no_more_often_than_asked(tmp_path: Path) -> None:

@@ -53,9 +53,7 @@ _LATE: Final = "agentgw could not look in time"
 
 
 class Planner:
-    """Planner of the daemon's jobs. `standings` are the stored ones; `limit` runs at a time, where none of them
-    is late.
-    """
+    """Planner of jobs. `standings` are the stored ones; `limit` runs at a time, where none of them is late."""
 
     def __init__(
         self, standings: Mapping[str, Standing], reading: ClockReading, zone: tzinfo, *, limit: int = 1,
@@ -158,6 +156,10 @@ class Planner:
             known.changed = known.changed_at = None
         elif known.cursor is not None and (isinstance(action, Record) or action.reason in ("on_time", "catch_up")):
             known.cursor = max(known.cursor, action.scheduled_for)
+
+    def take_up(self, start: Start) -> None:
+        """Notes that a run which an earlier daemon started goes on; its job is known."""
+        self._known[start.job].running = start
 
     def after(self, name: str, *, failed: bool) -> Standing:
         """The standing to store with the end of the run that goes on; with a retry where one is due."""

@@ -31,7 +31,10 @@ _MOST_LOGGED: Final = 2000
 
 
 class StartsTurns(Protocol):
-    """Starts turns; the daemon's `Turns` in a daemon."""
+    """Starts turns and finds them; the daemon's `Turns` in a daemon."""
+
+    def find(self, turn_id: str) -> TurnState | None:
+        """The turn of this id if it goes on."""
 
     async def start(self, params: TurnStartParams) -> TurnState | Turn:
         """Start a turn."""
@@ -46,8 +49,11 @@ class RunEnd:
     again: bool = False
 
 
-async def execute(turns: StartsTurns, job: Job, start: Start, begun: Callable[[str], Awaitable[None]]) -> RunEnd:
-    """Run the turn of a job to its end; `begun` is told its id. Turns and files that fail make it fail."""
+async def execute(turns: StartsTurns, job: Job, start: Start, begun: Callable[[str], Awaitable[None]]) -> RunEnd | None:
+    """Run the turn of a job to its end; `begun` is told its id. Turns and files that fail make it fail.
+
+    None: the daemon ends, and the next one goes on with the turn.
+    """
     try:
         live = await turns.start(await _params(job, start))
     except ShuttingDown:
@@ -58,7 +64,12 @@ async def execute(turns: StartsTurns, job: Job, start: Start, begun: Callable[[s
         return RunEnd(status="failed", why=error.message, again=True)
     assert isinstance(live, TurnState), "it has no idempotency key"
     await begun(live.turn_id)
-    with trio.move_on_after(math.inf if job.timeout_s is None else job.timeout_s) as limit:
+    return await follow(job, live)
+
+
+async def follow(job: Job, live: TurnState, *, passed_s: float = 0.0) -> RunEnd | None:
+    """The end of a run whose turn goes on since `passed_s`; None as `execute` gives it."""
+    with trio.move_on_after(math.inf if job.timeout_s is None else max(job.timeout_s - passed_s, 0.0)) as limit:
         return _end_of(job, await live.wait_outcome())
     assert limit.cancelled_caught
     live.cancel()
@@ -80,9 +91,9 @@ async def _params(job: Job, start: Start) -> TurnStartParams:
     )  # fmt: skip
 
 
-def _end_of(job: Job, outcome: TurnResult | RpcError) -> RunEnd:
+def _end_of(job: Job, outcome: TurnResult | RpcError) -> RunEnd | None:
     if isinstance(outcome, ShuttingDown):
-        return RunEnd(status="interrupted", why="agentgw was stopped while it waited for an answer; its turn goes on")
+        return None
     if isinstance(outcome, RpcError):
         return RunEnd(status="failed", why=outcome.message, again=True)
     if job.log_output:

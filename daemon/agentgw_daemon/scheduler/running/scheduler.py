@@ -8,7 +8,9 @@ changes the planner happens under one lock. What goes wrong in a look is logged,
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
 import trio
@@ -16,18 +18,19 @@ import trio
 from agentgw.protocol.errors import AlreadyExists, StorageUnavailable
 from agentgw.protocol.jobs import JobRun
 from agentgw.protocol.schema import dump
-from agentgw_daemon.observability.supervision import internal_error, supervised
+from agentgw_daemon.observability.supervision import contained, internal_error, supervised
 from agentgw_daemon.scheduler.clock import Clock
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.planning.decisions import Action, Adopt, Record, SchedulePlan, Start
 from agentgw_daemon.scheduler.planning.planner import Planner
 from agentgw_daemon.scheduler.planning.settling import Settled
-from agentgw_daemon.scheduler.running.execution import CANCELLED, STOPPED, RunEnd, StartsTurns, execute
-from agentgw_daemon.scheduler.running.stored import from_rows, run_of, stamps_of, times_of, to_row
+from agentgw_daemon.scheduler.running.execution import CANCELLED, STOPPED, RunEnd, StartsTurns, execute, follow
+from agentgw_daemon.scheduler.running.stored import from_rows, passed_s, run_of, stamps_of, start_of, times_of, to_row
 from agentgw_daemon.scheduler.running.watches import PathWatches
 
 if TYPE_CHECKING:
     from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.scheduler.notifying import JobListener
     from agentgw_daemon.scheduler.running.book import JobsBook
     from agentgw_daemon.scheduler.running.needs import Surroundings
@@ -95,6 +98,7 @@ class JobScheduler:
         self._poked = trio.Event()
         self._lock = trio.Lock()
         self._stopping = False
+        self._took_up = False
         self._all_ended = trio.lowlevel.ParkingLot()
         self._pruned_at_s: float | None = None
         self._storage_failed = ""
@@ -159,6 +163,9 @@ class JobScheduler:
             log.info("jobs loaded: %d%s", len(read.contents.jobs), told)
             self._hub.publish("jobs", "loaded", jobs=len(read.contents.jobs), problems=len(read.contents.problems))
         planner.observe(self._clock.read())
+        if not self._took_up:
+            await self._take_up(planner)
+            self._took_up = True
         needs = {need for job in self.book.read.contents.jobs if job.enabled for need in job.needs}
         planner.provide(await self._surroundings.met({*needs, "network"} if planner.has_just_woken else needs))
         for _ in range(_MOST_ROUNDS):
@@ -185,9 +192,6 @@ class JobScheduler:
     async def _prepared(self) -> Planner:
         if self.planner is None:
             reading = self._clock.read()
-            cut_off = await self._store.interrupt(_CRASHED, now=reading.wall)
-            if cut_off:
-                log.warning("runs of jobs that were cut off and are not run again: %d", cut_off)
             standings = from_rows(await self._store.standings())
             self.planner = Planner(
                 standings, reading, self.book.zone, limit=self._limit, network_wait_s=_NETWORK_WAIT_S
@@ -236,6 +240,30 @@ class JobScheduler:
         by_hand = isinstance(action, Adopt) or (isinstance(action, Start) and action.reason == "manual")
         return action.job in self._wanted and by_hand
 
+    # Runs of an earlier daemon.
+
+    async def _take_up(self, planner: Planner) -> None:
+        """Follow the runs whose turns go on in this daemon; the others were cut off."""
+        now = self._clock.read().wall
+        found: dict[str, tuple[Start, Job, TurnState, float]] = {}
+        for run in await self._store.going():
+            live = self._turns.find(run.turn_id) if run.turn_id is not None else None
+            job, standing = self.book.jobs.get(run.job), planner.standing_of(run.job)
+            with contained(f"taking up run {run.run_id}"):
+                if live is not None and job is not None and standing is not None:
+                    found[run.run_id] = (start_of(run, standing), job, live, passed_s(run, now))
+        cut_off = await self._store.interrupt(_CRASHED, now=now, but=found)
+        if cut_off:
+            log.warning("runs of jobs that were cut off and are not run again: %d", cut_off)
+        for run_id, (start, job, live, passed) in found.items():
+            log.info("job %s goes on: run %s", job.name, run_id)
+            planner.take_up(start)
+            going = self.going[job.name] = GoingRun(run_id, job)
+            going.turn_id = live.turn_id
+            going.started.set()
+            do = partial(follow, job, live, passed_s=passed)
+            self._nursery.start_soon(supervised, f"running job {job.name}", self._run, planner, going, do)
+
     async def _change(self, name: str, settled: Settled) -> None:
         async with self._lock:
             if self.planner is not None and name in self.book.jobs:
@@ -275,20 +303,26 @@ class JobScheduler:
     def _begin(self, planner: Planner, run_id: str, start: Start) -> None:
         going = self.going[start.job] = GoingRun(run_id, self.book.jobs[start.job])
         log.info("job %s starts: run %s, %s", start.job, run_id, start.reason)
-        self._nursery.start_soon(supervised, f"running job {start.job}", self._run, planner, going, start)
 
-    async def _run(self, planner: Planner, going: GoingRun, start: Start) -> None:
         async def begun(turn_id: str) -> None:
             going.turn_id = turn_id
             going.started.set()
             # The run goes on where this cannot be stored.
             await supervised(f"storing the turn of run {going.run_id}", self._begun, going.run_id, turn_id)
 
+        do = partial(execute, self._turns, going.job, start, begun)
+        self._nursery.start_soon(supervised, f"running job {start.job}", self._run, planner, going, do)
+
+    async def _run(self, planner: Planner, going: GoingRun, do: Callable[[], Awaitable[RunEnd | None]]) -> None:
         try:
-            end = await execute(self._turns, going.job, start, begun)
+            end = await do()
         except* Exception as group:  # noqa: BLE001 - supervision point: a run ends, whatever happened in it
             error = internal_error(group, f"job {going.job.name}")
             end = RunEnd(status="failed", why=error.message)
+        if end is None:
+            log.info("job %s: run %s is left to the next daemon", going.job.name, going.run_id)
+            self._forget(going)
+            return
         if self._stopping and end.why == CANCELLED:
             end = RunEnd(status="interrupted", why=STOPPED)
         await self._settle(planner, going, end)
@@ -312,13 +346,16 @@ class JobScheduler:
             except StorageUnavailable as error:
                 log.warning("the end of job %s cannot be stored yet: %s", name, error.message)
             await trio.sleep(LOOK_EVERY_S)
-        del self.going[name]
-        going.started.set()
-        going.ended.set()
-        self._all_ended.unpark_all()
+        self._forget(going)
         log.info("job %s: run %s %s%s", name, going.run_id, end.status, f", {end.why}" if end.why else "")
         self.poke()
         self._tell(await self._store.get(going.run_id), going.job)
+
+    def _forget(self, going: GoingRun) -> None:
+        del self.going[going.job.name]
+        going.started.set()
+        going.ended.set()
+        self._all_ended.unpark_all()
 
     def _tell(self, run: JobRun, ended: Job | None = None) -> None:
         self._hub.publish("jobs", "started" if run.status == "running" else run.status, **dump(run))

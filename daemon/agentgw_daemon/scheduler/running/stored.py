@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from agentgw.protocol.jobs import JobRun
 from agentgw_daemon.scheduler.planning.decisions import Record, Retry, Standing, Start
 from agentgw_daemon.scheduler.planning.settling import FileState
-from agentgw_daemon.storage.jobs.job_rows import NewRun, RunlessTimes, StoredRetry, StoredStamp, StoredStanding
+from agentgw_daemon.storage.jobs.job_rows import (
+    NewRun,
+    RunlessTimes,
+    StoredRetry,
+    StoredStamp,
+    StoredStanding,
+    moment_of,
+)
 
 
 def to_row(standing: Standing) -> StoredStanding:
@@ -37,6 +46,20 @@ def run_of(start: Start) -> NewRun:
         job=start.job, scheduled_for=start.scheduled_for, reason=start.reason, attempt=start.attempt,
         lateness_s=round(start.lateness_s, 3), missed=start.missed, more=start.more,
     )  # fmt: skip
+
+
+def start_of(run: JobRun, standing: Standing) -> Start:
+    """The start of a run that is on record. Raises ValueError for a bad row."""
+    return Start(
+        job=run.job, scheduled_for=moment_of(run.scheduled_for), reason=run.reason or "manual", standing=standing,
+        lateness_s=run.lateness_s, attempt=run.attempt, missed=run.missed, more=bool(run.more),
+        alone=run.reason == "catch_up" or run.missed > 0,
+    )  # fmt: skip
+
+
+def passed_s(run: JobRun, now: datetime) -> float:
+    """The time since a run began, the daemon's absence included. Raises ValueError for a bad row."""
+    return 0.0 if run.started_at is None else max((now - moment_of(run.started_at)).total_seconds(), 0.0)
 
 
 def times_of(decided: Record) -> RunlessTimes:

@@ -140,16 +140,30 @@ class JobStore:
 
         await self._runner.write(do)
 
-    async def interrupt(self, why: str, *, now: datetime) -> int:
-        """Mark the runs that an earlier daemon left going, and give their number. They are not run again."""
+    async def going(self) -> tuple[JobRun, ...]:
+        """The runs that have no end yet."""
+
+        def do(db: sqlite_utils.Database) -> tuple[JobRun, ...]:
+            rows = db.execute(f"SELECT {RUN_COLUMNS} FROM job_runs WHERE status = 'running' ORDER BY id").fetchall()
+            return tuple(map(run_of, rows))
+
+        return await self._runner.read(do)
+
+    async def interrupt(self, why: str, *, now: datetime, but: Collection[str] = ()) -> int:
+        """Mark the runs that an earlier daemon left going, but those of these ids, and give their number.
+
+        They are not run again.
+        """
+        kept = {int(run_id) for run_id in but}
 
         def do(db: sqlite_utils.Database) -> int:
-            left = [row[0] for row in db.execute("SELECT id FROM job_runs WHERE status = 'running' ORDER BY id")]
-            db.execute(
-                "UPDATE job_runs SET status = 'interrupted', why = ?, finished_at = ? WHERE status = 'running'",
-                (why, time_column(now)),
-            )
+            going = [row[0] for row in db.execute("SELECT id FROM job_runs WHERE status = 'running' ORDER BY id")]
+            left = [run_id for run_id in going if run_id not in kept]
             for run_id in left:
+                db.execute(
+                    "UPDATE job_runs SET status = 'interrupted', why = ?, finished_at = ? WHERE id = ?",
+                    (why, time_column(now), run_id),
+                )
                 self._outbox.job_finished(db, _run(db, run_id))
             return len(left)
 
