@@ -66,14 +66,21 @@ def test_many_vectors_are_found_before_while_and_after_they_are_built_in(monkeyp
     assert min(recalls) >= 0.98
 
 
-@pytest.mark.parametrize("share", [0.003, 0.01, 0.1, 0.5, 0.9])
-def test_a_filter_never_gives_fewer_than_k_while_there_are_so_many(share: float) -> None:
+@pytest.fixture(scope="module")
+def large() -> tuple[Index, Floats]:
+    """A graph, which takes its time to be built, and its vectors; for those who only search."""
     count = 12_000
     index, vectors = Index(DIM), points(count)
     index.add(labels(count), vectors)
     _build(index)
     assert index.graph is not None
-    allowed = np.flatnonzero(np.random.default_rng(3).random(count) < share) + 1
+    return index, vectors
+
+
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.1, 0.5, 0.9])
+def test_a_filter_never_gives_fewer_than_k_while_there_are_so_many(share: float, large: tuple[Index, Floats]) -> None:
+    index, vectors = large
+    allowed = np.flatnonzero(np.random.default_rng(3).random(len(vectors)) < share) + 1
     hits = 0
     for query in points(20, seed=2):
         found = _found(index, query, 10, allowed)
