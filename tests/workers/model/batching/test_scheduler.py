@@ -313,7 +313,7 @@ def test_a_long_prompt_is_out_of_the_cells_while_streams_decode() -> None:
 
 def test_a_prompt_that_is_lost_aside_is_computed_again() -> None:
     rig = Rig()
-    rig.submit([1, 2, 3])
+    rig.submit([1, 2, 3], 1000)
     for _ in range(20):
         rig.step()
     long = rig.submit([5] * 1500, 1)
