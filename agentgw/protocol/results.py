@@ -176,10 +176,10 @@ class ReplayResult:
         "of the answers, 0 to 1: twice the words and pairs of words they share, by how many both have",
     ]
     compared: Annotated[
-        Literal["greedy", "seed", "drawn", "loose", "chance"],
-        "why the texts may be compared: no chance in it; the request's seed; the seed that was drawn for the turn."
-        " A difference may be chance where it is `loose` (no seed was given, so the session before the turn was not"
-        " computed anew then, which changes the last bits) or `chance` (no seed is on record)",
+        Literal["greedy", "seed", "loose", "chance"],
+        "why the texts may be compared: no chance in it (`echo`); the request's seed, with which everything is computed"
+        " anew both times. A difference may be chance where it is `loose` (no seed was given, so parts were computed"
+        " before or together with others, which changes the last bits) or `chance` (an endpoint, or no seed on record)",
     ]
     prompt: Annotated[Literal["same", "different", "unknown"], "by their hashes, of each run's last step"]
     reasons: Annotated[tuple[str, ...], "what is not as it was, a sentence each"]

@@ -54,6 +54,14 @@ def test_the_same_model_says_the_same_and_another_one_differs(agent: Home, optio
     ]
 
 
+def test_a_turn_without_a_seed_is_the_same_or_says_what_differed(agent: Home) -> None:
+    turn = ask(agent, "What is the capital of France?")
+    _, result = replay(agent, turn["turn_id"])
+    assert (result["compared"], result["prompt"]) == ("loose", "same"), result
+    told = any("without a seed" in reason for reason in result["reasons"])
+    assert told == (result["replayed"]["text"] != turn["text"])
+
+
 def test_a_later_turn_is_replayed_in_its_session_as_it_was(agent: Home) -> None:
     first = ask(agent, "-o", "seed=1", "My name is Ada. What is a prime number?")
     second = ask(agent, "-o", "seed=2", "--session", first["session_id"], "What did I ask?")

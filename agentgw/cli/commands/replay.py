@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 DIFFERENT: Final = 1
 # Why two texts may be compared at all: see `turn.replay`.
 _COMPARED: Final = {
-    "greedy": "both without chance", "seed": "both with the seed that was given", "drawn": "both with the turn's seed",
-    "loose": "alike, but the session before the turn is computed anew only now",
-    "chance": "no seed is on record: they differ by chance",
+    "greedy": "both without chance", "seed": "both computed anew with the seed that was given",
+    "loose": "with the turn's seed; the last bits may differ, for no seed was given",
+    "chance": "by chance: an endpoint, or no seed is on record",
 }  # fmt: skip
 _COLOURS: Final = {"same": "", "gone": output.RED, "new": output.GREEN}
 

@@ -14,7 +14,7 @@ from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.schema import record
 from agentgw_daemon.turns.replay.tools import normal
 
-Compared = Literal["greedy", "seed", "drawn", "loose", "chance"]
+Compared = Literal["greedy", "seed", "loose", "chance"]
 
 _CUT: Final = {"cancelled": "was cancelled", "interrupted": "was cut off when the daemon ended", "failed": "failed"}
 
@@ -87,14 +87,18 @@ def reasons(
     if not made and same_prompt(recorded, replayed) == "different":
         made.append("text and model are the same, so the chat template or the form of tool calls has changed")
     if setting.compared == "loose" and recorded.text != replayed.text:
-        made.append(
-            "without a seed the turn went on from what was computed before, whose last bits differ: that may be all"
-        )
+        made.append(_without_a_seed(recorded.usage.cached_tokens))
     if setting.compared == "chance":
-        made.append("no seed is on record and the temperature is not 0, so the texts differ by chance")
+        made.append("an endpoint, or a turn whose seed is not on record, draws its words by chance")
     if (cut := _CUT.get(detail.turn.state)) is not None:
         made.append(f"the recorded turn {cut}, so its answer is not whole")
     return tuple(made)
+
+
+def _without_a_seed(cached_tokens: int) -> str:
+    taken = f"took {cached_tokens} tokens of its prompt from what was computed before" if cached_tokens else "ran"
+    beside = "and shared batches with others" if cached_tokens else "in batches with others"
+    return f"without a seed the turn {taken} {beside}, which changes the last bits: that may be all"
 
 
 def _of_the_model(recorded: ReplaySide, replayed: ReplaySide) -> list[str]:

@@ -71,7 +71,7 @@ async def replay(services: Services, params: TurnReplayParams, tell: TellReplay)
     prompt = await _prompt(services, detail, system)
     plan = _Plan(
         detail=detail, prompt=prompt, engine=await services.pool.engine(spec), spec=spec,
-        compared=_compared(detail, prompt, spec), background=params.background,
+        compared=_compared(detail, spec), background=params.background,
     )  # fmt: skip
     tools = RecordedTools(detail)
     answered, left_out = await _run(plan, tools, services.settings.inference.n_ctx, tell)
@@ -120,19 +120,17 @@ async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt
     return prompt if detail.history is None else as_shown(prompt, detail.history)
 
 
-def _compared(detail: TurnDetail, prompt: Prompt, spec: ModelSpec) -> Compared:
-    greedy = detail.options.temperature == 0
-    if spec.kind == "builtin" or (greedy and spec.kind == "provider"):
+def _compared(detail: TurnDetail, spec: ModelSpec) -> Compared:
+    if spec.kind == "builtin":
         return "greedy"
-    if detail.options.seed is not None:
+    if detail.options.seed is not None and spec.kind != "provider":
         return "seed"
-    if not greedy and (detail.seed is None or spec.kind == "provider"):
-        # The seed of an endpoint is its own affair.
+    if spec.kind == "provider" or (detail.seed is None and detail.options.temperature != 0):
+        # The seed of an endpoint is its own affair, and with it the batches that even its likeliest word depends on.
         return "chance"
-    # Answers are computed token by token, and as part of a prompt many at a time: not quite the same numbers.
-    if prompt.history and detail.usage.cached_tokens:
-        return "loose"
-    return "greedy" if greedy else "drawn"
+    # Only an explicit seed has everything computed anew. Other turns go on from kept keys and values, share their
+    # batches and check guessed tokens many at a time: not quite the same numbers, also at temperature 0.
+    return "loose"
 
 
 async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellReplay) -> tuple[ReplaySide, int]:
