@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import trio
 
-from agentgw_daemon.scheduler.running.path_watch import files_of
+from agentgw_daemon.scheduler.planning.settling import Settled, Settling
+from agentgw_daemon.scheduler.running.path_watch import PathWatch, files_of
 from tests.polling import pause
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.running.office import START, Office, office
@@ -110,3 +112,32 @@ def test_too_many_files_are_no_watch(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in "ab":
         (tmp_path / name).write_text(name)
     assert files_of(str(tmp_path)) is None
+
+
+def test_a_tree_of_nothing_but_folders_has_an_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.MOST_NAMES", 5)
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    assert files_of(str(tmp_path)) == {}
+    (tmp_path / "a" / "b" / "c" / "d" / "e").mkdir(parents=True)
+    assert files_of(str(tmp_path)) is None
+
+
+async def test_the_system_is_not_asked_to_tell_of_what_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def asked(folder: str) -> None:
+        raise AssertionError(folder)
+
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.MOST_NAMES", 1)
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.open_messages", asked)
+    (tmp_path / "a").mkdir()
+
+    async def tell(_: Settled) -> None:
+        raise AssertionError("nothing has settled")
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(PathWatch(str(tmp_path), Settling(10.0, None), tell).run)
+            while "too many" not in caplog.text:
+                await pause()
+            nursery.cancel_scope.cancel()

@@ -28,6 +28,8 @@ _FILE_EVERY_S: Final = 15.0
 _TRY_AGAIN_S: Final = 30.0
 # No folder that somebody watches for work has more; each is a system call a look.
 MOST_FILES: Final = 50_000
+# Of whatever kind: a tree of a million folders has no files, and takes as long.
+MOST_NAMES: Final = 4 * MOST_FILES
 
 
 class PathWatch:
@@ -50,6 +52,10 @@ class PathWatch:
         while True:
             try:
                 if await trio.to_thread.run_sync(os.path.isdir, self._path):
+                    # Before the system is asked to tell of it, which takes something of each folder in it.
+                    if await trio.to_thread.run_sync(files_of, self._path) is None:
+                        await trio.sleep(await self._look())
+                        continue
                     await self._follow_folder()
                 else:
                     again_s = await self._look()
@@ -70,7 +76,7 @@ class PathWatch:
         """Look once, tell what has settled, and give the time after which another look is due at the latest."""
         files = await trio.to_thread.run_sync(files_of, self._path)
         if files is None:
-            self._complain(f"has more than {MOST_FILES} files, which are too many to be watched")
+            self._complain(f"has more than {MOST_FILES} files, or too many folders, to be watched")
             return _LOOK_EVERY_S
         settled = self._settling.look(files, trio.current_time())
         await self._tell(settled)
@@ -86,7 +92,9 @@ class PathWatch:
 def files_of(path: str) -> dict[str, FileState] | None:
     """The state of the file, or of each file in the folder; nothing of what is not there, None for too many."""
     found: dict[str, FileState] = {}
-    for file in _paths(path):
+    for count, file in enumerate(_paths(path)):
+        if count >= MOST_NAMES:
+            return None
         try:
             status = os.stat(file)
         except OSError:
@@ -99,9 +107,17 @@ def files_of(path: str) -> dict[str, FileState] | None:
 
 
 def _paths(path: str) -> Iterator[str]:
-    if not os.path.isdir(path):
-        yield path
-        return
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in SKIPPED_DIRECTORIES]
-        yield from (os.path.join(folder, name) for name in names if not name.startswith("."))
+    """The file, or all that is below the folder, folders included, one at a time: nobody knows how much it is."""
+    yield path
+    folders = [path] if os.path.isdir(path) else []
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False) and entry.name not in SKIPPED_DIRECTORIES:
+                        folders.append(entry.path)
+                    yield entry.path
+        except OSError:
+            continue  # gone, or somebody else's
