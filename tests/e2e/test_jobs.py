@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -74,6 +76,31 @@ def test_a_bad_entry_is_told_by_list_and_doctor_and_the_others_run(echo_home: Ho
     assert f"agentgw: {file}:3: the job has no time" in home.run("jobs").err
     findings = home.call("daemon.doctor")["findings"]
     assert [one["severity"] for one in findings if one["check"] == "jobs"] == ["error"]
+
+
+# Libraries, and parts of them, that an idle daemon has no use for; each takes a megabyte of its sixty.
+UNWANTED = {
+    "asyncio", "click", "dateutil", "hnswlib", "http.server", "jinja2", "llama_cpp", "numpy", "pandas", "pygments",
+    "rich", "sentence_transformers", "socketserver", "tokenizers", "torch", "watchfiles",
+}  # fmt: skip
+
+
+def test_a_daemon_with_ten_jobs_imports_nothing_that_it_has_no_use_for(echo_home: Home) -> None:
+    home = echo_home
+    home.configure('[model]\ndefault = "echo"\n[log]\nlevel = "debug"\n')
+    write_jobs(
+        home, "jobs:\n" + "".join(f"  - {{name: j{n}, message: hi, every: day at 0{n}:30}}\n" for n in range(10))
+    )
+    with (home.work / "said").open("wb") as said:
+        daemon = home.start("serve", environ={"PYTHONPROFILEIMPORTTIME": "1"}, stdout=subprocess.DEVNULL, stderr=said)
+        until(lambda: "everything is imported" in home.log, "all is imported")
+        assert len(home.call("job.list")["jobs"]) == 10
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(30) == 0
+    lines = (home.work / "said").read_text().splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert {"ruamel.yaml", "httpx", "sqlite_utils", "agentgw_daemon.app"} <= imported
+    assert not imported & UNWANTED
 
 
 def test_what_a_kill_cuts_off_in_a_tool_call_is_not_done_again(home: Home, endpoint: Endpoint) -> None:
