@@ -141,7 +141,7 @@ class Library:
         """Numbers of the best chunks by BM25 alone; the daemon must not run."""
         view = View(chunks=None, documents=(Where(),))
         with self._reading() as db:
-            return [match.n for match in find(sqlite_utils.Database(db), terms_of(query), most, view)]
+            return [match.n for match in find(sqlite_utils.Database(db), terms_of(query), most, view).matches]
 
     @contextmanager
     def connected(self) -> Iterator[Client]:

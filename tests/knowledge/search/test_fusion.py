@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.knowledge.search.fusion import fuse
+from agentgw_daemon.knowledge.search.fusion import fuse, spread
 from agentgw_daemon.storage.words.scoring import WordMatch
 
 _SHARE = st.floats(0, 1)
@@ -30,13 +30,16 @@ def test_without_vectors_words_alone_count() -> None:
 
 
 def test_a_name_comes_before_all_that_is_near_in_meaning() -> None:
-    assert [n for n, _ in fuse([_match(1, 0.3, 1.0), _match(2, 0.9)], {2: 0.9, 3: 0.8})] == [1, 2, 3]
+    assert [n for n, _ in fuse([_match(1, 0.3, 1.0), _match(2, 0.5)], {2: 0.7, 3: 0.8})] == [1, 2, 3]
     assert [n for n, _ in fuse([_match(1, 0.3, 0.5), _match(2, 0.3, 1.0)], {})] == [2, 1]
 
 
-def test_what_only_words_found_is_no_nearer_than_the_last_that_meaning_found() -> None:
-    scores = dict(fuse([_match(1, 0.5), _match(2, 0.5)], {1: 0.4, 3: 0.3}))
-    assert scores[1] > scores[2] > scores[3]
+def test_further_chunks_of_a_document_make_room_for_others() -> None:
+    scored = [(1, 0.9), (2, 0.8), (3, 0.75), (4, 0.1)]
+    apart = spread(scored, {1: 7, 2: 7, 3: 8, 4: 8})
+    assert [n for n, _ in apart] == [1, 3, 2, 4]
+    assert dict(apart)[1] == 0.9
+    assert spread(scored, {3: 8}) == [(3, 0.75)]
 
 
 @given(_WORDS, _NEAR)

@@ -123,7 +123,7 @@ async def test_the_very_string_comes_before_all_else(shelf: Library) -> None:
 async def test_files_are_found_by_their_names_also_the_second_copy(shelf: Library) -> None:
     await shelf.put("/home/me/Invoice_4711.pdf", "some text")
     await shelf.put("/home/me/copy/BackupOfYear.pdf", "some text", skills=("archive",))
-    await shelf.put("/home/me/other.md", "other text about a year")
+    await shelf.put("/home/me/other.md", "other text about the weather")
     for query in ("invoice 4711", "Invoice_4711.pdf", "backup of year", "BackupOfYear"):
         assert (await shelf.found(query))[0] == "some text", query
     hidden = await shelf.knowledge.search("BackupOfYear", skills=["code_assistant"])

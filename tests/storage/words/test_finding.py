@@ -39,8 +39,8 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Direct]:
 def _texts(direct: Direct, query: str, most: int = 10, **fields: object) -> list[str]:
     wanted = Filter(**fields)  # type: ignore[arg-type]  # fields by name
     found = run(direct.chunks.by_words(terms_of(query), most, wanted))
-    rows = run(direct.chunks.read([match.n for match in found], wanted))
-    assert [row.n for row in rows] == [match.n for match in found]
+    rows = run(direct.chunks.read([match.n for match in found.matches], wanted))
+    assert [row.n for row in rows] == [match.n for match in found.matches]
     return [row.text for row in rows]
 
 
@@ -54,7 +54,7 @@ def _by_fts(direct: Direct, query: str, most: int) -> list[float]:
 def test_the_best_are_those_of_bm25(direct: Direct) -> None:
     for query in ("word150 word90", "word30 word31 word32", "word199", "word10 word120"):
         found = run(direct.chunks.by_words(terms_of(query), 10, Filter()))
-        for mine, theirs in zip((match.score for match in found), _by_fts(direct, query, 10), strict=True):
+        for mine, theirs in zip((match.score for match in found.matches), _by_fts(direct, query, 10), strict=True):
             # Another idf, which is never negative, and lengths of the candidates alone.
             assert math.isclose(mine, theirs, rel_tol=0.2)
 

@@ -21,7 +21,7 @@ def _put(direct: Direct, source: str, *texts: str) -> None:
 
 
 def _count(direct: Direct, query: str) -> int:
-    return len(run(direct.chunks.by_words(terms_of(query), 100, Filter())))
+    return len(run(direct.chunks.by_words(terms_of(query), 100, Filter())).matches)
 
 
 @pytest.fixture
@@ -72,6 +72,6 @@ def test_documents_come_and_go_meanwhile(folder: Path) -> None:
 def test_names_are_made_at_once(folder: Path) -> None:
     store = DatabaseFiles(folder, "WAL")
     store.open()
-    (found,) = run(Direct(store).chunks.by_words(terms_of('"file3"'), 10, Filter()))
+    (found,) = run(Direct(store).chunks.by_words(terms_of('"file3"'), 10, Filter())).matches
     assert run(Direct(store).chunks.read([found.n], Filter()))[0].held_by[0].source == "/file3"
     store.close()

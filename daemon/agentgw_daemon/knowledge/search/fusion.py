@@ -7,34 +7,50 @@ Functions for Hybrid Retrieval", ACM TOIS 2023, found such a mean better than th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.words.scoring import WordMatch
 
-# Share of meaning in a score.
-MEANING: Final = 0.6
+# Share of meaning in a score, the rest is that of words; of 300 manual pages looked for by their descriptions, 0.7 and
+# 0.8 found the most, and so did they of 300 others.
+MEANING: Final = 0.7
+# Factor of each further chunk of a document.
+_FURTHER: Final = 0.85
 
 
 def fuse(words: Sequence[WordMatch], similarities: Mapping[int, float]) -> list[tuple[int, float]]:
     """All that was found, the best first, with scores from 0 to 1.
 
     What has a name that was asked for comes before what has none. Where nothing was compared by meaning, words alone
-    count. What only words found is no nearer in meaning than the last that meaning found.
+    count.
     """
     found = {match.n: match for match in words}
-    numbers = dict.fromkeys([*found, *similarities])
     meaning = MEANING if similarities else 0.0
-    least = max(0.0, min(similarities.values(), default=0.0))
-    named = any(match.named for match in words)
+    # A name alone counts more than any difference in meaning.
+    weight = 1.0 if any(match.named for match in words) else 0.0
     made: list[tuple[int, float]] = []
-    for n in numbers:
+    for n in dict.fromkeys([*found, *similarities]):
         match = found.get(n)
-        near = min(1.0, max(0.0, similarities.get(n, least)))
-        score = meaning * near + (1 - meaning) * (match.share if match is not None else 0.0)
-        if named:
-            # A name is in the upper half or not there at all.
-            score = (score + (match.named if match is not None else 0.0)) / 2
-        made.append((n, score))
+        near = min(1.0, max(0.0, similarities.get(n, 0.0)))
+        score = meaning * near
+        if match is not None:
+            score += (1 - meaning) * match.share + match.named
+        made.append((n, score / (1 + weight)))
+    return sorted(made, key=lambda one: -one[1])
+
+
+def spread(scored: Sequence[tuple[int, float]], holders: Mapping[int, int]) -> list[tuple[int, float]]:
+    """The same with the chunks of one holder apart: each further one counts less, so that one does not fill the list.
+
+    A chunk without a holder is left out.
+    """
+    before: Counter[int] = Counter()
+    made: list[tuple[int, float]] = []
+    for n, score in scored:
+        if n in holders:
+            made.append((n, score * _FURTHER ** before[holders[n]]))
+            before[holders[n]] += 1
     return sorted(made, key=lambda one: -one[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound, Overloaded, RpcE
 from agentgw.protocol.schema import record
 from agentgw_daemon.retrieval.results import IndexFailed
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
+from agentgw_daemon.storage.documents.visible import Allowed
 
 if TYPE_CHECKING:
     from agentgw_daemon.knowledge.search.indexing import Indexing
@@ -104,6 +105,25 @@ async def nearest(
     ordered = {n: score for score, n in sorted(best, key=lambda pair: (-pair[0], pair[1]))}
     notice = None if complete else "the vector index is being built: words were searched everywhere, meaning not yet"
     return Nearest(similarities=dict(list(ordered.items())[:depth]), vector=vector, notice=notice)
+
+
+async def similarities_of(
+    indexing: Indexing, scope: Scope, embedder: wire.Embedder, vector: bytes, numbers: Sequence[int]
+) -> dict[int, float]:
+    """The similarities of chunks that were found in another way; of none when they cannot be had."""
+    made = EmbedderIdentity(id=embedder.id, name=embedder.name, dim=embedder.dim)
+    near: dict[int, float] = {}
+    try:
+        for collection, allowed in scope.collections.items():
+            some = Allowed([(n, 1) for n in sorted(numbers) if n in allowed and n not in near])
+            if len(some):
+                found, _ = await indexing.search(
+                    collection, made, generation=scope.generation, k=len(some), allowed=some, query=vector
+                )
+                near |= {n: score for score, n in _pairs(found)}
+    except _PASSING:
+        return {}
+    return near
 
 
 def _pairs(found: IndexFound) -> list[tuple[float, int]]:

@@ -17,13 +17,14 @@ import trio
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Chunk
-from agentgw_daemon.knowledge.search.fusion import fuse
+from agentgw_daemon.knowledge.search.fusion import fuse, spread
 from agentgw_daemon.knowledge.search.indexing import Indexing, open_indexing
-from agentgw_daemon.knowledge.search.nearest import Nearest, choose, nearest
+from agentgw_daemon.knowledge.search.nearest import Nearest, choose, nearest, similarities_of
 from agentgw_daemon.knowledge.search.snippets import snippet
 from agentgw_daemon.knowledge.search.wording import Wording
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.documents.selection import Filter
+from agentgw_daemon.storage.words.finding import WordsFound
 from agentgw_daemon.storage.words.terms import Terms, terms_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.storage.documents.chunks import ChunkRow, Scope
-    from agentgw_daemon.storage.words.scoring import WordMatch
+    from agentgw_daemon.storage.words.scoring import WordMatch, WordWeights
     from agentgw_daemon.workers.protocol import retrieval as wire
 
 _NO_WORD: Final = "no document has a word of the query: these are only near in meaning"
@@ -118,11 +119,13 @@ class Knowledge:
         for _ in range(_MOST_ROUNDS):
             near, by_words = await self._ask(query, scope, vector, depth)
             vector = near.vector
-            similarities, remark = _telling(query.terms, by_words, near.similarities, self._settings().min_similarity)
-            fused = fuse(by_words, similarities)[:depth]
+            matches, similarities = await self._complete(query, scope, near, by_words)
+            similarities, remark = _telling(query.terms, matches, similarities, self._settings().min_similarity)
+            scored = fuse(matches, similarities)
+            fused = spread(scored, await self._database.chunks.contents([n for n, _ in scored]))
             rows = await self._read_different([n for n, _ in fused], query.wanted, k)
-            chunks = _chunks(rows, dict(fused), near.similarities, query.terms, k)
-            if len(chunks) >= k or max(len(similarities), len(by_words)) < depth:
+            chunks = _chunks(rows, dict(fused), similarities, query.terms, k)
+            if len(chunks) >= k or max(len(near.numbers), len(by_words.matches)) < depth:
                 break
             depth *= 4
         return chunks, near.notice or remark
@@ -136,12 +139,9 @@ class Knowledge:
                 break
         return rows
 
-    async def _ask(
-        self, query: _Query, scope: Scope, vector: bytes, depth: int
-    ) -> tuple[Nearest, tuple[WordMatch, ...]]:
+    async def _ask(self, query: _Query, scope: Scope, vector: bytes, depth: int) -> tuple[Nearest, WordsFound]:
         """Asks by meaning and by words, at the same time."""
-        near = Nearest()
-        words: tuple[WordMatch, ...] = ()
+        near, words = Nearest(), WordsFound()
 
         async def by_meaning(embedder: wire.Embedder) -> None:
             nonlocal near
@@ -157,6 +157,29 @@ class Knowledge:
             if query.terms:
                 nursery.start_soon(by_words)
         return near, words
+
+    async def _complete(
+        self, query: _Query, scope: Scope, near: Nearest, words: WordsFound
+    ) -> tuple[tuple[WordMatch, ...], Mapping[int, float]]:
+        """What was found by words and by meaning, each with what the other side says of it."""
+        found, similarities = {match.n for match in words.matches}, dict(near.similarities)
+        unweighed = [n for n in similarities if n not in found]
+        uncompared = [n for n in found if n not in similarities]
+        more: tuple[WordMatch, ...] = ()
+
+        async def weigh(weights: WordWeights) -> None:
+            nonlocal more
+            more = await self._database.chunks.weigh(unweighed, weights, query.wanted)
+
+        async def compare(embedder: wire.Embedder) -> None:
+            similarities.update(await similarities_of(self._indexing, scope, embedder, near.vector, uncompared))
+
+        async with trio.open_nursery() as nursery:
+            if unweighed and words.weights is not None:
+                nursery.start_soon(weigh, words.weights)
+            if uncompared and near.vector and query.embedder is not None:
+                nursery.start_soon(compare, query.embedder)
+        return (*words.matches, *more), similarities
 
 
 def _telling(

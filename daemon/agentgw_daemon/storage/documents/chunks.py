@@ -9,8 +9,8 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 from agentgw_daemon.storage.documents.visible import Allowed, Visibility
-from agentgw_daemon.storage.words.finding import View, find
-from agentgw_daemon.storage.words.scoring import WordMatch
+from agentgw_daemon.storage.words.finding import View, WordsFound, find, weigh_others
+from agentgw_daemon.storage.words.scoring import WordMatch, WordWeights
 from agentgw_daemon.storage.words.tables import make_more, missing
 from agentgw_daemon.storage.words.terms import Terms
 
@@ -80,21 +80,29 @@ class Chunks:
 
         return await self._runner.read(do)
 
-    async def by_words(self, query: Terms, most: int, wanted: Filter) -> tuple[WordMatch, ...]:
+    async def by_words(self, query: Terms, most: int, wanted: Filter) -> WordsFound:
         """At most so many chunks with any of the terms and all that was quoted, the best first."""
+        return await self._runner.read(lambda db: find(db, query, most, self._view(db, wanted)))
 
-        def do(db: sqlite_utils.Database) -> tuple[WordMatch, ...]:
-            rows = db.execute("SELECT n, name FROM collections WHERE n IN (SELECT collection FROM members)").fetchall()
-            chosen = [(n, name) for n, name in rows if wanted.collection in (None, name)]
-            allowed = [self._visibility.of(db, name, wanted) for _, name in chosen]
-            everything = len(chosen) == len(rows) and all(one.whole for one in allowed)
-            view = View(
-                chunks=None if everything else _joined(allowed),
-                documents=tuple(visible_where(n, wanted) for n, _ in chosen),
-            )
-            return find(db, query, most, view)
+    async def weigh(self, numbers: Sequence[int], weights: WordWeights, wanted: Filter) -> tuple[WordMatch, ...]:
+        """Chunks found in another way, by their words; those that have none are left out."""
+        return await self._runner.read(lambda db: weigh_others(db, numbers, weights, self._view(db, wanted)))
 
-        return await self._runner.read(do)
+    async def contents(self, numbers: Sequence[int]) -> dict[int, int]:
+        """The contents that these chunks are of; of those that are gone nothing."""
+        marks = ", ".join("?" * len(numbers))
+        sql = f"SELECT n, content FROM chunks WHERE n IN ({marks})"
+        return await self._runner.read(lambda db: dict(db.execute(sql, list(numbers)).fetchall()))
+
+    def _view(self, db: sqlite_utils.Database, wanted: Filter) -> View:
+        rows = db.execute("SELECT n, name FROM collections WHERE n IN (SELECT collection FROM members)").fetchall()
+        chosen = [(n, name) for n, name in rows if wanted.collection in (None, name)]
+        allowed = [self._visibility.of(db, name, wanted) for _, name in chosen]
+        everything = len(chosen) == len(rows) and all(one.whole for one in allowed)
+        return View(
+            chunks=None if everything else _joined(allowed),
+            documents=tuple(visible_where(n, wanted) for n, _ in chosen),
+        )
 
     async def make_words(self, most: int) -> int:
         """Add the words of at most so many chunks that the index lacks; gives how many it lacks then."""

@@ -8,6 +8,7 @@ those that have a name or are of a file that is called so. The best of these are
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.visible import Allowed
 from agentgw_daemon.storage.words.names import called, names_of
-from agentgw_daemon.storage.words.scoring import CountedName, CountedTerm, WordCandidate, WordMatch, weigh
+from agentgw_daemon.storage.words.scoring import (
+    CountedName,
+    CountedTerm,
+    WordCandidate,
+    WordMatch,
+    WordWeights,
+    length_of,
+    weigh,
+)
 from agentgw_daemon.storage.words.terms import Term, Terms
 
 if TYPE_CHECKING:
@@ -27,9 +36,10 @@ _LOOKED_AT: Final = 3_000
 # A word is counted up to here; where the last match lies tells how many there are beyond it.
 _COUNTED: Final = 2_000
 # Candidates of either kind that are scored from their texts, some 20 µs each.
-_SCORED: Final = 80
-# Files that are called what is looked for, and chunks with a name.
+_SCORED: Final = 60
+# Chunks with a name, and files that are called what is looked for.
 _NAMED: Final = 40
+_FILES: Final = 10
 # Names that more than so many chunks have, and more than this share of all, say no more than a word does.
 _RARE: Final = 50
 _RARE_SHARE: Final = 0.02
@@ -43,6 +53,14 @@ class View:
     documents: Sequence[Where]
 
 
+@record
+class WordsFound:
+    """The chunks that were found, the best first, and what it takes to weigh others."""
+
+    matches: tuple[WordMatch, ...] = ()
+    weights: WordWeights | None = None
+
+
 class _Spread(NamedTuple):
     """Spread of the numbers of chunks, and how many of them are in use."""
 
@@ -51,31 +69,40 @@ class _Spread(NamedTuple):
     total: int
 
 
-def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> tuple[WordMatch, ...]:
-    """At most so many chunks with any of the terms and all quoted ones, the best first: fewer only when there are
-    fewer.
-    """
+def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> WordsFound:
+    """At most so many chunks with any of the terms and all quoted ones: fewer only when there are fewer."""
     # Three questions: asked for two ends at once, SQLite looks at everything between them.
     first = db.execute("SELECT min(n) FROM chunks").fetchone()[0]
     if first is None:
-        return ()
+        return WordsFound()
     last = db.execute("SELECT max(n) FROM chunks").fetchone()[0]
     total = db.execute("SELECT sum(chunks) FROM contents").fetchone()[0]
     spread = _Spread(first, last - first + 1, total)
-    counted = [CountedTerm(matches=_matches(db, term.match, spread), term=term) for term in query.terms]
-    names = [CountedName(matches=_matches(db, name.match, spread), name=name) for name in query.names]
-    terms = sorted(counted, key=lambda one: one.matches)
-    candidates = _candidates(db, [one for one in terms if one.matches], most, view, query.phrases)
+    terms = tuple(CountedTerm(term=term, matches=_matches(db, term.match, spread)) for term in query.terms)
+    names = (CountedName(name=name, matches=_matches(db, name.match, spread)) for name in query.names)
     rare = max(_RARE, int(_RARE_SHARE * total))
-    alone = len(query.terms) == 1
-    telling = [one for one in names if alone or one.matches <= rare]
+    telling = tuple(one for one in names if len(query.terms) == 1 or one.matches <= rare)
+    known = sorted((one for one in terms if one.matches), key=lambda one: one.matches)
+    chosen = _candidates(db, known, most, view, query.phrases)
     for one in telling:
         if one.matches:
-            candidates |= dict.fromkeys(islice(_having(db, one.name.match, one.matches, view.chunks), _NAMED))
-    files = called(db, query.terms, _NAMED, view.documents)
-    candidates |= dict.fromkeys(n for n in files if view.chunks is None or n in view.chunks)
-    weighed = weigh(_read(db, list(candidates), view.documents), counted, telling, total)
-    return tuple(sorted(weighed, key=lambda match: (-match.named, -match.score, match.n))[:most])
+            chosen |= dict.fromkeys(islice(_having(db, one.name.match, one.matches, view.chunks), _NAMED))
+    files = called(db, query.terms, _FILES, view.documents)
+    chosen |= dict.fromkeys(n for n in files if view.chunks is None or n in view.chunks)
+    candidates = _read(db, list(chosen), view.documents)
+    weights = WordWeights(terms=terms, names=telling, total=total, average=length_of(candidates))
+    weighed = sorted(weigh(candidates, weights), key=lambda match: (-match.named, -match.score, match.n))
+    return WordsFound(matches=tuple(weighed[:most]), weights=weights)
+
+
+def weigh_others(
+    db: sqlite_utils.Database, chunks: Sequence[int], weights: WordWeights, view: View
+) -> tuple[WordMatch, ...]:
+    """The same of chunks that were found in another way; those without any of the terms are left out."""
+    candidates = _read(db, chunks, view.documents)
+    if not weights.average:
+        weights = dataclasses.replace(weights, average=length_of(candidates))
+    return tuple(weigh(candidates, weights))
 
 
 def _candidates(

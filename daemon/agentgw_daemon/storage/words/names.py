@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -43,5 +44,10 @@ def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Se
         )
         for content, source in rows:
             name = name_of_source(source)
-            made.setdefault(content, {}).update(dict.fromkeys((name, " ".join(name_tokens(name)))))
+            made.setdefault(content, {}).update(dict.fromkeys((name, _parts(name))))
     return {content: " ".join(names) for content, names in made.items()}
+
+
+@functools.lru_cache(4096)
+def _parts(name: str) -> str:
+    return " ".join(name_tokens(name))

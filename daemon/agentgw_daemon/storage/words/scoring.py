@@ -16,6 +16,9 @@ _K1: Final = 1.2
 _B: Final = 0.75
 # A name in another case or width is not quite the one that was asked for.
 _ALIKE: Final = 0.5
+# A name among other words counts so much of what it counts alone: 600 descriptions of manual pages have names that the
+# page itself does not repeat.
+_AMONG_WORDS: Final = 0.4
 
 
 @record
@@ -56,25 +59,41 @@ class WordMatch:
     named: float
 
 
-def weigh(
-    candidates: Sequence[WordCandidate], terms: Sequence[CountedTerm], names: Sequence[CountedName], total: int
-) -> list[WordMatch]:
+@record
+class WordWeights:
+    """What the words of a query weigh: terms and names with their numbers, in so many chunks of this average length."""
+
+    terms: tuple[CountedTerm, ...]
+    names: tuple[CountedName, ...]
+    total: int
+    average: float = 0.0
+
+
+def length_of(candidates: Sequence[WordCandidate]) -> float:
+    """The average length of candidates in words, roughly; 0 of none."""
+    return sum(one.text.count(" ") for one in candidates) / max(len(candidates), 1)
+
+
+def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[WordMatch]:
     """The candidates that have any of the terms, and all that were quoted."""
-    seen = [(one, countable(tokens(f"{one.text} {one.heading} {one.files}"))) for one in candidates]
-    counts = {one.n: [text.count(counted.term.counted) for counted in terms] for one, text in seen}
-    lengths = {one.n: text.count(" ") // 2 for one, text in seen}
-    average = sum(lengths.values()) / max(len(lengths), 1) or 1.0
-    weights = [_idf(counted.matches, total) for counted in terms]
-    most = sum(weights) or 1.0
-    quoted = [at for at, counted in enumerate(terms) if counted.term.quoted]
+    looked_for = [
+        (counted.term.counted, _idf(counted.matches, weights.total), counted.term.quoted) for counted in weights.terms
+    ]
+    names = [(counted.name, _idf(counted.matches, weights.total)) for counted in weights.names]
+    names_count = 1.0 if len(weights.terms) == 1 else _AMONG_WORDS
+    most = sum(weight for _, weight, _ in looked_for) or 1.0
     made = []
     for one in candidates:
-        found = counts[one.n]
-        if not any(found) or not all(found[at] for at in quoted):
-            continue
-        about = _K1 * (1 - _B + _B * lengths[one.n] / average)
-        score = sum(weight * count * (_K1 + 1) / (count + about) for weight, count in zip(weights, found, strict=True))
-        made.append(WordMatch(n=one.n, score=score, share=min(1.0, score / most), named=_named(one, names, total)))
+        seen = countable(tokens(f"{one.text} {one.heading} {one.files}"))
+        about = _K1 * (1 - _B + _B * (seen.count(" ") / 2) / (weights.average or 1.0))
+        score, demanded = 0.0, True
+        for pattern, weight, quoted in looked_for:
+            count = seen.count(pattern)
+            score += weight * count * (_K1 + 1) / (count + about)
+            demanded = demanded and (count > 0 or not quoted)
+        if score and demanded:
+            named = names_count * _named(one, names)
+            made.append(WordMatch(n=one.n, score=score, share=min(1.0, score / most), named=named))
     return made
 
 
@@ -82,14 +101,13 @@ def _idf(matches: int, total: int) -> float:
     return math.log(1 + (total - matches + 0.5) / (matches + 0.5))
 
 
-def _named(one: WordCandidate, names: Sequence[CountedName], total: int) -> float:
+def _named(one: WordCandidate, names: Sequence[tuple[Name, float]]) -> float:
     """The share of the names that a chunk has, the rarer ones counting more."""
     if not names:
         return 0.0
     texts = (one.text, one.heading, one.files)
-    weights = [_idf(counted.matches, total) for counted in names]
-    found = sum(weight * _likeness(counted.name, texts) for weight, counted in zip(weights, names, strict=True))
-    return found / (sum(weights) or 1.0)
+    found = sum(weight * _likeness(name, texts) for name, weight in names)
+    return found / (sum(weight for _, weight in names) or 1.0)
 
 
 def _likeness(name: Name, texts: Sequence[str]) -> float:

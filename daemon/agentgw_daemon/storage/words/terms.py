@@ -30,7 +30,7 @@ _ENDS: Final = ".,;:!?…、。，！？；：؟"
 _BRACKETS: Final = {"(": ")", "[": "]", "{": "}", "<": ">", "（": "）", "'": "'", "`": "`", "‘": "’"}
 # Letters and digits in one word; a capital in the middle of one; four digits and more.
 _MIXED: Final = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]|\d{4}")
-_CAPITALS: Final = re.compile(r"[A-Z]{3,}")
+_EITHER: Final = re.compile(r"[^\W\d_]+(?:/[^\W\d_]+)+")
 _ABBREVIATION: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 # Signs between, before or behind words that make them a name: not the hyphens and apostrophes of ordinary words.
 _SIGNED: Final = re.compile(
@@ -102,8 +102,6 @@ def terms_of(query: str, *, demanding: bool = True) -> Terms:
     """
     made: dict[tuple[object, ...], Term] = {}
     names: dict[str, Name] = {}
-    words = [word for word, quoted in _parts(query) if not quoted]
-    shouting = all(word.upper() == word for word in words)
     alone = sum(1 for _ in _parts(query)) == 1
     for text, quoted in _parts(query):
         if quoted:
@@ -112,7 +110,7 @@ def terms_of(query: str, *, demanding: bool = True) -> Terms:
             terms = list(_terms(text))
         for term in terms:
             made.setdefault((term.words, term.beginning), term)
-        name = None if quoted or not terms else _name(text, alone=alone, shouting=shouting)
+        name = None if quoted or not terms else _name(text, alone=alone)
         if name is not None:
             names.setdefault(name.text, name)
     unsaying = stop_words_of({word for term in made.values() for word in term.words})
@@ -173,13 +171,12 @@ def _is_beginning(text: str) -> bool:
     return len(text) > 1 and text.endswith("*") and text[-2].isalnum()
 
 
-def _name(text: str, *, alone: bool, shouting: bool) -> Name | None:
+def _name(text: str, *, alone: bool) -> Name | None:
     """The text as a name, if it looks like one or is all that was asked for."""
     core = _core(unicodedata.normalize("NFC", text))
-    capitals = _CAPITALS.search(core) is not None and (alone or not shouting)
     if not core or _ABBREVIATION.fullmatch(core) or _is_beginning(core):
         return None
-    looks_so = capitals or _MIXED.search(core) or _SIGNED.search(core)
+    looks_so = _MIXED.search(core) or (_SIGNED.search(core) and not _EITHER.fullmatch(core))
     phrase = _phrase(core) if looks_so or alone else None
     if phrase is None:
         return None
