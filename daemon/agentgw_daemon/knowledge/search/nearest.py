@@ -101,6 +101,9 @@ async def nearest(
             best += _pairs(found)
     except _PASSING as error:
         return Nearest(notice=f"only words were searched: {error}")
+    if vector and not any(vector):
+        # No direction at all: its tokens are unknown to the embedder.
+        return Nearest(vector=vector, notice=f"only words were searched: {embedder.name} does not know this script")
     # A content in several collections is found in each.
     ordered = {n: score for score, n in sorted(best, key=lambda pair: (-pair[0], pair[1]))}
     notice = None if complete else "the vector index is being built: words were searched everywhere, meaning not yet"

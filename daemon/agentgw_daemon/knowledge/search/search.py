@@ -161,7 +161,7 @@ class Knowledge:
     async def _complete(
         self, query: _Query, scope: Scope, near: Nearest, words: WordsFound
     ) -> tuple[tuple[WordMatch, ...], Mapping[int, float]]:
-        """What was found by words and by meaning, each with what the other side says of it."""
+        """All that was found by words and by meaning, each with what the other side says of it."""
         found, similarities = {match.n for match in words.matches}, dict(near.similarities)
         unweighed = [n for n in similarities if n not in found]
         uncompared = [n for n in found if n not in similarities]
@@ -177,7 +177,7 @@ class Knowledge:
         async with trio.open_nursery() as nursery:
             if unweighed and words.weights is not None:
                 nursery.start_soon(weigh, words.weights)
-            if uncompared and near.vector and query.embedder is not None:
+            if uncompared and near.similarities and query.embedder is not None:
                 nursery.start_soon(compare, query.embedder)
         return (*words.matches, *more), similarities
 

@@ -61,7 +61,7 @@ class WordMatch:
 
 @record
 class WordWeights:
-    """What the words of a query weigh: terms and names with their numbers, in so many chunks of this average length."""
+    """Weights of the words of a query: terms and names with their numbers, in so many chunks of this average length."""
 
     terms: tuple[CountedTerm, ...]
     names: tuple[CountedName, ...]

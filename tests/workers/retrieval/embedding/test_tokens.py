@@ -115,3 +115,28 @@ def test_the_default_embedders_tokens_are_the_librarys() -> None:
 )
 def test_words_are_small_plain_and_apart(text: str, words: list[str]) -> None:
     assert bert_words.words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("plain words", True),
+        ("Ein Bär fährt über die Straße", True),
+        ("Привет, мир", True),
+        ("pizza 🍕🍕", True),
+        ("The word 报销 means reimbursement", True),
+        ("公司的差旅报销流程是什么", False),
+        ("การเบิกค่าใช้จ่าย", False),
+        ("lone \ud800 surrogate", True),
+        ("", True),
+    ],
+)
+def test_a_text_of_unknown_tokens_is_told_from_others(text: str, known: bool) -> None:
+    folder = embedder_folder()
+    embedder = wire.Embedder(
+        name="t", id="", dim=384, max_tokens=WINDOW, gguf=str(folder / "twin.gguf"), bert_words=True
+    )  # fmt: skip
+    encoder = LlamaEncoder(embedder, at_once=1, lean=True)
+    assert encoder.tokeniser.knows(text) is known
+    assert bool(encoder.embed([text]).any()) is known
+    encoder.close()

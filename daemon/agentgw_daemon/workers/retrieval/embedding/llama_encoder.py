@@ -64,11 +64,13 @@ class LlamaEncoder:
         self._model.close()
 
     def embed(self, texts: Sequence[str]) -> Row:
-        """A row of unit length a text."""
+        """A row of unit length a text; zeros where its tokens are unknown."""
         run = map if self._threads is None or self.sparing else self._threads.map
         return np.stack(list(run(self._embed, texts)))
 
     def _embed(self, text: str) -> Row:
+        if not self.tokeniser.knows(text):
+            return np.zeros(self.embedder.dim, np.float32)
         tokens = self.tokeniser.encode(text)
         context = self._free.get()
         try:

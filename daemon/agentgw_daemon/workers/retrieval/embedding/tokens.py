@@ -7,10 +7,26 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding import bert_words
 from agentgw_daemon.workers.retrieval.handlers import Refusal
+
+# Unknown tokens of a text, as a share: beyond it the vector says what is unknown, not what the text is about, and
+# is near to that of any such text. With the default embedder Thai has 1.0, Chinese 0.7, Japanese 0.4, Hindi, Greek and
+# Russian none.
+MOST_UNKNOWN: Final = 0.35
+
+
+def can_judge(text: str, encode: Callable[[str], Sequence[int]], unknown: int) -> bool:
+    """Tells whether enough of a text's tokens are known for its vector to mean something. Pictures do not count."""
+    if text.isascii():
+        return True
+    tokens = encode("".join(" " if unicodedata.category(char)[0] == "S" else char for char in text))
+    return tokens.count(unknown) <= MOST_UNKNOWN * len(tokens)
 
 
 class LlamaTokeniser:
@@ -41,6 +57,14 @@ class LlamaTokeniser:
         if len(tokens) <= self._max_tokens:
             return tokens
         return tokens[: self._max_tokens - 1] + tokens[-1:] if self._closes else tokens[: self._max_tokens]
+
+    def knows(self, text: str) -> bool:
+        """See `can_judge`. Vocabularies of other kinds spell what they lack."""
+        return not self._by_words or can_judge(
+            text.encode("utf-8", "replace").decode("utf-8"),
+            lambda clean: self._words(clean, self._max_tokens),
+            self._unknown,
+        )
 
     def _words(self, text: str, most: int) -> list[int]:
         tokens: list[int] = []

@@ -23,6 +23,7 @@ from sentence_transformers import SentenceTransformer
 
 from agentgw_daemon.workers.llama.llama import physical_cores
 from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.retrieval.embedding.tokens import can_judge
 from agentgw_daemon.workers.retrieval.handlers import Refusal
 
 # Sorted by length, small batches stay in the cache, have little padding and end together on all cores: a whole ingest
@@ -49,7 +50,9 @@ class TorchEncoder:
             raise Refusal("model", f"sentence-transformers cannot load it: {_line(error)}") from error
         self._model.max_seq_length = embedder.max_tokens
         # Tokenisers are one for all threads and change while they are used.
-        lock = threading.RLock()
+        self._lock = lock = threading.RLock()
+        # A tokeniser that spells what it lacks has no such token.
+        self._unknown: int | None = getattr(self._model.tokenizer, "unk_token_id", None)
         for name in ("preprocess", "tokenize"):
             if hasattr(self._model, name):
                 setattr(self._model, name, _one_at_a_time(getattr(self._model, name), lock))
@@ -61,16 +64,27 @@ class TorchEncoder:
         self._threads.shutdown()
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """A row of unit length a text; what is no character, a lone surrogate, is a question mark."""
+        """A row of unit length a text; zeros where its tokens are unknown. A lone surrogate is a question mark."""
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        order = sorted(range(len(texts)), key=lambda at: -len(clean[at]))
+        order = sorted((at for at in range(len(texts)) if self._knows(clean[at])), key=lambda at: -len(clean[at]))
         batches = [order[at : at + _BATCH_TEXTS] for at in range(0, len(order), _BATCH_TEXTS)]
-        made = np.empty((len(texts), self.embedder.dim), np.float32)
+        made = np.zeros((len(texts), self.embedder.dim), np.float32)
         for batch, rows in zip(
             batches, self._threads.map(self._embed, ([clean[at] for at in batch] for batch in batches)), strict=True
         ):
             made[batch] = rows
         return made
+
+    def _knows(self, text: str) -> bool:
+        if self._unknown is None:
+            return True
+        with self._lock:
+            return can_judge(text, self._tokens, self._unknown)
+
+    def _tokens(self, text: str) -> list[int]:
+        options = {"add_special_tokens": False, "truncation": True, "max_length": self.embedder.max_tokens}
+        tokens: list[int] = self._model.tokenizer(text, **options)["input_ids"]
+        return tokens
 
     def _embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         found = self._model.encode(
