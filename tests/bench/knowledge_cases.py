@@ -99,7 +99,7 @@ def quality(setting: Setting) -> Iterator[Figure]:
         questions = [page.question for page in pages]
         with library.connected() as client:
             hybrid = [_asked(client, question) for question in questions]
-            asked = _embeddings(client, questions)
+            asked = embeddings(client, questions)
             taken = [search_ms(client, question) for question in questions]
         one.stop()
         stored = library.stored()
@@ -190,7 +190,8 @@ def _asked(client: Client, question: str) -> list[str]:
     return [manuals.page_of(chunk["source"]) for chunk in chunks]
 
 
-def _embeddings(client: Client, texts: Sequence[str]) -> Floats:
+def embeddings(client: Client, texts: Sequence[str]) -> Floats:
+    """A row a text, asked for from the daemon."""
     rows = []
     for at in range(0, len(texts), TEXTS_AT_ONCE):
         rows += client.call("embed", texts=texts[at : at + TEXTS_AT_ONCE])["embeddings"]
