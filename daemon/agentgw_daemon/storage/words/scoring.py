@@ -18,7 +18,7 @@ _B: Final = 0.75
 _ALIKE: Final = 0.5
 # A name among other words counts so much of what it counts alone: 600 descriptions of manual pages have names that the
 # page itself does not repeat.
-_AMONG_WORDS: Final = 0.4
+_AMONG_WORDS: Final = 0.2
 
 
 @record
