@@ -35,7 +35,7 @@ TORCH = {"torch", "sentence_transformers", "transformers"}
 # Modules that read documents in that worker: parsers and the wire, no engine.
 READING_ENTRY = "agentgw_daemon.workers.retrieval.reading.reader"
 READING_ROOM = "agentgw_daemon.workers.retrieval.reading."
-READING_MAY_IMPORT = {"pypdfium2", "lxml", "markdown_it", "charset_normalizer"}
+READING_MAY_IMPORT = {"pypdfium2", "lxml", "markdown_it", "chardet", "webencodings"}
 READING_BORROWS = {
     "agentgw.protocol.frozen",
     "agentgw_daemon.workers.protocol.retrieval",

@@ -63,6 +63,58 @@ def test_a_declared_encoding_is_used_if_it_can_be() -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        ("iso-8859-1", "cp1252"), ("shift_jis", "cp932"), ("gb2312", "gb18030"), ("iso-2022-jp", "iso2022_jp"),
+        ("euc-kr", "cp949"), ("big5", "big5hkscs"), ("x-mac-cyrillic", "mac_cyrillic"), ("ibm850", "cp850"),
+        ("latin-1-unix", "cp1252"), ("KOI8-R", "koi8_r"), ("utf-7", "utf_7"), ("hz-gb-2312", "hz"),
+    ],
+)  # fmt: skip
+def test_a_declared_label_is_what_browsers_take_it_for(label: str, codec: str) -> None:
+    text = {"cp932": "①髙い", "gb18030": "镕€", "cp949": "똠방", "cp1252": "“5 €”", "big5hkscs": "𠝹邨"}.get(codec, "")
+    letters = {"mac_cyrillic": "Я да", "koi8_r": "Я да", "cp850": "Größe", "hz": "汉字"}.get(codec, "漢字 テスト")
+    text = (text or letters) + "\nend"
+    data = text.encode(codec)
+    found = decode(data, label)
+    assert (found.text, found.note) == (text, "")
+    assert [found.size(0, at) for at in (0, len(text))] == [0, len(data)]
+
+
+def test_a_wrong_declaration_is_told() -> None:
+    assert decode("Größe".encode(), "iso-8859-1").note == "says that it is in iso-8859-1, and is in UTF-8"
+    found = decode(GERMAN.encode("cp1252"), "utf-8")
+    assert found.text == GERMAN
+    assert found.note == "says that it is in utf-8, and is not; read as CP1252, because it is not UTF-8"
+    assert decode("一".encode("gb18030"), "gb2312").text == "一"
+
+
+def test_broken_bytes_in_a_declared_encoding_are_replaced_and_told() -> None:
+    found = decode(JAPANESE.encode("cp932") + b"\x81 end", "shift_jis")
+    assert clean(found.text) == JAPANESE + "\ufffd end"
+    assert found.note == "1 bytes are not in shift_jis and were replaced"
+
+
+def test_lines_of_two_encodings_are_read_each_in_its_own() -> None:
+    lines = ["Die Größe", "plain", "schöne Grüße an die Bürger", "über den Fluss", "für die größere Straße"]
+    data = b"\n".join(line.encode("cp1252" if number > 2 else "utf-8") for number, line in enumerate(lines))
+    found = decode(data)
+    assert found.text == "\n".join(lines)
+    assert found.note == "2 lines are no UTF-8 and were read as CP1252"
+    for at in range(len(found.text)):
+        start = found.size(0, at)
+        piece = data[start : start + found.size(at, at + 1)]
+        assert piece.decode("utf-8" if len(piece) > 1 else "cp1252") == found.text[at]
+
+
+def test_japanese_with_escapes_has_its_places() -> None:
+    text = "Kopf\n漢字です。\nFuß"
+    found = decode("Kopf\n漢字です。\nEnde".encode("iso2022_jp"))
+    assert found.text == text.replace("Fuß", "Ende")
+    assert found.size(0, 5) == 5
+    assert decode(b"\x1b(B\x1b[m plain \x1b[1mbold").encoding == "utf-8"
+
+
+@pytest.mark.parametrize(
     "data", [bytes(range(256)) * 40, b"\0" * 1000, b"\x7fELF\1\1\1" + b"\0" * 99, b"\x93\x01\x02\x05\x1f" * 50]
 )
 def test_binary_junk_is_refused(data: bytes) -> None:
@@ -70,13 +122,27 @@ def test_binary_junk_is_refused(data: bytes) -> None:
         decode(data)
 
 
-def test_text_that_is_cut_off_in_utf16_is_refused() -> None:
+def test_what_only_begins_as_utf16_is_refused() -> None:
     with pytest.raises(Unreadable, match="begins as UTF-16 text, but is none"):
-        decode(codecs.BOM_UTF16_LE + b"a\0b\0c")
+        decode(codecs.BOM_UTF16_LE + bytes(range(0xD8, 0xE0)) * 99)
 
 
-def test_a_log_with_null_bytes_after_a_crash_is_text() -> None:
-    assert decode(b"A line of a log.\n" * 50 + b"\0" * 8).text.endswith("\0")
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", [GERMAN * 20, RUSSIAN * 20, JAPANESE * 20], ids=["German", "Russian", "Japanese"])
+def test_a_stray_byte_in_utf16_costs_one_character(text: str, order: str) -> None:
+    data = text.encode(order)
+    stray = data[:1200] + b"\x07" + data[1200:]
+    assert decode(stray).text == text[:600] + "\ufffd" + text[600:]
+    cut = decode(MARKS[order] + data[:-1])
+    assert cut.text == text[:-1] + "\ufffd"
+    assert cut.note == "1 stray bytes of UTF-16 were replaced"
+    assert cut.offset + cut.size(0, len(cut.text)) == len(data) + 1
+
+
+@pytest.mark.parametrize("zeros", [8, 4096, 60_000])
+def test_a_log_with_null_bytes_after_a_crash_is_text(zeros: int) -> None:
+    log = b"A line of a log.\n" * 50 + b"\0" * zeros + b"Another one.\n"
+    assert decode(log).text == log.decode()
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1), st.sampled_from(sorted(MARKS)))

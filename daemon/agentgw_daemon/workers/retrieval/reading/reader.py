@@ -15,6 +15,7 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Sect
 from agentgw_daemon.workers.retrieval.reading.chunking import cut
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.encoded import LeftOut, refuse_packed, without_encoded
+from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
 from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
 from agentgw_daemon.workers.retrieval.reading.noise import refuse_noise
 from agentgw_daemon.workers.retrieval.reading.values import (
@@ -130,7 +131,7 @@ def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
 
 def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
     refuse_noise(data)
-    text = decode(data)
+    text = decode(data, in_text(data))
     refuse_packed(name.lower(), text.text)
     if text.note:
         findings.notes.append(text.note)

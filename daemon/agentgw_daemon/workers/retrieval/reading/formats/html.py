@@ -12,6 +12,7 @@ from lxml import etree
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_page
 from agentgw_daemon.workers.retrieval.reading.values import Findings
 
 _FEED_CHARS: Final = 1 << 16
@@ -45,7 +46,6 @@ _WRITTEN_FIELDS: Final = frozenset(
 _SPACES: Final = re.compile(r"[^\S\n]+")
 _ALL_SPACES: Final = re.compile(r"\s+")
 _AROUND_LINES: Final = re.compile(r" ?\n ?")
-_DECLARED: Final = re.compile(rb"(?:charset|encoding)[ \t]{0,4}=[ \t]{0,4}[\"']?([A-Za-z0-9_-]{2,40})")
 # XHTML may write `<title/>`; to HTML that is the beginning of a title that never ends.
 _EMPTY: Final = re.compile(r"<(script|style|title|textarea|iframe|noscript)(\s[^<>]{0,2000})?/>", re.IGNORECASE)
 
@@ -63,8 +63,7 @@ def html_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[
 
 def declared_encoding(data: bytes) -> str:
     """The encoding that a page names for itself; empty for none."""
-    declared = _DECLARED.search(data[:4096])
-    return declared[1].decode("ascii") if declared is not None else ""
+    return in_page(data)
 
 
 def write_html(page: str, builder: TextBuilder, outline: Outline) -> str:

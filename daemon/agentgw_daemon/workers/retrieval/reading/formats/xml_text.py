@@ -17,11 +17,11 @@ from lxml import etree
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_xml
 from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _FEED_CHARS: Final = 1 << 16
-_DECLARED: Final = re.compile(rb"<\?xml[^>]{0,200}encoding[ \t]{0,4}=[ \t]{0,4}[\"']([A-Za-z0-9_.:-]{2,40})")
 _DECLARATION: Final = re.compile(r"\s*<\?xml[^>]{0,500}\?>")
 _DOCTYPE: Final = re.compile(r"<!DOCTYPE[^\[>]{0,2000}(\[)?", re.IGNORECASE)
 _DOCTYPE_END: Final = re.compile(r"\]\s{0,200}>")
@@ -62,8 +62,7 @@ _MOST_LINES: Final = 200
 
 def xml_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """The document as one section."""
-    declared = _DECLARED.search(data[:1024])
-    page = decode(data, declared[1].decode("ascii") if declared is not None else "")
+    page = decode(data, in_xml(data))
     if page.note:
         findings.notes.append(page.note)
     builder = TextBuilder()

@@ -1,0 +1,1 @@
+"""Encodings of text: names that documents give them, declarations, two bytes a letter, and guesses."""
