@@ -90,7 +90,8 @@ class Papers:
         return not self.chunks
 
     async def find(
-        self, query: str, *, k: int | None = None, skills: Sequence[str] = (), tags: Sequence[str] = ()
+        self, query: str, *, k: int | None = None, skills: Sequence[str] = (), tags: Sequence[str] = (),
+        demanding: bool = True,
     ) -> SearchFindings:  # fmt: skip
         await trio.lowlevel.checkpoint()
         self.asked.append((query, k, skills, tags))
