@@ -20,11 +20,32 @@ from agentgw.transport.connection import Connection, Notification, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Iterator, Mapping
-    from typing import Any, Final, Self
+    from typing import Any, Final, Protocol, Self
 
     from agentgw.transport.connection import Params
+
+    class ByteStream(Protocol):
+        """Bytes to the daemon and back, by the methods of a blocking socket that are used."""
+
+        def settimeout(self, timeout_s: float | None, /) -> None:
+            """Limits each wait."""
+
+        def recv(self, size: int, /) -> bytes:
+            """The next bytes; nothing at the end."""
+
+        def send(self, data: bytes, /) -> int:
+            """Sends the beginning of it; gives how much that was."""
+
+        def sendall(self, data: bytes, /) -> None:
+            """Sends all of it."""
+
+        def fileno(self) -> int:
+            """The descriptor, to wait on."""
+
+        def close(self) -> None:
+            """Ends the connection."""
+
 
 # From a cold start to the reply to `hello`; imports take a second on a slow disk.
 START_TIMEOUT_S: Final = 30.0
@@ -36,10 +57,13 @@ class ConnectionLost(DaemonUnreachable):
 
 
 class Client:
-    """One connection. Made by `connect`; a context manager that closes it."""
+    """One connection. Made by `connect_client`; a context manager that closes it."""
 
-    def __init__(self, connection: _socket.socket) -> None:
+    def __init__(self, connection: ByteStream, *, where: str = "") -> None:
+        """`where` is the address of a daemon elsewhere, which errors then name."""
         self._socket = connection
+        #: Address of a daemon that is not this machine's; empty for one that is.
+        self.where = where
         self._wire = Connection()
         self._incoming: deque[Response | Notification] = deque()
         self._deadline: float | None = None
@@ -101,23 +125,25 @@ class Client:
         except ConnectionLost:
             return
 
-    def greet(self) -> None:
+    def greet(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Says `hello` and waits a bounded time for the reply, which is then in `daemon`.
 
         Raises DaemonUnreachable without a reply, VersionMismatch when the two cannot work together.
         """
-        self.limit(START_TIMEOUT_S)
+        self.limit(timeout_s)
         try:
             said = self.call("hello", client="agentgw", version=__version__, protocol=PROTOCOL)
         except Timeout:
             raise DaemonUnreachable(
-                f"the daemon does not answer within {START_TIMEOUT_S:g} seconds", hint="see agentgw logs"
+                f"{self._daemon} does not answer within {timeout_s:g} seconds", hint="see agentgw logs"
             ) from None
         theirs = said.get("protocol")
         if theirs != PROTOCOL:
+            hint = "install versions that go together" if self.where else "run: agentgw restart"
             raise VersionMismatch(
-                f"the daemon speaks protocol {theirs}, this client {PROTOCOL}", hint="run: agentgw restart",
-                ours=str(PROTOCOL), theirs=str(theirs),
+                f"{self._daemon} speaks protocol {theirs}, this client {PROTOCOL}"
+                f" (versions {said.get('version')} and {__version__})",
+                hint=hint, ours=str(PROTOCOL), theirs=str(theirs),
             )  # fmt: skip
         self.daemon = said
         self.limit(None)
@@ -130,6 +156,12 @@ class Client:
             self.close()
             raise
         return self
+
+    def detached(self) -> ByteStream:
+        """The connection itself, for whoever goes on with it in this client's place; nothing may be under way."""
+        assert not self._incoming
+        self._socket.settimeout(None)
+        return self._socket
 
     def fileno(self) -> int:
         """The connection's descriptor, to wait on beside others; what is pending is not seen there."""
@@ -191,7 +223,9 @@ class Client:
         except TimeoutError:
             raise self._timed_out() from None
         except BlockingIOError:
-            raise DaemonUnreachable("the daemon does not read what is sent to it", hint="see agentgw logs") from None
+            raise DaemonUnreachable(
+                f"{self._daemon} does not read what is sent to it", hint="see agentgw logs"
+            ) from None
         except OSError:
             # The last words of the daemon, such as why it closes, are worth more than the failed write.
             return
@@ -205,6 +239,8 @@ class Client:
         except OSError:
             data = b""
         if not data:
+            if self.where:
+                raise ConnectionLost(f"the connection to {self.where} ended before the answer", hint="try again")
             raise ConnectionLost("the daemon ended before it answered", hint="see agentgw logs")
         self._incoming.extend(self._wire.receive(data))
 
@@ -215,6 +251,10 @@ class Client:
         if remaining <= 0:
             raise self._timed_out()
         return remaining
+
+    @property
+    def _daemon(self) -> str:
+        return f"the daemon at {self.where}" if self.where else "the daemon"
 
     def _timed_out(self) -> Timeout:
         return Timeout(f"no answer within {self._timeout_s:g} seconds", timeout_s=self._timeout_s)
@@ -230,6 +270,8 @@ class Stream:
         self._client = client
         self._number = number
         self.result: Any = None
+        #: True once the reply is here, also one that is an error.
+        self.ended = False
 
     def __iter__(self) -> Iterator[Notification]:
         while True:
@@ -248,6 +290,7 @@ class Stream:
         # of ours that could not be read.
         if message.id != self._number and (message.id is not None or message.error is None):
             return False
+        self.ended = True
         if message.error is not None:
             raise from_wire(message.error)
         self.result = message.result

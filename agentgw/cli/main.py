@@ -69,9 +69,17 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "webhooks": ("programs that are told of events", "agentgw webhooks test build"),
         "config": ("settings and where they come from", "agentgw config show --origin"),
         "call": ("one raw call", "agentgw call rpc.discover"),
+        "bridge": ("a connection on standard input and output", "ssh laptop agentgw bridge"),
     },
 }
 VERBS: Final = {verb: words for verbs in GROUPS.values() for verb, words in verbs.items()}
+# About this machine's own daemon, files and service, whatever AGENTGW_URL names.
+_ONLY_HERE: Final = frozenset(
+    {
+        "start", "stop", "restart", "serve", "web", "service", "restore", "logs", "config path", "config edit",
+        "skills new", "skills edit", "skills remove",
+    }
+)  # fmt: skip
 _MOST_COLUMNS: Final = 100
 _HELP: Final = ("-h", "--help", "help")
 # Before each word behind `--`: no word of a command line has this character, so such a word is never an option.
@@ -139,7 +147,9 @@ def dispatch(argv: Sequence[str]) -> int:
         return _dispatch_action(verb, rest, actions)
     parser = make_parser(f"agentgw {verb}", *VERBS[verb])
     module.configure(parser)
-    return int(module.run(parser.parse_intermixed_args(rest)))
+    args = parser.parse_intermixed_args(rest)
+    _refuse_elsewhere(verb)
+    return int(module.run(args))
 
 
 def _without_separator(argv: Sequence[str]) -> list[str]:
@@ -186,7 +196,21 @@ def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action])
     action = actions[name]
     parser = make_parser(f"agentgw {noun} {name}", action.summary, action.example)
     action.configure(parser)
-    return action.run(parser.parse_intermixed_args(rest))
+    args = parser.parse_intermixed_args(rest)
+    _refuse_elsewhere(noun, f"{noun} {name}")
+    return action.run(args)
+
+
+def _refuse_elsewhere(*words: str) -> None:
+    """Raises UsageError for what is done here and nowhere else while AGENTGW_URL names another machine's daemon."""
+    if not _ONLY_HERE.isdisjoint(words):
+        from agentgw.local.paths import Paths
+
+        if Paths().other_url:
+            raise UsageError(
+                f"`agentgw {words[-1]}` is about this machine, and AGENTGW_URL names a daemon elsewhere",
+                hint="run it over there, or unset AGENTGW_URL",
+            )
 
 
 def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:

@@ -27,13 +27,18 @@ def connect_client(
     warm: bool = False,
     notice: Callable[[str], None] | None = None,
     command: Sequence[str] | None = None,
+    may_ask: bool = True,
+    environment: Environment | None = None,
 ) -> Client:
     """A client of the daemon of `paths`, started when nobody answers unless `spawn` is False.
 
-    An idle daemon older than us is replaced, a busy one goes on and `notice` is told. With
-    `AGENTGW_SOCKET` set the daemon there is somebody else's to start and to replace. Raises DaemonUnreachable,
+    An idle daemon older than us is replaced, a busy one goes on and `notice` is told. With `AGENTGW_SOCKET` or
+    `AGENTGW_URL` set the daemon there is somebody else's to start and to replace; without `may_ask` ssh asks nothing on
+    the way to it, and `environment` has the key, which is else that of the process. Raises DaemonUnreachable,
     VersionMismatch, AlreadyRunning, ConfigRefused or DirectoryRefused.
     """
+    if paths.other_url:
+        return _reach(paths.other_url, environment or Environment(), may_ask=may_ask)
     if paths.other_socket or not spawn:
         return connect_running(paths).greeted()
     refuse_sudo(Environment())
@@ -55,8 +60,11 @@ def connect_client(
 def connect_running(paths: Paths) -> Client:
     """A client of whatever daemon runs, of any version: `hello` is not said. Raises DaemonUnreachable.
 
-    Starts none: also not by a connection to a socket that a service manager holds.
+    Starts none: also not by a connection to a socket that a service manager holds. One elsewhere was greeted, for that
+    is how ssh's troubles are known. Raises what `connect_client` does then.
     """
+    if paths.other_url:
+        return _reach(paths.other_url, Environment(), may_ask=True)
     refuse_sudo(Environment())
     if not paths.other_socket and would_start(paths):
         raise DaemonUnreachable("no daemon is running; a request starts it", hint="run: agentgw start")
@@ -65,3 +73,12 @@ def connect_running(paths: Paths) -> Client:
         where = f" at {paths.other_socket}" if paths.other_socket else ""
         raise DaemonUnreachable(f"no daemon is running{where}", hint="run: agentgw start")
     return Client(connection)
+
+
+def _reach(url: str, environment: Environment, *, may_ask: bool) -> Client:
+    from agentgw.remote.reaching import reach
+
+    return reach(
+        url, key=environment.api_key, key_file=environment.api_key_file, plain_http=environment.plain_http,
+        may_ask=may_ask,
+    )  # fmt: skip

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-# Variables that would make the daemon load other code than the client did, or hand it sockets meant for somebody else.
-_DROPPED: Final = frozenset({"LD_PRELOAD", "LD_AUDIT", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"})
+# Variables that would make the daemon load other code than the client did, or hand it sockets meant for somebody else;
+# and where clients find another daemon, which none of its tools should be led to.
+_DROPPED: Final = frozenset({"LD_PRELOAD", "LD_AUDIT", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "AGENTGW_URL"})
 _DROPPED_PREFIXES: Final = ("PYTHON", "DYLD_INSERT")
 # They only say whether and where compiled files are written.
 _KEPT: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
@@ -23,14 +24,20 @@ class Environment:
     """Values of the environment variables, as plain text; an unset variable is the empty string."""
 
     __slots__ = (
-        "agentgw_home", "agentgw_socket", "cache_home", "config_home", "data_home", "editor", "home", "no_color",
-        "path", "runtime_dir", "state_home", "sudo_uid", "term",
+        "agentgw_home", "agentgw_socket", "agentgw_url", "api_key", "api_key_file", "cache_home", "config_home",
+        "data_home", "editor", "home", "no_color", "path", "plain_http", "runtime_dir", "state_home",
+        "sudo_uid", "term",
     )  # fmt: skip
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         get = (os.environ if variables is None else variables).get
         self.agentgw_home = get("AGENTGW_HOME", "")
         self.agentgw_socket = get("AGENTGW_SOCKET", "")
+        # The daemon of another machine, or another socket; the key that its HTTP asks for, or the file with it.
+        self.agentgw_url = get("AGENTGW_URL", "")
+        self.api_key = get("AGENTGW_API_KEY", "")
+        self.api_key_file = get("AGENTGW_API_KEY_FILE", "")
+        self.plain_http = get("AGENTGW_PLAIN_HTTP", "") == "1"
         self.home = get("HOME", "")
         self.config_home = get("XDG_CONFIG_HOME", "")
         self.data_home = get("XDG_DATA_HOME", "")

@@ -23,15 +23,21 @@ _LIBRARY: Final = ("Library", "Application Support")
 class Paths:
     """Every path of one installation, absolute.
 
-    `warning` says why the runtime directory is not the usual one, or is empty.
+    `warning` says why the runtime directory is not the usual one, or is empty. `other_url` is the address of a daemon
+    elsewhere that the client is to call, unjudged, or empty.
     """
 
-    __slots__ = ("cache_dir", "config_dir", "data_dir", "home", "other_socket", "run_dir", "state_dir", "warning")
+    __slots__ = (
+        "cache_dir", "config_dir", "data_dir", "home", "other_socket", "other_url", "run_dir", "state_dir", "warning",
+    )  # fmt: skip
 
     def __init__(self, environment: Environment | None = None, *, platform: str = sys.platform) -> None:
         environment = environment or Environment()
         self.warning = ""
         self.other_socket = _absolute(environment.agentgw_socket)
+        self.other_url = environment.agentgw_url
+        if path := _path_of(self.other_url):
+            self.other_socket, self.other_url = path, ""
         self.home = _absolute(environment.agentgw_home)
         if self.home:
             self.config_dir, self.data_dir, self.state_dir, self.cache_dir, self.run_dir = (
@@ -161,6 +167,18 @@ class Paths:
     def spawn_lock(self) -> str:
         """Held by a client while it starts the daemon."""
         return os.path.join(self.run_dir, "spawn.lock")
+
+
+def _path_of(url: str) -> str:
+    """The path of a `unix://` address, or nothing where it is another one, or none that can be used."""
+    path = url.removeprefix("unix://")
+    if path == url or not path.startswith("/"):
+        return ""
+    if "%" in path:
+        from urllib.parse import unquote
+
+        path = unquote(path, errors="surrogateescape")
+    return "" if "\0" in path else os.path.normpath(path)
 
 
 def _absolute(path: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from agentgw.protocol.schema import Limit, record
 
 _PLACE = r"(/|file:///)[^\0]*"
+_UPLOAD = Limit(pattern=r"u-[0-9a-f]{16}")
 _COLLECTION = Limit(pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -46,8 +47,24 @@ class WatchedFolder:
 
 
 @record
+class DocumentUploadParams:
+    """A piece of a document that is not on the daemon's machine."""
+
+    data: Annotated[str, "the bytes in base64", Limit(max_length=800_000)]
+    upload_id: Annotated[str | None, "of the pieces before; without it, a document begins", _UPLOAD] = None
+
+
+@record
+class UploadResult:
+    """A document as far as it is there: for `document.ingest` on the same connection, and gone with that."""
+
+    upload_id: str
+    size_bytes: int
+
+
+@record
 class DocumentIngestParams:
-    """Files, folders or a text to store, so that they can be found."""
+    """Files, folders, a text or an uploaded document to store, so that they can be found."""
 
     paths: Annotated[
         tuple[Annotated[str, Limit(pattern=_PLACE, max_length=8192)], ...],
@@ -55,9 +72,12 @@ class DocumentIngestParams:
         Limit(max_length=1000),
     ] = ()
     text: Annotated[str | None, "in place of `paths`: a text, stored under `source`"] = None
+    upload: Annotated[
+        str | None, "in place of `paths`: what `document.upload` took, stored under `source`", _UPLOAD
+    ] = None
     source: Annotated[
         str | None,
-        "what the text, or the one file in `paths`, is called; its ending tells the format",
+        "what the text, the upload, or the one file in `paths`, is called; its ending tells the format",
         Limit(min_length=1, max_length=4096),
     ] = None
     skills: Annotated[

@@ -217,6 +217,13 @@ _ROWS = (
         errors=(e.NotFound, e.ModelUnavailable, e.WorkerDied, e.ShuttingDown, e.StorageUnavailable, e.Timeout),
     ),
     _method(
+        "document.upload",
+        i.DocumentUploadParams,
+        i.UploadResult,
+        "Take a document of another machine in pieces, for `document.ingest`.",
+        errors=(e.NotFound, e.Overloaded, e.StorageUnavailable),
+    ),
+    _method(
         "document.search",
         p.DocumentSearchParams,
         r.DocumentSearchResult,

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 # The daemon keeps its messages under `limits.max_message_bytes`, which its owner may raise. This one only keeps a
 # broken peer from filling our memory.
 _MAX_REPLY_BYTES: Final = 64 << 20
+_MOST_SAID_BYTES: Final = 200
 # Every integer beyond 64 bits has as many digits.
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+
+
+class NotJsonRpc(DaemonUnreachable):
+    """The other side speaks something else. `said` is the beginning of it."""
+
+    def __init__(self, reason: str, frame: bytes) -> None:
+        super().__init__(f"what answers is not an agentgw daemon: {reason}", hint="see agentgw doctor")
+        self.said = frame[:_MOST_SAID_BYTES].decode("utf-8", "replace")
 
 
 class Response:
@@ -65,7 +74,7 @@ class Connection:
             for frame in self._splitter.feed(data):
                 yield _message(frame)
         except FrameTooLarge as error:
-            raise _not_json_rpc(str(error)) from None
+            raise NotJsonRpc(str(error), b"") from None
 
 
 def _frame(message: dict[str, Any]) -> bytes:
@@ -114,20 +123,16 @@ def _message(frame: bytes) -> Response | Notification:
     try:
         value = json.loads(frame.decode("utf-8"))
     except (ValueError, RecursionError) as reason:
-        raise _not_json_rpc(str(reason)) from None
+        raise NotJsonRpc(str(reason), frame) from None
     if not isinstance(value, dict):
-        raise _not_json_rpc("not an object")
+        raise NotJsonRpc("not an object", frame)
     method = value.get("method")
     if method is not None:
         params = value.get("params")
         return Notification(str(method), params if isinstance(params, dict) else {})
     error = value.get("error")
     if error is None and "result" not in value:
-        raise _not_json_rpc("neither a result nor an error")
+        raise NotJsonRpc("neither a result nor an error", frame)
     if error is not None and not isinstance(error, dict):
-        raise _not_json_rpc("an error that is not an object")
+        raise NotJsonRpc("an error that is not an object", frame)
     return Response(value.get("id"), value.get("result"), error)
-
-
-def _not_json_rpc(reason: str) -> DaemonUnreachable:
-    return DaemonUnreachable(f"what answers is not an agentgw daemon: {reason}", hint="see agentgw doctor")

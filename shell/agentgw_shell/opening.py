@@ -36,7 +36,7 @@ class Opening:
 
     def _connect(self) -> None:
         try:
-            self._client = connect_client(Paths(), warm=True, notice=self.notices.append)
+            self._client = connect_client(Paths(), warm=True, notice=self.notices.append, may_ask=False)
             self._greet(self._client)
         except BaseException as error:  # noqa: BLE001 - raised where the client is wanted
             self._error = error

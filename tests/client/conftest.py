@@ -36,7 +36,7 @@ Cli = Callable[..., tuple[int, str, str]]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An AGENTGW_HOME, for this process and those it starts."""
     made = tmp_path / "home"
-    for name in ("AGENTGW_SOCKET", "NO_COLOR", "SUDO_UID", "EDITOR", "VISUAL"):
+    for name in ("AGENTGW_SOCKET", "AGENTGW_URL", "AGENTGW_API_KEY", "NO_COLOR", "SUDO_UID", "EDITOR", "VISUAL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AGENTGW_HOME", str(made))
     # Times are shown on the clock of whoever reads them.

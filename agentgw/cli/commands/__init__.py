@@ -12,6 +12,7 @@ from agentgw.cli import output
 from agentgw.client import Client
 from agentgw.local.connect import connect_client
 from agentgw.local.paths import Paths
+from agentgw.protocol.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,14 +67,31 @@ def agreed(question: str) -> bool:
 
 
 def model_reference(client: Client, text: str) -> str:
-    """The reference as the daemon understands it: a local file's path from the root, for its `.` is another one."""
+    """The reference as the daemon understands it: a file's path from the root, for its `.` is another one."""
     if not text.lower().endswith(".gguf") or text.startswith("hf:"):
         return text
     head, slash, _ = text.partition("/")
     # A provider's models may have the names of files; only the daemon knows its providers.
     if slash and head.strip(".~") and _is_provider(client, head):
         return text
-    return os.path.abspath(os.path.expanduser(text))
+    return daemon_path(text)
+
+
+def is_elsewhere() -> bool:
+    """Tells whether the daemon is on another machine, where this one's paths mean nothing."""
+    return bool(Paths().other_url)
+
+
+def daemon_path(path: str) -> str:
+    """A path that the daemon is to open, from the root. Raises UsageError for one that is not, when it is elsewhere."""
+    if not is_elsewhere():
+        return os.path.abspath(os.path.expanduser(path))
+    if not os.path.isabs(path):
+        raise UsageError(
+            f"{path} begins in a directory of this machine, and the daemon is on another",
+            hint="name it from / on, as it is over there",
+        )
+    return os.path.normpath(path)
 
 
 def _is_provider(client: Client, name: str) -> bool:
@@ -82,7 +100,11 @@ def _is_provider(client: Client, name: str) -> bool:
 
 
 def working_directory() -> str | None:
-    """The user's directory, or None when it was removed or has a name that JSON has no words for."""
+    """The user's directory, or None when it was removed, has a name that JSON has no words for, or is not there
+    where the daemon is.
+    """
+    if is_elsewhere():
+        return None
     try:
         found = os.getcwd()
         found.encode("utf-8")
@@ -92,10 +114,13 @@ def working_directory() -> str | None:
 
 
 def last_session(client: Client) -> str | None:
-    """The session last used among those started in this directory, if there is one."""
+    """The session last used among those started in this directory, if there is one; of a daemon elsewhere, among all
+    that it has.
+    """
     here = working_directory()
-    # Without a directory the list would be that of all of them.
-    sessions = client.call("session.list", cwd=here, limit=1)["sessions"] if here is not None else ()
+    # Without a directory the list is that of all of them.
+    wanted = here is not None or client.where
+    sessions = client.call("session.list", cwd=here, limit=1)["sessions"] if wanted else ()
     return str(sessions[0]["session_id"]) if sessions else None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect
+from agentgw.cli.commands import add_json, connect, daemon_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Make it; prints its path."""
     with connect() as client:
-        made = client.call("daemon.backup", path=os.path.abspath(args.file), force=args.force or None)
+        made = client.call("daemon.backup", path=daemon_path(args.file), force=args.force or None)
     if args.json:
         output.json_line(made)
     else:

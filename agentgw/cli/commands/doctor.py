@@ -46,12 +46,14 @@ def run(args: Namespace) -> int:
 
 
 def examine() -> list[Finding]:
-    """The findings of this side, then the daemon's if it can be had."""
+    """The findings of this side, then the daemon's if it can be had. Of a daemon elsewhere the other side is there."""
     try:
         refuse_sudo(Environment())
         paths = Paths()
     except DirectoryRefused as error:
         return [_failure("client.account", error)]
+    if paths.other_url:
+        return _daemon(paths)[0]
     findings = [*_directories(paths), _runtime(paths), _socket(paths), _lock(paths)]
     # One that is refused here would be refused again by the start, in the same words.
     if any(finding["severity"] == "error" for finding in findings):
@@ -127,7 +129,8 @@ def _daemon(paths: Paths) -> tuple[list[Finding], int]:
             findings: list[Finding] = client.call("daemon.doctor")["findings"]
     except AgentgwError as error:
         return [_failure("client.daemon", error)], 0
-    found = _finding("client.daemon", "ok", f"version {daemon['version']} answers, pid {daemon['pid']}")
+    where = f" at {client.where}" if client.where else ""
+    found = _finding("client.daemon", "ok", f"version {daemon['version']} answers{where}, pid {daemon['pid']}")
     return [found, *findings], jobs
 
 

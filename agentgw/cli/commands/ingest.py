@@ -6,10 +6,10 @@ import os
 import signal
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect, fetched, names, working_directory
+from agentgw.cli.commands import add_json, connect, daemon_path, fetched, is_elsewhere, names, working_directory
 from agentgw.cli.intake import is_piped, read_stdin
 from agentgw.cli.times import local
-from agentgw.protocol.errors import ModelUnavailable, UsageError
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ def run(args: Namespace) -> int:
         return _list_watched(args)
     if args.unwatch:
         return _unwatch(args)
+    if is_elsewhere() and (args.watch or args.prune):
+        flag = "--watch" if args.watch else "--prune"
+        raise UsageError(
+            f"{flag} needs the folder where the daemon is, and that is another machine",
+            hint="ingest it over there, or again from here when it has changed",
+        )
     # The copy of what was piped in goes, however this ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _IngestInput(args) as given, connect() as client:
@@ -65,14 +71,45 @@ def run(args: Namespace) -> int:
 
 
 def _ingest(client: Client, args: Namespace, given: _IngestInput) -> int:
+    if client.where and given.paths is not None:
+        return _tell(args, _send(client, args, given))
+    return _tell(args, _store(client, args, paths=given.paths, text=given.text, source=given.source))
+
+
+def _send(client: Client, args: Namespace, given: _IngestInput) -> dict[str, Any]:
+    """Stores files of this machine with a daemon on another; gives the counts of all of them."""
+    from agentgw.cli.sending import files_of, upload, uploaded_name
+
+    files = files_of(given.paths or [], args.exclude or [])
+    if given.source is not None and len(files) > 1:
+        raise UsageError("--source names one document, not several")
+    total: dict[str, Any] = {"added": 0, "updated": 0, "unchanged": 0, "chunks": 0}
+    for number, path in enumerate(files, 1):
+        if len(files) > 1:
+            output.notice(f"{number}/{len(files)} {output.one_line(path)}")
+        try:
+            result = _store(client, args, upload=upload(client, path), source=given.source or uploaded_name(path))
+        except (UsageError, InvalidParams) as error:
+            # This one cannot be sent; the others may.
+            result = {"failed": [{"source": path, "reason": error.message}], "failed_count": 1}
+        for name, value in result.items():
+            total[name] = total.get(name, type(value)()) + value
+    return total
+
+
+def _store(
+    client: Client, args: Namespace, *, source: str | None, paths: list[str] | None = None, text: str | None = None,
+    upload: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     from agentgw.cli.progress import IngestProgress
 
     bar = IngestProgress()
     try:
         stream = client.stream(
-            "document.ingest", paths=given.paths, text=given.text, source=given.source, skills=names(args.skills),
-            tags=names(args.tags), collection=args.collection, chunk_size=args.chunk_size, exclude=args.exclude,
-            prune=args.prune or None, watch=args.watch or None, cwd=working_directory() if args.skills else None,
+            "document.ingest", paths=paths, text=text, upload=upload, source=source, skills=names(args.skills),
+            tags=names(args.tags), collection=args.collection, chunk_size=args.chunk_size,
+            exclude=args.exclude if upload is None else None, prune=args.prune or None, watch=args.watch or None,
+            cwd=working_directory() if args.skills else None,
         )  # fmt: skip
         for notification in stream:
             if notification.method == "document.progress":
@@ -83,7 +120,7 @@ def _ingest(client: Client, args: Namespace, given: _IngestInput) -> int:
         raise
     finally:
         bar.close()
-    return _tell(args, stream.result)
+    return dict(stream.result)
 
 
 def _tell(args: Namespace, result: dict[str, Any]) -> int:
@@ -133,7 +170,11 @@ def _unwatch(args: Namespace) -> int:
         raise UsageError("which folder?", hint="agentgw ingest --watched lists them")
     with connect() as client:
         for path in args.paths:
-            client.call("document.unwatch", path=_address(path), collection=args.collection)
+            client.call(
+                "document.unwatch",
+                path=daemon_path(path) if client.where else _address(path),
+                collection=args.collection,
+            )
             output.notice(f"{path} is followed no more; its documents stay")
     return 0
 

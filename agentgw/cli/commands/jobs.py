@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, fetched
+from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched
 from agentgw.cli.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import UsageError
@@ -113,13 +111,15 @@ def _warn(client: Client) -> None:
     from agentgw.local.paths import Paths
     from agentgw.local.service.manager import Service, problems
 
+    if client.where:
+        return
     for severity, text, fix in problems(Service(Paths()), 1):
         if severity in ("warning", "error"):
             output.notice(f"{text}: {fix}")
 
 
 def _absolute(path: str | None) -> str | None:
-    return None if path is None else os.path.abspath(os.path.expanduser(path))
+    return None if path is None else daemon_path(path)
 
 
 def _configure_name(parser: ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from agentgw.cli import output
-from agentgw.cli.commands import connect, last_session, model_reference, working_directory
+from agentgw.cli.commands import connect, is_elsewhere, last_session, model_reference, working_directory
 from agentgw.cli.intake import file_text, is_piped, shown_name, stdin_text
 from agentgw.cli.timelimit import TimeLimit
 from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
@@ -102,7 +102,7 @@ def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
         if not message.strip() and not any(file["text"].strip() for file in files):
             raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
         connected = connect(warm=True)
-    if working_directory() is None:
+    if working_directory() is None and not is_elsewhere():
         output.notice("this directory is gone, or its name is not UTF-8: tools work in your home directory")
     with connected as client:
         client.limit(limit.rest_s(), told_s=args.timeout)

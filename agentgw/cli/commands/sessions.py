@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, fetched, last_session
+from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched, last_session
 from agentgw.cli.times import local, utc
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import AgentgwError, NotFound, UsageError
@@ -207,7 +206,7 @@ def _delete(args: Namespace) -> int:
     before = _moment_before(args.older_than) if args.older_than is not None else None
     with connect() as client:
         if by_rule:
-            going = _chosen(client, before, os.path.abspath(os.path.expanduser(args.dir)) if args.dir else None)
+            going = _chosen(client, before, daemon_path(args.dir) if args.dir else None)
         else:
             # Each is looked up first, so that a wrong id among them deletes nothing.
             going = [client.call("session.get", session_id=one) for one in args.session]

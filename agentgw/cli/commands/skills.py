@@ -6,7 +6,7 @@ import os
 import re
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, fetched, working_directory
+from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched, working_directory
 from agentgw.cli.editor import edit
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.local.directories import make_private, prepare, private_umask
@@ -138,7 +138,7 @@ def _configure_validate(parser: ArgumentParser) -> None:
 
 def _validate(args: Namespace) -> int:
     with connect() as client:
-        result = client.call("skill.validate", path=os.path.abspath(args.path))
+        result = client.call("skill.validate", path=daemon_path(args.path))
     if args.json:
         output.json_line(result)
     else:
@@ -260,7 +260,7 @@ def _listed(name: str) -> dict[str, Any]:
 
 def _import(args: Namespace) -> int:
     with connect() as client:
-        result = client.call("skill.import", path=os.path.abspath(args.path))
+        result = client.call("skill.import", path=daemon_path(args.path))
     if not result["ok"]:
         raise SkillInvalid(f"{args.path} cannot be imported: {'; '.join(result['problems'])}")
     for note in result["problems"]:

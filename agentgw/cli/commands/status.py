@@ -26,6 +26,9 @@ def run(args: Namespace) -> int:
     try:
         client = connect_running(paths)
     except DaemonUnreachable as error:
+        if paths.other_url:
+            # Whether one runs there is not known.
+            raise
         on_demand = not paths.other_socket and would_start(paths)
         if args.json:
             output.json_line({"running": False, **({"on_demand": True} if on_demand else {})})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, agreed, connect, fetched
+from agentgw.cli.commands import add_json, agreed, connect, daemon_path, fetched
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import DirectoryRefused, UsageError
 
@@ -34,7 +32,7 @@ def run(args: Namespace) -> int:
         return _list(args)
     if args.path is None:
         raise UsageError("which directory?", hint="agentgw trust DIR, or agentgw trust --list")
-    path = os.path.abspath(args.path)
+    path = daemon_path(args.path)
     with connect() as client:
         if args.revoke:
             client.call("skill.distrust", path=path)

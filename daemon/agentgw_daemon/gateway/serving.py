@@ -11,6 +11,7 @@ from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
 from agentgw_daemon.gateway.api.calls import API
 from agentgw_daemon.gateway.api.description import DESCRIPTION
 from agentgw_daemon.gateway.api.metrics import METRICS
+from agentgw_daemon.gateway.api.rpc import RPC
 from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.pages.answering import ANSWERING
 from agentgw_daemon.gateway.pages.assets import ASSETS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PAGES: Final = (*HOME, *CHAT, *ANSWERING, *SIGN_IN, *ASSETS)
 # A dialect of another service is one more table here.
-ROUTES: Final = RouteTable(API, METRICS, DESCRIPTION, PAGES)
+ROUTES: Final = RouteTable(API, RPC, METRICS, DESCRIPTION, PAGES)
 
 
 def _sign_in_link(sign_ins: SignIns, address: str) -> SignInLink:

@@ -79,13 +79,13 @@ class Peer:
         self._calls: trio.Nursery | None = None
         self._reading = trio.CancelScope()
 
-    async def run(self) -> None:
-        """Serve until the client leaves, misbehaves or is cancelled."""
+    async def run(self, read_already: bytes = b"") -> None:
+        """Serve until the client leaves, misbehaves or is cancelled. `read_already` comes before what is received."""
         try:
             with self._subscriptions:
                 async with self._stream, trio.open_nursery() as writing:
                     writing.start_soon(self._outbox.run)
-                    await self._serve_calls()
+                    await self._serve_calls(read_already)
                     with trio.move_on_after(_DRAIN_S):
                         await self._outbox.wait_empty()
                     writing.cancel_scope.cancel()
@@ -98,12 +98,12 @@ class Peer:
         """Take no more requests; those under way are answered, then the connection closes."""
         self._reading.cancel()
 
-    async def _serve_calls(self) -> None:
+    async def _serve_calls(self, read_already: bytes) -> None:
         async with trio.open_nursery() as calls:
             self._calls = calls
             try:
                 with self._reading:
-                    await self._read()
+                    await self._read(read_already)
             except FrameTooLarge as error:
                 self._refuse(error)
                 calls.cancel_scope.cancel()
@@ -111,11 +111,11 @@ class Peer:
             if self._in_flight:
                 calls.start_soon(self._cancel_on_hangup, calls.cancel_scope)
 
-    async def _read(self) -> None:
+    async def _read(self, data: bytes) -> None:
         """Take frames until the client's end of stream, or until a started frame does not end in time."""
         deadline = float("inf")
         while True:
-            data = await self._receive(deadline)
+            data = data or await self._receive(deadline)
             if not data:
                 return
             ended = await self._take_all(data)
@@ -123,6 +123,7 @@ class Peer:
                 deadline = float("inf")
             elif ended or deadline == float("inf"):
                 deadline = trio.current_time() + self._limits.frame_timeout_s
+            data = b""
 
     async def _receive(self, deadline: float) -> bytes:
         try:

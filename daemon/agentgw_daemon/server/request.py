@@ -10,6 +10,7 @@ from agentgw.protocol.events import ChatDelta, DaemonEvent, DocumentProgress, Mo
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import encode
 from agentgw_daemon.server.turn_frames import StoredEvent, stored_frames, turn_frames
+from agentgw_daemon.server.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -49,7 +50,7 @@ class Encoding(Protocol):
 class RequestContext:
     """State that the calls of one connection share."""
 
-    __slots__ = ("_encoding", "_subscriptions", "daemon", "outbox", "services")
+    __slots__ = ("_encoding", "_subscriptions", "daemon", "outbox", "services", "uploads")
 
     def __init__(
         self, daemon: Daemon, outbox: Frames, subscriptions: ExitStack, encoding: Encoding | None = None
@@ -59,6 +60,7 @@ class RequestContext:
         self.services = daemon.services
         self.outbox = outbox
         self._subscriptions = subscriptions
+        self.uploads = Uploads(subscriptions)
         self._encoding = encoding or JSON_RPC
 
     def subscribe(self, topics: Collection[Topic]) -> None:

@@ -21,6 +21,7 @@ ASKED_FOR = {
     "backup", "restore",
     "trust", "replay", "eval", "stats", "ingest", "test",
     "search", "documents", "delete-documents", "turns", "jobs", "scheduler", "web", "webhooks",
+    "bridge",
 }  # fmt: skip
 
 

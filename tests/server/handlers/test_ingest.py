@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -90,3 +91,29 @@ async def test_a_folder_is_followed_once_it_is_stored_and_let_go_by_name(tmp_pat
         assert (await client.ask("document.unwatch", path=folder))["result"] == {"ok": True}
         assert (await client.ask("document.unwatch", path=folder))["error"]["code"] == -32001
         assert (await client.ask("document.watched"))["result"] == {"folders": []}
+
+
+async def test_an_upload_is_stored_under_its_name_and_gone_then(tmp_path: Path) -> None:
+    async with live_ingest(tmp_path) as made, client_of(made) as client:
+        sent = await client.ask("document.upload", data=base64.b64encode(b"rent is due").decode())
+        upload_id = sent["result"]["upload_id"]
+        params = {"upload": upload_id, "source": "laptop:/notes/rent.md"}
+        await client.send({"jsonrpc": "2.0", "id": 2, "method": "document.ingest", "params": params})
+        while "method" in (said := await client.receive()):
+            continue
+        assert (said["result"]["added"], said["result"]["chunks"]) == (1, 1)
+        assert (await client.ask("document.ingest", **params))["error"]["code"] == -32001
+
+
+async def test_an_upload_needs_a_name_and_stands_alone(tmp_path: Path) -> None:
+    async with live_ingest(tmp_path) as made, client_of(made) as client:
+        sent = await client.ask("document.upload", data="")
+        upload = sent["result"]["upload_id"]
+        for params in (
+            {"upload": upload},
+            {"upload": upload, "source": "x", "paths": ["/x"]},
+            {"upload": upload, "source": "x", "text": "x"},
+            {"upload": upload, "source": "x", "watch": True},
+            {"upload": "../x", "source": "x"},
+        ):
+            assert (await client.ask("document.ingest", **params))["error"]["code"] == -32602

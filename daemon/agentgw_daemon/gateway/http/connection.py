@@ -69,6 +69,7 @@ class HttpConnection:
         self._unread = False
         # Not known before somebody asks.
         self._strangers: bool | None = None
+        self._stop_switched: Callable[[], None] | None = None
         # What is being answered, and by which route.
         self.request: HttpRequest | None = None
         self.route = "-"
@@ -92,6 +93,8 @@ class HttpConnection:
         """Take no more requests: one that is being answered still is."""
         self._closing = True
         self._idle.cancel()
+        if self._stop_switched is not None:
+            self._stop_switched()
 
     async def _serve_one(self) -> bool:
         """Answer the next request; gives whether another one may follow."""
@@ -272,6 +275,26 @@ class HttpConnection:
     async def end_stream(self) -> None:
         """The end of an answer."""
         await self._write(self._http.send(h11.EndOfMessage()) or b"")
+
+    @property
+    def stream(self) -> trio.SocketStream:
+        """The connection itself, for the protocol that it is switched to."""
+        return self._stream
+
+    async def switch(self, protocol: str, stop: Callable[[], None]) -> bytes:
+        """Agree to speak another protocol; gives what was read of it already. `stop` is called when the daemon stops.
+
+        Raises ReaderGone.
+        """
+        self.answering, self.status = True, 101
+        headers = [("date", _date()), *self._extra_headers, ("connection", "Upgrade"), ("upgrade", protocol)]
+        await self._write(self._http.send(h11.InformationalResponse(status_code=101, headers=headers)))
+        self._stop_switched = stop
+        if self._closing:
+            stop()
+        # It is the other protocol that reads to the end.
+        self._ended = True
+        return bytes(self._http.trailing_data[0])
 
     async def _start(self, status: int, headers: Headers) -> None:
         self.answering = True

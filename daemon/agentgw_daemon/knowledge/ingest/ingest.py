@@ -98,6 +98,8 @@ class Ingest:
 
 def order_of(params: DocumentIngestParams) -> Order:
     """The order that the parameters ask for. Raises InvalidParams."""
+    if params.upload is not None:
+        raise _invalid("upload", "is taken on the connection that it was sent on")
     if (params.text is None) == (not params.paths):
         raise _invalid("paths", "or text is needed" if params.text is None else "and text exclude each other")
     if params.text is not None and params.source is None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.ingests import DocumentIngestParams, DocumentUnwatchParams, IngestResult, WatchedList
+import trio
+
+from agentgw.protocol.errors import InvalidParams
+from agentgw.protocol.ingests import (
+    DocumentIngestParams,
+    DocumentUnwatchParams,
+    DocumentUploadParams,
+    IngestResult,
+    UploadResult,
+    WatchedList,
+)
 from agentgw.protocol.params import NoParams
 from agentgw.protocol.results import Done
 from agentgw_daemon.knowledge.labels import check_skills
@@ -13,8 +24,29 @@ if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
 
 
+async def upload(request: RequestContext, params: DocumentUploadParams) -> UploadResult:
+    """Keep a piece of a document until it is stored or its client leaves."""
+    most_bytes = request.services.settings.http.max_upload_bytes
+    upload_id, size = await request.uploads.add(params.data, params.upload_id, most_bytes=most_bytes)
+    return UploadResult(upload_id=upload_id, size_bytes=size)
+
+
 async def ingest(request: RequestContext, params: DocumentIngestParams) -> IngestResult:
     """Store documents, with progress; leaving ends it and keeps what is stored."""
+    if params.upload is None:
+        return await _ingest(request, params)
+    if params.paths or params.text is not None or params.source is None or params.watch:
+        reason = "goes with `source`, and with neither `paths`, `text` nor `watch`"
+        raise InvalidParams(f"Invalid params: upload {reason}", path="upload", reason=reason)
+    path = request.uploads.path(params.upload)
+    try:
+        return await _ingest(request, replace(params, upload=None, paths=(path,)))
+    finally:
+        with trio.CancelScope(shield=True):
+            await request.uploads.remove(params.upload)
+
+
+async def _ingest(request: RequestContext, params: DocumentIngestParams) -> IngestResult:
     daemon = request.daemon
     if params.skills:
         await check_skills(params.skills, await request.services.projects.skill_set(params.cwd))
@@ -37,6 +69,7 @@ async def unwatch(request: RequestContext, params: DocumentUnwatchParams) -> Don
 
 
 HANDLERS: dict[str, Handler] = {
+    "document.upload": upload,
     "document.ingest": ingest,
     "document.watched": watched,
     "document.unwatch": unwatch,
