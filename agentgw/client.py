@@ -125,11 +125,12 @@ class Client:
         except ConnectionLost:
             return
 
-    def greet(self, timeout_s: float = START_TIMEOUT_S) -> None:
+    def greet(self, timeout_s: float | None = None) -> None:
         """Says `hello` and waits a bounded time for the reply, which is then in `daemon`.
 
         Raises DaemonUnreachable without a reply, VersionMismatch when the two cannot work together.
         """
+        timeout_s = timeout_s or START_TIMEOUT_S
         self.limit(timeout_s)
         try:
             said = self.call("hello", client="agentgw", version=__version__, protocol=PROTOCOL)
@@ -137,6 +138,8 @@ class Client:
             raise DaemonUnreachable(
                 f"{self._daemon} does not answer within {timeout_s:g} seconds", hint="see agentgw logs"
             ) from None
+        if not isinstance(said, dict):
+            raise DaemonUnreachable("what answers is not an agentgw daemon: it has no greeting")
         theirs = said.get("protocol")
         if theirs != PROTOCOL:
             hint = "install versions that go together" if self.where else "run: agentgw restart"

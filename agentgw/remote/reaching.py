@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.client import START_TIMEOUT_S, Client, ConnectionLost
+from agentgw.client import Client, ConnectionLost
 from agentgw.protocol.errors import DaemonUnreachable
 from agentgw.remote.address import parse_address
 from agentgw.remote.api_key import find_key
@@ -30,7 +30,7 @@ def reach(url: str, *, key: str = "", key_file: str = "", plain_http: bool = Fal
         tunnel = SshStream(address, may_ask=asks)
         client = Client(tunnel, where=str(address))
         try:
-            client.greet(ASKED_TIMEOUT_S if asks else START_TIMEOUT_S)
+            client.greet(ASKED_TIMEOUT_S if asks else None)
         except ConnectionLost:
             raise tunnel.failure() from None
         except NotJsonRpc as error:

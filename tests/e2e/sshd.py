@@ -44,11 +44,11 @@ class Sshd:
         shutil.copy(folder / "client.pub", folder / "authorized")
         public = (folder / "host.pub").read_text()
         (folder / "known").write_text(f"[127.0.0.1]:{self.port} {public}")
-        given = " ".join(f'"{name}={value}"' for name, value in environ.items())
+        given = "".join(f' "{name}={value}"' for name, value in environ.items())
         (folder / "sshd_config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nPasswordAuthentication no\n"
-            f"PermitRootLogin yes\nSetEnv {given}\n"
+            f"PermitRootLogin yes\n{given and 'SetEnv' + given}\n"
         )
         (folder / "ssh_config").write_text(
             f"IdentityFile {folder}/client\nIdentitiesOnly yes\nUserKnownHostsFile {folder}/known\n"
@@ -68,7 +68,11 @@ class Sshd:
     def __enter__(self) -> Self:
         self._log = (self._folder / "log").open("wb")
         self._process = subprocess.Popen([_SSHD, "-D", "-e", "-f", self._folder / "sshd_config"], stderr=self._log)
-        until(self._listens, f"sshd listens: {(self._folder / 'log').read_text()}")
+        try:
+            until(self._listens, "sshd listens")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -19,7 +19,7 @@ SAID = (
     "remember the number 7\nwhich number? stop 2\n"
     "['remember the number 7', 'remember the number 7', 'which number?', 'which number?']\n",
     "['code-assistant', 'general-assistant']\nnot found: no-such-skill\n",
-    "one| two|\n['a', 'b', 'c']\n",
+    "one |two|\n['a', 'b', 'c']\n",
     "hello from trio\n",
 )
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -29,7 +29,7 @@ def test_every_example_of_the_page_is_run() -> None:
     assert len(EXAMPLES) == len(SAID)
 
 
-@pytest.mark.parametrize(("code", "said"), zip(EXAMPLES, SAID, strict=True))
+@pytest.mark.parametrize(("code", "said"), list(zip(EXAMPLES, SAID, strict=True)))
 def test_an_example_prints_what_it_should(shared_home: Home, code: str, said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=shared_home.environ, cwd=shared_home.work, capture_output=True,

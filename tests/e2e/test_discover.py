@@ -121,6 +121,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         (home.work / "papers" / "a.md").write_text("# Boats\n\nThe Ida lies at pier 12.\n")
         ask("document.ingest", paths=[str(home.work / "papers")], watch=True)
         ask("document.ingest", text="The rent is due.", source="rent.txt")
+        ask("document.upload", data="")
         assert ask("document.search", query="boats")["chunks"]
         assert ask("document.list")["documents"]
         assert ask("turn.start", message="Where does the Ida lie?", model="echo")["sources"]

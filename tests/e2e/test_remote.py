@@ -95,7 +95,7 @@ def test_commands_of_all_kinds_go_there(elsewhere: Elsewhere) -> None:
     assert f"{elsewhere.there.path}/run/agentgw.sock" in elsewhere.ask("status")
     assert "general-assistant" in elsewhere.ask("skills")
     assert elsewhere.ask("call", "ping").strip() == '"pong"'
-    assert elsewhere.ask("run", "-m", "echo", "-f", "-", said="from here") == "from here\n"
+    assert elsewhere.ask("run", "-m", "echo", said="from here") == "from here\n"
     assert " answers at " in elsewhere.here.run("doctor", environ=elsewhere.environ).out
 
 

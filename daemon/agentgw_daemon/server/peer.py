@@ -79,13 +79,17 @@ class Peer:
         self._calls: trio.Nursery | None = None
         self._reading = trio.CancelScope()
 
-    async def run(self, read_already: bytes = b"") -> None:
-        """Serve until the client leaves, misbehaves or is cancelled. `read_already` comes before what is received."""
+    async def run(self, read_already: bytes = b"", *, ends_by_halves: bool = True) -> None:
+        """Serve until the client leaves, misbehaves or is cancelled. `read_already` comes before what is received.
+
+        Without `ends_by_halves` a client that sends nothing more has left: over TCP the kernel tells no difference
+        between one that is gone and one that waits for its answers.
+        """
         try:
             with self._subscriptions:
                 async with self._stream, trio.open_nursery() as writing:
                     writing.start_soon(self._outbox.run)
-                    await self._serve_calls(read_already)
+                    await self._serve_calls(read_already, ends_by_halves)
                     with trio.move_on_after(_DRAIN_S):
                         await self._outbox.wait_empty()
                     writing.cancel_scope.cancel()
@@ -98,7 +102,7 @@ class Peer:
         """Take no more requests; those under way are answered, then the connection closes."""
         self._reading.cancel()
 
-    async def _serve_calls(self, read_already: bytes) -> None:
+    async def _serve_calls(self, read_already: bytes, ends_by_halves: bool) -> None:
         async with trio.open_nursery() as calls:
             self._calls = calls
             try:
@@ -108,7 +112,9 @@ class Peer:
                 self._refuse(error)
                 calls.cancel_scope.cancel()
                 return
-            if self._in_flight:
+            if self._in_flight and not ends_by_halves and not self._reading.cancelled_caught:
+                calls.cancel_scope.cancel()
+            elif self._in_flight:
                 calls.start_soon(self._cancel_on_hangup, calls.cancel_scope)
 
     async def _read(self, data: bytes) -> None:

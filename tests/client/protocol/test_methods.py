@@ -32,7 +32,7 @@ NAMES = [
     "skill.list", "skill.get", "skill.route", "skill.cost", "skill.validate",
     "skill.import", "skill.project", "skill.trust", "skill.trusted", "skill.distrust",
     "tool.list", "tool.call",
-    "document.ingest", "document.search", "document.list", "document.delete", "document.watched", "document.unwatch",
+    "document.ingest", "document.upload", "document.search", "document.list", "document.delete", "document.watched", "document.unwatch",
     "job.list", "job.add", "job.remove", "job.enable", "job.disable", "job.run", "job.history", "job.next",
     "model.list", "model.show", "model.pull", "model.remove", "model.load", "model.unload", "model.default",
     "embed",

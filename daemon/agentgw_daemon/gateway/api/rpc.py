@@ -37,7 +37,7 @@ async def rpc(exchange: Exchange) -> HttpAnswer | None:
         peer = Peer(exchange.connection.stream, gateway.daemon, gateway.handlers)
         read_already = await exchange.connection.switch(PROTOCOL_NAME, peer.stop_reading)
         _keep_alive(exchange.connection.stream.socket)
-        await peer.run(read_already)
+        await peer.run(read_already, ends_by_halves=False)
     return None
 
 
