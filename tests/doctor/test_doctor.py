@@ -106,6 +106,7 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             watched=lambda: (),
             webhooks=no_webhooks,
             webhooks_exposed=lambda: None,
+            http=lambda: None,
             reembedding=lambda: None,
             fatal_turns=no_turns,
         )

@@ -153,3 +153,15 @@ def test_the_names_that_a_request_may_give(http: HttpSection, port: int, known: 
     hosts = hosts_of(http, port)
     assert known in hosts
     assert unknown not in hosts
+
+
+def test_a_name_that_was_lost_is_made_again_and_gone_at_the_end(paths: Paths) -> None:
+    place = Path(paths.http_socket)
+    with open_doors(starting(paths, {})) as doors:
+        assert not doors.name.is_missing
+        place.unlink()
+        assert doors.name.is_missing
+        with doors.name.publish(), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(place))
+            assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert not place.exists()

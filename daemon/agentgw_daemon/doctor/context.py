@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
+from agentgw.protocol.doors import HttpStatus
 from agentgw.protocol.hooks import WebhookList
 from agentgw.protocol.ingests import Reembedding, WatchedFolder
 from agentgw.protocol.jobs import JobProblem
@@ -40,6 +41,7 @@ class DoctorContext:
     webhooks: Callable[[], Awaitable[WebhookList]]
     # The file that holds secrets and that others may read, if it is so.
     webhooks_exposed: Callable[[], str | None]
+    http: Callable[[], HttpStatus | None]
     reembedding: Callable[[], Reembedding | None]
     # Turns with their sessions.
     fatal_turns: Callable[[], Awaitable[tuple[tuple[str, str], ...]]]

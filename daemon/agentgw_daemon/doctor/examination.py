@@ -10,7 +10,7 @@ import trio
 
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Finding
-from agentgw_daemon.doctor import documents, jobs, models, places, system, torch, turns, webhooks
+from agentgw_daemon.doctor import documents, http, jobs, models, places, system, torch, turns, webhooks
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error
 from agentgw_daemon.observability.log import log_unexpected
 
@@ -57,6 +57,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(name="memory", asynchronous=models.check_memory),
     Check(name="skills", plain=models.check_skills),
     Check(name="webhooks", asynchronous=webhooks.check_webhooks),
+    Check(name="http", plain=http.check_http),
     Check(name="version", plain=system.check_version),
     Check(name="clock", plain=system.check_clock),
     Check(name="file-descriptors", plain=system.check_descriptors),

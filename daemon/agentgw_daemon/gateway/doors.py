@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from agentgw.local.sockets import BACKLOG, bind_socket
+from agentgw.local.sockets import BACKLOG
 from agentgw.protocol.doors import HttpStatus
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, LocalError
 from agentgw.protocol.schema import record
 from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.access.api_key import ApiKey, find_key
-from agentgw_daemon.lifecycle.socket_name import identify
+from agentgw_daemon.gateway.http_name import HttpName
 
 if TYPE_CHECKING:
     from agentgw_daemon.config.settings import HttpSection
@@ -43,6 +42,7 @@ class Doors:
     """The doors that could be opened, and what is told of them."""
 
     open: tuple[OpenDoor, ...]
+    name: HttpName
     status: HttpStatus
 
 
@@ -56,8 +56,9 @@ def open_doors(started: Started) -> Iterator[Doors]:
     http, paths = started.config.settings.http, started.paths
     error, tcp, key = None, None, None
     with ExitStack() as stack:
-        unix = stack.enter_context(bind_socket(paths, paths.http_socket))
-        stack.callback(_remove, paths.http_socket, identify(paths.http_socket))
+        name = HttpName(paths)
+        unix = stack.enter_context(name.publish())
+        stack.callback(name.remove)
         origins = frozenset(http.allow_origins)
         doors = [OpenDoor(listening=unix, door=Door(name="unix", origins=origins))]
         if http.port is not None:
@@ -74,7 +75,7 @@ def open_doors(started: Started) -> Iterator[Doors]:
                 port = int(tcp.getsockname()[1])
                 door = Door(name="tcp", hosts=hosts_of(http, port), origins=origins, key_digest=digest_of(key.text))
                 doors.append(OpenDoor(listening=tcp, door=door))
-        yield Doors(open=tuple(doors), status=_status(started, http, tcp, key, error))
+        yield Doors(open=tuple(doors), name=name, status=_status(started, http, tcp, key, error))
 
 
 def hosts_of(http: HttpSection, port: int) -> frozenset[str]:
@@ -137,12 +138,3 @@ def _status(
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _remove(path: str, ours: tuple[int, int] | None) -> None:
-    """Take the name away, unless it leads to another socket by now."""
-    if ours is not None and identify(path) == ours:
-        try:
-            os.unlink(path)
-        except OSError as error:
-            log.debug("cannot remove %s: %s", path, error.strerror)

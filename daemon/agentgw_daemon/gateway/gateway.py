@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.protocol.errors import RpcError
+from agentgw.protocol.errors import LocalError, RpcError
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.gateway.access.access_log import AccessLog
 from agentgw_daemon.gateway.access.admission import (
@@ -21,26 +22,31 @@ from agentgw_daemon.gateway.access.admission import (
 )
 from agentgw_daemon.gateway.access.cookie import session_of
 from agentgw_daemon.gateway.access.sign_ins import SignIns
+from agentgw_daemon.gateway.doors import OpenDoor
 from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.connection import HttpConnection
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
 from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, refused_page
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
-from agentgw_daemon.observability.supervision import internal_error
+from agentgw_daemon.observability.supervision import internal_error, supervised
 from agentgw_daemon.server.listener import Listener
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.doors import OpenDoor
+    from agentgw_daemon.gateway.http_name import HttpName
     from agentgw_daemon.server.daemon import Daemon
     from agentgw_daemon.server.request import Handler
 
 # A page of another site can send these without asking beforehand.
 _FORM_TYPES: Final = ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+# As the daemon's own socket is looked at.
+GUARD_INTERVAL_S: Final = 5.0
 _TOO_MANY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
     b'{"error":{"code":503,"name":"TooManyConnections","message":"too many connections are open"}}\n'
 )
+
+log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -76,6 +82,27 @@ class Gateway:
             await self.serve(stream, opened.door)
 
         self._accepting.append(await self.nursery.start(listener.run, opened.listening, serve, self.nursery))
+
+    def guard(self, name: HttpName, door: Door) -> None:
+        """Have the name published again, with this door behind it, whenever it is gone; ends with `close`."""
+        scope = trio.CancelScope()
+        self._accepting.append(scope)
+        self.nursery.start_soon(supervised, "guarding http.sock", self._guard, name, door, scope)
+
+    async def _guard(self, name: HttpName, door: Door, scope: trio.CancelScope) -> None:
+        with scope:
+            while True:
+                await trio.sleep(GUARD_INTERVAL_S)
+                if not name.is_missing:
+                    continue
+                try:
+                    listening = name.publish()
+                except LocalError as error:
+                    log.warning("the socket %s cannot be published again: %s", name.path, error)
+                    continue
+                log.warning("the socket %s was gone: published again", name.path)
+                # Clients may still wait in the backlog of the old one.
+                await self.open(OpenDoor(listening=listening, door=door))
 
     async def serve(self, stream: trio.SocketStream, door: Door) -> None:
         """One connection, to its end."""

@@ -44,6 +44,8 @@ async def open_gateway(daemon: Daemon, doors: Doors, nursery: trio.Nursery) -> G
     gateway = Gateway(daemon, HANDLERS, ROUTES, nursery)
     for door in doors.open:
         await gateway.open(door)
+        if door.door.name == "unix":
+            gateway.guard(doors.name, door.door)
     current = daemon.services.current
     current.http = doors.status
     if doors.status.address is not None:

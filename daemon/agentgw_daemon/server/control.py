@@ -160,6 +160,7 @@ class Control:
             jobs_file=services.started.jobs_file, job_problems=self._jobs.problems,
             watched=self._watching.listing, webhooks=partial(self._webhooks.listing, 0),
             webhooks_exposed=lambda: self._webhooks.exposed, reembedding=lambda: self._reembedding.shown,
+            http=lambda: services.current.http,
             fatal_turns=lambda: services.database.unfinished.fatal(time_text(time.time() - _FATAL_SHOWN_S)),
         )  # fmt: skip
         hide = services.secrets.redact
