@@ -17,7 +17,7 @@ from agentgw.api import calls
 from agentgw.api.blocking import MOST_IDLE
 from agentgw.api.calls import TIMEOUT_S, Call, IngestFields, PathLike, SearchFields, TurnFields
 from agentgw.api.loops import Loop, running_loop
-from agentgw.api.places import Place
+from agentgw.api.places import DaemonPlace
 from agentgw.client import Client, ConnectionLost
 from agentgw.protocol.errors import UsageError, from_wire
 from agentgw.protocol.ingests import IngestResult
@@ -40,7 +40,7 @@ class AsyncAgentGWClient:
     def __init__(
         self, url: str | None = None, *, api_key: str | None = None, timeout_s: float | None = TIMEOUT_S
     ) -> None:
-        self._place = Place(url, api_key)
+        self._place = DaemonPlace(url, api_key)
         self._timeout_s = timeout_s
         self._idle: deque[AsyncConnection] = deque()
         self._closed = False
@@ -57,10 +57,10 @@ class AsyncAgentGWClient:
         while self._idle:
             self._idle.pop().close()
 
-    def chat(self, message: str, **fields: Unpack[TurnFields]) -> AsyncChat:
+    def chat(self, message: str, **fields: Unpack[TurnFields]) -> AsyncAnswerStream:
         """The answer as it comes: iterate over its pieces, then `result` holds."""
         made = calls.turn(message, local=self._place.is_local, **fields)
-        return AsyncChat(made, self._connection, self._leave, self._timeout_s)
+        return AsyncAnswerStream(made, self._connection, self._leave, self._timeout_s)
 
     async def run(self, message: str, **fields: Unpack[TurnFields]) -> TurnResult:
         """The whole answer at its end. Raises AgentgwError."""
@@ -203,7 +203,7 @@ class AsyncConnection:
             return data
 
 
-class AsyncChat:
+class AsyncAnswerStream:
     """An answer on its way: an asynchronous iterator over its pieces, once. Afterwards `result` holds.
 
     Leaving it early cancels the turn: by `close`, by the end of an `async with` block, by the cancellation of the task,

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from agentgw.api import calls
 from agentgw.api.calls import TIMEOUT_S, Call, IngestFields, PathLike, SearchFields, TurnFields
-from agentgw.api.places import Place
+from agentgw.api.places import DaemonPlace
 from agentgw.client import Client, Stream
 from agentgw.protocol.errors import UsageError
 from agentgw.protocol.ingests import IngestResult
@@ -37,7 +37,7 @@ class AgentGWClient:
     def __init__(
         self, url: str | None = None, *, api_key: str | None = None, timeout_s: float | None = TIMEOUT_S
     ) -> None:
-        self._place = Place(url, api_key)
+        self._place = DaemonPlace(url, api_key)
         self._timeout_s = timeout_s
         self._idle: deque[Client] = deque()
         self._closed = False
@@ -54,12 +54,12 @@ class AgentGWClient:
         while self._idle:
             self._idle.pop().close()
 
-    def chat(self, message: str, **fields: Unpack[TurnFields]) -> Chat:
+    def chat(self, message: str, **fields: Unpack[TurnFields]) -> AnswerStream:
         """The answer as it comes: iterate over its pieces, then `result` holds. Raises AgentgwError."""
         made = calls.turn(message, local=self._place.is_local, **fields)
         client = self._connection()
         try:
-            return Chat(client, client.stream(made.method, **made.params), made, self._leave)
+            return AnswerStream(client, client.stream(made.method, **made.params), made, self._leave)
         except BaseException:
             client.close()
             raise
@@ -137,7 +137,7 @@ class AgentGWClient:
             self._idle.append(client)
 
 
-class Chat:
+class AnswerStream:
     """An answer on its way: an iterator over its pieces, once. Afterwards `result` holds.
 
     Leaving it early cancels the turn: by `close`, by the end of a `with` block, or when nothing refers to it any more,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agentgw.client import Client
 
 
-class Place:
+class DaemonPlace:
     """The daemon of an address, or of AGENTGW_URL, or of this user; connections to it are blocking and greeted."""
 
     def __init__(self, url: str | None, api_key: str | None) -> None:
