@@ -38,7 +38,7 @@ class Handshake:
         ).encode("ascii")
 
     def feed(self, data: bytes) -> bytes | None:
-        """The bytes behind the answer once it is whole, None before. Raises DaemonUnreachable for any but the right one.
+        """The bytes behind the answer once it is whole, None before. Raises DaemonUnreachable for any other answer.
 
         No data: the other side has ended.
         """
