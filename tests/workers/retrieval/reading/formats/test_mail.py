@@ -33,17 +33,55 @@ def test_html_is_read_where_there_is_no_plain_text(tmp_path: Path) -> None:
     assert piece.text.endswith("News\n\nAll is well.")
 
 
-def test_attachments_are_named_and_not_read(tmp_path: Path) -> None:
+def test_all_texts_are_read_in_their_order_and_other_attachments_named(tmp_path: Path) -> None:
     made = message("Report", "See below.")
     made.add_attachment(b"%PDF-1.4 secret", maintype="application", subtype="pdf", filename="Bericht ü.pdf")
-    made.add_attachment("plain secret", filename="notes.txt")
-    made.add_attachment(message("Inner", "inner secret"))
+    made.add_attachment("plain notes", filename="notes.txt")
+    made.add_attachment(message("Inner", "inner words"))
+    made.add_attachment(b"x", maintype="application", subtype="ms-tnef", filename="winmail.dat")
+    document, pieces = read_bytes(tmp_path, "a.eml", bytes(made))
+    text = "\n".join(piece.text for piece in pieces)
+    places = [
+        text.index(words) for words in ("See below.", "notes.txt", "plain notes", "Subject: Inner", "inner words")
+    ]
+    assert places == sorted(places)
+    assert "Attachment: Bericht ü.pdf (application/pdf)" in text
+    assert "secret" not in text
+    assert document.findings.notes == ["an attachment in Outlook's own format (winmail.dat) is not read"]
+
+
+def test_a_page_is_read_where_the_plain_text_is_a_stub(tmp_path: Path) -> None:
+    made = message("x", "Your program shows no HTML.", html="<p>" + "All is well. " * 30 + "</p>")
     _, [piece] = read_bytes(tmp_path, "a.eml", bytes(made))
-    assert piece.text.endswith(
-        "See below.\n\nAttachment: Bericht ü.pdf (application/pdf)\nAttachment: notes.txt (text/plain)\n"
-        "Attachment: message/rfc822"
-    )
-    assert "secret" not in piece.text
+    assert "All is well." in piece.text
+    assert "shows no HTML" not in piece.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_headers_may_have_bytes_as_they_stand(tmp_path: Path, encoding: str) -> None:
+    data = "Subject: Grüße aus Köln\nFrom: Jürgen Müller <j@example.org>\n\nHallo\n".encode(encoding)
+    document, [piece] = read_bytes(tmp_path, "a.eml", data)
+    assert document.title == "Grüße aus Köln"
+    assert "From: Jürgen Müller <j@example.org>" in piece.text
+
+
+def test_a_boundary_that_never_comes_costs_no_text(tmp_path: Path) -> None:
+    _, [piece] = read_bytes(tmp_path, "a.eml", b"Content-Type: multipart/mixed; boundary=x\n\nThe words are here.\n")
+    assert "The words are here." in piece.text
+
+
+def test_flowed_lines_are_joined(tmp_path: Path) -> None:
+    data = b"Content-Type: text/plain; format=flowed\n\nOne line that \ngoes on.\nAnother.\n"
+    _, [piece] = read_bytes(tmp_path, "a.eml", data)
+    assert piece.text == "One line that goes on.\nAnother."
+
+
+def test_a_line_of_text_separates_no_messages(tmp_path: Path) -> None:
+    first = b"From zoe@example.org Thu Nov 26 11:12:13 2026\n"
+    body = "Hello.\n\nFrom our side it is at 10:30.\nNote: bring it.\n\n>From there on.\n"
+    _, [piece] = read_bytes(tmp_path, "a.mbox", first + bytes(message("One", body)))
+    assert "From our side it is at 10:30.\nNote: bring it." in piece.text
+    assert "\nFrom there on." in piece.text
 
 
 def test_a_mailbox_has_a_section_for_each_message(tmp_path: Path) -> None:
@@ -71,6 +109,12 @@ def test_a_mailbox_without_a_message_is_refused(tmp_path: Path) -> None:
         b"Content-Type: multipart/mixed\n\ntext",
         b"Content-Type: ;;;\nSubject\n\ntext",
         b"Content-Type: multipart/mixed; boundary=a\n\n" + b"--a\nContent-Type: multipart/mixed; boundary=a\n\n" * 5000,
+        b"Content-Type: text/plain; charset*=utf-8''%ff%fe; charset*1*=x\n\ntext",
+        b"Content-Type: text/plain; charset=\"\xff\xfe\"\nSubject: \xff=?utf-8?q?=ff?=\n\n\xfftext",
+        b"Content-Disposition: attachment; filename*0*=x'''%; filename*=\xff\nContent-Type: a/b\n\ntext",
+        b"Content-Transfer-Encoding: quoted-printable\n\ntext=\n=4=ZZ=",
+        b"".join(b"Content-Type: multipart/mixed; boundary=%d\n\n--%d\n" % (n, n) for n in range(1500)) + b"\ntext",
+        b"Content-Type: message/rfc822\n\n" * 1500 + b"text",
         b"To: " + b"a," * 200_000 + b"\n\ntext",
         b"",
     ],

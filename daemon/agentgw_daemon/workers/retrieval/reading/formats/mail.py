@@ -1,4 +1,4 @@
-"""E-mail: single messages and mbox files. Their text, what they say of themselves, and the names of attachments.
+"""E-mail: single messages and mbox files. All text in its order, headers, and the names of attachments.
 
 The older of the standard library's two policies is used: the newer one raises all kinds of errors on broken headers.
 Does no I/O.
@@ -25,8 +25,21 @@ from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 _SHOWN: Final = ("From", "To", "Cc", "Date", "Subject")
 _MAX_HEADER_CHARS: Final = 1000
 _MAX_PARTS: Final = 1000
-# An mbox file puts such a line before each message, and writers put ">" before text that looks like one.
-_FROM_LINE: Final = re.compile(rb"^From [^\n]{0,300}\d\d:\d\d[^\n]{0,80}(?:\n|\Z)", re.MULTILINE)
+_MAX_DEPTH: Final = 20
+# The library's own on broken headers, and on messages nested a thousand deep.
+_PARSER_ERRORS: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+# An mbox file puts such a line before each message: who, a date, and headers below. Writers put ">" before text that
+# looks like one.
+_FROM_LINE: Final = re.compile(
+    rb"^From (?=[^\n]{0,300}(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|\d{4}-\d\d-)[^\n]{0,20}\d\d:\d\d)"
+    rb"[^\n]{0,400}(?:\n(?=\s|>?From |[!-9;-~]{1,80}:)|\n?\Z)",
+    re.MULTILINE,
+)
+_SAVED_FROM: Final = re.compile(rb"^>(>*From )", re.MULTILINE)
+# Shorter plain text beside a page of so many times its length says no more than where the page is.
+_STUB_CHARS: Final = 300
+_STUB_TIMES: Final = 4
+_OUTLOOK: Final = ("application/ms-tnef", "application/vnd.ms-tnef")
 
 
 def message_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
@@ -45,81 +58,174 @@ def mailbox_sections(data: bytes, findings: Findings, outline: Outline) -> Itera
         builder = TextBuilder()
         end = found[number + 1].start() if number + 1 < len(found) else len(data)
         outline.restart()
-        _write(data[line.end() : end], builder, outline, findings)
+        _write(_SAVED_FROM.sub(rb"\1", data[line.end() : end]), builder, outline, findings)
         yield builder.take()
 
 
 def _write(data: bytes, builder: TextBuilder, outline: Outline, findings: Findings) -> str:
     """Adds the blocks of a message; its subject."""
-    message = email.message_from_bytes(data, policy=email.policy.compat32)
-    subject = _header(message, "Subject")
-    path = outline.enter(1, subject)
-    shown = [f"{name}: {value}" for name in _SHOWN if (value := _header(message, name))]
-    builder.add("heading", "\n".join(shown), path)
-    parts, attachments = _parts(message)
-    if (text := _preferred(parts)) is not None:
-        _write_text(text, builder, outline)
-    if attachments:
-        builder.add("lines", "\n".join(f"Attachment: {name}" for name in attachments), path)
-    return subject
-
-
-def _write_text(part: Message, builder: TextBuilder, outline: Outline) -> None:
-    payload = part.get_payload(decode=True)
-    if not isinstance(payload, bytes):
-        return
     try:
-        text = decode(payload, part.get_content_charset("")).text
+        message = email.message_from_bytes(data, policy=email.policy.compat32)
+    except _PARSER_ERRORS as error:
+        findings.notes.append(f"a broken message is read as it stands ({type(error).__name__})")
+        builder.add("prose", _text_of(data, ""), outline.path)
+        return ""
+    return _Writer(builder, outline, findings).message(message, 1)
+
+
+class _Writer:
+    """Writes a message: part after part."""
+
+    def __init__(self, builder: TextBuilder, outline: Outline, findings: Findings) -> None:
+        self._builder: Final = builder
+        self._outline: Final = outline
+        self._findings: Final = findings
+        self._parts = 0
+
+    def message(self, message: Message, level: int) -> str:
+        """Headers, texts, and names of what else there is; the subject."""
+        subject = _header(message, "Subject")
+        path = self._outline.enter(level, subject)
+        shown = [f"{name}: {value}" for name in _SHOWN if (value := _header(message, name))]
+        self._builder.add("heading", "\n".join(shown), path)
+        attachments: list[str] = []
+        self._part(message, level, attachments)
+        if attachments:
+            self._builder.add("lines", "\n".join(f"Attachment: {name}" for name in attachments), path)
+        return subject
+
+    def _part(self, part: Message, level: int, attachments: list[str]) -> None:
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            return
+        kind = part.get_content_type()
+        inner = part.get_payload()
+        children = [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
+        if level > _MAX_DEPTH and children:
+            attachments.append(f"{kind}, nested too deeply")
+        elif kind == "message/rfc822" and children:
+            path = self._outline.path
+            for child in children:
+                self.message(child, level + 1)
+            self._outline.restart(*path)
+        elif kind == "multipart/alternative" and children:
+            self._alternative(children, level + 1, attachments)
+        elif children and kind != "message/delivery-status":
+            for child in children:
+                self._part(child, level + (kind.startswith("multipart/") and level > 1), attachments)
+        elif kind.startswith("multipart/") and not _text_in(part).strip():
+            attachments.append(kind)
+        elif kind.startswith(("text/", "multipart/")) or kind == "message/delivery-status":
+            # A multipart without parts lacks its boundary: it is text, as far as it goes.
+            if part.get_content_disposition() == "attachment":
+                self._builder.add("lines", f"Attachment: {_attachment(part, kind)}", self._outline.path)
+            self._text(part)
+        else:
+            attachments.append(_attachment(part, kind))
+            if kind in _OUTLOOK:
+                self._findings.notes.append("an attachment in Outlook's own format (winmail.dat) is not read")
+
+    def _alternative(self, children: list[Message], level: int, attachments: list[str]) -> None:
+        """The plain text, or the page if that says much more, or else whatever has parts."""
+        by_type = {child.get_content_type(): child for child in reversed(children)}
+        plain, page = by_type.get("text/plain"), by_type.get("text/html")
+        others = [child for child in children if child not in (plain, page) and child.is_multipart()]
+        if page is None:
+            page = next(
+                (one for child in others for one in child.walk() if one.get_content_type() == "text/html"), None
+            )
+        if plain is not None and (page is None or not _is_stub(plain, page)):
+            self._part(plain, level, attachments)
+        elif page is not None:
+            self._part(page, level, attachments)
+        else:
+            for child in others or children[:1]:
+                self._part(child, level, attachments)
+
+    def _text(self, part: Message) -> None:
+        text, path = _text_in(part), self._outline.path
+        if part.get_content_type() == "text/html":
+            write_html(text, self._builder, Outline(*path))
+            return
+        for block in plain_blocks(text, Outline(*path)):
+            self._builder.add("prose", text[block.start : block.end], path)
+
+
+def _is_stub(plain: Message, page: Message) -> bool:
+    short = _text_in(plain).strip()
+    if len(short) > _STUB_CHARS:
+        return False
+    builder = TextBuilder()
+    write_html(_text_in(page), builder, Outline())
+    return len(builder.take().text.text) > _STUB_TIMES * len(short)
+
+
+def _text_in(part: Message) -> str:
+    """The text of a part, as it was before it was wrapped for sending."""
+    try:
+        payload = part.get_payload(decode=True)
+        charset = str(part.get_param("charset", "") or "")
+        flowed = str(part.get_param("format", "")).lower() == "flowed"
+        deleted = str(part.get_param("delsp", "")).lower() == "yes"
+    except _PARSER_ERRORS:
+        payload, charset, flowed, deleted = None, "", False, False
+    if not isinstance(payload, bytes):
+        raw = part.get_payload()
+        if isinstance(raw, list):
+            return "\n\n".join(str(one) for one in raw)
+        payload = str(raw or "").encode("utf-8", "surrogateescape")
+    text = _text_of(payload, charset)
+    return _unwrapped(text, deleted) if flowed else text
+
+
+def _text_of(data: bytes, charset: str) -> str:
+    try:
+        text = decode(data, charset).text
     except Unreadable:
         # Of the text of a message so little is binary that it is damage.
-        text = payload.decode("latin-1")
-    if part.get_content_type() == "text/html":
-        write_html(text, builder, Outline(*outline.path))
-        return
-    text = clean(text.replace("\r\n", "\n"))
-    for block in plain_blocks(text, Outline(*outline.path)):
-        builder.add("prose", text[block.start : block.end], outline.path)
+        text = data.decode("latin-1")
+    return clean(text.replace("\r\n", "\n"))
 
 
-def _preferred(parts: list[Message]) -> Message | None:
-    """Plain text, or else HTML."""
-    by_type = {part.get_content_type(): part for part in reversed(parts)}
-    return by_type.get("text/plain") or by_type.get("text/html") or (parts[0] if parts else None)
-
-
-def _parts(message: Message) -> tuple[list[Message], list[str]]:
-    """The parts with text, and the names of the others."""
-    texts: list[Message] = []
-    attachments: list[str] = []
-    waiting, seen = [message], 0
-    while waiting and seen < _MAX_PARTS:
-        part = waiting.pop()
-        seen += 1
-        kind = part.get_content_type()
-        if part.is_multipart() and kind != "message/rfc822":
-            inner = part.get_payload()
-            waiting += [one for one in reversed(inner) if isinstance(one, Message)] if isinstance(inner, list) else []
-        elif kind == "message/rfc822" or not kind.startswith("text/") or part.get_content_disposition() == "attachment":
-            attachments.append(_attachment(part, kind))
+def _unwrapped(text: str, deleted: bool) -> str:
+    """Text of RFC 3676: a space at the end of a line says that the line goes on."""
+    made: list[str] = []
+    goes_on = False
+    for raw in text.split("\n"):
+        line = raw.removeprefix(" ")
+        if goes_on and made and not line.startswith(">") and line != "-- ":
+            made[-1] += line
         else:
-            texts.append(part)
-    return texts, attachments
+            made.append(line)
+        goes_on = line.endswith(" ") and line != "-- "
+        if goes_on and deleted:
+            made[-1] = made[-1][:-1]
+    return "\n".join(made)
 
 
 def _attachment(part: Message, kind: str) -> str:
-    name = part.get_filename()
+    try:
+        name = part.get_filename()
+    except _PARSER_ERRORS:
+        name = None
     shown = title_of(_decoded(name)) if isinstance(name, str) else ""
     return f"{shown} ({kind})" if shown else kind
 
 
 def _header(message: Message, name: str) -> str:
-    value = message.get(name)
-    return "" if value is None else " ".join(_decoded(str(value)[:_MAX_HEADER_CHARS]).split())
+    """The first header of this name: with words encoded by RFC 2047, or bytes as they stand (RFC 6532, and worse)."""
+    raw = next((str(value) for header, value in message.raw_items() if header.lower() == name.lower()), "")
+    raw = raw[:_MAX_HEADER_CHARS]
+    if not raw.isascii():
+        raw = _text_of(raw.encode("utf-8", "surrogateescape"), "")
+    return " ".join(_decoded(raw).split())
 
 
 def _decoded(value: str) -> str:
     """The text that RFC 2047 has encoded."""
+    if "=?" not in value:
+        return clean(value)
     try:
         return clean(str(email.header.make_header(email.header.decode_header(value))))
-    except (LookupError, ValueError, email.errors.MessageError):
+    except (*_PARSER_ERRORS, email.errors.MessageError):
         return clean(value)
