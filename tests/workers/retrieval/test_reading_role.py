@@ -19,7 +19,7 @@ from agentgw_daemon.workers.retrieval import reading_role
 from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 from tests.workers.retrieval.live import running
 from tests.workers.retrieval.reading import archives
-from tests.workers.retrieval.reading.formats.pdfs import encrypted, written
+from tests.workers.retrieval.reading.formats.pdfs.pdf_files import encrypted, written
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from agentgw_daemon.workers.retrieval.reading.values import DocumentSource, Limi
 from tests.workers.retrieval.reading import archives
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.formats.mails import message
+from tests.workers.retrieval.reading.formats.office.offices import flat, opendocument, presentation, workbook
 from tests.workers.retrieval.reading.formats.pages import PAGE
-from tests.workers.retrieval.reading.formats.pdfs import BY_HAND, encrypted, written
+from tests.workers.retrieval.reading.formats.pdfs.pdf_files import BY_HAND, encrypted, written
 from tests.workers.retrieval.reading.formats.words_own import words_own
 from tests.workers.retrieval.reading.reads import assert_sound
 
@@ -36,6 +37,19 @@ WHOLE = {
     "a.xml": b"<rss><channel><title>A &amp; B</title>"
     b"<item a='b'><description>&lt;p&gt;Text.</description></item></channel></rss>",
     "a.json": json.dumps({"dish": "Grünkohl", "how": "slowly\n"}).encode(),
+    "a.xlsx": workbook(),
+    "a.pptx": presentation(),
+    "a.odt": opendocument("<office:text><text:h>One</text:h><text:p>Two.</text:p></office:text>"),
+    "a.ods": opendocument(
+        '<office:spreadsheet><table:table table:name="S"><table:table-row><table:table-cell><text:p>One</text:p>'
+        "</table:table-cell></table:table-row></table:table></office:spreadsheet>",
+        "spreadsheet",
+    ),
+    "a.fodp": flat("<office:presentation><draw:page><text:p>Two.</text:p></draw:page></office:presentation>"),
+    "a.rtf": rb"{\rtf1\ansi{\fonttbl{\f0 Arial;}}\pard Gr\'fc\u223?e {\b bold}\par\intbl a\cell\row}",
+    "a.1": b".TH A 1\n.SH NAME\na \\- \\fBb\\fR\n.TS\nl l.\na\tb\n.TE\n",
+    "a.srt": b"1\n00:00:01,000 --> 00:00:03,000\n<i>Said.</i>\n",
+    "a.ics": b"BEGIN:VEVENT\nSUMMARY:One\nDTSTART:20260301T103000\nDESCRIPTION:Two\\n\nEND:VEVENT\n",
     "a.yaml": b'dish: "Gr\\u00fcnkohl"',
 }
 _SNIPPETS = [

@@ -10,6 +10,8 @@ from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 from tests.workers.retrieval.reading import archives
 
+OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000)
+
 
 @pytest.mark.parametrize(
     ("name", "found"),
@@ -17,7 +19,8 @@ from tests.workers.retrieval.reading import archives
         ("README", "text"), ("notes.txt", "text"), ("a.MD", "markdown"), ("a.rst", "restructuredtext"),
         ("a.htm", "html"), ("a.py", "python"), ("a.rs", "code"), ("Makefile", "code"), ("a.tsv", "csv"),
         ("a.toml", "configuration"), ("a.jsonl", "data"), ("a.eml", "email"), ("a.ipynb", "notebook"),
-        ("a.mbox", "mailbox"), ("folder.d/plain", "text"), (".bashrc", "code"), ("name.of.nothing", "text"),
+        ("a.mbox", "mailbox"), ("a.org", "org"), ("a.adoc", "asciidoc"), ("a.tex", "latex"), ("a.vtt", "subtitles"),
+        ("a.vcf", "entries"), ("folder.d/plain", "text"), (".bashrc", "code"), ("name.of.nothing", "text"),
     ],
 )  # fmt: skip
 def test_the_name_tells_the_format(name: str, found: str) -> None:
@@ -39,6 +42,10 @@ def test_the_name_tells_the_format(name: str, found: str) -> None:
         (b"From a@b Thu Nov 26 11:12:13 2026\nFrom: a@b\n", "mailbox"),
         (b"Name: a\nValue: b\nOther: c\n\n", "text"),
         (archives.docx(""), "docx"),
+        (archives.zipped({"xl/workbook.xml": b""}), "xlsx"),
+        (archives.zipped({"ppt/presentation.xml": b""}), "pptx"),
+        (archives.zipped({"content.xml": b""}), "odt"),
+        (rb"{\rtf1\ansi Text.}", "rtf"),
         (archives.epub({}), "epub"),
     ],
 )
@@ -55,10 +62,17 @@ def test_the_content_tells_the_format_where_the_name_does_not(data: bytes, found
         (b"SQLite format 3\0", "is an SQLite database"),
         (archives.zipped({"a": b""}), "is a ZIP archive; unpack it first"),
         (
-            archives.zipped({"xl/workbook.xml": b""}),
-            "is an Excel workbook, which is not read yet; save its sheets as CSV",
+            archives.zipped({"xl/workbook.bin": b""}),
+            "is a binary Excel workbook, which is not read; save it as .xlsx",
         ),
-        (archives.zipped({"content.xml": b""}), "is an OpenDocument file, which is not read yet; save it as .docx"),
+        (
+            archives.zipped({"Index/Document.iwa": b""}),
+            "is a document of Pages, Numbers or Keynote, which is not read; export it as PDF",
+        ),
+        (archives.zipped({"META-INF/MANIFEST.MF": b""}), "is a program (Java)"),
+        (OLD + "Workbook".encode("utf-16-le"), "is a workbook from before 2007; save it as .xlsx"),
+        (OLD + "PowerPoint Document".encode("utf-16-le"), "is a presentation from before 2007; save it as .pptx"),
+        (OLD + "EncryptedPackage".encode("utf-16-le"), "is encrypted: save it without its password"),
     ],
 )
 def test_what_is_no_document_is_named(data: bytes, reason: str) -> None:

@@ -59,10 +59,10 @@ _FRENCH = "Tous les êtres humains naissent libres et égaux en dignité et en d
 @pytest.mark.parametrize(
     ("text", "encodings"),
     [
-        (_RUSSIAN, "cp1251 koi8-r cp866 mac_cyrillic iso8859-5 utf-16 utf-16-le utf-16-be utf-32 utf-8"),
+        (_RUSSIAN, "cp1251 koi8-r cp866 mac_cyrillic iso8859-5 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-8"),
         (_POLISH, "iso8859-2 cp1250 cp852 mac_latin2"), (_GREEK, "cp1253 iso8859-7 cp737"), (_THAI, "tis-620"),
-        (_JAPANESE, "cp932 euc_jp iso2022_jp utf-16-le utf-16-be"), (_CHINESE, "gb18030 gb2312 utf-16-le"),
-        (_KOREAN, "cp949"), (_ARABIC, "cp1256 iso8859-6"), (_FRENCH, "cp1252 mac_roman cp850"),
+        (_JAPANESE, "cp932 euc_jp iso2022_jp utf-16-le utf-16-be"), (_CHINESE, "gb18030 gb2312 utf-16-le utf-32-be"),
+        (_KOREAN, "cp949 utf-32-le"), (_ARABIC, "cp1256 iso8859-6"), (_FRENCH, "cp1252 mac_roman cp850"),
         ("│ Größe ║ 5 ├───┤ ╔═══╗ ░▒▓█\r\n", "cp437 cp850"),
         ("имя;город;улица;дом 5\n\"Иванов\";Москва;[нет];№7\n<b>жирный</b> текст = ключ\n", "cp1251 cp866"),
     ],

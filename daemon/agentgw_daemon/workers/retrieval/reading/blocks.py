@@ -17,6 +17,7 @@ Path = tuple[str, ...]
 _WHOLE_TABLE_CHARS: Final = 400
 # A first row of prose is no header.
 _MAX_HEADER_CHARS: Final = 300
+_COLUMNS: Final = re.compile(r"\||[ \t]{2,}")
 # Places where a word may be broken, and nothing else.
 _SOFT: Final = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # A heading of a few lines is a mistake of its markup; a path is context for a chunk, not its content.
@@ -81,6 +82,19 @@ class Outline:
 def title_of(text: str) -> str:
     """A heading as it stands in a path."""
     return in_one_line(text, _MAX_TITLE_CHARS)
+
+
+def table_path(text: str, start: int, end: int, path: Path) -> Path:
+    """The path of a table that is written as text: one too long for a chunk stands below the names in its first row."""
+    if end - start <= _WHOLE_TABLE_CHARS:
+        return path
+    for at, stop in lines_of(text, start):
+        if at >= end:
+            break
+        if any(map(str.isalnum, text[at:stop])):
+            row = text[at : min(stop, at + _MAX_HEADER_CHARS)]
+            return (*path, title_of(", ".join(filter(None, map(str.strip, _COLUMNS.split(row))))))
+    return path
 
 
 class TextBuilder:

@@ -22,7 +22,15 @@ _NAMES: Final = {
     "xml": """xml xsd xsl xslt svg rss atom rdf opml plist dbk docbook tei fb2 gpx kml wsdl xlf xliff tmx resx xmp
         dita ditamap""",
     "json": "json jsonl ndjson json5 jsonc jsonld geojson topojson har webmanifest arb",
-    "data": "yaml yml log diff patch ics vcf srt vtt po pot bib ris",
+    "data": "yaml yml log diff patch po pot bib ris",
+    "subtitles": "srt vtt",
+    "entries": "ics ical ifb vcf vcard vcs",
+    "odt": "fodt",
+    "ods": "fods",
+    "odp": "fodp",
+    "org": "org",
+    "asciidoc": "adoc asciidoc",
+    "latex": "tex latex ltx sty",
     "code": """c h cc cpp cxx c++ hh hpp hxx ino cu java js mjs cjs jsx ts mts cts tsx go rs rb rake php cs fs fsx vb
         swift kt kts scala groovy gradle dart sh bash zsh fish ksh pl pm t lua sql r jl hs lhs ex exs erl hrl
         clj cljs cljc el lisp scm rkt ml mli elm nim zig d v sv vhd vhdl pas pp ada adb ads f f90 f95 for cob
@@ -52,6 +60,13 @@ _NUMBERED: Final = re.compile(rb"\\u[0-9a-fA-F]{4}|\\U000[0-9a-fA-F]{5}")
 _MESSAGE: Final = re.compile(
     rb"(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]{0,998}\n(?:[ \t][^\n]{0,998}\n){0,20}){3,60}", re.ASCII
 )
+# Manual pages end in a section's number, as logs do. A preamble of macros may stand before the title.
+_MAN_BEGINS: Final = re.compile(rb"\s{0,20}[.'](?:\\\"|TH[ \t]|Dd[ \t]|so[ \t]|de[ \t]|ig\b|nh\b|ad\b|if[ \t])")
+_MAN: Final = re.compile(rb"^\.[ \t]?(?:TH|Dd|SH|Sh)[ \t]", re.MULTILINE)
+_MAN_WITHIN_BYTES: Final = 32 << 10
+# Bold and underlined as a printer does it.
+_STRUCK_TWICE: Final = re.compile(rb"([!-~\x80-\xff])\x08\1|_\x08[!-~\x80-\xff]")
+_POINTER: Final = re.compile(rb"(?:[.']\\\"[^\n]{0,200}\n){0,20}\.so[ \t]{1,9}\S{1,200}\s{0,20}")
 _MESSAGE_NAMES: Final = (
     b"from:",
     b"date:",
@@ -63,10 +78,15 @@ _MESSAGE_NAMES: Final = (
 )
 _MAILBOX: Final = re.compile(rb"From [^\n]{1,300}\d\d:\d\d[^\n]{0,80}\r?\n[A-Za-z][A-Za-z-]{1,40}:")
 _PYTHON: Final = re.compile(rb"#![^\n]{0,100}python")
-_OFFICE: Final = {
-    "ppt/": "is a PowerPoint presentation, which is not read yet; save it as PDF",
-    "xl/": "is an Excel workbook, which is not read yet; save its sheets as CSV",
-}
+# Archives whose kind a name inside tells, and what to do with those that are not read.
+_OFFICE: Final = {"ppt/": "pptx", "xl/": "xlsx"}
+_OPEN: Final = {"spreadsheet": "ods", "presentation": "odp"}
+_UNREAD: Final = (
+    ("xl/workbook.bin", "is a binary Excel workbook, which is not read; save it as .xlsx"),
+    ("Index/Document.iwa", "is a document of Pages, Numbers or Keynote, which is not read; export it as PDF"),
+    ("META-INF/MANIFEST.MF", "is a program (Java)"),
+    ("AndroidManifest.xml", "is a program (Android)"),
+)
 
 
 def format_of(name: str, data: bytes) -> str:
@@ -76,8 +96,14 @@ def format_of(name: str, data: bytes) -> str:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_archive(data)
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
     if reason := reason_not_to_read(data):
         raise Unreadable(reason)
+    if _MAN_BEGINS.match(head) and (_MAN.search(data, 0, _MAN_WITHIN_BYTES) or _POINTER.fullmatch(head)):
+        return "man"
+    if len(_STRUCK_TWICE.findall(head)) > 2:
+        return "man"
     found = _by_name(name) or _by_content(head)
     return _with_escapes(found, data) if found in ("json", "data", "configuration") else found
 
@@ -115,16 +141,21 @@ def _by_content(head: bytes) -> str:
 def _in_archive(data: bytes) -> str:
     archive = Archive(data)
     # With the XML parser, which most folders do not need.
-    from agentgw_daemon.workers.retrieval.reading.formats.parts import office_kind
+    from agentgw_daemon.workers.retrieval.reading.formats.office.parts import office_kind
 
     kind = office_kind(archive)
     if kind == "docx" or "word/document.xml" in archive:
         return "docx"
     if archive.named("META-INF/container.xml"):
         return "epub"
-    for folder, reason in _OFFICE.items():
-        if archive.has_folder(folder):
+    for name, reason in _UNREAD:
+        if archive.named(name):
             raise Unreadable(reason)
+    if kind:
+        return kind
+    if found := next((name for folder, name in _OFFICE.items() if archive.has_folder(folder)), ""):
+        return found
     if "content.xml" in archive:
-        raise Unreadable("is an OpenDocument file, which is not read yet; save it as .docx")
+        mime = archive.read("mimetype").decode("ascii", "replace") if "mimetype" in archive else ""
+        return next((name for word, name in _OPEN.items() if word in mime), "odt")
     raise Unreadable("is a ZIP archive; unpack it first")

@@ -71,13 +71,11 @@ _DATA: Final = (
     (b"\x95\x04\x12\xde", "is a catalogue of translations; its .po file can be read"),
 )  # fmt: skip
 _UNREAD_DOCUMENTS: Final = (
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Office document from before 2007, or encrypted; save it as .docx"),
     (b"AT&TFORM", "is a DjVu document, which is not read; save it as PDF"),
     (b"%!PS", "is PostScript, which is not read; make a PDF of it (ps2pdf)"),
     (b"\xc5\xd0\xd3\xc6", "is PostScript, which is not read; make a PDF of it (ps2pdf)"),
     (b"ITSF\3\0", "is compiled HTML help (CHM); unpack it first"),
     (b"\xffWPC", "is a WordPerfect document, which is not read; save it as .docx"),
-    (b"{\\rtf", "is a rich text document (RTF), which is not read yet; save it as .docx"),
 )  # fmt: skip
 _MARKS: Final = (
     # A more special mark stands before a more general one.
@@ -89,8 +87,16 @@ _MARKS: Final = (
     *_DATA,
     *_UNREAD_DOCUMENTS,
 )
+_COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_STREAMS: Final = (
+    ("EncryptedPackage", "is encrypted: save it without its password"),
+    ("WordDocument", "is a Word document from before 2007; save it as .docx"),
+    ("PowerPoint Document", "is a presentation from before 2007; save it as .pptx"),
+    ("Workbook", "is a workbook from before 2007; save it as .xlsx"),
+    ("__properties_version1.0", "is a message of Outlook, which is not read; save it as .eml"),
+)
 # Marks in letters that texts do not begin with; other such marks count only where the bytes around are no text.
-_CERTAIN: Final = (b"/* XPM */", b"%!PS", b"{\\rtf", b"SIMPLE  =  ", b"#?RADIANCE")
+_CERTAIN: Final = (b"/* XPM */", b"%!PS", b"SIMPLE  =  ", b"#?RADIANCE")
 _NOT_PRINTED: Final = bytes(set(range(32)) - set(b"\t\n\r\f\v\b\x1b")) + b"\x7f"
 _AT_BYTES: Final = (
     (257, b"ustar", "is a tar archive; unpack it first"),
@@ -125,6 +131,8 @@ _TRANSPORT_PACKET_BYTES: Final = 188
 def reason_not_to_read(data: bytes) -> str:
     """The reason why a file is no document, in words for its owner; empty when its first bytes say nothing."""
     head = data[:_HEAD_BYTES]
+    if head.startswith(_COMPOUND):
+        return _in_compound(data)
     binary = len(head.translate(None, _NOT_PRINTED)) < len(head)
     for mark, reason in _MARKS:
         if head.startswith(mark) and (binary or mark in _CERTAIN or (len(mark) > 2 and max(mark) > 127)):
@@ -137,6 +145,14 @@ def reason_not_to_read(data: bytes) -> str:
         if data.startswith(mark, at):
             return reason
     return _by_structure(head)
+
+
+def _in_compound(data: bytes) -> str:
+    """The reason for a file of Office's old kind, which names its streams in UTF-16."""
+    for stream, reason in _STREAMS:
+        if stream.encode("utf-16-le") in data:
+            return reason
+    return "is an Office document from before 2007, or encrypted; save it as .docx"
 
 
 def _by_structure(head: bytes) -> str:

@@ -53,6 +53,8 @@ def _is_text(sample: bytes) -> bool:
     zeros = sample.count(0)
     if zeros > len(sample) * 0.1 and max(sample[::2].count(0), sample[1::2].count(0)) > zeros * 0.9:
         return True
+    if _is_utf32(sample):
+        return True
     text = sample.decode("utf-8", "replace")
     if text.count("\ufffd") <= len(text) * 0.1 and zeros < len(sample) * 0.1:
         return True
@@ -69,6 +71,12 @@ def _is_text(sample: bytes) -> bool:
         letters = len(_LETTER.findall(sample))
         spaced = spaced and len(_ODD_IN_WORD.findall(sample)) <= _MOST_ODD_IN_WORDS * letters
     return spaced and len(_ODD_BESIDE_HIGH.findall(sample)) <= _MOST_ODD * high
+
+
+def _is_utf32(sample: bytes) -> bool:
+    """Tells whether two of four bytes are zeros, but for a letter here and there beyond the first 65,536."""
+    most = len(sample) // 4 * 0.9
+    return any(min(sample[high::4].count(0), sample[low::4].count(0)) > most for high, low in ((3, 2), (0, 1)))
 
 
 def _is_written_in(sample: bytes, encoding: str) -> bool:

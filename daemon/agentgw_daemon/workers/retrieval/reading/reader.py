@@ -18,6 +18,7 @@ from agentgw_daemon.workers.retrieval.reading.encoded import LeftOut, refuse_pac
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
 from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
 from agentgw_daemon.workers.retrieval.reading.noise import refuse_noise
+from agentgw_daemon.workers.retrieval.reading.packed import unpacked
 from agentgw_daemon.workers.retrieval.reading.values import (
     MIN_CHUNK_TOKENS,
     CountTokens,
@@ -36,17 +37,20 @@ _Sections = Callable[[bytes, Findings, Outline], Iterator[Section]]
 # Text to embed for half an hour; only formats that carry pictures too are larger.
 _MAX_TEXT_BYTES: Final = 64 << 20
 # Formats whose text is not the file's own.
-EXTRACTED: Final = frozenset({"pdf", "docx", "epub", "html", "email", "mailbox", "notebook", "xml", "json", "escaped"})
+_EXTRACTED_NAMES: Final = """
+    pdf docx pptx xlsx odt ods odp rtf epub html email mailbox notebook xml json escaped man subtitles entries
+"""
+EXTRACTED: Final = frozenset(_EXTRACTED_NAMES.split())
 # Of these the largest are as large as their text.
-_ALL_TEXT: Final = frozenset({"xml", "json", "escaped"})
+_ALL_TEXT: Final = frozenset({"xml", "json", "escaped", "man", "subtitles", "entries"})
 # The bytes of a file in which nothing is written.
 _BLANK: Final = b" \t\r\n\f\v\0\xef\xbb\xbf\xfe\xff"
 _NOTHING: Final = {
     "html": "has no text: what it shows is made by scripts or is in pictures",
     "xml": "has no text, only numbers or drawings",
     "notebook": "has no text: all of its cells are empty",
-    "docx": "has no text, perhaps only pictures",
-    "epub": "has no text, perhaps only pictures",
+    **dict.fromkeys(("docx", "pptx", "odt", "odp", "epub", "rtf"), "has no text, perhaps only pictures"),
+    **dict.fromkeys(("xlsx", "ods"), "has no text: its sheets are empty"),
 }
 
 
@@ -61,19 +65,21 @@ def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> O
     if contents.sha256 == source.known_sha256:
         return UnchangedBytes(sha256=contents.sha256, size_bytes=len(contents.data), mtime_ns=contents.mtime_ns)
     name = source.name or os.path.basename(source.path)
-    found = format_of(name, contents.data)
-    if (found not in EXTRACTED or found in _ALL_TEXT) and len(contents.data) > _MAX_TEXT_BYTES:
-        raise Unreadable(opening.too_large(len(contents.data), _MAX_TEXT_BYTES))
+    inside = unpacked(contents.data, name)
+    data, inner_name = inside if inside is not None else (contents.data, name)
+    found = format_of(inner_name, data)
+    if (found not in EXTRACTED or found in _ALL_TEXT) and len(data) > _MAX_TEXT_BYTES:
+        raise Unreadable(opening.too_large(len(data), _MAX_TEXT_BYTES))
     findings, left = Findings(), LeftOut()
-    sections = _sections(found, contents.data, name, findings, left)
+    sections = _sections(found, data, inner_name, findings, left)
     return OpenedDocument(
         format=found,
         name=name,
         sha256=contents.sha256,
         size_bytes=len(contents.data),
         mtime_ns=contents.mtime_ns,
-        extracted=found in EXTRACTED,
-        pieces=_some(cut(sections, limits, count_tokens), found, contents.data, left),
+        extracted=found in EXTRACTED or inside is not None,
+        pieces=_some(cut(sections, limits, count_tokens), found, data, left),
         findings=findings,
     )
 
@@ -141,9 +147,17 @@ def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Ite
         from agentgw_daemon.workers.retrieval.reading.formats.markdown import front_matter_title
 
         findings.title = front_matter_title(text.text)
-        outline.restart(findings.title)
+    elif found == "org":
+        from agentgw_daemon.workers.retrieval.reading.formats.light import org_title
+
+        findings.title = org_title(text.text)
+    elif found == "text":
+        from agentgw_daemon.workers.retrieval.reading.formats.man import shown_title
+
+        findings.title = shown_title(text.text)
+    outline.restart(*outline.path, findings.title)
     yield Section(text, _block_parser(found)(text.text, outline))
-    if found in ("markdown", "restructuredtext", "text"):
+    if found in ("markdown", "restructuredtext", "text", "org", "asciidoc", "latex"):
         findings.title = findings.title or outline.first
 
 
@@ -162,9 +176,14 @@ def _block_parser(found: str) -> _Blocks:
             parsers: dict[str, _Blocks] = {"python": code.python_blocks, "code": code.code_blocks}
             return parsers.get(found, code.configuration_blocks)
         case "csv":
-            from agentgw_daemon.workers.retrieval.reading.formats.tables import table_blocks
+            from agentgw_daemon.workers.retrieval.reading.formats.data.tables import table_blocks
 
             return table_blocks
+        case "org" | "asciidoc" | "latex":
+            from agentgw_daemon.workers.retrieval.reading.formats import light
+
+            parsers = {"org": light.org_blocks, "asciidoc": light.asciidoc_blocks}
+            return parsers.get(found, light.latex_blocks)
         case "restructuredtext":
             return plain.restructured_blocks
         case "data":
@@ -176,13 +195,11 @@ def _block_parser(found: str) -> _Blocks:
 def _extractor(found: str) -> _Sections:
     match found:
         case "pdf":
-            from agentgw_daemon.workers.retrieval.reading.formats.pdf import pdf_sections
+            from agentgw_daemon.workers.retrieval.reading.formats.pdfs.pdf import pdf_sections
 
             return pdf_sections
-        case "docx":
-            from agentgw_daemon.workers.retrieval.reading.formats.word import word_sections
-
-            return word_sections
+        case "docx" | "pptx" | "xlsx" | "odt" | "ods" | "odp" | "rtf":
+            return _office(found)
         case "epub":
             from agentgw_daemon.workers.retrieval.reading.formats.epub import epub_sections
 
@@ -191,12 +208,20 @@ def _extractor(found: str) -> _Sections:
             from agentgw_daemon.workers.retrieval.reading.formats.notebook import notebook_section
 
             return notebook_section
+        case "man":
+            from agentgw_daemon.workers.retrieval.reading.formats.man import man_section
+
+            return man_section
+        case "subtitles" | "entries":
+            from agentgw_daemon.workers.retrieval.reading.formats.data import records
+
+            return records.subtitles_section if found == "subtitles" else records.entries_section
         case "xml":
-            from agentgw_daemon.workers.retrieval.reading.formats.xml_text import xml_section
+            from agentgw_daemon.workers.retrieval.reading.formats.data.xml_text import xml_section
 
             return xml_section
         case "json" | "escaped":
-            from agentgw_daemon.workers.retrieval.reading.formats import escapes
+            from agentgw_daemon.workers.retrieval.reading.formats.data import escapes
 
             return escapes.json_section if found == "json" else escapes.escaped_section
         case "email" | "mailbox":
@@ -207,3 +232,27 @@ def _extractor(found: str) -> _Sections:
             from agentgw_daemon.workers.retrieval.reading.formats.html import html_section
 
             return html_section
+
+
+def _office(found: str) -> _Sections:
+    match found:
+        case "docx":
+            from agentgw_daemon.workers.retrieval.reading.formats.office.word import word_sections
+
+            return word_sections
+        case "pptx":
+            from agentgw_daemon.workers.retrieval.reading.formats.office.slides import slides_sections
+
+            return slides_sections
+        case "xlsx":
+            from agentgw_daemon.workers.retrieval.reading.formats.office.sheets import sheets_sections
+
+            return sheets_sections
+        case "rtf":
+            from agentgw_daemon.workers.retrieval.reading.formats.office.rich_text import rich_text_sections
+
+            return rich_text_sections
+        case _:
+            from agentgw_daemon.workers.retrieval.reading.formats.office.opendocument import opendocument_sections
+
+            return opendocument_sections

@@ -13,7 +13,7 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline
+from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, table_path
 
 _RULES: Final = ["code", "fence", "html_block", "hr", "heading", "lheading"]
 # Characters that markdown-it takes for the end of a line.
@@ -47,6 +47,8 @@ def markdown_blocks(text: str, outline: Outline) -> Iterator[Block]:
             yield Block("heading", start, end, outline.enter(int(token.tag[1:]), _MARKS.sub(r"\1", content[:400])))
         elif token.type == "paragraph_open" and not _TABLE_RULE.search(text, start, min(end, start + 4000)):
             yield Block("prose", start, end, outline.path)
+        elif token.type == "paragraph_open":
+            yield Block("whole", start, end, table_path(text, start, end, outline.path))
         elif token.type != "hr":
             yield Block("whole", start, end, outline.path)
         else:

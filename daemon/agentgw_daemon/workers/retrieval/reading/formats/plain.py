@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, lines_of
+from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, lines_of, table_path
 
 _Span = tuple[int, int]
 _MAX_TITLE_CHARS: Final = 120
@@ -64,7 +64,8 @@ def restructured_blocks(text: str, outline: Outline) -> Iterator[Block]:
         if body < paragraph.end:
             is_table = _TABLE.match(text, body) is not None
             is_code = _CODE.match(text, body) is not None
-            yield Block("whole" if is_table or is_code else "prose", body, paragraph.end, outline.path)
+            path = table_path(text, body, paragraph.end, outline.path) if is_table else outline.path
+            yield Block("whole" if is_table or is_code else "prose", body, paragraph.end, path)
         last = text[max(body, paragraph.end - 8) : paragraph.end].rstrip()
         expected = last.endswith("::") or _CODE.match(text, body) is not None
     if example is not None:

@@ -13,8 +13,8 @@ from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 _FEED_BYTES: Final = 1 << 16
 # Declarations that Word and the makers of books never write, and all that XML can be made to hurt with. Old books
 # name their type, and declare nothing.
-_DECLARES: Final = re.compile(rb"<!(?:ENTITY|ATTLIST|ELEMENT)|<!DOCTYPE[^>\[]{0,1000}\[", re.IGNORECASE)
-_TYPE: Final = re.compile(rb"<!DOCTYPE[^>\[]{0,1000}>", re.IGNORECASE)
+_DECLARES: Final = re.compile(rb"<!(?:ENTITY|ATTLIST|ELEMENT)|<!DOCTYPE[^<>\[]{0,1000}\[", re.IGNORECASE)
+_TYPE: Final = re.compile(rb"<!DOCTYPE[^<>\[]{0,1000}>", re.IGNORECASE)
 _ENCODING: Final = re.compile(r"<\?xml[^>]{0,200}\?>")
 _MARKS: Final = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
@@ -37,7 +37,11 @@ class _Target:
         self._hearer: Final = hearer
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        self._hearer.start(_local(tag), {_local(name): value for name, value in attributes.items()})
+        shown = {_local(name): value for name, value in attributes.items()}
+        if len(shown) < len(attributes):
+            # One that has a namespace (a relationship's `r:id`) goes before its namesake without.
+            shown |= {_local(name): value for name, value in attributes.items() if name[0] == "{"}
+        self._hearer.start(_local(tag), shown)
 
     def end(self, tag: str) -> None:
         self._hearer.end(_local(tag))

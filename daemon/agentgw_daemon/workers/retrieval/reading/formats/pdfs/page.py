@@ -17,7 +17,7 @@ from typing import Any, Final
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from agentgw_daemon.workers.retrieval.reading.formats.pdf_words import folded, share_unreadable
+from agentgw_daemon.workers.retrieval.reading.formats.pdfs.words import folded, share_unreadable
 
 _MAX_NOTES: Final = 2000
 _MAX_VALUE_BYTES: Final = 1 << 20

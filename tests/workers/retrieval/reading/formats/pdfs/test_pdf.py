@@ -11,10 +11,10 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from agentgw_daemon.workers.retrieval.reading.formats import pdf
-from agentgw_daemon.workers.retrieval.reading.formats.pdf_page import PdfPage, page_of
+from agentgw_daemon.workers.retrieval.reading.formats.pdfs import pdf
+from agentgw_daemon.workers.retrieval.reading.formats.pdfs.page import PdfPage, page_of
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
-from tests.workers.retrieval.reading.formats.pdfs import BY_HAND, encrypted, written
+from tests.workers.retrieval.reading.formats.pdfs.pdf_files import BY_HAND, encrypted, written
 from tests.workers.retrieval.reading.reads import read_bytes
 
 
@@ -54,6 +54,11 @@ def test_bookmarks_are_titles_above_the_pages(tmp_path: Path) -> None:
         "Book > Two > page 4",
         "Book > Two > Second > page 5",
     ]
+
+
+def test_a_name_for_what_has_none_is_no_title(tmp_path: Path) -> None:
+    document, [piece] = read_bytes(tmp_path, "bees.pdf", written("Text.", title="Untitled"))
+    assert (document.title, piece.title_path) == ("bees.pdf", "page 1")
 
 
 def test_a_pdf_written_by_hand_without_a_table_is_read(tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
-from agentgw_daemon.workers.retrieval.reading.formats.parts import drawing_text, links_of, main_part, office_title
+from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
+    drawing_text,
+    links_of,
+    main_part,
+    office_title,
+)
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.formats.pdf_words import folded, share_unreadable, vocabulary_of
+from agentgw_daemon.workers.retrieval.reading.formats.pdfs.words import folded, share_unreadable, vocabulary_of
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pypdfium2.raw as pdfium
 from pypdfium2 import PdfDocument, PdfiumError
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder
-from agentgw_daemon.workers.retrieval.reading.formats.pdf_page import PdfPage, page_of
-from agentgw_daemon.workers.retrieval.reading.formats.pdf_words import vocabulary_of
+from agentgw_daemon.workers.retrieval.reading.formats.pdfs.page import PdfPage, page_of
+from agentgw_daemon.workers.retrieval.reading.formats.pdfs.words import vocabulary_of
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 # An atlas has thousands; more are made up.
@@ -26,6 +26,8 @@ _MAX_NAMED: Final = 5
 _MAX_TEXT_CHARS: Final = 64 << 20
 # A page with fewer letters without a meaning is worth no note.
 _FEW_UNMAPPED: Final = 0.02
+# Names that programs give to what has none.
+_NO_TITLES: Final = frozenset({"untitled", "unbenannt", "sans titre", "sin título"})
 _REFUSALS: Final = {
     pdfium.FPDF_ERR_PASSWORD: "is encrypted: it needs a password",
     pdfium.FPDF_ERR_SECURITY: "is encrypted in a way that is not known here",
@@ -151,6 +153,7 @@ def _count(document: PdfDocument) -> int:
 
 def _title(document: PdfDocument) -> str:
     try:
-        return " ".join(document.get_metadata_value("Title").split())
+        title = " ".join(document.get_metadata_value("Title").split())
     except (PdfiumError, UnicodeError):
         return ""
+    return "" if title.casefold() in _NO_TITLES else title

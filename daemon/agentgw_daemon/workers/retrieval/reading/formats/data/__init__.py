@@ -1,0 +1,1 @@
+"""Parsers of data that programs write: XML, JSON, tables, subtitles, calendars."""

@@ -1,0 +1,147 @@
+"""Subtitles (SRT, VTT), calendars (ICS) and cards (VCF): who said what when, below headings. Does no I/O."""
+
+from __future__ import annotations
+
+import quopri
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
+from agentgw_daemon.workers.retrieval.reading.characters import clean
+from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.values import Findings
+
+_TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]+-->")
+_TAG: Final = re.compile(r"</?[A-Za-z0-9][^<>\n]{0,100}>|\{\\[^{}\n]{0,100}\}")
+_NUMBER: Final = re.compile(r"\d{1,7}")
+# Long enough for a thought, short enough to find its place.
+_MINUTES_A_HEADING: Final = 1
+
+_LINE: Final = re.compile(
+    r"(?:[\w-]{1,60}\.)?([A-Za-z-]{1,60})((?:;[^:;\"]{0,500}(?:\"[^\"]{0,500}\")?)*):(.*)", re.DOTALL
+)
+_ESCAPED: Final = re.compile(r"\\([nN,;\\:])")
+_MOMENT: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d):?(\d\d)?(Z?))?")
+_SHOWN: Final = {
+    "DTSTART": "Start", "DTEND": "End", "DUE": "Due", "LOCATION": "Location", "ORGANIZER": "Organizer",
+    "ATTENDEE": "Attendee", "CATEGORIES": "Categories", "STATUS": "Status", "RRULE": "Repeats", "URL": "URL",
+    "DESCRIPTION": "", "COMMENT": "", "NICKNAME": "Nickname", "ORG": "Organisation", "TITLE": "Title",
+    "ROLE": "Role", "TEL": "Telephone", "EMAIL": "E-mail", "ADR": "Address", "LABEL": "Address", "BDAY": "Birthday",
+    "NOTE": "", "IMPP": "Messages",
+}  # fmt: skip
+_MOMENTS: Final = frozenset({"DTSTART", "DTEND", "DUE", "BDAY"})
+_ENTRIES: Final = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VCARD"})
+_NAMES: Final = frozenset({"SUMMARY", "FN"})
+
+
+def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+    """The words that are said, below the minute in which they are."""
+    text = _text(data, findings)
+    builder = TextBuilder()
+    said: list[str] = []
+    minute = ""
+    in_cue = False
+
+    def write() -> None:
+        builder.add("prose", "\n".join(dict.fromkeys(said)), outline.path)
+        said.clear()
+
+    for line in text.split("\n"):
+        if (time := _TIME.match(line)) is not None:
+            in_cue = True
+            begun = f"{int(time[1] or 0):02}:{int(time[2]):02}"
+            if begun != minute:
+                write()
+                minute = begun
+                outline.enter(1, begun)
+        elif not line.strip():
+            in_cue = False
+        elif in_cue and (shown := _TAG.sub("", line).strip()):
+            said.append(shown)
+    write()
+    yield builder.take()
+
+
+def entries_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+    """Events and tasks of a calendar, or cards, each below its name."""
+    builder = TextBuilder()
+    name, depth = "", 0
+    lines: list[str] = []
+    for field, parameters, value in _fields(_text(data, findings)):
+        if field == "BEGIN":
+            depth = depth + 1 if depth else int(value.upper() in _ENTRIES)
+            if depth == 1:
+                name, lines = "", []
+        elif field == "END" and depth:
+            depth -= 1
+            if not depth:
+                path = outline.enter(1, name)
+                builder.add("heading", name, path)
+                builder.add("lines", "\n".join(lines), path)
+        elif depth == 1 and field in _NAMES:
+            name = value
+        elif depth == 1 and field in _SHOWN and value.strip(" ;"):
+            label = _SHOWN[field]
+            shown = _moment(value) if field in _MOMENTS else _parts(field, parameters, value)
+            lines.append(f"{label}: {shown}" if label else shown)
+        elif not depth and field in ("X-WR-CALNAME", "NAME") and not findings.title:
+            findings.title = title_of(value)
+            outline.restart(value)
+    findings.title = findings.title or (outline.first if len(outline.path) == 1 else "")
+    yield builder.take()
+
+
+def _text(data: bytes, findings: Findings) -> str:
+    page = decode(data)
+    if page.note:
+        findings.notes.append(page.note)
+    return clean(page.text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _fields(text: str) -> Iterator[tuple[str, str, str]]:
+    """Name, parameters and value of each field, its lines joined."""
+    for line in _unfolded(text):
+        if (found := _LINE.fullmatch(line)) is None:
+            continue
+        field, parameters, value = found[1].upper(), found[2].upper(), found[3]
+        if "QUOTED-PRINTABLE" in parameters:
+            charset = re.search(r"CHARSET=([\w-]{1,40})", parameters)
+            value = decode(quopri.decodestring(value.encode()), charset[1] if charset is not None else "").text
+        if "ENCODING=B" not in parameters:
+            yield field, found[2], _ESCAPED.sub(lambda one: "\n" if one[1] in "nN" else one[1], value)
+
+
+def _unfolded(text: str) -> Iterator[str]:
+    parts: list[str] = []
+    for line in text.split("\n"):
+        soft = bool(parts) and parts[-1].endswith("=") and "QUOTED-PRINTABLE" in parts[0].upper()
+        if line[:1] in (" ", "\t") and parts:
+            parts.append(line[1:])
+        elif soft:
+            parts[-1] = parts[-1][:-1]
+            parts.append(line)
+        else:
+            if parts:
+                yield "".join(parts)
+            parts = [line]
+    if parts:
+        yield "".join(parts)
+
+
+def _moment(value: str) -> str:
+    found = _MOMENT.fullmatch(value.strip())
+    if found is None:
+        return value
+    day = f"{found[1]}-{found[2]}-{found[3]}"
+    return f"{day} {found[4]}:{found[5]}{' UTC' if found[7] else ''}" if found[4] else day
+
+
+def _parts(field: str, parameters: str, value: str) -> str:
+    if field in ("ORGANIZER", "ATTENDEE"):
+        named = re.search(r"CN=\"?([^;:\"]{1,200})", parameters, re.IGNORECASE)
+        address = re.sub(r"(?i)^mailto:", "", value)
+        return f"{named[1]} <{address}>" if named is not None else address
+    if field in ("ADR", "ORG"):
+        return ", ".join(part.strip() for part in value.split(";") if part.strip())
+    return value

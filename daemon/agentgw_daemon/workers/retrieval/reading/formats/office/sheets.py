@@ -1,0 +1,229 @@
+"""Excel workbooks (XLSX): the rows of each sheet below the names of its columns. Does no I/O.
+
+By the XML itself, a row at a time: openpyxl opens what a workbook refers to, reads dates and styles into objects, and
+takes ten times as long. Formulas are their stored values.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from agentgw_daemon.workers.retrieval.reading.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.formats.office.parts import links_of, main_part, office_title
+from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
+from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+
+_WORKBOOK: Final = "xl/workbook.xml"
+_MOST_COLUMNS: Final = 16_384
+# Of a row; a gap is a border of the table more often than a thousand empty columns.
+_MOST_GAP_COLUMNS: Final = 64
+_MOST_ROWS: Final = 1 << 20
+_REFERENCE: Final = re.compile(r"([A-Z]{1,3})\d{1,7}")
+_DATE_FORMATS: Final = frozenset({*range(14, 18), 22, *range(27, 37), *range(50, 59)})
+_TIME_FORMATS: Final = frozenset({18, 19, 20, 21, 45, 46, 47})
+_QUOTED: Final = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
+_EPOCH: Final = datetime.datetime(1899, 12, 30)
+_EPOCH_1904: Final = datetime.datetime(1904, 1, 1)
+_LAST_DAY: Final = 2_958_465
+
+
+def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+    """One section a sheet, and its comments."""
+    archive = Archive(data)
+    main = main_part(archive, _WORKBOOK)
+    book = _Workbook()
+    hear_xml(archive.read(main), book)
+    links = links_of(archive, main)
+    strings, styles = _Strings(), _Formats(book.since_1904)
+    for link in links:
+        if link.kind == "sharedStrings":
+            hear_xml(archive.read(link.part), strings)
+        elif link.kind == "styles":
+            hear_xml(archive.read(link.part), styles)
+    parts = {link.id: link.part for link in links if link.kind in ("worksheet", "chartsheet")}
+    findings.title = office_title(archive)
+    for name, key in book.sheets:
+        if key not in parts:
+            findings.notes.append(f"the sheet {name} is missing")
+            continue
+        outline.restart(findings.title)
+        builder = TextBuilder()
+        path = outline.enter(1, name)
+        try:
+            rows = _Rows(strings.texts, styles)
+            hear_xml(archive.read(parts[key]), rows)
+            builder.add("heading", name, path)
+            builder.add_table(rows.rows, path)
+            for link in links_of(archive, parts[key]):
+                if link.kind in ("comments", "threadedComment"):
+                    comments = _Strings("comment" if link.kind == "comments" else "threadedComment", "text")
+                    hear_xml(archive.read(link.part), comments)
+                    builder.add("lines", "\n".join(comments.texts), path)
+        except Unreadable as error:
+            findings.notes.append(f"the sheet {name} was not read: it {error}")
+        if rows.rows:
+            yield builder.take()
+    findings.title = findings.title or (book.sheets[0][0] if len(book.sheets) == 1 else "")
+
+
+class _Workbook:
+    """Hears the sheets' names and relationships in their order, and from when days are counted."""
+
+    def __init__(self) -> None:
+        self.sheets: Final[list[tuple[str, str]]] = []
+        self.since_1904 = False
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if tag == "sheet":
+            self.sheets.append((attributes.get("name", ""), attributes.get("id", "")))
+        elif tag == "workbookPr":
+            self.since_1904 = attributes.get("date1904", "") in ("1", "true")
+
+    def end(self, tag: str) -> None:
+        pass
+
+    def data(self, text: str) -> None:
+        pass
+
+
+class _Strings:
+    """Hears texts that are elements of their own; how they are read aloud left out."""
+
+    def __init__(self, item: str = "si", text: str = "t") -> None:
+        self.texts: Final[list[str]] = []
+        self._item: Final = item
+        self._text: Final = frozenset({"t", text})
+        self._parts: list[str] = []
+        self._inside = False
+        self._aloud = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._aloud += tag == "rPh"
+        self._inside = tag in self._text and not self._aloud
+
+    def end(self, tag: str) -> None:
+        self._inside = False
+        self._aloud -= tag == "rPh"
+        if tag == self._item:
+            self.texts.append(" ".join("".join(self._parts).split()))
+            self._parts.clear()
+
+    def data(self, text: str) -> None:
+        if self._inside:
+            self._parts.append(text)
+
+
+class _Formats:
+    """Hears which styles of cells show dates and times."""
+
+    def __init__(self, since_1904: bool) -> None:
+        self._epoch: Final = _EPOCH_1904 if since_1904 else _EPOCH
+        self._codes: dict[int, str] = {}
+        self._styles: list[int] = []
+        self._in_cells = False
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if tag == "numFmt":
+            self._codes[_number(attributes.get("numFmtId", ""))] = attributes.get("formatCode", "")
+        elif tag == "cellXfs":
+            self._in_cells = True
+        elif tag == "xf" and self._in_cells:
+            self._styles.append(_number(attributes.get("numFmtId", "")))
+
+    def end(self, tag: str) -> None:
+        self._in_cells = self._in_cells and tag != "cellXfs"
+
+    def data(self, text: str) -> None:
+        pass
+
+    def shown(self, value: str, style: str) -> str:
+        """A number as the cell of this style shows it, as far as dates go."""
+        at = _number(style)
+        kind = self._styles[at] if 0 <= at < len(self._styles) else 0
+        code = _QUOTED.sub("", self._codes.get(kind, "")).lower()
+        is_date = kind in _DATE_FORMATS or "y" in code or "d" in code
+        if not is_date and kind not in _TIME_FORMATS and not ("h" in code or "ss" in code):
+            return value
+        try:
+            days = float(value)
+        except ValueError:
+            return value
+        if not 0 <= days <= _LAST_DAY:
+            return value
+        moment = self._epoch + datetime.timedelta(days=days)
+        moment = (moment + datetime.timedelta(milliseconds=500)).replace(microsecond=0)
+        if not is_date:
+            return moment.time().isoformat()
+        return moment.date().isoformat() if days == int(days) else moment.isoformat(sep=" ")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
+class _Rows:
+    """Hears a sheet: each row that is not empty as a line."""
+
+    def __init__(self, strings: list[str], formats: _Formats) -> None:
+        self.rows: Final[list[str]] = []
+        self._strings: Final = strings
+        self._formats: Final = formats
+        self._cells: list[str] = []
+        self._parts: list[str] = []
+        self._kind = self._style = ""
+        self._column = 0
+        self._inside = False
+        self._aloud = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._aloud += tag == "rPh"
+        self._inside = tag in ("v", "t") and not self._aloud
+        if tag == "c":
+            self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "")
+            found = _REFERENCE.fullmatch(attributes.get("r", ""))
+            self._column = _column(found[1]) if found is not None else len(self._cells)
+        elif tag == "row":
+            self._cells.clear()
+
+    def end(self, tag: str) -> None:
+        self._inside = False
+        self._aloud -= tag == "rPh"
+        if tag == "c":
+            gap = min(self._column - len(self._cells), _MOST_GAP_COLUMNS)
+            if len(self._cells) < _MOST_COLUMNS:
+                self._cells += [""] * gap + [self._value("".join(self._parts).strip())]
+            self._parts.clear()
+        elif tag == "row":
+            while self._cells and not self._cells[-1]:
+                self._cells.pop()
+            if self._cells:
+                if len(self.rows) >= _MOST_ROWS:
+                    raise Unreadable("has more rows than a sheet may have")
+                self.rows.append(" | ".join(self._cells))
+
+    def data(self, text: str) -> None:
+        if self._inside:
+            self._parts.append(text)
+
+    def _value(self, text: str) -> str:
+        match self._kind:
+            case "s":
+                at = _number(text)
+                return self._strings[at] if 0 <= at < len(self._strings) else ""
+            case "b":
+                return {"1": "TRUE", "0": "FALSE"}.get(text, text)
+            case "n":
+                return self._formats.shown(text, self._style)
+            case _:
+                return " ".join(text.split())
+
+
+def _column(letters: str) -> int:
+    made = 0
+    for letter in letters:
+        made = made * 26 + ord(letter) - 64
+    return made - 1

@@ -1,0 +1,69 @@
+"""One document packed by gzip, bzip2 or xz, as manuals and change logs are: unpacked within bounds. Does no I/O."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from agentgw_daemon.workers.retrieval.reading.values import Unreadable
+
+# As of text that is not packed.
+_MAX_BYTES: Final = 64 << 20
+# Repeating text is packed to a hundredth; a thousandth is what a bomb is packed to.
+_MAX_RATIO: Final = 500
+_RATIO_FROM_BYTES: Final = 4 << 20
+_XZ_MEMORY_BYTES: Final = 128 << 20
+_SUFFIXES: Final = (".gz", ".z", ".bz2", ".xz", ".lzma")
+
+
+class _Unpacker(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+_KINDS: Final[tuple[tuple[bytes, str, Callable[[], _Unpacker]], ...]] = (
+    (b"\x1f\x8b", "gzip", lambda: zlib.decompressobj(wbits=31)),
+    (b"BZh", "bzip2", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\0", "xz", lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)),
+)
+
+
+def unpacked(data: bytes, name: str) -> tuple[bytes, str] | None:
+    """The document inside and its name; None for what is not packed so. Raises Unreadable.
+
+    A name ending tells, together with the first bytes: an archive of several files is none.
+    """
+    for mark, kind, make in _KINDS:
+        if data.startswith(mark) and name.lower().endswith(_SUFFIXES):
+            inside = _all(data, kind, make)
+            if inside[257:262] == b"ustar":
+                raise Unreadable(f"is a tar archive packed by {kind}; unpack it first")
+            return inside, name[: name.rfind(".")]
+    return None
+
+
+def _all(data: bytes, kind: str, make: Callable[[], _Unpacker]) -> bytes:
+    """All members, one after the other."""
+    made = bytearray()
+    rest = data
+    most = min(_MAX_BYTES, max(_RATIO_FROM_BYTES, len(data) * _MAX_RATIO))
+    try:
+        while rest:
+            unpacker = make()
+            made += unpacker.decompress(rest, most + 1 - len(made))
+            if len(made) > most:
+                raise Unreadable("is packed out of all proportion, or unpacks to too much")
+            if not unpacker.eof:
+                raise Unreadable(f"is a damaged or cut off {kind} archive")
+            rest = unpacker.unused_data.lstrip(b"\0")
+    except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
+        # Padding behind the last member is no member.
+        if not made:
+            raise Unreadable(f"is a damaged {kind} archive") from error
+    return bytes(made)

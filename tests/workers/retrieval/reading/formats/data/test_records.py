@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from tests.workers.retrieval.reading.reads import read_text
+
+SAID = "The bees dance in the dark and tell where the flowers are. " * 3
+
+
+def test_subtitles_are_what_is_said_below_the_minute() -> None:
+    text = (
+        f"1\n00:00:01,000 --> 00:00:03,000\n<i>{SAID}</i>\n\n2\n00:01:02,000 --> 00:01:05,000\n{{\\an8}}They sing.\n"
+        "- And fly.\n"
+    )
+    for name in ("a.srt", "A.SRT"):
+        document, pieces = read_text(name, text.replace("\n", "\r\n"))
+        assert (document.format, document.extracted) == ("subtitles", True)
+        assert [piece.title_path for piece in pieces] == ["00:00", "00:01"]
+        assert pieces[0].text == SAID.strip()
+        assert pieces[1].text == "They sing.\n- And fly."
+
+
+def test_subtitles_of_the_web_leave_notes_and_settings_out() -> None:
+    text = "WEBVTT\n\nNOTE secret\n\nintro\n00:01.000 --> 00:03.000 align:start\n<v Anna>The bees.</v>\n"
+    _, [piece] = read_text("a.vtt", text)
+    assert piece.text == "The bees."
+
+
+CALENDAR = """BEGIN:VCALENDAR
+X-WR-CALNAME:Work
+BEGIN:VTIMEZONE
+TZID:X
+END:VTIMEZONE
+BEGIN:VEVENT
+SUMMARY:Hive\\, visit
+DTSTART;TZID=Europe/Zurich:20260301T103000
+DTEND:20260301T113000Z
+DESCRIPTION:Bring a smo
+ ker\\nand gloves
+ATTENDEE;CN="Anna Bee":mailto:anna@example.org
+BEGIN:VALARM
+DESCRIPTION:alarm
+END:VALARM
+END:VEVENT
+BEGIN:VTODO
+SUMMARY:Honey
+DUE;VALUE=DATE:20260401
+END:VTODO
+END:VCALENDAR
+"""
+
+
+def test_events_and_tasks_stand_below_their_names() -> None:
+    document, pieces = read_text("a.ics", CALENDAR.replace("\n", "\r\n"))
+    assert (document.format, document.title) == ("entries", "Work")
+    assert "\n\n".join(piece.text for piece in pieces).split("\n") == [
+        "Hive, visit", "", "Start: 2026-03-01 10:30", "End: 2026-03-01 11:30 UTC", "Bring a smoker", "and gloves",
+        "Attendee: Anna Bee <anna@example.org>", "", "Honey", "", "Due: 2026-04-01",
+    ]  # fmt: skip
+
+
+def test_cards_stand_below_their_names_without_pictures() -> None:
+    cards = (
+        "BEGIN:VCARD\nVERSION:2.1\nN:Bee;Anna\nFN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Anna B=C3=BC=\nhler\n"
+        "TEL;HOME:+41 1\nitem1.EMAIL;TYPE=work:anna@example.org\nADR:;;Street 1;Basel;;4000;CH\nORG:Hive;Team\n"
+        "PHOTO;ENCODING=BASE64:AAAA\nNOTE:Keeps\\nbees\nEND:VCARD\n"
+        "BEGIN:VCARD\nFN;CHARSET=ISO-8859-2;ENCODING=QUOTED-PRINTABLE:=A3ukasz\nBDAY:1980-02-03\nEND:VCARD\n"
+    )
+    _, pieces = read_text("a.vcf", cards)
+    assert "\n\n".join(piece.text for piece in pieces).split("\n") == [
+        "Anna Bühler", "", "Telephone: +41 1", "E-mail: anna@example.org", "Address: Street 1, Basel, 4000, CH",
+        "Organisation: Hive, Team", "Keeps", "bees", "", "Łukasz", "", "Birthday: 1980-02-03",
+    ]  # fmt: skip
+
+
+def test_broken_entries_end() -> None:
+    for text in (
+        "A" + ";" * 2000 + "\n",
+        "BEGIN:VEVENT\n",
+        "A:" + ";" * 1000 + "\n",
+        " folded\n",
+        "FN;ENCODING=QUOTED-PRINTABLE:=\n",
+    ):
+        card = "BEGIN:VCARD\nFN:Anna\nEND:VCARD\n"
+        assert "Anna" in read_text("a.vcf", card + text * 2000)[1][0].text

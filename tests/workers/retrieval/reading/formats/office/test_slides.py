@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.workers.retrieval.reading import archives
+from tests.workers.retrieval.reading.formats.office.offices import presentation
+from tests.workers.retrieval.reading.reads import read_bytes
+
+
+def test_each_slide_stands_below_its_title_with_tables_notes_and_charts(tmp_path: Path) -> None:
+    document, pieces = read_bytes(tmp_path, "a.pptx", presentation())
+    assert (document.format, document.title, document.extracted) == ("pptx", "Hive", True)
+    assert [(piece.title_path, piece.text) for piece in pieces] == [
+        ("Hive > Bees > slide 1", "Bees\n\nThey dance\nThey sing\n\nSay it slowly."),
+        ("Hive > Honey > slide 2", "Honey\n\nTown | Hours\nBasel | 5\n\nJars\nEast\nWest"),
+    ]
+
+
+def test_slides_are_read_in_the_order_of_the_presentation_and_missing_ones_are_noted(tmp_path: Path) -> None:
+    def slide(text: str) -> str:
+        foot = "<sp><ph type='ftr'/><a:p><a:t>Foot</a:t></a:p></sp>"
+        return f"<sld xmlns:a='a'>{foot}<sp><a:p><a:t>{text}</a:t></a:p></sp></sld>"
+
+    data = archives.zipped(
+        {
+            "_rels/.rels": archives.relationships(officeDocument="ppt/presentation.xml"),
+            "ppt/presentation.xml": "<p xmlns:r='r'><sldId id='1' r:id='slide2'/><sldId r:id='slide1' id='2'/>"
+            "<sldId id='3' r:id='gone'/></p>",
+            "ppt/_rels/presentation.xml.rels": archives.relationships(slide1="one.xml", slide2="two.xml"),
+            "ppt/one.xml": slide("One."), "ppt/two.xml": slide("Two."),
+        }
+    )  # fmt: skip
+    document, pieces = read_bytes(tmp_path, "a.pptx", data)
+    assert [(piece.title_path, piece.text) for piece in pieces] == [("slide 1", "Two."), ("slide 2", "One.")]
+    assert document.findings.notes == ["slide 3 is missing"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from agentgw_daemon.workers.retrieval.reading.values import Limits
+from tests.workers.retrieval.reading.reads import assert_covers, read_text
+
+FILL = "They dance in the dark and tell where flowers are. " * 4
+ORG = f"""#+TITLE: My Hive
+{FILL}
+* TODO [#A] Bees :insects:
+{FILL}
+** See [[https://example.org][the dance]]
+{FILL}
+#+BEGIN_SRC c
+* no heading
+#+END_SRC
+{FILL}
+"""
+ADOC = f"""= Guide
+
+== Start
+{FILL}
+
+----
+== no heading
+----
+
+=== More
+{FILL}
+"""
+LATEX = f"""\\documentclass{{article}}
+\\title{{The \\emph{{Bees}}}}
+{FILL}
+\\section[short]{{Dance}}
+{FILL}
+\\begin{{verbatim}}
+\\section{{no heading}}
+\\end{{verbatim}}
+\\subsection*{{More}}
+{FILL}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found", "title", "paths"),
+    [
+        ("a.org", ORG, "org", "My Hive", ["My Hive", "My Hive > Bees", "My Hive > Bees > See the dance"]),
+        ("a.adoc", ADOC, "asciidoc", "Guide", ["Guide > Start", "Guide > Start > More"]),
+        ("a.tex", LATEX, "latex", "The Bees", ["", "The Bees", "The Bees > Dance", "The Bees > Dance > More"]),
+    ],
+)
+def test_headings_are_titles_and_code_has_none(name: str, text: str, found: str, title: str, paths: list[str]) -> None:
+    document, pieces = read_text(name, text, limits=Limits(chunk_tokens=60))
+    assert (document.format, document.title, document.extracted) == (found, title, False)
+    assert list(dict.fromkeys(piece.title_path for piece in pieces)) == paths
+    assert_covers(pieces, text.encode())
+
+
+ROWS = "".join(f"| Town number {n} | {n} |\n" for n in range(100))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.org", f"* Top\n| Town | Hours |\n|------+-------|\n{ROWS}"),
+        ("a.md", f"# Top\n\n| Town | Hours |\n|------|-------|\n{ROWS}"),
+        ("a.adoc", f"= Top\n\n|===\n| Town | Hours\n\n{ROWS}|===\n"),
+        ("a.rst", "Top\n===\n\n+------+-------+\n| Town | Hours |\n+======+=======+\n" + ROWS + "+------+-------+\n"),
+        ("a.rst", "Top\n===\n\n====  =====\nTown  Hours\n====  =====\n" + "Bern  5\n" * 400 + "====  =====\n"),
+    ],
+)  # fmt: skip
+def test_the_first_row_stands_over_each_chunk_of_a_table(name: str, text: str) -> None:
+    _, pieces = read_text(name, text)
+    assert len(pieces) > 3
+    assert {piece.title_path for piece in pieces[1:]} == {"Top > Town, Hours"}
+    assert_covers(pieces, text.encode())
+
+
+@pytest.mark.parametrize("name", ["a.org", "a.adoc", "a.tex"])
+@pytest.mark.parametrize("text", ["* ", "#+begin_x\n", "|\n", "----\n", "\\section{", "\\begin{verbatim}\n", "= =\n"])
+def test_hostile_text_is_covered(name: str, text: str) -> None:
+    whole = text * 5000
+    assert_covers(read_text(name, whole)[1], whole.encode())
