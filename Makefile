@@ -34,6 +34,12 @@ mcp-servers: $(INSTALLED) ## install the MCP servers that the tests talk to into
 llama-server: $(INSTALLED) ## install llama.cpp's server that the tests talk to into .cache/llama-server-venv
 	@$(BIN)/python tests/scripts/fetch_llama_server.py .cache/llama-server-venv >/dev/null
 
+axe: $(INSTALLED) ## fetch what looks for barriers in web pages into .cache/axe, with npm if there is one
+	@$(BIN)/python tests/scripts/fetch_axe.py .cache/axe
+
+browser: axe bytecode ## the web pages in a real browser; AGENTGW_SHOTS names a folder for pictures of them
+	@$(PYTEST) tests/browser
+
 demo: $(INSTALLED) ## from nothing to a local model's answer
 	@sh tests/scripts/demo.sh
 
@@ -53,7 +59,7 @@ docs-check: $(INSTALLED) ## fail when these two pages are not what the tables sa
 	@$(BIN)/python -m tests.scripts.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
 	@$(BIN)/python -m tests.scripts.http_page | diff -u docs/http.md - || { echo "run: make docs"; exit 1; }
 
-test: lint docs-check models mcp-servers llama-server bytecode ## every check: lint, docs, all tests, the wheel
+test: lint docs-check models mcp-servers llama-server axe bytecode ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST_SHARED) -m "not chaos"
 
 unit: bytecode ## the quick tests only
@@ -84,6 +90,6 @@ $(BENCH_INSTALLED): constraints.txt Makefile
 
 clean: ## remove what was built; .venv and pulled models stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench.json \
-		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv
+		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv .cache/axe
 
-.PHONY: help install models mcp-servers llama-server demo lint docs docs-check test unit bytecode wheel-test chaos bench bench-deps clean
+.PHONY: help install models mcp-servers llama-server axe browser demo lint docs docs-check test unit bytecode wheel-test chaos bench bench-deps clean

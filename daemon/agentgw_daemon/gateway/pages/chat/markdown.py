@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nh3 import Cleaner
 
 Env = MutableMapping[str, Any]
-"""Of one answer: the addresses that its links refer to by name."""
+"""Of one answer: the addresses that its links refer to by name, and how deep its last heading was."""
 
 # Where the next words of an answer go that is still being written.
 TIP: Final = '<span class="tip"></span>'
@@ -34,9 +34,11 @@ _OPENERS: Final = re.compile(r"[\[!*_~`<&]")
 _MOST_OPENERS: Final = 400
 # Of quotations and lists in each other.
 _MOST_DEPTH: Final = 20
-# The page and the parts of a turn have headings of their own above these.
+# The page and the parts of a turn have headings of their own above these. No level is left out, whatever was written:
+# who goes from heading to heading would look for what is missing.
 _HEADINGS_DOWN: Final = 2
 _LOWEST_HEADING: Final = 6
+_LAST_LEVEL: Final = "heading level"
 
 _TAGS: Final = {
     "p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "span", "div", "em",
@@ -51,7 +53,11 @@ def html_of(text: str, env: Env, *, open_end: bool = False) -> str:
     if len(text) > MOST_BLOCK_CHARS and not text.lstrip().startswith(("```", "~~~")):
         return f'<div class="plain">{escape(text)}{TIP if open_end else ""}</div>'
     parser = _parser()
+    if open_end:
+        # It comes again, so it leaves no trace.
+        env = dict(env)
     tokens = parser.parse(text, env)
+    _set_levels(tokens, env)
     if open_end:
         _put_tip(tokens)
     return _cleaner().clean(parser.renderer.render(tokens, parser.options, env))
@@ -74,7 +80,6 @@ def _parser() -> MarkdownIt:
     parser.validateLink = lambda url: url.partition(":")[0].lower() in _SCHEMES  # type: ignore[method-assign]  # its own way to be set
     rules = {
         "fence": _fence, "code_block": _fence, "image": _image, "table_open": _table_open, "table_close": _table_close,
-        "heading_open": _heading, "heading_close": _heading,
     }  # fmt: skip
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)
@@ -106,6 +111,15 @@ def _inline(state: StateCore) -> None:
         else:
             token.children = []
             state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _set_levels(tokens: list[Token], env: Env) -> None:
+    for token in tokens:
+        if token.type == "heading_open":
+            wanted = min(int(token.tag[1:]) + _HEADINGS_DOWN, _LOWEST_HEADING)
+            env[_LAST_LEVEL] = min(wanted, env.get(_LAST_LEVEL, _HEADINGS_DOWN) + 1)
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{env[_LAST_LEVEL]}"
 
 
 def _put_tip(tokens: list[Token]) -> None:
@@ -148,8 +162,3 @@ def _table_open(renderer: RendererHTML, tokens: Sequence[Token], at: int, option
 
 def _table_close(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Env) -> str:
     return "</table></div>\n"
-
-
-def _heading(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Env) -> str:
-    level = min(int(tokens[at].tag[1:]) + _HEADINGS_DOWN, _LOWEST_HEADING)
-    return f"<h{level}>" if tokens[at].nesting > 0 else f"</h{level}>\n"

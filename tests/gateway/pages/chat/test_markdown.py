@@ -1,0 +1,126 @@
+"""Markdown as HTML that can do nothing, in time that does not grow without bound."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from agentgw_daemon.gateway.pages.chat.markdown import MOST_BLOCK_CHARS, TIP, first_lines, html_of
+
+# As model text, tool output or a file quoted in it.
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![beacon](http://evil.example/b.png)",
+    '![b](http://evil.example/b.png "t")',
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\nscript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](vbscript:x)",
+    "[x](file:///etc/passwd)",
+    "[x](//evil.example)",
+    "[x](/sign-out)",
+    "<javascript:alert(1)>",
+    "[r]\n\n[r]: javascript:alert(1)",
+    '[x](http://a.b "onmouseover=alert(1) \\" x=")',
+    "<svg><script>alert(1)</script></svg>",
+    "<style>@import 'http://evil.example'</style>",
+    "<a href='http://a.b' onclick=alert(1)>x</a>",
+    "<div hx-get=/ hx-trigger=load>x</div>",
+    "<hx-partial hx-target=body>x</hx-partial>",
+    "```html onload=alert(1)\n<script>alert(1)</script>\n```",
+    '```"><script>alert(1)</script>\nx\n```',
+    "| <script> | b |\n|:--|--:|\n| <img src=x onerror=1> | 2 |",
+    "<!--><script>alert(1)</script>-->",
+    "<iframe srcdoc='<script>1</script>'>",
+    "<base href=http://evil.example>",
+    "<meta http-equiv=refresh content=0>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "\x00<script\x00>alert(1)</script>",
+]
+# Texts for which a careless parser is slow, made as long as a block may be.
+SLOW = ["[", "![", "*a ", "_*", "`", "> ", "<", "[a](", "&", "- ", "\\", "a|", "*_~~", "[x]: ", "``` ", "1. ", "\t"]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("open_end", [True, False])
+def test_what_is_meant_to_do_something_is_text(attack: str, open_end: bool) -> None:
+    html = html_of(attack, {}, open_end=open_end)
+    tags = re.findall(r"<[^>]*>", html)
+    names = {re.split(r"[\s>]", tag.strip("</"))[0] for tag in tags}
+    assert names <= {"p", "a", "pre", "code", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "br"}, html
+    for tag in tags:
+        assert not re.search(r"\s(on\w+|src|style|srcdoc|hx-[\w-]+|id|name)\s*=", re.sub(r'"[^"]*"', '""', tag)), tag
+    for address in re.findall(r'href="([^"]*)"', html):
+        assert address.startswith(("http://", "https://", "mailto:")), address
+
+
+def test_a_link_says_nothing_to_where_it_leads() -> None:
+    html = html_of("[x](https://a.b/c)", {})
+    assert 'rel="noopener noreferrer nofollow"' in html
+    assert 'target="_blank"' in html
+
+
+def test_an_image_is_told_and_not_loaded() -> None:
+    html = html_of("![a *cat*](http://evil.example/b.png)", {})
+    assert html == '<p><span class="image">image: a cat (http://evil.example/b.png)</span></p>\n'
+
+
+def test_headings_stand_below_those_of_the_page() -> None:
+    env: dict[str, object] = {}
+    assert html_of("## a\n\n###### b\n\n# c", env) == "<h3>a</h3>\n<h4>b</h4>\n<h3>c</h3>\n"
+    assert html_of("### d\n\n#### e", env, open_end=True).startswith("<h4>d</h4>\n<h5>e")
+    assert html_of("### d", env) == "<h4>d</h4>\n"
+
+
+def test_a_named_address_is_known_to_later_blocks_of_the_answer() -> None:
+    env: dict[str, object] = {}
+    html_of("[r]: https://a.b", env)
+    assert 'href="https://a.b"' in html_of("see [r]", env)
+
+
+def test_code_has_colours_where_its_language_is_known_and_none_while_it_is_written() -> None:
+    assert '<span class="t-k">' in html_of("```python\nreturn 1\n```", {})
+    assert "<span" not in html_of("```nosuch\nreturn 1\n```", {})
+    assert html_of("```python\nreturn 1", {}, open_end=True) == f'<pre tabindex="0"><code>return 1{TIP}</code></pre>\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("a **b", f"**b{TIP}</p>\n"),
+        ("- a\n- b", f"b{TIP}</li>\n</ul>\n"),
+        ("> a", f"a{TIP}</p>\n</blockquote>\n"),
+        ("# a", f"a{TIP}</h3>\n"),
+        ("---\n", f"<p>{TIP}</p>"),
+        ("```\nx\n```\n", f"<p>{TIP}</p>"),
+        ("", f"<p>{TIP}</p>"),
+    ],
+)
+def test_more_words_go_behind_the_last_ones(text: str, ends: str) -> None:
+    assert html_of(text, {}, open_end=True).endswith(ends)
+
+
+@pytest.mark.parametrize("piece", SLOW)
+def test_no_text_of_this_size_takes_long(piece: str) -> None:
+    text = (piece * MOST_BLOCK_CHARS)[:MOST_BLOCK_CHARS]
+    began = time.process_time()
+    html_of(text, {}, open_end=True)
+    # Without the bounds the worst of them take half a minute.
+    assert time.process_time() - began < 5
+
+
+def test_what_is_too_long_is_shown_as_it_is() -> None:
+    text = "<b> *a* " * MOST_BLOCK_CHARS
+    html = html_of(text, {})
+    assert html.startswith('<div class="plain">&lt;b&gt; *a* ')
+
+
+def test_blocks_begin_where_their_first_line_is() -> None:
+    assert first_lines("a\nb\n\n- c\n- d\n\n```\ne\n```\n") == [
+        (0, "paragraph_open"), (3, "bullet_list_open"), (6, "fence"),
+    ]  # fmt: skip
