@@ -12,8 +12,9 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-# Asked for every few seconds by whoever watches over the daemon.
-_QUIET: Final = frozenset({"/health", "/metrics"})
+# Asked for every few seconds, by whoever watches over the daemon and by pages that are open.
+_QUIET: Final = frozenset({"/health", "/metrics", "/session/{session_id}/news"})
+_WELL: Final = (200, 204)
 # A request's method is a word of the client's.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 # From the time of a lookup to that of a long answer.
@@ -35,7 +36,7 @@ class AccessLog:
         self.answered[method, route, status] += 1
         self.buckets[bisect_left(BUCKETS_S, took_s)] += 1
         self.seconds += took_s
-        level = logging.DEBUG if route in _QUIET and status == 200 else logging.INFO
+        level = logging.DEBUG if route in _QUIET and status in _WELL else logging.INFO
         log.log(
             level, "door=%s method=%s route=%s status=%d bytes=%d ms=%.1f",
             door, method, route, status, sent_bytes, took_s * 1000,
