@@ -82,4 +82,17 @@ def test_an_endless_block_is_cut_and_code_goes_on_as_code() -> None:
     assert made
     assert all(block.startswith("```python\n") for block in [*made, blocks.open])
     longest = max(len(block) for block in made)
-    assert longest <= 64_000
+    assert longest <= 20_000
+
+
+def test_an_endless_line_is_cut_between_two_words() -> None:
+    made = cut(["word " * 10_000])
+    assert len(made) == 3
+    assert all(block.endswith("word ") for block in made)
+
+
+def test_endless_code_without_a_line_is_cut_too() -> None:
+    made = cut(["```\n" + "x" * 50_000])
+    assert len(made) > 2
+    assert all(len(block) <= 20_000 for block in made)
+    assert "".join(block.removeprefix("```\n") for block in made) == "x" * 50_000

@@ -13,8 +13,8 @@ from agentgw_daemon.gateway.pages.chat.markdown import first_lines
 # Up to here the open block is looked at with each new line, from then on when it has grown by a part.
 _SHORT_CHARS: Final = 2000
 _GROWTH: Final = 8
-# An open block is cut here whatever it is: a browser gets slow with more of it, and so do we.
-_MOST_OPEN_CHARS: Final = 64_000
+# An open block is cut here whatever it is: for each word a browser puts all lines of the block in their places again.
+_MOST_OPEN_CHARS: Final = 20_000
 
 
 class Blocks:
@@ -31,7 +31,7 @@ class Blocks:
         length = len(self.open)
         if "\n" in text and (length <= _SHORT_CHARS or length - self._looked_at_chars > length // _GROWTH):
             finished += self._cut()
-        if len(self.open) > _MOST_OPEN_CHARS:
+        while len(self.open) > _MOST_OPEN_CHARS:
             finished += self._break()
         return finished
 
@@ -54,7 +54,9 @@ class Blocks:
         return [finished]
 
     def _break(self) -> list[str]:
-        at = self.open.rfind("\n", 0, _MOST_OPEN_CHARS) + 1 or _MOST_OPEN_CHARS
+        # Behind a line, else a word, as long as that leaves much of it.
+        ends = (self.open.rfind(end, _MOST_OPEN_CHARS // 2, _MOST_OPEN_CHARS) + 1 for end in ("\n", " "))
+        at = next(filter(None, ends), _MOST_OPEN_CHARS)
         finished, rest = self.open[:at], self.open[at:]
         begins = first_lines(finished)
         if begins and begins[-1][1] == "fence":
