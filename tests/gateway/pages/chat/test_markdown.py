@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -42,8 +41,6 @@ ATTACKS = [
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "\x00<script\x00>alert(1)</script>",
 ]
-# Texts for which a careless parser is slow, made as long as a block may be.
-SLOW = ["[", "![", "*a ", "_*", "`", "> ", "<", "[a](", "&", "- ", "\\", "a|", "*_~~", "[x]: ", "``` ", "1. ", "\t"]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -105,13 +102,11 @@ def test_more_words_go_behind_the_last_ones(text: str, ends: str) -> None:
     assert html_of(text, {}, open_end=True).endswith(ends)
 
 
-@pytest.mark.parametrize("piece", SLOW)
-def test_no_text_of_this_size_takes_long(piece: str) -> None:
-    text = (piece * MOST_BLOCK_CHARS)[:MOST_BLOCK_CHARS]
-    began = time.process_time()
-    html_of(text, {}, open_end=True)
-    # Without the bounds the worst of them take half a minute.
-    assert time.process_time() - began < 5
+@pytest.mark.parametrize("piece", ["*a* ", "`a` ", "~~a~~ ", "[a](http://b.c) ", "![a](http://b.c) "])
+def test_words_with_too_much_in_them_are_not_looked_through(piece: str) -> None:
+    """Looking for ends of so many beginnings takes time that grows with the square of them."""
+    assert html_of(piece * 20, {}).count("<") > 2
+    assert html_of(piece * 500, {}).count("<") == 2
 
 
 def test_what_is_too_long_is_shown_as_it_is() -> None:
