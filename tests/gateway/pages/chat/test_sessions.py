@@ -57,7 +57,7 @@ class Daemon:
         return made | {"turn.start": self._start, "turn.attach": self._attach}
 
     def of(self, method: str) -> list[Any]:
-        """What it was asked for by this method."""
+        """Parameters of the calls of this method."""
         return [params for name, params in self.asked if name == method]
 
     def _noting(self, name: str, make: Any) -> Handler:
