@@ -17,6 +17,7 @@ from agentgw_daemon.gateway.pages.answering import ANSWERING
 from agentgw_daemon.gateway.pages.assets import ASSETS
 from agentgw_daemon.gateway.pages.chat.sessions import CHAT
 from agentgw_daemon.gateway.pages.home import HOME
+from agentgw_daemon.gateway.pages.management.documents import DOCUMENTS
 from agentgw_daemon.gateway.pages.management.jobs import JOBS
 from agentgw_daemon.gateway.pages.sign_in import SIGN_IN
 from agentgw_daemon.gateway.routing.routes import RouteTable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.doors import Doors
     from agentgw_daemon.server.daemon import Daemon
 
-PAGES: Final = (*HOME, *CHAT, *JOBS, *ANSWERING, *SIGN_IN, *ASSETS)
+PAGES: Final = (*HOME, *CHAT, *DOCUMENTS, *JOBS, *ANSWERING, *SIGN_IN, *ASSETS)
 # A dialect of another service is one more table here.
 ROUTES: Final = RouteTable(API, RPC, METRICS, DESCRIPTION, PAGES)
 
