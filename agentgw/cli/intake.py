@@ -33,6 +33,17 @@ def is_piped() -> bool:
     return sys.stdin is not None and kind in (0o010000, 0o100000, 0o140000)  # S_IFIFO, S_IFREG, S_IFSOCK
 
 
+def input_size() -> int | None:
+    """Bytes that standard input still has, where it is a file; None where nobody knows."""
+    try:
+        status = os.fstat(0)
+        if status.st_mode & 0o170000 != 0o100000:  # S_IFREG
+            return None
+        return max(0, status.st_size - os.lseek(0, 0, os.SEEK_CUR))
+    except OSError:
+        return None
+
+
 def read_stdin(most_bytes: int) -> bytes:
     """Standard input to its end, or one byte more than `most_bytes`. Raises UsageError."""
     if sys.stdin is None:

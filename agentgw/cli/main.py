@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Ask": {
         "run": ("answer one message", 'git diff | agentgw run "write a commit message"'),
+        "map": ("one question about each line of a file", "agentgw map 'Fruit or vegetable? {}' < names.txt"),
         "test": ("a yes or a no as an exit status", "agentgw test 'is this an outage?' < log && page"),
         "chat": ("talk, with a prompt that remembers", "agentgw chat -s code-assistant"),
         "attach": ("watch a running turn, from its start", "agentgw attach 01JD"),

@@ -158,6 +158,68 @@ class IngestProgress:
         return "  ".join(parts)
 
 
+class RecordMeter:
+    """Records, bar, rate and time left of a `map`, on a terminal only. `total_bytes` of input, where that is known."""
+
+    def __init__(
+        self,
+        total_bytes: int | None,
+        *,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        stream = stream or sys.stderr
+        self._line = _Line(stream) if is_terminal(stream) and not is_quiet() else None
+        self._total_bytes = total_bytes
+        self._clock = clock
+        self._records = self._done_bytes = self._asked = self._asked_bytes = 0
+        # The rate is that of answers: records that need none do not count for it.
+        self._started = clock()
+        self._drawn = float("-inf")
+
+    def update(self, size: int, *, failed: int, asked: bool) -> None:
+        """Shows that a record of `size` bytes has its line; `asked`: somebody had to answer."""
+        self._records += 1
+        self._done_bytes += size
+        if asked:
+            self._asked += 1
+            self._asked_bytes += size
+        now = self._clock()
+        if self._line is not None and now - self._drawn >= _REDRAW_S:
+            self._drawn = now
+            self._line.show(self._text(failed, now))
+
+    def wait(self, phase: str, done: int, total: int) -> None:
+        """Shows a `turn.progress`, as long as there is no answer yet."""
+        if self._line is not None:
+            self._line.show(words_of(phase, done, total, None))
+
+    def erase(self) -> None:
+        """Makes room for another line on the terminal."""
+        if self._line is not None:
+            self._line.erase()
+
+    def make_room(self) -> None:
+        """Makes room for output, where that goes to the same place."""
+        if self._line is not None and is_terminal(sys.stdout):
+            self._line.erase()
+            self._drawn = float("-inf")
+
+    def _text(self, failed: int, now: float) -> str:
+        passed_s = max(now - self._started, 0.001)
+        parts = [f"{self._records} records"]
+        if self._total_bytes:
+            share = min(1.0, self._done_bytes / self._total_bytes)
+            parts[0] += f" ▕{('█' * int(share * _BAR_CELLS)).ljust(_BAR_CELLS)}▏ {share * 100:.0f}%"
+        parts.append(f"{self._asked / passed_s:.1f}/s")
+        if self._total_bytes and self._asked_bytes:
+            left = max(0, self._total_bytes - self._done_bytes) * passed_s / self._asked_bytes
+            parts.append(f"{_duration(left)} left")
+        if failed:
+            parts.append(f"{failed} failed")
+        return "  ".join(parts)
+
+
 class Status:
     """Passing line about a turn that waits, on a terminal only; erased before the answer begins."""
 

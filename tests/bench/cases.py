@@ -24,6 +24,7 @@ from tests.bench.figure import Figure
 from tests.bench.job_cases import jobs, write_jobs
 from tests.bench.knowledge_cases import KNOWLEDGE
 from tests.bench.labelled_cases import LABELLED
+from tests.bench.map_cases import MAP
 from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
 from tests.bench.search_cases import SEARCH
 from tests.bench.setting import LLM, MODEL, Setting, shown
@@ -143,6 +144,7 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "ping": ping,
     "deltas": deltas,
     **STREAMS,
+    **MAP,
     **CACHE,
     **WORKER,
     **SEARCH,

@@ -124,6 +124,16 @@ STREAMS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
 }
 
 
+def bare_loop(setting: Setting, questions: Sequence[Question]) -> Baseline:
+    """The bare batched loop, with a sequence a question and the worker's own sizes."""
+    return _bare(_setup(setting, questions))
+
+
+def bare_rate(bare: Baseline) -> float:
+    """Tokens a second of all its sequences, of one round."""
+    return _clock(bare)()
+
+
 def _setup(setting: Setting, questions: Sequence[Question]) -> dict[str, Any]:
     """The input with which the baselines answer the same texts in the same way."""
     prompts = [setting.result(*question.words()[:-1], "--dry-run", question.message)["text"] for question in questions]

@@ -36,7 +36,7 @@ from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.turns import resume
 from agentgw_daemon.turns.dry_run import dry_run
 from agentgw_daemon.turns.ended import outcome_of
-from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, options_of
+from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, needs_no_tools, options_of
 from agentgw_daemon.turns.run import Plan, go_on
 from agentgw_daemon.turns.run import run as run_turn
 
@@ -321,7 +321,7 @@ class Turns:
                 skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,
             ),
             engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx,
-            make_tools=None if params.schema is not None
+            make_tools=None if params.schema is not None or needs_no_tools(params)
             else partial(toolkit.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
             max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),

@@ -25,6 +25,11 @@ def brings_data(params: TurnStartParams) -> bool:
     return params.piped or any(not file.typed for file in params.files)
 
 
+def needs_no_tools(params: TurnStartParams) -> bool:
+    """Tells whether there is nothing to look for: no tool is wanted, and no session may hold data of earlier calls."""
+    return params.tools == () and params.ephemeral and params.session_id is None
+
+
 def cwd_of(params: TurnStartParams, session: Session | None) -> str | None:
     """The directory in which to look for the turn's skill: the user's, who names one; else the session's."""
     at_session = session.cwd if session else None

@@ -19,7 +19,7 @@ ASKED_FOR = {
     "run", "chat", "status", "start", "stop", "restart", "reload", "logs", "skills", "sessions", "history", "models",
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "service", "feedback",
     "backup", "restore",
-    "trust", "replay", "eval", "stats", "ingest", "test",
+    "trust", "replay", "eval", "stats", "ingest", "test", "map",
     "search", "documents", "delete-documents", "turns", "jobs", "scheduler", "web", "webhooks",
     "bridge",
 }  # fmt: skip

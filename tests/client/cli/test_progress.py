@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from agentgw.cli import output, progress
-from agentgw.cli.progress import Bar, Status
+from agentgw.cli.progress import Bar, RecordMeter, Status
 
 
 class Screen(io.StringIO):
@@ -169,3 +169,31 @@ def test_no_ansi_sequence_is_ever_written() -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "0s"), (59.6, "1m00s"), (61, "1m01s"), (3725, "1h02m")])
 def test_durations_are_for_people(seconds: float, words: str) -> None:
     assert progress._duration(seconds) == words
+
+
+def test_records_are_counted_with_their_share_rate_and_time_left() -> None:
+    screen, clock = Screen(), Clock()
+    meter = RecordMeter(100, stream=screen, clock=clock)
+    clock.now += 2.0
+    meter.update(20, failed=1, asked=True)
+    last = screen.getvalue().rpartition("\r")[2]
+    assert last == "1 records ▕████                ▏ 20%  0.5/s  8s left  1 failed"
+
+
+def test_answers_that_were_there_already_do_not_count_for_the_rate() -> None:
+    screen, clock = Screen(), Clock()
+    meter = RecordMeter(None, stream=screen, clock=clock)
+    meter.update(50, failed=0, asked=False)
+    clock.now += 4.0
+    meter.update(50, failed=0, asked=True)
+    assert screen.getvalue().rpartition("\r")[2].rstrip() == "2 records  0.2/s"
+
+
+def test_records_are_not_counted_into_a_pipe() -> None:
+    stream = io.StringIO()
+    meter = RecordMeter(100, stream=stream)
+    meter.wait("loading", 0, 0)
+    meter.update(50, failed=0, asked=True)
+    meter.make_room()
+    meter.erase()
+    assert stream.getvalue() == ""
