@@ -65,6 +65,7 @@ class TurnPrinter:
         self._ids: dict[str, Any] = {}
         # For JSON: what there is of the answer when there will be no result.
         self._texts: list[str] = []
+        self._facts: dict[str, Any] = {}
         self.turn_id = ""
 
     def show(self, notification: Notification, *, more: bool) -> None:
@@ -79,6 +80,8 @@ class TurnPrinter:
         if self._form != "text" and notification.method == "turn.delta" and params.get("channel") == "answer":
             self._texts.append(str(params.get("text", "")))
         self._denied = self._denied or bool(params.get("denied"))
+        if notification.method == "turn.started":
+            self._facts = {name: params.get(name) for name in ("model", "skill")}
         if self._form == "stream-json":
             output.json_line({"method": notification.method, "params": params})
         elif notification.method == "turn.delta":
@@ -110,6 +113,7 @@ class TurnPrinter:
     def finish(self, result: Mapping[str, Any]) -> int:
         """Prints the result where it was not streamed, and why the exit status is not 0; gives the exit status."""
         self._status.erase()
+        self._facts.update((name, result.get(name)) for name in ("finish_reason", "usage", "timings"))
         if self._form == "text":
             if self._streamed:
                 output.line(self._take())
@@ -139,6 +143,10 @@ class TurnPrinter:
         if error.hint:
             told["hint"] = error.hint
         output.json_line({**self._ids, "error": told, "text": "".join(self._texts)})
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the turn beside its answer: its ids, model and skill, and what it took once it has ended."""
+        return {**self._ids, **self._facts}
 
     def break_off(self) -> None:
         """The answer stays incomplete; the cursor goes to a line of its own."""

@@ -25,7 +25,7 @@ class Environment:
 
     __slots__ = (
         "agentgw_home", "agentgw_socket", "agentgw_url", "api_key", "api_key_file", "cache_home", "config_home",
-        "data_home", "editor", "home", "no_color", "path", "plain_http", "runtime_dir", "state_home",
+        "data_home", "editor", "home", "no_color", "path", "plain_http", "runtime_dir", "shell", "state_home",
         "sudo_uid", "term",
     )  # fmt: skip
 
@@ -49,6 +49,7 @@ class Environment:
         # no-color.org: any value but the empty one.
         self.no_color = bool(get("NO_COLOR", ""))
         self.term = get("TERM", "")
+        self.shell = get("SHELL", "")
         self.editor = get("VISUAL", "") or get("EDITOR", "")
 
 

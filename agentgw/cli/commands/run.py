@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final
 
+    from agentgw.cli.usage_file import UsageFile
     from agentgw.client import Client
 
 # The names of `types.Options` with what turns a word into a value.
@@ -69,6 +70,11 @@ def configure(parser: ArgumentParser) -> None:
         help="tool calls that need a yes: asked about, denied, or these tools run unasked",
     )  # fmt: skip
     add("-x", "--extract", action="store_true", help="print the last code block alone; without one, the whole answer")
+    add(
+        "-e", "--execute", action="store_true",
+        help="propose a shell command for the task: a terminal is asked what to do with it, a pipe gets it printed",
+    )  # fmt: skip
+    add("--usage-file", metavar="FILE", help="write tokens, times and the exit status to FILE as JSON, also on failure")
     add("--no-stream", action="store_true", help="print the answer when it is complete")
     add("--timeout", metavar="SECONDS", type=seconds, help="give up after so long; a detached turn ends then")
     add("--detach", action="store_true", help="print the turn's id and let it go on; see `agentgw attach`")
@@ -85,11 +91,47 @@ def run(args: Namespace) -> int:
     # With a schema, standard output is a JSON text or nothing.
     streamed = not (args.no_stream or args.dry_run or args.schema is not None)
     answer = TurnPrinter(args.form, streamed=streamed, extract=args.extract, bounded="max_tokens" in options)
+    if args.execute:
+        return _propose(args, options)
+    usage = _usage_file(args.usage_file) if args.usage_file is not None else None
+    status, failure = output.INTERRUPTED, ""
     try:
-        return _run(args, options, answer)
+        status = _run(args, options, answer)
     except AgentgwError as error:
+        status, failure = error.exit_status, error.message
         answer.fail(error)
         raise
+    except BrokenPipeError:
+        status = output.CLOSED_PIPE
+        raise
+    finally:
+        if usage is not None:
+            usage.write(answer.facts(), exit_status=status, error=failure)
+    return status
+
+
+def _usage_file(path: str) -> UsageFile:
+    from agentgw.cli.usage_file import UsageFile
+
+    return UsageFile(path)
+
+
+def _propose(args: Namespace, options: dict[str, Any]) -> int:
+    """The command for a task. Raises UsageError beside options that are about answers."""
+    others = {
+        "--schema": args.schema is not None, "--detach": args.detach, "--dry-run": args.dry_run, "-x": args.extract,
+        "--session": args.session is not None, "-c": args.continued, "-t": bool(args.tool), "-f": bool(args.file),
+        "--json or --output-format": args.form != "text", "--usage-file": args.usage_file is not None,
+        "-s": args.skill is not None,
+    }  # fmt: skip
+    if wrong := [name for name, given in others.items() if given]:
+        raise UsageError(f"-e does not go with {wrong[0]}", hint='try: agentgw run -e "find files over 1 GB"')
+    task, piped = read_message(args.text, stdin_used=False)
+    if not task.strip():
+        raise UsageError("there is no task", hint='try: agentgw run -e "find files over 1 GB"')
+    from agentgw.cli.proposal import propose
+
+    return propose(args, task, options, piped=piped)
 
 
 def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
