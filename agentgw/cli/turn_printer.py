@@ -145,7 +145,7 @@ class TurnPrinter:
         output.json_line({**self._ids, "error": told, "text": "".join(self._texts)})
 
     def facts(self) -> dict[str, Any]:
-        """What is known of the turn beside its answer: its ids, model and skill, and what it took once it has ended."""
+        """Facts of the turn beside its answer: its ids, model and skill, and what it took once it has ended."""
         return {**self._ids, **self._facts}
 
     def break_off(self) -> None:
