@@ -69,6 +69,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "doctor": ("check everything and say what to do", "agentgw doctor"),
         "webhooks": ("programs that are told of events", "agentgw webhooks test build"),
         "config": ("settings and where they come from", "agentgw config show --origin"),
+        "completion": ("words that Tab completes in bash, zsh and fish", "agentgw completion bash"),
+        "shell-init": ("a key that turns the line being typed into a command", "agentgw shell-init zsh"),
         "call": ("one raw call", "agentgw call rpc.discover"),
         "bridge": ("a connection on standard input and output", "ssh laptop agentgw bridge"),
     },

@@ -20,6 +20,7 @@ ASKED_FOR = {
     "pull", "ps", "approvals", "tools", "attach", "call", "config", "doctor", "serve", "service", "feedback",
     "backup", "restore",
     "trust", "replay", "eval", "stats", "ingest", "test", "map",
+    "completion", "shell-init",
     "search", "documents", "delete-documents", "turns", "jobs", "scheduler", "web", "webhooks",
     "bridge",
 }  # fmt: skip

@@ -1,0 +1,30 @@
+"""`agentgw shell-init`: a key of the user's shell that turns the line being typed into a command."""
+
+from __future__ import annotations
+
+from agentgw.cli import output
+from agentgw.cli.commands.completion import shell_of
+from agentgw.cli.shell_scripts import SHELLS, shell_script
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+_MORE = """
+Alt-E then replaces the line with the command that `agentgw run -e` proposes for it; nothing runs before Enter.
+
+  bash   eval "$(agentgw shell-init bash)" in ~/.bashrc
+  zsh    eval "$(agentgw shell-init zsh)" in ~/.zshrc
+  fish   agentgw shell-init fish | source in ~/.config/fish/config.fish"""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """The arguments."""
+    parser.add_argument("words", metavar="SHELL", nargs="+", help=f"one of: {', '.join(SHELLS)}")
+    parser.epilog = f"{parser.epilog}\n{_MORE}"
+
+
+def run(args: Namespace) -> int:
+    """Prints the script."""
+    output.text_block(shell_script("init", shell_of(args.words)))
+    return 0

@@ -1,0 +1,129 @@
+"""The scripts for shells in real shells, on a pseudo terminal where they need one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+
+from agentgw.cli.shell_scripts import SHELLS
+from tests.client.conftest import Serve
+from tests.client.fakedaemon import Peer
+
+PATIENCE_S = 30.0
+# A shell that has no terminal of its own leaves.
+IN_TERMINAL = (
+    sys.executable, "-c",
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])",
+)  # fmt: skip
+SET = {"bash": "echo set-$((6*7))", "zsh": "echo set-$((6*7))", "fish": "echo set-(math 6 x 7)"}
+START = {
+    "bash": ("bash", "--norc", "--noprofile", "-i"),
+    "zsh": ("zsh", "-f", "-i"),
+    "fish": ("fish", "--no-config", "-i"),
+}
+COMPLETION = {
+    "bash": 'eval "$(agentgw completion bash)"',
+    "zsh": 'autoload -Uz compinit && compinit -u -D && eval "$(agentgw completion zsh)"',
+    "fish": "agentgw completion fish | source",
+}
+KEYS = {
+    "bash": 'eval "$(agentgw shell-init bash)"',
+    "zsh": 'eval "$(agentgw shell-init zsh)"',
+    "fish": "agentgw shell-init fish | source",
+}
+
+
+class ShellScreen:
+    """A real shell, and what a person sees of it."""
+
+    def __init__(self, shell: str, folder: Path) -> None:
+        self._screen = pyte.Screen(100, 24)
+        self._stream = pyte.ByteStream(self._screen)
+        self._master, slave = pty.openpty()
+        environment = {
+            **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "TERM": "xterm", "PS1": "ready> ",
+            "HOME": str(folder), "LANG": "C.UTF-8",
+        }  # fmt: skip
+        self.process = subprocess.Popen(
+            (*IN_TERMINAL, *START[shell]),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Returns when the text is on the screen."""
+        until = time.monotonic() + PATIENCE_S
+        while text not in self.text():
+            if not select.select([self._master], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise AssertionError(f"{text!r} not in:\n{self.text()}")
+            data = os.read(self._master, 65536)
+            self._stream.feed(data)
+            if b"\x1b[c" in data or b"\x1b[0c" in data:
+                # fish waits for the answer of a terminal to what it is.
+                os.write(self._master, b"\x1b[?6c")
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[ShellScreen]:
+    """Each shell of this machine, with agentgw on its PATH."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"there is no {request.param} here")
+    program = tmp_path / "agentgw"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m agentgw "$@"\n')
+    program.chmod(0o755)
+    screen = ShellScreen(request.param, tmp_path)
+    try:
+        screen.type(f"{COMPLETION[request.param]}; {KEYS[request.param]}; {SET[request.param]}\r")
+        screen.wait_for("set-42")
+        yield screen
+    finally:
+        screen.close()
+
+
+def answer(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+    assert params["message"] == "list it all"
+    return {"turn_id": "t", "session_id": "s", "text": "```sh\necho made-$TERM-by-model\n```", "finish_reason": "stop"}
+
+
+def test_tab_completes_verbs_and_names_with_colons(shell: ShellScreen, serve: Serve) -> None:
+    serve({"model.list": {"models": [{"name": "smollm2:135m"}, {"name": "smollm2:360m"}]}})
+    shell.type("agentgw compl\t")
+    shell.wait_for("agentgw completion")
+    shell.type("\x15agentgw run -m smollm2:1\t")
+    shell.wait_for("agentgw run -m smollm2:135m")
+
+
+def test_alt_e_makes_a_command_of_the_line_and_runs_nothing(shell: ShellScreen, serve: Serve) -> None:
+    serve({"turn.start": answer})
+    shell.type("list it all\x1be")
+    shell.wait_for("echo made-$TERM-by-model")
+    assert "made-xterm-by-model" not in shell.text()
+    shell.type("\r")
+    shell.wait_for("made-xterm-by-model")
