@@ -49,15 +49,18 @@ lint: $(INSTALLED) ## ruff, mypy and the import arrows
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-docs: $(INSTALLED) ## write docs/protocol.md and docs/http.md from the contract's tables
+docs: $(INSTALLED) ## write docs/protocol.md, docs/http.md and docs/agentgw.1 from the tables and parsers
 	@$(BIN)/python -m tests.scripts.protocol_page > docs/protocol.md.new
 	@mv docs/protocol.md.new docs/protocol.md
 	@$(BIN)/python -m tests.scripts.http_page > docs/http.md.new
 	@mv docs/http.md.new docs/http.md
+	@$(BIN)/python -m tests.scripts.manual_page > docs/agentgw.1.new
+	@mv docs/agentgw.1.new docs/agentgw.1
 
-docs-check: $(INSTALLED) ## fail when these two pages are not what the tables say
+docs-check: $(INSTALLED) ## fail when these pages are not what the tables and parsers say
 	@$(BIN)/python -m tests.scripts.protocol_page | diff -u docs/protocol.md - || { echo "run: make docs"; exit 1; }
 	@$(BIN)/python -m tests.scripts.http_page | diff -u docs/http.md - || { echo "run: make docs"; exit 1; }
+	@$(BIN)/python -m tests.scripts.manual_page | diff -u docs/agentgw.1 - || { echo "run: make docs"; exit 1; }
 
 test: lint docs-check models mcp-servers llama-server axe bytecode ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST_SHARED) -m "not chaos"

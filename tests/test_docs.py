@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,11 +21,14 @@ from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.server.openrpc import event_name
 from tests.scripts.http_page import page as http_page
+from tests.scripts.manual_page import page as manual_page
+from tests.scripts.manual_page import statuses, statuses_of_errors
 from tests.scripts.protocol_page import page
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = ROOT / "docs" / "protocol.md"
 HTTP = ROOT / "docs" / "http.md"
+MANUAL = ROOT / "docs" / "agentgw.1"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 README = ROOT / "README.md"
 SECURITY = ROOT / "docs" / "security.md"
@@ -45,6 +49,21 @@ def test_the_protocol_page_is_what_the_tables_say() -> None:
 
 def test_the_page_of_http_is_what_its_tables_say() -> None:
     assert HTTP.read_text() == http_page(), "docs/http.md is out of date; run: make docs"
+
+
+def test_the_manual_page_is_what_the_parsers_say() -> None:
+    assert MANUAL.read_text() == manual_page(), "docs/agentgw.1 is out of date; run: make docs"
+
+
+def test_the_manual_page_explains_every_exit_status_of_an_error() -> None:
+    assert statuses_of_errors() <= statuses()
+
+
+def test_the_manual_page_is_roff_without_a_warning() -> None:
+    if (groff := shutil.which("groff")) is None:
+        pytest.skip("there is no groff here")
+    done = subprocess.run((groff, "-man", "-Tutf8", "-ww", str(MANUAL)), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", METHODS)
