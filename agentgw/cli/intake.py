@@ -51,7 +51,7 @@ def read_stdin(most_bytes: int) -> bytes:
     try:
         return _read(0, _STDIN, most_bytes)
     except OSError as error:
-        raise UsageError(f"{_STDIN} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{_STDIN} cannot be read: {error.strerror}", hint="give it a file or a pipe") from None
 
 
 def stdin_text() -> str:

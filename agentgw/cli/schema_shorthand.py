@@ -67,21 +67,21 @@ def _read(path: str) -> str:
         with open(path, "rb") as file:
             data = file.read(MAX_MESSAGE_BYTES + 1)
         if len(data) > MAX_MESSAGE_BYTES:
-            raise UsageError(f"{path} has more than the {MAX_MESSAGE_BYTES} bytes a message may have")
+            raise UsageError(f"{path} has more than the {MAX_MESSAGE_BYTES} bytes a message may have", hint=_HINT)
         return data.decode("utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint=_HINT) from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})", hint=_HINT) from None
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:
     try:
         made = json.loads(text)
     except RecursionError:
-        raise UsageError(f"{name} nests too deeply") from None
+        raise UsageError(f"{name} nests too deeply", hint=_HINT) from None
     except ValueError as error:
-        raise UsageError(f"{name} is no JSON: {error}") from None
+        raise UsageError(f"{name} is no JSON: {error}", hint=_HINT) from None
     if not isinstance(made, dict):
         raise UsageError(f"{name} is no JSON Schema: it must be an object", hint=_HINT)
     return made

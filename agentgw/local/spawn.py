@@ -230,7 +230,9 @@ def start_daemon(listener: int, *, warm: bool = False, command: Sequence[str] | 
         )
     except OSError as error:
         os.close(reader)
-        raise DaemonUnreachable(f"the daemon cannot be started: {arguments[0]}: {error.strerror}") from None
+        raise DaemonUnreachable(
+            f"the daemon cannot be started: {arguments[0]}: {error.strerror}", hint="install agentgw again"
+        ) from None
     finally:
         for descriptor in sources:
             os.close(descriptor)

@@ -11,6 +11,9 @@ from agentgw.protocol.errors import ToolFailed, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Final
+
+_HINT: Final = """try: agentgw tools call read_file '{"path": "README.md"}'"""
 
 
 def _list(args: Namespace) -> int:
@@ -38,9 +41,9 @@ def _call(args: Namespace) -> int:
     try:
         arguments = json.loads(args.arguments)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the arguments are no JSON: {error}") from None
+        raise UsageError(f"the arguments are no JSON: {error}", hint=_HINT) from None
     if not isinstance(arguments, dict):
-        raise UsageError("the arguments must be a JSON object")
+        raise UsageError("the arguments must be a JSON object", hint=_HINT)
     with connect() as client:
         stream = client.stream(
             "tool.call", tool=args.tool, arguments=arguments, cwd=working_directory(),

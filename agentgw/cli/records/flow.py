@@ -226,7 +226,9 @@ class Flow:
         except BlockingIOError:
             return
         except OSError as error:
-            raise UsageError(f"standard input cannot be read: {error.strerror}") from None
+            raise UsageError(
+                f"standard input cannot be read: {error.strerror}", hint="give it a file or a pipe"
+            ) from None
         self._input_ended = not data
         self._ready = self._records.feed(data) if data else self._records.finish()
 

@@ -270,7 +270,7 @@ class CsvRows:
 
     def _header(self, names: list[str], fault: str, size: int) -> InputRecord:
         if fault:
-            raise UsageError(f"the row of names {fault}")
+            raise UsageError(f"the row of names {fault}", hint="--csv wants the names of the columns in the first row")
         for name in self._template.names:
             if names.count(name) != 1:
                 told = "no column" if name not in names else "more than one column"

@@ -111,7 +111,7 @@ class AnswerJournal:
         except OSError:
             raise AlreadyRunning(f"another map uses {self._path}", hint="wait for it, or name another file") from None
         if os.fstat(self._file).st_mode & 0o170000 != 0o100000:  # S_IFREG
-            raise UsageError(f"{self._path} is no file")
+            raise UsageError(f"{self._path} is no file", hint="name a file that --resume may make")
         with os.fdopen(os.dup(self._file), "rb") as file:
             begin = file.readline(1 << 16)
             if not begin.endswith(b"\n"):

@@ -30,7 +30,7 @@ class Template:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise UsageError("the template is not UTF-8 text") from None
+            raise UsageError("the template is not UTF-8 text", hint="convert it first") from None
         # Texts and places by turns; a place is the name of a field, or empty for the whole record.
         self._texts, self._places = _parts(text)
         self.names: Final = tuple(dict.fromkeys(name for name in self._places if name))
