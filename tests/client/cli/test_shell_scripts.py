@@ -38,9 +38,9 @@ COMPLETION = {
     "fish": "agentgw completion fish | source",
 }
 KEYS = {
-    "bash": 'eval "$(agentgw shell-init bash)"',
-    "zsh": 'eval "$(agentgw shell-init zsh)"',
-    "fish": "agentgw shell-init fish | source",
+    "bash": 'eval "$(agentgw shell-init bash --remember)"',
+    "zsh": 'eval "$(agentgw shell-init zsh --remember)"',
+    "fish": "agentgw shell-init fish --remember | source",
 }
 
 
@@ -53,7 +53,7 @@ class ShellScreen:
         self._master, slave = pty.openpty()
         environment = {
             **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "TERM": "xterm", "PS1": "ready> ",
-            "HOME": str(folder), "LANG": "C.UTF-8",
+            "HOME": str(folder), "LANG": "C.UTF-8", "TMUX": "",
         }  # fmt: skip
         self.process = subprocess.Popen(
             (*IN_TERMINAL, *START[shell]),
@@ -127,3 +127,20 @@ def test_alt_e_makes_a_command_of_the_line_and_runs_nothing(shell: ShellScreen, 
     assert "made-xterm-by-model" not in shell.text()
     shell.type("\r")
     shell.wait_for("made-xterm-by-model")
+
+
+def explained(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+    peer.delta("It was told to.")
+    return {"turn_id": "turn1", "session_id": "session1", "text": "It was told to.", "finish_reason": "stop"}
+
+
+def test_alt_w_asks_why_the_last_command_failed_and_nothing_is_sent_before(shell: ShellScreen, serve: Serve) -> None:
+    daemon = serve({"turn.start": explained})
+    shell.type("sh -c 'exit 7'\r")
+    shell.wait_for("exit 7")
+    assert daemon.methods() == []
+    shell.type("\x1bw")
+    shell.wait_for("It was told to.")
+    asked = daemon.params("turn.start")
+    assert "command: sh -c 'exit 7'\nexit status: 7\n" in asked["message"]
+    assert (asked["ephemeral"], asked["tools"], asked["piped"]) == (True, [], True)
