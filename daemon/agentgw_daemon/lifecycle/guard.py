@@ -15,6 +15,7 @@ import trio
 
 from agentgw.protocol.errors import LocalError
 from agentgw_daemon.lifecycle.socket_name import NameState, SocketName, identify
+from agentgw_daemon.system.ticks import until_tick_s
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ async def guard_socket(
     touched = trio.current_time()
     reported: NameState = "ours"
     while True:
-        await trio.sleep(interval_s)
+        await trio.sleep(until_tick_s(interval_s))
         state = await _look(name)
         if state == "taken" and await _is_taken_for_good(name, confirm_s):
             log.warning("another process listens at %s", name.path)

@@ -45,6 +45,7 @@ from agentgw_daemon.storage.sessions.summaries import Summaries
 from agentgw_daemon.storage.sessions.turns import TurnStore
 from agentgw_daemon.storage.sessions.unfinished import Unfinished
 from agentgw_daemon.storage.trust import Trust
+from agentgw_daemon.system.ticks import until_tick_s
 
 T = TypeVar("T")
 
@@ -239,7 +240,7 @@ class Database:
         """Look after the file's name for as long as it is ours; `drain` is told why it is so no more."""
         reported = ""
         while not self._thread.displaced.is_set():
-            with trio.move_on_after(LOOK_EVERY_S):
+            with trio.move_on_after(until_tick_s(LOOK_EVERY_S)):
                 await self._thread.displaced.wait()
             try:
                 await self._thread.run(self._store.look)
