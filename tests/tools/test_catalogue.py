@@ -144,7 +144,7 @@ async def test_edits_are_picked_up(tmp_path: Path) -> None:
 
 
 def waiting(first_list_s: float) -> ToolLimits:
-    return ToolLimits(mcp=LIMITS.mcp, first_list_s=first_list_s, silence_s=0.05)
+    return ToolLimits(mcp=LIMITS.mcp, first_list_s=first_list_s, silence_s=0.0)
 
 
 async def test_a_server_that_is_slow_to_start_is_waited_for_once_and_joins(tmp_path: Path) -> None:
