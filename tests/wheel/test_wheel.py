@@ -101,12 +101,16 @@ def test_the_wheel_has_the_packages_what_is_shipped_with_them_and_the_licence(wh
     assert {f"agentgw/_shipped/skills/{skill}/SKILL.md" for skill in SKILLS} <= set(names)
     units = ("systemd-user/agentgw.socket", "systemd-user/agentgw.service", "launchd/org.agentgw.daemon.plist")
     assert {f"agentgw/_shipped/{unit}" for unit in units} <= set(names)
+    scripts = {f"{name}.{shell}" for name in ("completion", "init", "remember") for shell in ("bash", "zsh", "fish")}
+    assert {f"agentgw/cli/scripts/{script}" for script in scripts} <= set(names)
+    assert any(name.endswith(".data/data/share/man/man1/agentgw.1") for name in names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
 def test_the_wheel_has_nothing_that_only_development_needs(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names_in(wheel)}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"agentgw", "agentgw_daemon", "agentgw_shell"}
+    packages = {top for top in tops if not top.endswith((".dist-info", ".data"))}
+    assert packages == {"agentgw", "agentgw_daemon", "agentgw_shell"}
     parts = {part for name in names_in(wheel) for part in name.split("/")}
     assert not [part for part in parts if part.startswith(("test_", "conftest")) or part == "tests"]
     assert not [part for part in parts if part.endswith((".pyc", ".gguf"))]
