@@ -27,6 +27,7 @@ from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.connection import HttpConnection
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
+from agentgw_daemon.gateway.pages.management.pulls import Pulls
 from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, refused_page
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error, supervised
@@ -65,6 +66,7 @@ class Gateway:
         self.http = settings.http
         self.access = AccessLog()
         self.sign_ins = SignIns()
+        self.pulls = Pulls()
         self.requests = 0
         self.watchers = 0
         self._connections: set[HttpConnection] = set()

@@ -17,8 +17,11 @@ from agentgw_daemon.gateway.pages.answering import ANSWERING
 from agentgw_daemon.gateway.pages.assets import ASSETS
 from agentgw_daemon.gateway.pages.chat.sessions import CHAT
 from agentgw_daemon.gateway.pages.home import HOME
+from agentgw_daemon.gateway.pages.management.approvals import APPROVALS
 from agentgw_daemon.gateway.pages.management.documents import DOCUMENTS
 from agentgw_daemon.gateway.pages.management.jobs import JOBS
+from agentgw_daemon.gateway.pages.management.models import MODELS
+from agentgw_daemon.gateway.pages.management.status import STATUS
 from agentgw_daemon.gateway.pages.sign_in import SIGN_IN
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.server.handlers import HANDLERS
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.doors import Doors
     from agentgw_daemon.server.daemon import Daemon
 
-PAGES: Final = (*HOME, *CHAT, *DOCUMENTS, *JOBS, *ANSWERING, *SIGN_IN, *ASSETS)
+PAGES: Final = (
+    *HOME, *CHAT, *DOCUMENTS, *JOBS, *APPROVALS, *MODELS, *STATUS, *ANSWERING, *SIGN_IN, *ASSETS,
+)  # fmt: skip
 # A dialect of another service is one more table here.
 ROUTES: Final = RouteTable(API, RPC, METRICS, DESCRIPTION, PAGES)
 

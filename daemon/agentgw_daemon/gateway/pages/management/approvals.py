@@ -1,0 +1,50 @@
+"""Calls that wait for a yes as a page, each exactly as it would run, and the rules that earlier answers left."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from agentgw.protocol.params import NoParams, RuleIdParams
+from agentgw.protocol.schema import bind
+from agentgw_daemon.gateway.http.messages import HttpAnswer
+from agentgw_daemon.gateway.pages.chat.page_turn import shown_json
+from agentgw_daemon.gateway.pages.query import query_of
+from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
+from agentgw_daemon.gateway.routing.routes import Route
+
+if TYPE_CHECKING:
+    from agentgw_daemon.gateway.exchange import Exchange
+
+_PATH: Final = "/approvals"
+
+
+async def approvals(exchange: Exchange) -> HttpAnswer:
+    """The page, or for one that looks again what waits, if that is not what it shows."""
+    waiting = (await exchange.call("approval.list", NoParams())).approvals
+    cards = [{"approval": one, "arguments": shown_json(one.arguments), "answer": ""} for one in waiting]
+    # Cards that are being read stay as they are, with what is folded out in them.
+    seen = hashlib.sha256("\n".join(one.approval_id for one in waiting).encode()).hexdigest()[:16]
+    if exchange.is_fragment:
+        if query_of(exchange, "seen") == seen:
+            return HttpAnswer(status=204)
+        return await fragment(exchange, "approvals_waiting.html", cards=cards, seen=seen)
+    rules: list[Any] = [
+        {"rule": rule, "arguments": shown_json(rule.arguments)}
+        for rule in (await exchange.call("approval.rules", NoParams())).rules
+    ]
+    return await page(exchange, "approvals.html", cards=cards, seen=seen, rules=rules)
+
+
+async def revoke(exchange: Exchange) -> HttpAnswer:
+    """Ends a rule: its call is asked about again."""
+    await exchange.call("approval.revoke", bind(RuleIdParams, {"rule_id": exchange.fields.get("rule", "")}))
+    return moved(exchange, _PATH)
+
+
+APPROVALS: Final = (
+    Route(method="GET", path=_PATH, page=True, respond=approvals, doc="Calls that wait for a yes, and the rules."),
+    Route(
+        method="POST", path="/approvals/rules/revoke", page=True, body="form", respond=revoke, doc="Ends the `rule`."
+    ),
+)  # fmt: skip

@@ -1,0 +1,67 @@
+"""Downloads of models that pages begin: they go on when the page is left, and every page sees how far they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agentgw.protocol.errors import AlreadyExists, RpcError
+from agentgw.protocol.events import ModelProgress
+from agentgw.protocol.params import ModelRefParams
+from agentgw_daemon.gateway.http.event_stream import NoEvents
+from agentgw_daemon.observability.supervision import supervised
+
+if TYPE_CHECKING:
+    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.server.request import OtherEvent
+
+# More failures than these are not told on the page; `agentgw logs` has them.
+_MOST_TOLD: Final = 20
+
+
+class Pull(NoEvents):
+    """One download as it goes, or why it has failed."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.done_bytes = 0
+        self.total_bytes = 0
+        self.error: RpcError | None = None
+
+    def other_event(self, event: OtherEvent) -> bytes:
+        """See Encoding."""
+        if isinstance(event, ModelProgress):
+            self.done_bytes, self.total_bytes = event.done_bytes, event.total_bytes
+        return b""
+
+
+class Pulls:
+    """All of them that run or have failed, in the order of their beginnings."""
+
+    def __init__(self) -> None:
+        self._pulls: dict[str, Pull] = {}
+
+    def listed(self) -> tuple[Pull, ...]:
+        """As they are at this moment."""
+        return tuple(self._pulls.values())
+
+    def start(self, exchange: Exchange, params: ModelRefParams) -> None:
+        """Begin one in the gateway's nursery. Raises AlreadyExists while it runs."""
+        before = self._pulls.pop(params.model, None)
+        if before is not None and before.error is None:
+            self._pulls[params.model] = before
+            raise AlreadyExists("this model is being downloaded already")
+        while len(failed := [one for one in self._pulls.values() if one.error]) >= _MOST_TOLD:
+            del self._pulls[failed[0].model]
+        pull = self._pulls[params.model] = Pull(params.model)
+        exchange.gateway.nursery.start_soon(supervised, "pulling a model for a page", self._run, exchange, params, pull)
+
+    async def _run(self, exchange: Exchange, params: ModelRefParams, pull: Pull) -> None:
+        try:
+            await exchange.call_into("model.pull", params, pull)
+        except RpcError as error:
+            pull.error = error
+        except Exception:
+            pull.error = RpcError("it has ended unexpectedly", hint="`agentgw logs` says why")
+            raise
+        else:
+            del self._pulls[params.model]

@@ -1,0 +1,115 @@
+"""Calls that wait, as a page: exactly what would run, and nothing of it read as HTML."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from agentgw.protocol.params import RuleIdParams
+from agentgw.protocol.results import ApprovalList, Done, RuleList
+from agentgw.protocol.types import Approval, ApprovalRule
+from agentgw_daemon.server.request import Handler
+from tests.gateway.harness import opened
+from tests.gateway.pages.harness import Visitor, text_of
+
+pytestmark = pytest.mark.anyio
+
+EVIL = '<img src=x onerror="alert(1)">/&?\'"'
+
+
+class Approvals:
+    """`approval.*` of these, and the rules that were ended."""
+
+    def __init__(self, *waiting: Approval, rules: tuple[ApprovalRule, ...] = ()) -> None:
+        self.waiting, self.rules = waiting, rules
+        self.revoked: list[str] = []
+
+    def handlers(self) -> dict[str, Handler]:
+        return {"approval.list": self.list, "approval.rules": self.list_rules, "approval.revoke": self.revoke}
+
+    def list(self, request: Any, params: Any) -> ApprovalList:
+        return ApprovalList(approvals=self.waiting)
+
+    def list_rules(self, request: Any, params: Any) -> RuleList:
+        return RuleList(rules=self.rules)
+
+    def revoke(self, request: Any, params: RuleIdParams) -> Done:
+        self.revoked.append(params.rule_id)
+        return Done()
+
+
+def approval(**more: Any) -> Approval:
+    values: dict[str, Any] = {
+        "approval_id": "a-1", "tool": "write_file", "arguments": {"path": "x", "text": "y"}, "cwd": "/w",
+        "asked_at": "2020-01-01T00:00:00Z", "expires_at": "2020-01-01T00:01:00Z",
+    }  # fmt: skip
+    return Approval(**{**values, **more})
+
+
+def rule(**more: Any) -> ApprovalRule:
+    values: dict[str, Any] = {
+        "rule_id": "r-1", "tool": "run", "arguments": {"command": "ls"}, "cwd": "/w",
+        "created_at": "2020-01-01T00:00:00Z",
+    }  # fmt: skip
+    return ApprovalRule(**{**values, **more})
+
+
+async def test_a_call_is_shown_exactly_with_its_diff_and_its_answers() -> None:
+    made_of = Approvals(approval(title="Change x", diff="-old\n+new", turn_id="t-1"), rules=(rule(),))
+    async with opened(made_of.handlers()) as made:
+        reply = await Visitor(made).get("/approvals")
+    body, text = reply.body.decode(), text_of(reply)
+    for words in ("Change x", '"path": "x"', "Allow once", "No", '"command": "ls"'):
+        assert words in text
+    assert "<del>-old</del>" in body
+    assert "<ins>+new</ins>" in body
+    assert 'action="/approvals/a-1"' in body
+    assert 'href="/turn/t-1"' in body
+
+
+async def test_when_nothing_waits_the_page_says_where_questions_come_from() -> None:
+    async with opened(Approvals().handlers()) as made:
+        text = text_of(await Visitor(made).get("/approvals"))
+    assert "No call waits for an answer" in text
+    assert "Nothing is always allowed" in text
+
+
+async def test_cards_that_are_shown_already_are_left_alone() -> None:
+    made_of = Approvals(approval())
+    async with opened(made_of.handlers()) as made:
+        visitor = Visitor(made)
+        found = re.search(r"/approvals\?seen=([0-9a-f]+)", (await visitor.get("/approvals")).body.decode())
+        assert found is not None
+        same = await visitor.get(found[0], HX_Request="true")
+        made_of.waiting = ()
+        other = await visitor.get(found[0], HX_Request="true")
+    assert (same.status, other.status) == (204, 200)
+    assert "No call waits" in text_of(other)
+
+
+async def test_nothing_of_a_call_is_read_as_html() -> None:
+    made_of = Approvals(
+        approval(
+            approval_id=EVIL, tool=EVIL, arguments={EVIL: EVIL}, cwd=EVIL, title=EVIL, details=(EVIL,), diff=f"+{EVIL}",
+            turn_id=EVIL, expires_at=EVIL,
+        ),
+        rules=(rule(rule_id=EVIL, tool=EVIL, arguments={EVIL: EVIL}, cwd=EVIL, created_at=EVIL),),
+    )  # fmt: skip
+    async with opened(made_of.handlers()) as made:
+        reply = await Visitor(made).get("/approvals?seen=%22%3E%3Cimg")
+    body = reply.body.decode()
+    assert reply.status == 200
+    assert "<img" not in body
+    assert 'onerror="' not in body
+
+
+async def test_a_rule_is_ended_by_its_id() -> None:
+    made_of = Approvals(rules=(rule(),))
+    async with opened(made_of.handlers()) as made:
+        visitor = Visitor(made)
+        reply = await visitor.post("/approvals/rules/revoke", {"rule": "r-1"})
+        assert (await visitor.post("/approvals/rules/revoke", {})).status == 400
+    assert (reply.status, reply.headers["location"]) == (303, "/approvals")
+    assert made_of.revoked == ["r-1"]
