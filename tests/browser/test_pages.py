@@ -18,6 +18,9 @@ from tests.e2e.home import Home, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(missing()), reason=missing())]
 
+PATHS = (
+    "/", "/chat/general-assistant", "/?q=hello", "/documents?q=hello", "/jobs", "/approvals", "/models", "/status",
+)  # fmt: skip
 AXE = Path(__file__).parent.parent.parent / ".cache" / "axe" / "axe.min.js"
 HOSTILE = '<img src="http://evil.example/a.png" onerror="window.caught=1"><script>window.caught=2</script>'
 BEACONS = (
@@ -283,7 +286,7 @@ def test_words_that_are_meant_to_do_something_do_nothing(site: Site) -> None:
         assert page.find("#main")
 
 
-@pytest.mark.parametrize("path", ["/", "/chat/general-assistant", "/?q=hello"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_keeps_nobody_out_and_fits_a_phone(site: Site, path: str, scheme: str) -> None:
     page = site.open(path)

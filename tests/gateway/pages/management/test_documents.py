@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.ingests import DocumentIngestParams, IngestFailure, IngestResult
 from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
@@ -28,6 +29,7 @@ class Documents:
         self.listed: list[DocumentListParams] = []
         self.deleted: list[DocumentDeleteParams] = []
         self.ingested: list[tuple[str | None, bytes]] = []
+        self.error: Exception | None = None
         self.result = IngestResult(added=1, updated=0, unchanged=0, chunks=3)
         self._documents, self._chunks, self._next = documents, chunks, cursor
 
@@ -42,6 +44,8 @@ class Documents:
         return DocumentList(documents=self._documents, next=self._next)
 
     def search(self, request: Any, params: DocumentSearchParams) -> DocumentSearchResult:
+        if self.error is not None:
+            raise self.error
         self.searched.append(params)
         return DocumentSearchResult(chunks=self._chunks)
 
@@ -164,3 +168,14 @@ async def test_the_one_document_that_a_form_names_is_removed() -> None:
         assert (await visitor.post("/documents/delete", {})).status == 400
     assert (reply.status, reply.headers["location"]) == (303, "/documents")
     assert made_of.deleted == [DocumentDeleteParams(ids=("d-1",))]
+
+
+async def test_without_an_embedder_the_page_says_what_is_missing_and_still_lists() -> None:
+    made_of = Documents(document())
+    made_of.error = ModelUnavailable("the embedder is not pulled", hint="run `agentgw pull`", model="e", reason="x")
+    async with opened(made_of.handlers()) as made:
+        reply = await Visitor(made).get("/documents?q=x")
+    assert reply.status == 200
+    assert "the embedder is not pulled. run `agentgw pull`" in text_of(reply)
+    assert "Nothing fits" not in text_of(reply)
+    assert "/n/a.md" in text_of(reply)

@@ -53,6 +53,11 @@ async def test_without_workers_the_page_says_when_one_runs() -> None:
         assert "No worker runs" in text_of(await Visitor(made).get("/status"))
 
 
+async def test_without_a_default_model_the_page_leads_to_the_models() -> None:
+    async with opened(handlers(status(model=""))) as made:
+        assert "no model yet: choose one" in text_of(await Visitor(made).get("/status"))
+
+
 async def test_nothing_of_a_worker_is_read_as_html() -> None:
     async with opened(handlers(status(worker(model=EVIL, detail=EVIL), model=EVIL))) as made:
         reply = await Visitor(made).get("/status")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.ingests import DocumentIngestParams
 from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.schema import bind
@@ -42,7 +43,12 @@ async def _found(exchange: Exchange) -> dict[str, Any]:
     query = query_of(exchange, "q")[:_MOST_QUERY_CHARS]
     if not query:
         return {"query": "", "chunks": (), "notice": None, "marked": marked}
-    found = await exchange.call("document.search", DocumentSearchParams(query=query, k=_SHOWN_CHUNKS))
+    try:
+        found = await exchange.call("document.search", DocumentSearchParams(query=query, k=_SHOWN_CHUNKS))
+    except ModelUnavailable as error:
+        # The rest of the page is of use all the same.
+        words = exchange.gateway.daemon.services.secrets.redact(". ".join(filter(None, (error.message, error.hint))))
+        return {"query": query, "chunks": None, "notice": words, "marked": marked}
     return {"query": query, "chunks": found.chunks, "notice": found.notice, "marked": marked}
 
 
