@@ -53,8 +53,9 @@ def propose(args: Namespace, task: str, options: dict[str, Any], *, piped: bool)
 
 def command_in(answer: str) -> str:
     """The command in an answer: its last code block, or all of it, without a prompt before it. Raises AgentgwError."""
-    block = last_block(answer)
-    text = (answer if block is None else block).strip()
+    # Small models open a fence without closing one, or the other way round.
+    bare = "\n".join(line for line in answer.splitlines() if not line.lstrip().startswith("```"))
+    text = (last_block(answer) or bare).strip()
     if text.startswith("`") and text.endswith("`") and text.count("`") == 2:
         text = text[1:-1]
     text = f"{text} ".removeprefix("$ ").strip()

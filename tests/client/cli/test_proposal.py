@@ -19,6 +19,8 @@ from tests.client.fakedaemon import Peer
         ("\n ls -l \n", "ls -l"),
         ("$ ls -l", "ls -l"),
         ("`ls -l`", "ls -l"),
+        ("ls -l\n```", "ls -l"),
+        ("```sh\nls -l", "ls -l"),
         ("`a` and `b`", "`a` and `b`"),
         ("Use this:\n```sh\nls | wc -l\n```\nIt counts.", "ls | wc -l"),
         ("```\nfor f in *; do\n\techo $f\ndone\n```", "for f in *; do\n\techo $f\ndone"),
