@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from agentgw_daemon.gateway.pages.assets import assets
+from agentgw_daemon.gateway.pages.assets import FOLDER, HTMX, assets
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor
 
@@ -42,7 +42,13 @@ def test_all_of_them_together_are_small() -> None:
 
 
 def test_nothing_that_is_ours_names_another_server() -> None:
-    ours = [asset for asset in assets().values() if asset.name.partition(".")[0] not in ("htmx", "LICENCES")]
+    ours = [asset for asset in assets().values() if not asset.name.startswith(("htmx", "LICENCES"))]
     for asset in ours:
         named = set(re.findall(rb"\w+://[^\s\"']+", asset.body)) - {b"http://www.w3.org/2000/svg"}
         assert not named, asset.name
+
+
+def test_what_extends_htmx_comes_in_one_file_with_it() -> None:
+    whole, extension = ((FOLDER / name).read_bytes() for name in ("htmx.js", "hx-sse.js"))
+    assert assets()[HTMX].body == whole + b"\n" + extension
+    assert not {"htmx.js", "hx-sse.js"} & assets().keys()

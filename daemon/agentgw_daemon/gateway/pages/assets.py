@@ -23,6 +23,10 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+# htmx looks at the page as soon as it runs, so what extends it has to come with it: in a file of its own, which may
+# come later on a slow connection, it would be too late for what is on the page already.
+HTMX: Final = "htmx-with-sse.js"
+_PARTS: Final = ("htmx.js", "hx-sse.js")
 # Of its address nothing else will ever be served.
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 _DIGEST_CHARS: Final = 16
@@ -47,7 +51,9 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """All files by their names. They are those of this version, read once."""
-    return {path.name: _read(path) for path in sorted(FOLDER.iterdir()) if path.suffix in _TYPES}
+    files = [path for path in sorted(FOLDER.iterdir()) if path.suffix in _TYPES and path.name not in _PARTS]
+    bundle = b"\n".join((FOLDER / part).read_bytes() for part in _PARTS)
+    return {HTMX: _made(HTMX, bundle)} | {path.name: _made(path.name, path.read_bytes()) for path in files}
 
 
 def address_of(name: str) -> str:
@@ -55,11 +61,10 @@ def address_of(name: str) -> str:
     return assets()[name].address
 
 
-def _read(path: Path) -> Asset:
-    body = path.read_bytes()
+def _made(name: str, body: bytes) -> Asset:
     return Asset(
-        name=path.name, digest=hashlib.sha256(body).hexdigest()[:_DIGEST_CHARS], body=body,
-        packed=gzip.compress(body, mtime=0), content_type=_TYPES[path.suffix],
+        name=name, digest=hashlib.sha256(body).hexdigest()[:_DIGEST_CHARS], body=body,
+        packed=gzip.compress(body, mtime=0), content_type=_TYPES[Path(name).suffix],
     )  # fmt: skip
 
 

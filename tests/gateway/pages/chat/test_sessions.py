@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,6 +111,9 @@ async def test_a_session_shows_its_turns_and_where_the_running_one_is_told() -> 
     assert page.count('hx-sse:connect="/turn/t-3/live"') == 1
     assert "news?after=t-3" in page
     assert "<script>alert" not in page
+    # htmx begins as soon as it runs: whatever listens to it is there before.
+    scripts = re.findall(r'<script src="[^"]*/([^"/]+)"', page)
+    assert scripts == ["page.js", "chat.js", "htmx-with-sse.js"]
 
 
 async def test_the_rules_for_the_browser_allow_our_scripts_alone() -> None:
