@@ -49,7 +49,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
     hooks = home.path / "config" / "webhooks.yaml"
     # Nobody listens there.
     hooks.write_text("webhooks:\n- {name: a, url: 'http://127.0.0.1:1/', allow_local: true, events: [job.finished]}\n")
-    home.daemon()
+    home.serve("--port", "0")
     skill = home.work / "pirate"
     skill.mkdir()
     (skill / "SKILL.md").write_text("---\nname: pirate\ndescription: Speaks as a pirate.\n---\nArr.\n")
@@ -70,6 +70,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("hello", client="test", version="0", protocol=1)
         ask("ping")
         ask("rpc.discover")
+        ask("web.sign_in")
         turn = ask("turn.start", message="one two three", model="echo", options={"max_tokens": 2})
         ask("turn.start", message="hi", system="", options={"max_tokens": 2})
         for field in ("started", "completed"):

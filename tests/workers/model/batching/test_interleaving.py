@@ -31,8 +31,8 @@ class Impatient(Cancellations):
 
     stop_next = False
 
-    def begin(self, request_id: int, abort: Flag) -> None:
-        super().begin(request_id, abort)
+    def begin(self, request_id: int | None, abort: Flag, *, makes_way: bool = False) -> None:
+        super().begin(request_id, abort, makes_way=makes_way)
         if self.stop_next:
             self.stop_next = False
             abort.set()
