@@ -101,7 +101,10 @@ def _read(question: str) -> str:
 
 def _answer(client: Client, message: str, system: str, ask: dict[str, Any]) -> str:
     status = Status()
-    stream = client.stream("turn.start", message=message, system=system, **ask)
+    stream = client.stream(
+        "turn.start", message=message, system=system, model=ask["model"], options=ask["options"],
+        tools=ask["tools"], cwd=ask["cwd"], ephemeral=ask["ephemeral"], piped=ask["piped"],
+    )  # fmt: skip
     try:
         for notification in stream:
             if notification.method == "turn.progress":

@@ -53,7 +53,7 @@ def test_more_texts_than_torch_would_wait_for_are_ingested_and_found(home: Home)
     (notes / "rent.md").write_text("# Flat\n\nThe rent is due on the third of each month.\n")
     ingested = json.loads(home.run("ingest", "--json", str(notes)).out)
     assert (ingested["added"], ingested["failed"]) == (TORCH_AFTER_TEXTS + 11, [])
-    found = json.loads(home.ask("search", "--json", "when do I pay the landlord?"))
+    found = json.loads(home.run("search", "--json", "when do I pay the landlord?").out)
     assert found["chunks"][0]["source"].endswith("rent.md")
 
 

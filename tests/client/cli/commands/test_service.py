@@ -196,7 +196,15 @@ def test_what_systemd_refuses_is_told_in_its_words(cli: Cli, systemd: Programs) 
     assert "enable agentgw.socket failed: Failed to enable unit: Access denied. is " in err
 
 
-def test_start_ends_the_daemon_outside_of_it_unless_that_is_busy(cli: Cli, systemd: Programs, serve: Serve) -> None:
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon that a test serves holds its lock, as real ones do."""
+    monkeypatch.setattr("agentgw.local.on_demand.is_locked", lambda path: True)
+
+
+def test_start_ends_the_daemon_outside_of_it_unless_that_is_busy(
+    cli: Cli, systemd: Programs, serve: Serve, locked: None
+) -> None:
     cli("service", "install")
     daemon = serve({"daemon.shutdown": {"stopping": False, "reason": "a turn is running"}})
     systemd.calls()
@@ -214,7 +222,9 @@ def test_start_without_a_service_says_how_to_get_one(cli: Cli, systemd: Programs
     assert (status, err) == (3, "agentgw: the service is not installed. run: agentgw service install --now\n")
 
 
-def test_status_compares_files_and_versions(cli: Cli, systemd: Programs, units: Path, serve: Serve) -> None:
+def test_status_compares_files_and_versions(
+    cli: Cli, systemd: Programs, units: Path, serve: Serve, locked: None
+) -> None:
     assert cli("service")[:2] == (3, "not installed. to install it: agentgw service install\n")
     cli("service", "install")
     status, out, _ = cli("service", "status", "--json")
