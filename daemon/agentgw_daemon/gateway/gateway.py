@@ -155,7 +155,7 @@ class Gateway:
     ) -> HttpAnswer | None:
         found = self.routes.find(request)
         route = found.route
-        if session and not route.page and not has_key(request, door):
+        if session and not (route.page or route.path == KEYLESS_PATH or has_key(request, door)):
             raise key_refused()
         connection.route = route.path
         _check_type(request, route)

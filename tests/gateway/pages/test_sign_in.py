@@ -60,6 +60,7 @@ async def test_a_cookie_opens_pages_and_nothing_else() -> None:
         assert (await visitor.get("/api/stats")).status == 401
         assert (await visitor.get("/metrics")).status == 401
         assert (await visitor.get("/docs", Cookie="agentgw-8080=guess")).status == 401
+        assert (await visitor.get("/health")).status == 200
 
 
 async def test_another_users_program_has_no_use_for_the_cookie(monkeypatch: pytest.MonkeyPatch) -> None:

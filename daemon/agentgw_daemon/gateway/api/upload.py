@@ -50,10 +50,13 @@ async def received(exchange: Exchange, source: object) -> AsyncIterator[str]:
 async def _write(exchange: Exchange, path: Path) -> None:
     limit = exchange.gateway.http.max_upload_bytes
     pieces: list[bytes] = []
+    held_bytes = 0
     async with await trio.open_file(path, "xb") as file:
         async for piece in exchange.connection.body_pieces(limit, "http.max_upload_bytes"):
             pieces.append(piece)
-            if sum(map(len, pieces)) >= _BLOCK_BYTES:
+            held_bytes += len(piece)
+            if held_bytes >= _BLOCK_BYTES:
                 await file.write(b"".join(pieces))
                 pieces.clear()
+                held_bytes = 0
         await file.write(b"".join(pieces))

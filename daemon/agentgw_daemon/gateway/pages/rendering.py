@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from agentgw import __version__
+from agentgw.protocol.visible import escaped, harmless
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer
 from agentgw_daemon.gateway.pages.assets import address_of
 from agentgw_daemon.gateway.pages.words import amount, moment, size
@@ -42,7 +43,7 @@ def environment() -> Environment:
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.globals |= {"asset": address_of, "version": __version__, "navigation": NAVIGATION}
-    made.filters |= {"size": size, "moment": moment, "amount": amount}
+    made.filters |= {"size": size, "moment": moment, "amount": amount, "seen": escaped, "harmless": harmless}
     return made
 
 

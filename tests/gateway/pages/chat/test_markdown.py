@@ -109,6 +109,17 @@ def test_words_with_too_much_in_them_are_not_looked_through(piece: str) -> None:
     assert html_of(piece * 500, {}).count("<") == 2
 
 
+def test_a_table_is_made_of_the_cells_that_were_written_not_of_those_that_could_be() -> None:
+    """A line without cells gets all columns, so that a few thousand characters would make millions of cells."""
+    head = "|" + "a|" * 100 + "\n|" + "-|" * 100 + "\n"
+    assert html_of(head + "|b|\n" * 20, {}).count("<td>") == 2000
+    grown = html_of(head + "|b|\n" * 500, {})
+    assert "<td>" not in grown
+    assert grown.count("|b|") == 500
+    # Those behind it are tables as before.
+    assert html_of(f"{head}{'|b|' * 500}\n\n| c |\n|---|\n| d |", {}).endswith("</table></div>\n")
+
+
 def test_what_is_too_long_is_shown_as_it_is() -> None:
     text = "<b> *a* " * MOST_BLOCK_CHARS
     html = html_of(text, {})

@@ -105,6 +105,19 @@ async def test_nothing_of_a_call_is_read_as_html() -> None:
     assert 'onerror="' not in body
 
 
+async def test_nothing_of_a_call_is_unseen_or_turned_around() -> None:
+    """Somebody says yes by what is read here."""
+    turned = "a\u202eb\u200bc\u2028\r\x1b"
+    made_of = Approvals(
+        approval(tool=turned, cwd=turned, title=turned, details=(turned,), diff=f"+{turned}\n-{turned}\n {turned}"),
+        rules=(rule(tool=turned, cwd=turned, arguments={turned: turned}),),
+    )
+    async with opened(made_of.handlers()) as made:
+        body = (await Visitor(made).get("/approvals")).body.decode()
+    assert set(body) & set("\u202e\u200b\u2028\r\x1b") == set()
+    assert body.count("<ins>") == body.count("<del>") == 1
+
+
 async def test_a_rule_is_ended_by_its_id() -> None:
     made_of = Approvals(rules=(rule(),))
     async with opened(made_of.handlers()) as made:

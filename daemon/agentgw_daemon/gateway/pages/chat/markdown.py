@@ -17,6 +17,7 @@ from agentgw_daemon.gateway.pages.chat.code import highlighted
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
+    from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
     from markdown_it.utils import OptionsDict
@@ -32,6 +33,8 @@ MOST_BLOCK_CHARS: Final = 32_000
 # Each of these may begin something that the parser looks for the end of; ten lines of prose have a handful.
 _OPENERS: Final = re.compile(r"[\[!*_~`<&]")
 _MOST_OPENERS: Final = 400
+# A table's lines by its columns: cells that a line leaves out are made as well, so few characters would be many cells.
+_MOST_CELLS: Final = 4000
 # Of quotations and lists in each other.
 _MOST_DEPTH: Final = 20
 # The page and the parts of a turn have headings of their own above these. No level is left out, whatever was written:
@@ -77,6 +80,7 @@ def _parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MOST_DEPTH}).enable(["table", "strikethrough"])
     parser.core.ruler.at("inline", _inline)
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     parser.validateLink = lambda url: url.partition(":")[0].lower() in _SCHEMES  # type: ignore[method-assign]  # its own way to be set
     rules = {
         "fence": _fence, "code_block": _fence, "image": _image, "table_open": _table_open, "table_close": _table_close,
@@ -97,6 +101,19 @@ def _cleaner() -> Cleaner:
         # What is wider than the page is scrolled, by the keyboard too.
         set_tag_attribute_values={"a": {"target": "_blank"}, "pre": {"tabindex": "0"}},
     )  # fmt: skip
+
+
+def _table(state: StateBlock, first: int, end: int, silent: bool) -> bool:
+    """A table, unless it would be too large: then its lines are a paragraph's."""
+    from markdown_it.rules_block import table
+
+    if not table(state, first, end, True):
+        return False
+    at = state.bMarks[first]
+    columns = state.src.count("|", at, state.eMarks[first]) + 1
+    blank = state.src.find("\n\n", at)
+    lines = state.src.count("\n", at, blank if blank >= 0 else len(state.src))
+    return columns * lines <= _MOST_CELLS and (silent or table(state, first, end, False))
 
 
 def _inline(state: StateCore) -> None:
