@@ -138,7 +138,7 @@ class Exchange:
                 await buffer.wait()
             try:
                 if not (failed and buffer.finished):
-                    await self._send_events(buffer)
+                    await self._send_events(buffer, encoding)
             except ReaderGone as error:
                 gone = error
                 nursery.cancel_scope.cancel()
@@ -164,10 +164,11 @@ class Exchange:
         else:
             buffer.end(b"")
 
-    async def _send_events(self, buffer: EventBuffer) -> None:
+    async def _send_events(self, buffer: EventBuffer, encoding: StreamEncoding) -> None:
         await self.connection.start_stream("text/event-stream")
         while not buffer.finished:
-            await self.connection.send_piece(buffer.take() or HEARTBEAT)
+            taken = buffer.take()
+            await self.connection.send_piece(await encoding.finished(taken) if taken else HEARTBEAT)
             with trio.move_on_after(HEARTBEAT_S):
                 await buffer.wait()
         await self.connection.end_stream()

@@ -37,6 +37,9 @@ class StreamEncoding(Encoding, Protocol):
     def failure(self, value: dict[str, Any]) -> bytes:
         """The last event of one that has failed, by what an answer would have had as its error."""
 
+    async def finished(self, frames: bytes) -> bytes:
+        """Frames in their order as they are sent: the place for what takes long."""
+
 
 class ServerSentEvents:
     """The `StreamEncoding` of programs. Leaves out events of a turn up to number `after`."""
@@ -67,6 +70,10 @@ class ServerSentEvents:
     def failure(self, value: dict[str, Any]) -> bytes:
         """See StreamEncoding."""
         return last_event("error", {"error": value})
+
+    async def finished(self, frames: bytes) -> bytes:
+        """See StreamEncoding."""
+        return frames
 
 
 def _event(ids: str, seq: int, event: TurnEvent) -> bytes:

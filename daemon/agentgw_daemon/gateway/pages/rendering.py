@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
@@ -19,13 +19,19 @@ from agentgw_daemon.gateway.pages.assets import address_of
 from agentgw_daemon.gateway.pages.words import amount, moment, size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Environment
 
     from agentgw_daemon.gateway.exchange import Exchange
 
+T = TypeVar("T")
+
 HTML: Final = "text/html; charset=utf-8"
 _FOLDER: Final = Path(__file__).parent / "templates"
 _NONCE_BYTES: Final = 16
+# More would only share the same interpreter.
+_THREADS: Final = trio.CapacityLimiter(4)
 # Whose link, and its name.
 NAVIGATION: Final = (
     ("/", "Home"), ("/documents", "Documents"), ("/jobs", "Jobs"), ("/approvals", "Approvals"), ("/models", "Models"),
@@ -52,18 +58,23 @@ def rendered(template: str, **values: Any) -> str:
     return environment().get_template(template).render(values)
 
 
+async def in_page_thread(make: Callable[[], T]) -> T:
+    """Returns what `make` does, from a thread; when cancelled it does not wait for it."""
+    return await trio.to_thread.run_sync(make, limiter=_THREADS, abandon_on_cancel=True)
+
+
 async def page(exchange: Exchange, template: str, *, status: int = 200, **values: Any) -> HttpAnswer:
     """A whole page. Large ones do not hold up the daemon: they are made in a thread."""
     nonce = secrets.token_urlsafe(_NONCE_BYTES)
     more = {"nonce": nonce, "form_token": exchange.form_token, "here": exchange.request.path, **values}
-    text = await trio.to_thread.run_sync(lambda: rendered(template, **more), abandon_on_cancel=True)
+    text = await in_page_thread(lambda: rendered(template, **more))
     return HttpAnswer(status=status, body=text.encode("utf-8", "replace"), content_type=HTML, headers=policy(nonce))
 
 
 async def fragment(exchange: Exchange, template: str, *, headers: Headers = (), **values: Any) -> HttpAnswer:
     """A piece of a page, which a script of ours puts in its place."""
     more = {"form_token": exchange.form_token, **values}
-    text = await trio.to_thread.run_sync(lambda: rendered(template, **more), abandon_on_cancel=True)
+    text = await in_page_thread(lambda: rendered(template, **more))
     return HttpAnswer(body=text.encode("utf-8", "replace"), content_type=HTML, headers=headers)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_CHARS: Final = 16_000
 _MOST_LINE_CHARS: Final = 1000
-# Ten times what usual code of that length takes. Java's expression for a method's head looks to the end of the text
-# for each word of it: that would be fifteen seconds.
+# Several times what usual code of that length takes, of the processor, however busy it is. Java's expression for a
+# method's head looks to the end of the text for each word of it: that would be fifteen seconds.
 _MOST_S: Final = 0.2
 # Languages by the names that models give to them. Others are shown without colours: each lexer is code of its own.
 _LANGUAGES: Final = {
@@ -33,7 +33,7 @@ _LANGUAGES: Final = {
 _PREFIX: Final = "t-"
 
 
-def highlighted(code: str, language: str, clock: Callable[[], float] = time.monotonic) -> str:
+def highlighted(code: str, language: str, clock: Callable[[], float] = time.thread_time) -> str:
     """Code as HTML, with spans where its language is known, as far as the time suffices."""
     name = _LANGUAGES.get(language.lower())
     if name is None or len(code) > _MOST_CHARS or any(len(line) > _MOST_LINE_CHARS for line in code.splitlines()):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentgw.protocol.results import TurnResult
-    from agentgw_daemon.server.request import OtherEvent
     from agentgw_daemon.server.turn_frames import StoredEvent
 
 _SEEN: Final = re.compile(r"([0-9]{1,15})-([0-9]{1,9})")
@@ -38,7 +37,7 @@ def seen_of(last_event_id: str) -> tuple[int, int]:
 
 
 class LivePage:
-    """The `StreamEncoding` of a page that watches a turn. It is given all events of the turn, from the first one on.
+    """A page that watches a turn, as what it is told. It is given all events of the turn, from the first one on.
 
     `seen`: the number of the last event and of the items that the page has already.
     """
@@ -68,10 +67,6 @@ class LivePage:
         """See Encoding."""
         listed = [(seq, event_of(method, params)) for seq, method, params in events]
         return self.turn_events(turn_id, session_id, listed[0][0], [event for _, event in listed]) if listed else b""
-
-    def other_event(self, event: OtherEvent) -> bytes:
-        """See Encoding."""
-        return b""
 
     def result(self, value: TurnResult) -> bytes:
         """See StreamEncoding."""

@@ -22,6 +22,7 @@ from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
 from agentgw_daemon.gateway.pages.chat.history import running_turn, turn_before, turns_after, turns_before
 from agentgw_daemon.gateway.pages.chat.live import LivePage, seen_of
+from agentgw_daemon.gateway.pages.chat.live_stream import LiveStream
 from agentgw_daemon.gateway.pages.query import query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
@@ -91,8 +92,8 @@ async def send(exchange: Exchange) -> HttpAnswer:
 async def live(exchange: Exchange) -> None:
     """A turn as it runs, from where the page was cut off."""
     turn = await exchange.call("turn.show", _turn_id(exchange))
-    encoding = LivePage(turn.turn.turn_id, seen=seen_of(exchange.request.one("last-event-id")))
-    await exchange.stream("turn.attach", TurnAttachParams(turn_id=turn.turn.turn_id), encoding)
+    page_of = LivePage(turn.turn.turn_id, seen=seen_of(exchange.request.one("last-event-id")))
+    await exchange.stream("turn.attach", TurnAttachParams(turn_id=turn.turn.turn_id), LiveStream(page_of))
 
 
 async def stop(exchange: Exchange) -> HttpAnswer:
