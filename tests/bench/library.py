@@ -139,8 +139,9 @@ class Library:
 
     def by_words(self, query: str, most: int) -> list[int]:
         """Numbers of the best chunks by BM25 alone; the daemon must not run."""
-        view = View(chunks=None, documents=(Where(),))
         with self._reading() as db:
+            total = db.execute("SELECT count(*) FROM chunks").fetchone()[0]
+            view = View(chunks=None, documents=(Where(),), total=total)
             return [match.n for match in find(sqlite_utils.Database(db), terms_of(query), most, view).matches]
 
     @contextmanager

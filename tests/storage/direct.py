@@ -41,6 +41,20 @@ class Direct:
         return self.store.write(do)
 
 
+class InTransaction:
+    """A runner for many operations in one transaction, of documents alone."""
+
+    def __init__(self, db: sqlite_utils.Database) -> None:
+        self._db = db
+        self.documents = Documents(self, Changes())
+
+    async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        return do(self._db)
+
+    async def write(self, do: Callable[[sqlite_utils.Database], T]) -> T:
+        return do(self._db)
+
+
 def run(operation: Coroutine[Any, Any, T]) -> T:
     """The result of an operation on a Direct runner: it never waits, so one step ends it."""
     try:

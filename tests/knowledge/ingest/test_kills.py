@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agentgw_daemon.storage.documents.selection import Filter
+from agentgw_daemon.storage.words.terms import terms_of
 from agentgw_daemon.workers.protocol.index import IndexFound, IndexSearch
 from tests.knowledge.library import STORED_BY, Library, library
 from tests.retrieval.fakeworker import fake_settings, packed
@@ -41,14 +43,17 @@ def _kill(folder: Path, first: int, chance: random.Random, number: int) -> list[
 async def _check(shelf: Library, kept: set[int], perhaps: int) -> set[int]:
     """Checks that all of these are found, by words and by vector, and nothing else but perhaps one more."""
     assert await shelf.database.check() == ()
-    held = set(kept)
-    # Some by their words, all by their number below: a search of each would take minutes.
-    for n in [*random.sample(sorted(kept), min(8, len(kept))), perhaps]:
-        texts = {chunk.text for chunk in await shelf.knowledge.search(f"unique{n}", k=2)}
-        there = f"paper {n} unique{n}" in texts
-        assert there or n == perhaps, f"{n} is lost"
-        if there:
+    held = set()
+    for n in [*kept, perhaps]:
+        # The words alone: meaning is counted below.
+        words = (f"unique{n}", f"second{n}")
+        found = [await shelf.database.chunks.by_words(terms_of(word), 2, Filter()) for word in words]
+        there = [len(one.matches) for one in found]
+        assert there == [1, 1] or (n == perhaps and there == [0, 0]), f"{n} is lost"
+        if any(there):
             held.add(n)
+    for n in random.sample(sorted(held), min(3, len(held))):
+        assert f"paper {n} unique{n}" in await shelf.found(f"unique{n}")
     follower = shelf.knowledge._indexing._follower("default", STORED_BY)
     request = IndexSearch(key=follower.key, k=1, vector=packed("paper"))
     found = await shelf.retrieval.index(request, IndexFound)

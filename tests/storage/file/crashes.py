@@ -17,11 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agentgw_daemon.observability import failpoint
+from agentgw_daemon.storage.documents.selection import Filter
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.file.migrations import _APPROVALS, _FIRST, MIGRATIONS, run_statements
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.sessions.log import pack
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from agentgw_daemon.storage.words.tables import WORDS
+from agentgw_daemon.storage.words.terms import terms_of
 from tests.storage.direct import Direct, run
 
 POINTS = ("after-begin", "before-commit", "after-commit")
@@ -35,6 +38,32 @@ _LATER_STATEMENTS = (
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, session_id TEXT REFERENCES sessions (id))",
     "INSERT INTO notes (session_id) SELECT id FROM sessions",
     "CREATE INDEX notes_by_session ON notes (session_id)",
+)
+
+# The tables as they were before the index of words had its own.
+BEFORE_WORDS = Migrations("agentgw")
+for _step in MIGRATIONS.pending(sqlite_utils.Database(memory=True)):
+    if _step.name < "018":
+        BEFORE_WORDS(name=_step.name)(_step.fn)
+# Documents of a version before the index of words; the last ones are what a disk makes of a row.
+OLD_DOCUMENTS = (
+    "INSERT INTO collections (n, name) VALUES (1, 'default')",
+    "INSERT INTO contents SELECT value, 'sha' || value, 'lines', 'Title', 2 * value, 2 FROM document_numbers",
+    "INSERT INTO chunks SELECT value, value / 2, 'word' || value || ' old', 'Part', 1, 1, 0, 9, 2 FROM chunk_numbers",
+    "INSERT INTO documents SELECT value, 'd' || value, 1, value, '/Plan' || value || '.md', CAST(value AS BLOB), NULL,"
+    " 'Title', 'text', 9, NULL, '2026', '2026' FROM document_numbers",
+    "INSERT INTO members SELECT 1, value, 1 FROM document_numbers",
+    "INSERT INTO chunks_fts (chunks_fts) VALUES ('rebuild')",
+    "UPDATE chunks SET text = x'6f6c6400ff' WHERE n = 38",
+    "UPDATE chunks SET text = 'old ' || replace(hex(zeroblob(4000)), '00', char(801, 768)) WHERE n = 39",
+    "UPDATE chunks SET content = 99 WHERE n = 40",
+    "UPDATE contents SET title = x'ff' WHERE n = 18",
+    "UPDATE documents SET source = x'2f6f6c642eff0061' WHERE n = 17",
+    "UPDATE documents SET source = '' WHERE n = 16",
+)
+NUMBERS = (
+    "CREATE TEMP VIEW {} AS WITH RECURSIVE s (value) AS (VALUES ({}) UNION ALL SELECT value + 1 FROM s LIMIT {})"
+    " SELECT value FROM s"
 )
 
 
@@ -188,6 +217,41 @@ def kill_migrations(directory: Path) -> dict[str, object]:
     return {"killed": outcomes}
 
 
+def kill_words(directory: Path) -> dict[str, object]:
+    """Kill the making of the index of words for old documents: its tables, and its filling."""
+    old = directory / "old"
+    store = DatabaseFiles(old, "WAL", BEFORE_WORDS)
+    store.open()
+    store.write(_put_old_documents)
+    store.close()
+    points = [*(f"migration-018-{n}" for n in (0, 2, len(WORDS))), "after-begin", "before-commit", "after-commit"]
+    for point in points:
+        data = shutil.copytree(old, directory / point)
+        pid, reader = in_child(lambda _, d=data, p=point: migrate(d, p))  # type: ignore[misc]  # bound defaults
+        _, status = os.waitpid(pid, 0)
+        read_all(reader)
+        assert os.WIFSIGNALED(status), f"{point} was never reached"
+        store = DatabaseFiles(data, "WAL", LATER)
+        store.open()
+        assert store.take_recovery() is None, point
+        assert store.problems() == (), point
+        store.write(lambda db: db.execute("INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)"))
+        chunks = Direct(store).chunks
+        assert run(chunks.without_words()) == 0, point
+        found = {query: run(chunks.by_words(terms_of(query), 100, Filter())).matches for query in ("old", "plan 7")}
+        assert len(found["old"]) == 38, (point, len(found["old"]))
+        assert found["plan 7"][0].n in (14, 15), point
+        store.close()
+    return {"killed": points}
+
+
+def _put_old_documents(db: sqlite_utils.Database) -> None:
+    db.execute(NUMBERS.format("document_numbers", 1, 20))
+    db.execute(NUMBERS.format("chunk_numbers", 2, 39))
+    for statement in OLD_DOCUMENTS:
+        db.execute(statement)
+
+
 def migrate(directory: Path, point: str) -> None:
     """Open with the later tables and die at a point."""
     failpoint.arm(f"{point}:1:kill")
@@ -208,13 +272,13 @@ def version_of(directory: Path) -> list[str]:
 
 
 def main() -> None:
-    """`crashes.py commits DIRECTORY ROUNDS SEED` or `crashes.py migrations DIRECTORY`."""
+    """`crashes.py commits DIRECTORY ROUNDS SEED`, `crashes.py migrations DIRECTORY` or `crashes.py words DIRECTORY`."""
     what, directory, *rest = sys.argv[1:]
     if what == "commits":
         rounds, seed = map(int, rest)
         print(json.dumps(kill_writers(Path(directory), rounds, random.Random(seed))))
     else:
-        print(json.dumps(kill_migrations(Path(directory))))
+        print(json.dumps((kill_words if what == "words" else kill_migrations)(Path(directory))))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def test_a_migration_killed_at_any_statement_leaves_the_old_tables(tmp_path: Pat
     assert killed[-6:] == ["migration-002-4", *(f"migration-999-{n}" for n in range(5))]
 
 
+def test_an_index_of_words_killed_while_it_is_made_is_whole_after_the_next_start(tmp_path: Path) -> None:
+    killed = _crash("words", tmp_path)["killed"]
+    assert killed[0] == "migration-018-0"
+    assert killed[-3:] == ["after-begin", "before-commit", "after-commit"]
+
+
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database whose sessions are in its log alone, as a kill leaves it."""

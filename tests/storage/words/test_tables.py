@@ -69,6 +69,33 @@ def test_documents_come_and_go_meanwhile(folder: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "DELETE FROM words_made",
+        "UPDATE words_made SET next = 'x'",
+        "UPDATE words_made SET behind = x'ff'",
+        "UPDATE words_made SET version = CAST(version AS BLOB)",
+        "INSERT INTO words_made SELECT * FROM words_made",
+    ],
+)
+def test_it_is_made_anew_where_what_is_noted_of_it_has_rotted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    monkeypatch.setattr(tables, "_AT_ONCE", 100)
+    store = DatabaseFiles(folder, "WAL")
+    store.open()
+    for statement in (spoilt, "DELETE FROM chunks_fts_data WHERE id > 10"):
+        store.write(lambda db, sql=statement: db.execute(sql))  # type: ignore[misc]  # bound default
+    store.close()
+    store = DatabaseFiles(folder, "WAL")
+    store.open()
+    assert _count(Direct(store), "number3") == 5
+    store.write(lambda db: db.execute(_SOUND))
+    assert store.read(lambda db: db.execute("SELECT count(*) FROM words_made").fetchone()[0]) == 1
+    store.close()
+
+
 def test_names_are_made_at_once(folder: Path) -> None:
     store = DatabaseFiles(folder, "WAL")
     store.open()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.documents.generations import EmbedderIdentity, generation_of
+from agentgw_daemon.storage.documents.generations import HOLDS, EmbedderIdentity, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 from agentgw_daemon.storage.documents.visible import Allowed, Visibility
+from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.words.finding import View, WordsFound, find, weigh_others
 from agentgw_daemon.storage.words.scoring import WordMatch, WordWeights
 from agentgw_daemon.storage.words.tables import make_more, missing
@@ -63,14 +64,14 @@ class Chunks:
 
         def do(db: sqlite_utils.Database) -> Scope:
             names = [row[0] for row in db.execute(
-                "SELECT name FROM collections WHERE n IN (SELECT collection FROM members) AND (?1 IS NULL OR name = ?1)"
-                " ORDER BY name",
+                f"SELECT c.name FROM collections AS c WHERE {HOLDS} AND (?1 IS NULL OR c.name = ?1) ORDER BY c.name",
                 (wanted.collection,),
             )]  # fmt: skip
             allowed = {name: self._visibility.of(db, name, wanted) for name in names}
             embedders = db.execute(
-                "SELECT b.id, b.name, b.dim FROM embedders AS b ORDER BY"
-                " (SELECT count(*) FROM embeddings AS e WHERE e.embedder = b.n) DESC, b.n DESC"
+                # One alone needs no count.
+                "SELECT b.id, b.name, b.dim FROM embedders AS b ORDER BY CASE WHEN (SELECT count(*) FROM embedders) > 1"
+                " THEN (SELECT count(*) FROM embeddings AS e WHERE e.embedder = b.n) END DESC, b.n DESC"
             ).fetchall()
             return Scope(
                 generation=generation_of(db),
@@ -95,13 +96,14 @@ class Chunks:
         return await self._runner.read(lambda db: dict(db.execute(sql, list(numbers)).fetchall()))
 
     def _view(self, db: sqlite_utils.Database, wanted: Filter) -> View:
-        rows = db.execute("SELECT n, name FROM collections WHERE n IN (SELECT collection FROM members)").fetchall()
+        rows = db.execute(f"SELECT c.n, c.name FROM collections AS c WHERE {HOLDS}").fetchall()
         chosen = [(n, name) for n, name in rows if wanted.collection in (None, name)]
         allowed = [self._visibility.of(db, name, wanted) for _, name in chosen]
         everything = len(chosen) == len(rows) and all(one.whole for one in allowed)
         return View(
             chunks=None if everything else _joined(allowed),
             documents=tuple(visible_where(n, wanted) for n, _ in chosen),
+            total=self._visibility.total(db),
         )
 
     async def make_words(self, most: int) -> int:
@@ -144,9 +146,10 @@ def _row(db: sqlite_utils.Database, n: int, collections: Sequence[int], wanted: 
         where = visible_where(collection, wanted)
         where.add("d.content = ?", chunk[0])
         rows = db.execute(f"SELECT d.id, d.source FROM documents AS d WHERE {where} ORDER BY d.source", where.values)
-        held += [Held(document_id=row[0], source=row[1]) for row in rows]
+        held += [Held(document_id=row[0], source=text_of(row[1])) for row in rows]
     if not held:
         return None
     return ChunkRow(
-        n=n, text=chunk[1], title_path=chunk[2], first_line=chunk[3], last_line=chunk[4], held_by=tuple(held)
-    )
+        n=n, text=text_of(chunk[1]), title_path=text_of(chunk[2]), first_line=chunk[3], last_line=chunk[4],
+        held_by=tuple(held),
+    )  # fmt: skip

@@ -32,6 +32,7 @@ from agentgw_daemon.storage.documents.selection import (
     shown,
     source_of,
 )
+from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import from_cursor, to_cursor
 from agentgw_daemon.system.ids import new_id, now
@@ -336,7 +337,7 @@ def _known_of(row: Sequence[Any]) -> KnownDocument:
 
 def _document_of(row: Sequence[Any]) -> Document:
     return Document(
-        document_id=row[1], source=row[2], collection=row[3], title=row[4], format=row[5], size_bytes=row[6],
-        chunks=row[7], sha256=row[8], created_at=row[9], updated_at=row[10], skills=tuple(json.loads(row[11])),
-        tags=tuple(json.loads(row[12])),
+        document_id=row[1], source=text_of(row[2]), collection=row[3], title=text_of(row[4]), format=row[5],
+        size_bytes=row[6], chunks=row[7], sha256=row[8], created_at=row[9], updated_at=row[10],
+        skills=tuple(json.loads(row[11])), tags=tuple(json.loads(row[12])),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.contents import Content, Vectors, add_vectors
 from agentgw_daemon.storage.documents.generations import (
+    HOLDS,
     EmbedderIdentity,
     find_collection,
     find_embedder,
@@ -87,7 +88,7 @@ class Embeddings:
 
     async def collections(self) -> tuple[str, ...]:
         """The names of the collections that hold anything."""
-        sql = "SELECT name FROM collections WHERE n IN (SELECT collection FROM members) ORDER BY name"
+        sql = f"SELECT c.name FROM collections AS c WHERE {HOLDS} ORDER BY c.name"
         return await self._runner.read(lambda db: tuple(row[0] for row in db.execute(sql)))
 
     async def state(self, collection: str, embedder_id: str) -> IndexTarget:

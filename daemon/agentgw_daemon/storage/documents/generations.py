@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.schema import record
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
+
+# Condition on `collections AS c`. A list of all members would be as long as there are documents, at every search.
+HOLDS: Final = "EXISTS (SELECT 1 FROM members AS m WHERE m.collection = c.n)"
 
 
 @record

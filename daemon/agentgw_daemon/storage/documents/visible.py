@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
 
 _KEPT: Final = 16
+# Rows that may change, as a share of all chunks, before these are counted again.
+_CHANGED_SHARE: Final = 0.01
 
 
 class Allowed:
@@ -44,15 +46,16 @@ class Allowed:
 
 
 class Visibility:
-    """Cache of what filters let through, of one database. Used in its thread."""
+    """Cache of what filters let through and of how much there is. Used in the database's thread."""
 
     def __init__(self) -> None:
+        self._connection: object = None
         self._kept: OrderedDict[tuple[int, str, Filter], Allowed] = OrderedDict()
+        self._total, self._counted_at = 0, -1
 
     def of(self, db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allowed:
         """The chunks of one collection that a filter lets through."""
-        # The one connection counts every row that anybody ever changed.
-        key = (db.conn.total_changes, collection, wanted)
+        key = (self._changes(db), collection, wanted)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = _allowed(db, collection, wanted)
@@ -61,6 +64,22 @@ class Visibility:
         else:
             self._kept.move_to_end(key)
         return found
+
+    def total(self, db: sqlite_utils.Database) -> int:
+        """The number of all chunks, as good as exact."""
+        changes = self._changes(db)
+        if self._counted_at < 0 or changes - self._counted_at > _CHANGED_SHARE * self._total:
+            self._total = db.execute("SELECT coalesce(sum(chunks), 0) FROM contents").fetchone()[0]
+            self._counted_at = changes
+        return self._total
+
+    def _changes(self, db: sqlite_utils.Database) -> int:
+        """The number of rows that anybody ever changed, as the one connection counts them."""
+        if self._connection is not db.conn:
+            # A backup took the database's place, and the count begins anew.
+            self._connection, self._counted_at = db.conn, -1
+            self._kept.clear()
+        return db.conn.total_changes
 
 
 def _allowed(db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allowed:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.visible import Allowed
+from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.words.names import called, names_of
 from agentgw_daemon.storage.words.scoring import (
     CountedName,
@@ -47,10 +48,14 @@ _RARE_SHARE: Final = 0.02
 
 @record
 class View:
-    """The part of the documents that is searched: `chunks` (None: all) and, for their files' names, `documents`."""
+    """The part of the documents that is searched: `chunks` (None: all) and, for their files' names, `documents`.
+
+    `total`: how many chunks there are altogether.
+    """
 
     chunks: Allowed | None
     documents: Sequence[Where]
+    total: int
 
 
 @record
@@ -76,7 +81,7 @@ def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> Word
     if first is None:
         return WordsFound()
     last = db.execute("SELECT max(n) FROM chunks").fetchone()[0]
-    total = db.execute("SELECT sum(chunks) FROM contents").fetchone()[0]
+    total = view.total
     spread = _Spread(first, last - first + 1, total)
     terms = tuple(CountedTerm(term=term, matches=_matches(db, term.match, spread)) for term in query.terms)
     names = (CountedName(name=name, matches=_matches(db, name.match, spread)) for name in query.names)
@@ -201,6 +206,6 @@ def _read(db: sqlite_utils.Database, chunks: Sequence[int], documents: Sequence[
     ).fetchall()
     files = names_of(db, {content for _, content, _, _ in rows}, documents)
     return [
-        WordCandidate(n=n, text=text, heading=heading, files=files.get(content, ""))
+        WordCandidate(n=n, text=text_of(text), heading=text_of(heading), files=files.get(content, ""))
         for n, content, text, heading in rows
     ]

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
+from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.words.folding import name_of_source, name_tokens
 from agentgw_daemon.storage.words.terms import Term
 
@@ -43,7 +44,7 @@ def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Se
             (*contents, *where.values, _NAMES),
         )
         for content, source in rows:
-            name = name_of_source(source)
+            name = name_of_source(text_of(source))
             made.setdefault(content, {}).update(dict.fromkeys((name, _parts(name))))
     return {content: " ".join(names) for content, names in made.items()}
 

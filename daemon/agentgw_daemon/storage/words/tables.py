@@ -46,11 +46,11 @@ WORDS: Final = (
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Make the functions known that the views and triggers call. They take bytes: a rotted text is read as well."""
+    """Make the functions known that the views and triggers call. They take bytes or NULL: rotted text is text."""
 
     def add(name: str, words: Callable[[str], Sequence[str]]) -> None:
-        def run(data: bytes) -> str:
-            return " ".join(words(data.decode("utf-8", "replace")))
+        def run(data: bytes | None) -> str:
+            return " ".join(words((data or b"").decode("utf-8", "replace")))
 
         connection.create_function(name, 1, run, deterministic=True)
 
@@ -64,14 +64,18 @@ def begin_anew(db: sqlite_utils.Database) -> None:
 
     Else `make_more` fills it.
     """
-    found = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_made'").fetchone()
-    if found is None or db.execute("SELECT version FROM words_made").fetchone()[0] == VERSION:
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_made'").fetchone() is None:
+        return
+    noted = db.execute("SELECT version, typeof(next), typeof(behind) FROM words_made").fetchall()
+    # What is noted otherwise, or not at all, has rotted and says nothing of the index.
+    if noted == [(VERSION, "integer", "integer")]:
         return
     db.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
     db.execute("INSERT INTO names_fts (names_fts) VALUES ('rebuild')")
+    db.execute("DELETE FROM words_made")
     db.execute(
-        "UPDATE words_made SET version = ?, next = (SELECT coalesce(min(n), 0) FROM chunks),"
-        " behind = (SELECT coalesce(max(n) + 1, 0) FROM chunks)",
+        "INSERT INTO words_made (version, next, behind)"
+        " SELECT ?, coalesce(min(n), 0), coalesce(max(n) + 1, 0) FROM chunks",
         (VERSION,),
     )
     make_more(db, _AT_ONCE)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentgw_daemon.storage.documents.chunks import Chunks
+from agentgw_daemon.storage.documents.selection import Filter
+from agentgw_daemon.storage.documents.visible import Visibility
+from agentgw_daemon.storage.file.library import sqlite_utils
+from agentgw_daemon.storage.file.store import DatabaseFiles
+from agentgw_daemon.storage.words.terms import terms_of
+from tests.storage.direct import Direct, InTransaction, run
+from tests.storage.papers import new, pieces_of
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DatabaseFiles]:
+    made = DatabaseFiles(tmp_path, "WAL")
+    made.open()
+    yield made
+    made.close()
+
+
+def _put(store: DatabaseFiles, first: int, behind: int) -> None:
+    def do(db: sqlite_utils.Database) -> None:
+        direct = InTransaction(db).documents
+        for n in range(first, behind):
+            run(direct.put(new(f"/{n}", f"word{n}"), pieces_of(f"word{n}"), None))
+
+    store.write(do)
+
+
+def _steps_of_a_search(store: DatabaseFiles) -> int:
+    """Steps of SQLite's machine that a search for one word takes, what is remembered of the one before it aside."""
+    chunks, steps = Chunks(Direct(store)), 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def search() -> None:
+        run(chunks.scope(Filter()))
+        assert len(run(chunks.by_words(terms_of("word7"), 50, Filter())).matches) == 1
+
+    search()
+    store.read(lambda db: db.conn.set_progress_handler(step, 1))
+    search()
+    store.read(lambda db: db.conn.set_progress_handler(None, 0))
+    return steps
+
+
+def test_a_search_takes_no_step_for_each_document_there_is(store: DatabaseFiles) -> None:
+    _put(store, 0, 100)
+    few = _steps_of_a_search(store)
+    _put(store, 100, 2_100)
+    # Some more steps in the larger index of words.
+    assert _steps_of_a_search(store) < few + 1_500
+
+
+def test_chunks_are_counted_again_when_a_hundredth_of_them_changed(store: DatabaseFiles) -> None:
+    visibility = Visibility()
+    _put(store, 0, 2)
+    assert store.read(visibility.total) == 2
+    _put(store, 2, 3)
+    assert store.read(visibility.total) == 3
+    _put(store, 3, 500)
+    assert store.read(visibility.total) == 500
+    store.write(lambda db: db.execute("UPDATE contents SET chunks = 2 WHERE n = 1"))
+    assert store.read(visibility.total) == 500
+
+
+def test_nothing_is_remembered_of_a_database_that_was_replaced(store: DatabaseFiles) -> None:
+    visibility = Visibility()
+
+    def seen() -> int:
+        return store.read(lambda db: len(visibility.of(db, "default", Filter())))
+
+    def as_many_changes_as(most: int) -> None:
+        while (changes := store.read(lambda db: db.conn.total_changes)) < most:
+            store.write(lambda db: db.execute("UPDATE knowledge SET generation = generation + 1"))
+        assert changes == most
+
+    _put(store, 0, 1)
+    store.backup()
+    _put(store, 1, 3)
+    assert seen() == store.read(visibility.total) == 3
+    changes = store.read(lambda db: db.conn.total_changes)
+    store._replace("for this test")
+    as_many_changes_as(changes)
+    assert seen() == store.read(visibility.total) == 1
