@@ -13,6 +13,7 @@ from agentgw.cli.commands import connect, model_reference, working_directory
 from agentgw.cli.progress import Status
 from agentgw.local.environment import Environment
 from agentgw.protocol.errors import AgentgwError, UsageError
+from agentgw.protocol.visible import is_seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _COMMAND: Final = (
 _DESCRIPTION: Final = "You explain shell commands in a few short sentences, and say what they change or delete."
 # Line ends and tabs are part of a command; any other control character could show another one than is run.
 _ALLOWED: Final = "\n\t"
+_UNSEEN: Final = "has characters that are not seen, such as"
 
 
 def propose(args: Namespace, task: str, options: dict[str, Any], *, piped: bool) -> int:
@@ -42,8 +44,11 @@ def propose(args: Namespace, task: str, options: dict[str, Any], *, piped: bool)
             "tools": [], "cwd": working_directory(), "ephemeral": True, "piped": piped or None,
         }  # fmt: skip
         client.limit(args.timeout)
-        command = command_in(_answer(client, task, system, ask))
+        command = _command(client, task, system, ask)
         if not asks:
+            # A shell's key puts it on the user's line, who sees no more of it than here.
+            if hidden := _hidden_in(command):
+                raise AgentgwError(f"the proposed command {_UNSEEN} {hidden!r}", hint="say the task in other words")
             output.line(command)
             return 0
         # From here on it is the user who takes time.
@@ -67,19 +72,19 @@ def command_in(answer: str) -> str:
 def _offer(client: Client, task: str, command: str, system: str, shell: str, ask: dict[str, Any]) -> int:
     while True:
         output.text_block(command)
-        hidden = [character for character in command if not (character.isprintable() or character in _ALLOWED)]
+        hidden = _hidden_in(command)
         match _choice():
-            case "e" if hidden:
-                output.complaint(f"it has characters that are not seen, such as {hidden[0]!r}, and is not run")
+            case "e" | "c" if hidden:
+                output.complaint(f"it {_UNSEEN} {hidden!r}, and is neither run nor copied")
             case "e":
                 return _execute(shell, command)
             case "r":
                 change = _read("what should be different? ")
                 if change:
                     message = f"{task}\n\nThe command so far:\n{command}\n\nChange it: {change}"
-                    command = command_in(_answer(client, message, system, ask))
+                    command = _command(client, message, system, ask)
             case "d":
-                output.text_block(_answer(client, command, _DESCRIPTION, ask))
+                output.text_block(str(_result(client, command, _DESCRIPTION, ask).get("text", "")))
             case "c":
                 # OSC 52: the terminal has the clipboard, also where this runs on another machine.
                 sys.stdout.write(f"\x1b]52;c;{base64.b64encode(command.encode()).decode()}\a")
@@ -99,7 +104,23 @@ def _read(question: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def _answer(client: Client, message: str, system: str, ask: dict[str, Any]) -> str:
+def _hidden_in(command: str) -> str:
+    """The first character of the command that nobody sees, or nothing."""
+    return next((one for one in command if not (is_seen(one) or one in _ALLOWED)), "")
+
+
+def _command(client: Client, message: str, system: str, ask: dict[str, Any]) -> str:
+    """The command that the model proposes. Raises AgentgwError where it proposes none, or half of one."""
+    result = _result(client, message, system, ask)
+    if result.get("finish_reason") == "length":
+        raise AgentgwError(
+            "the answer was cut off, and half a command is none",
+            hint="say the task in fewer words, or allow more with -o max_tokens=N",
+        )
+    return command_in(str(result.get("text", "")))
+
+
+def _result(client: Client, message: str, system: str, ask: dict[str, Any]) -> dict[str, Any]:
     status = Status()
     stream = client.stream(
         "turn.start", message=message, system=system, model=ask["model"], options=ask["options"],
@@ -112,7 +133,8 @@ def _answer(client: Client, message: str, system: str, ask: dict[str, Any]) -> s
                 status.show(str(params.get("phase")), params.get("done", 0), params.get("total", 0), None)
     finally:
         status.erase()
-    return str(stream.result.get("text", ""))
+    result: dict[str, Any] = stream.result
+    return result
 
 
 def _execute(shell: str, command: str) -> int:

@@ -39,11 +39,11 @@ def test_no_command_is_an_error(answer: str) -> None:
 Terminals = Callable[..., Terminal]
 
 
-def says(*answers: str) -> dict[str, Any]:
+def says(*answers: str, finish_reason: str = "stop") -> dict[str, Any]:
     left = list(answers)
 
     def answer(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
-        return {"turn_id": "t", "session_id": "s", "text": left.pop(0), "finish_reason": "stop"}
+        return {"turn_id": "t", "session_id": "s", "text": left.pop(0), "finish_reason": finish_reason}
 
     return {"turn.start": answer}
 
@@ -56,6 +56,22 @@ def test_a_pipe_gets_the_command_and_nothing_is_run(agentgw: Run, serve: Serve, 
     asked = daemon.params("turn.start")
     assert (asked["message"], asked["tools"], asked["ephemeral"]) == ("make it", [], True)
     assert "/" not in asked["system"].partition("for the shell ")[2].partition(" on ")[0]
+
+
+@pytest.mark.parametrize("hidden", ["\x1b[8m", "\u202e", "\u3164", "\u2800", "\U000e0041", "\ufe0f"])
+def test_a_pipe_gets_no_command_with_hidden_characters(cli: Cli, serve: Serve, hidden: str) -> None:
+    serve(says(f"ls {hidden} -l"))
+    status, out, err = cli("run", "-e", "list files")
+    assert (status, out) == (1, "")
+    assert f"such as {hidden[0]!a}" in err
+
+
+def test_half_a_command_is_none(cli: Cli, serve: Serve) -> None:
+    serve(says("rm -r build/", finish_reason="length"))
+    status, out, err = cli("run", "-e", "clean the cache below build")
+    assert (status, out) == (1, "")
+    assert "half a command is none" in err
+    assert "max_tokens" in err
 
 
 @pytest.mark.parametrize(
@@ -98,11 +114,11 @@ def test_it_can_be_revised_described_and_left(terminal: Terminals, serve: Serve)
 def test_a_command_with_hidden_characters_is_shown_and_never_run(
     terminal: Terminals, serve: Serve, tmp_path: Path
 ) -> None:
-    serve(says(f"touch {tmp_path}/made \x1b[8m"))
+    serve(says(f"touch {tmp_path}/made \u3164"))
     shown = terminal("run", "-e", "say it", environment={"SHELL": "/bin/sh"})
     shown.wait_for("Enter: quit")
-    shown.type("e\n")
-    shown.wait_for("is not run")
-    shown.type("\n")
+    shown.type("e\nc\n\n")
     assert shown.end() == 0
+    assert shown.text.count("is neither run nor copied") == 2
+    assert "\x1b]52" not in shown.text
     assert not (tmp_path / "made").exists()
