@@ -315,10 +315,9 @@ def ends_in_quotes(line: bytes, in_quotes: bool) -> bool:
 
 
 def folded(text: str) -> str:
-    """The text as one line: white space around line ends becomes one blank."""
-    if "\n" not in text and "\r" not in text:
-        return text.strip()
-    return " ".join(part for line in text.splitlines() if (part := line.strip()))
+    """The text as one line: white space around line ends becomes one blank. Other separators stay: JSON has them."""
+    lines = text.replace("\r", "\n").split("\n")
+    return " ".join(part for line in lines if (part := line.strip()))
 
 
 def _not_utf8(error: UnicodeDecodeError) -> str:

@@ -15,6 +15,7 @@ import time
 from array import array
 
 from agentgw.protocol.errors import AlreadyRunning, LocalError, UsageError
+from agentgw.transport.framing import read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class AnswerJournal:
 
     def _check(self, begin: bytes) -> None:
         try:
-            found = json.loads(begin)
+            found = read_value(begin.decode())
         except ValueError:
             raise self._foreign() from None
         if not isinstance(found, dict) or found.get("kind") != _KIND:
@@ -144,7 +145,8 @@ class AnswerJournal:
 
     def _note(self, line: bytes, line_number: int) -> None:
         try:
-            entry = json.loads(line)
+            # Its depth is bounded as on the wire: a damaged line is to be named and not to end all of it.
+            entry = read_value(line.decode())
             number, _ = entry["n"], (entry["question"], entry["answer"])
             if not isinstance(number, int) or not 0 <= number < _MOST_RECORDS:
                 raise ValueError

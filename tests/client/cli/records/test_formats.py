@@ -105,7 +105,16 @@ def test_an_answer_is_one_line_and_a_failure_an_empty_one() -> None:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a", "a"), (" a ", "a"), ("a\nb", "a b"), ("a  b\n\tc", "a  b c"), ("\n\n", ""), ("a\rb", "a b")],
+    [
+        ("a", "a"),
+        (" a ", "a"),
+        ("a\nb", "a b"),
+        ("a  b\n\tc", "a  b c"),
+        ("\n\n", ""),
+        ("a\rb", "a b"),
+        # JSON may hold it in a text as it is.
+        ('{\n"a": "x\u2028y\x85z"}', '{ "a": "x\u2028y\x85z"}'),
+    ],
 )
 def test_line_ends_become_blanks(text: str, line: str) -> None:
     assert folded(text) == line

@@ -94,7 +94,7 @@ def test_a_file_of_something_else_is_refused_and_kept(path: Path, data: bytes) -
     [
         b"nonsense", b'{"n": 1}', b'{"n": "1", "question": "", "answer": ""}', b"[]",
         b'{"n":-1,"question":"","answer":""}',
-        b'{"n":1000000000000,"question":"","answer":""}',
+        b'{"n":1000000000000,"question":"","answer":""}', b"[" * 100_000, b"\xff",
     ],
 )  # fmt: skip
 def test_damage_is_named_by_its_line(path: Path, line: bytes) -> None:
