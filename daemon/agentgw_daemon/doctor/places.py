@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import stat
@@ -14,6 +13,7 @@ from typing import Final
 from platformdirs import PlatformDirs
 
 from agentgw.local import directories
+from agentgw.local.on_demand import is_locked
 from agentgw.local.paths import APP
 from agentgw.protocol.errors import ConfigRefused, DirectoryRefused
 from agentgw_daemon.config import load as config
@@ -102,7 +102,7 @@ def check_locks(context: DoctorContext) -> Iterable[Verdict]:
         found.append(
             error(f"{started.lock.path} was removed or replaced: a second daemon could start", "agentgw restart")
         )
-    if _is_held(started.paths.spawn_lock):
+    if is_locked(started.paths.spawn_lock):
         found.append(warning(f"another process holds {started.paths.spawn_lock}", "look again; if it stays, see fuser"))
     left = [name for name in os.listdir(started.paths.run_dir) if _is_leftover(name)]
     if left:
@@ -185,20 +185,6 @@ def check_filesystem(context: DoctorContext) -> Iterable[Verdict]:
     if is_network(kind):
         return (warning(f"{path} is on a network filesystem ({kind})", "set XDG_DATA_HOME to a local directory"),)
     return (fine(f"{path} is on {kind or 'a local filesystem'}"),)
-
-
-def _is_held(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _is_leftover(name: str) -> bool:
