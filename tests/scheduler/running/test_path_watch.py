@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,28 @@ async def test_the_system_is_not_asked_to_tell_of_what_is_too_large(
             while "too many" not in caplog.text:
                 await pause()
             nursery.cancel_scope.cancel()
+
+
+async def test_a_stop_does_not_wait_for_a_large_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(path: str) -> None:
+        looking.set()
+        goes_on.wait(30)
+        ended.set()
+
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.files_of", slow)
+
+    async def tell(_: Settled) -> None:
+        raise AssertionError("nothing has settled")
+
+    try:
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(PathWatch(str(tmp_path), Settling(10.0, None), tell).run)
+                while not looking.is_set():
+                    await pause()
+                nursery.cancel_scope.cancel()
+        assert not ended.is_set()
+    finally:
+        goes_on.set()

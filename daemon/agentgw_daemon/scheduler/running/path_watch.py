@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Final
 
 import trio
@@ -17,6 +18,7 @@ import trio
 from agentgw_daemon.knowledge.ingest.messages import open_messages
 from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.planning.settling import FileState, Settled, Settling
+from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.tools.files.walking import SKIPPED_DIRECTORIES
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,8 @@ class PathWatch:
             try:
                 if await trio.to_thread.run_sync(os.path.isdir, self._path):
                     # Before the system is asked to tell of it, which takes something of each folder in it.
-                    if await trio.to_thread.run_sync(files_of, self._path) is None:
-                        await trio.sleep(await self._look())
+                    if await self._files() is None:
+                        await trio.sleep(self._refuse())
                         continue
                     await self._follow_folder()
                 else:
@@ -74,14 +76,21 @@ class PathWatch:
 
     async def _look(self) -> float:
         """Look once, tell what has settled, and give the time after which another look is due at the latest."""
-        files = await trio.to_thread.run_sync(files_of, self._path)
+        files = await self._files()
         if files is None:
-            self._complain(f"has more than {MOST_FILES} files, or too many folders, to be watched")
-            return _LOOK_EVERY_S
+            return self._refuse()
         settled = self._settling.look(files, trio.current_time())
         await self._tell(settled)
         self.has_looked = True
         return min(_LOOK_EVERY_S, settled.again_s if settled.again_s is not None else _LOOK_EVERY_S)
+
+    async def _files(self) -> dict[str, FileState] | None:
+        # A stop does not wait for it: a tree at the bound takes many seconds on a slow disk.
+        return await in_file_thread(partial(files_of, self._path), abandon=True)
+
+    def _refuse(self) -> float:
+        self._complain(f"has more than {MOST_FILES} files, or too many folders, to be watched")
+        return _LOOK_EVERY_S
 
     def _complain(self, what: str) -> None:
         if what != self._complained:
