@@ -102,7 +102,7 @@ def test_the_wheel_has_the_packages_what_is_shipped_with_them_and_the_licence(wh
     units = ("systemd-user/agentgw.socket", "systemd-user/agentgw.service", "launchd/org.agentgw.daemon.plist")
     assert {f"agentgw/_shipped/{unit}" for unit in units} <= set(names)
     scripts = {f"{name}.{shell}" for name in ("completion", "init", "remember") for shell in ("bash", "zsh", "fish")}
-    assert {f"agentgw/cli/scripts/{script}" for script in scripts} <= set(names)
+    assert {f"agentgw/cli/shells/files/{script}" for script in scripts} <= set(names)
     assert any(name.endswith(".data/data/share/man/man1/agentgw.1") for name in names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.shell_scripts import SHELLS, shell_script
+from agentgw.cli.shells.scripts import SHELLS, shell_script
 from agentgw.protocol.errors import UsageError
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
     if not args.line:
         output.text_block(shell_script("completion", shell_of(args.words)))
         return 0
-    from agentgw.cli.completing import words_for
+    from agentgw.cli.shells.completing import words_for
 
     for word, told in words_for(args.words):
         output.write(f"{output.one_line(word)}\t{output.one_line(told)}".rstrip("\t") + "\n")

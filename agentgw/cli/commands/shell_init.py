@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands.completion import shell_of
-from agentgw.cli.shell_scripts import SHELLS, shell_script
+from agentgw.cli.shells.scripts import SHELLS, shell_script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.cli.completing import FILES, words_for
+from agentgw.cli.shells.completing import FILES, words_for
 from tests.client.conftest import Cli, Serve
 from tests.client.fakedaemon import Peer
 

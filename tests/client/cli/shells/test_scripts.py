@@ -16,7 +16,7 @@ from typing import Any
 import pyte
 import pytest
 
-from agentgw.cli.shell_scripts import SHELLS
+from agentgw.cli.shells.scripts import SHELLS
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Peer
 

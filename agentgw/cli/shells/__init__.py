@@ -1,0 +1,1 @@
+"""The user's own shell: what it completes, and the keys that it gets."""
