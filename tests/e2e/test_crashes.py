@@ -19,7 +19,6 @@ from tests.e2e.endpoint import SCRIPTED, Endpoint
 from tests.e2e.home import ENDLESS, Home, heard, kill, until, with_variable
 from tests.e2e.integrity import integrity
 from tests.e2e.wire import Refused
-from tests.stopwatch import is_less, took_less
 
 pytestmark = pytest.mark.e2e
 
@@ -91,7 +90,7 @@ def test_a_hanging_worker_keeps_no_new_daemon_from_starting(model_home: Home) ->
     model_home.kill_daemon()
     began = time.monotonic()
     assert model_home.ask("run", "-m", "echo", "--no-session", "hi") == "hi\n"
-    assert took_less(began, 5)
+    assert time.monotonic() - began < 5
     # Once it can, the orphan ends by itself.
     os.kill(worker, signal.SIGCONT)
     until(lambda: worker not in model_home.workers(), "the orphan has ended", within_s=2)
@@ -217,7 +216,7 @@ def survive_kills(home: Home, kills: int, writers: int) -> None:
                 history.acknowledged[text] = wire.call("turn.start", message=text, model="echo", idempotency_key=text)
                 history.open.discard(text)
     check(home, history)
-    assert is_less(sorted(recoveries)[int(len(recoveries) * 0.95)], 5)
+    assert sorted(recoveries)[int(len(recoveries) * 0.95)] < 5
 
 
 def test_twenty_kills_under_four_writers_lose_nothing_that_was_acknowledged(home: Home) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from tests.e2e.home import Home, rss_bytes, until
 from tests.e2e.wire import Refused, Wire
-from tests.stopwatch import is_less, took_less
 
 pytestmark = pytest.mark.e2e
 
@@ -41,8 +40,8 @@ def test_silent_readers_are_dropped_and_nobody_else_notices(home: Home) -> None:
             assert watching.call("turn.start", message="me too", model="echo", ephemeral=True)["text"] == "me too"
             worst = max(worst, time.monotonic() - asked)
             peak = max(peak, rss_bytes(daemon.pid))
-            assert took_less(began, 15)
-        assert is_less(worst, 2)
+            assert time.monotonic() - began < 15
+        assert worst < 2
         assert (peak - before) / MIB < 20 * 1.5
         for wire in silent:
             messages = list(wire.rest())
@@ -115,8 +114,7 @@ def test_a_frame_that_does_not_end_costs_its_connection_alone(home: Home) -> Non
                 answer = wire.receive()
                 assert (answer["id"], answer["error"]["code"]) == (None, -32600)
                 assert wire.is_closed()
-            assert time.monotonic() - began > 0.9
-            assert took_less(began, 5)
+            assert 0.9 < time.monotonic() - began < 5
             assert other.call("ping") == "pong"
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.home import AGENTGW, Home, kill
-from tests.stopwatch import took_less
 
 pytestmark = pytest.mark.e2e
 
@@ -59,7 +58,7 @@ def survive_killed_spawners(home: Home, rounds: int) -> None:
         child.kill()
         began = time.monotonic()
         assert home.ask("run", "-m", "echo", "--no-session", "next") == "next\n"
-        assert took_less(began, 5)
+        assert time.monotonic() - began < 5
         assert len(home.daemons()) == 1
         home.stop()
 
@@ -103,7 +102,7 @@ def test_a_removed_socket_comes_back_with_the_same_daemon_behind_it(home: Home) 
     home.socket.unlink()
     began = time.monotonic()
     assert home.call("hello", **HELLO)["instance"] == first["instance"]
-    assert took_less(began, 8)
+    assert time.monotonic() - began < 8
     assert home.call("session.get", session_id=session_id)["title"] == "keep this"
     assert len(home.daemons()) == 1
 
@@ -130,7 +129,7 @@ def test_a_mistake_in_the_configuration_shows_at_once(home: Home) -> None:
     home.configure("[inference]\nn_ctxx = 512\n")
     began = time.monotonic()
     done = home.run("run", "-m", "echo", "hi")
-    assert took_less(began, 5)
+    assert time.monotonic() - began < 5
     assert (done.status, done.out) == (78, "")
     file = home.path / "config" / "config.toml"
     assert done.err.startswith(f"agentgw: {file}: unknown key inference.n_ctxx; did you mean inference.n_ctx?")
@@ -142,7 +141,7 @@ def test_a_mistake_in_the_configuration_shows_at_once(home: Home) -> None:
 def test_a_daemon_that_cannot_start_says_why_and_shows_its_log(home: Home) -> None:
     began = time.monotonic()
     done = home.run("run", "-m", "echo", "hi", environ={"AGENTGW_FAIL": "migration-001-end:1:raise"})
-    assert took_less(began, 8)
+    assert time.monotonic() - began < 8
     assert (done.status, done.out) == (3, "")
     first, note, *log = done.err.splitlines()
     assert first.startswith("agentgw: the daemon did not start: ")
@@ -207,7 +206,7 @@ def test_a_long_path_works_all_the_same(home: Home) -> None:
 def test_a_home_that_cannot_be_made_is_one_line_at_once(home: Home) -> None:
     began = time.monotonic()
     done = home.run("run", "-m", "echo", "hi", environ={"AGENTGW_HOME": "/proc/agentgw"})
-    assert took_less(began, 2)
+    assert time.monotonic() - began < 2
     assert (done.status, done.out, done.err.count("\n")) == (78, "", 1)
 
 

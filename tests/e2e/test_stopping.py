@@ -18,7 +18,6 @@ import pytest
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import ENDLESS, Home, heard, until
 from tests.e2e.wire import Wire
-from tests.stopwatch import took_less
 
 pytestmark = pytest.mark.e2e
 
@@ -47,7 +46,7 @@ def stop_with_streams(home: Home, endpoint: Endpoint, streams: int) -> None:
             assert answer["id"] == request_id
             assert answer["result"]["finish_reason"] in ("cancelled", "stop")
         assert daemon.wait(30) == 0
-        assert took_less(began, 20)
+        assert time.monotonic() - began < 20
     assert not home.socket.exists()
     assert not home.workers()
     turns = home.call("turn.list", limit=1000)["turns"]
@@ -69,7 +68,7 @@ def test_a_stop_ends_a_generating_worker_and_the_command_that_waits(model_home: 
     heard(child, 1)
     began = time.monotonic()
     assert model_home.ask("stop") == "stopped\n"
-    assert took_less(began, 10)
+    assert time.monotonic() - began < 10
     done = model_home.finish(child)
     assert (done.status, done.err) == (130, "agentgw: the turn was cancelled\n")
     assert model_home.workers() == []
