@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import signal
 import time
+import tty
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -30,13 +32,15 @@ def wall_s(command: list[str], environment: dict[str, str]) -> float:
 class Streamed:
     """Arrival times of a process's standard output, by `time.perf_counter`; `first_s`, `last_s` from its spawn.
 
-    With `until`, which is asked after every piece, the process is ended early by SIGTERM.
+    Its output is a terminal: into a pipe a short answer goes in one write. With `until`, which is asked after every
+    piece, the process is ended early by SIGTERM.
     """
 
     def __init__(
         self, command: list[str], environment: dict[str, str], *, until: Callable[[], bool] = lambda: False
     ) -> None:
-        reader, writer = os.pipe()
+        reader, writer = os.openpty()
+        tty.setraw(writer)
         null = os.open(os.devnull, os.O_RDWR)
         actions = [
             (os.POSIX_SPAWN_DUP2, null, 0),
@@ -49,7 +53,7 @@ class Streamed:
         os.close(writer)
         pieces: list[Piece] = []
         ended = False
-        while piece := os.read(reader, 65_536):
+        while piece := _read(reader):
             pieces.append((time.perf_counter(), piece))
             if not ended and until():
                 os.kill(pid, signal.SIGTERM)
@@ -64,6 +68,16 @@ class Streamed:
         # The newline that ends an answer may come alone, after the last token.
         last = -2 if len(pieces) > 1 and pieces[-1][1] == b"\n" else -1
         self.last_s = pieces[last][0] - self.started
+
+
+def _read(terminal: int) -> bytes:
+    """Bytes that came; none once no process has the other end, which Linux tells by an error."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
 def line_times(pieces: Iterable[Piece], word: bytes) -> list[float]:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
-from tests.bench.measure import common_length, common_rate, line_times, longest_pause, rate
+from tests.bench.measure import Streamed, common_length, common_rate, line_times, longest_pause, rate
 
 
 def test_the_common_rate_counts_only_while_all_streams_run() -> None:
@@ -49,3 +52,15 @@ def test_a_pause_may_begin_or_end_with_the_window(times: list[float], pause: flo
 )
 def test_the_common_length_is_that_of_the_start_all_share(sequences: list[list[int]], length: int) -> None:
     assert common_length(sequences) == length
+
+
+def test_what_is_measured_writes_to_a_terminal_and_its_first_and_last_words_are_timed() -> None:
+    script = "import sys; print(sys.stdout.isatty(), flush=True); print('end', flush=True)"
+    streamed = Streamed([sys.executable, "-c", script], dict(os.environ))
+    assert b"".join(piece for _, piece in streamed.pieces) == b"True\nend\n"
+    assert 0 < streamed.first_s <= streamed.last_s
+
+
+def test_a_program_that_fails_is_no_measurement() -> None:
+    with pytest.raises(SystemExit, match="failed with status 3"):
+        Streamed([sys.executable, "-c", "print('x'); raise SystemExit(3)"], dict(os.environ))
