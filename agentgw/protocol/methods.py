@@ -16,7 +16,9 @@ from agentgw.protocol import jobs as j
 from agentgw.protocol import params as p
 from agentgw.protocol import results as r
 from agentgw.protocol import types as t
+from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
 from agentgw.protocol.projects import Project
+from agentgw.protocol.replays import TurnParts
 from agentgw.protocol.schema import record
 from agentgw.protocol.steering import TurnSteerParams
 
@@ -103,6 +105,13 @@ _ROWS = (
         "turn.show", p.TurnIdParams, r.TurnDetail, "One turn with all that running it again takes.", errors=_STORED
     ),
     _method(
+        "turn.parts",
+        p.TurnIdParams,
+        TurnParts,
+        "Count the parts of the prompt that a stored turn began with; loads its model.",
+        errors=(e.ModelUnavailable, e.Overloaded, e.WorkerDied, *_STORED),
+    ),
+    _method(
         "turn.replay",
         p.TurnReplayParams,
         r.ReplayResult,
@@ -149,6 +158,20 @@ _ROWS = (
     _method("session.search", p.SearchParams, r.SearchResult, "Full-text search in all messages.", errors=_STORED),
     _method("session.rename", p.RenameParams, t.Session, "Give it a title.", errors=_STORED),
     _method("session.fork", p.ForkParams, t.Session, "Branch off a copy.", errors=_STORED),
+    _method(
+        "session.compact",
+        SessionCompactParams,
+        SessionCompacted,
+        "Have the oldest turns summed up, and show their summary to the model from now on.",
+        errors=(e.SessionBusy, e.Overloaded, e.ModelUnavailable, e.WorkerDied, e.Timeout, e.AlreadyExists, *_STORED),
+    ),
+    _method(
+        "session.expand",
+        p.SessionIdParams,
+        SessionExpanded,
+        "Take the last `session.compact` back: its turns are shown whole again.",
+        errors=_STORED,
+    ),
     _method("session.export", p.ExportParams, r.ExportResult, "The session as Markdown or JSON.", errors=_STORED),
     _method(
         "session.delete",

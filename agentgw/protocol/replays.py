@@ -50,6 +50,17 @@ class PromptHistory:
 
 
 @record
+class TurnParts:
+    """The first prompt of a stored turn by its parts, which make up the whole."""
+
+    turn_id: str
+    tokens: int
+    parts: tuple[t.PromptPart, ...]
+    n_ctx_tokens: Annotated[int | None, "the context; not known of an endpoint"] = None
+    estimated: Annotated[bool, "true: all counts are estimates, for the tokenizer is not at hand"] = False
+
+
+@record
 class ReplaySide:
     """One of the two runs: as recorded, or again."""
 

@@ -80,6 +80,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         turn_id, session_id = turn["turn_id"], turn["session_id"]
         ask("turn.attach", turn_id=turn_id)
         ask("turn.show", turn_id=turn_id)
+        ask("turn.parts", turn_id=turn_id)
         ask("turn.replay", turn_id=turn_id)
         ask("turn.list")
         ask("session.list")
@@ -88,6 +89,11 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         assert ask("session.search", query="three")["messages"]
         ask("session.rename", session_id=session_id, title="numbers")
         fork = ask("session.fork", session_id=session_id)
+        for message in ("long " * 600, "short"):
+            wire.call("turn.start", message=message, session_id=session_id, model="echo", options={"max_tokens": 2})
+        # So much of it as a summary may have is what `echo` writes.
+        assert ask("session.compact", session_id=session_id)["turns"] == 2
+        ask("session.expand", session_id=session_id)
         ask("session.export", session_id=session_id, format="json")
         ask("feedback.add", rating=1, turn_id=turn_id, comment="good")
         assert ask("feedback.list")["ratings"]

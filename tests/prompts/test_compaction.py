@@ -70,8 +70,7 @@ class Talk:
         history = exchanges(await self.database.sessions.whole_history(self.session_id))
         return await compacted(
             Prompt(system="sys", history=history, message=message), session_id=self.session_id,
-            turn_ids=[exchange.turn_id for exchange in history], database=self.database if store else None,
-            engine=engine, max_tokens=None, model="m",
+            database=self.database if store else None, engine=engine, max_tokens=None, model="m",
         )  # fmt: skip
 
 
@@ -177,7 +176,7 @@ async def test_a_summary_that_cannot_be_stored_still_serves_its_turn(
 
 
 async def test_a_model_that_takes_too_long_is_not_waited_for(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "_SUMMARY_S", 0.0)
+    monkeypatch.setattr(compaction, "SUMMARY_S", 0.0)
 
     class Slow(ScriptedEngine):
         async def _events(self, request: GenerationRequest) -> AsyncIterator[EngineEvent]:
@@ -215,4 +214,4 @@ def test_a_summary_of_turns_that_are_not_shown_is_not_used() -> None:
     history = (EarlierTurn(messages=(ChatMessage(role="user", content="x"),), turn_id="t1"),)
     prompt = Prompt(system="", history=history, message="m")
     summary = Summary(upto_turn_id="t9", text="x", created_at="")
-    assert with_summary(prompt, ["t1"], summary) is prompt
+    assert with_summary(prompt, summary) is prompt

@@ -67,20 +67,22 @@ async def assemble(
     if shown is not None:
         prompt = as_shown(prompt, shown)
     if fitting is None:
-        history = shown if shown is not None else PromptHistory(excerpts=prompt.excerpts)
+        history = shown if shown is not None else _history(prompt)
         return Assembled(base=base, messages=prompt.messages(), history=history)
     max_tokens = base.options.max_tokens
     made = await compacted(
-        prompt, session_id=fitting.session_id, turn_ids=[one.turn_id for one in prompt.history],
-        database=fitting.database, engine=fitting.engine, count=fitting.count, max_tokens=max_tokens,
-        model=fitting.model, write=fitting.write,
+        prompt, session_id=fitting.session_id, database=fitting.database, engine=fitting.engine, count=fitting.count,
+        max_tokens=max_tokens, model=fitting.model, write=fitting.write,
     )  # fmt: skip
     fitted = await fit(made.prompt, fitting.count, max_tokens=max_tokens, model=fitting.model)
-    history = PromptHistory(
-        left_out_turns=fitted.left_out_turns, summarised_turns=made.turns, summary=made.summary,
-        excerpts=prompt.excerpts,
-    )  # fmt: skip
     return Assembled(
-        base=base, messages=fitted.messages, history=history, left_out_tokens=fitted.left_out_tokens,
-        notice=made.notice, due_turns=made.due,
+        base=base, messages=fitted.messages, history=_history(made.prompt, fitted.left_out_turns),
+        left_out_tokens=fitted.left_out_tokens, notice=made.notice, due_turns=made.due,
     )  # fmt: skip
+
+
+def _history(prompt: Prompt, left_out_turns: int = 0) -> PromptHistory:
+    turns, summary = prompt.summarised
+    return PromptHistory(
+        left_out_turns=left_out_turns, summarised_turns=turns, summary=summary, excerpts=prompt.excerpts
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -17,31 +16,25 @@ import trio
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.schema import record
-from agentgw.protocol.types import ChatMessage, Options
-from agentgw_daemon.inference.engine import Engine, GenerationRequest, TextDelta
-from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, PromptCounter, answer_reserve, fewest_left_out
+from agentgw_daemon.inference.engine import Engine
+from agentgw_daemon.prompts.prompt import (
+    EarlierTurn,
+    Prompt,
+    PromptCounter,
+    answer_reserve,
+    fewest_left_out,
+    history_of,
+    place_of,
+    summed_up,
+)
+from agentgw_daemon.prompts.summarising import SUMMARY_S, SummaryJob, readable, summary_budget, written
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.summaries import Summary
 
 log = logging.getLogger(__name__)
 
-# A page of text; on a small context at most an eighth, or it would soon be all there is.
-_SUMMARY_TOKENS: Final = 256
-_SUMMARY_SHARE: Final = 8
 # Turns kept word for word leave half of the context free: a summary then lasts for several turns.
 _KEPT_SHARE: Final = 2
-# 256 tokens and half a context of prompt take a slow laptop a minute; who waits longer is better off without.
-_SUMMARY_S: Final = 120.0
-
-_SYSTEM: Final = "You summarise conversations. You write short, plain notes and nothing else."
-_TASK: Final = (
-    "Summarise the conversation above so that it can be continued from your notes: who the user is, what they want,"
-    " names, numbers, decisions and open questions. At most {words} words. Do not answer it, do not add to it."
-)
-# A pair, because many chat templates refuse two messages of the user in a row.
-_SUMMARY: Final = "Summary of our conversation so far:\n"
-_NOTED: Final = "Noted. I will go on from there."
 
 
 @record
@@ -50,38 +43,14 @@ class Compacted:
 
     prompt: Prompt
     notice: str | None = None
-    # The summary that stands in it for so many of the oldest turns.
-    turns: int = 0
-    summary: str | None = None
     # So many of the oldest turns are still to be summarised, which was not wanted.
     due: int = 0
 
 
-@record
-class _SummaryJob:
-    """Work of one call: an earlier summary, if any, and the turns that follow it."""
-
-    earlier: str
-    turns: tuple[EarlierTurn, ...]
-    budget: int
-
-    def request(self) -> GenerationRequest:
-        parts = [_SUMMARY + self.earlier] if self.earlier else []
-        for exchange in self.turns:
-            parts += [f"{message.role.capitalize()}: {message.content}" for message in exchange.messages]
-        # English takes about four tokens for three words.
-        parts.append(_TASK.format(words=self.budget * 3 // 4))
-        messages = (
-            ChatMessage(role="system", content=_SYSTEM), ChatMessage(role="user", content="\n\n".join(parts)),
-        )  # fmt: skip
-        return GenerationRequest(messages=messages, options=Options(temperature=0.0, max_tokens=self.budget))
-
-
-def with_summary(prompt: Prompt, turn_ids: Sequence[str], summary: Summary) -> Prompt:
+def with_summary(prompt: Prompt, summary: Summary) -> Prompt:
     """The prompt with the summary in place of the turns it stands for; as it is when they are not in its history."""
-    if summary.upto_turn_id not in turn_ids:
-        return prompt
-    return _replaced(prompt, list(turn_ids).index(summary.upto_turn_id) + 1, summary.text)
+    done = place_of(summary.upto_turn_id, prompt.history)
+    return _replaced(prompt, done, summary.text) if done else prompt
 
 
 def as_shown(prompt: Prompt, history: PromptHistory) -> Prompt:
@@ -91,11 +60,18 @@ def as_shown(prompt: Prompt, history: PromptHistory) -> Prompt:
     return dataclasses.replace(prompt, history=prompt.history[history.left_out_turns :], excerpts=history.excerpts)
 
 
+async def shown_history(database: Database, session_id: str) -> tuple[EarlierTurn, ...]:
+    """A session's turns as its next turn is to be shown them: under the summary that was asked for, if one was."""
+    history = history_of(await database.sessions.whole_history(session_id))
+    asked = await database.summaries.latest(session_id, asked=True) if history else None
+    done = 0 if asked is None else place_of(asked.upto_turn_id, history)
+    return history if asked is None or not done else summed_up(history, done, asked.text)
+
+
 async def compacted(
     prompt: Prompt,
     *,
     session_id: str,
-    turn_ids: Sequence[str],
     database: Database | None,
     engine: Engine,
     count: PromptCounter | None = None,
@@ -105,12 +81,11 @@ async def compacted(
 ) -> Compacted:
     """The prompt, with a summary for the oldest turns where `fit` would leave some out.
 
-    `turn_ids` name the turns of `prompt.history`, one each. Costs one count when all fits, a model call when neither
+    Costs one count when all fits, a model call when neither
     that nor a stored summary helps. `count` counts the prompt with all that is sent with it; otherwise the engine does.
     Without a database nothing is summarised, for nothing may be stored; without `write` no new summary is made. Raises
     what `engine.count` raises; a model that fails to summarise is logged.
     """
-    assert len(turn_ids) == len(prompt.history)
     if database is None or not prompt.history:
         return Compacted(prompt=prompt)
     count = count or engine.count
@@ -119,26 +94,25 @@ async def compacted(
     if counted.tokens <= room:
         return Compacted(prompt=prompt)
     stored = await _stored(database, session_id)
-    base, done = prompt, 0
-    if stored is not None and stored.upto_turn_id in turn_ids:
-        done = list(turn_ids).index(stored.upto_turn_id) + 1
-        base = with_summary(prompt, turn_ids, stored)
+    done = 0 if stored is None else place_of(stored.upto_turn_id, prompt.history)
+    if stored is not None and done:
+        base = with_summary(prompt, stored)
         if (await count(base.messages())).tokens <= room:
-            return Compacted(prompt=base, notice=_notice(done), turns=done, summary=stored.text)
-    budget = max(min(_SUMMARY_TOKENS, counted.n_ctx_tokens // _SUMMARY_SHARE), 1)
+            return Compacted(prompt=base, notice=_notice(base))
+    budget = summary_budget(counted.n_ctx_tokens)
     upto = await _turns_to_go(prompt, done, count, room - budget, counted.n_ctx_tokens // _KEPT_SHARE)
     if upto is None or not write:
-        return Compacted(prompt=prompt, due=upto or 0)
+        return Compacted(prompt=prompt, due=sum(one.turns for one in prompt.history[: upto or 0]))
     earlier = stored.text if stored is not None and done else ""
-    job = _SummaryJob(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
-    job, unread = await _readable(job, engine, counted.n_ctx_tokens - budget)
+    job = SummaryJob(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
+    job, unread = await readable(job, engine, counted.n_ctx_tokens - budget)
     text = await _summarised(job, engine, session_id, model) if job.turns else ""
     made = _replaced(prompt, upto, text)
     # Also what shows that the summary is shorter than what it replaces: that did not fit.
     if not text or (await count(made.messages())).tokens > room:
         return Compacted(prompt=prompt)
-    await _store(database, session_id, turn_ids[upto - 1], text)
-    return Compacted(prompt=made, notice=_notice(upto, unread), turns=upto, summary=text)
+    await _store(database, session_id, prompt.history[upto - 1].turn_id, text)
+    return Compacted(prompt=made, notice=_notice(made, unread))
 
 
 async def _turns_to_go(prompt: Prompt, done: int, count: PromptCounter, most: int, wanted: int) -> int | None:
@@ -156,35 +130,16 @@ async def _turns_to_go(prompt: Prompt, done: int, count: PromptCounter, most: in
     return upto if upto > done else None
 
 
-async def _readable(job: _SummaryJob, engine: Engine, room: int) -> tuple[_SummaryJob, int]:
-    """The job without as many of its oldest turns as one call has no room for, and how many those are."""
-    low, high = 0, len(job.turns)
-    while low < high:
-        middle = (low + high) // 2
-        shorter = _SummaryJob(earlier=job.earlier, turns=job.turns[middle:], budget=job.budget)
-        if (await engine.count(shorter.request().messages)).tokens <= room:
-            high = middle
-        else:
-            low = middle + 1
-    return _SummaryJob(earlier=job.earlier, turns=job.turns[low:], budget=job.budget), low
-
-
-async def _summarised(job: _SummaryJob, engine: Engine, session_id: str, model: str) -> str:
+async def _summarised(job: SummaryJob, engine: Engine, session_id: str, model: str) -> str:
     """The model's summary; nothing when it failed or took too long."""
-    texts: list[str] = []
     try:
-        with trio.move_on_after(_SUMMARY_S) as scope:
-            async with hear(engine, job.request()) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta) and event.channel == "answer":
-                        texts.extend(event.texts)
+        with trio.move_on_after(SUMMARY_S):
+            return await written(job, engine)
     except RpcError as error:
         log.warning("session %s was not summarised by %s: %s", session_id, model, error.message)
         return ""
-    if scope.cancelled_caught:
-        log.warning("session %s was not summarised: %s took longer than %.0f s", session_id, model, _SUMMARY_S)
-        return ""
-    return "".join(texts).strip()
+    log.warning("session %s was not summarised: %s took longer than %.0f s", session_id, model, SUMMARY_S)
+    return ""
 
 
 async def _stored(database: Database, session_id: str) -> Summary | None:
@@ -203,17 +158,13 @@ async def _store(database: Database, session_id: str, upto_turn_id: str, text: s
         log.warning("session %s: its summary was not stored: %s", session_id, error.message)
 
 
-def _replaced(prompt: Prompt, turns: int, text: str) -> Prompt:
-    """The prompt with a summary's text in place of so many of its oldest turns."""
-    stand_in = EarlierTurn(
-        messages=(
-            ChatMessage(role="user", content=_SUMMARY + text), ChatMessage(role="assistant", content=_NOTED),
-        )
-    )  # fmt: skip
-    return dataclasses.replace(prompt, history=(stand_in, *prompt.history[turns:]))
+def _replaced(prompt: Prompt, entries: int, text: str) -> Prompt:
+    """The prompt with a summary's text in place of so many of its oldest entries."""
+    return dataclasses.replace(prompt, history=summed_up(prompt.history, entries, text))
 
 
-def _notice(turns: int, unread: int = 0) -> str:
+def _notice(prompt: Prompt, unread: int = 0) -> str:
+    turns, _ = prompt.summarised
     shown = "the oldest turn is shown" if turns == 1 else f"the {turns} oldest turns are shown"
     missing = f", {unread} of them not even in that" if unread else ""
     return f"{shown} to the model as a summary{missing}"

@@ -35,16 +35,24 @@ _EXCERPTS: Final = "Context from the user's documents (quotations, not instructi
 # Mistral's among them, refuse two messages of the user in a row.
 _NO_ANSWER: Final = "I used up my steps before I came to an answer."
 
+# A pair stands for turns that were summed up, because many chat templates refuse two messages of the user in a row.
+SUMMARY: Final = "Summary of our conversation so far:\n"
+_NOTED: Final = "Noted. I will go on from there."
+
 PromptCounter = Callable[[tuple[ChatMessage, ...]], Awaitable[PromptCount]]
 
 
 @record
 class EarlierTurn:
-    """An earlier turn of the session: what was asked and what was answered."""
+    """An earlier turn of the session: what was asked and what was answered.
+
+    With a `summary` it stands for so many `turns`, of which `turn_id` is the last.
+    """
 
     messages: tuple[ChatMessage, ...]
-    # Empty for what stands in place of turns.
     turn_id: str = ""
+    turns: int = 1
+    summary: str | None = None
 
 
 @record
@@ -55,6 +63,12 @@ class Prompt:
     history: tuple[EarlierTurn, ...]
     message: str
     excerpts: tuple[Chunk, ...] = ()
+
+    @property
+    def summarised(self) -> tuple[int, str | None]:
+        """Number of the oldest turns that a summary stands for, and its text."""
+        oldest = self.history[0] if self.history else None
+        return (0, None) if oldest is None or oldest.summary is None else (oldest.turns, oldest.summary)
 
     def messages(self, skip: int = 0) -> tuple[ChatMessage, ...]:
         """The messages as the model gets them, without the `skip` oldest turns."""
@@ -122,6 +136,21 @@ def _answered(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
 def history_of(entries: Iterable[HistoryEntry]) -> tuple[EarlierTurn, ...]:
     """Turns out of a session's stored messages."""
     return exchanges([(entry.turn_id, entry.role, entry.content) for entry in entries])
+
+
+def summed_up(history: Sequence[EarlierTurn], count: int, text: str) -> tuple[EarlierTurn, ...]:
+    """The history with a summary's text in place of so many of its oldest entries."""
+    oldest = history[:count]
+    stand_in = EarlierTurn(
+        messages=(ChatMessage(role="user", content=SUMMARY + text), ChatMessage(role="assistant", content=_NOTED)),
+        turn_id=oldest[-1].turn_id if oldest else "", turns=sum(one.turns for one in oldest), summary=text,
+    )  # fmt: skip
+    return (stand_in, *history[count:])
+
+
+def place_of(turn_id: str, history: Sequence[EarlierTurn]) -> int:
+    """The number of entries up to and with this turn; 0 when it is none of them."""
+    return next((number for number, one in enumerate(history, 1) if one.turn_id == turn_id), 0)
 
 
 def surely_fits(prompt: Prompt, n_ctx_tokens: int) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import ContextOverflow
@@ -11,13 +9,12 @@ from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
-from agentgw.protocol.types import ChatMessage, PromptFit, PromptPart, Session, SessionId, TurnId, Usage
-from agentgw_daemon.agent.opening import TurnOpening
+from agentgw.protocol.types import PromptFit, Session, SessionId, TurnId, Usage
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, PromptCount, PromptMessage
+from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
 from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.prompts.assembly import Fitting, assemble
-from agentgw_daemon.prompts.prompt import PromptCounter, count_parts
+from agentgw_daemon.turns.parts import parts_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.services import Services
@@ -50,10 +47,14 @@ async def dry_run(
         made = await assemble(prompt, plan.request, fitting)
     except ContextOverflow as error:
         left = PromptHistory(excerpts=prompt.excerpts)
-        _, parts = await _counted(opening, prompt.messages(len(prompt.history)), params, named, left)
+        _, parts = await parts_of(
+            opening, prompt.messages(len(prompt.history)), params.message, params.files, system=named, history=left
+        )
         error.data["parts"] = dump(parts)
         raise
-    counted, parts = await _counted(opening, made.messages, params, named, made.history)
+    counted, parts = await parts_of(
+        opening, made.messages, params.message, params.files, system=named, history=made.history
+    )
     return TurnResult(
         turn_id="", session_id=live.session_id, text=counted.text, usage=Usage(prompt_tokens=counted.tokens),
         parts=parts,
@@ -64,34 +65,3 @@ async def dry_run(
             to_summarise_turns=made.due_turns,
         ),
     )  # fmt: skip
-
-
-async def _counted(
-    opening: TurnOpening, messages: tuple[ChatMessage, ...], params: TurnStartParams, system: str,
-    history: PromptHistory,
-) -> tuple[PromptCount, tuple[PromptPart, ...]]:  # fmt: skip
-    if opening.leads(messages):
-        return await _counted_call(opening, messages, params)
-    names = [tool.name for tool in opening.views] if opening.shows_tools(messages) else []
-    tools: list[tuple[str, PromptCounter]] = [
-        (f"tool {name}", functools.partial(opening.count, tools=number)) for number, name in enumerate(names, 1)
-    ]
-    return await count_parts(
-        messages, functools.partial(opening.count, tools=0), system=system, message=params.message, files=params.files,
-        excerpts=history.excerpts, tools=tools, summary=history.summarised_turns > 0,
-    )  # fmt: skip
-
-
-async def _counted_call(
-    opening: TurnOpening, messages: Sequence[PromptMessage], params: TurnStartParams
-) -> tuple[PromptCount, tuple[PromptPart, ...]]:
-    """The prompt with which a weak model writes the call that the request's words lead to."""
-    step = opening.step(messages)
-    assert step.schema is not None
-    made = tuple(
-        ChatMessage(role=one["role"], content=one["content"]) for one in step.messages if isinstance(one, dict)
-    )
-    tool = step.schema["properties"]["tool"]["const"]
-    return await count_parts(
-        made, opening.engine.count, system=f"tool {tool}", message=params.message, earlier="examples"
-    )

@@ -27,7 +27,8 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
 from agentgw_daemon.observability.supervision import internal_error, supervised
-from agentgw_daemon.prompts.prompt import EarlierTurn, history_of, with_files
+from agentgw_daemon.prompts.compaction import shown_history
+from agentgw_daemon.prompts.prompt import EarlierTurn, with_files
 from agentgw_daemon.skills import routing
 from agentgw_daemon.storage.json_text import BAD
 from agentgw_daemon.storage.sessions.log import shown
@@ -116,7 +117,7 @@ class Turns:
         plan = await self._plan(params, skill, spec, session)
         if params.ephemeral:
             if session is not None:
-                self._check_idle(SessionId(session.session_id))
+                self.check_idle(SessionId(session.session_id))
             session_id = SessionId(session.session_id if session else new_id("s"))
             live = self._open(TurnId(new_id("t")), session_id, skill.name, spec, params, parent)
         else:
@@ -262,7 +263,8 @@ class Turns:
         if self._services.stopping:
             raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
 
-    def _check_idle(self, session_id: SessionId) -> None:
+    def check_idle(self, session_id: SessionId) -> None:
+        """Raise SessionBusy when a turn of the session runs."""
         turn_id = self._sessions.get(session_id)
         if turn_id is not None:
             raise SessionBusy(
@@ -309,7 +311,7 @@ class Turns:
         services = self._services
 
         async def history() -> tuple[EarlierTurn, ...]:
-            return history_of(await services.database.sessions.whole_history(session.session_id) if session else ())
+            return () if session is None else await shown_history(services.database, session.session_id)
 
         place, bound = cwd_of(params, session), services.settings.agent.detached_max_tokens
         return Plan(

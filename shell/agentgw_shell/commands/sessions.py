@@ -107,6 +107,27 @@ def _history(chat: Chatting, text: str) -> None:
         chat.run_verb("sessions", "show", _current(chat))
 
 
+def _compact(chat: Chatting, text: str) -> None:
+    session, conversation = _current(chat), chat.conversation
+    if text == "undo":
+        left = chat.client.call("session.expand", session_id=session)["turns"]
+        shown = f"the {left} oldest turns are shown as the summary before" if left else "all turns are shown whole"
+        output.notice(f"{shown} again")
+        return
+    if text:
+        raise UsageError(f"there is no /compact {text[:40]}", hint="/compact sums up, /compact undo takes it back")
+    output.notice("the model sums the earlier turns up; Ctrl-C leaves them as they are")
+    made = chat.client.call("session.compact", session_id=session, model=conversation.model)
+    before, after = made["tokens_before"], made["tokens_after"]
+    if before == after:
+        output.notice("its summary was not shorter than the turns, which stay as they are")
+        return
+    conversation.used_tokens = max(conversation.used_tokens - before + after, 0)
+    chat.show_text(made["summary"])
+    turns = "the oldest turn is" if made["turns"] == 1 else f"the {made['turns']} oldest turns are"
+    output.notice(f"{turns} shown to the model like this: {after} tokens for {before}. /compact undo takes it back")
+
+
 def _copy(chat: Chatting, text: str) -> None:
     answer = chat.conversation.answer
     if not answer:
@@ -165,6 +186,7 @@ COMMANDS = (
     ChatCommand(
         name="history", usage="[TEXT]", summary="this session's messages, or find a text in all sessions", run=_history
     ),
+    ChatCommand(name="compact", usage="[undo]", summary="have the earlier turns summed up for the model", run=_compact),
     ChatCommand(
         name="copy", usage="[code]", summary="the last answer, or its last code block, to the clipboard", run=_copy
     ),

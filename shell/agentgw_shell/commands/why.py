@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from agentgw.cli import output
-from agentgw.protocol.errors import NotFound
+from agentgw.protocol.errors import NotFound, RpcError
 from agentgw_shell.commands.command import ChatCommand, Chatting
 
 # The start of a piece; /sources has more of it.
@@ -23,13 +23,37 @@ def _why(chat: Chatting, text: str) -> None:
         if notification.method == "turn.notice":
             notices.append(str(notification.params.get("text", "")))
     detail = chat.client.call("turn.show", turn_id=stream.result["turn_id"])
-    width = max(len(name) for name, _ in explained(detail, notices))
-    for name, value in explained(detail, notices):
+    reasons = list(explained(detail, notices, _parts(chat, detail["turn"]["turn_id"])))
+    width = max(len(name) for name, _ in reasons)
+    for name, value in reasons:
         output.write(f"{name.ljust(width)}  {output.one_line(value)}\n")
     output.flush()
 
 
-def explained(detail: Mapping[str, Any], notices: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _parts(chat: Chatting, turn_id: str) -> str:
+    """Tokens by part, which the turn's model counts; or why it cannot."""
+    try:
+        counted = chat.client.call("turn.parts", turn_id=turn_id)
+    except RpcError as error:
+        return f"not counted: {error.message}"
+    return parts_of(counted)
+
+
+def parts_of(counted: Mapping[str, Any]) -> str:
+    """The parts of a prompt on one line, tools together."""
+    parts: dict[str, int] = {}
+    tools = 0
+    for one in counted["parts"]:
+        if str(one["name"]).startswith("tool "):
+            tools += 1
+            parts["tools"] = parts.get("tools", 0) + one["tokens"]
+        else:
+            parts[one["name"]] = one["tokens"]
+    told = [f"{tools} tools {tokens}" if name == "tools" else f"{name} {tokens}" for name, tokens in parts.items()]
+    return f"{'about ' if counted.get('estimated') else ''}{', '.join(told)}"
+
+
+def explained(detail: Mapping[str, Any], notices: Sequence[str], parts: str) -> Iterator[tuple[str, str]]:
     """Reasons for the answer, as names and values; a name that repeats is empty."""
     turn, usage, timings = detail["turn"], detail["usage"], detail["timings"]
     yield "skill", f"{turn['skill']}{', with instructions of your own' if detail.get('own_system') else ''}"
@@ -47,15 +71,13 @@ def explained(detail: Mapping[str, Any], notices: Sequence[str]) -> Iterator[tup
     yield from _numbered("call", [_call(one) for one in detail.get("tool_calls", ())])
     cached = f", {usage['cached_tokens']} of them computed before" if usage.get("cached_tokens") else ""
     yield "read", f"{usage.get('prompt_tokens', 0)} tokens{cached}"
-    parts = {"instructions": detail.get("system", ""), "message": detail.get("message", "")}
-    parts["documents"] = "".join(one.get("text", "") for one in detail.get("sources", ()))
-    yield "of which", ", ".join(f"{name} {len(part)} characters" for name, part in parts.items() if part) or "nothing"
+    steps = len(detail.get("steps", ()))
+    yield "of which" if steps < 2 else "first step", parts
     rate = f", {timings['decode_tokens_per_s']:.0f} a second" if timings.get("decode_tokens_per_s") else ""
     first = (
         f", the first after {output.milliseconds(timings['first_token_ms'])}" if timings.get("first_token_ms") else ""
     )
     yield "wrote", f"{usage.get('completion_tokens', 0)} tokens{rate}{first}"
-    steps = len(detail.get("steps", ()))
     if steps > 1:
         yield "steps", str(steps)
 

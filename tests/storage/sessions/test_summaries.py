@@ -42,3 +42,32 @@ async def test_a_fork_has_the_summaries_of_the_turns_it_has_and_keeps_them(datab
         assert found is not None
         assert found.text == text
         assert found.upto_turn_id == (await database.turns.list(fork.session_id)).turns[0].turn_id
+
+
+async def test_the_last_that_was_asked_for_is_taken_back_and_kept_for_prompts_that_do_not_fit(
+    database: Database,
+) -> None:
+    first = await database.turns.get(await answered(database))
+    session_id = first.session_id
+    second, third = [await answered(database, session_id=session_id) for _ in range(2)]
+    await database.summaries.add(session_id, first.turn_id, "one", asked=True)
+    await database.summaries.add(session_id, second, "two", asked=True)
+    await database.summaries.add(session_id, third, "three")
+    texts = []
+    while (found := await database.summaries.latest(session_id, asked=True)) is not None:
+        taken = await database.summaries.take_back(session_id)
+        assert taken == found
+        texts.append(found.text)
+    assert texts == ["two", "one"]
+    assert await database.summaries.take_back(session_id) is None
+    left = await database.summaries.latest(session_id)
+    assert (left and left.text, left and left.asked) == ("three", False)
+
+
+async def test_a_fork_has_those_that_were_asked_for(database: Database) -> None:
+    first = await database.turns.get(await answered(database))
+    await database.summaries.add(first.session_id, first.turn_id, "one", asked=True)
+    fork = await database.sessions.fork(first.session_id)
+    found = await database.summaries.latest(fork.session_id, asked=True)
+    assert found is not None
+    assert found.text == "one"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
 from agentgw.protocol.errors import SessionBusy
 from agentgw.protocol.params import (
     ExportParams,
@@ -19,9 +20,11 @@ from agentgw.protocol.params import (
     SessionListParams,
 )
 from agentgw.protocol.results import Done, ExportResult, MessageList, SearchResult, SessionList
-from agentgw.protocol.types import Session
+from agentgw.protocol.types import Session, SessionId
 from agentgw_daemon.server.handlers.turn import give_up
 from agentgw_daemon.text.queries import check_query
+from agentgw_daemon.turns.compacting import compact as sum_up
+from agentgw_daemon.turns.compacting import expand as show_whole
 from agentgw_daemon.workers.protocol.kv_files.state_folder import forget
 
 if TYPE_CHECKING:
@@ -67,6 +70,18 @@ async def rename(request: RequestContext, params: RenameParams) -> Session:
 async def fork(request: RequestContext, params: ForkParams) -> Session:
     """A copy that goes its own way."""
     return await request.services.database.sessions.fork(params.session_id, at=params.at)
+
+
+async def compact(request: RequestContext, params: SessionCompactParams) -> SessionCompacted:
+    """The oldest turns summed up."""
+    known = await request.services.database.sessions.get(params.session_id)
+    request.daemon.turns.check_idle(SessionId(known.session_id))
+    return await sum_up(request.services, params)
+
+
+async def expand(request: RequestContext, params: SessionIdParams) -> SessionExpanded:
+    """The last summary that was asked for taken back."""
+    return await show_whole(request.services, params.session_id)
 
 
 async def export(request: RequestContext, params: ExportParams) -> ExportResult:
@@ -116,6 +131,8 @@ HANDLERS: dict[str, Handler] = {
     "session.search": search,
     "session.rename": rename,
     "session.fork": fork,
+    "session.compact": compact,
+    "session.expand": expand,
     "session.export": export,
     "session.delete": delete,
 }

@@ -13,11 +13,13 @@ from agentgw.protocol.params import (
     TurnReplayParams,
     TurnStartParams,
 )
+from agentgw.protocol.replays import TurnParts
 from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
 from agentgw.protocol.steering import TurnSteerParams
 from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.rows import LIVE_STATES
+from agentgw_daemon.turns.parts import parts_of_stored
 from agentgw_daemon.turns.replay.run import replay as run_again
 
 if TYPE_CHECKING:
@@ -152,6 +154,11 @@ async def show(request: RequestContext, params: TurnIdParams) -> TurnDetail:
     return replace(detail, turn=_with_detached(detail.turn, request.daemon.turns.find(detail.turn.turn_id)))
 
 
+async def parts(request: RequestContext, params: TurnIdParams) -> TurnParts:
+    """The parts of a stored turn's first prompt."""
+    return await parts_of_stored(request.services, await request.services.database.turns.detail(params.turn_id))
+
+
 async def replay(request: RequestContext, params: TurnReplayParams) -> ReplayResult:
     """Run a stored turn again, for comparison only; ends when the client leaves."""
     stored = await _stored(request.services, params.turn_id)
@@ -165,5 +172,6 @@ HANDLERS: dict[str, Handler] = {
     "turn.attach": attach,
     "turn.list": list_turns,
     "turn.show": show,
+    "turn.parts": parts,
     "turn.replay": replay,
 }

@@ -153,6 +153,9 @@ _SUMMARIES: Final = (
     "CREATE INDEX summaries_by_turn ON summaries (upto_turn_id)",
 )
 
+# A summary that was asked for stands in every prompt, others only where the turns do not fit.
+_ASKED_SUMMARIES: Final = ("ALTER TABLE summaries ADD COLUMN asked INTEGER NOT NULL DEFAULT 0",)
+
 # Data that a turn takes to be run again. A row of `turn_steps` is written when the model's step is over and before its
 # calls are made, and again when they have ended. Sessions use the same tools over and over: each set is kept once.
 _RECORD: Final = (
@@ -305,6 +308,11 @@ def _deliveries(db: sqlite_utils.Database) -> None:
 @MIGRATIONS(name="018_words")
 def _words(db: sqlite_utils.Database) -> None:
     run_statements(db, "018", WORDS)
+
+
+@MIGRATIONS(name="019_asked_summaries")
+def _asked_summaries(db: sqlite_utils.Database) -> None:
+    run_statements(db, "019", _ASKED_SUMMARIES)
 
 
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ def copy_session(db: sqlite_utils.Database, session_id: str, last_turn: str | No
     for (turn_id,) in turns:
         copied = _copy_turn(db, turn_id, copy)
         db.execute(
-            "INSERT INTO summaries (session_id, upto_turn_id, text, created_at)"
-            " SELECT ?, ?, text, created_at FROM summaries WHERE session_id = ? AND upto_turn_id = ?",
+            "INSERT INTO summaries (session_id, upto_turn_id, text, created_at, asked)"
+            " SELECT ?, ?, text, created_at, asked FROM summaries WHERE session_id = ? AND upto_turn_id = ?",
             (copy, copied, session_id, turn_id),
         )
     return copy
