@@ -77,7 +77,7 @@ def _send(document: OpenedDocument, task: RequestTask, budget: _ReadingBudget) -
         task.emit(wire.Pieces(pieces=pieces))
     return wire.Extracted(
         format=document.format, title=document.title, sha256=document.sha256, size_bytes=document.size_bytes,
-        mtime_ns=document.mtime_ns, note="; ".join(document.findings.notes),
+        mtime_ns=document.mtime_ns, note=document.note,
     )  # fmt: skip
 
 

@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from agentgw_daemon.workers.retrieval.reading.packed import unpacked
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 from tests.workers.retrieval.reading.reads import read_bytes
 
+SUFFIX_OF = {gzip.compress: ".gz", bz2.compress: ".bz2", lzma.compress: ".xz"}
 LOG = b"hive (1.2) unstable; urgency=low\n\n  * The bees dance.\n"
 
 
@@ -66,3 +69,10 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "out of all proportion" in refusal(lzma.compress(bytes(8 << 20)), "a.xz")
     monkeypatch.setattr(packed, "_MAX_BYTES", 1000)
     assert "out of all proportion" in refusal(gzip.compress(LOG * 50), "a.gz")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_members_may_end_anywhere_and_have_zeros_behind_them(pack: Callable[[bytes], bytes]) -> None:
+    parts = [os.urandom(size) for size in (0, 1, 16_000, 16_384, 40_000, 5)]
+    data = b"".join(pack(part) + b"\0" * number * 9000 for number, part in enumerate(parts))
+    assert unpacked(data, f"a.txt{SUFFIX_OF[pack]}") == (b"".join(parts), "a.txt")

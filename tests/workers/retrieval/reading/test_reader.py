@@ -136,3 +136,10 @@ def test_a_document_of_which_nothing_is_found_is_refused(tmp_path: Path, name: s
 def test_a_file_in_which_nothing_is_written_is_empty(tmp_path: Path, data: bytes) -> None:
     for name in ("a.txt", "__init__.py", "a.html", "a.xml"):
         assert read_bytes(tmp_path, name, data)[1] == []
+
+
+def test_notes_are_told_once_each_and_not_without_end() -> None:
+    document, _ = read_text("a.txt", "The bees dance.")
+    document.findings.notes[:] = ["one", "two", "one", *(f"part {number} is missing" for number in range(100_000))]
+    assert document.note.startswith("one; two; part 0 is missing; ")
+    assert len(document.note) <= 4000

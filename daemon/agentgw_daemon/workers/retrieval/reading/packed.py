@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -16,6 +17,8 @@ _MAX_BYTES: Final = 64 << 20
 _MAX_RATIO: Final = 500
 _RATIO_FROM_BYTES: Final = 4 << 20
 _XZ_MEMORY_BYTES: Final = 128 << 20
+_BLOCK_BYTES: Final = 16 << 10
+_PADDING: Final = re.compile(rb"\0*")
 _SUFFIXES: Final = (".gz", ".z", ".bz2", ".xz", ".lzma")
 
 
@@ -51,17 +54,21 @@ def unpacked(data: bytes, name: str) -> tuple[bytes, str] | None:
 def _all(data: bytes, kind: str, make: Callable[[], _Unpacker]) -> bytes:
     """All members, one after the other."""
     made = bytearray()
-    rest = data
+    at = 0
     most = min(_MAX_BYTES, max(_RATIO_FROM_BYTES, len(data) * _MAX_RATIO))
     try:
-        while rest:
+        while at < len(data):
             unpacker = make()
-            made += unpacker.decompress(rest, most + 1 - len(made))
-            if len(made) > most:
-                raise Unreadable("is packed out of all proportion, or unpacks to too much")
-            if not unpacker.eof:
-                raise Unreadable(f"is a damaged or cut off {kind} archive")
-            rest = unpacker.unused_data.lstrip(b"\0")
+            # Not all at once: what is behind a member's end is copied.
+            while not unpacker.eof:
+                if at >= len(data):
+                    raise Unreadable(f"is a damaged or cut off {kind} archive")
+                made += unpacker.decompress(data[at : at + _BLOCK_BYTES], most + 1 - len(made))
+                at += _BLOCK_BYTES
+                if len(made) > most:
+                    raise Unreadable("is packed out of all proportion, or unpacks to too much")
+            padding = _PADDING.match(data, min(at, len(data)) - len(unpacker.unused_data))
+            at = padding.end() if padding is not None else len(data)
     except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
         # Padding behind the last member is no member.
         if not made:

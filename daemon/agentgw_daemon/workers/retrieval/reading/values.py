@@ -20,6 +20,8 @@ MIN_CHUNK_TOKENS: Final = 8
 MAX_CHUNKS: Final = 100_000
 
 _MAX_TITLE_CHARS: Final = 200
+# Of all notes together: some hundred, of a document that was made to have as many as parts.
+_MAX_NOTE_CHARS: Final = 4000
 
 # The number of the embedder's tokens in each text, its special tokens aside.
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -83,6 +85,11 @@ class OpenedDocument:
     def title(self) -> str:
         """The title that the document gives itself, or its name."""
         return in_one_line(self.findings.title or self.name, _MAX_TITLE_CHARS)
+
+    @property
+    def note(self) -> str:
+        """The notes in one line, each once."""
+        return in_one_line("; ".join(dict.fromkeys(self.findings.notes)), _MAX_NOTE_CHARS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

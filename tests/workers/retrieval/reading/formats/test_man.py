@@ -106,3 +106,13 @@ def test_hostile_pages_end(line: str) -> None:
     document, _ = read_text("a.1", ".TH A 1\n.SH NAME\na \\- b\n" + f"{line}\n" * 20_000)
     assert document.title == "a(1)"
     assert read_text("a.1", ".TH A 1\n.SH NAME\na\n" + line * 10_000)[0].title == "a(1)"
+
+
+def test_a_table_that_does_not_end_is_read() -> None:
+    _, pieces = read_text("bee.1", ".TH BEE 1\n.SH HOURS\n.TS\nl l.\nTown\tHours\nBasel\t5\n")
+    assert "Town | Hours\nBasel | 5" in "\n".join(piece.text for piece in pieces)
+
+
+def test_a_name_that_never_comes_is_not_searched_from_each_blank() -> None:
+    _, pieces = read_text("a.txt", f"NAME\n{' ' * 400_000}\nThe bees dance.\n")
+    assert pieces[-1].text.endswith("The bees dance.")

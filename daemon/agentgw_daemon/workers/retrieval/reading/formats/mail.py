@@ -193,14 +193,11 @@ def _unwrapped(text: str, deleted: bool) -> str:
     goes_on = False
     for raw in text.split("\n"):
         line = raw.removeprefix(" ")
-        if goes_on and made and not line.startswith(">") and line != "-- ":
-            made[-1] += line
-        else:
-            made.append(line)
+        if made and not (goes_on and not line.startswith(">") and line != "-- "):
+            made.append("\n")
         goes_on = line.endswith(" ") and line != "-- "
-        if goes_on and deleted:
-            made[-1] = made[-1][:-1]
-    return "\n".join(made)
+        made.append(line[:-1] if goes_on and deleted else line)
+    return "".join(made)
 
 
 def _attachment(part: Message, kind: str) -> str:
@@ -208,7 +205,7 @@ def _attachment(part: Message, kind: str) -> str:
         name = part.get_filename()
     except _PARSER_ERRORS:
         name = None
-    shown = title_of(_decoded(name)) if isinstance(name, str) else ""
+    shown = title_of(_decoded(name[:_MAX_HEADER_CHARS])) if isinstance(name, str) else ""
     return f"{shown} ({kind})" if shown else kind
 
 

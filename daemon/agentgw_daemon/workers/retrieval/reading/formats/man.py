@@ -61,7 +61,7 @@ _CLOSING: Final = frozenset(".,:;)]?!")
 _POINTER: Final = re.compile(r"\A(?:[.']\\\".*\n|\s)*\.so[ \t]+(\S{1,200})\s*\Z")
 _HEADER: Final = re.compile(r"\A\s*(\S{1,60}\(\d\w{0,9}\))\s.{0,300}?\s\1\s*$", re.MULTILINE)
 _NAME_LINE: Final = re.compile(
-    r"^NAME[ \t]*\r?\n(?:[ \t]*\r?\n)?[ \t]+([^\n]{1,200}?)[ \t]+(?:--?|[–—])[ \t]", re.MULTILINE
+    r"^NAME[ \t]*\r?\n(?:[ \t]*\r?\n)?[ \t]+(\S[^\n]{0,199}?)[ \t]+(?:--?|[–—])[ \t]", re.MULTILINE
 )
 _OVERSTRUCK: Final = re.compile(".\b")
 
@@ -113,9 +113,11 @@ class _ManWriter:
     def write(self, text: str) -> None:
         lines = iter(text.split("\n"))
         for first in lines:
-            line = first
-            while line.endswith("\\") and not line.endswith("\\\\"):
-                line = line[:-1] + next(lines, "")
+            parts = [first]
+            while parts[-1].endswith("\\") and not parts[-1].endswith("\\\\"):
+                parts[-1] = parts[-1][:-1]
+                parts.append(next(lines, ""))
+            line = "".join(parts)
             if self._ends:
                 # A section ends a definition too, whose end is missing.
                 ended = "".join(line.split()) == self._ends or line.startswith((".SH", ".Sh"))
@@ -132,6 +134,7 @@ class _ManWriter:
                 self._flush()
             else:
                 self._lines.append(_plain(line))
+        self._end_table()
         self._flush()
 
     def _request(self, name: str, rest: str) -> None:
@@ -182,14 +185,17 @@ class _ManWriter:
 
     def _in_table(self, line: str) -> None:
         if line.startswith(".TE"):
-            self._table = 0
-            self._builder.add_table(self._rows.copy(), self._outline.path)
-            self._rows.clear()
+            self._end_table()
         elif self._table == 1:
             self._table = 2 if line.rstrip().endswith(".") else 1
         elif not line.startswith(".") and line.strip("_=\t ") and line.strip() not in ("T}", "T{"):
             cells = [_plain(cell).removeprefix("T{").removesuffix("T}").strip() for cell in line.split("\t")]
             self._rows.append(" | ".join(filter(None, cells)))
+
+    def _end_table(self) -> None:
+        rows, self._rows, self._table = self._rows, [], 0
+        if rows:
+            self._builder.add_table(rows, self._outline.path)
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []

@@ -81,3 +81,12 @@ def test_broken_entries_end() -> None:
     ):
         card = "BEGIN:VCARD\nFN:Anna\nEND:VCARD\n"
         assert "Anna" in read_text("a.vcf", card + text * 2000)[1][0].text
+
+
+def test_a_field_whose_bytes_are_no_text_leaves_the_others() -> None:
+    damaged = "=00=01=02=03=FF=FE=00=01" * 40
+    text = f"BEGIN:VCARD\nVERSION:2.1\nFN:Anna Bee\nNOTE;ENCODING=QUOTED-PRINTABLE:{damaged}\nORG:Hive\nEND:VCARD\n"
+    _, [piece] = read_text("a.vcf", text)
+    assert "Anna Bee" in piece.text
+    assert "Hive" in piece.text
+    assert "\0" not in piece.text

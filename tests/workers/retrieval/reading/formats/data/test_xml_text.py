@@ -113,3 +113,9 @@ def test_nesting_of_any_depth_ends(tag: str) -> None:
     text = f"<a>{f'<{tag}>' * 50_000}inside{f'</{tag}>' * 50_000}<z>after</z></a>"
     _, pieces = read_text("a.xml", text)
     assert "after" in pieces[-1].text
+
+
+def test_many_elements_without_words_are_gone_through_once() -> None:
+    # Looking at all texts so far with each of them would take the rest of the day.
+    _, pieces = read_text("a.xml", f"<a>{'<b/> ' * 300_000}The bees dance.</a>")
+    assert [piece.text for piece in pieces] == ["a: The bees dance."]

@@ -81,3 +81,25 @@ def test_nesting_of_any_depth_ends(tmp_path: Path, tag: str) -> None:
     body = f"<office:text>{deep}<text:p>After.</text:p></office:text>"
     _, pieces = read_bytes(tmp_path, "a.odt", opendocument(body))
     assert pieces[-1].text.endswith("After.")
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, "-1", "x", ""])
+def test_a_count_that_is_none_or_beyond_all_bounds_costs_no_text(tmp_path: Path, count: str) -> None:
+    row = f'<table:table-cell table:number-columns-repeated="{count}"><text:p>5</text:p></table:table-cell>'
+    body = (
+        f'<office:text><text:p>They<text:s text:c="{count}"/>dance.</text:p>'
+        f"<table:table><table:table-row>{row}</table:table-row></table:table></office:text>"
+    )
+    _, pieces = read_bytes(tmp_path, "a.odt", opendocument(body))
+    text = "\n\n".join(piece.text for piece in pieces)
+    assert text.startswith("They ")
+    assert "dance." in text
+    assert text.endswith("5")
+
+
+def test_a_cell_has_all_its_paragraphs_and_the_table_within_it(tmp_path: Path) -> None:
+    inner = f"<table:table>{cells('Basel', '5')}</table:table>"
+    row = f"<table:table-row><table:table-cell><text:p>One</text:p><text:p>Two</text:p>{inner}</table:table-cell>"
+    body = f"<office:text><table:table>{row}</table:table-row>{cells('Three')}</table:table></office:text>"
+    _, [piece] = read_bytes(tmp_path, "a.odt", opendocument(body))
+    assert piece.text == "One Two Basel | 5\nThree"

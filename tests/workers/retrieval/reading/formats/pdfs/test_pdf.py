@@ -244,3 +244,14 @@ def test_letters_without_a_meaning_are_told(tmp_path: Path) -> None:
     assert document.findings.notes == [
         "letters are missing on 1 of 1 pages, as its fonts do not say which letters they draw (1)"
     ]
+
+
+def test_fields_and_notes_count_for_the_text_that_a_document_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(72, 700, "Words.")
+        canvas.acroForm.textfield(name="town", value="Basel " * 20, x=72, y=600, width=300)
+
+    monkeypatch.setattr("agentgw_daemon.workers.retrieval.reading.formats.pdfs.pdf._MAX_TEXT_CHARS", 60)
+    assert "more text than a document may have" in refusal(tmp_path, drawn(draw))

@@ -10,17 +10,16 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
-from agentgw_daemon.workers.retrieval.reading.values import Findings
+from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]+-->")
 _TAG: Final = re.compile(r"</?[A-Za-z0-9][^<>\n]{0,100}>|\{\\[^{}\n]{0,100}\}")
-_NUMBER: Final = re.compile(r"\d{1,7}")
-# Long enough for a thought, short enough to find its place.
-_MINUTES_A_HEADING: Final = 1
 
 _LINE: Final = re.compile(
     r"(?:[\w-]{1,60}\.)?([A-Za-z-]{1,60})((?:;[^:;\"]{0,500}(?:\"[^\"]{0,500}\")?)*):(.*)", re.DOTALL
 )
+# Of a field with its parameters, in which its encoding is looked for.
+_MAX_NAME_CHARS: Final = 1000
 _ESCAPED: Final = re.compile(r"\\([nN,;\\:])")
 _MOMENT: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d):?(\d\d)?(Z?))?")
 _SHOWN: Final = {
@@ -107,7 +106,7 @@ def _fields(text: str) -> Iterator[tuple[str, str, str]]:
         field, parameters, value = found[1].upper(), found[2].upper(), found[3]
         if "QUOTED-PRINTABLE" in parameters:
             charset = re.search(r"CHARSET=([\w-]{1,40})", parameters)
-            value = decode(quopri.decodestring(value.encode()), charset[1] if charset is not None else "").text
+            value = _decoded(quopri.decodestring(value.encode()), charset[1] if charset is not None else "")
         if "ENCODING=B" not in parameters:
             yield field, found[2], _ESCAPED.sub(lambda one: "\n" if one[1] in "nN" else one[1], value)
 
@@ -115,7 +114,7 @@ def _fields(text: str) -> Iterator[tuple[str, str, str]]:
 def _unfolded(text: str) -> Iterator[str]:
     parts: list[str] = []
     for line in text.split("\n"):
-        soft = bool(parts) and parts[-1].endswith("=") and "QUOTED-PRINTABLE" in parts[0].upper()
+        soft = bool(parts) and parts[-1].endswith("=") and "QUOTED-PRINTABLE" in parts[0][:_MAX_NAME_CHARS].upper()
         if line[:1] in (" ", "\t") and parts:
             parts.append(line[1:])
         elif soft:
@@ -127,6 +126,14 @@ def _unfolded(text: str) -> Iterator[str]:
             parts = [line]
     if parts:
         yield "".join(parts)
+
+
+def _decoded(value: bytes, charset: str) -> str:
+    try:
+        return clean(decode(value, charset).text)
+    except Unreadable:
+        # One field of binary data is no reason to leave out the others.
+        return ""
 
 
 def _moment(value: str) -> str:

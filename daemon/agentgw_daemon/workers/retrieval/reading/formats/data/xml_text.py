@@ -139,6 +139,7 @@ class _XmlWriter:
         self._open: list[_Element] = []
         self._levels = 0
         self._parts: list[str] = []
+        self._any_words = False  # among the parts
         self._lines: list[str] = []
         self._in_title = 0
         self._skipped = 0
@@ -155,7 +156,7 @@ class _XmlWriter:
         if self._skipped or name in _SKIPPED:
             self._skipped += 1
             return
-        runs = self._in_title > 0 or (name not in _SILENT and any(map(str.strip, self._parts)))
+        runs = self._in_title > 0 or (name not in _SILENT and self._any_words)
         inline = bool(self._open) and (runs or name in _INLINE)
         if not inline and self._open:
             self._flush(self._open[-1])
@@ -182,6 +183,7 @@ class _XmlWriter:
         """Text."""
         if not self._skipped:
             self._parts.append(text)
+            self._any_words = self._any_words or (text != "" and not text.isspace())
 
     def comment(self, text: str) -> None:
         """Passes over a comment, which is nothing for readers."""
@@ -211,6 +213,7 @@ class _XmlWriter:
     def _flush(self, element: _Element) -> None:
         text = "".join(self._parts)
         self._parts.clear()
+        self._any_words = False
         if _LEFTOVER.search(text):
             text = html.unescape(text)
         if element.name not in _KEPT and not _MARKUP.search(text):

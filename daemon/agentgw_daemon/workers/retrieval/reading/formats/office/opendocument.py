@@ -102,13 +102,14 @@ class _Title:
 
 
 class _OpenTable:
-    """A table that is open: its rows, and the cells of the row."""
+    """A table that is open: its rows, the cells of the row, and the texts of the cell."""
 
-    __slots__ = ("cells", "repeated", "rows")
+    __slots__ = ("cells", "repeated", "rows", "texts")
 
     def __init__(self) -> None:
         self.rows: list[str] = []
         self.cells: list[str] = []
+        self.texts: list[str] = []
         self.repeated = 1
 
 
@@ -142,8 +143,7 @@ class _OpenDocumentWriter:
             case "p":
                 self._open.append(([], 0))
             case "s" if self._open:
-                count = attributes.get("c", "1")
-                self._add(" " * (min(int(count), _MOST_SPACES) if count.isascii() and count.isdigit() else 1))
+                self._add(" " * _count(attributes.get("c", "1"), _MOST_SPACES))
             case "tab":
                 self._add("\t")
             case "line-break":
@@ -161,9 +161,7 @@ class _OpenDocumentWriter:
                 if len(self._tables) == 1 and (name := attributes.get("name", "")) and self._sheets:
                     self._builder.add("heading", name, self._outline.enter(1, name))
             case "table-cell" | "covered-table-cell" if self._tables:
-                count = attributes.get("number-columns-repeated", "1")
-                known = count.isascii() and count.isdigit()
-                self._tables[-1].repeated = min(int(count[:9]), _MOST_REPEATED) if known else 1
+                self._tables[-1].repeated = _count(attributes.get("number-columns-repeated", "1"), _MOST_REPEATED)
                 self._tables[-1].cells.append("")
             case "page":
                 self._slides += 1
@@ -186,7 +184,9 @@ class _OpenDocumentWriter:
                 self._items -= 1
             case "table-cell" | "covered-table-cell" if self._tables and self._tables[-1].cells:
                 table = self._tables[-1]
+                table.cells[-1] = " ".join(table.texts)
                 table.cells += [table.cells[-1]] * (table.repeated - 1)
+                table.texts.clear()
             case "table-row" if self._tables:
                 table = self._tables[-1]
                 while table.cells and not table.cells[-1]:
@@ -211,7 +211,7 @@ class _OpenDocumentWriter:
 
     def _end_table(self, table: _OpenTable) -> None:
         if self._tables and self._tables[-1].cells:
-            self._tables[-1].cells[-1] += " ".join(table.rows)
+            self._tables[-1].texts += table.rows
         elif self._in_body:
             self._builder.add_table(table.rows, self._outline.path)
 
@@ -220,9 +220,14 @@ class _OpenDocumentWriter:
         if not text or not self._in_body:
             return
         if self._tables:
-            if cells := self._tables[-1].cells:
-                cells[-1] = f"{cells[-1]} {' '.join(text.split())}".strip()
+            if self._tables[-1].cells:
+                self._tables[-1].texts.append(" ".join(text.split()))
         elif level or self._is_title:
             self._builder.add("heading", text, self._outline.enter(level or 2, text))
         else:
             self._builder.add("prose", f"- {text}" if self._items else text, self._outline.path)
+
+
+def _count(text: str, most: int) -> int:
+    """A number of times, up to the most; 1 for what is no number."""
+    return min(int(text[:9]), most) if text.isascii() and text.isdigit() else 1

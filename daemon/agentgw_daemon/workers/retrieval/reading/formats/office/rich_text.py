@@ -38,6 +38,8 @@ _CHARSETS: Final = {
     162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
     238: "cp1250",
 }  # fmt: skip
+# Of Python's; what is above has a number of its own.
+_LAST_CODE_PAGE: Final = 1361
 _MOST_DEPTH: Final = 10_000
 _LONE: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
@@ -173,7 +175,7 @@ class _RichTextReader:
         if word in _CODE_PAGES:
             self._code_page = _CODE_PAGES[word]
         elif word == b"ansicpg" and value is not None:
-            self._code_page = _known(f"cp{value}") or ("utf-8" if value == 65001 else self._code_page)
+            self._code_page = _encoding_of(value) or self._code_page
         elif word in (b"f", b"af") and value is not None:
             self._decode()
             self._font = value
@@ -244,8 +246,14 @@ class _RichTextReader:
         self._builder.add_table(rows, self._outline.path)
 
 
-def _known(encoding: str) -> str:
+def _encoding_of(code_page: int) -> str:
+    """Python's codec for a code page; empty without one."""
+    if code_page == 65001:
+        return "utf-8"
+    # Each name that Python is asked for is looked for on the disk, and kept.
+    if not 0 < code_page <= _LAST_CODE_PAGE:
+        return ""
     try:
-        return codecs.lookup(encoding).name
+        return codecs.lookup(f"cp{code_page}").name
     except LookupError:
         return ""

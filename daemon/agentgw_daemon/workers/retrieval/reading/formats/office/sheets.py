@@ -29,6 +29,8 @@ _QUOTED: Final = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 _EPOCH: Final = datetime.datetime(1899, 12, 30)
 _EPOCH_1904: Final = datetime.datetime(1904, 1, 1)
 _LAST_DAY: Final = 2_958_465
+# Excel takes no longer format of a cell.
+_MAX_CODE_CHARS: Final = 255
 
 
 def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
@@ -124,11 +126,12 @@ class _Formats:
         self._epoch: Final = _EPOCH_1904 if since_1904 else _EPOCH
         self._codes: dict[int, str] = {}
         self._styles: list[int] = []
+        self._shows: dict[int, tuple[bool, bool]] = {}
         self._in_cells = False
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "numFmt":
-            self._codes[_number(attributes.get("numFmtId", ""))] = attributes.get("formatCode", "")
+            self._codes[_number(attributes.get("numFmtId", ""))] = attributes.get("formatCode", "")[:_MAX_CODE_CHARS]
         elif tag == "cellXfs":
             self._in_cells = True
         elif tag == "xf" and self._in_cells:
@@ -144,9 +147,10 @@ class _Formats:
         """A number as the cell of this style shows it, as far as dates go."""
         at = _number(style)
         kind = self._styles[at] if 0 <= at < len(self._styles) else 0
-        code = _QUOTED.sub("", self._codes.get(kind, "")).lower()
-        is_date = kind in _DATE_FORMATS or "y" in code or "d" in code
-        if not is_date and kind not in _TIME_FORMATS and not ("h" in code or "ss" in code):
+        if kind not in self._shows:
+            self._shows[kind] = self._date_and_time(kind)
+        is_date, is_time = self._shows[kind]
+        if not is_date and not is_time:
             return value
         try:
             days = float(value)
@@ -159,6 +163,12 @@ class _Formats:
         if not is_date:
             return moment.time().isoformat()
         return moment.date().isoformat() if days == int(days) else moment.isoformat(sep=" ")
+
+    def _date_and_time(self, kind: int) -> tuple[bool, bool]:
+        """Tells whether a format shows a day, and whether it shows a time of one."""
+        code = _QUOTED.sub("", self._codes.get(kind, "")).lower()
+        is_date = kind in _DATE_FORMATS or "y" in code or "d" in code
+        return is_date, kind in _TIME_FORMATS or "h" in code or "ss" in code
 
 
 def _number(text: str) -> int:

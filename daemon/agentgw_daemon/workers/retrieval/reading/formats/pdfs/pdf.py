@@ -71,7 +71,7 @@ def _pages(document: PdfDocument, count: int) -> list[PdfPage | None]:
         except PdfiumError:
             made.append(None)
             continue
-        chars += len(page.text)
+        chars += sum(map(len, (page.text, *page.fields, *page.notes)))
         if chars > _MAX_TEXT_CHARS:
             raise Unreadable("has more text than a document may have")
         made.append(page)
