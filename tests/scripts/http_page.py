@@ -91,7 +91,9 @@ A body gets {BODY_TIMEOUT_S:g} s and a second for each 16 KiB of it; a connectio
 {IDLE_TIMEOUT_S:g} s; a client that takes nothing of its answer for `limits.write_stall_s` is dropped.
 
 The log has a line for each request, `door= method= route= status= bytes= ms=`, with the route of the table below and no
-word of path, query or body. `GET /metrics` gives Prometheus figures of turns, queue, workers, memory and requests."""
+word of path, query or body. What is asked for every few seconds is a line at level `debug` as long as it goes well:
+`/health`, `/metrics`, and the pieces that an open page asks for. `GET /metrics` gives Prometheus figures of turns,
+queue, workers, memory and requests."""
 
 
 def page() -> str:

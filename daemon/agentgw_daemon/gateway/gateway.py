@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVarTuple
 
 import trio
 
@@ -28,7 +28,9 @@ from agentgw_daemon.gateway.http.connection import HttpConnection
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
 from agentgw_daemon.gateway.pages.management.pulls import Pulls
+from agentgw_daemon.gateway.pages.preparing import prepare_pages
 from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, refused_page
+from agentgw_daemon.gateway.pages.rendering import in_page_thread
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error, supervised
 from agentgw_daemon.server.listener import Listener
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.http_name import HttpName
     from agentgw_daemon.server.daemon import Daemon
     from agentgw_daemon.server.request import Handler
+
+Ts = TypeVarTuple("Ts")
 
 # A page of another site can send these without asking beforehand.
 _FORM_TYPES: Final = ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
@@ -70,7 +74,7 @@ class Gateway:
         self.requests = 0
         self.watchers = 0
         self._connections: set[HttpConnection] = set()
-        self._accepting: list[trio.CancelScope] = []
+        self._closing: list[trio.CancelScope] = []
 
     async def open(self, opened: OpenDoor) -> None:
         """Serve a door. Returns when it accepts."""
@@ -83,28 +87,39 @@ class Gateway:
         async def serve(stream: trio.SocketStream) -> None:
             await self.serve(stream, opened.door)
 
-        self._accepting.append(await self.nursery.start(listener.run, opened.listening, serve, self.nursery))
+        self._closing.append(await self.nursery.start(listener.run, opened.listening, serve, self.nursery))
 
     def guard(self, name: HttpName, door: Door) -> None:
         """Have the name published again, with this door behind it, whenever it is gone; ends with `close`."""
-        scope = trio.CancelScope()
-        self._accepting.append(scope)
-        self.nursery.start_soon(supervised, "guarding http.sock", self._guard, name, door, scope)
+        self._until_closed("guarding http.sock", self._guard, name, door)
 
-    async def _guard(self, name: HttpName, door: Door, scope: trio.CancelScope) -> None:
-        with scope:
-            while True:
-                await trio.sleep(GUARD_INTERVAL_S)
-                if not name.is_missing:
-                    continue
-                try:
-                    listening = name.publish()
-                except LocalError as error:
-                    log.warning("the socket %s cannot be published again: %s", name.path, error)
-                    continue
-                log.warning("the socket %s was gone: published again", name.path)
-                # Clients may still wait in the backlog of the old one.
-                await self.open(OpenDoor(listening=listening, door=door))
+    def prepare(self) -> None:
+        """Have what pages need loaded; ends with `close`."""
+        self._until_closed("loading pages", in_page_thread, prepare_pages)
+
+    async def _guard(self, name: HttpName, door: Door) -> None:
+        while True:
+            await trio.sleep(GUARD_INTERVAL_S)
+            if not name.is_missing:
+                continue
+            try:
+                listening = name.publish()
+            except LocalError as error:
+                log.warning("the socket %s cannot be published again: %s", name.path, error)
+                continue
+            log.warning("the socket %s was gone: published again", name.path)
+            # Clients may still wait in the backlog of the old one.
+            await self.open(OpenDoor(listening=listening, door=door))
+
+    def _until_closed(self, doing: str, run: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
+        scope = trio.CancelScope()
+        self._closing.append(scope)
+
+        async def in_scope() -> None:
+            with scope:
+                await run(*args)
+
+        self.nursery.start_soon(supervised, doing, in_scope)
 
     async def serve(self, stream: trio.SocketStream, door: Door) -> None:
         """One connection, to its end."""
@@ -117,7 +132,7 @@ class Gateway:
 
     def close(self) -> None:
         """Accept nothing more and take no more requests; answers under way still leave."""
-        for scope in self._accepting:
+        for scope in self._closing:
             scope.cancel()
         for connection in self._connections:
             connection.close()
@@ -160,6 +175,7 @@ class Gateway:
         connection.route = route.path
         _check_type(request, route)
         exchange = Exchange(connection, self, request, found, session)
+        connection.is_piece = route.page and route.method == "GET" and exchange.is_fragment
         if route.streams or route.path == KEYLESS_PATH:
             return await route.respond(exchange)
         with self.answering():
@@ -208,7 +224,7 @@ class Gateway:
         method = connection.request.method if connection.request is not None else "-"
         self.access.note(
             door=door.name, method=method, route=connection.route, status=connection.status,
-            sent_bytes=connection.sent_bytes, took_s=took_s,
+            sent_bytes=connection.sent_bytes, took_s=took_s, quiet=connection.is_piece,
         )  # fmt: skip
 
 

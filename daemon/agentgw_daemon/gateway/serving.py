@@ -49,6 +49,7 @@ def _sign_in_link(sign_ins: SignIns, address: str) -> SignInLink:
 async def open_gateway(daemon: Daemon, doors: Doors, nursery: trio.Nursery) -> Gateway:
     """Serve all doors in this nursery. Returns when each accepts."""
     gateway = Gateway(daemon, HANDLERS, ROUTES, nursery)
+    gateway.prepare()
     for door in doors.open:
         await gateway.open(door)
         if door.door.name == "unix":

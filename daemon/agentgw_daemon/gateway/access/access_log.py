@@ -12,8 +12,8 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-# Asked for every few seconds, by whoever watches over the daemon and by pages that are open.
-_QUIET: Final = frozenset({"/health", "/metrics", "/session/{session_id}/news"})
+# Asked for every few seconds by whoever watches over the daemon.
+_QUIET: Final = frozenset({"/health", "/metrics"})
 _WELL: Final = (200, 204)
 # A request's method is a word of the client's.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
@@ -30,13 +30,18 @@ class AccessLog:
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.seconds = 0.0
 
-    def note(self, *, door: str, method: str, route: str, status: int, sent_bytes: int, took_s: float) -> None:
-        """One request. Status 0: its client left before it was answered."""
+    def note(
+        self, *, door: str, method: str, route: str, status: int, sent_bytes: int, took_s: float, quiet: bool = False
+    ) -> None:
+        """One request. Status 0: its client left before it was answered.
+
+        `quiet`: no line as long as it goes well, as pages that are open ask for their pieces every few seconds.
+        """
         method = method if method in _METHODS else "-"
         self.answered[method, route, status] += 1
         self.buckets[bisect_left(BUCKETS_S, took_s)] += 1
         self.seconds += took_s
-        level = logging.DEBUG if route in _QUIET and status in _WELL else logging.INFO
+        level = logging.DEBUG if (quiet or route in _QUIET) and status in _WELL else logging.INFO
         log.log(
             level, "door=%s method=%s route=%s status=%d bytes=%d ms=%.1f",
             door, method, route, status, sent_bytes, took_s * 1000,

@@ -73,6 +73,8 @@ class HttpConnection:
         # What is being answered, and by which route.
         self.request: HttpRequest | None = None
         self.route = "-"
+        # Whether a script of ours asks for a piece of a page that is open.
+        self.is_piece = False
         # Whether the head of an answer has been sent, or is being sent.
         self.answering = False
         self.status = 0
@@ -99,7 +101,7 @@ class HttpConnection:
     async def _serve_one(self) -> bool:
         """Answer the next request; gives whether another one may follow."""
         self.answering, self.status, self.sent_bytes, self._extra_headers = False, 0, 0, ()
-        self.request, self.route = None, "-"
+        self.request, self.route, self.is_piece = None, "-", False
         began = time.monotonic()
         try:
             event = await self._next_request()

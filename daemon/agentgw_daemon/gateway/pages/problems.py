@@ -52,14 +52,14 @@ def _problem(
         # The page that asked stays as it is.
         headers = (*headers, ("hx-retarget", "#problem"), ("hx-reswap", "innerHTML"))
     else:
-        style, policy = _style()
+        style, policy = problem_style()
         text = rendered("problem.html", message=message, hint=hint, style=style, signed_out=signed_out, status=status)
         headers = (*headers, ("content-security-policy", policy))
     return HttpAnswer(status=status, body=text.encode("utf-8", "replace"), content_type=HTML, headers=headers)
 
 
 @cache
-def _style() -> tuple[str, str]:
+def problem_style() -> tuple[str, str]:
     """The style of these pages, and the policy that allows it alone."""
     text = (FOLDER / "problem.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

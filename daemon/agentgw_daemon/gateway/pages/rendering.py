@@ -1,6 +1,6 @@
 """Pages from templates: everything is escaped unless it is HTML of ours, and only our own scripts and styles run.
 
-Jinja2 and the templates are loaded for the first page, in a thread: a daemon whose pages nobody opens has neither.
+Jinja2 and the templates are loaded beside the first requests (`preparing`): a daemon without HTTP has neither.
 """
 
 from __future__ import annotations
