@@ -154,4 +154,4 @@ def _unreachable(path: str, error: OSError) -> DaemonUnreachable | DirectoryRefu
         return DaemonUnreachable(
             f"the daemon accepted no connection within {CONNECT_TIMEOUT_S:g} seconds", hint="see agentgw logs"
         )
-    return DirectoryRefused(f"{path} cannot be reached ({error.strerror})", hint="see agentgw doctor")
+    return DirectoryRefused(f"{path} cannot be reached ({error.strerror or error})", hint="see agentgw doctor")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PROTOCOL_NAME: Final = "agentgw-rpc"
 # The gateway takes 16 KiB of a head; a refusal is a sentence and a hint.
 _MOST_BYTES: Final = 64 << 10
+# Of these; whoever answers may be anybody, and the terminal is the user's.
+_MOST_WORDS_CHARS: Final = 500
 
 
 class Handshake:
@@ -89,6 +91,6 @@ def _error_of(body: bytes) -> tuple[str, str]:
     """Message and hint of the gateway's own refusals."""
     try:
         error = json.loads(body)["error"]
-        return str(error["message"]), str(error.get("hint", ""))
+        return str(error["message"])[:_MOST_WORDS_CHARS], str(error.get("hint", ""))[:_MOST_WORDS_CHARS]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return "", ""

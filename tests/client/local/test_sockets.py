@@ -202,3 +202,8 @@ def test_a_socket_that_may_not_be_opened_is_refused(tmp_path: Path) -> None:
         other.bind(str(tmp_path / "other"))
         with pytest.raises(DirectoryRefused, match="cannot be reached"):
             connect(str(tmp_path / "other"))
+
+
+def test_a_path_that_no_socket_can_have_is_refused_with_the_reason() -> None:
+    with pytest.raises(DirectoryRefused, match="too long"):
+        connect(f"/{'a' * 300}")

@@ -71,3 +71,9 @@ def test_any_other_answer_is_told(answer: bytes, kind: type[AgentgwError], said:
             one.feed(b"")
     assert said in f"{caught.value.message} {caught.value.hint}"
     assert "evil" not in caught.value.message
+
+
+def test_a_long_speech_is_cut() -> None:
+    with pytest.raises(DaemonUnreachable) as caught:
+        handshake().feed(refusal(403, "HostRefused", "x" * 20_000, hint="y" * 20_000))
+    assert len(f"{caught.value.message}{caught.value.hint}") < 1200

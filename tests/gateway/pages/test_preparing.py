@@ -1,4 +1,4 @@
-"""What pages need, loaded beforehand."""
+"""Pages loaded beforehand: afterwards nothing of them is read or imported."""
 
 from __future__ import annotations
 
