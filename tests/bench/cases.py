@@ -28,6 +28,7 @@ from tests.bench.map_cases import MAP
 from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
 from tests.bench.search_cases import SEARCH
 from tests.bench.setting import LLM, MODEL, Setting, shown
+from tests.bench.sleep_cases import sleep
 from tests.bench.stream_cases import STREAMS
 from tests.bench.worker_cases import WORKER
 
@@ -153,6 +154,7 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "cold": cold,
     "idle": idle,
     "jobs": jobs,
+    "sleep": sleep,
 }
 
 
