@@ -18,6 +18,7 @@ from agentgw.protocol import results as r
 from agentgw.protocol import types as t
 from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
 from agentgw.protocol.projects import Project
+from agentgw.protocol.recommendations import Recommendation
 from agentgw.protocol.replays import TurnParts
 from agentgw.protocol.schema import record
 from agentgw.protocol.steering import TurnSteerParams
@@ -282,6 +283,12 @@ _ROWS = (
     _method("job.history", j.JobHistoryParams, j.JobRunList, "Runs and times without a run.", errors=_STORED),
     _method("job.next", j.JobNextParams, j.JobTimes, "When jobs are due next.", errors=(e.NotFound,)),
     _method("model.list", p.NoParams, r.ModelList, "Models on disk, configured and in the catalogue."),
+    _method(
+        "model.recommend",
+        p.NoParams,
+        Recommendation,
+        "Models ranked for this machine, whose memory is measured.",
+    ),
     _method("model.show", p.ModelRefParams, r.ModelDetail, "One model.", errors=(e.NotFound, e.ModelUnavailable)),
     _method(
         "model.pull",

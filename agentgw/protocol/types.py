@@ -306,6 +306,9 @@ class Model:
     path: str | None = None
     size_bytes: int | None = None
     sha256: str | None = None
+    digest: Annotated[
+        Literal["pinned", "hub"] | None, "who says what the sha256 must be: agentgw's catalogue, or the hub when pulled"
+    ] = None
     licence: str | None = None
     description: str | None = None
     architecture: str | None = None

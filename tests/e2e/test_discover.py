@@ -149,6 +149,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         assert ask("webhook.list")["webhooks"][0]["deliveries"]
         ask("embed", texts=["one", "two"])
         ask("model.list")
+        ask("model.recommend")
         ask("model.show", model="smollm2:135m")
         ask("model.default", model="smollm2:135m")
         ask("model.load", model="smollm2:135m")

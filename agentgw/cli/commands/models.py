@@ -26,6 +26,30 @@ def _list(args: Namespace) -> int:
     return 0
 
 
+def _recommend(args: Namespace) -> int:
+    found = fetched(args, "model.recommend")
+    if found is None:
+        return 0
+    rows = []
+    for model in found["models"]:
+        rate = model.get("tokens_per_s")
+        expected = "" if model.get("measured") else "about "
+        rows.append((
+            model["name"], output.size(model["download_bytes"]) if model["download_bytes"] else "here",
+            output.size(model["need_bytes"]), f"{expected}{rate:g} tokens/s" if rate is not None else "unknown",
+            model.get("licence"), model.get("reason") or model.get("description"),
+        ))  # fmt: skip
+    output.table(rows, ("name", "download", "memory", "rate", "licence", "good at, or why it does not fit"))
+    if (bandwidth := found.get("bandwidth_bytes_per_s")) is not None:
+        output.notice(f"memory: {output.size(bandwidth)}/s, measured with {found['threads']} threads")
+    memory = found.get("memory_bytes")
+    free = f"{output.size(memory)} of memory, " if memory is not None else ""
+    output.notice(f"free: {free}{output.size(found['disk_bytes'])} of disk; sizes as of {found['dated']}")
+    if "best" in found:
+        output.notice(f"the best that fits: agentgw pull {found['best']}")
+    return 0
+
+
 def _configure_name(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="NAME", help="its name or reference")
 
@@ -89,6 +113,9 @@ def _default(args: Namespace) -> int:
 
 ACTIONS = {
     "list": Action(_list, "what can be used or pulled; * is the default", "agentgw models list --json", add_json),
+    "recommend": Action(
+        _recommend, "what this machine can run, best first", "agentgw models recommend --json", add_json
+    ),
     "pull": Action(pull, "download a model", "agentgw models pull smollm2:135m", configure_pull),
     "show": Action(_show, "one model and its metadata", "agentgw models show smollm2:135m", _configure_show),
     "remove": Action(_remove, "delete a pulled model's file", "agentgw models remove smollm2:135m", _configure_name),

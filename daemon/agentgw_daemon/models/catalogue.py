@@ -1,10 +1,21 @@
-"""The models agentgw knows by a short name: where each comes from, and exactly which bytes it is."""
+"""The models agentgw knows of: where each comes from, and what is known of it before it is pulled.
+
+Two have a short name and come from the package index, to the byte. The others are repositories of the model hub, by
+their reference: size and licence are what public listings of the hub said at `CATALOGUE_DATE`, and the digest is the
+hub's own statement when one is pulled. A fact that was not found is left out.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from agentgw.protocol.schema import record
+
+# Architectures that turn text into vectors: they answer nothing.
+EMBEDDER_ARCHITECTURES: Final = (
+    "bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "modern-bert",
+    "gemma-embedding", "t5encoder",
+)  # fmt: skip
 
 
 @record
@@ -64,6 +75,21 @@ class CatalogueEntry:
         return self.size_bytes + sum(one.size_bytes for one in self.source.companions)
 
 
+@record
+class HubModel:
+    """A file of the model hub that people run on laptops."""
+
+    name: str
+    # Path in the repository.
+    file: str
+    kind: Literal["general", "code", "reasoning", "embedder"]
+    size_bytes: int
+    licence: str
+    # The longest context of its training; None: not stated.
+    n_ctx_train_tokens: int | None
+    description: str
+
+
 STARTER: Final = CatalogueEntry(
     name="smollm2:135m",
     stem="smollm2-135m",
@@ -112,3 +138,87 @@ EMBEDDER: Final = CatalogueEntry(
 )  # fmt: skip
 
 CATALOGUE: Final[dict[str, CatalogueEntry]] = {entry.name: entry for entry in (STARTER, EMBEDDER)}
+
+
+# The day on which the facts below were looked up.
+CATALOGUE_DATE: Final = "2026-11-28"
+
+# Smallest first. Text in, text out: what some of them can also see or hear needs a second file, which is not pulled.
+HUB_MODELS: Final = (
+    HubModel(
+        name="hf:Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF:Q4_K_M", file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+        kind="code", size_bytes=1_117_320_768, licence="apache-2.0", n_ctx_train_tokens=None,
+        description="Qwen2.5-Coder 1.5B, 4 bit: completes and explains code, where memory is short",
+    ),
+    HubModel(
+        name="hf:unsloth/Qwen3.5-2B-GGUF:Q4_K_M", file="Qwen3.5-2B-Q4_K_M.gguf",
+        kind="general", size_bytes=1_280_835_840, licence="apache-2.0", n_ctx_train_tokens=None,
+        description="Qwen3.5 2B, 4 bit: short questions, summaries and corrections, in many languages",
+    ),
+    HubModel(
+        name="hf:ggml-org/SmolLM3-3B-GGUF:Q4_K_M", file="SmolLM3-Q4_K_M.gguf",
+        kind="reasoning", size_bytes=1_915_305_312, licence="apache-2.0", n_ctx_train_tokens=65_536,
+        description="SmolLM3 3B, 4 bit: thinks before it answers where that helps; openly trained",
+    ),
+    HubModel(
+        name="hf:bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M", file="Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        kind="general", size_bytes=2_019_377_696, licence="llama3.2", n_ctx_train_tokens=131_072,
+        description="Llama 3.2 3B, 4 bit: chat, rewriting and long texts",
+    ),
+    HubModel(
+        name="hf:ggml-org/gemma-3-4b-it-GGUF:Q4_K_M", file="gemma-3-4b-it-Q4_K_M.gguf",
+        kind="general", size_bytes=2_489_757_856, licence="gemma", n_ctx_train_tokens=131_072,
+        description="Gemma 3 4B, 4 bit: writing and translation, in many languages",
+    ),
+    HubModel(
+        name="hf:unsloth/Phi-4-mini-instruct-GGUF:Q4_K_M", file="Phi-4-mini-instruct-Q4_K_M.gguf",
+        kind="general", size_bytes=2_491_874_272, licence="mit", n_ctx_train_tokens=131_072,
+        description="Phi-4-mini 3.8B, 4 bit: facts, arithmetic and logic, mostly in English",
+    ),
+    HubModel(
+        name="hf:unsloth/Qwen3-4B-Instruct-2507-GGUF:Q4_K_M", file="Qwen3-4B-Instruct-2507-Q4_K_M.gguf",
+        kind="general", size_bytes=2_497_281_120, licence="apache-2.0", n_ctx_train_tokens=262_144,
+        description="Qwen3 4B Instruct 2507, 4 bit: follows instructions, calls tools, answers at once",
+    ),
+    HubModel(
+        name="hf:unsloth/Qwen3.5-4B-GGUF:Q4_K_M", file="Qwen3.5-4B-Q4_K_M.gguf",
+        kind="general", size_bytes=2_740_937_888, licence="apache-2.0", n_ctx_train_tokens=262_144,
+        description="Qwen3.5 4B, 4 bit: an all-round model that calls tools and can think first",
+    ),
+    HubModel(
+        name="hf:Qwen/Qwen2.5-Coder-7B-Instruct-GGUF:Q4_K_M", file="qwen2.5-coder-7b-instruct-q4_k_m.gguf",
+        kind="code", size_bytes=4_683_073_536, licence="apache-2.0", n_ctx_train_tokens=None,
+        description="Qwen2.5-Coder 7B, 4 bit: writes, repairs and explains code",
+    ),
+    HubModel(
+        name="hf:bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", file="Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf",
+        kind="general", size_bytes=4_920_739_232, licence="llama3.1", n_ctx_train_tokens=131_072,
+        description="Llama 3.1 8B, 4 bit: chat and tools, the one that most other programs were tried with",
+    ),
+    HubModel(
+        name="hf:Qwen/Qwen3-8B-GGUF:Q4_K_M", file="Qwen3-8B-Q4_K_M.gguf",
+        kind="reasoning", size_bytes=5_027_783_488, licence="apache-2.0", n_ctx_train_tokens=40_960,
+        description="Qwen3 8B, 4 bit: thinks before it answers: mathematics, planning, tools",
+    ),
+    HubModel(
+        name="hf:unsloth/Qwen3.5-9B-GGUF:Q4_K_M", file="Qwen3.5-9B-Q4_K_M.gguf",
+        kind="general", size_bytes=5_680_522_464, licence="apache-2.0", n_ctx_train_tokens=262_144,
+        description="Qwen3.5 9B, 4 bit: long texts, code and tools, for a day's work",
+    ),
+    HubModel(
+        name="hf:google/gemma-4-12B-it-qat-q4_0-gguf:Q4_0", file="gemma-4-12b-it-qat-q4_0.gguf",
+        kind="general", size_bytes=6_975_879_296, licence="apache-2.0", n_ctx_train_tokens=262_144,
+        description="Gemma 4 12B, trained for its 4 bits: writing and reasoning, in many languages",
+    ),
+    HubModel(
+        name="hf:Qwen/Qwen3-14B-GGUF:Q4_K_M", file="Qwen3-14B-Q4_K_M.gguf",
+        kind="reasoning", size_bytes=9_001_752_960, licence="apache-2.0", n_ctx_train_tokens=40_960,
+        description="Qwen3 14B, 4 bit: the most thorough of these, for machines with 16 GB and time",
+    ),
+    HubModel(
+        name="hf:ggml-org/bge-m3-Q8_0-GGUF:Q8_0", file="bge-m3-q8_0.gguf",
+        kind="embedder", size_bytes=634_553_760, licence="mit", n_ctx_train_tokens=8_192,
+        description="BGE-M3, 8 bit, an embedder of 1,024 dimensions: finds documents in more than 100 languages",
+    ),
+)  # fmt: skip
+HUB_CATALOGUE: Final[dict[str, HubModel]] = {model.name: model for model in HUB_MODELS}

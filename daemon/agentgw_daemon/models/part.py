@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import trio
+
 from agentgw.protocol.errors import ModelUnavailable
 
 BLOCK_BYTES: Final = 1 << 20
@@ -68,6 +70,16 @@ class PartialFile:
     def close(self) -> None:
         """Lets go of the file; it stays."""
         os.close(self._fd)
+
+
+def file_sha256(path: str) -> str:
+    """The digest of a file. In one of trio's threads: it ends between blocks when its caller is cancelled."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(BLOCK_BYTES):
+            trio.from_thread.check_cancelled()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def disk_failed(name: str, error: OSError) -> ModelUnavailable:

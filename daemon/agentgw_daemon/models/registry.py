@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -17,9 +16,11 @@ from agentgw.protocol.results import ModelDetail
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
-from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry
+from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
+from agentgw_daemon.models.memory_rate import MemoryRate
 from agentgw_daemon.models.meter import Progress
+from agentgw_daemon.models.part import file_sha256
 from agentgw_daemon.models.preflight import ExaminedFile, Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BLOCK_BYTES: Final = 1 << 20
-# Architectures that turn text into vectors: they answer nothing.
-_EMBEDDERS: Final = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "modern-bert",
-                     "gemma-embedding", "t5encoder")  # fmt: skip
-
 
 class Registry:
     """Models of the daemon. References are text as the user writes it; see `reference`.
@@ -49,8 +45,9 @@ class Registry:
 
     def __init__(
         self, store: ModelFolder, preflight: Preflight, puller: Puller, settings: Settings, *, home: str | None,
-        nursery: trio.Nursery, embedders: Embedders,
+        nursery: trio.Nursery, embedders: Embedders, memory_rate: MemoryRate,
     ) -> None:  # fmt: skip
+        self.memory_rate = memory_rate
         self._store = store
         self._preflight = preflight
         self._puller = puller
@@ -65,6 +62,10 @@ class Registry:
         """Takes over a reloaded configuration: the default, the hub, the providers."""
         self._settings = settings
 
+    def free_disk_bytes(self) -> int:
+        """Bytes that are free where models are kept. Blocking."""
+        return self._store.free_bytes()
+
     def listing(self, loaded: Collection[str] = (), loading: Collection[str] = ()) -> tuple[Model, ...]:
         """The models that can be used, then those that can be pulled. `loaded` and `loading` are names the
         pool knows.
@@ -77,15 +78,16 @@ class Registry:
         made += rows.providers(self._settings.providers)
         made.append(rows.ECHO)
         pulled = {row.name for row in made}
-        made += [rows.entry(entry) for entry in CATALOGUE.values() if entry.name not in pulled]
+        made += [row for row in rows.catalogue() if row.name not in pulled]
         return tuple(rows.marked(row, default, loaded, loading) for row in made)
 
     async def show(self, text: str, loaded: Collection[str] = (), loading: Collection[str] = ()) -> ModelDetail:
         """One model, and what its file says; the names as for `listing`. Raises NotFound or ModelUnavailable."""
         name = self.name_of(text)
-        if self._stored(self._parse(text)) is None and name in CATALOGUE:
-            pulled = {row.name: row for row in self._embedders.listing()}
-            return ModelDetail(model=pulled.get(name) or rows.entry(CATALOGUE[name]), metadata={})
+        if self._stored(self._parse(text)) is None:
+            known_of = {row.name: row for row in (*rows.catalogue(), *self._embedders.listing())}
+            if name in known_of:
+                return ModelDetail(model=known_of[name], metadata={})
         spec = await self.resolve(text)
         known = self._preflight.known(spec.path) if spec.path is not None else None
         if spec.provider is not None:
@@ -302,7 +304,7 @@ class Registry:
         known = self._known_of(stored)
         if known is None:
             return 1
-        if known.header.architecture in _EMBEDDERS:
+        if known.header.architecture in EMBEDDER_ARCHITECTURES:
             return _NO_CHAT
         return 0 if known.header.has_chat_template else 2
 
@@ -323,7 +325,7 @@ class Registry:
         if known is not None and known.sha256 is not None:
             return known.sha256 == stored.origin.sha256
         try:
-            found = await trio.to_thread.run_sync(_sha256, str(stored.path), limiter=self._one_digest)
+            found = await trio.to_thread.run_sync(file_sha256, str(stored.path), limiter=self._one_digest)
         except OSError:
             return False
         return found == stored.origin.sha256
@@ -331,7 +333,7 @@ class Registry:
     async def _digest(self, path: str, known: ExaminedFile, stored: StoredModel | None) -> None:
         """Computes the digest of a file in use, beside the turn that uses it: the next turn will know it."""
         try:
-            sha256 = await trio.to_thread.run_sync(_sha256, path, limiter=self._one_digest)
+            sha256 = await trio.to_thread.run_sync(file_sha256, path, limiter=self._one_digest)
         except OSError as error:
             log.warning("no digest of %s: %s", path, error)
             return
@@ -375,10 +377,11 @@ async def open_registry(
     preflight = Preflight(store.known_file, environ, instance)
     await trio.to_thread.run_sync(preflight.load)
     puller = Puller(store, preflight, environ)
+    env = worker_environment(environ, instance)
     async with trio.open_nursery() as nursery:
         yield Registry(
             store, preflight, puller, settings, home=environ.get("HOME"), nursery=nursery,
-            embedders=Embedders(folder, worker_environment(environ, instance)),
+            embedders=Embedders(folder, env), memory_rate=MemoryRate(env),
         )  # fmt: skip
         nursery.cancel_scope.cancel()
 
@@ -387,12 +390,3 @@ def _embedder(ref: Reference) -> CatalogueEntry | None:
     """The catalogue's embedder that is meant, if one is."""
     entry = CATALOGUE.get(ref.name) if isinstance(ref, Named) else None
     return entry if entry is not None and entry.is_embedder else None
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_BLOCK_BYTES):
-            trio.from_thread.check_cancelled()
-            digest.update(block)
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.types import Model
 from agentgw_daemon.models import reference
-from agentgw_daemon.models.catalogue import CatalogueEntry
+from agentgw_daemon.models.catalogue import CATALOGUE, HUB_CATALOGUE, CatalogueEntry, HubModel
 from agentgw_daemon.models.preflight import ExaminedFile
 from agentgw_daemon.models.store import StoredModel
 
@@ -26,6 +26,7 @@ ECHO: Final = Model(
 def stored(one: StoredModel, known: ExaminedFile | None) -> Model:
     """A file of the models folder."""
     origin = one.origin
+    known_here = HUB_CATALOGUE.get(one.name)
     row = Model(
         name=one.name,
         state="available",
@@ -33,8 +34,9 @@ def stored(one: StoredModel, known: ExaminedFile | None) -> Model:
         path=str(one.path),
         size_bytes=one.size_bytes,
         sha256=origin.sha256 if origin else None,
+        digest=None if origin is None else "hub" if origin.source == "hub" else "pinned",
         licence=origin.licence if origin else None,
-        description=origin.description if origin else None,
+        description=(origin.description if origin else None) or (known_here.description if known_here else None),
     )
     return _with_header(row, known)
 
@@ -52,9 +54,32 @@ def entry(one: CatalogueEntry) -> Model:
         source="index",
         size_bytes=one.total_bytes,
         sha256=one.sha256,
+        digest="pinned",
         licence=one.licence,
         description=one.description,
     )
+
+
+def hub_model(one: HubModel) -> Model:
+    """A row for what the catalogue knows on the model hub and the disk has not. The hub says its digest when it is
+    pulled.
+    """
+    return Model(
+        name=one.name,
+        state="not_pulled",
+        source="hub",
+        size_bytes=one.size_bytes,
+        digest="hub",
+        licence=one.licence,
+        description=one.description,
+        n_ctx_train_tokens=one.n_ctx_train_tokens,
+    )
+
+
+def catalogue() -> Iterator[Model]:
+    """All that can be pulled and has a name here, as if nothing of it were on disk."""
+    yield from map(entry, CATALOGUE.values())
+    yield from map(hub_model, HUB_CATALOGUE.values())
 
 
 def providers(sections: Mapping[str, ProviderSection]) -> Iterator[Model]:

@@ -126,9 +126,13 @@ class ModelFolder:
         """The path where the bytes of the file with this digest gather."""
         return self.partial / f"{sha256}.part"
 
+    def free_bytes(self) -> int:
+        """Bytes that are free on the folder's disk."""
+        return shutil.disk_usage(self.folder).free
+
     def require_space(self, needed_bytes: int, name: str) -> None:
         """Raises ModelUnavailable when the disk has no room for so many bytes more."""
-        free = shutil.disk_usage(self.folder).free
+        free = self.free_bytes()
         if free < needed_bytes + SPARE_BYTES:
             reason = f"needs {_mb(needed_bytes + SPARE_BYTES)} of disk space, {_mb(free)} are free in {self.folder}"
             raise ModelUnavailable(f"{name} {reason}", hint="free some space and pull again", model=name, reason=reason)

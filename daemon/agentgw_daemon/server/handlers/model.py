@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import trio
+
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.events import ModelProgress
 from agentgw.protocol.params import ModelRefParams, NoParams
+from agentgw.protocol.recommendations import Recommendation
 from agentgw.protocol.results import Done, ModelDetail, ModelList
 from agentgw.protocol.types import Model
+from agentgw_daemon.models.catalogue import CATALOGUE_DATE
+from agentgw_daemon.models.recommendation import Machine, answering, best, rank
+from agentgw_daemon.system.memory import available_bytes
+from agentgw_daemon.workers.protocol.footprint import DEFAULT_CTX_TOKENS
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
@@ -19,6 +26,31 @@ async def list_models(request: RequestContext, params: NoParams) -> ModelList:
     """The models on disk, configured and in the catalogue."""
     services = request.services
     return ModelList(models=services.models.listing(services.pool.loaded(), services.pool.loading()))
+
+
+async def recommend(request: RequestContext, params: NoParams) -> Recommendation:
+    """The models that can answer, ranked by what this machine can do with them."""
+    services = request.services
+    candidates = answering(services.models.listing(services.pool.loaded(), services.pool.loading()))
+    rate = await services.models.memory_rate.get()
+    measured: dict[str, float] = {}
+    for row in candidates:
+        if row.path is not None and (found := await services.pool.calibrated(row.path)) is not None:
+            rates = [one.tokens_per_s for one in found.measured if one.streams == 1]
+            measured |= {row.name: max(rates)} if rates else {}
+    machine = Machine(
+        memory_bytes=available_bytes(),
+        disk_bytes=await trio.to_thread.run_sync(services.models.free_disk_bytes),
+        bandwidth_bytes_per_s=rate.bytes_per_s if rate is not None else None,
+        n_ctx_tokens=services.current.config.settings.inference.n_ctx or DEFAULT_CTX_TOKENS,
+    )
+    ranked = rank(candidates, machine, measured)
+    offered = best(ranked)
+    return Recommendation(
+        models=ranked, dated=CATALOGUE_DATE, best=offered.name if offered is not None else None,
+        memory_bytes=machine.memory_bytes, disk_bytes=machine.disk_bytes,
+        bandwidth_bytes_per_s=machine.bandwidth_bytes_per_s, threads=rate.threads if rate is not None else None,
+    )  # fmt: skip
 
 
 async def show(request: RequestContext, params: ModelRefParams) -> ModelDetail:
@@ -90,6 +122,7 @@ async def make_default(request: RequestContext, params: ModelRefParams) -> Model
 
 HANDLERS: dict[str, Handler] = {
     "model.list": list_models,
+    "model.recommend": recommend,
     "model.show": show,
     "model.pull": pull,
     "model.remove": remove,

@@ -555,6 +555,43 @@ class TestModels:
         ]
         assert json.loads(cli("models", "show", "smollm2:135m", "--json")[1]) == answer
 
+    def test_recommend_ranks_and_says_what_to_pull(self, cli: Cli, serve: Serve) -> None:
+        small = {
+            "name": "small", "kind": "general", "state": "available", "size_bytes": 100_000_000, "download_bytes": 0,
+            "need_bytes": 200_000_000, "fits": True, "tokens_per_s": 61.5, "measured": True, "licence": "mit",
+            "description": "quick",
+        }  # fmt: skip
+        large = {
+            "name": "hf:o/r:Q4_0", "kind": "general", "state": "not_pulled", "size_bytes": 4_000_000_000,
+            "download_bytes": 4_000_000_000, "need_bytes": 5_000_000_000, "fits": False, "tokens_per_s": 10.0,
+            "measured": False, "reason": "needs 5.0 GB of memory, 1.0 GB are free",
+        }  # fmt: skip
+        unknown = {key: value for key, value in large.items() if key not in ("tokens_per_s", "reason")}
+        answer = {
+            "models": [small, large, unknown], "dated": "2026-11-28", "best": "hf:o/r:Q4_0",
+            "memory_bytes": 1_000_000_000, "disk_bytes": 9_000_000_000,
+            "bandwidth_bytes_per_s": 40_000_000_000, "threads": 2,
+        }  # fmt: skip
+        serve({"model.recommend": answer})
+        status, out, err = cli("models", "recommend")
+        assert status == 0
+        assert [" ".join(line.split()) for line in out.splitlines()] == [
+            "NAME DOWNLOAD MEMORY RATE LICENCE GOOD AT, OR WHY IT DOES NOT FIT",
+            "small here 200 MB 61.5 tokens/s mit quick",
+            "hf:o/r:Q4_0 4.0 GB 5.0 GB about 10 tokens/s needs 5.0 GB of memory, 1.0 GB are free",
+            "hf:o/r:Q4_0 4.0 GB 5.0 GB unknown",
+        ]
+        assert err.splitlines() == [
+            "agentgw: memory: 40.0 GB/s, measured with 2 threads",
+            "agentgw: free: 1.0 GB of memory, 9.0 GB of disk; sizes as of 2026-11-28",
+            "agentgw: the best that fits: agentgw pull hf:o/r:Q4_0",
+        ]
+        assert json.loads(cli("models", "recommend", "--json")[1]) == answer
+
+    def test_recommend_leaves_out_what_is_unknown(self, cli: Cli, serve: Serve) -> None:
+        serve({"model.recommend": {"models": [], "dated": "2026-11-28", "disk_bytes": 9_000_000_000}})
+        assert cli("models", "recommend")[2] == "agentgw: free: 9.0 GB of disk; sizes as of 2026-11-28\n"
+
     def test_load_unload_remove_and_default(self, cli: Cli, serve: Serve, tmp_path: Path) -> None:
         daemon = serve({
             "model.load": MODEL, "model.default": MODEL, "model.unload": {"ok": True}, "model.remove": {"ok": True}
