@@ -91,8 +91,10 @@ def _ask(approvals: Client, approval: Mapping[str, Any], approval_id: str) -> No
 
 def _read_decision(approvals: Client, terminal: int, approval: Mapping[str, Any], approval_id: str) -> str | None:
     """The decision, or None when the question is settled."""
-    _show(terminal, "".join(f"{text}\n" for text in ("The agent wants to use a tool.", *lines(approval))))
-    prompt = f"Allow {escaped(str(approval.get('tool')))}? [o]nce [s]ession [a]lways [d]eny (Enter: deny) "
+    shown = "\n".join(("The agent wants to use a tool.", *lines(approval)))
+    _show(terminal, output.broken(shown, terminal) + "\n")
+    prompt = f"Allow {escaped(str(approval.get('tool')))}? [o]nce [s]ession [a]lways [d]eny (Enter: deny)"
+    prompt = output.broken(prompt, terminal) + " "
     termios.tcflush(terminal, termios.TCIFLUSH)
     while True:
         _show(terminal, prompt)

@@ -6,12 +6,12 @@ import os
 import sys
 
 from agentgw.cli import output
-from agentgw.protocol.errors import AgentgwError, UsageError
+from agentgw.protocol.errors import AgentgwError, InvalidParams, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Iterable, Sequence
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import ModuleType
     from typing import Final, NoReturn
 
@@ -152,7 +152,16 @@ def dispatch(argv: Sequence[str]) -> int:
     module.configure(parser)
     args = parser.parse_intermixed_args(rest)
     _refuse_elsewhere(verb)
-    return int(module.run(args))
+    return _run(module.run, args, parser.prog)
+
+
+def _run(act: Callable[[Namespace], int], args: Namespace, prog: str) -> int:
+    """Does it. An error about what was typed that says nothing better leads to the verb's help."""
+    try:
+        return int(act(args))
+    except (UsageError, InvalidParams) as error:
+        error.hint = error.hint or f"see {prog} --help"
+        raise
 
 
 def _without_separator(argv: Sequence[str]) -> list[str]:
@@ -171,7 +180,7 @@ def _plain(word: str) -> str:
 def _help(words: list[str]) -> int:
     """`agentgw help [VERB [ACTION]]`: the same as `--help` behind them."""
     if not words or words[0] in _HELP:
-        output.text_block(overview())
+        output.prose(overview())
         return 0
     # One word more is an action only of a noun.
     verb, *rest = words
@@ -188,7 +197,7 @@ def load(verb: str) -> ModuleType:
 def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action]) -> int:
     """`agentgw NOUN [ACTION …]`; without an action the first of the table."""
     if argv and argv[0] in _HELP:
-        output.text_block(_noun_help(noun, actions))
+        output.prose(_noun_help(noun, actions))
         return 0
     name, rest = next(iter(actions)), list(argv)
     # `-1` is the name of an action, not an option.
@@ -201,7 +210,7 @@ def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action])
     action.configure(parser)
     args = parser.parse_intermixed_args(rest)
     _refuse_elsewhere(noun, f"{noun} {name}")
-    return action.run(args)
+    return _run(action.run, args, parser.prog)
 
 
 def _refuse_elsewhere(*words: str) -> None:
@@ -231,8 +240,8 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
             raise UsageError(message.replace(_LITERAL, ""), hint=f"see {prog} --help")
 
         def print_help(self, file: object = None) -> None:
-            # argparse would pass over a disk that is full.
-            output.text_block(self.format_help())
+            # argparse would pass over a disk that is full, and has no line end for a long usage.
+            output.prose(self.format_help())
 
     parser = Parser(
         prog=prog,
@@ -259,17 +268,27 @@ def overview() -> str:
         "A private AI agent on your own machine.\nAlone: a chat on a terminal, `run` when standard input is a pipe.",
     ]
     for group, verbs in GROUPS.items():
-        lines = [f"  {verb.ljust(width)}  {summary}" for verb, (summary, _) in verbs.items()]
-        parts.append("\n".join([f"{group}:", *lines]))
+        lines = _rows(((verb, summary) for verb, (summary, _) in verbs.items()), width)
+        parts.append("\n".join((f"{group}:", *lines)))
     told = "`agentgw help VERB` shows the options of a verb, with an example."
     parts.append(f'{told}\n\nexample:\n  agentgw run "why is the sky blue?"')
     return "\n\n".join(parts)
 
 
+def _rows(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    """The lines of a list of names with what they are, which goes on below its beginning."""
+    from agentgw.cli.cells import wrapped
+
+    for name, summary in rows:
+        first, *others = wrapped(summary, max(_help_width() - width - 4, 1))
+        yield f"  {name.ljust(width)}  {first}"
+        yield from (f"  {' ' * width}  {line}" for line in others)
+
+
 def _noun_help(noun: str, actions: dict[str, Action]) -> str:
     summary, example = VERBS[noun]
     width = max(map(len, actions))
-    lines = [f"  {name.ljust(width)}  {action.summary}" for name, action in actions.items()]
+    lines = _rows(((name, action.summary) for name, action in actions.items()), width)
     return (
         f"usage: agentgw {noun} [{' | '.join(actions)}] …\n\n{summary[0].upper()}{summary[1:]}. "
         f"Alone: {next(iter(actions))}.\n\n" + "\n".join(lines) + f"\n\nexample:\n  {example}"

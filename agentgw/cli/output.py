@@ -28,6 +28,7 @@ FAULT: Final = 1
 
 # Half a billion ends of ids; they are counted up, so those made together differ in them.
 SHORT_ID_DIGITS: Final = 6
+_NAME: Final = "agentgw: "
 RED: Final = "\x1b[31m"
 GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
@@ -37,6 +38,8 @@ _quiet = False
 
 class OutputLost(LocalError):
     """Standard output is closed, or what it leads to takes no more: a full disk."""
+
+    remedy = "lead it elsewhere, or make room"
 
 
 def be_quiet() -> None:
@@ -153,6 +156,19 @@ def text_block(text: str) -> None:
     line(text.rstrip("\n"))
 
 
+def prose(text: str) -> None:
+    """A text to read, as `text_block`; on a terminal its lines are broken between words."""
+    text_block(broken(text, 1) if is_terminal(sys.stdout) else text)
+
+
+def broken(text: str, descriptor: int) -> str:
+    """The text as `visible` gives it, with its lines broken between words for the terminal behind the descriptor."""
+    # Here, for a pipe does not need it.
+    from agentgw.cli import wrapping
+
+    return wrapping.broken(visible(text), columns(descriptor))
+
+
 def json_line(value: object) -> None:
     """Writes one JSON value to standard output, on one line."""
     # The escaped form of a control character is JSON's own, so a terminal gets ASCII.
@@ -181,11 +197,13 @@ def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
     write((cut(text, columns()) if is_terminal(sys.stdout) else text) + "\n")
 
 
-def paragraph(text: str, indent: int = 0) -> None:
-    """A text of one line, on a terminal broken between words, each line indented."""
+def paragraph(text: str, indent: int = 0, lead: str = "") -> None:
+    """A text of one line, on a terminal broken between words; each line is indented, the first behind `lead`."""
     text = one_line(text)
-    broken = wrapped(text, max(columns() - indent, 1)) if is_terminal(sys.stdout) else (text,)
-    write("".join(f"{' ' * indent}{part}\n" for part in broken))
+    parts = tuple(wrapped(text, max(columns() - indent, 1))) if is_terminal(sys.stdout) else (text,)
+    for part in parts or ("",):
+        write(f"{ljust(lead, indent)}{part}".rstrip() + "\n")
+        lead = ""
 
 
 def short_id(name: str) -> str:
@@ -195,10 +213,10 @@ def short_id(name: str) -> str:
 
 
 def pairs(values: Sequence[tuple[str, object]]) -> None:
-    """Names and values, a line each."""
+    """Names and values, a line each; on a terminal a long value goes on below its beginning."""
     most = max((width(name) for name, _ in values), default=0)
     for name, value in values:
-        write(f"{ljust(name, most)}  {_cell(value)}\n")
+        paragraph(_cell(value), most + 2, name)
     flush()
 
 
@@ -251,8 +269,12 @@ def complaint(text: str) -> None:
 
 def report(error: AgentgwError) -> int:
     """The error as one line on standard error, then its notes; gives the exit status."""
-    message = one_line(error.message)
-    _complain(f"{message}. {one_line(error.hint)}" if error.hint else message)
+    message, hint = one_line(error.message), one_line(error.advice)
+    text = f"{message}. {hint}" if hint else message
+    if hint and is_terminal(sys.stderr) and width(f"{_NAME}{text}") > columns(2):
+        # What is to be typed stays in one piece where a line has room for it.
+        text = f"{message}.\n  {hint}"
+    _complain(text)
     for note in getattr(error, "__notes__", ()):
         _to_stderr(str(note))
     return error.exit_status
@@ -272,7 +294,7 @@ def abandon_stdout() -> None:
 
 
 def _complain(text: str) -> None:
-    _to_stderr(f"agentgw: {text}")
+    _to_stderr(f"{_NAME}{text}")
 
 
 def _to_stderr(text: str) -> None:
@@ -280,7 +302,7 @@ def _to_stderr(text: str) -> None:
     if stream is None:
         return
     try:
-        stream.write((visible(text) if is_terminal(stream) else text) + "\n")
+        stream.write((broken(text, 2) if is_terminal(stream) else text) + "\n")
         stream.flush()
     except (OSError, ValueError):
         # Nobody listens; the exit status still tells.
@@ -297,10 +319,10 @@ def _cell(value: object) -> str:
     return one_line(str(value))
 
 
-def columns() -> int:
-    """The width of the terminal on standard output."""
+def columns(descriptor: int = 1) -> int:
+    """The width of the terminal on standard output, or on standard error, which is 2."""
     try:
-        return os.get_terminal_size(1).columns or 80
+        return os.get_terminal_size(descriptor).columns or 80
     except OSError:
         return 80
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from agentgw.cli.cells import cut, ljust, width
 from agentgw.cli.output import is_quiet, is_terminal, one_line, size, visible
 
 TYPE_CHECKING = False
@@ -35,9 +36,9 @@ class _Line:
         except (OSError, ValueError):
             columns = 80
         # One less than the width, for writing into the last cell wraps.
-        text = visible(text)[: columns - 1]
-        _write(self._stream, "\r" + text.ljust(self._shown) + ("\r" if not text else ""))
-        self._shown = len(text)
+        text = cut(visible(text), columns - 1)
+        _write(self._stream, "\r" + ljust(text, self._shown) + ("\r" if not text else ""))
+        self._shown = width(text)
 
     def erase(self) -> None:
         """Leaves an empty line."""

@@ -84,7 +84,7 @@ def _offer(client: Client, task: str, command: str, system: str, shell: str, ask
                     message = f"{task}\n\nThe command so far:\n{command}\n\nChange it: {change}"
                     command = _command(client, message, system, ask)
             case "d":
-                output.text_block(str(_result(client, command, _DESCRIPTION, ask).get("text", "")))
+                output.prose(str(_result(client, command, _DESCRIPTION, ask).get("text", "")))
             case "c":
                 # OSC 52: the terminal has the clipboard, also where this runs on another machine.
                 sys.stdout.write(f"\x1b]52;c;{base64.b64encode(command.encode()).decode()}\a")

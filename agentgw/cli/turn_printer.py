@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
+    from agentgw.cli.wrapping import WordWrap
     from agentgw.client import Client, Stream
     from agentgw.transport.connection import Notification
 
@@ -43,10 +44,17 @@ class TurnPrinter:
     """Prints notifications as they come in the form that was asked for.
 
     `bounded`: whoever asked set the most tokens of the answer, and need not be told that it was cut there.
+    `exact`: the answer is data, whose lines are not broken for a terminal.
     """
 
     def __init__(
-        self, form: str = "text", *, streamed: bool = True, extract: bool = False, bounded: bool = False
+        self,
+        form: str = "text",
+        *,
+        streamed: bool = True,
+        extract: bool = False,
+        bounded: bool = False,
+        exact: bool = False,
     ) -> None:
         self._form = form
         self._bounded = bounded
@@ -60,6 +68,8 @@ class TurnPrinter:
         self._unsent = ""
         self._unsent_since = 0.0
         self._at_once = output.is_terminal(sys.stdout)
+        self._exact = exact or extract
+        self._wrap = _word_wrap() if self._at_once and self._streamed else None
         self._begun = False
         self._denied = False
         self._ids: dict[str, Any] = {}
@@ -97,7 +107,7 @@ class TurnPrinter:
         elif notification.method in ("turn.tool_call", "turn.tool_result"):
             self._trace(params)
         elif notification.method == "turn.notice":
-            self._status.erase()
+            self.make_room()
             self._keep_order()
             output.notice(str(params.get("text", "")))
 
@@ -118,7 +128,8 @@ class TurnPrinter:
             if self._streamed:
                 output.line(self._take())
             else:
-                output.text_block(self._wanted(str(result.get("text", ""))))
+                show = output.text_block if self._exact else output.prose
+                show(self._wanted(str(result.get("text", ""))))
             _print_sources(result.get("sources", ()))
         else:
             output.json_line(result)
@@ -140,8 +151,8 @@ class TurnPrinter:
         told: dict[str, Any] = {"message": error.message, "exit_status": error.exit_status}
         if isinstance(error, RpcError):
             told.update(code=error.code, data=error.data)
-        if error.hint:
-            told["hint"] = error.hint
+        if hint := error.hint or (error.advice if isinstance(error, RpcError) else ""):
+            told["hint"] = hint
         output.json_line({**self._ids, "error": told, "text": "".join(self._texts)})
 
     def facts(self) -> dict[str, Any]:
@@ -174,12 +185,13 @@ class TurnPrinter:
             self.release()
 
     def _take(self) -> str:
+        """Takes what was printed and not written yet: by a pipe's one write, or as a word without its end."""
         unsent, self._unsent = self._unsent, ""
-        return unsent
+        return unsent + (self._wrap.flush() if self._wrap is not None else "")
 
     def _trace(self, params: Mapping[str, Any]) -> None:
         """A call as one line on stderr, and what was wrong with it."""
-        self._status.erase()
+        self.make_room()
         self._keep_order()
         if "tool" in params:
             arguments = ", ".join(f"{name}={value!r}" for name, value in params.get("arguments", {}).items())
@@ -195,10 +207,11 @@ class TurnPrinter:
         ask(client, approval)
 
     def make_room(self) -> None:
-        """The cursor goes to a line of its own: somebody else writes."""
+        """The cursor goes to a line of its own on a terminal: somebody else writes."""
         self._status.erase()
-        if self._begun and output.is_terminal(sys.stdout):
-            output.line("")
+        if self._wrap is not None and self._wrap.is_within_line:
+            output.write(self._wrap.feed("\n"))
+            output.flush()
 
     def _print(self, text: str) -> None:
         self._begun = True
@@ -206,7 +219,7 @@ class TurnPrinter:
         kept = text.rstrip("\n")
         self._held = text[len(kept) :]
         if self._at_once:
-            output.write(kept)
+            output.write(kept if self._wrap is None else self._wrap.feed(output.visible(kept)))
             return
         self._unsent_since = self._unsent_since if self._unsent else time.monotonic()
         self._unsent += kept
@@ -215,6 +228,13 @@ class TurnPrinter:
         if len(self._unsent) > _ONE_WRITE_CHARACTERS:
             self._at_once = True
             self.release()
+
+
+def _word_wrap() -> WordWrap:
+    # Here, for a pipe does not need it.
+    from agentgw.cli.wrapping import WordWrap
+
+    return WordWrap(output.columns)
 
 
 def _reader_is_gone() -> bool:

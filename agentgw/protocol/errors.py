@@ -12,7 +12,8 @@ The tree:
         ├── UsageError · DaemonUnreachable · AlreadyRunning · ServiceManagerFailed · BackupRefused
         └── ConfigRefused · DirectoryRefused
 
-A message says what happened, `hint` says what to do next. On the wire the hint travels in `data`.
+A message says what happened, `hint` says what to do next; where there is none, the class's `remedy` does. On the wire
+the hint travels in `data`.
 This module is on the client's hot path: no dataclasses, no typing at run time.
 """
 
@@ -24,15 +25,34 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 
+# Kinds of things with the command that lists them.
+LISTINGS: Mapping[str, str] = {
+    "session": "agentgw sessions", "turn": "agentgw turns --all", "run": "agentgw jobs history",
+    "skill": "agentgw skills", "model": "agentgw models", "provider": "agentgw config show providers",
+    "tool": "agentgw tools", "project": "agentgw trust --list", "job": "agentgw jobs",
+    "approval": "agentgw approvals", "answer": "agentgw approvals", "rule": "agentgw approvals rules",
+    "collection": "agentgw documents", "document": "agentgw documents",
+    "folder": "agentgw ingest --watched", "upload": "agentgw documents", "webhook": "agentgw webhooks",
+    "setting": "agentgw config show", "door": "agentgw status",
+}  # fmt: skip
+
+
 class AgentgwError(Exception):
     """Anything agentgw reports on purpose. `str(error)` is one line without a trailing full stop."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
+    #: What to do about an error of this class that has no hint of its own.
+    remedy: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def advice(self) -> str:
+        """The hint, or what helps against errors of its class."""
+        return self.hint or self.remedy
 
 
 class RpcError(AgentgwError):
@@ -64,12 +84,14 @@ class ParseError(RpcError):
     """The frame is not a JSON text."""
 
     code, title = -32700, "Parse error"
+    remedy = "`agentgw call METHOD JSON` writes frames that are right"
 
 
 class InvalidRequest(RpcError):
     """The frame is JSON but not a JSON-RPC 2.0 request, or breaks a limit of the wire."""
 
     code, title = -32600, "Invalid request"
+    remedy = "`agentgw call METHOD JSON` writes requests that are right"
 
 
 class MethodNotFound(RpcError):
@@ -78,6 +100,7 @@ class MethodNotFound(RpcError):
     code, title = -32601, "Method not found"
     data_fields = {"method": "the name asked for"}
     exit_status = 2
+    remedy = "`agentgw call rpc.discover` lists the methods"
 
 
 class InvalidParams(RpcError):
@@ -86,6 +109,7 @@ class InvalidParams(RpcError):
     code, title = -32602, "Invalid params"
     data_fields = {"path": "the parameter at fault, dotted", "reason": "what is wrong with it"}
     exit_status = 2
+    remedy = "`agentgw help VERB` says what it takes"
 
 
 class InternalError(RpcError):
@@ -93,6 +117,12 @@ class InternalError(RpcError):
 
     code, title = -32603, "Internal error"
     data_fields = {"error_id": "look for it in the log"}
+    remedy = "`agentgw logs` has more about it"
+
+
+def _listing(data: Mapping[str, Any]) -> str:
+    listing = LISTINGS.get(str(data.get("kind")))
+    return f"`{listing}` lists what there is" if listing else ""
 
 
 class NotFound(RpcError):
@@ -101,6 +131,11 @@ class NotFound(RpcError):
     code, title = -32001, "Not found"
     data_fields = {"kind": "session, turn, skill, model …", "id": "what was asked for"}
 
+    @property
+    def advice(self) -> str:
+        """The hint, or the command that lists what there is."""
+        return self.hint or _listing(self.data)
+
 
 class AlreadyExists(RpcError):
     """The name is taken."""
@@ -108,12 +143,18 @@ class AlreadyExists(RpcError):
     code, title = -32002, "Already exists"
     data_fields = {"kind": "session, skill, model …", "id": "the taken name"}
 
+    @property
+    def advice(self) -> str:
+        """The hint, or the command that lists what there is."""
+        return self.hint or _listing(self.data)
+
 
 class SessionBusy(RpcError):
     """Another turn of this session is running."""
 
     code, title, exit_status = -32003, "Session busy", 75
     data_fields = {"session_id": "the session", "turn_id": "its running turn"}
+    remedy = "`agentgw turns` shows what runs, `agentgw turns cancel TURN` ends it"
 
 
 class Overloaded(RpcError):
@@ -121,6 +162,7 @@ class Overloaded(RpcError):
 
     code, title, exit_status = -32004, "Overloaded", 75
     data_fields = {"limit": "the limit's name", "value": "its value"}
+    remedy = "try again later; `agentgw turns` shows what runs and waits"
 
 
 class ContextOverflow(RpcError):
@@ -131,6 +173,7 @@ class ContextOverflow(RpcError):
         "prompt_tokens": "tokens needed", "n_ctx_tokens": "tokens there are", "model": "the model",
         "parts": "of a dry run: the prompt in parts",
     }  # fmt: skip
+    remedy = "send less (--dry-run counts it), or take a model with a longer context: agentgw models"
 
 
 class ModelUnavailable(RpcError):
@@ -138,6 +181,7 @@ class ModelUnavailable(RpcError):
 
     code, title, exit_status = -32006, "Model unavailable", 4
     data_fields = {"model": "what was asked for", "reason": "why not", "suggestion": "a reference to pull instead"}
+    remedy = "`agentgw models` lists what can be used, `agentgw doctor` says what is wrong"
 
 
 class WorkerDied(RpcError):
@@ -145,6 +189,7 @@ class WorkerDied(RpcError):
 
     code, title = -32007, "Worker died"
     data_fields = {"worker": "model or retrieval", "status": "exit status, negative for a signal"}
+    remedy = "try again; `agentgw logs` says more"
 
 
 class ToolFailed(RpcError):
@@ -152,6 +197,7 @@ class ToolFailed(RpcError):
 
     code, title = -32008, "Tool failed"
     data_fields = {"tool": "its name", "reason": "what it said"}
+    remedy = "`agentgw tools` says what it takes"
 
 
 class TurnCancelled(RpcError):
@@ -159,6 +205,7 @@ class TurnCancelled(RpcError):
 
     code, title, exit_status = -32009, "Turn cancelled", 130
     data_fields = {"turn_id": "the turn"}
+    remedy = "ask again; `agentgw turns --all` shows what has ended"
 
 
 class VersionMismatch(RpcError):
@@ -166,12 +213,14 @@ class VersionMismatch(RpcError):
 
     code, title, exit_status = -32010, "Version mismatch", 3
     data_fields = {"ours": "version here", "theirs": "version there"}
+    remedy = "run: agentgw restart"
 
 
 class ShuttingDown(RpcError):
     """The daemon is stopping and takes no new work."""
 
     code, title, exit_status = -32011, "Shutting down", 75
+    remedy = "try again, or see what it waits for: agentgw turns"
 
 
 class ApprovalDenied(RpcError):
@@ -179,6 +228,7 @@ class ApprovalDenied(RpcError):
 
     code, title, exit_status = -32012, "Approval denied", 5
     data_fields = {"approval_id": "the approval", "tool": "the tool"}
+    remedy = "--approve TOOL allows it beforehand, `agentgw approvals` while it waits"
 
 
 class SchemaUnmet(RpcError):
@@ -190,6 +240,7 @@ class SchemaUnmet(RpcError):
         "reason": "what is wrong",
         "text": "the answer, cut",
     }
+    remedy = "try again, or with another model: agentgw models"
 
 
 class StorageUnavailable(RpcError):
@@ -197,6 +248,7 @@ class StorageUnavailable(RpcError):
 
     code, title = -32014, "Storage unavailable"
     data_fields = {"reason": "what the disk said"}
+    remedy = "`agentgw doctor` says what is wrong with the disk or the database"
 
 
 class Timeout(RpcError):
@@ -204,6 +256,7 @@ class Timeout(RpcError):
 
     code, title, exit_status = -32015, "Timeout", 124
     data_fields = {"timeout_s": "the limit in seconds"}
+    remedy = "allow it more with --timeout; `agentgw ps` shows what is at work"
 
 
 class LocalError(AgentgwError):
@@ -214,40 +267,48 @@ class UsageError(LocalError):
     """The command line cannot be understood."""
 
     exit_status = 2
+    remedy = "see agentgw --help"
 
 
 class DaemonUnreachable(LocalError):
     """No daemon answers, or the one we started did not come up."""
 
     exit_status = 3
+    remedy = "see agentgw doctor"
 
 
 class AlreadyRunning(LocalError):
     """Another daemon holds the lock beside the database."""
 
     exit_status = 75
+    remedy = "`agentgw status` shows it, `agentgw stop` ends it"
 
 
 class ServiceManagerFailed(LocalError):
     """The user's service manager is not there, does not answer or refuses."""
 
     exit_status = 3
+    remedy = "`agentgw service status` compares, `agentgw start` does without"
 
 
 class BackupRefused(LocalError):
     """The file is no backup that this version can restore."""
+
+    remedy = "`agentgw backup FILE` makes one"
 
 
 class ConfigRefused(LocalError):
     """The configuration cannot be used."""
 
     exit_status = 78
+    remedy = "correct it with: agentgw config edit"
 
 
 class DirectoryRefused(LocalError):
     """A directory or socket path is not safe or not usable."""
 
     exit_status = 78
+    remedy = "see agentgw doctor"
 
 
 RPC_ERRORS: tuple[type[RpcError], ...] = (
@@ -267,4 +328,7 @@ def from_wire(error: Mapping[str, Any]) -> RpcError:
     hint = str(fields.pop("hint", ""))
     made = _BY_CODE.get(error.get("code", 0), RpcError)(str(error.get("message", "")), hint=hint)
     made.data = fields
+    if isinstance(made, NotFound) and fields.get("kind") == "model":
+        # No model is no model, whoever looked for it.
+        made.exit_status = ModelUnavailable.exit_status
     return made

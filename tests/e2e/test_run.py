@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import pytest
 
+from agentgw.protocol.errors import Timeout
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Timings, Usage
 from tests.e2e.endpoint import SCRIPTED, Endpoint
@@ -176,7 +177,7 @@ def test_max_tokens_and_stop_end_the_answer(shared_home: Home) -> None:
 def test_a_time_limit_ends_the_turn_with_124(home: Home, endpoint: Endpoint) -> None:
     home.daemon()
     done = home.run(*SCRIPTED, "--timeout", "1.5", "take your time")
-    assert (done.status, done.out, done.err) == (124, "", "agentgw: no answer within 1.5 seconds\n")
+    assert (done.status, done.out, done.err) == (124, "", f"agentgw: no answer within 1.5 seconds. {Timeout.remedy}\n")
     assert endpoint.next().left.wait(5)
     (turn,) = home.call("turn.list")["turns"]
     assert (turn["state"], turn["finish_reason"]) == ("cancelled", "cancelled")

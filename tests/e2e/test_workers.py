@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.errors import WorkerDied
 from tests.e2e.home import COUNTING, ENDLESS, Home, heard, kill, until
 
 pytestmark = pytest.mark.e2e
@@ -81,7 +82,7 @@ def test_the_command_line_says_that_the_worker_died(model_home: Home) -> None:
     kill(model_home.workers()[0])
     done = model_home.finish(child, within_s=10)
     assert done.status == 1
-    assert done.err == "agentgw: the model worker was killed by SIGKILL\n"
+    assert done.err == f"agentgw: the model worker was killed by SIGKILL. {WorkerDied.remedy}\n"
     assert done.out.endswith("\n")
 
 

@@ -61,7 +61,7 @@ def fetched(args: Namespace, method: str, /, **params: Any) -> dict[str, Any] | 
 
 def agreed(question: str) -> bool:
     """Asks the person at the terminal and tells whether the answer is yes; an empty one is a no."""
-    sys.stderr.write(f"{output.one_line(question)} [y/N] ")
+    sys.stderr.write(output.broken(f"{output.one_line(question)} [y/N]", 2) + " ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -16,7 +16,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("turn", metavar="TURN|SESSION", help="the turn, or a session for its running or latest one")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
-    form.add_argument("--output-format", dest="form", choices=FORMATS, help="as in `agentgw run`")
+    form.add_argument("--output-format", dest="form", choices=FORMATS, metavar="FORM", help="as in `agentgw run`")
     parser.set_defaults(form="text")
 
 

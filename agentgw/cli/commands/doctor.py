@@ -141,9 +141,10 @@ def _service(paths: Paths, jobs: int) -> list[Finding]:
 def _show(findings: list[Finding]) -> None:
     width = max(len(finding["check"]) for finding in findings)
     for finding in findings:
-        output.line(f"{finding['severity']:7}  {finding['check'].ljust(width)}  {output.one_line(finding['message'])}")
+        output.paragraph(finding["message"], width + 11, f"{finding['severity']:7}  {finding['check'].ljust(width)}")
         if finding.get("fix"):
-            output.line(f"{'':7}  {'':{width}}  fix: {output.one_line(finding['fix'])}")
+            output.paragraph(f"fix: {finding['fix']}", width + 11)
+    output.flush()
     errors = sum(finding["severity"] == "error" for finding in findings)
     warnings = sum(finding["severity"] == "warning" for finding in findings)
     output.line(f"{len(findings)} checks, {errors} errors, {warnings} warnings")

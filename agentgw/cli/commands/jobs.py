@@ -168,7 +168,7 @@ def _run(client: Client, name: str, *, wait: bool, as_json: bool = False) -> int
     if as_json:
         output.json_line(found)
     elif wait and status == "ok" and turn_id:
-        output.text_block(client.call("turn.show", turn_id=turn_id)["text"])
+        output.prose(client.call("turn.show", turn_id=turn_id)["text"])
     elif status == "running" and turn_id:
         output.line(str(turn_id))
         output.notice(f"{name} runs; agentgw attach {turn_id} shows it")
@@ -242,7 +242,7 @@ ACTIONS = {
     "add": Action(
         add,
         "a new one",
-        'agentgw jobs add "sum up my notes" --every "day at 08:30" -f ~/inbox',
+        'agentgw jobs add "sum up my notes" --every "day at 08:30"',
         _configure_add,
     ),
     "remove": Action(remove, "take it out of the file", "agentgw jobs remove inbox", _configure_name),

@@ -57,7 +57,9 @@ def configure(parser: ArgumentParser) -> None:
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print the result as JSON")
-    form.add_argument("--output-format", dest="form", choices=FORMATS, help="text, json, or each event as JSON")
+    form.add_argument(
+        "--output-format", dest="form", choices=FORMATS, metavar="FORM", help=f"{', '.join(FORMATS)} (each event)"
+    )
     parser.set_defaults(form="text")
     tools = parser.add_mutually_exclusive_group()
     tools.add_argument(
@@ -90,7 +92,10 @@ def run(args: Namespace) -> int:
     args.tool = read_tools(args.tool)
     # With a schema, standard output is a JSON text or nothing.
     streamed = not (args.no_stream or args.dry_run or args.schema is not None)
-    answer = TurnPrinter(args.form, streamed=streamed, extract=args.extract, bounded="max_tokens" in options)
+    answer = TurnPrinter(
+        args.form, streamed=streamed, extract=args.extract, bounded="max_tokens" in options,
+        exact=args.schema is not None,
+    )  # fmt: skip
     if args.execute:
         return _propose(args, options)
     usage = _usage_file(args.usage_file) if args.usage_file is not None else None

@@ -58,7 +58,7 @@ def _for_a_person(chunks: list[dict[str, Any]]) -> None:
         output.table_row((_score(one), _place(one), one["title_path"]), (0, 0, 0))
         output.paragraph(one["snippet"], indent=6)
         for source in one.get("also_in") or ():
-            output.write(f"      also in {output.one_line(source)}\n")
+            output.paragraph(f"also in {source}", indent=6)
     output.flush()
 
 

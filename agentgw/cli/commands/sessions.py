@@ -99,8 +99,8 @@ def show(args: Namespace) -> int:
         calls = "".join(_call(call) for call in message.get("tool_calls", ()))
         said = message["content"].rstrip("\n") + "\n"
         # An answer comes after the calls; a question without an answer before them.
-        output.write(f"{calls}{said}\n" if message["role"] == "assistant" else f"{said}{calls}\n")
-    output.flush()
+        output.prose(f"{calls}{said}" if message["role"] == "assistant" else f"{said}{calls}")
+        output.line("")
     return 0
 
 

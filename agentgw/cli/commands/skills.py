@@ -40,6 +40,8 @@ You are ... Say here what the agent is to do, and how.
 class SkillInvalid(LocalError):
     """The skill on disk cannot be used."""
 
+    remedy = "`agentgw skills new NAME` writes one to begin with"
+
 
 def _list(args: Namespace) -> int:
     found = fetched(args, "skill.list", cwd=working_directory())
@@ -70,7 +72,7 @@ def _show(args: Namespace) -> int:
         return 0
     output.pairs(list(found["skill"].items()))
     output.line("")
-    output.text_block(found["instructions"])
+    output.prose(found["instructions"])
     return 0
 
 
@@ -143,7 +145,8 @@ def _validate(args: Namespace) -> int:
         output.json_line(result)
     else:
         for problem in result["problems"]:
-            output.line(output.one_line(problem))
+            output.paragraph(problem)
+        output.flush()
         if result["ok"]:
             output.line("ok")
     return 0 if result["ok"] else 1
@@ -243,7 +246,7 @@ def _delete(place: str) -> None:
         else:
             os.unlink(place)
     except OSError as error:
-        raise SkillInvalid(f"{place} cannot be removed: {error.strerror}") from None
+        raise SkillInvalid(f"{place} cannot be removed: {error.strerror}", hint="see agentgw doctor") from None
 
 
 def _listed(name: str) -> dict[str, Any]:

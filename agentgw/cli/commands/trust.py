@@ -77,7 +77,7 @@ def _show(project: dict[str, Any]) -> None:
 
 def _line(indent: str, text: str) -> None:
     # A stranger's text: what it says stays on its own line.
-    output.write(f"{indent}{output.one_line(text)}\n")
+    output.paragraph(text, len(indent))
 
 
 def _count(number: int, what: str) -> str:

@@ -60,8 +60,8 @@ def _show(args: Namespace) -> int:
     output.pairs([(name, value) for name, value in facts if value])
     for title in ("message", "text"):
         if detail[title].strip():
-            output.write(f"\n{detail[title].strip()}\n")
-    output.flush()
+            output.line("")
+            output.prose(detail[title].strip())
     return 0
 
 

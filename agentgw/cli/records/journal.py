@@ -32,6 +32,8 @@ _MOST_RECORDS: Final = 1 << 30
 class JournalLost(LocalError):
     """The file cannot be written."""
 
+    remedy = "what it holds is not lost: the same `agentgw map` goes on with it"
+
 
 class AnswerJournal:
     """Answers by the number of their record. A context manager; one process at a time has the file."""
@@ -103,7 +105,7 @@ class AnswerJournal:
         self._unsynced = True
 
     def _lost(self, error: OSError) -> JournalLost:
-        return JournalLost(f"{self._path} cannot be written: {error.strerror}", hint="what it holds is not lost")
+        return JournalLost(f"{self._path} cannot be written: {error.strerror}")
 
     def _take(self) -> None:
         """Takes the file for this process, and what it holds."""

@@ -17,6 +17,8 @@ _LISTED: Final = 10
 class FileNotWritten(LocalError):
     """A file cannot be written."""
 
+    remedy = "/save takes another path"
+
 
 def _new(chat: Chatting, text: str) -> None:
     chat.conversation.leave_session()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentgw.cli import intake, output
-from agentgw.protocol.errors import UsageError
+from agentgw.protocol.errors import Timeout, UsageError
 from tests.client.conftest import Run, Serve
 from tests.client.fakedaemon import FakeDaemon, Peer
 
@@ -42,7 +42,7 @@ def start(*words: str, stdin: int) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("words", [["hello"], ["-"], ["-f", "-", "hello"]])
 def test_the_time_limit_covers_an_input_that_nobody_closes(daemon: FakeDaemon, endless: int, words: list[str]) -> None:
     with start("run", "--timeout", "0.3", *words, stdin=endless) as child:
-        assert child.communicate(timeout=30) == ("", "agentgw: no answer within 0.3 seconds\n")
+        assert child.communicate(timeout=30) == ("", f"agentgw: no answer within 0.3 seconds. {Timeout.remedy}\n")
     assert child.returncode == 124
 
 
@@ -59,7 +59,7 @@ def test_a_wait_for_the_end_of_the_input_is_told(daemon: FakeDaemon, words: list
 
 def test_quiet_says_nothing_of_the_wait(daemon: FakeDaemon, endless: int) -> None:
     with start("run", "-q", "--timeout", "1.5", "hi", stdin=endless) as child:
-        assert child.communicate(timeout=30) == ("", "agentgw: no answer within 1.5 seconds\n")
+        assert child.communicate(timeout=30) == ("", f"agentgw: no answer within 1.5 seconds. {Timeout.remedy}\n")
 
 
 @pytest.mark.parametrize("said", ["", "\n", " \t\n\n", "\ufeff", "\ufeff\n"])
@@ -85,18 +85,21 @@ def test_a_file_whose_name_is_not_utf_8_is_read_and_named_as_far_as_it_is_text(
     assert daemon.params("turn.start")["files"] == [{"name": f"{tmp_path}/\ufffd.txt", "text": "inside"}]
 
 
+HELP = "see agentgw run --help"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["\udcff"], "message is not UTF-8 text. convert or rename it"),
         (["-s", "\udcff", "hi"], "skill is not UTF-8 text. convert or rename it"),
         (["-m", "/\udcff.GGUF", "hi"], "model is not UTF-8 text. convert or rename it"),
-        (["-f", "/\udcff", "hi"], "/\ufffd cannot be read: No such file or directory"),
-        (["-o", "seed=99999999999999999999", "hi"], "options.seed does not fit 64 bits"),
-        (["-o", "temperature=nan", "hi"], "options.temperature is a number that JSON does not have"),
-        (["--schema", '{"maximum": 99999999999999999999}', "hi"], "schema.maximum does not fit 64 bits"),
+        (["-f", "/\udcff", "hi"], f"/\ufffd cannot be read: No such file or directory. {HELP}"),
+        (["-o", "seed=99999999999999999999", "hi"], f"options.seed does not fit 64 bits. {HELP}"),
+        (["-o", "temperature=nan", "hi"], f"options.temperature is a number that JSON does not have. {HELP}"),
+        (["--schema", '{"maximum": 99999999999999999999}', "hi"], f"schema.maximum does not fit 64 bits. {HELP}"),
         (["--schema", '{"items": [{"minimum": 1e999}]}', "hi"],
-         "schema.items.0.minimum is a number that JSON does not have"),
+         f"schema.items.0.minimum is a number that JSON does not have. {HELP}"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_is_named(agentgw: Run, daemon: FakeDaemon, words: list[str], said: str) -> None:
@@ -134,13 +137,17 @@ def test_a_full_disk_behind_stdout_is_one_line_and_exit_1(daemon: FakeDaemon, wo
             text=True, timeout=30,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "agentgw: standard output cannot be written: No space left on device\n"
+    assert (
+        done.stderr
+        == f"agentgw: standard output cannot be written: No space left on device. {output.OutputLost.remedy}\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("redirections", "status", "out", "err"),
     [
-        (">&-", 1, "", "agentgw: standard output is closed\n"), ("2>&-", 0, "hi\n", ""), ("<&-", 0, "hi\n", ""),
+        (">&-", 1, "", f"agentgw: standard output is closed. {output.OutputLost.remedy}\n"),
+        ("2>&-", 0, "hi\n", ""), ("<&-", 0, "hi\n", ""),
         ("<&- >&- 2>&-", 1, "", ""), ("2>/dev/full", 0, "hi\n", ""),
     ],
 )  # fmt: skip

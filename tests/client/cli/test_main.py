@@ -10,6 +10,7 @@ import pytest
 
 from agentgw import __version__
 from agentgw.cli import main as cli_module
+from agentgw.cli import output
 from agentgw.cli.commands import Action
 from agentgw.protocol.errors import LocalError, UsageError
 from tests.client.conftest import Cli, Run, Serve
@@ -63,6 +64,19 @@ def test_help_of_help_is_the_overview(cli: Cli, words: tuple[str, ...]) -> None:
 
 def test_help_of_a_verb_that_does_not_exist_names_the_nearest(cli: Cli) -> None:
     assert cli("help", "serach") == (2, "", "agentgw: there is no verb serach. did you mean search?\n")
+
+
+def test_no_line_of_help_is_longer_than_a_narrow_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((60, 24)))
+    asked = [
+        (),
+        *((verb,) for verb in ASKED_FOR),
+        *((verb, action) for verb in ASKED_FOR for action in actions_of(verb)),
+    ]
+    for words in asked:
+        _, said, _ = cli("help", *words)
+        assert [line for line in said.splitlines() if len(line) > 60] == [], words
 
 
 @pytest.mark.parametrize("verb", sorted(ASKED_FOR))

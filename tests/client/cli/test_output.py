@@ -36,7 +36,7 @@ def test_notes_of_an_error_follow_it(capsys: pytest.CaptureFixture[str]) -> None
     error = DaemonUnreachable("no daemon")
     error.add_note("the last lines of x:\none\ntwo")
     assert output.report(error) == 3
-    assert capsys.readouterr().err == "agentgw: no daemon\nthe last lines of x:\none\ntwo\n"
+    assert capsys.readouterr().err == "agentgw: no daemon. see agentgw doctor\nthe last lines of x:\none\ntwo\n"
 
 
 def test_errors_are_told_even_when_notices_are_not(capsys: pytest.CaptureFixture[str]) -> None:

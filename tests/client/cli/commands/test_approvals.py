@@ -14,7 +14,7 @@ import pytest
 from agentgw.cli.approval_prompt import lines
 from agentgw.cli.commands.run import read_approvals
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import UsageError
+from agentgw.protocol.errors import ApprovalDenied, UsageError
 from tests.client.conftest import Cli, Run, Serve
 from tests.client.fakedaemon import Failure, FakeDaemon, Peer
 from tests.shell.terminal import Terminal
@@ -221,7 +221,8 @@ def test_in_a_pipe_ask_waits_in_the_queue_and_says_how_to_answer(serve: Serve, a
 def test_a_denied_call_is_exit_status_5(serve: Serve, agentgw: Run) -> None:
     serve({"turn.start": Failure(-32012, "write_file needs an approval", tool="write_file")})
     done = agentgw("run", "hi")
-    assert (done.returncode, done.stdout, done.stderr) == (5, "", "agentgw: write_file needs an approval\n")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == f"agentgw: write_file needs an approval. {ApprovalDenied.remedy}\n"
 
 
 @pytest.mark.parametrize(("denied", "expected"), [(True, 5), (None, 0)])

@@ -17,10 +17,12 @@ import pytest
 
 from agentgw.cli import main as cli_module
 from agentgw.cli.commands.doctor import without_repeats
+from agentgw.cli.commands.skills import SkillInvalid
 from agentgw.local.connect import connect_client
 from agentgw.local.directories import prepare
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import bind_socket
+from agentgw.protocol.errors import NotFound
 from tests.client.conftest import Cli, Run, Serve, Terminal
 from tests.client.fakedaemon import Failure, Peer
 from tests.client.standins import client_process, is_alive, standin
@@ -512,7 +514,7 @@ class TestSkills:
         old = tmp_path / "old.yaml"
         daemon = serve({"skill.import": {"ok": False, "problems": ["no system_prompt"]}})
         status, _, err = cli("skills", "import", str(old))
-        assert (status, err) == (1, f"agentgw: {old} cannot be imported: no system_prompt\n")
+        assert (status, err) == (1, f"agentgw: {old} cannot be imported: no system_prompt. {SkillInvalid.remedy}\n")
         assert daemon.params("skill.import") == {"path": str(old)}
         daemon.answers["skill.import"] = {
             "ok": True, "problems": ["note: key x is unknown and is ignored"],
@@ -530,6 +532,13 @@ class TestModels:
         assert lines[1].split() == ["*", "smollm2:135m", "loaded", "98", "MB"]
         assert lines[2].split() == ["echo", "not", "pulled"]
         assert json.loads(cli("models", "list", "--json")[1]) == {"models": models}
+
+    @pytest.mark.parametrize("action", ["show", "remove", "load", "unload", "default"])
+    def test_what_is_no_model_is_exit_status_4(self, cli: Cli, serve: Serve, action: str) -> None:
+        method = f"model.{action}"
+        serve({method: Failure(NotFound.code, "there is no model x", kind="model", id="x")})
+        status, _, err = cli("models", action, "x")
+        assert (status, err) == (4, "agentgw: there is no model x. `agentgw models` lists what there is\n")
 
     def test_show_has_the_metadata(self, cli: Cli, serve: Serve) -> None:
         serve({"model.show": {"model": MODEL, "metadata": {"general.name": "Smol"}}})

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from agentgw.cli.commands.run import OPTIONS, read_options
-from agentgw.protocol.errors import UsageError
+from agentgw.protocol.errors import ContextOverflow, Timeout, UsageError, WorkerDied
 from agentgw.protocol.schema import fields_of
 from agentgw.protocol.types import Options
 from agentgw.transport.framing import MAX_MESSAGE_BYTES
@@ -380,7 +380,8 @@ class TestForms:
         self, cli: Cli, serve: Serve
     ) -> None:
         serve({"turn.start": Failure(-32005, "it does not fit", parts=[{"name": "file big", "tokens": 9000}])})
-        assert cli("run", "--dry-run", "hi") == (7, "", "file big  9000\nagentgw: it does not fit\n")
+        told = f"file big  9000\nagentgw: it does not fit. {ContextOverflow.remedy}\n"
+        assert cli("run", "--dry-run", "hi") == (7, "", told)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +409,7 @@ def test_an_error_after_half_an_answer_keeps_the_half(cli: Cli, serve: Serve) ->
         raise Failure(-32007, "the worker died")
 
     serve({"turn.start": die})
-    assert cli("run", "hi") == (1, "half\n", "agentgw: the worker died\n")
+    assert cli("run", "hi") == (1, "half\n", f"agentgw: the worker died. {WorkerDied.remedy}\n")
 
 
 @pytest.mark.parametrize(("reason", "status"), [("length", 0), ("cancelled", 130), ("iteration_limit", 8)])
@@ -443,7 +444,7 @@ class TestCancelling:
         with self.start("--timeout", "0.3", "hi") as process:
             out, err = process.communicate(timeout=20)
         assert (process.returncode, out) == (124, b"half an ans\n")
-        assert err == b"agentgw: no answer within 0.3 seconds\n"
+        assert err == f"agentgw: no answer within 0.3 seconds. {Timeout.remedy}\n".encode()
         assert slow.params("turn.cancel") == {"turn_id": "turn1"}
 
     def test_a_signal_before_the_turn_began_just_ends(self, serve: Serve) -> None:
@@ -541,7 +542,8 @@ class TestWritesIntoAPipe:
     def test_the_time_limit_lets_out_what_there_is(self, serve: Serve) -> None:
         serve({"turn.start": until_cancelled})
         done = subprocess.run([*self.COMMAND, "--timeout", "0.5"], capture_output=True, text=True, timeout=30)
-        assert (done.stdout, done.stderr) == ("half an ans\n", "agentgw: no answer within 0.5 seconds\n")
+        assert done.stdout == "half an ans\n"
+        assert done.stderr == f"agentgw: no answer within 0.5 seconds. {Timeout.remedy}\n"
         assert done.returncode == 124
 
     def test_a_long_answer_goes_out_as_it_comes(self, serve: Serve) -> None:

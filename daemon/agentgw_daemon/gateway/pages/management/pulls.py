@@ -49,7 +49,7 @@ class Pulls:
         before = self._pulls.pop(params.model, None)
         if before is not None and before.error is None:
             self._pulls[params.model] = before
-            raise AlreadyExists("this model is being downloaded already")
+            raise AlreadyExists("this model is being downloaded already", kind="model")
         while len(failed := [one for one in self._pulls.values() if one.error]) >= _MOST_TOLD:
             del self._pulls[failed[0].model]
         pull = self._pulls[params.model] = Pull(params.model)
