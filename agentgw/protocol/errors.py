@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 # Kinds of things with the command that lists them.
 LISTINGS: Mapping[str, str] = {
-    "session": "agentgw sessions", "turn": "agentgw turns --all", "run": "agentgw jobs history",
+    "session": "agentgw sessions", "summary": "agentgw sessions", "turn": "agentgw turns --all",
+    "run": "agentgw jobs history",
     "skill": "agentgw skills", "model": "agentgw models", "provider": "agentgw config show providers",
     "tool": "agentgw tools", "project": "agentgw trust --list", "job": "agentgw jobs",
     "approval": "agentgw approvals", "answer": "agentgw approvals", "rule": "agentgw approvals rules",

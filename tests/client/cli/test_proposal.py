@@ -115,7 +115,7 @@ def test_a_command_with_hidden_characters_is_shown_and_never_run(
     terminal: Terminals, serve: Serve, tmp_path: Path
 ) -> None:
     serve(says(f"touch {tmp_path}/made \u3164"))
-    shown = terminal("run", "-e", "say it", environment={"SHELL": "/bin/sh"})
+    shown = terminal("run", "-e", "say it", environment={"SHELL": "/bin/sh"}, columns=200)
     shown.wait_for("Enter: quit")
     shown.type("e\nc\n\n")
     assert shown.end() == 0
