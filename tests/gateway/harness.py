@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,6 +128,11 @@ class HttpClient:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             self._http.receive_data(await self.stream.receive_some(65536))
         return event
+
+    async def send_some(self, data: bytes) -> None:
+        """Raw bytes, as many of them as the other side takes before it ends."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.stream.send_all(data)
 
     async def until(self, wanted: bytes) -> bytes:
         """Raw bytes up to and with `wanted`."""

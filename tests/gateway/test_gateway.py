@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import trio
 
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.methods import METHODS
-from agentgw.protocol.results import Done
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.routing.routes import Route
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.server.handlers import HANDLERS
-from agentgw_daemon.server.request import Handler
 from agentgw_daemon.text.secrets import Secrets
 from tests.gateway.harness import HOST, KEY, PORT, TCP, UNIX, opened, with_key
+from tests.gateway.untouched import Untouched, path_of
 
 pytestmark = pytest.mark.anyio
 
@@ -78,27 +75,6 @@ WRONG_KEYS = {
     "x-api-key-wrong": "X-Api-Key: nothing",
     "cookie": f"Cookie: key={KEY}",
 }
-
-
-def path_of(route: Route) -> str:
-    return "/".join("x" if part.startswith("{") else part for part in route.path.split("/"))
-
-
-class Untouched:
-    """Handlers of every method, none of which may be called."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def handlers(self) -> Mapping[str, Handler]:
-        def note(name: str) -> Handler:
-            def handler(request: Any, params: Any) -> Done:
-                self.calls.append(name)
-                return Done()
-
-            return handler
-
-        return {name: note(name) for name in METHODS}
 
 
 def head(route: Route, *lines: str, target: str = "", method: str = "", body: str = "{}") -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 
-from agentgw_daemon.gateway.access.admission import Door, admit, digest_of
+from agentgw_daemon.gateway.access.admission import Door, admit, digest_of, has_key
 from agentgw_daemon.gateway.http.messages import HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 from tests.gateway.harness import HOST, KEY, TCP
@@ -65,3 +67,25 @@ def test_the_digest_of_a_key_is_what_is_compared() -> None:
     with pytest.raises(HttpRefused):
         admit(asked(("host", HOST), ("x-api-key", KEY)), door)
     assert admit(asked(("host", HOST), ("x-api-key", "other")), door) is None
+
+
+@pytest.mark.parametrize(
+    "bearer", [None, "k", KEY[:1], KEY[:-1], f"{KEY[:-1]}x", f"x{KEY[1:]}", f"{KEY}x", KEY, "\xe9" * 999]
+)
+@pytest.mark.parametrize("key", [None, "k", KEY[:-1], KEY])
+def test_a_key_takes_the_same_comparisons_whatever_it_begins_with(
+    bearer: str | None, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both headers, each by its digest, by the comparison that reads to the end."""
+    compared: list[tuple[int, bytes]] = []
+
+    def compare(given: bytes, known: bytes) -> bool:
+        compared.append((len(given), known))
+        return given == known
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    lines = [("host", HOST)]
+    lines += [("authorization", f"Bearer {bearer}")] if bearer is not None else []
+    lines += [("x-api-key", key)] if key is not None else []
+    assert has_key(asked(*lines), TCP) is (KEY in (bearer, key))
+    assert compared == [(32, digest_of(KEY))] * 2

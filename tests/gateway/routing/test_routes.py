@@ -49,3 +49,10 @@ def test_every_route_calls_a_method_that_exists_by_fields_that_it_has(route: obj
 def test_no_two_routes_are_the_same() -> None:
     rows = [(route.method, route.path) for route in ROUTES.routes]
     assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("name", ["a%00", "%0d%0aX:y", "%1b", "%7f", "a\x7f"])
+def test_a_name_in_the_path_has_no_control_character(name: str) -> None:
+    with pytest.raises(HttpRefused) as caught:
+        ROUTES.find(asked("GET", f"/session/{name}"))
+    assert (caught.value.status, caught.value.name) == (400, "PathMalformed")

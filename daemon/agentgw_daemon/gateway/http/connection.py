@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # Twice what Apache takes for one line; a request with every header of a browser and a key has two of them.
 MAX_HEAD_BYTES: Final = 16 << 10
+# Of a header's line beside its name and its value: a colon, a blank, CR and LF.
+_BESIDE_BYTES: Final = 4
 HEAD_TIMEOUT_S: Final = 10.0
 # Between requests. Clients with a pool of connections count on about a minute.
 IDLE_TIMEOUT_S: Final = 60.0
@@ -333,7 +335,8 @@ class HttpConnection:
 
 def _request_of(event: h11.Request) -> HttpRequest:
     """The head as a value. Raises HttpRefused for one that two readers may read in two ways."""
-    if len(event.target) + sum(len(name) + len(value) for name, value in event.headers) > MAX_HEAD_BYTES:
+    lines = (len(name) + len(value) + _BESIDE_BYTES for name, value in event.headers)
+    if len(event.target) + sum(lines) > MAX_HEAD_BYTES:
         # h11 counts only what it has to keep; this one came at once.
         raise _head_too_large()
     headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)

@@ -64,6 +64,9 @@ class RouteTable:
             segments = request.segments()
         except ValueError:
             raise HttpRefused(400, "PathMalformed", "the path is not UTF-8") from None
+        if any(character < " " or character == "\x7f" for segment in segments for character in segment):
+            # No name has any, and others read them as the end of one, or as that of a line.
+            raise HttpRefused(400, "PathMalformed", "the path has a control character")
         here = [(route, values) for route in self.routes if (values := _match(route, segments)) is not None]
         method = "GET" if request.method == "HEAD" else request.method
         for route, values in here:
