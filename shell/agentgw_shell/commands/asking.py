@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from difflib import get_close_matches
-from typing import Any, Final
+from math import inf
+from typing import Final
 
 from agentgw.cli import output
 from agentgw.cli.commands import model_reference, working_directory
@@ -15,6 +15,11 @@ from agentgw.protocol.errors import UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
 
 OPTIONS: Final = (*SAMPLING, "max_iterations")
+# As the records of the protocol have them, which this process does without.
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "temperature": (0, 10), "top_k": (0, inf), "top_p": (0, 1), "min_p": (0, 1), "repeat_penalty": (0, 10),
+    "seed": (0, 2**32 - 2), "max_tokens": (1, inf), "max_iterations": (1, 1000),
+}  # fmt: skip
 
 
 def _skill(chat: Chatting, text: str) -> None:
@@ -67,14 +72,21 @@ def _set(chat: Chatting, text: str) -> None:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OPTIONS)}"
         raise UsageError(f"there is no option {name[:40]}", hint=hint)
     value = value.strip()
-    if value in ("", "-"):
+    if not value:
+        shown = chat.conversation.max_iterations if name == "max_iterations" else options.get(name)
+        output.notice(f"{name} is {'the skill’s' if shown is None else shown}")
+        return
+    if value == "-":
         options.pop(name, None)
         if name == "max_iterations":
             chat.conversation.max_iterations = None
         output.notice(f"{name} is the skill's again")
         return
     if name == "stop":
-        options[name] = words_of(value)
+        words = words_of(value)
+        if not all(words):
+            raise UsageError("a text that stops the answer cannot be empty", hint="/set stop - takes it back")
+        options[name] = words
     elif name == "max_iterations":
         chat.conversation.max_iterations = int(_number(name, value))
     else:
@@ -83,12 +95,18 @@ def _set(chat: Chatting, text: str) -> None:
 
 
 def _number(name: str, value: str) -> int | float:
+    """A number that every message may be sent with: the daemon would refuse others, one message after the other."""
+    whole = SAMPLING.get(name, int) is int
+    least, most = _RANGES[name]
     try:
-        found: Any = json.loads(value)
+        found = int(value) if whole else float(value)
     except ValueError:
         found = None
-    if not isinstance(found, int | float) or isinstance(found, bool) or found != found:
-        raise UsageError(f"{name} wants a number", hint=f"/set {name} - takes it back")
+    # No comparison holds for what is no number.
+    if found is None or not least <= found <= most:
+        kind = "a whole number" if whole else "a number"
+        limits = f"from {least:g} to {most:g}" if most != inf else f"of at least {least:g}"
+        raise UsageError(f"{name} wants {kind} {limits}", hint=f"/set {name} - takes it back")
     return found
 
 
@@ -101,8 +119,8 @@ def _file(chat: Chatting, text: str) -> None:
         files.clear()
         output.notice("no file goes with the next message")
         return
-    for path in words_of(text):
-        files.append(attached(path))
+    # All or none: a name that is wrong is given again with the others.
+    files += [attached(path) for path in words_of(text)]
     output.notice(f"with the next message: {', '.join(one['name'] for one in files)}")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from agentgw.cli import output
 from agentgw.cli.code_blocks import last_block
 from agentgw.cli.commands import working_directory
+from agentgw.cli.times import local
 from agentgw.protocol.errors import AlreadyExists, LocalError, NotFound, UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
 
@@ -41,7 +42,10 @@ def _session(chat: Chatting, text: str) -> None:
 def _resume(chat: Chatting, text: str) -> None:
     if not text:
         sessions = chat.client.call("session.list", cwd=working_directory(), limit=_LISTED)["sessions"]
-        rows = [(one["session_id"], one["updated_at"], one["turns"], one["title"]) for one in sessions]
+        rows = [
+            (output.short_id(one["session_id"]), local(one["updated_at"]), one["turns"], one["title"])
+            for one in sessions
+        ]
         output.table(rows, ("session", "last used", "turns", "title"))
         return
     known = chat.client.call("session.get", session_id=text)
@@ -131,11 +135,11 @@ def _compact(chat: Chatting, text: str) -> None:
 
 
 def _copy(chat: Chatting, text: str) -> None:
-    answer = chat.conversation.answer
-    if not answer:
-        raise NotFound("there is no answer yet", kind="turn")
     if text not in ("", "code"):
         raise UsageError(f"there is no /copy {text[:40]}", hint="/copy takes all, /copy code the last code block")
+    answer = _last_answer(chat)
+    if not answer:
+        raise NotFound("there is no answer yet", kind="turn")
     if text:
         block = last_block(answer)
         if block is None:
@@ -145,22 +149,42 @@ def _copy(chat: Chatting, text: str) -> None:
     output.notice(f"{len(answer)} characters were given to the terminal's clipboard")
 
 
+def _last_answer(chat: Chatting) -> str:
+    """The answer that came last, also one that another chat was given; nothing where there is none."""
+    conversation = chat.conversation
+    if conversation.answer or conversation.session is None:
+        return conversation.answer
+    turns = chat.client.call("turn.list", session_id=conversation.session, limit=1)["turns"]
+    return str(chat.client.call("turn.show", turn_id=turns[0]["turn_id"])["text"]) if turns else ""
+
+
 def _save(chat: Chatting, text: str) -> None:
     words = words_of(text)
     if len(words) != 1:
         raise UsageError("/save wants one path", hint="try: /save talk.md")
-    path = os.path.abspath(os.path.expanduser(words[0]))
-    form = "json" if path.endswith(".json") else "md"
+    path = os.path.expanduser(words[0])
+    form = "json" if path.lower().endswith(".json") else "md"
     exported: dict[str, Any] = chat.client.call("session.export", session_id=_current(chat), format=form)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(exported["text"])
+        path = os.path.abspath(path)
+        _write_new(path, exported["text"].encode("utf-8", "replace"))
     except FileExistsError:
         raise AlreadyExists(f"{path} is there already", hint="name another file") from None
     except (OSError, ValueError) as error:
+        # A directory that is gone, a full disk; ValueError: a NUL in the path.
         raise FileNotWritten(f"{path} cannot be written: {getattr(error, 'strerror', error)}") from None
     output.notice(f"saved to {path}")
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """A file that only its owner reads. Leaves no half of one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+    except BaseException:
+        os.unlink(path)
+        raise
 
 
 def _current(chat: Chatting) -> str:
