@@ -35,7 +35,10 @@ llama-server: $(INSTALLED) ## install llama.cpp's server that the tests talk to 
 	@$(BIN)/python tests/scripts/fetch_llama_server.py .cache/llama-server-venv >/dev/null
 
 axe: $(INSTALLED) ## fetch what looks for barriers in web pages into .cache/axe, with npm if there is one
-	@$(BIN)/python tests/scripts/fetch_axe.py .cache/axe
+	@$(BIN)/python -m tests.scripts.fetch_axe .cache/axe
+
+xterm: $(INSTALLED) ## fetch the terminal emulator that judges the chat's screen into .cache/xterm, with npm if there is one
+	@$(BIN)/python -m tests.scripts.fetch_xterm .cache/xterm
 
 browser: axe bytecode ## the web pages in a real browser; AGENTGW_SHOTS names a folder for pictures of them
 	@$(PYTEST) tests/browser
@@ -62,7 +65,7 @@ docs-check: $(INSTALLED) ## fail when these pages are not what the tables and pa
 	@$(BIN)/python -m tests.scripts.http_page | diff -u docs/http.md - || { echo "run: make docs"; exit 1; }
 	@$(BIN)/python -m tests.scripts.manual_page | diff -u docs/agentgw.1 - || { echo "run: make docs"; exit 1; }
 
-test: lint docs-check models mcp-servers llama-server axe bytecode ## every check: lint, docs, all tests, the wheel
+test: lint docs-check models mcp-servers llama-server axe xterm bytecode ## every check: lint, docs, all tests, the wheel
 	@$(PYTEST_SHARED) -m "not chaos"
 
 unit: bytecode ## the quick tests only
@@ -93,6 +96,6 @@ $(BENCH_INSTALLED): constraints.txt Makefile
 
 clean: ## remove what was built; .venv and pulled models stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench.json \
-		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv .cache/axe
+		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv .cache/axe .cache/xterm
 
-.PHONY: help install models mcp-servers llama-server axe browser demo lint docs docs-check test unit bytecode wheel-test chaos bench bench-deps clean
+.PHONY: help install models mcp-servers llama-server axe xterm browser demo lint docs docs-check test unit bytecode wheel-test chaos bench bench-deps clean

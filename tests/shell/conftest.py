@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.shell.desk import Desk
-from tests.shell.program import AGENTGW
+from tests.shell.desk import Desk, desk_of
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Endpoint() as model:
-        made = Desk(tmp_path, model)
+    with Endpoint() as model, desk_of(tmp_path, model) as made:
         yield made
-        subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=60, check=False)

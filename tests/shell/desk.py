@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.endpoint import Endpoint
 from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
+
+
+@contextmanager
+def desk_of(folder: Path, model: Endpoint) -> Iterator[Desk]:
+    """A desk whose daemon is stopped afterwards."""
+    made = Desk(folder, model)
+    yield made
+    subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=60, check=False)
 
 
 class Desk:
@@ -28,9 +38,9 @@ class Desk:
         config.chmod(0o600)
         self.environment = {**os.environ, "AGENTGW_HOME": str(self.home)}
 
-    def on_terminal(self, *words: str, first: str = "") -> Terminal:
+    def on_terminal(self, *words: str, first: str = "", mute: bool = False) -> Terminal:
         script = f'{first} cd "$0" && exec "$@"'
-        return Terminal(["sh", "-c", script, str(self.work), AGENTGW, *words], self.environment)
+        return Terminal(["sh", "-c", script, str(self.work), AGENTGW, *words], self.environment, mute=mute)
 
     def ask(self, *words: str) -> Any:
         done = subprocess.run([AGENTGW, *words], env=self.environment, capture_output=True, timeout=60, check=True)

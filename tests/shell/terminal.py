@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,10 +37,16 @@ class _Screen(pyte.Screen):
 class Terminal:
     """Runs a command on a terminal of 90 by 30; a context manager that ends it."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, *, mute: bool = False
+    ) -> None:
+        """`mute`: a terminal that answers no question about itself."""
         #: Every byte that came to the terminal.
         self.received = b""
-        self._screen = _Screen(self.send)
+        #: All that happened to the screen in order: text, and sizes.
+        self.tape: list[str | tuple[int, int]] = []
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._screen = _Screen(_ignore if mute else self.send)
         self._stream = pyte.ByteStream(self._screen)
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
@@ -60,6 +67,12 @@ class Terminal:
     def send(self, keys: str) -> None:
         """Type."""
         os.write(self._ours, keys.encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the window another size."""
+        self.tape.append((columns, lines))
+        self._screen.resize(lines, columns)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def text(self) -> str:
         """The text that the screen shows, without trailing blanks."""
@@ -89,7 +102,13 @@ class Terminal:
         except OSError:  # the other end is closed
             return
         self.received += data
+        if text := self._decoder.decode(data):
+            self.tape.append(text)
         self._stream.feed(data)
+
+
+def _ignore(answer: str) -> None:
+    """Keeps it from the program."""
 
 
 def _take_terminal() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from difflib import get_close_matches
 from math import inf
 from typing import Final
@@ -73,8 +74,8 @@ def _set(chat: Chatting, text: str) -> None:
         raise UsageError(f"there is no option {name[:40]}", hint=hint)
     value = value.strip()
     if not value:
-        shown = chat.conversation.max_iterations if name == "max_iterations" else options.get(name)
-        output.notice(f"{name} is {'the skill’s' if shown is None else shown}")
+        setting = chat.conversation.max_iterations if name == "max_iterations" else options.get(name)
+        output.notice(f"{name} is {'the skill’s' if setting is None else setting}")
         return
     if value == "-":
         options.pop(name, None)
@@ -98,10 +99,9 @@ def _number(name: str, value: str) -> int | float:
     """A number that every message may be sent with: the daemon would refuse others, one message after the other."""
     whole = SAMPLING.get(name, int) is int
     least, most = _RANGES[name]
-    try:
+    found: float | None = None
+    with suppress(ValueError):
         found = int(value) if whole else float(value)
-    except ValueError:
-        found = None
     # No comparison holds for what is no number.
     if found is None or not least <= found <= most:
         kind = "a whole number" if whole else "a number"
