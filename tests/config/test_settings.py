@@ -13,6 +13,6 @@ def test_the_keys_of_providers_and_servers_are_secret() -> None:
         "s": McpServerSection(command="x", env={"ANY": "$S_KEY", "ZONE": "UTC", "GITHUB_TOKEN": "five"}),
         "t": McpServerSection(url="http://x/mcp?apikey=six&format=json"),
     }
-    environ = {"A_KEY": "one", "OTHER": "two", "AGENTGW_API_KEY": "three", "S_KEY": "four"}
+    environ = {"A_KEY": "one", "OTHER": "two", "AGENTGW_API_KEY": "three", "S_KEY": "four", "HF_TOKEN": " seven\n"}
     settings = Settings(providers=providers, mcp=McpSection(servers=servers))
-    assert secrets_of(settings, environ) == {"one", "three", "four", "five", "six"}
+    assert secrets_of(settings, environ) == {"one", "three", "four", "five", "six", "seven"}

@@ -67,6 +67,14 @@ class Hub:
     page_size: int = 1000
     list_status: int = 200
     list_body: bytes | None = None
+    next_page: str | None = None
+    """The address of the page that follows, instead of the next of the list."""
+    gated: set[str] = field(default_factory=set)
+    """Repositories whose files are given to accounts with access only."""
+    hidden: bool = False
+    """Gated repositories do not even list their files to others."""
+    tokens: dict[str, bool] = field(default_factory=dict)
+    """Tokens the hub knows, and if their account has access to what is gated."""
 
     def add(self, repo: str, path: str, body: bytes, sha256: str | None = "", size: int | None = None) -> str:
         """Adds a file; gives its digest. Another digest or size than the true one is a lie of the list."""
@@ -121,7 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.served.requests.append(Request(self.path, dict(self.headers.items())))
         parts = urlsplit(self.path)
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/main", parts.path):
+        if (status := self._gate(parts.path)) is not None:
+            self._json({"error": "as the gate says"}, status, code="GatedRepo")
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/main", parts.path):
             self._list(found[1], parts.query)
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)", parts.path):
             self._json({"id": found[1], "tags": self.served.tags})
@@ -129,6 +139,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._download(found[1], found[2])
         else:
             self._json({"error": "no route"}, 404)
+
+    def _gate(self, path: str) -> int | None:
+        """The status that stands in the way of a gated repository."""
+        hub = self.served
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token and token not in hub.tokens:
+            return 401
+        wanted = [repo for repo in hub.gated if f"/{repo}/" in path and ("/resolve/" in path or hub.hidden)]
+        if not wanted or hub.tokens.get(token):
+            return None
+        return 403 if token else 401
 
     def _list(self, repo: str, query: str) -> None:
         if self.served.list_body is not None:
@@ -139,13 +160,18 @@ class _Handler(BaseHTTPRequestHandler):
             rows, size = self.served.tree(repo), self.served.page_size
             start = int(found[1]) if (found := re.search(r"cursor=(\d+)", query)) else 0
             link = f'<{self.served.url}{urlsplit(self.path).path}?recursive=true&cursor={start + size}>; rel="next"'
-            self._json(rows[start : start + size], link=link if start + size < len(rows) else None)
+            if self.served.next_page is not None:
+                self._json(rows, link=f'<{self.served.next_page}>; rel="next"')
+            else:
+                self._json(rows[start : start + size], link=link if start + size < len(rows) else None)
 
-    def _json(self, value: Any, status: int = 200, link: str | None = None) -> None:
-        self._send(json.dumps(value).encode(), status, link)
+    def _json(self, value: Any, status: int = 200, link: str | None = None, code: str | None = None) -> None:
+        self._send(json.dumps(value).encode(), status, link, code)
 
-    def _send(self, body: bytes, status: int = 200, link: str | None = None) -> None:
+    def _send(self, body: bytes, status: int = 200, link: str | None = None, code: str | None = None) -> None:
         self.send_response(status)
+        if code is not None:
+            self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", str(len(body)))
         if link is not None:
             self.send_header("Link", link)

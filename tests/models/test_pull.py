@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,39 +11,16 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.catalogue import CatalogueEntry
-from agentgw_daemon.models.preflight import Preflight
-from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import HubRef, parse
 from agentgw_daemon.models.store import ModelFolder
 from tests.models.conftest import gguf
 from tests.models.hubserver import Answer, Hub
+from tests.models.pulls import Pulls
 from tests.models.wheels import entry_of, local_pip, make_wheel
 
 pytestmark = pytest.mark.anyio
 
 MODEL = gguf()
-
-
-class Pulls:
-    """A puller and what its callers saw."""
-
-    def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
-        self.store = ModelFolder(folder)
-        self.store.prepare()
-        self.preflight = Preflight(self.store.known_file, os.environ, "test")
-        self.puller = Puller(self.store, self.preflight, environ or {}, pauses_s=(0.0, 0.0))
-        self.seen: list[int] = []
-        self.halfway = trio.Event()
-
-    async def progress(self, done_bytes: int, total_bytes: int) -> None:
-        self.seen.append(done_bytes)
-        if done_bytes >= total_bytes // 2:
-            self.halfway.set()
-
-    async def hub(self, url: str, text: str = "hf:o/r") -> str:
-        ref = parse(text)
-        assert isinstance(ref, HubRef)
-        return await self.puller.hub(url, ref, self.progress)
 
 
 @pytest.fixture

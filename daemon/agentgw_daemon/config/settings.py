@@ -308,6 +308,7 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]
 
 def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
     yield environ.get("AGENTGW_API_KEY", "")
+    yield environ.get("HF_TOKEN", "").strip()
     for provider in settings.providers.values():
         yield environ.get(provider.api_key_env or "", "")
     for server in settings.mcp.servers.values():

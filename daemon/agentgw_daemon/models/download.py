@@ -23,6 +23,7 @@ import trio
 from agentgw import __version__
 from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError
 from agentgw.protocol.schema import record
+from agentgw_daemon.models.hub_access import hub_token, refusal
 from agentgw_daemon.models.meter import DownloadMeter
 from agentgw_daemon.models.part import BLOCK_BYTES, PartialFile, disk_failed
 
@@ -159,7 +160,7 @@ class _Transfer:
             await self.restart()
             raise _Broken("the server refused the range")
         else:
-            raise _refused(remote.name, response)
+            raise _refused(remote, response)
         if announced != "*" and announced != str(remote.size_bytes):
             reason = f"the server's file has {announced} bytes, the hub's list says {remote.size_bytes}"
             raise _unavailable(remote, f"{remote.name} cannot be trusted: {reason}", reason)
@@ -202,14 +203,17 @@ class _Transfer:
 
 
 @asynccontextmanager
-async def open_client(hub_url: str, name: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for the hub at this address. Raises ModelUnavailable for an address that is not allowed."""
+async def open_client(hub_url: str, name: str, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for the hub at this address, which is shown the token. Raises ModelUnavailable for an address that is
+    not allowed, and for a token that cannot be sent.
+    """
     local = is_loopback(hub_url)
     check_address(hub_url, name, local=local)
     # trust_env: proxies and certificates of the environment; a hub on this machine needs neither.
     async with httpx.AsyncClient(
-        timeout=TIMEOUT, trust_env=not local, headers={"User-Agent": f"agentgw/{__version__}"}
-    ) as client:
+        timeout=TIMEOUT, trust_env=not local, headers={"User-Agent": f"agentgw/{__version__}"},
+        auth=hub_token(hub_url, token, name),
+    ) as client:  # fmt: skip
         yield client
 
 
@@ -280,15 +284,17 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _refused(name: str, response: httpx.Response) -> Exception:
-    status = response.status_code
+def _refused(remote: Remote, response: httpx.Response) -> Exception:
+    status, name = response.status_code, remote.name
     if status in (408, 425, 429) or status >= 500:
         return _Broken(f"the server answered {status}")
     if status in (404, 410):
         return NotFound(f"the model hub has no {name}", kind="model", id=name)
+    # Files are at REPOSITORY/resolve/REVISION/FILE.
+    if (wants_account := refusal(name, response, remote.url.partition("/resolve/")[0])) is not None:
+        return wants_account
     reason = f"the server answered {status}"
-    hint = "it may need an account; agentgw pulls public models only" if status in (401, 403) else ""
-    return ModelUnavailable(f"{name} cannot be downloaded: {reason}", hint=hint, model=name, reason=reason)
+    return ModelUnavailable(f"{name} cannot be downloaded: {reason}", model=name, reason=reason)
 
 
 def _unavailable(remote: Remote, message: str, reason: str, hint: str = "") -> ModelUnavailable:

@@ -12,6 +12,7 @@ import httpx
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.schema import record
 from agentgw_daemon.models.download import Remote, open_url, read_body
+from agentgw_daemon.models.hub_access import refusal
 from agentgw_daemon.models.reference import GGUF, HubRef
 
 # Sensible on a laptop first: about 4 bits a weight, then more, then less, then the full ones.
@@ -68,7 +69,7 @@ async def find(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> Resolved
     if file.sha256 is None:
         reason = "the hub tells no sha256 of it, so it cannot be verified"
         raise ModelUnavailable(f"{ref.name} is refused: {reason}", model=ref.name, reason=reason)
-    url = f"{hub_url.rstrip('/')}/{ref.owner}/{ref.repo}/resolve/main/{file.path}"
+    url = f"{_page(hub_url, ref)}/resolve/main/{file.path}"
     name = _name(ref, file, files)
     return ResolvedReference(
         file=file, name=name, remote=Remote(name=name, url=url, size_bytes=file.size_bytes, sha256=file.sha256)
@@ -85,7 +86,7 @@ def _name(ref: HubRef, file: HubFile, files: Sequence[HubFile]) -> str:
 async def licence(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> str | None:
     """The licence the repository names; None when it names none or does not say so now."""
     try:
-        answer = await _get(client, f"{hub_url.rstrip('/')}/api/models/{ref.owner}/{ref.repo}", ref)
+        answer = await _get(client, hub_url, f"{hub_url.rstrip('/')}/api/models/{ref.owner}/{ref.repo}", ref)
     except (ModelUnavailable, NotFound):
         return None
     tags = answer[0].get("tags") if isinstance(answer[0], dict) else None
@@ -139,7 +140,7 @@ async def _files(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> list[H
     for _ in range(_MAX_PAGES):
         if url is None:
             break
-        rows, url = await _get(client, url, ref)
+        rows, url = await _get(client, hub_url, url, ref)
         if not isinstance(rows, list):
             raise _not_understood(ref, "its list of files is no list")
         found += [file for row in rows if (file := _file(row)) is not None]
@@ -160,12 +161,19 @@ def _file(row: Any) -> HubFile | None:
     return HubFile(path=path, size_bytes=size, sha256=oid if isinstance(oid, str) and _SHA256.fullmatch(oid) else None)
 
 
-async def _get(client: httpx.AsyncClient, url: str, ref: HubRef) -> tuple[Any, str | None]:
+def _page(hub_url: str, ref: HubRef) -> str:
+    """The repository's page, where its licence can be accepted."""
+    return f"{hub_url.rstrip('/')}/{ref.owner}/{ref.repo}"
+
+
+async def _get(client: httpx.AsyncClient, hub_url: str, url: str, ref: HubRef) -> tuple[Any, str | None]:
     """A JSON answer of the hub, and the address of the next page."""
     try:
         async with open_url(
             client, url, {"Accept": "application/json", "Accept-Encoding": "identity"}, ref.name
         ) as response:
+            if (wants_account := refusal(ref.name, response, _page(hub_url, ref))) is not None:
+                raise wants_account
             if response.status_code in (401, 403, 404):
                 # The hub answers 401 for a repository that does not exist: it does not tell which are private.
                 raise NotFound(

@@ -92,9 +92,10 @@ class Puller:
         `again` replaces a file that is there.
         """
         # Imported on first use: httpx costs a daemon that pulls nothing 9 MB and 0.15 s of its start.
-        from agentgw_daemon.models import download, hub
+        from agentgw_daemon.models import download, hub, hub_access
 
-        async with download.open_client(hub_url, ref.name) as client:
+        token = self._environ.get(hub_access.VARIABLE)
+        async with download.open_client(hub_url, ref.name, token) as client:
             found = await hub.find(client, hub_url, ref)
             stem = _stem(ref, found.file.path)
             if not again and any(one.stem == stem and one.origin is not None for one in self._store.entries()):
