@@ -140,7 +140,7 @@ class Chunk:
     lines: Annotated[tuple[int, ...], "first and last line, from 1"]
     similarity: Annotated[float | None, "cosine to the query; null: its vector was not compared"] = None
     snippet: Annotated[str | None, "the part of the text with most of the words, these between « and »"] = None
-    also_in: Annotated[tuple[str, ...] | None, "other sources that say the same"] = None
+    also_in: Annotated[tuple[str, ...] | None, "other sources that say the same, the first hundred"] = None
 
 
 @record

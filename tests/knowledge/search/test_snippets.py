@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentgw_daemon.knowledge.search import snippets
 from agentgw_daemon.knowledge.search.snippets import LENGTH, snippet
 from agentgw_daemon.storage.words.terms import terms_of
 
@@ -43,6 +46,18 @@ def test_the_part_with_the_most_words_is_shown_cut_at_spaces() -> None:
 
 def test_without_a_match_the_beginning_is_shown() -> None:
     assert _snippet("word " * 100, "nothing", 20) == "word word word word…"
+
+
+@given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "filler"]), min_size=10, max_size=120))
+def test_it_begins_at_the_first_place_that_shows_the_most_different_words(words: list[str]) -> None:
+    text, length = " ".join(words), 40
+    marks = [found.span() for found in re.finditer("alpha|beta|gamma", text)]
+    begins = [max(0, start - length // 4) for start, _ in marks]
+    shown = [
+        len({text[start:end] for start, end in marks[at:] if end <= begin + length}) for at, begin in enumerate(begins)
+    ]
+    first = begins[shown.index(max(shown))] if marks and len(text) > length else 0
+    assert snippets._start(text, marks, length) == min(first, max(0, len(text) - length))
 
 
 @given(_TEXT, st.text(max_size=40))

@@ -7,9 +7,10 @@ import pytest
 
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw_daemon.storage.documents.documents import Removed, StoredDocument
-from agentgw_daemon.storage.documents.selection import Selection
+from agentgw_daemon.storage.documents.selection import Filter, Selection
+from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
-from tests.storage.direct import Direct, run
+from tests.storage.direct import Direct, InTransaction, run
 from tests.storage.papers import new, pieces_of, vectors_of
 
 
@@ -77,6 +78,17 @@ def test_the_same_content_is_stored_once_however_many_hold_it(direct: Direct) ->
     assert _count(direct, "chunks") == 2
     assert run(direct.documents.remove(Selection(collection="work"))) == Removed(documents=1, chunks=2)
     assert (_count(direct, "contents"), _count(direct, "chunks"), _count(direct, "vectors")) == (0, 0, 0)
+
+
+def test_of_very_many_that_hold_a_chunk_the_first_hundred_are_named(direct: Direct) -> None:
+    def put(db: sqlite_utils.Database) -> None:
+        documents = InTransaction(db).documents
+        for n in range(120):
+            run(documents.put(new(f"/{n:03}", "licence"), pieces_of("licence"), None))
+
+    direct.store.write(put)
+    (row,) = run(direct.chunks.read([1], Filter()))
+    assert [held.source for held in row.held_by] == [f"/{n:03}" for n in range(100)]
 
 
 def test_content_cut_in_another_way_is_another_content(direct: Direct) -> None:

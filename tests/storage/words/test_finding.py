@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.storage.documents.selection import Filter
+from agentgw_daemon.storage.documents.selection import Filter, Selection
 from agentgw_daemon.storage.file.store import DatabaseFiles
-from agentgw_daemon.storage.words import finding
+from agentgw_daemon.storage.words import finding, names, scoring
+from agentgw_daemon.storage.words.folding import fold
 from agentgw_daemon.storage.words.terms import terms_of
 from tests.storage.direct import Direct, run
 from tests.storage.papers import new, pieces_of
@@ -76,6 +77,33 @@ def test_any_word_will_do_and_more_are_better(direct: Direct) -> None:
     found = _texts(direct, "zürich unheardof café")
     assert len(found) == 1
     assert not _texts(direct, "unheardof")
+
+
+def test_an_ending_that_very_many_files_have_hides_no_name(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(12):
+        run(direct.documents.put(new(f"/data{n}.zip", f"nothing {n}"), pieces_of(f"nothing {n}"), None))
+    run(direct.documents.put(new("/budget.zip", "nothing more"), pieces_of("nothing more"), None))
+    monkeypatch.setattr(names, "_RANKED", 12)
+    assert _texts(direct, "budget zip", 3)[0] == "nothing more"
+    assert len(_texts(direct, "zip", 50)) == 10
+    run(direct.documents.remove(Selection(text=".zip")))
+
+
+def test_a_text_is_folded_once_however_many_names_are_looked_for(
+    direct: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = 0
+
+    def counting(text: str) -> str:
+        nonlocal times
+        times += 1
+        return fold(text)
+
+    names_asked = [f"foo_bar{n}" for n in range(20)]
+    monkeypatch.setattr(scoring, "fold", counting)
+    found = run(direct.chunks.by_words(terms_of(" ".join(["foo_bar", *names_asked])), 10, Filter())).matches
+    assert len(found) == 1
+    assert times <= len(names_asked) + 2
 
 
 @pytest.mark.parametrize("limit", [5, 60, 100_000])

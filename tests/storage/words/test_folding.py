@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentgw_daemon.storage.words import folding
 from agentgw_daemon.storage.words.folding import fold, marked, name_tokens, tokens, words_of
 
 
@@ -44,6 +45,20 @@ def test_words_are_found_again_in_the_text_as_it_is_written(text: str) -> None:
     placed = list(words_of(text))
     assert all(0 <= start < end <= len(text) for _, start, end in placed)
     assert [start for _, start, _ in placed] == sorted(start for _, start, _ in placed)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u200d", "\u3099"])
+def test_thousands_of_marks_on_a_character_are_folded_one_by_one(monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    text, folded = "か" + mark * 2_000, 0
+
+    def counting(some: str) -> str:
+        nonlocal folded
+        folded += len(some)
+        return fold(some)
+
+    monkeypatch.setattr(folding, "fold", counting)
+    assert next(words_of(text))[0][0] in "かが"
+    assert folded < 8 * len(text)
 
 
 def test_places_are_those_of_the_text_as_it_is_written() -> None:

@@ -43,6 +43,11 @@ def test_a_quote_without_its_other_one_is_none(query: str) -> None:
     assert not _quoted(query)
 
 
+def test_of_quotes_that_open_the_last_counts() -> None:
+    assert _quoted("«««fine manual» x") == ["fine manual"]
+    assert _quoted("“““““") == []
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -69,6 +74,11 @@ def test_ordinary_words_are_no_names(query: str) -> None:
 def test_what_is_asked_for_alone_is_a_name() -> None:
     assert _names("bees") == ["bees"]
     assert _names("报销？") == ["报销"]
+
+
+def test_what_is_longer_than_any_name_is_none() -> None:
+    assert _names("(" * 600) == []
+    assert _names(f"what is x_{'y' * 600}") == []
 
 
 def test_a_name_is_in_a_text_as_a_whole() -> None:

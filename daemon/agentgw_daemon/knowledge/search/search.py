@@ -23,6 +23,7 @@ from agentgw_daemon.knowledge.search.nearest import Nearest, choose, nearest, si
 from agentgw_daemon.knowledge.search.snippets import snippet
 from agentgw_daemon.knowledge.search.wording import Wording
 from agentgw_daemon.observability.supervision import supervised
+from agentgw_daemon.storage.documents.chunks import MOST_HELD
 from agentgw_daemon.storage.documents.selection import Filter
 from agentgw_daemon.storage.words.finding import WordsFound
 from agentgw_daemon.storage.words.terms import Terms, terms_of
@@ -216,7 +217,7 @@ def _chunks(
             Chunk(
                 document_id=first.document_id, source=first.source, text=text, score=scores[row.n],
                 title_path=row.title_path, lines=(row.first_line, row.last_line), snippet=snippet(text, terms),
-                similarity=similarities.get(row.n), also_in=tuple(others) or None,
+                similarity=similarities.get(row.n), also_in=tuple(islice(others, MOST_HELD)) or None,
             )
         )  # fmt: skip
     return tuple(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -67,12 +68,20 @@ def _start(text: str, marks: Sequence[Span], length: int) -> int:
     """The place to begin so that the most different words are shown."""
     if len(text) <= length:
         return 0
-    best, most = 0, 0
+    best, most, behind = 0, 0, 0
+    words = [text[start:end].lower() for start, end in marks]
+    shown: Counter[str] = Counter()
     for at, (start, _) in enumerate(marks):
         begin = max(0, start - length // _BEFORE_SHARE)
-        words = {text[one[0] : one[1]].lower() for one in marks[at:] if one[1] <= begin + length}
-        if len(words) > most:
-            best, most = begin, len(words)
+        behind = max(behind, at)
+        while behind < len(marks) and marks[behind][1] <= begin + length:
+            shown[words[behind]] += 1
+            behind += 1
+        if len(shown) > most:
+            best, most = begin, len(shown)
+        if at < behind:
+            shown[words[at]] -= 1
+            shown += Counter()  # without what is shown no more
     return min(best, len(text) - length)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.generations import HOLDS, EmbedderIdentity, generation_of
@@ -18,6 +18,9 @@ from agentgw_daemon.storage.words.terms import Terms
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.connection import Runner
     from agentgw_daemon.storage.file.library import sqlite_utils
+
+# Documents that are named of those that hold a chunk. An empty form or a licence may be in any number of files.
+MOST_HELD: Final = 100
 
 
 @record
@@ -42,7 +45,7 @@ class Held:
 
 @record
 class ChunkRow:
-    """A chunk with the documents that hold it and may be seen, by source."""
+    """A chunk with the documents that hold it and may be seen, by source: some of them where they are many."""
 
     n: int
     text: str
@@ -145,7 +148,10 @@ def _row(db: sqlite_utils.Database, n: int, collections: Sequence[int], wanted: 
     for collection in collections:
         where = visible_where(collection, wanted)
         where.add("d.content = ?", chunk[0])
-        rows = db.execute(f"SELECT d.id, d.source FROM documents AS d WHERE {where} ORDER BY d.source", where.values)
+        rows = db.execute(
+            f"SELECT d.id, d.source FROM documents AS d WHERE {where} ORDER BY d.source LIMIT ?",
+            (*where.values, MOST_HELD),
+        )
         held += [Held(document_id=row[0], source=text_of(row[1])) for row in rows]
     if not held:
         return None

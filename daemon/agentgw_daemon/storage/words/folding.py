@@ -100,7 +100,11 @@ def fold(text: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """The words of a text, folded, in their order; of scripts without spaces the piece that begins at each place."""
-    seen = fold(text)
+    return parted(fold(text))
+
+
+def parted(seen: str) -> list[str]:
+    """The same of a text that is folded already."""
     if seen.isascii():
         return seen.translate(_PARTED).split()
     made: list[str] = []
@@ -118,6 +122,11 @@ def runs(text: str) -> Iterator[tuple[str, int]]:
     """The words of a folded text, whole, each with how long its pieces are: 0 for one of a script with spaces."""
     for run in _RUNS.finditer(text.translate(_KINDS)):
         yield text[run.start() : run.end()], _PIECE.get(run[0][0], 0)
+
+
+def are_joined(before: str, after: str) -> bool:
+    """Tells whether two characters that stand beside each other are of one word; of scripts without spaces none are."""
+    return all(char == "_" or (char != "" and _KINDS[ord(char)] == _WORD) for char in (before, after))
 
 
 def marked(text: str) -> list[str]:
@@ -172,8 +181,9 @@ def _letters(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     """The characters between, each with the marks behind it that become one with it."""
     at = start
     while at < end:
-        behind = at + 1
-        while behind < end and len(fold(text[at : behind + 1])) <= 1:
-            behind += 1
+        # Folded one by one: a stranger's text may have thousands of marks on one character.
+        behind, one = at + 1, fold(text[at])
+        while behind < end and len(more := fold(one + text[behind])) <= 1:
+            behind, one = behind + 1, more
         yield text[at:behind], at, behind
         at = behind

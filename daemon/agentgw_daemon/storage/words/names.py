@@ -16,22 +16,34 @@ if TYPE_CHECKING:
 
 # A content may be that of thousands of files, an empty licence say: so many of their names are looked at.
 _NAMES: Final = 500
+# Files called so that are ranked, some 5 µs each.
+_RANKED: Final = 1_000
 
 
 def called(db: sqlite_utils.Database, terms: Sequence[Term], most: int, documents: Sequence[Where]) -> list[int]:
-    """The first chunks of documents whose files are called any of the terms, the best first."""
-    match = " OR ".join(term.match for term in terms)
+    """The first chunks of documents whose files are called any of the terms, the best first.
+
+    What thousands are called, an ending say, ranks none of them; where there is nothing else, any of them are given.
+    """
+    telling = [term.match for term in terms if _is_rare(db, term.match)]
+    match = " OR ".join(telling or [term.match for term in terms])
+    order = " ORDER BY names_fts.rank" if telling else ""
     found: dict[int, float] = {}
     for where in documents if match else ():
         rows = db.execute(
-            "SELECT k.first_chunk, names_fts.rank FROM names_fts JOIN documents AS d ON d.n = names_fts.rowid"
-            f" JOIN contents AS k ON k.n = d.content WHERE names_fts MATCH ? AND k.chunks > 0 AND {where}"
-            " ORDER BY names_fts.rank LIMIT ?",
+            f"SELECT k.first_chunk, {'names_fts.rank' if telling else 0} FROM names_fts"
+            " JOIN documents AS d ON d.n = names_fts.rowid JOIN contents AS k ON k.n = d.content"
+            f" WHERE names_fts MATCH ? AND k.chunks > 0 AND {where}{order} LIMIT ?",
             (match, *where.values, most),
         )
         for first, rank in rows:
             found[first] = min(rank, found.get(first, 0.0))
     return sorted(found, key=lambda first: (found[first], first))[:most]
+
+
+def _is_rare(db: sqlite_utils.Database, match: str) -> bool:
+    sql = "SELECT count(*) FROM (SELECT 1 FROM names_fts WHERE names_fts MATCH ? LIMIT ?)"
+    return bool(db.execute(sql, (match, _RANKED + 1)).fetchone()[0] <= _RANKED)
 
 
 def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Sequence[Where]) -> dict[int, str]:

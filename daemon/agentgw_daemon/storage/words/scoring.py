@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.words.folding import fold, tokens
+from agentgw_daemon.storage.words.folding import fold, parted
 from agentgw_daemon.storage.words.terms import Name, Term, countable
 
 # The parameters that FTS5 and everybody else has.
@@ -79,12 +79,17 @@ def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[Wor
     looked_for = [
         (counted.term.counted, _idf(counted.matches, weights.total), counted.term.quoted) for counted in weights.terms
     ]
-    names = [(counted.name, _idf(counted.matches, weights.total)) for counted in weights.names]
+    names = [
+        (counted.name, Name(text=fold(counted.name.text), match=""), _idf(counted.matches, weights.total))
+        for counted in weights.names
+    ]
     names_count = 1.0 if len(weights.terms) == 1 else _AMONG_WORDS
     most = sum(weight for _, weight, _ in looked_for) or 1.0
     made = []
     for one in candidates:
-        seen = countable(tokens(f"{one.text} {one.heading} {one.files}"))
+        text = f"{one.text} {one.heading} {one.files}"
+        folded = fold(text)
+        seen = countable(parted(folded))
         about = _K1 * (1 - _B + _B * (seen.count(" ") / 2) / (weights.average or 1.0))
         score, demanded = 0.0, True
         for pattern, weight, quoted in looked_for:
@@ -92,7 +97,7 @@ def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[Wor
             score += weight * count * (_K1 + 1) / (count + about)
             demanded = demanded and (count > 0 or not quoted)
         if score and demanded:
-            named = names_count * _named(one, names)
+            named = names_count * _named(text, folded, names)
             made.append(WordMatch(n=one.n, score=score, share=min(1.0, score / most), named=named))
     return made
 
@@ -101,18 +106,17 @@ def _idf(matches: int, total: int) -> float:
     return math.log(1 + (total - matches + 0.5) / (matches + 0.5))
 
 
-def _named(one: WordCandidate, names: Sequence[tuple[Name, float]]) -> float:
-    """The share of the names that a chunk has, the rarer ones counting more."""
+def _named(text: str, folded: str, names: Sequence[tuple[Name, Name, float]]) -> float:
+    """The share of the names that a chunk has, the rarer ones counting more; a name comes with what it is folded.
+
+    1 for the very string, less where it is written a little differently.
+    """
     if not names:
         return 0.0
-    texts = (one.text, one.heading, one.files)
-    found = sum(weight * _likeness(name, texts) for name, weight in names)
-    return found / (sum(weight for _, weight in names) or 1.0)
-
-
-def _likeness(name: Name, texts: Sequence[str]) -> float:
-    """1 where one of the texts has the very string, less where it is written a little differently."""
-    if any(name.is_in(unicodedata.normalize("NFC", text)) for text in texts):
-        return 1.0
-    alike = Name(text=fold(name.text), match=name.match)
-    return _ALIKE if alike.text and any(alike.is_in(fold(text)) for text in texts) else 0.0
+    text, found = unicodedata.normalize("NFC", text), 0.0
+    for name, alike, weight in names:
+        if name.is_in(text):
+            found += weight
+        elif alike.text and alike.is_in(folded):
+            found += _ALIKE * weight
+    return found / (sum(weight for _, _, weight in names) or 1.0)

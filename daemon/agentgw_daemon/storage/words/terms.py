@@ -9,20 +9,23 @@ from itertools import chain
 from typing import Final
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.words.folding import fold, marked, pieces_of, runs
+from agentgw_daemon.storage.words.folding import are_joined, fold, marked, pieces_of, runs
 from agentgw_daemon.storage.words.stop_words import stop_words_of
 
+# No name is longer. An address of a page may be.
+_MAX_NAME: Final = 500
 _MAX_TERMS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
 # Between words stand two spaces, so that neighbours do not share one and each can be counted.
 _BETWEEN: Final = "  "
-# Quotes with what closes them. A quote that is never closed, or stands in a word, is none.
+# Quotes with what closes them. A quote that is never closed, or stands in a word, is none. None is looked for behind
+# another one that opens: a text of nothing but quotes would be read to its end from each of them.
 _QUOTED: Final = re.compile(
     "|".join(
-        rf"(?<!\w){opening}([^{closing}]*)[{closing}](?!\w)"
+        rf"(?<!\w){opening}([^{opening}{closing}]*)[{closing}](?!\w)"
         for opening, closing in (('"', '"'), ("“", "”"), ("„", "“”"), ("«", "»"), ("»", "«"), ("”", "”"))
     )
     # Words of these scripts need no space before one.
-    + "|「([^」]*)」|『([^』]*)』"
+    + "|「([^「」]*)」|『([^『』]*)』"
 )
 _ANY_QUOTE: Final = re.compile('["“”„«»「」『』\\s\\0]+')
 # Marks that end or enclose a word of a sentence.
@@ -73,7 +76,7 @@ class Name:
         while at >= 0:
             behind = at + len(self.text)
             before, after = text[max(0, at - 1) : at], text[behind : behind + 1]
-            if not (_is_joined(before, self.text[0]) or _is_joined(self.text[-1], after)):
+            if not (are_joined(before, self.text[0]) or are_joined(self.text[-1], after)):
                 return True
             at = text.find(self.text, at + 1)
         return False
@@ -102,15 +105,15 @@ def terms_of(query: str, *, demanding: bool = True) -> Terms:
     """
     made: dict[tuple[object, ...], Term] = {}
     names: dict[str, Name] = {}
-    alone = sum(1 for _ in _parts(query)) == 1
-    for text, quoted in _parts(query):
+    parts = list(_parts(query))
+    for text, quoted in parts:
         if quoted:
             terms: Sequence[Term] = [phrase] if (phrase := _phrase(text, demanded=demanding)) is not None else []
         else:
             terms = list(_terms(text))
         for term in terms:
             made.setdefault((term.words, term.beginning), term)
-        name = None if quoted or not terms else _name(text, alone=alone)
+        name = None if quoted or not terms else _name(text, alone=len(parts) == 1)
         if name is not None:
             names.setdefault(name.text, name)
     unsaying = stop_words_of({word for term in made.values() for word in term.words})
@@ -173,6 +176,8 @@ def _is_beginning(text: str) -> bool:
 
 def _name(text: str, *, alone: bool) -> Name | None:
     """The text as a name, if it looks like one or is all that was asked for."""
+    if len(text) > _MAX_NAME:
+        return None
     core = _core(unicodedata.normalize("NFC", text))
     if not core or _ABBREVIATION.fullmatch(core) or _is_beginning(core):
         return None
@@ -196,8 +201,3 @@ def _core(text: str) -> str:
             break
         text = bare
     return text
-
-
-def _is_joined(before: str, after: str) -> bool:
-    """Tells whether two characters belong to one word."""
-    return all(char == "_" or [size for _, size in runs(char)] == [0] for char in (before, after))
