@@ -19,6 +19,7 @@ from tests.bench.figure import Figure, Skipped
 from tests.bench.library import Library, Stored, search_ms
 from tests.bench.manuals import Page
 from tests.bench.measure import wall_s
+from tests.bench.plain_words import by_bm25
 from tests.bench.points import Floats, nearest
 from tests.bench.setting import Setting
 from tests.bench.texts import prose
@@ -115,6 +116,8 @@ def quality(setting: Setting) -> Iterator[Figure]:
         measured=statistics.median(taken), samples=taken,
     )  # fmt: skip
     orders["BM25 alone"] = _rows(stored, orders["BM25 alone"])
+    texts = [embedded_text(heading, text) for heading, text in zip(stored.headings, stored.texts, strict=True)]
+    orders["FTS5's bm25"] = by_bm25(texts, questions, HITS_AT)
     names = [page.name for page in pages]
     ours = hit_rate(names, hybrid)
     for whose, rows in orders.items():

@@ -11,6 +11,7 @@ from tests.bench.figure import Figure
 from tests.bench.knowledge_cases import embeddings, hit_rate
 from tests.bench.labelled import parts
 from tests.bench.library import Library
+from tests.bench.plain_words import by_bm25
 from tests.bench.points import nearest
 from tests.bench.setting import Setting
 
@@ -19,7 +20,7 @@ FIRST: Final = 1
 
 
 def labelled(setting: Setting) -> Iterator[Figure]:
-    """The share of questions whose document comes first, against vectors alone and chromadb."""
+    """The share of questions whose document comes first, against vectors alone, chromadb and FTS5."""
     asked_of = {name: [one for one in some if one.question] for name, some in parts().items()}
     asked = [one for some in asked_of.values() for one in some]
     with setting.variant() as one:
@@ -41,6 +42,7 @@ def labelled(setting: Setting) -> Iterator[Figure]:
             orders = {
                 "vectors alone": nearest(stored.vectors, vectors, FIRST).tolist(),
                 "chromadb": chroma.ask(vectors, FIRST).found,
+                "FTS5's bm25": by_bm25(stored.texts, [want.question for want in asked], FIRST),
             }
     files = [_file(source) for source in stored.sources]
     theirs = {whose: [[files[row] for row in rows] for rows in found] for whose, found in orders.items()}

@@ -34,6 +34,11 @@ def test_a_name_comes_before_all_that_is_near_in_meaning() -> None:
     assert [n for n, _ in fuse([_match(1, 0.3, 0.5), _match(2, 0.3, 1.0)], {})] == [2, 1]
 
 
+def test_words_count_for_meaning_where_the_vector_says_nothing() -> None:
+    near = {1: 0.0, 2: 0.5, 3: 0.6}
+    assert [n for n, _ in fuse([_match(1, 0.7), _match(3, 0.7), _match(4, 0.1)], near)] == [3, 1, 2, 4]
+
+
 def test_further_chunks_of_a_document_make_room_for_others() -> None:
     scored = [(1, 0.9), (2, 0.8), (3, 0.75), (4, 0.1)]
     apart = spread(scored, {1: 7, 2: 7, 3: 8, 4: 8})

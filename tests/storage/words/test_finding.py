@@ -106,6 +106,22 @@ def test_a_text_is_folded_once_however_many_names_are_looked_for(
     assert times <= len(names_asked) + 2
 
 
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("นโยบายการลาพักร้อนของบริษัทคือสิบวันต่อปี", "ลาพักร้อน"),
+        ("ﾌﾟﾛｼﾞｪｸﾄの締切は金曜日です。", "プロジェクト"),
+        ("The holidays of the year are ten working days.", "holidays"),
+    ],
+)
+def test_a_word_alone_says_as_much_in_a_script_without_spaces(direct: Direct, text: str, query: str) -> None:
+    run(direct.documents.put(new("/a", text), pieces_of(text), None))
+    (found,) = run(direct.chunks.by_words(terms_of(query), 10, Filter())).matches
+    run(direct.documents.remove(Selection(sources=("/a",))))
+    assert found.share > 0.8
+    assert found.named >= 0.5
+
+
 @pytest.mark.parametrize("limit", [5, 60, 100_000])
 @pytest.mark.parametrize("query", ["word0", "word0 word1", "word0 word50", "word3 word150 unheardof"])
 def test_filters_are_exact_and_common_words_no_excuse(

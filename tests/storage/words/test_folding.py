@@ -19,7 +19,13 @@ from agentgw_daemon.storage.words.folding import fold, marked, name_tokens, toke
         ("ΣΟΦΟΣ σοφος", ["σοφοσ"] * 2),
         ("ёлка йод", ["елка", "иод"]),
         ("مُحَمَّد ٣٤ ــا", ["محمد", "34", "ا"]),
-        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("کتاب كتاب على علی مدرسة مدرسه ٱلله الله", ["كتاب"] * 2 + ["علي"] * 2 + ["مدرسه"] * 2 + ["الله"] * 2),
+        ("שָׁלוֹם שלום", ["שלום"] * 2),
+        ("हिन्दी हिंदी में", ["हिंदी", "हिंदी", "में"]),
+        ("सम्बन्ध संबंध चाँद चांद फ़िल्म फिल्म", ["संबंध"] * 2 + ["चांद"] * 2 + ["फिल्म"] * 2),
+        ("İstanbul ISPARTA ısparta", ["istanbul", "isparta", "isparta"]),
+        ("Đường duong Nguyễn NGUYEN", ["duong"] * 2 + ["nguyen"] * 2),
+        ("Hawaiʻi hawai'i", ["hawai", "i"] * 2),
         ("foo_bar, it's C++17", ["foo", "bar", "it", "s", "c", "17"]),
         ("a\0b 🙂", ["a", "b"]),
     ],
@@ -32,6 +38,8 @@ def test_scripts_without_spaces_are_cut_at_every_place() -> None:
     assert tokens("报销流程？") == ["报销", "销流", "流程", "程"]
     assert tokens("第3章 ガイド") == ["第", "3", "章", "ガイ", "イド", "ド"]
     assert tokens("สวัสดี") == ["สวั", "วัส", "ัสด", "สดี", "ดี", "ี"]
+    assert tokens("ខ្មែរ။ ລາວ") == ["ខ្ម", "្មែ", "មែរ", "ែរ", "រ", "ລາວ", "າວ", "ວ"]
+    assert tokens("ꦧꦱꦗꦮ") == ["ꦧꦱꦗ", "ꦱꦗꦮ", "ꦗꦮ", "ꦮ"]
     assert tokens("경비는") == ["경비", "비는", "는"]
 
 
@@ -70,6 +78,7 @@ def test_signs_make_other_words_where_they_are_no_hyphens() -> None:
     assert marked("git commit --no-verify") == ["--no"]
     assert marked("~/.bashrc $HOME [-v] @me") == [".bashrc", "$home", "-v", "@me"]
     assert marked("C++17 and C# at 10%") == ["c++", "c#", "10%"]
+    assert marked("nach § 12, §\u00a013 und §§ 14 ff.") == ["§12", "§13", "§14"]
     assert marked("well-known ports. and foo.bar, a/b, x--y") == []
 
 

@@ -52,7 +52,8 @@ def test_of_quotes_that_open_the_last_counts() -> None:
     "name",
     [
         "HashKnownHosts", "4711-AB/2026", "C++17", "C++", "C#", "--no-verify", "-v", "ERR_X509", "192.168.0.1",
-        "foo_bar", ".bashrc", "std::vector<int>", "$HOME/.config", "foo()", "a@b.org", "2026-11-28", "utf8",
+        "foo_bar", "foo_bar.baz()", "::1", "v1.2.3-rc1", "#1234", "§12",
+        ".bashrc", "std::vector<int>", "$HOME/.config", "foo()", "a@b.org", "2026-11-28", "utf8",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("around", ["{}", "what is {}?", "use ({}), please", "is `{}` good"])
@@ -69,6 +70,11 @@ _ORDINARY = [
 @pytest.mark.parametrize("query", _ORDINARY)
 def test_ordinary_words_are_no_names(query: str) -> None:
     assert _names(query) == []
+
+
+def test_the_number_of_a_paragraph_is_a_name_with_its_sign() -> None:
+    assert _names("was steht in § 12 BGB?") == ["§12"]
+    assert [name.match for name in terms_of("§\u00a012").names] == ['("12" AND marks : ("§12"))']
 
 
 def test_what_is_asked_for_alone_is_a_name() -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Share of meaning in a score, the rest is that of words; of 300 manual pages looked for by their descriptions, 0.7 and
 # 0.8 found the most, and so did they of 300 others.
 MEANING: Final = 0.7
+# Share of its words' worth that a chunk is taken to have in meaning, where its vector is missing or says nothing: else
+# what is a little like everything would come before it.
+_UNTOLD: Final = 0.5
 # Factor of each further chunk of a document.
 _FURTHER: Final = 0.85
 
@@ -33,12 +36,11 @@ def fuse(words: Sequence[WordMatch], similarities: Mapping[int, float]) -> list[
     weight = 1.0 if any(match.named for match in words) else 0.0
     made: list[tuple[int, float]] = []
     for n in dict.fromkeys([*found, *similarities]):
-        match = found.get(n)
-        near = min(1.0, max(0.0, similarities.get(n, 0.0)))
-        score = meaning * near
-        if match is not None:
-            score += (1 - meaning) * match.share + match.named
-        made.append((n, score / (1 + weight)))
+        match, similarity = found.get(n), similarities.get(n, 0.0)
+        share, named = (0.0, 0.0) if match is None else (match.share, match.named)
+        # Exactly nothing is the likeness of a vector of zeros.
+        near = min(1.0, max(0.0, similarity)) if similarity else _UNTOLD * share
+        made.append((n, (meaning * near + (1 - meaning) * share + named) / (1 + weight)))
     return sorted(made, key=lambda one: -one[1])
 
 

@@ -23,6 +23,7 @@ from agentgw_daemon.storage.words.scoring import (
     WordCandidate,
     WordMatch,
     WordWeights,
+    candidate,
     length_of,
     weigh,
 )
@@ -86,7 +87,7 @@ def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> Word
     terms = tuple(CountedTerm(term=term, matches=_matches(db, term.match, spread)) for term in query.terms)
     names = (CountedName(name=name, matches=_matches(db, name.match, spread)) for name in query.names)
     rare = max(_RARE, int(_RARE_SHARE * total))
-    telling = tuple(one for one in names if len(query.terms) == 1 or one.matches <= rare)
+    telling = tuple(one for one in names if query.alone or one.matches <= rare)
     known = sorted((one for one in terms if one.matches), key=lambda one: one.matches)
     chosen = _candidates(db, known, most, view, query.phrases)
     for one in telling:
@@ -95,7 +96,9 @@ def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> Word
     files = called(db, query.terms, _FILES, view.documents)
     chosen |= dict.fromkeys(n for n in files if view.chunks is None or n in view.chunks)
     candidates = _read(db, list(chosen), view.documents)
-    weights = WordWeights(terms=terms, names=telling, total=total, average=length_of(candidates))
+    weights = WordWeights(
+        terms=terms, names=telling, total=total, alone=query.alone, average=length_of(candidates)
+    )  # fmt: skip
     weighed = sorted(weigh(candidates, weights), key=lambda match: (-match.named, -match.score, match.n))
     return WordsFound(matches=tuple(weighed[:most]), weights=weights)
 
@@ -200,12 +203,9 @@ def _read(db: sqlite_utils.Database, chunks: Sequence[int], documents: Sequence[
     """The texts of chunks, with what is above them and the names of their files."""
     marks = ", ".join("?" * len(chunks))
     rows = db.execute(
-        "SELECT w.n, c.content, w.text, w.heading FROM chunk_words AS w JOIN chunks AS c ON c.n = w.n"
-        f" WHERE w.n IN ({marks})",
+        "SELECT c.n, c.content, c.text, k.title, c.title_path FROM chunks AS c JOIN contents AS k ON k.n = c.content"
+        f" WHERE c.n IN ({marks})",
         list(chunks),
     ).fetchall()
-    files = names_of(db, {content for _, content, _, _ in rows}, documents)
-    return [
-        WordCandidate(n=n, text=text_of(text), heading=text_of(heading), files=files.get(content, ""))
-        for n, content, text, heading in rows
-    ]
+    files = names_of(db, {row[1] for row in rows}, documents)
+    return [candidate(n, " ".join((*map(text_of, texts), files.get(content, "")))) for n, content, *texts in rows]

@@ -1,8 +1,9 @@
 """Words as the full-text index has them, the same of a stored text and of a query. Pure.
 
 Written alike is what a reader takes for alike: case, accents, width, ligatures, ß and ss, Ł and L, digits of any
-script. Scripts that write without spaces give overlapping pieces of two or three characters, one at each place, so that
-what stands in the middle of a sentence is found without knowing where its words end.
+script, the letters that Arabic and Persian keyboards have twice, the nasals of Hindi. Scripts that write without spaces
+give overlapping pieces of two or three characters, one at each place, so that what stands in the middle of a sentence
+is found without knowing where its words end.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from collections.abc import Iterator
 from typing import Final
 
 # The index was made by these rules and by this Unicode: with others it is made anew.
-VERSION: Final = f"1-{unicodedata.unidata_version}"
+VERSION: Final = f"2-{unicodedata.unidata_version}"
 
 # Letters that Unicode takes for letters of their own, and readers for variants; marks that are typed as ASCII.
 _SPELLED: Final = {
     "ł": "l", "ø": "o", "œ": "oe", "æ": "ae", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t", "ı": "i", "ȷ": "j",
-    "’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "–": "-", "—": "-", "−": "-", "ـ": "",
+    "\u0649": "\u064a", "\u06cc": "\u064a", "\u06a9": "\u0643", "\u0629": "\u0647", "\u0671": "\u0627",
+    "\u0901": "\u0902", "\u093c": "",
+    "’": "'", "‘": "'", "ʼ": "'", "ʻ": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "–": "-", "—": "-", "−": "-",
+    "ـ": "",
 }  # fmt: skip
 # Accents of Latin, Greek and Cyrillic, vowel points of Hebrew and Arabic, variation selectors. Marks of other scripts
 # make other letters (か and が) or are the vowels of a word.
@@ -31,8 +35,15 @@ _PAIRS: Final = re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u3100-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U0001b000-\U0001b16f\U00020000-\U000323af]"
 )
-# Thai, Lao, Burmese, Khmer: most have three or more, vowels and tones counted.
-_TRIPLES: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+# Thai, Lao, Burmese, Khmer, the scripts of Tai languages, Javanese, Balinese: most have three or more, vowels and tones
+# counted.
+_TRIPLES: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\ua980-\ua9ff\uaa60-\uaadf]"
+)
+# Before a consonant a nasal without its vowel is written as a dot as well.
+_NASAL: Final = re.compile("[\u0919\u091e\u0923\u0928\u092e]\u094d(?=[\u0915-\u0939])")
+# Of a paragraph's number, with a space that may be one that does not break.
+_SECTION: Final = re.compile(r"§{1,2}\s{0,2}(?=\d)")
 # Kinds of characters: of a word, of a script without spaces, not seen, between words.
 _WORD: Final = "w"
 _PAIR: Final = "p"
@@ -43,10 +54,10 @@ _RUNS: Final = re.compile(f"{_WORD}[{_WORD}{_JOINER}]*|{_PAIR}[{_PAIR}{_JOINER}]
 _PIECE: Final = {_PAIR: 2, _TRIPLE: 3}
 # Gaps between words in a text of ASCII alone: split in a fifth of the time.
 _PARTED: Final = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
-# A word with the signs before or behind it that make it another one: `--all`, `.bashrc`, `$HOME`, `c++`, `c#`.
-_BEFORE: Final = re.compile(r"([-_:.$@#/\\%&~]{1,2})([^\W_]+)")
+# A word with the signs before or behind it that make it another one: `--all`, `.bashrc`, `$HOME`, `§12`, `c++`, `c#`.
+_BEFORE: Final = re.compile(r"([-_:.$@#/\\%&~§]{1,2})([^\W_]+)")
 _BEHIND: Final = re.compile(r"\+\+?|[#%]")
-# All signs of these, which the index's tokeniser has to leave in a word.
+# Those of ASCII among these, which the index's tokeniser has to be told to leave in a word.
 SIGNS: Final = r"-_:.$@#/\%&~+"
 # `MyReport2` is also found as its parts.
 _PARTS: Final = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
@@ -95,7 +106,12 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return unicodedata.normalize("NFC", spread.translate(_PLAIN))
+    return unicodedata.normalize("NFC", with_sections(_NASAL.sub("\u0902", spread.translate(_PLAIN))))
+
+
+def with_sections(text: str) -> str:
+    """The text with the sign of a paragraph beside its number: `§ 12` and `§12` are one."""
+    return _SECTION.sub("§", text)
 
 
 def tokens(text: str) -> list[str]:

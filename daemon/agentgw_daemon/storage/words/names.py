@@ -25,8 +25,9 @@ def called(db: sqlite_utils.Database, terms: Sequence[Term], most: int, document
 
     What thousands are called, an ending say, ranks none of them; where there is nothing else, any of them are given.
     """
-    telling = [term.match for term in terms if _is_rare(db, term.match)]
-    match = " OR ".join(telling or [term.match for term in terms])
+    matches = [term.match for term in terms]
+    telling = matches if _is_rare(db, matches) else [match for match in matches if _is_rare(db, [match])]
+    match = " OR ".join(telling or matches)
     order = " ORDER BY names_fts.rank" if telling else ""
     found: dict[int, float] = {}
     for where in documents if match else ():
@@ -41,9 +42,10 @@ def called(db: sqlite_utils.Database, terms: Sequence[Term], most: int, document
     return sorted(found, key=lambda first: (found[first], first))[:most]
 
 
-def _is_rare(db: sqlite_utils.Database, match: str) -> bool:
+def _is_rare(db: sqlite_utils.Database, matches: Sequence[str]) -> bool:
+    """Tells whether no more files are called any of these than can be ranked."""
     sql = "SELECT count(*) FROM (SELECT 1 FROM names_fts WHERE names_fts MATCH ? LIMIT ?)"
-    return bool(db.execute(sql, (match, _RANKED + 1)).fetchone()[0] <= _RANKED)
+    return bool(matches) and bool(db.execute(sql, (" OR ".join(matches), _RANKED + 1)).fetchone()[0] <= _RANKED)
 
 
 def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Sequence[Where]) -> dict[int, str]:

@@ -23,12 +23,23 @@ _AMONG_WORDS: Final = 0.2
 
 @record
 class WordCandidate:
-    """A chunk that may be found: its text, the headings above it, the names of the files that have it."""
+    """A chunk that may be found: its text with the headings above it and the names of the files that have it.
+
+    `folded`: the same as `folding` has it; `words`: to count terms in; `length`: how many words.
+    """
 
     n: int
     text: str
-    heading: str
-    files: str
+    folded: str
+    words: str
+    length: int
+
+
+def candidate(n: int, text: str) -> WordCandidate:
+    """The candidate of a text."""
+    folded = fold(text)
+    words = parted(folded)
+    return WordCandidate(n=n, text=text, folded=folded, words=countable(words), length=len(words))
 
 
 @record
@@ -61,17 +72,21 @@ class WordMatch:
 
 @record
 class WordWeights:
-    """Weights of the words of a query: terms and names with their numbers, in so many chunks of this average length."""
+    """Weights of the words of a query: terms and names with their numbers, in so many chunks of this average length.
+
+    `alone`: nothing but one name was asked for.
+    """
 
     terms: tuple[CountedTerm, ...]
     names: tuple[CountedName, ...]
     total: int
+    alone: bool
     average: float = 0.0
 
 
 def length_of(candidates: Sequence[WordCandidate]) -> float:
-    """The average length of candidates in words, roughly; 0 of none."""
-    return sum(one.text.count(" ") for one in candidates) / max(len(candidates), 1)
+    """The average length of candidates in words; 0 of none."""
+    return sum(one.length for one in candidates) / max(len(candidates), 1)
 
 
 def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[WordMatch]:
@@ -83,21 +98,18 @@ def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[Wor
         (counted.name, Name(text=fold(counted.name.text), match=""), _idf(counted.matches, weights.total))
         for counted in weights.names
     ]
-    names_count = 1.0 if len(weights.terms) == 1 else _AMONG_WORDS
+    names_count = 1.0 if weights.alone else _AMONG_WORDS
     most = sum(weight for _, weight, _ in looked_for) or 1.0
     made = []
     for one in candidates:
-        text = f"{one.text} {one.heading} {one.files}"
-        folded = fold(text)
-        seen = countable(parted(folded))
-        about = _K1 * (1 - _B + _B * (seen.count(" ") / 2) / (weights.average or 1.0))
+        about = _K1 * (1 - _B + _B * one.length / (weights.average or 1.0))
         score, demanded = 0.0, True
         for pattern, weight, quoted in looked_for:
-            count = seen.count(pattern)
+            count = one.words.count(pattern)
             score += weight * count * (_K1 + 1) / (count + about)
             demanded = demanded and (count > 0 or not quoted)
         if score and demanded:
-            named = names_count * _named(text, folded, names)
+            named = names_count * _named(one, names)
             made.append(WordMatch(n=one.n, score=score, share=min(1.0, score / most), named=named))
     return made
 
@@ -106,17 +118,17 @@ def _idf(matches: int, total: int) -> float:
     return math.log(1 + (total - matches + 0.5) / (matches + 0.5))
 
 
-def _named(text: str, folded: str, names: Sequence[tuple[Name, Name, float]]) -> float:
+def _named(one: WordCandidate, names: Sequence[tuple[Name, Name, float]]) -> float:
     """The share of the names that a chunk has, the rarer ones counting more; a name comes with what it is folded.
 
     1 for the very string, less where it is written a little differently.
     """
     if not names:
         return 0.0
-    text, found = unicodedata.normalize("NFC", text), 0.0
+    text, found = unicodedata.normalize("NFC", one.text), 0.0
     for name, alike, weight in names:
         if name.is_in(text):
             found += weight
-        elif alike.text and alike.is_in(folded):
+        elif alike.text and alike.is_in(one.folded):
             found += _ALIKE * weight
     return found / (sum(weight for _, _, weight in names) or 1.0)

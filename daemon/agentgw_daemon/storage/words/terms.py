@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final
 
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.words.folding import are_joined, fold, marked, pieces_of, runs
+from agentgw_daemon.storage.words.folding import are_joined, fold, marked, pieces_of, runs, with_sections
 from agentgw_daemon.storage.words.stop_words import stop_words_of
 
 # No name is longer. An address of a page may be.
@@ -37,7 +37,7 @@ _EITHER: Final = re.compile(r"[^\W\d_]+(?:/[^\W\d_]+)+")
 _ABBREVIATION: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 # Signs between, before or behind words that make them a name: not the hyphens and apostrophes of ordinary words.
 _SIGNED: Final = re.compile(
-    r"\w(?:[-_]*[_/\\@#$%&+=<>:*~^|.][-_]*|--+)\w|(?:^|\s)(?:-|[_/\\@#$%&.~:])+\w|\w(?:[+#]|\(\))"
+    r"\w(?:[-_]*[_/\\@#$%&+=<>:*~^|.][-_]*|--+)\w|(?:^|\s)(?:-|[_/\\@#$%&.~:§])+\w|\w(?:[+#]|\(\))"
 )
 
 
@@ -84,10 +84,14 @@ class Name:
 
 @record
 class Terms:
-    """Terms of a query: those to be counted, those of them that are demanded, and names."""
+    """Terms of a query: those to be counted, those of them that are demanded, and names.
+
+    `alone`: it is one word or name, whatever the number of terms that this makes, or all else in it says nothing.
+    """
 
     terms: tuple[Term, ...] = ()
     names: tuple[Name, ...] = ()
+    alone: bool = False
 
     @property
     def phrases(self) -> tuple[Term, ...]:
@@ -118,7 +122,9 @@ def terms_of(query: str, *, demanding: bool = True) -> Terms:
             names.setdefault(name.text, name)
     unsaying = stop_words_of({word for term in made.values() for word in term.words})
     kept = [term for term in made.values() if term.quoted or not unsaying.issuperset(term.words)] or [*made.values()]
-    return Terms(terms=tuple(kept[:_MAX_TERMS]), names=tuple(names.values())[:_MAX_TERMS])
+    return Terms(
+        terms=tuple(kept[:_MAX_TERMS]), names=tuple(names.values())[:_MAX_TERMS], alone=1 in (len(parts), len(kept))
+    )  # fmt: skip
 
 
 def countable(words: Sequence[str]) -> str:
@@ -131,7 +137,7 @@ def _parts(query: str) -> Iterator[tuple[str, bool]]:
     at = 0
     for found in chain(_QUOTED.finditer(query), [None]):
         end = len(query) if found is None else found.start()
-        yield from ((word, False) for word in _ANY_QUOTE.split(query[at:end]) if word)
+        yield from ((word, False) for word in _ANY_QUOTE.split(with_sections(query[at:end])) if word)
         if found is not None:
             yield next(group for group in found.groups() if group is not None), True
             at = found.end()
