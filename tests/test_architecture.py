@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,14 @@ MOST_LINES = 400
 RIDDLES = {"What", "Whether", "How", "Those", "Who", "Whose", "So", "Which", "Where", "Why"}
 
 
-def imports(name: str) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imports(name: str) -> tuple[tuple[str, bool], ...]:
     """Dotted names that a module imports, and whether at module level. What only type checkers see is left out."""
-    tree = ast.parse(MODULES[name].read_text(), MODULES[name])
-    for node, nested in _walk(tree, False):
+    return tuple(_imports(name))
+
+
+def _imports(name: str) -> Iterator[tuple[str, bool]]:
+    for node, nested in _statements(ast.parse(MODULES[name].read_text(), MODULES[name]).body, False):
         if isinstance(node, ast.Import):
             yield from ((alias.name, not nested) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -74,12 +79,14 @@ def imports(name: str) -> Iterator[tuple[str, bool]]:
                 yield (full if full in MODULES else str(node.module)), not nested
 
 
-def _walk(node: ast.AST, nested: bool) -> Iterator[tuple[ast.AST, bool]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+def _statements(body: Iterable[ast.AST], nested: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """Statements of a body and of those in them, and whether in a function. Expressions hold none."""
+    for child in body:
+        if isinstance(child, ast.expr) or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
             continue
         yield child, nested
-        yield from _walk(child, nested or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+        within = nested or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield from _statements(ast.iter_child_nodes(child), within)
 
 
 def reached(entry: str) -> set[str]:
@@ -180,7 +187,8 @@ def test_what_is_started_in_a_nursery_of_the_daemons_lifetime_is_supervised() ->
     started = {
         (name, ast.unparse(node.args[0]))
         for name in sorted(MODULES.keys() - OF_ONE_PROCESS)
-        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if "start_soon" in (text := MODULES[name].read_text())
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("self._nursery.start_soon", "outer.start_soon")
     }
     assert {what for name, what in started} == {"supervised"}, started
@@ -198,8 +206,9 @@ def test_no_public_class_name_stands_for_two_things() -> None:
 @pytest.mark.parametrize("folder", [*PACKAGES.values(), ROOT / "tests"], ids=lambda folder: folder.name)
 def test_a_docstring_names_the_thing_first(folder: Path) -> None:
     described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = (node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
-    texts = [ast.get_docstring(node) for node in nodes if isinstance(node, described)]
+    trees = (ast.parse(path.read_text()) for path in folder.rglob("*.py"))
+    nodes = (node for tree in trees for node, _ in _statements([tree], False))
+    texts = [ast.get_docstring(node, clean=False) for node in nodes if isinstance(node, described)]
     assert [text for text in texts if text and text.split()[0] in RIDDLES] == []
 
 
@@ -208,9 +217,13 @@ def test_a_module_fits_a_head(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= MOST_LINES
 
 
+@functools.cache
 def touches_environment(name: str) -> bool:
     """Tells whether the module names `os.environ` or its kin."""
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    text = MODULES[name].read_text()
+    if not any(word in text for word in ENVIRONMENT):
+        return False
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT and ast.unparse(node.value) == "os":
             return True
         if isinstance(node, ast.ImportFrom) and node.module == "os" and {a.name for a in node.names} & ENVIRONMENT:
