@@ -182,11 +182,10 @@ class Chat:
         try:
             self._ask(message, skill, files)
         except ModelUnavailable as error:
-            suggestion = error.data.get("suggestion")
-            if not isinstance(suggestion, str):
+            if not isinstance(error.data.get("suggestion"), str):
                 raise
             with self._terminal.paused():
-                pulled = offer(self.client, suggestion)
+                pulled = offer(self.client, error)
             if not pulled:
                 raise
             self._ask(message, skill, files)

@@ -54,23 +54,64 @@ def pull(client: Client, reference: str) -> dict[str, Any]:
 
 def offer_suggested(client: Client, error: ModelUnavailable) -> bool:
     """Offers to pull the model that the daemon suggests; true when the user wanted it and it is here."""
-    suggestion = error.data.get("suggestion")
-    if not isinstance(suggestion, str) or not is_interactive():
+    if not isinstance(error.data.get("suggestion"), str) or not is_interactive():
         return False
     client.limit(None)
-    return offer(client, suggestion)
+    return offer(client, error)
 
 
-def offer(client: Client, reference: str) -> bool:
-    """Asks on the terminal whether to download a model, and does so; tells whether it is here."""
-    models = client.call("model.list")["models"]
-    found: dict[str, Any] = next((model for model in models if model["name"] == reference), {})
-    facts = [found.get("description"), output.size(found.get("size_bytes")), found.get("licence")]
-    about = ", ".join(str(fact) for fact in facts if fact)
-    question = f"Pull {reference} ({about})?" if about else f"Pull {reference}?"
-    sys.stderr.write(f"{output.one_line(question)} [Y/n] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("", "y", "yes"):
+def offer(client: Client, error: ModelUnavailable) -> bool:
+    """Asks on the terminal whether to download the model that is missing, and does so; tells whether one is here.
+
+    Where there is none at all, the best that this machine can run is offered beside the suggested one.
+    """
+    suggestion = str(error.data["suggestion"])
+    best = _best(client, suggestion) if error.data.get("reason") == "no model" else None
+    if best is None:
+        models = client.call("model.list")["models"]
+        found: dict[str, Any] = next((model for model in models if model["name"] == suggestion), {})
+        about = _about(found.get("description"), output.size(found.get("size_bytes")), found.get("licence"))
+        question = f"Pull {suggestion} ({about})?" if about else f"Pull {suggestion}?"
+        wanted = {"": suggestion, "y": suggestion, "yes": suggestion}.get(_answer(question, "Y/n"))
+    else:
+        for number, model in enumerate(best, 1):
+            line = _about(
+                output.size(model["download_bytes"]), model.get("licence"), _rate(model), model.get("description")
+            )
+            output.notice(f"{number}. {model['name']}: {line}")
+        first, second = (str(model["name"]) for model in best)
+        answers = {"": first, "1": first, "y": first, "yes": first, "2": second}
+        wanted = answers.get(_answer("There is no model yet. Pull one of these?", "1/2/n"))
+    if wanted is None:
         return False
-    pull(client, reference)
+    pull(client, wanted)
     return True
+
+
+def _best(client: Client, suggested: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The suggested one and the best other model that this machine can run; None where there is no such choice."""
+    from agentgw.protocol.errors import AgentgwError
+
+    try:
+        found = client.call("model.recommend")
+    except AgentgwError:
+        return None  # an older daemon, or one in trouble: what it suggested can still be pulled
+    by_name = {model["name"]: model for model in found["models"]}
+    starter = by_name.get(suggested)
+    best = by_name.get(found.get("best"))
+    return (starter, best) if starter is not None and best is not None else None
+
+
+def _rate(model: dict[str, Any]) -> str:
+    rate = model.get("tokens_per_s")
+    return f"about {rate:.0f} tokens/s here" if rate is not None and rate >= 1 else ""
+
+
+def _about(*facts: object) -> str:
+    return ", ".join(str(fact) for fact in facts if fact)
+
+
+def _answer(question: str, choices: str) -> str:
+    sys.stderr.write(f"{output.one_line(question)} [{choices}] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower()

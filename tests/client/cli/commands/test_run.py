@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pytest
 
@@ -25,6 +25,17 @@ from tests.client.fakedaemon import Failure, FakeDaemon, Peer
 RESULT: dict[str, Any] = {
     "turn_id": "turn1", "session_id": "session1", "text": "", "finish_reason": "stop",
     "usage": {"prompt_tokens": 3, "cached_tokens": 0, "completion_tokens": 2},
+}  # fmt: skip
+
+# What a daemon without a model says this machine could run.
+RANKED: Final[dict[str, Any]] = {
+    "dated": "2026-11-28", "disk_bytes": 1, "best": "hf:o/r:Q4_0",
+    "models": [
+        {"name": "hf:o/r:Q4_0", "download_bytes": 5_000_000_000, "licence": "mit", "tokens_per_s": 7.6,
+         "description": "for a day's work"},
+        {"name": "smollm2:135m", "download_bytes": 98_362_432, "licence": "Apache-2.0", "tokens_per_s": 0.4,
+         "description": "for first steps"},
+    ],
 }  # fmt: skip
 
 
@@ -647,6 +658,63 @@ class TestOnATerminal:
         assert shown.end() == 0
         assert "smollm2:135m 100%" in shown.text
         assert shown.text.endswith("hello\n")
+        assert daemon.params("model.pull") == {"model": "smollm2:135m"}
+
+    def choice(self, serve: Serve, recommended: dict[str, Any] | Failure) -> FakeDaemon:
+        """A daemon without a model, which can rank those of its catalogue."""
+
+        def start(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            if not pulled:
+                raise Failure(-32006, "there is no model yet", reason="no model", suggestion="smollm2:135m")
+            return echo(peer, params)
+
+        def pull(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+            pulled.append(params["model"])
+            return {"name": params["model"]}
+
+        pulled: list[str] = []
+        answers = {"turn.start": start, "model.pull": pull, "model.list": {"models": []}}
+        return serve({**answers, "model.recommend": recommended})
+
+    @pytest.mark.parametrize(
+        ("typed", "name"),
+        [("\n", "smollm2:135m"), ("1\n", "smollm2:135m"), ("y\n", "smollm2:135m"), ("2\n", "hf:o/r:Q4_0")],
+    )
+    def test_on_a_first_run_the_best_is_offered_beside_the_starter(
+        self, terminal: Start, serve: Serve, typed: str, name: str
+    ) -> None:
+        daemon = self.choice(serve, RANKED)
+        shown = terminal("run", "hello")
+        shown.wait_for("There is no model yet. Pull one of these? [1/2/n] ")
+        assert "agentgw: 1. smollm2:135m: 98 MB, Apache-2.0, for first steps\n" in shown.text
+        assert "agentgw: 2. hf:o/r:Q4_0: 5.0 GB, mit, about 8 tokens/s here, for a day's work\n" in shown.text
+        shown.type(typed)
+        assert shown.end() == 0
+        assert daemon.params("model.pull") == {"model": name}
+        assert shown.text.endswith("hello\n")
+
+    @pytest.mark.parametrize("typed", ["n\n", "3\n", "both\n"])
+    def test_on_a_first_run_any_other_answer_pulls_nothing(self, terminal: Start, serve: Serve, typed: str) -> None:
+        daemon = self.choice(serve, RANKED)
+        shown = terminal("run", "hello")
+        shown.wait_for("[1/2/n] ")
+        shown.type(typed)
+        assert shown.end() == 4
+        assert "model.pull" not in daemon.methods()
+
+    @pytest.mark.parametrize(
+        "recommended",
+        [Failure(-32601, "there is no method model.recommend"), {key: RANKED[key] for key in RANKED if key != "best"}],
+        ids=["an older daemon", "nothing fits"],
+    )
+    def test_on_a_first_run_without_a_choice_the_starter_is_offered(
+        self, terminal: Start, serve: Serve, recommended: dict[str, Any] | Failure
+    ) -> None:
+        daemon = self.choice(serve, recommended)
+        shown = terminal("run", "hello")
+        shown.wait_for("Pull smollm2:135m? [Y/n] ")
+        shown.type("\n")
+        assert shown.end() == 0
         assert daemon.params("model.pull") == {"model": "smollm2:135m"}
 
     def test_a_no_is_exit_4_with_the_command(self, terminal: Start, serve: Serve) -> None:
