@@ -45,6 +45,13 @@ def test_the_best_match_comes_first_and_the_limit_holds(direct: Direct) -> None:
     assert run(direct.sessions.search("bread", limit=1)) == hits[:1]
 
 
+def test_of_endless_phrases_the_first_words_are_looked_for(direct: Direct) -> None:
+    assert _found(direct, '"feed the starter"')
+    (phrase, word) = to_terms('"' + "a b_" * 2_000 + '" c')
+    assert (len(phrase.split()), word) == (65, "c")
+    assert sum(term.count("+") for term in to_terms(" ".join("x+" * 50 for _ in range(40)))) < 200
+
+
 @pytest.mark.parametrize("query", ["cafe", "CAFÉ", "ubermorgen", "foo-bar", "C++", "(this)", '"knead"', "AND NOT"])
 def test_case_accents_and_punctuation_do_not_hide_a_message(direct: Direct, query: str) -> None:
     assert len(_found(direct, query)) == 1

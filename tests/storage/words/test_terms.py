@@ -104,6 +104,21 @@ def test_a_script_without_spaces_is_looked_for_in_pieces() -> None:
     assert _matches('"第3章"') == ['"第 3 章" *']
 
 
+def test_what_takes_long_to_be_looked_for_is_cut() -> None:
+    def words(query: str) -> int:
+        terms = terms_of(query)
+        phrased = sum(len(term.words) for term in terms.terms if len(term.words) > 1)
+        return phrased + sum(name.match.count(" ") for name in terms.names)
+
+    assert words('"' + "of the " * 1_000 + '"') == 128
+    assert words("a+" * 2_000) == 128
+    assert words(" ".join("a+" * 100 for _ in range(40))) < 1_000
+    assert words(" ".join(f"{n}_{n}" for n in range(1_000))) < 1_000
+    beginnings = [term.beginning for term in terms_of(" ".join(f"{letter}x*" for letter in "abcdefghijklmnop")).terms]
+    assert beginnings == [True] * 8 + [False] * 8
+    assert terms_of('"' + "of the " * 1_000 + '"').phrases
+
+
 def test_stop_words_are_left_out_where_there_are_others() -> None:
     assert _matches("how do the bees talk to each other") == ['"bees"', '"talk"', '"each"', '"other"']
     assert _matches("Wer ist der König von Preußen?") == ['"konig"', '"preussen"']

@@ -7,6 +7,8 @@ so words of those are looked for in the text itself, which reads every message.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.types import SearchHit
@@ -15,11 +17,14 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
 
 _MAX_WORDS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
+# Words of all its phrases: FTS5 looks through all places of each. The first of a longer phrase are looked for.
+_MAX_PHRASED: Final = 128
 _SNIPPET_WORDS: Final = 16
 _SNIPPET_CHARACTERS: Final = 30  # on either side of a hit in a script without spaces
 
 # Quotes as they are typed in other languages, and by editors that set them.
 _QUOTES: Final = str.maketrans(dict.fromkeys("“”„«»", '"'))
+_WORD: Final = re.compile(r"[^\W_]+")
 # "a phrase" or a word.
 _TERM: Final = re.compile(r'"([^"]*)"(?=\s|$)|(\S+)')
 # Thai, Lao, Burmese, Khmer; kana; Han with its extensions. Hangul has spaces, but its endings stick to the words.
@@ -36,7 +41,20 @@ def to_terms(query: str) -> tuple[str, ...]:
     """The words and quoted phrases of a query, these without their quotes."""
     # A NUL would end the expression for FTS5, in the middle of a quoted word.
     found = _TERM.findall(query.replace("\0", " ").translate(_QUOTES))
-    return tuple(term for phrase, word in found if (term := phrase.strip() or word))[:_MAX_WORDS]
+    terms = [term for phrase, word in found if (term := phrase.strip() or word)][:_MAX_WORDS]
+    return tuple(_bounded(terms))
+
+
+def _bounded(terms: Sequence[str]) -> Iterator[str]:
+    """The terms, those of several words cut behind as many as may be looked for."""
+    left = _MAX_PHRASED
+    for term in terms:
+        words = [found.end() for found in islice(_WORD.finditer(term), max(left, 1) + 1)]
+        if len(words) <= 1:
+            yield term
+        elif left:
+            yield term if len(words) <= left else term[: words[left - 1]]
+            left = max(0, left - len(words))
 
 
 def to_match(terms: tuple[str, ...]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -12,9 +13,15 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.storage.words.folding import are_joined, fold, marked, pieces_of, runs, with_sections
 from agentgw_daemon.storage.words.stop_words import stop_words_of
 
-# No name is longer. An address of a page may be.
+# No name is longer, nor has more words; an address of a page may be that long.
 _MAX_NAME: Final = 500
+_MAX_NAME_WORDS: Final = 16
+_MAX_NAMES: Final = 32
 _MAX_TERMS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
+# FTS5 looks through all places of each word of a phrase, and through all words with a beginning, some milliseconds each
+# where there are 100,000 chunks. Of a longer phrase these first words are looked for.
+_MAX_PHRASED: Final = 128
+_MAX_BEGINNINGS: Final = 8
 # Between words stand two spaces, so that neighbours do not share one and each can be counted.
 _BETWEEN: Final = "  "
 # Quotes with what closes them. A quote that is never closed, or stands in a word, is none. None is looked for behind
@@ -123,13 +130,31 @@ def terms_of(query: str, *, demanding: bool = True) -> Terms:
     unsaying = stop_words_of({word for term in made.values() for word in term.words})
     kept = [term for term in made.values() if term.quoted or not unsaying.issuperset(term.words)] or [*made.values()]
     return Terms(
-        terms=tuple(kept[:_MAX_TERMS]), names=tuple(names.values())[:_MAX_TERMS], alone=1 in (len(parts), len(kept))
+        terms=tuple(_bounded(kept[:_MAX_TERMS])), names=tuple(names.values())[:_MAX_NAMES],
+        alone=1 in (len(parts), len(kept)),
     )  # fmt: skip
 
 
 def countable(words: Sequence[str]) -> str:
     """A text's words so that a term's `counted` can be counted in them."""
     return f" {_BETWEEN.join(words)} "
+
+
+def _bounded(terms: Iterable[Term]) -> Iterator[Term]:
+    """The terms, without what takes too long to be looked for."""
+    phrased, beginnings = _MAX_PHRASED, _MAX_BEGINNINGS
+    for term in terms:
+        made = term
+        if len(made.words) > 1:
+            if len(made.words) > phrased:
+                made = dataclasses.replace(made, words=made.words[:phrased], beginning=False)
+            phrased -= len(made.words)
+        if made.beginning:
+            beginnings -= 1
+            if beginnings < 0:
+                made = dataclasses.replace(made, beginning=False)
+        if made.words:
+            yield made
 
 
 def _parts(query: str) -> Iterator[tuple[str, bool]]:
@@ -191,7 +216,9 @@ def _name(text: str, *, alone: bool) -> Name | None:
     phrase = _phrase(core) if looks_so or alone else None
     if phrase is None:
         return None
-    signed = " AND ".join(f'"{word}"' for word in dict.fromkeys(marked(core)))
+    if len(phrase.words) > _MAX_NAME_WORDS:
+        phrase = dataclasses.replace(phrase, words=phrase.words[:_MAX_NAME_WORDS], beginning=False)
+    signed = " AND ".join(f'"{word}"' for word in list(dict.fromkeys(marked(core)))[:_MAX_NAME_WORDS])
     return Name(text=core, match=f"({phrase.match} AND marks : ({signed}))" if signed else phrase.match)
 
 
