@@ -1,6 +1,7 @@
 """The least that makes vectors of texts: `SentenceTransformer.encode` over all of them at once, at a batch size.
 
-Set up with the embedder's `folder`. A round is given `texts` and a `batch` size, and gives its seconds.
+Set up with the embedder's `folder`. A round is given `texts` and a `batch` size, and gives its seconds; where it is
+asked for `vectors`, these.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ def make(setup: dict[str, Any]) -> Round:
     model = SentenceTransformer(setup["folder"], device="cpu")
     model.encode(["warm"], show_progress_bar=False)
 
-    def encode(given: Any) -> float:
+    def encode(given: Any) -> object:
         started = time.perf_counter()
-        model.encode(given["texts"], batch_size=given["batch"], normalize_embeddings=True, show_progress_bar=False)
-        return time.perf_counter() - started
+        made = model.encode(
+            given["texts"], batch_size=given["batch"], normalize_embeddings=True, show_progress_bar=False
+        )
+        return made.tolist() if given.get("vectors") else time.perf_counter() - started
 
     return encode
 

@@ -33,6 +33,8 @@ NOTES: Final = 400
 # A worker that loads grows by more than so much in so long.
 SETTLED_BYTES: Final = 1 << 20
 SETTLE_S: Final = 4
+# Chunks of a round whose vectors are compared.
+COMPARED: Final = 64
 FILES: Final = 2_000
 PAGES: Final = 600
 HITS_AT: Final = 5
@@ -44,7 +46,7 @@ def ingest(setting: Setting) -> Iterator[Figure]:
     """Chunks a second of whole `agentgw ingest` runs against a bare loop over the same texts."""
     rounds = setting.few(8)
     pages = _pages(rounds * INGESTED_PAGES)
-    ours, theirs, batch = [], [], 0
+    ours, theirs, alike, batch = [], [], [], 0
     bare_loop = {"folder": str(embedder_folder())}
     with setting.variant() as one, Baseline("bare_encode", bare_loop) as bare:
         library = Library(one)
@@ -54,12 +56,16 @@ def ingest(setting: Setting) -> Iterator[Figure]:
             _load_embedder(library, folder.with_name(f"notes{at}"))
             taken = wall_s([one.agentgw, "ingest", str(folder)], one.environment)
             one.stop()
-            texts = _embedded(library.stored(), folder)
+            stored = library.stored()
+            rows = [row for row, source in enumerate(stored.sources) if Path(source).parent == folder]
+            texts = [embedded_text(stored.headings[row], stored.texts[row]) for row in rows]
             if not batch:
                 first = texts
                 batch = _best_batch(bare, texts[:TRIED_TEXTS])
             ours.append(len(texts) / taken)
             theirs.append(len(texts) / bare.ask({"texts": texts, "batch": batch}))
+            bare_vectors = bare.ask({"texts": texts[:COMPARED], "batch": batch, "vectors": True})
+            alike.append(float((stored.vectors[rows[:COMPARED]] * np.array(bare_vectors)).sum(axis=1).min()))
     commands = (
         f"agentgw ingest FOLDER, {INGESTED_PAGES} manual pages",
         f"SentenceTransformer.encode, batches of {batch}",
@@ -67,6 +73,10 @@ def ingest(setting: Setting) -> Iterator[Figure]:
     yield Figure.compared(
         "ingest", "chunks a second of `agentgw ingest`, against a bare loop, models loaded", commands, (ours, theirs),
         unit="1/s", target=1,
+    )  # fmt: skip
+    yield Figure(
+        case="ingest", what=f"least cosine of {rounds * COMPARED} of its vectors to those of the loop", unit="",
+        command=commands[0], measured=min(alike), target=0.999, samples=alike,
     )  # fmt: skip
     yield _from_cold(setting, pages[:INGESTED_PAGES], first, batch, commands)
 
@@ -180,12 +190,6 @@ def _load_embedder(library: Library, folder: Path) -> None:
     while now - before > SETTLED_BYTES:
         time.sleep(SETTLE_S)
         before, now = now, library.worker_rss_bytes("bulk")
-
-
-def _embedded(stored: Stored, folder: Path) -> list[str]:
-    """The texts that the embedder was given for each chunk of a folder."""
-    rows = zip(stored.sources, stored.headings, stored.texts, strict=True)
-    return [embedded_text(heading, text) for source, heading, text in rows if Path(source).parent == folder]
 
 
 def _asked(client: Client, question: str) -> list[str]:

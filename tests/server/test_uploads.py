@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import trio
 
 from agentgw.protocol.errors import InvalidParams, NotFound, Overloaded, StorageUnavailable
 from agentgw_daemon.server import uploads as uploads_module
@@ -48,6 +49,27 @@ async def test_a_document_that_grows_too_large_is_forgotten() -> None:
         assert not os.path.exists(path)
         with pytest.raises(NotFound, match="there is no upload"):
             uploads.path(upload_id)
+
+
+async def test_pieces_that_come_at_the_same_time_count_all() -> None:
+    refused = 0
+
+    async def add() -> None:
+        nonlocal refused
+        try:
+            await uploads.add(coded(b"x" * 60), upload_id, most_bytes=100)
+        except (InvalidParams, NotFound):
+            refused += 1
+
+    with ExitStack() as stack:
+        uploads = Uploads(stack)
+        upload_id, _ = await uploads.add("", None, most_bytes=100)
+        path = Path(uploads.path(upload_id))
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(add)
+        assert refused == 5
+        assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("data", ["x", "====", "a b=", "é", "YQ==\n"])

@@ -43,12 +43,17 @@ class Uploads:
                 "data", f"makes the document larger than {most_bytes} bytes; http.max_upload_bytes allows more"
             )
         path = self._path(upload_id)
+        # Before it is written: pieces that come at the same time count, too.
+        self._sizes[upload_id] = size
         try:
             await in_file_thread(lambda: _append(path, piece))
         except OSError as error:
             await self.remove(upload_id)
             raise StorageUnavailable(f"the document cannot be kept ({error.strerror})") from None
-        self._sizes[upload_id] = size
+        if upload_id not in self._sizes:
+            # It was removed meanwhile, and this has made the file again.
+            await self.remove(upload_id)
+            raise _unknown(upload_id)
         return upload_id, size
 
     def path(self, upload_id: str) -> str:

@@ -22,10 +22,12 @@ MOST_UNKNOWN: Final = 0.35
 
 
 def can_judge(text: str, encode: Callable[[str], Sequence[int]], unknown: int) -> bool:
-    """Tells whether enough of a text's tokens are known for its vector to mean something. Pictures do not count."""
-    if text.isascii():
+    """Tells whether enough of a text's tokens are known for its vector to mean something. Pictures do not count, where
+    there is anything else.
+    """
+    if text.isascii() and all(len(word) <= bert_words.MAX_WORD for word in text.split()):
         return True
-    tokens = encode("".join(" " if unicodedata.category(char)[0] == "S" else char for char in text))
+    tokens = encode("".join(" " if unicodedata.category(char)[0] == "S" else char for char in text)) or encode(text)
     return tokens.count(unknown) <= MOST_UNKNOWN * len(tokens)
 
 
