@@ -17,6 +17,7 @@ from agentgw.protocol import params as p
 from agentgw.protocol import results as r
 from agentgw.protocol import types as t
 from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
+from agentgw.protocol.prefills import PrefillResult
 from agentgw.protocol.projects import Project
 from agentgw.protocol.recommendations import Recommendation
 from agentgw.protocol.replays import TurnParts
@@ -92,6 +93,13 @@ _ROWS = (
         r.Done,
         "Add to the message of a running turn: the model is shown it before its next step.",
         errors=(e.NotFound, e.Overloaded),
+    ),
+    _method(
+        "turn.prefill",
+        p.TurnStartParams,
+        PrefillResult,
+        "Compute the prompt that `turn.start` would send first, while nobody else computes; stores nothing.",
+        errors=_TURN_ERRORS,
     ),
     _method(
         "turn.attach",

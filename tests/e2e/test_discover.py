@@ -98,6 +98,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("feedback.add", rating=1, turn_id=turn_id, comment="good")
         assert ask("feedback.list")["ratings"]
         ask("session.delete", session_id=fork["session_id"])
+        ask("turn.prefill", message="one two", model="smollm2:135m")
         ask("chat.complete", messages=[{"role": "user", "content": "hi there"}], model="echo")
         ask("skill.list")
         ask("skill.get", name="code-assistant")

@@ -18,6 +18,7 @@ import trio
 from agentgw.protocol.errors import NotFound, Overloaded, SessionBusy, ShuttingDown
 from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.prefills import PrefillResult
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Session, SessionId, Turn, TurnId
@@ -37,6 +38,7 @@ from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.turns import resume
 from agentgw_daemon.turns.dry_run import dry_run
 from agentgw_daemon.turns.ended import outcome_of
+from agentgw_daemon.turns.prefill import prefill
 from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, needs_no_tools, options_of
 from agentgw_daemon.turns.run import Plan, go_on
 from agentgw_daemon.turns.run import run as run_turn
@@ -197,6 +199,13 @@ class Turns:
         session, skill, spec, _ = await self._resolve(params)
         plan = await self._plan(params, skill, spec, session)
         return await dry_run(self._services, params, session, skill, plan, spec.name)
+
+    async def prefill(self, params: TurnStartParams) -> PrefillResult:
+        """Computes what a turn of `params` would send first. Raises what the turn would."""
+        session, skill, spec, _ = await self._resolve(params)
+        return await prefill(
+            self._services, params, session, skill, await self._plan(params, skill, spec, session), spec
+        )
 
     def find(self, turn_id: str) -> TurnState | None:
         """The running turn of this id or session, or an ended one still remembered."""

@@ -23,7 +23,8 @@ from tests.client.protocol.strategies import records
 NAMES = [
     "hello", "ping", "rpc.discover",
     "daemon.status", "daemon.shutdown", "daemon.reload", "daemon.doctor", "daemon.backup",
-    "turn.start", "turn.cancel", "turn.steer", "turn.attach", "turn.list", "turn.show", "turn.parts",
+    "turn.start", "turn.cancel", "turn.steer", "turn.prefill", "turn.attach", "turn.list", "turn.show",
+    "turn.parts",
     "turn.replay",
     "approval.list", "approval.answer", "approval.rules", "approval.revoke",
     "chat.complete",

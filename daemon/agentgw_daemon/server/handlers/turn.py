@@ -13,11 +13,13 @@ from agentgw.protocol.params import (
     TurnReplayParams,
     TurnStartParams,
 )
+from agentgw.protocol.prefills import PrefillResult
 from agentgw.protocol.replays import TurnParts
 from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
 from agentgw.protocol.steering import TurnSteerParams
 from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
+from agentgw_daemon.skills.routing import AUTO
 from agentgw_daemon.storage.rows import LIVE_STATES
 from agentgw_daemon.turns.parts import parts_of_stored
 from agentgw_daemon.turns.replay.run import replay as run_again
@@ -42,6 +44,17 @@ async def start(request: RequestContext, params: TurnStartParams) -> TurnResult:
         return await _watch(request, started, 1, owner=True)
     finally:
         started.disown()
+
+
+async def prefill(request: RequestContext, params: TurnStartParams) -> PrefillResult:
+    """Compute a prompt beforehand; leaving cancels it."""
+    turns, services = request.daemon.turns, request.services
+    default = services.settings.agent.default_skill
+    if params.session_id is None and params.skill is None and default == AUTO:
+        return PrefillResult(model=params.model or "", reason="the whole message chooses the skill")
+    if params.session_id is not None and turns.find(params.session_id) is not None:
+        return PrefillResult(model=params.model or "", reason="a turn of the session runs")
+    return await turns.prefill(params)
 
 
 async def attach(request: RequestContext, params: TurnAttachParams) -> TurnResult:
@@ -168,6 +181,7 @@ async def replay(request: RequestContext, params: TurnReplayParams) -> ReplayRes
 HANDLERS: dict[str, Handler] = {
     "turn.start": start,
     "turn.cancel": cancel,
+    "turn.prefill": prefill,
     "turn.steer": steer,
     "turn.attach": attach,
     "turn.list": list_turns,
