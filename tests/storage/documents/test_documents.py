@@ -11,7 +11,7 @@ from agentgw_daemon.storage.documents.selection import Filter, Selection
 from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from tests.storage.direct import Direct, InTransaction, run
-from tests.storage.papers import new, pieces_of, vectors_of
+from tests.storage.papers import EMBEDDER, new, pieces_of, vectors_of
 
 
 @pytest.fixture
@@ -215,4 +215,7 @@ def test_labels_are_replaced_alone_or_together(direct: Direct) -> None:
     known = run(direct.documents.known("default", ["/a", "/b"]))
     assert (known["/a"].skills, known["/a"].tags) == (("code-assistant", "s"), ("t",))
     assert (known["/b"].skills, known["/b"].tags) == (("s",), ())
-    assert run(direct.embeddings.generation()) == generation
+    # What a filter lets through is another, and every vector where it was.
+    assert run(direct.embeddings.generation()) > generation
+    delta = run(direct.embeddings.delta("default", EMBEDDER.id, generation))
+    assert (delta.added, delta.removed) == ((), ())

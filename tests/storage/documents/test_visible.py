@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from agentgw_daemon.storage.documents.chunks import Chunks
+from agentgw_daemon.storage.documents.generations import generation_of
 from agentgw_daemon.storage.documents.selection import Filter
-from agentgw_daemon.storage.documents.visible import Visibility
+from agentgw_daemon.storage.documents.visible import Allowed, Visibility
 from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.words.terms import terms_of
-from tests.storage.direct import Direct, InTransaction, run
+from tests.storage.direct import Direct, InTransaction, run, talk
 from tests.storage.papers import new, pieces_of
 
 
@@ -71,22 +72,34 @@ def test_chunks_are_counted_again_when_a_hundredth_of_them_changed(store: Databa
     assert store.read(visibility.total) == 500
 
 
+def test_what_has_to_do_with_no_document_lists_none_again(store: DatabaseFiles) -> None:
+    visibility, direct = Visibility(), Direct(store)
+    _put(store, 0, 3)
+
+    def seen(**fields: tuple[str, ...]) -> Allowed:
+        return store.read(lambda db: visibility.of(db, "default", Filter(**fields)))
+
+    before = seen(skills=("a",))
+    assert before.whole
+    talk(direct, "hello", "there")
+    assert seen(skills=("a",)) is before
+    run(direct.documents.relabel("default", ["/0"], ("b",), ("t",)))
+    assert (len(seen(skills=("a",))), len(seen(skills=("b",))), len(seen(tags=("t",)))) == (2, 3, 1)
+    assert [seen(**{kind: ("x",)}).whole for kind in ("skills", "tags")] == [False, False]
+    assert len(seen()) == 3
+
+
 def test_nothing_is_remembered_of_a_database_that_was_replaced(store: DatabaseFiles) -> None:
     visibility = Visibility()
 
     def seen() -> int:
         return store.read(lambda db: len(visibility.of(db, "default", Filter())))
 
-    def as_many_changes_as(most: int) -> None:
-        while (changes := store.read(lambda db: db.conn.total_changes)) < most:
-            store.write(lambda db: db.execute("UPDATE knowledge SET generation = generation + 1"))
-        assert changes == most
-
     _put(store, 0, 1)
     store.backup()
     _put(store, 1, 3)
     assert seen() == store.read(visibility.total) == 3
-    changes = store.read(lambda db: db.conn.total_changes)
+    generation = store.read(generation_of)
     store._replace("for this test")
-    as_many_changes_as(changes)
+    store.write(lambda db: db.execute("UPDATE knowledge SET generation = ?", (generation,)))
     assert seen() == store.read(visibility.total) == 1

@@ -179,6 +179,7 @@ class Documents:
         document = f"SELECT n FROM documents WHERE name = ? AND collection = {number}"
 
         def do(db: sqlite_utils.Database) -> None:
+            next_generation(db)
             for kind, values in labels:
                 delete = f"DELETE FROM document_labels WHERE document = ({document}) AND kind = '{kind}'"
                 db.conn.executemany(delete, names)

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from agentgw_daemon.storage.documents.generations import generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class Visibility:
 
     def of(self, db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allowed:
         """The chunks of one collection that a filter lets through."""
-        key = (self._changes(db), collection, wanted)
+        self._changes(db)
+        # Not the count of all changes: a turn that is recorded would make every search list all documents again.
+        key = (generation_of(db), collection, wanted)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = _allowed(db, collection, wanted)
@@ -86,6 +89,13 @@ def _allowed(db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allo
     number = db.execute("SELECT n FROM collections WHERE name = ?", (collection,)).fetchone()
     if number is None:
         return Allowed(())
+    if not wanted.tags and not (wanted.skills and _has_labels(db, "skill")):
+        rows = db.execute(
+            "SELECT k.first_chunk, k.chunks FROM members AS m JOIN contents AS k ON k.n = m.content"
+            " WHERE m.collection = ? AND k.chunks > 0 ORDER BY k.first_chunk",
+            number,
+        ).fetchall()
+        return Allowed(rows, whole=True)
     where = visible_where(number[0], wanted)
     rows = db.execute(
         "SELECT k.first_chunk, k.chunks FROM contents AS k WHERE k.chunks > 0 AND k.n IN"
@@ -98,3 +108,7 @@ def _allowed(db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allo
         number,
     ).fetchone()[0]
     return Allowed(rows, whole=len(rows) == held)
+
+
+def _has_labels(db: sqlite_utils.Database, kind: str) -> bool:
+    return db.execute("SELECT 1 FROM document_labels WHERE kind = ? LIMIT 1", (kind,)).fetchone() is not None
