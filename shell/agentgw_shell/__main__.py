@@ -6,10 +6,10 @@ import argparse
 import signal
 import sys
 
+from agentgw import __version__
 from agentgw.cli import output
-from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import AgentgwError, UsageError
-from agentgw_shell.chat import Chat
+from agentgw_shell.prompt.first_prompt import FirstPrompt
 from agentgw_shell.prompt.type_ahead import TypeAhead
 
 
@@ -21,18 +21,29 @@ def main() -> int:
     parser.add_argument("--session")
     parser.add_argument("--continue", dest="continued", action="store_true")
     args = parser.parse_args()
+    first = FirstPrompt()
     try:
-        if not is_interactive():
+        if not (output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)):
             raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
         # Whoever is at the terminal may press Ctrl-C, also in a chat that a script or an editor started ignoring it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with TypeAhead() as terminal, Chat(terminal, skill=args.skill, model=args.model) as chat:
-            chat.go_on(args.session, continued=args.continued)
-            return chat.run()
+        with TypeAhead() as terminal:
+            output.notice(f"agentgw {__version__}, /help lists the commands, Ctrl-D leaves")
+            first.show()
+            # Here, for the editor takes most of the time until there is one.
+            from agentgw_shell.chat import Chat
+
+            with Chat(terminal, skill=args.skill, model=args.model) as chat:
+                first.leave()
+                chat.go_on(args.session, continued=args.continued)
+                return chat.run()
     except AgentgwError as error:
+        first.leave()
         return output.report(error)
     except KeyboardInterrupt:
         return output.INTERRUPTED
+    finally:
+        first.leave()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentgw.cli import output
-from agentgw.cli.approval_prompt import ask
 from agentgw.cli.turn_printer import TurnPrinter, cancel_turn, follow
 from agentgw.client import ConnectionLost
 from agentgw_shell.screen_access import terminal_size, write_to_terminal
@@ -86,6 +85,8 @@ class Answering:
         write_to_terminal("".join(f"{paint(line)}\r\n" for line in lines))
 
     def _approve(self, client: Client, approval: Mapping[str, Any]) -> None:
+        from agentgw.cli.approval_prompt import ask
+
         self._alert()
         with self._terminal.paused():
             ask(client, approval)

@@ -13,24 +13,20 @@ from typing import TYPE_CHECKING, Final, Self
 
 from prompt_toolkit.enums import EditingMode
 
-from agentgw import __version__
-from agentgw.cli import main as command_line
 from agentgw.cli import output
 from agentgw.cli.commands import last_session, model_reference, working_directory
-from agentgw.cli.commands.pull import offer
 from agentgw.client import ConnectionLost
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, NotFound
 from agentgw_shell.answering import Answering, lost
-from agentgw_shell.commands import table
-from agentgw_shell.commands.asking import attached
-from agentgw_shell.commands.material import run_command
 from agentgw_shell.conversation import Conversation
+from agentgw_shell.leave import Leave
 from agentgw_shell.mentions import mentioned_files
 from agentgw_shell.opening import Opening
 from agentgw_shell.prompt.completion import ChatCompleter
 from agentgw_shell.prompt.editor import LineInterrupted, make_editor
+from agentgw_shell.prompt.first_prompt import PROMPT
 from agentgw_shell.prompt.paste import Pastes
 from agentgw_shell.screen_access import write_to_terminal
 from agentgw_shell.status_bar import StatusBar
@@ -41,7 +37,6 @@ if TYPE_CHECKING:
     from agentgw.client import Client, Stream
     from agentgw_shell.prompt.type_ahead import TypeAhead
 
-_PROMPT: Final = "› "
 # States of a turn that goes on, also with the daemon after the one that began it.
 _GOES_ON: Final = ("queued", "running", "waiting")
 
@@ -106,7 +101,6 @@ class Chat:
 
     def run(self) -> int:
         """Read and answer until the user leaves; gives the exit status."""
-        output.notice(f"agentgw {__version__}, /help lists the commands, Ctrl-D leaves")
         emptied = False
         while True:
             try:
@@ -121,7 +115,7 @@ class Chat:
             emptied = False
             try:
                 self.handle(message)
-            except table.Leave:
+            except Leave:
                 return 0
             except KeyboardInterrupt:
                 # In the middle of a command: a fresh connection cannot be out of step.
@@ -137,25 +131,30 @@ class Chat:
         queued = self._draft.next_message()
         if queued is not None:
             # As a message that was sent from the prompt looks.
-            output.line(f"{_PROMPT}{queued}")
+            output.line(f"{PROMPT}{queued}")
             return self._pastes.expand(queued).strip()
         if (client := self._client_now()) is not None:
             self._bar.refresh(client)
         default = self._prefilled or self._draft.take()
         self._prefilled = ""
-        return self._pastes.expand(self._editor.prompt(_PROMPT, default=default))
+        return self._pastes.expand(self._editor.prompt(PROMPT, default=default))
 
     def handle(self, line: str) -> None:
         """One line: a command, or a message. Raises AgentgwError, KeyboardInterrupt and Leave."""
         text = line.strip()
         if not text:
             return
+        # Here and below, for the first prompt does not wait for what may come of it.
+        from agentgw_shell.commands import table
+
         name, _, rest = text[1:].partition(" ")
         if (command := table.bare(text)) is not None:
             command.run(self, "")
         elif (rating := table.RATINGS.get(text)) is not None:
             self._rate(rating)
         elif text.startswith("!"):
+            from agentgw_shell.commands.material import run_command
+
             run_command(self, text[1:])
         elif text.startswith("/") and "/" not in name:
             self._command(name, rest.strip())
@@ -163,6 +162,8 @@ class Chat:
             self.ask(text)
 
     def _command(self, name: str, rest: str) -> None:
+        from agentgw_shell.commands import table
+
         command = table.find(name)
         if command is not None:
             command.run(self, rest)
@@ -178,12 +179,16 @@ class Chat:
 
     def ask(self, message: str, *, skill: str | None = None, mentions: bool = True) -> None:
         """Send a message and show the answer; a model that is missing is offered first."""
+        from agentgw_shell.commands.asking import attached
+
         files = [attached(path) for path in mentioned_files(message)] if mentions else []
         try:
             self._ask(message, skill, files)
         except ModelUnavailable as error:
             if not isinstance(error.data.get("suggestion"), str):
                 raise
+            from agentgw.cli.commands.pull import offer
+
             with self._terminal.paused():
                 pulled = offer(self.client, error)
             if not pulled:
@@ -233,6 +238,8 @@ class Chat:
 
     def run_verb(self, *words: str) -> None:
         """Do what `agentgw WORDS…` does, in the terminal's usual mode."""
+        from agentgw.cli import main as command_line
+
         with self._terminal.paused():
             try:
                 command_line.dispatch(words)

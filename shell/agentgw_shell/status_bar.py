@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from agentgw.protocol.errors import AgentgwError
 from agentgw_shell.prompt.toolbar import BarFacts, bar
@@ -91,6 +90,9 @@ class StatusBar:
 
 def _endpoints(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Providers that are not on this machine."""
+    # Here, for the first prompt does not wait for it.
+    from urllib.parse import urlsplit
+
     for key, value in settings.items():
         parts = key.split(".")
         if parts[0] == "providers" and parts[-1] == "base_url" and urlsplit(str(value)).hostname not in _HERE:

@@ -26,6 +26,7 @@ from tests.bench.knowledge_cases import KNOWLEDGE
 from tests.bench.labelled_cases import LABELLED
 from tests.bench.map_cases import MAP
 from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
+from tests.bench.prompt_cases import prompt
 from tests.bench.search_cases import SEARCH
 from tests.bench.setting import LLM, MODEL, Setting, shown
 from tests.bench.sleep_cases import sleep
@@ -143,6 +144,7 @@ def idle(setting: Setting) -> Iterator[Figure]:
 CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "overhead": overhead,
     "ping": ping,
+    "prompt": prompt,
     "deltas": deltas,
     **STREAMS,
     **MAP,

@@ -65,8 +65,7 @@ def _set(chat: Chatting, text: str) -> None:
     name, _, value = text.partition(" ")
     options = chat.conversation.options
     if not name:
-        shown = {**options, "max_iterations": chat.conversation.max_iterations}
-        output.pairs([(one, shown.get(one, "the skill's") or "the skill's") for one in OPTIONS])
+        output.pairs([(one, _setting(chat, one)) for one in OPTIONS])
         return
     if name not in OPTIONS:
         near = get_close_matches(name, OPTIONS, n=1)
@@ -74,8 +73,7 @@ def _set(chat: Chatting, text: str) -> None:
         raise UsageError(f"there is no option {name[:40]}", hint=hint)
     value = value.strip()
     if not value:
-        setting = chat.conversation.max_iterations if name == "max_iterations" else options.get(name)
-        output.notice(f"{name} is {'the skill’s' if setting is None else setting}")
+        output.notice(f"{name} is {_setting(chat, name)}")
         return
     if value == "-":
         options.pop(name, None)
@@ -93,6 +91,12 @@ def _set(chat: Chatting, text: str) -> None:
     else:
         options[name] = _number(name, value)
     output.notice(f"{name} is set")
+
+
+def _setting(chat: Chatting, name: str) -> str:
+    conversation = chat.conversation
+    value = conversation.max_iterations if name == "max_iterations" else conversation.options.get(name)
+    return "the skill's" if value is None else str(value)
 
 
 def _number(name: str, value: str) -> int | float:

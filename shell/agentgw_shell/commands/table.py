@@ -10,6 +10,7 @@ from agentgw.cli import output
 from agentgw.protocol.errors import UsageError
 from agentgw_shell.commands import asking, material, sessions, why
 from agentgw_shell.commands.command import ChatCommand, Chatting
+from agentgw_shell.leave import Leave
 
 _KEYS: Final = """\
 Keys
@@ -19,10 +20,6 @@ Keys
 Also
   /SKILLNAME TEXT: this message with that skill · @PATH: the file goes with the message
   !COMMAND: run a program, asked about as a tool's call is · +1 -1: rate the last answer"""
-
-
-class Leave(Exception):
-    """The chat is to end."""
 
 
 def _quit(chat: Chatting, text: str) -> None:

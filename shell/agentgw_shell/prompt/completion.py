@@ -12,8 +12,6 @@ from prompt_toolkit.document import Document
 from agentgw.cli.commands import working_directory
 from agentgw.cli.output import one_line
 from agentgw.protocol.errors import AgentgwError
-from agentgw_shell.commands import table
-from agentgw_shell.commands.asking import OPTIONS
 
 if TYPE_CHECKING:
     from agentgw.client import Client
@@ -33,6 +31,9 @@ class ChatCompleter(Completer):
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
         """Choices for the word before the cursor."""
+        # Here, for the first prompt does not wait for them.
+        from agentgw_shell.commands import table
+
         line = document.text_before_cursor
         word = line[max(line.rfind(" "), line.rfind("\n")) + 1 :]
         if word.startswith("@"):
@@ -49,6 +50,8 @@ class ChatCompleter(Completer):
                 yield Completion(text, start_position=-len(word), display_meta=one_line(about)[:60])
 
     def _commands(self, word: str) -> Iterator[Choice]:
+        from agentgw_shell.commands import table
+
         for command in table.COMMANDS.values():
             yield f"/{command.name}", command.summary
         for name, about in self._ask("skill"):
@@ -59,6 +62,8 @@ class ChatCompleter(Completer):
             case "file":
                 return ((path, "") for path in _files(word))
             case "option":
+                from agentgw_shell.commands.asking import OPTIONS
+
                 return ((name, "") for name in OPTIONS)
             case _:
                 return self._ask(offer)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import termios
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
 
 
 class TypeAhead:

@@ -71,13 +71,14 @@ class TestSet:
         chat.do("/set top_k")
         chat.do("/set temperature")
         assert chat.conversation.options == {"top_k": 5}
-        assert capsys.readouterr().err == "agentgw: top_k is 5\nagentgw: temperature is the skill’s\n"
+        assert capsys.readouterr().err == "agentgw: top_k is 5\nagentgw: temperature is the skill's\n"
 
     def test_all_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
-        DeskChat(options={"top_k": 5}, max_iterations=2).do("/set")
+        DeskChat(options={"top_k": 5, "temperature": 0.0}, max_iterations=2).do("/set")
         told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
         assert set(told) == set(OPTIONS)
         assert (told["top_k"], told["max_iterations"], told["seed"]) == ("5", "2", "the skill's")
+        assert told["temperature"] == "0.0"
 
     def test_a_typo_names_the_nearest(self) -> None:
         with pytest.raises(UsageError) as refused:

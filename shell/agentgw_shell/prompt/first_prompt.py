@@ -1,0 +1,43 @@
+"""The prompt before its editor is there: loading that takes longer than all else until then."""
+
+from __future__ import annotations
+
+import sys
+
+from agentgw.cli import output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+PROMPT: Final = "› "
+# A paste may come before the editor asks for it to be marked, and would be sent line by line.
+_MARKED_PASTE: Final = "\x1b[?2004h"
+_PLAIN_PASTE: Final = "\x1b[?2004l"
+
+
+class FirstPrompt:
+    """A drawing of what the editor will draw first, in its place, where that is standard output.
+
+    Keys that are pressed meanwhile wait for the editor.
+    """
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def show(self) -> None:
+        """Draw it. It is written over by whoever writes next, so `leave` it first."""
+        self._shown = output.is_terminal(sys.stdout)
+        if self._shown:
+            self._write(_MARKED_PASTE + PROMPT)
+
+    def leave(self) -> None:
+        """Go back to where it begins."""
+        if self._shown:
+            self._shown = False
+            self._write(f"\r{_PLAIN_PASTE}")
+
+    def _write(self, text: str) -> None:
+        stream = sys.stdout
+        stream.buffer.write(text.encode(stream.encoding or "utf-8", "replace"))
+        stream.buffer.flush()
