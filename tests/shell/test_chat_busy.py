@@ -126,7 +126,7 @@ def test_a_daemon_that_cannot_start_is_tried_again_with_the_next_message(desk: D
     with desk.on_terminal("chat") as terminal:
         terminal.wait_for("\n›", "no daemon: ")
         terminal.send("hello?\r")
-        terminal.wait_for("› hello?\nagentgw: ", "Invalid value", "\n›")
+        terminal.wait_for("› hello?\nagentgw:", "Invalid value", "\n›")
         config.write_text(right)
         terminal.send("hello again\r")
         desk.model.next().end("Here I am.")
