@@ -21,6 +21,7 @@ from agentgw.local.paths import Paths
 from agentgw.transport.framing import encode
 from tests.bench.cache_cases import CACHE
 from tests.bench.figure import Figure
+from tests.bench.http_cases import HTTP
 from tests.bench.job_cases import jobs, write_jobs
 from tests.bench.knowledge_cases import KNOWLEDGE
 from tests.bench.labelled_cases import LABELLED
@@ -156,6 +157,7 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "cold": cold,
     "idle": idle,
     "jobs": jobs,
+    **HTTP,
     "sleep": sleep,
 }
 

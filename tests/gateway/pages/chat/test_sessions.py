@@ -30,8 +30,10 @@ EVENTS: tuple[TurnEvent, ...] = (
 class Daemon:
     """One session with turns t-1 … t-3, of which the last may run."""
 
-    def __init__(self, *, runs: bool = False, error: Exception | None = None) -> None:
+    def __init__(self, *, runs: bool = False, error: Exception | None = None, said: str = "") -> None:
+        """`said` is what each turn answers, in the place of some events of all kinds."""
         self.asked: list[tuple[str, Any]] = []
+        self._events = (TurnDelta(text=said),) if said else EVENTS
         self._runs = runs
         self._error = error
 
@@ -75,8 +77,10 @@ class Daemon:
         )  # fmt: skip
 
     def _list(self, params: TurnListParams) -> TurnList:
-        turns = tuple(self._turn(number) for number in (3, 2, 1))
-        return TurnList(turns=tuple(turn for turn in turns if not params.running or turn.state == "running"))
+        turns = tuple(self._turn(number) for number in (3, 2, 1))[: params.limit]
+        cursor = f"before-{turns[-1].turn_id}" if len(turns) < 3 else None
+        shown = tuple(turn for turn in turns if not params.running or turn.state == "running")
+        return TurnList(turns=shown, next=cursor)
 
     def _detail(self, turn_id: str) -> TurnDetail:
         return TurnDetail(
@@ -97,7 +101,7 @@ class Daemon:
         return TurnResult(turn_id="t-9", session_id="s-new")
 
     async def _attach(self, request: Any, params: Any) -> TurnResult:
-        await request.show(params.turn_id, "s-1", 1, EVENTS)
+        await request.show(params.turn_id, "s-1", 1, self._events)
         return TurnResult(turn_id=params.turn_id, session_id="s-1", finish_reason="stop")
 
 
@@ -114,6 +118,19 @@ async def test_a_session_shows_its_turns_and_where_the_running_one_is_told() -> 
     # htmx begins as soon as it runs: whatever listens to it is there before.
     scripts = re.findall(r'<script src="[^"]*/([^"/]+)"', page)
     assert scripts == ["page.js", "chat.js", "htmx-with-sse.js"]
+
+
+@pytest.mark.parametrize(("chars", "shown"), [(5_000, 3), (9_000, 2), (15_000, 1), (300_000, 1)])
+async def test_a_page_of_long_turns_has_fewer_of_them_and_leads_to_the_others(chars: int, shown: int) -> None:
+    async with opened(Daemon(said="w " * (chars // 2)).handlers()) as made:
+        visitor = Visitor(made)
+        page = (await visitor.get("/session/s-1")).body.decode()
+        news = (await visitor.get("/session/s-1/news?after=t-0", HX_Request="true")).body.decode()
+    assert re.findall(r'id="(t-\d)"', page) == ["t-1", "t-2", "t-3"][3 - shown :]
+    oldest = f"t-{4 - shown}"
+    assert re.findall(r"turns\?before=([^\"]+)", page) == ([] if shown == 3 else [f"before-{oldest}"])
+    # What is new is shown whatever its length: nothing leads to it later.
+    assert re.findall(r'id="(t-\d)"', news) == ["t-1", "t-2", "t-3"]
 
 
 async def test_the_rules_for_the_browser_allow_our_scripts_alone() -> None:

@@ -20,6 +20,7 @@ _MOST_LINE_CHARS: Final = 1000
 # Several times what usual code of that length takes, of the processor, however busy it is. Java's expression for a
 # method's head looks to the end of the text for each word of it: that would be fifteen seconds.
 _MOST_S: Final = 0.2
+_LOOK_EVERY: Final = 16
 # Languages by the names that models give to them. Others are shown without colours: each lexer is code of its own.
 _LANGUAGES: Final = {
     "bash": "bash", "c": "c", "c++": "cpp", "cpp": "cpp", "css": "css", "diff": "diff", "go": "go", "html": "html",
@@ -47,8 +48,9 @@ def _tokens(code: str, lexer: Lexer, clock: Callable[[], float]) -> Iterator[tup
     from pygments.token import Text
 
     ends = clock() + _MOST_S
-    for at, kind, text in lexer.get_tokens_unprocessed(code):
-        if clock() > ends:
+    for number, (at, kind, text) in enumerate(lexer.get_tokens_unprocessed(code)):
+        # A look at this clock takes as long as some tokens.
+        if number % _LOOK_EVERY == 0 and clock() > ends:
             yield Text, code[at:]
             return
         yield kind, text

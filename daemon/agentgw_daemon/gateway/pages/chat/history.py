@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from agentgw.protocol.types import Turn
     from agentgw_daemon.gateway.exchange import Exchange
 
-# A page of more would be long to scroll and long to make.
-_SHOWN_TURNS: Final = 10
+# A page of more would be long to make: its first byte is to come within 50 ms.
+_SHOWN_TURNS: Final = 6
+_SHOWN_CHARS: Final = 20_000
+# That were begun since a page was last told of some.
+_MOST_NEWS: Final = 10
 _MOST_RATINGS: Final = 1000
 _PAGE: Final = 1000
 _LIVE: Final = ("queued", "running", "waiting")
@@ -50,15 +53,18 @@ class ShownTurn:
 async def turns_before(exchange: Exchange, session_id: str, before: str | None) -> dict[str, Any]:
     """A page's turns, the oldest first, and where earlier ones begin. `last`: the newest of all, for a first page."""
     values = {"session_id": session_id, "limit": _SHOWN_TURNS, "before": before}
-    listed = await exchange.call("turn.list", bind(TurnListParams, {k: v for k, v in values.items() if v is not None}))
+    listed = await exchange.call("turn.list", bind(TurnListParams, values))
     last = listed.turns[0].turn_id if listed.turns and before is None else ""
-    shown = await _shown(exchange, listed.turns)
-    return {"turns": shown, "next": listed.next, "last": last, "is_latest": before is None}
+    shown = await _shown(exchange, listed.turns, most_chars=_SHOWN_CHARS)
+    following = listed.next
+    if len(shown) < len(listed.turns):
+        following = (await exchange.call("turn.list", bind(TurnListParams, {**values, "limit": len(shown)}))).next
+    return {"turns": shown, "next": following, "last": last, "is_latest": before is None}
 
 
 async def turns_after(exchange: Exchange, session_id: str, after: str) -> dict[str, Any]:
     """The turns since one that the page has, with the oldest first. All of the latest where it has none of them."""
-    listed = await exchange.call("turn.list", TurnListParams(session_id=session_id, limit=_SHOWN_TURNS))
+    listed = await exchange.call("turn.list", TurnListParams(session_id=session_id, limit=_MOST_NEWS))
     fresh = []
     for turn in listed.turns:
         if turn.turn_id == after:
@@ -89,12 +95,24 @@ async def turn_before(exchange: Exchange, turn: Turn) -> str | None:
             return None
 
 
-async def _shown(exchange: Exchange, newest_first: tuple[Turn, ...]) -> list[ShownTurn]:
+async def _shown(
+    exchange: Exchange, newest_first: tuple[Turn, ...], *, most_chars: int | None = None
+) -> list[ShownTurn]:
+    """The turns with the oldest first; with `most_chars` only the newest of them that have no more together."""
     if not newest_first:
         return []
     ratings = await exchange.call("feedback.list", FeedbackListParams(limit=_MOST_RATINGS))
     rating_of = {one.turn_id: one.rating for one in ratings.ratings}
-    return [await _shown_turn(exchange, turn, rating_of.get(turn.turn_id)) for turn in reversed(newest_first)]
+    shown: list[ShownTurn] = []
+    chars = 0
+    for turn in newest_first:
+        one = await _shown_turn(exchange, turn, rating_of.get(turn.turn_id))
+        # The message is there to be read and to be edited.
+        chars += 2 * len(one.message) + one.whole.size
+        if shown and most_chars is not None and chars > most_chars:
+            break
+        shown.append(one)
+    return shown[::-1]
 
 
 async def _shown_turn(exchange: Exchange, turn: Turn, rating: int | None) -> ShownTurn:
