@@ -2,7 +2,7 @@
 
 Lines that mean something as they are stay whole: those within a fence, rows of a table, code by its indent. A list's
 item goes on below its own text. A word that no line has room for is left to the terminal, so that an address can still
-be copied in one piece.
+be copied in one piece, and the words behind it go on where it ends.
 """
 
 from __future__ import annotations
@@ -83,12 +83,18 @@ class WordWrap:
         if not self._is_begun:
             self._is_begun = True
             self._classify(token)
-        taken = self._cells(self._blanks) + width(token)
+        columns, cells = self._columns(), width(token)
+        taken = self._cells(self._blanks) + cells
         # Behind a word that was not waited for comes more of it, or a character that begins anew.
         self._is_within_word = self._is_within_word and token[0] < _FIRST_WIDE
-        if self._is_whole or self._is_within_word or not self._column or self._column + taken <= self._columns():
+        fits = self._column + taken <= columns
+        # A line of its own is of no use to a word that is longer than that.
+        if fits or self._is_whole or self._is_within_word or not self._column or cells > columns - self._hanging:
             blanks, self._blanks = self._blanks, ""
             self._column += taken
+            if self._column > columns and not self._is_whole:
+                # The terminal goes on with it from its edge.
+                self._column = (self._column - 1) % columns + 1
             return blanks + token
         self._blanks = ""
         self._column = self._hanging + width(token)

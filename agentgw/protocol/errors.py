@@ -52,8 +52,8 @@ class AgentgwError(Exception):
 
     @property
     def advice(self) -> str:
-        """The hint, or what helps against errors of its class."""
-        return self.hint or self.remedy
+        """The hint, or what helps against errors of its class, where the message does not lead to a command itself."""
+        return self.hint or ("" if "agentgw " in self.message else self.remedy)
 
 
 class RpcError(AgentgwError):

@@ -93,6 +93,8 @@ def test_what_is_not_there_is_told_with_the_command_that_lists_what_is(kind: str
 def test_a_hint_goes_before_what_helps_in_general() -> None:
     assert NotFound("x", hint="look", kind="model").advice == "look"
     assert errors.Timeout("x", hint="wait").advice == "wait"
+    # The words of a daemon that did not start, which end in its own hint.
+    assert errors.ConfigRefused("x. see agentgw logs").advice == ""
     # Of another daemon, about a kind that is not known here.
     assert from_wire({"code": NotFound.code, "message": "x", "data": {"kind": "wave"}}).advice == ""
 
