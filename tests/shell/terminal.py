@@ -26,8 +26,8 @@ class _Screen(pyte.Screen):
     there is; it would then scroll that text away.
     """
 
-    def __init__(self, answer: Callable[[str], None]) -> None:
-        super().__init__(COLUMNS, LINES)
+    def __init__(self, answer: Callable[[str], None], columns: int) -> None:
+        super().__init__(columns, LINES)
         self._answer = answer
 
     def write_process_input(self, data: str) -> None:
@@ -35,10 +35,16 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """Runs a command on a terminal of 90 by 30; a context manager that ends it."""
+    """Runs a command on a terminal of 90 by 30, if not told otherwise; a context manager that ends it."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, *, mute: bool = False
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path | None = None,
+        *,
+        mute: bool = False,
+        columns: int = COLUMNS,
     ) -> None:
         """`mute`: a terminal that answers no question about itself."""
         #: Every byte that came to the terminal.
@@ -46,10 +52,10 @@ class Terminal:
         #: All that happened to the screen in order: text, and sizes.
         self.tape: list[str | tuple[int, int]] = []
         self._decoder = getincrementaldecoder("utf-8")("replace")
-        self._screen = _Screen(_ignore if mute else self.send)
+        self._screen = _Screen(_ignore if mute else self.send, columns)
         self._stream = pyte.ByteStream(self._screen)
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"},
             cwd=cwd, start_new_session=True, preexec_fn=_take_terminal,
@@ -92,19 +98,23 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < deadline, self.text()
             self._read(0.05)
+        while self._read(0):
+            pass
         return self.process.returncode
 
-    def _read(self, timeout_s: float) -> None:
+    def _read(self, timeout_s: float) -> bool:
+        """Shows what came; tells whether anything did."""
         if not select.select([self._ours], [], [], min(max(timeout_s, 0), 1))[0]:
-            return
+            return False
         try:
             data = os.read(self._ours, 65536)
         except OSError:  # the other end is closed
-            return
+            return False
         self.received += data
         if text := self._decoder.decode(data):
             self.tape.append(text)
         self._stream.feed(data)
+        return bool(data)
 
 
 def _ignore(answer: str) -> None:

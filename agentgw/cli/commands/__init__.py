@@ -61,9 +61,16 @@ def fetched(args: Namespace, method: str, /, **params: Any) -> dict[str, Any] | 
 
 def agreed(question: str) -> bool:
     """Asks the person at the terminal and tells whether the answer is yes; an empty one is a no."""
-    sys.stderr.write(output.broken(f"{output.one_line(question)} [y/N]", 2) + " ")
+    return answer_to(question, "y/N") in ("y", "yes")
+
+
+def answer_to(question: str, choices: str) -> str:
+    """The answer of the person at the terminal, in small letters; no answer at all is an n."""
+    sys.stderr.write(output.broken(f"{output.one_line(question)} [{choices}]", 2) + " ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    line = sys.stdin.readline()
+    # At the end of the input nobody has pressed Enter for the usual answer.
+    return line.strip().lower() if line else "n"
 
 
 def model_reference(client: Client, text: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect, model_reference
+from agentgw.cli.commands import add_json, answer_to, connect, model_reference
 from agentgw.cli.progress import Bar
 from agentgw.cli.turn_printer import is_interactive
 
@@ -72,7 +70,7 @@ def offer(client: Client, error: ModelUnavailable) -> bool:
         found: dict[str, Any] = next((model for model in models if model["name"] == suggestion), {})
         about = _about(found.get("description"), output.size(found.get("size_bytes")), found.get("licence"))
         question = f"Pull {suggestion} ({about})?" if about else f"Pull {suggestion}?"
-        wanted = {"": suggestion, "y": suggestion, "yes": suggestion}.get(_answer(question, "Y/n"))
+        wanted = {"": suggestion, "y": suggestion, "yes": suggestion}.get(answer_to(question, "Y/n"))
     else:
         for number, model in enumerate(best, 1):
             line = _about(
@@ -81,7 +79,7 @@ def offer(client: Client, error: ModelUnavailable) -> bool:
             output.notice(f"{number}. {model['name']}: {line}")
         first, second = (str(model["name"]) for model in best)
         answers = {"": first, "1": first, "y": first, "yes": first, "2": second}
-        wanted = answers.get(_answer("There is no model yet. Pull one of these?", "1/2/n"))
+        wanted = answers.get(answer_to("There is no model yet. Pull one of these?", "1/2/n"))
     if wanted is None:
         return False
     pull(client, wanted)
@@ -109,9 +107,3 @@ def _rate(model: dict[str, Any]) -> str:
 
 def _about(*facts: object) -> str:
     return ", ".join(str(fact) for fact in facts if fact)
-
-
-def _answer(question: str, choices: str) -> str:
-    sys.stderr.write(f"{output.one_line(question)} [{choices}] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower()
