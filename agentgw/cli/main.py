@@ -180,7 +180,7 @@ def _plain(word: str) -> str:
 def _help(words: list[str]) -> int:
     """`agentgw help [VERB [ACTION]]`: the same as `--help` behind them."""
     if not words or words[0] in _HELP:
-        output.prose(overview())
+        output.own_lines(overview())
         return 0
     # One word more is an action only of a noun.
     verb, *rest = words
@@ -197,7 +197,7 @@ def load(verb: str) -> ModuleType:
 def _dispatch_action(noun: str, argv: Sequence[str], actions: dict[str, Action]) -> int:
     """`agentgw NOUN [ACTION …]`; without an action the first of the table."""
     if argv and argv[0] in _HELP:
-        output.prose(_noun_help(noun, actions))
+        output.own_lines(_noun_help(noun, actions))
         return 0
     name, rest = next(iter(actions)), list(argv)
     # `-1` is the name of an action, not an option.
@@ -241,7 +241,7 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
 
         def print_help(self, file: object = None) -> None:
             # argparse would pass over a disk that is full, and has no line end for a long usage.
-            output.prose(self.format_help())
+            output.own_lines(self.format_help())
 
     parser = Parser(
         prog=prog,

@@ -157,16 +157,21 @@ def text_block(text: str) -> None:
 
 
 def prose(text: str) -> None:
-    """A text to read, as `text_block`; on a terminal its lines are broken between words."""
+    """A text in Markdown to read, as `text_block`; on a terminal its lines are broken between words."""
+    text_block(broken(text, 1, markdown=True) if is_terminal(sys.stdout) else text)
+
+
+def own_lines(text: str) -> None:
+    """Lines of ours, as `prose`, but broken whatever they begin with: none is code or a table."""
     text_block(broken(text, 1) if is_terminal(sys.stdout) else text)
 
 
-def broken(text: str, descriptor: int) -> str:
+def broken(text: str, descriptor: int, *, markdown: bool = False) -> str:
     """The text as `visible` gives it, with its lines broken between words for the terminal behind the descriptor."""
     # Here, for a pipe does not need it.
     from agentgw.cli import wrapping
 
-    return wrapping.broken(visible(text), columns(descriptor))
+    return wrapping.broken(visible(text), columns(descriptor), markdown=markdown)
 
 
 def json_line(value: object) -> None:

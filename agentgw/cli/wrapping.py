@@ -32,9 +32,10 @@ _TAB: Final = 8
 class WordWrap:
     """Breaks what it is fed; the word that is being written is held back until it is known how long it gets."""
 
-    def __init__(self, columns: Callable[[], int]) -> None:
-        """`columns` gives the width, which may change meanwhile."""
+    def __init__(self, columns: Callable[[], int], *, markdown: bool = True) -> None:
+        """`columns` gives the width, which may change meanwhile. Without `markdown` no line is kept whole."""
         self._columns = columns
+        self._markdown = markdown
         self._held = ""
         self._fence = ""
         self._in_list = False
@@ -108,11 +109,11 @@ class WordWrap:
             self._fence = "" if fence == self._fence and not word.strip(word[0]) else self._fence
             return
         is_item = _MARKER.fullmatch(word) is not None
-        if fence in _FENCES and indent < _CODE_INDENT:
+        if self._markdown and fence in _FENCES and indent < _CODE_INDENT:
             self._fence = fence
             self._is_whole = True
         elif word.startswith("|") or (indent >= _CODE_INDENT and not is_item and not self._in_list):
-            self._is_whole = True
+            self._is_whole = self._markdown
         hanging = indent + (width(word) + 1 if is_item else 0)
         self._hanging = hanging if hanging <= self._columns() // 2 else 0
         self._in_list = self._in_list or is_item
@@ -126,7 +127,7 @@ class WordWrap:
         return column - self._column
 
 
-def broken(text: str, columns: int) -> str:
+def broken(text: str, columns: int, *, markdown: bool = True) -> str:
     """The whole text, broken between words."""
-    wrap = WordWrap(lambda: columns)
+    wrap = WordWrap(lambda: columns, markdown=markdown)
     return wrap.feed(text) + wrap.flush()

@@ -97,7 +97,7 @@ def test_a_new_user_comes_through_on_a_terminal(
     assert NEWER in user.types("--version")
     user.types("run", "-m", "echo", "hi")
     assert f"version {NEWER}" in user.types("status")
-    assert "installed" not in user.types("service", "uninstall")
+    assert "no service is installed" in user.types("service", "uninstall")
     assert user.types("stop") == "stopped\n"
     shutil.rmtree(installation.packages)
     assert home.processes() == {}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 _PACKAGES = (ROOT / "agentgw", ROOT / "daemon" / "agentgw_daemon", ROOT / "shell" / "agentgw_shell")
+# As the wheel has them.
+_SHIPPED = ("skills", "systemd-user", "launchd")
 
 
 class Installation:
@@ -33,7 +35,8 @@ class Installation:
         """Put this version in place of whatever is there."""
         for package in _PACKAGES:
             self._replace(package.name, package)
-        shutil.copytree(ROOT / "skills", self.packages / "agentgw" / "_shipped" / "skills")
+        for folder in _SHIPPED:
+            shutil.copytree(ROOT / folder, self.packages / "agentgw" / "_shipped" / folder)
         self._set_version(version)
 
     def install_without_modules(self, version: str) -> None:

@@ -49,7 +49,7 @@ def _rules(args: Namespace) -> int:
 
 
 def _show(call: dict[str, Any], name: str, when: str) -> None:
-    output.prose("\n".join((f"{escaped(name)}  {when}", *(f"  {text}" for text in lines(call)))))
+    output.own_lines("\n".join((f"{escaped(name)}  {when}", *(f"  {text}" for text in lines(call)))))
 
 
 def _configure_revoke(parser: ArgumentParser) -> None:

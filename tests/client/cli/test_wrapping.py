@@ -39,6 +39,11 @@ def test_lines_are_broken_between_words(text: str, expected: str) -> None:
     assert broken(text, 14) == expected
 
 
+@pytest.mark.parametrize("text", ["| one two three", "    one two three", "~~~ one two three"])
+def test_lines_of_ours_are_broken_whatever_they_begin_with(text: str) -> None:
+    assert max(map(len, broken(text, 12, markdown=False).splitlines())) <= 12
+
+
 def test_a_hanging_indent_takes_at_most_half_of_the_line() -> None:
     assert broken("      - one two", 12) == "      - one\ntwo"
 
