@@ -107,7 +107,7 @@ def begin(user: NewUser) -> None:
     """The first run: no model yet, the offer of one declined, and what can be done without."""
     assert __version__ in user.types("--version")
     user.types("--help")
-    user.types("run", "hello", ends=4, keys=(("[Y/n]", "n\n"),))
+    user.types("run", "hello", ends=4, keys=(("/n]", "n\n"),))
     assert "fix: agentgw pull" in user.types("doctor")
     user.types("models")
     assert SENTENCE in " ".join(user.types("run", "-m", "echo", SENTENCE).split())
