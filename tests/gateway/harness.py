@@ -16,6 +16,7 @@ from agentgw.protocol.doors import HttpStatus
 from agentgw_daemon.config.settings import HttpSection, LimitsSection, Settings
 from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.gateway import Gateway
+from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.server.request import Handler
@@ -180,14 +181,15 @@ async def opened(
     http: HttpSection | None = None,
     secrets: Secrets | None = None,
     fail_after_s: float = 20,
+    routes: RouteTable = ROUTES,
     **limits: Any,
 ) -> AsyncIterator[OpenGateway]:
-    """A gateway with these handlers and the routes of the product."""
+    """A gateway with these handlers, and the routes of the product unless others are given."""
     settings = Settings(limits=LimitsSection(**limits), http=http or HttpSection())
     daemon = FakeDaemon(FakeServices(settings, secrets or Secrets()))
     with trio.fail_after(fail_after_s):
         async with trio.open_nursery() as nursery:
-            made = OpenGateway(Gateway(daemon, handlers, ROUTES, nursery), nursery)
+            made = OpenGateway(Gateway(daemon, handlers, routes, nursery), nursery)
             try:
                 yield made
             finally:

@@ -13,7 +13,7 @@ from agentgw.protocol.methods import METHODS
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.gateway.http.event_stream import HEARTBEAT, EventBuffer, NoEvents, StreamEncoding
+from agentgw_daemon.gateway.http.event_stream import EventBuffer, NoEvents, StreamEncoding
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_value
 from agentgw_daemon.gateway.routing.binding import body_values, form_fields, merged, query_values
 from agentgw_daemon.observability.supervision import internal_error
@@ -52,11 +52,15 @@ class Exchange:
 
     async def values(self) -> dict[str, Any]:
         """Path, query and JSON body under the names of the method's fields. Raises RpcError or HttpRefused."""
-        limits = self.gateway.limits
         if self.route.body == "none" and self.request.method != "DELETE":
             return self.head_values()
+        return self.head_values(await self.body())
+
+    async def body(self) -> dict[str, Any]:
+        """The object of a JSON body as it is, without one an empty one. Raises RpcError or HttpRefused."""
+        limits = self.gateway.limits
         body = await self.connection.read_body(limits.max_message_bytes, "limits.max_message_bytes")
-        return self.head_values(body_values(body, max_depth=limits.depth) if body else {})
+        return body_values(body, max_depth=limits.depth) if body else {}
 
     def head_values(self, *more: Mapping[str, Any]) -> dict[str, Any]:
         """The same of path and query, and of what came with them."""
@@ -165,10 +169,10 @@ class Exchange:
             buffer.end(b"")
 
     async def _send_events(self, buffer: EventBuffer, encoding: StreamEncoding) -> None:
-        await self.connection.start_stream("text/event-stream")
+        await self.connection.start_stream(encoding.content_type)
         while not buffer.finished:
             taken = buffer.take()
-            await self.connection.send_piece(await encoding.finished(taken) if taken else HEARTBEAT)
+            await self.connection.send_piece(await encoding.finished(taken) if taken else encoding.heartbeat)
             with trio.move_on_after(HEARTBEAT_S):
                 await buffer.wait()
         await self.connection.end_stream()

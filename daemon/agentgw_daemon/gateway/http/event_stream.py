@@ -22,6 +22,7 @@ from agentgw_daemon.server.turn_frames import StoredEvent, delta_params, event_p
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import OtherEvent
 
+EVENT_STREAM: Final = "text/event-stream"
 # A comment, which readers pass over; it keeps proxies from closing a stream that is silent.
 HEARTBEAT: Final = b": still here\n\n"
 # Enough to keep the kernel busy; the log keeps what has not been sent.
@@ -30,6 +31,14 @@ _LIMIT_BYTES: Final = 256 << 10
 
 class StreamEncoding(Encoding, Protocol):
     """Form of a call's events in a stream, and of its end."""
+
+    @property
+    def content_type(self) -> str:
+        """Of the whole stream."""
+
+    @property
+    def heartbeat(self) -> bytes:
+        """A piece for when nothing comes, which readers pass over; empty where the form has none."""
 
     def result(self, value: Any) -> bytes:
         """The last event of a call that has a result."""
@@ -43,6 +52,9 @@ class StreamEncoding(Encoding, Protocol):
 
 class ServerSentEvents:
     """The `StreamEncoding` of programs. Leaves out events of a turn up to number `after`."""
+
+    content_type: Final = EVENT_STREAM
+    heartbeat: Final = HEARTBEAT
 
     def __init__(self, after: int = 0) -> None:
         self._after = after

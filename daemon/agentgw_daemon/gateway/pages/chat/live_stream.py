@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.events import TurnDelta
+from agentgw_daemon.gateway.http.event_stream import EVENT_STREAM, HEARTBEAT
 from agentgw_daemon.gateway.pages.rendering import in_page_thread
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class LiveStream:
 
     The length is what holds a turn back whose page does not read.
     """
+
+    content_type: Final = EVENT_STREAM
+    heartbeat: Final = HEARTBEAT
 
     def __init__(self, page: LivePage) -> None:
         self._page = page
