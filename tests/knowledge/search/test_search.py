@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -102,6 +103,22 @@ async def test_a_phrase_in_quotes_is_demanded(shelf: Library) -> None:
     found = await shelf.knowledge.find("“manual fine”")
     assert found.chunks == ()
     assert found.notice == 'no document has the phrase "manual fine"'
+
+
+async def test_a_phrase_that_few_have_is_asked_for_once(shelf: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shelf.put("/a", "the fine manual", *(f"manual {n} that is fine" for n in range(60)))
+    asked = 0
+    ask = shelf.knowledge._ask
+
+    async def counting(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await ask(*given)
+
+    monkeypatch.setattr(shelf.knowledge, "_ask", counting)
+    assert await shelf.found('"fine manual"') == ["the fine manual"]
+    assert asked == 1
+    assert len(await shelf.found("manual", k=61)) == 61
 
 
 async def test_a_query_without_a_word_of_the_documents_says_so(shelf: Library) -> None:

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgw_daemon.storage.documents.selection import Filter, Selection
+from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.words import finding, names, scoring
 from agentgw_daemon.storage.words.folding import fold
 from agentgw_daemon.storage.words.terms import terms_of
-from tests.storage.direct import Direct, run
+from tests.storage.direct import Direct, InTransaction, run
 from tests.storage.papers import new, pieces_of
 
 _CHANCE = random.Random(3)
@@ -138,6 +139,29 @@ def test_filters_are_exact_and_common_words_no_excuse(
     )  # fmt: skip
     assert sorted(rare) == sorted(text for text in all_rare if sought & set(text.split()))
     assert len(_texts(direct, query, 50)) == 50
+
+
+@pytest.mark.parametrize("query", ["word199", "word0 word199"])
+def test_a_filter_in_many_pieces_is_not_looked_into_piece_by_piece(
+    direct: Direct, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(finding, "_LOOKED_AT", 100)
+    monkeypatch.setattr(finding, "_PARTS", 20)
+
+    def put(db: sqlite_utils.Database) -> None:
+        documents = InTransaction(db).documents
+        for n in range(80):
+            tags = ("odd",) if n % 2 else ()
+            run(documents.put(new(f"/odd/{n}", f"odd {n} word0", tags=tags), pieces_of(f"odd {n} word0"), None))
+
+    direct.store.write(put)
+    statements: list[str] = []
+    direct.store.read(lambda db: db.conn.set_trace_callback(statements.append))
+    found = _texts(direct, query, 50, tags=("odd",))
+    direct.store.read(lambda db: db.conn.set_trace_callback(None))
+    run(direct.documents.remove(Selection(sources=("/odd",))))
+    assert len(found) == (40 if "word0" in query else 0)
+    assert sum("chunks_fts MATCH" in one for one in statements) < 12
 
 
 def test_the_index_of_words_can_be_made_anew_from_the_chunks(direct: Direct) -> None:

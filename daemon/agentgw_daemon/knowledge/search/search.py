@@ -126,7 +126,9 @@ class Knowledge:
             fused = spread(scored, await self._database.chunks.contents([n for n, _ in scored]))
             rows = await self._read_different([n for n, _ in fused], query.wanted, k)
             chunks = _chunks(rows, dict(fused), similarities, query.terms, k)
-            if len(chunks) >= k or max(len(near.numbers), len(by_words.matches)) < depth:
+            # What lacks a phrase is never given, however near it is.
+            deepest = 0 if query.terms.phrases else len(near.numbers)
+            if len(chunks) >= k or not fused or max(deepest, len(by_words.matches)) < depth:
                 break
             depth *= 4
         return chunks, near.notice or remark

@@ -35,6 +35,11 @@ class Allowed:
         return sum(self._counts)
 
     @property
+    def parts(self) -> int:
+        """The number of ranges."""
+        return len(self._firsts)
+
+    @property
     def ranges(self) -> Iterator[tuple[int, int]]:
         """The first of each and how many, in order."""
         return zip(self._firsts, self._counts, strict=True)
