@@ -56,9 +56,10 @@ async def test_what_is_not_near_enough_stays_out(similarity: float) -> None:
     assert (await ground(piece(1, similarity=similarity), notice="half of it was searched")) == Grounded(prompt=PROMPT)
 
 
-async def test_what_was_found_by_words_alone_is_near_enough() -> None:
-    made = await ground(piece(1, similarity=None), notice="only words were searched")
-    assert made.prompt.excerpts == (piece(1, similarity=None),)
+async def test_of_what_was_found_by_words_alone_the_score_says_whether_it_is_near_enough() -> None:
+    good, bad = piece(3, similarity=None), piece(4, similarity=None)
+    made = await ground(good, bad, piece(5), notice="only words were searched")
+    assert made.prompt.excerpts == (good, piece(5))
     assert made.notice == "only words were searched"
 
 

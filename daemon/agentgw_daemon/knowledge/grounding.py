@@ -93,10 +93,11 @@ async def grounded(prompt: Prompt, grounding: Grounding, count: PromptCounter) -
 
 
 def _near(chunks: tuple[Chunk, ...], least_similarity: float) -> tuple[Chunk, ...]:
-    """The chunks near enough to help; all of them where only words could be compared."""
-    if all(chunk.similarity is None for chunk in chunks):
-        return chunks
-    return tuple(chunk for chunk in chunks if (chunk.similarity or -1.0) >= least_similarity)
+    """The chunks near enough to help; where a vector was not compared, those of so good a score."""
+    return tuple(
+        chunk for chunk in chunks
+        if (chunk.score if chunk.similarity is None else chunk.similarity) >= least_similarity
+    )  # fmt: skip
 
 
 async def _fitting(prompt: Prompt, chunks: tuple[Chunk, ...], count: PromptCounter, most_tokens: int) -> int:

@@ -219,7 +219,8 @@ def _chunks(
             Chunk(
                 document_id=first.document_id, source=first.source, text=text, score=scores[row.n],
                 title_path=row.title_path, lines=(row.first_line, row.last_line), snippet=snippet(text, terms),
-                similarity=similarities.get(row.n), also_in=tuple(islice(others, MOST_HELD)) or None,
+                # Zeros are compared with nothing.
+                similarity=similarities.get(row.n) or None, also_in=tuple(islice(others, MOST_HELD)) or None,
             )
         )  # fmt: skip
     return tuple(made)

@@ -188,8 +188,8 @@ def _any(
     """The first allowed chunks with any of the terms, from wherever they are."""
     match = f"({' OR '.join(term.match for term in terms)}){behind}"
     if allowed is not None and allowed.parts > _PARTS:
-        rows = db.execute("SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?", (match,))
-        yield from islice(_only(rows, allowed), most)
+        matches = db.execute("SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?", (match,))
+        yield from islice(_only(matches, allowed), most)
         return
     left = most
     for first, length in [(0, 2**62)] if allowed is None else allowed.ranges:
