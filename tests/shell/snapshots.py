@@ -10,13 +10,23 @@ import re
 from pathlib import Path
 from typing import Final
 
-_FOLDER: Final = Path(__file__).parent / "screens"
+FOLDER: Final = Path(__file__).parent / "screens"
 # Ids, rates and places are other ones each time.
 _VARIABLE: Final = (
     (re.compile(r"\b([st])-[0-9A-Za-z]{6,}"), r"\1-ID"), (re.compile(r" · \d+ tok/s"), ""),
-    (re.compile(r"\d+ tokens"), "N tokens"),
+    (re.compile(r"\d+ tokens( for \d+)?"), "N tokens"), (re.compile(r", \d+ a second"), ""),
+    (re.compile(r", the first after [\d.]+ m?s"), ""),
+    (re.compile(r"\b(template|general-assistant|tools|turns|message) \d+"), r"\1 N"),
+
     (re.compile(r"agentgw \d[\w.]*,"), "agentgw VERSION,"), (re.compile(r"\d\d:\d\d\b"), "HH:MM"),
 )  # fmt: skip
+
+
+def masked(screen: str) -> str:
+    """The screen without what is another each time."""
+    for pattern, shown in _VARIABLE:
+        screen = pattern.sub(shown, screen)
+    return screen
 
 
 class Screens:
@@ -30,9 +40,8 @@ class Screens:
         """One screen."""
         for place in self._places:
             screen = screen.replace(place, "PLACE")
-        for pattern, shown in _VARIABLE:
-            screen = pattern.sub(shown, screen)
-        path = _FOLDER / f"{name}.txt"
+        screen = masked(screen)
+        path = FOLDER / f"{name}.txt"
         if os.environ.get("AGENTGW_UPDATE_SCREENS"):
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"{screen}\n")

@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.e2e, needs_xterm]
 # Questions to the terminal, and what would spoil its scrollback.
 UNWANTED = (b"\x1b[6n", b"\x1b[c", b"\x1b[2J", b"\x1b[3J", b"\x1b[?1049h", b"\x1bc", b"\x1b[r")
 TABLE = "Two ways:\n\n| Way | Hours |\n|---|--:|\n| train | 3 |\n| bicycle | 21 |\n\nTake the **train**, "
+# An empty one, with the bar below it.
+PROMPT = "\n›\nscripted/m ·"
 PASTED = "\n".join(f"line {number}" for number in range(30))
 
 
@@ -66,7 +68,7 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
     screens = Screens(desk.work, desk.home)
     (desk.work / "notes.txt").write_text("the rent is due")
     with desk.on_terminal("chat", mute=True) as terminal:
-        screens.keep("first-prompt", terminal.wait_for("\n›", "scripted/m"))
+        screens.keep("first-prompt", terminal.wait_for(f"leaves{PROMPT}"))
 
         # An answer that streams, a message that waits, a line that is being typed and then steers.
         first = asked(desk, terminal, "how do I get there?")
@@ -93,18 +95,23 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         terminal.wait_for("than the way there does.")
         terminal.resize(90, 30)
         third.end("Leave early.")
-        screens.keep("after-resize", terminal.wait_for("Leave early.\n›"))
+        screens.keep("after-resize", terminal.wait_for(f"Leave early.{PROMPT}"))
+
+        terminal.send("/why\r")
+        screens.keep("why", terminal.wait_for("of which", "wrote", PROMPT))
+        terminal.send("/histroy\r")
+        screens.keep("typo", terminal.wait_for(f"/history?{PROMPT}"))
 
         # A long paste, and Tab.
         terminal.send(f"\x1b[200~{PASTED}\x1b[201~ is what?")
-        screens.keep("paste", terminal.wait_for("[pasted 1: 30 lines] is what?"))
+        screens.keep("paste", terminal.wait_for("[pasted 1: 30 lines] is what?\nscripted/m ·"))
         terminal.send("\r")
         pasted = desk.model.next()
         assert pasted.messages[-1]["content"] == f"{PASTED} is what?"
         pasted.end("Lines.")
         terminal.wait_for("Lines.\n›")
         terminal.send("/s\t")
-        screens.keep("completion", terminal.wait_for("/session", "/skill", "/system"))
+        screens.keep("completion", terminal.wait_for("/session", "/skill", "/sources", "\nscripted/m ·"))
         terminal.send("\x03")
 
         # A call that needs a yes.
@@ -120,7 +127,7 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         cut.say("Once upon a time there was a ")
         terminal.wait_for("there was a")
         terminal.send("\x03")
-        screens.keep("interrupted", terminal.wait_for("cancelled; the session goes on\n›", "scripted/m"))
+        screens.keep("interrupted", terminal.wait_for(f"cancelled; the session goes on{PROMPT}"))
         assert cut.left.wait(30)
 
         # Commands that change the session.
@@ -147,12 +154,27 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         asked(desk, terminal, "tell me").say("The first half of it ")
         terminal.wait_for("The first half of it")
         os.kill(desk.ask("status", "--json")["pid"], signal.SIGKILL)
-        screens.keep("daemon-lost", terminal.wait_for("as far as it came", "/retry asks once more\n›", "scripted/m"))
+        screens.keep("daemon-lost", terminal.wait_for("as far as it came", f"/retry asks once more{PROMPT}"))
         terminal.send("/retry\r")
         again = desk.model.next()
         assert again.messages[-1]["content"] == "tell me"
         again.end("All of it.")
         terminal.wait_for("All of it.\n›")
+
+        # The session summed up, and shown whole again.
+        terminal.send("/compact\r")
+        summing_up = desk.model.next()
+        assert "User: how do I get there?" in summing_up.messages[-1]["content"]
+        assert "tell me" not in summing_up.messages[-1]["content"]
+        summing_up.end("They go by **train**, three hours, and come back by bicycle.")
+        screens.keep("compact", terminal.wait_for(f"takes it back{PROMPT}"))
+        summed_up = asked(desk, terminal, "so?")
+        assert summed_up.messages[1]["content"].endswith("and come back by bicycle.")
+        assert [one["content"] for one in summed_up.messages[3:]] == ["tell me", "All of it.", "so?"]
+        summed_up.end("Yes.")
+        terminal.wait_for("Yes.\n›")
+        terminal.send("/compact undo\r")
+        terminal.wait_for("all turns are shown whole again\n›")
         terminal.send("\x04")
         assert terminal.wait_exit() == 0
     lines = played(terminal.tape, xterm, 90, 30)

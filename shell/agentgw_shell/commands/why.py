@@ -26,7 +26,7 @@ def _why(chat: Chatting, text: str) -> None:
     reasons = list(explained(detail, notices, _parts(chat, detail["turn"]["turn_id"])))
     width = max(len(name) for name, _ in reasons)
     for name, value in reasons:
-        output.write(f"{name.ljust(width)}  {output.one_line(value)}\n")
+        output.paragraph(value, indent=width + 2, lead=name)
     output.flush()
 
 

@@ -95,8 +95,7 @@ class ProviderEngine:
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """An estimate: the endpoint's tokenizer is not at hand."""
         await trio.lowlevel.checkpoint()
-        # The rendering of tools is an endpoint's own affair.
-        text = "\n".join((*(json.dumps(tool, ensure_ascii=False) for tool in tools), *map(text_of, messages)))
+        text = _rendered(messages, tools)
         return PromptCount(tokens=_estimate(text), n_ctx_tokens=N_CTX_TOKENS, text=text, estimated=True)
 
     def stream(self, request: GenerationRequest) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
@@ -284,7 +283,7 @@ def _joined(deltas: Iterable[TextDelta]) -> Iterator[TextDelta]:
 
 def _finished(request: GenerationRequest, reply: TimedReply, started_at: float, provider: str) -> Finished:
     now = trio.current_time()
-    usage = reply.usage or Usage(prompt_tokens=sum(_estimate(text_of(message)) for message in request.messages))
+    usage = reply.usage or Usage(prompt_tokens=_estimate(_rendered(request.messages, request.tools)))
     if not usage.completion_tokens:
         usage = dataclasses.replace(usage, completion_tokens=reply.pieces)
     decode_s = now - (reply.first_at or now)
@@ -298,6 +297,11 @@ def _finished(request: GenerationRequest, reply: TimedReply, started_at: float, 
         ),
         engine=f"provider {provider}",
     )
+
+
+def _rendered(messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]]) -> str:
+    """The texts of a prompt. How an endpoint shows tools to its model is its own affair."""
+    return "\n".join((*(json.dumps(tool, ensure_ascii=False) for tool in tools), *map(text_of, messages)))
 
 
 def _estimate(text: str) -> int:
