@@ -100,6 +100,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     shots.mkdir(parents=True, exist_ok=True)
     with Home() as home, Endpoint() as endpoint, open_browser(scratch) as browser:
         home.configure(f'[model]\ndefault = "scripted/m"\n[tools]\nroots = ["{home.work}"]\n{endpoint.config}')
+        home.add_embedder()
         home.serve("--port", "0")
         made = Site(home, endpoint, browser, shots)
         browser.open(made.link())
@@ -311,6 +312,55 @@ def test_a_session_keeps_nobody_out_and_fits_a_phone(site: Site) -> None:
     page.size(400, 800)
     assert page.run("return document.documentElement.scrollWidth") <= 400
     axe(site)
+
+
+@pytest.fixture(scope="module")
+def filled(site: Site) -> list[tuple[str, str]]:
+    """Pages with something of all that they can show: their names and paths."""
+    home, notes = site.home, site.home.work / "boats"
+    notes.mkdir()
+    (notes / "ida.md").write_text("# The Ida\n\n## Mooring\nThe Ida lies at pier 12 in Greifswald.\n")
+    (notes / "rent.txt").write_text("The rent is due on the third working day of each month.\n")
+    assert home.run("ingest", str(notes)).status == 0
+    for words in (
+        ("add", "say good morning", "--name", "morning", "--every", "day at 09:00", "-m", "echo"),
+        ("add", "clear the inbox", "--name", "inbox", "--cron", "0 8 * * 1", "--needs", "network"),
+        ("run", "morning", "--wait"),
+    ):
+        assert home.run("jobs", *words).status == 0
+    conversation = site.ask("Where does the Ida lie?")
+    session = site.session_id()
+    conversation.call("current_time")
+    site.endpoint.next().end(f"At pier 12.\n\n{PARTS}")
+    site.browser.find(".foot")
+    # Waits for its answer while the pages are looked at.
+    site.ask("Change my list").call("write_file", path=str(home.work / "list.txt"), content="new\n", overwrite=True)
+    site.browser.find(".question")
+    return [
+        ("session", f"/session/{session}"), ("question", f"/session/{site.session_id()}"),
+        ("documents", "/documents?q=pier"), ("jobs", "/jobs"), ("approvals", "/approvals"), ("models", "/models"),
+        ("status", "/status"), ("home", "/"), ("found", "/?q=Ida"),
+    ]  # fmt: skip
+
+
+def test_pages_with_all_that_they_can_show_keep_nobody_out(site: Site, filled: list[tuple[str, str]]) -> None:
+    shown = {}
+    for name, path in filled:
+        for scheme in ("light", "dark"):
+            page = site.open(path)
+            page.scheme(scheme)
+            for fold in page.all("#main details:not([open]) > summary"):
+                page.run("arguments[0].parentElement.open = true", {"element-6066-11e4-a52e-4f735466cecf": fold.id})
+            axe(site)
+            site.shot(f"filled-{name}-{scheme}")
+        page.size(400, 800)
+        assert page.run("return document.documentElement.scrollWidth") <= 400, name
+        shown[name] = page.text
+    wanted = {
+        "session": "ida.md", "question": "write_file", "documents": "pier 12", "jobs": "morning", "models": "echo",
+        "approvals": "write_file", "status": "Workers", "home": "Running now", "found": "Ida",
+    }  # fmt: skip
+    assert {name: words for name, words in wanted.items() if words not in shown[name]} == {}
 
 
 def test_all_can_be_done_by_the_keyboard(site: Site) -> None:
