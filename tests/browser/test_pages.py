@@ -336,10 +336,11 @@ def filled(site: Site) -> list[tuple[str, str]]:
     # Waits for its answer while the pages are looked at.
     site.ask("Change my list").call("write_file", path=str(home.work / "list.txt"), content="new\n", overwrite=True)
     site.browser.find(".question")
+    # First what is a no if nobody answers in time.
     return [
-        ("session", f"/session/{session}"), ("question", f"/session/{site.session_id()}"),
-        ("documents", "/documents?q=pier"), ("jobs", "/jobs"), ("approvals", "/approvals"), ("models", "/models"),
-        ("status", "/status"), ("home", "/"), ("found", "/?q=Ida"),
+        ("question", f"/session/{site.session_id()}"), ("approvals", "/approvals"), ("session", f"/session/{session}"),
+        ("documents", "/documents?q=pier"), ("jobs", "/jobs"), ("models", "/models"), ("status", "/status"),
+        ("home", "/"), ("found", "/?q=Ida"),
     ]  # fmt: skip
 
 
