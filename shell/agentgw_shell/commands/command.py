@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentgw.protocol.errors import UsageError
 
@@ -56,6 +56,16 @@ class ChatCommand:
     summary: str
     run: Callable[[Chatting, str], None]
     offer: Offer = ""
+
+
+def unseen_turn(chat: Chatting) -> Mapping[str, Any]:
+    """The session's last turn in full, where this chat was not there when it was answered; else nothing."""
+    conversation = chat.conversation
+    if conversation.answer or conversation.session is None:
+        return {}
+    turns = chat.client.call("turn.list", session_id=conversation.session, limit=1)["turns"]
+    detail: Mapping[str, Any] = chat.client.call("turn.show", turn_id=turns[0]["turn_id"]) if turns else {}
+    return detail
 
 
 def words_of(text: str) -> list[str]:

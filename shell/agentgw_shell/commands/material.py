@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from agentgw.cli import output
 from agentgw.protocol.errors import NotFound, UsageError
-from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
+from agentgw_shell.commands.command import ChatCommand, Chatting, unseen_turn, words_of
 from agentgw_shell.turns.notes import source_texts
 
 
@@ -26,22 +25,13 @@ def _search(chat: Chatting, text: str) -> None:
 
 
 def _sources(chat: Chatting, text: str) -> None:
-    sources = chat.conversation.sources or _stored_sources(chat)
+    sources = chat.conversation.sources or tuple(unseen_turn(chat).get("sources", ()))
     if not sources:
         raise NotFound("the last answer rests on no documents", hint="/why tells what the model was shown", kind="turn")
     for line, chunk in zip(source_texts(sources), sources, strict=True):
         output.line(output.one_line(line))
         output.write(f"    {output.one_line(str(chunk.get('text', ''))[:300])}\n")
     output.flush()
-
-
-def _stored_sources(chat: Chatting) -> Sequence[Mapping[str, Any]]:
-    """Sources of the session's last answer where this chat was not there when it came."""
-    conversation = chat.conversation
-    if conversation.answer or conversation.session is None:
-        return ()
-    turns = chat.client.call("turn.list", session_id=conversation.session, limit=1)["turns"]
-    return tuple(chat.client.call("turn.show", turn_id=turns[0]["turn_id"]).get("sources", ())) if turns else ()
 
 
 def run_command(chat: Chatting, text: str) -> None:

@@ -10,7 +10,7 @@ from agentgw.cli.code_blocks import last_block
 from agentgw.cli.commands import working_directory
 from agentgw.cli.times import local
 from agentgw.protocol.errors import AlreadyExists, LocalError, NotFound, UsageError
-from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
+from agentgw_shell.commands.command import ChatCommand, Chatting, unseen_turn, words_of
 
 _LISTED: Final = 10
 
@@ -137,7 +137,7 @@ def _compact(chat: Chatting, text: str) -> None:
 def _copy(chat: Chatting, text: str) -> None:
     if text not in ("", "code"):
         raise UsageError(f"there is no /copy {text[:40]}", hint="/copy takes all, /copy code the last code block")
-    answer = _last_answer(chat)
+    answer = chat.conversation.answer or str(unseen_turn(chat).get("text", ""))
     if not answer:
         raise NotFound("there is no answer yet", kind="turn")
     if text:
@@ -147,15 +147,6 @@ def _copy(chat: Chatting, text: str) -> None:
         answer = block
     chat.to_clipboard(answer)
     output.notice(f"{len(answer)} characters were given to the terminal's clipboard")
-
-
-def _last_answer(chat: Chatting) -> str:
-    """The answer that came last, also one that another chat was given; nothing where there is none."""
-    conversation = chat.conversation
-    if conversation.answer or conversation.session is None:
-        return conversation.answer
-    turns = chat.client.call("turn.list", session_id=conversation.session, limit=1)["turns"]
-    return str(chat.client.call("turn.show", turn_id=turns[0]["turn_id"])["text"]) if turns else ""
 
 
 def _save(chat: Chatting, text: str) -> None:
