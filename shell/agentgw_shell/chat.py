@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import os
 import sys
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from prompt_toolkit.enums import EditingMode
 
 from agentgw.cli import output
 from agentgw.cli.commands import last_session, model_reference, working_directory
 from agentgw.client import ConnectionLost
+from agentgw.local.connect import connect_running
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, NotFound
@@ -28,6 +29,7 @@ from agentgw_shell.prompt.completion import ChatCompleter
 from agentgw_shell.prompt.editor import LineInterrupted, make_editor
 from agentgw_shell.prompt.first_prompt import PROMPT
 from agentgw_shell.prompt.paste import Pastes
+from agentgw_shell.prompt.prefill import TypingPrefill
 from agentgw_shell.screen_access import write_to_terminal
 from agentgw_shell.status_bar import StatusBar
 from agentgw_shell.turns.draft import Draft
@@ -60,10 +62,14 @@ class Chat:
             paths.history_file, self._pastes, term=environment.term, toolbar=self._bar.text,
             completer=ChatCompleter(self._client_now),
         )  # fmt: skip
+        self._typing = TypingPrefill(self._request_of_draft, lambda: connect_running(paths))
+        if not environment.agentgw_url:
+            self._editor.default_buffer.on_text_changed += lambda buffer: self._typing.edited(buffer.text)
         self._answering = Answering(
             self.conversation, terminal, Keyboard(sys.stdin.fileno()), self._draft, environment, self._call_user
         )
         self._taken = False
+        self._computes_drafts = True
         self._opening = self._open()
 
     def __enter__(self) -> Self:
@@ -137,7 +143,24 @@ class Chat:
             self._bar.refresh(client)
         default = self._prefilled or self._draft.take()
         self._prefilled = ""
-        return self._pastes.expand(self._editor.prompt(PROMPT, default=default))
+        try:
+            return self._pastes.expand(self._editor.prompt(PROMPT, default=default))
+        finally:
+            self._typing.edited("")
+
+    def _request_of_draft(self, text: str) -> dict[str, Any] | None:
+        """Parameters that this draft would be sent with; None for no message. For the thread that prefills."""
+        message = self._pastes.expand(text).strip()
+        # A model that was named on the command line is looked up when the connection is taken.
+        ready = self._computes_drafts and self._opening.is_done and self._model is None
+        if not ready or not message or message.startswith(("/", "!")):
+            return None
+        from agentgw_shell.commands import table
+        from agentgw_shell.commands.asking import attached
+
+        if table.bare(message) is not None or message in table.RATINGS:
+            return None
+        return self.conversation.request(message, files=[attached(path) for path in mentioned_files(message)])
 
     def handle(self, line: str) -> None:
         """One line: a command, or a message. Raises AgentgwError, KeyboardInterrupt and Leave."""
@@ -287,6 +310,7 @@ class Chat:
         self._bar.refresh(client)
         settings = {one["key"]: one["value"] for one in client.call("config.get", section="shell")["settings"]}
         self._alert = str(settings.get("shell.alert", self._alert))
+        self._computes_drafts = settings.get("shell.prefill") is not False
         if settings.get("shell.editing") == "vi":
             self._editor.editing_mode = EditingMode.VI
         self._editor.app.invalidate()

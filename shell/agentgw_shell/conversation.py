@@ -37,11 +37,17 @@ class Conversation:
     ) -> Stream:
         """Send a message. A skill and files given here are for this message alone."""
         self.turn, self.message, self.answer, self.sources = "", message, "", ()
-        return client.stream(
-            "turn.start", message=message, skill=skill or self.skill, model=self.model, session_id=self.session,
-            system=self.system, options=self.options or None, max_iterations=self.max_iterations,
-            files=[*self.files, *files] or None, approvals=["ask"], cwd=working_directory(),
-        )  # fmt: skip
+        return client.stream("turn.start", **self.request(message, skill=skill, files=files))
+
+    def request(
+        self, message: str, *, skill: str | None = None, files: Sequence[dict[str, str]] = ()
+    ) -> dict[str, Any]:
+        """The parameters that a message is sent with."""
+        return {
+            "message": message, "skill": skill or self.skill, "model": self.model, "session_id": self.session,
+            "system": self.system, "options": self.options or None, "max_iterations": self.max_iterations,
+            "files": [*self.files, *files] or None, "approvals": ["ask"], "cwd": working_directory(),
+        }  # fmt: skip
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Keep what came of a turn."""

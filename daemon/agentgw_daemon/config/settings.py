@@ -198,6 +198,7 @@ class ShellSection:
     """The chat on a terminal, which reads this when it connects."""
 
     editing: Annotated[Literal["emacs", "vi"], "keys of the line editor"] = "emacs"
+    prefill: Annotated[bool, "compute the prompt while it is typed, where nobody else computes"] = True
     alert: Annotated[
         Literal["bell", "osc9", "none"], "the way to tell the terminal that a question waits; osc9 is a notification"
     ] = "bell"
