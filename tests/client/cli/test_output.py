@@ -168,3 +168,39 @@ def test_sizes_are_for_people() -> None:
     assert [output.size(n) for n in (None, 0, 999, 1000, 98_362_432, 999_600, 1_234_000_000, 5 * 10**15)] == [
         "", "0 B", "999 B", "1 kB", "98 MB", "1 MB", "1.2 GB", "5000 TB",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def narrow(on_terminal: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((20, 24)))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_long_value_goes_on_below_its_beginning(capsys: pytest.CaptureFixture[str]) -> None:
+    output.pairs([("name", "a value of some words"), ("other", "报销流程 需要提交"), ("none", "")])
+    assert capsys.readouterr().out == "name   a value of\n       some words\nother  报销流程\n       需要提交\nnone\n"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_notices_are_broken_between_words(capsys: pytest.CaptureFixture[str]) -> None:
+    output.notice("a notice that is longer than a line")
+    output.report(ModelUnavailable("no model", hint="run `agentgw pull x`"))
+    assert capsys.readouterr().err == (
+        "agentgw: a notice\nthat is longer than\na line\nagentgw: no model.\n  run `agentgw pull\n  x`\n"
+    )
+
+
+@pytest.mark.usefixtures("narrow")
+def test_code_in_a_text_to_read_stays_whole_and_lines_of_ours_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+    output.prose("    code of some more words")
+    output.own_lines("    line of some more words")
+    assert capsys.readouterr().out == "    code of some more words\n    line of some\n    more words\n"
+
+
+def test_a_pipe_gets_pairs_texts_and_notices_in_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "word " * 40 + "end"
+    output.pairs([("name", text)])
+    output.prose(text)
+    output.own_lines(text)
+    output.notice(text)
+    assert capsys.readouterr() == (f"name  {text}\n{text}\n{text}\n", f"agentgw: {text}\n")
