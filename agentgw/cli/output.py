@@ -29,6 +29,9 @@ FAULT: Final = 1
 # Half a billion ends of ids; they are counted up, so those made together differ in them.
 SHORT_ID_DIGITS: Final = 6
 _NAME: Final = "agentgw: "
+# Columns of text that are worth having beside a name.
+_LEAST_CELLS: Final = 20
+_NARROW_INDENT: Final = 4
 RED: Final = "\x1b[31m"
 GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
@@ -205,7 +208,14 @@ def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
 def paragraph(text: str, indent: int = 0, lead: str = "") -> None:
     """A text of one line, on a terminal broken between words; each line is indented, the first behind `lead`."""
     text = one_line(text)
-    parts = tuple(wrapped(text, max(columns() - indent, 1))) if is_terminal(sys.stdout) else (text,)
+    parts: Sequence[str] = (text,)
+    if is_terminal(sys.stdout):
+        if width(text) > columns() - indent < _LEAST_CELLS:
+            # So little room would part words.
+            if lead:
+                write(f"{cut(lead.rstrip(), columns())}\n")
+            lead, indent = "", min(indent, _NARROW_INDENT)
+        parts = tuple(wrapped(text, max(columns() - indent, 1)))
     for part in parts or ("",):
         write(f"{ljust(lead, indent)}{part}".rstrip() + "\n")
         lead = ""

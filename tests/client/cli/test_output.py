@@ -175,10 +175,21 @@ def narrow(on_terminal: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((20, 24)))
 
 
+@pytest.mark.usefixtures("on_terminal")
+def test_a_long_value_goes_on_below_its_beginning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((28, 24)))
+    output.pairs([("name", "a value of some words here"), ("other", "报销流程报销 需要提交需要"), ("none", "")])
+    assert capsys.readouterr().out == (
+        "name   a value of some words\n       here\nother  报销流程报销\n       需要提交需要\nnone\n"
+    )
+
+
 @pytest.mark.usefixtures("narrow")
-def test_a_long_value_goes_on_below_its_beginning(capsys: pytest.CaptureFixture[str]) -> None:
-    output.pairs([("name", "a value of some words"), ("other", "报销流程 需要提交"), ("none", "")])
-    assert capsys.readouterr().out == "name   a value of\n       some words\nother  报销流程\n       需要提交\nnone\n"
+def test_a_value_without_room_beside_its_name_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    output.pairs([("a-long-name", "a considerable value"), ("short", "fits")])
+    assert capsys.readouterr().out == "a-long-name\n    a considerable\n    value\nshort        fits\n"
 
 
 @pytest.mark.usefixtures("narrow")
