@@ -171,26 +171,35 @@ def _watched(home: Setting, turn: Mapping[str, Any], count: int) -> float:
         owner.sendall(_post("/api/chat", turn))
         said = b""
         while not (found := re.search(rb'"turn_id":"([^"]+)"', said)) or _DELTA not in said:
-            said += owner.recv(_READ_BYTES)
+            piece = owner.recv(_READ_BYTES)
+            if not piece:
+                raise SystemExit(f"bench: the turn ended before its first word: {said[-300:]!r}")
+            said += piece
         counts, times = {owner: said.count(_DELTA)}, []
+        # A name may be cut between two pieces.
+        tails = {owner: said[1 - len(_DELTA) :]}
         request = _get(f"/api/turns/{found[1].decode()}/events", "Connection: close")
         for _ in range(count):
             watcher = stack.enter_context(_dialled(path))
             watcher.sendall(request)
-            counts[watcher] = 0
+            counts[watcher], tails[watcher] = 0, b""
         for each in counts:
             ready.register(each, selectors.EVENT_READ, each)
         began = time.perf_counter()
         while ready.get_map():
             for key, _ in ready.select(_PATIENCE_S):
                 one: socket.socket = key.data
-                piece = one.recv(_READ_BYTES)
-                if not piece:
+                more = one.recv(_READ_BYTES)
+                if not more:
                     ready.unregister(one)
                     continue
-                counts[one] += piece.count(_DELTA)
+                fresh = (tails[one] + more).count(_DELTA)
+                tails[one] = (tails[one] + more)[1 - len(_DELTA) :]
+                counts[one] += fresh
                 if one is owner and all(counts.values()):
-                    times += [time.perf_counter() - began] * piece.count(_DELTA)
+                    times += [time.perf_counter() - began] * fresh
     if len(set(counts.values())) != 1:
         raise SystemExit("bench: not every watcher got every token")
+    if len(set(times)) < 2:
+        raise SystemExit("bench: the turn ended before all of them watched it")
     return (len(times) - 1) / (times[-1] - times[0])
