@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from agentgw.client import Client, Stream
     from agentgw_shell.prompt.type_ahead import TypeAhead
 
+# Nobody waits for the first facts, and a daemon that has just begun is slow on a busy machine.
+_FIRST_PATIENCE_S: Final = 5.0
 # States of a turn that goes on, also with the daemon after the one that began it.
 _GOES_ON: Final = ("queued", "running", "waiting")
 
@@ -307,7 +309,7 @@ class Chat:
 
     def _greet(self, client: Client) -> None:
         """Called by the thread that connects: what the bar shows, beside the prompt that is there already."""
-        self._bar.refresh(client)
+        self._bar.refresh(client, _FIRST_PATIENCE_S)
         settings = {one["key"]: one["value"] for one in client.call("config.get", section="shell")["settings"]}
         self._alert = str(settings.get("shell.alert", self._alert))
         self._computes_drafts = settings.get("shell.prefill") is not False

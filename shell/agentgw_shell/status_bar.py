@@ -39,9 +39,9 @@ class StatusBar:
         self._instead = why
         self._known = False
 
-    def refresh(self, client: Client) -> None:
+    def refresh(self, client: Client, patience_s: float = _PATIENCE_S) -> None:
         """Ask again. Raises nothing: what cannot be asked stays as it was."""
-        client.limit(_PATIENCE_S)
+        client.limit(patience_s)
         try:
             self._status = client.call("daemon.status")
             # A model's context is known once it was loaded.
