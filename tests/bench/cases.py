@@ -28,6 +28,7 @@ from tests.bench.labelled_cases import LABELLED
 from tests.bench.map_cases import MAP
 from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, wall_s
 from tests.bench.prompt_cases import prompt
+from tests.bench.readiness_cases import READINESS
 from tests.bench.search_cases import SEARCH
 from tests.bench.setting import LLM, MODEL, Setting, shown
 from tests.bench.sleep_cases import sleep
@@ -150,6 +151,7 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     **STREAMS,
     **MAP,
     **CACHE,
+    **READINESS,
     **WORKER,
     **SEARCH,
     **KNOWLEDGE,
