@@ -14,6 +14,7 @@ from agentgw.protocol.prefills import PrefillResult
 from agentgw.protocol.types import Session, SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Finished
+from agentgw_daemon.inference.hearing import hear
 from agentgw_daemon.prompts.assembly import Fitting, assemble
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def prefill(
         options=dataclasses.replace(plan.request.options, max_tokens=1),
     )  # fmt: skip
     result = PrefillResult(model=spec.name, reason="it was cut off")
-    async with plan.engine.stream(request) as events:
+    async with hear(plan.engine, request) as events:
         async for event in events:
             if isinstance(event, Finished):
                 usage = event.usage
