@@ -59,4 +59,6 @@ def test_the_chat_is_gone_on_with_in_an_answer(shell: Terminal, endpoint: Endpoi
     conversation.end(" five.")
     shell.wait_for("four five.\n›")
     shell.send("/quit\r")
+    # What is typed while it ends is still its own.
+    shell.wait_for("/quit\nready>")
     find_the_terminal_as_before(shell)

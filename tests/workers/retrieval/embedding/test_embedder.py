@@ -43,7 +43,7 @@ TEXTS = [
     "[SEP] marks [CLS] in a text [MASK]",
     "lone \ud800 surrogate",
     "x" * 100 + " " + "y" * 101,
-    "0123456789abcdef" * 64,
+    "A word of its own: " + "0123456789abcdef" * 64,
     "https://example.org/a/very/long/path?with=parameters&and=more#fragment",
     "word " * 254 + "cut cut cut cut",
     "The window ends somewhere in the middle of this. " * 60,
@@ -51,6 +51,8 @@ TEXTS = [
     "1. first\n2. second\n\n| a | b |\n|---|---|\n| 1 | 2 |",
     "– — ‘quotes’ “double” … ½ ① Ⅷ ﬁ ™ € ±",
 ]
+# One word that the embedder does not know: the original has one vector for all of these.
+UNKNOWN = "0123456789abcdef" * 64
 REFERENCE = """
 import json, os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -98,10 +100,12 @@ async def test_the_twin_gives_the_vectors_of_the_original(reference: list[list[f
     async with running(RetrievalSettings(), resolver()) as retrieval:
         queries = [await retrieval.embed([text], purpose="query") for text in TEXTS]
         bulk = await retrieval.embed(TEXTS, purpose="bulk")
+        nothing = await retrieval.embed([UNKNOWN], purpose="query")
         engine = {worker.detail: worker for worker in retrieval.workers()}
     for found in (tuple(one[0] for one in queries), bulk):
         assert min(cosines(found, reference)) >= MIN_COSINE
         assert all(abs(math.dist(struct.unpack("<384f", one), [0] * 384) - 1) < 1e-4 for one in found)
+    assert nothing[0] == bytes(len(bulk[0]))
     assert engine.keys() == {"search", "bulk"}
 
 
@@ -110,6 +114,8 @@ async def test_torch_gives_the_vectors_of_the_original_for_both_purposes(referen
         for purpose in ("query", "bulk"):
             found = await retrieval.embed(TEXTS[:16], purpose=purpose)  # type: ignore[arg-type]
             assert min(cosines(found, reference[:16])) >= 0.99999
+            [nothing] = await retrieval.embed([UNKNOWN], purpose=purpose)  # type: ignore[arg-type]
+            assert nothing == bytes(len(found[0]))
 
 
 async def test_many_texts_begin_at_once_and_go_over_to_torch_with_the_same_vectors() -> None:
