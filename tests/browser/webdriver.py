@@ -19,6 +19,7 @@ import httpx
 
 PATIENCE_S: Final = 30.0
 _PAUSE_S: Final = 0.02
+_TRIES: Final = 5
 _DRIVERS: Final = ("chromedriver",)
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Key of an element's id in answers, fixed by the protocol.
@@ -191,11 +192,9 @@ def open_browser(scratch: Path, flags: Sequence[str] = ()) -> Iterator[Browser]:
     driver_path = next(filter(None, map(shutil.which, _DRIVERS)))
     browser_path = next(filter(None, map(shutil.which, _BROWSERS)))
     log = scratch / "chromedriver.log"
-    with subprocess.Popen(
-        [driver_path, "--port=0", f"--log-path={log}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as driver:
+    with _started([driver_path, "--port=0", f"--log-path={log}"]) as (driver, port):
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{_port_of(driver)}", timeout=90, trust_env=False) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90, trust_env=False) as client:
                 options = {
                     "binary": browser_path,
                     "args": [*_FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags],
@@ -214,10 +213,16 @@ def open_browser(scratch: Path, flags: Sequence[str] = ()) -> Iterator[Browser]:
             driver.terminate()
 
 
-def _port_of(driver: subprocess.Popen[str]) -> int:
-    """The port that it says it has taken."""
-    assert driver.stdout is not None
-    for line in driver.stdout:
-        if "started successfully on port" in line:
-            return int(line.rstrip().rstrip(".").rpartition(" ")[2])
-    raise AssertionError("chromedriver did not start")
+@contextmanager
+def _started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The driver with its port. It takes a free one of IPv4 and ends where somebody else has that number of IPv6."""
+    said = ""
+    for _ in range(_TRIES):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as driver:
+            assert driver.stdout is not None
+            for line in driver.stdout:
+                said += line
+                if "started successfully on port" in line:
+                    yield driver, int(line.rstrip().rstrip(".").rpartition(" ")[2])
+                    return
+    raise AssertionError(f"chromedriver did not start: {said}")
