@@ -19,9 +19,9 @@ from agentgw.api.calls import TIMEOUT_S, Call, IngestFields, PathLike, SearchFie
 from agentgw.api.loops import Loop, running_loop
 from agentgw.api.places import DaemonPlace
 from agentgw.client import Client, ConnectionLost
+from agentgw.protocol.calls.ingests import IngestResult
+from agentgw.protocol.calls.jobs import ScheduledJob
 from agentgw.protocol.errors import UsageError, from_wire
-from agentgw.protocol.ingests import IngestResult
-from agentgw.protocol.jobs import ScheduledJob
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Chunk, Message, Session, Skill
 from agentgw.transport.connection import Connection, Notification, Response

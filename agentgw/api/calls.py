@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack
 
 from agentgw.api.reading import read
+from agentgw.protocol.calls.ingests import IngestResult
+from agentgw.protocol.calls.jobs import JobList, ScheduledJob
 from agentgw.protocol.errors import UsageError
-from agentgw.protocol.ingests import IngestResult
-from agentgw.protocol.jobs import JobList, ScheduledJob
 from agentgw.protocol.results import (
     DocumentSearchResult,
     MessageList,

@@ -6,23 +6,23 @@ are records (`params`, `results`), so their JSON Schemas come from the same plac
 
 from __future__ import annotations
 
-from agentgw.protocol import configs as c
-from agentgw.protocol import doors as d
 from agentgw.protocol import errors as e
 from agentgw.protocol import events as ev
-from agentgw.protocol import hooks as h
-from agentgw.protocol import ingests as i
-from agentgw.protocol import jobs as j
 from agentgw.protocol import params as p
 from agentgw.protocol import results as r
 from agentgw.protocol import types as t
-from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
-from agentgw.protocol.prefills import PrefillResult
-from agentgw.protocol.projects import Project
-from agentgw.protocol.recommendations import Recommendation
-from agentgw.protocol.replays import TurnParts
+from agentgw.protocol.calls import configs as c
+from agentgw.protocol.calls import doors as d
+from agentgw.protocol.calls import hooks as h
+from agentgw.protocol.calls import ingests as i
+from agentgw.protocol.calls import jobs as j
+from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
+from agentgw.protocol.calls.prefills import PrefillResult
+from agentgw.protocol.calls.projects import Project
+from agentgw.protocol.calls.recommendations import Recommendation
+from agentgw.protocol.calls.replays import TurnParts
+from agentgw.protocol.calls.steering import TurnSteerParams
 from agentgw.protocol.schema import record
-from agentgw.protocol.steering import TurnSteerParams
 
 
 @record

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from agentgw.protocol import replays as rp
 from agentgw.protocol import types as t
-from agentgw.protocol.doors import HttpStatus
-from agentgw.protocol.ingests import Reembedding
-from agentgw.protocol.projects import Project
+from agentgw.protocol.calls import replays as rp
+from agentgw.protocol.calls.doors import HttpStatus
+from agentgw.protocol.calls.ingests import Reembedding
+from agentgw.protocol.calls.projects import Project
 from agentgw.protocol.schema import record
 
 

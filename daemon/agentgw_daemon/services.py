@@ -9,7 +9,7 @@ from agentgw.protocol.schema import record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentgw.protocol.doors import HttpStatus, SignInLink
+    from agentgw.protocol.calls.doors import HttpStatus, SignInLink
     from agentgw.protocol.events import TurnNotice
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config

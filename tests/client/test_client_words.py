@@ -10,8 +10,8 @@ from typing import get_args
 
 import pytest
 
+from agentgw.protocol.calls.hooks import WebhookEvent
 from agentgw.protocol.events import EVENTS
-from agentgw.protocol.hooks import WebhookEvent
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.schema import fields_of
 from agentgw_daemon.server.openrpc import event_name

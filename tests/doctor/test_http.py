@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from agentgw.protocol.doors import HttpStatus
+from agentgw.protocol.calls.doors import HttpStatus
 from agentgw_daemon.config.load import Config
 from agentgw_daemon.config.settings import HttpSection, Settings
 from agentgw_daemon.doctor.context import DoctorContext

@@ -12,7 +12,7 @@ from typing import Any
 import h11
 import trio
 
-from agentgw.protocol.doors import HttpStatus
+from agentgw.protocol.calls.doors import HttpStatus
 from agentgw_daemon.config.settings import HttpSection, LimitsSection, Settings
 from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.gateway import Gateway

@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
+from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
 from agentgw.protocol.events import DocumentProgress
-from agentgw.protocol.ingests import DocumentIngestParams, IngestResult
 from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest.ingest import Ingest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.protocol.jobs import JobRun
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw_daemon.notifications.desktop import Desktop
 from agentgw_daemon.notifications.job_news import JobNews
 from agentgw_daemon.scheduler.job import Notify

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.protocol.jobs import JobRun
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.types import Approval
 from agentgw_daemon.notifications.notice import MAX_BODY_CHARS, approval_notice, job_notice, without_markup
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.replays import PromptHistory
 from agentgw.protocol.errors import ContextOverflow
-from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.types import Chunk, Options
 from agentgw_daemon.inference.engine import (
     Calling,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agentgw.protocol.calls.jobs import JobAddParams
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
-from agentgw.protocol.jobs import JobAddParams
 from tests.scheduler.running.office import HOUR_S, office
 
 pytestmark = pytest.mark.anyio

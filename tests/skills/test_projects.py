@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
+from agentgw.protocol.calls.projects import Project
 from agentgw.protocol.errors import InvalidParams, NotFound
-from agentgw.protocol.projects import Project
 from agentgw_daemon.skills import library as libraries
 from agentgw_daemon.skills import projects
 from agentgw_daemon.skills.library import Library

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.replays import StepCall, TurnStep
+from agentgw.protocol.calls.replays import StepCall, TurnStep
 from agentgw.protocol.schema import dump
 from agentgw.protocol.types import Approval, ToolCall
 from agentgw.transport.framing import decode, encode

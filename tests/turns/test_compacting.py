@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams
+from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams
 from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, NotFound, SessionBusy, WorkerDied
 from agentgw.protocol.params import SessionIdParams
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, text_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.compactions import SessionCompactParams
+from agentgw.protocol.calls.compactions import SessionCompactParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.params import TurnIdParams
 from agentgw.protocol.types import File

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentgw.protocol.calls.replays import PromptHistory
 from agentgw.protocol.events import TurnApproval, TurnDelta, TurnEvent, TurnToolCall, TurnToolResult
-from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.database import Database

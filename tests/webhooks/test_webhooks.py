@@ -11,8 +11,8 @@ import pytest
 import trio
 import trio.testing
 
+from agentgw.protocol.calls.hooks import Delivery
 from agentgw.protocol.errors import NotFound, StorageUnavailable
-from agentgw.protocol.hooks import Delivery
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.deliveries.deliveries import HookStanding
 from agentgw_daemon.text.secrets import Secrets

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 import trio
 
+from agentgw.protocol.calls.replays import StepCall, TurnStep
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
-from agentgw.protocol.replays import StepCall, TurnStep
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Options, Timings
 from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolDialect, begin, recalled_outcome, repeat

@@ -14,9 +14,9 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from agentgw.protocol.calls.replays import OfferedTool
 from agentgw.protocol.errors import ApprovalDenied
 from agentgw.protocol.events import TurnToolCall, TurnToolResult
-from agentgw.protocol.replays import OfferedTool
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.agent.loop import Emit

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from agentgw.protocol.calls.ingests import Reembedding as Shown
 from agentgw.protocol.errors import RpcError, Timeout, WorkerDied
-from agentgw.protocol.ingests import Reembedding as Shown
 from agentgw_daemon.knowledge.texts import embedded_text
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.storage.documents.contents import Vectors

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.jobs import JobRun
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw_daemon.notifications.mail import mail
 from agentgw_daemon.notifications.notice import job_notice
 from agentgw_daemon.scheduler.job import Job

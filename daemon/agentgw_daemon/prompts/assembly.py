@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.replays import PromptHistory
+from agentgw.protocol.calls.replays import PromptHistory
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.inference.engine import Engine, GenerationRequest

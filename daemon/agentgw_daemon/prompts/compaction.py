@@ -13,8 +13,8 @@ from typing import Final
 
 import trio
 
+from agentgw.protocol.calls.replays import PromptHistory
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.schema import record
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.prompts.prompt import (

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.errors import InvalidParams, NotFound, ShuttingDown
-from agentgw.protocol.jobs import (
+from agentgw.protocol.calls.jobs import (
     JobAdded,
     JobAddParams,
     JobList,
@@ -22,6 +21,7 @@ from agentgw.protocol.jobs import (
     JobTimes,
     ScheduledJob,
 )
+from agentgw.protocol.errors import InvalidParams, NotFound, ShuttingDown
 from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.file import editing
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused

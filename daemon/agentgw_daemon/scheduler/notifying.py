@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from agentgw.protocol.jobs import JobRun
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw_daemon.scheduler.job import Job
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import trio
 
+from agentgw.protocol.calls.projects import Project, ProjectSkill
 from agentgw.protocol.errors import InvalidParams, NotFound, StorageUnavailable
-from agentgw.protocol.projects import Project, ProjectSkill
 from agentgw_daemon.skills.library import Library, broken_at, read_tier
 from agentgw_daemon.skills.loader import SKILL_FILE
 from agentgw_daemon.skills.model import BrokenSkill, Tier

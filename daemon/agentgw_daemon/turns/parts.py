@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.replays import PromptHistory, TurnParts
+from agentgw.protocol.calls.replays import PromptHistory, TurnParts
 from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.agent.opening import TurnOpening
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS

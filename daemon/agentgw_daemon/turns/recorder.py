@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from agentgw.protocol.calls.replays import OfferedTool, PromptHistory, TurnStep
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import TurnApproval, TurnEvent, TurnToolCall, TurnToolResult
-from agentgw.protocol.replays import OfferedTool, PromptHistory, TurnStep
 from agentgw.protocol.schema import dump
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.recorder import StepRecorder

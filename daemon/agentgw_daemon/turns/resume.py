@@ -13,9 +13,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from agentgw.protocol.calls.replays import PromptHistory, TurnStep
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import EVENTS, TurnEvent, TurnSteered
-from agentgw.protocol.replays import PromptHistory, TurnStep
 from agentgw.protocol.schema import bind
 from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit

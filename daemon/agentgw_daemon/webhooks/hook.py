@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
-from agentgw.protocol.hooks import WebhookEvent
+from agentgw.protocol.calls.hooks import WebhookEvent
 from agentgw.protocol.schema import record
 
 EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)

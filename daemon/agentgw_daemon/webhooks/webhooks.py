@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from agentgw.protocol.calls.hooks import Webhook, WebhookEvent, WebhookList, WebhookTestResult
 from agentgw.protocol.errors import NotFound, RpcError
-from agentgw.protocol.hooks import Webhook, WebhookEvent, WebhookList, WebhookTestResult
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.deliveries.deliveries import Attempt, HookStanding, Pending
 from agentgw_daemon.storage.deliveries.outbox import body_of

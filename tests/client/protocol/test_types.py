@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from agentgw.protocol import events, params, replays, results, types
+from agentgw.protocol import events, params, results, types
+from agentgw.protocol.calls import replays
 from agentgw.protocol.schema import bind, dump, fields_of, schema_of
 from agentgw.protocol.types import Channel, FinishReason, Options, Topic, TurnState
 from tests.client.protocol.strategies import records

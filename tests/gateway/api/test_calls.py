@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.jobs import JobList, ScheduledJob
 from agentgw.protocol.errors import InternalError, NotFound
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
-from agentgw.protocol.jobs import JobList, ScheduledJob
 from agentgw.protocol.params import TurnAttachParams, TurnStartParams
 from agentgw.protocol.results import Done, TurnResult
 from agentgw_daemon.gateway import exchange as exchange_module

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentgw.protocol.calls.ingests import DocumentIngestParams
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, StorageUnavailable
-from agentgw.protocol.ingests import DocumentIngestParams
 from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.knowledge.ingest import walking
 from agentgw_daemon.knowledge.ingest.ingest import MOST_AT_ONCE

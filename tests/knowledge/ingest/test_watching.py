@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound, Overloaded, StorageUnavailable
-from agentgw.protocol.ingests import DocumentIngestParams, IngestResult
 from agentgw_daemon.knowledge.ingest import messages, watching
 from agentgw_daemon.knowledge.ingest.messages import matters, open_messages
 from agentgw_daemon.knowledge.ingest.watching import Followed, Watching

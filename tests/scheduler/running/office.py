@@ -11,9 +11,9 @@ from typing import Any
 
 import trio
 
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import DaemonEvent
-from agentgw.protocol.jobs import JobRun
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import FinishReason, SessionId, TurnId

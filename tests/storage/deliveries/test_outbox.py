@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import pytest
 
+from agentgw.protocol.calls.hooks import WebhookEvent
 from agentgw.protocol.errors import SessionBusy
-from agentgw.protocol.hooks import WebhookEvent
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.deliveries import outbox as module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.protocol.replays import TurnStep
+from agentgw.protocol.calls.replays import TurnStep
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.types import Options, Timings, Turn, TurnState, Usage
 

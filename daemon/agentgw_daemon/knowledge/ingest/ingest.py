@@ -19,7 +19,7 @@ from agentgw_daemon.retrieval.pool import OVERLAP_SHARE
 from agentgw_daemon.storage.documents.selection import labels_of
 
 if TYPE_CHECKING:
-    from agentgw.protocol.ingests import DocumentIngestParams, IngestResult
+    from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
     from agentgw_daemon.config.settings import RagSection
     from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
     from agentgw_daemon.retrieval.pool import Retrieval

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import trio
 
+from agentgw.protocol.calls.jobs import RunStatus
 from agentgw.protocol.errors import RpcError, ShuttingDown
-from agentgw.protocol.jobs import RunStatus
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import trio
 
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.errors import AlreadyExists, StorageUnavailable
-from agentgw.protocol.jobs import JobRun
 from agentgw.protocol.schema import dump
 from agentgw_daemon.observability.supervision import contained, internal_error, supervised
 from agentgw_daemon.scheduler.clock import Clock

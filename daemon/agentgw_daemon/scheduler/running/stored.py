@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from agentgw.protocol.jobs import JobRun
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw_daemon.scheduler.planning.decisions import Record, Retry, Standing, Start
 from agentgw_daemon.scheduler.planning.settling import FileState
 from agentgw_daemon.storage.jobs.job_rows import (

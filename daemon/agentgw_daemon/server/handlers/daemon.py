@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw import __version__
-from agentgw.protocol.configs import ConfigParams, ConfigResult, ConfigSetParams
+from agentgw.protocol.calls.configs import ConfigParams, ConfigResult, ConfigSetParams
 from agentgw.protocol.errors import ConfigRefused, InvalidParams
 from agentgw.protocol.params import BackupParams, NoParams, ShutdownParams
 from agentgw.protocol.results import (

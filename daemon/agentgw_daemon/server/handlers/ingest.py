@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.ingests import (
+from agentgw.protocol.calls.ingests import (
     DocumentIngestParams,
     DocumentUnwatchParams,
     DocumentUploadParams,
@@ -16,6 +15,7 @@ from agentgw.protocol.ingests import (
     UploadResult,
     WatchedList,
 )
+from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import NoParams
 from agentgw.protocol.results import Done
 from agentgw_daemon.knowledge.labels import check_skills

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.jobs import (
+from agentgw.protocol.calls.jobs import (
     JobAdded,
     JobAddParams,
     JobHistoryParams,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
+from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
 from agentgw.protocol.errors import SessionBusy
 from agentgw.protocol.params import (
     ExportParams,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from agentgw.protocol.calls.projects import Project
 from agentgw.protocol.errors import RpcError, ShuttingDown
 from agentgw.protocol.params import (
     NoParams,
@@ -19,7 +20,6 @@ from agentgw.protocol.params import (
     TrustParams,
     ValidateParams,
 )
-from agentgw.protocol.projects import Project
 from agentgw.protocol.results import Done, ProjectList, RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
 from agentgw_daemon.skills import routing
 from agentgw_daemon.skills.cost import measure

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agentgw.protocol.calls.prefills import PrefillResult
+from agentgw.protocol.calls.replays import TurnParts
+from agentgw.protocol.calls.steering import TurnSteerParams
 from agentgw.protocol.errors import NotFound, RpcError
 from agentgw.protocol.params import (
     TurnAttachParams,
@@ -13,10 +16,7 @@ from agentgw.protocol.params import (
     TurnReplayParams,
     TurnStartParams,
 )
-from agentgw.protocol.prefills import PrefillResult
-from agentgw.protocol.replays import TurnParts
 from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
-from agentgw.protocol.steering import TurnSteerParams
 from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.skills.routing import AUTO

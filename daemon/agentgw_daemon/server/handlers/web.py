@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentgw.protocol.doors import SignInLink
+from agentgw.protocol.calls.doors import SignInLink
 from agentgw.protocol.errors import NotFound
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentgw.protocol.hooks import Delivery
+from agentgw.protocol.calls.hooks import Delivery
 from agentgw.protocol.schema import record
 from agentgw_daemon.system.ids import now, time_text
 

@@ -9,12 +9,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.hooks import WebhookEvent
+from agentgw.protocol.calls.hooks import WebhookEvent
 from agentgw_daemon.system.ids import new_id, now
 from agentgw_daemon.text.valid import valid_text
 
 if TYPE_CHECKING:
-    from agentgw.protocol.jobs import JobRun
+    from agentgw.protocol.calls.jobs import JobRun
     from agentgw.protocol.types import Feedback, Turn
     from agentgw_daemon.storage.file.library import sqlite_utils
 

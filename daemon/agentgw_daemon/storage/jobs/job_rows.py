@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
-from agentgw.protocol.jobs import JobRun, RunReason, RunStatus
+from agentgw.protocol.calls.jobs import JobRun, RunReason, RunStatus
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.json_text import text_of
 

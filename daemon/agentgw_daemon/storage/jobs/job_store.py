@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.jobs import JobRun, JobRunList, RunStatus
+from agentgw.protocol.calls.jobs import JobRun, JobRunList, RunStatus
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.jobs.job_rows import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal
 
+from agentgw.protocol.calls.replays import PromptHistory
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.replays import PromptHistory
 from agentgw.protocol.results import TurnDetail, TurnFailure, TurnList
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage

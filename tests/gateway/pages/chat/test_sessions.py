@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.steering import TurnSteerParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound, SessionBusy
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.params import FeedbackAddParams, ForkParams, TurnListParams, TurnStartParams
 from agentgw.protocol.results import Done, FeedbackList, ModelList, SkillDetail, TurnDetail, TurnList, TurnResult
-from agentgw.protocol.steering import TurnSteerParams
 from agentgw.protocol.types import Options, Session, Skill, Timings, Turn, Usage
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

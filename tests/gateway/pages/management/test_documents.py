@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestFailure, IngestResult
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.ingests import DocumentIngestParams, IngestFailure, IngestResult
 from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
 from agentgw.protocol.types import Chunk, Document

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.errors import AlreadyExists
-from agentgw.protocol.jobs import (
+from agentgw.protocol.calls.jobs import (
     JobHistoryParams,
     JobList,
     JobNameParams,
@@ -17,6 +16,7 @@ from agentgw.protocol.jobs import (
     JobRunParams,
     ScheduledJob,
 )
+from agentgw.protocol.errors import AlreadyExists
 from agentgw.protocol.params import TurnIdParams
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.types import Options, Timings, Turn, Usage

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from agentgw.protocol.calls.steering import TurnSteerParams
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw.protocol.params import (
     FeedbackAddParams,
@@ -17,7 +18,6 @@ from agentgw.protocol.params import (
     TurnIdParams,
 )
 from agentgw.protocol.schema import bind
-from agentgw.protocol.steering import TurnSteerParams
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
 from agentgw_daemon.gateway.pages.chat.history import running_turn, turn_before, turns_after, turns_before

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agentgw.protocol.calls.ingests import DocumentIngestParams
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.ingests import DocumentIngestParams
 from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.api.upload import received

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from agentgw.protocol.calls.jobs import JobHistoryParams, JobNameParams, JobRunParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.jobs import JobHistoryParams, JobNameParams, JobRunParams
 from agentgw.protocol.params import NoParams, TurnIdParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.pages.query import query_of

@@ -1,0 +1,1 @@
+"""Parameters and results of methods, a module for each thing that they are about."""
