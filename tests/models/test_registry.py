@@ -17,7 +17,7 @@ from agentgw_daemon.config.settings import ModelSection, ProviderSection, Settin
 from agentgw_daemon.models import catalogue
 from agentgw_daemon.models.catalogue import STARTER
 from agentgw_daemon.models.registry import Registry, open_registry
-from tests.models.conftest import gguf
+from tests.models.conftest import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.references import NO_REFERENCES
 from tests.models.wheels import entry_of, local_pip, make_wheel
@@ -344,3 +344,52 @@ async def test_two_daemons_later_nothing_has_to_be_checked_again(
     monkeypatch.setattr("sys.executable", "/bin/false")
     async with registry(folder) as later:
         assert (await later.resolve(None)).name == "hf:o/r:Q4_0"
+
+
+async def test_a_split_model_is_one_row_that_answers_to_every_name_of_it(folder: Path, hub: Hub) -> None:
+    for name, data in zip(shard_names("m-Q4_0"), shards(), strict=True):
+        hub.add("o/r", name, data)
+    async with registry(folder, hub=hub) as models:
+        row = await models.pull("hf:o/r", ignore)
+        assert (row.name, row.size_bytes) == ("hf:o/r:Q4_0", sum(map(len, shards())))
+        assert [one for one in models.listing() if one.source in ("hub", "file") and one.path] == [row]
+        specs = {await models.resolve(text) for text in ("hf:o/r", "hf:o/r/m-Q4_0-00002-of-00003.gguf", None)}
+        [spec] = specs
+        assert (spec.path, len(spec.others), spec.sha256) == (row.path, 2, row.sha256)
+        lost = Path(spec.others[0])
+        lost.write_bytes(lost.read_bytes()[:-1] + b"x")
+        assert await models.pull("hf:o/r", ignore) == row
+        assert len(hub.downloads) == 4
+        await models.remove("hf:o/r")
+        assert [
+            path.name for path in folder.iterdir() if path.suffix in (".gguf", ".json") and path.name[0] != "."
+        ] == []
+
+
+async def test_any_file_of_a_split_model_of_the_user_s_own_means_the_model(folder: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in shard_names("own")]
+    for path, data in zip(paths, shards(), strict=True):
+        path.write_bytes(data)
+    async with registry(folder) as models:
+        specs = [await models.resolve(str(path)) for path in paths]
+        assert {(spec.name, spec.path, spec.others) for spec in specs} == {
+            (str(paths[0]), str(paths[0]), tuple(map(str, paths[1:])))
+        }
+        assert models.name_of(str(paths[2])) == str(paths[0])
+        assert (await models.show(str(paths[1]))).model.size_bytes == sum(map(len, shards()))
+        paths[1].unlink()
+        with pytest.raises(ModelUnavailable, match="no usable part 2 of 3"):
+            await models.resolve(str(paths[2]))
+
+
+async def test_files_of_a_split_model_without_the_first_are_told_and_never_the_default(folder: Path) -> None:
+    folder.mkdir()
+    for name, data in zip(shard_names("own")[1:], shards()[1:], strict=True):
+        (folder / name).write_bytes(data)
+    async with registry(folder) as models:
+        assert models.default_name() is None
+        for name in ("own-00002-of-00003", "own-00003-of-00003"):
+            with pytest.raises(ModelUnavailable, match=r"its first file, own-00001-of-00003.gguf, cannot be"):
+                await models.resolve(name)
+        await models.remove("own-00003-of-00003")
+    assert list(folder.glob("*.gguf")) == []

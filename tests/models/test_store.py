@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.reference import HubRef
-from agentgw_daemon.models.store import ModelFolder, Origin
+from agentgw_daemon.models.store import ModelFolder, Origin, OriginFile
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
+from tests.models.conftest import shard_names
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def origin(name: str = "m:1", data: bytes = b"data", at: str = "2026-01-01T00:00
 def put(store: ModelFolder, stem: str, one: Origin, data: bytes = b"data") -> Path:
     part = store.part("0" * 64)
     part.write_bytes(data)
-    return store.place(part, stem, one)
+    return store.place((part,), stem, one)
 
 
 def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
@@ -135,14 +137,77 @@ def test_too_little_space_is_refused_with_the_numbers(store: ModelFolder) -> Non
         (HubRef(owner="o", repo="other"), False),
         (HubRef(owner="o", repo="r", quant="Q8_0"), False),
         (HubRef(owner="o", repo="r", file="n.gguf"), False),
+        (HubRef(owner="o", repo="r", file="m-00002-of-00002.gguf"), True),
     ],
 )
 def test_a_pulled_file_answers_every_reference_that_means_it(text: HubRef, answers: bool) -> None:
     one = Origin(
         name="hf:o/r:Q4_0", source="hub", size_bytes=1, sha256="0" * 64, pulled_at="", owner="o", repo="r",
         file="m-Q4_0.gguf", quant="Q4_0",
+        files=(OriginFile(path="m-00002-of-00002.gguf", size_bytes=1, sha256="0" * 64),),
     )  # fmt: skip
     assert one.answers(text) is answers
+
+
+def put_split(store: ModelFolder, prefix: str = "m", count: int = 3) -> str:
+    """Places a model in several files of 4, 5, … bytes; gives its stem."""
+    files = []
+    for number in range(count):
+        part = store.part(f"{number}" * 64)
+        part.write_bytes(b"data" + b"x" * number)
+        files.append(OriginFile(path=f"{number}.gguf", size_bytes=4 + number, sha256=f"{number}" * 64))
+    one = replace(origin("split"), size_bytes=sum(file.size_bytes for file in files), files=tuple(files))
+    stem = f"{prefix}-00001-of-{count:05d}"
+    store.place([store.part(file.sha256) for file in files], stem, one)
+    return stem
+
+
+def test_a_split_model_is_one_model_of_all_its_files(store: ModelFolder) -> None:
+    stem = put_split(store)
+    [one] = store.entries()
+    assert (one.name, one.stem, one.size_bytes, one.is_complete) == ("split", stem, 15, True)
+    assert one.path == store.folder / "m-00001-of-00003.gguf"
+    assert [path.name for path, _ in one.files] == shard_names("m")
+    assert one.is_called("m-00002-of-00003")
+    assert list(store.partial.iterdir()) == []
+
+
+def test_removing_a_split_model_takes_all_its_files_and_no_other(store: ModelFolder) -> None:
+    put_split(store)
+    put_split(store, count=2)
+    (store.folder / "m.gguf").write_bytes(b"x")
+    store.remove("m-00001-of-00003")
+    left = sorted(path.name for path in store.folder.iterdir() if path.is_file())
+    assert left == ["m-00001-of-00002.gguf", "m-00001-of-00002.json", "m-00002-of-00002.gguf", "m.gguf"]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_split_model_that_lost_a_file_is_no_pulled_one_and_can_be_removed(store: ModelFolder, missing: int) -> None:
+    put_split(store)
+    (store.folder / f"m-0000{missing}-of-00003.gguf").unlink()
+    [one] = store.entries()
+    assert (one.origin, one.is_complete, len(one.files)) == (None, False, 2)
+    store.remove(one.stem)
+    assert [path for path in store.folder.iterdir() if path.is_file()] == []
+
+
+def test_a_file_of_a_split_model_that_was_written_over_is_seen(store: ModelFolder) -> None:
+    put_split(store)
+    assert store.entries()[0].origin is not None
+    (store.folder / "m-00002-of-00003.gguf").write_bytes(b"another")
+    assert store.entries()[0].origin is None
+
+
+def test_placing_keeps_what_is_in_its_place(store: ModelFolder) -> None:
+    stem = put_split(store)
+    [before] = store.entries()
+    assert before.origin is not None
+    targets = store.targets(stem)
+    second = store.part("1" * 64)
+    second.write_bytes(b"dat\0x")
+    store.place([targets[0], second, targets[2]], stem, before.origin)
+    assert [path.read_bytes() for path in targets] == [b"data", b"dat\0x", b"dataxx"]
+    assert store.entries() == (before,)
 
 
 def test_small_files_are_replaced_whole(tmp_path: Path) -> None:

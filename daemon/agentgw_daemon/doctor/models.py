@@ -15,6 +15,7 @@ from agentgw.protocol.errors import ModelUnavailable, RpcError
 from agentgw.protocol.types import Model
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
 from agentgw_daemon.doctor.torch import is_torch_installed
+from agentgw_daemon.models.shards import files_of
 from agentgw_daemon.skills.routing import AUTO, FALLBACK
 from agentgw_daemon.system.child_environment import worker_environment
 
@@ -64,7 +65,7 @@ async def check_default_model(context: DoctorContext) -> Iterable[Verdict]:
         return (error(f"the default model {name} is not there", f"agentgw pull {name}"),)
     if model.path is None:
         return (fine(f"{model.name} ({model.source})"),)
-    done = await _run_python(context, "-m", "agentgw_daemon.workers.llama.gguf", model.path)
+    done = await _run_python(context, "-m", "agentgw_daemon.workers.llama.gguf", *files_of(model.path))
     if done.returncode == 0:
         return (fine(f"{model.name}, {model.path}"),)
     return (error(f"{model.path} {_reason(done.stdout)}", f"agentgw models remove {model.name}, then pull it again"),)

@@ -34,6 +34,8 @@ class ModelSpec:
     name: str
     kind: Literal["builtin", "file", "provider"]
     path: str | None = None
+    # The files of a split model behind its first, which is `path`.
+    others: tuple[str, ...] = ()
     sha256: str | None = None
     n_ctx_tokens: int = 0
     # Its size in memory by its header; None: unknown, and only the file's own size counts.

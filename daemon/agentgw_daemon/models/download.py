@@ -24,7 +24,7 @@ from agentgw import __version__
 from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError
 from agentgw.protocol.schema import record
 from agentgw_daemon.models.hub_access import hub_token, refusal
-from agentgw_daemon.models.meter import DownloadMeter
+from agentgw_daemon.models.meter import DownloadMeter, FileMeter
 from agentgw_daemon.models.part import BLOCK_BYTES, PartialFile, disk_failed
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,12 @@ class _Broken(Exception):
 
 
 async def fetch(
-    client: httpx.AsyncClient, remote: Remote, path: Path, meter: DownloadMeter, *, pauses_s: Sequence[float] = PAUSES_S
+    client: httpx.AsyncClient,
+    remote: Remote,
+    path: Path,
+    meter: DownloadMeter | FileMeter,
+    *,
+    pauses_s: Sequence[float] = PAUSES_S,
 ) -> None:
     """Has all of `remote` at `path`, verified and durable.
 
@@ -93,7 +98,7 @@ class _Transfer:
         client: httpx.AsyncClient,
         remote: Remote,
         part: PartialFile,
-        meter: DownloadMeter,
+        meter: DownloadMeter | FileMeter,
         limiter: trio.CapacityLimiter,
     ) -> None:
         self._client = client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import httpx
@@ -14,6 +14,7 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.models.download import Remote, open_url, read_body
 from agentgw_daemon.models.hub_access import refusal
 from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.models.shards import MAX_SHARDS, shard_of
 
 # Sensible on a laptop first: about 4 bits a weight, then more, then less, then the full ones.
 PREFERRED: Final = (
@@ -25,7 +26,6 @@ _QUANT: Final = re.compile(
     r"(?![A-Za-z0-9_])",
     re.IGNORECASE,
 )
-_SPLIT: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # A page of the list holds up to 1,000 files of about 300 bytes.
 _MAX_LIST_BYTES: Final = 4 << 20
@@ -42,43 +42,73 @@ class HubFile:
 
     @property
     def quant(self) -> str | None:
-        """The quantisation that the name tells."""
-        found = _QUANT.findall(self.path.rpartition("/")[2])
-        return found[-1].upper() if found else None
+        """The quantisation that the name tells, or else the nearest folder that tells one."""
+        for part in reversed(self.path.split("/")):
+            if found := _QUANT.findall(part):
+                return str(found[-1]).upper()
+        return None
+
+
+@record
+class ListedModel:
+    """A model of a repository: its files, of a split one in order. Some may be missing from the list."""
+
+    files: tuple[HubFile, ...]
+    count: int = 1
 
     @property
-    def split(self) -> int:
-        """Number of parts the model is split into; 0: it is whole."""
-        found = _SPLIT.search(self.path)
-        return int(found[2]) if found else 0
+    def quant(self) -> str | None:
+        """The quantisation that its name tells."""
+        return self.files[0].quant
+
+    @property
+    def refusal(self) -> str:
+        """The reason why it cannot be pulled, in words; empty where it can."""
+        if self.count > MAX_SHARDS:
+            return f"it is split into {self.count} files; at most {MAX_SHARDS} are taken"
+        if len(self.files) < self.count:
+            there = {shard.number for file in self.files if (shard := shard_of(file.path))}
+            missing = [str(number) for number in range(1, self.count + 1) if number not in there]
+            named = ", ".join(missing[:5]) + (" and more" if len(missing) > 5 else "")
+            return f"it is split into {self.count} files, and the repository has no part {named}"
+        if any(file.sha256 is None for file in self.files):
+            return "the hub tells no sha256 of it, so it cannot be verified"
+        if len({file.sha256 for file in self.files}) < self.count:
+            return "two of its files have the same sha256, so they are not all of a model"
+        return ""
 
 
 @record
 class ResolvedReference:
-    """Meaning of a reference: the file, where to download it, and the shortest reference that means it too."""
+    """Meaning of a reference: the files, where to download them, and the shortest reference that means them too."""
 
-    file: HubFile
-    remote: Remote
+    files: tuple[HubFile, ...]
+    remotes: tuple[Remote, ...]
     name: str
+
+    @property
+    def file(self) -> HubFile:
+        """The file that the model is known by, of a split one the first."""
+        return self.files[0]
 
 
 async def find(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> ResolvedReference:
-    """The file that `ref` means. Raises NotFound or ModelUnavailable."""
+    """The files that `ref` means. Raises NotFound or ModelUnavailable."""
     files = await _files(client, hub_url, ref)
-    file = choose(ref, files)
-    if file.sha256 is None:
-        reason = "the hub tells no sha256 of it, so it cannot be verified"
-        raise ModelUnavailable(f"{ref.name} is refused: {reason}", model=ref.name, reason=reason)
-    url = f"{_page(hub_url, ref)}/resolve/main/{file.path}"
-    name = _name(ref, file, files)
-    return ResolvedReference(
-        file=file, name=name, remote=Remote(name=name, url=url, size_bytes=file.size_bytes, sha256=file.sha256)
-    )
+    chosen = choose(ref, files)
+    name = _name(ref, chosen, files)
+    base = f"{_page(hub_url, ref)}/resolve/main"
+    remotes = [
+        Remote(name=name, url=f"{base}/{file.path}", size_bytes=file.size_bytes, sha256=file.sha256 or "")
+        for file in chosen
+    ]
+    return ResolvedReference(files=chosen, remotes=tuple(remotes), name=name)
 
 
-def _name(ref: HubRef, file: HubFile, files: Sequence[HubFile]) -> str:
+def _name(ref: HubRef, chosen: tuple[HubFile, ...], files: Sequence[HubFile]) -> str:
+    file = chosen[0]
     by_quant = HubRef(owner=ref.owner, repo=ref.repo, quant=file.quant)
-    if file.quant is not None and "mmproj" not in file.path.lower() and choose(by_quant, files) == file:
+    if file.quant is not None and "mmproj" not in file.path.lower() and choose(by_quant, files) == chosen:
         return by_quant.name
     return HubRef(owner=ref.owner, repo=ref.repo, file=file.path).name
 
@@ -94,42 +124,60 @@ async def licence(client: httpx.AsyncClient, hub_url: str, ref: HubRef) -> str |
     return named[0].removeprefix("license:")[:64] if named else None
 
 
-def choose(ref: HubRef, files: Sequence[HubFile]) -> HubFile:
-    """The file that `ref` means among those of its repository. Raises NotFound or ModelUnavailable."""
+def choose(ref: HubRef, files: Sequence[HubFile]) -> tuple[HubFile, ...]:
+    """The files that `ref` means among those of its repository. Raises NotFound or ModelUnavailable."""
+    listed = list(_models(files))
     if ref.file is not None:
-        fitting = [file for file in files if file.path == ref.file]
+        fitting = [model for model in listed if any(file.path == ref.file for file in model.files)]
         if not fitting:
-            raise _not_found(ref, f"{ref.owner}/{ref.repo} has no file {ref.file}", files)
-        return _whole(ref, fitting)
+            raise _not_found(ref, f"{ref.owner}/{ref.repo} has no file {ref.file}", listed)
+        return _best(ref, fitting)
     # Projectors of vision models are GGUF files and no models.
-    models = [file for file in files if "mmproj" not in file.path.lower()]
+    models = [model for model in listed if "mmproj" not in model.files[0].path.lower()]
     if not models:
         raise _not_found(ref, f"{ref.owner}/{ref.repo} has no GGUF model", ())
     if ref.quant is not None:
-        fitting = [file for file in models if file.quant == ref.quant]
+        fitting = [model for model in models if model.quant == ref.quant]
         if not fitting:
             raise _not_found(ref, f"{ref.owner}/{ref.repo} has no {ref.quant}", models)
-        return _whole(ref, fitting)
+        return _best(ref, fitting)
     for quant in PREFERRED:
-        fitting = [file for file in models if file.quant == quant and not file.split]
+        fitting = [model for model in models if model.quant == quant and not model.refusal]
         if fitting:
-            return _whole(ref, fitting)
+            return _best(ref, fitting)
     if len(models) == 1:
-        return _whole(ref, models)
+        return _best(ref, models)
     raise _not_found(ref, f"{ref.owner}/{ref.repo} has several models and none of a usual quantisation", models)
 
 
-def _whole(ref: HubRef, fitting: Iterable[HubFile]) -> HubFile:
-    """The one nearest to the root, by name, that is not split."""
-    ordered = sorted(fitting, key=lambda file: (file.split, file.path.count("/"), file.path))
-    if ordered[0].split:
-        reason = f"it is split into {ordered[0].split} files; only models in one file can be pulled"
-        raise ModelUnavailable(f"{ref.name} cannot be pulled: {reason}", model=ref.name, reason=reason)
-    return ordered[0]
+def _best(ref: HubRef, fitting: Iterable[ListedModel]) -> tuple[HubFile, ...]:
+    """The files of the one that can be pulled, in the fewest files, nearest to the root, by name."""
+
+    def order(model: ListedModel) -> tuple[bool, int, int, str]:
+        path = model.files[0].path
+        return bool(model.refusal), model.count, path.count("/"), path
+
+    best = min(fitting, key=order)
+    if best.refusal:
+        raise ModelUnavailable(f"{ref.name} cannot be pulled: {best.refusal}", model=ref.name, reason=best.refusal)
+    return best.files
 
 
-def _not_found(ref: HubRef, message: str, files: Sequence[HubFile]) -> NotFound:
-    quants = sorted({file.quant for file in files if file.quant and not file.split})
+def _models(files: Iterable[HubFile]) -> Iterator[ListedModel]:
+    """The models of a list: each file that is whole, and the files of each that is split."""
+    split: dict[tuple[str, int], dict[int, HubFile]] = {}
+    for file in sorted(files, key=lambda file: file.path):
+        shard = shard_of(file.path)
+        if shard is None or shard.count == shard.number == 1:
+            yield ListedModel(files=(file,))
+        elif shard.makes_sense:
+            split.setdefault((shard.prefix, shard.count), {}).setdefault(shard.number, file)
+    for (_, count), parts in split.items():
+        yield ListedModel(files=tuple(parts[number] for number in sorted(parts)), count=count)
+
+
+def _not_found(ref: HubRef, message: str, models: Sequence[ListedModel]) -> NotFound:
+    quants = sorted({model.quant for model in models if model.quant and not model.refusal})
     hint = f"it has {', '.join(quants)}"[:300] if quants else ""
     return NotFound(message, hint=hint, kind="model", id=ref.name)
 

@@ -51,6 +51,22 @@ class DownloadMeter:
                 while not self._closed and self.done_bytes - told < self.total_bytes * STEP:
                     await self._changed.wait()
 
+    def after(self, passed_bytes: int) -> FileMeter:
+        """Counts for a file that begins behind so many bytes of what this one counts."""
+        return FileMeter(self, passed_bytes)
+
     def _wake(self) -> None:
         changed, self._changed = self._changed, trio.Event()
         changed.set()
+
+
+class FileMeter:
+    """Counts of one of the files that a `DownloadMeter` is of."""
+
+    def __init__(self, whole: DownloadMeter, passed_bytes: int) -> None:
+        self._whole = whole
+        self._passed_bytes = passed_bytes
+
+    def set(self, done_bytes: int) -> None:
+        """The count of this file."""
+        self._whole.set(self._passed_bytes + done_bytes)

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import trio
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw.protocol.schema import bind, dump, record
+from agentgw_daemon.models.shards import files_of, first_of
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 
@@ -32,21 +34,45 @@ class ModelHeader:
     name: str | None = None
     n_ctx_train_tokens: int | None = None
     metadata: dict[str, Any]
+    n_files: int = 1
+
+
+@record
+class FileStamp:
+    """A file at the moment when it was looked at: size, time and inode."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+    def holds(self) -> bool:
+        """Tells whether the file is still this one. Blocking."""
+        return _stamp(self.path) == self
 
 
 @record
 class ExaminedFile:
-    """Findings in a file, as long as it is the same file: size, time and inode are compared."""
+    """Findings in a file, as long as it is the same file: size, time and inode are compared; of a split model in its
+    first one, and `others` are those behind it.
+    """
 
     size_bytes: int
     mtime_ns: int
     inode: int
     header: ModelHeader
     sha256: str | None = None
+    others: tuple[FileStamp, ...] = ()
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files of the model."""
+        return self.size_bytes + sum(one.size_bytes for one in self.others)
 
     def is_of(self, status: os.stat_result) -> bool:
-        """Tells whether the file is still the one that was looked at."""
-        return (self.size_bytes, self.mtime_ns, self.inode) == (status.st_size, status.st_mtime_ns, status.st_ino)
+        """Tells whether all files are still those that were looked at."""
+        same = (self.size_bytes, self.mtime_ns, self.inode) == (status.st_size, status.st_mtime_ns, status.st_ino)
+        return same and all(one.holds() for one in self.others)
 
 
 class Preflight:
@@ -77,48 +103,55 @@ class Preflight:
         return known if known is not None and known.is_of(status) else None
 
     async def check(self, path: str, name: str) -> tuple[str, ExaminedFile]:
-        """The file's path with its links resolved, and what it says of itself.
+        """The file's path with its links resolved, of a split model that of the first, and what it says of itself.
 
         Raises ModelUnavailable with the reason when it is not usable.
         """
+        first = first_of(path)
         try:
             # In a thread: a path of the user's own may lie on a file system that has gone to sleep.
-            real, status = await trio.to_thread.run_sync(_locate, path)
+            real, status = await trio.to_thread.run_sync(_locate, first)
         except (OSError, ValueError) as error:
-            raise unusable(name, f"cannot be opened: {_why(error)}") from None
+            begin = "" if first == path else f"is split, and its first file, {os.path.basename(first)}, "
+            raise unusable(name, f"{begin}cannot be opened: {_why(error)}") from None
         known = self._known.get(real)
         if known is not None and known.is_of(status):
             return real, known
-        header = await self._look(real, name)
-        # The file as it was before the look: one that changed meanwhile does not match and is checked again.
-        return real, await self._remember(real, status, header, None)
+        others = await trio.to_thread.run_sync(_others, first, real)
+        header = await self._look((real, *(one.path for one in others)), name)
+        # The files as they were before the look: one that changed meanwhile does not match and is checked again.
+        return real, await self._remember(real, status, header, None, others)
 
     async def learn(self, path: str, header: ModelHeader, sha256: str) -> None:
         """Takes over what a pull has verified."""
         real, status = await trio.to_thread.run_sync(_locate, path)
-        await self._remember(real, status, header, sha256)
+        others = await trio.to_thread.run_sync(_others, path, real)
+        await self._remember(real, status, header, sha256, others)
 
     async def set_sha256(self, path: str, known: ExaminedFile, sha256: str) -> None:
         """Adds the digest to what is known."""
-        self._known[path] = ExaminedFile(
-            size_bytes=known.size_bytes, mtime_ns=known.mtime_ns, inode=known.inode, header=known.header, sha256=sha256
-        )
+        self._known[path] = replace(known, sha256=sha256)
         await self._save()
 
-    async def inspect(self, path: str, name: str) -> ModelHeader:
-        """Examines as `check` does a file that is not in its place yet: nothing is remembered."""
-        return await self._look(path, name)
+    async def inspect(self, paths: Sequence[str], name: str) -> ModelHeader:
+        """Examines as `check` does files that are not in their place yet: nothing is remembered."""
+        header = await self._look(paths, name)
+        if header.n_files != len(paths):
+            raise unusable(name, f"has another number of files than its names say: {header.n_files}")
+        return header
 
-    async def _look(self, path: str, name: str) -> ModelHeader:
+    async def _look(self, paths: Sequence[str], name: str) -> ModelHeader:
         try:
             with trio.fail_after(TIMEOUT_S):
                 done = await trio.run_process(
-                    [sys.executable, "-P", "-m", "agentgw_daemon.workers.llama.gguf", path],
+                    [sys.executable, "-P", "-m", "agentgw_daemon.workers.llama.gguf", *paths],
                     stdin=subprocess.DEVNULL, capture_stdout=True, stderr=subprocess.DEVNULL, check=False,
                     env=self._env, cwd="/", deliver_cancel=_kill,
                 )  # fmt: skip
         except trio.TooSlowError:
             raise unusable(name, f"has a header that takes longer than {TIMEOUT_S:.0f} s to read") from None
+        except OSError as error:
+            raise unusable(name, f"cannot be examined: {_why(error)}") from None
         try:
             answer = json.loads(done.stdout)
         except ValueError:
@@ -131,14 +164,21 @@ class Preflight:
             name=answer["name"],
             n_ctx_train_tokens=answer["n_ctx_train_tokens"],
             metadata=answer["metadata"],
+            n_files=answer["n_files"],
         )
 
     async def _remember(
-        self, path: str, status: os.stat_result, header: ModelHeader, sha256: str | None
+        self,
+        path: str,
+        status: os.stat_result,
+        header: ModelHeader,
+        sha256: str | None,
+        others: tuple[FileStamp, ...],
     ) -> ExaminedFile:
         known = ExaminedFile(
-            size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, header=header, sha256=sha256
-        )
+            size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, header=header, sha256=sha256,
+            others=others if header.n_files > 1 else (),
+        )  # fmt: skip
         self._known.pop(path, None)
         self._known[path] = known
         while len(self._known) > _MAX_KNOWN:
@@ -159,6 +199,21 @@ def unusable(name: str, reason: str) -> ModelUnavailable:
 def _locate(path: str) -> tuple[str, os.stat_result]:
     real = os.path.realpath(path, strict=True)
     return real, os.stat(real)
+
+
+def _others(path: str, real: str) -> tuple[FileStamp, ...]:
+    """The files that belong to this first one by its name, or by the name of what it links to, there or not."""
+    named = files_of(path)
+    return tuple(map(_stamp, named[1:] if len(named) > 1 else files_of(real)[1:]))
+
+
+def _stamp(path: str) -> FileStamp:
+    """The file as it is; of one that is not there, what none can be."""
+    try:
+        real, status = _locate(path)
+    except OSError:
+        return FileStamp(path=path, size_bytes=0, mtime_ns=0, inode=0)
+    return FileStamp(path=real, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
 
 
 def _why(error: OSError | ValueError) -> str:

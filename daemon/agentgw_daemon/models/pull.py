@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -21,10 +21,15 @@ from agentgw_daemon.models import wheel
 from agentgw_daemon.models.catalogue import CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.meter import DownloadMeter, Progress
-from agentgw_daemon.models.part import disk_failed
+from agentgw_daemon.models.part import digest_of, disk_failed, file_sha256
 from agentgw_daemon.models.preflight import Preflight
 from agentgw_daemon.models.reference import GGUF, HubRef
-from agentgw_daemon.models.store import ModelFolder, Origin
+from agentgw_daemon.models.shards import shard_of
+from agentgw_daemon.models.store import ModelFolder, Origin, OriginFile
+
+if TYPE_CHECKING:
+    from agentgw_daemon.models.download import Remote
+    from agentgw_daemon.models.hub import ResolvedReference
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +70,7 @@ class Puller:
                 name=entry.name, source="index", size_bytes=entry.size_bytes, sha256=entry.sha256, pulled_at=_now(),
                 licence=entry.licence, description=entry.description,
             )  # fmt: skip
-            await self._place(part, entry.stem, origin)
+            await self._place((part,), entry.stem, origin)
 
         await self._share(entry.stem, DownloadMeter(entry.size_bytes), work, progress)
         return entry.stem
@@ -98,21 +103,29 @@ class Puller:
         async with download.open_client(hub_url, ref.name, token) as client:
             found = await hub.find(client, hub_url, ref)
             stem = _stem(ref, found.file.path)
+            total_bytes = sum(remote.size_bytes for remote in found.remotes)
             if not again and any(one.stem == stem and one.origin is not None for one in self._store.entries()):
                 return stem
 
             async def work(meter: DownloadMeter) -> None:
-                part = self._store.part(found.remote.sha256)
-                await trio.to_thread.run_sync(self._require_rest, part, found.remote.size_bytes, ref.name)
-                await download.fetch(client, found.remote, part, meter, pauses_s=self._pauses_s or download.PAUSES_S)
+                parts = await self._begun(found.remotes, stem)
+                await trio.to_thread.run_sync(self._require_rest, parts, total_bytes, ref.name)
+                passed_bytes = 0
+                for remote, part in zip(found.remotes, parts, strict=True):
+                    if part.parent == self._store.partial:
+                        pauses_s = self._pauses_s or download.PAUSES_S
+                        await download.fetch(client, remote, part, meter.after(passed_bytes), pauses_s=pauses_s)
+                    passed_bytes += remote.size_bytes
+                    meter.set(passed_bytes)
                 origin = Origin(
-                    name=found.name, source="hub", size_bytes=found.remote.size_bytes, sha256=found.remote.sha256,
-                    pulled_at=_now(), licence=await hub.licence(client, hub_url, ref), owner=ref.owner, repo=ref.repo,
-                    file=found.file.path, quant=found.file.quant,
+                    name=found.name, source="hub", size_bytes=total_bytes,
+                    sha256=digest_of([remote.sha256 for remote in found.remotes]), pulled_at=_now(),
+                    licence=await hub.licence(client, hub_url, ref), owner=ref.owner, repo=ref.repo,
+                    file=found.file.path, quant=found.file.quant, files=_origin_files(found),
                 )  # fmt: skip
-                await self._place(part, stem, origin)
+                await self._place(parts, stem, origin)
 
-            await self._share(stem, DownloadMeter(found.remote.size_bytes), work, progress)
+            await self._share(stem, DownloadMeter(total_bytes), work, progress)
         return stem
 
     async def _share(
@@ -144,26 +157,35 @@ class Puller:
         if job.error is not None:
             raise job.error
 
-    async def _place(self, part: Path, stem: str, origin: Origin) -> None:
+    async def _begun(self, remotes: Sequence[Remote], stem: str) -> tuple[Path, ...]:
+        """The path where each file gathers; of a split model the file itself where it is in its place and right."""
+        parts = [self._store.part(remote.sha256) for remote in remotes]
+        if len(remotes) > 1:
+            for at, (remote, target) in enumerate(zip(remotes, self._store.targets(stem), strict=True)):
+                if await trio.to_thread.run_sync(_is_this, target, remote):
+                    parts[at] = target
+        return tuple(parts)
+
+    async def _place(self, parts: Sequence[Path], stem: str, origin: Origin) -> None:
         """The last check, then the name."""
         try:
-            header = await self._preflight.inspect(str(part), origin.name)
+            header = await self._preflight.inspect([str(part) for part in parts], origin.name)
         except ModelUnavailable:
             # It is what was announced and still no model: it will not get better by resuming.
-            await trio.to_thread.run_sync(lambda: part.unlink(missing_ok=True))
+            await trio.to_thread.run_sync(_discard, [part for part in parts if part.parent == self._store.partial])
             raise
         # Shielded: cancelled between the name and what is known of it, the next start would check it again.
         with trio.CancelScope(shield=True):
             try:
-                path = await trio.to_thread.run_sync(self._store.place, part, stem, origin)
+                path = await trio.to_thread.run_sync(self._store.place, parts, stem, origin)
                 await self._preflight.learn(str(path), header, origin.sha256)
             except OSError as error:
                 raise disk_failed(origin.name, error) from error
         log.info("pulled %s, %d bytes, sha256 %s", origin.name, origin.size_bytes, origin.sha256)
 
-    def _require_rest(self, part: Path, size_bytes: int, name: str) -> None:
-        have = part.stat().st_size if part.exists() else 0
-        self._store.require_space(size_bytes - have, name)
+    def _require_rest(self, parts: Sequence[Path], total_bytes: int, name: str) -> None:
+        have = sum(part.stat().st_size for part in parts if part.exists())
+        self._store.require_space(total_bytes - have, name)
 
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
@@ -206,10 +228,36 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
+def _is_this(path: Path, remote: Remote) -> bool:
+    try:
+        return path.stat().st_size == remote.size_bytes and file_sha256(str(path)) == remote.sha256
+    except OSError:
+        return False
+
+
+def _discard(parts: Sequence[Path]) -> None:
+    for part in parts:
+        part.unlink(missing_ok=True)
+
+
+def _origin_files(found: ResolvedReference) -> tuple[OriginFile, ...]:
+    if len(found.files) == 1:
+        return ()
+    return tuple(
+        OriginFile(path=file.path, size_bytes=remote.size_bytes, sha256=remote.sha256)
+        for file, remote in zip(found.files, found.remotes, strict=True)
+    )
+
+
 def _stem(ref: HubRef, file: str) -> str:
     whole = f"{ref.owner}/{ref.repo}".lower() + f"/{file}"
-    readable = file.rpartition("/")[2][: -len(GGUF)][:_READABLE].strip(".")
-    return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    name = file.rpartition("/")[2]
+    shard = shard_of(name)
+    readable, ending = name[: -len(GGUF)], ""
+    if shard is not None and shard.count > 1:
+        # As llama.cpp spells it.
+        readable, ending = shard.prefix, f"-00001-of-{shard.count:05d}"
+    return f"{readable[:_READABLE].strip('.')}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}{ending}"
 
 
 def _now() -> str:

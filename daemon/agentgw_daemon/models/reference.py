@@ -3,7 +3,7 @@
     smollm2:135m              a name: of the catalogue, or of a file in the models folder
     hf:OWNER/REPO[:QUANT]     a repository of the model hub
     hf:OWNER/REPO/FILE.gguf   one file of it
-    /path/to/FILE.gguf        a file of the user's own, used in place
+    /path/to/FILE.gguf        a file of the user's own, used in place; of a split model any of its files
     PROVIDER/MODEL            a model of a configured endpoint
     echo                      the built-in one
 
@@ -21,6 +21,7 @@ from typing import Final
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw.protocol.schema import record
 from agentgw.protocol.visible import is_seen
+from agentgw_daemon.models.shards import first_of
 
 ECHO: Final = "echo"
 GGUF: Final = ".gguf"
@@ -116,7 +117,7 @@ def parse(text: str, *, providers: Collection[str] = (), cwd: str | None = None,
     if slash and head in providers:
         return _provider(text, head, tail)
     if text.lower().endswith(GGUF) and (slash or cwd is not None):
-        return PathRef(path=_absolute(text, cwd, home))
+        return PathRef(path=first_of(_absolute(text, cwd, home)))
     if _NAME.fullmatch(text) and not _dotted(text):
         return Named(name=text)
     if slash and _PART.fullmatch(head) and not _dotted(head) and _PROVIDER_MODEL.fullmatch(tail) and not _climbs(tail):

@@ -20,7 +20,7 @@ from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, C
 from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.memory_rate import MemoryRate
 from agentgw_daemon.models.meter import Progress
-from agentgw_daemon.models.part import file_sha256
+from agentgw_daemon.models.part import model_sha256
 from agentgw_daemon.models.preflight import ExaminedFile, Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
@@ -280,7 +280,7 @@ class Registry:
     def _stored(self, ref: Reference) -> StoredModel | None:
         entries = self._store.entries()
         if isinstance(ref, Named):
-            return next((one for one in entries if ref.name in (one.name, one.stem)), None)
+            return next((one for one in entries if one.is_called(ref.name)), None)
         if not isinstance(ref, HubRef):
             return None
         fitting = [one for one in entries if one.origin is not None and one.origin.answers(ref)]
@@ -303,7 +303,7 @@ class Registry:
         """The rank of a file as the default: chat models first, those with a chat template before others."""
         known = self._known_of(stored)
         if known is None:
-            return 1
+            return 1 if stored.is_complete else _NO_CHAT
         if known.header.architecture in EMBEDDER_ARCHITECTURES:
             return _NO_CHAT
         return 0 if known.header.has_chat_template else 2
@@ -314,7 +314,8 @@ class Registry:
             self._digesting.add(real)
             self._nursery.start_soon(supervised, "digesting a model", self._digest, real, known, stored)
         return ModelSpec(
-            name=name, kind="file", path=real, sha256=known.sha256, shape=shape_of(known.header.metadata)
+            name=name, kind="file", path=real, others=tuple(one.path for one in known.others), sha256=known.sha256,
+            shape=shape_of(known.header.metadata),
         )  # fmt: skip
 
     async def _intact(self, stored: StoredModel) -> bool:
@@ -325,7 +326,8 @@ class Registry:
         if known is not None and known.sha256 is not None:
             return known.sha256 == stored.origin.sha256
         try:
-            found = await trio.to_thread.run_sync(file_sha256, str(stored.path), limiter=self._one_digest)
+            paths = [str(path) for path, _ in stored.files]
+            found = await trio.to_thread.run_sync(model_sha256, paths, limiter=self._one_digest)
         except OSError:
             return False
         return found == stored.origin.sha256
@@ -333,7 +335,8 @@ class Registry:
     async def _digest(self, path: str, known: ExaminedFile, stored: StoredModel | None) -> None:
         """Computes the digest of a file in use, beside the turn that uses it: the next turn will know it."""
         try:
-            sha256 = await trio.to_thread.run_sync(file_sha256, path, limiter=self._one_digest)
+            paths = (path, *(one.path for one in known.others))
+            sha256 = await trio.to_thread.run_sync(model_sha256, paths, limiter=self._one_digest)
         except OSError as error:
             log.warning("no digest of %s: %s", path, error)
             return

@@ -106,7 +106,7 @@ def _with_header(row: Model, known: ExaminedFile | None) -> Model:
     header = known.header
     return replace(
         row,
-        size_bytes=known.size_bytes,
+        size_bytes=known.total_bytes,
         sha256=known.sha256 or row.sha256,
         architecture=header.architecture,
         description=row.description or header.name,

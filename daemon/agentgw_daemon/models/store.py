@@ -1,6 +1,7 @@
 """The models folder: what is pulled, what is half pulled, and what is known about files.
 
     NAME.gguf          a model, complete and verified
+    NAME-00001-of-00003.gguf …    a model that is split; its name is the first file's
     NAME.json          where it came from (`Origin`)
     .partial/          downloads under way; scratch folders of pip
     .known.json        what the header check found in which file, so that it runs once a file
@@ -17,13 +18,14 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw.protocol.schema import bind, dump, record
 from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.models.shards import files_of, first_of
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import _WRITING, _replace, read_mapping, write_atomically
 
@@ -39,8 +41,17 @@ _DEFAULT: Final = ".default"
 
 
 @record
+class OriginFile:
+    """One of the files of a split model, by its path in the repository."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@record
 class Origin:
-    """Origin of a model file."""
+    """Origin of a model; size and digest (`part.digest_of`) are those of all its files."""
 
     name: str
     source: Literal["index", "hub"]
@@ -54,27 +65,47 @@ class Origin:
     repo: str | None = None
     file: str | None = None
     quant: str | None = None
+    # Of a split model, in order.
+    files: tuple[OriginFile, ...] = ()
 
     def answers(self, ref: HubRef) -> bool:
         """Tells whether this file is what `ref` asks for."""
         if (self.owner or "").lower() != ref.owner.lower() or (self.repo or "").lower() != ref.repo.lower():
             return False
-        return self.file == ref.file if ref.file else ref.quant in (None, self.quant)
+        if ref.file:
+            return ref.file == self.file or any(ref.file == one.path for one in self.files)
+        return ref.quant in (None, self.quant)
+
+    def is_of(self, sizes: Sequence[int]) -> bool:
+        """Tells whether files of these sizes can be what was pulled."""
+        return tuple(sizes) == (tuple(one.size_bytes for one in self.files) or (self.size_bytes,))
 
 
 @record
 class StoredModel:
-    """A model file in the folder; `origin` is None for one that somebody put there by hand."""
+    """A model in the folder; `origin` is None for one that somebody put there by hand, and for one of which a file is
+    missing. `path` is the first of its files.
+    """
 
     stem: str
     path: Path
     size_bytes: int
     origin: Origin | None
+    files: tuple[tuple[Path, int], ...]
 
     @property
     def name(self) -> str:
         """Its name: its reference, or its file name without the suffix."""
         return self.origin.name if self.origin else self.stem
+
+    @property
+    def is_complete(self) -> bool:
+        """Tells whether all files are there that there must be by the name of the first."""
+        return len(self.files) == len(files_of(self.path.name))
+
+    def is_called(self, name: str) -> bool:
+        """Tells whether this is its name, or that of one of its files without the suffix."""
+        return name == self.name or any(name == path.stem for path, _ in self.files)
 
 
 class ModelFolder:
@@ -111,16 +142,23 @@ class ModelFolder:
         return self._scanned[1]
 
     def _scan(self) -> Iterator[StoredModel]:
-        found = []
+        models: dict[str, list[tuple[Path, int]]] = {}
         for path in sorted(self.folder.glob(f"*{GGUF}")):
             with contextlib.suppress(OSError):  # gone since, or a dangling link
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
-                    origin = _read(self.folder / f"{path.stem}.json", Origin)
-                    if origin is not None and origin.size_bytes != status.st_size:
-                        origin = None  # another file took its place
-                    found.append(StoredModel(stem=path.stem, path=path, size_bytes=status.st_size, origin=origin))
+                    models.setdefault(first_of(path.name), []).append((path, status.st_size))
+        found = [self._stored(first, files) for first, files in models.items()]
         yield from sorted(found, key=lambda one: (one.origin is None, one.origin.pulled_at if one.origin else ""))
+
+    def _stored(self, first: str, files: Sequence[tuple[Path, int]]) -> StoredModel:
+        origin = _read((self.folder / first).with_suffix(".json"), Origin)
+        if origin is not None and not origin.is_of([size for _, size in files]):
+            origin = None  # another file took its place, or one is missing
+        path = files[0][0]
+        return StoredModel(
+            stem=path.stem, path=path, size_bytes=sum(size for _, size in files), origin=origin, files=tuple(files)
+        )
 
     def part(self, sha256: str) -> Path:
         """The path where the bytes of the file with this digest gather."""
@@ -145,22 +183,35 @@ class ModelFolder:
         """Removes it with all it holds."""
         shutil.rmtree(folder, ignore_errors=True)
 
-    def place(self, part: Path, stem: str, origin: Origin) -> Path:
-        """Gives a complete, verified file its name. Durable when it returns."""
-        target = self.folder / f"{stem}{GGUF}"
+    def targets(self, stem: str) -> tuple[Path, ...]:
+        """The paths that the files of the model of that name have, or get."""
+        return tuple(self.folder / name for name in files_of(f"{stem}{GGUF}"))
+
+    def place(self, parts: Sequence[Path], stem: str, origin: Origin) -> Path:
+        """Gives complete, verified files their names; those that have them already stay. Durable when it returns.
+
+        The first file of several comes last and goes first: without it there is no model.
+        """
+        targets = self.targets(stem)
+        moves = [(part, target) for part, target in zip(parts, targets, strict=True) if part != target]
+        if len(targets) > 1 and parts[0] != targets[0]:
+            targets[0].unlink(missing_ok=True)
         write_atomically(self.folder / f"{stem}.json", dump(origin))
-        os.replace(part, target)
+        for part, target in reversed(moves):
+            os.replace(part, target)
         sync_path(self.folder)
         self._scanned = None
-        return target
+        return targets[0]
 
     def remove(self, stem: str) -> None:
-        """Deletes the model of that name and its origin; of a link, the link. Never leaves the folder."""
+        """Deletes all files of the model of that name and its origin; of a link, the link. Never leaves the folder."""
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.unlink(f"{stem}{GGUF}", dir_fd=folder)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{stem}.json", dir_fd=folder)
+            first = first_of(f"{stem}{GGUF}")
+            for name in (*files_of(first), f"{first.removesuffix(GGUF)}.json"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
             os.fsync(folder)
         finally:
             os.close(folder)
@@ -182,9 +233,9 @@ class ModelFolder:
 
 
 def _same_size(one: StoredModel) -> bool:
-    """Tells whether a file was not written over, which the folder's own time does not tell."""
+    """Tells whether no file was written over, which the folder's own time does not tell."""
     try:
-        return one.path.stat().st_size == one.size_bytes
+        return all(path.stat().st_size == size for path, size in one.files)
     except OSError:
         return False
 

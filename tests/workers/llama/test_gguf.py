@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.workers.llama.gguf import UnusableModelFile, inspect
+from agentgw_daemon.workers.llama.gguf import inspect
+from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
 from tests.starter import SIZE_BYTES, starter_model
 from tests.workers.llama.hostile_files import HOSTILE, array, with_key, with_tensor
 from tests.workers.llama.tinygguf import ARRAY, F32, STRING, U8, U64, Gguf, chain_model, small, string

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,11 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch, *, takes: bool) -> list[int]:
     opened: list[int] = []
     real = llama.LlamaModel
 
-    def open_it(path: str, *, gpu_layers: int) -> llama.LlamaModel:
+    def open_it(path: str, *, others: Sequence[str], gpu_layers: int) -> llama.LlamaModel:
         opened.append(gpu_layers)
         if gpu_layers and not takes:
             raise llama.EngineError("out of device memory")
-        return real(path, gpu_layers=gpu_layers)
+        return real(path, others=others, gpu_layers=gpu_layers)
 
     monkeypatch.setattr(llama, "offloads", lambda: True)
     monkeypatch.setattr(llama, "LlamaModel", open_it)

@@ -269,7 +269,7 @@ class ModelHost:
     async def _load_by(self, worker: WorkerProcess) -> None:
         await worker.wait_ready()
         settings, tunings, path = self._settings, self._tunings, str(self._path)
-        load = load_message(path, self.spec.n_ctx_tokens or settings.n_ctx, settings)
+        load = load_message(path, self.spec.n_ctx_tokens or settings.n_ctx, settings, others=self.spec.others)
         if tunings is None or not settings.calibrate:
             await worker.load(load)
             return
@@ -287,12 +287,13 @@ class ModelHost:
         await worker.load(tuned(load, best, calibrate_after_s=settings.calibrate_after_s), keep)
 
     async def _measure(self) -> int:
+        paths = (str(self._path), *self.spec.others)
         try:
-            return (await trio.to_thread.run_sync(os.stat, self._path)).st_size
+            return await trio.to_thread.run_sync(lambda: sum(os.stat(path).st_size for path in paths))
         except OSError as error:
             reason = error.strerror or str(error)
             raise ModelUnavailable(
-                f"{self.spec.name}: {self._path}: {reason}", model=self.spec.name, reason=reason
+                f"{self.spec.name}: {error.filename}: {reason}", model=self.spec.name, reason=reason
             ) from None
 
     async def _on_exit(self, worker: WorkerProcess) -> None:

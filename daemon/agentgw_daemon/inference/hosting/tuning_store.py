@@ -97,14 +97,16 @@ def basis_of(path: str, settings: InferenceSettings, build: str) -> Basis:
     )  # fmt: skip
 
 
-def load_message(path: str, n_ctx_tokens: int, settings: InferenceSettings) -> wire.Load:
+def load_message(
+    path: str, n_ctx_tokens: int, settings: InferenceSettings, *, others: tuple[str, ...] = ()
+) -> wire.Load:
     """The load message when nothing was measured: the settings, and the rest is the worker's choice."""
     asked = TuningSettings(
         attention=settings.attention, threads=settings.threads, threads_batch=settings.threads,
         batch_tokens=settings.batch_tokens,
     )  # fmt: skip
     return wire.Load(
-        path=path, n_ctx_tokens=n_ctx_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
+        path=path, others=others, n_ctx_tokens=n_ctx_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
         speculate=settings.speculate, kv_dir=settings.kv_dir, kv_cache_bytes=settings.kv_cache_bytes,
         **wire.tuning_fields(asked),
     )  # fmt: skip

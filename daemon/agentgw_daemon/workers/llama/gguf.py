@@ -1,12 +1,13 @@
 """Examination of a GGUF that llama.cpp is to be shown: a bounded look at its header with the standard library only.
 
-A model file is a stranger's: llama.cpp divides, multiplies and allocates by numbers it reads there. So every
-length is checked against the file's size, every product against 2^63, before llama.cpp opens it. A file made
-well by others is never refused: an unknown tensor type skips only its size check.
+A model file is a stranger's: llama.cpp divides, multiplies and allocates by numbers it reads there. So they are checked
+(`gguf_head`) before llama.cpp opens it.
 
-The daemon runs `python -m agentgw_daemon.workers.llama.gguf PATH`, which limits its own memory and processor time and
-prints one JSON object: `{"ok": true, ...}` or `{"ok": false, "reason": ...}`. The format is described in
-docs/gguf.md of the ggml repository; the block sizes are those of ggml-common.h.
+The daemon runs `python -m agentgw_daemon.workers.llama.gguf PATH [OTHER...]`, which limits its own memory and processor
+time and prints one JSON object: `{"ok": true, ...}` or `{"ok": false, "reason": ...}`.
+
+Of a split model the first file says what it is; the others hold tensors and the three `split` keys. The files must
+agree in these as llama.cpp demands it, and where it would abort, they are refused.
 """
 
 from __future__ import annotations
@@ -14,57 +15,34 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import mmap
 import os
 import resource
-import stat
-import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-# The largest known header (a vocabulary of 262,144 tokens with its merges) is 16 MB.
-MAX_HEADER_BYTES: Final = 256 << 20
-# Counts far above any known file: 1,800 tensors, 100 keys, 1.5 million vocabulary strings.
-MAX_KEYS: Final = 1 << 16
-MAX_TENSORS: Final = 1 << 16
-MAX_ARRAY_STRINGS: Final = 1 << 23
-MAX_NAME_BYTES: Final = 1 << 16
+from agentgw_daemon.workers.llama.gguf_head import (
+    SPLIT_NO,
+    SPLIT_TENSORS,
+    GgufFileHead,
+    Scalar,
+    UnusableModelFile,
+    examine,
+)
+
 # llama.cpp's LLAMA_MAX_LAYERS and LLAMA_MAX_EXPERTS: fixed arrays there.
 MAX_BLOCKS: Final = 512
 MAX_EXPERTS: Final = 512
-MAX_DIMENSIONS: Final = 4
+# Files of one model; all stay open while it is used.
+MAX_FILES: Final = 512
 MAX_SHOWN_CHARACTERS: Final = 256
-
-_INT63: Final = 1 << 63
-_U32: Final = struct.Struct("<I")
-_U64: Final = struct.Struct("<Q")
-_STRING: Final = 8
-_ARRAY: Final = 9
-_SCALARS: Final = {
-    0: struct.Struct("<B"), 1: struct.Struct("<b"), 2: struct.Struct("<H"), 3: struct.Struct("<h"),
-    4: _U32, 5: struct.Struct("<i"), 6: struct.Struct("<f"), 7: struct.Struct("<?"),
-    10: _U64, 11: struct.Struct("<q"), 12: struct.Struct("<d"),
-}  # fmt: skip
-# ggml type -> (values a block, bytes a block)
-_BLOCKS: Final = {
-    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
-    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
-    16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
-    23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2),
-    34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18), 42: (64, 18),
-}  # fmt: skip
-
-Scalar = str | int | float | bool
-
-
-class UnusableModelFile(ValueError):
-    """The file cannot be used as a model; the text says why, for a person."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
-    """Head of a model file, as the file tells it; arrays in `metadata` are summarised, long strings cut."""
+    """Head of a model, as its file tells it, of a split one the first; arrays in `metadata` are summarised, long
+    strings cut. Sizes and tensors are those of all `n_files`.
+    """
 
     size_bytes: int
     version: int
@@ -75,202 +53,89 @@ class GgufHeader:
     n_tensors: int
     has_chat_template: bool
     metadata: dict[str, Scalar]
+    n_files: int = 1
 
 
-def inspect(path: str | os.PathLike[str]) -> GgufHeader:
-    """The header of the file at `path`. Raises UnusableModelFile; never blocks on a FIFO or touches a device."""
-    try:
-        # Looked at before it is opened: opening some devices does things. Then again, as it may have been swapped.
-        _require_regular(os.stat(path))
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        raise UnusableModelFile(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        status = os.fstat(fd)
-        _require_regular(status)
-        if status.st_size < 24:
-            raise UnusableModelFile(f"is too short to be a GGUF file ({status.st_size} bytes)")
+def inspect(path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> GgufHeader:
+    """The header of the model in the file at `path`, and, where it is split, in the others.
+
+    Of a model that is whole the others are not looked at. Raises UnusableModelFile; never blocks on a FIFO or touches
+    a device.
+    """
+    head = examine(path)
+    if head.count == 1:
+        return _header(head, (head,))
+    _require_first(head, len(others))
+    heads = [head]
+    for number, other in enumerate(others, 2):
         try:
-            view = mmap.mmap(fd, min(status.st_size, MAX_HEADER_BYTES), access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise UnusableModelFile(f"cannot be read: {error.strerror}") from error
-        with view:
-            return _HeaderReader(view, status.st_size).header()
-    finally:
-        os.close(fd)
+            heads.append(examine(other))
+            _require_part(heads[-1], head, number)
+        except UnusableModelFile as refusal:
+            name = os.path.basename(os.fsdecode(other))
+            raise UnusableModelFile(f"has no usable part {number} of {head.count}: {name} {refusal}") from None
+    names = [name for one in heads for name in one.tensors]
+    if len(set(names)) != len(names):
+        raise UnusableModelFile("has the same tensor in two of its parts")
+    if len(names) != head.number(SPLIT_TENSORS):
+        raise UnusableModelFile(f"has {len(names)} tensors in its parts, and says {head.number(SPLIT_TENSORS)}")
+    return _header(head, heads)
 
 
-def _require_regular(status: os.stat_result) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise UnusableModelFile("is a directory")
-    if not stat.S_ISREG(status.st_mode):
-        raise UnusableModelFile("is not a regular file")
+def _require_first(head: GgufFileHead, n_others: int) -> None:
+    count, number = head.count, head.number(SPLIT_NO)
+    if number is None or not 0 <= number < count:
+        raise UnusableModelFile(f"is split into {count} files and does not say which one it is")
+    if number != 0:
+        raise UnusableModelFile(f"is part {number + 1} of the {count} of a split model, and part 1 has to be named")
+    if count > MAX_FILES:
+        raise UnusableModelFile(f"is split into {count} files; at most {MAX_FILES} are taken")
+    if not n_others:
+        ending = f"-00001-of-{count:05d}.gguf"
+        raise UnusableModelFile(
+            f"is the first of the {count} files of a split model: its name has to end in {ending}, "
+            "with the others beside it"
+        )
+    if n_others + 1 != count:
+        raise UnusableModelFile(f"is split into {count} files, and by its name into {n_others + 1}")
 
 
-class _HeaderReader:
-    """A cursor over the mapped start of the file; every advance is checked."""
-
-    def __init__(self, view: mmap.mmap, size: int) -> None:
-        self._view = view
-        self._size = size
-        self._at = 0
-        self._strings_left = MAX_ARRAY_STRINGS
-
-    def header(self) -> GgufHeader:
-        magic = self._view[:4]
-        if magic != b"GGUF":
-            raise UnusableModelFile("is not a GGUF file")
-        self._at = 4
-        version = self._scalar(_U32)
-        if version not in (2, 3):
-            swapped = int.from_bytes(int(version).to_bytes(4, "little"), "big")
-            raise UnusableModelFile(
-                "is a big-endian GGUF" if swapped in (2, 3) else f"has the unknown GGUF version {version}"
-            )
-        n_tensors, n_keys = int(self._scalar(_U64)), int(self._scalar(_U64))
-        if n_keys > MAX_KEYS:
-            raise UnusableModelFile(f"claims {n_keys} metadata keys")
-        if n_tensors > MAX_TENSORS:
-            raise UnusableModelFile(f"claims {n_tensors} tensors")
-        metadata = self._metadata(n_keys)
-        self._tensors(n_tensors, _alignment(metadata))
-        return _header(metadata, size=self._size, version=int(version), n_tensors=n_tensors)
-
-    def _metadata(self, n_keys: int) -> dict[str, Scalar]:
-        found: dict[str, Scalar] = {}
-        for _ in range(n_keys):
-            key = self._string(MAX_NAME_BYTES)
-            if not key:
-                raise UnusableModelFile("has an empty metadata key")
-            if key in found:
-                raise UnusableModelFile(f"has the metadata key {key[:64]!r} twice")
-            found[key] = self._value(int(self._scalar(_U32)))
-        return found
-
-    def _value(self, kind: int) -> Scalar:
-        if kind == _STRING:
-            return self._string(self._size)
-        if kind == _ARRAY:
-            return self._array()
-        if kind not in _SCALARS:
-            raise UnusableModelFile(f"has a metadata value of the unknown type {kind}")
-        return self._scalar(_SCALARS[kind])
-
-    def _array(self) -> str:
-        kind, length = int(self._scalar(_U32)), int(self._scalar(_U64))
-        if kind == _STRING:
-            self._skip_strings(length)
-        elif kind in _SCALARS:
-            self._skip(length * _SCALARS[kind].size)
-        else:
-            raise UnusableModelFile(f"has a metadata array of the unknown type {kind}")
-        return f"[{length} values]"
-
-    def _skip_strings(self, length: int) -> None:
-        if length > (self._size - self._at) // 8 or length > self._strings_left:
-            raise UnusableModelFile(f"has a metadata array of {length} strings, more than fit")
-        self._strings_left -= length
-        # The vocabulary is most of a header: this loop is most of the time, so it is written flat.
-        unpack, view, at, end = _U64.unpack_from, self._view, self._at, len(self._view) - 8
-        for _ in range(length):
-            if at > end:
-                raise UnusableModelFile("ends within its header")
-            at += 8 + unpack(view, at)[0]
-        self._at = at
-        self._skip(0)
-
-    def _tensors(self, n_tensors: int, alignment: int) -> None:
-        if n_tensors == 0:
-            raise UnusableModelFile("holds no tensors")
-        names: set[str] = set()
-        placed: list[tuple[str, int, int]] = []
-        for _ in range(n_tensors):
-            name = self._string(MAX_NAME_BYTES)
-            if name in names:
-                raise UnusableModelFile(f"has the tensor {name[:64]!r} twice")
-            names.add(name)
-            size = self._tensor_size(name)
-            offset = int(self._scalar(_U64))
-            if offset % alignment:
-                raise UnusableModelFile(f"has the tensor {name[:64]!r} at an offset that is not aligned")
-            placed.append((name, offset, size))
-        start = (self._at + alignment - 1) // alignment * alignment
-        for name, offset, size in placed:
-            if start + offset + size > self._size:
-                raise UnusableModelFile(f"is cut short: the tensor {name[:64]!r} ends after the file does")
-
-    def _tensor_size(self, name: str) -> int:
-        n_dimensions = int(self._scalar(_U32))
-        if n_dimensions > MAX_DIMENSIONS:
-            raise UnusableModelFile(f"has the tensor {name[:64]!r} with {n_dimensions} dimensions")
-        shape = [int(self._scalar(_U64)) for _ in range(n_dimensions)]
-        if 0 in shape:
-            raise UnusableModelFile(f"has the tensor {name[:64]!r} with a dimension of zero")
-        count = math.prod(shape)
-        if count >= _INT63:
-            raise UnusableModelFile(f"has the tensor {name[:64]!r} with more values than can be counted")
-        kind = int(self._scalar(_U32))
-        if kind not in _BLOCKS:
-            return 0
-        block, block_bytes = _BLOCKS[kind]
-        row = shape[0] if shape else 1
-        if row % block:
-            raise UnusableModelFile(f"has the tensor {name[:64]!r} with rows of {row}, not a multiple of {block}")
-        return count // block * block_bytes
-
-    def _scalar(self, form: struct.Struct) -> int | float | bool:
-        at = self._at
-        self._skip(form.size)
-        value: int | float | bool = form.unpack_from(self._view, at)[0]
-        return value
-
-    def _string(self, limit: int) -> str:
-        length = int(self._scalar(_U64))
-        if length > limit:
-            raise UnusableModelFile(f"has a string of {length} bytes, more than fit")
-        at = self._at
-        self._skip(length)
-        return self._view[at : at + length].decode("utf-8", "replace")
-
-    def _skip(self, length: int) -> None:
-        if self._at + length > len(self._view):
-            raise UnusableModelFile(
-                "ends within its header" if self._at + length > self._size else "has a header of over 256 MiB"
-            )
-        self._at += length
+def _require_part(part: GgufFileHead, first: GgufFileHead, number: int) -> None:
+    """Raises UnusableModelFile unless it is the part of this number of the model."""
+    if part.number(SPLIT_NO) != number - 1 or part.count != first.count:
+        said = part.number(SPLIT_NO)
+        raise UnusableModelFile(
+            "is no part of a split model" if said is None else f"is part {said + 1} of {part.count}"
+        )
+    if part.number(SPLIT_TENSORS) not in (None, first.number(SPLIT_TENSORS)):
+        raise UnusableModelFile("is of another model, with another number of tensors")
+    for key in ("general.architecture", "general.name"):
+        if part.metadata.get(key, first.metadata.get(key)) != first.metadata.get(key):
+            raise UnusableModelFile(f"is of another model, with another {key}")
 
 
-def _alignment(metadata: dict[str, Scalar]) -> int:
-    alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
-        raise UnusableModelFile(f"has an alignment of {str(alignment)[:32]}, not a power of two")
-    return alignment
-
-
-def _header(metadata: dict[str, Scalar], *, size: int, version: int, n_tensors: int) -> GgufHeader:
+def _header(head: GgufFileHead, heads: Sequence[GgufFileHead]) -> GgufHeader:
+    metadata = head.metadata
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise UnusableModelFile("does not say its architecture")
 
-    def number(key: str) -> int | None:
-        value = metadata.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-
     for key, limit in (("block_count", MAX_BLOCKS), ("expert_count", MAX_EXPERTS), ("expert_used_count", MAX_EXPERTS)):
-        value = number(f"{architecture}.{key}")
+        value = head.number(f"{architecture}.{key}")
         if value is not None and not 0 <= value <= limit:
             raise UnusableModelFile(f"has {value} as its {key}; llama.cpp takes at most {limit}")
     name = metadata.get("general.name")
     return GgufHeader(
-        size_bytes=size,
-        version=version,
+        size_bytes=sum(one.size_bytes for one in heads),
+        version=head.version,
         architecture=architecture[:MAX_SHOWN_CHARACTERS],
         name=name[:MAX_SHOWN_CHARACTERS] if isinstance(name, str) else None,
-        n_ctx_train_tokens=number(f"{architecture}.context_length"),
-        file_type=number("general.file_type"),
-        n_tensors=n_tensors,
+        n_ctx_train_tokens=head.number(f"{architecture}.context_length"),
+        file_type=head.number("general.file_type"),
+        n_tensors=sum(len(one.tensors) for one in heads),
         has_chat_template=isinstance(metadata.get("tokenizer.chat_template"), str),
         metadata={_cut(key): _shown(value) for key, value in metadata.items()},
+        n_files=len(heads),
     )
 
 
@@ -285,13 +150,13 @@ def _cut(text: str) -> str:
 
 
 def main(argv: list[str], write: Callable[[str], object] = print) -> int:
-    """Print the verdict on one file as JSON; 0 if it is usable."""
+    """Print the verdict on a model's files as JSON; 0 if they are usable."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
     if sys.platform != "darwin":  # there it is refused
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     try:
-        header = inspect(argv[0])
+        header = inspect(*argv)
     except UnusableModelFile as refusal:
         write(json.dumps({"ok": False, "reason": str(refusal)}))
         return 1

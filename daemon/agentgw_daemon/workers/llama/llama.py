@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,14 +152,20 @@ def cores() -> Cores:
 
 
 class LlamaModel:
-    """Weights, mapped from the file, and vocabulary."""
+    """Weights, mapped from the file, or from all of a split model, and vocabulary."""
 
-    def __init__(self, path: str, *, gpu_layers: int = 0) -> None:
+    def __init__(self, path: str, *, others: Sequence[str] = (), gpu_layers: int = 0) -> None:
         params = safe_model_params()
         params.n_gpu_layers = gpu_layers
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP
         log.errors.clear()
-        handle = api.llama_model_load_from_file(os.fsencode(path), params)
+        # Named one by one, split files may have any names, as those have that symbolic links lead to.
+        paths = [os.fsencode(one) for one in (path, *others)]
+        handle = (
+            api.llama_model_load_from_splits((ctypes.c_char_p * len(paths))(*paths), len(paths), params)
+            if others
+            else api.llama_model_load_from_file(paths[0], params)
+        )
         if not handle:
             raise log.failure("llama.cpp cannot load it")
         self.handle: Final = handle

@@ -66,10 +66,10 @@ def load(
 ) -> tuple[Decoder, wire.Loaded, Calibration | None]:
     """The model of a file, ready to answer, and what may be measured on it when it is idle.
 
-    Raises gguf.UnusableModelFile or llama.EngineError.
+    Raises UnusableModelFile or llama.EngineError.
     """
     started = time.perf_counter()
-    size_bytes = gguf.inspect(request.path).size_bytes
+    size_bytes = gguf.inspect(request.path, *request.others).size_bytes
     opened = _open(request, size_bytes)
     model, shape, context = opened.model, opened.shape, opened.context
     chat, name = template.choose(
@@ -128,7 +128,7 @@ def _open(request: wire.Load, size_bytes: int) -> OpenedModel:
 
 
 def _open_at(request: wire.Load, size_bytes: int, *, gpu_layers: int) -> OpenedModel:
-    model = llama.LlamaModel(request.path, gpu_layers=gpu_layers)
+    model = llama.LlamaModel(request.path, others=request.others, gpu_layers=gpu_layers)
     try:
         if not model.answers_text:
             raise NoText(NO_TEXT)
@@ -181,7 +181,7 @@ def _disk_cache(model: llama.LlamaModel, shape: Shape, request: wire.Load) -> Di
     if not (model.can_share and request.kv_dir):
         return None
     try:
-        identity = state_folder.identity(request.path)
+        identity = state_folder.identity(request.path, *request.others)
     except OSError:
         return None  # deleted since it was loaded: nothing that is saved now could be found again
     original = model.n_ctx_original_tokens

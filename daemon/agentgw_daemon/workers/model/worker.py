@@ -102,7 +102,8 @@ def _serve(
     interruption: Interruption,
 ) -> NoReturn:
     # Imported only now: the reader must already watch for the daemon's end, and nothing may print to stdout.
-    from agentgw_daemon.workers.llama import gguf, llama
+    from agentgw_daemon.workers.llama import llama
+    from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
     from agentgw_daemon.workers.model import loading
 
     outlet.emit(
@@ -123,7 +124,7 @@ def _serve(
             decoder, loaded, idle_work.calibration = loading.load(
                 request, emit=outlet.emit, cancellations=cancellations, interruption=interruption
             )
-        except (gguf.UnusableModelFile, llama.EngineError) as error:
+        except (UnusableModelFile, llama.EngineError) as error:
             outlet.emit(wire.LoadFailed(reason=str(error)))
             return None
         outlet.emit(loaded)

@@ -62,9 +62,11 @@ class Load(TuningMessage):
     for so long; then TuningFound comes, and nothing changes before the next load. Negative: never.
 
     `kv_dir` is where keys and values are saved, empty: nowhere. Of `kv_cache_bytes` zero means that nothing is kept.
+    `others` are the files of a split model behind its first, in their order.
     """
 
     path: str
+    others: tuple[str, ...] = ()
     n_ctx_tokens: int = 0
     n_threads: int = 0
     n_threads_batch: int = 0

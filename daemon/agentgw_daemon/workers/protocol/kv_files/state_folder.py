@@ -57,11 +57,14 @@ def model_folder(folder: Path, model_key: str) -> Path:
     return folder / hashlib.sha256(model_key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def identity(path: str) -> str:
-    """An identity that tells this model file from others without reading it. Raises OSError."""
-    real = os.path.realpath(path)
-    found = os.stat(real)
-    return f"{real} {found.st_size} {found.st_mtime_ns}"
+def identity(path: str, *others: str) -> str:
+    """An identity that tells the model in these files from others without reading it. Raises OSError."""
+    said = []
+    for one in (path, *others):
+        real = os.path.realpath(one)
+        found = os.stat(real)
+        said.append(f"{real} {found.st_size} {found.st_mtime_ns}")
+    return " ".join(said)
 
 
 def file_name(cache_scope: str, digest: bytes) -> str:

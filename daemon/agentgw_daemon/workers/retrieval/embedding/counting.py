@@ -42,10 +42,11 @@ def _by_tokenizer(path: Path) -> TokenCounter:
 
 def _by_vocabulary(path: str) -> TokenCounter:
     from agentgw_daemon.workers.llama import gguf, llama
+    from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
 
     try:
         gguf.inspect(path)
-    except gguf.UnusableModelFile as error:
+    except UnusableModelFile as error:
         raise Refusal("model", str(error)) from error
     params = llama.safe_model_params()
     params.vocab_only = True

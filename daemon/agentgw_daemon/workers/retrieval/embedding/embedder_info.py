@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentgw_daemon.workers.llama import gguf
+from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
 
 # A longer window than this takes gigabytes of buffers and no chunk is so long.
 MAX_TOKENS: Final = 2048
@@ -78,7 +79,7 @@ def of_file(path: Path) -> EmbedderInfo:
     """The info of a GGUF file. Raises NotAnEmbedder."""
     try:
         header = gguf.inspect(path)
-    except gguf.UnusableModelFile as refusal:
+    except UnusableModelFile as refusal:
         raise NotAnEmbedder(str(refusal)) from refusal
 
     def number(key: str) -> int | None:
