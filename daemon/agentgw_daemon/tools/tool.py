@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Protocol
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.text.valid import valid_text
-from agentgw_daemon.text.visible import visible, visible_line
+from agentgw_daemon.text.visible import visible_line
 
 # A sixteenth of a frame of the wire, and some 16,000 tokens: more than a small local model's whole context.
 MAX_CONTENT_BYTES: Final = 64 << 10
@@ -176,9 +176,8 @@ def bounded(text: str, note: str = "the rest is left out") -> str:
     return f"{raw[:MAX_CONTENT_BYTES].decode('utf-8', 'ignore')}\n[{note}]"
 
 
-def shown_diff(diff: str) -> str:
-    """The diff for an approval: escaped and bounded."""
-    text = visible(diff)
+def bounded_diff(text: str) -> str:
+    """The diff for an approval, which is escaped already, as far as anybody reads."""
     if len(text) <= MAX_DIFF_CHARS:
         return text
     return f"{text[:MAX_DIFF_CHARS]}\n[{len(text) - MAX_DIFF_CHARS} more characters are not shown]"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agentgw_daemon.system import beneath
-from agentgw_daemon.tools.builtins.write_file import EDIT_FILE, WRITE_FILE
+from agentgw_daemon.tools.builtins.write_file import EDIT_FILE, MAX_DIFF_LINES, WRITE_FILE
 from agentgw_daemon.tools.files import exchanging, replacing
 from agentgw_daemon.tools.files.places import place_of
 from agentgw_daemon.tools.tool import MAX_DIFF_CHARS, CallFailed, RunnableTool, ToolContext
@@ -202,7 +202,7 @@ async def test_the_approval_shows_the_change_with_its_escapes(context: ToolConte
     assert "-two\n+2\\x1b[2J\\x0dthree" in shown.diff
     shown = await preview(WRITE_FILE, context, path="new/b.txt", content="x\ny")
     assert shown.title == f"Create {root}/new/b.txt"
-    assert shown.diff == f"--- /dev/null\n+++ {root}/new/b.txt\n+x\n+y"
+    assert shown.diff == f"--- /dev/null\n+++ {root}/new/b.txt\n+x\n+y\n\\ No newline at end of file"
     shown = await preview(WRITE_FILE, context, path="a.txt", content="one\ntwo", overwrite=True)
     assert shown.title == f"Overwrite {root}/a.txt"
     # Looking changes nothing.
@@ -297,6 +297,38 @@ async def test_nobody_is_asked_about_a_file_that_would_be_too_large(
     monkeypatch.setattr(replacing, "MAX_FILE_BYTES", 3)
     with pytest.raises(CallFailed, match="more than the 3 allowed"):
         await preview(WRITE_FILE, context, path="new/a.txt", content="ää")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "diff"),
+    [
+        (None, "x\ny\n", "+x\n+y"),
+        (None, "x\n\n", "+x\n+"),
+        (None, "", ""),
+        (None, "\\ No newline at end of file\n", "+\\\\ No newline at end of file"),
+        ("x\n", "x\ny\n", "@@ -1 +1,2 @@\n x\n+y"),
+        ("x", "x\n", "@@ -1 +1 @@\n-x\n\\ No newline at end of file\n+x"),
+        ("x\n", "x", "@@ -1 +1 @@\n-x\n+x\n\\ No newline at end of file"),
+        ("a\nx", "b\nx", "@@ -1,2 +1,2 @@\n-a\n+b\n x\n\\ No newline at end of file"),
+        ("x\n", "", "@@ -1 +0,0 @@\n-x"),
+        ("@@ x\n", "--- y\n", "@@ -1 +1 @@\n-@@ x\n+--- y"),
+    ],
+)
+async def test_the_end_of_a_file_is_shown_as_other_diffs_show_it(
+    context: ToolContext, root: Path, before: str | None, after: str, diff: str
+) -> None:
+    if before is not None:
+        (root / "a.txt").write_text(before)
+    shown = await preview(WRITE_FILE, context, path="a.txt", content=after, overwrite=True)
+    old = "/dev/null" if before is None else f"{root}/a.txt"
+    assert shown.diff == f"--- {old}\n+++ {root}/a.txt\n{diff}".rstrip("\n")
+
+
+async def test_a_diff_too_long_to_be_computed_shows_all_of_both(context: ToolContext, root: Path) -> None:
+    (root / "a.txt").write_text("x\n" * MAX_DIFF_LINES)
+    shown = await preview(WRITE_FILE, context, path="a.txt", content="y", overwrite=True)
+    assert shown.diff is not None
+    assert shown.diff.startswith(f"--- {root}/a.txt\n+++ {root}/a.txt\n-x\n-x\n")
 
 
 async def test_nobody_is_asked_about_a_directory_that_cannot_be_written_to(

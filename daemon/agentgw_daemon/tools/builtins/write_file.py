@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from agentgw.protocol.schema import record
 from agentgw_daemon.system.beneath import real_path
 from agentgw_daemon.system.threads import in_file_thread
+from agentgw_daemon.text.visible import visible
 from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, place_of
 from agentgw_daemon.tools.files.replacing import Present, encoded, open_parent, present, real_parent, replace
 from agentgw_daemon.tools.tool import (
@@ -21,8 +22,8 @@ from agentgw_daemon.tools.tool import (
     FunctionTool,
     ToolContext,
     ToolSpec,
+    bounded_diff,
     check_agreed,
-    shown_diff,
     visible_path,
 )
 
@@ -105,19 +106,36 @@ def _do(arguments: Arguments, context: ToolContext, after: _After) -> str:
 
 
 def _diff(change: _Change, path: str) -> str:
+    """The change as an approval shows it, escaped."""
     if change.before is None:
-        return "\n".join(["--- /dev/null", f"+++ {path}", *(f"+{line}" for line in change.after.split("\n"))])
+        return "\n".join(["--- /dev/null", visible(f"+++ {path}"), *_marked("+", _lines(change.after))])
     before = change.before.text
     if before is None:
-        return f"replaces a file that is not text with:\n{change.after}"
-    # Only at line feeds: a carriage return is to be seen.
-    old, new = before.split("\n"), change.after.split("\n")
+        return visible(f"replaces a file that is not text with:\n{change.after}")
+    old, new = _lines(before), _lines(change.after)
     if len(old) + len(new) > MAX_DIFF_LINES:
         # All of it, as a diff without a common line.
-        lines = [f"--- {path}", f"+++ {path}", *(f"-{line}" for line in old), *(f"+{line}" for line in new)]
+        lines = [visible(f"--- {path}"), visible(f"+++ {path}"), *_marked("-", old), *_marked("+", new)]
     else:
-        lines = list(difflib.unified_diff(old, new, path, path, lineterm=""))
+        made = list(difflib.unified_diff(old, new, path, path, lineterm=""))
+        # The headers and the places have no end of their own, so only a last line of a file is told from the others.
+        lines = [*map(visible, made[:2]), *(line if line.startswith("@@") else _ended(line) for line in made[2:])]
     return "\n".join(lines) if lines else "changes nothing"
+
+
+def _lines(text: str) -> list[str]:
+    """The lines with their ends, which are line feeds only: a carriage return is to be seen."""
+    *lines, last = text.split("\n")
+    return [*(f"{line}\n" for line in lines), *([last] if last else [])]
+
+
+def _marked(sign: str, lines: Iterable[str]) -> Iterator[str]:
+    return (_ended(f"{sign}{line}") for line in lines)
+
+
+def _ended(line: str) -> str:
+    """The line of a diff without its end; that it has none is said as other programs' diffs do."""
+    return visible(line[:-1]) if line.endswith("\n") else f"{visible(line)}\n\\ No newline at end of file"
 
 
 def _tool(spec: ToolSpec, verb: str, after: _After) -> FunctionTool:
@@ -129,7 +147,7 @@ def _tool(spec: ToolSpec, verb: str, after: _After) -> FunctionTool:
 
         def look() -> tuple[_Change, str]:
             change = _plan(arguments, context, after)
-            return change, shown_diff(_diff(change, path))
+            return change, bounded_diff(_diff(change, path))
 
         change, diff = await in_file_thread(look)
         what = verb if change.before is not None else "Create"
