@@ -261,6 +261,26 @@ def test_an_edited_message_goes_into_a_session_of_its_own(site: Site) -> None:
     assert "Two." not in page.text
 
 
+def test_earlier_turns_are_summed_up_by_one_button_and_shown_whole_by_another(site: Site) -> None:
+    site.answered("Tell me of boats", "The Ida lies at the pier, and the Emma behind her. " * 40)
+    page = site.browser
+    page.find("#message").type("And briefly?")
+    page.press("enter")
+    site.endpoint.next().end("Two boats.")
+    page.until(lambda: len(page.all(".foot")) == 2, "both answers are there")
+    page.find("#sum-up > summary").click()
+    page.find("#sum-up form:first-child button").click()
+    summary = site.endpoint.next()
+    assert "The Ida lies at the pier" in str(summary.messages)
+    summary.end("Two boats lie at the pier.")
+    page.wait_text("The model is shown the oldest turn like this:")
+    assert "Two boats lie at the pier." in page.find("#summary .md").text
+    site.shot("summary")
+    axe(site)
+    page.find("#sum-up form:last-child button").click()
+    page.wait_text("The model is shown all turns whole again.")
+
+
 def test_a_rating_is_kept(site: Site) -> None:
     site.answered("Rate this", "Gladly.")
     page = site.browser
@@ -269,6 +289,20 @@ def test_a_rating_is_kept(site: Site) -> None:
     page.reload()
     assert page.find("[data-rating='1']").attribute("aria-pressed") == "true"
     assert site.home.call("feedback.list")["ratings"][0]["rating"] == 1
+
+
+def test_the_way_back_to_a_page_does_not_go_past_the_end_of_a_session(site: Site) -> None:
+    site.answered("A secret", "It is safe.")
+    page = site.browser
+    site.open("/")
+    page.run("document.querySelector('form[action=\"/sign-out\"] button').click()")
+    page.wait_text("You are not signed in")
+    page.run("history.go(-2)")
+    page.until(lambda: "/session/" in page.address, "it is the session's page")
+    page.wait_text("You are not signed in")
+    assert "It is safe." not in page.text
+    page.open(site.link())
+    page.until(lambda: page.address == f"{site.address}/", "the first page is open")
 
 
 def test_words_that_are_meant_to_do_something_do_nothing(site: Site) -> None:
@@ -380,8 +414,8 @@ def test_nothing_was_asked_of_other_machines_and_the_console_is_silent(site: Sit
     asked = [url for url in site.browser.requests if url.partition(":")[0] not in ("chrome", "data", "about", "blob")]
     assert len(asked) > 50
     assert [url for url in asked if not url.startswith(f"{site.address}/")] == []
-    # A link that was used up answers 401, which the browser notes.
-    assert [line for line in site.browser.complaints if "/sign-in" not in line] == []
+    # A link that was used up and a page behind the end of a session answer 401, which the browser notes.
+    assert [line for line in site.browser.complaints if "status of 401" not in line] == []
 
 
 def axe(site: Site) -> None:

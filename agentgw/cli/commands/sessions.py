@@ -181,6 +181,45 @@ def _fork(args: Namespace) -> int:
     return 0
 
 
+def _configure_compact(parser: ArgumentParser) -> None:
+    _configure_id(parser)
+    parser.add_argument("--keep", metavar="N", type=int, default=1, help="so many of the latest turns stay whole (1)")
+    parser.add_argument("-m", "--model", metavar="MODEL", help="who writes the summary; else who answered last")
+    add_json(parser)
+
+
+def _compact(args: Namespace) -> int:
+    made = fetched(args, "session.compact", session_id=args.session, keep=args.keep, model=args.model)
+    if made is None:
+        return 0
+    before, after = made["tokens_before"], made["tokens_after"]
+    if before == after:
+        output.notice("its summary was not shorter than the turns, which stay as they are")
+        return 0
+    output.prose(made["summary"])
+    turns = "the oldest turn is" if made["turns"] == 1 else f"the {made['turns']} oldest turns are"
+    output.notice(
+        f"{turns} shown to the model like this: {after} tokens for {before}."
+        f" agentgw sessions expand {made['session_id']} takes it back"
+    )
+    return 0
+
+
+def _configure_expand(parser: ArgumentParser) -> None:
+    _configure_id(parser)
+    add_json(parser)
+
+
+def _expand(args: Namespace) -> int:
+    made = fetched(args, "session.expand", session_id=args.session)
+    if made is None:
+        return 0
+    left = made["turns"]
+    oldest = "the oldest turn is" if left == 1 else f"the {left} oldest turns are"
+    output.notice(f"{oldest} shown as the summary before again" if left else "all turns are shown whole again")
+    return 0
+
+
 def _configure_export(parser: ArgumentParser) -> None:
     _configure_id(parser)
     parser.add_argument("--format", choices=("md", "json"), default="md", help="Markdown or JSON")
@@ -269,6 +308,13 @@ ACTIONS = {
         _rename, "give a session a title", "agentgw sessions rename 01JD holiday plans", _configure_rename
     ),
     "fork": Action(_fork, "branch off a copy and print its id", "agentgw sessions fork 01JD", _configure_fork),
+    "compact": Action(
+        _compact,
+        "have the model shown a summary of all turns but the last",
+        "agentgw sessions compact 01JD",
+        _configure_compact,
+    ),
+    "expand": Action(_expand, "take the last summary back", "agentgw sessions expand 01JD", _configure_expand),
     "export": Action(
         _export, "a session as Markdown or JSON", "agentgw sessions export 01JD > talk.md", _configure_export
     ),

@@ -16,6 +16,7 @@ from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.pages.answering import ANSWERING
 from agentgw_daemon.gateway.pages.assets import ASSETS
 from agentgw_daemon.gateway.pages.chat.sessions import CHAT
+from agentgw_daemon.gateway.pages.chat.summaries import SUMMARIES
 from agentgw_daemon.gateway.pages.home import HOME
 from agentgw_daemon.gateway.pages.management.approvals import APPROVALS
 from agentgw_daemon.gateway.pages.management.documents import DOCUMENTS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.server.daemon import Daemon
 
 PAGES: Final = (
-    *HOME, *CHAT, *DOCUMENTS, *JOBS, *APPROVALS, *MODELS, *STATUS, *ANSWERING, *SIGN_IN, *ASSETS,
+    *HOME, *CHAT, *SUMMARIES, *DOCUMENTS, *JOBS, *APPROVALS, *MODELS, *STATUS, *ANSWERING, *SIGN_IN, *ASSETS,
 )  # fmt: skip
 # A dialect of another service is one more table here.
 ROUTES: Final = RouteTable(API, RPC, METRICS, DESCRIPTION, PAGES)

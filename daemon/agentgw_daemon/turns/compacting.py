@@ -40,7 +40,7 @@ async def compact(services: Services, params: SessionCompactParams) -> SessionCo
     if asked_done >= upto:
         raise AlreadyExists(
             f"a summary stands for the {asked_done} oldest turns already",
-            hint="it can be taken back: session.expand", kind="summary", id=session_id,
+            hint=f"agentgw sessions expand {session_id} takes it back", kind="summary", id=session_id,
         )  # fmt: skip
     before = turns if asked is None or not asked_done else summed_up(turns, asked_done, asked.text)
     engine = await _engine(services, session_id, params.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -139,3 +140,41 @@ class TestDelete:
     def test_what_went_with_another_is_no_error(self, cli: Cli, daemon: FakeDaemon) -> None:
         daemon.answers["session.delete"] = Failure(-32001, "no session")
         assert cli("sessions", "delete", "a", "b")[0] == 0
+
+
+class TestCompact:
+    """A summary in the place of the oldest turns, and back."""
+
+    MADE = {"session_id": "s-1", "turns": 5, "summary": "# Notes", "tokens_before": 156, "tokens_after": 37}  # noqa: RUF012  # never changed
+
+    def test_the_summary_is_printed_and_how_it_is_taken_back(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"session.compact": self.MADE})
+        assert cli("sessions", "compact", "s-1", "--keep", "2", "-m", "m") == (
+            0, "# Notes\n",
+            "agentgw: the 5 oldest turns are shown to the model like this: 37 tokens for 156."
+            " agentgw sessions expand s-1 takes it back\n",
+        )  # fmt: skip
+        assert daemon.params("session.compact") == {"session_id": "s-1", "keep": 2, "model": "m"}
+
+    def test_one_that_saves_nothing_is_not_kept(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"session.compact": {**self.MADE, "turns": 0, "summary": None, "tokens_after": 156}})
+        said = "agentgw: its summary was not shorter than the turns, which stay as they are\n"
+        assert cli("sessions", "compact", "s") == (0, "", said)
+        assert daemon.params("session.compact") == {"session_id": "s", "keep": 1}
+
+    @pytest.mark.parametrize(
+        ("left", "words"),
+        [
+            (0, "all turns are shown whole again"), (1, "the oldest turn is shown as the summary before again"),
+            (3, "the 3 oldest turns are shown as the summary before again"),
+        ],
+    )  # fmt: skip
+    def test_it_is_taken_back(self, cli: Cli, serve: Serve, left: int, words: str) -> None:
+        daemon = serve({"session.expand": {"session_id": "s-1", "turns": left}})
+        assert cli("sessions", "expand", "s-1") == (0, "", f"agentgw: {words}\n")
+        assert daemon.params("session.expand") == {"session_id": "s-1"}
+
+    def test_programs_get_the_result(self, cli: Cli, serve: Serve) -> None:
+        serve({"session.compact": self.MADE, "session.expand": {"session_id": "s-1", "turns": 0}})
+        assert json.loads(cli("sessions", "compact", "s-1", "--json")[1]) == self.MADE
+        assert json.loads(cli("sessions", "expand", "s-1", "--json")[1]) == {"session_id": "s-1", "turns": 0}

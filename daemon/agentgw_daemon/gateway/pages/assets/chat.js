@@ -16,7 +16,8 @@
   // Whoever scrolls up reads, and is left alone until they come back to the end.
   window.addEventListener("scroll", () => { pinned = atEnd(); settle(); }, { passive: true });
   jump?.addEventListener("click", () => { pinned = true; settle(); });
-  new ResizeObserver(settle).observe(document.getElementById("turns"));
+  const sizes = new ResizeObserver(settle);
+  for (const part of document.querySelectorAll("#turns, #sum-up")) sizes.observe(part);
   if (location.hash === "") toEnd();
 
   // Words of an answer that are added as they are, at the place that its last blocks have left for them.
