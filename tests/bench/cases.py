@@ -20,6 +20,7 @@ from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.transport.framing import encode
 from tests.bench.cache_cases import CACHE
+from tests.bench.chat_cases import chat
 from tests.bench.figure import Figure
 from tests.bench.http_cases import HTTP
 from tests.bench.job_cases import jobs, write_jobs
@@ -160,6 +161,7 @@ CASES: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "idle": idle,
     "jobs": jobs,
     **HTTP,
+    "chat": chat,
     "sleep": sleep,
 }
 

@@ -40,13 +40,40 @@ Then the daemon answers on two doors, with the sessions, skills, documents and a
 - the port, if there is one, on 127.0.0.1. It asks for a key, that of `AGENTGW_API_KEY` or one that is made once and
   kept in `http.key` beside the log, as `Authorization: Bearer KEY` or `x-api-key: KEY`.
 
+Example, of a daemon whose default model is the built-in `echo`; `…` stands for what differs from time to time:
+
 ```console
-$ curl http://127.0.0.1:8080/health
+$ curl -s http://127.0.0.1:8080/health
 {"status":"ok"}
-$ curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+$ KEY=$(cat ~/.local/state/agentgw/http.key)
+$ curl -s -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{"skill_name": "general_assistant", "message": "hello"}' http://127.0.0.1:8080/api/run
-$ curl -N -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
-    -d '{"message": "hello"}' http://127.0.0.1:8080/api/chat
+{"turn_id":"t-…","session_id":"s-…","text":"hello","finish_reason":"stop",…}
+$ curl -sN -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{"message": "hello you"}' http://127.0.0.1:8080/api/chat
+id: 1
+event: turn.started
+data: {"turn_id":"t-…","session_id":"s-…","seq":1,"skill":"general-assistant","model":"echo"}
+
+id: 2
+event: turn.delta
+data: {"turn_id":"t-…","session_id":"s-…","seq":2,"text":"hello ","channel":"answer"}
+
+id: 3
+event: turn.delta
+data: {"turn_id":"t-…","session_id":"s-…","seq":3,"text":"you","channel":"answer"}
+
+id: 4
+event: turn.completed
+data: {…}
+
+event: result
+data: {"turn_id":"t-…","session_id":"s-…","text":"hello you","finish_reason":"stop",…}
+
+$ curl -s -H "Authorization: Bearer $KEY" -H "Origin: https://elsewhere.example" http://127.0.0.1:8080/api/skills
+{"error":{"code":403,"name":"OriginRefused","message":"a page of https://elsewhere.example may not…",…}}
+$ curl -s http://127.0.0.1:8080/api/skills
+{"error":{"code":401,"name":"KeyRefused","message":"the key is missing or wrong",…}}
 ```
 
 `agentgw status` shows both doors. A port that is taken ends `agentgw serve --port`; one of the configuration is told in
@@ -77,23 +104,26 @@ A request that is never carried out has its status as its code:
 | status | when |
 |---|---|
 | 400 | it is no request, not one that everybody reads alike, or has no single Host |
-| 401 | the key is missing or wrong; all such answers are the same. Only `GET /health` asks for none |
+| 401 | the key is missing or wrong, or a page's cookie; all such answers are the same. `GET /health` asks for none |
 | 403 | its Host is none of the daemon's names: `http.allow_hosts` adds some |
 | 403 | it comes from the page of another site: `http.allow_origins` adds some |
+| 403 | it is a form without the token of a page of this daemon |
 | 404, 405 | nothing is there, or not with this method; nothing is changed by GET |
 | 408 | its head took longer than {HEAD_TIMEOUT_S:g} s, or its body drips |
 | 413 | its body is longer than `limits.max_message_bytes`, a document's than `http.max_upload_bytes` |
 | 415 | its body is not `application/json`: what a form of another site can send is not read |
+| 426 | it is for `/rpc` and asks for no upgrade |
 | 429 | `http.requests` are being answered, or `http.watchers` streams are open |
 | 431 | its head is longer than {MAX_HEAD_BYTES >> 10} KiB |
+| 503 | so many connections are open as `http.requests` and `http.watchers` allow together |
 
 A body gets {BODY_TIMEOUT_S:g} s and a second for each 16 KiB of it; a connection without a request is closed after
 {IDLE_TIMEOUT_S:g} s; a client that takes nothing of its answer for `limits.write_stall_s` is dropped.
 
-The log has a line for each request, `door= method= route= status= bytes= ms=`, with the route of the table below and no
-word of path, query or body. What is asked for every few seconds is a line at level `debug` as long as it goes well:
-`/health`, `/metrics`, and the pieces that an open page asks for. `GET /metrics` gives Prometheus figures of turns,
-queue, workers, memory and requests."""
+The log has a line for each request, `door= method= route= status= bytes= ms=`, with the route as the tables above have
+it and no word of path, query or body. What is asked for every few seconds is a line at level `debug` as long as it goes
+well: `/health`, `/metrics`, and the pieces that an open page asks for. `GET /metrics` gives Prometheus figures of
+turns, queue, workers, memory and requests."""
 
 
 def page() -> str:

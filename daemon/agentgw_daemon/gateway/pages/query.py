@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.exchange import Exchange
 
 _MOST_FIELDS: Final = 20
+# More places than any list of a page has.
+_MOST_DIGITS: Final = 6
 
 
 def query_of(exchange: Exchange, name: str) -> str:
@@ -20,3 +22,9 @@ def query_of(exchange: Exchange, name: str) -> str:
     except ValueError:
         raise InvalidParams("the address of the page cannot be read", path=name, reason="cannot be read") from None
     return fields.get(name, [""])[-1].replace("\0", "").strip()
+
+
+def place_of(exchange: Exchange, name: str) -> int:
+    """A field as a place in a list, counted from 0; 0 where it is none. Raises InvalidParams."""
+    text = query_of(exchange, name)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0

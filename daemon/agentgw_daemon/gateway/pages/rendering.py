@@ -1,5 +1,8 @@
 """Pages from templates: everything is escaped unless it is HTML of ours, and only our own scripts and styles run.
 
+What stands in a line of ours (a title, a name, a reason) cannot turn that line around either. Text that a person reads
+or sends on as it is (a message, a passage, a field's value) is written with `| e`, in an element of its own.
+
 Jinja2 and the templates are loaded beside the first requests (`preparing`): a daemon without HTTP has neither.
 """
 
@@ -43,13 +46,17 @@ NAVIGATION: Final = (
 def environment() -> Environment:
     """The templates. A name that a template uses and nobody gave is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     made = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, auto_reload=False,
+        lstrip_blocks=True, auto_reload=False, finalize=shown,
     )  # fmt: skip
     made.globals |= {"asset": address_of, "version": __version__, "navigation": NAVIGATION}
-    made.filters |= {"size": size, "moment": moment, "amount": amount, "seen": escaped, "harmless": harmless}
+    made.filters |= {"size": size, "moment": moment, "amount": amount, "seen": escaped}
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -96,6 +97,29 @@ async def test_without_jobs_the_page_says_how_one_is_made() -> None:
     assert "agentgw jobs add" in text
     assert "/j/jobs.toml" in text
     assert "Nothing has run yet" in text
+
+
+@pytest.mark.parametrize(
+    ("at", "shown", "links"),
+    [
+        ("", (0, 49), ["/jobs?from=50"]), ("50", (50, 99), ["/jobs?from=0", "/jobs?from=100"]),
+        ("100", (100, 119), ["/jobs?from=50"]),
+        ("-1", (0, 49), ["/jobs?from=50"]), ("9" * 30, (0, 49), ["/jobs?from=50"]),
+    ],
+)  # fmt: skip
+async def test_a_page_has_fifty_jobs_and_leads_to_the_others(at: str, shown: tuple[int, int], links: list[str]) -> None:
+    jobs = Jobs(*(job(name=f"j-{number}") for number in range(120)))
+    async with opened(jobs.handlers()) as made:
+        page = (await Visitor(made).get(f"/jobs?from={at}")).body.decode()
+    names = re.findall(r"<h2>j-(\d+)</h2>", page)
+    assert (int(names[0]), int(names[-1])) == shown
+    assert re.findall(r'class="button" href="(/jobs\?from=\d+)"', page) == links
+    assert f"{shown[0] + 1} to {shown[1] + 1} of 120" in page
+
+
+async def test_behind_the_last_job_the_page_leads_back() -> None:
+    async with opened(Jobs(job()).handlers()) as made:
+        assert "There are no more jobs." in text_of(await Visitor(made).get("/jobs?from=50"))
 
 
 async def test_a_daemon_that_starts_none_and_a_bad_entry_are_told() -> None:

@@ -9,7 +9,7 @@ from agentgw.protocol.params import NoParams, RuleIdParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.page_turn import shown_json
-from agentgw_daemon.gateway.pages.query import query_of
+from agentgw_daemon.gateway.pages.query import place_of, query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.exchange import Exchange
 
 _PATH: Final = "/approvals"
+_SHOWN_RULES: Final = 100
 
 
 async def approvals(exchange: Exchange) -> HttpAnswer:
@@ -29,11 +30,12 @@ async def approvals(exchange: Exchange) -> HttpAnswer:
         if query_of(exchange, "seen") == seen:
             return HttpAnswer(status=204)
         return await fragment(exchange, "approvals_waiting.html", cards=cards, seen=seen)
-    rules: list[Any] = [
-        {"rule": rule, "arguments": shown_json(rule.arguments)}
-        for rule in (await exchange.call("approval.rules", NoParams())).rules
+    rules, first = (await exchange.call("approval.rules", NoParams())).rules, place_of(exchange, "from")
+    shown: list[Any] = [
+        {"rule": rule, "arguments": shown_json(rule.arguments)} for rule in rules[first : first + _SHOWN_RULES]
     ]
-    return await page(exchange, "approvals.html", cards=cards, seen=seen, rules=rules)
+    following = first + _SHOWN_RULES if first + _SHOWN_RULES < len(rules) else None
+    return await page(exchange, "approvals.html", cards=cards, seen=seen, rules=shown, first=first, next=following)
 
 
 async def revoke(exchange: Exchange) -> HttpAnswer:
@@ -43,7 +45,10 @@ async def revoke(exchange: Exchange) -> HttpAnswer:
 
 
 APPROVALS: Final = (
-    Route(method="GET", path=_PATH, page=True, respond=approvals, doc="Calls that wait for a yes, and the rules."),
+    Route(
+        method="GET", path=_PATH, page=True, respond=approvals,
+        doc="Calls that wait for a yes, and the rules from number `from` on.",
+    ),
     Route(
         method="POST", path="/approvals/rules/revoke", page=True, body="form", respond=revoke, doc="Ends the `rule`."
     ),

@@ -9,7 +9,7 @@ from agentgw.protocol.calls.jobs import JobHistoryParams, JobNameParams, JobRunP
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.params import NoParams, TurnIdParams
 from agentgw.protocol.schema import bind
-from agentgw_daemon.gateway.pages.query import query_of
+from agentgw_daemon.gateway.pages.query import place_of, query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _PATH: Final = "/jobs"
 _SHOWN_RUNS: Final = 20
+# A page of more would be long to make, and it is made anew every few seconds.
+_SHOWN_JOBS: Final = 50
 _SWITCHES: Final = {"on": "job.enable", "off": "job.disable"}
 
 
@@ -28,7 +30,11 @@ async def jobs(exchange: Exchange) -> HttpAnswer:
     values: dict[str, Any] = {"limit": _SHOWN_RUNS, "name": name or None, "before": before or None}
     history = await exchange.call("job.history", bind(JobHistoryParams, values))
     listed = await exchange.call("job.list", NoParams())
-    shown = {"listed": listed, "runs": history.runs, "next": history.next, "job": name, "before": before}
+    first = place_of(exchange, "from")
+    shown = {
+        "listed": listed, "jobs": listed.jobs[first : first + _SHOWN_JOBS], "first": first, "most": _SHOWN_JOBS,
+        "runs": history.runs, "next": history.next, "job": name, "before": before,
+    }  # fmt: skip
     if exchange.is_fragment:
         return await fragment(exchange, "jobs_now.html", **shown)
     return await page(exchange, "jobs.html", **shown)
@@ -58,7 +64,7 @@ async def turn(exchange: Exchange) -> HttpAnswer:
 JOBS: Final = (
     Route(
         method="GET", path=_PATH, page=True, respond=jobs,
-        doc="Scheduled jobs and their runs, with `job` those of one, `before` a cursor.",
+        doc="Scheduled jobs from number `from` on, and runs: with `job` those of one, `before` a cursor.",
     ),
     Route(method="POST", path="/jobs/run", page=True, body="form", respond=run_job, doc="Runs the `job` now."),
     Route(

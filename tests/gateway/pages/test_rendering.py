@@ -1,0 +1,47 @@
+"""Values in pages: a line of ours keeps its order and its end, a text to be read keeps its characters."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentgw.protocol.types import SearchHit, Session
+from agentgw_daemon.gateway.pages.marking import marked
+from agentgw_daemon.gateway.pages.rendering import rendered
+
+WHEN = "2026-01-01T00:00:00Z"
+TURNED = "a\u202eb\u2028c\x1b"
+
+
+def listed(title: str) -> str:
+    session = Session(session_id="s-1", title=title, skill=title, created_at=WHEN, updated_at=WHEN)
+    return rendered("sessions.html", query="", hits=(), marked=marked, sessions=(session,), next=None)
+
+
+def found(title: str) -> str:
+    hit = SearchHit(session_id="s-1", turn_id="t", title=title, role="user", snippet="x", created_at=WHEN)
+    return rendered("sessions.html", query="x", hits=(hit,), marked=marked, sessions=(), next=None)
+
+
+@pytest.mark.parametrize("shown", [listed, found])
+def test_a_title_turns_no_line_of_ours_around(shown: object) -> None:
+    assert callable(shown)
+    page = shown(TURNED)
+    assert "a\\u202eb\\u2028c\\x1b" in page
+    assert not set("\u202e\u2028\x1b") & set(page)
+
+
+def test_words_in_other_directions_and_emoji_stay_as_they_are() -> None:
+    title = "שלום עולם 👩‍👩‍👧 مرحبا"
+    assert title in listed(title)
+
+
+def test_a_problem_says_its_words_in_their_order() -> None:
+    assert "\\u202e" in rendered("problem_line.html", message=f"no {TURNED}", hint=TURNED)
+
+
+def test_what_is_read_or_sent_again_keeps_its_characters() -> None:
+    for template, values in (
+        ("steered.html", {"text": f"<b>{TURNED}"}), ("tool_result.html", {"content": f"<b>{TURNED}", "cut_chars": 0}),
+        ("reasoning.html", {"text": f"<b>{TURNED}", "turn_id": "t", "number": 1}),
+    ):  # fmt: skip
+        assert f"&lt;b&gt;{TURNED}" in rendered(template, **values)
