@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import tty
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 Clock = Callable[[], float]
@@ -134,11 +134,16 @@ def resident_bytes(pid: int) -> int:
     raise SystemExit(f"bench: process {pid} has no VmRSS")
 
 
-def wake_ups(pid: int) -> int:
-    """The number of times that any thread of a process has gone to sleep, and so been woken."""
-    total = 0
-    for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        for line in status.read_text().splitlines():
+def wake_ups(pid: int) -> dict[str, int]:
+    """The number of times that each thread of a process has gone to sleep, and so been woken, by the thread's id."""
+    found = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for line in (thread / "status").read_text().splitlines():
             if line.startswith("voluntary_ctxt_switches:"):
-                total += int(line.split()[1])
-    return total
+                found[thread.name] = int(line.split()[1])
+    return found
+
+
+def woken(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+    """The number of times that any thread was woken between two counts; of one that ended meanwhile, none is known."""
+    return sum(count - before.get(thread, 0) for thread, count in after.items())

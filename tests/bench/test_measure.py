@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.bench.measure import Streamed, common_length, common_rate, line_times, longest_pause, rate
+from tests.bench.measure import Streamed, common_length, common_rate, line_times, longest_pause, rate, woken
 
 
 def test_the_common_rate_counts_only_while_all_streams_run() -> None:
@@ -64,3 +64,7 @@ def test_what_is_measured_writes_to_a_terminal_and_its_first_and_last_words_are_
 def test_a_program_that_fails_is_no_measurement() -> None:
     with pytest.raises(SystemExit, match="failed with status 3"):
         Streamed([sys.executable, "-c", "print('x'); raise SystemExit(3)"], dict(os.environ))
+
+
+def test_a_thread_that_ended_takes_no_wake_ups_of_the_others_along() -> None:
+    assert woken({"1": 10, "2": 300}, {"1": 14, "3": 2}) == 4 + 2

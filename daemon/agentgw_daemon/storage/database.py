@@ -28,7 +28,7 @@ from agentgw_daemon.storage.documents.documents import Documents
 from agentgw_daemon.storage.documents.embeddings import Embeddings
 from agentgw_daemon.storage.documents.watched import WatchedFolders
 from agentgw_daemon.storage.file.connection import JournalMode, has_wal_reset_bug
-from agentgw_daemon.storage.file.filesystem import MOUNTINFO, filesystem_type, is_network
+from agentgw_daemon.storage.file.filesystem import MOUNTINFO, answers_at_once, filesystem_type, is_network
 from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
@@ -49,7 +49,7 @@ from agentgw_daemon.system.ticks import until_tick_s
 
 T = TypeVar("T")
 
-# A file that is removed while nobody writes is back so soon; three system calls each time.
+# A file that is removed while nobody writes is back so soon; a few system calls each time.
 LOOK_EVERY_S: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,11 @@ class _Thread:
             self._tell()
 
     @property
+    def is_free(self) -> bool:
+        """True while nobody uses the store."""
+        return not self._limiter.borrowed_tokens
+
+    @property
     def has_waiting(self) -> bool:
         """True while somebody waits for the thread."""
         return bool(self._limiter.statistics().tasks_waiting)
@@ -134,7 +139,14 @@ class Database:
     """The open database. Its attributes hold the operations on each kind of thing that is stored."""
 
     def __init__(
-        self, store: DatabaseFiles, thread: _Thread, opened: OpenedDatabase, changes: Changes, outbox: EventOutbox
+        self,
+        store: DatabaseFiles,
+        thread: _Thread,
+        opened: OpenedDatabase,
+        changes: Changes,
+        outbox: EventOutbox,
+        *,
+        looks_at_once: bool,
     ) -> None:
         """Wrap an open store; use `open`."""
         self.opened = opened
@@ -158,6 +170,7 @@ class Database:
         self.jobs = JobStore(thread, outbox)
         self._store = store
         self._thread = thread
+        self._looks_at_once = looks_at_once
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -174,9 +187,9 @@ class Database:
         `on_recovered` is called, on trio's thread, when the running database had to be replaced or written back. Raises
         StorageUnavailable when it cannot be opened at all, ConfigRefused when a newer agentgw wrote it.
         """
-        journal_mode, warnings = _journal_mode(data_dir, mountinfo)
+        place = _place(data_dir, mountinfo)
         outbox = outbox or EventOutbox()
-        store = DatabaseFiles(data_dir, journal_mode, outbox=outbox)
+        store = DatabaseFiles(data_dir, place.journal_mode, outbox=outbox)
         changes = Changes()
 
         def on_replaced(recovery: Recovery | WrittenBack) -> None:
@@ -190,14 +203,14 @@ class Database:
             opened = OpenedDatabase(
                 sqlite_version=sqlite3.sqlite_version,
                 wal_reset_bug=has_wal_reset_bug(sqlite3.sqlite_version_info),
-                journal_mode=journal_mode,
+                journal_mode=place.journal_mode,
                 migrated=store.migrated,
                 interrupted=store.interrupted,
                 recovery=store.take_recovery(),
-                warnings=warnings,
+                warnings=place.warnings,
             )
             _report(opened)
-            yield cls(store, limiter_thread, opened, changes, outbox)
+            yield cls(store, limiter_thread, opened, changes, outbox, looks_at_once=place.answers_at_once)
         finally:
             with trio.CancelScope(shield=True):
                 await limiter_thread.run(store.close)
@@ -243,7 +256,7 @@ class Database:
             with trio.move_on_after(until_tick_s(LOOK_EVERY_S)):
                 await self._thread.displaced.wait()
             try:
-                await self._thread.run(self._store.look)
+                await self._look()
                 reported = ""
             except StorageUnavailable as error:
                 if error.message != reported:
@@ -251,23 +264,38 @@ class Database:
                 reported = error.message
         drain(self._store.displaced or "")
 
+    async def _look(self) -> None:
+        # Nearly always all is as it was, and to find that out takes less than to wake a thread. Whoever uses the store
+        # looks by himself.
+        if not (self._looks_at_once and self._thread.is_free and self._store.is_in_place()):
+            await self._thread.run(self._store.look)
+
     def size_bytes(self) -> int:
         """Bytes of the file and its log."""
         return self._store.files.size_bytes()
 
 
-def _journal_mode(data_dir: Path, mountinfo: Path) -> tuple[JournalMode, tuple[str, ...]]:
+@record
+class _Place:
+    """The filesystem that holds the database, in its consequences."""
+
+    journal_mode: JournalMode = "WAL"
+    warnings: tuple[str, ...] = ()
+    answers_at_once: bool = False
+
+
+def _place(data_dir: Path, mountinfo: Path) -> _Place:
     try:
         table = mountinfo.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # not Linux
         table = ""
     kind = filesystem_type(data_dir.resolve(), table)
     if not is_network(kind):
-        return "WAL", ()
+        return _Place(answers_at_once=answers_at_once(kind))
     warning = (
         f"{data_dir} is on a network filesystem ({kind}): slower, and its locks may not hold; use a local directory"
     )
-    return "DELETE", (warning,)
+    return _Place(journal_mode="DELETE", warnings=(warning,))
 
 
 def _report(opened: OpenedDatabase) -> None:

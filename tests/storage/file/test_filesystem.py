@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.storage.file.filesystem import filesystem_type, is_network, make_directory, make_private, size_of
+from agentgw_daemon.storage.file.filesystem import (
+    answers_at_once,
+    filesystem_type,
+    is_network,
+    make_directory,
+    make_private,
+    size_of,
+)
 
 _MOUNTS = """\
 22 27 0:20 / /proc rw,nosuid - proc proc rw
@@ -40,6 +47,15 @@ def test_without_a_mount_table_nothing_is_known() -> None:
 @pytest.mark.parametrize(("kind", "network"), [("nfs", True), ("cifs", True), ("fuse.sshfs", True), ("ext4", False)])
 def test_network_filesystems_are_told_from_local_ones(kind: str, network: bool) -> None:
     assert is_network(kind) is network
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_once"),
+    [("ext4", True), ("tmpfs", True), ("btrfs", True), ("nfs4", False), ("fuse.gocryptfs", False), ("autofs", False),
+     ("", False)],
+)  # fmt: skip
+def test_only_what_the_kernel_keeps_itself_answers_at_once(kind: str, at_once: bool) -> None:
+    assert answers_at_once(kind) is at_once
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])

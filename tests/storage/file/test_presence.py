@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,51 @@ async def test_a_removal_is_noticed_while_nobody_writes(data: Path, monkeypatch:
             assert isinstance(told, WrittenBack)
             assert (data / "agentgw.db").exists()
             assert made.written_back == (told,)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("kind", "in_the_loop"), [("ext4", True), ("nfs4", False), ("fuse.some", False)])
+async def test_a_look_takes_a_thread_only_where_a_filesystem_may_hang(
+    kind: str, in_the_loop: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounts").write_text(f"27 1 0:35 / / rw - {kind} device rw\n")
+    monkeypatch.setattr(database_module, "LOOK_EVERY_S", 0.01)
+    threads: list[int] = []
+    async with Database.open(data, mountinfo=tmp_path / "mounts") as made, trio.open_nursery() as nursery:
+        loop, looked, look = threading.get_ident(), trio.Event(), presence.Presence.look
+
+        def note(self: presence.Presence) -> presence.State:
+            threads.append(threading.get_ident())
+            if threads[-1] == loop:
+                looked.set()
+            else:
+                trio.from_thread.run_sync(looked.set)
+            return look(self)
+
+        monkeypatch.setattr(presence.Presence, "look", note)
+        nursery.start_soon(made.stay_in_place, lambda reason: None)
+        with trio.fail_after(30):
+            await looked.wait()
+        nursery.cancel_scope.cancel()
+        monkeypatch.undo()
+    assert (threads[0] == loop) is in_the_loop
+
+
+async def test_a_look_beside_other_work_waits_for_that(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads in the files at once would each take the other's work for somebody else's."""
+    (tmp_path / "mounts").write_text("27 1 0:35 / / rw - ext4 device rw\n")
+    monkeypatch.setattr(database_module, "LOOK_EVERY_S", 0.01)
+
+    async def wait_queued() -> None:
+        while not made._thread.has_waiting:
+            await trio.lowlevel.checkpoint()
+
+    with trio.fail_after(30):
+        async with Database.open(data, mountinfo=tmp_path / "mounts") as made, trio.open_nursery() as nursery:
+            nursery.start_soon(made.stay_in_place, lambda reason: None)
+            await made._thread.read(lambda _: trio.from_thread.run(wait_queued))
             nursery.cancel_scope.cancel()
 
 

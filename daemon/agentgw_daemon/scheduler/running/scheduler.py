@@ -27,6 +27,7 @@ from agentgw_daemon.scheduler.planning.settling import Settled
 from agentgw_daemon.scheduler.running.execution import CANCELLED, STOPPED, RunEnd, StartsTurns, execute, follow
 from agentgw_daemon.scheduler.running.stored import from_rows, passed_s, run_of, stamps_of, start_of, times_of, to_row
 from agentgw_daemon.scheduler.running.watches import PathWatches
+from agentgw_daemon.system.ticks import until_tick_s
 
 if TYPE_CHECKING:
     from agentgw_daemon.events.hub import Hub
@@ -199,12 +200,13 @@ class JobScheduler:
         return self.planner
 
     def _pause_s(self) -> float:
-        wake_at = self.plan.wake_at
+        # With the others who look at something: an idle machine wakes once for all of them.
+        look_s, wake_at = until_tick_s(LOOK_EVERY_S), self.plan.wake_at
         if wake_at is None:
-            return LOOK_EVERY_S
+            return look_s
         # Not before it, where clocks run a little apart.
         ahead_s = (wake_at - self._clock.read().wall).total_seconds() + 0.001
-        return min(max(ahead_s, 0.0), LOOK_EVERY_S)
+        return min(max(ahead_s, 0.0), look_s)
 
     async def _prune(self) -> None:
         now_s = trio.current_time()

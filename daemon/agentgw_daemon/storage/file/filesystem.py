@@ -10,6 +10,10 @@ MOUNTINFO: Final = Path("/proc/self/mountinfo")
 
 # WAL needs shared memory between processes and locks that work; SQLite says neither holds over a network.
 _NETWORK_TYPES: Final = frozenset({"nfs", "nfs4", "cifs", "smbfs", "smb3", "afs", "ncpfs", "9p", "fuse.sshfs"})
+# The kernel's own, on this machine: names that are in use are in its memory. FUSE, where a program answers, is not.
+_LOCAL_TYPES: Final = frozenset(
+    {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
+)
 
 
 def make_directory(path: Path) -> None:
@@ -61,6 +65,11 @@ def filesystem_type(path: Path, mountinfo: str) -> str:
 def is_network(kind: str) -> bool:
     """Tells whether this type of filesystem lives on another machine."""
     return kind in _NETWORK_TYPES
+
+
+def answers_at_once(kind: str) -> bool:
+    """Tells whether a look at the name of an open file waits for nobody on this type of filesystem."""
+    return kind in _LOCAL_TYPES
 
 
 def _unescape(text: str) -> str:

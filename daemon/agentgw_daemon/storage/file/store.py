@@ -133,6 +133,13 @@ class DatabaseFiles:
         with self._watched():
             return self._opened().problems()
 
+    def is_in_place(self) -> bool:
+        """Tells whether `look` would find nothing to do. Some system calls, and of the database nothing is read."""
+        try:
+            return self._presence is None or self._presence.look() == "in place"
+        except OSError:
+            return False
+
     def look(self) -> None:
         """Write the database back where it was removed. Raises StorageUnavailable where that cannot be."""
         with self._watched():
