@@ -61,7 +61,10 @@ def entries_of(text: str, top: str, keys: Collection[str], *, most: int) -> Entr
     text = text.removeprefix("\ufeff")
     refused: list[EntryRefused] = []
     try:
-        nodes = _items(parse_document(text), top, keys, refused)
+        document = parse_document(text)
+        nodes = _items(document, top, keys, refused)
+        if isinstance(document, Bad):
+            nodes = _salvaged(text, top, most)
     except DocumentRefused as error:
         refused.append(EntryRefused(error.line, error.reason))
         nodes = _salvaged(text, top, most)
@@ -278,19 +281,32 @@ def _items(document: Node | None, top: str, keys: Collection[str], refused: list
 def _salvaged(text: str, top: str, most: int) -> tuple[Node, ...]:
     """The entries that can be read by themselves, of a text that cannot be read as a whole.
 
-    An entry is what stands from a dash in the column of the first one below `top:` to the next such dash. Only block
-    style is cut like this; where a text in quotes has a dash there, its two halves are no entries and are left out.
+    An entry is what stands from a dash in the column of the first one below `top:` to the next such dash, or to lines
+    that belong to no entry; where more of it may come behind these, it is left out. Only block style is cut like this;
+    where a text in quotes has a dash there, its two halves are no entries and are left out.
     """
-    found = re.search(rf"^{top}:[ \t]*(?:#.*)?$\n(?:[ \t]*(?:#.*)?\r?\n)*( *)- ", text, re.MULTILINE)
+    # As many lines as before, whatever ends them.
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    found = re.search(
+        rf"""^(["']?){top}\1[ \t]*:[ \t]*(?:\#.*)?\n(?:[ \t]*(?:\#.*)?\n)*([ ]*)-(?=[ \t\n])""", text, re.MULTILINE
+    )
     if found is None:
         return ()
-    dash = re.compile(rf"^{found[1]}-(?=[ \t\r\n])", re.MULTILINE)
-    starts = [match.start() for match in dash.finditer(text, found.start())][: most + 1]
+    column = len(found[2])
+    dash = re.compile(rf"^ {{{column}}}-(?=[ \t\n])", re.MULTILINE)
+    # Nothing of an entry stands further left than its dash, or right below it.
+    outside = re.compile(rf"^ {{0,{column}}}(?![ \t\n#]|-[ \t\n])", re.MULTILINE)
+    inside = re.compile(rf"^(?: {{{column + 1},}}| *\t)[ \t]*[^ \t\n#]", re.MULTILINE)
+    starts = [match.start() for match in dash.finditer(text, found.start(2))][: most + 1]
     nodes: list[Node] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        beyond = outside.search(text, start + column + 1, end)
+        if beyond and inside.search(text, beyond.start(), end):
+            continue
+        piece = text[start : beyond.start() if beyond else end]
         try:
             # Empty lines before it keep its lines' numbers.
-            node = parse_document("\n" * text.count("\n", 0, start) + text[start:end])
+            node = parse_document("\n" * text.count("\n", 0, start) + piece)
         except DocumentRefused:
             continue
         if isinstance(node, Listing) and len(node.items) == 1 and isinstance(node.items[0], Mapping):

@@ -113,6 +113,35 @@ def test_a_bad_entry_is_told_and_the_others_run(bad: str, line: int, reason: str
         assert 5 <= found.problems[0].line <= 6 + bad.count("\n") + 3
 
 
+BROKEN = "  - name: bad\n    message: [open\n    every: day\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ("jobs:\n" + entry("good") + BROKEN + entry("better")).replace("\n", "\r\n"),
+        ("jobs:\n" + entry("good") + BROKEN + entry("better")).replace("\n", "\r"),
+        "jobs :  # mine\n\n" + entry("good") + BROKEN + entry("better"),
+        '"jobs":\n' + entry("good") + BROKEN + entry("better"),
+        "jobs:\n" + entry("good").replace("- ", "-\n    ", 1) + BROKEN + entry("better"),
+        "jobs:\n  -\tname: bad\n" + entry("good") + entry("better"),
+        # Pasted below the first list, as a second one.
+        "jobs:\n" + entry("good") + "\n# more\njobs:\n" + entry("better"),
+        "jobs:\n" + entry("good") + "oops\n" + entry("better"),
+    ],
+    ids=["CRLF", "CR", "comment", "quotes", "dash alone", "tab", "two lists", "a line between"],
+)
+def test_however_the_file_is_written_one_fault_costs_one_entry(text: str) -> None:
+    found = contents(text)
+    assert [job.name for job in found.jobs] == ["good", "better"]
+    assert not found.complete
+
+
+def test_an_entry_is_left_out_where_a_line_that_is_none_of_its_own_cuts_it_in_two() -> None:
+    found = contents("jobs:\n" + entry("bad", "oops\n    enabled: false\n") + entry("good"))
+    assert [job.name for job in found.jobs] == ["good"]
+
+
 def test_the_problem_of_an_entry_names_its_job() -> None:
     found = contents("jobs:\n  - name: mine\n    message: x\n    every: fortnight\n")
     assert [problem.name for problem in found.problems] == ["mine"]
