@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from jeepney import DBusAddress, new_signal
+from jeepney import DBusAddress, HeaderFields, new_signal
 
 from agentgw_daemon.lifecycle import sleep
 from agentgw_daemon.lifecycle.sleep import follow_sleep
@@ -111,7 +111,8 @@ async def test_a_login_manager_that_gives_no_lock_is_heard_all_the_same(bus: str
             nursery.cancel_scope.cancel()
 
 
-async def test_others_cannot_send_it_to_sleep(bus: str) -> None:
+@pytest.mark.parametrize("to_it_alone", [False, True])
+async def test_others_cannot_send_it_to_sleep(bus: str, to_it_alone: bool) -> None:
     sleeper = Sleeper()
     with trio.fail_after(LIMIT_S):
         async with (
@@ -121,7 +122,10 @@ async def test_others_cannot_send_it_to_sleep(bus: str) -> None:
         ):
             nursery.start_soon(sleeper.follow)
             await login.wait_locked()
-            await other.send(new_signal(PREPARE, "PrepareForSleep", "b", (True,)))
+            signal = new_signal(PREPARE, "PrepareForSleep", "b", (True,))
+            if to_it_alone:
+                signal.header.fields[HeaderFields.destination] = login.asked_by
+            await other.send(signal)
             await login.prepare(False)
             # The bus delivers in order: this one comes after the other's.
             await login.prepare(True)

@@ -76,6 +76,7 @@ class FakeLogin:
 
     def __init__(self, connection: DBusConnection) -> None:
         self._connection = connection
+        self.asked_by = ""  # the number on the bus of whoever took a lock last
         self._locks: list[int] = []
         self._given = trio.Event()
 
@@ -118,6 +119,7 @@ class FakeLogin:
                 continue
             assert asked.header.fields[HeaderFields.member] == "Inhibit", asked
             assert (asked.body[0], asked.body[3]) == ("sleep", "delay")
+            self.asked_by = str(asked.header.fields[HeaderFields.sender])
             ours, theirs = os.pipe()
             await self._connection.send(new_method_return(asked, "h", (theirs,)))
             os.close(theirs)

@@ -6,11 +6,11 @@ import contextlib
 import os
 import resource
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from agentgw.protocol.errors import DirectoryRefused
 
@@ -92,8 +92,10 @@ def pid_file(path: str) -> Iterator[None]:
     """
     ours = f"{os.getpid()}\n".encode()
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as stream:
+        with _opened(path, os.O_WRONLY | os.O_CREAT) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise DirectoryRefused(f"cannot write the pid file {path}: it is there and is no file")
+            stream.truncate(0)
             stream.write(ours)
     except OSError as error:
         raise DirectoryRefused(f"cannot write the pid file {path}: {error.strerror}") from None
@@ -101,5 +103,13 @@ def pid_file(path: str) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            if Path(path).read_bytes() == ours:
+            with _opened(path, os.O_RDONLY) as stream:
+                found = stream.read(len(ours) + 1)
+            if found == ours:
                 os.unlink(path)
+
+
+def _opened(path: str, flags: int) -> BinaryIO:
+    """The file, which is waited for in no case: there may be a pipe of that name."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
+    return open(fd, "rb" if flags == os.O_RDONLY else "wb")

@@ -15,6 +15,7 @@ import trio
 from agentgw_daemon.system.dbus import ANSWER_S, UNAVAILABLE, open_bus, reason_of
 
 if TYPE_CHECKING:
+    from jeepney import Message
     from jeepney.fds import FileDescriptor
     from jeepney.io.trio import DBusRouter
 
@@ -57,11 +58,12 @@ class _Follower:
         self._get_ready = get_ready
         self._go_on = go_on
         self._lock: FileDescriptor | None = None
+        self._owner: str | None = None  # the login manager's number on the bus
 
     async def follow(self) -> None:
         from jeepney import MatchRule, message_bus
 
-        # The bus knows whose signals these are; what arrives carries the sender's number, not its name.
+        # What arrives carries the sender's number, not its name.
         wanted = MatchRule(type="signal", sender=_SERVICE, path=_PATH, interface=_INTERFACE, member="PrepareForSleep")
         arriving = MatchRule(type="signal", path=_PATH, interface=_INTERFACE, member="PrepareForSleep")
         sending, receiving = trio.open_memory_channel[Any](_QUEUED_SIGNALS)
@@ -86,10 +88,23 @@ class _Follower:
         """Wait for this word of the login manager; False when it did not come until then."""
         with trio.move_on_at(deadline):
             async for signal in signals:
-                if signal.body == (word,):
+                if signal.body == (word,) and await self._is_the_login_managers(signal):
                     return True
             raise trio.EndOfChannel
         return False
+
+    async def _is_the_login_managers(self, signal: Message) -> bool:
+        """Tells who sent it. The bus also delivers what anybody sends to us alone, whatever was asked of it."""
+        from jeepney import HeaderFields, MessageType, message_bus
+
+        sender = signal.header.fields.get(HeaderFields.sender)
+        if sender != self._owner:
+            # The first one, one of a stranger's, or the login manager was started again.
+            with trio.fail_after(ANSWER_S):
+                reply = await self._router.send_and_get_reply(message_bus.GetNameOwner(_SERVICE))
+            is_known = reply.header.message_type is MessageType.method_return and bool(reply.body)
+            self._owner = str(reply.body[0]) if is_known else None
+        return sender is not None and sender == self._owner
 
     async def _take_lock(self) -> None:
         from jeepney import DBusAddress, new_method_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -172,10 +173,13 @@ def test_the_database_itself_is_no_backup(data: Path) -> None:
     assert titles(data) == {"old"}
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/dev/null", "/proc/self"])
-def test_what_is_no_file_is_refused(path: str) -> None:
-    with pytest.raises(BackupRefused):
-        examine(Path(path))
+@pytest.mark.parametrize("path", ["/nowhere", "/dev/zero", "/proc/self", "pipe"])
+def test_what_is_no_file_is_refused_unread(data: Path, path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for attempt in (lambda: examine(tmp_path / path), lambda: restore(data, tmp_path / path)):
+        with pytest.raises(BackupRefused, match=r"is no file|cannot be read"):
+            attempt()
+    assert titles(data) == {"old"}
 
 
 def test_a_kill_half_way_leaves_the_old_database(data: Path, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,12 +54,7 @@ class Restored:
 
 def examine(path: Path) -> int:
     """Count the sessions of a backup that can be used. Leaves no file beside it. Raises BackupRefused."""
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise BackupRefused(f"{path} cannot be read: {error.strerror}") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise BackupRefused(f"{path} is no file")
+    _refuse_other_than_file(path)
     if size_of(path.with_name(f"{path.name}-wal")):
         raise BackupRefused(
             f"{path} is a database in use: it has a log beside it", hint="agentgw backup makes a file that is whole"
@@ -83,6 +78,7 @@ def restore(directory: Path, backup: Path) -> Restored:
     files = Files(directory)
     with translated():
         make_directory(directory)
+        _refuse_other_than_file(backup)
         if files.database.exists() and files.database.samefile(backup):
             raise BackupRefused(f"{backup} is the database itself")
         copy = directory / "agentgw.db.restored"
@@ -101,6 +97,16 @@ def restore(directory: Path, backup: Path) -> Restored:
             copy.unlink(missing_ok=True)
         files.write_clean_note()
     return Restored(sessions=sessions, kept=kept)
+
+
+def _refuse_other_than_file(path: Path) -> None:
+    """Reading a pipe or a device may never end."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise BackupRefused(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise BackupRefused(f"{path} is no file")
 
 
 def _empty_log(files: Files) -> None:
