@@ -34,7 +34,7 @@ async def test_it_sends_what_the_turn_sends_and_asks_for_one_token(tmp_path: Pat
         await h.ask("hi there", files=files)
         early, turn = h.engine.requests
         assert (early.messages, early.tools, early.special) == (turn.messages, turn.tools, turn.special)
-        assert (early.background, early.options.max_tokens, early.cache_scope) == (True, 1, "")
+        assert (early.background, early.draft, early.options.max_tokens, early.cache_scope) == (True, True, 1, "")
         assert turn.background is False
         assert result == PrefillResult(model="fake", prompt_tokens=5)
 

@@ -63,7 +63,7 @@ async def prefill(
     made = await assemble(await plan.prompt(), plan.request, fitting)
     step = opening.step(made.messages)
     request = dataclasses.replace(
-        made.request, messages=step.messages, tools=step.tools, special=step.special, background=True,
+        made.request, messages=step.messages, tools=step.tools, special=step.special, background=True, draft=True,
         # One token has to be drawn for the prompt to be computed to its end.
         options=dataclasses.replace(plan.request.options, max_tokens=1),
     )  # fmt: skip

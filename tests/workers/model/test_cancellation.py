@@ -98,3 +98,40 @@ def test_a_batch_that_does_not_make_way_for_a_hold_still_ends_with_its_request()
     assert not flag.is_set()
     cancellations.cancel(1)
     assert flag.is_set()
+
+
+def test_a_batch_in_the_background_is_stopped_by_whoever_comes() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(1)
+    cancellations.begin(1, flag, background=True)
+    cancellations.expect(2)
+    assert not flag.is_set(), "another one in the background"
+    cancellations.expect(3, urgent=True)
+    assert flag.is_set()
+    assert 1 not in cancellations, "it goes on later"
+
+
+def test_nothing_in_the_background_begins_before_one_who_came_is_known_to_all() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(3, urgent=True)
+    cancellations.begin(1, flag, background=True)
+    assert flag.is_set()
+    cancellations.rest()
+    cancellations.take_up(3)
+    cancellations.begin(1, flag, background=True)
+    assert not flag.is_set()
+
+
+def test_the_batch_of_one_person_is_not_stopped_by_the_next() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.begin(1, flag)
+    cancellations.expect(3, urgent=True)
+    assert not flag.is_set()
+
+
+def test_a_request_that_ended_before_it_was_taken_up_stops_nobody() -> None:
+    flag, cancellations = threading.Event(), Cancellations()
+    cancellations.expect(3, urgent=True)
+    cancellations.end(3)
+    cancellations.begin(1, flag, background=True)
+    assert not flag.is_set()

@@ -176,7 +176,7 @@ def _generate(request_id: int, request: GenerationRequest) -> wire.Generate:
         given.setdefault("seed", request.fallback_seed)
     return wire.Generate(
         request_id=request_id, messages=_wire_messages(request.messages), recompute=request.recompute,
-        cache_scope=request.cache_scope, skill=request.skill, background=request.background,
+        cache_scope=request.cache_scope, skill=request.skill, background=request.background, draft=request.draft,
         tools=tuple(map(dict, request.tools)), special=request.special,
         grammar="" if request.schema is None else grammar_of(request.schema), **given,
     )  # fmt: skip

@@ -26,11 +26,22 @@ class Cancellations:
         self._running: tuple[int | None, Flag] | None = None
         self._held = False
         self._makes_way = False  # the batch that runs is stopped for a hold
+        self._background = False  # it is stopped for whoever comes
+        self._urgent: set[int] = set()  # of people, and the main thread does not know of them yet
 
-    def expect(self, request_id: int) -> None:
-        """A request arrived; only from here on can it be cancelled."""
+    def expect(self, request_id: int, *, urgent: bool = False) -> None:
+        """A request arrived; only from here on can it be cancelled. An `urgent` one ends a batch in the background."""
         with self._lock:
             self._known.add(request_id)
+            if urgent:
+                self._urgent.add(request_id)
+                if self._running and self._background:
+                    self._running[1].set()
+
+    def take_up(self, request_id: int) -> None:
+        """The main thread knows of a request, so that the next batch is its own if it can go on."""
+        with self._lock:
+            self._urgent.discard(request_id)
 
     def cancel(self, request_id: int) -> None:
         """End it, in the middle of a batch if it runs; nothing if it is over."""
@@ -57,14 +68,15 @@ class Cancellations:
         with self._lock:
             self._held = False
 
-    def begin(self, request_id: int | None, abort: Flag, *, makes_way: bool = False) -> None:
-        """A batch runs that its request's cancel may stop, from now to `rest` or `end`; and a hold, if it `makes_way`.
+    def begin(self, request_id: int | None, abort: Flag, *, makes_way: bool = False, background: bool = False) -> None:
+        """A batch runs that its request's cancel may stop, from now to `rest` or `end`; so may a hold if it
+        `makes_way`, and an urgent request if it is in the `background`.
 
         Without a request no cancel stops it.
         """
         with self._lock:
-            self._running, self._makes_way = (request_id, abort), makes_way
-            if request_id in self._cancelled or (makes_way and self._held):
+            self._running, self._makes_way, self._background = (request_id, abort), makes_way, background
+            if request_id in self._cancelled or (makes_way and self._held) or (background and self._urgent):
                 abort.set()
 
     def rest(self) -> None:
@@ -80,8 +92,8 @@ class Cancellations:
             if self._running and self._running[0] == request_id:
                 self._running[1].clear()
                 self._running = None
-            self._known.discard(request_id)
-            self._cancelled.discard(request_id)
+            for noted in (self._known, self._cancelled, self._urgent):
+                noted.discard(request_id)
 
     def __contains__(self, request_id: int) -> bool:
         return request_id in self._cancelled

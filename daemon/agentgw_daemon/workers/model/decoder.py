@@ -84,6 +84,8 @@ class Decoder:
         stops = () if request.grammar else request.stop + self._chat.stops
         sequence = self._scheduler.submit(
             request.request_id, prompt, isolated=request.recompute, background=request.background,
+            # One that is to give the same text with the same seed is always computed alike.
+            leaves_core=request.background and not (request.draft or request.recompute),
             cache_scope=request.cache_scope, shared_tokens=self._shared_tokens(request, prompt),
         )  # fmt: skip
         answer = self._answers[request.request_id] = ResponseStream(
@@ -213,12 +215,15 @@ class Decoder:
         """Decode it, to be stopped by a cancel of whom most of it is for: nobody else loses much by that.
 
         A piece of a prompt may take seconds, and so makes way for a hold; a token of each stream takes a moment.
+        What is in the background makes way for whoever comes.
         """
         most = max(batch, key=lambda piece: len(piece.tokens))
         mostly = 2 * len(most.tokens) > sum(len(piece.tokens) for piece in batch)
         self._cancellations.begin(
             most.sequence.key if mostly else None, self._kv_memory.context(most.slot).abort,
             makes_way=len(most.tokens) > 1,
+            # A memory that cannot be cut would have to begin anew.
+            background=most.sequence.background and self._kv_memory.has_isolated,
         )  # fmt: skip
         try:
             return self._kv_memory.decode(batch)

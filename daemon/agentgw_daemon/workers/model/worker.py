@@ -59,7 +59,8 @@ class CommandReader(threading.Thread):
                     self._cancellations.cancel(request_id)
                     self.commands.put(request)  # wakes the main thread when there is nothing to compute
                 case wire.Generate() | wire.CountPrompt() as request:
-                    self._cancellations.expect(request.request_id)
+                    background = isinstance(request, wire.Generate) and request.background
+                    self._cancellations.expect(request.request_id, urgent=not background)
                     self.commands.put(request)
                 case wire.Pause() as request:
                     self._cancellations.hold()
@@ -211,6 +212,7 @@ def _handle(
     outlet: Outlet,
     cancellations: Cancellations,
 ) -> None:
+    cancellations.take_up(command.request_id)
     match command:
         case wire.CancelGeneration():
             return  # the next step sees it

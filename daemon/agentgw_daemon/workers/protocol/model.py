@@ -88,7 +88,8 @@ class Generate:
     The defaults are llama.cpp's, but for a mild repeat penalty: without one, models this small end in loops.
     `recompute` computes the whole prompt anew, in batches of its own, so that the same seed gives the same text.
     Keys and values are saved in the name of the `cache_scope`, none without one; where the system text is a `skill`'s,
-    what it takes is saved for everybody. A `background` request computes while no other wants to.
+    what it takes is saved for everybody. A `background` request computes while no other wants to, and leaves a core to
+    whoever comes next, unless it is a `draft`.
     A `grammar` (GBNF) is what the text must be; stop strings do not end such an answer, the grammar does.
     Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows. `special`: control tokens that do not end
     the answer are text like any other, for those that mark a call or reasoning.
@@ -108,6 +109,7 @@ class Generate:
     cache_scope: str = ""
     skill: bool = False
     background: bool = False
+    draft: bool = False
     grammar: str = ""
     tools: tuple[dict[str, Any], ...] = ()
     special: bool = False

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agentgw_daemon.workers.llama.llama import api
 from agentgw_daemon.workers.model import loading
 from agentgw_daemon.workers.model.cancellation import Cancellations, Flag
 from agentgw_daemon.workers.model.interruption import Interruption
@@ -31,8 +32,8 @@ class Impatient(Cancellations):
 
     stop_next = False
 
-    def begin(self, request_id: int | None, abort: Flag, *, makes_way: bool = False) -> None:
-        super().begin(request_id, abort, makes_way=makes_way)
+    def begin(self, request_id: int | None, abort: Flag, *, makes_way: bool = False, background: bool = False) -> None:
+        super().begin(request_id, abort, makes_way=makes_way, background=background)
         if self.stop_next:
             self.stop_next = False
             abort.set()
@@ -42,13 +43,14 @@ class Decoding:
     """A decoder and what it said."""
 
     def __init__(
-        self, path: Path, *, slots: int = 4, n_ctx_tokens: int = 1024, n_batch_tokens: int = 64, kv_dir: str = ""
-    ) -> None:
+        self, path: Path, *, slots: int = 4, n_ctx_tokens: int = 1024, n_batch_tokens: int = 64, kv_dir: str = "",
+        n_threads: int = 1, n_threads_batch: int = 1,
+    ) -> None:  # fmt: skip
         self.said: list[wire.FromWorker] = []
         self.cancellations = Impatient()
         load = wire.Load(
-            path=str(path), slots=slots, n_ctx_tokens=n_ctx_tokens, n_batch_tokens=n_batch_tokens, n_threads=1,
-            n_threads_batch=1, kv_dir=kv_dir, kv_cache_bytes=64 << 20,
+            path=str(path), slots=slots, n_ctx_tokens=n_ctx_tokens, n_batch_tokens=n_batch_tokens,
+            n_threads=n_threads, n_threads_batch=n_threads_batch, kv_dir=kv_dir, kv_cache_bytes=64 << 20,
         )  # fmt: skip
         self.decoder, self.loaded, _ = loading.load(
             load, emit=self.said.append, cancellations=self.cancellations, interruption=Interruption()
@@ -324,6 +326,43 @@ def test_one_in_the_background_waits_for_people_and_then_goes_on(
     decoding.run()
     order = [said.request_id for said in decoding.said if isinstance(said, wire.GenerationDone)]
     assert (order, decoding.text(1), decoding.text(2)) == ([2, 1], isolated("job"), isolated("person"))
+
+
+def test_one_in_the_background_makes_way_for_somebody_who_is_only_on_his_way(
+    decoding: Decoding, isolated: Callable[[str], str]
+) -> None:
+    decoding.submit(ask(1, "job", max_tokens=8, background=True))
+    for _ in range(3):
+        decoding.decoder.step()
+    before = decoding.text(1)
+    decoding.cancellations.expect(2, urgent=True)
+    for _ in range(5):
+        assert decoding.decoder.step(), "it has something to compute"
+        assert decoding.text(1) == before
+    decoding.cancellations.take_up(2)
+    decoding.run()
+    assert decoding.text(1) == isolated("job")
+
+
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [({"background": True}, (1, 2)), ({"background": True, "draft": True}, (2, 3)), ({}, (2, 3)),
+     ({"background": True, "recompute": True}, (2, 3))],
+    ids=["job", "draft", "person", "repeatable"],
+)  # fmt: skip
+def test_what_is_in_the_background_leaves_a_core_to_whoever_comes(
+    noise: Path, options: dict[str, bool], threads: tuple[int, int]
+) -> None:
+    decoding = Decoding(noise, n_threads=2, n_threads_batch=3)
+    decoding.submit(ask(1, "job", max_tokens=8, **options))
+    decoding.decoder.step()
+    sequence = decoding.decoder._answers[1].sequence
+    assert sequence.slot is not None
+    handle = decoding.decoder._kv_memory.context(sequence.slot).handle
+    assert (api.llama_n_threads(handle), api.llama_n_threads_batch(handle)) == threads
+    decoding.submit(ask(2, "person", max_tokens=8))
+    decoding.run()
+    decoding.close()
 
 
 def test_who_waits_in_the_worker_is_told_his_place(decoding: Decoding) -> None:

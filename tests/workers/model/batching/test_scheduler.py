@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgw_daemon.workers.model.batching.scheduler import Scheduler
+from agentgw_daemon.workers.model.batching.scheduler import BACKGROUND_PIECE_TOKENS, Scheduler
 from agentgw_daemon.workers.model.batching.sequence import BatchSlice, Sequence, common
 from agentgw_daemon.workers.model.batching.slots import WORTH_KEEPING_TOKENS
 
@@ -523,7 +523,16 @@ def test_nobody_waits_for_what_somebody_in_the_background_computes() -> None:
     rig.step()
     person = rig.submit(range(1000), 1)
     rig.step()
-    assert person.cached == 256
+    assert person.cached == BACKGROUND_PIECE_TOKENS
+
+
+def test_prompts_in_the_background_are_computed_in_small_pieces() -> None:
+    rig = Rig(batch_tokens=256)
+    rig.submit([1] * 150, 1, background=True)
+    assert [sum(piece.size for piece in rig.step()) for _ in range(3)] == [64, 64, 22]
+    rig = Rig(batch_tokens=256)
+    rig.submit([1] * 150, 1)
+    assert [sum(piece.size for piece in rig.step())] == [150]
 
 
 def test_guesses_that_come_true_are_not_computed_again() -> None:

@@ -123,3 +123,16 @@ def test_temperature_zero_takes_the_likeliest_and_a_seed_draws_the_same_again(tm
     batch.close()
     context.close()
     flat.close()
+
+
+@pytest.mark.parametrize(("threads", "fewer"), [((3, 2), (2, 1)), ((1, 1), (1, 1)), ((2, 1), (1, 1))])
+def test_a_core_is_left_and_taken_again(
+    model: llama.LlamaModel, threads: tuple[int, int], fewer: tuple[int, int]
+) -> None:
+    context = Context(model, n_cells=256, n_batch_tokens=32, threads=threads)
+    seen = []
+    for leaves in (True, True, False):
+        context.leave_core(leaves)
+        seen.append((llama.api.llama_n_threads(context.handle), llama.api.llama_n_threads_batch(context.handle)))
+    context.close()
+    assert seen == [fewer, fewer, threads]

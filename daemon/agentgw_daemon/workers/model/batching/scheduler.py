@@ -8,7 +8,7 @@ them.
 - Long prompts are computed in batches of their own and are out of the cells between two of them: each cell in use slows
   every step of the streams, and so does each token of a stream that comes to lie behind them.
 - Requests get slots in order of arrival, those of people before those in the background. While anybody's request
-  can go on, those in the background stand still and keep their slots.
+  can go on, those in the background stand still and keep their slots. Their prompts are computed in small pieces.
 - One that would compute what another is computing right now waits for it.
 - When memory runs out, idle slots are emptied; then the request that came last goes back into the queue, one in the
   background first. Nothing of it is lost but time.
@@ -32,6 +32,8 @@ from agentgw_daemon.workers.model.batching.slots import WORTH_KEEPING_TOKENS, Me
 MARGIN_TOKENS: Final = 128
 # To take so many out of the cells and put them back takes ten milliseconds; there they slow each step by two or three.
 LONG_PROMPT_TOKENS: Final = 512
+# Of prompts in the background, in one batch: whoever comes has it stopped, and it is computed again.
+BACKGROUND_PIECE_TOKENS: Final = 64
 
 
 class Scheduler:
@@ -68,6 +70,7 @@ class Scheduler:
         *,
         isolated: bool = False,
         background: bool = False,
+        leaves_core: bool = False,
         cache_scope: str = "",
         shared_tokens: int = 0,
     ) -> Sequence:
@@ -75,7 +78,7 @@ class Scheduler:
         self._arrivals += 1
         sequence = Sequence(
             key=key, tokens=list(prompt), prompt_tokens=len(prompt), arrival=self._arrivals, isolated=isolated,
-            background=background, cache_scope=cache_scope, shared_tokens=shared_tokens,
+            background=background, leaves_core=leaves_core, cache_scope=cache_scope, shared_tokens=shared_tokens,
         )  # fmt: skip
         self._queue(sequence)
         return sequence
@@ -174,6 +177,8 @@ class Scheduler:
         streams = [sequence for sequence in ready if sequence.pending == 1]
         prompts = sorted((sequence for sequence in ready if sequence.pending > 1), key=lambda sequence: sequence.served)
         room = self._batch_tokens - len(streams)
+        if prompts and prompts[0].background:
+            room = min(room, BACKGROUND_PIECE_TOKENS)
         if streams and prompts:
             room = 0 if self._stood_still else min(room, self._prefill_budget.room())
             if room and prompts[0].prompt_tokens >= LONG_PROMPT_TOKENS:

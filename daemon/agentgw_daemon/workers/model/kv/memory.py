@@ -167,7 +167,9 @@ class KvMemory:
                 indices[piece.sequence.key] = at
             for position, token in enumerate(piece.guesses, end + 1):
                 batch.add(token, position, sequence, wanted=True)
-        return indices if self.context(pieces[0].slot).decode(batch) else None
+        context = self.context(pieces[0].slot)
+        context.leave_core(all(piece.sequence.leaves_core for piece in pieces))
+        return indices if context.decode(batch) else None
 
     def flush(self) -> None:
         """Wait, within bounds, until what is to be saved is written. From any thread."""

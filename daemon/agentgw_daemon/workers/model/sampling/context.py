@@ -95,6 +95,8 @@ class Context:
         attention: str = "auto",
     ) -> None:
         self.abort: Final = AbortFlag()
+        self._threads = threads
+        self._leaves_core = False
         params = api.llama_context_default_params()
         params.n_ctx = n_cells
         params.n_batch = params.n_ubatch = n_batch_tokens
@@ -125,7 +127,15 @@ class Context:
 
     def set_threads(self, decoding: int, reading: int) -> None:
         """Sets the number of threads from the next batch on."""
+        self._threads, self._leaves_core = (decoding, reading), False
         api.llama_set_n_threads(self.handle, decoding, reading)
+
+    def leave_core(self, leaves: bool) -> None:
+        """From the next batch on, take a thread less where there is more than one; or take all again."""
+        if leaves != self._leaves_core:
+            self._leaves_core = leaves
+            decoding, reading = (max(n - leaves, 1) for n in self._threads)
+            api.llama_set_n_threads(self.handle, decoding, reading)
 
     @property
     def has_memory(self) -> bool:
