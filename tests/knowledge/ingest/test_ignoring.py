@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgw_daemon.knowledge.ingest import ignoring
+from agentgw_daemon.knowledge.ingest import ignoring, work_trees
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest.ignoring import ignoring_of
 from agentgw_daemon.knowledge.ingest.walking import harvest
@@ -25,8 +25,9 @@ def write(root: Path, files: dict[str, str]) -> None:
         path.write_text(text)
 
 
-def names(root: Path, *exclude: str, at: str = "") -> set[str]:
-    found = harvest([str(root / at)], exclude, Forbidden(own=(), environ={}))
+def names(root: Path, *exclude: str, at: str = "", home: Path | None = None) -> set[str]:
+    environ = {} if home is None else {"HOME": str(home), "GIT_CONFIG_SYSTEM": ""}
+    found = harvest([str(root / at)], exclude, Forbidden(own=(), environ=environ))
     return {found.source.removeprefix(f"{root}/") for found in found.files}
 
 
@@ -117,7 +118,7 @@ def test_a_byte_order_mark_does_not_cost_the_first_line(tmp_path: Path) -> None:
 def test_a_folder_whose_ignore_file_cannot_be_heeded_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ignoring, "MAX_BYTES", 2048)
+    monkeypatch.setattr(work_trees, "MAX_BYTES", 2048)
     monkeypatch.setattr(ignoring, "MAX_BYTES_IN_FORCE", 3072)
     long = "a.txt\n" * 300
     write(
@@ -189,4 +190,94 @@ def test_an_ignore_file_that_is_no_file_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").mkdir()
     write(tmp_path, {"a.txt": ""})
     assert names(tmp_path) == {"a.txt"}
-    assert not ignoring_of(str(tmp_path), ()).leaves_out(str(tmp_path / "a.txt"), is_directory=False)
+    assert not ignoring_of(str(tmp_path), (), {}).leaves_out(str(tmp_path / "a.txt"), is_directory=False)
+
+
+def test_an_ignore_file_that_git_cannot_read_keeps_its_folder_out(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "", "wide/secret.txt": "", "wide/a.txt": ""})
+    (tmp_path / "wide" / ".gitignore").write_bytes("secret.txt\r\n".encode("utf-16"))
+    found = harvest([str(tmp_path)], (), Forbidden(own=(), environ={}))
+    assert [Path(one.source).name for one in found.files] == ["a.txt"]
+    assert [(one.reason, one.cannot) for one in found.failed] == [
+        ("its ignore file is in UTF-16, which git does not read; save it as UTF-8", True)
+    ]
+
+
+def test_a_tree_inside_of_the_folder_has_its_own_excludes(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "a/.git/HEAD": "", "a/.git/info/exclude": "private.txt\n", "a/private.txt": "", "a/b/private.txt": "",
+            "a/b/c.txt": "", "a/.gitignore": "!/private.txt\n", "private.txt": "",
+            "m/.git": "gitdir: ../modules/m\n", "modules/m/HEAD": "", "modules/m/info/exclude": "c.*\n",
+            "m/c.txt": "", "m/d.txt": "",
+        },
+    )  # fmt: skip
+    assert names(tmp_path) == {"a/private.txt", "a/b/c.txt", "private.txt", "m/d.txt", "modules/m/HEAD",
+                               "modules/m/info/exclude"}  # fmt: skip
+
+
+def test_excludes_that_are_a_link_hold_as_for_git(tmp_path: Path) -> None:
+    write(tmp_path, {".git/HEAD": "", ".git/info/x": "", "secret.txt": "", "a.txt": "", "patterns": "secret.txt\n"})
+    (tmp_path / ".git" / "info" / "exclude").symlink_to(tmp_path / "patterns")
+    assert names(tmp_path) == {"a.txt", "patterns"}
+
+
+def test_what_is_no_repository_ends_no_work_tree(tmp_path: Path) -> None:
+    write(tmp_path, {".git/HEAD": "", ".gitignore": "secret.txt\n", "sub/secret.txt": "", "sub/a.txt": ""})
+    (tmp_path / "sub" / ".git").mkdir()
+    assert names(tmp_path, at="sub") == {"sub/a.txt"}
+
+
+SETTINGS = {
+    "by name": ('[user]\n\tname = x\n[core] # own\n\tExcludesFile = "~/my ignore" ; here\n', "my ignore"),
+    "of another section": ('[core "x"]\n\texcludesFile = ~/none\n', ".config/git/ignore"),
+    "by default": ("", ".config/git/ignore"),
+    "in another file": ("[include]\n\tpath = more\n", "included"),
+    "the last one": ("[core]\n\texcludesfile = ~/none\n\texcludesfile = ~/my\\\n ignore\n", "my ignore"),
+}
+
+
+@needs_git
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_the_owners_own_patterns_hold_in_work_trees(tmp_path: Path, kind: str) -> None:
+    settings, place = SETTINGS[kind]
+    home, root = tmp_path / "home", tmp_path / "root"
+    write(home, {".gitconfig": settings, place: "*.secret\n", "more": "[core]\n\texcludesfile = ~/included\n"})
+    write(root, {"tree/a.secret": "", "tree/a.txt": "", "b.secret": "", "tree/sub/.gitignore": "!kept.secret\n",
+                 "tree/sub/kept.secret": "", "tree/sub/c.secret": ""})  # fmt: skip
+    subprocess.run(("git", "init", "-q", str(root / "tree")), check=True)
+    listed = subprocess.run(
+        ("git", "-C", str(root / "tree"), "ls-files", "-o", "--exclude-standard"),
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1"},
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    expected = {f"tree/{name}" for name in listed.split() if not Path(name).name.startswith(".")}
+    assert expected == {"tree/a.txt", "tree/sub/kept.secret"}
+    # Outside of a work tree git has no say.
+    assert names(root, home=home) == {"b.secret", *expected}
+    assert names(root, at="tree", home=home) == expected
+    assert names(root, at="tree/sub", home=home) == {"tree/sub/kept.secret"}
+
+
+def test_case_does_not_count_in_a_tree_that_says_so(tmp_path: Path) -> None:
+    write(tmp_path, {"t/.git/HEAD": "", "t/.git/config": "[core]\n\tignorecase\n", "t/.gitignore": "Secret.*\n"})
+    write(tmp_path, {".gitignore": "Other.txt\n", "t/SECRET.txt": "", "t/other.txt": "", "t/a.txt": ""})
+    assert names(tmp_path) == {"t/other.txt", "t/a.txt"}
+
+
+def test_settings_that_include_each_other_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = 0
+    content_of = work_trees.content_of
+
+    def counting(path: str, directory: int | None = None, *, links: bool = False) -> bytes:
+        nonlocal files
+        files += 1
+        return content_of(path, directory, links=links)
+
+    monkeypatch.setattr(work_trees, "content_of", counting)
+    many = "".join(f"path = {name}\n" for name in ["config", "more", *map(str, range(200))])
+    tree = {".git/HEAD": "", ".git/config": f"[include]\n{many}", ".git/more": f"[include]\n{many}", "a.txt": ""}
+    write(tmp_path, tree | {f".git/{n}": f"[include]\n{many}" for n in range(200)})
+    assert names(tmp_path) == {"a.txt"}
+    assert files < 50

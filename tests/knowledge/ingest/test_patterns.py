@@ -40,9 +40,9 @@ one_name = (
 paths = st.lists(one_name, min_size=1, max_size=4).map(b"/".join)
 
 
-def decided(content: bytes, path: bytes) -> bool:
+def decided(content: bytes, path: bytes, *, any_case: bool = False) -> bool:
     """Tells whether a file of this path is left out, its folders being asked first."""
-    patterns, parts = Patterns(parsed(content)), path.split(b"/")
+    patterns, parts = Patterns(parsed(content, any_case=any_case)), path.split(b"/")
     folders = [b"/".join(parts[:count]) for count in range(1, len(parts))]
     return any(patterns.decide(one, is_directory=True) for one in folders) or bool(
         patterns.decide(path, is_directory=False)
@@ -57,11 +57,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def git_decides(repository: Path, content: bytes, asked: Sequence[bytes]) -> list[bool]:
+def git_decides(repository: Path, content: bytes, asked: Sequence[bytes], *, any_case: bool = False) -> list[bool]:
     """The same, by `git check-ignore`, which needs no files. It takes a path that begins with a colon otherwise."""
     (repository / ".gitignore").write_bytes(content)
+    case = f"core.ignoreCase={str(any_case).lower()}"
     done = subprocess.run(
-        ("git", "-C", str(repository), "check-ignore", "--no-index", "-v", "-n", "-z", "--stdin"),
+        ("git", "-C", str(repository), "-c", case, "check-ignore", "--no-index", "-v", "-n", "-z", "--stdin"),
         env=os.environ | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"},
         input=b"".join(path + b"\0" for path in asked), capture_output=True,
     )  # fmt: skip
@@ -75,6 +76,26 @@ def git_decides(repository: Path, content: bytes, asked: Sequence[bytes]) -> lis
 @given(content=contents, asked=st.lists(paths, min_size=30, max_size=60, unique=True))
 def test_any_patterns_leave_out_what_git_ignores(repository: Path, content: bytes, asked: list[bytes]) -> None:
     assert [decided(content, path) for path in asked] == git_decides(repository, content, asked)
+
+
+CASED = (
+    "a", "A", "b", "B", "ab", "aB", "é", "É", ".", "/", "*", "?", "**/", "[a]", "[A]", "[!A]", "[a-c]", "[A-C]",
+    "[!A-C]", "[Z-a]", "[[:upper:]]", "[[:lower:]]", "[![:upper:]]", "[[:alpha:]0]",
+)  # fmt: skip
+CASED_NAMES = (b"a", b"A", b"b", b"B", b"0", b"_", b"\xc3\xa9", b"\xc3\x89")
+cased_names = st.lists(st.sampled_from(CASED_NAMES), min_size=1, max_size=3)
+
+
+@needs_git
+@settings(deadline=None, max_examples=50)
+@given(
+    made=st.lists(st.lists(st.sampled_from(CASED), min_size=1, max_size=4).map("".join), min_size=1, max_size=3),
+    asked=st.lists(cased_names.map(b"".join), min_size=20, max_size=40, unique=True),
+)
+def test_patterns_of_any_case_leave_out_what_git_ignores(repository: Path, made: list[str], asked: list[bytes]) -> None:
+    content = "\n".join(made).encode()
+    expected = git_decides(repository, content, asked, any_case=True)
+    assert [decided(content, path, any_case=True) for path in asked] == expected
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,9 @@ _CLASSES: Final = {
     b"upper": _bytes_where(str.isupper),
     b"xdigit": _bytes_where(lambda char: char in "0123456789abcdefABCDEF"),
 }
+_UPPER: Final = _CLASSES[b"upper"]
+_LOWER: Final = _CLASSES[b"lower"]
+_BETWEEN_CASES: Final = ord("a") - ord("A")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +84,15 @@ class Patterns:
         return None if number < 0 else not self._takes_back[number]
 
 
-def parsed(content: bytes) -> tuple[Pattern, ...]:
-    """The patterns of a file's content; empty lines and comments are none."""
+def parsed(content: bytes, *, any_case: bool = False) -> tuple[Pattern, ...]:
+    """The patterns of a file's content, by which names in `any_case` fit; empty lines and comments are none."""
     found = []
     for line in content.removeprefix(_BOM).split(b"\n"):
         if not line or line.startswith(b"#"):
             continue
         # git's strings end at a NUL.
         text = _without_blanks(line.removesuffix(b"\r").partition(b"\0")[0])
-        found.append(_pattern(text))
+        found.append(_pattern(text, any_case=any_case))
     return tuple(found)
 
 
@@ -100,35 +103,36 @@ def _without_blanks(line: bytes) -> bytes:
     return line[: len(bare) + 1] if escapes % 2 and len(bare) < len(line) else bare
 
 
-def _pattern(text: bytes) -> Pattern:
+def _pattern(text: bytes, *, any_case: bool) -> Pattern:
     takes_back = text.startswith(b"!")
     text = text[takes_back:]
     directories_only = text.endswith(b"/")
     text = text[: len(text) - directories_only]
     is_of_names = b"/" not in text
     # An empty one fits nothing: no name is empty.
-    elements = _elements(text, is_of_names=is_of_names) if text else None
+    elements = _elements(text, is_of_names=is_of_names, any_case=any_case) if text else None
     return Pattern(
         takes_back=takes_back, directories_only=directories_only, is_of_names=is_of_names, elements=elements
     )  # fmt: skip
 
 
-def _elements(text: bytes, *, is_of_names: bool) -> tuple[int, ...] | None:
+def _elements(text: bytes, *, is_of_names: bool, any_case: bool) -> tuple[int, ...] | None:
     if not is_of_names:
         text = text.removeprefix(b"/")
     plain = next((at for at, byte in enumerate(text) if byte in _SPECIAL), len(text))
-    made = [1 << byte for byte in text[:plain]]
+    made = [_one(byte, any_case=any_case) for byte in text[:plain]]
     # git compares what comes before the first special character by itself: the rest has a beginning of its own.
-    rest = _GlobParser(text[plain:], crosses_slashes=is_of_names).run()
+    rest = _GlobParser(text[plain:], crosses_slashes=is_of_names, any_case=any_case).run()
     return None if rest is None else (*made, *rest)
 
 
 class _GlobParser:
     """Makes elements of a pattern. With `crosses_slashes` a slash is like any other byte."""
 
-    def __init__(self, text: bytes, *, crosses_slashes: bool) -> None:
+    def __init__(self, text: bytes, *, crosses_slashes: bool, any_case: bool) -> None:
         self._text = text
         self._crosses_slashes = crosses_slashes
+        self._any_case = any_case
         self._at = 0
         self._made: list[int] = []
 
@@ -154,7 +158,7 @@ class _GlobParser:
                 if self._at == len(self._text):
                     return None
                 byte = self._text[self._at]
-            self._made.append(1 << byte)
+            self._made.append(_one(byte, any_case=self._any_case))
             self._at += 1
         return tuple(self._made)
 
@@ -200,7 +204,7 @@ class _GlobParser:
                     at += 1
                     if text[at] == 0:
                         return None
-                found |= _range(before, text[at])
+                found |= self._cased(_range(before, text[at]))
                 before = 0
             elif byte == ord("[") and text[at + 1] == ord(":"):
                 end = text.find(b"]", at + 2)
@@ -210,7 +214,7 @@ class _GlobParser:
                     members = _CLASSES.get(text[at + 2 : end - 1])
                     if members is None:
                         return None
-                    found, before, at = found | members, 0, end
+                    found, before, at = found | self._cased(members), 0, end
                 else:
                     # Not a class: the bracket is a member like any other.
                     found, before = found | 1 << byte, byte
@@ -218,7 +222,22 @@ class _GlobParser:
                 found, before = found | 1 << byte, byte
             at += 1
         self._at = at + 1
+        if self._any_case:
+            # A name is looked at in small letters: a capital that is a member by itself, git does not find in it.
+            found = found & ~_UPPER | (found & _LOWER) >> _BETWEEN_CASES
         return _ANY & ~found if negated else found
+
+    def _cased(self, members: int) -> int:
+        """Members of a range or a class; small letters are members where their capitals are, if case does not count."""
+        return members | (members & _UPPER) << _BETWEEN_CASES if self._any_case else members
+
+
+def _one(byte: int, *, any_case: bool) -> int:
+    """An element that takes this byte."""
+    bit = 1 << byte
+    if not any_case:
+        return bit
+    return bit | (bit & _UPPER) << _BETWEEN_CASES | (bit & _LOWER) >> _BETWEEN_CASES
 
 
 def _range(low: int, high: int) -> int:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentgw_daemon.knowledge.ingest.ignoring import CannotHeed, Ignoring, ignoring_of
+from agentgw_daemon.knowledge.ingest.ignoring import Ignoring, ignoring_of
 from agentgw_daemon.knowledge.ingest.links import SECRET, SecretFiles, is_below, leads_away, leads_out
+from agentgw_daemon.knowledge.ingest.work_trees import CannotHeed
 from agentgw_daemon.system.beneath import DIRECTORY, FILE, opened
 from agentgw_daemon.tools.files import secret_names
 from agentgw_daemon.tools.files.places import check_directory, check_name, denied_identities
@@ -108,6 +109,7 @@ def harvest(
 class _Walk:
     def __init__(self, exclude: Sequence[str], forbidden: Forbidden, check: Callable[[], object]) -> None:
         self._exclude = exclude
+        self._environ = forbidden.environ
         self._context = forbidden.context()
         self._denied = denied_identities(self._context)
         self._secrets = SecretFiles(forbidden.own, self._context.home)
@@ -152,7 +154,7 @@ class _Walk:
 
     def _folder(self, root: str, real: str) -> None:
         try:
-            waiting = [("", ignoring_of(real, self._exclude))]
+            waiting = [("", ignoring_of(real, self._exclude, self._environ))]
         except CannotHeed as error:
             self._miss(root, str(error))
             return
