@@ -219,6 +219,20 @@ async def test_what_is_no_embedder_is_said_in_words(folder: Path, text: str, rea
             await models.embedder()
 
 
+@pytest.mark.parametrize("name", ["all-minilm-l6-v2", "hf:ggml-org/bge-m3-Q8_0-GGUF:Q8_0", "hf:anna/bees/b.gguf"])
+async def test_what_can_be_pulled_and_is_not_names_the_line_that_does(folder: Path, name: str) -> None:
+    async with registry(folder, name) as models:
+        with pytest.raises(ModelUnavailable, match="is not pulled") as caught:
+            await models.embedder()
+    assert caught.value.hint == f"run `agentgw pull {name}`"
+
+
+async def test_a_hub_reference_that_is_none_says_what_it_should_be(folder: Path) -> None:
+    async with registry(folder, "hf:bees") as models:
+        with pytest.raises(ModelUnavailable, match="there is no embedder hf:bees"):
+            await models.embedder()
+
+
 async def test_a_folder_that_is_no_model_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.json").write_text("{}")

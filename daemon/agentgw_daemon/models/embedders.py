@@ -21,12 +21,12 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.errors import InvalidParams, ModelUnavailable
+from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound
 from agentgw.protocol.schema import bind, dump, record
 from agentgw.protocol.types import Model
 from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.part import disk_failed
-from agentgw_daemon.models.reference import GGUF
+from agentgw_daemon.models.reference import GGUF, HubRef, parse
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from agentgw_daemon.workers.protocol import retrieval as wire
@@ -90,6 +90,8 @@ class Embedders:
         if entry is not None and entry.is_embedder:
             return await self._find_pulled(entry)
         path = file_of(text)
+        if path is None and _is_of_hub(text):
+            raise _missing(text)
         if path is None:
             path = os.path.join(home, text[2:]) if home is not None and text.startswith("~/") else text
         if not path.startswith("/"):
@@ -108,7 +110,7 @@ class Embedders:
         known = self._pulled.get(entry.name)
         if known is None or stamp is None or known[0] != stamp:
             if not await trio.to_thread.run_sync(folder.is_dir):
-                raise _missing(entry)
+                raise _missing(entry.name)
             found = self._use(entry.name, folder, await self.describe(entry.name, folder, folder), folder)
             known = self._pulled[entry.name] = (_stamp(folder / INFO_FILE), found)
         return known[1]
@@ -264,10 +266,18 @@ def _stamp(path: Path) -> int | None:
         return None
 
 
-def _missing(entry: CatalogueEntry) -> ModelUnavailable:
+def _is_of_hub(text: str) -> bool:
+    """Tells whether a text names what can be pulled from a model hub."""
+    try:
+        return isinstance(parse(text), HubRef)
+    except (InvalidParams, NotFound):
+        return False
+
+
+def _missing(name: str) -> ModelUnavailable:
     return ModelUnavailable(
-        f"the embedder {entry.name} is not pulled", hint=f"run `agentgw pull {entry.name}`", model=entry.name,
-        reason="not pulled", suggestion=entry.name,
+        f"the embedder {name} is not pulled", hint=f"run `agentgw pull {name}`", model=name, reason="not pulled",
+        suggestion=name,
     )  # fmt: skip
 
 
