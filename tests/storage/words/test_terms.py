@@ -29,6 +29,13 @@ def _names(query: str) -> list[str]:
         "«fine manual» x",
         "「fine manual」 x",
         "『fine manual』x",
+        "《fine manual》x",
+        "‘fine manual’ x",
+        "'fine manual' x",
+        "‚fine manual‘ x",
+        "‹fine manual› x",
+        "›fine manual‹ x",
+        "＂fine manual＂ x",
     ],
 )
 def test_what_stands_in_quotes_of_any_kind_is_a_phrase(query: str) -> None:
@@ -37,10 +44,36 @@ def test_what_stands_in_quotes_of_any_kind_is_a_phrase(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ['say "hi you', '5" disk', 'no"w', "“open", "closed”", "“", '""', '" "', "it's o'clock"]
+    "query",
+    [
+        "the dogs' and the cats' food",
+        "rock 'n' roll",
+        "the '90s and the '80s",
+        "a 'word' alone",
+        "‘open",
+        "dogs’ cats’",
+        'say "hi you',
+        '5" disk',
+        'no"w',
+        "“open",
+        "closed”",
+        "“",
+        '""',
+        '" "',
+        "it's o'clock",
+    ],
 )
 def test_a_quote_without_its_other_one_is_none(query: str) -> None:
     assert not _quoted(query)
+
+
+def test_an_apostrophe_closes_no_quote() -> None:
+    assert _quoted("‘don’t panic’ and 'it's all right' then") == ["don’t panic", "it's all right"]
+
+
+@pytest.mark.parametrize("text", ["'a ", "‘a ", "'a'a", "' a", "‚a", "a b'"])
+def test_quotes_are_looked_for_in_time_in_proportion(text: str) -> None:
+    assert terms_of(text * 20_000) is not None
 
 
 def test_of_quotes_that_open_the_last_counts() -> None:
@@ -52,7 +85,8 @@ def test_of_quotes_that_open_the_last_counts() -> None:
     "name",
     [
         "HashKnownHosts", "4711-AB/2026", "C++17", "C++", "C#", "--no-verify", "-v", "ERR_X509", "192.168.0.1",
-        "foo_bar", "foo_bar.baz()", "::1", "v1.2.3-rc1", "#1234", "§12",
+        "foo_bar", "foo_bar.baz()", "::1", "foo::bar", "C:\\Windows", "a||b", "${HOME}", "*.txt", "file:///tmp",
+        "HTTPServer", "CVE-2021-44228", "v1.2.3-rc1", "#1234", "§12",
         ".bashrc", "std::vector<int>", "$HOME/.config", "foo()", "a@b.org", "2026-11-28", "utf8",
     ],
 )  # fmt: skip
@@ -63,7 +97,7 @@ def test_names_are_told_from_words(name: str, around: str) -> None:
 
 _ORDINARY = [
     "how do bees talk?", "the well-known ports", "don't it's e-mail", "HOW DO BEES TALK", "e.g. this", "10 tips",
-    "an API for input/output",
+    "an API for input/output", "PDFs and URLs", "well wait...what now", "at 5 a.m. in the U.S.A",
 ]  # fmt: skip
 
 
@@ -80,6 +114,7 @@ def test_the_number_of_a_paragraph_is_a_name_with_its_sign() -> None:
 def test_what_is_asked_for_alone_is_a_name() -> None:
     assert _names("bees") == ["bees"]
     assert _names("报销？") == ["报销"]
+    assert _names("a.b.c") == ["a.b.c"]
 
 
 def test_what_is_longer_than_any_name_is_none() -> None:

@@ -29,22 +29,29 @@ _BETWEEN: Final = "  "
 _QUOTED: Final = re.compile(
     "|".join(
         rf"(?<!\w){opening}([^{opening}{closing}]*)[{closing}](?!\w)"
-        for opening, closing in (('"', '"'), ("“", "”"), ("„", "“”"), ("«", "»"), ("»", "«"), ("”", "”"))
+        for opening, closing in (
+            ('"', '"'), ("“", "”"), ("„", "“”"), ("«", "»"), ("»", "«"), ("”", "”"), ("‹", "›"), ("›", "‹"),
+            ("＂", "＂"), ("‚", "‘"),
+        )
     )
+    # An apostrophe between two letters closes nothing; of typewriters it is a quote around several words only.
+    + r"|(?<!\w)‘((?:[^‘’]|(?<=\w)’(?=\w))*)’(?!\w)"
+    + r"|(?<!\w)'((?:[^'\s]|(?<=\w)'(?=\w))+(?:\s+(?:[^'\s]|(?<=\w)'(?=\w))+)+)'(?!\w)"
     # Words of these scripts need no space before one.
-    + "|「([^「」]*)」|『([^『』]*)』"
-)
-_ANY_QUOTE: Final = re.compile('["“”„«»「」『』\\s\\0]+')
+    + "|「([^「」]*)」|『([^『』]*)』|《([^《》]*)》"
+)  # fmt: skip
+_ANY_QUOTE: Final = re.compile('["“”„«»‹›＂「」『』《》\\s\\0]+')
 # Marks that end or enclose a word of a sentence.
 _ENDS: Final = ".,;:!?…、。，！？；：؟"
 _BRACKETS: Final = {"(": ")", "[": "]", "{": "}", "<": ">", "（": "）", "'": "'", "`": "`", "‘": "’"}
-# Letters and digits in one word; a capital in the middle of one; four digits and more.
-_MIXED: Final = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]|\d{4}")
+# Letters and digits in one word; a capital in the middle of one, or several before small ones; four digits and more.
+_MIXED: Final = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]|[A-Z]{2}[a-z]{2}|\d{4}")
 _EITHER: Final = re.compile(r"[^\W\d_]+(?:/[^\W\d_]+)+")
 _ABBREVIATION: Final = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")
 # Signs between, before or behind words that make them a name: not the hyphens and apostrophes of ordinary words.
 _SIGNED: Final = re.compile(
-    r"\w(?:[-_]*[_/\\@#$%&+=<>:*~^|.][-_]*|--+)\w|(?:^|\s)(?:-|[_/\\@#$%&.~:§])+\w|\w(?:[+#]|\(\))"
+    r"\w(?:[-_]*(?:[_/\\@#$%&+=<>:*~^|]{1,4}|\.)[-_]*|--+)\w|(?:^|\s)(?:-|[_/\\@#$%&.~:§])+\w|\w(?:[+#]|\(\)|::)"
+    r"|\$\{\w|\*\.\w"
 )
 
 
@@ -210,7 +217,7 @@ def _name(text: str, *, alone: bool) -> Name | None:
     if len(text) > _MAX_NAME:
         return None
     core = _core(unicodedata.normalize("NFC", text))
-    if not core or _ABBREVIATION.fullmatch(core) or _is_beginning(core):
+    if not core or (not alone and _ABBREVIATION.fullmatch(core)) or _is_beginning(core):
         return None
     looks_so = _MIXED.search(core) or (_SIGNED.search(core) and not _EITHER.fullmatch(core))
     phrase = _phrase(core) if looks_so or alone else None
