@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # They share the workers by turns; more of them would only hold more in memory.
 MOST_AT_ONCE: Final = 4
 # Grows when the same bytes are cut in another way, so that what was cut before is cut again.
-_CHUNKING_VERSION: Final = 2
+_CHUNKING_VERSION: Final = 3
 # The marks at both ends of what an embedder reads.
 _MARKS: Final = 2
 

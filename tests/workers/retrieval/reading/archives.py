@@ -20,6 +20,12 @@ def zipped(files: Mapping[str, str | bytes], *, packed: bool = True) -> bytes:
     return made.getvalue()
 
 
+def unzipped(data: bytes) -> dict[str, bytes]:
+    """The files of an archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def docx(body: str, **others: str | bytes) -> bytes:
     """A Word document with this XML as its body."""
     files: dict[str, str | bytes] = {

@@ -67,7 +67,9 @@ def test_a_declared_encoding_is_used_if_it_can_be() -> None:
     [
         ("iso-8859-1", "cp1252"), ("shift_jis", "cp932"), ("gb2312", "gb18030"), ("iso-2022-jp", "iso2022_jp"),
         ("euc-kr", "cp949"), ("big5", "big5hkscs"), ("x-mac-cyrillic", "mac_cyrillic"), ("ibm850", "cp850"),
-        ("latin-1-unix", "cp1252"), ("KOI8-R", "koi8_r"), ("utf-7", "utf_7"), ("hz-gb-2312", "hz"),
+        ("latin-1-unix", "cp1252"), ("KOI8-R", "koi8_r"), ("iso-latin-1;", "cp1252"), ("dos-850", "cp850"),
+        ("850", "cp850"), ("x-windows-949", "cp949"), ("cp936", "gb18030"), ("jis", "iso2022_jp"),
+        ("'unicode'", "utf_16_le"), ("utf-7", "utf_7"), ("hz-gb-2312", "hz"),
     ],
 )  # fmt: skip
 def test_a_declared_label_is_what_browsers_take_it_for(label: str, codec: str) -> None:
@@ -167,3 +169,31 @@ def test_any_bytes_are_text_or_refused(data: bytes) -> None:
 def test_a_text_handed_over_counts_in_its_utf8() -> None:
     _, pieces = read_text("a.txt", "Größe. " * 200)
     assert_covers(pieces, ("Größe. " * 200).encode())
+
+
+def test_text_that_is_cut_off_inside_of_its_last_letter_is_utf8() -> None:
+    for text in ("Straße ß", "Straße €", "Straße 👍"):
+        found = decode(text.encode()[:-1])
+        assert clean(found.text).startswith("Straße \ufffd")
+        assert "no UTF-8" in found.note
+    assert decode("Die Größe der Straße".encode("cp1252")).text == "Die Größe der Straße"
+
+
+def test_names_that_zeros_part_are_text() -> None:
+    names = b"\0".join([b"/usr/bin/a", "/home/b/Größe".encode(), b"words here"] * 20)
+    assert decode(names).text == names.decode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+def test_pictures_in_utf32_are_letters_like_others(encoding: str) -> None:
+    text = "👍 a great day 👍 it is 😀"
+    assert decode(text.encode(encoding)).text == text
+
+
+def test_a_hole_in_old_text_does_not_hide_its_language() -> None:
+    data = RUSSIAN.encode("cp1251") + b"\0" * 4096 + RUSSIAN.encode("cp1251")
+    assert decode(data).text.replace("\0", "") == RUSSIAN * 2
+
+
+def test_what_is_said_to_be_utf8_is_that_but_for_a_broken_byte() -> None:
+    assert clean(decode(b"caf\xc3\xa9 \xff", "utf-8").text) == "café \ufffd"

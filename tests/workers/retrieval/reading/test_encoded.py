@@ -108,3 +108,36 @@ def test_a_source_map_is_refused() -> None:
         with pytest.raises(Unreadable, match="is a source map"):
             read_text("app.js.map", text)
     assert read_text("treasure.map", "Three steps north.")[1]
+
+
+def test_keys_between_their_marks_are_left_out_and_signed_text_is_not() -> None:
+    key = (
+        "-----BEGIN CERTIFICATE-----\n"
+        + "MIIDdzCCAlgAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUF\n" * 20
+        + "-----END CERTIFICATE-----"
+    )
+    signed = (
+        "-----BEGIN PGP SIGNED MESSAGE-----\n"
+        + "The bees dance in the dark. " * 20
+        + "\n-----END PGP SIGNED MESSAGE-----"
+    )
+    _, pieces = read_text("a.txt", f"Before.\n{key}\nBetween.\n{signed}\n")
+    text = " ".join(piece.text for piece in pieces)
+    assert "MII" not in text
+    for expected in ("Before.", "Between.", "The bees dance"):
+        assert expected in text
+
+
+def test_bytes_written_as_code_are_left_out_and_short_ones_are_not() -> None:
+    row = "  0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00,\n"
+    code = f"unsigned char logo[] = {{\n{row * 100}}};\n\nint main(void) {{ return 0; }}\n\nchar b[] = {{\n{row}}};\n"
+    document, pieces = read_text("a.c", code)
+    text = "\n".join(piece.text for piece in pieces)
+    assert text.count("0x4e") == 1
+    assert "int main(void)" in text
+    assert document.note.startswith("encoded data was left out: 1 stretches")
+
+
+def test_marks_without_an_end_take_time_in_proportion() -> None:
+    _, pieces = read_text("a.txt", "-----BEGIN A-----\n" * 20_000 + "words")
+    assert pieces[-1].text.endswith("words")

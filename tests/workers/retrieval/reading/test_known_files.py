@@ -13,6 +13,11 @@ BMP = struct.pack("<2sIHHIIiiHH", b"BM", 1078, 0, 0, 54, 40, 16, 16, 1, 24) + by
     ("data", "reason"),
     [
         (BMP, "is a picture (BMP)"),
+        (b":10010000214601360121470136007EFE09D2190140\r\n" * 9, "is a program (for a device, in hexadecimal)"),
+        (b"S00F000068656C6C6F202020202000003C\nS5030003F9\n" * 9, "is a program (for a device, in hexadecimal)"),
+        (b"STARTFONT 2.1\nFONT x\nSTARTCHAR a\nBITMAP\n00\n", "is a font"),
+        (b"bplist00\xd1\x01\x02" + bytes(40), "is a binary property list, in which programs keep settings and pages"),
+        (b":smile: is a sign\n:10: is a number\nS0 it is.\n", ""),
         (b"P5\n# made by hand\n4 4\n255\n" + bytes(range(100, 116)), "is a picture (Netpbm)"),
         (b"P5 4 4 255 " + b"~" * 16, "is a picture (Netpbm)"),
         (b"P6\n2 2\n255\n" + b"\xc8\xc9\xca" * 4, "is a picture (Netpbm)"),

@@ -22,9 +22,14 @@ LOG = b"hive (1.2) unstable; urgency=low\n\n  * The bees dance.\n"
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("changelog.gz", gzip.compress(LOG)), ("changelog.bz2", bz2.compress(LOG)), ("changelog.XZ", lzma.compress(LOG))],
+    [
+        ("changelog.gz", gzip.compress(LOG)),
+        ("changelog.bz2", bz2.compress(LOG)),
+        ("changelog.XZ", lzma.compress(LOG)),
+        ("changelog.lzma", lzma.compress(LOG, format=lzma.FORMAT_ALONE)),
+    ],
     # gzip writes the time into its bytes, and tests that share processes need names that stay.
-    ids=["gzip", "bzip2", "xz"],
+    ids=["gzip", "bzip2", "xz", "lzma"],
 )
 def test_a_packed_text_is_read(tmp_path: Path, name: str, data: bytes) -> None:
     document, [piece] = read_bytes(tmp_path, name, data)
@@ -36,6 +41,9 @@ def test_a_packed_text_is_read(tmp_path: Path, name: str, data: bytes) -> None:
 def test_a_packed_page_is_read_by_the_name_inside(tmp_path: Path) -> None:
     document, _ = read_bytes(tmp_path, "bee.1.gz", gzip.compress(b".TH BEE 1\n.SH NAME\nbee \\- dance\n"))
     assert (document.format, document.title) == ("man", "bee(1)")
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg"><text>Label</text></svg>'
+    document, [piece] = read_bytes(tmp_path, "a.svgz", gzip.compress(drawing))
+    assert (document.format, piece.text) == ("xml", "Label")
     document, _ = read_bytes(tmp_path, "a.md.gz", gzip.compress(b"# Hive\n\nText.\n"))
     assert (document.format, document.title) == ("markdown", "Hive")
 

@@ -10,7 +10,7 @@ import codecs
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from agentgw_daemon.workers.retrieval.reading.encodings import wide
 from agentgw_daemon.workers.retrieval.reading.encodings.places import CharacterPlaces, stepped
@@ -24,12 +24,15 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_WIDE: Final = ("utf-16", "utf-32")
 _SAMPLE_BYTES: Final = 64 << 10
 # In the sample. Text has none but for damage, compressed data every tenth byte.
 _MOST_CONTROLS: Final = 0.02
-_CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b\x1a")) + b"\x7f"
+_CONTROLS: Final = bytes(set(range(32)) - set(b"\a\t\n\v\f\r\b\x1b\x1a")) + b"\x7f"
 # As a crash leaves it in a log.
 _HOLE: Final = re.compile(rb"\0{8,}")
+_HOLE_IN_TEXT: Final = re.compile("\0{8,}")
+_FEWEST_BETWEEN_ZEROS: Final = 5
 _BROKEN: Final = re.compile("[\udc80-\udcff]")
 _HIGH: Final = re.compile(rb"[\x80-\xff]+")
 # UTF-8 in which a few bytes are broken is still UTF-8; so is what was declared.
@@ -37,6 +40,7 @@ _MOST_BROKEN: Final = 0.5
 _FEW: Final = 3
 # Of another encoding, one in so many letters may happen to be UTF-8.
 _NOTHING_OF_UTF8: Final = 10
+_FIRST_OF_SEVERAL: Final = 0xC2
 _MOST_MIXED_BYTES: Final = 8 << 20
 _LOOKED_AT: Final = 1000
 _MOST_BROKEN_DECLARED: Final = 0.1
@@ -51,11 +55,18 @@ _SEVERAL_BYTES: Final = _CHINESE | {"johab"}
 _ASCII_WORDS: Final = re.compile(rb"[A-Za-z ]")
 
 
+class Measure(Protocol):
+    """Places of a text that is not the file's own letter by letter."""
+
+    def size(self, start: int, end: int) -> int:
+        """The number of the file's bytes that these characters are."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class DecodedText:
     """A text, and how it lies in the file: behind `offset` bytes, in `encoding`, or at `places` where it has some.
 
-    Broken bytes are lone surrogates.
+    Broken bytes are lone surrogates. `spliced` knows the places where stretches were replaced.
     """
 
     text: str
@@ -63,9 +74,12 @@ class DecodedText:
     offset: int = 0
     note: str = ""
     places: Sequence[int] | None = None
+    spliced: Measure | None = None
 
     def size(self, start: int, end: int) -> int:
         """The number of the file's bytes that these characters are."""
+        if self.spliced is not None:
+            return self.spliced.size(start, end)
         if self.places is not None:
             return self.places[min(end, len(self.text))] - self.places[min(start, len(self.text))]
         piece = self.text[start:end]
@@ -85,10 +99,15 @@ def decode(data: bytes, declared: str = "") -> DecodedText:
     if data.startswith(_EBCDIC) and codec:
         return _read(data, codec, "")
     text = _as_utf8(data)
-    if (text is None or "\0" in text[:_SAMPLE_BYTES]) and (found := wide.unmarked(data)):
+    if (text is None or "\0" in _HOLE_IN_TEXT.sub("", text[:_SAMPLE_BYTES])) and (found := wide.unmarked(data)):
         note = f"read as {found[:6].upper()}, which it does not say it is" if not codec.startswith("utf-") else ""
         return _wide(data, 0, found, note)
+    if codec.startswith(_WIDE) and b"\0" in data and (said := _declared(data, codec, declared)) is not None:
+        return said
     sample = _HOLE.sub(b"", data[:_SAMPLE_BYTES])
+    if text is not None and sample.count(0) * _FEWEST_BETWEEN_ZEROS <= len(sample):
+        # Between names in a list, as programs hand them to each other.
+        sample = sample.replace(b"\0", b"")
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
     if controls > _MOST_CONTROLS * len(sample) or (data and not sample and b"\0" in data):
         raise Unreadable("is binary data, not text")
@@ -102,7 +121,7 @@ def decode(data: bytes, declared: str = "") -> DecodedText:
 
 
 def _errors(encoding: str) -> str:
-    return "surrogatepass" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
+    return "surrogatepass" if encoding.startswith(_WIDE) else "surrogateescape"
 
 
 def _codec(declared: str) -> str:
@@ -193,18 +212,21 @@ def _rather_chinese(data: bytes, text: str, codec: str) -> DecodedText | None:
 
 
 def _not_utf8(data: bytes, codec: str, declared: str) -> DecodedText:
-    says = f"says that it is in {declared}, and is not; " if declared else ""
+    says = f"says that it is in {declared}, and is not; " if codec else ""
     if codec and codec != "utf-8" and (found := _declared(data, codec, declared)) is not None:
         return found
     # With its tables of letters, which most folders do not need.
     from agentgw_daemon.workers.retrieval.reading.encodings.guessing import guessed, sample_of
 
+    if (whole := _without_half_a_letter(data)) is not None:
+        return whole
     broken, others = _of_utf8(sample_of(data))
     if others * _NOTHING_OF_UTF8 > broken or not broken:
         broken, others = _of_utf8(data)
         if broken > _FEW and others and (mixed := _by_lines(data)) is not None:
             return mixed
-        if broken <= others * _MOST_BROKEN or broken <= _FEW <= others:
+        said = codec == "utf-8" and broken <= others
+        if said or broken <= others * _MOST_BROKEN or broken <= _FEW <= others:
             text = data.decode("utf-8", "surrogateescape")
             return DecodedText(text, note=f"{broken} bytes are no UTF-8 and were replaced")
     encoding = guessed(data)
@@ -212,6 +234,19 @@ def _not_utf8(data: bytes, codec: str, declared: str) -> DecodedText:
     if len(_BROKEN.findall(found.text)) <= max(_FEW, _MOST_BROKEN_DECLARED * len(found.text)):
         return found
     return _read(data, "latin-1", f"{says}read as LATIN-1, because it is not UTF-8")
+
+
+def _without_half_a_letter(data: bytes) -> DecodedText | None:
+    """UTF-8 that was cut off inside of its last letter; None for other text."""
+    for size in range(1, min(4, len(data))):
+        text = _as_utf8(data[:-size])
+        if text is not None:
+            if text.isascii() or data[-size] < _FIRST_OF_SEVERAL:
+                return None
+            return DecodedText(
+                data.decode("utf-8", "surrogateescape"), note=f"{size} bytes are no UTF-8 and were replaced"
+            )
+    return None
 
 
 def _of_utf8(data: bytes) -> tuple[int, int]:
@@ -223,7 +258,7 @@ def _of_utf8(data: bytes) -> tuple[int, int]:
 
 def _declared(data: bytes, codec: str, declared: str) -> DecodedText | None:
     """The text in its declared encoding; None if it cannot be in that."""
-    if codec.startswith(("utf-16", "utf-32")):
+    if codec.startswith(_WIDE):
         order = "utf-16-le" if codec == "utf-16" else codec
         if len(_ASCII_WORDS.findall(data[:_SAMPLE_BYTES])) * 2 > len(data[:_SAMPLE_BYTES]):
             return None

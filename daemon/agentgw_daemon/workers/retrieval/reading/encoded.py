@@ -21,12 +21,18 @@ _ADDRESS: Final = re.compile(r"data:(?:[a-z]{1,20}/[\w.+-]{1,80})?(?:;[\w=.+-]{1
 _ADDRESS_REST: Final = re.compile(r"[^\s\"'<>()\\`]*")
 _DRAWING: Final = re.compile(r"[^\n]{0,40}(?:<|%3C)svg", re.IGNORECASE)
 _DRAWING_END: Final = re.compile("</svg>|%3C/svg%3E", re.IGNORECASE)
-_LONG: Final = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{_FEWEST_CHARS},}}")
+# Ends of lines may be written out.
+_LONG: Final = re.compile(rf"(?<![A-Za-z0-9+/_=\\-])[A-Za-z0-9+/_=\\-]{{{_FEWEST_CHARS},}}")
 # As mail and certificates have it; `M` begins a full line of uuencode.
 _BASE64_LINES: Final = re.compile(
     r"^[ \t>]{0,16}(?:[A-Za-z0-9+/_-]{40,200}[ \t\r]{0,9}\n[ \t>]{0,16}){2,}[A-Za-z0-9+/_-]{1,200}={0,2}", re.MULTILINE
 )
 _UUENCODED: Final = re.compile(r"^(?:M[ -`]{60}\r?\n){2,}(?:[!-L][ -`]{1,60}\r?\n)?", re.MULTILINE)
+# Keys and certificates say where they begin and end.
+_ARMOUR: Final = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{1,60}-----")
+_MOST_SPACES_IN_ARMOUR: Final = 0.08
+# Bytes of a picture or a program in source code.
+_BYTES: Final = re.compile(r"(?:0[xX][0-9A-Fa-f]{1,2}[uU]?[,\s]{1,80}){60,}")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _NOT_ENCODED: Final = re.compile(r"[^A-Za-z0-9]")
 # Shares of the characters. Base64 of anything packed has a sixth of digits and two fifths of each case.
@@ -106,8 +112,22 @@ def _found(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
         for found in pattern.finditer(text, first, last):
             if len(found[0]) >= _FEWEST_CHARS and _is_encoded(found[0]):
                 yield found.span()
-    for found in _UUENCODED.finditer(text, first, last):
-        yield found.span()
+    yield from _armoured(text, first, last)
+    for pattern in (_UUENCODED, _BYTES):
+        for found in pattern.finditer(text, first, last):
+            if len(found[0]) >= _FEWEST_CHARS:
+                yield found.span()
+
+
+def _armoured(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    begun = -1
+    for mark in _ARMOUR.finditer(text, first, last):
+        if mark[1] == "END" and begun >= 0:
+            inside = text[begun : mark.start()]
+            spaces = inside.count(" ")
+            if len(inside) >= _FEWEST_CHARS and spaces <= _MOST_SPACES_IN_ARMOUR * len(inside):
+                yield begun, mark.start()
+        begun = mark.end() if mark[1] == "BEGIN" else -1
 
 
 def _addresses(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:

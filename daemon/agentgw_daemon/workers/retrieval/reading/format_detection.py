@@ -13,7 +13,7 @@ _NAMES: Final = {
     "markdown": "md markdown mdown mkd mkdn mdx qmd rmd",
     "restructuredtext": "rst rest",
     "html": "html htm xhtml xht",
-    "email": "eml",
+    "email": "eml emlx mht mhtml",
     "mailbox": "mbox mbx",
     "csv": "csv tsv tab psv",
     "notebook": "ipynb",
@@ -23,14 +23,19 @@ _NAMES: Final = {
         dita ditamap""",
     "json": "json jsonl ndjson json5 jsonc jsonld geojson topojson har webmanifest arb",
     "data": "yaml yml log diff patch po pot bib ris",
-    "subtitles": "srt vtt",
+    "subtitles": "srt vtt ass ssa",
     "entries": "ics ical ifb vcf vcard vcs",
     "odt": "fodt",
     "ods": "fods",
     "odp": "fodp",
     "org": "org",
     "asciidoc": "adoc asciidoc",
-    "latex": "tex latex ltx sty",
+    "latex": "tex latex ltx sty bbl dtx rnw",
+    "typst": "typ",
+    "textile": "textile",
+    "wikitext": "wiki mediawiki",
+    "pod": "pod",
+    "texinfo": "texi texinfo txi",
     "code": """c h cc cpp cxx c++ hh hpp hxx ino cu java js mjs cjs jsx ts mts cts tsx go rs rb rake php cs fs fsx vb
         swift kt kts scala groovy gradle dart sh bash zsh fish ksh pl pm t lua sql r jl hs lhs ex exs erl hrl
         clj cljs cljc el lisp scm rkt ml mli elm nim zig d v sv vhd vhdl pas pp ada adb ads f f90 f95 for cob
@@ -45,6 +50,7 @@ _BY_NAME: Final = {
     ".gitconfig": "configuration", ".editorconfig": "configuration", ".npmrc": "configuration",
 }  # fmt: skip
 
+_BEFORE_RICH_TEXT: Final = b"\xef\xbb\xbf \t\r\n"
 _PDF_WITHIN_BYTES: Final = 1024
 _HEAD_BYTES: Final = 4096
 _HTML: Final = re.compile(
@@ -57,9 +63,9 @@ _JSON: Final = re.compile(
 )
 # A character by its number, as Java's properties and YAML may have it; not the path of a user on Windows.
 _NUMBERED: Final = re.compile(rb"\\u[0-9a-fA-F]{4}|\\U000[0-9a-fA-F]{5}")
-_MESSAGE: Final = re.compile(
-    rb"(?:[A-Za-z][A-Za-z-]{1,40}:[^\n]{0,998}\n(?:[ \t][^\n]{0,998}\n){0,20}){3,60}", re.ASCII
-)
+_MESSAGE: Final = re.compile(rb"(?:[A-Za-z][\w-]{1,60}:[^\n]{0,998}\n(?:[ \t][^\n]{0,998}\n){0,40}){3,100}", re.ASCII)
+# Of what stations on the way wrote, before what the sender did.
+_MESSAGE_BYTES: Final = 32 << 10
 # Manual pages end in a section's number, as logs do. A preamble of macros may stand before the title.
 _MAN_BEGINS: Final = re.compile(rb"\s{0,20}[.'](?:\\\"|TH[ \t]|Dd[ \t]|so[ \t]|de[ \t]|ig\b|nh\b|ad\b|if[ \t])")
 _MAN: Final = re.compile(rb"^\.[ \t]?(?:TH|Dd|SH|Sh)[ \t]", re.MULTILINE)
@@ -96,7 +102,7 @@ def format_of(name: str, data: bytes) -> str:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_archive(data)
-    if head.startswith(b"{\\rtf"):
+    if head.lstrip(_BEFORE_RICH_TEXT).startswith(b"{\\rtf"):
         return "rtf"
     if reason := reason_not_to_read(data):
         raise Unreadable(reason)
@@ -104,7 +110,7 @@ def format_of(name: str, data: bytes) -> str:
         return "man"
     if len(_STRUCK_TWICE.findall(head)) > 2:
         return "man"
-    found = _by_name(name) or _by_content(head)
+    found = _by_name(name) or _by_content(head, data)
     return _with_escapes(found, data) if found in ("json", "data", "configuration") else found
 
 
@@ -120,7 +126,7 @@ def _with_escapes(found: str, data: bytes) -> str:
     return "escaped" if _NUMBERED.search(data) else found
 
 
-def _by_content(head: bytes) -> str:
+def _by_content(head: bytes, data: bytes) -> str:
     if _HTML.match(head):
         return "html"
     if _XML.match(head):
@@ -133,7 +139,7 @@ def _by_content(head: bytes) -> str:
         return "python"
     if head.startswith(b"#!"):
         return "code"
-    message = _MESSAGE.match(head)
+    message = _MESSAGE.match(data[:_MESSAGE_BYTES])
     lowered = b"\n" + message[0].lower() if message is not None else b""
     return "email" if sum(b"\n" + name in lowered for name in _MESSAGE_NAMES) >= 3 else "text"
 

@@ -52,6 +52,7 @@ _FONTS: Final = (
     b"OTTO\0",
     b"ttcf\0",
     b"true\0",
+    b"STARTFONT ",
     b"\1fcp",
     b"\x80\x01",
     b"%!PS-AdobeFont",
@@ -59,6 +60,7 @@ _FONTS: Final = (
 _DATA: Final = (
     (b"SQLite format 3\0", "is an SQLite database"), (b"\x37\x7f\x06\x82", "is a part of an SQLite database"),
     (b"\x37\x7f\x06\x83", "is a part of an SQLite database"), (b"\xd9\xd5\x05\xf9", "is a part of an SQLite database"),
+    (b"bplist00", "is a binary property list, in which programs keep settings and pages"),
     (b"GGUF", "is a model (GGUF)"), (b"\x89HDF\r\n", "is a file of numbers (HDF5)"),
     (b"\x93NUMPY", "is a file of numbers (NumPy)"), (b"CDF\1", "is a file of numbers (NetCDF)"),
     (b"CDF\2", "is a file of numbers (NetCDF)"), (b"PAR1\x15", "is a table (Parquet); save it as CSV"),
@@ -96,7 +98,7 @@ _STREAMS: Final = (
     ("__properties_version1.0", "is a message of Outlook, which is not read; save it as .eml"),
 )
 # Marks in letters that texts do not begin with; other such marks count only where the bytes around are no text.
-_CERTAIN: Final = (b"/* XPM */", b"%!PS", b"SIMPLE  =  ", b"#?RADIANCE")
+_CERTAIN: Final = (b"STARTFONT ", b"/* XPM */", b"%!PS", b"SIMPLE  =  ", b"#?RADIANCE")
 _NOT_PRINTED: Final = bytes(set(range(32)) - set(b"\t\n\r\f\v\b\x1b")) + b"\x7f"
 _AT_BYTES: Final = (
     (257, b"ustar", "is a tar archive; unpack it first"),
@@ -116,6 +118,8 @@ _XBM: Final = re.compile(
     rb"(?:/\*[^*]{0,400}\*/\s{0,40})?#define[ \t]{1,9}\w{0,80}width[ \t]{1,9}\d{1,6}\s{1,9}"
     rb"#define[ \t]{1,9}\w{0,80}height[ \t]{1,9}\d{1,6}\s"
 )
+# What is written into the memory of a device: addresses, bytes and sums, as Intel and Motorola write them.
+_DEVICE_CODE: Final = re.compile(rb"(?::[0-9A-Fa-f]{10,521}\r?\n){3}|(?:S[0-9][0-9A-Fa-f]{8,514}\r?\n){3}")
 _BITMAP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _PYTHON_BYTECODE: Final = re.compile(rb"[\x00-\xff][\x0a-\x0f]\r\n[\x00-\x03]\0\0\0")
 _PICKLE: Final = re.compile(rb"\x80[\x02-\x05][\x95(X\]c}]")
@@ -139,6 +143,8 @@ def reason_not_to_read(data: bytes) -> str:
             return reason
     if _XBM.match(head) or _NETPBM.match(head):
         return "is a picture (XBM)" if head[:1] in b"#/" else "is a picture (Netpbm)"
+    if _DEVICE_CODE.match(head):
+        return "is a program (for a device, in hexadecimal)"
     if not binary:
         return ""
     for at, mark, reason in _AT_BYTES:

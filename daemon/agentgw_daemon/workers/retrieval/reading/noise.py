@@ -33,7 +33,7 @@ _TWICE: Final = re.compile(rb"([\x80-\xff])(?=\1)")
 _MOST_TWICE: Final = 0.7
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 # Damage apart, a text has those that move the cursor.
-_CONTROLS: Final = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\b\x1b\x1a"))
+_CONTROLS: Final = bytes(set(range(1, 32)) - set(b"\a\t\n\v\f\r\b\x1b\x1a"))
 _MOST_CONTROLS: Final = 0.02
 _HOLE: Final = re.compile(rb"\0{16,}")
 

@@ -19,7 +19,7 @@ _RATIO_FROM_BYTES: Final = 4 << 20
 _XZ_MEMORY_BYTES: Final = 128 << 20
 _BLOCK_BYTES: Final = 16 << 10
 _PADDING: Final = re.compile(rb"\0*")
-_SUFFIXES: Final = (".gz", ".z", ".bz2", ".xz", ".lzma")
+_SUFFIXES: Final = (".gz", ".z", ".bz2", ".xz", ".lzma", ".svgz")
 
 
 class _Unpacker(Protocol):
@@ -34,6 +34,7 @@ _KINDS: Final[tuple[tuple[bytes, str, Callable[[], _Unpacker]], ...]] = (
     (b"\x1f\x8b", "gzip", lambda: zlib.decompressobj(wbits=31)),
     (b"BZh", "bzip2", bz2.BZ2Decompressor),
     (b"\xfd7zXZ\0", "xz", lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)),
+    (b"\x5d\0\0", "lzma", lambda: lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY_BYTES)),
 )
 
 

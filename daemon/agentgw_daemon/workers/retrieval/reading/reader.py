@@ -13,7 +13,7 @@ from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading import opening
 from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Section
 from agentgw_daemon.workers.retrieval.reading.chunking import cut
-from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
 from agentgw_daemon.workers.retrieval.reading.encoded import LeftOut, refuse_packed, without_encoded
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
 from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
@@ -43,6 +43,13 @@ _EXTRACTED_NAMES: Final = """
 EXTRACTED: Final = frozenset(_EXTRACTED_NAMES.split())
 # Of these the largest are as large as their text.
 _ALL_TEXT: Final = frozenset({"xml", "json", "escaped", "man", "subtitles", "entries"})
+# Texts that are titled by their first heading.
+_TITLED_NAMES: Final = """
+    markdown restructuredtext text org asciidoc latex typst textile wikitext pod texinfo
+"""
+_TITLED: Final = frozenset(_TITLED_NAMES.split())
+# Markup in which letters may be written as in HTML.
+_REFERRING: Final = frozenset({"markdown", "textile", "wikitext", "asciidoc"})
 # The bytes of a file in which nothing is written.
 _BLANK: Final = b" \t\r\n\f\v\0\xef\xbb\xbf\xfe\xff"
 _NOTHING: Final = {
@@ -137,7 +144,7 @@ def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
 
 def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
     refuse_noise(data)
-    text = decode(data, in_text(data))
+    text = _shown(decode(data, in_text(data)), found, name.lower())
     refuse_packed(name.lower(), text.text)
     if text.note:
         findings.notes.append(text.note)
@@ -157,8 +164,22 @@ def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Ite
         findings.title = shown_title(text.text)
     outline.restart(*outline.path, findings.title)
     yield Section(text, _block_parser(found)(text.text, outline))
-    if found in ("markdown", "restructuredtext", "text", "org", "asciidoc", "latex"):
+    if found in _TITLED:
         findings.title = findings.title or outline.first
+
+
+def _shown(text: DecodedText, found: str, name: str) -> DecodedText:
+    """The text as its readers see it. Most files have nothing that is to be replaced."""
+    is_catalogue = name.endswith(".bib")
+    is_latex = found == "latex" or is_catalogue
+    refers = found in _REFERRING and "&" in text.text
+    if not (is_latex or refers or "\x1b" in text.text or "\0" in text.text):
+        return text
+    from agentgw_daemon.workers.retrieval.reading.encodings import replacing
+
+    text = replacing.without_holes(replacing.without_terminal_codes(text))
+    text = replacing.without_references(text) if refers else text
+    return replacing.with_accents(text, catalogue=is_catalogue) if is_latex else text
 
 
 def _block_parser(found: str) -> _Blocks:
@@ -184,6 +205,10 @@ def _block_parser(found: str) -> _Blocks:
 
             parsers = {"org": light.org_blocks, "asciidoc": light.asciidoc_blocks}
             return parsers.get(found, light.latex_blocks)
+        case "typst" | "textile" | "wikitext" | "pod" | "texinfo":
+            from agentgw_daemon.workers.retrieval.reading.formats.light import headed_blocks
+
+            return headed_blocks(found)
         case "restructuredtext":
             return plain.restructured_blocks
         case "data":

@@ -80,3 +80,15 @@ def test_an_old_package_names_its_type_and_may_be_in_utf16(tmp_path: Path) -> No
     data = archives.epub({"a.xhtml": PAGE.format("<p>There.</p>")}, **{"OPS/book.opf": package.encode("utf-16")})
     document, [piece] = read_bytes(tmp_path, "book.epub", data)
     assert (document.title, piece.text) == ("Alt", "There.")
+
+
+def test_drawings_and_digital_talking_books_are_chapters_too(tmp_path: Path) -> None:
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg"><text>On the cover</text></svg>'
+    data = archives.epub({"a.svg": drawing, "b.xml": "<dtbook><book><p>It begins.</p></book></dtbook>"})
+    kinds = {"a.svg": "image/svg+xml", "b.xml": "application/x-dtbook+xml"}
+    files = archives.unzipped(data)
+    for name, kind in kinds.items():
+        item = f'href="{name}" media-type="application/xhtml+xml"'.encode()
+        files["OPS/book.opf"] = files["OPS/book.opf"].replace(item, f'href="{name}" media-type="{kind}"'.encode())
+    _, pieces = read_bytes(tmp_path, "a.epub", archives.zipped(files))
+    assert [piece.text for piece in pieces] == ["On the cover", "It begins."]

@@ -137,3 +137,40 @@ def test_formulas_are_read_once_and_soft_hyphens_are_out() -> None:
     assert shown("<p>Donau&shy;dampf\u00adschiff, break<wbr>able, <ruby>漢<rt>kan</rt></ruby></p>") == [
         "Donaudampfschiff, breakable, 漢"
     ]
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<p>It&#146;s &#150; &#x93;x&#148; &#128;5", "It’s – “x” €5"),
+        ("<p>caf&eacute au &copy 2020 &#233t&#xe9;", "café au © 2020 été"),
+        ("<p>&check; &lbrack;x&rsqb; &hearts; &nosuch;", "✓ [x] ♥ &nosuch;"),
+        ("<p>&amp;lt;b&amp;gt; &lt;i&gt; AT&T a&b=1", "&lt;b&gt; <i> AT&T a&b=1"),
+        ("<p>&#60;script&#62;x&#60;/script&#62; &#0;&#xD800; end", "<script>x</script> \ufffd\ufffd end"),
+        ("<p><img alt='A &amp; &quot;B&quot; &eacute;'>", 'A & "B" é'),
+    ],
+)
+def test_references_are_read_as_browsers_read_them(page: str, text: str) -> None:
+    assert shown(page) == [text]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<title>My page\n<p>The bees.</p><p>They dance.</p>",
+        "<html><head><title>My page<body><p>The bees.</p><p>They dance.",
+        "<textarea>Home<p>The bees.</p><p>They dance.</p>",
+        "<xmp>Home<p>The bees.</p><p>They dance.</p>",
+        "<iframe src=x><p>The bees.</p><p>They dance.</p>",
+        "<noscript><p>The bees.</p><p>They dance.</p>",
+    ],
+)
+def test_what_is_text_up_to_its_end_ends(page: str) -> None:
+    found = shown(page)
+    assert found[-2:] == ["The bees.", "They dance."]
+
+
+def test_words_of_drawings_are_read_and_their_names_are_not() -> None:
+    drawing = "<svg><title>icon</title><text>Axis <tspan>of time</tspan></text><path d='M0'/><text>West</text></svg>"
+    assert shown(f"<p>One{drawing}two</p>") == ["One Axis of time West two".replace("One ", "One")]
+    assert shown(f"<svg/><p>One</p>{drawing}") == ["One", "Axis of time West"]

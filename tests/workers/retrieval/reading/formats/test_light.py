@@ -82,3 +82,23 @@ def test_the_first_row_stands_over_each_chunk_of_a_table(name: str, text: str) -
 def test_hostile_text_is_covered(name: str, text: str) -> None:
     whole = text * 5000
     assert_covers(read_text(name, whole)[1], whole.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "path"),
+    [
+        ("a.typ", "= Guide\n\n{}\n\n== Bees\n\n{}\n", "Guide > Bees"),
+        ("a.textile", "h1. Guide\n\n{}\n\nh2(#x). Bees\n\n{}\n", "Guide > Bees"),
+        ("a.wiki", "== Guide ==\n{}\n=== Bees ===\n{}\n", "Guide > Bees"),
+        ("a.mediawiki", "== Guide ==\r\n{}\r\n=== a = b ===\r\n{}\r\n", "Guide > a = b"),
+        ("a.pod", "=head1 Guide\n\n{}\n\n=head2 Bees\n\n{}\n\n=cut\n", "Guide > Bees"),
+        ("a.texi", "@chapter Guide\n{}\n@section Bees\n{}\n@example\n@chapter none\n@end example\n", "Guide > Bees"),
+    ],
+)
+def test_other_markup_has_its_headings(name: str, text: str, path: str) -> None:
+    made = text.format(FILL, FILL)
+    document, pieces = read_text(name, made, limits=Limits(chunk_tokens=60))
+    assert document.title == "Guide"
+    assert pieces[0].title_path == "Guide"
+    assert pieces[-1].title_path == path
+    assert_covers(pieces, made.encode())

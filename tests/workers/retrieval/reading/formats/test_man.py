@@ -116,3 +116,13 @@ def test_a_table_that_does_not_end_is_read() -> None:
 def test_a_name_that_never_comes_is_not_searched_from_each_blank() -> None:
     _, pieces = read_text("a.txt", f"NAME\n{' ' * 400_000}\nThe bees dance.\n")
     assert pieces[-1].text.endswith("The bees dance.")
+
+
+def test_letters_have_the_names_of_roff() -> None:
+    source = (
+        r".TH A 1"
+        + "\n.SH NAME\n"
+        + r"\[:o]\(:u\('E\(^o\(,C\(vz\(oa\(/l \[ff]\(Fi \(*a\(*W \(Fox\(Fc \(12 \[u00E9] x\[nosuch]y\(zz"
+    )
+    _, [piece] = read_text("a.1", source)
+    assert piece.text.split("\n\n")[1] == "öüÉôÇžåł ffffi αΩ «x» ½ é xy"

@@ -30,7 +30,7 @@ def test_a_fence_inside_of_a_cell_does_not_end_it() -> None:
     assert piece.title_path == ""
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"cells": 1}', "[" * 100_000, '{"worksheets": 1}'])
+@pytest.mark.parametrize("text", ["[]", "{", '{"cells": 1}', "[" * 100_000, '{"worksheets": 1}'])
 def test_a_damaged_notebook_is_refused(text: str) -> None:
     with pytest.raises(Unreadable, match="is a damaged notebook"):
         read_text("a.ipynb", text)
@@ -58,3 +58,7 @@ def test_old_notebooks_are_read() -> None:
 def test_a_notebook_whose_cells_are_empty_is_refused() -> None:
     with pytest.raises(Unreadable, match="all of its cells are empty"):
         read_text("a.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": []}], "nbformat": 4}))
+
+
+def test_an_empty_notebook_is_empty() -> None:
+    assert read_text("a.ipynb", " \n")[1] == []

@@ -52,7 +52,8 @@ _OTHERWISE: Final = "cp1252"
 
 def guessed(data: bytes) -> str:
     """The name of Python's codec."""
-    sample = sample_of(data)
+    # Holes that a crash left are no letters.
+    sample = sample_of(data).replace(b"\0", b"")
     among = _LATIN if _is_latin(sample) else _OTHERS
     if among is _LATIN and sum(map(len, _HIGH.findall(sample))) < _FEW_TOGETHER:
         among = _FREQUENT

@@ -16,8 +16,8 @@ _WIDER: Final = {
 }  # fmt: skip
 # The same of names that only Python has.
 _WIDER_STILL: Final = {
-    "gb2312": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs", "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254", "ascii": "cp1252", "utf-8-sig": "utf-8", "utf-32": "utf-32-be",
+    "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs",
+    "iso8859-1": "cp1252", "iso8859-9": "cp1254", "ascii": "cp1252", "utf-8-sig": "utf-8", "utf-32": "utf-32-be",
 }  # fmt: skip
 # Names that neither browsers nor Python know, and that mail and feeds have.
 _ELSEWHERE: Final = {
@@ -27,8 +27,17 @@ _ELSEWHERE: Final = {
     "unicode-1-1-utf-7": "utf_7", "csunicode11utf7": "utf_7", "iso-2022-kr": "iso2022_kr", "csiso2022kr": "iso2022_kr",
     "iso-2022-jp-ms": "iso2022_jp_ext", "cp50220": "iso2022_jp_ext", "hz-gb-2312": "hz", "euc-cn": "gb18030",
     "iso-10646-ucs-2": "utf_16_be", "iso-10646-ucs-4": "utf_32_be", "ucs-2": "utf_16_be", "ucs-4": "utf_32_be",
-    "utf8mb4": "utf_8", "utf-8-unix": "utf_8", "utf-8-emacs": "utf_8",
+    "utf8mb4": "utf_8", "utf-8-unix": "utf_8", "utf-8-emacs": "utf_8", "unicode": "utf_16_le",
+    "unicodefeff": "utf_16_le", "unicodefffe": "utf_16_be", "csunicode": "utf_16_le", "jis": "iso2022_jp_ext",
+    "euc": "euc_jp", "x-euc": "euc_jp", "koi8": "koi8_r",
 }  # fmt: skip
+# The same names with other signs and without some: `win-1251`, `dos866`, `iso-latin-1`, or a number alone.
+_SPELLED: Final = (
+    (re.compile(r"(?:x-)?(?:windows|win|cp|ibm|dos|ms|pc|codepage)?[-_ ]?(\d{3,5})"), r"cp\1"),
+    (re.compile(r"(?:x-)?(?:iso-)?latin[-_ ]?(\d{1,2})"), r"latin\1"),
+    (re.compile(r"(?:x-)?iso[-_ ]?8859[-_ ]?(\d{1,2})"), r"iso-8859-\1"),
+    (re.compile(r"utf[-_ ]?(8|16|32)[-_ ]?(le|be)?"), r"utf-\1\2"),
+)
 # Of an editor: the ends of lines are none of the encoding's business.
 _LINE_ENDS: Final = re.compile(r"-(?:unix|dos|mac|with-signature|sig)\Z")
 # Python's codecs of text that stand for a notation, not for letters.
@@ -39,8 +48,11 @@ _MOST_CHARS: Final = 60
 def codec_named(label: str) -> str:
     """The name of Python's codec for a declared encoding; empty for one that is none."""
     label = label.strip(" \t\r\n\f\"'").lower().replace("\0", "")[:_MOST_CHARS]
-    found = _codec(label)
-    return found or _codec(_LINE_ENDS.sub("", label))
+    label = label.strip(";, ")
+    if found := _codec(label) or _codec(_LINE_ENDS.sub("", label)):
+        return found
+    spelled = (form.sub(name, label) for form, name in _SPELLED if form.fullmatch(label))
+    return next(filter(None, map(_codec, spelled)), "")
 
 
 def _codec(label: str) -> str:

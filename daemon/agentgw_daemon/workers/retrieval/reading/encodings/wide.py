@@ -22,6 +22,8 @@ _WINDOW_BYTES: Final = 256
 _MOST_STRAYS: Final = 50
 # What is in step is looked at here and there.
 _STRIDE_BYTES: Final = 16 * _WINDOW_BYTES
+# Of four bytes a letter, one is always 0 and one is its plane.
+_LAST_PLANE: Final = 16
 _ORDERS: Final = ("utf-16-le", "utf-16-be")
 
 
@@ -30,9 +32,9 @@ def unmarked(data: bytes) -> str:
     sample = data[:_SAMPLE_BYTES]
     if len(data) < 4 or len(sample) == len(sample.translate(None, _SIGNS)):
         return ""
-    if len(data) % 4 == 0 and sample[3::4].count(0) == len(sample) // 4 and not any(sample[2::4]):
+    if len(data) % 4 == 0 and sample[3::4].count(0) == len(sample) // 4 and max(sample[2::4]) <= _LAST_PLANE:
         return "utf-32-le" if _written(sample.decode("utf-32-le", "replace")) else ""
-    if len(data) % 4 == 0 and sample[::4].count(0) == len(sample) // 4 and not any(sample[1::4]):
+    if len(data) % 4 == 0 and sample[::4].count(0) == len(sample) // 4 and max(sample[1::4]) <= _LAST_PLANE:
         return "utf-32-be" if _written(sample.decode("utf-32-be", "replace")) else ""
     # A stray byte puts the rest out of step: the first lines tell.
     sample = sample[: _WINDOW_BYTES * 2] if len(data) % 2 else sample

@@ -16,9 +16,9 @@ _LINE_END: Final = re.compile(r"\r\n?|\n")
 _NAME_WITHIN_CHARS: Final = 2000
 # Words that are followed by the name of what they declare, in the languages people have here.
 _DECLARATION: Final = re.compile(
-    r"""^(?:[\w@\[\]()<>,:&*~]{1,40}[ \t]{1,4}){0,5}?
+    r"""^\(?(?:[\w@\[\]()<>,:&*~]{1,40}[ \t]{1,4}){0,5}?
     (?:func(?:tion)?|fn|fun|def|defp|defn|defun|defmacro|class|struct|interface|enum|union|trait|impl|module|mod|
-       namespace|package|protocol|extension|object|record|type|sub|proc|procedure|macro_rules!|
+       namespace|package|protocol|extension|object|record|type|sub|proc|procedure|macro_rules!|message|service|
        (?:CREATE|create)[ \t](?:OR[ \t]REPLACE[ \t])?(?:TABLE|VIEW|FUNCTION|PROCEDURE|INDEX|TRIGGER|table|view))
     [ \t]{1,4}(?:\([^()\n]{0,80}\)[ \t]?)?([\w.:$~!?'-]{1,80})""",
     re.VERBOSE | re.MULTILINE,

@@ -17,7 +17,15 @@ from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 _CONTAINER: Final = "META-INF/container.xml"
 _ENCRYPTION: Final = "META-INF/encryption.xml"
 _PAGE_TYPES: Final = frozenset(
-    {"application/xhtml+xml", "text/html", "application/xml", "text/xml", "text/x-oeb1-document"}
+    {
+        "application/xhtml+xml",
+        "text/html",
+        "application/xml",
+        "text/xml",
+        "text/x-oeb1-document",
+        "application/x-dtbook+xml",
+        "image/svg+xml",
+    }
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import html
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -24,7 +25,8 @@ _SKIPPED_NAMES: Final = """
 _SKIPPED: Final = frozenset(_SKIPPED_NAMES.split())
 # The parser itself ends these two.
 _BOUNDARY: Final = re.compile(
-    rf"<(/?)({'|'.join(sorted(_SKIPPED - {'script', 'style'}, reverse=True))})[\s/>]", re.IGNORECASE
+    rf"<(/?)({'|'.join(sorted(_SKIPPED - {'script', 'style'}, reverse=True))})(?=[\s/>])(?:[^<>]{{0,2000}}?(/)>)?",
+    re.IGNORECASE,
 )
 _BLOCK_NAMES: Final = """
     address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption figure footer
@@ -49,6 +51,12 @@ _AROUND_LINES: Final = re.compile(r" ?\n ?")
 # XHTML may write `<title/>`; to HTML that is the beginning of a title that never ends.
 _EMPTY: Final = re.compile(r"<(script|style|title|textarea|iframe|noscript)(\s[^<>]{0,2000})?/>", re.IGNORECASE)
 
+# The parser looks for nothing else in them than their end.
+_RAW: Final = ("title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript")
+_BEGUN: Final = re.compile(r"<[a-z]{3,9}(?:\s[^<>]{0,2000})?>([^<\n]{0,500})", re.IGNORECASE)
+# As HTML reads them: by all of its names, by numbers of Windows-1252, with and without the semicolon.
+_REFERENCE: Final = re.compile(r"&(?:#[xX][0-9a-fA-F]{1,7};?|#\d{1,8};?|[A-Za-z][A-Za-z0-9]{1,31};?)")
+
 
 def html_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """The page as one section."""
@@ -68,7 +76,8 @@ def declared_encoding(data: bytes) -> str:
 
 def write_html(page: str, builder: TextBuilder, outline: Outline) -> str:
     """Adds the page's blocks; its title."""
-    page = _EMPTY.sub(r"<\1\2></\1>", clean(page).replace("\0", ""))
+    page = _REFERENCE.sub(lambda found: html.escape(html.unescape(found[0])), clean(page).replace("\0", ""))
+    page = _with_ends(_EMPTY.sub(r"<\1\2></\1>", page))
     writer = _HtmlWriter(builder, outline, _SKIPPED - _never_closed(page))
     parser = etree.HTMLParser(target=writer, encoding="utf-8", no_network=True, huge_tree=True)
     for at in range(0, len(page), _FEED_CHARS):
@@ -78,11 +87,27 @@ def write_html(page: str, builder: TextBuilder, outline: Outline) -> str:
     return writer.title
 
 
+def _with_ends(page: str) -> str:
+    """The page without elements that would be text to its end, as nothing closes them; a title ends with its line."""
+    lowered = page.lower()
+    for name in _RAW:
+        at = lowered.rfind(f"<{name}")
+        if at < 0 or lowered.find(f"</{name}", at) > 0:
+            continue
+        found = _BEGUN.match(page, at)
+        if found is not None:
+            kept = f"<title>{found[1]}</title>" if name == "title" else found[1]
+            page = f"{page[:at]}{kept}{page[found.end() :]}"
+            lowered = page.lower()
+    return page
+
+
 def _never_closed(page: str) -> frozenset[str]:
     """Elements to skip of which one is never closed, and would take the rest of the page with it."""
     opened: collections.Counter[str] = collections.Counter()
     for found in _BOUNDARY.finditer(page):
-        opened[found[2].lower()] += -1 if found[1] else 1
+        if not found[3]:
+            opened[found[2].lower()] += -1 if found[1] else 1
     return frozenset(name for name, number in opened.items() if number > 0)
 
 
@@ -108,6 +133,7 @@ class _HtmlWriter:
         self._parts: list[str] = []
         self._skipped: str = ""  # the element that is being skipped, and how deep in its like
         self._skipped_depth = 0
+        self._drawn = False  # words of a drawing
         self._preformatted = 0
         self._tables: list[_Table] = []
         self._in_title = False
@@ -117,6 +143,7 @@ class _HtmlWriter:
         """An element begins."""
         if self._skipped:
             self._skipped_depth += tag == self._skipped
+            self._drawn = self._drawn or (tag == "text" and self._skipped == "svg")
             return
         if tag in self._to_skip:
             self._skipped, self._skipped_depth = tag, 1
@@ -177,9 +204,12 @@ class _HtmlWriter:
         """An element ends."""
         if self._skipped:
             self._skipped_depth -= tag == self._skipped
+            words_end = self._drawn and tag == "text"
+            if words_end or not self._skipped_depth:
+                self._drawn = False
+                self._parts.append(" ")
             if not self._skipped_depth:
                 self._skipped = ""
-                self._parts.append(" ")
         elif tag == "table":
             self._end_table()
         elif self._in_table:
@@ -208,7 +238,7 @@ class _HtmlWriter:
 
     def data(self, text: str) -> None:
         """Text."""
-        if self._skipped:
+        if self._skipped and not self._drawn:
             return
         self._parts.append(text if self._preformatted else _ALL_SPACES.sub(" ", text))
         if self._in_table:

@@ -33,6 +33,25 @@ _LATEX_BEGIN: Final = re.compile(
 _LATEX_COMMAND: Final = re.compile(r"\\[A-Za-z]+\*?[ \t]*|[{}$]|(?<!\\)%.*")
 
 
+# Of other markup: headings by their mark and their title, levels of marks that do not tell by their length, and what
+# begins a stretch that is kept whole with what ends it.
+_NUMBERED: Final = {f"h{level}": level for level in range(1, 7)}
+_TEXINFO_LEVELS: Final = {
+    "settitle": 1, "top": 1, "chapter": 2, "unnumbered": 2, "appendix": 2, "chapheading": 2, "majorheading": 2,
+    "section": 3, "unnumberedsec": 3, "appendixsec": 3, "heading": 3, "subsection": 4, "unnumberedsubsec": 4,
+    "appendixsubsec": 4, "subheading": 4, "subsubsection": 5, "unnumberedsubsubsec": 5, "appendixsubsubsec": 5,
+    "subsubheading": 5,
+}  # fmt: skip
+_HEADED: Final[dict[str, tuple[re.Pattern[str], dict[str, int], dict[str, str]]]] = {
+    "typst": (re.compile(r"(={1,6})[ \t]+(\S.*)"), {}, {"```": "```"}),
+    "textile": (re.compile(r"(h[1-6])(?:[({\[][^\n]{0,80}?[)}\]])?[<>=]{0,2}\.[ \t]+(\S.*)"), _NUMBERED, {}),
+    "wikitext": (re.compile(r"(={1,6})[ \t]*([^=\s].{0,300}?)[ \t]*\1[ \t]*\r?\n?\Z"), {}, {"{|": "|}"}),
+    "pod": (re.compile(r"=(head[1-6])[ \t]+(\S.*)"), {f"head{level}": level for level in range(1, 7)}, {}),
+    "texinfo": (
+        re.compile(rf"@({'|'.join(_TEXINFO_LEVELS)})[ \t]+(\S.*)"), _TEXINFO_LEVELS,
+        {f"@{name}": f"@end {name}" for name in ("example", "smallexample", "verbatim", "lisp", "multitable")},
+    ),
+}  # fmt: skip
 # Lines that close a table.
 _TABLES: Final = frozenset({"|===", ",===", ":===", "!===", "\\end{tabular}", "\\end{longtable}"})
 
@@ -87,6 +106,26 @@ def latex_blocks(text: str, outline: Outline) -> Iterator[Block]:
         return f"\\end{{{found[1]}{found[2]}}}" if found is not None else ""
 
     yield from _blocks(text, outline, heading, opens, lambda _: False)
+
+
+def headed_blocks(markup: str) -> Callable[[str, Outline], Iterator[Block]]:
+    """The parser of a markup that is known here by its headings and by what is printed as it stands."""
+    pattern, levels, begins = _HEADED[markup]
+
+    def heading(line: str) -> tuple[int, str] | None:
+        found = pattern.match(line)
+        if found is None:
+            return None
+        mark = found[1]
+        return (levels[mark] if mark in levels else len(mark)), found[2].strip()
+
+    def opens(line: str) -> str:
+        return next((end for begin, end in begins.items() if line.startswith(begin)), "")
+
+    def blocks(text: str, outline: Outline) -> Iterator[Block]:
+        yield from _blocks(text, outline, heading, opens, lambda _: False)
+
+    return blocks
 
 
 def _braced(text: str) -> str:

@@ -6,9 +6,8 @@ Does no I/O.
 
 from __future__ import annotations
 
+import codecs
 import email
-import email.errors
-import email.header
 import email.policy
 import re
 from collections.abc import Iterator
@@ -16,9 +15,17 @@ from email.message import Message
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
-from agentgw_daemon.workers.retrieval.reading.characters import clean
-from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.formats.data.records import entries_section
 from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
+from agentgw_daemon.workers.retrieval.reading.formats.mail_texts import (
+    PARSER_ERRORS,
+    bytes_in,
+    decoded_words,
+    payload_of,
+    text_in,
+    text_of,
+)
+from agentgw_daemon.workers.retrieval.reading.formats.office.rich_text import rich_text_sections
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
@@ -26,8 +33,6 @@ _SHOWN: Final = ("From", "To", "Cc", "Date", "Subject")
 _MAX_HEADER_CHARS: Final = 1000
 _MAX_PARTS: Final = 1000
 _MAX_DEPTH: Final = 20
-# The library's own on broken headers, and on messages nested a thousand deep.
-_PARSER_ERRORS: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 # An mbox file puts such a line before each message: who, a date, and headers below. Writers put ">" before text that
 # looks like one.
 _FROM_LINE: Final = re.compile(
@@ -39,21 +44,35 @@ _SAVED_FROM: Final = re.compile(rb"^>(>*From )", re.MULTILINE)
 # Shorter plain text beside a page of so many times its length says no more than where the page is.
 _STUB_CHARS: Final = 300
 _STUB_TIMES: Final = 4
+_ENTRIES: Final = frozenset({"text/calendar", "text/x-vcalendar", "text/vcard", "text/x-vcard", "text/directory"})
+_RICH: Final = frozenset({"text/rtf", "text/richtext"})
+# Parts of a page that was saved with all that it shows.
+_OF_PAGES: Final = frozenset({"text/css", "text/javascript"})
+# A message of Apple Mail stands behind its length, and before a list of what the program keeps for itself.
+_COUNTED: Final = re.compile(rb"(\d{1,9})[ \t]{0,20}\r?\n(?=[!-9;-~]{1,80}:)")
 _OUTLOOK: Final = ("application/ms-tnef", "application/vnd.ms-tnef")
 
 
 def message_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """One message."""
     builder = TextBuilder()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if (counted := _COUNTED.match(data)) is not None:
+        data = data[counted.end() : counted.end() + int(counted[1])]
     findings.title = _write(data, builder, outline, findings)
     yield builder.take()
 
 
 def mailbox_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """One section a message."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     found = list(_FROM_LINE.finditer(data))
-    if not found:
+    if not found and data.strip():
         raise Unreadable("is no mailbox: no message begins in it")
+    if found and (before := data[: found[0].start()].strip()):
+        builder = TextBuilder()
+        _write(before, builder, outline, findings)
+        yield builder.take()
     for number, line in enumerate(found):
         builder = TextBuilder()
         end = found[number + 1].start() if number + 1 < len(found) else len(data)
@@ -66,9 +85,9 @@ def _write(data: bytes, builder: TextBuilder, outline: Outline, findings: Findin
     """Adds the blocks of a message; its subject."""
     try:
         message = email.message_from_bytes(data, policy=email.policy.compat32)
-    except _PARSER_ERRORS as error:
+    except PARSER_ERRORS as error:
         findings.notes.append(f"a broken message is read as it stands ({type(error).__name__})")
-        builder.add("prose", _text_of(data, ""), outline.path)
+        builder.add("prose", text_of(data, ""), outline.path)
         return ""
     return _Writer(builder, outline, findings).message(message, 1)
 
@@ -99,7 +118,7 @@ class _Writer:
         if self._parts > _MAX_PARTS:
             return
         kind = part.get_content_type()
-        inner = part.get_payload()
+        inner = payload_of(part)
         children = [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
         if level > _MAX_DEPTH and children:
             attachments.append(f"{kind}, nested too deeply")
@@ -113,8 +132,10 @@ class _Writer:
         elif children and kind != "message/delivery-status":
             for child in children:
                 self._part(child, level + (kind.startswith("multipart/") and level > 1), attachments)
-        elif kind.startswith("multipart/") and not _text_in(part).strip():
+        elif kind.startswith("multipart/") and not text_in(part).strip():
             attachments.append(kind)
+        elif kind in _OF_PAGES and part.get_content_disposition() != "attachment":
+            return
         elif kind.startswith(("text/", "multipart/")) or kind == "message/delivery-status":
             # A multipart without parts lacks its boundary: it is text, as far as it goes.
             if part.get_content_disposition() == "attachment":
@@ -134,95 +155,61 @@ class _Writer:
             page = next(
                 (one for child in others for one in child.walk() if one.get_content_type() == "text/html"), None
             )
+        entries = [child for child in children if child.get_content_type() in _ENTRIES]
         if plain is not None and (page is None or not _is_stub(plain, page)):
             self._part(plain, level, attachments)
         elif page is not None:
             self._part(page, level, attachments)
         else:
-            for child in others or children[:1]:
+            others = others or children[:1]
+            for child in others:
                 self._part(child, level, attachments)
+            entries = [child for child in entries if child not in others]
+        for child in entries:
+            self._part(child, level, attachments)
 
     def _text(self, part: Message) -> None:
-        text, path = _text_in(part), self._outline.path
-        if part.get_content_type() == "text/html":
+        text, path, kind = text_in(part), self._outline.path, part.get_content_type()
+        if kind == "text/html":
             write_html(text, self._builder, Outline(*path))
+            return
+        if kind in _ENTRIES or (kind in _RICH and text.startswith("{\\rtf")):
+            # A text in a text: its title is not the message's.
+            read, data = (
+                (entries_section, text.encode()) if kind in _ENTRIES else (rich_text_sections, bytes_in(part)[0])
+            )
+            for section in read(data, Findings(), Outline(*path)):
+                for one in section.blocks:
+                    self._builder.add(one.kind, section.text.text[one.start : one.end], one.path)
             return
         for block in plain_blocks(text, Outline(*path)):
             self._builder.add("prose", text[block.start : block.end], path)
 
 
 def _is_stub(plain: Message, page: Message) -> bool:
-    short = _text_in(plain).strip()
+    short = text_in(plain).strip()
     if len(short) > _STUB_CHARS:
         return False
     builder = TextBuilder()
-    write_html(_text_in(page), builder, Outline())
+    write_html(text_in(page), builder, Outline())
     return len(builder.take().text.text) > _STUB_TIMES * len(short)
-
-
-def _text_in(part: Message) -> str:
-    """The text of a part, as it was before it was wrapped for sending."""
-    try:
-        payload = part.get_payload(decode=True)
-        charset = str(part.get_param("charset", "") or "")
-        flowed = str(part.get_param("format", "")).lower() == "flowed"
-        deleted = str(part.get_param("delsp", "")).lower() == "yes"
-    except _PARSER_ERRORS:
-        payload, charset, flowed, deleted = None, "", False, False
-    if not isinstance(payload, bytes):
-        raw = part.get_payload()
-        if isinstance(raw, list):
-            return "\n\n".join(str(one) for one in raw)
-        payload = str(raw or "").encode("utf-8", "surrogateescape")
-    text = _text_of(payload, charset)
-    return _unwrapped(text, deleted) if flowed else text
-
-
-def _text_of(data: bytes, charset: str) -> str:
-    try:
-        text = decode(data, charset).text
-    except Unreadable:
-        # Of the text of a message so little is binary that it is damage.
-        text = data.decode("latin-1")
-    return clean(text.replace("\r\n", "\n"))
-
-
-def _unwrapped(text: str, deleted: bool) -> str:
-    """Text of RFC 3676: a space at the end of a line says that the line goes on."""
-    made: list[str] = []
-    goes_on = False
-    for raw in text.split("\n"):
-        line = raw.removeprefix(" ")
-        if made and not (goes_on and not line.startswith(">") and line != "-- "):
-            made.append("\n")
-        goes_on = line.endswith(" ") and line != "-- "
-        made.append(line[:-1] if goes_on and deleted else line)
-    return "".join(made)
 
 
 def _attachment(part: Message, kind: str) -> str:
     try:
         name = part.get_filename()
-    except _PARSER_ERRORS:
+    except PARSER_ERRORS:
         name = None
-    shown = title_of(_decoded(name[:_MAX_HEADER_CHARS])) if isinstance(name, str) else ""
+    shown = title_of(decoded_words(name[:_MAX_HEADER_CHARS])) if isinstance(name, str) else ""
     return f"{shown} ({kind})" if shown else kind
 
 
 def _header(message: Message, name: str) -> str:
     """The first header of this name: with words encoded by RFC 2047, or bytes as they stand (RFC 6532, and worse)."""
     raw = next((str(value) for header, value in message.raw_items() if header.lower() == name.lower()), "")
-    raw = raw[:_MAX_HEADER_CHARS]
+    if len(raw) > _MAX_HEADER_CHARS:
+        # A word that is encoded has no space, and half of one says nothing.
+        raw = raw[:_MAX_HEADER_CHARS].rpartition(" ")[0] or raw[:_MAX_HEADER_CHARS]
     if not raw.isascii():
-        raw = _text_of(raw.encode("utf-8", "surrogateescape"), "")
-    return " ".join(_decoded(raw).split())
-
-
-def _decoded(value: str) -> str:
-    """The text that RFC 2047 has encoded."""
-    if "=?" not in value:
-        return clean(value)
-    try:
-        return clean(str(email.header.make_header(email.header.decode_header(value))))
-    except (*_PARSER_ERRORS, email.errors.MessageError):
-        return clean(value)
+        raw = text_of(raw.encode("utf-8", "surrogateescape"), "")
+    return " ".join(decoded_words(raw).split())

@@ -7,12 +7,14 @@ macros that a page defines the names alone are passed over, and a page that only
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
@@ -36,8 +38,27 @@ _GLYPHS: Final = {
     "+-": "±", "de": "°", "ss": "ß", "'e": "é", "`e": "è", "'a": "á", "`a": "à", ":a": "ä", ":o": "ö", ":u": "ü",
     ":A": "Ä", ":O": "Ö", ":U": "Ü", "'o": "ó", "'u": "ú", "'i": "í", "~n": "ñ", ",c": "ç", "oA": "Å", "oa": "å",
     "/o": "ø", "/O": "Ø", "ae": "æ", "AE": "Æ", "lB": "[", "rB": "]", "lC": "{", "rC": "}", "la": "⟨", "ra": "⟩",
-    "R": "®", "Tm": "™", "Lq": "“", "Rq": "”",
+    "R": "®", "Tm": "™", "Lq": "“", "Rq": "”", "ff": "ff", "fi": "fi", "fl": "fl", "Fi": "ffi", "Fl": "ffl", "oe": "œ",
+    "OE": "Œ", "IJ": "IJ", "ij": "ij", "/l": "ł", "/L": "Ł", "-D": "Đ", "Sd": "ð", "TP": "Þ", "Tp": "þ", ".i": "ı",
+    "Fo": "«", "Fc": "»", "fo": "‹", "fc": "›", "Bq": "„", "bq": "‚", "r!": "¡", "r?": "¿", "sc": "§", "ps": "¶",
+    "dg": "†", "dd": "‡", "pc": "·", "md": "·", "OK": "✓", "12": "½", "14": "¼", "34": "¾", "S1": "¹", "S2": "²",
+    "S3": "³", "Po": "£", "Ye": "¥", "ct": "¢", "Cs": "¤", "pl": "+", "eq": "=", "**": "∗", "no": "¬", "if": "∞",
+    "sr": "√", "su": "∑", "fm": "′", "sd": "″", "uA": "⇑", "dA": "⇓", "ua": "↑", "da": "↓", "rA": "⇒", "lA": "⇐",
+    "<>": "↔", "~=": "≅", "~~": "≈", "==": "≡", "di": "÷", "tmu": "×", "es": "∅", "mo": "∈", "%0": "‰", "or": "|",
+    "bv": "|", "ul": "_", "Of": "ª", "Om": "º", "lh": "☜", "rh": "☞", "sq": "□", "ci": "○",
 }  # fmt: skip
+# Before a letter: what it has above or below.
+_ACCENTS: Final = {
+    "'": "\u0301", "`": "\u0300", "^": "\u0302", ":": "\u0308", "~": "\u0303", ",": "\u0327", "v": "\u030c",
+    "o": "\u030a",
+}  # fmt: skip
+_GREEK: Final = dict(
+    zip(
+        "abgdezyhiklmncoprstufxqwABGDEZYHIKLMNCOPRSTUFXQW",
+        "αβγδεζηθικλμνξοπρστυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ",
+        strict=True,
+    )
+)
 _ONES: Final = {"-": "-", "e": "\\", "\\": "\\", "~": " ", " ": " ", "0": " ", "'": "’", "`": "‘", "t": "\t", ".": "."}
 _UNICODE: Final = re.compile(r"u([0-9A-Fa-f]{4,6})")
 _PARAGRAPH_NAMES: Final = "PP P LP HP sp br Pp Lp RS RE IP TP TQ It Bl El Bd Ed D1 Dl Nd"
@@ -68,7 +89,7 @@ _OVERSTRUCK: Final = re.compile(".\b")
 
 def man_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """The page as one section."""
-    page = decode(data)
+    page = decode(data, in_text(data))
     text = clean(page.text.replace("\r\n", "\n"))
     if (other := _POINTER.match(text)) is not None:
         raise Unreadable(f"only names another page, {other[1]}")
@@ -250,5 +271,15 @@ def _glyph(found: re.Match[str]) -> str:
     if name is not None:
         if (number := _UNICODE.match(name)) is not None and int(number[1], 16) < 0x110000:
             return chr(int(number[1], 16))
-        return _GLYPHS.get(name, "")
+        return _GLYPHS.get(name) or _letter(name)
     return _ONES.get(found["one"], "") if found["one"] is not None else ""
+
+
+def _letter(name: str) -> str:
+    """The letter that a glyph's name of two signs makes; empty for another."""
+    if len(name) != 2:
+        return ""
+    if name[0] == "*":
+        return _GREEK.get(name[1], "")
+    made = unicodedata.normalize("NFC", name[1] + _ACCENTS.get(name[0], ""))
+    return made if len(made) == 1 and made != name[1] else ""

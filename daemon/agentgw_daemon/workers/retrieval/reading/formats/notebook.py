@@ -25,6 +25,8 @@ _MAX_LEVEL: Final = 6
 
 def notebook_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """The notebook as one section."""
+    if not data.strip():
+        return
     try:
         notebook = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from tests.workers.retrieval.reading.reads import read_text
+from pathlib import Path
+
+from tests.workers.retrieval.reading.reads import read_bytes, read_text
 
 SAID = "The bees dance in the dark and tell where the flowers are. " * 3
 
@@ -18,10 +20,37 @@ def test_subtitles_are_what_is_said_below_the_minute() -> None:
         assert pieces[1].text == "They sing.\n- And fly."
 
 
-def test_subtitles_of_the_web_leave_notes_and_settings_out() -> None:
-    text = "WEBVTT\n\nNOTE secret\n\nintro\n00:01.000 --> 00:03.000 align:start\n<v Anna>The bees.</v>\n"
+def test_subtitles_of_the_web_say_who_speaks_and_leave_notes_and_settings_out() -> None:
+    text = "WEBVTT\n\nNOTE secret\n\nintro\n00:01.000 --> 00:03.000 align:start\n<v.loud Anna>The bees &lt;3</v>\n"
     _, [piece] = read_text("a.vtt", text)
-    assert piece.text == "The bees."
+    assert piece.text == "Anna: The bees <3"
+    _, [piece] = read_text("a.srt", text.replace("WEBVTT", "1").replace(" --> ", "-->"))
+    assert piece.text == "Anna: The bees &lt;3"
+
+
+def test_subtitles_with_styles_give_their_words(tmp_path: Path) -> None:
+    events = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    events += "Dialogue: 0,0:00:01.00,0:00:03.00,Default,Anna,0,0,0,,{\\i1}Hello\\Nworld, friend{\\i0}\n"
+    events += "Dialogue: 0,1:02:01.00,1:02:03.00,Default,,0,0,0,,The end\n"
+    text = f"\ufeff[Script Info]\nTitle: x\n[V4+ Styles]\nStyle: Default,Arial\n[Events]\n{events}"
+    document, pieces = read_bytes(tmp_path, "a.ass", text.replace("\n", "\r\n").encode())
+    assert document.format == "subtitles"
+    assert "\n\n".join(piece.text for piece in pieces) == "Anna: Hello world, friend\n\nThe end"
+
+
+def test_lines_may_be_broken_inside_of_letters(tmp_path: Path) -> None:
+    line = "SUMMARY:" + "ä" * 60
+    folded = line.encode()[:75] + b"\r\n " + line.encode()[75:]
+    data = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n" + folded + b"\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    _, [piece] = read_bytes(tmp_path, "a.ics", data)
+    assert piece.text == "ä" * 60
+
+
+def test_a_card_without_a_name_to_show_has_another_one() -> None:
+    card = "BEGIN:VCARD\nVERSION:2.1\nN:Doe;John;M.;;\nTEL;CELL:+491234\nEND:VCARD\n"
+    card += "BEGIN:VCARD\nORG:Hive;Team\nEND:VCARD\n"
+    _, [piece] = read_text("a.vcf", card)
+    assert piece.text.split("\n\n") == ["John M. Doe", "Telephone: +491234", "Hive Team", "Organisation: Hive, Team"]
 
 
 CALENDAR = """BEGIN:VCALENDAR

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
+
 from agentgw_daemon.workers.retrieval.reading.values import Limits
 from tests.workers.retrieval.reading.reads import assert_covers, read_text
 
@@ -44,4 +46,23 @@ def test_data_without_names_has_no_path() -> None:
 def test_a_quotation_mark_that_never_closes_costs_nothing() -> None:
     text = 'name,note\nx,"never closed\n' + "y,z\n" * 10_000
     _, pieces = read_text("a.csv", text)
+    assert_covers(pieces, text.encode())
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        (",name,town\n", "name, town"),
+        ("name,town,note,\n", "name, town, note"),
+        ("id,name,name\n", "id, name"),
+        ("sep=,\nid,name,town\n", "id, name, town"),
+        ("# made by a program\n# on a day\nid,name,town\n", "id, name, town"),
+        ('\ufeff"id","the ""name""",town\n', 'id, the "name", town'),
+        ("#id,name,town\n", "#id, name, town"),
+    ],
+)
+def test_names_of_columns_are_known_beside_others_without_one(head: str, names: str) -> None:
+    text = head + "".join(f"{n},name number {n},town {n}\n" for n in range(100))
+    _, pieces = read_text("a.csv", text, limits=Limits(chunk_tokens=60))
+    assert {piece.title_path for piece in pieces[1:]} == {names}
     assert_covers(pieces, text.encode())

@@ -119,3 +119,18 @@ def test_many_elements_without_words_are_gone_through_once() -> None:
     # Looking at all texts so far with each of them would take the rest of the day.
     _, pieces = read_text("a.xml", f"<a>{'<b/> ' * 300_000}The bees dance.</a>")
     assert [piece.text for piece in pieces] == ["a: The bees dance."]
+
+
+def test_signs_in_attributes_are_what_they_stand_for() -> None:
+    _, [piece] = read_text(
+        "a.opml", '<opml><body><outline text="Feeds &amp; co &lt;3" note="&quot;x&quot;"/></body></opml>'
+    )
+    assert piece.text == 'outline text=Feeds & co <3 note="x"'
+
+
+def test_documents_of_an_older_word_are_sentences() -> None:
+    body = "<w:p><w:r><w:t>Hello</w:t></w:r><w:r><w:t> world</w:t></w:r></w:p><w:p><w:r><w:t>Two</w:t></w:r></w:p>"
+    _, [piece] = read_text(
+        "a.xml", f'<?xml version="1.0"?><w:wordDocument xmlns:w="w"><w:body>{body}</w:body></w:wordDocument>'
+    )
+    assert piece.text == "Hello world\n\nTwo"

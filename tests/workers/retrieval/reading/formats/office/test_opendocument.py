@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
+from tests.workers.retrieval.reading import archives
 from tests.workers.retrieval.reading.formats.office.offices import flat, margins, opendocument
 from tests.workers.retrieval.reading.reads import read_bytes
 
@@ -103,3 +104,21 @@ def test_a_cell_has_all_its_paragraphs_and_the_table_within_it(tmp_path: Path) -
     body = f"<office:text><table:table>{row}</table:table-row>{cells('Three')}</table:table></office:text>"
     _, [piece] = read_bytes(tmp_path, "a.odt", opendocument(body))
     assert piece.text == "One Two Basel | 5\nThree"
+
+
+def test_what_a_picture_shows_is_apart_from_the_words_around(tmp_path: Path) -> None:
+    picture = "<draw:frame><draw:image/><svg:title>Barn</svg:title><svg:desc>A red barn</svg:desc></draw:frame>"
+    body = f"<office:text xmlns:svg='svg'><text:p>Hello{picture}world</text:p></office:text>"
+    _, [piece] = read_bytes(tmp_path, "a.odt", opendocument(body))
+    assert piece.text.split() == ["Hello", "Barn", "A", "red", "barn", "world"]
+
+
+def test_charts_and_cells_without_a_text_have_words(tmp_path: Path) -> None:
+    chart = opendocument("<office:chart><chart:c xmlns:chart='c'><text:p>Honey sold</text:p></chart:c></office:chart>")
+    inner = archives.unzipped(chart)["content.xml"]
+    cell = "<table:table-cell office:value-type='string' office:string-value='only stored'/>"
+    row = f"<table:table-row>{cell}<table:table-cell office:value='0.5'/></table:table-row>"
+    body = f"<office:spreadsheet><table:table table:name='S'>{row}</table:table></office:spreadsheet>"
+    data = opendocument(body, "spreadsheet", **{"Object 1/content.xml": inner})
+    _, pieces = read_bytes(tmp_path, "a.ods", data)
+    assert [piece.text for piece in pieces] == ["S\n\nonly stored | 0.5", "Honey sold"]

@@ -55,3 +55,25 @@ def test_braces_without_end_are_refused_or_read(tmp_path: Path) -> None:
         read_bytes(tmp_path, "a.rtf", rb"{\rtf1 " + b"{" * 100_000)
     _, [piece] = read_bytes(tmp_path, "a.rtf", rb"{\rtf1 " + b"{}" * 100_000 + b"ok" + b"}" * 100_000)
     assert piece.text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (rb"kept {\deleted gone}\deleted more\deleted0  end", "kept  end"),
+        (rb"seen {\v hidden}\v too\v0  end", "seen  end"),
+        (rb"Apple{\xe{\v Fruit}} pie{\tc Chapter}", "Apple pie"),
+        (rb"angle {\f2 a\'62} end", "angle αβ end"),
+        (rb"{\f1 \'cf\plain\'fc} end", "Пü end"),
+    ],
+)
+def test_what_was_deleted_or_is_not_shown_is_no_text(tmp_path: Path, source: bytes, text: str) -> None:
+    fonts = rb"{\fonttbl{\f0 Arial;}{\f1\fcharset204 Cyr;}{\f2\fcharset2 Symbol;}}"
+    _, [piece] = read_bytes(tmp_path, "a.rtf", rb"{\rtf1\ansi" + fonts + rb"\f0 " + source + rb"\par}")
+    assert piece.text == text
+
+
+def test_rich_text_may_begin_with_blanks_or_a_mark(tmp_path: Path) -> None:
+    for before in (b"\n ", b"\xef\xbb\xbf"):
+        document, [piece] = read_bytes(tmp_path, "a.doc", before + rb"{\rtf1\ansi words\par}")
+        assert (document.format, piece.text) == ("rtf", "words")

@@ -47,6 +47,7 @@ def book(rows: str, strings: str = "") -> bytes:
         ("<row><c r='A1'><v>1</v></c><c r='D1'><v>2</v></c></row>", "1 |  |  | 2"),
         ("<row><c r='A1'><v>1</v></c><c r='XFD1'><v>2</v></c></row>", "1" + " | " * 65 + "2"),
         ("<row><c><f>A1*2</f><v>7</v></c><c t='str'><v>a  b</v></c><c t='e'><v>#N/A</v></c></row>", "7 | a b | #N/A"),
+        ("<row><c t='str'><v>one_x000D_\ntwo_x0041__x00e9_ snake_x_</v></c></row>", "one twoAé snake_x_"),
         ("<row><c s='99'><v>5</v></c><c s='x'><v>1e999</v></c></row>", "5 | 1e999"),
     ],
 )
@@ -65,3 +66,48 @@ def test_a_broken_sheet_is_noted(tmp_path: Path) -> None:
     data = book("<row>")
     with pytest.raises(Unreadable, match="its sheets are empty"):
         read_bytes(tmp_path, "a.xlsx", data)
+
+
+FORMATS = {
+    "": 0, "14": 14, "9": 9, "10": 10, "46": 46, "[h]:mm:ss": 164, "0.0%": 165, "mmmm": 166,
+    '#,##0.00\\ "d %"': 167, "[$-407]d/\\ mmm\\ yyyy;@": 168, "[Red]0.00": 169, "mm:ss": 170,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "shown"),
+    [
+        ("0.25", "9", "25%"), ("0.256", "10", "25.6%"), ("0.07", "9", "7%"), ("1.255", "0.0%", "125.5%"),
+        ("1.5", "[h]:mm:ss", "36:00:00"), ("1.5", "46", "36:00:00"), ("0.5", "mm:ss", "12:00:00"),
+        ("45000", "mmmm", "2023-03-15"), ("45000", "[$-407]d/\\ mmm\\ yyyy;@", "2023-03-15"),
+        ("1234.5", '#,##0.00\\ "d %"', "1234.5"), ("1.5", "[Red]0.00", "1.5"),
+        ("0.30000000000000004", "", "0.3"), ("1234567.8900000001", "", "1234567.89"), ("1.25E+20", "", "1.25E+20"),
+        ("12345678901234567", "", "12345678901234567"), ("1", "14", "1900-01-01"), ("61", "14", "1900-03-01"),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_as_they_are_shown(tmp_path: Path, value: str, code: str, shown: str) -> None:
+    own = "".join(
+        f'<numFmt numFmtId="{number}" formatCode="{name.replace(chr(34), "&quot;")}"/>'
+        for name, number in FORMATS.items() if number > 100
+    )  # fmt: skip
+    styles = "".join(f'<xf numFmtId="{number}"/>' for number in FORMATS.values())
+    files = archives.unzipped(
+        book(f"<row><c t='str'><v>x</v></c><c s='{[*FORMATS].index(code)}'><v>{value}</v></c></row>")
+    )
+    files["xl/_rels/workbook.xml.rels"] = archives.relationships(worksheet="s.xml", styles="f.xml").encode()
+    files["xl/f.xml"] = f"<f><numFmts>{own}</numFmts><cellXfs>{styles}</cellXfs></f>".encode()
+    _, [piece] = read_bytes(tmp_path, "a.xlsx", archives.zipped(files))
+    assert piece.text == f"One\n\nx | {shown}"
+
+
+def test_a_sheet_of_comments_boxes_and_charts_has_their_words(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = dict(archives.unzipped(book("<row/>")))
+    files |= {
+        "xl/_rels/s.xml.rels": archives.relationships(comments="c.xml", drawing="d.xml"),
+        "xl/c.xml": "<c><comment><text><t>A remark</t></text></comment></c>",
+        "xl/d.xml": "<d xmlns:a='a'><a:p><a:r><a:t>In a box</a:t></a:r></a:p></d>",
+        "xl/_rels/d.xml.rels": archives.relationships(chart="h.xml"),
+        "xl/h.xml": "<d xmlns:a='a'><a:p><a:r><a:t>Honey sold</a:t></a:r></a:p></d>",
+    }
+    _, [piece] = read_bytes(tmp_path, "a.xlsx", archives.zipped(files))
+    assert piece.text.split("\n\n") == ["One", "A remark", "In a box", "Honey sold"]

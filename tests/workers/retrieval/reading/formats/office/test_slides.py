@@ -33,3 +33,22 @@ def test_slides_are_read_in_the_order_of_the_presentation_and_missing_ones_are_n
     document, pieces = read_bytes(tmp_path, "a.pptx", data)
     assert [(piece.title_path, piece.text) for piece in pieces] == [("slide 1", "Two."), ("slide 2", "One.")]
     assert document.findings.notes == ["slide 3 is missing"]
+
+
+def test_newer_comments_and_pictures_have_words(tmp_path: Path) -> None:
+    comment = "<c><cm><txBody><a:p><a:r><a:t>A remark</a:t></a:r></a:p></txBody></cm></c>".replace(
+        "<c>", "<c xmlns:a='a'>"
+    )
+    picture = "<pic><nvPicPr><cNvPr id='2' name='P' descr='A red barn'/></nvPicPr></pic>"
+    data = archives.zipped(
+        {
+            "_rels/.rels": archives.relationships(officeDocument="ppt/presentation.xml"),
+            "ppt/presentation.xml": "<p xmlns:r='r'><sldId id='1' r:id='slide1'/></p>",
+            "ppt/_rels/presentation.xml.rels": archives.relationships(slide1="one.xml"),
+            "ppt/one.xml": f"<sld xmlns:a='a'>{picture}<sp><a:p><a:t>One.</a:t></a:p></sp></sld>",
+            "ppt/_rels/one.xml.rels": archives.relationships(comments="c.xml"),
+            "ppt/c.xml": comment,
+        }
+    )  # fmt: skip
+    _, [piece] = read_bytes(tmp_path, "a.pptx", data)
+    assert piece.text == "A red barn\nOne.\n\nA remark"

@@ -178,3 +178,45 @@ def test_the_first_row_stands_over_each_chunk_of_a_table(tmp_path: Path) -> None
 def test_soft_hyphens_are_out(tmp_path: Path) -> None:
     _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(paragraph("Donau\u00addampf\u00adschiff")))
     assert piece.text == "Donaudampfschiff"
+
+
+def run(inner: str) -> str:
+    return f"<w:p><w:r>{inner}</w:r></w:p>"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (run('<w:t>angle </w:t><w:sym w:font="Symbol" w:char="F061"/><w:t> end</w:t>'), "angle α end"),
+        (run('<w:t>a</w:t><w:sym w:font="Wingdings" w:char="F061"/><w:sym w:font="Symbol"/><w:t>b</w:t>'), "a b"),
+        (run("<w:t>left</w:t><w:ptab/><w:t>right</w:t>"), "left\tright"),
+        (run('<w:drawing><docPr id="1" name="Picture 1" descr="A red barn"/></w:drawing>'), "A red barn"),
+        (
+            "<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent>" + paragraph("Click here to enter text.")
+            + "</w:sdtContent></w:sdt>" + paragraph("x") + "<w:sdt><w:sdtPr/><w:sdtContent>" + paragraph("y")
+            + "</w:sdtContent></w:sdt>",
+            "x\n\ny",
+        ),
+        (run("<f><num><t>12</t></num><den><t>34</t></den></f>"), "12/34"),
+        (run("<sSup><e><t>x</t></e><sup><t>2</t></sup></sSup>"), "x^2"),
+    ],
+)  # fmt: skip
+def test_signs_pictures_and_formulas_have_words(tmp_path: Path, body: str, text: str) -> None:
+    _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(body.replace("<t>", "<w:t>").replace("</t>", "</w:t>")))
+    assert piece.text == text
+
+
+@pytest.mark.parametrize("mine_first", [True, False])
+def test_a_style_is_what_it_is_based_on(tmp_path: Path, mine_first: bool) -> None:
+    first = '<w:style w:styleId="Mine"><w:name w:val="My one"/><w:basedOn w:val="H1"/></w:style>'
+    flat = '<w:style w:styleId="Flat"><w:name w:val="F"/><w:basedOn w:val="Mine"/><w:outlineLvl w:val="9"/></w:style>'
+    loop = (
+        '<w:style w:styleId="A"><w:basedOn w:val="B"/></w:style><w:style w:styleId="B"><w:basedOn w:val="A"/></w:style>'
+    )
+    base = '<w:style w:styleId="H1"><w:name w:val="heading 1"/></w:style>'
+    styles = (
+        f'<w:styles xmlns:w="{archives.WORD}">{first + base if mine_first else base + first}{flat}{loop}</w:styles>'
+    )
+    body = paragraph("Chapter", "Mine") + paragraph("no heading", "Flat") + paragraph("text", "A")
+    _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(body, **{"word/styles.xml": styles}))
+    assert (piece.title_path, piece.text) == ("Chapter", "Chapter\n\nno heading\n\ntext")

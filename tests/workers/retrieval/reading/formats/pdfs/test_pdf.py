@@ -255,3 +255,25 @@ def test_fields_and_notes_count_for_the_text_that_a_document_may_have(
 
     monkeypatch.setattr("agentgw_daemon.workers.retrieval.reading.formats.pdfs.pdf._MAX_TEXT_CHARS", 60)
     assert "more text than a document may have" in refusal(tmp_path, drawn(draw))
+
+
+def test_files_that_are_attached_are_told(tmp_path: Path) -> None:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(written("Words.")))
+    for name in ("data ü.csv", *(f"{n}.txt" for n in range(5))):
+        writer.add_attachment(name, b"a,b")
+    made = io.BytesIO()
+    writer.write(made)
+    document, [piece] = read_bytes(tmp_path, "a.pdf", made.getvalue())
+    assert piece.text == "Words."
+    assert document.note.startswith("6 attached files are not read (")
+    assert "data ü.csv" in document.note or document.note.endswith(", …)")
+
+
+def test_a_form_that_pdfium_does_not_know_is_told(tmp_path: Path) -> None:
+    form = b"6 0 obj <</XFA 7 0 R/Fields[]>> endobj\n7 0 obj <</Length 6>> stream\n<xdp/>\nendstream endobj\ntrailer"
+    data = BY_HAND.replace(b"/Pages 2 0 R", b"/Pages 2 0 R/AcroForm 6 0 R/NeedsRendering true").replace(
+        b"trailer", form
+    )
+    document, [piece] = read_bytes(tmp_path, "a.pdf", data)
+    assert piece.text == "Written by hand."
+    assert document.note == "is a form of Adobe's XFA kind, whose fields are not read; print it to a PDF file"

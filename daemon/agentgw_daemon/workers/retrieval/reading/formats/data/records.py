@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import quopri
 import re
 from collections.abc import Iterator
@@ -12,7 +13,14 @@ from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
-_TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]+-->")
+_TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]*-->")
+# Sub Station Alpha: layer, times, style, who speaks, margins, effect, and words that may have commas.
+_DIALOGUE: Final = re.compile(
+    r"Dialogue:[ \t]*[^,\n]{0,40},(\d{1,3}):(\d{1,2}):\d{2}[.:]\d{1,3},[^,\n]{0,40},[^,\n]{0,200},([^,\n]{0,200}),"
+    r"(?:[^,\n]{0,200},){4}(.*)"
+)
+_BREAK: Final = re.compile(r"\\[Nnh]")
+_SPEAKER: Final = re.compile(r"<v(?:\.[^\s>]{0,40})?[ \t]+([^<>\n]{1,100})>")
 _TAG: Final = re.compile(r"</?[A-Za-z0-9][^<>\n]{0,100}>|\{\\[^{}\n]{0,100}\}")
 
 _LINE: Final = re.compile(
@@ -27,16 +35,22 @@ _SHOWN: Final = {
     "ATTENDEE": "Attendee", "CATEGORIES": "Categories", "STATUS": "Status", "RRULE": "Repeats", "URL": "URL",
     "DESCRIPTION": "", "COMMENT": "", "NICKNAME": "Nickname", "ORG": "Organisation", "TITLE": "Title",
     "ROLE": "Role", "TEL": "Telephone", "EMAIL": "E-mail", "ADR": "Address", "LABEL": "Address", "BDAY": "Birthday",
-    "NOTE": "", "IMPP": "Messages",
+    "NOTE": "", "IMPP": "Messages", "ANNIVERSARY": "Anniversary", "RELATED": "Related", "CONTACT": "Contact",
 }  # fmt: skip
-_MOMENTS: Final = frozenset({"DTSTART", "DTEND", "DUE", "BDAY"})
+_MOMENTS: Final = frozenset({"DTSTART", "DTEND", "DUE", "BDAY", "ANNIVERSARY"})
 _ENTRIES: Final = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VCARD"})
 _NAMES: Final = frozenset({"SUMMARY", "FN"})
+# For cards without the one that is meant to be shown.
+_OTHER_NAMES: Final = frozenset({"N", "ORG"})
+# A line may be broken inside of a letter, and a soft one of quoted-printable is broken otherwise.
+_FOLDED: Final = re.compile(rb"(?<!=)\r?\n[ \t]")
 
 
 def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """The words that are said, below the minute in which they are."""
     text = _text(data, findings)
+    # Of the two kinds with times before the words, the newer one writes some signs as HTML does.
+    has_references = text.lstrip("\ufeff").startswith("WEBVTT")
     builder = TextBuilder()
     said: list[str] = []
     minute = ""
@@ -46,18 +60,26 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
         builder.add("prose", "\n".join(dict.fromkeys(said)), outline.path)
         said.clear()
 
+    def begin(hours: str | None, minutes: str) -> None:
+        nonlocal minute
+        begun = f"{int(hours or 0):02}:{int(minutes):02}"
+        if begun != minute:
+            write()
+            minute = begun
+            outline.enter(1, begun)
+
     for line in text.split("\n"):
         if (time := _TIME.match(line)) is not None:
             in_cue = True
-            begun = f"{int(time[1] or 0):02}:{int(time[2]):02}"
-            if begun != minute:
-                write()
-                minute = begun
-                outline.enter(1, begun)
+            begin(time[1], time[2])
+        elif (spoken := _DIALOGUE.match(line)) is not None:
+            begin(spoken[1], spoken[2])
+            shown = _TAG.sub("", _BREAK.sub(" ", spoken[4])).strip()
+            said.append(f"{spoken[3].strip()}: {shown}" if spoken[3].strip() else shown)
         elif not line.strip():
             in_cue = False
-        elif in_cue and (shown := _TAG.sub("", line).strip()):
-            said.append(shown)
+        elif in_cue and (shown := _TAG.sub("", _SPEAKER.sub(r"\1: ", line)).strip()):
+            said.append(html.unescape(shown) if has_references else shown)
     write()
     yield builder.take()
 
@@ -65,21 +87,30 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
 def entries_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """Events and tasks of a calendar, or cards, each below its name."""
     builder = TextBuilder()
-    name, depth = "", 0
+    name, other, depth = "", "", 0
     lines: list[str] = []
-    for field, parameters, value in _fields(_text(data, findings)):
+    unfolded = _FOLDED.sub(b"", data) if b"\0" not in data else data
+    for field, parameters, value in _fields(_text(unfolded, findings)):
         if field == "BEGIN":
             depth = depth + 1 if depth else int(value.upper() in _ENTRIES)
             if depth == 1:
-                name, lines = "", []
+                name, other, lines = "", "", []
         elif field == "END" and depth:
             depth -= 1
             if not depth:
+                name = name or other
                 path = outline.enter(1, name)
                 builder.add("heading", name, path)
                 builder.add("lines", "\n".join(lines), path)
         elif depth == 1 and field in _NAMES:
             name = value
+        elif depth == 1 and field in _OTHER_NAMES:
+            # Family name before given ones; of an organisation, its parts.
+            first, *others = value.split(";")
+            words = (*others[:2], first) if field == "N" else (first, *others)
+            other = other or " ".join(word.strip() for word in words if word.strip())
+            if field != "N" and value.strip(" ;"):
+                lines.append(f"{_SHOWN[field]}: {_parts(field, parameters, value)}")
         elif depth == 1 and field in _SHOWN and value.strip(" ;"):
             label = _SHOWN[field]
             shown = _moment(value) if field in _MOMENTS else _parts(field, parameters, value)

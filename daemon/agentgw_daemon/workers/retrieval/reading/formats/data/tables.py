@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,15 +11,22 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, line
 
 _DELIMITERS: Final = ",;\t|"
 _MAX_HEADER_CHARS: Final = 4000
+_REMARK: Final = re.compile(r"\ufeff?(?:sep=.[ \t]*\r?$|#(?!\w+[,;\t|]))", re.MULTILINE | re.IGNORECASE)
+# Names that are given twice, and columns without any, of all.
+_MOST_ODD: Final = 0.5
 
 
 def table_blocks(text: str, outline: Outline) -> Iterator[Block]:
     """The records, each kept whole though it may have many lines; the path has the columns' names."""
     records = _records(text)
     first = next(records, None)
+    path = outline.path
+    # A hint for Excel, or remarks, before the names.
+    while first is not None and _REMARK.match(text, first[0]):
+        yield Block("lines", first[0], first[1], path, repeats=False)
+        first = next(records, None)
     if first is None:
         return
-    path = outline.path
     if columns := _columns(text[first[0] : min(first[1], first[0] + _MAX_HEADER_CHARS)]):
         path = (*path, title_of(", ".join(columns)))
     yield Block("heading" if columns else "lines", first[0], first[1], path, repeats=False)
@@ -55,5 +63,7 @@ def _columns(record: str) -> list[str]:
         names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:
         return []
-    looks_named = names and all(names) and len(set(names)) == len(names)
-    return names if looks_named and not any(name[0].isdigit() or name[0] in "-+." for name in names) else []
+    # Numbers of rows have no name, and neither has what stands behind the last sign.
+    named = list(dict.fromkeys(filter(None, names)))
+    looks_named = bool(named) and (named == names or 1 < len(named) > _MOST_ODD * len(names))
+    return named if looks_named and not any(name[0].isdigit() or name[0] in "-+." for name in named) else []

@@ -46,7 +46,7 @@ _SILENT_NAMES: Final = """
 _SILENT: Final = frozenset(_SILENT_NAMES.split())
 _TITLES: Final = frozenset({"title", "head", "heading"})
 _INLINE_NAMES: Final = """
-    emphasis literal command option filename ulink xref link quote b i u em strong code sup sub hi span a tspan ref
+    emphasis literal command option filename ulink xref link quote b i u em strong code sup sub hi span a tspan ref r t
 """
 _INLINE: Final = frozenset(_INLINE_NAMES.split())
 _KEPT: Final = frozenset({"screen", "programlisting", "literallayout", "pre"})
@@ -203,7 +203,9 @@ class _XmlWriter:
     def _shown(self, attributes: Mapping[str, str]) -> str:
         """Attributes as one line; a long one is a text of its own."""
         made = []
-        for name, value in attributes.items():
+        for name, written in attributes.items():
+            # The parser leaves some signs written by their numbers.
+            value = html.unescape(written) if _LEFTOVER.search(written) else written
             if len(value) > _MOST_LABELLED_CHARS or _MARKUP.search(value):
                 self._write_text(value)
             elif value.strip():

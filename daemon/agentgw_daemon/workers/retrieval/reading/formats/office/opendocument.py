@@ -46,6 +46,12 @@ def opendocument_sections(data: bytes, findings: Findings, outline: Outline) -> 
     hear_xml(archive.read(_CONTENT), _OpenDocumentWriter(builder, outline))
     findings.title = findings.title or outline.first
     yield builder.take()
+    # Charts and tables that stand in the text as documents of their own.
+    for name in archive.names():
+        if name.endswith(f"/{_CONTENT}"):
+            outline.restart(findings.title)
+            hear_xml(archive.read(name), _OpenDocumentWriter(builder, outline))
+            yield builder.take()
     if styles := archive.named(_STYLES):
         outline.restart(findings.title)
         hear_xml(archive.read(styles), _OpenDocumentWriter(builder, outline, only_margins=True))
@@ -104,13 +110,14 @@ class _Title:
 class _OpenTable:
     """A table that is open: its rows, the cells of the row, and the texts of the cell."""
 
-    __slots__ = ("cells", "repeated", "rows", "texts")
+    __slots__ = ("cells", "repeated", "rows", "texts", "value")
 
     def __init__(self) -> None:
         self.rows: list[str] = []
         self.cells: list[str] = []
         self.texts: list[str] = []
         self.repeated = 1
+        self.value = ""  # of a cell that does not show it
 
 
 class _OpenDocumentWriter:
@@ -148,6 +155,9 @@ class _OpenDocumentWriter:
                 self._add("\t")
             case "line-break":
                 self._add("\n")
+            case "title" | "desc" if self._open:
+                # What a picture shows, in words.
+                self._add(" ")
             case "annotation" | "note":
                 # Who wrote it and when, or spaces, stand around its paragraphs.
                 self._open.append(([], 0))
@@ -163,6 +173,7 @@ class _OpenDocumentWriter:
             case "table-cell" | "covered-table-cell" if self._tables:
                 self._tables[-1].repeated = _count(attributes.get("number-columns-repeated", "1"), _MOST_REPEATED)
                 self._tables[-1].cells.append("")
+                self._tables[-1].value = attributes.get("string-value", "") or attributes.get("value", "")
             case "page":
                 self._slides += 1
                 self._outline.restart()
@@ -180,11 +191,13 @@ class _OpenDocumentWriter:
                 self._paragraph(*self._open.pop())
             case "annotation" | "note" if self._open:
                 self._open.pop()
+            case "title" | "desc" if self._open:
+                self._add(" ")
             case "list-item":
                 self._items -= 1
             case "table-cell" | "covered-table-cell" if self._tables and self._tables[-1].cells:
                 table = self._tables[-1]
-                table.cells[-1] = " ".join(table.texts)
+                table.cells[-1] = " ".join(table.texts) or table.value
                 table.cells += [table.cells[-1]] * (table.repeated - 1)
                 table.texts.clear()
             case "table-row" if self._tables:

@@ -18,6 +18,10 @@ _MAIN: Final = ("officeDocument",)
 _PROPERTIES: Final = ("core-properties", "coreProperties")
 
 
+# Kinds of relationships to parts whose words `drawing_text` gives.
+DRAWINGS: Final = ("chart", "chartEx", "diagramData")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PartLink:
     """A relationship to another part: its id, the last word of its type, the part's name in the archive."""

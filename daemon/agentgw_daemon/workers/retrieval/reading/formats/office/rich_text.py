@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.formats.office.symbols import symbol_at
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _TOKEN: Final = re.compile(
@@ -21,7 +22,7 @@ _SKIPPED_NAMES: Final = """
     fonttbl colortbl stylesheet listtable listoverridetable revtbl rsidtbl generator pict object objdata themedata
     colorschememapping datastore latentstyles xmlnstbl fldinst filetbl bkmkstart bkmkend pntext pnseclvl mmathPr
     datafield template operator company manager category keywords comment subject author doccomm shpinst sp
-    listtext nonshppict
+    listtext nonshppict xe rxe tc tcn
 """
 _SKIPPED: Final = frozenset(word.encode() for word in _SKIPPED_NAMES.split())
 # The same that must be read although a program may pass over them.
@@ -40,6 +41,7 @@ _CHARSETS: Final = {
 }  # fmt: skip
 # Of Python's; what is above has a number of its own.
 _LAST_CODE_PAGE: Final = 1361
+_SYMBOLS_CHARSET: Final = 2
 _MOST_DEPTH: Final = 10_000
 _LONE: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
@@ -48,7 +50,7 @@ def rich_text_sections(data: bytes, findings: Findings, outline: Outline) -> Ite
     """The document as one section."""
     builder = TextBuilder()
     reader = _RichTextReader(builder, outline)
-    reader.read(data)
+    reader.read(data[max(0, data.find(b"{")) :])
     findings.title = reader.title or outline.first
     yield builder.take()
 
@@ -56,14 +58,19 @@ def rich_text_sections(data: bytes, findings: Findings, outline: Outline) -> Ite
 class _Group:
     """Settings that hold up to the closing brace."""
 
-    __slots__ = ("after_unicode", "destination", "encoding", "level", "skipped")
+    __slots__ = ("after_unicode", "destination", "encoding", "hidden", "level", "skipped")
 
     def __init__(self, outer: _Group | None = None) -> None:
         self.skipped: bool = outer.skipped if outer is not None else False
+        self.hidden: frozenset[bytes] = outer.hidden if outer is not None else frozenset()
         self.encoding: str = outer.encoding if outer is not None else ""
         self.after_unicode: int = outer.after_unicode if outer is not None else 1
         self.destination: bytes = outer.destination if outer is not None else b""
         self.level: int = outer.level if outer is not None else 0
+
+
+# Of no code page: letters of other scripts and signs at the places of ASCII.
+_SYMBOL: Final = "symbol"
 
 
 class _RichTextReader:
@@ -160,6 +167,12 @@ class _RichTextReader:
                 self._to_skip = group.after_unicode
             case b"uc":
                 group.after_unicode = min(max(value or 0, 0), 16)
+            case b"deleted" | b"v":
+                self._decode()
+                group.hidden = group.hidden - {word} if value == 0 else group.hidden | {word}
+            case b"plain":
+                self._decode()
+                group.hidden, group.encoding = frozenset(), ""
             case b"title":
                 group.destination = b"title"
             case b"info":
@@ -181,7 +194,7 @@ class _RichTextReader:
             self._font = value
             group.encoding = self._fonts.get(value, "") if group.destination != b"fonttbl" else ""
         elif word == b"fcharset" and group.destination == b"fonttbl":
-            self._fonts[self._font] = _CHARSETS.get(value or 0, "")
+            self._fonts[self._font] = _SYMBOL if value == _SYMBOLS_CHARSET else _CHARSETS.get(value or 0, "")
         elif group.destination == b"stylesheet":
             if word == b"s":
                 self._style = value or 0
@@ -197,18 +210,21 @@ class _RichTextReader:
             skipped = min(self._to_skip, len(data))
             self._to_skip -= skipped
             data = data[skipped:]
-        if not self._groups[-1].skipped:
+        if not self._groups[-1].skipped and not self._groups[-1].hidden:
             self._bytes += data
 
     def _decode(self) -> None:
         if self._bytes:
             encoding = self._groups[-1].encoding or self._code_page
-            self._store(self._bytes.decode(encoding, "replace"))
+            if encoding == _SYMBOL:
+                self._store("".join(map(symbol_at, self._bytes)))
+            else:
+                self._store(self._bytes.decode(encoding, "replace"))
             self._bytes.clear()
 
     def _put(self, text: str) -> None:
         self._decode()
-        if not self._groups[-1].skipped:
+        if not self._groups[-1].skipped and not self._groups[-1].hidden:
             self._store(text)
 
     def _store(self, text: str) -> None:

@@ -9,11 +9,17 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from agentgw_daemon.workers.retrieval.reading.archive import Archive
-from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
-from agentgw_daemon.workers.retrieval.reading.formats.office.parts import links_of, main_part, office_title
+from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
+    DRAWINGS,
+    drawing_text,
+    links_of,
+    main_part,
+    office_title,
+)
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
@@ -22,10 +28,20 @@ _MOST_COLUMNS: Final = 16_384
 # Of a row; a gap is a border of the table more often than a thousand empty columns.
 _MOST_GAP_COLUMNS: Final = 64
 _MOST_ROWS: Final = 1 << 20
+_NUMBERED: Final = re.compile("_x([0-9A-Fa-f]{4})_")
 _REFERENCE: Final = re.compile(r"([A-Z]{1,3})\d{1,7}")
 _DATE_FORMATS: Final = frozenset({*range(14, 18), 22, *range(27, 37), *range(50, 59)})
 _TIME_FORMATS: Final = frozenset({18, 19, 20, 21, 45, 46, 47})
+_PERCENT_FORMATS: Final = frozenset({9, 10})
+_ELAPSED_FORMATS: Final = frozenset({46})
+_ELAPSED: Final = re.compile(r"\[(?:h{1,2}|m{1,2}|s{1,2})\]", re.IGNORECASE)
+# As many digits as Excel knows: what is stored beyond them is noise of the computation.
+_DIGITS: Final = 15
+_LONG_NUMBER: Final = re.compile(r"-?\d*\.\d{4,}(?:[eE][+-]?\d{1,3})?")
 _QUOTED: Final = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
+_Shown = Literal["number", "percent", "date", "time", "elapsed"]
+# Excel counts a 29th of February 1900, which there was none: days before it are one off.
+_FALSE_LEAP_DAY: Final = 60
 _EPOCH: Final = datetime.datetime(1899, 12, 30)
 _EPOCH_1904: Final = datetime.datetime(1904, 1, 1)
 _LAST_DAY: Final = 2_958_465
@@ -55,21 +71,33 @@ def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterat
         outline.restart(findings.title)
         builder = TextBuilder()
         path = outline.enter(1, name)
+        rows, more = _Rows(strings.texts, styles), 0
         try:
-            rows = _Rows(strings.texts, styles)
             hear_xml(archive.read(parts[key]), rows)
             builder.add("heading", name, path)
             builder.add_table(rows.rows, path)
-            for link in links_of(archive, parts[key]):
-                if link.kind in ("comments", "threadedComment"):
-                    comments = _Strings("comment" if link.kind == "comments" else "threadedComment", "text")
-                    hear_xml(archive.read(link.part), comments)
-                    builder.add("lines", "\n".join(comments.texts), path)
+            for kind, text in _beside(archive, parts[key]):
+                builder.add(kind, text, path)
+                more += len(text)
         except Unreadable as error:
             findings.notes.append(f"the sheet {name} was not read: it {error}")
-        if rows.rows:
+        if rows.rows or more:
             yield builder.take()
     findings.title = findings.title or (book.sheets[0][0] if len(book.sheets) == 1 else "")
+
+
+def _beside(archive: Archive, sheet: str) -> Iterator[tuple[BlockKind, str]]:
+    """Comments of a sheet's cells, and the words of its boxes and charts."""
+    for link in links_of(archive, sheet):
+        if link.kind in ("comments", "threadedComment"):
+            comments = _Strings("comment" if link.kind == "comments" else "threadedComment", "text")
+            hear_xml(archive.read(link.part), comments)
+            yield "lines", "\n".join(comments.texts)
+        elif link.kind == "drawing":
+            yield "lines", drawing_text(archive, link.part)
+            for inner in links_of(archive, link.part):
+                if inner.kind in DRAWINGS:
+                    yield "lines", drawing_text(archive, inner.part)
 
 
 class _Workbook:
@@ -111,7 +139,7 @@ class _Strings:
         self._inside = False
         self._aloud -= tag == "rPh"
         if tag == self._item:
-            self.texts.append(" ".join("".join(self._parts).split()))
+            self.texts.append(_plain("".join(self._parts)))
             self._parts.clear()
 
     def data(self, text: str) -> None:
@@ -120,13 +148,13 @@ class _Strings:
 
 
 class _Formats:
-    """Hears which styles of cells show dates and times."""
+    """Hears which styles of cells show dates, times and percentages."""
 
     def __init__(self, since_1904: bool) -> None:
         self._epoch: Final = _EPOCH_1904 if since_1904 else _EPOCH
         self._codes: dict[int, str] = {}
         self._styles: list[int] = []
-        self._shows: dict[int, tuple[bool, bool]] = {}
+        self._shows: dict[int, _Shown] = {}
         self._in_cells = False
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -144,31 +172,50 @@ class _Formats:
         pass
 
     def shown(self, value: str, style: str) -> str:
-        """A number as the cell of this style shows it, as far as dates go."""
+        """A number as the cell of this style shows it, as far as dates and percentages go."""
         at = _number(style)
         kind = self._styles[at] if 0 <= at < len(self._styles) else 0
         if kind not in self._shows:
-            self._shows[kind] = self._date_and_time(kind)
-        is_date, is_time = self._shows[kind]
-        if not is_date and not is_time:
-            return value
+            self._shows[kind] = self._shown(kind)
+        shows = self._shows[kind]
+        if shows == "number":
+            return _rounded(value) if _LONG_NUMBER.fullmatch(value) else value
         try:
             days = float(value)
         except ValueError:
             return value
+        if shows == "percent":
+            return f"{days * 100:.{_DIGITS}g}%"
         if not 0 <= days <= _LAST_DAY:
             return value
+        if shows == "elapsed":
+            seconds = round(days * 86_400)
+            return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        if shows != "time" and days < _FALSE_LEAP_DAY and self._epoch == _EPOCH:
+            days += 1
         moment = self._epoch + datetime.timedelta(days=days)
         moment = (moment + datetime.timedelta(milliseconds=500)).replace(microsecond=0)
-        if not is_date:
+        if shows == "time":
             return moment.time().isoformat()
         return moment.date().isoformat() if days == int(days) else moment.isoformat(sep=" ")
 
-    def _date_and_time(self, kind: int) -> tuple[bool, bool]:
-        """Tells whether a format shows a day, and whether it shows a time of one."""
-        code = _QUOTED.sub("", self._codes.get(kind, "")).lower()
-        is_date = kind in _DATE_FORMATS or "y" in code or "d" in code
-        return is_date, kind in _TIME_FORMATS or "h" in code or "ss" in code
+    def _shown(self, kind: int) -> _Shown:
+        """The meaning of a number in a format."""
+        written = self._codes.get(kind, "")
+        code = _QUOTED.sub("", written).lower()
+        if kind in _PERCENT_FORMATS or "%" in code:
+            return "percent"
+        if kind in _DATE_FORMATS or "y" in code or "d" in code or "mmm" in code:
+            return "date"
+        if kind in _ELAPSED_FORMATS or _ELAPSED.search(written):
+            return "elapsed"
+        return "time" if kind in _TIME_FORMATS or "h" in code or "ss" in code else "number"
+
+
+def _rounded(value: str) -> str:
+    """A number without the digits that nobody typed."""
+    shown = f"{float(value):.{_DIGITS}g}"
+    return value if "e" in shown else shown
 
 
 def _number(text: str) -> int:
@@ -229,7 +276,12 @@ class _Rows:
             case "n":
                 return self._formats.shown(text, self._style)
             case _:
-                return " ".join(text.split())
+                return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """A text in one line; what XML cannot have is written by its number."""
+    return " ".join(_NUMBERED.sub(lambda found: chr(int(found[1], 16)), text).split())
 
 
 def _column(letters: str) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
+    DRAWINGS,
     drawing_text,
     links_of,
     main_part,
@@ -22,9 +23,11 @@ from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _PRESENTATION: Final = "ppt/presentation.xml"
 _TITLES: Final = frozenset({"title", "ctrTitle"})
+# Elements with words, and those of comments in their older and their newer kind.
+_WORDS: Final = frozenset({"t"})
+_COMMENTS: Final = frozenset({"t", "text"})
 # Numbers, dates and footers of slides, which say the same on each.
 _MARGINS: Final = frozenset({"sldNum", "dt", "ftr", "hdr", "sldImg"})
-_DRAWINGS: Final = frozenset({"chart", "chartEx", "diagramData"})
 
 
 def slides_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
@@ -56,10 +59,10 @@ def _slide(archive: Archive, part: str, number: int, outline: Outline) -> Sectio
     builder.add("heading", slide.title, path)
     slide.write(builder, path)
     for link in links_of(archive, part):
-        if link.kind in _DRAWINGS:
+        if link.kind in DRAWINGS:
             builder.add("lines", drawing_text(archive, link.part), path)
         elif link.kind in ("notesSlide", "comments"):
-            notes = _Shapes(every="text" if link.kind == "comments" else "t")
+            notes = _Shapes(_COMMENTS if link.kind == "comments" else _WORDS)
             hear_xml(archive.read(link.part), notes)
             notes.write(builder, path)
     return builder.take()
@@ -86,9 +89,9 @@ class _Order:
 class _Shapes:
     """Hears a slide: its title, and paragraphs and tables of its shapes."""
 
-    def __init__(self, every: str = "t") -> None:
+    def __init__(self, words: frozenset[str] = _WORDS) -> None:
         self.title = ""
-        self._tag: Final = every  # the element with text
+        self._words: Final = words  # elements with text
         self._blocks: list[str | list[str]] = []
         self._parts: list[str] = []
         self._cells: list[str] = []
@@ -109,11 +112,13 @@ class _Shapes:
                 self._kind = attributes.get("type", "body")
             case "br":
                 self._parts.append("\n")
+            case "cNvPr" if attributes.get("descr", "").strip():
+                self._blocks.append(attributes["descr"].strip())
             case "tab":
                 self._parts.append("\t")
             case "tbl":
                 self._tables += 1
-        self._inside = tag == self._tag
+        self._inside = tag in self._words
 
     def end(self, tag: str) -> None:
         if self._skipped:

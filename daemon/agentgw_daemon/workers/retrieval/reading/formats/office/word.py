@@ -13,11 +13,13 @@ from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, 
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
+    DRAWINGS,
     drawing_text,
     links_of,
     main_part,
     office_title,
 )
+from agentgw_daemon.workers.retrieval.reading.formats.office.symbols import symbol_at
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
@@ -29,9 +31,10 @@ _SKIPPED: Final = frozenset({"Fallback", "moveFrom", "del", "rt"})
 # Parts that are read after the document itself, in this order.
 _NOTES: Final = ("footnotes", "endnotes", "comments")
 _MARGINS: Final = ("header", "footer")
-_DRAWINGS: Final = ("chart", "chartEx", "diagramData")
 _ALTERNATIVE: Final = "aFChunk"
 _MOST_NESTED: Final = 2
+# Styles in a row; nobody's are based on each other deeper.
+_MOST_BASES: Final = 12
 
 
 def word_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
@@ -55,7 +58,7 @@ def _document(data: bytes, findings: Findings, outline: Outline, depth: int) -> 
     hear_xml(archive.read(main), _WordWriter(builder, outline, styles))
     findings.title = findings.title or outline.first
     yield builder.take()
-    for kind in (*_NOTES, *_MARGINS, *_DRAWINGS):
+    for kind in (*_NOTES, *_MARGINS, *DRAWINGS):
         parts = [link.part for link in links if link.kind == kind]
         if not links and kind in _NOTES and (usual := archive.named(f"word/{kind}.xml")):
             parts = [usual]
@@ -74,7 +77,7 @@ def _others(
         outline.restart(findings.title)
         builder = TextBuilder()
         try:
-            if kind in _DRAWINGS:
+            if kind in DRAWINGS:
                 builder.add("lines", drawing_text(archive, part), outline.path)
             else:
                 hear_xml(archive.read(part), _WordWriter(builder, outline, styles))
@@ -109,6 +112,7 @@ class _Styles:
     def __init__(self) -> None:
         self.levels: Final[dict[str, int]] = {}
         self.lists: Final[set[str]] = set()
+        self._based_on: dict[str, str] = {}
         self._style = ""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -122,8 +126,27 @@ class _Styles:
                 self.levels[self._style] = 1
             elif value.lower().startswith("list "):
                 self.lists.add(self._style)
-        elif tag == "outlineLvl" and self._style and value in set("012345678"):
-            self.levels.setdefault(self._style, int(value) + 1)
+        elif tag == "basedOn" and self._style:
+            self._based_on[self._style] = value
+        elif tag == "outlineLvl" and self._style and value in set("0123456789"):
+            # The last one says that it is no heading, whatever it is based on.
+            self.levels.setdefault(self._style, (int(value) + 1) % 10)
+
+    def level(self, style: str) -> int:
+        """The level of a heading by its style or what that is based on; 0 for other text."""
+        for _ in range(_MOST_BASES):
+            if style in self.levels:
+                return self.levels[style]
+            style = self._based_on.get(style, "")
+        return 0
+
+    def is_list(self, style: str) -> bool:
+        """Tells the same of lists."""
+        for _ in range(_MOST_BASES):
+            if style in self.lists:
+                return True
+            style = self._based_on.get(style, "")
+        return False
 
     def end(self, tag: str) -> None:
         if tag == "style":
@@ -131,6 +154,10 @@ class _Styles:
 
     def data(self, text: str) -> None:
         pass
+
+
+def _hexadecimal(text: str) -> int:
+    return int(text, 16) if re.fullmatch(r"[0-9A-Fa-f]{1,4}", text) else 0
 
 
 class _WordWriter:
@@ -148,6 +175,7 @@ class _WordWriter:
         self._listed = False
         self._tables = 0
         self._skipped = 0
+        self._placeholder = False
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if self._skipped or tag in _SKIPPED:
@@ -160,8 +188,8 @@ class _WordWriter:
                 self._flush()  # of a paragraph around this one: text boxes stand inside paragraphs
                 self._level, self._listed = 0, False
             case "pStyle":
-                self._level = self._styles.levels.get(attributes.get("val", ""), 0)
-                self._listed = attributes.get("val", "") in self._styles.lists
+                self._level = self._styles.level(attributes.get("val", ""))
+                self._listed = self._styles.is_list(attributes.get("val", ""))
             case "outlineLvl" if attributes.get("val", "") in set("012345678"):
                 self._level = int(attributes["val"]) + 1
             case "numPr":
@@ -170,8 +198,22 @@ class _WordWriter:
                 self._parts.append("\t")
             case "br" | "cr":
                 self._parts.append("\n")
+            case "ptab":
+                self._parts.append("\t")
             case "noBreakHyphen":
                 self._parts.append("-")
+            case "sym" if attributes.get("font", "") == "Symbol":
+                self._parts.append(symbol_at(_hexadecimal(attributes.get("char", ""))))
+            case "num" | "den" | "sup" | "sub":
+                # Of a formula: a fraction's parts are no number together.
+                self._parts.append({"den": "/", "sup": "^", "sub": "_"}.get(tag, " "))
+            case "docPr" if attributes.get("descr", "").strip():
+                self._parts.append(f" {attributes['descr'].strip()} ")
+            case "showingPlcHdr" if attributes.get("val", "1") not in ("0", "false"):
+                self._placeholder = True
+            case "sdtContent" if self._placeholder:
+                # Not written by anybody: it asks for something to be.
+                self._placeholder, self._skipped = False, 1
             case "tbl":
                 if not self._tables:
                     self._flush()

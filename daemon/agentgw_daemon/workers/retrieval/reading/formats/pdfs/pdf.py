@@ -12,7 +12,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from pypdfium2 import PdfDocument, PdfiumError
 
-from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.formats.pdfs.page import PdfPage, page_of
 from agentgw_daemon.workers.retrieval.reading.formats.pdfs.words import vocabulary_of
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
@@ -42,6 +42,7 @@ def pdf_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[
         count = _count(document)
         _fill_in(document)
         findings.title = _title(document)
+        _tell_of_parts(document, findings)
         bookmarks = _bookmarks(document)
         pages = _pages(document, count)
     finally:
@@ -96,6 +97,20 @@ def _tell(pages: list[PdfPage | None], count: int, findings: Findings) -> None:
     ]  # fmt: skip
     if some:
         findings.notes.append(f"letters are missing on {len(some)} of {count} pages, as {_UNMAPPED} ({_named(some)})")
+
+
+def _tell_of_parts(document: PdfDocument, findings: Findings) -> None:
+    """Notes on what a document has beside its pages, and is not read."""
+    try:
+        count = document.count_attachments()
+        names = [document.get_attachment(number).get_name() for number in range(min(count, _MAX_NAMED))]
+    except (PdfiumError, UnicodeError):
+        count, names = 0, []
+    if count:
+        shown = ", ".join(map(title_of, names)) + (", …" if count > _MAX_NAMED else "")
+        findings.notes.append(f"{count} attached files are not read ({shown})")
+    if document.get_formtype() == pdfium.FORMTYPE_XFA_FULL:
+        findings.notes.append("is a form of Adobe's XFA kind, whose fields are not read; print it to a PDF file")
 
 
 def _named(numbers: list[int]) -> str:
