@@ -20,6 +20,7 @@ from agentgw.protocol.errors import RPC_ERRORS
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.server.openrpc import event_name
+from tests.patience import PATIENCE_S
 from tests.scripts.http_page import page as http_page
 from tests.scripts.manual_page import page as manual_page
 from tests.scripts.manual_page import statuses, statuses_of_errors
@@ -62,7 +63,9 @@ def test_the_manual_page_explains_every_exit_status_of_an_error() -> None:
 def test_the_manual_page_is_roff_without_a_warning() -> None:
     if (groff := shutil.which("groff")) is None:
         pytest.skip("there is no groff here")
-    done = subprocess.run((groff, "-man", "-Tutf8", "-ww", str(MANUAL)), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        (groff, "-man", "-Tutf8", "-ww", str(MANUAL)), capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -15,6 +15,7 @@ import pytest
 from tests.browser.webdriver import Browser, missing, open_browser
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Home, until
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -171,7 +172,7 @@ def test_escape_stops_the_answer_and_keeps_what_there_is(site: Site) -> None:
     page.wait_text("And so on")
     page.press("escape")
     page.wait_text("It was stopped.")
-    assert conversation.left.wait(20)
+    assert conversation.left.wait(PATIENCE_S)
     assert "And so on" in page.text
 
 
@@ -221,7 +222,7 @@ def test_a_turn_that_a_terminal_begins_is_seen_while_it_runs(site: Site) -> None
     assert "From a terminal" in page.text
     conversation.end("both.")
     page.wait_text("Seen by both.")
-    assert b"Seen by both." in (child.communicate(timeout=30)[0] or b"")
+    assert b"Seen by both." in (child.communicate(timeout=PATIENCE_S)[0] or b"")
 
 
 def test_a_call_is_asked_about_with_its_diff_and_is_made_after_a_yes(site: Site) -> None:

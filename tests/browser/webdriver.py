@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import httpx
 
-PATIENCE_S: Final = 30.0
+from tests.patience import PATIENCE_S
+
 _PAUSE_S: Final = 0.02
 _TRIES: Final = 5
 _DRIVERS: Final = ("chromedriver",)
@@ -194,7 +195,7 @@ def open_browser(scratch: Path, flags: Sequence[str] = ()) -> Iterator[Browser]:
     log = scratch / "chromedriver.log"
     with _started([driver_path, "--port=0", f"--log-path={log}"]) as (driver, port):
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90, trust_env=False) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, trust_env=False) as client:
                 options = {
                     "binary": browser_path,
                     "args": [*_FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags],

@@ -26,6 +26,7 @@ from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import bind_socket
 from tests.client.fakedaemon import FakeDaemon
+from tests.patience import PATIENCE_S
 
 Serve = Callable[..., FakeDaemon]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -70,7 +71,12 @@ def agentgw(home: Path) -> Run:
     def run(*words: str, stdin: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
         given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         return subprocess.run(
-            [sys.executable, "-m", "agentgw", *words], text=True, capture_output=True, timeout=30, **given, **options
+            [sys.executable, "-m", "agentgw", *words],
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            **given,
+            **options,
         )
 
     return run
@@ -129,7 +135,7 @@ class Terminal:
         while self._read():
             pass
         os.close(self._master)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_S)
 
     def _read(self) -> bool:
         if not select.select([self._master], [], [], 20)[0]:

@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from tests.e2e.wire import PATIENCE_S
+from tests.patience import PATIENCE_S
 
 # The words that ask a model of this endpoint; see `Endpoint.config`.
 SCRIPTED = ("run", "-m", "scripted/m")

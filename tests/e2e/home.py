@@ -11,14 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from agentgw_daemon.models.catalogue import STARTER
-from tests.e2e.wire import PATIENCE_S, Refused, Wire
+from tests.e2e.wire import Refused, Wire
+from tests.patience import PATIENCE_S, Stopwatch
 from tests.starter import embedder_folder, starter_model
 
 T = TypeVar("T")
@@ -275,9 +275,10 @@ def rss_bytes(pid: int) -> int:
 
 def until(condition: Callable[[], T | None], what: str, *, within_s: float = PATIENCE_S) -> T:
     """The first true value of a condition nothing tells us about; fails when none comes in time."""
-    deadline = time.monotonic() + within_s
+    watch = Stopwatch()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not in {within_s:g} s: {what}"
+        late = watch.seconds() > within_s or watch.wall_seconds() > max(within_s, PATIENCE_S)
+        assert not late, f"not in {within_s:g} s: {what}"
         select.select([], [], [], 0.01)
     return found
 

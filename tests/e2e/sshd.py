@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.e2e.home import until
+from tests.patience import PATIENCE_S
 
 _SSHD = "/usr/sbin/sshd"
 # It wants to be root only to become others; and it drops privileges into this folder.
@@ -77,12 +78,12 @@ class Sshd:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
         self._log.close()
 
     def _listens(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S).close()
         except OSError:
             return False
         return True

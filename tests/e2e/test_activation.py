@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.home import Home, gone, kill, until
 from tests.e2e.wire import Wire
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -126,7 +127,7 @@ def test_a_descriptor_that_is_no_listening_socket_is_refused(home: Home) -> None
             [sys.executable, "-c", PROGRAM, str(file.fileno()), "self"], env=home.environ, pass_fds=[file.fileno()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
-        _, said = child.communicate(timeout=30)
+        _, said = child.communicate(timeout=PATIENCE_S)
     assert child.returncode == 78
     assert said.startswith(b"agentgw: --activated: descriptor 3 is not a socket")
     assert said.count(b"\n") == 1

@@ -19,6 +19,7 @@ from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Home, kill, until
 from tests.e2e.integrity import integrity
 from tests.e2e.wire import Refused, Wire
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -154,7 +155,7 @@ def killed_at(scene: Scene, point: str, decision: str | None = None) -> str:
             asked = scene.read(wire, "turn.approval")["approval_id"]
             answer(scene.home, asked, decision)
         scene.read_to_the_end(wire)
-    assert daemon.wait(30) != 0
+    assert daemon.wait(PATIENCE_S) != 0
     return asked
 
 
@@ -488,7 +489,7 @@ def survive_kills_in_approvals(home: Home, endpoint: Endpoint, turns: int) -> Co
             # By its pid: a child that it has just forked has its name.
             kill(pid)
             ends["kills"] += 1
-            people.join(30)
+            people.join(PATIENCE_S)
             assert not people.is_alive()
             pid = home.daemon()
             turn = home.call("turn.show", turn_id=turn_id)["turn"]
@@ -507,7 +508,7 @@ def survive_kills_in_approvals(home: Home, endpoint: Endpoint, turns: int) -> Co
         assert stored == sorted(set(stored))
         assert integrity(home) == "ok"
     home.call("turn.start", message="stop", model="scripted/m", tools=[])
-    model.join(30)
+    model.join(PATIENCE_S)
     return ends
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Home, until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -67,7 +68,7 @@ def test_who_leaves_takes_all_agents_along(home: Home, endpoint: Endpoint, leavi
     worker = endpoint.next()
     worker.say("I begin")
     child.send_signal(leaving)
-    assert worker.left.wait(30), "the daemon hangs up on the model"
+    assert worker.left.wait(PATIENCE_S), "the daemon hangs up on the model"
     done = home.finish(child)
     assert done.status == (130 if leaving is signal.SIGINT else -signal.SIGKILL)
     until(lambda: "running" not in states(home).values(), "all have ended")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Done, Home, rss_bytes
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -109,7 +110,7 @@ def test_an_answer_ends_although_the_connection_stays_open(scripted: Home, endpo
     conversation = endpoint.next()
     conversation.send(delta("stop", content="yes"), hold=True)
     assert scripted.finish(child).out == "yes\n"
-    assert conversation.left.wait(30)
+    assert conversation.left.wait(PATIENCE_S)
 
 
 def test_a_flood_is_left_at_its_bound_and_costs_no_memory(scripted: Home, endpoint: Endpoint) -> None:
@@ -122,7 +123,7 @@ def test_a_flood_is_left_at_its_bound_and_costs_no_memory(scripted: Home, endpoi
     for _ in range(500):
         conversation.pieces.put(piece)
     done = scripted.finish(child)
-    assert conversation.left.wait(30)
+    assert conversation.left.wait(PATIENCE_S)
     assert done.status == 0
     assert len(done.out.rstrip()) == 100_000 - 1
     assert rss_bytes(pid) - before < 50 << 20
@@ -134,7 +135,7 @@ def test_max_tokens_holds_for_an_endpoint_that_ignores_it(scripted: Home, endpoi
     conversation.say(*(f"{n} " for n in range(1000)))
     made = json.loads(scripted.finish(child).out)
     assert (made["text"], made["finish_reason"]) == ("0 1 2 3 4 ", "length")
-    assert conversation.left.wait(30)
+    assert conversation.left.wait(PATIENCE_S)
 
 
 def asked(conversation: Conversation) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Home, kill, until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -96,7 +97,7 @@ def test_a_daemon_with_ten_jobs_imports_nothing_that_it_has_no_use_for(echo_home
         until(lambda: "everything is imported" in home.log, "all is imported")
         assert len(home.call("job.list")["jobs"]) == 10
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(PATIENCE_S) == 0
     lines = (home.work / "said").read_text().splitlines()
     imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
     assert {"ruamel.yaml", "httpx", "sqlite_utils", "agentgw_daemon.app"} <= imported

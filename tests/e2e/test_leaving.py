@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.endpoint import SCRIPTED, Endpoint
 from tests.e2e.home import ENDLESS, Home, gone, heard, until
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -81,7 +82,7 @@ def test_leaving_while_the_prompt_is_read_frees_the_worker(model_home: Home) -> 
 
 def test_a_closed_pipe_cancels_the_turn(model_home: Home) -> None:
     child = model_home.start(*ENDLESS, stdout=subprocess.PIPE)
-    head = subprocess.run(["head", "-c", "5"], stdin=child.stdout, capture_output=True, timeout=30, check=True)
+    head = subprocess.run(["head", "-c", "5"], stdin=child.stdout, capture_output=True, timeout=PATIENCE_S, check=True)
     assert len(head.stdout) == 5
     assert child.stdout is not None
     child.stdout.close()

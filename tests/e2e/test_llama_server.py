@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.home import COUNTING, Home, heard, until
-from tests.e2e.wire import PATIENCE_S
+from tests.patience import PATIENCE_S
 from tests.scripts.fetch_llama_server import fetch
 from tests.starter import starter_model
 

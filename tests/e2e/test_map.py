@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.home import AGENTGW, Home
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 MAP = f"{AGENTGW} map -m echo"
@@ -23,7 +24,11 @@ def home() -> Iterator[Home]:
 
 def bash(home: Home, script: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script], env=home.environ, cwd=home.work, capture_output=True, timeout=120
+        ["bash", "-o", "pipefail", "-c", script],
+        env=home.environ,
+        cwd=home.work,
+        capture_output=True,
+        timeout=PATIENCE_S,
     )
 
 
@@ -85,6 +90,6 @@ def test_a_daemon_that_is_killed_is_replaced_in_the_middle(home: Home) -> None:
     child.stdin.flush()
     assert child.stdout.readline() == b"Q a\n"
     home.kill_daemon()
-    out, err = child.communicate(b"b\nc\n", timeout=60)
+    out, err = child.communicate(b"b\nc\n", timeout=PATIENCE_S)
     assert (child.returncode, out) == (0, b"Q b\nQ c\n")
     assert b"going on with the next one" in err

@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Done, Home, until
+from tests.patience import PATIENCE_S
 from tests.scripts.fetch_mcp_servers import fetch
 from tests.tools.mcp.real_servers import CACHE, WEB
 
@@ -123,7 +124,7 @@ def test_a_server_elsewhere_is_spoken_to_over_http(home: Home, endpoint: Endpoin
         assert (done.status, told) == (0, ["5"])
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 LIAR = """

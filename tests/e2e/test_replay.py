@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Done, Home
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -113,4 +114,4 @@ def test_ctrl_c_ends_it_in_the_daemon_too(home: Home, endpoint: Endpoint, words:
     conversation.say("hel")
     child.send_signal(signal.SIGINT)
     assert home.finish(child).status == 130
-    assert conversation.left.wait(30)
+    assert conversation.left.wait(PATIENCE_S)

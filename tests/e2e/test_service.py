@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.home import Home, gone, kill, until
-from tests.e2e.wire import PATIENCE_S
 from tests.ending import ends_within
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 

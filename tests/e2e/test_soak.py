@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.home import Home, until
 from tests.e2e.wire import Refused
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -128,4 +129,4 @@ def test_an_hour_of_mixed_work_leaves_memory_and_descriptors_as_they_were(
     with home.connect() as wire:
         assert wire.call("daemon.status")["turns"] == 0
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(30) == 0
+    assert daemon.wait(PATIENCE_S) == 0

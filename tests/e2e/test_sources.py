@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.home import Home
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -35,7 +36,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Pa
 
 def ask(home: Home, *words: str) -> dict[str, Any]:
     child = home.start("run", *BRIEF, *words)
-    out, err = child.communicate(timeout=120)
+    out, err = child.communicate(timeout=PATIENCE_S)
     assert child.returncode == 0, err
     made: dict[str, Any] = json.loads(out)
     return made

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.home import Home
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +30,7 @@ def agent() -> Iterator[Home]:
 
 def run(home: Home, folder: Path, *words: str, environ: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     child = home.start(*BRIEF, *words, environ=environ, cwd=folder)
-    out, _ = child.communicate(timeout=120)
+    out, _ = child.communicate(timeout=PATIENCE_S)
     return child.returncode, json.loads(out) if out else {}
 
 
@@ -84,7 +85,7 @@ def test_a_project_manager_hands_a_part_to_another_skill(agent: Home, tmp_path: 
         "run", "-s", "project-manager", "-o", "temperature=0", "-o", "max_tokens=24",
         "Delegate to code-assistant: write a Python function that adds two numbers", cwd=tmp_path,
     )  # fmt: skip
-    out, err = child.communicate(timeout=120)
+    out, err = child.communicate(timeout=PATIENCE_S)
     assert child.returncode == 0
     assert out.strip(), "the manager's own answer"
     said = err.decode()
@@ -134,8 +135,8 @@ def test_tools_are_listed_and_called_by_hand(agent: Home, tmp_path: Path) -> Non
     assert {"read_file", "write_file", "run_command", "query_sqlite", "fetch_url"} <= set(listed)
     assert {listed[name]["effect"] for name in ("read_file", "write_file", "fetch_url")} == {"read", "write", "network"}
     words = ("tools", "call", "read_file", json.dumps({"path": "notes.txt"}))
-    out, _ = agent.start(*words, cwd=tmp_path).communicate(timeout=60)
+    out, _ = agent.start(*words, cwd=tmp_path).communicate(timeout=PATIENCE_S)
     assert "The lighthouse is red." in out.decode()
     refused = agent.start("tools", "call", "write_file", json.dumps({"path": "a", "content": "b"}), cwd=tmp_path)
-    refused.communicate(timeout=60)
+    refused.communicate(timeout=PATIENCE_S)
     assert (refused.returncode, (tmp_path / "a").exists()) == (5, False)

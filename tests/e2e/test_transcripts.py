@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.home import AGENTGW, Home
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def test_the_page_shows_what_is_printed(home: Home, block: str) -> None:
     assert commands
     for command, _, printed in (part.partition("\n") for part in commands):
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command], env=home.environ, cwd=home.work, text=True, timeout=120,
+            ["bash", "-o", "pipefail", "-c", command], env=home.environ, cwd=home.work, text=True, timeout=PATIENCE_S,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert done.stdout == printed, command

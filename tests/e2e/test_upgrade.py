@@ -10,6 +10,7 @@ from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Home, heard, until
 from tests.e2e.versions import Installation
 from tests.e2e.wire import Refused
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -99,7 +100,7 @@ def test_a_package_replaced_during_the_start_ends_the_daemon_and_the_next_one_is
     home.agentgw = installation.agentgw
     (installation.packages / "agentgw_daemon" / "models" / "hub.py").unlink()
     daemon = home.serve()
-    assert daemon.wait(30) == 1
+    assert daemon.wait(PATIENCE_S) == 1
     assert "the package was replaced while the daemon started" in home.log
     installation.install("4.0.1")
     assert home.ask("run", "-m", "echo", "hi") == "hi\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.home import Home
+from tests.patience import PATIENCE_S
 
 SYSTEMD = Path("/lib/systemd/systemd")
 SETTINGS = """
@@ -39,7 +40,7 @@ def may_try() -> bool:
         return False
     tried = ["unshare", "-m", "sh", "-c", f"{SETTINGS}\nsystemctl --user is-system-running"]
     environ = {"PATH": os.defpath, "HOME": os.devnull}
-    done = subprocess.run(tried, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(tried, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
     return done.stdout.strip() == "running"
 
 
@@ -58,7 +59,7 @@ def under_systemd(home: Home, script: str) -> list[str]:
     agentgw = f'agentgw() {{ {shlex.quote(sys.executable)} -P -m agentgw "$@"; }}\n'
     words = ["unshare", "-m", "sh", "-c", SETTINGS + agentgw + script]
     environ = home.environ | {"LOG": str(home.root / "manager.log")}
-    done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=120, cwd=home.work)
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, cwd=home.work)
     assert done.returncode == 0, (done.stdout, done.stderr, (home.root / "manager.log").read_text()[-4000:])
     return done.stdout.splitlines()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from agentgw.protocol.errors import WorkerDied
 from tests.e2e.home import COUNTING, ENDLESS, Home, heard, kill, until
+from tests.patience import Stopwatch
 
 pytestmark = pytest.mark.e2e
 
@@ -44,11 +44,11 @@ def survive_deaths(home: Home, deaths: int) -> None:
             assert completed["params"]["finish_reason"] == "failed"
             assert (answer["id"], answer["error"]["code"]) == (request_id, -32007)
             assert answer["error"]["data"]["status"] == -signal.SIGKILL
-            began = time.monotonic()
+            watch = Stopwatch()
             # Its first message is the answer: nothing more came of the turn that failed.
             events, _ = wire.stream("turn.start", **SHORT)
             assert events[0]["method"] == "turn.started"
-            assert time.monotonic() - began < 6
+            assert watch.seconds() < 6
         until(lambda: len(os.listdir(f"/proc/{daemon}/fd")) <= open_files, "no descriptor is left over")
     assert zombies_of(daemon) == []
     assert home.daemons() == [daemon]

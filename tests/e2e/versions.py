@@ -9,6 +9,8 @@ import sysconfig
 import venv
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent.parent
 _PACKAGES = (ROOT / "agentgw", ROOT / "daemon" / "agentgw_daemon", ROOT / "shell" / "agentgw_shell")
 # As the wheel has them.
@@ -23,7 +25,7 @@ class Installation:
         python = place / "bin" / "python"
         found = subprocess.run(
             [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            stdout=subprocess.PIPE, text=True, timeout=30, check=True,
+            stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=True,
         )  # fmt: skip
         self.packages = Path(found.stdout.strip())
         # Added as it is, without its own .pth files: the agentgw of this checkout does not come along.

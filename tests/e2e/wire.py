@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Self
 
-# For everything that has no limit of its own: more than a cold start with a model takes on a busy machine.
-PATIENCE_S = 30.0
+from tests.patience import PATIENCE_S
 
 
 class Refused(Exception):

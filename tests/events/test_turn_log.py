@@ -8,6 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnProgress, TurnStarted
 from agentgw_daemon.events.turn_log import TurnLog
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +80,6 @@ async def test_a_watcher_that_is_not_the_owner_holds_nothing_back() -> None:
     async with trio.open_nursery() as nursery:
         watcher = log.watch()
         nursery.start_soon(watcher.__anext__)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             await log.append(*(TurnDelta(text="x") for _ in range(5000)))
     await watcher.aclose()

@@ -10,6 +10,7 @@ from agentgw.protocol.events import TurnDelta
 from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ async def test_the_owner_leaving_cancels_an_attended_turn_and_frees_it() -> None
     live.own()
     live.disown()
     assert live.scope.cancel_called
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         await live.log.append(*(TurnDelta(text="x") for _ in range(5000)))
 
 
@@ -55,7 +56,7 @@ async def test_the_end_ends_whoever_watches_or_waits() -> None:
     async def wait() -> None:
         waited.append(await live.wait_outcome())
 
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait)
             nursery.start_soon(live.log.next_events, 1)

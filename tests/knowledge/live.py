@@ -19,10 +19,9 @@ from agentgw_daemon.retrieval.pool import Resolve, Retrieval
 from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.documents.selection import Selection
+from tests.patience import PATIENCE_S
 from tests.retrieval.fakeworker import fake_embedder
 from tests.workers.retrieval.live import running
-
-LIMIT_S = 60
 
 
 class LiveIngest:
@@ -86,7 +85,7 @@ async def live_ingest(
     folder: Path, settings: RetrievalSettings | None = None, resolve: Resolve = fake_embedder
 ) -> AsyncIterator[LiveIngest]:
     """A database below `folder`/own and what takes documents in."""
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with Database.open(folder / "own") as database, running(settings, resolve) as retrieval:
             yield LiveIngest(database, retrieval, folder / "own")
 

@@ -21,9 +21,9 @@ from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw_daemon.lifecycle.socket_name import SocketName
+from tests.patience import PATIENCE_S
 
 ENTRY = [sys.executable, "-P", str(Path(__file__).with_name("entry.py"))]
-DEADLINE_S = 20
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def finish(run: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int
 
     def end(*arguments: str, **more: Any) -> tuple[int, str]:
         process = run(*arguments, **more)
-        _, said = process.communicate(timeout=DEADLINE_S)
+        _, said = process.communicate(timeout=PATIENCE_S)
         return process.returncode, said
 
     return end
@@ -140,7 +140,7 @@ def spawned(paths: Paths, children: Children) -> Callable[..., dict[str, Any]]:
 
 def read_all(connection: Any) -> bytes:
     """Everything until the other end closes."""
-    connection.settimeout(DEADLINE_S)
+    connection.settimeout(PATIENCE_S)
     said = b""
     # A listener that goes resets the connections it never accepted.
     with contextlib.suppress(ConnectionResetError):
@@ -160,7 +160,7 @@ def ask(path: str) -> dict[str, Any]:
 def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
     """The first line of standard error with this text."""
     assert process.stderr is not None
-    while select.select([process.stderr], [], [], DEADLINE_S)[0]:
+    while select.select([process.stderr], [], [], PATIENCE_S)[0]:
         line = process.stderr.readline()
         if text in line or not line:
             return line
@@ -171,7 +171,7 @@ def wait_for_exit(pid: int) -> int:
     """Exit status of a child, negative for a signal."""
     descriptor = os.pidfd_open(pid)
     try:
-        assert select.select([descriptor], [], [], DEADLINE_S)[0], "did not end in time"
+        assert select.select([descriptor], [], [], PATIENCE_S)[0], "did not end in time"
     finally:
         os.close(descriptor)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

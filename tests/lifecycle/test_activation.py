@@ -16,7 +16,8 @@ import pytest
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ConfigRefused
 from agentgw_daemon.lifecycle.activation import close_inherited, giver_of, inherited_socket
-from tests.lifecycle.processes import DEADLINE_S, ENTRY, Children, ask, wait_for_line
+from tests.lifecycle.processes import ENTRY, Children, ask, wait_for_line
+from tests.patience import PATIENCE_S
 
 PID = 4321
 
@@ -149,7 +150,7 @@ def test_under_systemds_own_activator(home: Path, paths: Paths, children: Childr
     assert said["pid"] == process.pid
     assert not {"LISTEN_PID", "LISTEN_FDS"} & set(said["environ"])
     process.send_signal(signal.SIGTERM)
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert os.stat(paths.socket).st_ino == inode
     assert stat.S_ISSOCK(os.stat(paths.socket).st_mode)
 
@@ -163,7 +164,7 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv({ENTRY[0]!r}, {[*ENTRY, "--activated"]!r})
 """
     process = children.start([sys.executable, "-c", program])
-    _, said = process.communicate(timeout=DEADLINE_S)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 78
     assert said.startswith("agentgw: --activated: descriptor 3 is not a socket. ")
     assert said.count("\n") == 1

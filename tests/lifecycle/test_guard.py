@@ -14,10 +14,9 @@ from agentgw.local.paths import Paths
 from agentgw_daemon.lifecycle.guard import guard_socket
 from agentgw_daemon.lifecycle.socket_name import SocketName
 from tests.lifecycle.processes import can_connect, foreign
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
-
-LIMIT_S = 10
 
 
 class Owner:
@@ -75,7 +74,7 @@ async def look_often(name: SocketName, owner: Owner, monkeypatch: pytest.MonkeyP
         return look()
 
     monkeypatch.setattr(name, "look", counting)
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owner.guard(name))
             await enough.wait()
@@ -87,7 +86,7 @@ async def test_a_removed_name_is_published_again(
     bound: tuple[SocketName, socket.socket], place: Paths, owner: Owner
 ) -> None:
     name, _ = bound
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             os.unlink(place.socket)
             nursery.start_soon(owner.guard(name))
@@ -104,7 +103,7 @@ async def test_a_dead_socket_in_its_place_is_replaced(
 ) -> None:
     name, _ = bound
     foreign(place.socket).close()
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owner.guard(name))
             await owner.replaced.wait()
@@ -117,7 +116,7 @@ async def test_another_listener_that_stays_means_draining(
     bound: tuple[SocketName, socket.socket], place: Paths, owner: Owner
 ) -> None:
     name, _ = bound
-    with foreign(place.socket), trio.fail_after(LIMIT_S):
+    with foreign(place.socket), trio.fail_after(PATIENCE_S):
         # Returns by itself.
         await owner.guard(name)()  # type: ignore[misc]
     assert owner.reasons == ["another process listens on the socket"]
@@ -137,7 +136,7 @@ async def test_a_listener_that_goes_again_is_only_a_daemon_that_our_lock_turned_
         return state
 
     monkeypatch.setattr(name, "look", look_then_go)
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owner.guard(name))
             await owner.replaced.wait()
@@ -199,7 +198,7 @@ async def test_a_live_name_is_touched_now_and_then(
 
     monkeypatch.setattr(name, "touch", touch_and_tell)
     os.utime(place.socket, (1, 1))
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owner.guard(name, touch_s=0))
             await touched.wait()

@@ -15,7 +15,8 @@ import pytest
 
 from agentgw.protocol.errors import AlreadyRunning, DirectoryRefused
 from agentgw_daemon.lifecycle import lock
-from tests.lifecycle.processes import DEADLINE_S, Children
+from tests.lifecycle.processes import Children
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_kill_9_frees_it(path: str, children: Children) -> None:
     with pytest.raises(AlreadyRunning, match=f"pid {holder.pid}"):
         acquire(path)
     holder.kill()
-    holder.wait(DEADLINE_S)
+    holder.wait(PATIENCE_S)
     acquire(path).close()
 
 

@@ -18,7 +18,8 @@ import pytest
 import agentgw
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ConfigRefused, DaemonUnreachable
-from tests.lifecycle.processes import DEADLINE_S, ENTRY, Children, ask, wait_for_exit, wait_for_line
+from tests.lifecycle.processes import ENTRY, Children, ask, wait_for_exit, wait_for_line
+from tests.patience import PATIENCE_S
 
 Run = Callable[..., subprocess.Popen[str]]
 Finish = Callable[..., tuple[int, str]]
@@ -92,7 +93,7 @@ os.execv({ENTRY[0]!r}, {[*ENTRY, "--activated"]!r})
     assert set(said["ignored"]) <= {signal.SIGPIPE, signal.SIGXFSZ}
     assert signal.SIGPIPE in said["ignored"]
     os.kill(child.pid, signal.SIGTERM)
-    assert child.wait(DEADLINE_S) == 0
+    assert child.wait(PATIENCE_S) == 0
 
 
 def test_closed_standard_descriptors_are_filled(spawned: Callable[..., dict[str, Any]], paths: Paths) -> None:
@@ -126,7 +127,7 @@ def test_in_the_foreground_it_binds_itself_and_cleans_up_at_sigterm(run: Run, ho
     assert (said["self_bound"], said["prewarm"]) == (True, True)
     assert pidfile.read_text() == f"{process.pid}\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert not os.path.exists(paths.socket)
     assert not pidfile.exists()
     assert Path(paths.lock_file).read_text() == ""
@@ -197,7 +198,7 @@ child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]
 print(child.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
-    died = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=DEADLINE_S)
+    died = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     orphan = int(died.stdout)
     children.adopt(orphan)
     os.kill(orphan, 0)
@@ -295,7 +296,7 @@ config.load = None
 from agentgw_daemon.main import main
 sys.exit(main(["--foreground"]))
 """
-    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=DEADLINE_S)
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1
     assert "(TypeError)" in one_line(done.stderr)
     assert "Traceback" in Path(paths.log_file).read_text()
@@ -332,7 +333,7 @@ def test_a_pidfile_that_is_another_daemons_by_now_is_left(run: Run, tmp_path: Pa
     assert wait_for_line(process, "serving")
     pidfile.write_text("1\n")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert pidfile.read_text() == "1\n"
 
 
@@ -346,7 +347,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments: list[str], fin
 
 def test_version_and_help_need_nothing(run: Run, home: Path) -> None:
     for flag, expected in (("--version", f"agentgw {agentgw.__version__}\n"), ("--help", "usage: agentgw-daemon")):
-        out, said = run(flag).communicate(timeout=DEADLINE_S)
+        out, said = run(flag).communicate(timeout=PATIENCE_S)
         assert out.startswith(expected)
         assert said == ""
     assert not home.exists()
@@ -360,5 +361,5 @@ def test_the_socket_removed_while_running_comes_back_with_the_same_daemon(run: R
     assert wait_for_line(process, "published again")
     assert ask(paths.socket)["instance"] == instance
     process.send_signal(signal.SIGTERM)
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert not os.path.exists(paths.socket)

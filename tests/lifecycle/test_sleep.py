@@ -12,11 +12,11 @@ from jeepney import DBusAddress, HeaderFields, new_signal
 
 from agentgw_daemon.lifecycle import sleep
 from agentgw_daemon.lifecycle.sleep import follow_sleep
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 from tests.system.bus import LOGIN, FakeLogin, login_manager, standin, system_bus
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 20
 PREPARE = DBusAddress("/org/freedesktop/login1", interface=f"{LOGIN}.Manager")
 
 
@@ -61,7 +61,7 @@ async def fall_asleep(login: FakeLogin, sleeper: Sleeper) -> None:
 
 async def test_a_sleep_waits_until_all_is_put_aside_and_the_next_one_again(bus: str) -> None:
     sleeper = Sleeper()
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with login_manager(bus) as login, trio.open_nursery() as nursery:
             nursery.start_soon(sleeper.follow)
             for _ in range(2):
@@ -86,7 +86,7 @@ async def test_a_sleep_that_does_not_come_is_over_after_a_while(
     monkeypatch.setattr(sleep, "AWAKE_S", 0.05)
     caplog.set_level("INFO")
     sleeper = Sleeper()
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with login_manager(bus) as login, trio.open_nursery() as nursery:
             nursery.start_soon(sleeper.follow)
             await login.wait_locked()
@@ -101,7 +101,7 @@ async def test_a_sleep_that_does_not_come_is_over_after_a_while(
 
 async def test_a_login_manager_that_gives_no_lock_is_heard_all_the_same(bus: str) -> None:
     sleeper = Sleeper()
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with standin(LOGIN, {}) as login, trio.open_nursery() as nursery:
             nursery.start_soon(sleeper.follow)
             while not sleeper.did:
@@ -114,7 +114,7 @@ async def test_a_login_manager_that_gives_no_lock_is_heard_all_the_same(bus: str
 @pytest.mark.parametrize("to_it_alone", [False, True])
 async def test_others_cannot_send_it_to_sleep(bus: str, to_it_alone: bool) -> None:
     sleeper = Sleeper()
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with (
             login_manager(bus) as login,
             standin("org.example.Other", {}) as other,
@@ -141,7 +141,7 @@ async def test_a_bus_that_ends_while_all_is_put_aside_lets_it_go_on(
 ) -> None:
     caplog.set_level("INFO")
     sleeper = Sleeper()
-    with trio.fail_after(LIMIT_S), ExitStack() as stack:
+    with trio.fail_after(PATIENCE_S), ExitStack() as stack:
         address = stack.enter_context(system_bus(tmp_path))
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
         async with login_manager(address) as login, trio.open_nursery() as nursery:

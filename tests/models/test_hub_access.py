@@ -15,6 +15,7 @@ from agentgw_daemon.models.hub_access import HubToken, hub_token
 from tests.models.conftest import gguf
 from tests.models.hubserver import Answer, Hub, running_hub
 from tests.models.pulls import Pulls
+from tests.patience import PATIENCE_S
 
 BODY = gguf(3)
 TOKEN = "hf_" + "t0ken" * 6
@@ -152,7 +153,7 @@ async def test_with_a_token_a_repository_that_is_not_there_is_not_found(gated: H
 async def test_a_list_without_end_is_given_up(hub: Hub, folder: Path) -> None:
     hub.add("o/gated", "m-Q4_0.gguf", BODY)
     hub.next_page = f"{hub.url}/api/models/o/gated/tree/main"
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE_S):
         await Pulls(folder).hub(hub.url, REF)
     assert len([request for request in hub.requests if "/tree/" in request.path]) == 10
 

@@ -21,6 +21,7 @@ from tests.models.conftest import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.references import NO_REFERENCES
 from tests.models.wheels import entry_of, local_pip, make_wheel
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
@@ -147,7 +148,7 @@ async def test_the_digest_of_an_own_file_is_computed_beside_its_use(folder: Path
     path.write_bytes(gguf(5))
     async with registry(folder) as models:
         assert (await models.resolve(str(path))).sha256 is None
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             while (spec := await models.resolve(str(path))).sha256 is None:
                 await pause()
     assert spec.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -161,7 +162,7 @@ async def test_leaving_does_not_wait_for_a_digest(
     path = tmp_path / "own.gguf"
     path.write_bytes(gguf(5))
     monkeypatch.setattr("agentgw_daemon.models.part.BLOCK_BYTES", 1)
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         async with registry(folder) as models:
             await models.resolve(str(path))
 

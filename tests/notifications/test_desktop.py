@@ -13,6 +13,7 @@ import trio
 from agentgw_daemon.notifications.desktop import Desktop
 from agentgw_daemon.notifications.notice import Notice
 from tests.notifications.bus import desktop_on, session_bus
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,7 @@ def key(actions: dict[str, str], text: str) -> str:
 
 
 async def test_a_press_is_heard(address: str, desktop: Desktop) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen, desktop.shown(NOTICE, BUTTONS) as shown:
             asked = await screen.wait_asked()
             assert (asked.summary, asked.body, asked.urgency) == ("a & b", "&lt;b&gt;1&lt;/b&gt; &amp; 2", 2)
@@ -48,7 +49,7 @@ async def test_a_press_is_heard(address: str, desktop: Desktop) -> None:
 async def test_a_desktop_without_markup_gets_the_text_and_one_without_buttons_none(
     address: str, desktop: Desktop
 ) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen:
             screen.able = ["body"]
             async with desktop.shown(NOTICE, BUTTONS):
@@ -57,7 +58,7 @@ async def test_a_desktop_without_markup_gets_the_text_and_one_without_buttons_no
 
 
 async def test_only_this_notifications_own_buttons_count(address: str, desktop: Desktop) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen, desktop.shown(NOTICE, BUTTONS) as shown:
             asked = await screen.wait_asked()
             allow = key(asked.actions, "Allow once")
@@ -74,7 +75,7 @@ async def test_only_this_notifications_own_buttons_count(address: str, desktop: 
 
 
 async def test_a_strangers_signal_is_no_press(address: str, desktop: Desktop) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with (
             desktop_on(address) as screen,
             desktop_on(address, owns=False) as stranger,
@@ -87,14 +88,14 @@ async def test_a_strangers_signal_is_no_press(address: str, desktop: Desktop) ->
 
 
 async def test_it_is_taken_away(address: str, desktop: Desktop) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen, desktop.shown(NOTICE, BUTTONS) as shown:
             await shown.close()
             await screen.wait_closed(1)
 
 
 async def test_a_notice_without_buttons_is_left_there(address: str, desktop: Desktop) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen:
             await desktop.tell(NOTICE)
             assert (screen.asked[0].urgency, screen.asked[0].actions, screen.closed) == (1, {}, [])
@@ -104,7 +105,7 @@ async def test_a_desktop_that_refuses_is_one_line(
     address: str, desktop: Desktop, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen:
             screen.refuses = True
             await desktop.tell(NOTICE)
@@ -114,7 +115,7 @@ async def test_a_desktop_that_refuses_is_one_line(
 
 async def test_without_anybody_on_the_bus_there_is_one_line(desktop: Desktop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         await desktop.tell(NOTICE)
     (told,) = caplog.records
     assert NOTICE.summary not in told.message
@@ -145,6 +146,6 @@ async def test_a_bus_that_says_nothing_is_given_up(tmp_path: Path, caplog: pytes
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "bus"))
         silent.listen()
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             await Desktop({"XDG_RUNTIME_DIR": str(tmp_path)}).tell(NOTICE)
     assert len(caplog.records) == 1

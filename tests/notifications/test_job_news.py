@@ -12,6 +12,7 @@ from agentgw_daemon.notifications.desktop import Desktop
 from agentgw_daemon.notifications.job_news import JobNews
 from agentgw_daemon.scheduler.job import Notify
 from tests.notifications.bus import desktop_on, session_bus
+from tests.patience import PATIENCE_S
 from tests.scheduler.made import job
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +26,7 @@ async def test_a_job_is_told_of_by_each_way_it_names(tmp_path: Path) -> None:
     script.write_text(f"#!/bin/sh\ncat > {told}\n")
     script.chmod(0o700)
     wanted = True
-    with session_bus(tmp_path) as address, trio.fail_after(20):
+    with session_bus(tmp_path) as address, trio.fail_after(PATIENCE_S):
         async with desktop_on(address) as screen:
             environ = {"DBUS_SESSION_BUS_ADDRESS": address, "PATH": "/bin:/usr/bin"}
             news = JobNews(Desktop(environ), environ, lambda: wanted, lambda: True)

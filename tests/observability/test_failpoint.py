@@ -10,6 +10,7 @@ import pytest
 
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.observability.failpoint import FailpointReached, arm
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_each_point_does_what_it_is_armed_with(monkeypatch: pytest.MonkeyPatch) 
 
 def test_kill_ends_the_process_at_once() -> None:
     program = "from agentgw_daemon.observability.failpoint import *; arm('x:1:kill'); failpoint('x'); print('alive')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout) == (-9, "")
 
 
@@ -48,7 +49,7 @@ def test_hang_stalls_its_thread_and_no_other() -> None:
         "threading.Thread(target=failpoint, args=('x',), daemon=True).start()\n"
         "print('alive', threading.active_count(), flush=True); os._exit(0)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout) == (0, "alive 2\n")
 
 

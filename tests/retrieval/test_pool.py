@@ -19,9 +19,10 @@ from agentgw_daemon.retrieval.role_queue import RoleQueue
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.memory import rss_bytes
 from agentgw_daemon.workers.protocol import retrieval as wire
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 from tests.retrieval.fakeworker import DIM, EMBEDDER, fake_settings, packed
-from tests.workers.retrieval.live import LIMIT_S, running
+from tests.workers.retrieval.live import running
 
 pytestmark = pytest.mark.anyio
 
@@ -328,7 +329,7 @@ async def test_a_prewarmed_worker_is_the_one_that_answers() -> None:
         lane.prewarm()
         process = lane.process
         assert process is not None
-        await lane.ask(wire.Warm(embedder=EMBEDDER), timeout_s=LIMIT_S)
+        await lane.ask(wire.Warm(embedder=EMBEDDER), timeout_s=PATIENCE_S)
         assert lane.process is process
         nursery.cancel_scope.cancel()
 

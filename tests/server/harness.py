@@ -14,6 +14,7 @@ from agentgw_daemon.config.settings import LimitsSection, Settings
 from agentgw_daemon.server.peer import Peer
 from agentgw_daemon.server.request import Handler
 from tests.fakes import ConnectionServices, FakeDaemon
+from tests.patience import PATIENCE_S
 
 
 class RawClient:
@@ -59,7 +60,7 @@ async def connected(handlers: Mapping[str, Handler], **limits: Any) -> AsyncIter
     theirs.setblocking(False)
     daemon = FakeDaemon(services=ConnectionServices(settings=Settings(limits=LimitsSection(**limits))))
     peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), daemon, handlers)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.run)
             client = RawClient(ours)

@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from agentgw_daemon.server.listener import Listener, peer_uid
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ async def listening(path: Path, max_connections: int = 10) -> AsyncIterator[List
     made = socket.socket(socket.AF_UNIX)
     made.bind(str(path))
     made.listen(100)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             listener = Listener(max_connections=max_connections)
             await nursery.start(listener.run, made, greet, nursery)
@@ -55,7 +56,7 @@ async def test_strangers_are_asked_nothing_where_they_may_come_in_and_one_too_ma
     made = socket.socket()
     made.bind(("127.0.0.1", 0))
     made.listen(100)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             listener = Listener(max_connections=1, strangers=True, refusal=b"full\n")
             address = made.getsockname()

@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.server.outbox import Outbox
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +22,7 @@ async def outbox(limit_bytes: int = 1 << 20, stall_s: float = 60) -> AsyncIterat
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     sending = trio.socket.from_stdlib_socket(ours)
-    with trio.fail_after(20), theirs, sending:
+    with trio.fail_after(PATIENCE_S), theirs, sending:
         async with trio.open_nursery() as nursery:
             box = Outbox(sending, limit_bytes=limit_bytes, stall_s=stall_s)
             nursery.start_soon(box.run)
@@ -85,7 +86,7 @@ async def test_a_reader_that_stands_still_is_given_up() -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     sending = trio.socket.from_stdlib_socket(ours)
-    with theirs, sending, trio.fail_after(5):
+    with theirs, sending, trio.fail_after(PATIENCE_S):
         box = Outbox(sending, limit_bytes=10, stall_s=0.05)
         with pytest.raises(ReaderGone):
             for _ in range(1000):
@@ -118,7 +119,7 @@ async def test_an_offer_to_a_full_reader_ends_the_connection_instead_of_losing_o
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     sending = trio.socket.from_stdlib_socket(ours)
-    with theirs, sending, trio.fail_after(5):
+    with theirs, sending, trio.fail_after(PATIENCE_S):
         box = Outbox(sending, limit_bytes=1000, stall_s=60)
         with pytest.raises(BaseExceptionGroup) as caught:
             async with trio.open_nursery() as nursery:

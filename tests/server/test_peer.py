@@ -15,6 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import ChatDelta, DaemonEvent
 from agentgw_daemon.server.request import Handler
+from tests.patience import PATIENCE_S
 from tests.server.harness import connected
 
 pytestmark = pytest.mark.anyio
@@ -162,7 +163,7 @@ async def test_a_frame_that_does_not_end_is_given_up() -> None:
 
 async def test_dripping_bytes_does_not_keep_a_frame_alive() -> None:
     async with connected(HANDLERS, frame_timeout_s=0.2) as client:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             try:
                 while True:
                     await client.stream.send_all(b" x")
@@ -308,7 +309,7 @@ async def test_a_reader_that_stands_still_stops_the_stream_and_is_dropped() -> N
     limits = {"outbox_bytes": 65536, "write_stall_s": 0.3}
     async with connected({**HANDLERS, "turn.start": flood}, **limits) as client:
         await client.send(call("turn.start", 1, message="x"))
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             await ended.wait()
     # The kernel takes some 200 kB before it blocks; ours is 64 KiB; nothing else may pile up.
     assert sent * 1000 < (65536 + (1 << 20))

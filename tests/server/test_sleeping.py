@@ -7,6 +7,7 @@ from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.server import sleeping
 from agentgw_daemon.server.sleeping import Sleeping
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +67,7 @@ async def test_a_model_that_works_on_delays_the_sleep_for_so_long_and_no_longer(
     caplog.set_level("INFO")
     room = Bedroom()
     room.hangs = True
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         await room.sleeping.get_ready()
     assert "not all of it in time" in caplog.text
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.endpoint import Endpoint
+from tests.patience import PATIENCE_S
 from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
 
@@ -20,7 +21,7 @@ def desk_of(folder: Path, model: Endpoint) -> Iterator[Desk]:
     """A desk whose daemon is stopped afterwards."""
     made = Desk(folder, model)
     yield made
-    subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=60, check=False)
+    subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=PATIENCE_S, check=False)
 
 
 class Desk:
@@ -43,7 +44,9 @@ class Desk:
         return Terminal(["sh", "-c", script, str(self.work), AGENTGW, *words], self.environment, mute=mute)
 
     def ask(self, *words: str) -> Any:
-        done = subprocess.run([AGENTGW, *words], env=self.environment, capture_output=True, timeout=60, check=True)
+        done = subprocess.run(
+            [AGENTGW, *words], env=self.environment, capture_output=True, timeout=PATIENCE_S, check=True
+        )
         return json.loads(done.stdout)
 
     @property

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pyte
 
+from tests.patience import PATIENCE_S
+
 COLUMNS, LINES = 90, 30
 
 
@@ -84,7 +86,7 @@ class Terminal:
         """The text that the screen shows, without trailing blanks."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
-    def wait_for(self, *texts: str, timeout_s: float = 30) -> str:
+    def wait_for(self, *texts: str, timeout_s: float = PATIENCE_S) -> str:
         """The screen, once it shows all of these."""
         deadline = time.monotonic() + timeout_s
         while not all(text in self.text() for text in texts):
@@ -92,7 +94,7 @@ class Terminal:
             self._read(deadline - time.monotonic())
         return self.text()
 
-    def wait_exit(self, timeout_s: float = 30) -> int:
+    def wait_exit(self, timeout_s: float = PATIENCE_S) -> int:
         """The exit status."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None:

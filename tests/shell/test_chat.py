@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
 from tests.starter import starter_model
@@ -24,7 +25,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     home.mkdir(mode=0o700)
     made = {**os.environ, "AGENTGW_HOME": str(home), "AGENTGW_MODEL__DEFAULT": "echo"}
     yield made
-    subprocess.run([AGENTGW, "stop"], env=made, capture_output=True, timeout=60, check=False)
+    subprocess.run([AGENTGW, "stop"], env=made, capture_output=True, timeout=PATIENCE_S, check=False)
 
 
 def chat(environment: dict[str, str], *flags: str) -> Terminal:
@@ -32,7 +33,9 @@ def chat(environment: dict[str, str], *flags: str) -> Terminal:
 
 
 def sessions(environment: dict[str, str]) -> list[dict[str, object]]:
-    done = subprocess.run([AGENTGW, "sessions", "--json"], env=environment, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [AGENTGW, "sessions", "--json"], env=environment, capture_output=True, timeout=PATIENCE_S, check=True
+    )
     return json.loads(done.stdout)["sessions"]
 
 
@@ -145,7 +148,12 @@ def test_what_was_typed_is_private(environment: dict[str, str]) -> None:
 
 def test_without_a_terminal_it_says_what_to_use(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [AGENTGW, "chat"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+        [AGENTGW, "chat"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 2
     assert b"agentgw run" in done.stderr

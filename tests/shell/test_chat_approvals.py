@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.shell.desk import Desk
 from tests.shell.program import AGENTGW
 from tests.shell.terminal import Terminal
@@ -120,7 +121,7 @@ def test_an_answer_from_another_terminal_ends_the_question_in_the_chat(desk: Des
         asked(desk, terminal)
         (approval,) = desk.ask("approvals", "--json")["approvals"]
         words = [AGENTGW, "approvals", "answer", approval["approval_id"], "once"]
-        subprocess.run(words, env=desk.environment, capture_output=True, timeout=60, check=True)
+        subprocess.run(words, env=desk.environment, capture_output=True, timeout=PATIENCE_S, check=True)
         terminal.wait_for("no longer asked: allowed once")
         told(desk, terminal, "done")
         assert desk.file.read_text() == "hello\n"

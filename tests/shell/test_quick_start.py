@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.shell.terminal import Terminal
 
 # What draws answers, what commands need, and what takes long and is of no use to anything here.
@@ -23,7 +24,9 @@ _EDITOR = {"prompt_toolkit", "asyncio", "wcwidth", "typing", "inspect", "datacla
 
 def loaded_by(module: str) -> set[str]:
     script = f"import sys, {module}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
     return set(done.stdout.split())
 
 

@@ -16,6 +16,7 @@ import pytest
 from agentgw_shell.rendering.markdown import rendered
 from agentgw_shell.rendering.spans import plain_text
 from tests.e2e.endpoint import Conversation, Endpoint
+from tests.patience import PATIENCE_S
 from tests.shell.desk import Desk, desk_of
 from tests.shell.emulators.tmux import Tmux, needs_tmux
 from tests.shell.emulators.xterm import Xterm, needs_xterm
@@ -128,7 +129,7 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         terminal.wait_for("there was a")
         terminal.send("\x03")
         screens.keep("interrupted", terminal.wait_for(f"cancelled; the session goes on{PROMPT}"))
-        assert cut.left.wait(30)
+        assert cut.left.wait(PATIENCE_S)
 
         # Commands that change the session.
         for command, shown in (

@@ -13,6 +13,7 @@ import pytest
 
 from agentgw_daemon.skills.loader import Report, read_skill
 from agentgw_daemon.skills.model import Rag, Tier
+from tests.patience import PATIENCE_S
 from tests.skills.folders import with_metadata, write_skill
 
 
@@ -184,7 +185,7 @@ def test_the_kernel_sees_no_program_started_by_reading_skills(tmp_path: Path) ->
     trace = tmp_path / "trace"
     command = ["strace", "-f", "-qq", "-e", "trace=execve,fork,vfork,clone,clone3", "-o", str(trace)]
     done = subprocess.run(
-        [*command, sys.executable, "-c", READING, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [*command, sys.executable, "-c", READING, str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_S
     )
     if "ptrace" in done.stderr:
         pytest.skip(f"tracing is not allowed here: {done.stderr}")

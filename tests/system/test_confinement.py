@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from agentgw_daemon.system.confinement import TimeExceeded, confine
+from tests.patience import PATIENCE_S
 
 
 def loop() -> None:
@@ -61,5 +62,5 @@ def test_one_endless_instruction_ends_the_process() -> None:
     module = "agentgw_daemon.system.confinement"
     call = "m.confine(lambda: max(itertools.repeat(0)), time_s=0.1, memory_bytes=1 << 28)"
     script = f"import itertools, {module} as m; {call}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=PATIENCE_S)
     assert done.returncode == -signal.SIGPROF

@@ -10,6 +10,7 @@ import trio
 
 from agentgw_daemon.system import dbus
 from agentgw_daemon.system.dbus import UNAVAILABLE, open_bus, reason_of
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +55,7 @@ async def test_what_does_not_log_us_in_has_a_reason_and_no_socket_stays_open(
             except trio.BrokenResourceError:
                 return
 
-    with listener, trio.fail_after(20):
+    with listener, trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answer)
             assert why in await reason(tmp_path / "bus")

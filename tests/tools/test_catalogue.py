@@ -16,6 +16,7 @@ from agentgw_daemon.tools.catalogue import Catalogue, ToolLimits, ToolProblem, o
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits
 from agentgw_daemon.tools.tool import Arguments, CallPreview, RunnableTool, ToolContext, ToolResult, ToolSpec
 from agentgw_daemon.tools.user.own_tools import OwnLimits
+from tests.patience import PATIENCE_S
 from tests.tools.kit import ENVIRON, assert_gone, context, pids_of
 from tests.tools.mcp import server as script
 
@@ -58,7 +59,7 @@ async def opened(
     folder: Path, *, builtin: Sequence[RunnableTool] = (), servers: Mapping[str, McpServerSection] | None = None,
     limits: ToolLimits = LIMITS,
 ) -> AsyncIterator[Catalogue]:  # fmt: skip
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with open_catalogue(builtin, folder / "tools", servers or {}, environ=ENVIRON, limits=limits) as made:
             yield made
     assert_gone(*pids_of(folder))

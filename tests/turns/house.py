@@ -34,6 +34,7 @@ from agentgw_daemon.storage.database import Database
 from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.turns.manager import Turns
 from tests.fakes import FakeCatalogue, FakeModels, FakePool, FakeProjects, FakeServices
+from tests.patience import PATIENCE_S
 
 Script = Callable[[GenerationRequest], AsyncIterator[EngineEvent]]
 
@@ -143,6 +144,6 @@ class House:
 
 @asynccontextmanager
 async def house(folder: Path, script: Script = answer) -> AsyncIterator[House]:
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with Database.open(folder) as database, trio.open_nursery() as nursery:
             yield House(database, FakeEngine(script), nursery)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agentgw import __version__
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -85,7 +86,7 @@ def home(tmp_path: Path, binaries: Path) -> Iterator[dict[str, str]]:
     """The environment of a fresh user; their daemon is stopped in the end."""
     environment = {"AGENTGW_HOME": str(tmp_path / "home"), "PATH": os.defpath, "HOME": str(tmp_path), "LANG": "C.UTF-8"}
     yield environment
-    subprocess.run([binaries / "agentgw", "stop"], env=environment, capture_output=True, timeout=60)
+    subprocess.run([binaries / "agentgw", "stop"], env=environment, capture_output=True, timeout=PATIENCE_S)
 
 
 def names_in(archive: Path) -> list[str]:

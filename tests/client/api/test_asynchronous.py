@@ -19,6 +19,7 @@ from tests.client.api.answers import RESULT, Silence, answer
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Failure, Peer
 from tests.client.remote.sshd import install
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +71,7 @@ async def test_a_connection_that_has_ended_is_not_used_again(home: Path, serve: 
 
 
 async def test_tasks_may_call_at_once(home: Path, serve: Serve) -> None:
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=PATIENCE_S)
 
     def meet(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
         together.wait()

@@ -16,6 +16,7 @@ from tests.client.api.answers import RESULT, Silence, answer
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Failure, Peer
 from tests.client.remote.sshd import install
+from tests.patience import PATIENCE_S
 
 
 def test_a_chat_gives_the_pieces_of_the_answer_and_then_its_result(home: Path, serve: Serve) -> None:
@@ -102,7 +103,7 @@ def test_a_limit_of_time_cancels_too(home: Path, serve: Serve) -> None:
 
 
 def test_threads_may_share_a_client(home: Path, serve: Serve) -> None:
-    together = threading.Barrier(4, timeout=20)
+    together = threading.Barrier(4, timeout=PATIENCE_S)
 
     def meet(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
         together.wait()
@@ -120,7 +121,7 @@ def test_threads_may_share_a_client(home: Path, serve: Serve) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(PATIENCE_S)
     assert said == {f"t{number}": f"t{number}" for number in range(4)}
 
 

@@ -14,6 +14,7 @@ from agentgw.cli import intake, output
 from agentgw.protocol.errors import Timeout, UsageError
 from tests.client.conftest import Run, Serve
 from tests.client.fakedaemon import FakeDaemon, Peer
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -42,7 +43,10 @@ def start(*words: str, stdin: int) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("words", [["hello"], ["-"], ["-f", "-", "hello"]])
 def test_the_time_limit_covers_an_input_that_nobody_closes(daemon: FakeDaemon, endless: int, words: list[str]) -> None:
     with start("run", "--timeout", "0.3", *words, stdin=endless) as child:
-        assert child.communicate(timeout=30) == ("", f"agentgw: no answer within 0.3 seconds. {Timeout.remedy}\n")
+        assert child.communicate(timeout=PATIENCE_S) == (
+            "",
+            f"agentgw: no answer within 0.3 seconds. {Timeout.remedy}\n",
+        )
     assert child.returncode == 124
 
 
@@ -54,12 +58,15 @@ def test_a_wait_for_the_end_of_the_input_is_told(daemon: FakeDaemon, words: list
         assert child.stderr is not None
         assert child.stderr.readline() == "agentgw: reading standard input, which has not ended yet\n"
         os.close(writing)
-        child.communicate(timeout=30)
+        child.communicate(timeout=PATIENCE_S)
 
 
 def test_quiet_says_nothing_of_the_wait(daemon: FakeDaemon, endless: int) -> None:
     with start("run", "-q", "--timeout", "1.5", "hi", stdin=endless) as child:
-        assert child.communicate(timeout=30) == ("", f"agentgw: no answer within 1.5 seconds. {Timeout.remedy}\n")
+        assert child.communicate(timeout=PATIENCE_S) == (
+            "",
+            f"agentgw: no answer within 1.5 seconds. {Timeout.remedy}\n",
+        )
 
 
 @pytest.mark.parametrize("said", ["", "\n", " \t\n\n", "\ufeff", "\ufeff\n"])
@@ -134,7 +141,7 @@ def test_a_full_disk_behind_stdout_is_one_line_and_exit_1(daemon: FakeDaemon, wo
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "agentgw", *words], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
-            text=True, timeout=30,
+            text=True, timeout=PATIENCE_S,
         )  # fmt: skip
     assert done.returncode == 1
     assert (
@@ -155,7 +162,7 @@ def test_streams_that_are_closed_or_full_change_nothing_but_themselves(
     daemon: FakeDaemon, redirections: str, status: int, out: str, err: str
 ) -> None:
     command = f"exec {sys.executable} -m agentgw run hi {redirections}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stdout, done.stderr) == (status, out, err)
 
 

@@ -14,6 +14,7 @@ from agentgw.cli import output
 from agentgw.cli.commands import Action
 from agentgw.protocol.errors import LocalError, UsageError
 from tests.client.conftest import Cli, Run, Serve
+from tests.patience import PATIENCE_S
 
 # Issue 2, item 2.
 ASKED_FOR = {
@@ -241,7 +242,7 @@ def run_on_terminal(script: str) -> str:
     """The output of a Python script with a terminal as its standard input."""
     master, slave = os.openpty()
     with subprocess.Popen([sys.executable, "-c", script], stdin=slave, stdout=subprocess.PIPE, text=True) as process:
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     os.close(slave)
     os.close(master)
     return out

@@ -15,10 +15,11 @@ from agentgw.protocol.errors import DaemonUnreachable
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import HangUp, Peer
 from tests.client.standins import client_process, is_alive, standin
+from tests.patience import PATIENCE_S
 
 
 def test_it_returns_when_the_process_is_gone(paths: Paths) -> None:
-    pid = int(client_process(paths).communicate(timeout=30)[0])
+    pid = int(client_process(paths).communicate(timeout=PATIENCE_S)[0])
     with connect_running(paths) as client:
         assert stop_daemon(client) == ""
     assert not is_alive(pid)

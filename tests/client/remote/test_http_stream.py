@@ -16,6 +16,7 @@ from agentgw.remote import http_stream
 from agentgw.remote.address import parse_address
 from agentgw.remote.http_stream import connect_http
 from agentgw.remote.reaching import reach
+from tests.patience import PATIENCE_S
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: agentgw-rpc\r\n\r\n"
 HELLO = b'{"jsonrpc":"2.0","id":1,"result":{"protocol":1,"version":"4.0.0.dev0","pid":1}}\n'
@@ -36,7 +37,7 @@ def serve() -> Iterator[Serve]:
 
     yield start
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

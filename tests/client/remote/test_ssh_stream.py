@@ -15,6 +15,7 @@ from agentgw.remote.ssh_stream import ssh_command
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Peer
 from tests.client.remote.sshd import install
+from tests.patience import PATIENCE_S
 
 URL = "ssh://me@laptop:2222"
 
@@ -63,7 +64,7 @@ def test_leaving_ends_the_bridge_and_so_the_call(
     client = reach(URL, may_ask=False)
     assert next(iter(client.stream("turn.start", message="hi"))).params["text"] == "begun"
     client.close()
-    assert left.wait(20)
+    assert left.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize(

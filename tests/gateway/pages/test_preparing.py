@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from tests.patience import PATIENCE_S
+
 # Which files of ours and of the libraries a page opens is seen by the interpreter's own audit.
 READS = """
 import sys
@@ -28,6 +30,10 @@ print(opened)
 
 def test_afterwards_no_page_reads_or_imports_anything() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", READS], capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": ""}
+        [sys.executable, "-c", READS],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, "PYTHONPATH": ""},
     )
     assert (done.returncode, done.stdout) == (0, "[]\n"), done

@@ -27,13 +27,13 @@ from agentgw_daemon.inference.hosting.pool import open_pool
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from tests import starter
 from tests.inference.hosting.fakeworker import fake_model, fake_settings
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("kind", ["fake", "echo", pytest.param("real", marks=pytest.mark.e2e)]),
 ]
 
-LIMIT_S = 60
 LONG = "Count from one to fifty, please, and do not stop before: " + "one two three four five " * 4
 
 
@@ -47,7 +47,7 @@ async def engine_of(kind: str, folder: Path) -> AsyncIterator[Engine]:
         case _:
             settings = InferenceSettings(n_ctx=512)
             spec = ModelSpec(name="starter", kind="file", path=str(starter.starter_model()), sha256=starter.SHA256)
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(open_pool(settings, environ=os.environ, instance="test"))
             yield await pool.engine(spec)

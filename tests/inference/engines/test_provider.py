@@ -22,10 +22,10 @@ from agentgw_daemon.inference.engines.provider import ProviderEngine
 from agentgw_daemon.inference.spec import ProviderSpec
 from agentgw_daemon.tool_calling.events import ModelToolCall
 from tests.inference.engines.endpoint import KEY, Act, Endpoint, called, ended, playing, refusal, said, stream_of
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 10
 DONE = "[DONE]"
 HELLO = stream_of(said("Hel"), said("lo"), ended(), DONE)
 QUICK = Patience(first_backoff_s=0.001, silence_s=5)
@@ -35,7 +35,7 @@ QUICK = Patience(first_backoff_s=0.001, silence_s=5)
 async def engine_for(
     *acts: Act, key: str | None = KEY, patience: Patience = QUICK
 ) -> AsyncIterator[tuple[ProviderEngine, Endpoint]]:
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with playing(*acts) as endpoint, open_client(patience) as client:
             spec = ProviderSpec(name="far", base_url=endpoint.url, api_key_env="FAR_KEY" if key else None, model="m-1")
             yield ProviderEngine(spec, key, client, patience), endpoint
@@ -279,14 +279,14 @@ async def test_nobody_listening_is_told_with_the_address() -> None:
         url = endpoint.url
     async with open_client(QUICK) as client:
         engine = ProviderEngine(ProviderSpec(name="far", base_url=url, model="m-1"), None, client, QUICK)
-        with trio.fail_after(LIMIT_S), pytest.raises(ModelUnavailable, match=url):
+        with trio.fail_after(PATIENCE_S), pytest.raises(ModelUnavailable, match=url):
             await events_of(engine)
 
 
 async def test_address_that_is_none_is_told() -> None:
     async with open_client(QUICK) as client:
         engine = ProviderEngine(ProviderSpec(name="far", base_url="localhost:8000", model="m"), None, client, QUICK)
-        with trio.fail_after(LIMIT_S), pytest.raises(ModelUnavailable):
+        with trio.fail_after(PATIENCE_S), pytest.raises(ModelUnavailable):
             await events_of(engine)
 
 
@@ -476,7 +476,7 @@ async def test_a_flood_is_left_at_the_bound_of_an_answer() -> None:
     async with playing(flood) as endpoint, open_client(QUICK) as client:
         spec = ProviderSpec(name="far", base_url=endpoint.url, model="m-1")
         engine = ProviderEngine(spec, None, client, QUICK, max_answer_bytes=50_000)
-        with trio.fail_after(LIMIT_S):
+        with trio.fail_after(PATIENCE_S):
             events = await events_of(engine)
             await endpoint.left.wait()
     finished = events[-1]
@@ -495,7 +495,10 @@ async def test_a_template_without_system_messages_gets_them_in_the_users_first(s
 async def test_an_address_without_v1_is_named_where_nothing_is_found() -> None:
     async with playing(refusal(404, "<h1>404</h1>")) as endpoint, open_client(QUICK) as client:
         spec = ProviderSpec(name="far", base_url=endpoint.url.removesuffix("/v1"), model="m-1")
-        with trio.fail_after(LIMIT_S), pytest.raises(ModelUnavailable, match="the endpoint answers 404: 404") as caught:
+        with (
+            trio.fail_after(PATIENCE_S),
+            pytest.raises(ModelUnavailable, match="the endpoint answers 404: 404") as caught,
+        ):
             await events_of(ProviderEngine(spec, None, client, QUICK))
     assert caught.value.hint == "base_url should end in /v1"
 
@@ -504,7 +507,7 @@ async def test_a_host_that_is_not_there_is_told_at_once() -> None:
     async with open_client(QUICK) as client:
         spec = ProviderSpec(name="far", base_url="http://nowhere.invalid/v1", model="m-1")
         engine = ProviderEngine(spec, None, client, Patience(first_backoff_s=60))
-        with trio.fail_after(LIMIT_S), pytest.raises(ModelUnavailable, match=r"nowhere\.invalid"):
+        with trio.fail_after(PATIENCE_S), pytest.raises(ModelUnavailable, match=r"nowhere\.invalid"):
             await events_of(engine)
 
 

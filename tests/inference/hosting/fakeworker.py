@@ -101,16 +101,18 @@ class FakeWorker:
                         self._credit[job.request_id] = threading.Semaphore(wire.WINDOW_TEXTS)
                     self._jobs.put(job)
                 case wire.CancelGeneration(request_id=request_id):
-                    if request_id not in self._cancelled:
+                    # Looked up once: the working thread takes them out when its request ends.
+                    cancelled, credit = self._cancelled.get(request_id), self._credit.get(request_id)
+                    if cancelled is None or credit is None:
                         print("cancel of a request that is over", file=sys.stderr, flush=True)
                         continue
                     with self._pause:
-                        self._cancelled[request_id].set()
+                        cancelled.set()
                         self._pause.notify_all()
-                    self._credit[request_id].release()
+                    credit.release()
                 case wire.Credit(request_id=request_id, texts=texts):
-                    if request_id in self._credit:
-                        self._credit[request_id].release(texts)
+                    if (credit := self._credit.get(request_id)) is not None:
+                        credit.release(texts)
                 case wire.Pause(pause_id=pause_id):
                     with self._pause:
                         self._paused = True

@@ -15,6 +15,7 @@ from agentgw_daemon.inference.hosting.host import ModelHost, Ticket
 from agentgw_daemon.inference.hosting.supervisor import WorkerProcess
 from agentgw_daemon.system.child_environment import worker_environment
 from tests.inference.hosting.fakeworker import fake_model, fake_settings
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ async def hosting(folder: Path) -> AsyncIterator[ModelHost]:
     async def make_room(_: ModelHost) -> None:
         await trio.lowlevel.checkpoint()
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             yield ModelHost(fake_model(folder), settings, nursery, take_worker=start_worker, make_room=make_room)
             nursery.cancel_scope.cancel()

@@ -34,16 +34,16 @@ from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec, Provider
 from agentgw_daemon.system import memory
 from agentgw_daemon.workers.protocol.footprint import ModelShape
 from tests.inference.hosting.fakeworker import fake_model, fake_settings
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 20
 MB = 10**6
 
 
 @asynccontextmanager
 async def fake_pool(settings: InferenceSettings | None = None) -> AsyncIterator[Pool]:
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with open_pool(settings or fake_settings(), environ=os.environ, instance="test") as pool:
             yield pool
 
@@ -488,7 +488,7 @@ async def test_speed_is_told_while_it_answers_and_afterwards(tmp_path: Path) -> 
 
 async def test_what_was_measured_holds_from_the_next_load(tmp_path: Path) -> None:
     spec, kept = fake_model(tmp_path), tmp_path / "cache" / "tuning"
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with open_pool(fake_settings(threads=0), environ=os.environ, instance="t", tuning_dir=kept) as pool:
             assert await answer(await pool.engine(spec), "hello") == "hello"
             assert pool.in_force("fake") == Tuning(attention="auto", threads=8, threads_batch=8, batch_tokens=256)
@@ -576,7 +576,7 @@ async def test_echo_is_the_only_built_in() -> None:
 async def test_missing_api_key_names_the_variable() -> None:
     provider = ProviderSpec(name="far", base_url="http://127.0.0.1:1/v1", api_key_env="FAR_KEY", model="m")
     spec = ModelSpec(name="far/m", kind="provider", provider=provider)
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with open_pool(fake_settings(), environ={}, instance="test") as pool:
             with pytest.raises(ModelUnavailable) as caught:
                 await pool.engine(spec)

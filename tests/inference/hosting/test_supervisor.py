@@ -22,16 +22,15 @@ from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.memory import rss_bytes
 from agentgw_daemon.workers.protocol import model as wire
 from tests.inference.hosting.fakeworker import fake_settings
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 20
-
 
 @asynccontextmanager
 async def running(settings: InferenceSettings) -> AsyncIterator[WorkerProcess]:
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             worker = WorkerProcess(settings, worker_environment(os.environ, "test"))
             nursery.start_soon(worker.run)
@@ -515,7 +514,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
         parent.kill()
 
     async def wait_until_no_writer_is_left() -> None:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             async with trio.lowlevel.FdStream(alive) as stream:
                 assert await stream.receive_some(1) == b""
 

@@ -20,6 +20,7 @@ from agentgw_daemon.storage.documents.documents import KnownDocument
 from agentgw_daemon.storage.documents.watched import Watched
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.live import LiveIngest, fill, live_ingest
+from tests.patience import PATIENCE_S
 from tests.retrieval.fakeworker import fake_embedder
 
 pytestmark = pytest.mark.anyio
@@ -255,14 +256,14 @@ async def test_only_folders_are_followed_and_not_too_many(
 
 
 async def test_changes_between_two_waits_are_told(tmp_path: Path) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE_S):
         async with open_messages(str(tmp_path)) as told:
             fill(tmp_path, {"a.txt": "x"})
             await told.wait(30)
 
 
 async def test_waiting_for_messages_can_be_cancelled_and_begun_again(tmp_path: Path) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE_S):
         async with open_messages(str(tmp_path)) as told:
             with trio.move_on_after(0.01) as scope:
                 await told.wait(30)

@@ -18,6 +18,7 @@ from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 from agentgw_daemon.storage.documents.selection import Selection
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.library import STORED_BY, Library, find_fake, library
+from tests.patience import PATIENCE_S
 from tests.retrieval.fakeworker import EMBEDDER, fake_settings, packed
 
 pytestmark = pytest.mark.anyio
@@ -225,7 +226,7 @@ def saves_at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def _saved(index_dir: Path) -> Path:
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         while not (files := list(index_dir.glob("*.hnsw"))) or len(list(index_dir.glob("*.json"))) != 1:
             await trio.sleep(0.01)
     assert len(files) == 1
@@ -300,7 +301,7 @@ async def test_a_disk_that_takes_no_file_costs_nothing_but_the_file(
         shelf.index_dir.write_text("a file where the folder should be")
         await _fill(shelf, 40)
         assert len(await shelf.found("word3", k=40)) == 40
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             while "is not saved" not in caplog.text:
                 await trio.sleep(0.01)
         (worker,) = shelf.retrieval.workers()

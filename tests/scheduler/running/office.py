@@ -26,6 +26,7 @@ from agentgw_daemon.scheduler.running.interactive import InteractiveUse
 from agentgw_daemon.scheduler.running.needs import Look, Surroundings
 from agentgw_daemon.scheduler.running.scheduler import JobScheduler
 from agentgw_daemon.storage.database import Database
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
@@ -150,7 +151,7 @@ async def office(
     clock = clock or FakeClock(START)
     turns, hub, world, listener = turns or FakeTurns(), Hub(), World(), Listener()
     file = folder / "jobs.yaml"
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with Database.open(folder / "data") as database, trio.open_nursery() as nursery:
             book = JobsBook(file, home=folder, zone=lambda: BERLIN)
             scheduler = JobScheduler(

@@ -11,6 +11,7 @@ import trio
 
 from agentgw_daemon.scheduler.planning.settling import Settled, Settling
 from agentgw_daemon.scheduler.running.path_watch import PathWatch, files_of
+from tests.patience import PATIENCE_S
 from tests.polling import pause
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.running.office import START, Office, office
@@ -136,7 +137,7 @@ async def test_the_system_is_not_asked_to_tell_of_what_is_too_large(
     async def tell(_: Settled) -> None:
         raise AssertionError("nothing has settled")
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(PathWatch(str(tmp_path), Settling(10.0, None), tell).run)
             while "too many" not in caplog.text:
@@ -158,7 +159,7 @@ async def test_a_stop_does_not_wait_for_a_large_tree(tmp_path: Path, monkeypatch
         raise AssertionError("nothing has settled")
 
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(PathWatch(str(tmp_path), Settling(10.0, None), tell).run)
                 while not looking.is_set():

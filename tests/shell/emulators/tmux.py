@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.shell.terminal import COLUMNS, LINES, Terminal
 
 _TMUX: Final = shutil.which("tmux")
@@ -38,6 +39,11 @@ class Tmux(Terminal):
 
     def _ask(self, *words: str) -> str:
         done = subprocess.run(
-            [*self._tmux, *words], env=self._environment, capture_output=True, timeout=60, check=False, text=True
+            [*self._tmux, *words],
+            env=self._environment,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+            text=True,
         )
         return done.stdout

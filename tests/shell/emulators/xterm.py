@@ -11,10 +11,11 @@ from typing import Any, Final, Self
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 _HERE: Final = Path(__file__).parent
 _SCRIPT: Final = _HERE.parents[2] / ".cache" / "xterm" / "xterm-headless.js"
 _NODE: Final = shutil.which("node")
-_PATIENCE_S: Final = 60.0
 
 needs_xterm: Final = pytest.mark.skipif(
     _NODE is None or not _SCRIPT.is_file(), reason="node or xterm.js is not there: make xterm"
@@ -54,7 +55,7 @@ class Xterm:
         self._order(lines=True)
         stdout = self._process.stdout
         assert stdout is not None
-        assert select.select([stdout], [], [], _PATIENCE_S)[0], "xterm.js does not answer"
+        assert select.select([stdout], [], [], PATIENCE_S)[0], "xterm.js does not answer"
         lines = [line.rstrip() for line in json.loads(stdout.readline())]
         while lines and not lines[-1]:
             lines.pop()

@@ -16,8 +16,8 @@ from agentgw.client import Client
 from agentgw.protocol.errors import DaemonUnreachable, UsageError
 from agentgw_shell.prompt.prefill import TypingPrefill
 from tests.client.fakedaemon import Failure, FakeDaemon, Peer
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 20.0
 # An edit comes before this pause ends, however busy the machine is.
 LONG_S = 3600.0
 

@@ -13,6 +13,7 @@ import pytest
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, has_wal_reset_bug
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -148,7 +149,10 @@ again.close()
 
 def test_a_disk_that_really_refuses_bytes_loses_nothing_and_recovers(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _FILE_SIZE_LIMIT, str(tmp_path / "t.db")], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", _FILE_SIZE_LIMIT, str(tmp_path / "t.db")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     acknowledged, found = map(int, done.stdout.split())
@@ -182,7 +186,7 @@ for opening in (plain, lambda path: SqliteConnection(Path(path))):
 
 def test_a_second_connection_is_refused(connection: SqliteConnection, tmp_path: Path) -> None:
     other = subprocess.run(
-        [sys.executable, "-c", _SECOND, str(tmp_path / "test.db")], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", _SECOND, str(tmp_path / "test.db")], capture_output=True, text=True, timeout=PATIENCE_S
     )
     plain, ours = other.stdout.splitlines()
     assert "database is locked" in plain

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from agentgw_daemon.storage.file.store import DatabaseFiles
+from tests.patience import PATIENCE_S
 from tests.storage.direct import Direct, talk
 
 _ROOT = Path(__file__).parents[3]
@@ -56,7 +57,9 @@ for n in range(20):
 def test_every_commit_is_synced_before_it_is_acknowledged(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     command = ["strace", "-f", "-e", "trace=fsync,fdatasync,write", "-o", str(trace), sys.executable, "-c"]
-    subprocess.run([*command, _TWENTY_COMMITS, str(tmp_path / "t.db")], capture_output=True, timeout=60, check=True)
+    subprocess.run(
+        [*command, _TWENTY_COMMITS, str(tmp_path / "t.db")], capture_output=True, timeout=PATIENCE_S, check=True
+    )
     synced, acknowledged = False, 0
     for line in trace.read_text().splitlines():
         if "sync(" in line:

@@ -21,6 +21,7 @@ from agentgw_daemon.storage.file import presence
 from agentgw_daemon.storage.file.connection import JournalMode
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
+from tests.patience import PATIENCE_S
 from tests.storage.direct import Direct, run, talk
 
 
@@ -273,7 +274,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_removal_is_noticed_while_nobody_writes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "LOOK_EVERY_S", 0.01)
     send, receive = trio.open_memory_channel[Recovery | WrittenBack](1)
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE_S):
         async with Database.open(data, on_recovered=send.send_nowait) as made, trio.open_nursery() as nursery:
             nursery.start_soon(made.stay_in_place, lambda reason: None)
             (data / "agentgw.db").unlink()
@@ -331,7 +332,7 @@ async def test_a_look_beside_other_work_waits_for_that(
 
 async def test_the_daemon_is_told_to_end_when_its_file_was_replaced(data: Path) -> None:
     reasons: list[str] = []
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE_S):
         async with Database.open(data) as made, trio.open_nursery() as nursery:
             nursery.start_soon(made.stay_in_place, reasons.append)
             (data / "other").write_bytes(b"mine")

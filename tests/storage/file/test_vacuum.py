@@ -12,6 +12,7 @@ from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.file import store as store_module
 from agentgw_daemon.storage.file import vacuum as vacuum_module
 from agentgw_daemon.storage.file.store import DatabaseFiles
+from tests.patience import PATIENCE_S
 from tests.storage.direct import Direct, run, talk
 
 
@@ -86,7 +87,7 @@ async def test_nobody_waits_for_it(emptied: DatabaseFiles, monkeypatch: pytest.M
         async def vacuum() -> None:
             done.append(await database.vacuum(3600, is_idle))
 
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(vacuum)
                 await working.wait()

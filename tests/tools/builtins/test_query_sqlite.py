@@ -13,6 +13,7 @@ import trio
 from agentgw_daemon.tools.builtins.query_sqlite import QUERY_SQLITE
 from agentgw_daemon.tools.processes.query_child import MAX_ROWS
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, ToolContext
+from tests.patience import PATIENCE_S
 from tests.tools.calling import call, content, failure
 
 pytestmark = pytest.mark.anyio
@@ -102,7 +103,7 @@ async def test_everything_but_reading_is_denied(context: ToolContext, db: str, s
     ],
 )
 async def test_what_would_take_for_ever_or_everything_is_ended(context: ToolContext, db: str, sql: str) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         assert (await failure(QUERY_SQLITE, context, path=db, sql=sql)).startswith("sql: ")
 
 

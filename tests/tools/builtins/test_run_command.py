@@ -16,6 +16,7 @@ from agentgw_daemon.tools.builtins import run_command
 from agentgw_daemon.tools.builtins.run_command import MAX_OUTPUT_BYTES, RUN_COMMAND
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, CallFailed, ToolContext
 from tests.ending import ends_within
+from tests.patience import PATIENCE_S
 from tests.tools.calling import call, content, failure, preview
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,7 @@ class Sleepers:
         return f"import os; {say}; {meanwhile}; open({str(self._never)!r})"
 
     async def wait_begun(self, count: int) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             while len(self.pids) < count:
                 await trio.lowlevel.wait_readable(self.fd)
                 self.listen()

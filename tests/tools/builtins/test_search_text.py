@@ -13,6 +13,7 @@ from agentgw_daemon.tools.builtins import search_text
 from agentgw_daemon.tools.builtins.list_files import LIST_FILES
 from agentgw_daemon.tools.builtins.search_text import MAX_MATCHES, SEARCH_TEXT
 from agentgw_daemon.tools.tool import ToolContext, ToolResult
+from tests.patience import PATIENCE_S
 from tests.tools.calling import call, content, failure
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +74,7 @@ async def test_a_catastrophic_pattern_ends_without_holding_anybody_up(
     async def search() -> None:
         results.append(await call(SEARCH_TEXT, context, pattern="(a+)+$", regex=True, path="evil.txt"))
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(search)
             # The daemon goes on meanwhile, and so do other calls.
@@ -95,7 +96,7 @@ async def test_cancelling_ends_the_child(context: ToolContext, root: Path, monke
         return started[-1]
 
     monkeypatch.setattr(trio.lowlevel, "open_process", noted)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: call(SEARCH_TEXT, context, pattern="(a+)+$", regex=True, path="evil.txt"))
             await has_started.wait()

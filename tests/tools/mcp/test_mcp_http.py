@@ -11,6 +11,7 @@ import trio
 from agentgw_daemon.config.settings import McpServerSection
 from agentgw_daemon.tools.mcp.mcp_errors import ServerFailed
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits, McpServer
+from tests.patience import PATIENCE_S
 from tests.tools.kit import ENVIRON
 from tests.tools.mcp.webserver import WebServer, web_server
 
@@ -23,7 +24,7 @@ async def running(web: WebServer, timeout_s: float = 20.0) -> AsyncIterator[McpS
     made = McpServer(
         "w", McpServerSection(url=web.url, timeout_s=timeout_s), ENVIRON, on_listed=lambda: None, limits=limits
     )
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(made.run)
             yield made

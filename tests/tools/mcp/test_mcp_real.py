@@ -16,6 +16,7 @@ import trio
 from agentgw_daemon.config.settings import McpServerSection
 from agentgw_daemon.tools.catalogue import ToolLimits, open_catalogue
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits
+from tests.patience import PATIENCE_S
 from tests.scripts.fetch_mcp_servers import fetch
 from tests.tools.kit import context
 from tests.tools.mcp.real_servers import CACHE, WEB
@@ -50,7 +51,7 @@ async def test_a_server_of_the_sdk_over_http(tmp_path: Path) -> None:
         command = [sys.executable, "-c", WEB, str(listening.fileno())]
         process = subprocess.Popen(command, pass_fds=[listening.fileno()])
     try:
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE_S):
             servers = {"web": McpServerSection(url=address)}
             limits = ToolLimits(first_list_s=30.0)
             async with open_catalogue((), tmp_path, servers, environ={}, limits=limits) as catalogue:
@@ -63,7 +64,7 @@ async def test_a_server_of_the_sdk_over_http(tmp_path: Path) -> None:
                 assert not result.ok
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 async def test_two_servers_of_the_package_index_side_by_side(programs: dict[str, Path], tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ async def test_two_servers_of_the_package_index_side_by_side(programs: dict[str,
     }
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     limits = ToolLimits(mcp=McpLimits(), first_list_s=60.0)
-    with trio.fail_after(120):
+    with trio.fail_after(PATIENCE_S):
         async with open_catalogue((), tmp_path / "tools", servers, environ=environ, limits=limits) as catalogue:
             tools = await catalogue.tools()
             assert catalogue.problems == ()

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from agentgw_daemon.tools.user.own_tools import HostFailed, OwnFile, OwnLimits, OwnTool
+from tests.patience import PATIENCE_S
 from tests.tools.kit import ENVIRON, alive, assert_gone, context, pids_of
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +32,7 @@ HERE = Path(__file__).parent
 async def opened(folder: Path, body: str, **limits: float) -> AsyncIterator[OwnFile]:
     path = folder / "mine.py"
     path.write_text(HEAD + body)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             yield OwnFile(path, nursery, ENVIRON, OwnLimits(**limits))
             nursery.cancel_scope.cancel()
@@ -239,4 +240,4 @@ def test_a_process_whose_daemon_is_gone_ends_in_the_middle_of_a_call(tmp_path: P
         assert b"misbehave" in process.stdout.readline()
         process.stdin.write(b'{"tool": "misbehave", "arguments": {"how": "hang"}}\n')
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0

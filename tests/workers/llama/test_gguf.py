@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agentgw_daemon.workers.llama.gguf import inspect
 from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
+from tests.patience import PATIENCE_S
 from tests.starter import SIZE_BYTES, starter_model
 from tests.workers.llama.hostile_files import HOSTILE, array, with_key, with_tensor
 from tests.workers.llama.tinygguf import ARRAY, F32, STRING, U8, U64, Gguf, chain_model, small, string
@@ -103,7 +104,7 @@ def verdict(path: Path) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "agentgw_daemon.workers.llama.gguf", path],
         capture_output=True,
-        timeout=10,
+        timeout=PATIENCE_S,
     )
     assert done.stderr == b""
     return done.returncode, json.loads(done.stdout)

@@ -13,10 +13,9 @@ from types import TracebackType
 from typing import TypeVar
 
 from agentgw_daemon.workers.protocol import model as wire
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
-# A test that has to wait this long has failed; nothing is expected to take it.
-LIMIT_S = 30.0
 
 
 class LiveWorker:
@@ -66,7 +65,7 @@ class LiveWorker:
         while True:
             while b"\n" not in self._buffer:
                 assert self._process.stdout is not None
-                assert select.select([self._process.stdout], [], [], LIMIT_S)[0], "the worker says nothing"
+                assert select.select([self._process.stdout], [], [], PATIENCE_S)[0], "the worker says nothing"
                 more = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not more:
                     return None
@@ -117,7 +116,7 @@ class LiveWorker:
 
     def wait(self) -> int:
         """The exit status of the worker."""
-        return self._process.wait(LIMIT_S)
+        return self._process.wait(PATIENCE_S)
 
     def stderr(self) -> str:
         """The lines that it logged, once it has ended."""

@@ -15,9 +15,9 @@ from agentgw import __version__
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding.embedder_info import of_folder
 from tests.ending import ends_within
+from tests.patience import PATIENCE_S
 from tests.workers.retrieval.embedding.tinybert import MAX_TOKENS, WIDTH, make_folder
 
-LIMIT_S = 60
 COMMAND = (sys.executable, "-P", "-m", "agentgw_daemon.workers.retrieval.worker")
 
 
@@ -46,7 +46,7 @@ class Live:
 
     def close(self) -> int:
         self.process.stdin.close()
-        return int(self.process.wait(LIMIT_S))
+        return int(self.process.wait(PATIENCE_S))
 
 
 @pytest.fixture(params=wire.ROLES)
@@ -55,7 +55,7 @@ def live(request: pytest.FixtureRequest) -> Iterator[Live]:
     yield made
     made.process.kill()
     with made.process:
-        made.process.wait(LIMIT_S)
+        made.process.wait(PATIENCE_S)
 
 
 def test_it_says_who_it_is_and_ends_with_its_input(live: Live) -> None:
@@ -74,14 +74,14 @@ def test_an_interrupt_meant_for_the_terminal_changes_nothing(live: Live) -> None
     live.receive()
     os.kill(live.pid, signal.SIGINT)
     live.send(wire.encode(1, wire.Warmed()))
-    assert live.process.wait(LIMIT_S) == 70
+    assert live.process.wait(PATIENCE_S) == 70
 
 
 @pytest.mark.parametrize("line", [b"hello\n", wire.encode(0, wire.Ready(version="1", pid=1, role="read"))])
 def test_a_line_that_is_no_request_ends_it_with_a_reason(live: Live, line: bytes) -> None:
     live.receive()
     live.send(line)
-    assert live.process.wait(LIMIT_S) == 70
+    assert live.process.wait(PATIENCE_S) == 70
     assert b"WireError" in live.process.stderr.read()
 
 
@@ -129,4 +129,4 @@ def test_a_killed_parent_leaves_no_worker(role: str) -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.kill()
-        assert ends_within(pid, LIMIT_S)
+        assert ends_within(pid, PATIENCE_S)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.client.conftest import Run, Serve
 from tests.client.fakedaemon import Peer
+from tests.patience import PATIENCE_S
 
 PING = '{"jsonrpc":"2.0","id":7,"method":"ping"}\n'
 
@@ -63,5 +64,5 @@ def test_the_end_of_its_input_or_of_its_reader_ends_it(
         bridge.stdin.flush()
         assert b"begun" in bridge.stdout.readline()
         (bridge.stdin if ended == "stdin" else bridge.stdout).close()
-        assert left.wait(20)
+        assert left.wait(PATIENCE_S)
         assert bridge.wait(20) == 0

@@ -26,6 +26,7 @@ from agentgw.protocol.errors import NotFound
 from tests.client.conftest import Cli, Run, Serve, Terminal
 from tests.client.fakedaemon import Failure, Peer
 from tests.client.standins import client_process, is_alive, standin
+from tests.patience import PATIENCE_S
 
 MODEL = {"name": "smollm2:135m", "state": "loaded", "source": "index", "default": True, "size_bytes": 98_362_432}
 WORKER = {"pid": 12, "kind": "model", "rss_bytes": 200_000_000, "slots": 4, "busy": 1, "model": "smollm2:135m"}
@@ -103,13 +104,13 @@ class TestLifecycle:
         assert cli("start") == (0, out, "")
 
     def test_stop_ends_it_and_says_so(self, cli: Cli, paths: Paths) -> None:
-        pid = int(client_process(paths).communicate(timeout=30)[0])
+        pid = int(client_process(paths).communicate(timeout=PATIENCE_S)[0])
         assert cli("stop") == (0, "stopped\n", "")
         assert not is_alive(pid)
         assert cli("stop") == (0, "not running\n", "")
 
     def test_restart_gives_another_daemon(self, cli: Cli, paths: Paths, spawned: list[int]) -> None:
-        pid = int(client_process(paths).communicate(timeout=30)[0])
+        pid = int(client_process(paths).communicate(timeout=PATIENCE_S)[0])
         status, out, err = cli("restart")
         spawned.append(int(out))
         assert (status, err) == (0, "")
@@ -212,7 +213,7 @@ class TestLogs:
             process.stdout.close()
             with log.open("a") as more:
                 more.write("nobody reads\n" * 10)
-            assert process.wait(20) == 141
+            assert process.wait(PATIENCE_S) == 141
 
 
 TURN = {
@@ -492,7 +493,7 @@ class TestSkills:
         assert asked.wait(30)
         screen.process.send_signal(signal.SIGINT)
         assert screen.end() == 130
-        assert left.wait(30)
+        assert left.wait(PATIENCE_S)
 
     def test_new_makes_a_skill_of_that_name(self, cli: Cli, paths: Paths) -> None:
         status, out, _ = cli("skills", "new", "my_skill")
@@ -655,7 +656,7 @@ class TestAttach:
             assert process.stdout is not None
             assert process.stdout.read(4) == b"half"
             process.send_signal(2)
-            assert process.communicate(timeout=20) == (b"\n", b"")
+            assert process.communicate(timeout=PATIENCE_S) == (b"\n", b"")
         assert process.returncode == 130
         assert "turn.cancel" not in daemon.methods()
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.client.conftest import Cli, Run, Serve, Terminal
 from tests.client.fakedaemon import Failure, Peer
+from tests.patience import PATIENCE_S
 
 RESULT = {
     "added": 2, "updated": 1, "unchanged": 40, "chunks": 17, "failed": [], "failed_count": 0, "vanished": [],
@@ -128,7 +129,7 @@ def test_interrupted_it_leaves_no_copy_and_says_what_stays(serve: Serve, tmp_pat
         child.stdin = None
         assert asked.wait(30)
         child.send_signal(number)
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=PATIENCE_S)
     assert (child.returncode, out) == (130, b"")
     assert err == b"agentgw: stopped; what is stored stays, and the same line again goes on from there\n"
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".bin"]

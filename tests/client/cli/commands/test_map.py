@@ -11,6 +11,7 @@ import pytest
 
 from tests.client.conftest import Cli, Run, Serve
 from tests.client.fakedaemon import Failure, HangUp, Peer
+from tests.patience import PATIENCE_S
 
 
 def reply(text: str, **more: Any) -> dict[str, Any]:
@@ -216,8 +217,8 @@ def test_a_reader_that_leaves_ends_it_while_nothing_comes(home: Path, serve: Ser
         child.stdin.flush()
         assert started.wait(20)
         child.stdout.close()
-        assert child.wait(20) == 141
-    assert ended.wait(20)
+        assert child.wait(PATIENCE_S) == 141
+    assert ended.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -239,7 +240,7 @@ def test_a_signal_ends_it_with_what_is_there(home: Path, serve: Serve, number: s
         # Before the input ends: answers are shown as they come.
         assert child.stdout.readline() == b"A\n"
         child.send_signal(number)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=PATIENCE_S)
         assert (child.returncode, out) == (130, b"")
         assert err == b"agentgw: interrupted after 1 answers\n"
 
@@ -262,7 +263,7 @@ def test_a_slow_reader_holds_back_the_questions_and_not_the_replies(home: Path, 
         # What a pipe, the buffers of both sides and the window hold is less than half of it.
         assert daemon.methods().count("turn.start") < 200
         assert [first, *child.stdout] == [f"{long}\n".encode()] * 400
-        assert child.wait(20) == 0
+        assert child.wait(PATIENCE_S) == 0
 
 
 def test_notices_are_told_once(agentgw: Run, serve: Serve) -> None:

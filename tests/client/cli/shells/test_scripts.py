@@ -19,8 +19,8 @@ import pytest
 from agentgw.cli.shells.scripts import SHELLS
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Peer
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 30.0
 # A shell that has no terminal of its own leaves.
 IN_TERMINAL = (
     sys.executable, "-c",

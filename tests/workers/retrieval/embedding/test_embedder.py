@@ -21,8 +21,9 @@ from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding.encoders import TORCH_AFTER_TEXTS
+from tests.patience import PATIENCE_S
 from tests.starter import embedder_folder
-from tests.workers.retrieval.live import LIMIT_S, running
+from tests.workers.retrieval.live import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
@@ -122,12 +123,12 @@ async def test_many_texts_begin_at_once_and_go_over_to_torch_with_the_same_vecto
     texts = tuple(f"text {number} of many" for number in range(64))
     embedder = await resolver()()
     engines: dict[str, bytes] = {}
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             lane = RoleQueue("bulk", RetrievalSettings(), nursery, worker_environment(os.environ, "test"))
             asked = 0
             while "torch" not in engines:
-                reply = await lane.ask(wire.Embed(embedder=embedder, texts=texts, more=64), timeout_s=LIMIT_S)
+                reply = await lane.ask(wire.Embed(embedder=embedder, texts=texts, more=64), timeout_s=PATIENCE_S)
                 assert isinstance(reply, wire.Embedded)
                 engines[reply.engine] = reply.vectors
                 asked += len(texts)

@@ -18,6 +18,7 @@ from agentgw_daemon.workers.retrieval.embedding.encoders import (
     LightEncoders,
 )
 from agentgw_daemon.workers.retrieval.handlers import Refusal
+from tests.patience import PATIENCE_S
 
 BOTH = wire.Embedder(name="both", id="b", dim=2, max_tokens=8, folder="/f", gguf="/g")
 FOLDER = wire.Embedder(name="folder", id="f", dim=2, max_tokens=8, folder="/f")
@@ -68,7 +69,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
 def loaded(bulk: BulkEncoders) -> None:
     """Wait until torch is decided about."""
     assert bulk._loading is not None
-    bulk._loading.join(60)
+    bulk._loading.join(PATIENCE_S)
 
 
 def test_few_texts_never_import_torch(engines: Engines) -> None:
