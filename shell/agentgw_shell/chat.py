@@ -26,8 +26,9 @@ from agentgw_shell.leave import Leave
 from agentgw_shell.mentions import mentioned_files
 from agentgw_shell.opening import Opening
 from agentgw_shell.prompt.completion import ChatCompleter
-from agentgw_shell.prompt.editor import LineInterrupted, make_editor
+from agentgw_shell.prompt.editor import LineInterrupted, make_editor, was_interrupted
 from agentgw_shell.prompt.first_prompt import PROMPT
+from agentgw_shell.prompt.history import PrivateHistory
 from agentgw_shell.prompt.paste import Pastes
 from agentgw_shell.prompt.prefill import TypingPrefill
 from agentgw_shell.screen_access import write_to_terminal
@@ -110,23 +111,24 @@ class Chat:
     def run(self) -> int:
         """Read and answer until the user leaves; gives the exit status."""
         emptied = False
+        if isinstance(history := self._editor.history, PrivateHistory) and history.fault:
+            output.notice(f"what is typed is kept for this chat only: {history.filename!s}: {history.fault}")
         while True:
             try:
-                message = self._next_message()
+                try:
+                    message = self._next_message()
+                except EOFError:
+                    return 0
+                emptied = False
+                self.handle(message)
             except LineInterrupted as interrupt:
                 if interrupt.was_empty and emptied:
                     return 0
                 emptied = interrupt.was_empty
-                continue
-            except EOFError:
-                return 0
-            emptied = False
-            try:
-                self.handle(message)
             except Leave:
                 return 0
             except KeyboardInterrupt:
-                # In the middle of a command: a fresh connection cannot be out of step.
+                # In the middle of a command, or beside the prompt: a fresh connection cannot be out of step.
                 self._reconnect()
             except AgentgwError as error:
                 output.report(error)
@@ -146,9 +148,14 @@ class Chat:
         default = self._prefilled or self._draft.take()
         self._prefilled = ""
         try:
-            return self._pastes.expand(self._editor.prompt(PROMPT, default=default))
+            message = self._editor.prompt(PROMPT, default=default)
         finally:
             self._typing.edited("")
+        if was_interrupted(self._editor):
+            # In the same moment as Enter: it is for what was just sent.
+            self._prefilled = message
+            raise LineInterrupted(was_empty=False)
+        return self._pastes.expand(message)
 
     def _request_of_draft(self, text: str) -> dict[str, Any] | None:
         """Parameters that this draft would be sent with; None for no message. For the thread that prefills."""

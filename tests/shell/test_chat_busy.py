@@ -50,7 +50,12 @@ def test_what_is_typed_meanwhile_steers_or_waits_its_turn(desk: Desk) -> None:
 
 def test_ctrl_c_cancels_and_gives_what_waited_back(desk: Desk) -> None:
     with desk.on_terminal("chat") as terminal:
-        terminal.wait_for("\n›")
+        # The line below is the editor's: from here on Ctrl-C is a key.
+        terminal.wait_for("\n›", "scripted/m")
+        terminal.send("too soon\r\x03")
+        terminal.wait_for("› too soon\n› too soon")
+        terminal.send("\x03")
+        terminal.wait_for("› too soon\n› too soon\n›")
         terminal.send("go on for long\r")
         desk.model.next().say("Well, ")
         terminal.send("one more\r")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.filters import is_done
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import ConditionalContainer, HSplit, Window
@@ -55,6 +56,14 @@ def make_editor(
     if toolbar is not None:
         _add_toolbar(session, toolbar)
     return session
+
+
+def was_interrupted(session: PromptSession[str]) -> bool:
+    """Tells whether Ctrl-C was read with the Enter that sent the line; what was typed behind both is kept."""
+    keys = get_typeahead(session.app.input)
+    found = [at for at, pressed in enumerate(keys) if pressed.key == Keys.ControlC]
+    store_typeahead(session.app.input, keys[found[0] + 1 :] if found else keys)
+    return bool(found)
 
 
 def _add_toolbar(session: PromptSession[str], toolbar: Callable[[], str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from collections.abc import Iterable
 from typing import Final
 
 from prompt_toolkit.history import FileHistory
@@ -27,16 +29,15 @@ _NAMED: Final = re.compile(
 
 
 class PrivateHistory(FileHistory):
-    """A history file that only its owner reads."""
+    """A history file that only its owner reads. Where there can be none, `fault` says why; this chat then has its own."""
 
     def __init__(self, path: str) -> None:
-        # A typed line is as private as an answer, whatever the umask says.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
         super().__init__(path)
+        self.fault = _made_private(path)
+
+    def load_history_strings(self) -> Iterable[str]:
+        """The lines of earlier chats, the latest first."""
+        return () if self.fault else super().load_history_strings()
 
     def append_string(self, string: str) -> None:
         """Keep it, as far as it may be kept."""
@@ -45,10 +46,31 @@ class PrivateHistory(FileHistory):
 
     def store_string(self, string: str) -> None:
         """Write it; a full disk costs the history and not the chat."""
+        if self.fault:
+            return
         try:
             super().store_string(string)
         except OSError:
             return
+
+
+def _made_private(path: str) -> str:
+    """Makes the file, or makes it its owner's alone; gives the reason why it cannot be one."""
+    try:
+        # A pipe without a reader would keep whoever opens it waiting.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        return error.strerror or str(error)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "it is no file"
+        # A typed line is as private as an answer, whatever the umask says.
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        os.close(descriptor)
+    return ""
 
 
 def keepable(text: str) -> str:

@@ -80,6 +80,9 @@ class Watch:
 
     def _type(self) -> None:
         for key, data in self._keyboard.read():
+            if key == "c-c":
+                # Pressed while the prompt's mode was still on, in which it is a key and no signal.
+                raise KeyboardInterrupt
             wish = self._draft.press(key, data)
             if wish is not None and wish.kind == "steer":
                 self._steer(wish.text)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,31 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert "words" in path.read_text()
     assert "not these" not in path.read_text()
     assert history.get_strings() == ["words"]
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (Path.mkdir, "Is a directory"),
+        (os.mkfifo, "No such device or address"),
+        (lambda path: path.symlink_to("/dev/null"), "it is no file"),
+        (lambda path: path.symlink_to(path / "nowhere"), "symbolic links"),
+    ],
+    ids=["directory", "pipe", "device", "loop"],
+)
+def test_what_cannot_be_its_file_costs_the_history_and_not_the_chat(
+    tmp_path: Path, make: Callable[[Path], None], fault: str
+) -> None:
+    path = tmp_path / "history"
+    make(path)
+    history = PrivateHistory(str(path))
+    history.append_string("words")
+    assert fault in history.fault
+    assert list(history.load_history_strings()) == []
+    assert history.get_strings() == ["words"]
+
+
+def test_bytes_that_are_no_text_are_lines_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.write_bytes(b"\xff\x00\n+old\xfe\n")
+    assert list(PrivateHistory(str(path)).load_history_strings()) == ["old\ufffd"]

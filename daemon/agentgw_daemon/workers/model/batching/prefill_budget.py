@@ -32,13 +32,17 @@ class PrefillBudget:
         self._moved_s = 0.0  # what it takes to swap a prompt in for a piece and out again
         self._earned_s = PAUSE_S
 
-    def room(self) -> int:
-        """Prompt tokens for the next batch beside streams; none until a piece worth its cost is earned."""
+    def room(self, left_tokens: int = WORTH_A_PIECE_TOKENS) -> int:
+        """Prompt tokens for the next batch beside streams, of so many that are left of all prompts.
+
+        None until a piece worth its cost is earned; what is less than that is a piece all the same.
+        """
+        piece = min(left_tokens, WORTH_A_PIECE_TOKENS)
         spare_s = self._earned_s - self._moved_s
-        if spare_s < WORTH_A_PIECE_TOKENS / self._rate and self._earned_s < PAUSE_S:
+        if spare_s < piece / self._rate and self._earned_s < PAUSE_S:
             return 0
         # More than a pause is never earned, so that is enough for a small piece whatever it costs.
-        return max(int(spare_s * self._rate), min(WORTH_A_PIECE_TOKENS, int(PAUSE_S * self._rate)), 1)
+        return max(int(spare_s * self._rate), min(piece, int(PAUSE_S * self._rate)), 1)
 
     def note(
         self, *, streams: int, prompt_tokens: int, prompts_beside: bool, seconds: float, moved_s: float = 0.0,

@@ -180,7 +180,8 @@ class Scheduler:
         if prompts and prompts[0].background:
             room = min(room, BACKGROUND_PIECE_TOKENS)
         if streams and prompts:
-            room = 0 if self._stood_still else min(room, self._prefill_budget.room())
+            left = sum(sequence.pending for sequence in prompts)
+            room = 0 if self._stood_still else min(room, self._prefill_budget.room(left))
             if room and prompts[0].prompt_tokens >= LONG_PROMPT_TOKENS:
                 self._held_up, streams, prompts = len(streams), [], prompts[:1]
         # A guess pays where nobody else is in the batch, be it that a prompt waits for its next piece.
