@@ -29,7 +29,7 @@ _NAMED: Final = re.compile(
 
 
 class PrivateHistory(FileHistory):
-    """A history file that only its owner reads. Where there can be none, `fault` says why; this chat then has its own."""
+    """A history file that only its owner reads; with a `fault` there can be none, and this chat has its own lines."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)

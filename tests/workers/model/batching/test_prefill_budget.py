@@ -66,6 +66,21 @@ def test_pieces_too_small_to_be_worth_it_are_waited_for() -> None:
     assert waited > 10
 
 
+def test_a_short_prompt_waits_only_for_what_it_costs_itself() -> None:
+    def waited(left_tokens: int) -> int:
+        pace = PrefillBudget()
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.015)
+        pace.note(streams=1, prompt_tokens=24, prompts_beside=True, seconds=0.4)
+        steps = 0
+        while not (room := pace.room(left_tokens)):
+            pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.015)
+            steps += 1
+        assert room >= min(left_tokens, 24)
+        return steps
+
+    assert 0 < waited(8) < waited(24) < waited(48)
+
+
 def test_guesses_do_not_pass_for_what_a_step_takes() -> None:
     def earned(*, guessed: bool) -> int:
         """Steps until the next piece, after one of a whole pause."""
