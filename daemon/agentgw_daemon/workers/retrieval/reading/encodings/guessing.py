@@ -28,9 +28,12 @@ _FITS_INSIDE: Final = frozenset("’‘´–—·\xad")
 _MOST_ODD: Final = 0.1
 _LATIN_NAMES: Final = """
     cp1252 iso8859-1 iso8859-15 cp850 cp858 cp437 mac-roman cp1250 iso8859-2 cp852 mac-latin2 cp1254
-    iso8859-9 cp857 mac-turkish cp1257 iso8859-13 cp775
+    iso8859-9 cp857 mac-turkish cp1257 iso8859-13 cp775 cp860 cp863 cp1258
 """
 _LATIN: Final = frozenset(_LATIN_NAMES.split())
+# Seldom in use, and near to others: so many letters tell them apart.
+_SELDOM: Final = frozenset({"iso8859-3", "iso8859-4"})
+_ENOUGH: Final = 8
 # One or two letters tell nothing of the rare ones.
 _FREQUENT_NAMES: Final = """
     cp1252 cp1250 cp1254 cp1257 cp850 cp437 mac-roman
@@ -55,8 +58,9 @@ def guessed(data: bytes) -> str:
     # Holes that a crash left are no letters.
     sample = sample_of(data).replace(b"\0", b"")
     among = _LATIN if _is_latin(sample) else _OTHERS
-    if among is _LATIN and sum(map(len, _HIGH.findall(sample))) < _FEW_TOGETHER:
-        among = _FREQUENT
+    high = sum(map(len, _HIGH.findall(sample)))
+    if among is _LATIN:
+        among = _FREQUENT if high < _FEW_TOGETHER else _LATIN if high < _ENOUGH else _LATIN | _SELDOM
     found = chardet.detect_all(
         sample, ignore_threshold=True, compat_names=False, include_encodings=among, no_match_encoding=_OTHERWISE
     )
@@ -72,7 +76,8 @@ def _has_words(sample: bytes, encoding: str) -> bool:
     except LookupError:
         return False
     inside = "".join(_INSIDE_WORD.findall(text))
-    odd = sum(unicodedata.category(sign) not in ("Ll", "Lu") and sign not in _FITS_INSIDE for sign in inside)
+    # Vietnamese has its tones behind the letters.
+    odd = sum(unicodedata.category(sign) not in ("Ll", "Lu", "Mn") and sign not in _FITS_INSIDE for sign in inside)
     return odd <= _MOST_ODD * len(inside)
 
 
