@@ -197,3 +197,22 @@ def test_a_hole_in_old_text_does_not_hide_its_language() -> None:
 
 def test_what_is_said_to_be_utf8_is_that_but_for_a_broken_byte() -> None:
     assert clean(decode(b"caf\xc3\xa9 \xff", "utf-8").text) == "café \ufffd"
+
+
+@pytest.mark.parametrize("said", ["iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "utf-7"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp932", "euc_jp"])
+def test_what_is_said_to_have_escapes_and_has_none_is_read_as_it_is(said: str, encoding: str) -> None:
+    found = decode(JAPANESE.encode(encoding), said)
+    assert found.text == JAPANESE
+    assert f"says that it is in {said}, and is" in found.note or said == "utf-7"
+    assert decode(b"plain words", said).text == "plain words"
+
+
+def test_colours_do_not_hide_the_encoding() -> None:
+    text = "\x1b[31mERROR\x1b[0m " + JAPANESE
+    assert decode(text.encode("cp932")).text == text
+
+
+def test_lines_that_end_as_on_old_macs_are_in_an_encoding_of_these() -> None:
+    text = "Die Größe\rder Straße\rüber München\r"
+    assert decode(text.encode("mac_roman")).text == text

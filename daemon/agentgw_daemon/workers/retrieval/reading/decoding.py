@@ -49,6 +49,7 @@ _SHIFTED: Final = re.compile(rb"\x1b\$[@B]|\x1b\$\)C")
 _EBCDIC: Final = b"\x4c\x6f\xa7\x94\x93"
 # One character may be two of Unicode, or what came before decides what a byte is.
 _STEPPED: Final = frozenset({"iso2022_jp_ext", "iso2022_jp", "iso2022_jp_2", "iso2022_kr", "hz", "utf-7"})
+_SHIFTS: Final = (b"\x1b$", b"\x1b(", b"~{", b"\x0e")
 _PAIRED: Final = re.compile("[\u0304\u030c]")
 _CHINESE: Final = frozenset({"gb18030", "gbk", "big5hkscs", "cp932", "euc_jp", "cp949"})
 _SEVERAL_BYTES: Final = _CHINESE | {"johab"}
@@ -94,7 +95,7 @@ def decode(data: bytes, declared: str = "") -> DecodedText:
         if data.startswith(mark):
             return _marked(data, len(mark), encoding)
     codec = _codec(declared)
-    if codec in _STEPPED or (b"\x1b$" in data and _SHIFTED.search(data)):
+    if _is_shifted(data, codec):
         return _shifted(data, codec)
     if data.startswith(_EBCDIC) and codec:
         return _read(data, codec, "")
@@ -118,6 +119,13 @@ def decode(data: bytes, declared: str = "") -> DecodedText:
     if codec in _CHINESE and (chinese := _rather_chinese(data, text, codec)) is not None:
         return chinese
     return DecodedText(text, note=f"says that it is in {declared}, and is in UTF-8")
+
+
+def _is_shifted(data: bytes, codec: str) -> bool:
+    """Tells whether escapes say what letters follow: all of these encodings have seven bits, whatever is declared."""
+    if codec not in _STEPPED:
+        return b"\x1b$" in data and _SHIFTED.search(data) is not None
+    return data.isascii() or (codec != "utf-7" and any(mark in data for mark in _SHIFTS))
 
 
 def _errors(encoding: str) -> str:
@@ -213,7 +221,7 @@ def _rather_chinese(data: bytes, text: str, codec: str) -> DecodedText | None:
 
 def _not_utf8(data: bytes, codec: str, declared: str) -> DecodedText:
     says = f"says that it is in {declared}, and is not; " if codec else ""
-    if codec and codec != "utf-8" and (found := _declared(data, codec, declared)) is not None:
+    if codec and codec != "utf-8" and codec not in _STEPPED and (found := _declared(data, codec, declared)) is not None:
         return found
     # With its tables of letters, which most folders do not need.
     from agentgw_daemon.workers.retrieval.reading.encodings.guessing import guessed, sample_of

@@ -13,6 +13,8 @@ from typing import Final
 import chardet
 
 _SAMPLE_BYTES: Final = 64 << 10
+# Colours, whose escapes would be taken for those of Japanese.
+_TERMINAL: Final = re.compile(rb"\x1b(?:\[[0-?]{0,60}[ -/]{0,4}[@-~])?")
 # Around a byte beyond ASCII, to the ends of its line if they are near.
 _NEAR_BYTES: Final = 400
 _HIGH: Final = re.compile(rb"[\x80-\xff]+")
@@ -56,11 +58,14 @@ _OTHERWISE: Final = "cp1252"
 def guessed(data: bytes) -> str:
     """The name of Python's codec."""
     # Holes that a crash left are no letters.
-    sample = sample_of(data).replace(b"\0", b"")
+    sample = _TERMINAL.sub(b"", sample_of(data).replace(b"\0", b""))
     among = _LATIN if _is_latin(sample) else _OTHERS
     high = sum(map(len, _HIGH.findall(sample)))
     if among is _LATIN:
         among = _FREQUENT if high < _FEW_TOGETHER else _LATIN if high < _ENOUGH else _LATIN | _SELDOM
+        if sample.count(b"\r") > 1 and b"\n" not in sample:
+            # Nobody else ends lines so.
+            among = frozenset(name for name in among if name.startswith("mac-"))
     found = chardet.detect_all(
         sample, ignore_threshold=True, compat_names=False, include_encodings=among, no_match_encoding=_OTHERWISE
     )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.workers.retrieval.reading.reads import read_bytes, read_text
 
 SAID = "The bees dance in the dark and tell where the flowers are. " * 3
@@ -119,3 +121,9 @@ def test_a_field_whose_bytes_are_no_text_leaves_the_others() -> None:
     assert "Anna Bee" in piece.text
     assert "Hive" in piece.text
     assert "\0" not in piece.text
+
+
+@pytest.mark.parametrize("name", ["a.srt", "a.vtt", "a.ass", "a.ics", "a.vcf"])
+def test_what_is_only_called_so_is_read_as_it_stands(name: str) -> None:
+    _, [piece] = read_text(name, "Just words: here.\nAnd more.\n")
+    assert piece.text == "Just words: here.\nAnd more."

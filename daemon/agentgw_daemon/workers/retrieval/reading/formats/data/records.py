@@ -81,6 +81,9 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
         elif in_cue and (shown := _TAG.sub("", _SPEAKER.sub(r"\1: ", line)).strip()):
             said.append(html.unescape(shown) if has_references else shown)
     write()
+    if "-->" not in text and not minute:
+        # Another kind of file under this name.
+        builder.add("lines", text, outline.path)
     yield builder.take()
 
 
@@ -90,7 +93,10 @@ def entries_section(data: bytes, findings: Findings, outline: Outline) -> Iterat
     name, other, depth = "", "", 0
     lines: list[str] = []
     unfolded = _FOLDED.sub(b"", data) if b"\0" not in data else data
-    for field, parameters, value in _fields(_text(unfolded, findings)):
+    text = _text(unfolded, findings)
+    if "BEGIN:" not in text.upper():
+        builder.add("lines", text, outline.path)
+    for field, parameters, value in _fields(text):
         if field == "BEGIN":
             depth = depth + 1 if depth else int(value.upper() in _ENTRIES)
             if depth == 1:
