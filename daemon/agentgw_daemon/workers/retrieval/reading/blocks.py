@@ -17,7 +17,12 @@ Path = tuple[str, ...]
 _WHOLE_TABLE_CHARS: Final = 400
 # A first row of prose is no header.
 _MAX_HEADER_CHARS: Final = 300
-_COLUMNS: Final = re.compile(r"\||[ \t]{2,}")
+_COLUMNS: Final = re.compile(r"\||[ \t]{2,}|[ \t]&[ \t]|!!|\\\\")
+# Lines of a table before its first row: how it is set, and its caption. A row of wiki text may have a line a name.
+_NO_ROW: Final = re.compile(
+    r"[ \t]{0,20}(?:\\(?:begin|caption|label|centering|small|hline|toprule|endhead|rowcolor)|\{\||\|\+|\|-)"
+)
+_NAME_LINE: Final = "!"
 # Places where a word may be broken, and nothing else.
 _SOFT: Final = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # A heading of a few lines is a mistake of its markup; a path is context for a chunk, not its content.
@@ -88,13 +93,16 @@ def table_path(text: str, start: int, end: int, path: Path) -> Path:
     """The path of a table that is written as text: one too long for a chunk stands below the names in its first row."""
     if end - start <= _WHOLE_TABLE_CHARS:
         return path
+    names: list[str] = []
     for at, stop in lines_of(text, start):
-        if at >= end:
+        row = text[at : min(stop, at + _MAX_HEADER_CHARS)]
+        if at >= end or (names and not row.startswith(_NAME_LINE)):
             break
-        if any(map(str.isalnum, text[at:stop])):
-            row = text[at : min(stop, at + _MAX_HEADER_CHARS)]
-            return (*path, title_of(", ".join(filter(None, map(str.strip, _COLUMNS.split(row))))))
-    return path
+        if any(map(str.isalnum, row)) and not _NO_ROW.match(row):
+            names += filter(None, (name.strip(" \t\r\n!") for name in _COLUMNS.split(row)))
+            if not row.startswith(_NAME_LINE):
+                break
+    return (*path, title_of(", ".join(names))) if names else path
 
 
 class TextBuilder:

@@ -102,3 +102,23 @@ def test_other_markup_has_its_headings(name: str, text: str, path: str) -> None:
     assert pieces[0].title_path == "Guide"
     assert pieces[-1].title_path == path
     assert_covers(pieces, made.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "row", "end"),
+    [
+        ("a.tex", "\\begin{longtable}{ll}\n\\hline\nName & Town \\\\\n", "P & T \\\\\n", "\\end{longtable}\n"),
+        (
+            "a.tex",
+            "\\begin{table}\n\\caption{All of them}\n\\begin{tabular}{l}\nName & Town\\\\\n",
+            "P & T\\\\\n",
+            "\\end{table}",
+        ),
+        ("a.wiki", '{| class="wikitable"\n|+ All of them\n|-\n! Name !! Town\n', "|-\n| P || T\n", "|}\n"),
+        ("a.wiki", "{|\n! Name\n! Town\n", "|-\n| P\n| T\n", "|}\n"),
+    ],
+)
+def test_names_of_columns_stand_over_each_chunk_of_a_table(name: str, head: str, row: str, end: str) -> None:
+    _, pieces = read_text(name, head + row * 200 + end, limits=Limits(chunk_tokens=60))
+    assert len(pieces) > 4
+    assert {piece.title_path for piece in pieces} == {"Name, Town"}

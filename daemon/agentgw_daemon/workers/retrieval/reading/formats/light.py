@@ -53,7 +53,7 @@ _HEADED: Final[dict[str, tuple[re.Pattern[str], dict[str, int], dict[str, str]]]
     ),
 }  # fmt: skip
 # Lines that close a table.
-_TABLES: Final = frozenset({"|===", ",===", ":===", "!===", "\\end{tabular}", "\\end{longtable}"})
+_TABLES: Final = frozenset({"|===", ",===", ":===", "!===", "|}", "\\end{tabular}", "\\end{longtable}", "\\end{table}"})
 
 
 def org_blocks(text: str, outline: Outline) -> Iterator[Block]:
