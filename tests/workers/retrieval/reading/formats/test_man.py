@@ -68,7 +68,7 @@ def test_a_page_of_mdoc_is_read() -> None:
     document, [piece] = read_text("hive.8", MDOC)
     assert document.title == "hive(8)"
     assert piece.text.split("\n\n") == [
-        "NAME", "hive", "- keep bees", "SYNOPSIS", "hive\n[-v]\n[-f file]", "DESCRIPTION", "See\nbee 1,\nand wait.",
+        "NAME", "hive", "- keep bees", "SYNOPSIS", "hive\n[-v]\n[-f file]", "DESCRIPTION", "See\nbee(1),\nand wait.",
         "-f file\nReads it.",
     ]  # fmt: skip
 
@@ -126,3 +126,10 @@ def test_letters_have_the_names_of_roff() -> None:
     )
     _, [piece] = read_text("a.1", source)
     assert piece.text.split("\n\n")[1] == "öüÉôÇžåł ffffi αΩ «x» ½ é xy"
+
+
+def test_other_pages_are_called_with_their_sections() -> None:
+    _, [piece] = read_text(
+        "a.1", ".Dd x\n.Dt A 1\n.Sh SEE ALSO\n.Xr chmod 1 ,\n.Xr X509 3ssl\n.Pq Xr ls 1\nSee\n.Xr alone\n"
+    )
+    assert piece.text.split("\n\n")[1] == "chmod(1),\nX509(3ssl)\n(ls(1))\nSee\nalone"

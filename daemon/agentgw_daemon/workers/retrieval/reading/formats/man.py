@@ -238,7 +238,13 @@ def _called(words: list[str]) -> str:
     made: list[str] = []
     closing: list[str] = []
     glue = False
+    refers = 0  # 1: to the page that is named next; 2: its section is next
     for word in words:
+        if refers == 2 and word[:1].isalnum():
+            made[-1] += f"({word})"
+            refers = 0
+            continue
+        refers = 1 if word == "Xr" else 2 * (refers == 1)
         if word in _SIGNS and word != "Fl":
             made.append((made.pop() if glue and made else "") + _SIGNS[word][0])
             closing.append(_SIGNS[word][1])
