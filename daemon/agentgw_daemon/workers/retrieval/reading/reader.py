@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import sys
@@ -16,6 +17,7 @@ from agentgw_daemon.workers.retrieval.reading.chunking import cut
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
 from agentgw_daemon.workers.retrieval.reading.encoded import LeftOut, refuse_packed, without_encoded
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
+from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
 from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
 from agentgw_daemon.workers.retrieval.reading.noise import refuse_noise
 from agentgw_daemon.workers.retrieval.reading.packed import unpacked
@@ -170,6 +172,8 @@ def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Ite
 
 def _shown(text: DecodedText, found: str, name: str) -> DecodedText:
     """The text as its readers see it. Most files have nothing that is to be replaced."""
+    if not text.text.isascii() and is_visual(text.text):
+        text = dataclasses.replace(text, text=in_order(text.text))
     is_catalogue = name.endswith(".bib")
     is_latex = found == "latex" or is_catalogue
     refers = found in _REFERRING and "&" in text.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import html
 import re
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,9 @@ from lxml import etree
 
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.characters import clean
-from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_page
+from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
 from agentgw_daemon.workers.retrieval.reading.values import Findings
 
 _FEED_CHARS: Final = 1 << 16
@@ -65,8 +67,18 @@ def html_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[
         findings.notes.append(page.note)
     builder = TextBuilder()
     title = write_html(page.text, builder, outline)
+    section = builder.take()
+    if is_visual(section.text.text):
+        section, title = _in_order(section), in_order(title)
+        outline.first = in_order(outline.first)
     findings.title = findings.title or title or outline.first
-    yield builder.take()
+    yield section
+
+
+def _in_order(section: Section) -> Section:
+    """A section of Hebrew in visual order as it is read; its lines stay where they are."""
+    blocks = [dataclasses.replace(one, path=tuple(map(in_order, one.path))) for one in section.blocks]
+    return Section(DecodedText(in_order(section.text.text)), blocks)
 
 
 def declared_encoding(data: bytes) -> str:

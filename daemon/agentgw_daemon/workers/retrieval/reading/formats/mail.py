@@ -15,6 +15,7 @@ from email.message import Message
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
+from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
 from agentgw_daemon.workers.retrieval.reading.formats.data.records import entries_section
 from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
 from agentgw_daemon.workers.retrieval.reading.formats.mail_texts import (
@@ -182,6 +183,7 @@ class _Writer:
                 for one in section.blocks:
                     self._builder.add(one.kind, section.text.text[one.start : one.end], one.path)
             return
+        text = in_order(text) if is_visual(text) else text
         for block in plain_blocks(text, Outline(*path)):
             self._builder.add("prose", text[block.start : block.end], path)
 
