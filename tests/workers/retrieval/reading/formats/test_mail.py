@@ -274,3 +274,16 @@ def test_flowed_lines_are_joined_in_quotations_too(tmp_path: Path) -> None:
     data += "こ \nれ\n> quoted t \n> hat\n>> deep\n".encode()
     _, [piece] = read_bytes(tmp_path, "a.eml", data)
     assert piece.text == "これ\n> quoted that\n>> deep"
+
+
+@pytest.mark.parametrize("says", [b"Content-Disposition: attachment\n", b""])
+@pytest.mark.parametrize("plain", [b"See the page.", b"A text that is as long as the page, more or less. " * 8])
+def test_files_that_are_attached_to_one_form_of_a_message_are_named(tmp_path: Path, plain: bytes, says: bytes) -> None:
+    page = b"<p>" + b"All is well. " * 30 + b"</p>"
+    data = b"Subject: x\nContent-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\n" + plain
+    data += b"\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Type: text/html\n\n" + page
+    data += b"\n--c\nContent-Type: application/pdf; name=z.pdf\n" + says + b"\nx\n--c--\n--b--\n"
+    _, pieces = read_bytes(tmp_path, "a.eml", data)
+    text = "\n".join(piece.text for piece in pieces)
+    assert text.count("Attachment: z.pdf (application/pdf)") == 1
+    assert ("All is well." in text) == (len(plain) < 20)

@@ -12,6 +12,7 @@ import email.policy
 import re
 from collections.abc import Iterator
 from email.message import Message
+from itertools import islice
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
@@ -166,8 +167,11 @@ class _Writer:
             for child in others:
                 self._part(child, level, attachments)
             entries = [child for child in entries if child not in others]
-        for child in entries:
-            self._part(child, level, attachments)
+            others = []
+        # Some programs attach files to one of the forms.
+        attached = (one for child in others for one in child.walk() if _is_attached(one))
+        for one in (*entries, *islice(attached, _MAX_PARTS)):
+            self._part(one, level, attachments)
 
     def _text(self, part: Message) -> None:
         text, path, kind = text_in(part), self._outline.path, part.get_content_type()
@@ -186,6 +190,11 @@ class _Writer:
         text = in_order(text) if is_visual(text) else text
         for block in plain_blocks(text, Outline(*path)):
             self._builder.add("prose", text[block.start : block.end], path)
+
+
+def _is_attached(part: Message) -> bool:
+    disposition = part.get_content_disposition()
+    return disposition == "attachment" or (disposition is None and part.get_content_maintype() == "application")
 
 
 def _is_stub(plain: Message, page: Message) -> bool:

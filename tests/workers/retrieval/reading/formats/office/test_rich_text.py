@@ -77,3 +77,10 @@ def test_rich_text_may_begin_with_blanks_or_a_mark(tmp_path: Path) -> None:
     for before in (b"\n ", b"\xef\xbb\xbf"):
         document, [piece] = read_bytes(tmp_path, "a.doc", before + rb"{\rtf1\ansi words\par}")
         assert (document.format, piece.text) == ("rtf", "words")
+
+
+def test_words_in_a_box_are_read_once(tmp_path: Path) -> None:
+    box = rb"{\shp{\*\shpinst\shpleft1{\sp{\sn x}{\sv 1}}{\shptxt In a box\par}}"
+    box += rb"{\shprslt{\*\do{\dptxbxtext In a box\par}}}}"
+    _, [piece] = read_bytes(tmp_path, "a.rtf", rb"{\rtf1\ansi Before\par" + box + rb"After\par}")
+    assert piece.text.split("\n\n") == ["Before", "In a box", "After"]

@@ -220,3 +220,17 @@ def test_a_style_is_what_it_is_based_on(tmp_path: Path, mine_first: bool) -> Non
     body = paragraph("Chapter", "Mine") + paragraph("no heading", "Flat") + paragraph("text", "A")
     _, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(body, **{"word/styles.xml": styles}))
     assert (piece.title_path, piece.text) == ("Chapter", "Chapter\n\nno heading\n\ntext")
+
+
+def test_names_inside_may_have_slashes_of_either_kind(tmp_path: Path) -> None:
+    styles = archives.styles(Mine="heading 1")
+    kind = 'PartName="/word/document.xml" ContentType="a/wordprocessingml"'
+    files = {
+        "[Content_Types].xml": f"<Types><Override {kind}/></Types>",
+        "_rels\\.rels": archives.relationships(officeDocument="word/document.xml"),
+        "word\\document.xml": f'<w:d xmlns:w="{archives.WORD}">{paragraph("Bees", "Mine")}{paragraph("Text.")}</w:d>',
+        "word\\_rels\\document.xml.rels": archives.relationships(styles="styles.xml"),
+        "word\\styles.xml": styles,
+    }
+    document, [piece] = read_bytes(tmp_path, "a.docx", archives.zipped(files))
+    assert (document.format, piece.title_path, piece.text) == ("docx", "Bees", "Bees\n\nText.")

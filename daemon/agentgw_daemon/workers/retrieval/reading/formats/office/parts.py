@@ -57,7 +57,7 @@ class _Relationships:
 
 def links_of(archive: Archive, part: str) -> list[PartLink]:
     """The relationships of a part; an empty name means the document's own."""
-    folder, name = posixpath.split(part)
+    folder, name = posixpath.split(part.replace("\\", "/"))
     where = archive.named(posixpath.join(folder, "_rels", f"{name}.rels"))
     if not where:
         return []
@@ -90,7 +90,7 @@ class _ContentTypes:
     """Hears what kind of document the main part is."""
 
     def __init__(self, main: str) -> None:
-        self._main: Final = main.lower()
+        self._main: Final = main.replace("\\", "/").lower()
         self.kind = ""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:

@@ -141,6 +141,9 @@ class _RichTextReader:
         if word in _SKIPPED or (self._starred and word not in _KEPT):
             self._decode()
             group.skipped, group.destination = True, word
+        elif word == b"shptxt":
+            # Words in a box, in the middle of what says how it looks.
+            group.skipped, group.destination = False, b""
         self._starred = False
         if self._fonts_and_styles(group, word, value) or group.skipped:
             return
