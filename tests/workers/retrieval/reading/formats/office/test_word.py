@@ -234,3 +234,11 @@ def test_names_inside_may_have_slashes_of_either_kind(tmp_path: Path) -> None:
     }
     document, [piece] = read_bytes(tmp_path, "a.docx", archives.zipped(files))
     assert (document.format, piece.title_path, piece.text) == ("docx", "Bees", "Bees\n\nText.")
+
+
+def test_documents_inside_are_told(tmp_path: Path) -> None:
+    links = archives.relationships(oleObject1="embeddings/a.bin", package2="embeddings/b.xlsx", image3="media/c.png")
+    inside = {f"word/{name}": b"x" for name in ("embeddings/a.bin", "embeddings/b.xlsx", "media/c.png")}
+    data = archives.docx(paragraph("Text."), **{"word/_rels/document.xml.rels": links}, **inside)
+    document, _ = read_bytes(tmp_path, "a.docx", data)
+    assert document.note == "2 documents inside are not read (a.bin, b.xlsx)"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
-from agentgw_daemon.workers.retrieval.reading.values import Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _RELATIONSHIPS: Final = "_rels/.rels"
 _TYPES: Final = "[Content_Types].xml"
@@ -20,6 +20,11 @@ _PROPERTIES: Final = ("core-properties", "coreProperties")
 
 # Kinds of relationships to parts whose words `drawing_text` gives.
 DRAWINGS: Final = ("chart", "chartEx", "diagramData")
+
+
+# And of those that other programs have made.
+_EMBEDDED: Final = frozenset({"package", "oleObject"})
+_MOST_NAMED: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,6 +110,16 @@ class _ContentTypes:
 
     def data(self, text: str) -> None:
         pass
+
+
+def tell_of_embedded(archive: Archive, parts: Iterable[str], findings: Findings) -> None:
+    """A note on documents of other programs that these parts show, and that are not read."""
+    names = {
+        link.part.rpartition("/")[2] for part in parts for link in links_of(archive, part) if link.kind in _EMBEDDED
+    }
+    if names:
+        shown = ", ".join(sorted(names)[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+        findings.notes.append(f"{len(names)} documents inside are not read ({shown})")
 
 
 class _Title:

@@ -19,6 +19,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     links_of,
     main_part,
     office_title,
+    tell_of_embedded,
 )
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
@@ -63,6 +64,7 @@ def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterat
         elif link.kind == "styles":
             hear_xml(archive.read(link.part), styles)
     parts = {link.id: link.part for link in links if link.kind in ("worksheet", "chartsheet")}
+    tell_of_embedded(archive, parts.values(), findings)
     findings.title = office_title(archive)
     for name, key in book.sheets:
         if key not in parts:

@@ -17,6 +17,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     links_of,
     main_part,
     office_title,
+    tell_of_embedded,
 )
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
@@ -37,6 +38,7 @@ def slides_sections(data: bytes, findings: Findings, outline: Outline) -> Iterat
     order = _Order()
     hear_xml(archive.read(main), order)
     slides = {link.id: link.part for link in links_of(archive, main) if link.kind == "slide"}
+    tell_of_embedded(archive, slides.values(), findings)
     findings.title = office_title(archive)
     for number, name in enumerate(order.ids, 1):
         if name not in slides:

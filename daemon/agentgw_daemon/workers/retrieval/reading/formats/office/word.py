@@ -18,6 +18,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     links_of,
     main_part,
     office_title,
+    tell_of_embedded,
 )
 from agentgw_daemon.workers.retrieval.reading.formats.office.symbols import symbol_at
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
@@ -52,6 +53,7 @@ def _document(data: bytes, findings: Findings, outline: Outline, depth: int) -> 
             hear_xml(archive.read(link.part), styles)
     if not links and (usual := archive.named("word/styles.xml")):
         hear_xml(archive.read(usual), styles)
+    tell_of_embedded(archive, [main], findings)
     findings.title = findings.title or office_title(archive)
     outline.restart(findings.title)
     builder = TextBuilder()
