@@ -11,7 +11,7 @@ from typing import Final
 from agentgw.cli import output
 from agentgw.cli.commands import model_reference, working_directory
 from agentgw.cli.commands.run import OPTIONS as SAMPLING
-from agentgw.cli.intake import file_text
+from agentgw.cli.intake import file_text, shown_name
 from agentgw.protocol.errors import UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
 
@@ -130,7 +130,12 @@ def _file(chat: Chatting, text: str) -> None:
 
 def attached(path: str) -> dict[str, str]:
     """A file as it goes with a message. Raises UsageError."""
-    return {"name": os.path.basename(path) or path, "text": file_text(os.path.expanduser(path))}
+    place, name = os.path.expanduser(path), shown_name(path)
+    with suppress(ValueError):  # a NUL in it, of which reading tells
+        if os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place):
+            # A pipe nobody writes into, and a device without an end, would keep the chat waiting.
+            raise UsageError(f"{name} is no file", hint="! PROGRAM shows what a program says")
+    return {"name": os.path.basename(name) or name, "text": file_text(place)}
 
 
 COMMANDS = (

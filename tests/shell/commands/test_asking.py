@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from agentgw.cli.commands.run import OPTIONS as SAMPLING
 from agentgw.protocol.errors import UsageError
 from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.schema import bind
-from agentgw_shell.commands.asking import OPTIONS
+from agentgw_shell.commands.asking import OPTIONS, attached
 from tests.shell.commands.chatting import DeskChat
 
 
@@ -118,6 +119,18 @@ class TestFile:
         with pytest.raises(UsageError, match="nosuch cannot be read"):
             chat.do(f"/file {tmp_path}/a.txt {tmp_path}/nosuch")
         assert chat.conversation.files == []
+
+    def test_a_pipe_or_a_device_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for path in (tmp_path / "pipe", "/dev/zero"):
+            with pytest.raises(UsageError, match="is no file"):
+                attached(str(path))
+
+    def test_a_name_that_is_no_text_goes_as_far_as_it_is_one(self, tmp_path: Path) -> None:
+        path = os.fsencode(tmp_path) + b"/a\xff.txt"
+        with open(path, "w") as file:
+            file.write("one")
+        assert attached(os.fsdecode(path)) == {"name": "a\ufffd.txt", "text": "one"}
 
     def test_what_goes_along_is_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
         chat = DeskChat()

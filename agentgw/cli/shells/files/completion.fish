@@ -5,7 +5,7 @@ function __agentgw_complete
         if test "$line" = ":files"
             __fish_complete_path (commandline -ct)
         else
-            echo $line
+            printf '%s\n' $line
         end
     end
 end
