@@ -141,3 +141,20 @@ def test_bytes_written_as_code_are_left_out_and_short_ones_are_not() -> None:
 def test_marks_without_an_end_take_time_in_proportion() -> None:
     _, pieces = read_text("a.txt", "-----BEGIN A-----\n" * 20_000 + "words")
     assert pieces[-1].text.endswith("words")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{:08x}: 8950 4e47 0d0a 1a0a 0000 000d 4948 4452  .PNG........IHDR\n",
+     "{:08x}  89 50 4e 47 0d 0a 1a 0a  00 00 00 0d 49 48 44 52  |.PNG........IHDR|\n",
+     "{:07o} 5089 474e 0a0d 0a1a 0000 0d00 4849 5244\n"],
+)  # fmt: skip
+def test_dumps_of_bytes_are_left_out_and_tables_of_numbers_are_not(line: str) -> None:
+    dump = "".join(line.format(n * 16) for n in range(100))
+    table = "".join(f"202601{n:02} 12 34 56 78 90 12 34 {n:02}\n" for n in range(1, 31))
+    document, pieces = read_text("a.txt", f"The first bytes:\n\n{dump}\nThe weather:\n\n{table}")
+    text = "\n".join(piece.text for piece in pieces)
+    assert "4e" not in text.replace("474e", "4e")
+    assert "The first bytes:" in text
+    assert "20260130 12 34 56 78 90 12 34 30" in text
+    assert document.note.startswith("encoded data was left out: 1 stretches")

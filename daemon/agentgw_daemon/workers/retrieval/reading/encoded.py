@@ -33,6 +33,11 @@ _ARMOUR: Final = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{1,60}-----")
 _MOST_SPACES_IN_ARMOUR: Final = 0.08
 # Bytes of a picture or a program in source code.
 _BYTES: Final = re.compile(r"(?:0[xX][0-9A-Fa-f]{1,2}[uU]?[,\s]{1,80}){60,}")
+# Of bytes as xxd, hexdump and od print them: places, numbers, letters. A table of numbers has no letters in them.
+_DUMP_LINE: Final = re.compile(r"^[0-9A-Fa-f]{6,16}:?(?:[ \t]{1,2}[0-9A-Fa-f]{2,4}){8,16}[^\n]{0,40}\n", re.MULTILINE)
+_FEWEST_DUMP_LINES: Final = 8
+_HEXADECIMAL_LETTER: Final = re.compile("[A-Fa-f]")
+_FEWEST_HEXADECIMAL: Final = 0.05
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _NOT_ENCODED: Final = re.compile(r"[^A-Za-z0-9]")
 # Shares of the characters. Base64 of anything packed has a sixth of digits and two fifths of each case.
@@ -113,10 +118,24 @@ def _found(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
             if len(found[0]) >= _FEWEST_CHARS and _is_encoded(found[0]):
                 yield found.span()
     yield from _armoured(text, first, last)
+    yield from _dumps(text, first, last)
     for pattern in (_UUENCODED, _BYTES):
         for found in pattern.finditer(text, first, last):
             if len(found[0]) >= _FEWEST_CHARS:
                 yield found.span()
+
+
+def _dumps(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
+    begun = end = lines = 0
+    # The last one ends what is before it.
+    for start, stop in (*(found.span() for found in _DUMP_LINE.finditer(text, first, last)), (-1, -1)):
+        if lines and start == end:
+            end, lines = stop, lines + 1
+            continue
+        letters = len(_HEXADECIMAL_LETTER.findall(text, begun, end)) if lines >= _FEWEST_DUMP_LINES else 0
+        if letters and letters >= _FEWEST_HEXADECIMAL * (end - begun):
+            yield begun, end
+        begun, end, lines = start, stop, 1
 
 
 def _armoured(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:

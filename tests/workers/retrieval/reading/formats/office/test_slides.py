@@ -52,3 +52,11 @@ def test_newer_comments_and_pictures_have_words(tmp_path: Path) -> None:
     )  # fmt: skip
     _, [piece] = read_bytes(tmp_path, "a.pptx", data)
     assert piece.text == "A red barn\nOne.\n\nA remark"
+
+
+def test_a_slide_whose_links_are_broken_costs_no_other(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = dict(archives.unzipped(presentation()))
+    files["ppt/slides/_rels/slide1.xml.rels"] = "<broken"
+    document, [piece] = read_bytes(tmp_path, "a.pptx", archives.zipped(files))
+    assert piece.title_path == "Hive > Honey > slide 2"
+    assert document.note.startswith("slide 1 was not read: it has broken XML inside")

@@ -114,9 +114,13 @@ class _ContentTypes:
 
 def tell_of_embedded(archive: Archive, parts: Iterable[str], findings: Findings) -> None:
     """A note on documents of other programs that these parts show, and that are not read."""
-    names = {
-        link.part.rpartition("/")[2] for part in parts for link in links_of(archive, part) if link.kind in _EMBEDDED
-    }
+    names: set[str] = set()
+    for part in parts:
+        try:
+            names |= {link.part.rpartition("/")[2] for link in links_of(archive, part) if link.kind in _EMBEDDED}
+        except Unreadable:
+            # Said where the part itself is read.
+            continue
     if names:
         shown = ", ".join(sorted(names)[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
         findings.notes.append(f"{len(names)} documents inside are not read ({shown})")

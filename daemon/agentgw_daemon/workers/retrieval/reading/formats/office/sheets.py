@@ -7,6 +7,7 @@ takes ten times as long. Formulas are their stored values.
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
@@ -185,6 +186,8 @@ class _Formats:
         try:
             days = float(value)
         except ValueError:
+            return value
+        if not math.isfinite(days):
             return value
         if shows == "percent":
             return f"{days * 100:.{_DIGITS}g}%"
