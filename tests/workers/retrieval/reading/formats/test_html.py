@@ -173,4 +173,6 @@ def test_what_is_text_up_to_its_end_ends(page: str) -> None:
 def test_words_of_drawings_are_read_and_their_names_are_not() -> None:
     drawing = "<svg><title>icon</title><text>Axis <tspan>of time</tspan></text><path d='M0'/><text>West</text></svg>"
     assert shown(f"<p>One{drawing}two</p>") == ["One Axis of time West two".replace("One ", "One")]
+    boxed = "<svg><foreignObject><div>In a</div><div>box</div></foreignObject></svg>"
+    assert shown(f"<p>One</p>{boxed}<p>two</p>") == ["One", "In a box", "two"]
     assert shown(f"<svg/><p>One</p>{drawing}") == ["One", "Axis of time West"]

@@ -53,6 +53,8 @@ _AROUND_LINES: Final = re.compile(r" ?\n ?")
 # XHTML may write `<title/>`; to HTML that is the beginning of a title that never ends.
 _EMPTY: Final = re.compile(r"<(script|style|title|textarea|iframe|noscript)(\s[^<>]{0,2000})?/>", re.IGNORECASE)
 
+# Elements of a drawing with words for its readers.
+_DRAWN: Final = frozenset({"text", "foreignobject"})
 # The parser looks for nothing else in them than their end.
 _RAW: Final = ("title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript")
 _BEGUN: Final = re.compile(r"<[a-z]{3,9}(?:\s[^<>]{0,2000})?>([^<\n]{0,500})", re.IGNORECASE)
@@ -155,7 +157,9 @@ class _HtmlWriter:
         """An element begins."""
         if self._skipped:
             self._skipped_depth += tag == self._skipped
-            self._drawn = self._drawn or (tag == "text" and self._skipped == "svg")
+            if self._drawn and tag in _BLOCKS:
+                self._parts.append(" ")
+            self._drawn = self._drawn or (tag in _DRAWN and self._skipped == "svg")
             return
         if tag in self._to_skip:
             self._skipped, self._skipped_depth = tag, 1
@@ -216,7 +220,7 @@ class _HtmlWriter:
         """An element ends."""
         if self._skipped:
             self._skipped_depth -= tag == self._skipped
-            words_end = self._drawn and tag == "text"
+            words_end = self._drawn and tag in _DRAWN
             if words_end or not self._skipped_depth:
                 self._drawn = False
                 self._parts.append(" ")
