@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack
 
 from agentgw.api.reading import read
+from agentgw.local.paths import absolute
 from agentgw.protocol.calls.ingests import IngestResult
 from agentgw.protocol.calls.jobs import JobList, ScheduledJob
 from agentgw.protocol.errors import UsageError
@@ -132,7 +133,7 @@ def ingest(
         )
     params: dict[str, Any] = {**fields}
     if named:
-        params["paths"] = [os.path.abspath(os.path.expanduser(os.fspath(path))) for path in named]
+        params["paths"] = [absolute(os.fspath(path)) for path in named]
     if text is not None:
         params["text"] = text
     if source is not None:

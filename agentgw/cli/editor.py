@@ -11,10 +11,16 @@ def edit(path: str) -> None:
     import shlex
     import subprocess
 
-    editor = shlex.split(Environment().editor or "vi")
+    named = Environment().editor
+    try:
+        editor = shlex.split(named) or ["vi"]
+    except ValueError as error:
+        # Quotes that do not end.
+        raise UsageError(f"EDITOR cannot be read as a command: {error}", hint="set EDITOR, such as EDITOR=vi") from None
     try:
         status = subprocess.run([*editor, path], check=False).returncode
     except OSError as error:
         raise UsageError(f"the editor {editor[0]} cannot be started: {error.strerror}", hint="set EDITOR") from None
     if status:
-        raise UsageError(f"the editor {editor[0]} ended with exit status {status}", hint="nothing was read again")
+        how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
+        raise UsageError(f"the editor {editor[0]} ended {how}", hint="nothing was read again")

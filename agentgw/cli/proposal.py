@@ -40,7 +40,8 @@ def propose(args: Namespace, task: str, options: dict[str, Any], *, piped: bool)
     system = args.system or _COMMAND.format(shell=os.path.basename(shell), system=platform.system())
     with connect(warm=True) as client:
         ask: dict[str, Any] = {
-            "model": model_reference(client, args.model) if args.model else None, "options": options or None,
+            "model": model_reference(client, args.model) if args.model is not None else None,
+            "options": options or None,
             "tools": [], "cwd": working_directory(), "ephemeral": True, "piped": piped or None,
         }  # fmt: skip
         client.limit(args.timeout)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from agentgw.cli import output
+from agentgw.local.paths import absolute
 from agentgw.protocol.errors import UsageError
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ _SECRET_NAMES: Final = ("id_*", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "*
 
 def uploaded_name(path: str) -> str:
     """The source of a document that was sent from here: HOST:/PATH, as scp writes it."""
-    return f"{os.uname().nodename}:{os.path.abspath(os.path.expanduser(path))}"
+    return f"{os.uname().nodename}:{absolute(path)}"
 
 
 def upload(client: Client, path: str) -> str:
@@ -53,7 +54,7 @@ def upload(client: Client, path: str) -> str:
 def files_of(paths: list[str], exclude: list[str]) -> list[str]:
     """The files of paths, folders taken apart: without what is hidden, linked, ignored or a key. Raises UsageError."""
     found: list[str] = []
-    for path in (os.path.abspath(os.path.expanduser(one)) for one in paths):
+    for path in map(absolute, paths):
         if os.path.isdir(path):
             found += sorted(_wanted(path, exclude))
         elif os.path.lexists(path):

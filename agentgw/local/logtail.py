@@ -26,7 +26,8 @@ def tail_of(log: BinaryIO, lines: int) -> list[str]:
     size = log.seek(0, os.SEEK_END)
     start = max(0, size - lines * _BYTES_A_LINE)
     log.seek(start)
-    found = log.read(size - start).decode("utf-8", "replace").splitlines()
+    # Not splitlines: other characters that end lines for it are part of what is told.
+    found = log.read(size - start).decode("utf-8", "replace").removesuffix("\n").split("\n") if size else []
     if start and len(found) > 1:
         # Began in the middle of a line.
         del found[0]

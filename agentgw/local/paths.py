@@ -10,7 +10,7 @@ import os
 import sys
 
 from agentgw.local.environment import Environment
-from agentgw.protocol.errors import DirectoryRefused
+from agentgw.protocol.errors import DirectoryRefused, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,6 +167,15 @@ class Paths:
     def spawn_lock(self) -> str:
         """Held by a client while it starts the daemon."""
         return os.path.join(self.run_dir, "spawn.lock")
+
+
+def absolute(path: str) -> str:
+    """A path of this machine from the root. Raises UsageError for the empty one, which would be the directory that one
+    is in: mostly it is a variable that a script forgot to set.
+    """
+    if not path:
+        raise UsageError("a path is empty", hint="`.` is the directory that you are in")
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _path_of(url: str) -> str:

@@ -11,7 +11,7 @@ import sys
 from agentgw.cli import output
 from agentgw.client import Client
 from agentgw.local.connect import connect_client
-from agentgw.local.paths import Paths
+from agentgw.local.paths import Paths, absolute
 from agentgw.protocol.errors import UsageError
 
 TYPE_CHECKING = False
@@ -74,7 +74,12 @@ def answer_to(question: str, choices: str) -> str:
 
 
 def model_reference(client: Client, text: str) -> str:
-    """The reference as the daemon understands it: a file's path from the root, for its `.` is another one."""
+    """The reference as the daemon understands it: a file's path from the root, for its `.` is another one.
+
+    Raises UsageError for an empty one, which a script gives whose variable is not set.
+    """
+    if not text:
+        raise UsageError("the model's name is empty", hint="agentgw models lists them")
     if not text.lower().endswith(".gguf") or text.startswith("hf:"):
         return text
     head, slash, _ = text.partition("/")
@@ -92,7 +97,7 @@ def is_elsewhere() -> bool:
 def daemon_path(path: str) -> str:
     """A path that the daemon is to open, from the root. Raises UsageError for one that is not, when it is elsewhere."""
     if not is_elsewhere():
-        return os.path.abspath(os.path.expanduser(path))
+        return absolute(path)
     if not os.path.isabs(path):
         raise UsageError(
             f"{path} begins in a directory of this machine, and the daemon is on another",

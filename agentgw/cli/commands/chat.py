@@ -26,7 +26,7 @@ def run(args: Namespace) -> NoReturn:
     """Becomes the shell."""
     flags = []
     for flag, value in (("--skill", args.skill), ("--model", args.model), ("--session", args.session)):
-        if value:
+        if value is not None:
             flags += [flag, value]
     if args.continued:
         flags.append("--continue")

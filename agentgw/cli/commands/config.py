@@ -8,6 +8,7 @@ import os
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect, fetched
 from agentgw.cli.commands.reload import asked_to_reload, reload, tell_reloaded
+from agentgw.cli.commands.restart import check_configuration
 from agentgw.cli.editor import edit
 from agentgw.local.connect import connect_running
 from agentgw.local.directories import prepare, private_umask
@@ -72,7 +73,7 @@ def _path(args: Namespace) -> int:
 
 
 def _edit(args: Namespace) -> int:
-    """Opens the file in the user's editor; a running daemon reads it afterwards."""
+    """Opens the file in the user's editor. A running daemon reads it afterwards; without one it is checked."""
     paths = Paths()
     prepare(paths)
     _begin(paths.config_file)
@@ -80,6 +81,7 @@ def _edit(args: Namespace) -> int:
     try:
         client = connect_running(paths)
     except DaemonUnreachable:
+        check_configuration()
         return 0
     with client:
         reload(client)

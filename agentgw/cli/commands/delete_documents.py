@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, agreed, connect, is_elsewhere
 from agentgw.cli.sending import uploaded_name
 from agentgw.cli.turn_printer import is_interactive
+from agentgw.local.paths import absolute
 from agentgw.protocol.errors import NotFound, UsageError
 
 TYPE_CHECKING = False
@@ -53,7 +52,7 @@ def _sources(given: list[str]) -> list[str]:
     """The sources as given, and as paths from the root: documents are stored under either."""
     made: list[str] = []
     for one in given:
-        made += [one, uploaded_name(one) if is_elsewhere() else os.path.abspath(os.path.expanduser(one))]
+        made += [one, uploaded_name(one) if is_elsewhere() else absolute(one)]
     # Bytes that are no UTF-8 are named the way listings show them.
     return [one.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for one in dict.fromkeys(made)]
 

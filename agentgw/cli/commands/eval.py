@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
         output.be_quiet()
     done: list[dict[str, Any]] = []
     with connect(warm=True) as client:
-        model = model_reference(client, args.other) if args.other else None
+        model = model_reference(client, args.other) if args.other is not None else None
         if model is not None:
             # One that does not exist would fail each turn with the same words.
             client.call("model.show", model=model)

@@ -9,6 +9,7 @@ from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, daemon_path, fetched, is_elsewhere, names, working_directory
 from agentgw.cli.intake import is_piped, read_stdin
 from agentgw.cli.times import local
+from agentgw.local.paths import absolute
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, UsageError
 
 TYPE_CHECKING = False
@@ -244,7 +245,7 @@ def _decoded(data: bytes) -> str | None:
 
 def _address(path: str) -> str:
     """The path from the root; JSON has no words for one that is not UTF-8, so that becomes an address."""
-    path = os.path.abspath(os.path.expanduser(path))
+    path = absolute(path)
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

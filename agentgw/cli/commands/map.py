@@ -94,7 +94,7 @@ def _map(args: Namespace, ask: dict[str, Any], records: RecordFormat, journal: A
 
     def connected() -> Client:
         client = connect(warm=True)
-        ask["model"] = model_reference(client, args.model) if args.model else None
+        ask["model"] = model_reference(client, args.model) if args.model is not None else None
         return client
 
     flow = Flow(

@@ -46,7 +46,7 @@ def add_skill_text(parser: ArgumentParser, default: str) -> None:
 def run(args: Namespace) -> int:
     """Prints the comparison."""
     with connect(warm=True) as client:
-        model = model_reference(client, args.model) if args.model else None
+        model = model_reference(client, args.model) if args.model is not None else None
         stream = client.stream("turn.replay", turn_id=args.turn, model=model, skill_text=args.skill_text)
         result = replayed(stream, Status())
     if args.json:

@@ -24,12 +24,12 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Stops the daemon if one runs, starts it, prints the new pid. Raises ConfigRefused before anything is stopped."""
-    check_configuration()
+    check_configuration(hint="nothing was stopped")
     stop(Paths())
     return start(args)
 
 
-def check_configuration() -> None:
+def check_configuration(*, hint: str = "") -> None:
     """Has the program that would be started read the configuration. Raises ConfigRefused for what it refuses."""
     import subprocess
 
@@ -43,4 +43,4 @@ def check_configuration() -> None:
         return
     if done.returncode == ConfigRefused.exit_status:
         reason = done.stderr.decode("utf-8", "replace").strip().removeprefix("agentgw: ")
-        raise ConfigRefused(reason, hint="nothing was stopped")
+        raise ConfigRefused(reason, hint=hint)

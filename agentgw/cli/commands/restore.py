@@ -10,7 +10,7 @@ import sys
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect
 from agentgw.local.connect import connect_running
-from agentgw.local.paths import Paths
+from agentgw.local.paths import Paths, absolute
 from agentgw.local.stopping import stop_daemon
 from agentgw.protocol.errors import (
     AlreadyRunning,
@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
     paths = Paths()
     if paths.other_socket:
         raise UsageError("AGENTGW_SOCKET names the daemon of somebody else", hint="unset it and try again")
-    file = os.path.abspath(args.file)
+    file = absolute(args.file)
     # Before the daemon is stopped for nothing.
     if os.path.exists(file) and os.path.exists(paths.database) and os.path.samefile(file, paths.database):
         raise BackupRefused(f"{file} is the database itself", hint="name what agentgw backup made")

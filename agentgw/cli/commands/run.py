@@ -155,7 +155,8 @@ def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
         client.limit(limit.rest_s(), told_s=args.timeout)
         # Nobody is there to end a detached turn: the daemon does.
         args.turn_timeout = limit.rest_s() if args.detach else None
-        args.session = args.session or (_last_session(client) if args.continued else None)
+        if args.continued:
+            args.session = _last_session(client)
         try:
             return _ask(client, args, message, files, options, piped, answer)
         except ModelUnavailable as error:
@@ -182,7 +183,7 @@ def _ask(
         piped=piped or None,
         skill=args.skill,
         session_id=args.session,
-        model=model_reference(client, args.model) if args.model else None,
+        model=model_reference(client, args.model) if args.model is not None else None,
         system=args.system,
         options=options or None,
         schema=args.schema,

@@ -243,9 +243,10 @@ def _delete(args: Namespace) -> int:
     if bool(args.session) == by_rule:
         raise UsageError("say which sessions, by ids or by --older-than and --dir", hint="see agentgw sessions")
     before = _moment_before(args.older_than) if args.older_than is not None else None
+    directory = daemon_path(args.dir) if args.dir is not None else None
     with connect() as client:
         if by_rule:
-            going = _chosen(client, before, daemon_path(args.dir) if args.dir else None)
+            going = _chosen(client, before, directory)
         else:
             # Each is looked up first, so that a wrong id among them deletes nothing.
             going = [client.call("session.get", session_id=one) for one in args.session]

@@ -53,7 +53,7 @@ def _run(args: Namespace) -> int:
         client.limit(limit.rest_s(), told_s=args.timeout)
         stream = client.stream(
             "turn.start", message=message, piped=piped or None, system=_SYSTEM, schema=_schema(args.reason),
-            model=model_reference(client, args.model) if args.model else None, options={"temperature": 0.0},
+            model=model_reference(client, args.model) if args.model is not None else None, options={"temperature": 0.0},
             tools=[], cwd=working_directory(), ephemeral=True,
         )  # fmt: skip
         for _ in stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, agreed, connect, daemon_path, fetched
+from agentgw.cli.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import DirectoryRefused, UsageError
 
@@ -96,7 +97,7 @@ def _list(args: Namespace) -> int:
     found = fetched(args, "skill.trusted")
     if found is None:
         return 0
-    rows = [(one["path"], one["state"], one.get("trusted_at"), one.get("error")) for one in found["projects"]]
+    rows = [(one["path"], one["state"], local(one.get("trusted_at")), one.get("error")) for one in found["projects"]]
     output.table(rows, ("project", "state", "trusted", "reason"))
     return 0
 

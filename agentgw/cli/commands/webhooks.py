@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect, fetched
+from agentgw.cli.times import local
 from agentgw.protocol.visible import escaped
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ def _list(args: Namespace) -> int:
         output.write("\n")
         output.table(
             [
-                (one["created_at"], one["webhook"], one["event"], one["state"], one["tries"], one.get("error"))
+                (local(one["created_at"]), one["webhook"], one["event"], one["state"], one["tries"], one.get("error"))
                 for one in latest
             ],
             ("event of", "webhook", "event", "delivery", "tries", "error"),

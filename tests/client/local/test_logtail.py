@@ -18,6 +18,13 @@ def test_a_short_log_is_given_whole(tmp_path: Path) -> None:
     assert tail(str(tmp_path / "log"), 20) == ["one", "two \ufffd"]
 
 
+def test_a_line_ends_where_the_log_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("one \u2028 \x0c \x85 still one\ntwo\n\n")
+    assert tail(str(tmp_path / "log"), 20) == ["one \u2028 \x0c \x85 still one", "two", ""]
+    (tmp_path / "log").write_text("")
+    assert tail(str(tmp_path / "log"), 20) == []
+
+
 def test_no_log_is_no_lines(tmp_path: Path) -> None:
     assert tail(str(tmp_path / "log"), 20) == []
 

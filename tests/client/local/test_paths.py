@@ -9,8 +9,8 @@ import pytest
 
 from agentgw.local import paths as paths_module
 from agentgw.local.environment import Environment
-from agentgw.local.paths import Paths
-from agentgw.protocol.errors import DirectoryRefused
+from agentgw.local.paths import Paths, absolute
+from agentgw.protocol.errors import DirectoryRefused, UsageError
 
 XDG = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 VARIABLES = (
@@ -161,3 +161,11 @@ def test_run_user_is_taken_without_a_warning_when_the_variable_is_unset(monkeypa
     ours = Paths(Environment({"HOME": "/home/someone"}), platform="linux")
     assert ours.run_dir == f"/run/user/{os.geteuid()}/agentgw"
     assert ours.warning == ""
+
+
+def test_an_empty_path_is_not_the_directory_that_one_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert absolute(".") == os.getcwd()
+    assert absolute("~/a/../b") == "/home/someone/b"
+    with pytest.raises(UsageError, match="a path is empty"):
+        absolute("")

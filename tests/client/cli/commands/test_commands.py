@@ -94,7 +94,7 @@ class TestLifecycle:
     @pytest.fixture(autouse=True)
     def started_by_the_standin(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
         # It reads no configuration.
-        monkeypatch.setattr("agentgw.cli.commands.restart.check_configuration", lambda: None)
+        monkeypatch.setattr("agentgw.cli.commands.restart.check_configuration", lambda hint: None)
         monkeypatch.setattr("agentgw.local.spawn.daemon_command", lambda *flags: standin(paths))
 
     def test_start_prints_the_pid_and_the_same_again(self, cli: Cli, spawned: list[int]) -> None:
@@ -196,6 +196,26 @@ class TestLogs:
         status, out, err = cli("logs")
         assert (status, out) == (3, "")
         assert err.endswith("run: agentgw start\n")
+
+    def test_a_terminal_breaks_long_lines_between_words(self, log: Path, terminal: Callable[..., Terminal]) -> None:
+        log.write_bytes(b"2026-01-01T00:00:00.000Z INFO " + b"word " * 20 + b"end\n" + b"caf\xc3\xa9 \x1b[2J\n")
+        screen = terminal("logs", columns=40)
+        assert screen.end() == 0
+        lines = screen.text.splitlines()
+        assert max(map(len, lines)) <= 40
+        assert " ".join(lines).split()[2:23] == [*["word"] * 20, "end"]
+        assert lines[-1] == "café \\x1b[2J"
+
+    def test_what_follows_is_broken_too_and_a_cut_character_is_whole(
+        self, log: Path, terminal: Callable[..., Terminal]
+    ) -> None:
+        screen = terminal("logs", "-f", "-n", "1", columns=40)
+        screen.wait_for("line 99\n")
+        with log.open("ab", buffering=0) as more:
+            more.write(b"word " * 10 + b"caf\xc3")
+            screen.wait_for("word word word word word word word word\nword ")
+            more.write(b"\xa9 end\n")
+        screen.wait_for("word word café end\n")
 
     def test_following_goes_on_through_a_rotation(self, home: Path, log: Path) -> None:
         command = [sys.executable, "-m", "agentgw", "logs", "-f", "-n", "1"]
@@ -704,6 +724,18 @@ class TestConfig:
         assert lines[1].split() == ["model.default", "smollm2:135m", "/x/config.toml"]
         assert daemon.params("config.get") == {"section": "model"}
         assert json.loads(cli("config", "--json")[1]) == {"settings": list(self.SETTINGS)}
+
+    def test_what_was_edited_without_a_daemon_is_checked(
+        self, agentgw: Run, paths: Paths, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prepare(paths)
+        file = Path(paths.config_file)
+        file.touch(mode=0o600)
+        file.write_text("[log]\n")
+        monkeypatch.setenv("EDITOR", "sh -c 'echo level=8 >> \"$0\"'")
+        done = agentgw("config", "edit")
+        assert (done.returncode, done.stdout) == (78, "")
+        assert done.stderr.startswith(f"agentgw: {file}: log.level must be one of ")
 
     def test_path_needs_no_daemon(self, cli: Cli, paths: Paths, home: Path) -> None:
         assert cli("config", "path") == (0, f"{paths.config_file}\n", "")

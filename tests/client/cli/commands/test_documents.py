@@ -132,3 +132,10 @@ def test_labels_may_have_commas_between_them(cli: Cli, serve: Serve, verb: tuple
     assert params["skills"] == ["cook", "bake"]
     # A project's skills count where the user is.
     assert params["cwd"] == os.getcwd()
+
+
+@pytest.mark.parametrize("words", [("--source", ""), ("--source", "a", "--source", "")])
+def test_an_empty_source_deletes_nothing(cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
+    daemon = serve({"document.delete": GONE})
+    assert cli("delete-documents", "-y", *words)[:2] == (2, "")
+    assert "document.delete" not in daemon.methods()

@@ -243,3 +243,11 @@ def test_followed_folders_are_listed_and_let_go(cli: Cli, serve: Serve) -> None:
     status, out, err = cli("ingest", "--unwatch", "/x")
     assert (status, out, err) == (0, "", "agentgw: /x is followed no more; its documents stay\n")
     assert daemon.params("document.unwatch") == {"path": "/x"}
+
+
+@pytest.mark.parametrize("words", [("",), ("notes", ""), ("--watch", ""), ("--unwatch", "")])
+def test_an_empty_path_stores_and_follows_nothing(cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
+    daemon = serve({"document.ingest": RESULT, "document.unwatch": {"ok": True}})
+    status, out, err = cli("ingest", *words)
+    assert (status, out, err) == (2, "", "agentgw: a path is empty. `.` is the directory that you are in\n")
+    assert not {"document.ingest", "document.unwatch"} & set(daemon.methods())

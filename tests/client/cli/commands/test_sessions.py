@@ -119,7 +119,8 @@ class TestDelete:
     @pytest.mark.parametrize(
         "words",
         [(), ("a", "--dir", "."), ("--older-than", "soon"), ("--older-than", "-1d"), ("--older-than", "d"),
-         ("--older-than", "999999d"), ("--older-than", "٣d"), ("--older-than", "")],
+         ("--older-than", "999999d"), ("--older-than", "٣d"), ("--older-than", ""), ("--dir", ""),
+         ("--older-than", "30d", "--dir", "")],
     )  # fmt: skip
     def test_what_names_nothing_or_twice_deletes_nothing(
         self, cli: Cli, daemon: FakeDaemon, words: tuple[str, ...]

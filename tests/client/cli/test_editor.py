@@ -1,0 +1,41 @@
+"""The editor that the user named, however that is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agentgw.cli.editor import edit
+from agentgw.protocol.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("editor", "words"),
+    [
+        ("'/opt/my editor", "No closing quotation"),
+        ("vi \\", "No escaped character"),
+        ("/nowhere/vi -w", "the editor /nowhere/vi cannot be started"),
+        ("sh -c 'exit 3'", "ended with exit status 3"),
+        ("sh -c 'kill -9 $$'", "ended by signal 9"),
+    ],
+)
+def test_an_editor_that_does_not_work_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, editor: str, words: str
+) -> None:
+    monkeypatch.setenv("VISUAL", editor)
+    with pytest.raises(UsageError, match=words):
+        edit(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_a_blank_one_is_vi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    vi = tmp_path / "vi"
+    vi.write_text('#!/bin/sh\necho edited > "$1"\n')
+    vi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("VISUAL", blank)
+    monkeypatch.setenv("EDITOR", blank)
+    edit(str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "edited\n"
