@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from agentgw.protocol.errors import InvalidParams
 from agentgw.transport.framing import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER, read_value
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.text.valid import valid_text, valid_value
 
 T = TypeVar("T")
@@ -68,19 +69,6 @@ def read_or(default: T, read: Callable[[], T]) -> T:
         return read()
     except BAD:
         return default
-
-
-def text_of(value: object) -> str:
-    """A column's text, also where something else lies in it."""
-    match value:
-        case str():
-            return value
-        case bytes():
-            return value.decode("utf-8", "replace")
-        case None:
-            return ""
-        case _:
-            return str(value)
 
 
 def _cut(value: Any, levels: int) -> Any:

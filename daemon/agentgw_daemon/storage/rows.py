@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.types import Message, Session, ToolCall, Turn
-from agentgw_daemon.storage.json_text import text_of
+from agentgw.protocol.types import FinishReason, Message, Role, Session, ToolCall, Turn, TurnState
+from agentgw_daemon.storage.columns import number_of, optional, text_of, word_of
 
 SESSION_COLUMNS: Final = (
     "s.id, s.title, s.skill, s.created_at, s.updated_at,"
@@ -25,6 +25,10 @@ MESSAGE_COLUMNS: Final = (
     " m.n = (SELECT max(n) FROM messages WHERE turn_id = m.turn_id)"
 )
 
+_STATES: Final[tuple[TurnState, ...]] = get_args(TurnState)
+_REASONS: Final[tuple[FinishReason | None, ...]] = get_args(FinishReason)
+_ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
 LIVE_STATES: Final = ("queued", "running", "waiting")
 # The same for SQL.
 LIVE: Final = "('queued', 'running', 'waiting')"
@@ -33,45 +37,50 @@ LIVE: Final = "('queued', 'running', 'waiting')"
 def session_of(row: Sequence[Any]) -> Session:
     """The session of a row of SESSION_COLUMNS."""
     return Session(
-        session_id=row[0],
+        session_id=text_of(row[0]),
         title=text_of(row[1]),
-        skill=row[2],
-        created_at=row[3],
-        updated_at=row[4],
-        turns=row[5],
-        cwd=row[6],
-        parent_id=row[7],
-        delegated_by=row[8],
+        skill=text_of(row[2]),
+        created_at=text_of(row[3]),
+        updated_at=text_of(row[4]),
+        turns=number_of(row[5]),
+        cwd=optional(text_of, row[6]),
+        parent_id=optional(text_of, row[7]),
+        delegated_by=optional(text_of, row[8]),
     )
 
 
 def turn_of(row: Sequence[Any]) -> Turn:
     """The turn of a row of TURN_COLUMNS."""
     return Turn(
-        turn_id=row[0],
-        session_id=row[1],
-        skill=row[2],
-        model=row[3],
-        state=row[4],
-        created_at=row[5],
-        finished_at=row[6],
-        finish_reason=row[7],
-        error=None if row[8] is None else text_of(row[8]),
-        last_seq=row[9],
+        turn_id=text_of(row[0]),
+        session_id=text_of(row[1]),
+        skill=text_of(row[2]),
+        model=text_of(row[3]),
+        state=word_of(row[4], _STATES, "interrupted"),
+        created_at=text_of(row[5]),
+        finished_at=optional(text_of, row[6]),
+        finish_reason=word_of(row[7], _REASONS, None),
+        error=optional(text_of, row[8]),
+        last_seq=number_of(row[9]),
     )
 
 
 def message_of(row: Sequence[Any], calls: Callable[[str], tuple[ToolCall, ...]]) -> Message:
     """The message of a row of MESSAGE_COLUMNS; `calls` gives those of a turn."""
     return Message(
-        id=row[0],
-        turn_id=row[1],
-        role=row[2],
+        id=text_of(row[0]),
+        turn_id=text_of(row[1]),
+        role=role_of(row[2]),
         content=text_of(row[3]),
-        created_at=row[4],
+        created_at=text_of(row[4]),
         interrupted=True if row[5] else None,
         tool_calls=(calls(row[1]) or None) if row[6] else None,
     )
+
+
+def role_of(value: object) -> Role:
+    """The role in a column. Where it is none that there is, nobody may be said to have said the text."""
+    return word_of(value, _ROLES, "tool")
 
 
 def to_cursor(*position: str | int) -> str:

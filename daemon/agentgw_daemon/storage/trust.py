@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Trust:
 
         def do(db: sqlite_utils.Database) -> Trusted | None:
             row = db.execute("SELECT path, sha256, trusted_at FROM trust WHERE path = ?", (path,)).fetchone()
-            return None if row is None else Trusted(path=row[0], sha256=row[1], trusted_at=row[2])
+            return None if row is None else _trusted_of(row)
 
         return await self._runner.read(do)
 
@@ -42,7 +44,7 @@ class Trust:
 
         def do(db: sqlite_utils.Database) -> tuple[Trusted, ...]:
             found = db.execute("SELECT path, sha256, trusted_at FROM trust ORDER BY path")
-            return tuple(Trusted(path=row[0], sha256=row[1], trusted_at=row[2]) for row in found)
+            return tuple(map(_trusted_of, found))
 
         return await self._runner.read(do)
 
@@ -69,3 +71,7 @@ class Trust:
                 )
 
         await self._runner.write(do)
+
+
+def _trusted_of(row: Sequence[object]) -> Trusted:
+    return Trusted(path=text_of(row[0]), sha256=text_of(row[1]), trusted_at=text_of(row[2]))

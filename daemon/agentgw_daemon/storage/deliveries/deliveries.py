@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from agentgw.protocol.calls.hooks import Delivery
+from agentgw.protocol.calls.hooks import Delivery, DeliveryState
 from agentgw.protocol.schema import record
-from agentgw_daemon.system.ids import now, time_text
+from agentgw_daemon.storage.columns import number_of, optional, text_of, word_of
+from agentgw_daemon.system.ids import now, seconds_of, time_text
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.connection import Runner
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Of one webhook; older ones leave the log.
 KEPT_ENDED: Final = 1000
 _PRUNE_EVERY_S: Final = 86_400.0
+_STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
 _COLUMNS: Final = "id, hook, event, state, created_at, tries, retry_at, finished_at, status, error"
 
 
@@ -68,9 +70,7 @@ class Deliveries:
                 " ORDER BY n LIMIT 1",
                 (hook,),
             ).fetchone()
-            if row is None:
-                return None
-            return Pending(n=row[0], id=row[1], event=row[2], body=row[3], tries=row[4], retry_at=row[5])
+            return None if row is None else _pending_of(row)
 
         return await self._runner.read(do)
 
@@ -132,7 +132,10 @@ class Deliveries:
             made = {}
             for hook in hooks:
                 gone, gone_at, dropped = known.get(hook, (None, None, 0))
-                made[hook] = HookStanding(gone=gone, gone_at=gone_at, dropped=dropped, pending=counts.get(hook, 0))
+                made[hook] = HookStanding(
+                    gone=optional(text_of, gone), gone_at=optional(text_of, gone_at), dropped=number_of(dropped),
+                    pending=counts.get(hook, 0),
+                )  # fmt: skip
             return made
 
         return await self._runner.read(do)
@@ -167,8 +170,26 @@ class Deliveries:
             db.execute("DELETE FROM deliveries WHERE created_at < ?", (time_text(max(time.time() - keep_s, 0.0)),))
 
 
+def _pending_of(row: Sequence[Any]) -> Pending:
+    """The delivery of a row, such that it can be sent and ended: those behind it wait for that."""
+    # A header takes no other characters.
+    delivery_id = "".join(one if one.isascii() and one.isprintable() else "?" for one in text_of(row[1]))
+    retry_at = optional(text_of, row[5])
+    try:
+        if retry_at is not None:
+            seconds_of(retry_at)
+    except (ValueError, OverflowError):
+        retry_at = None
+    return Pending(
+        n=row[0], id=delivery_id, event=text_of(row[2]), body=text_of(row[3]), tries=number_of(row[4]),
+        retry_at=retry_at,
+    )  # fmt: skip
+
+
 def _delivery_of(row: Sequence[Any]) -> Delivery:
     return Delivery(
-        delivery_id=row[0], webhook=row[1], event=row[2], state=row[3], created_at=row[4], tries=row[5],
-        retry_at=row[6], finished_at=row[7], status=row[8], error=row[9],
+        delivery_id=text_of(row[0]), webhook=text_of(row[1]), event=text_of(row[2]),
+        state=word_of(row[3], _STATES, "failed"), created_at=text_of(row[4]), tries=number_of(row[5]),
+        retry_at=optional(text_of, row[6]), finished_at=optional(text_of, row[7]),
+        status=optional(number_of, row[8]), error=optional(text_of, row[9]),
     )  # fmt: skip

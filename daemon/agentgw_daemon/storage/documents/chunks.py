@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.columns import number_of, text_of
 from agentgw_daemon.storage.documents.generations import HOLDS, EmbedderIdentity, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 from agentgw_daemon.storage.documents.visible import Allowed, Visibility
-from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.words.finding import View, WordsFound, find, weigh_others
 from agentgw_daemon.storage.words.scoring import WordMatch, WordWeights
 from agentgw_daemon.storage.words.tables import make_more, missing
@@ -79,7 +79,10 @@ class Chunks:
             return Scope(
                 generation=generation_of(db),
                 collections={name: some for name, some in allowed.items() if len(some)},
-                embedders=tuple(EmbedderIdentity(id=row[0], name=row[1], dim=row[2]) for row in embedders),
+                embedders=tuple(
+                    EmbedderIdentity(id=text_of(row[0]), name=text_of(row[1]), dim=number_of(row[2]))
+                    for row in embedders
+                ),
             )
 
         return await self._runner.read(do)
@@ -152,10 +155,11 @@ def _row(db: sqlite_utils.Database, n: int, collections: Sequence[int], wanted: 
             f"SELECT d.id, d.source FROM documents AS d WHERE {where} ORDER BY d.source LIMIT ?",
             (*where.values, MOST_HELD),
         )
-        held += [Held(document_id=row[0], source=text_of(row[1])) for row in rows]
+        held += [Held(document_id=text_of(row[0]), source=text_of(row[1])) for row in rows]
     if not held:
         return None
     return ChunkRow(
-        n=n, text=text_of(chunk[1]), title_path=text_of(chunk[2]), first_line=chunk[3], last_line=chunk[4],
+        n=n, text=text_of(chunk[1]), title_path=text_of(chunk[2]), first_line=number_of(chunk[3], 1),
+        last_line=number_of(chunk[4], 1),
         held_by=tuple(held),
     )  # fmt: skip

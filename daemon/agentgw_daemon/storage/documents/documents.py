@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from agentgw.protocol.results import DocumentList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Document
+from agentgw_daemon.storage.columns import number_of, optional, text_of
 from agentgw_daemon.storage.documents.contents import (
     Content,
     NewChunk,
@@ -32,7 +33,6 @@ from agentgw_daemon.storage.documents.selection import (
     shown,
     source_of,
 )
-from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import from_cursor, to_cursor
 from agentgw_daemon.system.ids import new_id, now
@@ -47,7 +47,7 @@ DEFAULT_COLLECTION: Final = "default"
 _BATCH: Final = 500
 
 _LABELS: Final = ", ".join(
-    "(SELECT json_group_array(value) FROM (SELECT value FROM document_labels"
+    "(SELECT json_group_array(CAST(value AS TEXT)) FROM (SELECT value FROM document_labels"
     f" WHERE document = d.n AND kind = '{kind}' ORDER BY value))"
     for kind in ("skill", "tag")
 )
@@ -232,7 +232,7 @@ class Documents:
             more = len(rows) > limit
             return DocumentList(
                 documents=tuple(_document_of(row) for row in rows[:limit]),
-                next=to_cursor(rows[limit - 1][10], rows[limit - 1][0]) if more else None,
+                next=to_cursor(text_of(rows[limit - 1][10]), rows[limit - 1][0]) if more else None,
             )
 
         return await self._runner.read(do)
@@ -330,15 +330,17 @@ def _remove(db: sqlite_utils.Database, selection: Selection) -> Removed:
 
 def _known_of(row: Sequence[Any]) -> KnownDocument:
     return KnownDocument(
-        document_id=row[1], sha256=row[2], chunking=row[3], chunks=row[4], size_bytes=row[5], mtime_ns=row[6],
-        root=None if row[7] is None else source_of(row[7]), skills=tuple(json.loads(row[8])),
+        document_id=text_of(row[1]), sha256=text_of(row[2]), chunking=text_of(row[3]), chunks=number_of(row[4]),
+        size_bytes=number_of(row[5], -1), mtime_ns=row[6] if isinstance(row[6], int) else None,
+        root=optional(source_of, row[7]), skills=tuple(json.loads(row[8])),
         tags=tuple(json.loads(row[9])),
     )  # fmt: skip
 
 
 def _document_of(row: Sequence[Any]) -> Document:
     return Document(
-        document_id=row[1], source=text_of(row[2]), collection=row[3], title=text_of(row[4]), format=row[5],
-        size_bytes=row[6], chunks=row[7], sha256=row[8], created_at=row[9], updated_at=row[10],
-        skills=tuple(json.loads(row[11])), tags=tuple(json.loads(row[12])),
+        document_id=text_of(row[1]), source=text_of(row[2]), collection=text_of(row[3]), title=text_of(row[4]),
+        format=text_of(row[5]), size_bytes=number_of(row[6]), chunks=number_of(row[7]), sha256=text_of(row[8]),
+        created_at=text_of(row[9]), updated_at=text_of(row[10]), skills=tuple(json.loads(row[11])),
+        tags=tuple(json.loads(row[12])),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.text.names import normalised
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def name_of(source: str) -> bytes:
         return source.encode("utf-8", "replace")
 
 
-def source_of(name: bytes) -> str:
+def source_of(name: object) -> str:
     """The source that `name_of` made these bytes of."""
-    return name.decode("utf-8", "surrogateescape")
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else text_of(name)
 
 
 def shown(source: str) -> str:

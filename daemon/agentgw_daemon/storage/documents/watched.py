@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.json_text import from_text, read_or, to_text
 from agentgw_daemon.system.ids import now
 
@@ -84,8 +85,20 @@ def _blob(path: str) -> bytes:
 
 
 def _watched_of(row: Sequence[Any]) -> Watched:
-    skills, tags, exclude = (None if (made := from_text(text)) is None else tuple(made) for text in row[2:5])
+    """The folder of a row. Raises one of `json_text.BAD`: with half of what it is to be stored with, it is not read."""
+    skills, tags, exclude = map(_words_of, row[2:5])
+    if not (isinstance(row[1], str) and isinstance(row[5], int | None)):
+        raise TypeError("no collection, or no number")
     return Watched(
         path=row[0].decode("utf-8", "surrogateescape"), collection=row[1], skills=skills, tags=tags,
-        exclude=exclude or (), chunk_size=row[5], since=row[6],
+        exclude=exclude or (), chunk_size=row[5], since=text_of(row[6]),
     )  # fmt: skip
+
+
+def _words_of(text: Any) -> tuple[str, ...] | None:
+    made = from_text(text)
+    if made is None:
+        return None
+    if not (isinstance(made, list) and all(isinstance(one, str) for one in made)):
+        raise TypeError("no list of words")
+    return tuple(made)

@@ -8,13 +8,15 @@ from typing import Any, Final, get_args
 
 from agentgw.protocol.calls.jobs import JobRun, RunReason, RunStatus
 from agentgw.protocol.schema import record
-from agentgw_daemon.storage.json_text import text_of
+from agentgw_daemon.storage.columns import number_of, optional, real_of, text_of, word_of
 
 STANDING_COLUMNS: Final = "job, considered, fingerprint, retry_for, retry_attempt, retry_at"
 RUN_COLUMNS: Final = (
     "id, job, scheduled_for, status, reason, attempt, lateness_s, first, missed, more, started_at, finished_at,"
     " turn_id, why"
 )
+_STATUSES: Final[tuple[RunStatus, ...]] = get_args(RunStatus)
+_REASONS: Final[tuple[RunReason | None, ...]] = get_args(RunReason)
 # Far from the calendar's ends, so that reckoning with it stays within them.
 _YEARS: Final = range(1970, 9001)
 
@@ -121,12 +123,10 @@ def run_of(row: Sequence[Any]) -> JobRun:
     run_id, job, at, status, reason, attempt, lateness, first, missed, more, started, finished, turn_id, why = row
     return JobRun(
         run_id=str(run_id), job=text_of(job), scheduled_for=_shown(at) or text_of(at)[:64],
-        status=status if status in get_args(RunStatus) else "failed",
-        reason=reason if reason in get_args(RunReason) else None, attempt=_number(attempt, 1),
-        lateness_s=float(lateness) if isinstance(lateness, int | float) else 0.0, first=_shown(first),
-        missed=_number(missed, 0), more=True if more else None, started_at=_shown(started),
-        finished_at=_shown(finished), turn_id=None if turn_id is None else text_of(turn_id),
-        why=None if why is None else text_of(why),
+        status=word_of(status, _STATUSES, "failed"),
+        reason=word_of(reason, _REASONS, None), attempt=number_of(attempt, 1), lateness_s=real_of(lateness),
+        first=_shown(first), missed=number_of(missed), more=True if more else None, started_at=_shown(started),
+        finished_at=_shown(finished), turn_id=optional(text_of, turn_id), why=optional(text_of, why),
     )  # fmt: skip
 
 
@@ -141,7 +141,3 @@ def _shown(text: object) -> str | None:
         return wire_time(moment_of(text))
     except (ValueError, TypeError):
         return None
-
-
-def _number(value: object, default: int) -> int:
-    return value if isinstance(value, int) and abs(value) < 1 << 53 else default

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Approval, ApprovalRule, Decision
-from agentgw_daemon.storage.json_text import arguments_of, read_or, repaired, text_of, to_text
+from agentgw_daemon.storage.columns import optional, text_of, word_of
+from agentgw_daemon.storage.json_text import arguments_of, read_or, repaired, to_text
 from agentgw_daemon.storage.rows import LIVE
 from agentgw_daemon.storage.sessions.resumption import rest, stir
 from agentgw_daemon.system.ids import new_id, now
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
 
 Settled = Decision | Literal["expired"]
+_SETTLED: Final[tuple[Settled, ...]] = (*get_args(Decision), "expired")
 
 _COLUMNS: Final = (
     "id, turn_id, session_id, tool, arguments, cwd, title, details, diff, asked_at, expires_at, call_id, digest,"
@@ -181,15 +183,23 @@ def _insert_rule(db: sqlite_utils.Database, stored: StoredApproval) -> None:
 
 def _stored_of(row: Sequence[Any]) -> StoredApproval:
     approval = Approval(
-        approval_id=row[0], turn_id=row[1], session_id=row[2], tool=row[3], arguments=arguments_of(row[4]), cwd=row[5],
-        title=row[6] or None, details=_details_of(row[7]), diff=row[8], asked_at=row[9],
-        expires_at=row[10],
+        approval_id=text_of(row[0]), turn_id=text_of(row[1]), session_id=text_of(row[2]), tool=text_of(row[3]),
+        arguments=arguments_of(row[4]), cwd=text_of(row[5]), title=text_of(row[6]) or None,
+        details=_details_of(row[7]), diff=optional(text_of, row[8]), asked_at=text_of(row[9]),
+        expires_at=text_of(row[10]),
     )  # fmt: skip
-    return StoredApproval(approval=approval, call_id=row[11], digest=row[12], outbound=bool(row[13]), decision=row[14])
+    return StoredApproval(
+        approval=approval, call_id=text_of(row[11]), digest=text_of(row[12]), outbound=bool(row[13]),
+        # What is no answer that there is was no yes.
+        decision=None if row[14] is None else word_of(row[14], _SETTLED, "deny"),
+    )  # fmt: skip
 
 
 def _rule_of(row: Sequence[Any]) -> ApprovalRule:
-    return ApprovalRule(rule_id=row[0], tool=row[1], arguments=arguments_of(row[2]), cwd=row[3], created_at=row[4])
+    return ApprovalRule(
+        rule_id=text_of(row[0]), tool=text_of(row[1]), arguments=arguments_of(row[2]), cwd=text_of(row[3]),
+        created_at=text_of(row[4]),
+    )  # fmt: skip
 
 
 def _details_of(text: object) -> tuple[str, ...] | None:

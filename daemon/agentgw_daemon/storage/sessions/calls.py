@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.observability.failpoint import failpoint
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
-from agentgw_daemon.storage.json_text import arguments_of, from_text, text_of, to_text
+from agentgw_daemon.storage.json_text import arguments_of, from_text, to_text
 from agentgw_daemon.storage.sessions.approvals import use_up
 from agentgw_daemon.system.ids import now
 from agentgw_daemon.tool_calling.agents import DELEGATE

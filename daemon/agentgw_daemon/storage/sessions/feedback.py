@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.results import FeedbackList
 from agentgw.protocol.types import Feedback, FeedbackCount, Rating
+from agentgw_daemon.storage.columns import optional, text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, from_cursor, to_cursor
@@ -94,7 +95,9 @@ def count_ratings(db: sqlite_utils.Database) -> tuple[FeedbackCount, ...]:
         "SELECT t.skill, t.model, sum(f.rating = 1), sum(f.rating = -1) FROM feedback AS f"
         " JOIN turns AS t ON t.id = f.turn_id GROUP BY t.skill, t.model ORDER BY count(*) DESC, t.skill, t.model"
     )
-    return tuple(FeedbackCount(skill=row[0], model=row[1], good=row[2], bad=row[3]) for row in found)
+    return tuple(
+        FeedbackCount(skill=text_of(row[0]), model=text_of(row[1]), good=row[2], bad=row[3]) for row in found
+    )  # fmt: skip
 
 
 def _chosen(db: sqlite_utils.Database, given: str | None, cwd: str | None) -> str:
@@ -125,12 +128,12 @@ def _chosen(db: sqlite_utils.Database, given: str | None, cwd: str | None) -> st
 
 def _feedback_of(row: Sequence[Any]) -> Feedback:
     return Feedback(
-        turn_id=row[0],
-        session_id=row[1],
-        rating=row[2],
-        created_at=row[3],
-        skill=row[4],
-        model=row[5],
-        message=row[6],
-        comment=row[7],
+        turn_id=text_of(row[0]),
+        session_id=text_of(row[1]),
+        rating=-1 if row[2] == -1 else 1,
+        created_at=text_of(row[3]),
+        skill=text_of(row[4]),
+        model=text_of(row[5]),
+        message=text_of(row[6]),
+        comment=optional(text_of, row[7]),
     )

@@ -12,6 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.types import SearchHit
+from agentgw_daemon.storage.columns import text_of
+from agentgw_daemon.storage.rows import role_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
@@ -87,11 +89,18 @@ def search_messages(db: sqlite_utils.Database, query: str, limit: int) -> tuple[
             f" WHERE true{contains} ORDER BY m.n DESC LIMIT ?",
             (*inside, limit),
         ).fetchall()
-        found = [(*row[:4], _snippet(row[4], inside), row[5]) for row in rows]
+        found = [(*row[:4], _snippet(text_of(row[4]), inside), row[5]) for row in rows]
     else:
         found = []
     return tuple(
-        SearchHit(session_id=row[0], turn_id=row[1], title=row[2], role=row[3], snippet=row[4], created_at=row[5])
+        SearchHit(
+            session_id=text_of(row[0]),
+            turn_id=text_of(row[1]),
+            title=text_of(row[2]),
+            role=role_of(row[3]),
+            snippet=text_of(row[4]),
+            created_at=text_of(row[5]),
+        )
         for row in found
     )
 

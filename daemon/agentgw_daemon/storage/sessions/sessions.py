@@ -9,8 +9,8 @@ from agentgw.protocol.errors import NotFound, SessionBusy
 from agentgw.protocol.results import MessageList, SessionList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Message, Role, SearchHit, Session
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
-from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import (
     LIVE,
@@ -250,7 +250,8 @@ def _history(db: sqlite_utils.Database, session_id: str, below: int) -> tuple[Hi
     # that were cut off only an answer remains that had begun; a question alone would be followed by another one.
     rows = db.execute(
         "SELECT m.turn_id, m.role, m.content FROM messages AS m JOIN turns AS t ON t.id = m.turn_id"
-        " WHERE m.session_id = ? AND t.n < ? AND (t.state = 'completed' OR t.state IN ('cancelled', 'interrupted')"
+        " WHERE m.session_id = ? AND t.n < ? AND m.role IN ('user', 'assistant')"
+        " AND (t.state = 'completed' OR t.state IN ('cancelled', 'interrupted')"
         "  AND EXISTS (SELECT 1 FROM messages AS a WHERE a.turn_id = t.id AND a.role = 'assistant'))"
         " ORDER BY m.n",
         (session_id, below),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.results import StatsResult
+from agentgw_daemon.storage.columns import number_of, real_of, text_of
 from agentgw_daemon.storage.sessions.feedback import count_ratings
 
 if TYPE_CHECKING:
@@ -16,14 +17,20 @@ def count_all(db: sqlite_utils.Database, db_bytes: int) -> StatsResult:
     sessions, messages = db.execute(
         "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM messages)"
     ).fetchone()
-    turns, tokens = db.execute("SELECT count(*), coalesce(sum(completion_tokens), 0) FROM turns").fetchone()
+    # Not sum: one bad row would have it overflow.
+    turns, tokens = db.execute("SELECT count(*), total(completion_tokens) FROM turns").fetchone()
     return StatsResult(
         sessions=sessions,
         turns=turns,
         messages=messages,
-        completion_tokens=tokens,
-        turns_by_state=dict(db.execute("SELECT state, count(*) FROM turns GROUP BY state").fetchall()),
-        turns_by_model=dict(db.execute("SELECT model, count(*) FROM turns GROUP BY model").fetchall()),
+        completion_tokens=number_of(int(real_of(tokens))),
+        turns_by_state=_counts(db, "state"),
+        turns_by_model=_counts(db, "model"),
         db_bytes=db_bytes,
         feedback=count_ratings(db),
     )
+
+
+def _counts(db: sqlite_utils.Database, column: str) -> dict[str, int]:
+    found = db.execute(f"SELECT {column}, count(*) FROM turns GROUP BY {column}").fetchall()
+    return {text_of(value): count for value, count in found}

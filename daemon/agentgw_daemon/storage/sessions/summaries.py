@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
@@ -66,4 +67,8 @@ class Summaries:
 
 def _latest(db: sqlite_utils.Database, session_id: str, asked: bool) -> Summary | None:
     row = db.execute(_LATEST, (session_id, int(asked))).fetchone()
-    return None if row is None else Summary(upto_turn_id=row[0], text=row[1], created_at=row[2], asked=bool(row[3]))
+    if row is None:
+        return None
+    return Summary(
+        upto_turn_id=text_of(row[0]), text=text_of(row[1]), created_at=text_of(row[2]), asked=bool(row[3])
+    )  # fmt: skip

@@ -11,8 +11,9 @@ from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnDetail, TurnFailure, TurnList
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
+from agentgw_daemon.storage.columns import number_of, optional, text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
-from agentgw_daemon.storage.json_text import text_of, to_text
+from agentgw_daemon.storage.json_text import to_text
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
 from agentgw_daemon.storage.sessions.calls import calls_of
@@ -313,25 +314,25 @@ def read_detail(db: sqlite_utils.Database, turn_id: str, *, strict: bool = False
         turn=_read(db, turn_id),
         message=contents.get("user", ""),
         text=contents.get("assistant", ""),
-        system=kept["system"],
+        system=text_of(kept["system"]),
         options=reading.record("options", Options, kept["options"], Options()),
         usage=Usage(
-            prompt_tokens=kept["prompt_tokens"],
-            cached_tokens=kept["cached_tokens"],
-            completion_tokens=kept["completion_tokens"],
+            prompt_tokens=number_of(kept["prompt_tokens"]),
+            cached_tokens=number_of(kept["cached_tokens"]),
+            completion_tokens=number_of(kept["completion_tokens"]),
         ),
         timings=reading.record("timings", Timings, kept["timings"], Timings()),
-        model_sha256=kept["model_sha256"],
-        engine=kept["engine"],
-        prompt_sha256=kept["prompt_sha256"],
+        model_sha256=optional(text_of, kept["model_sha256"]),
+        engine=optional(text_of, kept["engine"]),
+        prompt_sha256=optional(text_of, kept["prompt_sha256"]),
         tool_calls=calls_of(db, turn_id, strict=strict),
         sources=reading.records("sources", Chunk, kept["sources"]),
         failure=reading.record("failure", TurnFailure, kept["failure"], None),
         own_system=asked.system is not None,
         files=tuple(file.name for file in asked.files),
         schema=asked.schema,
-        cwd=kept["cwd"],
-        seed=kept["seed"],
+        cwd=optional(text_of, kept["cwd"]),
+        seed=kept["seed"] if isinstance(kept["seed"], int) else None,
         max_iterations=asked.max_iterations,
         tools=tools,
         tools_named=asked.tools is not None or not {tool.name for tool in tools}.isdisjoint(asked.approvals or ()),

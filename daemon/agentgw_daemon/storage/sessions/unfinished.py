@@ -10,6 +10,7 @@ from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.schema import bind, record
 from agentgw.protocol.types import Usage
+from agentgw_daemon.storage.columns import number_of, real_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.json_text import from_text, read_or
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, turn_of
@@ -157,12 +158,14 @@ def _answers(db: sqlite_utils.Database, turn_id: str) -> dict[str, str]:
 
 def _delegated(db: sqlite_utils.Database, turn_id: str) -> Usage:
     prompt, cached, completion = db.execute(
-        "SELECT coalesce(sum(t.prompt_tokens), 0), coalesce(sum(t.cached_tokens), 0),"
-        " coalesce(sum(t.completion_tokens), 0) FROM tool_calls AS c JOIN sessions AS o"
+        # Not sum: one bad row would have it overflow.
+        "SELECT total(t.prompt_tokens), total(t.cached_tokens), total(t.completion_tokens)"
+        " FROM tool_calls AS c JOIN sessions AS o"
         " ON o.delegated_by = c.turn_id AND o.delegated_call = c.call_id JOIN turns AS t ON t.session_id = o.id"
         f" WHERE c.turn_id = ? AND c.ended_at IS NOT NULL AND {_FIRST_TURN}",
         (turn_id,),
     ).fetchone()
+    prompt, cached, completion = (number_of(int(real_of(tokens))) for tokens in (prompt, cached, completion))
     return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
 
 

@@ -14,8 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentgw.protocol.schema import record
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.documents.visible import Allowed
-from agentgw_daemon.storage.json_text import text_of
 from agentgw_daemon.storage.words.names import called, names_of
 from agentgw_daemon.storage.words.scoring import (
     CountedName,

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentgw_daemon.storage.json_text import text_of
+from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.words.folding import name_of_source, name_tokens
 from agentgw_daemon.storage.words.terms import Term
 
