@@ -22,9 +22,13 @@ from agentgw_daemon.tool_calling.stream import (
     read_until,
 )
 
-_FENCE: Final = "```"
+_FENCES: Final = ("```", "~~~")
+# By whatever name a model knows it: before JSON it can be nothing else.
+_THINKING: Final = {**THINKING, "<thinking>": "</thinking>", "<thought>": "</thought>", "<reasoning>": "</reasoning>"}
+# Marks of text files, which some put before all that they write.
+_MARKS: Final = "\ufeff\u200b"
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+.-]*")
-_CLOSINGS: Final = tuple(THINKING.values())
+_CLOSINGS: Final = tuple(_THINKING.values())
 
 
 def json_parser() -> StreamParser:
@@ -40,11 +44,14 @@ def read_json_answer(stream: TextCursor) -> Reading[None]:
     """
     while True:
         yield from read_space(stream)
-        marker = yield from read_choice(stream, (*THINKING, _FENCE))
-        if marker in THINKING:
-            yield from read_text(stream, (THINKING[marker],), Reasoning)
+        if stream.rest[:1] and stream.rest[0] in _MARKS:
+            stream.take(1)
+            continue
+        marker = yield from read_choice(stream, (*_THINKING, *_FENCES))
+        if marker in _THINKING:
+            yield from read_text(stream, (_THINKING[marker],), Reasoning)
         elif marker is not None:
-            yield from _read_fenced(stream)
+            yield from _read_fenced(stream, (yield from _read_run(stream, marker)))
             return
         elif stream.rest[:1] in ("{", "["):
             yield from read_text(stream, (), AnswerText)
@@ -58,7 +65,16 @@ def read_json_answer(stream: TextCursor) -> Reading[None]:
             yield Reasoning(text=text)
 
 
-def _read_fenced(stream: TextCursor) -> Reading[None]:
+def _read_run(stream: TextCursor, fence: str) -> Reading[str]:
+    """The whole fence, of which the first three characters are taken: it may be longer."""
+    while True:
+        more = len(stream.rest) - len(stream.rest.lstrip(fence[0]))
+        if more < len(stream.rest) or stream.closed:
+            return fence + stream.take(more)
+        yield None
+
+
+def _read_fenced(stream: TextCursor, fence: str) -> Reading[None]:
     """Reads what stands in a fence, its language aside; the fence is gone."""
     while (language := _LANGUAGE.match(stream.rest)) is not None and language.end() == len(stream.rest):
         if stream.closed:
@@ -71,11 +87,11 @@ def _read_fenced(stream: TextCursor) -> Reading[None]:
     # By its brackets and not up to the next fence: a text in it may hold one.
     text = (yield from read_json(stream)) if stream.rest[:1] in ("{", "[") else None
     if text is None:
-        text, _ = yield from read_until(stream, (_FENCE,))
+        text, _ = yield from read_until(stream, (fence,))
         text = text.rstrip()
     else:
         yield from read_space(stream)
-        yield from read_choice(stream, (_FENCE,))
+        yield from read_choice(stream, (fence,))
     yield AnswerText(text=text)
     yield from read_space(stream)
     yield from read_text(stream, (), AnswerText)

@@ -123,3 +123,22 @@ def test_a_call_that_was_cut_keeps_a_beginning_that_any_prompt_can_hold() -> Non
 def test_calls_are_bounded() -> None:
     with pytest.raises(NotUnderstood, match="more than 128 calls"):
         pieces_of([entry("look", {}, index=n) for n in range(MAX_CALLS + 1)])
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [[entry("get_", "", index=0, key="a")], [entry("weather", index=0)], [entry(arguments="{}", index=0)]],
+        [[entry("get", "", index=0, key="a")], [entry("get_weather", "{}", index=0, key="a")]],
+        [[entry("get", "", index=0, key="a")], [entry("get_wea", index=0)], [entry("get_weather", "{}", index=0)]],
+        [[entry("get_weather", "", index=0, key="a")], [entry("get_weather", "{}", index=0)]],
+    ],
+)
+def test_a_name_may_come_in_pieces(chunks: list[list[dict[str, Any]]]) -> None:
+    assert calls_of(*chunks) == [("get_weather", {})]
+
+
+def test_two_names_with_ids_of_their_own_are_two_calls() -> None:
+    assert calls_of([entry("get", "", index=0, key="a")], [entry("get_all", "", index=0, key="b")]) == [
+        ("get", {}), ("get_all", {}),
+    ]  # fmt: skip

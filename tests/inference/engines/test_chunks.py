@@ -91,6 +91,8 @@ def test_whole_completions_and_further_forms_are_read(value: Any) -> None:
         {"type": "ping"},
         {"object": "chat.completion.chunk", "id": "x"},
         {"choices": []},
+        {"choices": None},
+        {"choices": None, "usage": None},
         {"choices": [], "prompt_filter_results": [{}]},
         {"choices": [{"index": 1, "delta": {"content": "another answer"}}]},
         delta(),

@@ -342,12 +342,37 @@ async def test_signs_of_life_without_words_do_not_go_on_for_ever() -> None:
             await events_of(engine)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_an_answer_that_was_compressed_unasked_is_read(encoding: str) -> None:
+def packed(kind: str, *pieces: bytes) -> bytes:
+    """The pieces as servers compress them."""
+    whole = b"".join(pieces)
+    match kind:
+        case "gzip":
+            return gzip.compress(whole)
+        case "a gzip for each":
+            return b"".join(map(gzip.compress, pieces)) + bytes(8)
+        case "zlib":
+            return zlib.compress(whole)
+        case "bare":
+            made = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            return made.compress(whole) + made.flush()
+        case _:
+            return whole
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind"),
+    [
+        ("gzip", "gzip"), ("GZIP, identity", "gzip"), ("gzip", "a gzip for each"), ("gzip", "not at all"),
+        ("deflate", "zlib"), ("deflate", "bare"), ("deflate", "gzip"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_an_answer_that_was_compressed_unasked_is_read(encoding: str, kind: str, at_once: bool) -> None:
     head, *events = HELLO.pieces
-    packed = gzip.compress(b"".join(events)) if encoding == "gzip" else zlib.compress(b"".join(events))
-    act = Act([head.replace(b"\r\n\r\n", f"\r\ncontent-encoding: {encoding}\r\n\r\n".encode()), packed])
-    assert (await answer_to(act))[0] == "Hello"
+    body = packed(kind, *events)
+    head = head.replace(b"\r\n\r\n", f"\r\ncontent-encoding: {encoding}\r\n\r\n".encode())
+    pieces = [body] if at_once else [body[at : at + 1] for at in range(len(body))]
+    assert (await answer_to(Act([head, *pieces])))[0] == "Hello"
 
 
 async def test_a_compressed_flood_is_left_at_the_bound() -> None:
@@ -361,7 +386,10 @@ async def test_a_compressed_flood_is_left_at_the_bound() -> None:
     assert most < 16 << 20
 
 
-@pytest.mark.parametrize(("encoding", "what"), [("br", "a body encoded as br"), ("gzip", "incorrect header")])
+@pytest.mark.parametrize(
+    ("encoding", "what"),
+    [("br", "a body encoded as br"), ("gzip, gzip", "as gzip, gzip"), ("deflate", "while decompressing")],
+)
 async def test_bytes_that_cannot_be_unpacked_are_told_at_once(encoding: str, what: str) -> None:
     error = await told_at_once(refusal(200, b"abcdefgh", f"content-encoding: {encoding}"))
     assert what in error.message
@@ -533,3 +561,30 @@ async def test_count_is_an_estimate_and_says_so() -> None:
     async with engine_for() as (engine, _):
         count = await engine.count((ChatMessage(role="user", content="x" * 40),))
     assert (count.tokens, count.n_ctx_tokens, count.estimated) == (10, 1 << 30, True)
+
+
+@pytest.mark.parametrize("status", ["201 Created", "203 Non-Authoritative Information", "206 Partial Content"])
+async def test_an_answer_may_come_with_any_status_of_success(status: str) -> None:
+    assert (await answer_to(stream_of(said("yes"), ended(), DONE, status=status)))[0] == "yes"
+
+
+async def test_a_status_without_a_body_is_no_answer() -> None:
+    assert (await told_at_once(refusal(204, b""))).message == "far/m-1: the endpoint answers 204"
+
+
+@pytest.mark.parametrize("status", [425, 520, 524, 529])
+async def test_what_stands_in_front_of_an_endpoint_is_asked_again(status: int) -> None:
+    assert (await answer_to(refusal(status, "<title>busy</title>"), HELLO))[0] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("stray", "words"),
+    [("Internal Server Error\n", "Internal Server Error"),
+     ('{"error": {"message": "out of memory"}}\n', "out of memory"),
+     ("<html><title>502 Bad Gateway</title>", "502 Bad Gateway")],
+)  # fmt: skip
+async def test_what_an_endpoint_says_between_its_events_is_told(stray: str, words: str) -> None:
+    head, first = stream_of(said("Well")).pieces
+    error = await refusal_of(Act([head, first, stray.encode()]))
+    assert words in error.message
+    assert (await answer_to(Act([*stream_of(said("Well"), ended()).pieces, stray.encode()])))[0] == "Well"

@@ -34,14 +34,25 @@ class _Call:
         return "".join(self.texts)
 
     def add(self, piece: CallPiece) -> None:
+        if self._is_named_on_by(piece):
+            self.name = piece.name if piece.name.startswith(self.name) else self.name + piece.name
         self.key = self.key or piece.key
         self.name = self.name or piece.name
         if piece.arguments and not (piece.whole and piece.arguments == self.arguments):
             self.texts.append(piece.arguments)
 
+    def _is_named_on_by(self, piece: CallPiece) -> bool:
+        """Tells whether the piece has more of the name: the rest of it, or all that there is by then.
+
+        Another call would have an id of its own where this one has one.
+        """
+        if not (self.key and piece.name and piece.name != self.name) or self.texts or self.index != piece.index:
+            return False
+        return self.index is not None and (not piece.key or piece.name.startswith(self.name))
+
     def is_followed_by(self, piece: CallPiece) -> bool:
         """Tells whether a named piece, which no other id tells apart, begins another call."""
-        if not self.name:
+        if not self.name or self._is_named_on_by(piece):
             return False
         if piece.name != self.name:
             return True

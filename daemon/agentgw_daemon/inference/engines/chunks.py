@@ -90,13 +90,17 @@ def read_piece(value: Any) -> ChunkContent:
     if not isinstance(choices, list):
         raise NotUnderstood("choices that are no list", choices)
     # Others are further answers, for which nobody asked.
-    own = [one for one in choices if not isinstance(one, dict) or one.get("index") in (0, None, False)]
+    own = [one for one in choices if not isinstance(one, dict) or one.get("index") in (0, None, False, "0")]
     return _piece(own[0], usage) if own else ChunkContent(usage=usage)
 
 
 def _is_nothing(value: Mapping[str, Any]) -> bool:
     """Tells whether the piece says no more than that the endpoint is there."""
-    return not value or value.get("type") == "ping" or value.get("object") == "chat.completion.chunk"
+    return (
+        value.keys() <= {"choices", "usage"}
+        or value.get("type") == "ping"
+        or value.get("object") == "chat.completion.chunk"
+    )
 
 
 def _piece(choice: Any, usage: Usage | None) -> ChunkContent:

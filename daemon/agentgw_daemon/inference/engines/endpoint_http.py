@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -23,6 +23,7 @@ MAX_ERROR_BYTES: Final = 1 << 16
 _ERROR_BODY_S: Final = 5.0
 _INFLATED: Final = ("gzip", "x-gzip", "deflate")
 _INFLATED_BYTES: Final = 1 << 16
+_GZIP: Final = b"\x1f\x8b"
 
 
 @record
@@ -61,21 +62,69 @@ async def plain_bytes(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
     Some proxies compress although nobody asked. Raises httpx.DecodingError.
     """
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding not in ("", "identity", *_INFLATED):
-        raise UnknownEncoding(f"a body encoded as {encoding[:40]}", request=response.request)
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in _INFLATED else None
+    encodings = response.headers.get("content-encoding", "").lower().split(",")
+    named = [one for one in map(str.strip, encodings) if one not in ("", "identity")]
+    if len(named) > 1 or not set(named) <= set(_INFLATED):
+        raise UnknownEncoding(f"a body encoded as {', '.join(named)[:40]}", request=response.request)
+    inflater = _Inflater(named[0]) if named else None
     async with _unwound(response.aiter_raw()) as chunks:
         async for chunk in chunks:
             if inflater is None:
                 yield chunk
                 continue
-            while chunk and not inflater.eof:
-                try:
-                    yield inflater.decompress(chunk, _INFLATED_BYTES)
-                except zlib.error as error:
-                    raise httpx.DecodingError(str(error), request=response.request) from None
-                chunk = inflater.unconsumed_tail  # noqa: PLW2901  # what is left of it
+            try:
+                for piece in inflater.feed(chunk):
+                    yield piece
+            except zlib.error as error:
+                raise httpx.DecodingError(str(error), request=response.request) from None
+
+
+class _Inflater:
+    """Makes plain bytes of a compressed body, a little at a time. Its first bytes tell how it is compressed, if it is.
+
+    `feed` raises zlib.error.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding: Final = encoding
+        self._start = b""
+        self._inflater: zlib._Decompress | None = None
+        # It is not compressed, whatever was said of it.
+        self._plain = False
+        # Some write each piece as a whole of its own, one behind the other; what else stands behind one is no answer.
+        self._wholes = 0
+        self._over = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The plain bytes of one more chunk."""
+        while chunk and not self._over:
+            if self._plain:
+                yield chunk
+                return
+            if self._inflater is None:
+                self._start += chunk
+                if len(self._start) < len(_GZIP):
+                    return
+                chunk, self._start = self._start, b""
+                self._begin(chunk)
+                continue
+            yield self._inflater.decompress(chunk, _INFLATED_BYTES)
+            if self._inflater.eof:
+                chunk, self._inflater = self._inflater.unused_data, None
+                self._wholes += 1
+            else:
+                chunk = self._inflater.unconsumed_tail
+
+    def _begin(self, start: bytes) -> None:
+        if start.startswith(_GZIP) or (start[0] & 15 == zlib.DEFLATED and int.from_bytes(start[:2], "big") % 31 == 0):
+            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        elif self._wholes:
+            self._over = True
+        elif self._encoding == "deflate":
+            # Without the header that it should have.
+            self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        else:
+            self._plain = True
 
 
 @asynccontextmanager

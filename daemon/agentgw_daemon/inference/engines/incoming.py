@@ -76,8 +76,10 @@ class Incoming:
                     # The last event may have been cut with the connection, and that is told of otherwise.
                     if event.name or not _is_cut(event.data):
                         yield from self._said(event)
-                if not self._events.events and self._events.strays:
-                    raise NotUnderstood("no event stream", self._events.strays.decode("utf-8", "replace"))
+                if self._events.strays:
+                    # Servers that fail in the middle say so in whatever form comes to hand.
+                    what = "something between its events" if self._events.events else "no event stream"
+                    raise NotUnderstood(what, self._events.strays.decode("utf-8", "replace"))
 
     def _page(self) -> NotAnApi:
         return NotAnApi(page_words(self._body[: 4 * _MOST_PAGE_BYTES].decode("utf-8", "replace")))

@@ -50,7 +50,10 @@ N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 BYTES_PER_TOKEN: Final = 4
 # Beside its text an event has names and numbers; a whole answer may come as one.
 _EVENT_OVERHEAD_BYTES: Final = 1 << 18
-_RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+# Those beyond 511 are of what stands in front of endpoints: Cloudflare's, and 529 for one that has too much to do.
+_RETRY_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+# An answer may come with any other status of success.
+_WITHOUT_BODY: Final = frozenset({204, 205})
 # With these a server refuses what a body holds; llama.cpp's says 500 where a chat template fails.
 _REFUSAL_STATUSES: Final = frozenset({400, 422, 500})
 _NO_API: Final = "no API at this address, base_url should end in /v1"
@@ -135,7 +138,7 @@ class ProviderEngine:
     async def _attempt(self, body: Mapping[str, Any], reply: TimedReply) -> AsyncGenerator[TextDelta, None]:
         try:
             async with self._response(body) as response:
-                if response.status_code != 200:
+                if not response.is_success or response.status_code in _WITHOUT_BODY:
                     await self._refused(response, body)
                 async with aclosing(self._read(response, reply)) as deltas:
                     async for delta in deltas:
@@ -203,7 +206,7 @@ class ProviderEngine:
         return chunk
 
     async def _refused(self, response: httpx.Response, body: Mapping[str, Any]) -> None:
-        """Raises what a status other than 200 means."""
+        """Raises what a status means that no answer comes with."""
         status = response.status_code
         if response.is_redirect:
             raise self._error("the endpoint redirects; redirects are not followed", hint="correct its base_url")
