@@ -18,6 +18,8 @@ KEY = "sk-ab/c+d=é'\"\\ 9"
     [
         KEY, repr(KEY)[1:-1], json.dumps(KEY)[1:-1], json.dumps(KEY, ensure_ascii=False)[1:-1], quote(KEY),
         quote(KEY, safe=""), quote_plus(KEY), KEY.encode().hex(), KEY.encode().hex().upper(),
+        json.dumps(KEY)[1:-1].replace("/", "\\/"), "sk-ab%2fc%2bd%3d%c3%a9%27%22%5c%209",
+        "sk-ab%2fc%2bd%3d%c3%a9%27%22%5c+9", "sk-ab/c+d=é&#x27;&quot;\\ 9",
     ],
 )  # fmt: skip
 def test_a_value_is_found_however_it_is_spelled(spelled: str) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.schema import Limit, record
+from agentgw_daemon.text.key_shapes import is_key_name, keys_in_query, keys_in_text, keys_in_words
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -23,8 +24,6 @@ _HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
 # A name or a literal address; what it leads to is found out when it is bound.
 _HOST = Limit(pattern=r"[A-Za-z0-9.:_-]+", min_length=1, max_length=255)
 
-# Names of what is secret although the value stands in the file itself.
-_SECRET_NAME: Final = re.compile(r"(?i)key|token|secret|passw|credential|auth")
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -312,10 +311,14 @@ def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
     yield environ.get("HF_TOKEN", "").strip()
     for provider in settings.providers.values():
         yield environ.get(provider.api_key_env or "", "")
+        yield from keys_in_query(provider.base_url)
     for server in settings.mcp.servers.values():
         query = parse_qsl(urlsplit(server.url).query) if server.url else ()
         for name, text in (*server.env.items(), *query):
             if variable := named_variable(text):
                 yield environ.get(variable, "")
-            elif _SECRET_NAME.search(name):
+            elif is_key_name(name):
                 yield text
+            else:
+                yield from keys_in_text(text)
+        yield from keys_in_words(server.args)

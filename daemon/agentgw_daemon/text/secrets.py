@@ -1,15 +1,17 @@
 """Values that are shown to nobody: keys that the configuration names, found in any text and replaced by stars.
 
 Each part of the daemon that holds such values adds them under its name. What is looked for is the value itself and how
-it is usually spelled: in a repr, in JSON, in an address, in hexadecimal, in base64 wherever it begins. A program that
-wants to get a key past this will; what it prints by accident does not. Does no I/O.
+it is usually spelled: in a repr, in JSON, in an address, in HTML, in hexadecimal, in base64 wherever it begins. A
+program that wants to get a key past this will; what it prints by accident does not. Does no I/O.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator
+from html import escape
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -18,6 +20,7 @@ STARS: Final = "***"
 MIN_CHARS: Final = 8
 # Of a value of several lines, such as a private key, each line of this length is looked for as well.
 _MIN_LINE_CHARS: Final = 16
+_PERCENT: Final = re.compile("%[0-9A-F]{2}")
 
 
 class Secrets:
@@ -66,8 +69,13 @@ def _forms(value: str) -> Iterator[str]:
     lines = [line for line in map(str.strip, value.splitlines()) if len(line) >= _MIN_LINE_CHARS]
     for text in {value, *lines}:
         raw = text.encode("utf-8", "surrogateescape")
-        yield from (text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-        yield from (quote(raw, safe=""), quote(raw), quote_plus(raw), raw.hex(), raw.hex().upper())
+        as_json = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+        # PHP's JSON escapes slashes, and base64 is full of them.
+        yield from (text, repr(text)[1:-1], *as_json, *(one.replace("/", "\\/") for one in as_json))
+        in_addresses = (quote(raw, safe=""), quote(raw), quote_plus(raw))
+        # Either case of the digits is right there.
+        yield from (*in_addresses, *(_PERCENT.sub(lambda found: found[0].lower(), one) for one in in_addresses))
+        yield from (escape(text), escape(text, quote=False), raw.hex(), raw.hex().upper())
         yield from _in_base64(raw)
 
 

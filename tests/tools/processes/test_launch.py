@@ -153,7 +153,10 @@ async def test_the_interpreter_of_a_script_counts(context: ToolContext, root: Pa
         ["sh", "build"], ["sh", "-e", "build", "x"], [sys.executable, "-I", "build"], ["env", "sh", "build"],
         ["env", "A=b", "./build"], ["nice", "-n", "1", "sh", "build"], ["make", "-f", "build"], ["perl", "-w", "build"],
         ["make", "--file=build"], ["timeout", "5", "./build"], ["find", ".", "-exec", "sh", "build", ";"],
-        [sys.executable, "build", "lib.py"],
+        [sys.executable, "build", "lib.py"], ["sh", "-c", "./build x"], ["sh", "-ec", "cd . && sh build; true"],
+        ["sh", "-c", "A=b exec 'build' || ./build"], ["env", "-S", "sh -e build"], ["env", "--split-string=sh build"],
+        ["make", "-fbuild"], ["nice", "sh", "-c", "(. ./build)"], ["sh", "-c", "x=$(./build); y=`./build`"],
+        ["sh", "-c", "./build 'open"], ["sh", "-c", "sh -c './build x'"],
     ],
 )  # fmt: skip
 async def test_the_file_that_an_interpreter_is_given_counts(context: ToolContext, root: Path, argv: list[str]) -> None:
@@ -166,10 +169,22 @@ async def test_the_file_that_an_interpreter_is_given_counts(context: ToolContext
     assert "changed since it was agreed to" in await refusal(context, agreed, *argv)
 
 
+async def test_a_directory_that_python_runs_counts_by_its_program(context: ToolContext, root: Path) -> None:
+    (root / "app").mkdir()
+    (root / "app/__main__.py").write_text("print(1)\n")
+    agreed = await things(context, sys.executable, "app")
+    assert await run_agreed(context, agreed, sys.executable, "app") == "1\n"
+    (root / "app/__main__.py").write_text("print(2)\n")
+    assert "changed since it was agreed to" in await refusal(context, agreed, sys.executable, "app")
+
+
 async def test_data_that_a_program_reads_does_not_count(context: ToolContext, root: Path) -> None:
     (root / "app.log").write_text("one\n")
     script(root / "count.sh", "x").chmod(0o600)
-    for argv in (["cat", "app.log"], ["sh", "count.sh", "app.log"], ["sed", "-n", "1p", "app.log"]):
+    for argv in (
+        ["cat", "app.log"], ["sh", "count.sh", "app.log"], ["sed", "-n", "1p", "app.log"],
+        ["sh", "-c", "cat app.log | wc -l"],
+    ):  # fmt: skip
         agreed = await things(context, *argv)
         with (root / "app.log").open("a") as file:
             file.write("two\n")

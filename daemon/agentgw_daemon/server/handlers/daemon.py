@@ -117,7 +117,8 @@ def config(request: RequestContext, params: ConfigParams) -> ConfigResult:
 def _in_force(request: RequestContext, setting: Setting) -> Setting:
     """The setting; a default model that nobody configured is the one that `models default` chose, or that was found."""
     if setting.key != "model.default" or setting.value is not None:
-        return setting
+        # Arguments and addresses may hold keys of their own.
+        return replace(setting, value=request.services.secrets.redact_value(setting.value))
     name, origin = request.services.models.default()
     return setting if name is None else replace(setting, value=name, origin=origin)
 

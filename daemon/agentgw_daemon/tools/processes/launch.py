@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -38,9 +39,16 @@ _INTERPRETERS: Final = frozenset(
         "sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "csh", "tcsh", "python", "pypy", "perl", "ruby",
         "node", "nodejs", "deno", "bun", "php", "lua", "luajit", "tclsh", "wish", "expect", "rscript", "julia",
         "osascript", "java", "elixir", "escript", "guile", "racket", "sbcl", "groovy", "scala", "kotlin", "pwsh", "go",
-        "uv",
+        "uv", "yash", "osh", "nu", "elvish", "xonsh", "ipython", "tsx", "ts-node", "raku", "swift", "dart", "ocaml",
+        "octave", "gnuplot", "jshell", "crystal", "runhaskell", "runghc", "just", "ansible-playbook",
     }
 )  # fmt: skip
+# Of those, they take a line of words behind an option that ends in c; env takes one behind -S.
+_SHELLS: Final = frozenset({
+    "sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "csh", "tcsh", "yash", "osh", "su", "script",
+})  # fmt: skip
+_SHELL_LINE: Final = re.compile(r"-[a-zA-Z]*c|--command")
+_ENV_LINE: Final = re.compile(r"-[a-zA-Z]*S|--split-string")
 # They do what a file says that they are given with `-f`; their other files are data.
 _READERS: Final = frozenset({"awk", "gawk", "mawk", "nawk", "sed", "make", "gmake", "ninja", "psql"})
 _READS: Final = ("-f", "--file", "--makefile")
@@ -50,9 +58,16 @@ _WRAPPERS: Final = frozenset(
         "env", "nice", "ionice", "nohup", "timeout", "time", "xargs", "parallel", "find", "fd", "sudo", "doas",
         "setsid",
         "stdbuf", "watch", "strace", "ltrace", "chroot", "unshare", "flock", "taskset", "setarch", "chrt", "uv", "pipx",
-        "npx", "entr", "gdb", "valgrind",
+        "npx", "entr", "gdb", "valgrind", "busybox", "toybox", "su", "runuser", "script", "systemd-run",
+        "dbus-run-session", "xvfb-run", "fakeroot", "faketime", "prlimit", "numactl", "rlwrap", "unbuffer", "hyperfine",
+        "bwrap", "firejail", "proxychains", "torsocks", "gosu", "tini", "dumb-init", "poetry", "pdm", "hatch", "bundle",
+        "mise", "direnv",
     }
 )  # fmt: skip
+# A line that a shell is given begins like the words behind env: with variables, or a program.
+_OF_A_LINE: Final = frozenset({"env"})
+# The program in a directory that is given to Python.
+_MAIN: Final = "__main__.py"
 # Files of these names are looked at wherever an interpreter is given them.
 _CODE: Final = (".py", ".sh", ".bash", ".js", ".mjs", ".cjs", ".ts", ".pl", ".rb", ".php", ".lua", ".jar", ".r", ".go")
 
@@ -207,12 +222,16 @@ def _named(words: Sequence[str], names: frozenset[str], path: str, cwd: str) -> 
     # Until the interpreter has its script: what follows is mostly data.
     first = True
     for word in words:
-        # `--file=x` names x.
-        option, _, value = word.partition("=") if word.startswith("-") else ("", "", "")
-        named = value or word
+        option, named = _taken_apart(word, names)
+        asked = option or before
+        if _is_line(asked, names):
+            yield from _named(_words_of(named), _OF_A_LINE, path, cwd)
+            # What follows are the words that the line is given.
+            first = False
         file = os.path.join(cwd, named)
+        if names & _INTERPRETERS and first and os.path.isfile(os.path.join(file, _MAIN)):
+            file, named = os.path.join(file, _MAIN), _MAIN
         if named and os.path.isfile(file):
-            asked = option or before
             runs = bool(names & _INTERPRETERS) and (first or named.lower().endswith(_CODE))
             runs = runs or (bool(names & _READERS) and asked in _READS) or os.access(file, os.X_OK)
             if runs:
@@ -227,3 +246,30 @@ def _named(words: Sequence[str], names: frozenset[str], path: str, cwd: str) -> 
             yield program
             names |= _names(program)
         before = word
+
+
+def _taken_apart(word: str, names: frozenset[str]) -> tuple[str, str]:
+    """The option and what it names, of `--file=x` or `-fx`; other words name themselves."""
+    if word.startswith("-f") and len(word) > 2 and names & _READERS:
+        return "-f", word[2:]
+    option, _, value = word.partition("=") if word.startswith("-") else ("", "", "")
+    return (option, value) if value else ("", word)
+
+
+def _is_line(option: str, names: frozenset[str]) -> bool:
+    """Tells whether a line of words stands behind this option, for a program of these names to run."""
+    return bool(
+        (names & _SHELLS and _SHELL_LINE.fullmatch(option)) or ("env" in names and _ENV_LINE.fullmatch(option))
+    )  # fmt: skip
+
+
+def _words_of(line: str) -> list[str]:
+    """The words of a line as a shell cuts them; of one that it would refuse, those between blanks."""
+    line = line.replace("`", " ")
+    cutting = shlex.shlex(line, posix=True, punctuation_chars=True)
+    cutting.whitespace_split = True
+    cutting.commenters = ""
+    try:
+        return list(cutting)
+    except ValueError:
+        return line.split()
