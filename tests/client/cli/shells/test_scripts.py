@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +29,7 @@ IN_TERMINAL = (
     sys.executable, "-c",
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])",
 )  # fmt: skip
+_COLUMNS, _LINES = 100, 24
 SET = {"bash": "echo set-$((6*7))", "zsh": "echo set-$((6*7))", "fish": "echo set-(math 6 x 7)"}
 START = {
     "bash": ("bash", "--norc", "--noprofile", "-i"),
@@ -48,9 +52,11 @@ class ShellScreen:
     """A real shell, and what a person sees of it."""
 
     def __init__(self, shell: str, folder: Path) -> None:
-        self._screen = pyte.Screen(100, 24)
+        self._screen = pyte.Screen(_COLUMNS, _LINES)
         self._stream = pyte.ByteStream(self._screen)
         self._master, slave = pty.openpty()
+        # A terminal without a size makes zsh draw its prompt over the last line of what a key printed.
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _LINES, _COLUMNS, 0, 0))
         environment = {
             **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "TERM": "xterm", "PS1": "ready> ",
             "HOME": str(folder), "LANG": "C.UTF-8", "TMUX": "",
