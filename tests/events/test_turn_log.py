@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
+import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnProgress, TurnStarted
@@ -83,3 +86,46 @@ async def test_a_watcher_that_is_not_the_owner_holds_nothing_back() -> None:
         with trio.fail_after(PATIENCE_S):
             await log.append(*(TurnDelta(text="x") for _ in range(5000)))
     await watcher.aclose()
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["jumping"]
+)
+async def test_many_watchers_are_told_less_often_and_miss_nothing() -> None:
+    log = TurnLog()
+    batches: list[list[int]] = []
+
+    async def watch() -> None:
+        batches.append([len(batch) async for _, batch in log.watch()])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(108):
+            nursery.start_soon(watch)
+        for _ in range(100):
+            await log.append(TurnDelta(text="a"))
+            await trio.sleep(0.01)
+        began = trio.current_time()
+        log.close()
+    # The end is told at once.
+    assert trio.current_time() == began
+    assert {sum(sizes) for sizes in batches} == {100}
+    # A second of words, told every fifth of it once all of them watch.
+    assert max(len(sizes) for sizes in batches) <= 8
+
+
+async def test_the_owner_and_a_few_others_are_told_each_word_as_it_comes() -> None:
+    log = TurnLog()
+    batches: list[int] = []
+
+    async def watch(*, owner: bool) -> None:
+        async for _, batch in log.watch(owner=owner):
+            batches.append(len(batch))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(9):
+            nursery.start_soon(partial(watch, owner=number == 0))
+        for _ in range(3):
+            await log.append(TurnDelta(text="a"))
+            await wait_all_tasks_blocked()
+        log.close()
+    assert batches == [1] * 27

@@ -7,7 +7,7 @@ piles up). Other watchers never hold the turn back; they read the log again late
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import trio
@@ -16,6 +16,11 @@ from agentgw.protocol.events import TurnEvent
 
 # Events the owner may be behind. A token is some 150 bytes on the wire, so this is about 150 kB.
 _OWNER_LAG: Final = 1024
+# Waking a watcher, encoding and sending take tenths of a millisecond, of a core that may be decoding. More watchers
+# than a few are therefore told less often, so that all together take the same share of it.
+_FEW_WATCHERS: Final = 8
+_PAUSE_S_PER_WATCHER: Final = 0.002
+_MOST_PAUSE_S: Final = 0.5
 
 
 class TurnLog:
@@ -26,6 +31,8 @@ class TurnLog:
         self._closed = False
         self._owner_seen = 0
         self._owned = False
+        self._watchers = 0
+        self._ended = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
         self._owner_moved = trio.lowlevel.ParkingLot()
 
@@ -48,6 +55,7 @@ class TurnLog:
     def close(self) -> None:
         """No more events come; watchers finish once they have read all."""
         self._closed = True
+        self._ended.set()
         self._changed.unpark_all()
 
     def own(self) -> None:
@@ -64,19 +72,35 @@ class TurnLog:
         while self.last_seq <= count:
             await self._changed.park()
 
-    async def watch(self, from_seq: int = 1, *, owner: bool = False) -> AsyncIterator[tuple[int, list[TurnEvent]]]:
+    async def watch(
+        self, from_seq: int = 1, *, owner: bool = False
+    ) -> AsyncGenerator[tuple[int, list[TurnEvent]], None]:
         """The events from `from_seq` on, as many as there are at once, until the turn has ended.
 
         Each batch comes with the number of its first event, and is bounded, so that one write never holds all of a
-        long replay. What the owner has asked for the next batch after, it counts as having seen.
+        long replay. What the owner has asked for the next batch after, it counts as having seen. Where there are many
+        watchers, all but the owner get the newest events with a pause between.
         """
         seq = from_seq
-        while batch := await self.next_events(seq):
-            yield seq, batch
-            seq += len(batch)
-            if owner:
-                self._owner_seen = seq - 1
-                self._owner_moved.unpark_all()
+        self._watchers += not owner
+        try:
+            while batch := await self.next_events(seq):
+                yield seq, batch
+                seq += len(batch)
+                if owner:
+                    self._owner_seen = seq - 1
+                    self._owner_moved.unpark_all()
+                elif seq > self.last_seq:
+                    await self._pause()
+        finally:
+            self._watchers -= not owner
+
+    async def _pause(self) -> None:
+        """Returns when a watcher may be told more: at once where they are few, or no more comes."""
+        many = self._watchers - _FEW_WATCHERS
+        if many > 0:
+            with trio.move_on_after(min(many * _PAUSE_S_PER_WATCHER, _MOST_PAUSE_S)):
+                await self._ended.wait()
 
     async def next_events(self, seq: int) -> list[TurnEvent]:
         """The events from `seq` on, as many as there are up to a bound, at least one; none once the turn has ended."""

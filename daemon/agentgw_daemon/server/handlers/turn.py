@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,9 @@ async def _stored(services: Services, name: str) -> Turn:
 
 
 async def _watch(request: RequestContext, live: TurnState, from_seq: int, *, owner: bool = False) -> TurnResult:
-    async for seq, events in live.log.watch(from_seq, owner=owner):
-        await request.show(live.turn_id, live.session_id, seq, events)
+    async with aclosing(live.log.watch(from_seq, owner=owner)) as batches:
+        async for seq, events in batches:
+            await request.show(live.turn_id, live.session_id, seq, events)
     outcome = await live.wait_outcome()
     if isinstance(outcome, RpcError):
         raise outcome
