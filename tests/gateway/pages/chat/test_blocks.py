@@ -87,8 +87,21 @@ def test_an_endless_block_is_cut_and_code_goes_on_as_code() -> None:
 
 def test_an_endless_line_is_cut_between_two_words() -> None:
     made = cut(["word " * 10_000])
-    assert len(made) == 3
-    assert all(block.endswith("word ") for block in made)
+    assert len(made) == 13
+    assert all(block.endswith("word ") and len(block) <= 4000 for block in made)
+
+
+def test_a_paragraph_is_cut_at_the_same_places_however_it_comes() -> None:
+    text = "".join(f"word{number} " for number in range(2000))
+    assert cut([text]) == cut([f"{word} " for word in text.split()]) == cut(list(text))
+
+
+def test_a_list_and_code_are_not_cut_where_a_paragraph_is() -> None:
+    for line, first in (("- an item of a list\n", ""), ("some_name = another_name + 1\n", "```python\n")):
+        blocks = Blocks()
+        blocks.add(first)
+        assert [finished for _ in range(400) for finished in blocks.add(line)] == []
+        assert len(blocks.open) >= 8000
 
 
 def test_endless_code_without_a_line_is_cut_too() -> None:

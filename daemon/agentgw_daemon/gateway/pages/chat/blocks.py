@@ -15,6 +15,9 @@ _SHORT_CHARS: Final = 2000
 _GROWTH: Final = 8
 # An open block is cut here whatever it is: for each word a browser puts all lines of the block in their places again.
 _MOST_OPEN_CHARS: Final = 20_000
+# A paragraph is cut before, as nothing is lost by it: two of them read like one that was too long.
+_MOST_PARAGRAPH_CHARS: Final = 4000
+_PARAGRAPH: Final = "paragraph_open"
 
 
 class Blocks:
@@ -23,6 +26,8 @@ class Blocks:
     def __init__(self) -> None:
         self.open = ""
         self._looked_at_chars = 0
+        # Of the open block, once somebody had to know.
+        self._kind = ""
 
     def add(self, text: str) -> list[str]:
         """The blocks that are finished by this text; several may come as one."""
@@ -31,14 +36,22 @@ class Blocks:
         length = len(self.open)
         if "\n" in text and (length <= _SHORT_CHARS or length - self._looked_at_chars > length // _GROWTH):
             finished += self._cut()
-        while len(self.open) > _MOST_OPEN_CHARS:
-            finished += self._break()
+        while len(self.open) > (most := self._most_chars()):
+            finished += self._break(most)
         return finished
 
     def end(self) -> str:
         """The open block, which no more text will change."""
-        rest, self.open, self._looked_at_chars = self.open, "", 0
+        rest, self.open, self._looked_at_chars, self._kind = self.open, "", 0, ""
         return rest
+
+    def _most_chars(self) -> int:
+        if len(self.open) <= _MOST_PARAGRAPH_CHARS:
+            return _MOST_PARAGRAPH_CHARS
+        if not self._kind:
+            begins = first_lines(self.open[:_SHORT_CHARS])
+            self._kind = begins[-1][1] if begins else _PARAGRAPH
+        return _MOST_PARAGRAPH_CHARS if self._kind == _PARAGRAPH else _MOST_OPEN_CHARS
 
     def _cut(self) -> list[str]:
         # A line that is not whole may yet become something else.
@@ -50,20 +63,20 @@ class Blocks:
             return []
         at = _start_of(whole, line)
         finished, self.open = self.open[:at], self.open[at:]
-        self._looked_at_chars = 0
+        self._looked_at_chars, self._kind = 0, ""
         return [finished]
 
-    def _break(self) -> list[str]:
+    def _break(self, most_chars: int) -> list[str]:
         # Behind a line, else a word, as long as that leaves much of it.
-        ends = (self.open.rfind(end, _MOST_OPEN_CHARS // 2, _MOST_OPEN_CHARS) + 1 for end in ("\n", " "))
-        at = next(filter(None, ends), _MOST_OPEN_CHARS)
+        ends = (self.open.rfind(end, most_chars // 2, most_chars) + 1 for end in ("\n", " "))
+        at = next(filter(None, ends), most_chars)
         finished, rest = self.open[:at], self.open[at:]
         begins = first_lines(finished)
         if begins and begins[-1][1] == "fence":
             # Its second half is code as well.
             rest = f"{finished.splitlines()[begins[-1][0]].strip()}\n{rest}"
         self.open = rest
-        self._looked_at_chars = 0
+        self._looked_at_chars, self._kind = 0, ""
         return [finished]
 
 
