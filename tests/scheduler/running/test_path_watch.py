@@ -55,6 +55,25 @@ async def test_what_is_there_already_is_no_change_and_each_state_after_that_has_
         assert [run.reason for run in await made.runs()] == ["changed", "changed"]
 
 
+@pytest.mark.parametrize("time_ns", [2**63 + 5, -5, 0])
+async def test_a_file_of_any_time_has_one_run(time_ns: int, tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    clock = FakeClock(START)
+    async with office(tmp_path, entry(inbox), clock=clock) as made:
+        await watched(made)
+        (tmp_path / "a.txt").write_text("a")
+        os.utime(tmp_path / "a.txt", ns=(time_ns, time_ns))
+        os.rename(tmp_path / "a.txt", inbox / "a.txt")
+        assert await turn_of(made, 1) == [f"{inbox}/a.txt"]
+        await made.all_ended()
+    clock.go_on(60)
+    async with office(tmp_path, clock=clock) as made:
+        await watched(made)
+        await made.all_ended()
+        assert len(await made.runs()) == 1
+
+
 async def test_what_changed_while_nobody_looked_has_its_run_after_the_start_and_no_second(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     inbox.mkdir()

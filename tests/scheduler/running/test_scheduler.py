@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -11,6 +12,7 @@ import trio
 from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, ShuttingDown, StorageUnavailable
 from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
+from agentgw_daemon.storage.jobs.job_rows import NewRun
 from tests.polling import pause
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
@@ -413,6 +415,29 @@ async def test_approvals_and_folders_of_a_job_reach_its_turn(tmp_path: Path) -> 
         await made.look(HOUR_S)
         run = (await made.runs())[-1]
         assert (run.status, run.why) == ("failed", f"{inbox}/gone: No such file or directory")
+
+
+async def test_a_job_that_cannot_be_stored_keeps_no_other_from_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with office(tmp_path, "name: a, message: m, every: hour", "name: b, message: m, every: hour") as made:
+        await made.look()
+        begin = made.database.jobs.begin
+
+        async def refuse_one(run: NewRun, *args: Any, **options: Any) -> str | None:
+            if run.job == "a":
+                raise OverflowError("too large")
+            return await begin(run, *args, **options)
+
+        monkeypatch.setattr(made.database.jobs, "begin", refuse_one)
+        await made.look(HOUR_S)
+        await made.all_ended()
+        assert await made.statuses("a") == []
+        assert await made.statuses("b") == ["ok"]
+        assert "too large" in caplog.text
+        monkeypatch.undo()
+        await made.all_ended()
+        assert await made.statuses("a") == ["ok"], "nothing is forgotten"
 
 
 def test_the_start_is_what_the_tests_say_it_is() -> None:

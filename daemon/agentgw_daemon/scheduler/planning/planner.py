@@ -11,7 +11,7 @@ scheduled time is decided when the row is stored, and a run is started after tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, Literal
@@ -192,14 +192,14 @@ class Planner:
         """The standing of a job, as it is stored."""
         return self._stored.get(name)
 
-    def plan(self) -> SchedulePlan:
-        """The work to be done at once. Ask again after each commit, and whenever something was told."""
+    def plan(self, but: Collection[str] = ()) -> SchedulePlan:
+        """The work to be done at once, without that of jobs in `but`. Ask again after each commit and all news."""
         gathered = Gathered()
-        for name in sorted(self._gone):
+        for name in sorted(self._gone.difference(but)):
             gathered.actions.append(Adopt(job=name, standing=replace(self._stored[name], fingerprint="", retry=None)))
         for known in self._known.values():
             # A job that cannot be reckoned with costs itself, until it is written anew.
-            if not known.faulty:
+            if not known.faulty and known.job.name not in but:
                 known.faulty = True
                 with contained(f"planning job {known.job.name}"):
                     self._look_at(known, gathered)

@@ -18,6 +18,7 @@ import trio
 from agentgw_daemon.knowledge.ingest.messages import open_messages
 from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.planning.settling import FileState, Settled, Settling
+from agentgw_daemon.storage.jobs.job_rows import signed
 from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.tools.files.walking import SKIPPED_DIRECTORIES
 
@@ -109,7 +110,9 @@ def files_of(path: str) -> dict[str, FileState] | None:
         except OSError:
             continue  # gone, or somebody else's
         if stat.S_ISREG(status.st_mode):
-            found[file] = FileState(inode=status.st_ino, size=status.st_size, mtime_ns=status.st_mtime_ns)
+            # A time beyond the year 2262 has no room in the database as it is.
+            time_ns = signed(status.st_mtime_ns)
+            found[file] = FileState(inode=status.st_ino, size=status.st_size, mtime_ns=time_ns)
             if len(found) > MOST_FILES:
                 return None
     return found

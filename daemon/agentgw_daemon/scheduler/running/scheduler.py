@@ -169,18 +169,20 @@ class JobScheduler:
             self._took_up = True
         needs = {need for job in self.book.read.contents.jobs if job.enabled for need in job.needs}
         planner.provide(await self._surroundings.met({*needs, "network"} if planner.has_just_woken else needs))
+        failed: set[str] = set()
         for _ in range(_MOST_ROUNDS):
             if self._stopping:
                 return
-            self.plan = planner.plan()
+            self.plan = planner.plan(but=failed)
             acted = False
             for ask in self.plan.asks if self.enabled else ():
                 planner.answer(ask.job, await self._store.began(ask.job, ask.since))
                 acted = True
             for action in self.plan.actions:
                 if self.enabled or self._is_asked_for(action):
-                    await self._commit(planner, action)
                     acted = True
+                    if not await self._decide(planner, action):
+                        failed.add(action.job)
             if not acted:
                 break
             planner.observe(self._clock.read())
@@ -274,6 +276,17 @@ class JobScheduler:
             self.poke()
 
     # Decisions.
+
+    async def _decide(self, planner: Planner, action: Action) -> bool:
+        """Commit it, and tell whether that was done; if not, the others run. Raises StorageUnavailable."""
+        try:
+            await self._commit(planner, action)
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - supervision point: it is decided again at the next look
+            internal_error(error, f"job {action.job}")
+            return False
+        return True
 
     async def _commit(self, planner: Planner, action: Action) -> None:
         """Store a decision, then act upon it."""

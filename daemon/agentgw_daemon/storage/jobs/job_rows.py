@@ -131,7 +131,7 @@ def run_of(row: Sequence[Any]) -> JobRun:
 
 
 def signed(number: int) -> int:
-    """An unsigned integer of 64 bits as SQLite has room for it."""
+    """An integer as SQLite has room for it: the same where it has, else by its lowest 64 bits."""
     number &= (1 << 64) - 1
     return number - (1 << 64) if number >> 63 else number
 

@@ -282,6 +282,6 @@ def _put(db: sqlite_utils.Database, job: str, standing: StoredStanding) -> None:
 
 
 def _add_stamps(db: sqlite_utils.Database, job: str, stamps: tuple[StoredStamp, ...]) -> None:
-    rows = [(job, signed(one.inode), one.size, one.mtime_ns) for one in stamps]
+    rows = [(job, signed(one.inode), one.size, signed(one.mtime_ns)) for one in stamps]
     for row in rows:
         db.execute("INSERT OR IGNORE INTO job_stamps (job, inode, size, mtime_ns) VALUES (?, ?, ?, ?)", row)
