@@ -285,10 +285,12 @@ def complaint(text: str) -> None:
 def report(error: AgentgwError) -> int:
     """The error as one line on standard error, then its notes; gives the exit status."""
     message, hint = one_line(error.message), one_line(error.advice)
-    text = f"{message}. {hint}" if hint else message
+    # A question has its end already.
+    end = "" if message.endswith("?") else "."
+    text = f"{message}{end} {hint}" if hint else message
     if hint and is_terminal(sys.stderr) and width(f"{_NAME}{text}") > columns(2):
         # What is to be typed stays in one piece where a line has room for it.
-        text = f"{message}.\n  {hint}"
+        text = f"{message}{end}\n  {hint}"
     _complain(text)
     for note in getattr(error, "__notes__", ()):
         _to_stderr(str(note))

@@ -276,7 +276,7 @@ _ROWS = (
         j.JobAddParams,
         j.JobAdded,
         "Write an entry into the jobs file.",
-        errors=(e.AlreadyExists, e.StorageUnavailable),
+        errors=(e.AlreadyExists, e.ModelUnavailable, *_STORED),
     ),
     _method("job.remove", j.JobNameParams, r.Done, "Take an entry out of the file.", errors=_STORED),
     _method("job.enable", j.JobNameParams, j.ScheduledJob, "Switch it on, in the file.", errors=_STORED),

@@ -183,3 +183,20 @@ def test_a_job_runs_at_most_once_for_each_time_whenever_the_daemon_is_killed(
     (asked,) = rows(home, "SELECT count(*) FROM turns")[0]
     assert isinstance(asked, int)
     assert asked <= sum(run[3] in ("ok", "interrupted") for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (("-s", "code-asistant"), 1, "there is no skill code-asistant. did you mean code-assistant?"),
+        (("-m", "nosuch"), 4, "there is no model nosuch"),
+        (("--approve", "curent_time"), 1, "there is no tool curent_time. did you mean current_time?"),
+    ],
+)
+def test_a_job_for_what_does_not_exist_is_not_written(
+    shared_home: Home, words: tuple[str, ...], status: int, told: str
+) -> None:
+    done = shared_home.run("jobs", "add", "say hello", "--every", "day at 08:30", *words)
+    assert (done.status, done.out) == (status, "")
+    assert told in done.err
+    assert json.loads(shared_home.ask("jobs", "--json"))["jobs"] == []

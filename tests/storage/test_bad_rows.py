@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.hooks import Delivery
+from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.calls.replays import StepCall, TurnStep
-from agentgw.protocol.schema import dump
-from agentgw.protocol.types import Approval, ToolCall
+from agentgw.protocol.results import StatsResult
+from agentgw.protocol.schema import bind, dump
+from agentgw.protocol.types import Approval, ApprovalRule, Document, Feedback, SearchHit, Session, ToolCall, Turn
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.storage.database import Database
+from agentgw_daemon.storage.deliveries.deliveries import Attempt
+from agentgw_daemon.storage.documents.selection import Selection
 from agentgw_daemon.storage.documents.watched import Watched
+from agentgw_daemon.storage.jobs.job_rows import RunlessTimes, StoredStanding
 from agentgw_daemon.storage.json_text import BAD, UNREADABLE
 from agentgw_daemon.storage.sessions.approvals import StoredApproval
 from agentgw_daemon.storage.sessions.log import pack, shown
 from agentgw_daemon.storage.sessions.steps import Shown, StepRows
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from tests.storage.papers import new, pieces_of
 
 pytestmark = pytest.mark.anyio
 
@@ -182,3 +191,89 @@ async def test_half_an_emoji_is_stored_and_read(database: Database) -> None:
     await database.log.append(turn.turn_id, pack([(1, "turn.delta", {"text": "\ud83d", "channel": "answer"})]))
     (row,) = await database.log.read(turn.turn_id)
     assert json.loads(row.payload)["texts"] == ["\ufffd"]
+
+
+async def _listed(database: Database) -> dict[str, int]:
+    """The number of rows in each listing, each of which can be sent and is what its record says."""
+    turns = await database.turns.list()
+    read: dict[str, tuple[type, tuple[Any, ...]]] = {
+        "sessions": (Session, (await database.sessions.list()).sessions),
+        "turns": (Turn, turns.turns),
+        "feedback": (Feedback, (await database.feedback.list()).ratings),
+        "approval_rules": (ApprovalRule, await database.approvals.rules()),
+        "deliveries": (Delivery, await database.deliveries.list("hook", 10)),
+        "job_runs": (JobRun, (await database.jobs.history()).runs),
+        "documents": (Document, (await database.documents.list(Selection())).documents),
+        "hits": (SearchHit, await database.sessions.search("ask")),
+        "statistics": (StatsResult, (await database.statistics(),)),
+    }
+    for kind, rows in read.values():
+        for row in rows:
+            sent(row)
+            bind(kind, dump(row))
+    for trusted in await database.trust.all():
+        assert {type(value) for value in (trusted.path, trusted.sha256, trusted.trusted_at)} == {str}
+    return {name: len(rows) for name, (_, rows) in read.items()} | {"trust": len(await database.trust.all())}
+
+
+async def _fill(database: Database) -> None:
+    """Two rows of everything that is listed."""
+    standing = StoredStanding(considered=datetime(2026, 1, 1, tzinfo=UTC), fingerprint="f")
+    for n in (1, 2):
+        turn_id, session_id = await turn_of(database)
+        await database.feedback.add(1, turn_id=turn_id, comment="why")
+        approval = Approval(
+            approval_id=f"a-{n}", tool="t", arguments={}, cwd="/", turn_id=turn_id, session_id=session_id,
+            asked_at="2026-01-01T00:00:00.000Z", expires_at="2026-01-01T00:02:00.000Z",
+        )  # fmt: skip
+        stored = StoredApproval(approval=approval, call_id="c2", digest=f"d{n}")
+        await database.approvals.add(stored)
+        await database.approvals.settle(stored, "allow_always")
+        await database.deliveries.add_tried("hook", f"e-{n}", "webhook.test", "{}", Attempt(state="failed", error="x"))
+        run = RunlessTimes(
+            job=f"j{n}", first=standing.considered, scheduled_for=standing.considered, status="skipped", count=1,
+            more=False, why="w", lateness_s=1.0,
+        )  # fmt: skip
+        await database.jobs.record(run, standing, now=standing.considered)
+        await database.documents.put(new(f"/d{n}", f"text {n}"), pieces_of(f"text {n}"), None)
+        await database.trust.put(f"/p{n}", "0" * 64)
+
+
+@pytest.mark.parametrize("value", [b"a\xff", 7, float("inf"), "\u202eodd"], ids=repr)
+async def test_a_value_of_any_kind_costs_no_more_than_its_row(database: Database, value: Any) -> None:
+    await _fill(database)
+    before = await _listed(database)
+    await database._thread.read(lambda db: db.execute("PRAGMA foreign_keys = OFF"))
+    for table in (
+        "sessions", "turns", "messages", "feedback", "approval_rules", "deliveries", "job_runs", "documents",
+        "contents", "document_labels", "trust",
+    ):  # fmt: skip
+        columns = await database._thread.read(lambda db, t=table: db.execute(f"PRAGMA table_info({t})").fetchall())
+        for name, kind in ((row[1], row[2]) for row in columns):
+            keys = [row[1] for row in columns if row[5]] or ["rowid"]
+            same = " AND ".join(f"{key} IS (SELECT {key} FROM {table} LIMIT 1)" for key in keys)
+            kept = await database._thread.read(lambda db, t=table: db.execute(f"SELECT * FROM {t}").fetchall())
+            if not kept or (name in keys and kind == "INTEGER"):
+                continue
+            try:
+                await spoil(database, f"UPDATE {table} SET {name} = ? WHERE {same}", value)
+            except sqlite3.IntegrityError:
+                continue
+            after = await _listed(database)
+            assert all(after[one] >= count - 1 for one, count in before.items()), (table, name, before, after)
+            await spoil(database, f"DELETE FROM {table}")
+            for row in kept:
+                await spoil(database, f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", *row)
+
+
+async def test_a_delivery_that_lies_there_badly_can_be_sent_and_ended(database: Database) -> None:
+    await database.deliveries.add_tried("hook", "e-1", "webhook.test", "{}", Attempt(state="failed"))
+    await spoil(
+        database,
+        "UPDATE deliveries SET state = 'pending', id = 'e\n\u202e', body = x'7bff', tries = 'x', retry_at = 'no'",
+    )
+    pending = await database.deliveries.next("hook")
+    assert pending is not None
+    assert (pending.id, pending.body, pending.tries, pending.retry_at) == ("e??", "{\ufffd", 0, None)
+    await database.deliveries.tried("hook", pending, Attempt(state="failed"), keep_s=1e9)
+    assert await database.deliveries.next("hook") is None

@@ -141,6 +141,8 @@ def _propose(args: Namespace, options: dict[str, Any]) -> int:
 
 def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
     with TimeLimit(args.timeout) as limit:
+        if args.skill == "":
+            raise UsageError("the skill's name is empty", hint="agentgw skills lists them")
         args.schema = _read_schema(args.schema) if args.schema is not None else None
         if args.file:
             _refuse_stray_files(args.text)

@@ -295,7 +295,7 @@ def _moment_before(age: str) -> str:
     """The time of the wire so long ago. Raises UsageError."""
     number, unit = age[:-1], age[-1:]
     if not (number.isascii() and number.isdigit() and len(number) <= 5 and unit in _AGES):
-        raise UsageError(f"{age[:40]} is no age", hint="write 30d, 12h or 2w: days, hours or weeks")
+        raise UsageError(f"{age[:40] or 'nothing'} is no age", hint="write 30d, 12h or 2w: days, hours or weeks")
     return utc(max(time.time() - int(number) * _AGES[unit], 0.0))
 
 

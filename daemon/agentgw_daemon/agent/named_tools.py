@@ -27,6 +27,13 @@ async def check_request(params: TurnStartParams, catalogue: Catalogue) -> None:
         check_named(names, catalogue)
 
 
+async def check_approved(approvals: Iterable[str], catalogue: Catalogue) -> None:
+    """Check the words of a request that is made later, as `check_request` does."""
+    if names := [word for word in approvals if word not in (ASK, DENY)]:
+        await catalogue.look()
+        check_named(names, catalogue)
+
+
 def check_named(names: Iterable[str], catalogue: Catalogue) -> None:
     """Raises NotFound, with the nearest name, for what the catalogue saw no tool of.
 

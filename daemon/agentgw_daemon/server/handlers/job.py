@@ -19,6 +19,7 @@ from agentgw.protocol.calls.jobs import (
 )
 from agentgw.protocol.params import NoParams
 from agentgw.protocol.results import Done
+from agentgw_daemon.agent.named_tools import check_approved
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext
@@ -30,7 +31,13 @@ async def list_jobs(request: RequestContext, params: NoParams) -> JobList:
 
 
 async def add(request: RequestContext, params: JobAddParams) -> JobAdded:
-    """A new entry at the end of the file."""
+    """A new entry at the end of the file. Raises NotFound and ModelUnavailable for what its turns would not find."""
+    services = request.services
+    if params.skill is not None:
+        (await services.projects.skill_set(params.cwd)).get(params.skill)
+    if params.model is not None:
+        await services.models.resolve_to_answer(params.model)
+    await check_approved(params.approvals or (), services.tools)
     return await request.daemon.jobs.add(params)
 
 

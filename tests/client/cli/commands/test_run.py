@@ -740,3 +740,11 @@ def test_a_turn_asks_for_a_warm_worker(paths: Any, monkeypatch: pytest.MonkeyPat
     cli("run", "hi")
     cli("sessions", "list")
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize("words", [("-m", ""), ("-s", "")])
+def test_an_empty_name_is_not_the_default_one(cli: Cli, serve: Serve, words: tuple[str, str]) -> None:
+    daemon = serve()
+    status, out, err = cli("run", *words, "hi")
+    assert (status, out, "name is empty" in err) == (2, "", True)
+    assert "turn.start" not in daemon.methods()
