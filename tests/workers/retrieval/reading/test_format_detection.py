@@ -70,6 +70,17 @@ def test_the_content_tells_the_format_where_the_name_does_not(data: bytes, found
             "is a document of Pages, Numbers or Keynote, which is not read; export it as PDF",
         ),
         (archives.zipped({"META-INF/MANIFEST.MF": b""}), "is a program (Java)"),
+        (
+            archives.zipped({"visio/document.xml": b""}),
+            "is a drawing of Visio, which is not read; save it as PDF",
+        ),
+        (
+            archives.zipped({"Contents/content.hpf": b""}),
+            "is a document of Hancom Office (HWPX), which is not read; save it as .docx",
+        ),
+        (archives.zipped({"FixedDocSeq.fdseq": b""}), "is an XPS document, which is not read; save it as PDF"),
+        (b"!BDN\0\1", "is a mailbox of Outlook, which is not read; export its messages as .eml"),
+        (OLD + "VisioDocument".encode("utf-16-le"), "is a drawing of Visio from before 2013; save it as PDF"),
         (OLD + "Workbook".encode("utf-16-le"), "is a workbook from before 2007; save it as .xlsx"),
         (OLD + "PowerPoint Document".encode("utf-16-le"), "is a presentation from before 2007; save it as .pptx"),
         (OLD + "EncryptedPackage".encode("utf-16-le"), "is encrypted: save it without its password"),

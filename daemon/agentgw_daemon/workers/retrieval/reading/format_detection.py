@@ -90,6 +90,11 @@ _OPEN: Final = {"spreadsheet": "ods", "presentation": "odp"}
 _UNREAD: Final = (
     ("xl/workbook.bin", "is a binary Excel workbook, which is not read; save it as .xlsx"),
     ("Index/Document.iwa", "is a document of Pages, Numbers or Keynote, which is not read; export it as PDF"),
+    ("visio/document.xml", "is a drawing of Visio, which is not read; save it as PDF"),
+    ("FixedDocSeq.fdseq", "is an XPS document, which is not read; save it as PDF"),
+    ("FixedDocumentSequence.fdseq", "is an XPS document, which is not read; save it as PDF"),
+    ("designmap.xml", "is a document of InDesign, which is not read; save it as PDF"),
+    ("Contents/content.hpf", "is a document of Hancom Office (HWPX), which is not read; save it as .docx"),
     ("META-INF/MANIFEST.MF", "is a program (Java)"),
     ("AndroidManifest.xml", "is a program (Android)"),
 )

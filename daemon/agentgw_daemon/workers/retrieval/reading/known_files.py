@@ -78,6 +78,9 @@ _UNREAD_DOCUMENTS: Final = (
     (b"\xc5\xd0\xd3\xc6", "is PostScript, which is not read; make a PDF of it (ps2pdf)"),
     (b"ITSF\3\0", "is compiled HTML help (CHM); unpack it first"),
     (b"\xffWPC", "is a WordPerfect document, which is not read; save it as .docx"),
+    (b"!BDN", "is a mailbox of Outlook, which is not read; export its messages as .eml"),
+    (b"\xcf\xad\x12\xfe", "is a mailbox of Outlook Express, which is not read; export its messages as .eml"),
+    (b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", "is a notebook of OneNote, which is not read; export it as PDF"),
 )  # fmt: skip
 _MARKS: Final = (
     # A more special mark stands before a more general one.
@@ -95,6 +98,9 @@ _STREAMS: Final = (
     ("WordDocument", "is a Word document from before 2007; save it as .docx"),
     ("PowerPoint Document", "is a presentation from before 2007; save it as .pptx"),
     ("Workbook", "is a workbook from before 2007; save it as .xlsx"),
+    ("VisioDocument", "is a drawing of Visio from before 2013; save it as PDF"),
+    ("HwpSummaryInformation", "is a document of Hancom Office (HWP), which is not read; save it as .docx"),
+    ("Quill", "is a document of Publisher, which is not read; save it as PDF"),
     ("__properties_version1.0", "is a message of Outlook, which is not read; save it as .eml"),
 )
 # Marks in letters that texts do not begin with; other such marks count only where the bytes around are no text.
