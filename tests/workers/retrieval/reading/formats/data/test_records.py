@@ -127,3 +127,22 @@ def test_a_field_whose_bytes_are_no_text_leaves_the_others() -> None:
 def test_what_is_only_called_so_is_read_as_it_stands(name: str) -> None:
     _, [piece] = read_text(name, "Just words: here.\nAnd more.\n")
     assert piece.text == "Just words: here.\nAnd more."
+
+
+def test_blank_lines_are_a_part_of_what_is_said_and_numbers_are_not() -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\nOne\n\nafter a blank line, 42\n\n2\n00:00:03,000 --> 00:00:04,000\n7\n\n"
+    _, [piece] = read_text("a.srt", text + "3\n00:00:05,000 --> 00:00:06,000\nEnd\n")
+    assert piece.text.split("\n") == ["One", "after a blank line, 42", "7", "End"]
+
+
+def test_entries_that_do_not_end_are_read() -> None:
+    _, [piece] = read_text("a.ics", "BEGIN:VEVENT\nSUMMARY:One\nBEGIN:VEVENT\nSUMMARY:Two\nLOCATION:Hive\n")
+    assert piece.text.split("\n\n") == ["One", "Two", "Location: Hive"]
+
+
+def test_a_description_may_be_a_page() -> None:
+    page = "X-ALT-DESC;FMTTYPE=text/html:<html><body><p>Bring <b>a smoker</b></p></body></html>\n"
+    _, [piece] = read_text("a.ics", f"BEGIN:VEVENT\nSUMMARY:One\n{page}END:VEVENT\n")
+    assert piece.text == "One\n\nBring a smoker"
+    _, [piece] = read_text("a.ics", f"BEGIN:VEVENT\nSUMMARY:One\nDESCRIPTION:Bring it\n{page}END:VEVENT\n")
+    assert piece.text == "One\n\nBring it"

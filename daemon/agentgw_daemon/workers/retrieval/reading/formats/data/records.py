@@ -11,6 +11,7 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]*-->")
@@ -38,7 +39,7 @@ _SHOWN: Final = {
     "NOTE": "", "IMPP": "Messages", "ANNIVERSARY": "Anniversary", "RELATED": "Related", "CONTACT": "Contact",
 }  # fmt: skip
 _MOMENTS: Final = frozenset({"DTSTART", "DTEND", "DUE", "BDAY", "ANNIVERSARY"})
-_ENTRIES: Final = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VCARD"})
+_ENTRIES: Final = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VCARD"})
 _NAMES: Final = frozenset({"SUMMARY", "FN"})
 # For cards without the one that is meant to be shown.
 _OTHER_NAMES: Final = frozenset({"N", "ORG"})
@@ -54,7 +55,7 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
     builder = TextBuilder()
     said: list[str] = []
     minute = ""
-    in_cue = False
+    in_cue = is_number = False
 
     def write() -> None:
         builder.add("prose", "\n".join(dict.fromkeys(said)), outline.path)
@@ -71,15 +72,20 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
     for line in text.split("\n"):
         if (time := _TIME.match(line)) is not None:
             in_cue = True
+            if is_number:
+                said.pop()
             begin(time[1], time[2])
         elif (spoken := _DIALOGUE.match(line)) is not None:
             begin(spoken[1], spoken[2])
             shown = _TAG.sub("", _BREAK.sub(" ", spoken[4])).strip()
             said.append(f"{spoken[3].strip()}: {shown}" if spoken[3].strip() else shown)
         elif not line.strip():
-            in_cue = False
+            # In the older kind a text may have blank lines; in the newer one notes and styles follow them.
+            in_cue = in_cue and not has_references
         elif in_cue and (shown := _TAG.sub("", _SPEAKER.sub(r"\1: ", line)).strip()):
             said.append(html.unescape(shown) if has_references else shown)
+        # Of a text's number one knows only then.
+        is_number = in_cue and bool(said) and line.strip().isdigit() and said[-1] == line.strip()
     write()
     if "-->" not in text and not minute:
         # Another kind of file under this name.
@@ -90,42 +96,72 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
 def entries_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
     """Events and tasks of a calendar, or cards, each below its name."""
     builder = TextBuilder()
-    name, other, depth = "", "", 0
-    lines: list[str] = []
     unfolded = _FOLDED.sub(b"", data) if b"\0" not in data else data
     text = _text(unfolded, findings)
     if "BEGIN:" not in text.upper():
+        # Another kind of file under this name.
         builder.add("lines", text, outline.path)
+    entry, depth = _Entry(), 0
     for field, parameters, value in _fields(text):
         if field == "BEGIN":
-            depth = depth + 1 if depth else int(value.upper() in _ENTRIES)
+            begins = value.upper() in _ENTRIES
+            if begins and depth:
+                # The end of the one before is missing.
+                entry.write(builder, outline)
+                depth = 0
+            depth = depth + 1 if depth else int(begins)
             if depth == 1:
-                name, other, lines = "", "", []
+                entry = _Entry()
         elif field == "END" and depth:
             depth -= 1
             if not depth:
-                name = name or other
-                path = outline.enter(1, name)
-                builder.add("heading", name, path)
-                builder.add("lines", "\n".join(lines), path)
-        elif depth == 1 and field in _NAMES:
-            name = value
-        elif depth == 1 and field in _OTHER_NAMES:
-            # Family name before given ones; of an organisation, its parts.
-            first, *others = value.split(";")
-            words = (*others[:2], first) if field == "N" else (first, *others)
-            other = other or " ".join(word.strip() for word in words if word.strip())
-            if field != "N" and value.strip(" ;"):
-                lines.append(f"{_SHOWN[field]}: {_parts(field, parameters, value)}")
-        elif depth == 1 and field in _SHOWN and value.strip(" ;"):
-            label = _SHOWN[field]
-            shown = _moment(value) if field in _MOMENTS else _parts(field, parameters, value)
-            lines.append(f"{label}: {shown}" if label else shown)
+                entry.write(builder, outline)
+        elif depth == 1:
+            entry.take(field, parameters, value)
         elif not depth and field in ("X-WR-CALNAME", "NAME") and not findings.title:
             findings.title = title_of(value)
             outline.restart(value)
+    if depth:
+        entry.write(builder, outline)
     findings.title = findings.title or (outline.first if len(outline.path) == 1 else "")
     yield builder.take()
+
+
+class _Entry:
+    """An event, a task or a card: its name and its lines."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._other = ""  # for one without the name that is meant to be shown
+        self._lines: list[str] = []
+        self._page = ""
+        self._described = False
+
+    def take(self, field: str, parameters: str, value: str) -> None:
+        """Takes a field."""
+        if field in _NAMES:
+            self._name = value
+        elif field in _OTHER_NAMES:
+            # Family name before given ones; of an organisation, its parts.
+            first, *others = value.split(";")
+            words = (*others[:2], first) if field == "N" else (first, *others)
+            self._other = self._other or " ".join(word.strip() for word in words if word.strip())
+        elif field == "X-ALT-DESC":
+            self._page = value
+        self._described = self._described or (field == "DESCRIPTION" and not value.isspace())
+        if field in _SHOWN and value.strip(" ;"):
+            label = _SHOWN[field]
+            shown = _moment(value) if field in _MOMENTS else _parts(field, parameters, value)
+            self._lines.append(f"{label}: {shown}" if label else shown)
+
+    def write(self, builder: TextBuilder, outline: Outline) -> None:
+        """Adds what was taken."""
+        name = self._name or self._other
+        path = outline.enter(1, name)
+        builder.add("heading", name, path)
+        builder.add("lines", "\n".join(self._lines), path)
+        if self._page and not self._described:
+            write_html(self._page, builder, Outline(*path))
 
 
 def _text(data: bytes, findings: Findings) -> str:
