@@ -216,3 +216,12 @@ def test_colours_do_not_hide_the_encoding() -> None:
 def test_lines_that_end_as_on_old_macs_are_in_an_encoding_of_these() -> None:
     text = "Die Größe\rder Straße\rüber München\r"
     assert decode(text.encode("mac_roman")).text == text
+
+
+@pytest.mark.parametrize("junk", [b"\x1b$" + bytes(6) + b"9", b"\x1b$(" + b"\x01" * 9, b"\x1b" * 40])
+def test_what_begins_as_an_escape_and_does_not_end_costs_its_bytes_only(junk: bytes) -> None:
+    data = "日本語の文章です。".encode("iso2022_jp") + junk + b" and the end of it"
+    found = decode(data, "iso-2022-jp")
+    assert found.text.startswith("日本語の文章です。")
+    assert found.text.endswith("the end of it")
+    assert found.size(0, len(found.text)) == len(data)

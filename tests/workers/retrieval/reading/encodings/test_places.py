@@ -18,7 +18,12 @@ def by_bytes(data: bytes, encoding: str) -> tuple[str, array.array[int]]:
     decoder = codecs.getincrementaldecoder(encoding)("agentgw.damaged")
     text, places, begin = "", array.array("I"), 0
     for at in range(len(data)):
-        if made := decoder.decode(data[at : at + 1]):
+        try:
+            made = decoder.decode(data[at : at + 1])
+        except UnicodeError:
+            decoder.reset()
+            made = "\ufffd"
+        if made:
             text += made
             places.extend(min(begin + number, at) for number in range(len(made)))
             begin = at + 1
@@ -41,6 +46,7 @@ NOISE = st.binary(max_size=6) | st.sampled_from(
 @given(parts=st.lists(WORDS | NOISE, max_size=8))
 @example(parts=["日本語" * 700, "a" * 4200, b"\x1b$B\x46\x7c\x46"])
 @example(parts=[b"\x1b$B\xff\x46\x7c\xff\x46\x7c"])
+@example(parts=[b"\x1b$", bytes(6), "9"])
 def test_runs_have_the_text_and_the_places_of_single_bytes(encoding: str, parts: list[str | bytes]) -> None:
     data = b"".join(part if isinstance(part, bytes) else part.encode(encoding, "ignore") for part in parts)
     assert stepped(data, encoding) == by_bytes(data, encoding)

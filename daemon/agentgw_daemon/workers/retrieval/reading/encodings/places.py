@@ -88,18 +88,27 @@ def stepped(data: bytes, encoding: str) -> tuple[str, array.array[int]]:
         # One more try for each run, not for each of its bytes.
         stop = run.end() if run is not None else at + 1
         for here in range(at, stop):
-            if made := decoder.decode(data[here : here + 1]):
+            if made := _next(decoder, data[here : here + 1]):
                 parts.append(made)
                 places.extend(min(begin + number, here) for number in range(len(made)))
                 begin = here + 1
         at = stop
-    if made := decoder.decode(b"", final=True):
+    if made := _next(decoder, b"", final=True):
         parts.append(made)
         places.extend(min(begin + number, len(data)) for number in range(len(made)))
     if places:
         places[0] = 0
     places.append(len(data))
     return "".join(parts), places
+
+
+def _next(decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool = False) -> str:
+    """The text of the next byte; one character for all that waits where no escape is so long as what begins as one."""
+    try:
+        return decoder.decode(data, final)
+    except UnicodeError:
+        decoder.reset()
+        return "\ufffd"
 
 
 def _of_one_size(decoder: codecs.IncrementalDecoder, run: bytes) -> str | None:
