@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,17 @@ def test_the_command_is_one_that_the_program_takes() -> None:
     health = json.loads(values("HEALTHCHECK")[0].partition("CMD ")[2])
     assert health[0] == "agentgw"
     assert health[1] in cli.VERBS
+
+
+def test_the_commands_of_the_page_are_those_that_the_program_takes() -> None:
+    page = (ROOT / "docs" / "docker.md").read_text()
+    typed = re.findall(r"exec (?:-T )?agentgw agentgw ([^`\n]+)`?", page)
+    assert len(typed) > 3
+    for line in typed:
+        verb, *words = shlex.split(re.sub(r"` .*", "", line))
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        cli.load(verb).configure(parser)
+        parser.parse_args(words)
 
 
 def test_all_that_is_kept_is_in_the_volume() -> None:

@@ -42,6 +42,16 @@ def test_what_is_no_code_and_no_token_is_nothing(guess: str) -> None:
     assert not sign_ins.knows(guess)
 
 
+def test_ten_thousand_guesses_open_nothing_keep_nothing_and_leave_the_code_as_it_was() -> None:
+    sign_ins = SignIns()
+    code = sign_ins.make_code()
+    before = len(repr(vars(sign_ins)))
+    guesses = (f"{code[:-1]}{number}" if number % 2 else f"{number:043}" for number in range(10_000))
+    assert {sign_ins.redeem(guess) for guess in guesses if guess != code} == {None}
+    assert len(repr(vars(sign_ins))) == before
+    assert sign_ins.redeem(code)
+
+
 def test_only_the_latest_codes_and_sessions_are_kept() -> None:
     sign_ins = SignIns()
     codes = [sign_ins.make_code() for _ in range(17)]

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from agentgw_daemon.gateway.pages.assets import FOLDER, HTMX, assets
+from agentgw_daemon.gateway.pages.assets import FOLDER, HTMX, address_of, assets
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor
 
@@ -29,6 +29,14 @@ async def test_an_asset_is_kept_for_good_under_the_digest_of_its_bytes() -> None
         assert gzip.decompress(packed.body) == found.body
         known = await visitor.get(found.address, If_None_Match=plain.headers["etag"])
         assert (known.status, known.body) == (304, b"")
+
+
+async def test_a_part_of_an_asset_is_not_given_and_a_foreign_tag_changes_nothing() -> None:
+    async with opened({}) as made:
+        visitor = Visitor(made)
+        for headers in ({"Range": "bytes=0-1"}, {"Range": "bytes=5-1"}, {"If_None_Match": "W/x"}, {"If_Range": "x"}):
+            reply = await visitor.get(address_of("app.css"), **headers)
+            assert (reply.status, reply.body) == (200, assets()["app.css"].body), headers
 
 
 @pytest.mark.parametrize("path", ["0000000000000000/page.js", "x/../../../etc/passwd", "x/%2e%2e%2fassets.py", "x/nix"])

@@ -250,9 +250,12 @@ async def test_a_page_that_was_cut_off_is_told_the_rest() -> None:
         whole = (await visitor.get("/turn/t-1/live")).body.decode()
         rest = (await visitor.get("/turn/t-1/live", Last_Event_ID="2-0")).body.decode()
         other = (await visitor.get("/turn/t-1/live", Last_Event_ID="nonsense")).body.decode()
+        # Of another turn, or made up: the page is told the end, and nothing breaks.
+        far = (await visitor.get("/turn/t-1/live", Last_Event_ID="999999999999999-999999999")).body.decode()
     assert "m answers" in whole
     assert "m answers" not in rest
     assert rest.endswith("\n\n")
     assert "event: end\n" in rest
     assert "Hello <strong>you</strong>" in rest
     assert other == whole
+    assert "event: end\n" in far
