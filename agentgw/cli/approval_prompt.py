@@ -106,10 +106,14 @@ def _read_decision(approvals: Client, terminal: int, approval: Mapping[str, Any]
                 _show(terminal, f"\nno longer asked: {_ENDS.get(end, 'withdrawn')}\n")
                 return None
         try:
-            answer = os.read(terminal, _LINE_BYTES).decode("utf-8", "replace").strip().lower()
+            typed = os.read(terminal, _LINE_BYTES)
         except OSError:
             # The terminal was closed.
             return "deny"
+        if not typed.endswith(b"\n"):
+            # Ctrl-D leaves the cursor behind the question.
+            _show(terminal, "\n")
+        answer = typed.decode("utf-8", "replace").strip().lower()
         for word, decision in DECISIONS.items():
             if answer in (word, word[0]):
                 return decision

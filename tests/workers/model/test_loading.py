@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agentgw_daemon.workers.llama import gguf, llama
+from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
 from agentgw_daemon.workers.llama.llama import LlamaModel
 from agentgw_daemon.workers.model import loading
 from agentgw_daemon.workers.model.cancellation import Cancellations
@@ -14,6 +15,7 @@ from agentgw_daemon.workers.model.decoder import Decoder
 from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import footprint
 from agentgw_daemon.workers.protocol import model as wire
+from tests.workers.llama.splitgguf import split, write
 from tests.workers.llama.tinygguf import U32, chain_model, small
 
 
@@ -63,6 +65,17 @@ def test_the_model_and_its_header_agree_on_what_a_token_takes(tmp_path: Path) ->
     model.close()
     shape = footprint.shape_of(gguf.inspect(path).metadata)
     assert (shape.kv_bytes_per_token, shape.n_ctx_train_tokens, shape.n_heads) == (128, 4096, 1)
+
+
+def test_a_split_model_is_loaded_from_all_its_files_and_counted_whole(tmp_path: Path) -> None:
+    whole, said = load(chain_model(tmp_path / "chain.gguf", ["x"]))
+    whole.close()
+    paths = write(split((tmp_path / "chain.gguf").read_bytes(), 3), tmp_path, "chain")
+    decoder, loaded = load(paths[0], others=tuple(map(str, paths[1:])))
+    decoder.close()
+    assert (loaded.n_params, loaded.n_ctx_tokens, loaded.template) == (said.n_params, said.n_ctx_tokens, said.template)
+    with pytest.raises(UnusableModelFile, match="by its name into 2"):
+        load(paths[0], others=(str(paths[1]),))
 
 
 def with_gpu(monkeypatch: pytest.MonkeyPatch, *, takes: bool) -> list[int]:

@@ -80,6 +80,16 @@ def test_a_model_file_that_changes_is_another_model(tmp_path: Path) -> None:
     assert state_folder.model_folder(tmp_path, before).parent == tmp_path
 
 
+def test_a_split_model_is_another_one_when_any_of_its_files_is(tmp_path: Path) -> None:
+    files = [tmp_path / "a.gguf", tmp_path / "b.gguf"]
+    for file in files:
+        file.write_bytes(b"GGUF")
+    before = state_folder.identity(*map(str, files))
+    assert before != state_folder.identity(str(files[0]))
+    files[1].write_bytes(b"GGUF!")
+    assert state_folder.identity(*map(str, files)) != before
+
+
 def test_what_is_used_together_is_older_towards_its_end(tmp_path: Path) -> None:
     chain = [put(tmp_path, "s-1", token) for token in (1, 2, 3)]
     assert state_file.touch(chain) == 3
