@@ -170,12 +170,16 @@ class Paths:
 
 
 def absolute(path: str) -> str:
-    """A path of this machine from the root. Raises UsageError for the empty one, which would be the directory that one
-    is in: mostly it is a variable that a script forgot to set.
+    """A path of this machine from the root. Raises UsageError for one that leads nowhere.
+
+    The empty one would be the directory that one is in: mostly it is a variable that a script forgot to set.
     """
     if not path:
         raise UsageError("a path is empty", hint="`.` is the directory that you are in")
-    return os.path.abspath(os.path.expanduser(path))
+    try:
+        return os.path.abspath(os.path.expanduser(path))
+    except FileNotFoundError:
+        raise UsageError(f"{path} begins in this directory, which is gone", hint="name it from /") from None
 
 
 def _path_of(url: str) -> str:

@@ -169,3 +169,15 @@ def test_an_empty_path_is_not_the_directory_that_one_is_in(monkeypatch: pytest.M
     assert absolute("~/a/../b") == "/home/someone/b"
     with pytest.raises(UsageError, match="a path is empty"):
         absolute("")
+
+
+def test_a_path_that_begins_in_a_directory_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert absolute("/a/../b") == "/b"
+    with pytest.raises(UsageError, match="notes begins in this directory, which is gone"):
+        absolute("notes")
