@@ -220,8 +220,8 @@ def survive_kills(home: Home, kills: int, writers: int) -> None:
     assert sorted(recoveries)[int(len(recoveries) * 0.95)] < 5
 
 
-def test_twenty_kills_under_four_writers_lose_nothing_that_was_acknowledged(home: Home) -> None:
-    survive_kills(home, 20, 4)
+def test_fifty_kills_under_four_writers_lose_nothing_that_was_acknowledged(home: Home) -> None:
+    survive_kills(home, 50, 4)
 
 
 @pytest.mark.chaos
