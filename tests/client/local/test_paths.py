@@ -36,6 +36,15 @@ def variables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return made
 
 
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a directory that was removed."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+
 @pytest.mark.parametrize("variables", VARIABLES, indirect=True)
 @pytest.mark.parametrize(
     ("platform", "theirs"), [("linux", platformdirs.unix.Unix), ("darwin", platformdirs.macos.MacOS)]
@@ -85,13 +94,8 @@ def test_a_relative_home_counts_from_the_working_directory(tmp_path: Path, monke
     assert Paths(Environment({"AGENTGW_HOME": "./here/"})).home == str(tmp_path / "here")
 
 
-def test_a_relative_home_without_a_working_directory_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("nowhere")
+def test_a_relative_home_without_a_working_directory_is_refused() -> None:
     with pytest.raises(DirectoryRefused, match="working directory is gone"):
         Paths(Environment({"AGENTGW_HOME": "here"}))
 
@@ -171,13 +175,8 @@ def test_an_empty_path_is_not_the_directory_that_one_is_in(monkeypatch: pytest.M
         absolute("")
 
 
-def test_a_path_that_begins_in_a_directory_that_is_gone_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("nowhere")
+def test_a_path_that_begins_in_a_directory_that_is_gone_is_told() -> None:
     assert absolute("/a/../b") == "/b"
     with pytest.raises(UsageError, match="notes begins in this directory, which is gone"):
         absolute("notes")
