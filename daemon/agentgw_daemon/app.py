@@ -74,8 +74,8 @@ log = logging.getLogger(__name__)
 # They bring httpx with them.
 _LATE_MODULES: Final = (
     "agentgw_daemon.inference.engines.provider",
-    "agentgw_daemon.models.download",
-    "agentgw_daemon.models.hub",
+    "agentgw_daemon.models.fetching.download",
+    "agentgw_daemon.models.fetching.hub",
 )
 
 _IMPORT_PAUSE_S: Final = 1.0

@@ -161,7 +161,7 @@ async def test_leaving_does_not_wait_for_a_digest(
 ) -> None:
     path = tmp_path / "own.gguf"
     path.write_bytes(gguf(5))
-    monkeypatch.setattr("agentgw_daemon.models.part.BLOCK_BYTES", 1)
+    monkeypatch.setattr("agentgw_daemon.models.fetching.part.BLOCK_BYTES", 1)
     with trio.fail_after(PATIENCE_S):
         async with registry(folder) as models:
             await models.resolve(str(path))

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.errors import ModelUnavailable, RpcError
-from agentgw_daemon.models import wheel
 from agentgw_daemon.models.catalogue import CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
-from agentgw_daemon.models.meter import DownloadMeter, Progress
-from agentgw_daemon.models.part import digest_of, disk_failed, file_sha256
+from agentgw_daemon.models.fetching import wheel
+from agentgw_daemon.models.fetching.meter import DownloadMeter, Progress
+from agentgw_daemon.models.fetching.part import digest_of, disk_failed, file_sha256
 from agentgw_daemon.models.preflight import Preflight
 from agentgw_daemon.models.reference import GGUF, HubRef
 from agentgw_daemon.models.shards import shard_of
 from agentgw_daemon.models.store import ModelFolder, Origin, OriginFile
 
 if TYPE_CHECKING:
-    from agentgw_daemon.models.download import Remote
-    from agentgw_daemon.models.hub import ResolvedReference
+    from agentgw_daemon.models.fetching.download import Remote
+    from agentgw_daemon.models.fetching.hub import ResolvedReference
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Puller:
         `again` replaces a file that is there.
         """
         # Imported on first use: httpx costs a daemon that pulls nothing 9 MB and 0.15 s of its start.
-        from agentgw_daemon.models import download, hub, hub_access
+        from agentgw_daemon.models.fetching import download, hub, hub_access
 
         token = self._environ.get(hub_access.VARIABLE)
         async with download.open_client(hub_url, ref.name, token) as client:

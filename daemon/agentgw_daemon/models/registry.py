@@ -18,9 +18,9 @@ from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
 from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
+from agentgw_daemon.models.fetching.meter import Progress
+from agentgw_daemon.models.fetching.part import model_sha256
 from agentgw_daemon.models.memory_rate import MemoryRate
-from agentgw_daemon.models.meter import Progress
-from agentgw_daemon.models.part import model_sha256
 from agentgw_daemon.models.preflight import ExaminedFile, Preflight
 from agentgw_daemon.models.pull import Puller
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference

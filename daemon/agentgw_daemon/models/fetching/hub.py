@@ -11,8 +11,8 @@ import httpx
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.schema import record
-from agentgw_daemon.models.download import Remote, open_url, read_body
-from agentgw_daemon.models.hub_access import refusal
+from agentgw_daemon.models.fetching.download import Remote, open_url, read_body
+from agentgw_daemon.models.fetching.hub_access import refusal
 from agentgw_daemon.models.reference import GGUF, HubRef
 from agentgw_daemon.models.shards import MAX_SHARDS, shard_of
 

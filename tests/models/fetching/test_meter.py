@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw_daemon.models.meter import INTERVAL_S, DownloadMeter
+from agentgw_daemon.models.fetching.meter import INTERVAL_S, DownloadMeter
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 import pytest
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
-from agentgw_daemon.models.download import open_client
-from agentgw_daemon.models.hub import HubFile, ResolvedReference, choose, find, licence
+from agentgw_daemon.models.fetching.download import open_client
+from agentgw_daemon.models.fetching.hub import HubFile, ResolvedReference, choose, find, licence
 from agentgw_daemon.models.reference import HubRef, parse
 from tests.models.conftest import shard_names
 from tests.models.hubserver import Hub

@@ -1,0 +1,1 @@
+"""Files of models brought here: from the model hub and the package index, in pieces that survive a cut-off."""
