@@ -124,7 +124,7 @@ async def test_all_turns_can_be_summed_up(tmp_path: Path) -> None:
 async def test_what_has_nothing_to_sum_up_is_refused(tmp_path: Path) -> None:
     async with house(tmp_path, long_answers) as h:
         session_id = await talked(h, turns=1)
-        with pytest.raises(NotFound, match="has 1 turns, and the latest 1 stay"):
+        with pytest.raises(NotFound, match=r"turns of the session: 1, of which stay as they are: 1$"):
             await compacted(h, session_id)
         await h.ask("more", session_id=session_id)
         await compacted(h, session_id)

@@ -30,7 +30,7 @@ async def compact(services: Services, params: SessionCompactParams) -> SessionCo
     upto = len(turns) - params.keep
     if upto < 1:
         raise NotFound(
-            f"the session has {len(turns)} turns, and the latest {params.keep} stay as they are",
+            f"there is nothing to sum up: turns of the session: {len(turns)}, of which stay as they are: {params.keep}",
             hint="sum it up when it is longer", kind="turn", id=session_id,
         )  # fmt: skip
     stored = await database.summaries.latest(session_id)
