@@ -98,7 +98,7 @@ def test_a_package_replaced_during_the_start_ends_the_daemon_and_the_next_one_is
     """Imports that fail because the files are of another version by now are no reason for a traceback."""
     installation = Installation(home.root / "installation", "4.0.1")
     home.agentgw = installation.agentgw
-    (installation.packages / "agentgw_daemon" / "models" / "hub.py").unlink()
+    (installation.packages / "agentgw_daemon" / "models" / "fetching" / "hub.py").unlink()
     daemon = home.serve()
     assert daemon.wait(PATIENCE_S) == 1
     assert "the package was replaced while the daemon started" in home.log
