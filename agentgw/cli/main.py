@@ -85,6 +85,9 @@ _ONLY_HERE: Final = frozenset(
 )  # fmt: skip
 _MOST_COLUMNS: Final = 100
 _HELP: Final = ("-h", "--help", "help")
+# The option of `run` and `attach` that asks for JSON in two of its forms.
+_FORM: Final = "--output-format"
+_JSON_FORMS: Final = ("json", "stream-json")
 # Before each word behind `--`: no word of a command line has this character, so such a word is never an option.
 _LITERAL: Final = "\0"
 
@@ -110,22 +113,55 @@ def _fill_standard_descriptors() -> None:
 def run(argv: Sequence[str]) -> int:
     """Does what the arguments say; gives the exit status. Nothing is raised."""
     try:
-        return dispatch(argv)
+        return _told(argv)
     except output.OutputLost as error:
         output.abandon_stdout()
-        return output.report(error)
-    except AgentgwError as error:
         return output.report(error)
     except BrokenPipeError:
         output.abandon_stdout()
         return output.CLOSED_PIPE
     except KeyboardInterrupt:
         return output.INTERRUPTED
+
+
+def _told(argv: Sequence[str]) -> int:
+    """Does it as `dispatch` does, and tells what goes wrong: in a line, and as JSON to whoever asked for JSON.
+
+    Raises what is about standard output itself: OutputLost and BrokenPipeError.
+    """
+    try:
+        return dispatch(argv)
+    except (output.OutputLost, BrokenPipeError):
+        raise
     except SystemExit as ended:
         # The end of argparse after --help.
         return int(ended.code or 0)
-    except Exception as error:  # noqa: BLE001  # a user never sees a traceback
-        return output.report_fault(error)
+    except KeyboardInterrupt:
+        error, status = AgentgwError("interrupted"), output.INTERRUPTED
+    except AgentgwError as failure:
+        error, status = failure, output.report(failure)
+    except Exception as fault:  # noqa: BLE001  # a user never sees a traceback
+        error = output.report_fault(fault)
+        status = error.exit_status
+    if _is_json_wanted(argv):
+        output.json_error(error, status)
+    return status
+
+
+def _is_json_wanted(argv: Sequence[str]) -> bool:
+    """Tells whether the words ask for JSON, also those that no parser has understood."""
+    words = _options(argv)
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        name, _, value = word.partition("=")
+        if name == "--json" or (name == _FORM and (value or following) in _JSON_FORMS):
+            return True
+    return False
+
+
+def _options(argv: Sequence[str]) -> list[str]:
+    """The words before the first `--`."""
+    words = list(argv)
+    return words[: words.index("--")] if "--" in words else words
 
 
 def dispatch(argv: Sequence[str]) -> int:
@@ -143,7 +179,8 @@ def dispatch(argv: Sequence[str]) -> int:
     if verb in _HELP:
         return _help([_plain(word) for word in rest])
     if verb not in VERBS:
-        raise _unknown("verb", verb, VERBS, f'to ask something: agentgw run "{verb} …"')
+        end = "-- " if verb.startswith("-") else ""
+        raise _unknown("verb", verb, VERBS, f'to ask something: agentgw run {end}"{verb} …"')
     module = load(verb)
     actions: dict[str, Action] | None = getattr(module, "ACTIONS", None)
     if actions is not None:
@@ -166,11 +203,8 @@ def _run(act: Callable[[Namespace], int], args: Namespace, prog: str) -> int:
 
 def _without_separator(argv: Sequence[str]) -> list[str]:
     """The words without the first `--`, those behind it marked as no options."""
-    words = list(argv)
-    if "--" not in words:
-        return words
-    at = words.index("--")
-    return words[:at] + [_LITERAL + word for word in words[at + 1 :]]
+    words = _options(argv)
+    return words + [_LITERAL + word for word in argv[len(words) + 1 :]]
 
 
 def _plain(word: str) -> str:

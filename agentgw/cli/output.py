@@ -13,7 +13,7 @@ import os
 import sys
 
 from agentgw.cli.cells import cut, ljust, rjust, width, wrapped
-from agentgw.protocol.errors import AgentgwError, LocalError
+from agentgw.protocol.errors import AgentgwError, LocalError, RpcError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = 130
 # The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
 CLOSED_PIPE: Final = 141
-# Answers of the daemon at `errors.py` have their own exit statuses; this one is for a fault of ours.
-FAULT: Final = 1
-
 # Half a billion ends of ids; they are counted up, so those made together differ in them.
 SHORT_ID_DIGITS: Final = 6
 _NAME: Final = "agentgw: "
@@ -297,10 +294,21 @@ def report(error: AgentgwError) -> int:
     return error.exit_status
 
 
-def report_fault(error: BaseException) -> int:
-    """A fault of ours as one line on standard error; gives the exit status."""
-    _complain(f"internal error: {one_line(f'{type(error).__name__}: {error}')}. please report it")
-    return FAULT
+def report_fault(error: BaseException) -> AgentgwError:
+    """A fault of ours as one line on standard error; gives it as an error."""
+    told = AgentgwError(f"internal error: {one_line(f'{type(error).__name__}: {error}')}", hint="please report it")
+    report(told)
+    return told
+
+
+def json_error(error: AgentgwError, exit_status: int) -> None:
+    """Writes an error to standard output, for whoever asked for JSON, with what there was of the answer before it."""
+    told: dict[str, Any] = {"message": error.message, "exit_status": exit_status}
+    if isinstance(error, RpcError):
+        told.update(code=error.code, data=error.data)
+    if hint := error.advice:
+        told["hint"] = hint
+    json_line({**error.partial, "error": told})
 
 
 def abandon_stdout() -> None:

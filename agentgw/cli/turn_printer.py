@@ -9,7 +9,7 @@ import time
 
 from agentgw.cli import output
 from agentgw.cli.progress import Status
-from agentgw.protocol.errors import AgentgwError, RpcError, Timeout
+from agentgw.protocol.errors import AgentgwError, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,16 +144,16 @@ class TurnPrinter:
             output.complaint("a tool was denied, and the answer came about without it")
         return _DENIED if self._denied else 0
 
-    def fail(self, error: AgentgwError) -> None:
-        """Prints the error as JSON with the text so far, where JSON was asked for; the line on stderr comes as ever."""
-        if self._form == "text":
-            return
-        told: dict[str, Any] = {"message": error.message, "exit_status": error.exit_status}
-        if isinstance(error, RpcError):
-            told.update(code=error.code, data=error.data)
-        if hint := error.hint or (error.advice if isinstance(error, RpcError) else ""):
-            told["hint"] = hint
-        output.json_line({**self._ids, "error": told, "text": "".join(self._texts)})
+    def partial(self) -> dict[str, Any]:
+        """The answer so far, when there will be no result: goes beside the error into JSON."""
+        return {**self._ids, "text": "".join(self._texts)}
+
+    def tell_interrupted(self) -> None:
+        """Prints that as JSON, where JSON was asked for."""
+        if self._form != "text":
+            error = AgentgwError("interrupted")
+            error.partial = self.partial()
+            output.json_error(error, output.INTERRUPTED)
 
     def facts(self) -> dict[str, Any]:
         """Facts of the turn beside its answer: its ids, model and skill, and what it took once it has ended."""
@@ -286,7 +286,7 @@ def follow(client: Client, stream: Stream, answer: TurnPrinter, *, cancel: bool 
         answer.break_off()
         if isinstance(reason, Timeout):
             raise
-        answer.fail(AgentgwError("interrupted"))
+        answer.tell_interrupted()
         return output.INTERRUPTED
     except AgentgwError:
         answer.break_off()

@@ -44,6 +44,8 @@ class AgentgwError(Exception):
     exit_status: int = 1
     #: What to do about an error of this class that has no hint of its own.
     remedy: ClassVar[str] = ""
+    #: What there was of the answer before it: goes beside the error where that is printed as JSON, never over the wire.
+    partial: Mapping[str, Any] = {}
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

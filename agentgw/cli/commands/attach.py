@@ -27,5 +27,5 @@ def run(args: Namespace) -> int:
         with connect() as client:
             return follow(client, client.stream("turn.attach", turn_id=args.turn), answer, cancel=False)
     except AgentgwError as error:
-        answer.fail(error)
+        error.partial = answer.partial()
         raise

@@ -39,12 +39,12 @@ def run(args: Namespace) -> int:
             if going["documents"] and not _is_agreed(going):
                 return 1
         gone = client.call("document.delete", sources=sources, ids=args.id, collection=args.collection)
-    if args.json:
-        output.json_line(gone)
-    elif gone["documents"]:
-        output.notice(f"deleted {_amount(gone)}")
     if not gone["documents"]:
         raise NotFound("no such document", hint="`agentgw documents` lists them")
+    if args.json:
+        output.json_line(gone)
+    else:
+        output.notice(f"deleted {_amount(gone)}")
     return 0
 
 

@@ -104,7 +104,7 @@ def run(args: Namespace) -> int:
         status = _run(args, options, answer)
     except AgentgwError as error:
         status, failure = error.exit_status, error.message
-        answer.fail(error)
+        error.partial = answer.partial()
         raise
     except BrokenPipeError:
         status = output.CLOSED_PIPE

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,7 @@ def test_every_verb_has_help_with_an_example(
         (("session", "list"), "did you mean sessions?"),
         (("sessions", "serach", "x"), "did you mean search?"),
         (("zzz",), 'to ask something: agentgw run "zzz …"'),
+        (("--zzz",), 'to ask something: agentgw run -- "--zzz …"'),
         (("skills", "zzz"), "see agentgw skills --help"),
     ],
 )
@@ -192,6 +195,76 @@ def test_a_fault_of_ours_is_one_line_without_a_traceback(cli: Cli, monkeypatch: 
 
     monkeypatch.setattr("agentgw.cli.main.load", broken)
     assert cli("status") == (1, "", "agentgw: internal error: ZeroDivisionError: division by zero. please report it\n")
+
+
+def lines_with_json() -> Iterator[tuple[str, ...]]:
+    """A command line for each verb and action that has `--json`, with a word for each argument that it needs."""
+    for verb in sorted(cli_module.VERBS):
+        actions = actions_of(verb)
+        for name, configure in [((verb, name), action.configure) for name, action in actions.items()] or [
+            ((verb,), cli_module.load(verb).configure)
+        ]:
+            parser = cli_module.make_parser("agentgw", "x", "x")
+            configure(parser)
+            if "--json" in parser.format_help():
+                needed = [one for one in parser._actions if not one.option_strings and one.nargs not in ("?", "*")]
+                yield (*name, *(str(next(iter(one.choices or ["x"]))) for one in needed), "--json")
+
+
+# They tell what is wrong in a result of their own, or need one thing or another beside it.
+OF_THEIR_OWN = {("doctor",), ("service", "status")}
+MORE = {
+    "run": ("hi",), "delete-documents": ("--id", "d-1", "-y"), "history": ("s-1",), "ingest": ("/nowhere",),
+    "jobs": ("--every", "day at 08:30"), "scheduler": ("--list",), "trust": ("--list",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*lines_with_json()], ids=" ".join)
+def test_what_goes_wrong_is_json_too_for_whoever_asked_for_it(cli: Cli, serve: Serve, words: tuple[str, ...]) -> None:
+    serve()
+    if words[0] in MORE and (words[0] != "jobs" or words[1] == "add"):
+        words = (*words[:-1], *MORE[words[0]], "--json")
+    if words[:2] == ("sessions", "show"):
+        words = (*words[:-1], "s-1", "--json")
+    status, out, err = cli(*words)
+    assert out.count("\n") == 1
+    told = json.loads(out)
+    if any(words[: len(own)] == own for own in OF_THEIR_OWN):
+        assert "error" not in told
+        return
+    assert status == told["error"]["exit_status"] != 0
+    assert told["error"]["message"] in err
+    assert err.count("\n") >= 1
+
+
+@pytest.mark.parametrize("words", [("run", "hi"), ("attach", "t-1"), ("sessions",), ("status",)])
+def test_what_was_typed_wrong_is_json_too(cli: Cli, words: tuple[str, ...]) -> None:
+    hint = f"see agentgw {words[0]}{' list' if words[0] == 'sessions' else ''} --help"
+    told = {"error": {"message": "unrecognized arguments: --nonsense", "exit_status": 2, "hint": hint}}
+    for asked in (("--json",), ("--output-format", "json"), ("--output-format=stream-json",))[
+        : 3 if "hi" in words else 1
+    ]:
+        status, out, err = cli(*words, "--nonsense", *asked)
+        assert (status, json.loads(out), err.count("\n")) == (2, told, 1)
+    # Neither a form that is text nor a word behind the end of the options asks for it.
+    assert cli(*words, "--nonsense", "--output-format", "text")[1] == ""
+    assert cli(*words, "--nonsense", "--", "--json")[1] == ""
+
+
+def test_an_interruption_and_a_fault_of_ours_are_json_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, told in (
+        (KeyboardInterrupt(), {"message": "interrupted", "exit_status": 130}),
+        (ZeroDivisionError("x"), {
+            "message": "internal error: ZeroDivisionError: x", "exit_status": 1, "hint": "please report it",
+        }),
+    ):  # fmt: skip
+
+        def broken(verb: str, error: BaseException = error) -> object:
+            raise error
+
+        monkeypatch.setattr("agentgw.cli.main.load", broken)
+        status, out, _ = cli("status", "--json")
+        assert (status, json.loads(out)) == (told["exit_status"], {"error": told})
 
 
 def test_each_error_gives_its_own_exit_status(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,11 @@ def test_json_has_errors_of_this_side_too(cli: Cli, serve: Serve) -> None:
     status, out, err = cli("run", "--json", "-f", "/nowhere", "hi")
     assert (status, err) == (2, "agentgw: /nowhere cannot be read: No such file or directory. see agentgw run --help\n")
     assert json.loads(out) == {
-        "error": {"message": "/nowhere cannot be read: No such file or directory", "exit_status": 2}, "text": "",
+        "error": {
+            "message": "/nowhere cannot be read: No such file or directory", "exit_status": 2,
+            "hint": "see agentgw run --help",
+        },
+        "text": "",
     }  # fmt: skip
 
 
