@@ -7,6 +7,7 @@ Run as a program. Each connection is answered with one JSON object about the pro
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -94,6 +95,8 @@ def describe(started: Any) -> dict[str, Any]:
         "instance": started.instance,
         "started_at": started.started_at,
         "inheritable": os.get_inheritable(started.listener.fileno()),
+        "collects_garbage": gc.isenabled(),
+        "not_looked_through": gc.get_freeze_count(),
         "default_skill": started.config.settings.agent.default_skill,
     }
 

@@ -52,6 +52,9 @@ def test_spawned_it_has_left_the_clients_session_directory_and_standard_error(
     assert said["standard"] == ["/dev/null", "/dev/null", paths.log_file]
     assert said["core"] == [0, 0]
     assert said["umask"] == 0o077
+    # What was imported is not looked through for garbage; what comes afterwards is.
+    assert said["collects_garbage"] is True
+    assert said["not_looked_through"] > 10_000
 
 
 def test_the_variables_of_activation_are_gone_from_its_environment(spawned: Callable[[], dict[str, Any]]) -> None:

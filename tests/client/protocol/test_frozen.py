@@ -6,9 +6,12 @@ import copy
 import dataclasses
 import math
 import pickle
-from collections.abc import Callable
-from dataclasses import FrozenInstanceError, field
-from typing import Any
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, InitVar, field
+from typing import Any, ClassVar
 
 import pytest
 
@@ -127,3 +130,82 @@ def test_a_class_goes_on_from_another(make: Make) -> None:
     assert kettle(tea="green", litres=1.0) != pot(tea="green")
     with pytest.raises(ValueError, match="empty"):
         kettle(tea="green", litres=0)
+
+
+@pytest.mark.parametrize("make", [plain, frozen])
+def test_a_field_of_another_may_get_a_default_and_lose_it(make: Make) -> None:
+    class Mug(pots(make)):  # type: ignore[misc]  # a class that is a value
+        tea: str = "black"
+        cups: int
+
+    mug: Any = make(Mug)
+    assert (mug(cups=1).tea, mug(tea="green", cups=1).tea) == ("black", "green")
+    with pytest.raises(TypeError, match="cups"):
+        mug()
+    assert pots(make)(tea="green").cups == 2
+
+
+@pytest.mark.parametrize("make", [plain, frozen])
+def test_a_variable_of_the_class_is_no_field(make: Make) -> None:
+    class Event:
+        name: ClassVar[str] = "pour"
+        number: int
+
+    event: Any = make(Event)
+    assert [one.name for one in dataclasses.fields(event)] == ["number"]
+    assert (event.name, event(number=1).name, event(number=1) == event(number=1)) == ("pour", "pour", True)
+    with pytest.raises(TypeError, match="name"):
+        event(name="sip", number=1)
+
+
+def test_what_is_neither_a_field_nor_of_the_class_is_refused() -> None:
+    class Sugared:
+        lumps: InitVar[int]
+
+    with pytest.raises(TypeError, match="InitVar"):
+        frozen(Sugared)
+
+
+@pytest.mark.parametrize("make", [plain, frozen])
+def test_an_init_of_its_own_stays(make: Make) -> None:
+    class Bag:
+        tea: str
+
+        def __init__(self, word: str) -> None:
+            object.__setattr__(self, "tea", word.lower())
+
+    assert make(Bag)("GREEN").tea == "green"
+
+
+def test_a_default_that_all_instances_would_share_is_refused_by_the_first() -> None:
+    class Shared:
+        notes: list[str] = []  # noqa: RUF012  # what is refused
+
+    made = frozen(Shared)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="mutable default"):
+            made()
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("switching")
+def test_threads_that_make_the_first_instances_at_once_make_equal_ones() -> None:
+    together = threading.Barrier(4)
+
+    def first(leaf: Any) -> Any:
+        together.wait()
+        return leaf(tea="green")
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            made = list(threads.map(first, [pots(frozen)] * 4))
+            assert made == [made[0]] * 4
+            assert made[0].notes == []
