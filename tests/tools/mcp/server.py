@@ -133,6 +133,11 @@ def odd_reply(request_id: Any, how: str) -> str | bytes:
             return "Traceback (most recent call last): no answer"
 
 
+def leave_a_child() -> None:
+    """One that leaves the process group and has our pipes."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+
+
 def call(request_id: Any, how: str) -> None:
     if how.startswith("odd: "):
         raw(odd_reply(request_id, how.removeprefix("odd: ")))
@@ -149,6 +154,9 @@ def call(request_id: Any, how: str) -> None:
             for_ever()
         case "die":
             print("I have had enough", file=sys.stderr, flush=True)
+            os._exit(3)
+        case "die, not alone":
+            leave_a_child()
             os._exit(3)
         case "flood":
             flood("x" * 65536)
@@ -200,6 +208,9 @@ def main() -> None:
             for_ever()
         case "die":
             print("cannot find my configuration", file=sys.stderr, flush=True)
+            sys.exit(4)
+        case "die, not alone":
+            leave_a_child()
             sys.exit(4)
         case "flood":
             flood("x" * 65536)

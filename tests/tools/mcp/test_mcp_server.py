@@ -76,6 +76,7 @@ async def test_calls_at_the_same_time_each_get_their_own_answer(tmp_path: Path) 
     [
         ("die", "s exited with status 4; it said: cannot find my configuration"),
         ("exit", "s exited with status 0"),
+        ("die, not alone", "s exited with status 4"),
         ("flood", "s sent a message of more than 8 MiB"),
         ("version", "does not speak MCP as expected: Unsupported protocol version"),
     ],
@@ -218,6 +219,7 @@ async def test_a_cancelled_call_is_over_at_once(tmp_path: Path) -> None:
     ("how", "said"),
     [
         ("die", "s exited with status 3; it said: I have had enough"),
+        ("die, not alone", "s exited with status 3"),
         ("flood", "s sent a message of more than 8 MiB"),
         ("large", "s sent a message of more than 8 MiB"),
         ("flood blank", "s writes lines that are no messages"),

@@ -35,7 +35,7 @@ from agentgw_daemon.tools.mcp.mcp_message import (
     unreadable_reply,
 )
 from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
-from agentgw_daemon.tools.user.program import READ_BYTES
+from agentgw_daemon.tools.user.program import LAST_WORDS_S, READ_BYTES
 
 # Reading one takes some milliseconds: a thread lets others go on meanwhile.
 _LARGE_BYTES: Final = 256 << 10
@@ -52,6 +52,7 @@ async def over_stdio(
     async with trio.open_nursery() as nursery, session_over(read, write, intake) as connection:
         pipes = _Pipes(process, intake, to_session, connection, nursery, stray_s=stray_s, noise_s=noise_s)
         nursery.start_soon(pipes.read)
+        nursery.start_soon(pipes.end_with_process)
         nursery.start_soon(pipes.write, from_session)
         yield connection
         nursery.cancel_scope.cancel()
@@ -80,19 +81,27 @@ class _Pipes:
         self._handshake: RequestId = 0
         self._last_noise = 0.0
         self._listening_to_noise = False
+        self._reading = trio.CancelScope()
+
+    async def end_with_process(self) -> None:
+        """Ends the reading of a server that is gone: something it started may hold its output open for good."""
+        await self._process.wait()
+        await trio.sleep(LAST_WORDS_S)
+        self._reading.cancel()
 
     async def read(self) -> None:
-        """Reads until the server closes its output or breaks a bound."""
+        """Reads until the server closes its output, is gone or breaks a bound."""
         assert self._process.stdout is not None
         lines = FrameSplitter(MAX_MESSAGE_BYTES)
         async with self._to_session:
             try:
-                while chunk := await self._process.stdout.receive_some(READ_BYTES):
-                    blank = chunk.count(b"\n")
-                    for line in lines.feed(bytes(chunk)):
-                        blank -= 1
-                        await self._take(line)
-                    self._intake.skip(blank)
+                with self._reading:
+                    while chunk := await self._process.stdout.receive_some(READ_BYTES):
+                        blank = chunk.count(b"\n")
+                        for line in lines.feed(bytes(chunk)):
+                            blank -= 1
+                            await self._take(line)
+                        self._intake.skip(blank)
             except FrameTooLarge:
                 self._connection.fail(f"sent a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
             except BadServer as error:
