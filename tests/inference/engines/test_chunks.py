@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgw.protocol.types import Usage
-from agentgw_daemon.inference.engines.chunks import ChunkContent, GaveUp, NotUnderstood, read_piece
+from agentgw_daemon.inference.engines.chunks import ChunkContent, GaveUp, NotUnderstood, index_in, read_piece
 from tests.inference.engines.deltas import delta
 
 NAMES = ("choices", "delta", "message", "content", "tool_calls", "function", "index", "finish_reason", "usage", "type")
@@ -75,10 +75,15 @@ def test_text_and_thought_of_one_content_keep_their_order() -> None:
         {"choices": [{"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]},
         {"choices": [{"text": "hi", "finish_reason": "stop"}]},
         {"choices": [{"index": 1, "delta": {"content": "other"}}, *delta("stop", content="hi")["choices"]]},
+        {"choices": [{"delta": {}, "message": {"content": "hi"}, "finish_reason": "stop"}]},
+        {"choices": [{"delta": {"role": "assistant", "content": None}, "message": {"content": "hi"},
+                      "finish_reason": "stop"}]},
+        {"choices": [{"delta": {"content": "hi"}, "message": {"content": "so far: hi"}, "finish_reason": "stop"}]},
+        {"choices": [{"index": None, "delta": {"content": "hi"}, "finish_reason": "stop"}]},
         {**delta("stop", content="hi"), "error": None},
         {**delta("stop", content="hi"), "error": {}},
     ],
-)
+)  # fmt: skip
 def test_whole_completions_and_further_forms_are_read(value: Any) -> None:
     piece = read_piece(value)
     assert (text_of(piece), piece.finish_reason) == ("hi", "stop")
@@ -158,11 +163,39 @@ def test_a_call_of_the_older_form_is_a_call() -> None:
         {"choices": [{"delta": {}, "error": {"message": "boom"}, "finish_reason": "error"}]},
         {"choices": [{"delta": {"error": {"message": "boom"}}}]},
         [{"error": {"message": "boom"}}],
+        {"choices": [], "message": "boom"},
+        {"choices": [], "usage": {"prompt_tokens": 1}, "detail": "boom"},
     ],
 )
 def test_errors_of_any_shape_are_errors(value: Any) -> None:
     with pytest.raises(GaveUp, match="boom"):
         read_piece(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"status": "failed", "choices": []}, {"status": "Failed", "choices": None}, {"status": "incomplete"},
+        {"success": False, "choices": []}, {"ok": False, "choices": [], "usage": {"prompt_tokens": 1}},
+    ],
+)  # fmt: skip
+def test_a_failure_without_words_is_one(value: Any) -> None:
+    with pytest.raises(GaveUp) as caught:
+        read_piece(value)
+    assert caught.value.said == value
+
+
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [
+        (delta(content="x"), 0), ({"choices": [{"index": 1}]}, 1), ({"choices": [{"index": "2"}, {"index": 1}]}, 2),
+        ({"choices": [{"index": 1}, {"index": 0}]}, 0), ({"choices": [{"index": 3.0}]}, 3),
+        ({"choices": [{"index": -1}]}, -1), ({"choices": [{"index": [1]}]}, 0), ({"choices": [{"index": "x"}]}, 0),
+        ({"choices": []}, None), ({"choices": [None]}, None), ({"choices": {}}, None), ({}, None), ([], None),
+    ],
+)  # fmt: skip
+def test_the_index_of_the_answer_is_that_of_the_first_choice(value: Any, index: int | None) -> None:
+    assert index_in(value) == index
 
 
 @pytest.mark.parametrize(

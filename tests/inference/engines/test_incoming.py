@@ -34,6 +34,16 @@ def test_streams_and_whole_completions_are_told_by_their_bytes_in_any_pieces(bod
     assert read(*(body[at : at + 1] for at in range(len(body)))) == ("hi", True)
 
 
+def test_the_only_choice_is_the_answer_whatever_its_index() -> None:
+    def numbered(index: object, text: str) -> bytes:
+        return b"data: " + chunk(text).replace("{", f'{{"index": {json.dumps(index)}, ', 2).encode() + b"\n\n"
+
+    assert read(numbered(1, "h"), numbered(1, "i")) == ("hi", False)
+    assert read(numbered("1", "h"), numbered(0, "x"), numbered(1, "i")) == ("hi", False)
+    whole = json.dumps({"choices": [{"index": 1, "message": {"content": "hi"}, "finish_reason": "stop"}]})
+    assert read(whole.encode()) == ("hi", True)
+
+
 def test_a_whole_completion_is_taken_without_waiting_for_the_connection_to_close() -> None:
     incoming = Incoming(10_000)
     assert [len(piece.texts) for piece in incoming.feed(WHOLE)] == [1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
@@ -169,7 +170,9 @@ async def test_attempts_are_bounded_and_the_last_words_of_the_endpoint_are_told(
     assert error.message == "far/m-1: the endpoint answers 503: overloaded 3"
 
 
-@pytest.mark.parametrize("value", ["0", "0.01", formatdate(0, usegmt=True), "soon"])
+@pytest.mark.parametrize(
+    "value", ["0", "0.01", "-5", formatdate(0, usegmt=True), "soon", f"Thu, 01 Jan 2026 00:00:00 +{'9' * 20}"]
+)
 async def test_retry_after_is_honoured(value: str) -> None:
     assert (await answer_to(refusal(429, "", f"retry-after: {value}"), HELLO))[0] == "Hello"
 
@@ -363,7 +366,7 @@ def packed(kind: str, *pieces: bytes) -> bytes:
     ("encoding", "kind"),
     [
         ("gzip", "gzip"), ("GZIP, identity", "gzip"), ("gzip", "a gzip for each"), ("gzip", "not at all"),
-        ("deflate", "zlib"), ("deflate", "bare"), ("deflate", "gzip"),
+        ("deflate", "zlib"), ("deflate", "bare"), ("deflate", "gzip"), ("none", "not at all"), ("UTF-8", "not at all"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("at_once", [True, False])
@@ -393,6 +396,13 @@ async def test_a_compressed_flood_is_left_at_the_bound() -> None:
 async def test_bytes_that_cannot_be_unpacked_are_told_at_once(encoding: str, what: str) -> None:
     error = await told_at_once(refusal(200, b"abcdefgh", f"content-encoding: {encoding}"))
     assert what in error.message
+
+
+@pytest.mark.parametrize("line", ["content-encoding: br", "content-encoding: gzip", "content-length: 99"])
+async def test_a_status_is_told_although_what_comes_with_it_cannot_be_read(line: str) -> None:
+    act = Act([f"HTTP/1.1 401 No\r\n{line}\r\nconnection: close\r\n\r\n".encode() + b"\x1f\x8b"])
+    error = await told_at_once(act)
+    assert error.message.startswith("far/m-1: the endpoint answers 401")
 
 
 async def test_a_model_without_tools_gets_a_hint() -> None:
@@ -531,11 +541,12 @@ async def test_an_address_without_v1_is_named_where_nothing_is_found() -> None:
     assert caught.value.hint == "base_url should end in /v1"
 
 
-async def test_a_host_that_is_not_there_is_told_at_once() -> None:
+@pytest.mark.parametrize("host", ["nowhere.invalid", f"{'a' * 64}.invalid", "a..b.invalid"])
+async def test_a_host_that_is_not_there_is_told_at_once(host: str) -> None:
     async with open_client(QUICK) as client:
-        spec = ProviderSpec(name="far", base_url="http://nowhere.invalid/v1", model="m-1")
+        spec = ProviderSpec(name="far", base_url=f"http://{host}/v1", model="m-1")
         engine = ProviderEngine(spec, None, client, Patience(first_backoff_s=60))
-        with trio.fail_after(PATIENCE_S), pytest.raises(ModelUnavailable, match=r"nowhere\.invalid"):
+        with trio.fail_after(PATIENCE_S), pytest.raises(ModelUnavailable, match=re.escape(host)):
             await events_of(engine)
 
 

@@ -25,6 +25,8 @@ _ENDS: Final = frozenset({
 _CUTS: Final = frozenset({"length", "max_tokens", "max_length", "max_output_tokens", "model_length", "token_limit"})
 # Parts of a content that are no words: where a word came from, and thoughts that only the endpoint can read.
 _WORDLESS: Final = frozenset({"reference", "citation", "citations", "redacted_thinking", "signature"})
+# Of a piece without choices; the form of the Responses API, and of what stands in front of endpoints.
+_FAILED: Final = frozenset({"failed", "failure", "error", "incomplete", "cancelled", "canceled", "expired"})
 
 
 class NotUnderstood(Exception):
@@ -72,8 +74,18 @@ class ChunkContent:
     usage: Usage | None = None
 
 
-def read_piece(value: Any) -> ChunkContent:
-    """The content of a chunk or a completion. Raises NotUnderstood and GaveUp."""
+def index_in(value: Any) -> int | None:
+    """The index of the answer, by the first piece that has choices; None where this one has none.
+
+    It is 0, but for endpoints that count from 1 or number the requests of a batch.
+    """
+    choices = value.get("choices") if isinstance(value, dict) else None
+    found = [_index_of(one) for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+    return (0 if 0 in found else found[0]) if found else None
+
+
+def read_piece(value: Any, index: int = 0) -> ChunkContent:
+    """The content that a chunk or a completion has of the choice of this index. Raises NotUnderstood and GaveUp."""
     if not isinstance(value, dict):
         if isinstance(value, list) and words_of(value):
             raise GaveUp(value)
@@ -81,17 +93,39 @@ def read_piece(value: Any) -> ChunkContent:
     if value.get("error") or value.get("errors") or value.get("object") == "error" or value.get("type") == "error":
         raise GaveUp(value)
     choices, usage = value.get("choices"), _usage(value.get("usage"))
+    if not choices and (words_of(value) or _has_failed(value)):
+        raise GaveUp(value)
     if choices is None:
-        if words_of(value):
-            raise GaveUp(value)
         if usage is None and not _is_nothing(value):
             raise NotUnderstood("an event without choices", value)
         return ChunkContent(usage=usage)
     if not isinstance(choices, list):
         raise NotUnderstood("choices that are no list", choices)
     # Others are further answers, for which nobody asked.
-    own = [one for one in choices if not isinstance(one, dict) or one.get("index") in (0, None, False, "0")]
+    own = [one for one in choices if not isinstance(one, dict) or _index_of(one) == index]
     return _piece(own[0], usage) if own else ChunkContent(usage=usage)
+
+
+def _index_of(choice: Mapping[str, Any]) -> int:
+    match choice.get("index"):
+        case int(index):
+            return int(index)
+        case float(index) if index.is_integer():
+            return int(index)
+        case str(text) if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        case _:
+            return 0
+
+
+def _has_failed(value: Mapping[str, Any]) -> bool:
+    """Tells whether the piece says so, without words and in the place of choices."""
+    status = value.get("status")
+    return (
+        (isinstance(status, str) and status.lower() in _FAILED)
+        or value.get("success") is False
+        or value.get("ok") is False
+    )
 
 
 def _is_nothing(value: Mapping[str, Any]) -> bool:
@@ -108,7 +142,9 @@ def _piece(choice: Any, usage: Usage | None) -> ChunkContent:
         raise NotUnderstood("a choice that is no object", choice)
     if choice.get("error"):
         raise GaveUp(choice)
-    said = next((one for name in ("delta", "message") if (one := choice.get(name)) is not None), None)
+    said = choice.get("delta")
+    if said is None or (_says_nothing(said) and choice.get("message") is not None):
+        said = choice.get("message")
     if said is None:
         # The older completions have their text here.
         said = {"content": choice.get("text")}
@@ -128,6 +164,10 @@ def _piece(choice: Any, usage: Usage | None) -> ChunkContent:
         refusal=_refusal(said.get("refusal")) + "".join(text for channel, text in parts if channel == "refusal"),
         finish_reason=reason, failure=failure, usage=usage,
     )  # fmt: skip
+
+
+def _says_nothing(said: Any) -> bool:
+    return isinstance(said, dict) and not any(one for name, one in said.items() if name != "role")
 
 
 def _reasoning(said: Mapping[str, Any]) -> Iterator[tuple[Channel, str]]:

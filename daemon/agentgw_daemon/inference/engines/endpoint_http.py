@@ -9,7 +9,7 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 import httpx
@@ -22,6 +22,8 @@ MAX_ERROR_BYTES: Final = 1 << 16
 # The words of a refusal come with its status.
 _ERROR_BODY_S: Final = 5.0
 _INFLATED: Final = ("gzip", "x-gzip", "deflate")
+# `none` keeps some servers in front of an endpoint from holding a stream back to compress it.
+_AS_IT_IS: Final = frozenset({"", "identity", "none", "utf-8"})
 _INFLATED_BYTES: Final = 1 << 16
 _GZIP: Final = b"\x1f\x8b"
 
@@ -63,7 +65,7 @@ async def plain_bytes(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     Some proxies compress although nobody asked. Raises httpx.DecodingError.
     """
     encodings = response.headers.get("content-encoding", "").lower().split(",")
-    named = [one for one in map(str.strip, encodings) if one not in ("", "identity")]
+    named = [one for one in map(str.strip, encodings) if one not in _AS_IT_IS]
     if len(named) > 1 or not set(named) <= set(_INFLATED):
         raise UnknownEncoding(f"a body encoded as {', '.join(named)[:40]}", request=response.request)
     inflater = _Inflater(named[0]) if named else None
@@ -144,10 +146,12 @@ async def _unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[
 
 
 async def bounded_body(response: httpx.Response, silence_s: float) -> bytes:
-    """The beginning of a body, as far as it comes in time: what there is says more than that the rest is late."""
+    """The beginning of a body, as far as it comes in time and can be read: what there is, and the status, say more
+    than what became of the rest.
+    """
     body = b""
     async with aclosing(plain_bytes(response)) as chunks:
-        with trio.move_on_after(min(silence_s, _ERROR_BODY_S)):
+        with trio.move_on_after(min(silence_s, _ERROR_BODY_S)), suppress(httpx.HTTPError):
             async for chunk in chunks:
                 body += chunk
                 if len(body) >= MAX_ERROR_BYTES:
@@ -164,7 +168,7 @@ def retry_after_s(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 

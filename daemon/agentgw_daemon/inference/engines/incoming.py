@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from agentgw_daemon.inference.engines.chunks import ChunkContent, GaveUp, NotUnderstood, read_piece
+from agentgw_daemon.inference.engines.chunks import ChunkContent, GaveUp, NotUnderstood, index_in, read_piece
 from agentgw_daemon.inference.engines.complaints import page_words
 from agentgw_daemon.inference.engines.server_events import EventStream, EventTooLarge, ServerEvent
 
@@ -41,6 +41,8 @@ class Incoming:
         self._body = bytearray()
         self._kind = ""
         self._looks = 0
+        # Of the answer among the choices, once there were some.
+        self._index: int | None = None
         # The endpoint said that nothing more comes.
         self.done = False
 
@@ -121,7 +123,12 @@ class Incoming:
             value = _value(data)
             if value is None and data != "null":
                 raise NotUnderstood("an event that is no JSON", data)
-            yield read_piece(value)
+            yield self._piece(value)
+
+    def _piece(self, value: Any) -> ChunkContent:
+        if self._index is None:
+            self._index = index_in(value)
+        return read_piece(value, self._index or 0)
 
     def _whole(self, *, or_nothing: bool = False) -> Iterator[ChunkContent]:
         text = self._body.removeprefix(_BOM).decode("utf-8", "replace")
@@ -131,7 +138,7 @@ class Incoming:
                 return
             raise NotUnderstood("neither JSON nor an event stream", text)
         self.done = True
-        yield read_piece(value)
+        yield self._piece(value)
 
 
 def _value(text: str) -> Any:

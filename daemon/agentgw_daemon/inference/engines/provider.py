@@ -169,8 +169,12 @@ class ProviderEngine:
             headers["authorization"] = f"Bearer {self._key}"
         request = self._client.build_request("POST", self._url, content=encoded(body), headers=headers)
         response: httpx.Response | None = None
-        with trio.move_on_after(self._patience.silence_s):
-            response = await self._client.send(request, stream=True)
+        try:
+            with trio.move_on_after(self._patience.silence_s):
+                response = await self._client.send(request, stream=True)
+        except UnicodeError:
+            # Of the resolver, for a name with a part that is too long.
+            raise self._error(f"no answer from {self._spec.base_url}: no host can have this name") from None
         if response is None:
             raise self._silent()
         try:
