@@ -183,7 +183,10 @@ class ModelUnavailable(RpcError):
     """No model, or it cannot be loaded."""
 
     code, title, exit_status = -32006, "Model unavailable", 4
-    data_fields = {"model": "what was asked for", "reason": "why not", "suggestion": "a reference to pull instead"}
+    data_fields = {
+        "model": "what was asked for", "reason": "why not", "suggestion": "a reference to pull instead",
+        "no_answer": "true: it can be used and gave this message no answer; it may answer another",
+    }  # fmt: skip
     remedy = "`agentgw models` lists what can be used, `agentgw doctor` says what is wrong"
 
 

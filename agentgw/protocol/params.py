@@ -91,6 +91,10 @@ class TurnStartParams:
     detach: Annotated[
         bool, "answer at once and go on when the client leaves; without `max_tokens`, `agent.detached_max_tokens` holds"
     ] = False
+    whole: Annotated[
+        bool,
+        "only the whole answer is wanted, as the result has it: no `turn.delta`, and its tokens hold no prompt up",
+    ] = False
     timeout_s: Annotated[
         float | None, "the turn fails with Timeout when it has not ended by then", Limit(minimum=0.001, maximum=1e9)
     ] = None

@@ -51,11 +51,11 @@ class Loop:
         """Computes the prompts but their last tokens; what they share is computed once."""
         api.llama_memory_clear(self.memory, True)
         shared = common_length([prompt[:-1] for prompt in prompts])
-        self._read(0, prompts[0][:shared], 0)
+        self.read(0, prompts[0][:shared], 0)
         for sequence in range(1, len(prompts)):
             api.llama_memory_seq_cp(self.memory, 0, sequence, 0, shared)
         for sequence, prompt in enumerate(prompts):
-            self._read(sequence, prompt[shared:-1], shared)
+            self.read(sequence, prompt[shared:-1], shared)
 
     def round(self, prompts: Sequence[Sequence[int]], count: int) -> list[list[float]]:
         """The times at which each token of each sequence was there."""
@@ -64,27 +64,34 @@ class Loop:
         times = []
         for step in range(count):
             for sequence, token in enumerate(tokens):
-                self._put(sequence, token, positions[sequence] + step, sequence, wanted=True)
-            self._decode(len(tokens))
+                self.put(sequence, token, positions[sequence] + step, sequence, wanted=True)
+            self.decode(len(tokens))
             tokens = [api.llama_sampler_sample(self.sampler, self.context, at) for at in range(len(tokens))]
             for token in tokens:
-                api.llama_token_to_piece(self.vocabulary, token, self.piece, len(self.piece), 0, False)
+                self.spell(token)
             times.append(time.perf_counter())
         return [times] * len(prompts)
 
-    def _read(self, sequence: int, tokens: Sequence[int], start: int) -> None:
+    def spell(self, token: int) -> None:
+        """Makes the token's text, which nobody looks at."""
+        api.llama_token_to_piece(self.vocabulary, token, self.piece, len(self.piece), 0, False)
+
+    def read(self, sequence: int, tokens: Sequence[int], start: int) -> None:
+        """Computes tokens of a sequence from the position `start` on."""
         for begin in range(0, len(tokens), self.most):
             part = tokens[begin : begin + self.most]
             for at, token in enumerate(part):
-                self._put(at, token, start + begin + at, sequence, wanted=False)
-            self._decode(len(part))
+                self.put(at, token, start + begin + at, sequence, wanted=False)
+            self.decode(len(part))
 
-    def _put(self, at: int, token: int, position: int, sequence: int, *, wanted: bool) -> None:
+    def put(self, at: int, token: int, position: int, sequence: int, *, wanted: bool) -> None:
+        """Sets a place of the batch; the logits of the `wanted` can be drawn from."""
         batch = self.batch
         batch.token[at], batch.pos[at], batch.logits[at] = token, position, wanted
         batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
 
-    def _decode(self, count: int) -> None:
+    def decode(self, count: int) -> None:
+        """Decodes the first `count` places of the batch."""
         self.batch.n_tokens = count
         if api.llama_decode(self.context, self.batch):
             raise SystemExit("llama.cpp could not decode")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -9,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from tests.bench.baseline import Baseline
 from tests.bench.figure import Figure
+from tests.bench.in_force import engine
 from tests.bench.measure import interleave, resident_bytes
 from tests.bench.setting import LLM, MODEL, Setting, shown
 from tests.bench.stream_cases import FOUR, GREEDY, SYSTEM, Question, bare_loop, bare_rate
@@ -81,6 +84,39 @@ def streams(setting: Setting) -> Iterator[Figure]:
     )  # fmt: skip
 
 
+def engine_rate(setting: Setting) -> Iterator[Figure]:
+    """Records a second of all, start and prompts included, against the engine's own on the same records."""
+    for what, system, asked, records, tokens in (
+        ("four tokens each", _CLASSES, _ASKED, _NAMES, 4),
+        (f"{_STORY_TOKENS} tokens each", SYSTEM, _STORY, _SUBJECTS, _STORY_TOKENS),
+    ):
+        options = _options(system, f"max_tokens={tokens}")
+        prompts = {
+            record: setting.result("run", "--no-session", *options, "--dry-run", asked.format(record))["text"]
+            for record in set(records)
+        }
+        setup = {
+            "model": str(MODEL), "engine": dataclasses.asdict(engine(setting, str(MODEL))), "slots": FOUR,
+            "prompts": [prompts[record] for record in records], "tokens": tokens,
+        }  # fmt: skip
+
+        def ours(words: Sequence[str] = (*options, asked), records: Sequence[str] = records) -> float:
+            return _records_a_second(setting, words, records)
+
+        with Baseline("bare_records", setup) as bare:
+
+            def theirs(bare: Baseline = bare) -> float:
+                return float(bare.ask("go"))
+
+            interleave((ours, theirs), 1)
+            samples = interleave((ours, theirs), setting.few(5))
+        yield Figure.compared(
+            "map", f"records a second, {what}, whole process, against the engine's own with the same prompts",
+            (f"agentgw map -j {FOUR} -o max_tokens={tokens} …", f"the bare batched loop, {FOUR} slots filled again"),
+            samples, unit="/s", target=0.9,
+        )  # fmt: skip
+
+
 def echo(setting: Setting) -> Iterator[Figure]:
     """A hundred thousand records that the daemon answers at once, checked to the last byte; memory of the client."""
     setting.run("start")
@@ -119,6 +155,7 @@ def echo(setting: Setting) -> Iterator[Figure]:
 MAP: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "map": commands,
     "map-streams": streams,
+    "map-engine": engine_rate,
     "map-echo": echo,
 }
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # The slots that a local model has by default.
 _AT_ONCE: Final = 4
-# Requests of one connection that the daemon answers at once, by default.
-_MOST_AT_ONCE: Final = 32
 _FAILED: Final = 1
 _DENIED: Final = 5
 _MORE: Final = """
@@ -62,8 +60,10 @@ def run(args: Namespace) -> int:
     """Answers all records."""
     if args.quiet:
         output.be_quiet()
-    if not 1 <= args.jobs <= _MOST_AT_ONCE:
-        raise UsageError(f"-j takes 1 to {_MOST_AT_ONCE}, not {args.jobs}", hint="a local model has inference.slots")
+    from agentgw.cli.records.flow import MOST_AT_ONCE
+
+    if not 1 <= args.jobs <= MOST_AT_ONCE:
+        raise UsageError(f"-j takes 1 to {MOST_AT_ONCE}, not {args.jobs}", hint="a local model has inference.slots")
     options = read_options(args.option)
     tools = read_tools(args.tool) or []
     approvals = _read_approvals(args.approve)
@@ -91,6 +91,7 @@ def _map(args: Namespace, ask: dict[str, Any], records: RecordFormat, journal: A
     from agentgw.cli.records.flow import Flow
 
     meter = RecordMeter(input_size())
+    ask["whole"] = True
 
     def connected() -> Client:
         client = connect(warm=True)

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 _READ_BYTES: Final = 1 << 16
 # Records for each question in flight: one slow answer does not stop the others soon.
 _WINDOW: Final = 8
+# Requests of one connection that the daemon answers at once, by default.
+MOST_AT_ONCE: Final = 32
 # What a pipe takes without waiting once it says that it takes anything. PIPE_BUF on Linux.
 _WRITE_BYTES: Final = 4096
 _MOST_UNSENT_BYTES: Final = 1 << 16
@@ -127,6 +129,10 @@ class Flow:
         self._ask = ask
         self._records = records
         self._at_once = at_once
+        # Questions beyond those, which wait for a slot in the model's worker: it fills one at once when it is free.
+        self._ahead = 0
+        self._model: object = None
+        self._status_id: object = None
         self._meter = meter
         self._journal = journal
         self._tries = 1 if once else _TRIES
@@ -163,7 +169,7 @@ class Flow:
 
     def _wants_records(self) -> bool:
         return (
-            len(self._in_flight) < self._at_once
+            len(self._in_flight) < self._at_once + self._ahead
             and not self._again
             and len(self._places) < self._at_once * _WINDOW
             and len(self._unsent) < _MOST_UNSENT_BYTES
@@ -259,7 +265,9 @@ class Flow:
 
     def _note(self, notification: Notification) -> None:
         params = notification.params
-        if notification.method == "turn.tool_result" and params.get("denied"):
+        if notification.method == "turn.started":
+            self._model = params.get("model")
+        elif notification.method == "turn.tool_result" and params.get("denied"):
             self._denied_turns.add(str(params.get("turn_id")))
         elif notification.method == "turn.progress" and not self.counts.answered:
             self._meter.wait(str(params.get("phase")), params.get("done", 0), params.get("total", 0))
@@ -272,6 +280,9 @@ class Flow:
                 output.notice(text)
 
     def _take(self, reply: Response) -> None:
+        if reply.id == self._status_id:
+            self._look_ahead(reply.result if reply.error is None else {})
+            return
         slot = self._in_flight.pop(reply.id, None)
         if slot is None:
             if reply.error is not None:
@@ -286,7 +297,7 @@ class Flow:
             raise error
         if isinstance(error, Overloaded | SessionBusy):
             self._put_later(slot, error)
-        elif isinstance(error, _ALL):
+        elif isinstance(error, _ALL) and not error.data.get("no_answer"):
             raise error
         elif isinstance(error, _AGAIN):
             self._put_again(slot, error.message)
@@ -295,6 +306,9 @@ class Flow:
 
     def _take_result(self, slot: _Slot, result: Mapping[str, Any]) -> None:
         self._lost, self._refused_since = 0, None
+        # A record's time is counted from when it is asked.
+        if self._status_id is None and self._at_once < MOST_AT_ONCE and self._ask.get("timeout_s") is None:
+            self._status_id = self._client.send("daemon.status")
         reason, turn_id = result.get("finish_reason"), str(result.get("turn_id"))
         denied = turn_id in self._denied_turns
         self._denied_turns.discard(turn_id)
@@ -316,6 +330,16 @@ class Flow:
             self._journal.keep(record.number, record.question, text)
         self._settle(slot, self._records.show(record, text), asked=True)
 
+    def _look_ahead(self, status: Mapping[str, Any]) -> None:
+        """Ask before a slot is free, where all of a local model's slots are asked for.
+
+        As many compute at once as before. With fewer at once than it has slots, more in flight would be more at once.
+        """
+        for worker in status.get("workers", ()):
+            slots = worker.get("slots", 0)
+            if worker.get("kind") == "model" and worker.get("model") == self._model and 0 < slots <= self._at_once:
+                self._ahead = max(0, min(slots, MOST_AT_ONCE - self._at_once))
+
     def _put_again(self, slot: _Slot, reason: str) -> None:
         slot.record.tries += 1
         if slot.record.tries < self._tries:
@@ -330,6 +354,7 @@ class Flow:
             raise error
         # As many as are in flight is what the daemon has room for; each answer lets another one in.
         self._may_ask_at = 0.0 if self._in_flight else now + _TICK_MS / 1000
+        self._ahead = 0
         self._at_once = max(1, len(self._in_flight))
         self._again.append(slot)
 
@@ -339,6 +364,7 @@ class Flow:
         if self._lost >= _LOSSES:
             raise error
         self._client.close()
+        self._ahead, self._status_id = 0, None
         left = sorted(self._in_flight.values(), key=lambda slot: slot.record.number)
         self._in_flight.clear()
         self._denied_turns.clear()

@@ -43,6 +43,8 @@ class GenerationRequest:
     skill: bool = False
     # Nobody waits at a screen: computed while no other request wants to.
     background: bool = False
+    # Nobody reads the answer before its end: its text comes in few pieces, and prompts of others do not wait for it.
+    whole: bool = False
     # Of a message that somebody types: in the background it has all threads, where others leave a core to the user.
     draft: bool = False
     # The schema that the answer has to meet. An engine that cannot constrain its model answers as it can: whoever asks

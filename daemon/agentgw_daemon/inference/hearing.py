@@ -48,7 +48,7 @@ def nothing_said(finished: Finished | None, *, called: bool = False) -> ModelUna
         reason, hint = "the model came to no answer within its limit of tokens", "raise max_tokens"
     else:
         reason, hint = "the model ended its answer without a word", "ask again, or in other words"
-    return ModelUnavailable(reason, hint=hint, reason=reason)
+    return ModelUnavailable(reason, hint=hint, reason=reason, no_answer=True)
 
 
 async def _heard(events: AsyncIterator[EngineEvent]) -> AsyncGenerator[Heard, None]:

@@ -328,7 +328,7 @@ class Turns:
             message=with_files(params.message, params.files), history=history,
             request=generation_request(
                 options_of(params, skill.temperature, bound if spec.kind == "file" else 0),
-                seed=secrets.randbelow(_SEEDS),
+                seed=secrets.randbelow(_SEEDS), whole=params.whole,
                 skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,
             ),
             engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx,

@@ -56,10 +56,11 @@ def generation_request(
     seed: int | None,
     skill: bool,
     background: bool,
+    whole: bool = False,
     schema: Mapping[str, Any] | None = None,
 ) -> GenerationRequest:
     """The request of a turn without its messages. An explicit seed promises the same text, so all is computed anew."""
     return GenerationRequest(
         messages=(), options=options, recompute=options.seed is not None, fallback_seed=seed, skill=skill,
-        background=background, schema=schema,
+        background=background, whole=whole, schema=schema,
     )  # fmt: skip

@@ -116,6 +116,17 @@ def test_a_prompt_too_long_is_told_with_the_numbers() -> None:
     assert error.data == {"prompt_tokens": 9, "model": "far/m"}
 
 
+@pytest.mark.parametrize(
+    ("code", "alone"), [("content_filter", True), ("content_policy_violation", True), ("invalid_api_key", None)]
+)
+def test_a_message_that_is_refused_for_its_content_is_told_from_an_endpoint_that_refuses_all(
+    code: str, alone: bool | None
+) -> None:
+    said = {"error": {"message": "no", "code": code}}
+    error = error_of(complaint_of(said, secret=None), "far/m", "the endpoint answers 400")
+    assert error.data.get("no_answer") is alone
+
+
 def test_an_error_without_words_still_says_what_happened() -> None:
     error = error_of(complaint_of(None, secret=None), "far/m", "the endpoint answers 500")
     assert isinstance(error, ModelUnavailable)

@@ -467,6 +467,11 @@ async def test_what_is_no_answer_is_told_at_once_in_the_words_of_the_endpoint(ac
     assert (await told_at_once(act)).message == f"far/m-1: {message}"
 
 
+@pytest.mark.parametrize(("act", "known"), [(stream_of(DONE), True), (refusal(501, "no"), None)])
+async def test_an_answer_without_a_word_is_told_from_an_endpoint_that_is_none(act: Act, known: bool | None) -> None:
+    assert (await told_at_once(act)).data.get("no_answer") is known
+
+
 async def test_an_event_named_error_is_one() -> None:
     head, *_ = HELLO.pieces
     error = await told_at_once(Act([head, b"event: error\ndata: overloaded\n\n"]))

@@ -63,6 +63,25 @@ async def test_one_in_the_background_keeps_nobody_from_the_worker(tmp_path: Path
             host.leave(ticket)
 
 
+async def test_a_worker_knows_the_next_whole_answer_and_those_keep_nobody_from_it(tmp_path: Path) -> None:
+    async with hosting(tmp_path) as host:
+        computing = host.join(needs_slot=True, whole=True)
+        worker = await granted(computing)
+        ahead, third = host.join(needs_slot=True, whole=True), host.join(needs_slot=True, whole=True)
+        assert await granted(ahead) is worker
+        assert await third.next_change() == Queued(position=1)
+        assert host.busy == 1, "there is one slot"
+        job = host.join(needs_slot=True, background=True)
+        person = host.join(needs_slot=True)
+        assert await granted(person) is worker, "the worker lets it in first"
+        another = host.join(needs_slot=True)
+        assert await another.next_change() == Queued(position=1)
+        host.leave(computing)
+        assert await granted(third) is worker
+        for ticket in (ahead, third, job, person, another):
+            host.leave(ticket)
+
+
 async def test_slot_of_a_worker_that_dies_unasked_keeps_its_place(tmp_path: Path) -> None:
     async with hosting(tmp_path) as host:
         early = host.join(needs_slot=True)

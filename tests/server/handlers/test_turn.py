@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from agentgw.protocol.errors import InternalError, NotFound, SessionBusy, StorageUnavailable
-from agentgw.protocol.params import SessionIdParams, TurnIdParams, TurnListParams
+from agentgw.protocol.params import SessionIdParams, TurnAttachParams, TurnIdParams, TurnListParams, TurnStartParams
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, TextDelta
@@ -169,3 +170,17 @@ async def test_a_bug_in_ending_a_turn_ends_the_turn(tmp_path: Path, monkeypatch:
                 await pause()
         assert (await h.database.turns.get(live.turn_id)).state == "failed"
         assert (await h.ask(session_id=live.session_id)).finish_reason == "stop"
+
+
+async def test_whoever_wants_the_whole_answer_is_told_all_but_its_deltas(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        request = asking(h, tmp_path)
+        ended = await turn.start(request, TurnStartParams(message="Hi", whole=True))
+        assert ended.text == "Hello there"
+        assert h.engine.requests[-1].whole
+        told = [json.loads(line) for line in request.outbox.frames.splitlines()]
+        assert {one["method"] for one in told} >= {"turn.started", "turn.progress", "turn.completed"}
+        assert "turn.delta" not in {one["method"] for one in told}
+        assert told[-1]["params"]["seq"] == ended.last_seq, "the numbers are those of its log"
+        await turn.attach(request, TurnAttachParams(turn_id=ended.turn_id))
+        assert b"turn.delta" in request.outbox.frames, "others may watch it"

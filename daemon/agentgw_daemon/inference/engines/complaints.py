@@ -31,6 +31,8 @@ _FINAL_CODES: Final = frozenset({
     "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "invalid_api_key", "model_not_found",
     "account_deactivated", "access_terminated",
 })  # fmt: skip
+# The message alone is refused: the next one may be answered.
+_MESSAGE_CODES: Final = ("content_filter", "content_policy")
 _PAGE: Final = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 
 
@@ -99,7 +101,10 @@ def error_of(complaint: Complaint, model: str, what: str) -> RpcError:
         error = ContextOverflow(message)
         error.data.update(known, model=model)
         return error
-    return ModelUnavailable(message, model=model, reason=complaint.message or what)
+    refused = ModelUnavailable(message, model=model, reason=complaint.message or what)
+    if complaint.code.startswith(_MESSAGE_CODES):
+        refused.data["no_answer"] = True
+    return refused
 
 
 def told(value: Any, *, secret: str | None) -> str:

@@ -93,7 +93,7 @@ class LocalEngine:
         return aclosing(self._events(request, trio.current_time()))
 
     async def _events(self, request: GenerationRequest, started_at: float) -> AsyncGenerator[EngineEvent, None]:
-        ticket = self._host.join(needs_slot=True, background=request.background)
+        ticket = self._host.join(needs_slot=True, background=request.background, whole=request.whole)
         call: WorkerCall | None = None
         first_at = 0.0
         try:
@@ -177,6 +177,6 @@ def _generate(request_id: int, request: GenerationRequest) -> wire.Generate:
     return wire.Generate(
         request_id=request_id, messages=_wire_messages(request.messages), recompute=request.recompute,
         cache_scope=request.cache_scope, skill=request.skill, background=request.background, draft=request.draft,
-        tools=tuple(map(dict, request.tools)), special=request.special,
+        whole=request.whole, tools=tuple(map(dict, request.tools)), special=request.special,
         grammar="" if request.schema is None else grammar_of(request.schema), **given,
     )  # fmt: skip

@@ -240,7 +240,9 @@ class ProviderEngine:
                 return self._error(f"{_NO_API}: it answers with a page: {words}" if words else _NO_API)
             case NoAnswer():
                 words = told(error.words, secret=self._key)
-                return self._error(f"{error}: {words}" if words else str(error), hint=error.hint)
+                refused = self._error(f"{error}: {words}" if words else str(error), hint=error.hint)
+                refused.data["no_answer"] = True
+                return refused
 
     def _silent(self) -> ModelUnavailable:
         return self._error(f"no answer from {self._spec.base_url}: it said nothing for {self._patience.silence_s:g} s")

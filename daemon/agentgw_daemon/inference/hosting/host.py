@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -28,13 +29,17 @@ from agentgw_daemon.workers.supervision.restart_backoff import DEGRADED_DEATHS, 
 
 _log = logging.getLogger(__name__)
 
+# Whole answers that a worker knows of for each of its slots: the one in it, and the next one.
+_FILLS_PER_SLOT: Final = 2
+
 
 class Ticket:
     """A place in the queue, then a hold on the loaded worker. One task waits on it."""
 
-    def __init__(self, host: ModelHost, *, needs_slot: bool, background: bool) -> None:
+    def __init__(self, host: ModelHost, *, needs_slot: bool, background: bool, whole: bool) -> None:
         self.needs_slot = needs_slot
         self.background = background
+        self.whole = whole
         self.worker: WorkerProcess | None = None
         self.failure: RpcError | None = None
         self.changed = trio.Event()
@@ -58,6 +63,11 @@ class Ticket:
                 self._told = state
                 return state
             await changed.wait()
+
+    @property
+    def rank(self) -> tuple[bool, bool]:
+        """Its place among all: who reads an answer as it is written is first, the background last."""
+        return self.background, self.whole
 
     def _account(self) -> None:
         now = trio.current_time()
@@ -138,10 +148,13 @@ class ModelHost:
     @property
     def busy(self) -> int:
         """Slots in use."""
-        return sum(ticket.needs_slot for ticket in self._holding)
+        held = sum(ticket.needs_slot for ticket in self._holding)
+        model = self.worker.model if self.worker is not None else None
+        ahead = any(ticket.whole for ticket in self._holding)
+        return min(held, model.slots) if ahead and model is not None else held
 
-    def join(self, *, needs_slot: bool, background: bool = False) -> Ticket:
-        """Queue up, in the background behind all who are not. Raises Overloaded.
+    def join(self, *, needs_slot: bool, background: bool = False, whole: bool = False) -> Ticket:
+        """Queue up, for a `whole` answer behind all who are not, in the background behind those. Raises Overloaded.
 
         Every ticket must be given back with `leave`.
         """
@@ -152,9 +165,9 @@ class ModelHost:
             raise Overloaded(
                 f"{limit} requests wait for {self.spec.name} already", limit="inference.max_queue", value=limit
             )
-        ticket = Ticket(self, needs_slot=needs_slot, background=background)
+        ticket = Ticket(self, needs_slot=needs_slot, background=background, whole=whole)
         self._waiting.append(ticket)
-        self._waiting.sort(key=lambda waiting: waiting.background)
+        self._waiting.sort(key=lambda waiting: waiting.rank)
         self._settle()
         return ticket
 
@@ -177,7 +190,7 @@ class ModelHost:
             ticket.worker = None
             self._holding.discard(ticket)
             self._waiting.insert(0, ticket)
-            self._waiting.sort(key=lambda waiting: waiting.background)
+            self._waiting.sort(key=lambda waiting: waiting.rank)
             self._settle()
         if not self.loaded:
             return Loading()
@@ -218,11 +231,15 @@ class ModelHost:
             ticket.changed = trio.Event()
 
     def _grant(self, worker: WorkerProcess) -> None:
-        """Let those in who can be served: the worker parks requests in the background for those that are not."""
+        """Let those in who can be served: the worker parks requests in the background for those that are not.
+
+        Of whole answers so many more, for its slots to be filled again without a way through the daemon.
+        """
         assert worker.model is not None
         for ticket in tuple(self._waiting):
-            alike = sum(held.needs_slot and held.background == ticket.background for held in self._holding)
-            if ticket.needs_slot and alike >= worker.model.slots:
+            alike = sum(held.needs_slot and held.rank == ticket.rank for held in self._holding)
+            most = worker.model.slots * (_FILLS_PER_SLOT if ticket.whole else 1)
+            if ticket.needs_slot and alike >= most:
                 continue
             ticket.worker = worker
             self._waiting.remove(ticket)

@@ -10,6 +10,7 @@ from agentgw.protocol.calls.prefills import PrefillResult
 from agentgw.protocol.calls.replays import TurnParts
 from agentgw.protocol.calls.steering import TurnSteerParams
 from agentgw.protocol.errors import NotFound, RpcError
+from agentgw.protocol.events import TurnDelta
 from agentgw.protocol.params import (
     TurnAttachParams,
     TurnIdParams,
@@ -42,7 +43,7 @@ async def start(request: RequestContext, params: TurnStartParams) -> TurnResult:
         return TurnResult(turn_id=started.turn_id, session_id=started.session_id)
     started.own()
     try:
-        return await _watch(request, started, 1, owner=True)
+        return await _watch(request, started, 1, owner=True, deltas=not params.whole)
     finally:
         started.disown()
 
@@ -81,10 +82,17 @@ async def _stored(services: Services, name: str) -> Turn:
     return stored
 
 
-async def _watch(request: RequestContext, live: TurnState, from_seq: int, *, owner: bool = False) -> TurnResult:
+async def _watch(
+    request: RequestContext, live: TurnState, from_seq: int, *, owner: bool = False, deltas: bool = True
+) -> TurnResult:
     async with aclosing(live.log.watch(from_seq, owner=owner)) as batches:
         async for seq, events in batches:
-            await request.show(live.turn_id, live.session_id, seq, events)
+            if deltas:
+                await request.show(live.turn_id, live.session_id, seq, events)
+                continue
+            for number, event in enumerate(events, seq):
+                if not isinstance(event, TurnDelta):
+                    await request.show(live.turn_id, live.session_id, number, [event])
     outcome = await live.wait_outcome()
     if isinstance(outcome, RpcError):
         raise outcome

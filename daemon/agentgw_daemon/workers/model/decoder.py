@@ -83,7 +83,7 @@ class Decoder:
         # A stop string would cut what the grammar has to complete; the grammar ends the answer itself.
         stops = () if request.grammar else request.stop + self._chat.stops
         sequence = self._scheduler.submit(
-            request.request_id, prompt, isolated=request.recompute, background=request.background,
+            request.request_id, prompt, isolated=request.recompute, background=request.background, whole=request.whole,
             # One that is to give the same text with the same seed is always computed alike.
             leaves_core=request.background and not (request.draft or request.recompute),
             cache_scope=request.cache_scope, shared_tokens=self._shared_tokens(request, prompt),

@@ -17,6 +17,8 @@ from agentgw_daemon.workers.protocol import model as wire
 # spin for it: at a message a token, a tenth of the speed on two cores. Nobody sees a delay this short. All streams
 # send at the same time, so that the daemon wakes once for them.
 SEND_INTERVAL_S: Final = 0.05
+# Of an answer that is read when it is whole: no more than a sign that it gets on.
+WHOLE_INTERVAL_S: Final = 1.0
 
 Emit = Callable[[wire.FromWorker], None]
 
@@ -40,6 +42,7 @@ class ResponseStream:
     unsent: list[str] = dataclasses.field(default_factory=list)
     begun: bool = False
     told_position: int = 0
+    told_at: float = dataclasses.field(default_factory=time.perf_counter)
     lookup: Lookup | None = None
     gain: Gain = dataclasses.field(default_factory=Gain)
 
@@ -50,7 +53,7 @@ class ResponseStream:
 
     def tell_position(self, position: int) -> None:
         """Tells its place among those that wait for a slot."""
-        if position != self.told_position:
+        if not self.sequence.whole and position != self.told_position:
             self.told_position = position
             self.emit(wire.GenerationQueued(request_id=self.request_id, position=position))
 
@@ -59,7 +62,8 @@ class ResponseStream:
         sequence = self.sequence
         if self.decode_started is not None:
             return  # it was sent back into the queue, and this is a prompt no more
-        self.emit(wire.Prefilled(request_id=sequence.key, done=sequence.done, total=sequence.prompt_tokens))
+        if self._may_tell():
+            self.emit(wire.Prefilled(request_id=sequence.key, done=sequence.done, total=sequence.prompt_tokens))
         if not sequence.in_prompt:
             self.decode_started = time.perf_counter()
             self.prefill_ms = (self.decode_started - (self.started or self.decode_started)) * 1000
@@ -75,6 +79,8 @@ class ResponseStream:
         if not shown:
             return
         self.unsent.append(shown)
+        if self.sequence.whole:
+            return
         self.credit -= 1
         self.sequence.parked = self.credit <= 0
         if self.sequence.parked or not self.begun:
@@ -87,10 +93,9 @@ class ResponseStream:
         self.sequence.parked = self.credit <= 0
 
     def send(self) -> None:
-        """Send what there is."""
-        if self.unsent:
-            self.emit(wire.GenerationDelta(request_id=self.request_id, texts=tuple(self.unsent)))
-            self.unsent.clear()
+        """Send what there is; of what is read when it is whole, only where it is time for a sign."""
+        if self.unsent and self._may_tell():
+            self._send()
 
     def finish(self, reason: str) -> wire.GenerationDone:
         """Send the rest of the text and free the sampler; the words that end it."""
@@ -98,7 +103,8 @@ class ResponseStream:
         rest = self.generation.rest()
         if rest:
             self.unsent.append(rest)
-        self.send()
+        if self.unsent:
+            self._send()
         now = time.perf_counter()
         return wire.GenerationDone(
             request_id=self.request_id,
@@ -111,3 +117,18 @@ class ResponseStream:
             decode_ms=(now - self.decode_started) * 1000 if self.decode_started else 0.0,
             prompt_sha256=self.prompt_sha256,
         )
+
+    def _send(self) -> None:
+        texts = ("".join(self.unsent),) if self.sequence.whole else tuple(self.unsent)
+        self.emit(wire.GenerationDelta(request_id=self.request_id, texts=texts))
+        self.unsent.clear()
+
+    def _may_tell(self) -> bool:
+        """Tells whether anything but the end may be said now, and takes it as said."""
+        if not self.sequence.whole:
+            return True
+        now = time.perf_counter()
+        if now - self.told_at < WHOLE_INTERVAL_S:
+            return False
+        self.told_at = now
+        return True

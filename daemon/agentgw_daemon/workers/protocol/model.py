@@ -91,6 +91,8 @@ class Generate:
     what it takes is saved for everybody. A `background` request computes while no other wants to, and leaves a core to
     whoever comes next, unless it is a `draft`.
     A `grammar` (GBNF) is what the text must be; stop strings do not end such an answer, the grammar does.
+    A `whole` answer is read when it has ended: its text comes in pieces of a second, its stream holds no prompt up, and
+    it gets a slot after all that are read as they are written.
     Sends at most `WINDOW_TEXTS` texts, and then as many as `Credit` allows. `special`: control tokens that do not end
     the answer are text like any other, for those that mark a call or reasoning.
     """
@@ -110,6 +112,7 @@ class Generate:
     skill: bool = False
     background: bool = False
     draft: bool = False
+    whole: bool = False
     grammar: str = ""
     tools: tuple[dict[str, Any], ...] = ()
     special: bool = False

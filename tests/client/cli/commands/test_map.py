@@ -61,6 +61,36 @@ def test_no_more_than_asked_for_are_in_flight(agentgw: Run, serve: Serve) -> Non
     assert most == 3
 
 
+@pytest.mark.parametrize(("words", "slots", "most"), [((), 3, 6), ((), 2, 5), ((), 4, 3), (("--timeout", "9"), 3, 3)])
+def test_a_local_model_knows_the_next_records_where_all_of_its_slots_are_asked_for(
+    agentgw: Run, serve: Serve, words: tuple[str, ...], slots: int, most: int
+) -> None:
+    lock, running, found = threading.Lock(), 0, 0
+    full = threading.Event()
+
+    def count(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        nonlocal running, found
+        if params["message"] == "first":
+            peer.notify("turn.started", turn_id="t", session_id="s", seq=1, skill="x", model="small")
+            return shout(peer, params)
+        with lock:
+            running += 1
+            found = max(found, running)
+            if running == most:
+                full.set()
+        full.wait(PATIENCE_S)
+        with lock:
+            running -= 1
+        return shout(peer, params)
+
+    worker = {"kind": "model", "model": "small", "slots": slots}
+    other = {"kind": "model", "model": "other", "slots": 1}
+    serve({"turn.start": count, "daemon.status": lambda _peer, _params: {"workers": [other, worker]}})
+    done = agentgw("map", "{}", "-j", "3", *words, stdin="first\n" + "x\n" * (2 * most))
+    assert (done.returncode, done.stdout) == (0, "FIRST\n" + "X\n" * (2 * most))
+    assert found == most
+
+
 def test_failed_records_are_named_and_leave_their_lines_empty(agentgw: Run, serve: Serve) -> None:
     def some(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
         if params["message"] == "b":

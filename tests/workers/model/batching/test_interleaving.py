@@ -365,6 +365,25 @@ def test_what_is_in_the_background_leaves_a_core_to_whoever_comes(
     decoding.close()
 
 
+def test_a_whole_answer_comes_in_one_piece(decoding: Decoding) -> None:
+    prompt = SHARED * 3 + "b"
+    written = decoding.answer(ask(1, prompt, max_tokens=8, temperature=0.0))
+    decoding.said.clear()
+    assert decoding.answer(ask(2, prompt, max_tokens=8, temperature=0.0, whole=True)) == written
+    delta, done = decoding.said
+    assert delta == wire.GenerationDelta(request_id=2, texts=(written,))
+    assert (decoding.done(2), decoding.done(2).completion_tokens) == (done, 8)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_whole_answer_that_is_nobodys_is_not_kept_beyond_its_slot(noise: Path, whole: bool) -> None:
+    decoding = Decoding(noise, slots=1)
+    for number, prompt in enumerate("abcdeb"):
+        decoding.answer(ask(number, prompt * 200, max_tokens=1, whole=whole))
+    assert (decoding.done(5).cached_tokens > 100) is not whole
+    decoding.close()
+
+
 def test_who_waits_in_the_worker_is_told_his_place(decoding: Decoding) -> None:
     decoding.submit(*(ask(n, str(n), max_tokens=8) for n in range(6)))
     decoding.run()

@@ -137,11 +137,12 @@ class Rig:
         *,
         recompute: bool = False,
         background: bool = False,
+        whole: bool = False,
         cache_scope: str = "",
     ) -> Sequence:
         self._key += 1
         sequence = self.slots.submit(
-            self._key, list(prompt), isolated=recompute, background=background, cache_scope=cache_scope
+            self._key, list(prompt), isolated=recompute, background=background, whole=whole, cache_scope=cache_scope
         )
         self.wanted[sequence], self.prompts[sequence] = min(n, self.n_cells - len(prompt)), list(prompt)
         return sequence
@@ -352,6 +353,51 @@ def test_a_short_prompt_beside_a_stream_is_computed_at_once() -> None:
     short = rig.submit([5] * 24, 3)
     rig.step()
     assert short.done == 24
+
+
+def prompts_beside(rig: Rig, *, whole: bool) -> int:
+    """Batches until a prompt is read that comes beside three streams after many others did."""
+    streams = [rig.submit([number], whole=whole) for number in range(3)]
+    for _ in range(10):
+        rig.step()
+    for number in range(20):
+        rig.submit([9, number] * 20, n=1, whole=whole)
+        rig.step()
+    late = rig.submit([8] * 40, n=2, whole=whole)
+    batches = 0
+    while late.in_prompt:
+        rig.step()
+        batches += 1
+    for stream in streams:
+        rig.slots.leave(stream)
+    return batches
+
+
+def test_streams_that_nobody_watches_hold_no_prompt_back() -> None:
+    assert prompts_beside(Rig(), whole=True) == 1
+    assert prompts_beside(Rig(), whole=False) > 5
+
+
+def test_prompts_beside_unwatched_streams_are_no_debt_of_the_next_stream() -> None:
+    rig = Rig(at_once=5)
+    rig.submit([1], whole=True)
+    rig.step()
+    for number in range(50):
+        rig.submit([9, number] * 100, n=1, whole=True)
+        rig.step()
+    rig.submit([2])
+    rig.step()
+    prompt = rig.submit([3] * 40)
+    assert any(piece.sequence is prompt for piece in rig.step())
+
+
+def test_who_is_read_as_it_is_written_gets_a_slot_before_whole_answers() -> None:
+    rig = Rig(at_once=1)
+    rig.submit([1], n=2, whole=True)
+    rig.step()
+    ahead, person = rig.submit([2], n=2, whole=True), rig.submit([3], n=2)
+    rig.finish_all()
+    assert rig.order[1:] == [person, ahead]
 
 
 def test_a_prompt_alone_takes_whole_batches() -> None:

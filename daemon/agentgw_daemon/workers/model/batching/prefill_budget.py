@@ -46,13 +46,13 @@ class PrefillBudget:
 
     def note(
         self, *, streams: int, prompt_tokens: int, prompts_beside: bool, seconds: float, moved_s: float = 0.0,
-        held_up: int = 0, guessed: bool = False,
+        held_up: int = 0, guessed: bool = False, watched: bool = True,
     ) -> None:  # fmt: skip
         """A batch of a token each of so many `streams` and of so many `prompt_tokens` took so long.
 
         So many others were `held_up` by it: they stood still, for `moved_s` more to swap the prompt in and
         out. One with `guessed` tokens besides takes longer than a step, and so does one while unfinished prompts lie
-        in the cells, `prompts_beside` the streams.
+        in the cells, `prompts_beside` the streams. Streams that nobody `watched` wait for no pause.
         """
         step_s = self._step_s.get(streams, seconds / 2)
         prompt_s = seconds - (step_s if streams else 0.0)
@@ -63,7 +63,7 @@ class PrefillBudget:
         if streams and not prompt_tokens and not guessed and (not prompts_beside or streams not in self._step_s):
             # Not while a prompt grows beside it: that is what the step is compared with.
             self._step_s[streams] = self._step_s.get(streams, seconds) * (1 - _WEIGHT) + _WEIGHT * seconds
-        if not streams and not held_up:
+        if not held_up and not (streams and watched):
             self._earned_s = PAUSE_S  # nobody waits
             return
         # With guesses it is a step for as many tokens as come true, which costs what it costs alone.

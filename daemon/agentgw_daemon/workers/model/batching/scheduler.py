@@ -7,8 +7,11 @@ batch took is told. The rules:
 them.
 - Long prompts are computed in batches of their own and are out of the cells between two of them: each cell in use slows
   every step of the streams, and so does each token of a stream that comes to lie behind them.
-- Requests get slots in order of arrival, those of people before those in the background. While anybody's request
-  can go on, those in the background stand still and keep their slots. Their prompts are computed in small pieces.
+- Nobody sees the tokens of an answer that is read when it is `whole`: beside such streams alone, prompts are computed
+  at once.
+- Requests get slots in order of arrival, those of people before whole ones, and those before ones in the background.
+  While anybody's request can go on, those in the background stand still and keep their slots. Their prompts are
+  computed in small pieces.
 - One that would compute what another is computing right now waits for it.
 - When memory runs out, idle slots are emptied; then the request that came last goes back into the queue, one in the
   background first. Nothing of it is lost but time.
@@ -70,6 +73,7 @@ class Scheduler:
         *,
         isolated: bool = False,
         background: bool = False,
+        whole: bool = False,
         leaves_core: bool = False,
         cache_scope: str = "",
         shared_tokens: int = 0,
@@ -78,7 +82,8 @@ class Scheduler:
         self._arrivals += 1
         sequence = Sequence(
             key=key, tokens=list(prompt), prompt_tokens=len(prompt), arrival=self._arrivals, isolated=isolated,
-            background=background, leaves_core=leaves_core, cache_scope=cache_scope, shared_tokens=shared_tokens,
+            background=background, whole=whole, leaves_core=leaves_core, cache_scope=cache_scope,
+            shared_tokens=shared_tokens,
         )  # fmt: skip
         self._queue(sequence)
         return sequence
@@ -119,12 +124,14 @@ class Scheduler:
     def took(self, batch: Collection[BatchSlice], seconds: float, *, moved_s: float = 0.0) -> None:
         """Computing it took so long; planning it, moving keys and values included, so much more."""
         tokens = [len(piece.tokens) for piece in batch]
-        streams = sum(len(piece.tokens) == 1 and piece.last for piece in batch)
+        decoding = [piece for piece in batch if len(piece.tokens) == 1 and piece.last]
+        streams = len(decoding)
         # One that is swapped out, or has not begun, slows nobody.
         beside = any(sequence.pending > 1 and sequence.done > sequence.swapped_out for sequence in self._running())
         self._prefill_budget.note(
             streams=streams, held_up=self._held_up, prompt_tokens=sum(tokens) - streams, seconds=seconds,
             moved_s=moved_s, prompts_beside=beside, guessed=any(piece.guesses for piece in batch),
+            watched=any(not piece.sequence.whole for piece in decoding),
         )  # fmt: skip
 
     def confirm(self, piece: BatchSlice, right: int) -> None:
@@ -150,7 +157,7 @@ class Scheduler:
 
     def _queue(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
-        self._waiting.sort(key=lambda sequence: (sequence.background, sequence.arrival))
+        self._waiting.sort(key=lambda sequence: (sequence.background, sequence.whole, sequence.arrival))
 
     def _pool(self, sequence: Sequence) -> SlotPool:
         return self._isolated if sequence.isolated else self._shared
@@ -179,7 +186,7 @@ class Scheduler:
         room = self._batch_tokens - len(streams)
         if prompts and prompts[0].background:
             room = min(room, BACKGROUND_PIECE_TOKENS)
-        if streams and prompts:
+        if prompts and any(not sequence.whole for sequence in streams):
             left = sum(sequence.pending for sequence in prompts)
             room = 0 if self._stood_still else min(room, self._prefill_budget.room(left))
             if room and prompts[0].prompt_tokens >= LONG_PROMPT_TOKENS:

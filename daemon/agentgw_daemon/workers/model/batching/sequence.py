@@ -16,6 +16,7 @@ class Sequence:
     arrival: int
     isolated: bool = False  # shares no batch and no cached token with anybody
     background: bool = False  # computes only while nobody in front of a screen waits
+    whole: bool = False  # read when it has ended: its tokens hold up nobody's prompt, and it comes after who is read
     leaves_core: bool = False  # is computed with a thread less, so that whoever comes finds a core
     cache_scope: str = ""  # in whose name its keys and values may be saved; nobody's are not
     shared_tokens: int = 0  # so many at the start are a skill's, the same for all of its sessions

@@ -116,12 +116,15 @@ class KvMemory:
         self._aside.pop(slot, None)
 
     def save(self, sequence: Sequence) -> bool:
-        """See slots.Memory. What a skill's sessions share is saved in nobody's name, and once."""
+        """See slots.Memory. What a skill's sessions share is saved in nobody's name, and once.
+
+        Of many whole answers in nobody's name none is gone on with: what the next one shares lies in the slot.
+        """
         if sequence.isolated or sequence.slot is None or not self.has_isolated or sequence.done < WORTH_KEEPING_TOKENS:
             return False
         tokens = sequence.tokens[: sequence.done]
         if self._disk_cache is None or not sequence.cache_scope:
-            return self._ram_cache.save(tokens, self._context.dump(sequence.slot))
+            return not sequence.whole and self._ram_cache.save(tokens, self._context.dump(sequence.slot))
         if sequence.shared_tokens and not self._save("shared", sequence.slot, tokens[: sequence.shared_tokens]):
             return False
         return self._save(sequence.cache_scope, sequence.slot, tokens)
