@@ -10,7 +10,7 @@ import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnProgress, TurnStarted
-from agentgw_daemon.events.turn_log import TurnLog
+from agentgw_daemon.events.turn_log import TurnBatch, TurnLog
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +111,53 @@ async def test_many_watchers_are_told_less_often_and_miss_nothing() -> None:
     assert {sum(sizes) for sizes in batches} == {100}
     # A second of words, told every fifth of it once all of them watch.
     assert max(len(sizes) for sizes in batches) <= 8
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["jumping"]
+)
+async def test_many_watchers_are_told_together_whoever_comes_late_or_leaves() -> None:
+    """They share the batch itself, so that bytes which are made of it for one of them are there for all."""
+    log = TurnLog()
+    told: dict[int, int] = {}
+    whole: list[list[str]] = []
+
+    async def watch(*, slow: bool = False) -> None:
+        texts: list[str] = []
+        async for seq, batch in log.watch():
+            told.setdefault(id(batch), seq)
+            kept.append(batch)
+            texts += [event.text for event in batch if isinstance(event, TurnDelta)]
+            if slow:
+                await trio.sleep(0.35)
+        whole.append(texts)
+
+    kept: list[TurnBatch] = []
+    leaving = [trio.CancelScope() for _ in range(40)]
+
+    async def leave(scope: trio.CancelScope) -> None:
+        with scope:
+            await watch()
+
+    async with trio.open_nursery() as nursery:
+        for scope in leaving:
+            nursery.start_soon(leave, scope)
+        for _ in range(60):
+            nursery.start_soon(watch)
+        nursery.start_soon(partial(watch, slow=True))
+        for number in range(200):
+            await log.append(TurnDelta(text=str(number)))
+            await trio.sleep(0.01)
+            if number == 90:
+                # One of them keeps the time of all.
+                for scope in leaving:
+                    scope.cancel()
+                for _ in range(20):
+                    nursery.start_soon(watch)
+        log.close()
+    assert whole == [[str(number) for number in range(200)]] * 81
+    # A few are told other batches: those who began late, and who is slow.
+    assert len(told) < len(kept) / 10
 
 
 async def test_the_owner_and_a_few_others_are_told_each_word_as_it_comes() -> None:

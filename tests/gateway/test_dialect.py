@@ -31,6 +31,7 @@ class Lines:
 
     content_type: Final = "application/x-ndjson"
     heartbeat: Final = b""
+    is_finished: Final = True
 
     def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
         return b"".join(_line({"said": event.text}) for event in events if isinstance(event, TurnDelta))

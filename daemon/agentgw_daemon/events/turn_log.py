@@ -7,7 +7,7 @@ piles up). Other watchers never hold the turn back; they read the log again late
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from typing import Final
 
 import trio
@@ -23,6 +23,19 @@ _PAUSE_S_PER_WATCHER: Final = 0.002
 _MOST_PAUSE_S: Final = 0.5
 
 
+class TurnBatch(list[TurnEvent]):
+    """Consecutive events of a turn, one object for all who are told of them at the same time.
+
+    `forms`: bytes that were made of them, by who made them, so that it is done once for all readers.
+    """
+
+    __slots__ = ("forms",)
+
+    def __init__(self, events: Sequence[TurnEvent]) -> None:
+        super().__init__(events)
+        self.forms: dict[Hashable, bytes] = {}
+
+
 class TurnLog:
     """The events of one turn. Exactly one task appends. `events`: what an earlier daemon sent."""
 
@@ -32,6 +45,13 @@ class TurnLog:
         self._owner_seen = 0
         self._owned = False
         self._watchers = 0
+        # Many watchers are told together, and up to an event that is the same for all: what is made of the events for
+        # one of them then is for the others too. One of them keeps the time, as a deadline for each costs a third of
+        # all that a watcher does.
+        self._told_seq = 0
+        self._time_is_kept = False
+        self._time_is_up = trio.lowlevel.ParkingLot()
+        self._batch = (0, TurnBatch(()))
         self._ended = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
         self._owner_moved = trio.lowlevel.ParkingLot()
@@ -72,9 +92,7 @@ class TurnLog:
         while self.last_seq <= count:
             await self._changed.park()
 
-    async def watch(
-        self, from_seq: int = 1, *, owner: bool = False
-    ) -> AsyncGenerator[tuple[int, list[TurnEvent]], None]:
+    async def watch(self, from_seq: int = 1, *, owner: bool = False) -> AsyncGenerator[tuple[int, TurnBatch], None]:
         """The events from `from_seq` on, as many as there are at once, until the turn has ended.
 
         Each batch comes with the number of its first event, and is bounded, so that one write never holds all of a
@@ -84,28 +102,58 @@ class TurnLog:
         seq = from_seq
         self._watchers += not owner
         try:
-            while batch := await self.next_events(seq):
+            while await self._has(seq):
+                batch = self._batch_from(seq, self.last_seq if owner else self._told_from(seq))
                 yield seq, batch
                 seq += len(batch)
                 if owner:
                     self._owner_seen = seq - 1
                     self._owner_moved.unpark_all()
-                elif seq > self.last_seq:
+                elif seq > self._told_seq:
                     await self._pause()
         finally:
             self._watchers -= not owner
 
+    def _told_from(self, seq: int) -> int:
+        """Number of the last event that a watcher is told of who wants those from `seq` on."""
+        if self._watchers <= _FEW_WATCHERS or seq > self._told_seq:
+            self._told_seq = self.last_seq
+        return self._told_seq
+
     async def _pause(self) -> None:
         """Returns when a watcher may be told more: at once where they are few, or no more comes."""
         many = self._watchers - _FEW_WATCHERS
-        if many > 0:
+        if many <= 0:
+            return
+        if self._time_is_kept:
+            await self._time_is_up.park()
+            return
+        self._time_is_kept = True
+        try:
             with trio.move_on_after(min(many * _PAUSE_S_PER_WATCHER, _MOST_PAUSE_S)):
                 await self._ended.wait()
+        finally:
+            # Also when this one leaves: then the others are told early, and the next of them keeps the time.
+            self._time_is_kept = False
+            self._time_is_up.unpark_all()
 
-    async def next_events(self, seq: int) -> list[TurnEvent]:
+    async def next_events(self, seq: int) -> TurnBatch:
         """The events from `seq` on, as many as there are up to a bound, at least one; none once the turn has ended."""
+        return self._batch_from(seq, self.last_seq) if await self._has(seq) else TurnBatch(())
+
+    async def _has(self, seq: int) -> bool:
+        """Waits for event `seq`. Tells whether it came before the turn ended."""
         while seq > self.last_seq:
             if self._closed:
-                return []
+                return False
             await self._changed.park()
-        return self.events[seq - 1 : seq - 1 + _OWNER_LAG]
+        return True
+
+    def _batch_from(self, seq: int, last: int) -> TurnBatch:
+        """The events from `seq` to `last`, up to a bound."""
+        begins, batch = self._batch
+        last = min(last, seq - 1 + _OWNER_LAG)
+        if begins != seq or len(batch) != last + 1 - seq:
+            batch = TurnBatch(self.events[seq - 1 : last])
+            self._batch = (seq, batch)
+        return batch

@@ -169,13 +169,20 @@ class Exchange:
             buffer.end(b"")
 
     async def _send_events(self, buffer: EventBuffer, encoding: StreamEncoding) -> None:
-        await self.connection.start_stream(encoding.content_type)
+        connection = self.connection
+        send_now = connection.send_piece_now if encoding.is_finished else None
+        await connection.start_stream(encoding.content_type)
+        is_silent = not buffer.has_events
         while not buffer.finished:
             taken = buffer.take()
-            await self.connection.send_piece(await encoding.finished(taken) if taken else encoding.heartbeat)
-            with trio.move_on_after(HEARTBEAT_S):
-                await buffer.wait()
-        await self.connection.end_stream()
+            if taken or is_silent:
+                await connection.send_piece(await encoding.finished(taken) if taken else encoding.heartbeat)
+            else:
+                await connection.flush()
+            with trio.move_on_after(HEARTBEAT_S) as silence:
+                await buffer.wait(send_now)
+            is_silent = silence.cancelled_caught
+        await connection.end_stream()
 
     def last_event_id(self) -> int:
         """The number of the last event that the client has seen, 0 for none. Raises InvalidParams."""

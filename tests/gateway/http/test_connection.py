@@ -280,3 +280,48 @@ async def test_more_streams_than_allowed_are_told_which_setting_allows_more() ->
 def opened_for_ever() -> Any:
     """A gateway without handlers, under a clock that jumps."""
     return opened({}, fail_after_s=float("inf"))
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_a_reader_that_stops_in_between_gets_every_byte_of_a_stream_in_its_order(version: str) -> None:
+    """Pieces are sent at once as long as the kernel has room, and what is left of one before the next."""
+    go_on, asked, halves = trio.Event(), trio.Event(), 400
+
+    async def talks(request: Any, params: Any) -> Done:
+        for number in range(2 * halves):
+            await request.notify(ChatDelta(text=f"{number}-" + "x" * 3000))
+            if number == 0:
+                asked.set()
+                await go_on.wait()
+            # So that it is waited for anew, and the next one may be sent at once.
+            await trio.lowlevel.checkpoint()
+        return Done()
+
+    async with opened({"turn.attach": talks}) as made:
+        client = made.client()
+        await client.stream.send_all(f"GET /api/turns/t-1/events HTTP/{version}\r\n{HEAD}\r\n".encode())
+        await asked.wait()
+        go_on.set()
+        await trio.testing.wait_all_tasks_blocked()
+        said = await client.until(b"event: result")
+        if version == "1.1":
+            # The last chunk, of which the beginning may have come already.
+            said += b"" if said.endswith(b"0\r\n\r\n") else await client.until(b"0\r\n\r\n")
+            body = unchunked(said.partition(b"\r\n\r\n")[2])
+        else:
+            body = (said + await client.rest()).partition(b"\r\n\r\n")[2]
+    numbers = [int(data.partition(b"-")[0]) for data in body.split(b'data: {"text":"')[1:]]
+    assert numbers == list(range(2 * halves))
+    assert body.endswith(b'event: result\ndata: {"ok":true}\n\n')
+
+
+def unchunked(body: bytes) -> bytes:
+    """The content of chunks, each as long as it says."""
+    made = b""
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        assert body[length : length + 2] == b"\r\n"
+        if not length:
+            return made
+        made, body = made + body[:length], body[length + 2 :]

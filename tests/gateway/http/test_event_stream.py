@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.events import ChatDelta, TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.results import Done
+from agentgw_daemon.events.turn_log import TurnBatch
 from agentgw_daemon.gateway.http.event_stream import EventBuffer, ServerSentEvents, last_event
 from agentgw_daemon.server.turn_frames import turn_frames
 
@@ -61,6 +62,14 @@ def test_no_text_can_end_an_event_or_begin_another(text: str, seq: int) -> None:
         assert b"\r" not in lines[2]
 
 
+def test_what_is_shared_by_many_readers_is_written_once_and_by_who_has_seen_some_anew() -> None:
+    batch = TurnBatch([TurnDelta(text=str(seq)) for seq in range(3)])
+    first = written(1, *batch)
+    assert ServerSentEvents().turn_events("t-1", "s-1", 1, batch) == first
+    assert ServerSentEvents().turn_events("t-1", "s-1", 1, batch) is batch.forms[ServerSentEvents]
+    assert ServerSentEvents(2).turn_events("t-1", "s-1", 1, batch) == written(1, *batch, after=2)
+
+
 def test_the_last_event_is_a_record_without_a_number() -> None:
     assert last_event("result", Done()) == b'event: result\ndata: {"ok":true}\n\n'
 
@@ -86,6 +95,32 @@ async def test_a_buffer_ends_once_all_is_taken() -> None:
     assert not buffer.finished
     assert buffer.take() == b"last"
     assert buffer.finished
+
+
+@pytest.mark.anyio
+async def test_what_comes_while_nothing_is_held_is_sent_at_once_and_what_comes_behind_a_rest_is_held() -> None:
+    buffer, sent = EventBuffer(), []
+    room = 2
+
+    def send_now(piece: bytes) -> bool:
+        sent.append(piece)
+        return len(sent) < room
+
+    await buffer.put(b"before")
+    assert (buffer.take(), sent) == (b"before", [])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(buffer.wait, send_now)
+        await wait_all_tasks_blocked()
+        await buffer.put(b"one")
+        await wait_all_tasks_blocked()
+        assert nursery.child_tasks
+        buffer.offer(b"two")
+        await buffer.put(b"three")
+        buffer.end(b"last")
+        await wait_all_tasks_blocked()
+        assert not nursery.child_tasks
+    assert sent == [b"one", b"two"]
+    assert (buffer.take(), buffer.finished) == (b"threelast", True)
 
 
 def test_events_offered_to_a_reader_that_is_behind_end_its_stream_rather_than_leave_a_hole() -> None:

@@ -8,7 +8,7 @@ number that was seen.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
@@ -16,6 +16,7 @@ import trio
 from agentgw.protocol.events import TurnDelta, TurnEvent
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import encode
+from agentgw_daemon.events.turn_log import TurnBatch
 from agentgw_daemon.server.request import Encoding
 from agentgw_daemon.server.turn_frames import StoredEvent, delta_params, event_params, ids_of, numbered
 
@@ -27,6 +28,10 @@ EVENT_STREAM: Final = "text/event-stream"
 HEARTBEAT: Final = b": still here\n\n"
 # Enough to keep the kernel busy; the log keeps what has not been sent.
 _LIMIT_BYTES: Final = 256 << 10
+
+
+SendNow = Callable[[bytes], bool]
+"""Sends at once what it can, and tells whether that was all; the rest leaves before what is sent next."""
 
 
 class StreamEncoding(Encoding, Protocol):
@@ -46,6 +51,10 @@ class StreamEncoding(Encoding, Protocol):
     def failure(self, value: dict[str, Any]) -> bytes:
         """The last event of one that has failed, by what an answer would have had as its error."""
 
+    @property
+    def is_finished(self) -> bool:
+        """Tells whether frames are sent as they are, without `finished`."""
+
     async def finished(self, frames: bytes) -> bytes:
         """Frames in their order as they are sent: the place for what takes long."""
 
@@ -55,6 +64,7 @@ class ServerSentEvents:
 
     content_type: Final = EVENT_STREAM
     heartbeat: Final = HEARTBEAT
+    is_finished: Final = True
 
     def __init__(self, after: int = 0) -> None:
         self._after = after
@@ -63,7 +73,12 @@ class ServerSentEvents:
         """See Encoding."""
         ids = ids_of(turn_id, session_id)
         skipped = max(0, self._after + 1 - seq)
-        return b"".join(_event(ids, seq + i, events[i]) for i in range(skipped, len(events)))
+        if skipped or not isinstance(events, TurnBatch):
+            return _events(ids, seq, events, skipped)
+        made = events.forms.get(ServerSentEvents)
+        if made is None:
+            made = events.forms[ServerSentEvents] = _events(ids, seq, events, 0)
+        return made
 
     def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
         """See Encoding."""
@@ -86,6 +101,10 @@ class ServerSentEvents:
     async def finished(self, frames: bytes) -> bytes:
         """See StreamEncoding."""
         return frames
+
+
+def _events(ids: str, seq: int, events: Sequence[TurnEvent], skipped: int) -> bytes:
+    return b"".join(_event(ids, seq + i, events[i]) for i in range(skipped, len(events)))
 
 
 def _event(ids: str, seq: int, event: TurnEvent) -> bytes:
@@ -113,6 +132,9 @@ class EventBuffer:
 
     def __init__(self, *, limit_bytes: int = _LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
+        self._send_now: SendNow | None = None
+        # Whether a part of what was sent at once has not left.
+        self._is_cut = False
         self._events: deque[bytes] = deque()
         self._held_bytes = 0
         self._ended = False
@@ -138,13 +160,21 @@ class EventBuffer:
         self._ended = True
         self._add(last)
 
-    async def wait(self) -> None:
-        """Returns when there is something to take, or nothing more to come."""
-        while not self._events and not self._ended:
-            await self._changed.park()
+    async def wait(self, send_now: SendNow | None = None) -> None:
+        """Returns when there is something to take or to send on, or nothing more to come.
+
+        Meanwhile what comes is given to `send_now` and not held: that spares a change of tasks for each piece.
+        """
+        self._send_now = send_now
+        try:
+            while not (self._events or self._ended or self._is_cut):
+                await self._changed.park()
+        finally:
+            self._send_now = None
 
     def take(self) -> bytes:
         """All that is held."""
+        self._is_cut = False
         taken = b"".join(self._events)
         self._events.clear()
         self._held_bytes = 0
@@ -163,8 +193,13 @@ class EventBuffer:
 
     def _add(self, events: bytes) -> None:
         if events:
-            self._events.append(events)
-            self._held_bytes += len(events)
+            if self._send_now is not None and not (self._events or self._ended or self._is_cut):
+                self._is_cut = not self._send_now(events)
+                if not self._is_cut:
+                    return
+            else:
+                self._events.append(events)
+                self._held_bytes += len(events)
         self._changed.unpark_all()
 
 

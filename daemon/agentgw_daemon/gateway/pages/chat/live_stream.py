@@ -29,6 +29,7 @@ class LiveStream:
 
     content_type: Final = EVENT_STREAM
     heartbeat: Final = HEARTBEAT
+    is_finished: Final = False
 
     def __init__(self, page: LivePage) -> None:
         self._page = page
