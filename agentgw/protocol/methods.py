@@ -342,6 +342,13 @@ _ROWS = (
         "Change one setting in `config.toml`, which keeps its comments, and take it over.",
         errors=(e.NotFound,),
     ),
+    _method(
+        "config.unset",
+        c.ConfigUnsetParams,
+        r.ReloadResult,
+        "Take one setting out of `config.toml`, so that its default holds.",
+        errors=(e.NotFound,),
+    ),
     _method("stats.get", p.NoParams, r.StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
     _method(
         "event.subscribe",

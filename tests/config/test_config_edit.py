@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgw.protocol.errors import ConfigRefused
-from agentgw_daemon.config.config_edit import literal, with_value
+from agentgw_daemon.config.config_edit import literal, with_value, without_value
 
 FILE = """\
 # mine
@@ -91,6 +91,43 @@ def test_a_name_of_the_users_own_is_quoted_where_it_must_be() -> None:
     assert with_value("", ("providers", "my.own", "base_url"), "u", "f") == '[providers."my.own"]\nbase_url = "u"\n'
 
 
+def without(path: str, text: str = FILE) -> str | None:
+    return without_value(text, tuple(path.split(".")), "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("path", "gone"),
+    [
+        ("agent.max_iterations", "max_iterations = 5   # enough\n"), ("log.level", 'level = "info"\n'),
+        ("tools.allow", 'allow = [\n  "read_file",  # always\n  "list_files",\n]\n'), ("tools.roots", "roots = []\n"),
+    ],
+)  # fmt: skip
+def test_a_key_is_taken_out_and_all_else_stays(path: str, gone: str) -> None:
+    assert without(path) == FILE.replace(gone, "")
+
+
+@pytest.mark.parametrize("path", ["agent.default_skill", "rag.embedder", "providers.x.base_url"])
+def test_a_key_that_is_not_there_cannot_be_taken_out(path: str) -> None:
+    assert without(path) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[rag]\r\n'embedder' = 1\r\n", "[rag]\r\n"), ("[rag]\nembedder = 1", "[rag]\n"),
+        ('["rag"]\nembedder = """\ntop_k = 1\n"""\ntop_k = 2\n', '["rag"]\ntop_k = 2\n'),
+    ],
+)  # fmt: skip
+def test_a_key_is_taken_out_in_whatever_way_its_line_is_written(text: str, expected: str) -> None:
+    assert without("rag.embedder", text) == expected
+
+
+@pytest.mark.parametrize("text", ['rag.embedder = "a"\n', 'rag = {embedder = "a", top_k = 1}\n'])
+def test_a_key_that_has_no_line_of_its_own_is_refused(text: str) -> None:
+    with pytest.raises(ConfigRefused, match="not edited by itself"):
+        without("rag.embedder", text)
+
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.one_of(
     TEXTS, st.integers(-(2**53), 2**53), st.booleans(),
@@ -101,4 +138,8 @@ VALUES = st.one_of(
 @given(VALUES)
 def test_a_value_is_read_back_as_it_was_written(value: Any) -> None:
     assert tomllib.loads(f"value = {literal(value)}") == {"value": value}
-    assert tomllib.loads(made("agent.max_iterations", value))["agent"]["max_iterations"] == value
+    text = made("agent.max_iterations", value)
+    assert tomllib.loads(text)["agent"]["max_iterations"] == value
+    assert tomllib.loads(without("agent.max_iterations", text) or "") == {
+        "agent": {}, **{name: table for name, table in tomllib.loads(FILE).items() if name != "agent"},
+    }  # fmt: skip

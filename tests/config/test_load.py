@@ -97,6 +97,9 @@ def test_what_cannot_be_a_door_is_refused(file: Path, line: str) -> None:
         ("MODEL__DEFAULT", "smollm2:135m", lambda s: s.model.default == "smollm2:135m"),
         ("MODEL__DEFAULT", "7", lambda s: s.model.default == "7"),
         ("LOG__LEVEL", "debug", lambda s: s.log.level == "debug"),
+        # In the words that `config show` has for it, too.
+        *(("SCHEDULER__ENABLED", word, lambda s: s.scheduler.enabled) for word in ("true", "True", " yes ", "on")),
+        *(("SCHEDULER__ENABLED", word, lambda s: not s.scheduler.enabled) for word in ("false", "NO", "Off")),
     ],
 )
 def test_variables_are_read_as_their_keys_type(file: Path, variable: str, text: str, read: Any) -> None:
@@ -144,6 +147,7 @@ def test_the_variables_of_a_server_in_one_variable(file: Path) -> None:
     [
         ("[inference]\nslot = 1", "unknown key inference.slot; did you mean inference.slots?"),
         ("[inferense]\nslots = 1", "unknown key inferense; did you mean inference?"),
+        ("slots = 1", "unknown key slots; did you mean inference.slots?"),
         ("[webs]\nenabled = true", "unknown key webs"),
         ("default = 'x'", "unknown key default"),
         (
@@ -211,10 +215,14 @@ def test_what_the_file_may_not_say(file: Path, text: str, said: str) -> None:
         ("AGENTGW_WEBS__ENABLED", "1", "unknown key webs.enabled"),
         ("AGENTGW_PROVIDERS__V", "1", "unknown key providers.v"),
         ("AGENTGW_PROVIDERS__V__URL", "1", "did you mean AGENTGW_PROVIDERS__V__BASE_URL?"),
-        ("AGENTGW_INFERENCE__SLOTS", "many", "cannot be read as a number"),
+        ("AGENTGW_INFERENCE__SLOTS", "many", "must be an integer"),
         ("AGENTGW_INFERENCE__SLOTS", "1.5", "inference.slots must be an integer"),
-        ("AGENTGW_INFERENCE__SLOTS", "1\nx = 2", "cannot be read as a number"),
-        ("AGENTGW_INFERENCE__SLOTS", "", "cannot be read as a number"),
+        ("AGENTGW_INFERENCE__SLOTS", "1\nx = 2", "must be an integer"),
+        ("AGENTGW_INFERENCE__SLOTS", "", "must be an integer"),
+        ("AGENTGW_LIMITS__SHUTDOWN_S", "0,5", "must be a number"),
+        ("AGENTGW_SCHEDULER__ENABLED", "maybe", "must be true or false"),
+        ("AGENTGW_TOOLS__ALLOW", "[a", "must be a list: words with commas between"),
+        ("AGENTGW_MCP__SERVERS__V__ENV", "A=1", "must be a table"),
         ("AGENTGW_LIMITS__SHUTDOWN_S", "nan", "must be a finite number"),
         ("AGENTGW_PROVIDERS__V__API_KEY_ENV", "V", "providers.v.base_url missing"),
     ],
@@ -303,6 +311,8 @@ def test_a_key_is_written_with_dots(key: str, path: tuple[str, ...]) -> None:
         ("agent.max_iteration", "did you mean agent.max_iterations?"),
         ("max_iterations", "did you mean agent.max_iterations?"),
         ("agnet", "did you mean agent?"),
+        ("providers.x.api_key", "did you mean providers.x.api_key_env?"),
+        ("mcp.servers.my.own.comand", "did you mean mcp.servers.my.own.command?"),
         ("providers.x.nosuch", ""), ("providers.x", ""), ("agent", "it is a section"),
         ("agent.", ""), ("", "lists all"), (".", ""), ("a" * 10_000, "lists all"),
         ("mcp.servers.x", ""),

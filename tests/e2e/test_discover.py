@@ -161,6 +161,7 @@ def test_the_reply_of_every_method_fits_its_schema(model_home: Home) -> None:
         ask("daemon.reload")
         ask("config.get")
         ask("config.set", key="log.level", value="debug")
+        ask("config.unset", key="log.level")
         ask("daemon.backup", path=str(home.work / "copy.db"))
         ask("stats.get")
         # A file whose digest is right is not fetched again.

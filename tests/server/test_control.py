@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
-from agentgw.protocol.errors import ConfigRefused
+from agentgw.protocol.errors import ConfigRefused, NotFound
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.settings import InferenceSection, McpServerSection, Settings
 from agentgw_daemon.inference.hosting.pool import Pool, open_pool
@@ -169,6 +169,8 @@ async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
         ('[model]\ndefault = "nosuch"\n', "there is no model nosuch"),
         ('[model]\ndefault = "/no/such.gguf"\n', "there is no file /no/such.gguf"),
         ('[agent]\ndefault_skill = "nosuch"\n', "there is no skill nosuch"),
+        ('[rag]\nembedder = "nosuch"\n', "there is no embedder nosuch"),
+        ('[rag]\nembedder = "/no/such"\n', "there is no /no/such"),
     ],
 )
 async def test_a_default_that_does_not_exist_is_refused_where_it_is_set(tmp_path: Path, text: str, said: str) -> None:
@@ -184,6 +186,7 @@ async def test_a_default_that_does_not_exist_is_refused_where_it_is_set(tmp_path
     "text",
     [
         '[model]\ndefault = "smollm2:135m"\n', '[model]\ndefault = "hf:o/r"\n', '[agent]\ndefault_skill = "auto"\n',
+        '[rag]\nembedder = "hf:o/r"\n', '[rag]\nembedder = "/"\n',
         '[model]\ndefault = "x/m"\n[providers.x]\nbase_url = "http://x/v1"\n',
     ],
 )  # fmt: skip
@@ -207,7 +210,8 @@ async def test_a_key_is_set_in_the_file_and_holds_at_once(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("key", "text"),
     [("log.backups", "0"), ("log.backups", "many"), ("model.default", "nosuch"), ("agent.default_skill", "x"),
-     ("log.level", "loud"), ("mcp.servers.a__b.command", "x"), ("tools.roots", "relative")],
+     ("log.level", "loud"), ("rag.embedder", "nosuch"), ("rag.embedder", "/no/such"), ("rag.embedder", "/x.gguf"),
+     ("mcp.servers.a__b.command", "x"), ("tools.roots", "relative")],
 )  # fmt: skip
 async def test_what_the_daemon_could_not_run_with_is_not_written(tmp_path: Path, key: str, text: str) -> None:
     async with control(tmp_path) as (c, services):
@@ -215,6 +219,51 @@ async def test_what_the_daemon_could_not_run_with_is_not_written(tmp_path: Path,
             await c.set(key, text)
         assert not (tmp_path / "config.toml").exists()
         assert services.current.config.settings == Settings()
+
+
+async def test_a_key_is_taken_out_and_its_default_holds_again(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[log]\n# mine\nbackups = 9\nlevel = 'info'\n")
+    async with control(tmp_path) as (c, services):
+        assert (await c.unset("log.backups")).changed == ("log.backups",)
+        assert file.read_text() == "[log]\n# mine\nlevel = 'info'\n"
+        assert services.current.config.settings.log.backups == Settings().log.backups
+        with pytest.raises(NotFound, match=r"log\.backups is not set in") as caught:
+            await c.unset("log.backups")
+        assert caught.value.hint == "its value is the default"
+        with pytest.raises(NotFound, match=r"there is no setting log\.backup"):
+            await c.unset("log.backup")
+
+
+async def test_a_key_of_the_environment_cannot_be_taken_out_of_the_file(tmp_path: Path) -> None:
+    async with control(tmp_path) as (c, services):
+        services.started.environ["AGENTGW_LOG__BACKUPS"] = "7"
+        await c.reload()
+        with pytest.raises(NotFound) as caught:
+            await c.unset("log.backups")
+        assert caught.value.hint == "it is set by AGENTGW_LOG__BACKUPS"
+        await c.set("log.backups", "5")
+        assert (await c.unset("log.backups")).notices == (
+            "AGENTGW_LOG__BACKUPS is set in the daemon's environment and wins",
+        )
+
+
+async def test_a_key_that_others_need_is_not_taken_out(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text := '[providers.x]\nbase_url = "http://x/v1"\napi_key_env = "K"\n')
+    async with control(tmp_path) as (c, _):
+        with pytest.raises(ConfigRefused, match="base_url missing"):
+            await c.unset("providers.x.base_url")
+        assert file.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["[log]\nbackups = 1\nbackups = 2\n", "[log\n"])
+async def test_what_is_wrong_with_the_file_is_told_before_a_key_is_set(tmp_path: Path, text: str) -> None:
+    async with control(tmp_path) as (c, _):
+        (tmp_path / "config.toml").write_text(text)
+        with pytest.raises(ConfigRefused, match="at line"):
+            await c.set("log.backups", "5")
+        assert (tmp_path / "config.toml").read_text() == text
 
 
 async def test_a_key_that_the_environment_sets_is_told_to_win(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from agentgw.cli.editor import edit
 from agentgw.local.connect import connect_running
 from agentgw.local.directories import prepare, private_umask
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import AgentgwError, DaemonUnreachable
+from agentgw.protocol.errors import AgentgwError, ConfigRefused, DaemonUnreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +67,17 @@ def _set(args: Namespace) -> int:
     return 0
 
 
+def _configure_unset(parser: ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="section.key")
+
+
+def _unset(args: Namespace) -> int:
+    """Has the daemon take it out of the file, so that the default holds."""
+    with connect() as client:
+        tell_reloaded(asked_to_reload(client, "config.unset", key=args.key))
+    return 0
+
+
 def _path(args: Namespace) -> int:
     output.line(Paths().config_file)
     return 0
@@ -90,6 +101,8 @@ def _edit(args: Namespace) -> int:
 
 def _begin(path: str) -> None:
     """Makes the file with every setting in it as a comment, unless there is one with anything in it."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigRefused(f"{path}: is not a regular file", hint="remove it, or put a file in its place")
     if os.path.lexists(path) and (not os.path.isfile(path) or os.path.getsize(path)):
         return
     try:
@@ -124,6 +137,9 @@ def _commented(settings: list[dict[str, Any]]) -> str:
 ACTIONS = {
     "show": Action(_show, "every setting", "agentgw config show --origin", _configure_show),
     "set": Action(_set, "change one setting", "agentgw config set agent.max_iterations 20", _configure_set),
+    "unset": Action(
+        _unset, "take one out, back to its default", "agentgw config unset agent.max_iterations", _configure_unset
+    ),
     "path": Action(_path, "the file's path", "agentgw config path"),
     "edit": Action(_edit, "open the file in your editor", "agentgw config edit"),
 }

@@ -24,6 +24,13 @@ class ConfigSetParams:
 
 
 @record
+class ConfigUnsetParams:
+    """The setting to take out of `config.toml`."""
+
+    key: Annotated[str, "section.key", Limit(min_length=1, max_length=200)]
+
+
+@record
 class ConfigResult:
     """Every setting with its origin; secrets are shown as `***`."""
 

@@ -1,4 +1,4 @@
-"""One key of `config.toml` set in its text: comments, order and spelling of the rest stay. Pure.
+"""One key of `config.toml` set in its text, or taken out of it: comments, order and spelling of the rest stay. Pure.
 
 TOML has many ways to write a key. This knows the plain one, a line in its section; the result is parsed and compared
 with what it is to say, so a file that is written in another way is refused and never spoiled.
@@ -32,7 +32,29 @@ def with_value(text: str, path: tuple[str, ...], value: Any, file: str) -> str:
         lines += [*before, f"[{'.'.join(map(_key, path[:-1]))}]{newline}", line + newline]
     else:
         _set_in(lines, header + 1, path[-1], line, newline)
-    made = "".join(lines)
+    return _checked("".join(lines), wanted, path, file)
+
+
+def without_value(text: str, path: tuple[str, ...], file: str) -> str | None:
+    """The text without the key, or None where it has no such key. Raises ConfigRefused as `with_value` does."""
+    wanted = copy.deepcopy(_parsed(text))
+    table: Any = wanted
+    for name in path[:-1]:
+        table = table.get(name, {})
+    if path[-1] not in table:
+        return None
+    del table[path[-1]]
+    lines = text.splitlines(keepends=True)
+    header = next((at for at, one in enumerate(lines) if _header_of(one) == path[:-1]), None)
+    if header is not None:
+        end = _end_of_section(lines, header + 1)
+        at = _line_of(lines, header + 1, end, path[-1])
+        if at is not None:
+            del lines[at : _last_line(lines, at, end) + 1]
+    return _checked("".join(lines), wanted, path, file)
+
+
+def _checked(made: str, wanted: dict[str, Any], path: tuple[str, ...], file: str) -> str:
     if _parsed(made) != wanted:
         raise ConfigRefused(
             f"{file}: {'.'.join(path)} is written in a form that is not edited by itself",
@@ -56,18 +78,29 @@ def literal(value: Any) -> str:
 
 def _set_in(lines: list[str], first: int, key: str, line: str, newline: str) -> None:
     """Put the line where the key stands, else below its commented line, else at the end of the section."""
-    end = next((at for at in range(first, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
-    name = rf"(?:{re.escape(key)}|\"{re.escape(key)}\"|'{re.escape(key)}')\s*="
-    for at in range(first, end):
-        if re.match(rf"\s*{name}", lines[at]):
-            last = _last_line(lines, at, end)
-            comment = _comment_of(lines[at]) if last == at else ""
-            lines[at : last + 1] = [f"{line}{comment}{newline}"]
-            return
-    commented = [at for at in range(first, end) if re.match(rf"\s*#\s*{name}", lines[at])]
+    end = _end_of_section(lines, first)
+    if (at := _line_of(lines, first, end, key)) is not None:
+        last = _last_line(lines, at, end)
+        comment = _comment_of(lines[at]) if last == at else ""
+        lines[at : last + 1] = [f"{line}{comment}{newline}"]
+        return
+    commented = [at for at in range(first, end) if re.match(rf"\s*#\s*{_spellings(key)}", lines[at])]
     while end > first and not lines[end - 1].strip():
         end -= 1
     lines.insert(commented[0] + 1 if commented else end, line + newline)
+
+
+def _end_of_section(lines: list[str], first: int) -> int:
+    return next((at for at in range(first, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
+
+
+def _line_of(lines: list[str], first: int, end: int, key: str) -> int | None:
+    """The line on which the value of the key begins."""
+    return next((at for at in range(first, end) if re.match(rf"\s*{_spellings(key)}", lines[at])), None)
+
+
+def _spellings(key: str) -> str:
+    return rf"(?:{re.escape(key)}|\"{re.escape(key)}\"|'{re.escape(key)}')\s*="
 
 
 def _last_line(lines: list[str], first: int, end: int) -> int:

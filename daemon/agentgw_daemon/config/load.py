@@ -30,6 +30,13 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # and so do the doors of HTTP.
 _RESTART_SECTIONS: Final = frozenset({"limits", "scheduler", "http", "daemon"})
 _SECRET_WORDS: Final = frozenset({"key", "secret", "token", "password"})
+_BOOLEANS: Final = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
+# Words for a text that is none of the kind, in those of the schema.
+_WANTED: Final[Mapping[Any, str]] = {
+    bool: "must be true or false", int: "must be an integer", float: "must be a number",
+}  # fmt: skip
+_WANTED_LIST: Final = 'must be a list: words with commas between, or ["a", "b"]'
+_WANTED_TABLE: Final = 'must be a table: {name = "value"}'
 _Path = tuple[str, ...]
 
 # The sections whose tables have names of the user's choosing.
@@ -87,15 +94,27 @@ def setting_called(key: str) -> _Path:
 
 def unknown_key(key: str) -> NotFound:
     """The error for a key that does not exist, with the nearest."""
-    known = [f"{section}.{name}" for section in _SECTIONS for name in _keys((section,))]
+    known = _keys_of_sections()
     names = [*_SECTIONS, _PROVIDERS, _SERVERS[0], *known]
-    # A key without its section is meant often enough.
-    own = [one for one in known if one.endswith(f".{key}")]
-    near = own or difflib.get_close_matches(key[:100], names, n=1)
+    path = tuple(key.split("."))
+    for prefix, cls in _NAMED.items():
+        # Of a provider or a server, what may stand in its table.
+        if path[: len(prefix)] == prefix and len(path) > len(prefix) + 1:
+            names = [".".join((*path[:-1], field.name)) for field in fields_of(cls)]
+    near = _sectioned(key, known) or difflib.get_close_matches(key[:100], names, n=1)
     hint = f"did you mean {near[0]}?" if near else "`agentgw config show` lists all"
     if is_section(key):
         hint = f"it is a section, `agentgw config show {key}` lists its keys"
     return NotFound(f"there is no setting {_shown((key,))}", hint=hint, kind="setting", id=_shown((key,)))
+
+
+def _keys_of_sections() -> list[str]:
+    return [f"{section}.{name}" for section in _SECTIONS for name in _keys((section,))]
+
+
+def _sectioned(key: str, known: list[str]) -> list[str]:
+    """The keys that are meant by one that was written without its section, which happens often enough."""
+    return [one for one in known if one.endswith(f".{key}")]
 
 
 def is_section(name: str) -> bool:
@@ -207,20 +226,26 @@ def _known_paths(path: _Path) -> list[_Path]:
 
 
 def _read(text: str, kind: Any, variable: str) -> Any:
-    """A variable's text as the TOML value its key wants; lists may also be given with commas."""
+    """A variable's text as the TOML value its key wants; lists may also be given with commas, and a yes or no in the
+    words that settings are shown in.
+    """
     kinds = get_args(kind) or (kind,)
-    if tuple in kinds or getattr(kind, "__origin__", None) is tuple:
+    is_list = tuple in kinds or getattr(kind, "__origin__", None) is tuple
+    if is_list:
         if not text.lstrip().startswith("["):
             return [item.strip() for item in text.split(",") if item.strip()]
     elif not {bool, int, float}.intersection(kinds) and getattr(kind, "__origin__", None) is not Mapping:
         return text
+    if bool in kinds and (word := text.strip().lower()) in _BOOLEANS:
+        return _BOOLEANS[word]
     try:
         document = tomllib.loads(f"value = {text.strip()}")
     except (tomllib.TOMLDecodeError, RecursionError):
         document = {}
     # More than one key: a line break in the text began another.
     if set(document) != {"value"}:
-        raise _refused(variable, "cannot be read as a number, true or false, a list or a table")
+        other = _WANTED_LIST if is_list else _WANTED_TABLE
+        raise _refused(variable, next((words for one, words in _WANTED.items() if one in kinds), other))
     return document["value"]
 
 
@@ -304,7 +329,8 @@ def _is_secret(key: str) -> bool:
 
 
 def _unknown(where: str, path: _Path, known: list[_Path], *, as_variable: bool = False) -> ConfigRefused:
-    near = difflib.get_close_matches(".".join(path), [".".join(one) for one in known], n=1, cutoff=0.5)
+    near = [] if len(path) > 1 else _sectioned(path[0], _keys_of_sections())
+    near = near or difflib.get_close_matches(".".join(path), [".".join(one) for one in known], n=1, cutoff=0.5)
     message = f"unknown key {_shown(path)}"
     if near:
         spelled = _PREFIX + near[0].replace(".", "__").upper() if as_variable else near[0]

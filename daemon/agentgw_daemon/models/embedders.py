@@ -89,19 +89,21 @@ class Embedders:
         entry = CATALOGUE.get(text)
         if entry is not None and entry.is_embedder:
             return await self._find_pulled(entry)
-        path = file_of(text)
-        if path is None and _is_of_hub(text):
-            raise _missing(text)
+        path = _path_of(text, file_of, home)
         if path is None:
-            path = os.path.join(home, text[2:]) if home is not None and text.startswith("~/") else text
-        if not path.startswith("/"):
-            raise ModelUnavailable(
-                f"there is no embedder {text[:100]}", model=text, reason="unknown",
-                hint="rag.embedder is a name of `agentgw models`, or the path of a .gguf file or of a folder",
-            )  # fmt: skip
+            raise _missing(text)
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:_DIGEST_CHARACTERS]
         out = self._models / _OWN / digest
         return self._use(text, Path(path), await self.describe(text, Path(path), out), out)
+
+    def check_exists(self, text: str, file_of: Callable[[str], str | None], home: str | None) -> None:
+        """Raises ModelUnavailable for what `find` could never find; one that can be pulled exists."""
+        entry = CATALOGUE.get(text)
+        if entry is not None and entry.is_embedder:
+            return
+        path = _path_of(text, file_of, home)
+        if path is not None and not os.path.exists(path):
+            raise _unusable(text[:100], f"there is no {path[:100]}")
 
     async def _find_pulled(self, entry: CatalogueEntry) -> wire.Embedder:
         """Asked for with every query, so it looks at the info's time alone, and not at the files it is of."""
@@ -272,6 +274,21 @@ def _is_of_hub(text: str) -> bool:
         return isinstance(parse(text), HubRef)
     except (InvalidParams, NotFound):
         return False
+
+
+def _path_of(text: str, file_of: Callable[[str], str | None], home: str | None) -> str | None:
+    """The path of the embedder called so, or None for what can be pulled. Raises ModelUnavailable for what is none."""
+    path = file_of(text)
+    if path is None and _is_of_hub(text):
+        return None
+    if path is None:
+        path = os.path.join(home, text[2:]) if home is not None and text.startswith("~/") else text
+    if not path.startswith("/"):
+        raise ModelUnavailable(
+            f"there is no embedder {text[:100]}", model=text, reason="unknown",
+            hint="rag.embedder is a name of `agentgw models`, or the path of a .gguf file or of a folder",
+        )  # fmt: skip
+    return path
 
 
 def _missing(name: str) -> ModelUnavailable:

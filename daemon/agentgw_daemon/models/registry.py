@@ -354,6 +354,10 @@ class Registry:
         if isinstance(ref, PathRef) and not os.path.exists(ref.path):
             raise NotFound(f"there is no file {reference.shown(ref.path)}", kind="model", id=ref.name)
 
+    def check_embedder_exists(self, text: str) -> None:
+        """Raises ModelUnavailable for an embedder that is not there; one that can be pulled exists."""
+        self._embedders.check_exists(text, self._file_called, self._home)
+
     def _missing(self, ref: Named | HubRef) -> ModelUnavailable | NotFound:
         if isinstance(ref, HubRef) or ref.name in CATALOGUE:
             return ModelUnavailable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from functools import partial
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.errors import ConfigRefused, RpcError
+from agentgw.protocol.errors import ConfigRefused, NotFound, RpcError
 from agentgw.protocol.results import DoctorResult, ReloadResult
-from agentgw_daemon.config.config_edit import with_value
-from agentgw_daemon.config.config_file import read_text, replace_text
+from agentgw_daemon.config.config_edit import with_value, without_value
+from agentgw_daemon.config.config_file import parse, read_text, replace_text
 from agentgw_daemon.config.load import Config, load_text, setting_called, value_of
 from agentgw_daemon.config.load import changed as differences
 from agentgw_daemon.config.settings import Settings
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # A week: whoever looks at all has looked by then.
 _FATAL_SHOWN_S: Final = 7 * 86_400.0
+# The origin of a value that nobody gave.
+_DEFAULT: Final = "default"
 
 
 class Control:
@@ -73,12 +75,32 @@ class Control:
 
     async def set(self, key: str, text: str) -> ReloadResult:
         """Set one key in the file, then reload. Raises NotFound and ConfigRefused, and nothing was written then."""
+        path = setting_called(key)
+        return await self._edit(key, lambda before, file: with_value(before, path, value_of(path, text), file))
+
+    async def unset(self, key: str) -> ReloadResult:
+        """Take one key out of the file, then reload. Raises NotFound and ConfigRefused as `set` does."""
+        path = setting_called(key)
+
+        def without(before: str, file: str) -> str:
+            made = without_value(before, path, file)
+            if made is None:
+                origin = _origin_of(self._services.current.config, key)
+                hint = f"it is set by {origin}" if origin not in (file, _DEFAULT) else "its value is the default"
+                raise NotFound(f"{key} is not set in {file}", hint=hint, kind="setting", id=key)
+            return made
+
+        return await self._edit(key, without)
+
+    async def _edit(self, key: str, change: Callable[[str, str], str]) -> ReloadResult:
         started = self._services.started
-        path, file = setting_called(key), started.paths.config_file
+        file = started.paths.config_file
         async with self._reloading, self._told():
             before = await trio.to_thread.run_sync(read_text, file)
+            # What is wrong with the file as it is, in its own words.
+            parse(before, file)
             try:
-                made = with_value(before, path, value_of(path, text), file)
+                made = change(before, file)
                 fresh = load_text(made, file, started.environ, started.flags)
             except ConfigRefused as error:
                 raise ConfigRefused(error.message, hint="nothing was written") from None
@@ -86,8 +108,8 @@ class Control:
             self._check(fresh)
             await trio.to_thread.run_sync(replace_text, file, made)
             result = await self._with_notices(await self._take_over(fresh, skills))
-        origin = next((one.origin for one in fresh.origins if one.key == key), file)
-        if origin == file:
+        origin = _origin_of(fresh, key)
+        if origin in (file, _DEFAULT):
             return result
         return replace(result, notices=(*result.notices, f"{origin} is set in the daemon's environment and wins"))
 
@@ -113,14 +135,19 @@ class Control:
             notifier.ready("serving")
 
     def _check(self, fresh: Config) -> None:
-        """Raises ConfigRefused for a default model or skill that does not exist, where it is another than before."""
+        """Raises ConfigRefused for a default model, skill or embedder that does not exist, where it is another than
+        before.
+        """
         services, running = self._services, self._services.current.config.settings
         model, skill = fresh.settings.model.default, fresh.settings.agent.default_skill
+        embedder = fresh.settings.rag.embedder
         try:
             if model is not None and model != running.model.default:
                 services.models.check_exists(model, fresh.settings)
             if skill not in (running.agent.default_skill, AUTO):
                 services.skills.get(skill)
+            if embedder != running.rag.embedder:
+                services.models.check_embedder_exists(embedder)
         except RpcError as error:
             raise ConfigRefused(error.message, hint=error.hint) from None
 
@@ -169,6 +196,11 @@ class Control:
             for one in await examine(context)
         )
         return DoctorResult(ok=not any(one.severity == "error" for one in findings), findings=findings)
+
+
+def _origin_of(config: Config, key: str) -> str:
+    """Who gives the value that holds."""
+    return next((one.origin for one in config.origins if one.key == key), _DEFAULT)
 
 
 def inference_settings(settings: Settings, kv_dir: str) -> InferenceSettings:

@@ -42,7 +42,7 @@ NAMES = [
     "embed",
     "webhook.list", "webhook.test",
     "web.sign_in",
-    "config.get", "config.set", "stats.get", "event.subscribe",
+    "config.get", "config.set", "config.unset", "stats.get", "event.subscribe",
 ]  # fmt: skip
 
 # The parameters and results that the contract names one by one.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw import __version__
-from agentgw.protocol.calls.configs import ConfigParams, ConfigResult, ConfigSetParams
+from agentgw.protocol.calls.configs import ConfigParams, ConfigResult, ConfigSetParams, ConfigUnsetParams
 from agentgw.protocol.errors import ConfigRefused, InvalidParams
 from agentgw.protocol.params import BackupParams, NoParams, ShutdownParams
 from agentgw.protocol.results import (
@@ -129,6 +129,12 @@ async def set_config(request: RequestContext, params: ConfigSetParams) -> Reload
         return await request.daemon.control.set(params.key, params.value)
 
 
+async def unset_config(request: RequestContext, params: ConfigUnsetParams) -> ReloadResult:
+    """Take one setting out of the file, so that its default holds."""
+    with _told_to_caller():
+        return await request.daemon.control.unset(params.key)
+
+
 async def stats(request: RequestContext, params: NoParams) -> StatsResult:
     """Counts since the database was made."""
     return await request.services.database.statistics()
@@ -142,5 +148,6 @@ HANDLERS: dict[str, Handler] = {
     "daemon.backup": backup,
     "config.get": config,
     "config.set": set_config,
+    "config.unset": unset_config,
     "stats.get": stats,
 }

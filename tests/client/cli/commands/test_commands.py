@@ -774,6 +774,19 @@ class TestConfig:
         assert cli("config", "set", "log.level", "debug") == (0, "changed  log.level\n", "agentgw: X is set and wins\n")
         assert daemon.params("config.set") == {"key": "log.level", "value": "debug"}
 
+    def test_a_key_is_taken_out_by_the_daemon(self, cli: Cli, serve: Serve) -> None:
+        daemon = serve({"config.unset": {"changed": ["log.level"], "restart_needed": []}})
+        assert cli("config", "unset", "log.level") == (0, "changed  log.level\n", "")
+        assert daemon.params("config.unset") == {"key": "log.level"}
+
+    def test_what_is_no_file_is_not_edited(self, agentgw: Run, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+        prepare(paths)
+        Path(paths.config_file).mkdir()
+        monkeypatch.setenv("EDITOR", "echo edited")
+        done = agentgw("config", "edit")
+        assert (done.returncode, done.stdout) == (78, "")
+        assert "is not a regular file" in done.stderr
+
     @pytest.mark.parametrize(
         ("failure", "status"),
         [(Failure(-32602, "bad value", path="config.toml"), 78), (Failure(-32602, "bad", path="value"), 2),
