@@ -84,7 +84,13 @@ _ONLY_HERE: Final = frozenset(
     }
 )  # fmt: skip
 _MOST_COLUMNS: Final = 100
+# Names offered in place of one that does not exist, and how much of one says which is meant.
+_MOST_NEAR: Final = 2
+_LEAST_BEGINNING: Final = 3
+_NOTHING: Final = '""'
 _HELP: Final = ("-h", "--help", "help")
+# The one verb that is given parameters by their names on the wire.
+_RAW: Final = "agentgw call"
 # The option of `run` and `attach` that asks for JSON in two of its forms.
 _FORM: Final = "--output-format"
 _JSON_FORMS: Final = ("json", "stream-json")
@@ -198,6 +204,11 @@ def _run(act: Callable[[Namespace], int], args: Namespace, prog: str) -> int:
         return int(act(args))
     except (UsageError, InvalidParams) as error:
         error.hint = error.hint or f"see {prog} --help"
+        if isinstance(error, InvalidParams) and prog != _RAW:
+            # Whoever typed no names of the wire need not learn them.
+            path, reason = (str(error.data.get(name) or "") for name in ("path", "reason"))
+            if path and error.message == f"{error.title}: {path} {reason}":
+                error.message = f"{path.replace('_', ' ')} {reason}"
         raise
 
 
@@ -332,6 +343,8 @@ def _noun_help(noun: str, actions: dict[str, Action]) -> str:
 def _unknown(kind: str, name: str, known: Iterable[str], otherwise: str) -> UsageError:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), n=2, cutoff=0.7)
+    names = list(known)
+    begun = [one for one in names if one.startswith(name.lower())] if len(name) >= _LEAST_BEGINNING else []
+    near = begun[:_MOST_NEAR] or get_close_matches(name, names, n=_MOST_NEAR, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else otherwise
-    return UsageError(f"there is no {kind} {name[:80]}", hint=hint)
+    return UsageError(f"there is no {kind} {name[:80] or _NOTHING}", hint=hint)

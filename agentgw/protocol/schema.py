@@ -231,7 +231,8 @@ def _read_scalar(kind: Any, limits: tuple[Limit, ...], value: Any, path: str) ->
 def _check_length(value: str | list[Any], limits: tuple[Limit, ...], path: str, unit: str) -> None:
     for limit in limits:
         if limit.min_length is not None and len(value) < limit.min_length:
-            raise _invalid(path, f"needs at least {limit.min_length} {unit}")
+            short = f"needs at least {limit.min_length} {unit}" if limit.min_length > 1 else "is empty"
+            raise _invalid(path, short)
         if limit.max_length is not None and len(value) > limit.max_length:
             raise _invalid(path, f"takes at most {limit.max_length} {unit}")
 

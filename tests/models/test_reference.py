@@ -16,7 +16,6 @@ from agentgw_daemon.models.reference import (
     PathRef,
     ProviderRef,
     Reference,
-    nearest,
     parse,
 )
 from tests.models.references import NO_REFERENCES
@@ -93,11 +92,6 @@ def test_an_unknown_provider_is_not_found_with_the_nearest() -> None:
     with pytest.raises(NotFound) as caught:
         read("bartowski/Llama-GGUF")
     assert "hf:bartowski/Llama-GGUF" in caught.value.hint
-
-
-def test_the_nearest_name_ignores_case() -> None:
-    assert nearest("SmolLM2", ["smollm2:135m", "echo"]) == "smollm2:135m"
-    assert nearest("zzz", ["smollm2:135m", "echo"]) is None
 
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")

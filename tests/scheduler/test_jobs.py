@@ -150,3 +150,14 @@ async def test_a_reload_says_whether_the_file_says_something_else(tmp_path: Path
         made.file.write_text(OLD)
         assert await made.jobs.reload()
         assert not await made.jobs.reload()
+
+
+async def test_a_misspelt_job_is_told_with_the_nearest(tmp_path: Path) -> None:
+    async with office(tmp_path, "name: notes, message: x, every: hour") as made:
+        for asked in (
+            made.jobs.run("notse", wait=True), made.jobs.remove("notse"), made.jobs.enable("notse", False),
+            made.jobs.history("notse", 5, None), made.jobs.times("notse", 5),
+        ):  # fmt: skip
+            with pytest.raises(NotFound, match="there is no job 'notse'") as caught:
+                await asked
+            assert caught.value.hint == "did you mean notes?"

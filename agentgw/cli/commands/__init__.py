@@ -17,7 +17,7 @@ from agentgw.protocol.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 
@@ -136,11 +136,21 @@ def last_session(client: Client) -> str | None:
     return str(sessions[0]["session_id"]) if sessions else None
 
 
-def names(words: list[str] | None) -> list[str] | None:
-    """The names that an option was given, which may have commas between them; None when it was not given."""
-    if words is None:
-        return None
-    return [name for word in words for one in word.split(",") if (name := one.strip())]
+def names(
+    words: Sequence[str] | None, option: str, *, otherwise: str = "", may_be_empty: bool = False
+) -> list[str] | None:
+    """The names that an option was given, which may have commas between them; None when it was not given.
+
+    Raises UsageError for an empty one, which a script gives whose variable is not set; `otherwise` is a hint for it.
+    With `may_be_empty`, an empty word alone is no names.
+    """
+    if words is None or (may_be_empty and not any(words)):
+        return None if words is None else []
+    found = [name.strip() for word in words for name in word.split(",")]
+    if not all(found):
+        hint = "; ".join(filter(None, ("write names with commas between", otherwise)))
+        raise UsageError(f"{option} has an empty word", hint=hint)
+    return found
 
 
 def _nothing(parser: ArgumentParser) -> None:

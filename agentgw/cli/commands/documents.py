@@ -25,7 +25,8 @@ def run(args: Namespace) -> int:
     """Prints a document a line, the last written first."""
     page = fetched(
         args, "document.list", limit=args.limit, collection=args.collection, source=args.source,
-        skills=names(args.skills), tags=names(args.tags), cwd=working_directory() if args.skills else None,
+        skills=names(args.skills, "--skills"), tags=names(args.tags, "--tags"),
+        cwd=working_directory() if args.skills else None,
     )  # fmt: skip
     if page is None:
         return 0
@@ -36,6 +37,9 @@ def run(args: Namespace) -> int:
     ]  # fmt: skip
     headers = ("document", "source", "chunks", "size", "format", "collection", "skills", "tags", "written")
     output.table(rows, headers)
+    if not page["documents"]:
+        chosen = args.skills or args.tags or args.source is not None or args.collection is not None
+        output.notice("there is no such document" if chosen else "nothing is stored yet: agentgw ingest ~/notes")
     if page.get("next"):
         output.notice(f"there are more: -n {2 * args.limit} shows them")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, model_reference
+from agentgw.cli.commands.feedback import check_names
 from agentgw.cli.commands.replay import add_skill_text, alike, replayed
 from agentgw.cli.progress import Status
 from agentgw.protocol.errors import RpcError, ShuttingDown
@@ -49,6 +50,7 @@ def run(args: Namespace) -> int:
             client.call("model.show", model=model)
         ratings = _ratings(client, args)
         if not ratings:
+            check_names(client, args.skill, args.model)
             output.notice("no such answer is rated; agentgw feedback +1 rates the last one")
         try:
             for number, rating in enumerate(ratings, 1):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect, working_directory
+from agentgw.cli.commands import Action, add_json, connect, model_reference, working_directory
 from agentgw.cli.commands.stats import show_ratings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+    from agentgw.client import Client
 
 
 def _configure_list(parser: ArgumentParser) -> None:
@@ -23,6 +25,8 @@ def _list(args: Namespace) -> int:
     with connect() as client:
         page = client.call("feedback.list", limit=args.limit, skill=args.skill, model=args.model, rating=args.rating)
         counts = client.call("stats.get")["feedback"]
+        if not page["ratings"]:
+            check_names(client, args.skill, args.model)
     for name, wanted in (("skill", args.skill), ("model", args.model)):
         counts = [count for count in counts if wanted in (None, count[name])]
     if args.json:
@@ -46,6 +50,14 @@ def _list(args: Namespace) -> int:
         output.write("\n")
         show_ratings(counts)
     return 0
+
+
+def check_names(client: Client, skill: str | None, model: str | None) -> None:
+    """Raises NotFound for a skill or a model that does not exist, with the nearest: none of its answers is rated."""
+    if skill is not None:
+        client.call("skill.get", name=skill, cwd=working_directory())
+    if model is not None:
+        client.call("model.show", model=model_reference(client, model))
 
 
 def _configure_add(parser: ArgumentParser) -> None:

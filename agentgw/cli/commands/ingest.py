@@ -107,8 +107,9 @@ def _store(
     bar = IngestProgress()
     try:
         stream = client.stream(
-            "document.ingest", paths=paths, text=text, upload=upload, source=source, skills=names(args.skills),
-            tags=names(args.tags), collection=args.collection, chunk_size=args.chunk_size,
+            "document.ingest", paths=paths, text=text, upload=upload, source=source,
+            skills=names(args.skills, "--skills", may_be_empty=True),
+            tags=names(args.tags, "--tags", may_be_empty=True), collection=args.collection, chunk_size=args.chunk_size,
             exclude=args.exclude if upload is None else None, prune=args.prune or None, watch=args.watch or None,
             cwd=working_directory() if args.skills else None,
         )  # fmt: skip

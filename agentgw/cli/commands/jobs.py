@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched
+from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched, is_elsewhere, names
 from agentgw.cli.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import UsageError
@@ -87,7 +89,7 @@ def add(args: Namespace) -> int:
             on=_absolute(args.on), skill=args.skill, model=args.model, files=[_absolute(file) for file in args.file],
             cwd=_absolute(args.cwd), tz=args.tz, misfire=args.misfire, grace_s=args.grace, jitter_s=args.jitter,
             overlap=args.overlap, timeout_s=args.timeout, retries=args.retries,
-            approvals=None if args.approve is None else [word for word in args.approve.split(",") if word],
+            approvals=names(None if args.approve is None else [args.approve], "--approve"),
             needs=args.needs, notify=args.notify,
         )  # fmt: skip
         name = added["job"]["name"]
@@ -100,6 +102,9 @@ def add(args: Namespace) -> int:
             if not added["times"]:
                 output.line(f"  {added['job']['schedule']}")
             output.notice(f"written to {added['file']}")
+        for path in (*args.file, *filter(None, (args.cwd, args.on))):
+            if not is_elsewhere() and not os.path.exists(path):
+                output.notice(f"there is no {path} yet")
         _warn(client)
         if not args.json and is_interactive() and agreed("Run it now?"):
             return _run(client, name, wait=True)

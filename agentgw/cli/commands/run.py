@@ -6,7 +6,7 @@ import os
 import sys
 
 from agentgw.cli import output
-from agentgw.cli.commands import connect, is_elsewhere, last_session, model_reference, working_directory
+from agentgw.cli.commands import connect, is_elsewhere, last_session, model_reference, names, working_directory
 from agentgw.cli.intake import file_text, is_piped, shown_name, stdin_text
 from agentgw.cli.timelimit import TimeLimit
 from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
@@ -141,9 +141,11 @@ def _propose(args: Namespace, options: dict[str, Any]) -> int:
 
 def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
     with TimeLimit(args.timeout) as limit:
-        if args.skill == "":
+        if args.skill is not None and not args.skill.strip():
             raise UsageError("the skill's name is empty", hint="agentgw skills lists them")
         args.schema = _read_schema(args.schema) if args.schema is not None else None
+        if "" in args.file:
+            raise UsageError("the file's name is empty", hint="-f FILE takes one file; -f - is standard input")
         if args.file:
             _refuse_stray_files(args.text)
         files = [_read_file(path) for path in args.file]
@@ -253,13 +255,8 @@ def read_approvals(text: str | None) -> list[str]:
 
 
 def read_tools(words: Sequence[str] | None) -> list[str] | None:
-    """The names that `-t` was given, which may have commas between them. Raises UsageError for an empty one."""
-    if words is None:
-        return None
-    found = [name.strip() for word in words for name in word.split(",")]
-    if not all(found):
-        raise UsageError("-t has an empty word", hint="write names with commas between; --no-tools is for none")
-    return found
+    """The names that `-t` was given. Raises UsageError for an empty one."""
+    return names(words, "-t", otherwise="--no-tools is for none")
 
 
 def read_options(words: Sequence[str]) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def run(args: Namespace) -> int:
         raise UsageError("there is no question", hint='try: agentgw search "when is the rent due?"')
     with connect() as client:
         found = client.call(
-            "document.search", query=query, k=args.k, collection=args.collection, skills=names(args.skills),
-            tags=names(args.tags), cwd=working_directory() if args.skills else None,
+            "document.search", query=query, k=args.k, collection=args.collection, skills=names(args.skills, "--skills"),
+            tags=names(args.tags, "--tags"), cwd=working_directory() if args.skills else None,
         )  # fmt: skip
     if found.get("notice"):
         output.notice(found["notice"])

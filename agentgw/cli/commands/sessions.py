@@ -44,6 +44,8 @@ def _list(args: Namespace) -> int:
         for session, title in _under_parents(page["sessions"])
     ]  # fmt: skip
     output.table(rows, ("session", "last used", "turns", *(("skill",) if with_skill else ()), "title"))
+    if not rows:
+        output.notice('there is no session yet: agentgw run "why is the sky blue?" begins one')
     return 0
 
 

@@ -104,12 +104,21 @@ def _cost(args: Namespace) -> int:
             output.json_line(found)
             return 0 if any("error" not in cost for cost in found["skills"]) else 1
         # A name may be there twice, once broken: one call measures all of it.
-        names = [args.name] if args.name else [skill["name"] for skill in client.call("skill.list", cwd=cwd)["skills"]]
+        names = (
+            [args.name]
+            if args.name is not None
+            else [skill["name"] for skill in client.call("skill.list", cwd=cwd)["skills"]]
+        )
         widths = (max(map(len, (*names, "name"))), *_COST_WIDTHS)
-        output.table_row(_COST_HEADERS, widths)
+        if args.name is None:
+            output.table_row(_COST_HEADERS, widths)
         measured = 0
         for name in dict.fromkeys(names):
-            for cost in client.call("skill.cost", name=name, cwd=cwd)["skills"]:
+            costs = client.call("skill.cost", name=name, cwd=cwd)["skills"]
+            if args.name is not None:
+                # Not over a table that a wrong name leaves empty.
+                output.table_row(_COST_HEADERS, widths)
+            for cost in costs:
                 if "error" in cost:
                     output.table_row((name, f"error: {cost['error']}"), (widths[0], 0))
                     continue
@@ -160,7 +169,8 @@ def _new(args: Namespace) -> int:
     name = args.name.replace("_", "-")
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise UsageError(
-            f"{args.name[:80]} cannot be a skill's name", hint="take small letters, digits and single hyphens"
+            f"{args.name[:80] or 'an empty word'} cannot be a skill's name",
+            hint="take small letters, digits and single hyphens",
         )
     if os.path.isdir(os.path.join(shipped("skills"), name)):
         raise AlreadyExists(

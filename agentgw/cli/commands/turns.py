@@ -28,6 +28,8 @@ def _list(args: Namespace) -> int:
         for turn in page["turns"]
     ]  # fmt: skip
     output.table(rows, ("turn", "state", "began", "session", "skill", "model"))
+    if not rows:
+        output.notice("there is no turn yet" if args.all else "nothing runs or waits; --all shows what has ended, too")
     return 0
 
 

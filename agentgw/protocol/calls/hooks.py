@@ -67,7 +67,7 @@ class WebhookList:
 class WebhookNameParams:
     """One webhook."""
 
-    name: Annotated[str, "its name in webhooks.yaml"]
+    name: Annotated[str, "its name in webhooks.yaml", Limit(min_length=1)]
 
 
 @record

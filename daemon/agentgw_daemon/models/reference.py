@@ -12,16 +12,16 @@ Names become file names and URL paths, so each part is held to letters, digits, 
 
 from __future__ import annotations
 
-import difflib
 import os.path
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
 
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw.protocol.schema import record
 from agentgw.protocol.visible import is_seen
 from agentgw_daemon.models.shards import first_of
+from agentgw_daemon.text.near import nearest
 
 ECHO: Final = "echo"
 GGUF: Final = ".gguf"
@@ -121,17 +121,11 @@ def parse(text: str, *, providers: Collection[str] = (), cwd: str | None = None,
     if _NAME.fullmatch(text) and not _dotted(text):
         return Named(name=text)
     if slash and _PART.fullmatch(head) and not _dotted(head) and _PROVIDER_MODEL.fullmatch(tail) and not _climbs(tail):
-        near = nearest(head, providers)
-        hint = f"did you mean {near}/{tail}?" if near else f"add [providers.{head}] to config.toml, or write hf:{text}"
+        near = [f"{one}/{tail}" for one in nearest(head, providers)]
+        otherwise = f"add [providers.{head}] to config.toml, or write hf:{text}"
+        hint = f"did you mean {' or '.join(near)}?" if near else otherwise
         raise NotFound(f"no provider {head} is configured", hint=hint, kind="provider", id=head)
     raise _invalid(text, f"is no model reference; it must be {_SHAPES}")
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`, if any is like it."""
-    by_folded = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(name[:128].lower(), by_folded, n=1)
-    return by_folded[found[0]] if found else None
 
 
 def shown(text: str, limit: int = 100) -> str:

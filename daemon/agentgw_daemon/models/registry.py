@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
@@ -28,6 +28,7 @@ from agentgw_daemon.models.refusals import missing_default, wrong_kind
 from agentgw_daemon.models.store import ModelFolder, StoredModel
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.child_environment import worker_environment
+from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.footprint import shape_of
 
@@ -137,9 +138,7 @@ class Registry:
                 assert_never(ref)
 
     async def embedder(self) -> wire.Embedder:
-        """The embedder that turns text into vectors: the configuration's word. Raises ModelUnavailable or
-        NotFound.
-        """
+        """The embedder that the configuration names, which makes vectors. Raises ModelUnavailable and NotFound."""
         return await self.embedder_called(self._settings.rag.embedder)
 
     async def embedder_called(self, text: str) -> wire.Embedder:
@@ -155,9 +154,7 @@ class Registry:
         return str(stored.path) if stored is not None else None
 
     async def resolve_to_answer(self, text: str | None) -> ModelSpec:
-        """Resolves as `resolve` does, for somebody who wants an answer: to them a model nobody knows is
-        ModelUnavailable, too.
-        """
+        """Resolves as `resolve` does, for whoever wants an answer: a model nobody knows is ModelUnavailable to them."""
         try:
             return await self.resolve(text)
         except NotFound as error:
@@ -203,10 +200,10 @@ class Registry:
             if embedder is not None:
                 async with self._puller.scratch() as scratch:
                     if not await trio.to_thread.run_sync(self._embedders.remove, embedder, scratch):
-                        raise NotFound(f"{ref.name} is not pulled", kind="model", id=ref.name)
+                        raise _not_pulled(ref.name, self._store.entries())
                 return
             if stored is None:
-                raise NotFound(f"{ref.name} is not pulled", kind="model", id=ref.name)
+                raise _not_pulled(ref.name, self._store.entries())
             await trio.to_thread.run_sync(self._store.remove, stored.stem)
         except FileNotFoundError:
             raise NotFound(f"{ref.name} is not there any more", kind="model", id=ref.name) from None
@@ -365,8 +362,7 @@ class Registry:
                 reason="not pulled", suggestion=ref.name,
             )  # fmt: skip
         known = [one.name for one in self._store.entries()] + [*CATALOGUE, reference.ECHO]
-        near = reference.nearest(ref.name, known)
-        hint = f"did you mean {near}?" if near else "`agentgw models` lists them; hf:OWNER/REPO pulls from the hub"
+        hint = hint_for(ref.name, known, "`agentgw models` lists them; hf:OWNER/REPO pulls from the hub")
         return NotFound(f"there is no model {ref.name}", hint=hint, kind="model", id=ref.name)
 
 
@@ -391,6 +387,11 @@ async def open_registry(
             embedders=Embedders(folder, env), memory_rate=MemoryRate(env),
         )  # fmt: skip
         nursery.cancel_scope.cancel()
+
+
+def _not_pulled(name: str, pulled: Iterable[StoredModel]) -> NotFound:
+    hint = hint_for(name, (one.name for one in pulled), "`agentgw models` lists what there is")
+    return NotFound(f"{name} is not pulled", hint=hint, kind="model", id=name)
 
 
 def _embedder(ref: Reference) -> CatalogueEntry | None:

@@ -21,7 +21,7 @@ from agentgw.protocol.calls.jobs import (
     JobTimes,
     ScheduledJob,
 )
-from agentgw.protocol.errors import InvalidParams, NotFound, ShuttingDown
+from agentgw.protocol.errors import InvalidParams, ShuttingDown
 from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.file import editing
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
@@ -132,7 +132,7 @@ class Jobs:
         """A page of runs. Raises NotFound for a job that neither the file nor the history knows."""
         page = await self._store.history(name, limit, before)
         if name is not None and not page.runs and before is None and name not in self.names:
-            raise _unknown(name)
+            raise editing.no_job(name, self.names)
         return page
 
     async def times(self, name: str | None, count: int) -> JobTimes:
@@ -140,7 +140,7 @@ class Jobs:
         await self.scheduler.look()
         book = self.scheduler.book
         if name is not None and name not in book.jobs:
-            raise _unknown(name)
+            raise editing.no_job(name, book.jobs)
         now = self.scheduler.now()
         found = [
             (moment, job.name)
@@ -163,7 +163,7 @@ class Jobs:
                     f"job {name} cannot be used: {where}: {problem.reason}", hint="correct it there", path="name",
                     reason=problem.reason,
                 )  # fmt: skip
-        raise _unknown(name)
+        raise editing.no_job(name, self.names)
 
     def _shown(self, job: Job, last: JobRun | None) -> ScheduledJob:
         scheduler = self.scheduler
@@ -231,7 +231,3 @@ def _free_name(message: str, taken: Iterable[str]) -> str:
         for found in (name, *(f"{name}-{number}" for number in range(2, _MOST_NAMES + 2)))
         if found not in names or found.endswith(f"-{_MOST_NAMES + 1}")
     )
-
-
-def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no job {name[:100]!r}", hint="`agentgw jobs` lists them", kind="job", id=name)

@@ -199,7 +199,7 @@ class Control:
 
 
 def _origin_of(config: Config, key: str) -> str:
-    """Who gives the value that holds."""
+    """The origin of the value that holds."""
     return next((one.origin for one in config.origins if one.key == key), _DEFAULT)
 
 

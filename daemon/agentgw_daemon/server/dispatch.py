@@ -17,6 +17,7 @@ from agentgw.protocol.errors import InvalidParams, InvalidRequest, MethodNotFoun
 from agentgw.protocol.methods import METHODS, Method
 from agentgw.protocol.schema import bind, dump
 from agentgw_daemon.server.jsonrpc_library import Error, Success, create_request, dispatch_request
+from agentgw_daemon.text.near import hint_for
 
 if TYPE_CHECKING:
     pass
@@ -107,7 +108,8 @@ def _translated(entry: Mapping[str, Any], outcome: Any) -> dict[str, Any] | None
         return None
     if failed.code == MethodNotFound.code:
         name = entry["method"][:100]
-        error = MethodNotFound(f"Method not found: {name}", hint="`rpc.discover` lists all", method=name)
+        hint = hint_for(name, METHODS, "`rpc.discover` lists all")
+        error = MethodNotFound(f"Method not found: {name}", hint=hint, method=name)
         return error_response(entry["id"], error)
     made = {"code": failed.code, "message": failed.message, "data": failed.data}
     return {"jsonrpc": "2.0", "error": made, "id": entry["id"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from agentgw.protocol.errors import NotFound
 from agentgw.protocol.schema import record
 from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, printable
 from agentgw_daemon.text.names import normalised
+from agentgw_daemon.text.near import hint_for
 
 
 @record
@@ -65,8 +65,7 @@ class SkillSet:
                     f"skill {shown} is broken: {broken.reason}",
                     hint=f"mend {broken.path}", kind="skill", id=shown,
                 )  # fmt: skip
-        near = difflib.get_close_matches(wanted[:MAX_NAME], self.skills, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`agentgw skills` lists them"
+        hint = hint_for(wanted, self.skills, "`agentgw skills` lists them")
         raise NotFound(f"there is no skill {shown}", hint=hint, kind="skill", id=shown)
 
     def unused(self, name: str) -> BrokenSkill | None:

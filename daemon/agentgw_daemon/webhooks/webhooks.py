@@ -19,6 +19,7 @@ from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.deliveries.deliveries import Attempt, HookStanding, Pending
 from agentgw_daemon.storage.deliveries.outbox import body_of
 from agentgw_daemon.system.ids import new_id, now, seconds_of
+from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.webhooks.hook import Hook, routes
 from agentgw_daemon.webhooks.hooks_file import HooksFile, read_hooks
 from agentgw_daemon.webhooks.sending import BACKOFF_S, MAX_RETRY_AFTER_S, Sender, Sent, attempt_of
@@ -108,8 +109,10 @@ class Webhooks:
         hook = next((one for one in self._file.hooks if one.name == name), None)
         if hook is None:
             raise NotFound(
-                f"there is no webhook {name[:64]}", hint="`agentgw webhooks` lists those of webhooks.yaml",
-                kind="webhook", id=name[:64],
+                f"there is no webhook {name[:64]}", kind="webhook", id=name[:64],
+                hint=hint_for(
+                    name, (one.name for one in self._file.hooks), "`agentgw webhooks` lists those of webhooks.yaml"
+                ),
             )  # fmt: skip
         event_id = new_id("e")
         body = body_of(TEST_EVENT, now(), {"webhook": name})

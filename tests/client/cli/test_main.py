@@ -16,6 +16,7 @@ from agentgw.cli import output
 from agentgw.cli.commands import Action
 from agentgw.protocol.errors import LocalError, UsageError
 from tests.client.conftest import Cli, Run, Serve
+from tests.client.fakedaemon import Failure
 from tests.patience import PATIENCE_S
 
 # Issue 2, item 2.
@@ -102,6 +103,8 @@ def test_every_verb_has_help_with_an_example(
         (("modles",), "did you mean models?"),
         (("session", "list"), "did you mean sessions?"),
         (("sessions", "serach", "x"), "did you mean search?"),
+        (("doc",), "did you mean documents or doctor?"),
+        (("sess",), "did you mean sessions?"),
         (("zzz",), 'to ask something: agentgw run "zzz …"'),
         (("--zzz",), 'to ask something: agentgw run -- "--zzz …"'),
         (("skills", "zzz"), "see agentgw skills --help"),
@@ -113,6 +116,20 @@ def test_an_unknown_verb_names_the_nearest(cli: Cli, words: tuple[str, ...], nea
     assert err.startswith("agentgw: there is no verb ")
     assert err.endswith(f". {near}\n")
     assert err.count("\n") == 1
+
+
+def test_an_empty_verb_is_shown_as_one(cli: Cli) -> None:
+    assert cli("")[2].startswith('agentgw: there is no verb "". to ask something')
+
+
+def test_parameters_of_the_wire_are_told_in_words(cli: Cli, serve: Serve) -> None:
+    wrong = Failure(-32602, "Invalid params: session_id is empty", path="session_id", reason="is empty")
+    serve({"session.messages": wrong, "session.list": wrong})
+    assert cli("sessions", "show", "")[2] == "agentgw: session id is empty. see agentgw sessions show --help\n"
+    # Who names them gets them back.
+    assert cli("call", "session.list")[2] == (
+        "agentgw: Invalid params: session_id is empty. see agentgw call --help\n"
+    )  # fmt: skip
 
 
 class Seen(LocalError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
 from datetime import UTC
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final
 
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
 from agentgw_daemon.scheduler.file.settings import job_of
+from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.text.yaml_document import DocumentRefused, Listing, Mapping, Node, Scalar, parse_document
 from agentgw_daemon.text.yaml_entries import EntryRefused
 
@@ -89,7 +90,7 @@ class _Document:
         """The number of the entry of that name. Raises NotFound."""
         number = self.find(name)
         if number is None:
-            raise NotFound(f"there is no job {name!r}", hint="`agentgw jobs` lists them", kind="job", id=name)
+            raise no_job(name, filter(None, map(_name, self.items)))
         return number
 
     def edited(self, candidates: Iterator[str], expected: list[object]) -> str:
@@ -209,6 +210,12 @@ class _Document:
             if self._text[line:].startswith(" " * self._jobs.span.column + "-") or line == 0:
                 return line
             start = line - 1
+
+
+def no_job(name: str, known: Iterable[str]) -> NotFound:
+    """The error for a name that no job has, with the nearest one."""
+    hint = hint_for(name, known, "`agentgw jobs` lists them")
+    return NotFound(f"there is no job {name[:100]!r}", hint=hint, kind="job", id=name)
 
 
 def _name(node: Node) -> str | None:

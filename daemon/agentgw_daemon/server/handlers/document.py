@@ -47,6 +47,7 @@ async def delete(request: RequestContext, params: DocumentDeleteParams) -> Docum
             "Invalid params: sources, ids or collection must say what to delete",
             hint="give at least one of them", path="sources", reason="nothing is named",
         )  # fmt: skip
+    await check_filters((), params.collection, request.services.database)
     removed = await request.services.database.documents.remove(selection, dry_run=params.dry_run)
     return DocumentsDeleted(documents=removed.documents, chunks=removed.chunks)
 

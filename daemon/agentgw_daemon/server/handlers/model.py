@@ -16,6 +16,7 @@ from agentgw.protocol.types import Model
 from agentgw_daemon.models.catalogue import CATALOGUE_DATE
 from agentgw_daemon.models.recommendation import Machine, answering, best, rank
 from agentgw_daemon.system.memory import available_bytes
+from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.workers.protocol.footprint import DEFAULT_CTX_TOKENS
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ async def unload(request: RequestContext, params: ModelRefParams) -> Done:
     services = request.services
     name = services.models.name_of(params.model)
     if not await services.pool.unload(name):
-        raise NotFound(f"{name} is not loaded", hint="`agentgw ps` shows what is", kind="model", id=name)
+        hint = hint_for(name, services.pool.loaded(), "`agentgw ps` shows what is")
+        raise NotFound(f"{name} is not loaded", hint=hint, kind="model", id=name)
     services.hub.publish("models", "unloaded", model=name)
     return Done()
 

@@ -497,6 +497,10 @@ class TestSkills:
         assert daemon.params("skill.cost") == {"name": "mine", "cwd": os.getcwd()}
         assert cli("skills", "cost", "mine", "--json")[0] == 1
 
+    def test_cost_of_a_skill_that_is_not_there_is_no_table(self, cli: Cli, serve: Serve) -> None:
+        serve({"skill.cost": Failure(-32001, "there is no skill mien", hint="did you mean mine?")})
+        assert cli("skills", "cost", "mien") == (1, "", "agentgw: there is no skill mien. did you mean mine?\n")
+
     def test_cost_ends_with_ctrl_c_and_the_daemon_hears_of_it(
         self, serve: Serve, terminal: Callable[..., Terminal]
     ) -> None:

@@ -139,3 +139,26 @@ def test_an_empty_source_deletes_nothing(cli: Cli, serve: Serve, words: tuple[st
     daemon = serve({"document.delete": GONE})
     assert cli("delete-documents", "-y", *words)[:2] == (2, "")
     assert "document.delete" not in daemon.methods()
+
+
+@pytest.mark.parametrize("verb", [("search", "rent"), ("documents",)])
+@pytest.mark.parametrize("option", ["--skills", "--tags"])
+@pytest.mark.parametrize("given", ["", ",", "a,,b", "a, "])
+def test_an_empty_name_is_no_filter(cli: Cli, serve: Serve, verb: tuple[str, ...], option: str, given: str) -> None:
+    daemon = serve({})
+    said = f"agentgw: {option} has an empty word. write names with commas between\n"
+    assert cli(*verb, option, given) == (2, "", said)
+    assert daemon.methods().count("document.search") == daemon.methods().count("document.list") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing is stored yet: agentgw ingest ~/notes"), (("--source", "x"), "there is no such document"),
+        (("-c", "x"), "there is no such document"), (("--tags", "x"), "there is no such document"),
+    ],
+)  # fmt: skip
+def test_a_list_without_documents_says_so(cli: Cli, serve: Serve, words: tuple[str, ...], said: str) -> None:
+    serve({"document.list": {"documents": []}})
+    status, out, err = cli("documents", *words)
+    assert (status, out.count("\n"), err) == (0, 1, f"agentgw: {said}\n")

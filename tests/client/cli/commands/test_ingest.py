@@ -251,3 +251,15 @@ def test_an_empty_path_stores_and_follows_nothing(cli: Cli, serve: Serve, words:
     status, out, err = cli("ingest", *words)
     assert (status, out, err) == (2, "", "agentgw: a path is empty. `.` is the directory that you are in\n")
     assert not {"document.ingest", "document.unwatch"} & set(daemon.methods())
+
+
+@pytest.mark.parametrize("option", ["--skills", "--tags"])
+def test_an_empty_name_among_others_is_refused_and_alone_is_none(
+    cli: Cli, serve: Serve, tmp_path: Path, option: str
+) -> None:
+    daemon = serve({"document.ingest": {"added": 0, "updated": 0, "unchanged": 1, "chunks": 0}})
+    for given in (",", "a,,b", "a,"):
+        assert cli("ingest", str(tmp_path), option, given)[2].startswith(f"agentgw: {option} has an empty word.")
+    assert "document.ingest" not in daemon.methods()
+    cli("ingest", str(tmp_path), option, "")
+    assert daemon.params("document.ingest")[option.removeprefix("--")] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +165,22 @@ def test_the_old_spellings_warn_and_do_the_new_thing(cli: Cli, serve: Serve) -> 
     assert (status, out.strip().isdigit()) == (0, True)
     assert "write `agentgw start`" in err
     assert cli("scheduler")[0] == 2
+
+
+@pytest.mark.parametrize("given", ["", ",", "read_file,,run_command"])
+def test_an_empty_tool_is_refused_before_a_job_is_written(cli: Cli, serve: Serve, given: str) -> None:
+    daemon = serve({"job.add": ADDED})
+    status, _, err = cli("jobs", "add", "x", "--every", "hour", "--approve", given)
+    assert (status, err) == (2, "agentgw: --approve has an empty word. write names with commas between\n")
+    assert "job.add" not in daemon.methods()
+    cli("jobs", "add", "x", "--every", "hour", "--approve", "read_file, run_command")
+    assert daemon.params("job.add")["approvals"] == ["read_file", "run_command"]
+
+
+def test_what_is_not_there_yet_is_told(cli: Cli, serve: Serve, tmp_path: Path) -> None:
+    serve({"job.add": ADDED})
+    here, gone = str(tmp_path), str(tmp_path / "gone")
+    err = cli("jobs", "add", "x", "--on", gone, "-f", here, "-f", f"{gone}/a", "--cwd", here)[2]
+    assert [line for line in err.splitlines() if "yet" in line] == [
+        f"agentgw: there is no {gone}/a yet", f"agentgw: there is no {gone} yet",
+    ]  # fmt: skip

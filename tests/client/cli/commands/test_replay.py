@@ -158,10 +158,19 @@ class TestEval:
         assert cli("eval", "-q")[2] == ""
 
     def test_filters_go_to_the_daemon(self, cli: Cli, serve: Serve) -> None:
-        daemon = serve({"feedback.list": {"ratings": []}})
+        daemon = serve({"feedback.list": {"ratings": []}, "skill.get": {}, "model.show": {}})
         status, _, err = cli("eval", "--skill", "cook", "--model", "m")
         assert (status, err) == (0, "agentgw: no such answer is rated; agentgw feedback +1 rates the last one\n")
-        assert daemon.received[-1] == ("feedback.list", {"limit": 1000, "skill": "cook", "model": "m"})
+        assert daemon.params("feedback.list") == {"limit": 1000, "skill": "cook", "model": "m"}
+
+    @pytest.mark.parametrize("verb", [("eval",), ("feedback", "list")])
+    @pytest.mark.parametrize(("option", "method"), [("--skill", "skill.get"), ("--model", "model.show")])
+    def test_a_name_that_nothing_has_is_told(
+        self, cli: Cli, serve: Serve, verb: tuple[str, ...], option: str, method: str
+    ) -> None:
+        found = {"feedback.list": {"ratings": []}, "stats.get": {"feedback": []}, "skill.get": {}, "model.show": {}}
+        serve({**found, method: Failure(-32001, "there is no such name cok", hint="did you mean cook?")})
+        assert cli(*verb, option, "cok") == (1, "", "agentgw: there is no such name cok. did you mean cook?\n")
 
     def test_an_interrupt_reports_what_there_is(self, cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
         again = evaluating.replayed

@@ -79,6 +79,8 @@ def test_tools_may_be_named_one_by_one_or_with_commas(cli: Cli, daemon: FakeDaem
     [
         (("-t", ""), "-t has an empty word. write names with commas between; --no-tools is for none"),
         (("-t", "a,"), "-t has an empty word. write names with commas between; --no-tools is for none"),
+        (("-s", " "), "the skill's name is empty. agentgw skills lists them"),
+        (("-f", ""), "the file's name is empty. -f FILE takes one file; -f - is standard input"),
         (("--approve", "ask,deny"),
          "--approve says ask and deny. take one: what it does not name is asked about or denied"),
     ],
