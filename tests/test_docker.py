@@ -68,6 +68,13 @@ def test_what_the_build_of_the_wheel_needs_is_copied() -> None:
     assert set(re.findall(r'^"?([\w-]+)"? = ', wanted[1], re.MULTILINE)) <= copied
 
 
+def test_nothing_is_compiled_for_the_processor_of_the_build_alone() -> None:
+    compiling = next(at for at, (name, value) in enumerate(instructions()) if name == "RUN" and "pip install" in value)
+    set_before = " ".join(value for name, value in instructions()[:compiling] if name == "ENV")
+    assert "-DGGML_NATIVE=OFF" in set_before
+    assert "HNSWLIB_NO_NATIVE=1" in set_before
+
+
 def test_packages_of_the_system_are_few_and_leave_no_lists() -> None:
     for run in values("RUN"):
         if "apt-get install" in run:
