@@ -295,8 +295,13 @@ def report(error: AgentgwError) -> int:
 
 
 def report_fault(error: BaseException) -> AgentgwError:
-    """A fault of ours as one line on standard error; gives it as an error."""
+    """A fault of ours as one line on standard error; gives it as an error. A full or read-only disk is no fault."""
+    from agentgw.local.directories import advice_about
+
     told = AgentgwError(f"internal error: {one_line(f'{type(error).__name__}: {error}')}", hint="please report it")
+    if isinstance(error, OSError) and (hint := advice_about(error, "")):
+        named = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        told = AgentgwError(f"{named}{error.strerror}", hint=hint)
     report(told)
     return told
 

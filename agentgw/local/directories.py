@@ -129,9 +129,19 @@ def _cannot_open(path: str, error: OSError) -> DirectoryRefused:
         )
     if error.errno == errno.ENOTDIR:
         return _not_a_directory(path)
-    if error.errno == errno.EACCES:
-        return DirectoryRefused(f"{path} cannot be opened ({error.strerror})", hint=f"run: chmod 700 {quoted(path)}")
-    return DirectoryRefused(f"{path} cannot be opened ({error.strerror})", hint="set AGENTGW_HOME to a usable one")
+    otherwise = f"run: chmod 700 {quoted(path)}" if error.errno == errno.EACCES else "set AGENTGW_HOME to a usable one"
+    return DirectoryRefused(f"{path} cannot be opened ({error.strerror})", hint=advice_about(error, otherwise))
+
+
+def advice_about(error: OSError, otherwise: str) -> str:
+    """The thing to do about what the system says, where that is about the disk or the process and not the file."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space on its disk"
+    if error.errno == errno.EROFS:
+        return "set AGENTGW_HOME to a directory that can be written"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open; raise the limit (ulimit -n) or close some programs"
+    return otherwise
 
 
 def _not_a_directory(path: str) -> DirectoryRefused:
@@ -142,9 +152,13 @@ def _not_a_directory(path: str) -> DirectoryRefused:
 
 
 def _cannot_make(path: str, error: OSError) -> DirectoryRefused:
-    return DirectoryRefused(
-        f"{path} cannot be made ({error.strerror})", hint="set AGENTGW_HOME to a directory that can be written"
-    )
+    otherwise = "set AGENTGW_HOME to a directory that can be written"
+    if error.errno == errno.ENOTDIR:
+        found = path
+        while not os.path.lexists(found):
+            found = os.path.dirname(found)
+        return DirectoryRefused(f"{path} cannot be made: {found} is not a directory", hint=otherwise)
+    return DirectoryRefused(f"{path} cannot be made ({error.strerror})", hint=advice_about(error, otherwise))
 
 
 def quoted(path: str) -> str:

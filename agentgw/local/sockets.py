@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 
-from agentgw.local.directories import open_private, private_umask, quoted
+from agentgw.local.directories import advice_about, open_private, private_umask, quoted
 from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused
 
 TYPE_CHECKING = False
@@ -93,7 +93,8 @@ def bind_socket(paths: Paths, path: str = "") -> socket.socket:
         listener.close()
         _remove(temporary, directory)
         if isinstance(error, OSError):
-            raise DirectoryRefused(f"no socket can be made at {path} ({error.strerror})") from None
+            hint = advice_about(error, "")
+            raise DirectoryRefused(f"no socket can be made at {path} ({error.strerror})", hint=hint) from None
         raise
     finally:
         os.close(directory)

@@ -17,10 +17,10 @@ import sys
 import time
 
 from agentgw.local import sockets
-from agentgw.local.directories import prepare, private_umask
+from agentgw.local.directories import advice_about, prepare, private_umask, quoted
 from agentgw.local.environment import for_daemon
 from agentgw.local.sockets import bind_socket as bind_socket
-from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, DaemonUnreachable
+from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, DaemonUnreachable, DirectoryRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class Spawned:
         lines = [line for line in text.splitlines() if line.strip()]
         reason = next((line for line in lines if line.startswith(_ERROR_PREFIX)), "").removeprefix(_ERROR_PREFIX)
         if reason and status == ConfigRefused.exit_status:
-            return ConfigRefused(reason)
+            return ConfigRefused(reason, hint=None)
         if status == AlreadyRunning.exit_status:
-            return AlreadyRunning(reason or "another daemon is running")
+            return AlreadyRunning(reason, hint=None) if reason else AlreadyRunning("another daemon is running")
         # Without words of its own: the last line of a traceback, or how the process ended.
         reason = reason or (lines[-1].strip() if lines else _describe(status))
         return with_log(DaemonUnreachable(f"the daemon did not start: {reason}"), paths)
@@ -159,11 +159,18 @@ def connect_or_spawn(
 
 
 def _take_lock(path: str) -> int:
-    """The descriptor that holds the lock; closing it lets go. Raises DaemonUnreachable after `LOCK_TIMEOUT_S`."""
+    """The descriptor that holds the lock; closing it lets go.
+
+    Raises DaemonUnreachable after `LOCK_TIMEOUT_S`, and DirectoryRefused where there can be no lock.
+    """
     import fcntl
 
-    with private_umask():
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with private_umask():
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        hint = advice_about(error, f"look at it, then run: rm {quoted(path)}")
+        raise DirectoryRefused(f"{path} cannot be opened ({error.strerror})", hint=hint) from None
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     wait_s = 0.001
     while True:

@@ -47,15 +47,19 @@ class AgentgwError(Exception):
     #: What there was of the answer before it: goes beside the error where that is printed as JSON, never over the wire.
     partial: Mapping[str, Any] = {}
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str | None = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or ""
+        # None: another process wrote the message, with its own advice in it.
+        self._is_advice_given = hint is None
 
     @property
     def advice(self) -> str:
         """The hint, or what helps against errors of its class, where the message does not lead to a command itself."""
-        return self.hint or ("" if "agentgw " in self.message else self.remedy)
+        if self._is_advice_given or "agentgw " in self.message:
+            return self.hint
+        return self.hint or self.remedy
 
 
 class RpcError(AgentgwError):

@@ -156,7 +156,7 @@ class _Launch:
             self._log.leave_stderr()
             logging.getLogger(__name__).error("not running: %s", error)
         if not self._stderr_is_log:
-            _complain(error.message, error.hint, journal=self._journal)
+            _complain(error.message, error.advice, journal=self._journal)
         return error.exit_status
 
     def _crash(self, error: BaseException) -> int:

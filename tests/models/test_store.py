@@ -37,6 +37,19 @@ def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert ModelFolder(tmp_path / "nowhere").entries() == ()
 
 
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_folder_that_cannot_be_made_has_no_models_and_is_no_error(tmp_path: Path, inner: bool) -> None:
+    folder = tmp_path / "models"
+    if inner:
+        folder.mkdir()
+    (folder / ".partial" if inner else folder).write_text("a file")
+    store = ModelFolder(folder)
+    store.prepare()
+    assert store.entries() == ()
+    with pytest.raises(OSError):  # noqa: PT011  # which one is the system's to say
+        store.make()
+
+
 def test_a_placed_file_is_there_with_its_origin(store: ModelFolder) -> None:
     path = put(store, "m-1", origin())
     [one] = store.entries()

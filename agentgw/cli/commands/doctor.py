@@ -11,7 +11,7 @@ import os
 from agentgw.cli import output
 from agentgw.cli.commands import add_json
 from agentgw.local.connect import connect_client
-from agentgw.local.directories import open_private, refuse_sudo
+from agentgw.local.directories import advice_about, open_private, quoted, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.local.service.manager import Service, enabled_jobs, problems
@@ -110,7 +110,8 @@ def _lock(paths: Paths) -> Finding:
     except FileNotFoundError:
         return _finding("client.lock", "ok", "nobody is starting the daemon")
     except OSError as error:
-        return _finding("client.lock", "error", f"{paths.spawn_lock}: {error.strerror}", f"rm {paths.spawn_lock}")
+        fix = advice_about(error, f"rm {quoted(paths.spawn_lock)}")
+        return _finding("client.lock", "error", f"{paths.spawn_lock}: {error.strerror}", fix)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

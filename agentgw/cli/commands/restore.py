@@ -84,6 +84,7 @@ def _restoring(*words: str) -> dict[str, Any]:
         raise BackupRefused(f"{words[-1]} was not restored within {_TIMEOUT_S:g} seconds") from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").splitlines()
-        raise _ERRORS.get(done.returncode, BackupRefused)(said[-1] if said else f"exit status {done.returncode}")
+        error = _ERRORS.get(done.returncode, BackupRefused)
+        raise error(said[-1], hint=None) if said else error(f"exit status {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found

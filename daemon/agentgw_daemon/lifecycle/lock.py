@@ -14,6 +14,7 @@ import os
 import time
 from typing import Any, Final
 
+from agentgw.local.directories import advice_about
 from agentgw.protocol.errors import AlreadyRunning, DirectoryRefused
 
 # A daemon that is just going has replied to its clients and still closes its database.
@@ -79,7 +80,8 @@ def _open(path: str) -> int:
     try:
         return os.open(path, flags, 0o600)
     except OSError as error:
-        raise DirectoryRefused(f"cannot open {path}: {error.strerror}", hint="check its owner and mode") from None
+        hint = advice_about(error, "check its owner and mode")
+        raise DirectoryRefused(f"cannot open {path}: {error.strerror}", hint=hint) from None
 
 
 def _same_file(fd: int, path: str) -> bool:

@@ -145,10 +145,13 @@ class Puller:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(meter.watch, forward)
                 try:
+                    await trio.to_thread.run_sync(self._store.make)
                     await work(meter)
                     job.done = True
                 except RpcError as error:
                     job.error = error
+                except OSError as error:
+                    job.error = disk_failed(stem, error)
                 finally:
                     del self._jobs[stem]
                     meter.close()

@@ -13,6 +13,7 @@ A name appears only by rename, its origin before it. Everything here is blocking
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import stat
@@ -30,6 +31,8 @@ from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import _WRITING, _replace, read_mapping, write_atomically
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 # Kept free beside a download: the database and the log live on the same disk.
 SPARE_BYTES: Final = 64 << 20
@@ -109,7 +112,7 @@ class StoredModel:
 
 
 class ModelFolder:
-    """The folder; made when it is missing."""
+    """The folder; made when it is missing, if that can be: without it there are no models, and all else works."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -120,7 +123,19 @@ class ModelFolder:
 
     def prepare(self) -> None:
         """Makes the folder and drops what an earlier daemon left half done. Once, before anything else."""
+        try:
+            self.make()
+            self._clean()
+        except OSError as error:
+            log.warning("the models folder %s cannot be written: %s", self.folder, error.strerror or error)
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            self.default = (self.folder / _DEFAULT).read_text("utf-8").strip() or None
+
+    def make(self) -> None:
+        """Makes what is missing of the folder. Raises OSError."""
         self.partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _clean(self) -> None:
         for entry in self.partial.iterdir():
             if entry.name.startswith(_SCRATCH):
                 shutil.rmtree(entry, ignore_errors=True)
@@ -128,8 +143,6 @@ class ModelFolder:
                 entry.unlink(missing_ok=True)
         for left in self.folder.glob(f"{_WRITING}*"):
             left.unlink(missing_ok=True)
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            self.default = (self.folder / _DEFAULT).read_text("utf-8").strip() or None
 
     def entries(self) -> tuple[StoredModel, ...]:
         """The model files, oldest pull first. Reads the folder again only when it has changed."""

@@ -19,6 +19,7 @@ from io import TextIOWrapper
 from types import TracebackType
 from typing import Final
 
+from agentgw.local.directories import advice_about
 from agentgw.protocol.errors import DirectoryRefused
 from agentgw.protocol.visible import pattern
 from agentgw_daemon.config.settings import LogSection
@@ -134,9 +135,8 @@ class DaemonLog:
         try:
             self._file = _LogFile(path, settings)
         except OSError as error:
-            raise DirectoryRefused(
-                f"cannot write the log {path}: {error.strerror}", hint="check its owner and the directory's mode"
-            ) from None
+            hint = advice_about(error, "check its owner and the directory's mode")
+            raise DirectoryRefused(f"cannot write the log {path}: {error.strerror}", hint=hint) from None
         self._file.setFormatter(LineFormatter(secrets))
         handlers: list[logging.Handler] = [self._file]
         if foreground or journal:

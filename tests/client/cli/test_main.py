@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -212,6 +213,27 @@ def test_a_fault_of_ours_is_one_line_without_a_traceback(cli: Cli, monkeypatch: 
 
     monkeypatch.setattr("agentgw.cli.main.load", broken)
     assert cli("status") == (1, "", "agentgw: internal error: ZeroDivisionError: division by zero. please report it\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), "/x: No space left on device. free some space"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x: Read-only file system. set AGENTGW_HOME"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files. too many files are open; raise the limit"),
+    ],
+)
+def test_what_the_system_has_no_room_for_is_no_fault_of_ours(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def broken(verb: str) -> object:
+        raise error
+
+    monkeypatch.setattr("agentgw.cli.main.load", broken)
+    status, _, err = cli("status")
+    assert status == 1
+    assert err.startswith(f"agentgw: {said}")
+    assert "report" not in err
 
 
 def lines_with_json() -> Iterator[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.local.directories import make_private, open_private, prepare, private_umask, refuse_sudo
+from agentgw.local.directories import advice_about, make_private, open_private, prepare, private_umask, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.local.spawn import connect_or_spawn
@@ -151,6 +152,22 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(hopeless: str) -> Non
         prepare(Paths(Environment({"AGENTGW_HOME": hopeless})))
     assert hopeless in caught.value.message
     assert "\n" not in caught.value.message + caught.value.hint
+
+
+def test_the_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DirectoryRefused) as caught:
+        make_private(str(tmp_path / "file" / "a" / "b"))
+    assert caught.value.message == f"{tmp_path}/file/a/b cannot be made: {tmp_path}/file is not a directory"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "set AGENTGW_HOME"), (errno.EMFILE, "too many files")],
+)
+def test_what_the_system_lacks_is_advised_about_and_nothing_about_the_file(number: int, advice: str) -> None:
+    assert advice_about(OSError(number, "x"), "rm it").startswith(advice)
+    assert advice_about(OSError(errno.EISDIR, "x"), "rm it") == "rm it"
 
 
 def test_the_command_to_run_is_a_shell_word(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import bind_socket
 from agentgw.local.spawn import connect_or_spawn
-from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, DaemonUnreachable
+from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, DaemonUnreachable, DirectoryRefused
 from tests.client import fakedaemon
 from tests.client.standins import client_process, standin, starts
 from tests.patience import PATIENCE_S, Stopwatch
@@ -117,6 +117,23 @@ def test_a_daemon_that_fails_says_why(paths: Paths, status: int, error: type[Exc
         assert caught.value.exit_status == 3
         (note,) = caught.value.__notes__
         assert note.splitlines()[1:] == [f"line {n}" for n in range(80, 100)]
+
+
+def test_what_a_daemon_advised_is_followed_by_no_other_advice(paths: Paths) -> None:
+    words = "agentgw: cannot write the log: No space left on device. free some space on its disk"
+    with pytest.raises(ConfigRefused) as caught:
+        connect_client(paths, command=standin(paths, "--say", words, "--status", "78"))
+    assert caught.value.advice == ""
+
+
+@pytest.mark.parametrize("what", ["link", "directory"])
+def test_a_lock_that_cannot_be_is_one_clear_error(paths: Paths, what: str) -> None:
+    prepare(paths)
+    lock = Path(paths.spawn_lock)
+    lock.symlink_to("nowhere") if what == "link" else lock.mkdir()
+    with pytest.raises(DirectoryRefused, match="cannot be opened") as caught:
+        connect_client(paths, command=["/bin/false"])
+    assert caught.value.hint == f"look at it, then run: rm {lock}"
 
 
 def test_a_daemon_that_crashes_is_reported_by_the_end_of_its_traceback(paths: Paths) -> None:
@@ -250,7 +267,7 @@ def test_a_lock_that_stays_taken_ends_in_an_error(paths: Paths, monkeypatch: pyt
 def test_a_link_in_the_place_of_the_lock_is_not_followed(paths: Paths, tmp_path: Path) -> None:
     prepare(paths)
     os.symlink(tmp_path / "victim", paths.spawn_lock)
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(DirectoryRefused, match="symbolic links"):
         spawn._take_lock(paths.spawn_lock)
     assert not (tmp_path / "victim").exists()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,37 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path)
     assert "upgrade" in caught.value.hint
     assert (tmp_path / "agentgw.db").read_bytes() == content
     _open(tmp_path, LATER).close()
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        (["CREATE TABLE notes (id)"], "another program's: it has the table notes"),
+        (["CREATE TABLE sessions (id)"], "another program's: it has the table sessions"),
+        (["CREATE VIEW _sqlite_migrations AS SELECT 'agentgw' AS migration_set, 'x' AS name"], "applied_at"),
+        (
+            [
+                "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set, name, applied_at)",
+                "INSERT INTO _sqlite_migrations VALUES (1, 'agentgw', '001_sessions_turns_messages', 'x')",
+            ],
+            "cannot be brought up to date, or is another program's: no such table: ",
+        ),
+    ],
+)
+def test_tables_that_are_not_ours_are_refused_in_one_line_and_left_where_they_are(
+    tmp_path: Path, statements: list[str], said: str
+) -> None:
+    with sqlite3.connect(tmp_path / "agentgw.db") as plain:
+        for statement in statements:
+            plain.execute(statement)
+    plain.close()
+    with pytest.raises(ConfigRefused, match=said) as caught:
+        DatabaseFiles(tmp_path, "WAL").open()
+    assert "move it away" in caught.value.hint
+    with sqlite3.connect(tmp_path / "agentgw.db") as plain:
+        kept = {str(row[0]) for row in plain.execute("SELECT sql FROM sqlite_master")}
+    plain.close()
+    assert {one for one in statements if one.startswith("CREATE")} <= kept
 
 
 def test_a_backup_of_an_older_version_is_migrated_when_it_takes_the_place(tmp_path: Path) -> None:

@@ -125,8 +125,9 @@ def test_a_newer_backup_is_refused(data: Path, backup: Path) -> None:
             " SELECT migration_set, '999_future', applied_at FROM _sqlite_migrations LIMIT 1"
         )
     plain.close()
-    with pytest.raises(ConfigRefused, match="newer agentgw"):
+    with pytest.raises(ConfigRefused, match="newer agentgw") as caught:
         restore(data, backup)
+    assert caught.value.hint == "upgrade agentgw first"
     assert titles(data) == {"old"}
 
 
@@ -152,13 +153,62 @@ def test_what_is_no_sound_backup_is_refused_and_changes_nothing(data: Path, back
     assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
 
 
-def test_another_programs_database_is_refused(data: Path, tmp_path: Path) -> None:
+_STEPS = "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE sessions (id)"],
+        [_STEPS, "INSERT INTO _sqlite_migrations VALUES (1, 'llm', 'm001', 'x')", "CREATE TABLE sessions (id)"],
+        [_STEPS, "INSERT INTO _sqlite_migrations VALUES (1, 'agentgw', '001_sessions_turns_messages', 'x')"],
+        ["CREATE VIEW _sqlite_migrations AS SELECT 1 AS id, 'agentgw' AS migration_set, 'x' AS name"],
+        ["CREATE TABLE _sqlite_migrations (name)", "INSERT INTO _sqlite_migrations VALUES ('agentgw')"],
+    ],
+)
+def test_another_programs_database_is_refused(data: Path, tmp_path: Path, statements: list[str]) -> None:
     other = tmp_path / "other.db"
     with sqlite3.connect(other) as plain:
-        plain.execute("CREATE TABLE sessions (id)")
+        for statement in statements:
+            plain.execute(statement)
     plain.close()
-    with pytest.raises(BackupRefused, match="no database of agentgw's"):
-        restore(data, other)
+    for attempt in (lambda: examine(other), lambda: restore(data, other)):
+        with pytest.raises(BackupRefused, match=r"no database of agentgw's"):
+            attempt()
+    assert titles(data) == {"old"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DROP TABLE feedback", "it has no feedback"),
+        ("ALTER TABLE feedback DROP COLUMN comment", "its feedback has no comment"),
+        ("DROP TRIGGER messages_ai", "it has no messages_ai"),
+        ("CREATE TRIGGER ours AFTER UPDATE ON turns BEGIN DELETE FROM sessions; END", "it has the trigger ours"),
+    ],
+)
+def test_a_backup_with_other_tables_or_triggers_is_refused(data: Path, backup: Path, change: str, said: str) -> None:
+    with sqlite3.connect(backup) as plain:
+        plain.execute(change)
+    plain.close()
+    with pytest.raises(BackupRefused, match=said):
+        restore(data, backup)
+    assert titles(data) == {"old"}
+
+
+def test_rows_that_a_step_cannot_take_are_one_line(
+    data: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(backup) as plain:
+        # In the place of a step that is still to be made.
+        plain.execute("DELETE FROM _sqlite_migrations WHERE name = '019_asked_summaries'")
+    plain.close()
+    monkeypatch.setenv("AGENTGW_HOME", str(data.parent))
+    assert main([str(backup)]) == BackupRefused.exit_status
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "cannot be brought up to date: duplicate column name: asked" in said
+    assert titles(data) == {"old"}
 
 
 def test_a_file_in_use_is_no_backup(data: Path, backup: Path) -> None:

@@ -6,6 +6,7 @@ the note that it was applied, so a process killed in the middle leaves the datab
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from agentgw.protocol.errors import ConfigRefused
@@ -14,7 +15,7 @@ from agentgw_daemon.storage.deliveries.tables import DELIVERIES
 from agentgw_daemon.storage.documents.knowledge_tables import KNOWLEDGE, WATCHED
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.jobs.job_tables import JOBS
-from agentgw_daemon.storage.words.tables import WORDS
+from agentgw_daemon.storage.words.tables import WORDS, add_functions
 
 MIGRATIONS: Final = Migrations("agentgw")
 
@@ -318,15 +319,54 @@ def _asked_summaries(db: sqlite_utils.Database) -> None:
 def pending(db: sqlite_utils.Database, migrations: Migrations = MIGRATIONS) -> tuple[str, ...]:
     """Names of the steps this database still needs.
 
-    Raises ConfigRefused when it has steps that this version does not know: an older program must not write to it.
+    Raises ConfigRefused when it has steps that this version does not know, or other tables and none of ours: neither
+    an older program nor another one's may write to it.
     """
-    unknown = {step.name for step in migrations.applied(db)} - _all_names(migrations)
+    applied = {step.name for step in migrations.applied(db)}
+    strangers = () if applied else _tables_besides(db, migrations)
+    if strangers:
+        raise ConfigRefused(
+            f"the database is another program's: it has the table {strangers[0]}, and none of agentgw's",
+            hint="move it away, or set AGENTGW_HOME to another directory",
+        )
+    unknown = applied - _all_names(migrations)
     if unknown:
         raise ConfigRefused(
             f"the database was written by a newer agentgw (step {max(unknown)} is unknown here)",
             hint="upgrade agentgw, or set AGENTGW_HOME to another directory",
         )
     return tuple(step.name for step in migrations.pending(db))
+
+
+def tables_after(applied: Collection[str] | None = None) -> Mapping[str, frozenset[str]]:
+    """Names of tables with those of their columns, and of triggers with none, once these first steps are made.
+
+    None: once all are made.
+    """
+    empty = sqlite_utils.Database(memory=True, execute_plugins=False)
+    try:
+        add_functions(empty.conn)
+        MIGRATIONS.apply(empty, stop_before=() if applied is None else _all_names(MIGRATIONS) - set(applied))
+        return tables_of(empty)
+    finally:
+        empty.close()
+
+
+def tables_of(db: sqlite_utils.Database) -> Mapping[str, frozenset[str]]:
+    """The tables of a database, in the form that `tables_after` gives."""
+    named = db.execute("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'trigger')").fetchall()
+    columns = "SELECT name FROM pragma_table_xinfo(?)"
+    return {
+        str(name): frozenset(str(row[0]) for row in db.execute(columns, (name,))) if kind == "table" else frozenset()
+        for kind, name in named
+    }
+
+
+def _tables_besides(db: sqlite_utils.Database, migrations: Migrations) -> tuple[str, ...]:
+    """Tables of a database in which no step was made."""
+    found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+    own = migrations.migrations_table
+    return tuple(str(name) for (name,) in found if name != own and not str(name).startswith("sqlite_"))
 
 
 def _all_names(migrations: Migrations) -> set[str]:

@@ -25,7 +25,7 @@ from agentgw import __version__
 from agentgw.local.directories import prepare, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import AgentgwError, BackupRefused, StorageUnavailable
+from agentgw.protocol.errors import AgentgwError, BackupRefused, ConfigRefused, StorageUnavailable
 from agentgw.protocol.schema import record
 from agentgw_daemon.lifecycle import lock
 from agentgw_daemon.storage.deliveries.outbox import NOBODY
@@ -34,7 +34,7 @@ from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, translated
 from agentgw_daemon.storage.file.filesystem import make_directory, size_of
 from agentgw_daemon.storage.file.library import sqlite_utils
-from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
+from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending, tables_after, tables_of
 from agentgw_daemon.storage.file.recovery import interrupt_live_turns
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp
@@ -53,7 +53,10 @@ class Restored:
 
 
 def examine(path: Path) -> int:
-    """Count the sessions of a backup that can be used. Leaves no file beside it. Raises BackupRefused."""
+    """Count the sessions of a backup that can be used. Leaves no file beside it.
+
+    Raises BackupRefused, and ConfigRefused for one of a newer version.
+    """
     _refuse_other_than_file(path)
     if size_of(path.with_name(f"{path.name}-wal")):
         raise BackupRefused(
@@ -65,12 +68,30 @@ def examine(path: Path) -> int:
             problems = [str(row[0]) for row in plain.execute("PRAGMA integrity_check(1)")]
             if problems != ["ok"]:
                 raise BackupRefused(f"{path} is damaged: {problems[0] if problems else 'it says nothing'}")
-            if not plain.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0]:
-                raise BackupRefused(f"{path} is no database of agentgw's")
-            pending(sqlite_utils.Database(plain, execute_plugins=False), MIGRATIONS)
+            _refuse_other_tables(path, sqlite_utils.Database(plain, execute_plugins=False))
             return int(plain.execute("SELECT count(*) FROM sessions").fetchone()[0])
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError, LookupError) as error:
         raise BackupRefused(f"{path} is no database of agentgw's, or damaged: {error}") from None
+
+
+def _refuse_other_tables(path: Path, db: sqlite_utils.Database) -> None:
+    """Other tables than ours would be met when they are used, and triggers run with everything that is written."""
+    applied = [step.name for step in MIGRATIONS.applied(db)]
+    if not applied:
+        raise BackupRefused(f"{path} is no database of agentgw's")
+    try:
+        pending(db, MIGRATIONS)
+    except ConfigRefused as error:
+        raise ConfigRefused(f"{path}: {error.message}", hint="upgrade agentgw first") from None
+    wanted, found = tables_after(applied), tables_of(db)
+    for name, columns in wanted.items():
+        if name not in found:
+            raise BackupRefused(f"{path} is no database of agentgw's, or incomplete: it has no {name}")
+        if missing := columns - found[name]:
+            raise BackupRefused(f"{path} is no database of agentgw's: its {name} has no {min(missing)}")
+    triggers = {str(row[0]) for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    if strangers := triggers - tables_after().keys():
+        raise BackupRefused(f"{path} was changed by somebody: it has the trigger {min(strangers)}")
 
 
 def restore(directory: Path, backup: Path) -> Restored:
@@ -142,6 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error)
     except OSError as error:
         return _refuse(StorageUnavailable(f"the database cannot be written: {error.strerror or error}"))
+    except sqlite3.Error as error:
+        # Of its rows: the tables are ours.
+        return _refuse(BackupRefused(f"{name} cannot be brought up to date: {error}"))
     print(json.dumps(done))
     return 0
 
@@ -162,7 +186,7 @@ def _restore(backup: Path) -> dict[str, object]:
 
 
 def _refuse(error: AgentgwError) -> int:
-    line = f"{error.message}. {error.hint}" if error.hint else error.message
+    line = f"{error.message}. {error.advice}" if error.advice else error.message
     os.write(2, f"{line}\n".encode("utf-8", "replace"))
     return error.exit_status
 

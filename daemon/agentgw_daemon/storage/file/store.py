@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
-from agentgw.protocol.errors import StorageUnavailable
+from agentgw.protocol.errors import ConfigRefused, StorageUnavailable
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.file.backups import Backups, copy_open, copy_private, is_sound
@@ -289,15 +289,28 @@ class DatabaseFiles:
         problems = connection.problems() if check else ()
         if problems:
             raise DatabaseDamaged(problems[0])
-        needed = connection.read(lambda db: pending(db, self._migrations))
+        with self._understood():
+            needed = connection.read(lambda db: pending(db, self._migrations))
         with translated():
             self.files.drop_clean_note()
         if needed:
             if connection.read(lambda db: bool(self._migrations.applied(db))):
                 self.backups.make(connection)
-            connection.read(self._migrations.apply)
+            with self._understood():
+                connection.read(self._migrations.apply)
             self.migrated = needed
         connection.write(begin_anew)
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Refuses tables that are not those that our steps expect. They stay: nobody knows whose they are."""
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.IntegrityError, LookupError) as error:
+            raise ConfigRefused(
+                f"{self.files.database} cannot be brought up to date, or is another program's: {error}",
+                hint="move it away, or put a backup in its place: agentgw restore FILE",
+            ) from error
 
     def _repaired(self, damage: DatabaseDamaged) -> StorageUnavailable:
         """Put the running database right and give the error for the operation that met the damage."""
