@@ -161,6 +161,7 @@ class TurnDetail:
     unreadable: Annotated[
         tuple[str, ...] | None, "parts of its record that went bad; what stands in their places is empty"
     ] = None
+    rating: Annotated[t.Rating | None, "of its answer"] = None
 
 
 @record

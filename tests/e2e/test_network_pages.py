@@ -1,4 +1,4 @@
-"""The lines of docs/http.md and docs/remote.md, run as they stand: against one daemon, through its port and ssh."""
+"""The lines of docs/http.md, docs/remote.md and docs/web.md, run as they stand: through a port, ssh and a browser."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.e2e.home import PATIENCE_S, Home
+from tests.e2e.home import PATIENCE_S, Home, until
 from tests.e2e.sshd import Sshd, missing
 
 pytestmark = pytest.mark.e2e
@@ -78,3 +79,33 @@ def test_the_lines_of_a_daemon_elsewhere_do_what_the_page_says(site: Home, tmp_p
             assert status == "0", (command, printed)
         assert not (here.path / "data").exists()
     assert "ida.md" in site.ask("documents")
+
+
+def test_the_lines_of_the_pages_serve_them_and_open_them_signed_in(home: Home) -> None:
+    """The first line goes on, as it does in a terminal; the browser of the second notes what it is to open."""
+    (block,) = consoles("web.md")
+    serve, web = re.findall(r"^\$ (.*)$", block, re.MULTILINE)
+    noted = home.user / "opened"
+    browser = home.user / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {noted}\n')
+    browser.chmod(0o700)
+    environ = {**home.environ, "PATH": PROGRAMS, "BROWSER": f"{browser} %s"}
+    # Any port: another one may be taken on this machine.
+    line = serve.replace("--port 8080", "--port 0")
+    assert line != serve
+    with subprocess.Popen(["bash", "-c", f"exec {line}"], env=environ, cwd=home.work) as child:
+        try:
+            until(lambda: "serving on" in home.log or child.poll() is not None, "the daemon serves")
+            done = subprocess.run(
+                ["bash", "-c", web], env=environ, cwd=home.work, text=True, capture_output=True, timeout=PATIENCE_S
+            )
+            link = done.stdout.strip()
+            assert (done.returncode, noted.read_text()) == (0, link), done
+            with httpx.Client(timeout=PATIENCE_S) as visitor:
+                assert visitor.get(link).status_code == 200
+                page = visitor.get(httpx.URL(link).join("/"))
+                assert (page.status_code, "Sessions" in page.text) == (200, True)
+                # The link worked once.
+                assert httpx.get(link).status_code == 401
+        finally:
+            child.terminate()

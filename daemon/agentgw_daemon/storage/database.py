@@ -39,7 +39,7 @@ from agentgw_daemon.storage.sessions.feedback import Ratings
 from agentgw_daemon.storage.sessions.log import TurnLogStore
 from agentgw_daemon.storage.sessions.retention import forget_logs
 from agentgw_daemon.storage.sessions.sessions import Sessions
-from agentgw_daemon.storage.sessions.statistics import count_all
+from agentgw_daemon.storage.sessions.statistics import count_all, count_sessions
 from agentgw_daemon.storage.sessions.steps import StepStore
 from agentgw_daemon.storage.sessions.summaries import Summaries
 from agentgw_daemon.storage.sessions.turns import TurnStore
@@ -214,6 +214,10 @@ class Database:
         finally:
             with trio.CancelScope(shield=True):
                 await limiter_thread.run(store.close)
+
+    async def extent(self) -> tuple[int, int]:
+        """The numbers of sessions and of bytes; for who asks every few seconds, as `statistics` reads all turns."""
+        return await self._thread.read(lambda db: (count_sessions(db), self.size_bytes()))
 
     async def statistics(self) -> StatsResult:
         """Counts since the database was made."""

@@ -95,3 +95,11 @@ async def test_a_fork_has_no_ratings_and_deleting_takes_them_along(database: Dat
     await database.sessions.delete(turn.session_id)
     assert (await database.feedback.list()).ratings == ()
     assert (await database.statistics()).feedback == ()
+
+
+async def test_a_turn_shows_its_latest_rating(database: Database) -> None:
+    turn_id = await answered(database)
+    assert (await database.turns.detail(turn_id)).rating is None
+    for rating in (1, -1):
+        await database.feedback.add(rating, turn_id=turn_id)  # type: ignore[arg-type]  # 1 or -1
+        assert (await database.turns.detail(turn_id)).rating == rating

@@ -36,7 +36,7 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     """The state of the daemon, in numbers."""
     services, jobs = request.services, request.daemon.jobs
     started = services.started
-    statistics = await services.database.statistics()
+    sessions, db_bytes = await services.database.extent()
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
     default = services.models.default_name()
     running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
@@ -49,8 +49,8 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
         service=ServiceStatus(provider=services.models.provider_of(default), model=default or ""),
         models=tuple(model for model in models if model.state != "not_pulled"),
         workers=(*services.pool.workers(), *services.retrieval.workers()),
-        queue=services.pool.queue_length + services.retrieval.queue_length, sessions=statistics.sessions,
-        db_bytes=statistics.db_bytes,
+        queue=services.pool.queue_length + services.retrieval.queue_length, sessions=sessions,
+        db_bytes=db_bytes,
         connections=request.daemon.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
         reembedding=request.daemon.reembedding.shown, http=services.current.http,

@@ -89,6 +89,12 @@ class Ratings:
         return await self._runner.read(do)
 
 
+def rating_of(db: sqlite_utils.Database, turn_id: str) -> Rating | None:
+    """The rating of a turn, if it has one."""
+    row = db.execute("SELECT rating FROM feedback WHERE turn_id = ?", (turn_id,)).fetchone()
+    return None if row is None else _rating_of(row[0])
+
+
 def count_ratings(db: sqlite_utils.Database) -> tuple[FeedbackCount, ...]:
     """The number of good and bad ratings of each skill with each model, those with the most first."""
     found = db.execute(
@@ -126,11 +132,15 @@ def _chosen(db: sqlite_utils.Database, given: str | None, cwd: str | None) -> st
     return str(row[0])
 
 
+def _rating_of(value: object) -> Rating:
+    return -1 if value == -1 else 1
+
+
 def _feedback_of(row: Sequence[Any]) -> Feedback:
     return Feedback(
         turn_id=text_of(row[0]),
         session_id=text_of(row[1]),
-        rating=-1 if row[2] == -1 else 1,
+        rating=_rating_of(row[2]),
         created_at=text_of(row[3]),
         skill=text_of(row[4]),
         model=text_of(row[5]),

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
 
 
+def count_sessions(db: sqlite_utils.Database) -> int:
+    """The number of sessions."""
+    return number_of(db.execute("SELECT count(*) FROM sessions").fetchone()[0])
+
+
 def count_all(db: sqlite_utils.Database, db_bytes: int) -> StatsResult:
     """The answer of `stats.get`."""
     sessions, messages = db.execute(

@@ -17,6 +17,7 @@ from agentgw_daemon.storage.json_text import to_text
 from agentgw_daemon.storage.lookup import find_id
 from agentgw_daemon.storage.rows import LIVE, TURN_COLUMNS, from_cursor, to_cursor, turn_of
 from agentgw_daemon.storage.sessions.calls import calls_of
+from agentgw_daemon.storage.sessions.feedback import rating_of
 from agentgw_daemon.storage.sessions.log import LogRow, insert_rows
 from agentgw_daemon.storage.sessions.reading import ColumnReader
 from agentgw_daemon.storage.sessions.sessions import NewSession, insert_session, refuse_busy
@@ -339,4 +340,5 @@ def read_detail(db: sqlite_utils.Database, turn_id: str, *, strict: bool = False
         history=reading.record("history", PromptHistory, kept["history"], None),
         steps=steps,
         unreadable=tuple(reading.unreadable) or None,
+        rating=rating_of(db, turn_id),
     )

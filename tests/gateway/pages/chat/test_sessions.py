@@ -12,7 +12,7 @@ from agentgw.protocol.calls.steering import TurnSteerParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound, SessionBusy
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.params import FeedbackAddParams, ForkParams, TurnListParams, TurnStartParams
-from agentgw.protocol.results import Done, FeedbackList, ModelList, SkillDetail, TurnDetail, TurnList, TurnResult
+from agentgw.protocol.results import Done, ModelList, SkillDetail, TurnDetail, TurnList, TurnResult
 from agentgw.protocol.types import Options, Session, Skill, Timings, Turn, Usage
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened
@@ -44,7 +44,6 @@ class Daemon:
             ),
             "turn.list": self._list,
             "turn.show": lambda p: self._detail(p.turn_id),
-            "feedback.list": lambda p: FeedbackList(ratings=()),
             "feedback.add": lambda p: Done(),
             "turn.cancel": self._fail_or_done,
             "turn.steer": lambda p: Done(),
@@ -85,7 +84,7 @@ class Daemon:
     def _detail(self, turn_id: str) -> TurnDetail:
         return TurnDetail(
             turn=self._turn(int(turn_id[2:])), message=f"Say {EVIL}", text="", system="", options=Options(),
-            usage=Usage(), timings=Timings(),
+            usage=Usage(), timings=Timings(), rating={1: 1, 2: -1}.get(int(turn_id[2:])),  # type: ignore[arg-type]  # 1 or -1
         )  # fmt: skip
 
     def _fail_or_done(self, params: Any) -> Done:
@@ -225,6 +224,24 @@ async def test_a_fork_ends_with_the_turn() -> None:
         reply = await Visitor(made).post("/turn/t-2/fork", {})
     assert reply.headers["location"] == "/session/s-fork"
     assert daemon.of("session.fork") == [ForkParams(session_id="s-1", at="t-2")]
+
+
+async def test_every_form_of_a_session_that_has_ended_can_be_sent_without_a_script() -> None:
+    async with opened(Daemon().handlers()) as made:
+        visitor = Visitor(made)
+        body = (await visitor.get("/session/s-1")).body.decode()
+        forms = re.findall(r'<form[^>]* method="post"[^>]*>.*?</form>', body, re.DOTALL)
+        # Of each of three turns: two ratings, again, fork and edit; of the session the message and two of summaries.
+        assert len(forms) == 3 * 5 + 3
+        for form in forms:
+            assert f'name="form-token" value="{visitor.form_token}"' in form, form
+
+
+async def test_each_answer_shows_how_it_was_rated_however_many_others_were() -> None:
+    async with opened(Daemon().handlers()) as made:
+        body = (await Visitor(made).get("/session/s-1")).body.decode()
+    feet = body.split('class="foot')[1:]
+    assert [re.findall(r'data-rating="(-?1)" aria-pressed="true"', foot) for foot in feet] == [["1"], ["-1"], []]
 
 
 @pytest.mark.parametrize(("rating", "status"), [("1", 200), ("-1", 200), ("0", 400), ("x", 400), ("", 400)])

@@ -89,6 +89,23 @@ async def test_cards_that_are_shown_already_are_left_alone() -> None:
     assert "No call waits" in text_of(other)
 
 
+async def test_many_calls_are_shown_twenty_at_a_time_and_the_next_come_as_these_are_answered() -> None:
+    made_of = Approvals(*(approval(approval_id=f"a-{number}") for number in range(1000)))
+    async with opened(made_of.handlers()) as made:
+        visitor = Visitor(made)
+        first = await visitor.get("/approvals")
+        found = re.search(r"/approvals\?seen=[0-9a-f]+", first.body.decode())
+        assert found is not None
+        # What waits behind those that are read changes nothing of them.
+        made_of.waiting = made_of.waiting[:500]
+        assert (await visitor.get(found[0], HX_Request="true")).status == 204
+        made_of.waiting = made_of.waiting[1:21]
+        last = await visitor.get(found[0], HX_Request="true")
+    shown = [re.findall(r'action="/approvals/(a-[0-9]+)"', reply.body.decode()) for reply in (first, last)]
+    assert shown == [[f"a-{number}" for number in range(20)], [f"a-{number}" for number in range(1, 21)]]
+    assert ["More calls wait" in text_of(reply) for reply in (first, last)] == [True, False]
+
+
 async def test_nothing_of_a_call_is_read_as_html() -> None:
     made_of = Approvals(
         approval(
@@ -126,3 +143,45 @@ async def test_a_rule_is_ended_by_its_id() -> None:
         assert (await visitor.post("/approvals/rules/revoke", {})).status == 400
     assert (reply.status, reply.headers["location"]) == (303, "/approvals")
     assert made_of.revoked == ["r-1"]
+
+
+async def test_rules_come_fifty_at_a_time_each_once_and_in_their_order() -> None:
+    rules = tuple(rule(rule_id=f"r-{number:03d}", arguments={"n": number}) for number in range(125))
+    seen: list[str] = []
+    async with opened(Approvals(rules=rules).handlers()) as made:
+        visitor, address = Visitor(made), "/approvals"
+        while address:
+            body = (await visitor.get(address)).body.decode()
+            page = re.findall(r'name="rule" value="([^"]*)"', body)
+            assert len(page) in (50, 25)
+            more = re.search(r'href="(/approvals\?from=[0-9]+)">More rules', body)
+            assert bool(more) == (len(page) == 50)
+            seen += page
+            address = more[1] if more else ""
+    assert seen == [one.rule_id for one in rules]
+
+
+@pytest.mark.parametrize("count", [1, 50, 51, 100])
+async def test_there_are_more_rules_only_where_there_are(count: int) -> None:
+    rules = tuple(rule(rule_id=f"r-{number}") for number in range(count))
+    async with opened(Approvals(rules=rules).handlers()) as made:
+        text = text_of(await Visitor(made).get("/approvals"))
+    assert ("More rules" in text) == (count > 50)
+
+
+@pytest.mark.parametrize("place", ["1", "50", "999999", "0"])
+async def test_a_place_behind_the_last_rule_leads_back(place: str) -> None:
+    """Rules were ended meanwhile, or there never were so many."""
+    async with opened(Approvals(rules=(rule(),)).handlers()) as made:
+        text = text_of(await Visitor(made).get(f"/approvals?from={place}"))
+    assert ("There are no more rules. All rules" in text) == (place != "0")
+    assert "Nothing is always allowed" not in text
+
+
+@pytest.mark.parametrize("place", ["-1", "x", "1.5", "%c2%b2", "1234567", "", "1&from=x"])
+async def test_what_is_no_place_in_the_rules_is_their_beginning(place: str) -> None:
+    rules = (rule(rule_id="r-first"), rule(rule_id="r-second"))
+    async with opened(Approvals(rules=rules).handlers()) as made:
+        reply = await Visitor(made).get(f"/approvals?from={place}")
+    assert reply.status == 200
+    assert "r-first" in reply.body.decode()

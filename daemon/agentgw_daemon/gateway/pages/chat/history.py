@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.params import FeedbackListParams, TurnAttachParams, TurnIdParams, TurnListParams
+from agentgw.protocol.params import TurnAttachParams, TurnIdParams, TurnListParams
 from agentgw.protocol.schema import bind, record
 from agentgw_daemon.gateway.http.refusal import error_value
 from agentgw_daemon.gateway.pages.chat.live import WholeTurn, foot_of
@@ -20,7 +20,6 @@ _SHOWN_TURNS: Final = 6
 _SHOWN_CHARS: Final = 20_000
 # That were begun since a page was last told of some.
 _MOST_NEWS: Final = 10
-_MOST_RATINGS: Final = 1000
 _PAGE: Final = 1000
 _LIVE: Final = ("queued", "running", "waiting")
 
@@ -45,9 +44,9 @@ class ShownTurn:
         """Its items; what is slow about a page."""
         return self.whole.html()
 
-    def foot(self) -> str:
-        """The lines below it."""
-        return foot_of(self.turn.turn_id, self.result, self.error, self.rating)
+    def foot(self, form_token: str) -> str:
+        """The lines below it, whose forms need no script."""
+        return foot_of(self.turn.turn_id, self.result, self.error, self.rating, form_token=form_token)
 
 
 async def turns_before(exchange: Exchange, session_id: str, before: str | None) -> dict[str, Any]:
@@ -99,14 +98,10 @@ async def _shown(
     exchange: Exchange, newest_first: tuple[Turn, ...], *, most_chars: int | None = None
 ) -> list[ShownTurn]:
     """The turns with the oldest first; with `most_chars` only the newest of them that have no more together."""
-    if not newest_first:
-        return []
-    ratings = await exchange.call("feedback.list", FeedbackListParams(limit=_MOST_RATINGS))
-    rating_of = {one.turn_id: one.rating for one in ratings.ratings}
     shown: list[ShownTurn] = []
     chars = 0
     for turn in newest_first:
-        one = await _shown_turn(exchange, turn, rating_of.get(turn.turn_id))
+        one = await _shown_turn(exchange, turn)
         # The message is there to be read and to be edited.
         chars += 2 * len(one.message) + one.whole.size
         if shown and most_chars is not None and chars > most_chars:
@@ -115,7 +110,7 @@ async def _shown(
     return shown[::-1]
 
 
-async def _shown_turn(exchange: Exchange, turn: Turn, rating: int | None) -> ShownTurn:
+async def _shown_turn(exchange: Exchange, turn: Turn) -> ShownTurn:
     detail = await exchange.call("turn.show", TurnIdParams(turn_id=turn.turn_id))
     whole = WholeTurn(turn.turn_id)
     result, error = None, None
@@ -124,4 +119,4 @@ async def _shown_turn(exchange: Exchange, turn: Turn, rating: int | None) -> Sho
             result = await exchange.call_into("turn.attach", TurnAttachParams(turn_id=turn.turn_id), whole)
         except RpcError as failed:
             error = exchange.gateway.redacted(error_value(failed))
-    return ShownTurn(turn=turn, message=detail.message, whole=whole, result=result, error=error, rating=rating)
+    return ShownTurn(turn=turn, message=detail.message, whole=whole, result=result, error=error, rating=detail.rating)

@@ -155,9 +155,11 @@ def event_of(method: str, params: dict[str, Any]) -> TurnEvent:
     return TurnNotice(code="unreadable", text=f"{method} cannot be shown")
 
 
-def foot_of(turn_id: str, result: TurnResult | None, error: dict[str, Any] | None, rating: int | None) -> str:
-    """The lines below a turn that has ended."""
-    return rendered("foot.html", turn_id=turn_id, result=result, error=error, rating=rating)
+def foot_of(
+    turn_id: str, result: TurnResult | None, error: dict[str, Any] | None, rating: int | None, **more: str
+) -> str:
+    """The lines below a turn that has ended. A script sends forms without `form_token` in them, and nobody else can."""
+    return rendered("foot.html", turn_id=turn_id, result=result, error=error, rating=rating, **more)
 
 
 def _partial(target: str, put: Put) -> str:
