@@ -8,9 +8,11 @@ import sys
 
 from agentgw import __version__
 from agentgw.cli import output
+from agentgw.local.environment import Environment
 from agentgw.protocol.errors import AgentgwError, UsageError
 from agentgw_shell.prompt.first_prompt import FirstPrompt
 from agentgw_shell.prompt.type_ahead import TypeAhead
+from agentgw_shell.screen_access import moves_cursor
 
 
 def main() -> int:
@@ -21,13 +23,14 @@ def main() -> int:
     parser.add_argument("--session")
     parser.add_argument("--continue", dest="continued", action="store_true")
     args = parser.parse_args()
-    first = FirstPrompt()
+    drawn = moves_cursor(Environment())
+    first = FirstPrompt(drawn=drawn)
     try:
         if not (output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)):
             raise UsageError("chat needs a terminal", hint="in a pipe use: echo text | agentgw run")
         # Whoever is at the terminal may press Ctrl-C, also in a chat that a script or an editor started ignoring it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with TypeAhead() as terminal:
+        with TypeAhead(kept=drawn) as terminal:
             output.notice(f"agentgw {__version__}, /help lists the commands, Ctrl-D leaves")
             first.show()
             # Here, for the editor takes most of the time until there is one.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agentgw.cli import output
 from agentgw.cli.turn_printer import TurnPrinter, cancel_turn, follow
 from agentgw.client import ConnectionLost
-from agentgw_shell.screen_access import terminal_size, write_to_terminal
+from agentgw_shell.screen_access import moves_cursor, terminal_size, write_to_terminal
 
 if TYPE_CHECKING:
     from agentgw.client import Client, Stream
@@ -115,7 +115,7 @@ class _Printer(TurnPrinter):
 def may_draw(environment: Environment) -> bool:
     """Tells whether answers are drawn as Markdown: on a terminal that has colours, and may show them."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    drawn = environment.term not in ("", "dumb") and not environment.no_color
+    drawn = moves_cursor(environment) and not environment.no_color
     return unicode and drawn and output.is_terminal(sys.stdout)
 
 

@@ -19,7 +19,7 @@ from agentgw.client import ConnectionLost
 from agentgw.local.connect import connect_running
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, NotFound
+from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavailable, NotFound, UsageError
 from agentgw_shell.answering import Answering, lost
 from agentgw_shell.conversation import Conversation
 from agentgw_shell.leave import Leave
@@ -30,8 +30,9 @@ from agentgw_shell.prompt.editor import LineInterrupted, make_editor, was_interr
 from agentgw_shell.prompt.first_prompt import PROMPT
 from agentgw_shell.prompt.history import PrivateHistory
 from agentgw_shell.prompt.paste import Pastes
+from agentgw_shell.prompt.plain_editor import PlainEditor
 from agentgw_shell.prompt.prefill import TypingPrefill
-from agentgw_shell.screen_access import write_to_terminal
+from agentgw_shell.screen_access import moves_cursor, write_to_terminal
 from agentgw_shell.status_bar import StatusBar
 from agentgw_shell.turns.draft import Draft
 from agentgw_shell.turns.keyboard import Keyboard
@@ -61,12 +62,13 @@ class Chat:
         self._prefilled = ""
         paths, environment = Paths(), Environment()
         os.makedirs(paths.state_dir, mode=0o700, exist_ok=True)
-        self._editor = make_editor(
-            paths.history_file, self._pastes, term=environment.term, toolbar=self._bar.text,
-            completer=ChatCompleter(self._client_now),
+        self._draws = moves_cursor(environment)
+        self._editor = PlainEditor(paths.history_file, terminal) if not self._draws else make_editor(
+            paths.history_file, self._pastes, term=environment.term, colours=not environment.no_color,
+            toolbar=self._bar.text, completer=ChatCompleter(self._client_now),
         )  # fmt: skip
         self._typing = TypingPrefill(self._request_of_draft, lambda: connect_running(paths))
-        if not environment.agentgw_url:
+        if not isinstance(self._editor, PlainEditor) and not environment.agentgw_url:
             self._editor.default_buffer.on_text_changed += lambda buffer: self._typing.edited(buffer.text)
         self._answering = Answering(
             self.conversation, terminal, Keyboard(sys.stdin.fileno()), self._draft, environment, self._call_user
@@ -151,7 +153,7 @@ class Chat:
             message = self._editor.prompt(PROMPT, default=default)
         finally:
             self._typing.edited("")
-        if was_interrupted(self._editor):
+        if not isinstance(self._editor, PlainEditor) and was_interrupted(self._editor):
             # In the same moment as Enter: it is for what was just sent.
             self._prefilled = message
             raise LineInterrupted(was_empty=False)
@@ -288,7 +290,9 @@ class Chat:
         self._prefilled = text
 
     def to_clipboard(self, text: str) -> None:
-        """Hand a text to the terminal's clipboard, also from another machine (OSC 52)."""
+        """Hand a text to the terminal's clipboard, also from another machine (OSC 52). Raises UsageError."""
+        if not self._draws:
+            raise UsageError("this terminal has no clipboard that could be told", hint="/save PATH writes the session")
         write_to_terminal(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\x07")
 
     def _rate(self, rating: int) -> None:
@@ -320,18 +324,22 @@ class Chat:
         settings = {one["key"]: one["value"] for one in client.call("config.get", section="shell")["settings"]}
         self._alert = str(settings.get("shell.alert", self._alert))
         self._computes_drafts = settings.get("shell.prefill") is not False
-        if settings.get("shell.editing") == "vi":
+        if settings.get("shell.editing") == "vi" and not isinstance(self._editor, PlainEditor):
             self._editor.editing_mode = EditingMode.VI
-        self._editor.app.invalidate()
+        self._draw_again()
 
     def _fail(self, error: BaseException) -> None:
         """Called by the thread that could not connect."""
         self._bar.lose(f"no daemon: {error}")
-        self._editor.app.invalidate()
+        self._draw_again()
+
+    def _draw_again(self) -> None:
+        if not isinstance(self._editor, PlainEditor):
+            self._editor.app.invalidate()
 
     def _call_user(self) -> None:
         """Tell whoever looks elsewhere that a question waits."""
         if self._alert == "bell":
             write_to_terminal("\x07")
-        elif self._alert == "osc9":
+        elif self._alert == "osc9" and self._draws:
             write_to_terminal("\x1b]9;agentgw asks about a tool call\x07")

@@ -6,7 +6,16 @@ import os
 
 from agentgw.cli.output import OutputLost
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentgw.local.environment import Environment
+
 Size = tuple[int, int]
+
+
+def moves_cursor(environment: Environment) -> bool:
+    """Tells whether the terminal understands escapes; one without a name is believed to understand none."""
+    return environment.term not in ("", "dumb")
 
 
 def write_to_terminal(text: str) -> None:

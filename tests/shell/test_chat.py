@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -158,3 +159,36 @@ def test_without_a_terminal_it_says_what_to_use(environment: dict[str, str]) -> 
     assert done.returncode == 2
     assert b"agentgw run" in done.stderr
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("name", [["TERM=dumb"], ["-u", "TERM"]])
+def test_a_terminal_that_cannot_move_its_cursor_is_sent_no_escape(environment: dict[str, str], name: list[str]) -> None:
+    with Terminal(["env", *name, AGENTGW, "chat"], environment) as terminal:
+        terminal.wait_for("Ctrl-D leaves", "›")
+        terminal.send("some **words**\n")
+        terminal.wait_for("\nsome **words**\n›")
+        terminal.send("/copy\n")
+        terminal.wait_for("no clipboard")
+        terminal.send("/edit\n")
+        terminal.wait_for("Enter alone sends: some **words**\n›")
+        terminal.send("\n")
+        terminal.wait_for("Enter alone sends: some **words**\n›\nsome **words**\n›")
+        # The first Ctrl-C may have thrown a line away.
+        terminal.send("half a line\x03")
+        terminal.wait_for("^C\n›")
+        terminal.send("more\n")
+        terminal.wait_for("\nmore\n›")
+        terminal.send("\x04")
+        assert terminal.wait_exit() == 0
+    assert b"\x1b" not in terminal.received
+    assert "more" in (Path(environment["AGENTGW_HOME"]) / "state" / "repl_history").read_text()
+
+
+def test_without_colours_the_prompt_has_none_either(environment: dict[str, str]) -> None:
+    with chat({**environment, "NO_COLOR": "1"}) as terminal:
+        terminal.wait_for("Ctrl-D leaves", "›")
+        terminal.send("plain\r")
+        terminal.wait_for("\nplain\n›", "tok/s")
+        terminal.send("\x04")
+        assert terminal.wait_exit() == 0
+    assert not re.search(rb"\x1b\[[0-9;]*[3-9][0-9]?m", terminal.received)

@@ -57,7 +57,11 @@ def _call(args: Namespace) -> int:
         output.json_line(result)
         return 0 if result["ok"] else 1
     if not result["ok"]:
-        raise ToolFailed(f"{args.tool}: {result['content']}")
+        # What a program wrote keeps its lines; the last one tells how it ended.
+        said, _, end = str(result["content"]).rstrip("\n").rpartition("\n")
+        if said:
+            output.text_block(said)
+        raise ToolFailed(f"{args.tool}: {end}")
     output.text_block(result["content"])
     return 0
 

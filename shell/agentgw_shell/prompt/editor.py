@@ -13,6 +13,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import ConditionalContainer, HSplit, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
+from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
@@ -41,6 +42,7 @@ def make_editor(
     pastes: Pastes,
     *,
     term: str = "",
+    colours: bool = True,
     completer: Completer | None = None,
     toolbar: Callable[[], str] | None = None,
     terminal_input: Input | None = None,
@@ -51,6 +53,7 @@ def make_editor(
         history=PrivateHistory(history_file), key_bindings=_bindings(pastes), multiline=True,
         prompt_continuation="  … ", enable_history_search=True, enable_open_in_editor=True, enable_suspend=True,
         tempfile_suffix=".md", completer=completer, complete_while_typing=False, style=_STYLE,
+        color_depth=None if colours else ColorDepth.DEPTH_1_BIT,
         input=terminal_input, output=terminal_output or _output(term),
     )  # fmt: skip
     if toolbar is not None:

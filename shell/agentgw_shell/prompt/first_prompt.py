@@ -19,15 +19,16 @@ _PLAIN_PASTE: Final = "\x1b[?2004l"
 class FirstPrompt:
     """A drawing of what the editor will draw first, in its place, where that is standard output.
 
-    Keys that are pressed meanwhile wait for the editor.
+    Keys that are pressed meanwhile wait for the editor. Nothing is drawn where it could not be drawn over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, drawn: bool = True) -> None:
+        self._drawn = drawn
         self._shown = False
 
     def show(self) -> None:
         """Draw it. It is written over by whoever writes next, so `leave` it first."""
-        self._shown = output.is_terminal(sys.stdout)
+        self._shown = self._drawn and output.is_terminal(sys.stdout)
         if self._shown:
             self._write(_MARKED_PASTE + PROMPT)
 

@@ -17,12 +17,16 @@ class TypeAhead:
 
     In the terminal's usual mode they would be echoed into the answer, and Enter would arrive as Ctrl-J. A context
     manager for the whole chat: prompt-toolkit comes back to the mode it found, so that there is no gap between.
+    Where the terminal edits the lines itself, `kept` is off and it stays in its usual mode.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool = True) -> None:
         self._before = termios.tcgetattr(sys.stdin)
+        self._kept = kept
 
     def __enter__(self) -> Self:
+        if not self._kept:
+            return self
         quiet = self._before[:]
         quiet[0] &= ~termios.ICRNL
         quiet[3] &= ~(termios.ECHO | termios.ICANON)

@@ -922,3 +922,10 @@ def test_the_daemon_the_client_starts_is_the_package(paths: Paths, monkeypatch: 
     with pytest.raises(Exception, match="did not start"):
         connect_client(paths, warm=True)
     assert started == [[sys.executable, "-P", "-m", "agentgw_daemon", "--activated", "--prewarm"]]
+
+
+def test_a_failed_call_shows_what_was_written_line_by_line_and_ends_with_the_reason(agentgw: Run, serve: Serve) -> None:
+    serve({"tool.call": {"ok": False, "content": "first\n\n  second\n[exit status 3]"}})
+    done = agentgw("tools", "call", "run_command", "{}")
+    assert (done.returncode, done.stdout) == (1, "first\n\n  second\n")
+    assert done.stderr.startswith("agentgw: run_command: [exit status 3]")
