@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 from agentgw.local.environment import Environment
 from agentgw.protocol.errors import UsageError
+
+
+def edited(text: str) -> str:
+    """The text as the user's editor leaves it. Raises UsageError as `edit` does."""
+    import tempfile
+    from contextlib import suppress
+
+    descriptor, path = tempfile.mkstemp(suffix=".md")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+        edit(path)
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "replace").removesuffix("\n")
+    except OSError as error:
+        raise UsageError(f"the text could not be handed to an editor: {error.strerror}") from None
+    finally:
+        with suppress(FileNotFoundError):  # an editor may take it away
+            os.unlink(path)
 
 
 def edit(path: str) -> None:

@@ -192,3 +192,28 @@ def test_without_colours_the_prompt_has_none_either(environment: dict[str, str])
         terminal.send("\x04")
         assert terminal.wait_exit() == 0
     assert not re.search(rb"\x1b\[[0-9;]*[3-9][0-9]?m", terminal.received)
+
+
+@pytest.mark.parametrize(
+    ("editor", "said"),
+    [
+        ("'/opt/my editor", "EDITOR cannot be read as a command"),
+        ("/nowhere/vi", "the editor /nowhere/vi cannot be started"),
+        ("false", "the editor false ended with exit status 1"),
+        ("rm", "the text could not be handed to an editor"),
+    ],
+)
+def test_an_editor_that_fails_leaves_the_draft(environment: dict[str, str], editor: str, said: str) -> None:
+    with chat({**environment, "VISUAL": editor}) as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("a draft\x18\x05")
+        terminal.wait_for(said, "› a draft")
+        terminal.send(" goes on\r")
+        terminal.wait_for("\na draft goes on\n›")
+
+
+def test_what_the_editor_leaves_is_sent(environment: dict[str, str]) -> None:
+    with chat({**environment, "VISUAL": 'sh -c \'echo " and more" >> "$1"\' x'}) as terminal:
+        terminal.wait_for("\n›")
+        terminal.send("a draft\x18\x05")
+        terminal.wait_for("\na draft and more\n›")

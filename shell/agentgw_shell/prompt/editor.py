@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.filters import is_done
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import is_done, vi_navigation_mode
 from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
@@ -17,9 +20,13 @@ from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
+from agentgw.cli import output
+from agentgw.cli.editor import edited
+from agentgw.protocol.errors import AgentgwError
 from agentgw_shell.prompt.history import PrivateHistory
 
 if TYPE_CHECKING:
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import Completer
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
@@ -51,8 +58,8 @@ def make_editor(
     """An editor for messages of any number of lines. Raises LineInterrupted and EOFError when it is read."""
     session: PromptSession[str] = PromptSession(
         history=PrivateHistory(history_file), key_bindings=_bindings(pastes), multiline=True,
-        prompt_continuation="  … ", enable_history_search=True, enable_open_in_editor=True, enable_suspend=True,
-        tempfile_suffix=".md", completer=completer, complete_while_typing=False, style=_STYLE,
+        prompt_continuation="  … ", enable_history_search=True, enable_suspend=True, completer=completer,
+        complete_while_typing=False, style=_STYLE,
         color_depth=None if colours else ColorDepth.DEPTH_1_BIT,
         input=terminal_input, output=terminal_output or _output(term),
     )  # fmt: skip
@@ -85,6 +92,22 @@ def _output(term: str) -> Vt100_Output:
     return made
 
 
+async def _write_in_editor(buffer: Buffer) -> None:
+    """Have the message written in the user's editor, and send it; where that fails it stays as it was."""
+    text = await run_in_terminal(partial(_edited, buffer.text))
+    if text is not None:
+        buffer.document = Document(text)
+        buffer.validate_and_handle()
+
+
+def _edited(text: str) -> str | None:
+    try:
+        return edited(text)
+    except AgentgwError as error:
+        output.report(error)
+        return None
+
+
 def _bindings(pastes: Pastes) -> KeyBindings:
     bindings = KeyBindings()
 
@@ -103,6 +126,12 @@ def _bindings(pastes: Pastes) -> KeyBindings:
     @bindings.add("c-c")
     def interrupt(event: KeyPressEvent) -> None:
         event.app.exit(exception=LineInterrupted(was_empty=not event.current_buffer.text), style="class:aborting")
+
+    # The library's own takes another editor for one that is missing, and ends in a traceback for other faults.
+    @bindings.add("c-x", "c-e")
+    @bindings.add("v", filter=vi_navigation_mode)
+    def in_editor(event: KeyPressEvent) -> None:
+        event.app.create_background_task(_write_in_editor(event.current_buffer))
 
     @bindings.add(Keys.BracketedPaste)
     def paste(event: KeyPressEvent) -> None:

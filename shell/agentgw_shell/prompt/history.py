@@ -10,6 +10,8 @@ from typing import Final
 
 from prompt_toolkit.history import FileHistory
 
+# Some ten thousand lines; more of them would hold the first key up.
+_MOST_BYTES: Final = 1 << 20
 _SET: Final = re.compile(r"(/set)\b.*", re.DOTALL)
 # Keys of well-known services, tokens with three parts, what is named a secret, and long runs that no word is.
 _KEYS: Final = re.compile(
@@ -36,8 +38,17 @@ class PrivateHistory(FileHistory):
         self.fault = _made_private(path)
 
     def load_history_strings(self) -> Iterable[str]:
-        """The lines of earlier chats, the latest first."""
-        return () if self.fault else super().load_history_strings()
+        """The lines of earlier chats, the latest first: as many as can be read while the prompt comes up."""
+        if self.fault:
+            return ()
+        with open(self.filename, "rb") as file:
+            start = max(file.seek(0, os.SEEK_END) - _MOST_BYTES, 0)
+            file.seek(start)
+            data = file.read()
+        if start:
+            # In the middle of one.
+            data = data[data.find(b"\n#") + 1 :]
+        return reversed(_entries(data.decode("utf-8", "replace").split("\n")))
 
     def append_string(self, string: str) -> None:
         """Keep it, as far as it may be kept."""
@@ -52,6 +63,20 @@ class PrivateHistory(FileHistory):
             super().store_string(string)
         except OSError:
             return
+
+
+def _entries(lines: Iterable[str]) -> list[str]:
+    """Typed texts: the lines of each are marked, whatever lies between."""
+    found: list[str] = []
+    goes_on = False
+    for line in lines:
+        if line.startswith("+"):
+            if goes_on:
+                found[-1] += f"\n{line[1:]}"
+            else:
+                found.append(line[1:])
+        goes_on = line.startswith("+")
+    return found
 
 
 def _made_private(path: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.cli.editor import edit
+from agentgw.cli.editor import edit, edited
 from agentgw.protocol.errors import UsageError
 
 
@@ -39,3 +39,23 @@ def test_a_blank_one_is_vi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blan
     monkeypatch.setenv("EDITOR", blank)
     edit(str(tmp_path / "file"))
     assert (tmp_path / "file").read_text() == "edited\n"
+
+
+def test_a_text_comes_back_as_the_editor_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISUAL", "sh -c 'echo more >> \"$1\"' x")
+    assert edited("some ü\n") == "some ü\nmore"
+    monkeypatch.setenv("VISUAL", "sh -c ': > \"$1\"' x")
+    assert edited("some") == ""
+
+
+@pytest.mark.parametrize(
+    ("editor", "words"), [("rm", "could not be handed to an editor: No such file"), ("false", "exit status 1")]
+)
+def test_a_text_that_does_not_come_back_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, editor: str, words: str
+) -> None:
+    monkeypatch.setenv("VISUAL", editor)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(UsageError, match=words):
+        edited("some")
+    assert list(tmp_path.iterdir()) == []

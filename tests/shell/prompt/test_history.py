@@ -73,3 +73,19 @@ def test_bytes_that_are_no_text_are_lines_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(b"\xff\x00\n+old\xfe\n")
     assert list(PrivateHistory(str(path)).load_history_strings()) == ["old\ufffd"]
+
+
+def test_of_a_long_history_the_latest_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.write_text("".join(f"\n# 2026-01-01 00:00:00\n+line {number}\n+its end\n" for number in range(60_000)))
+    found = list(PrivateHistory(str(path)).load_history_strings())
+    assert found[:2] == ["line 59999\nits end", "line 59998\nits end"]
+    assert 10_000 < len(found) < 60_000
+    assert found[-1].endswith("\nits end")
+    assert found[-1].startswith("line ")
+
+
+def test_a_damaged_history_gives_the_lines_that_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.write_bytes(b"\0\xff junk\n\n# 2026-01-01\n+one\n\n+two \xff\n+more")
+    assert list(PrivateHistory(str(path)).load_history_strings()) == ["two \ufffd\nmore", "one"]
