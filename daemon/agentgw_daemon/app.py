@@ -32,6 +32,7 @@ from agentgw_daemon.lifecycle.idle import end_when_idle
 from agentgw_daemon.lifecycle.signals import patient_end
 from agentgw_daemon.lifecycle.sleep import follow_sleep
 from agentgw_daemon.lifecycle.watchdog import feed_watchdog
+from agentgw_daemon.models.ahead import is_worker_likely
 from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.notifications.approval_notices import ApprovalNotices
 from agentgw_daemon.notifications.desktop import Desktop
@@ -99,7 +100,7 @@ async def _open(started: Started, stack: AsyncExitStack) -> tuple[Services, Hook
             tuning_dir=Path(paths.cache_dir) / "tuning",
         )
     )  # fmt: skip
-    if started.prewarm:
+    if started.prewarm and is_worker_likely(settings, Path(paths.models_dir), started.environ.get("HOME")):
         pool.prewarm()
     hooks = await trio.to_thread.run_sync(read_hooks, Path(paths.webhooks_file), started.environ)
     outbox = EventOutbox()

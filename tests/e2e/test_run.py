@@ -28,6 +28,16 @@ def test_the_first_command_of_a_fresh_home_answers(home: Home) -> None:
     assert home.ask(*ECHO, "hello", "there") == "hello there\n"
 
 
+def test_what_no_worker_answers_starts_none(home: Home, endpoint: Endpoint) -> None:
+    assert home.ask(*ECHO, "hello") == "hello\n"
+    assert home.processes().keys() == set(home.daemons())
+    home.stop()
+    child = home.start(*SCRIPTED, "hello")
+    endpoint.next().end("who is there?")
+    assert home.finish(child).out == "who is there?\n"
+    assert home.processes().keys() == set(home.daemons())
+
+
 def test_the_answer_ends_in_exactly_one_newline(shared_home: Home) -> None:
     assert shared_home.ask(*ECHO, "trailing\n\n\n") == "trailing\n"
     assert shared_home.ask(*ECHO, "two\n\nparagraphs") == "two\n\nparagraphs\n"

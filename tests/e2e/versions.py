@@ -52,10 +52,13 @@ class Installation:
 
     def _replace(self, name: str, source: Path) -> None:
         shutil.rmtree(self.packages / name, ignore_errors=True)
-        shutil.copytree(source, self.packages / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what is compiled, as an installer leaves it: else every program would compile all that it imports.
+        shutil.copytree(source, self.packages / name)
 
     def _set_version(self, version: str) -> None:
         file = self.packages / "agentgw" / "__init__.py"
         text, count = re.subn(r'__version__ = ".*"', f'__version__ = "{version}"', file.read_text())
         assert count == 1
         file.write_text(text)
+        # Compiled code is known to be old by the second of its source and by its length, which may both be the same.
+        shutil.rmtree(file.parent / "__pycache__", ignore_errors=True)

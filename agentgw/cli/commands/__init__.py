@@ -44,6 +44,11 @@ def connect(*, spawn: bool = True, warm: bool = False) -> Client:
     return connect_client(Paths(), spawn=spawn, warm=warm, notice=output.notice)
 
 
+def is_loaded(model: str | None) -> bool:
+    """Tells whether a model is one that a worker loads, as far as the client knows: `echo` is the daemon itself."""
+    return model != "echo"
+
+
 def add_json(parser: ArgumentParser) -> None:
     """The flag that every listing has."""
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from agentgw.cli import output
-from agentgw.cli.commands import connect, model_reference, working_directory
+from agentgw.cli.commands import connect, is_loaded, model_reference, working_directory
 from agentgw.cli.commands.run import OPTIONS, read_options, read_tools, seconds
 from agentgw.protocol.errors import AgentgwError, UsageError
 
@@ -94,7 +94,7 @@ def _map(args: Namespace, ask: dict[str, Any], records: RecordFormat, journal: A
     ask["whole"] = True
 
     def connected() -> Client:
-        client = connect(warm=True)
+        client = connect(warm=is_loaded(args.model))
         ask["model"] = model_reference(client, args.model) if args.model is not None else None
         return client
 

@@ -6,7 +6,15 @@ import os
 import sys
 
 from agentgw.cli import output
-from agentgw.cli.commands import connect, is_elsewhere, last_session, model_reference, names, working_directory
+from agentgw.cli.commands import (
+    connect,
+    is_elsewhere,
+    is_loaded,
+    last_session,
+    model_reference,
+    names,
+    working_directory,
+)
 from agentgw.cli.intake import file_text, is_piped, shown_name, stdin_text
 from agentgw.cli.timelimit import TimeLimit
 from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
@@ -152,7 +160,7 @@ def _run(args: Namespace, options: dict[str, Any], answer: TurnPrinter) -> int:
         message, piped = read_message(args.text, stdin_used=_STDIN in args.file)
         if not message.strip() and not any(file["text"].strip() for file in files):
             raise UsageError("there is no message", hint='try: agentgw run "why is the sky blue?"')
-        connected = connect(warm=True)
+        connected = connect(warm=is_loaded(args.model))
     if working_directory() is None and not is_elsewhere():
         output.notice("this directory is gone, or its name is not UTF-8: tools work in your home directory")
     with connected as client:

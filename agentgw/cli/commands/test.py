@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from agentgw.cli import output
-from agentgw.cli.commands import connect, model_reference, working_directory
+from agentgw.cli.commands import connect, is_loaded, model_reference, working_directory
 from agentgw.cli.commands.run import read_message, seconds
 from agentgw.cli.timelimit import TimeLimit
 from agentgw.protocol.errors import AgentgwError, SchemaUnmet, UsageError
@@ -48,7 +48,7 @@ def _run(args: Namespace) -> int:
         message, piped = read_message(args.text, stdin_used=False)
         if not message.strip():
             raise UsageError("there is no question", hint="try: agentgw test 'is this an outage?' < log && page")
-        connected = connect(warm=True)
+        connected = connect(warm=is_loaded(args.model))
     with connected as client:
         client.limit(limit.rest_s(), told_s=args.timeout)
         stream = client.stream(
