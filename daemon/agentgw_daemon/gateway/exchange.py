@@ -186,10 +186,11 @@ class Exchange:
 
     def last_event_id(self) -> int:
         """The number of the last event that the client has seen, 0 for none. Raises InvalidParams."""
-        text = self.request.one("last-event-id").strip()
-        if not text:
+        given = self.request.all("last-event-id")
+        text = given[0].strip() if given else ""
+        if not text and len(given) < 2:
             return 0
-        if not text.isascii() or not text.isdigit() or len(text) > 15:
+        if len(given) > 1 or not text.isascii() or not text.isdigit() or len(text) > 15:
             raise InvalidParams(
                 "Invalid params: Last-Event-ID must be the number of an event", path="Last-Event-ID",
                 reason="must be a number",

@@ -80,6 +80,8 @@ def merged(parts: Iterable[Mapping[str, Any]], names: Names) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for part in parts:
         for given, value in part.items():
+            if not given:
+                raise _invalid("a field without a name", "is unknown")
             name = names.get(given, given)
             if not name:
                 continue

@@ -73,11 +73,19 @@ class RouteTable:
             if route.method == method and not (route.streams and request.method == "HEAD"):
                 return Found(route=route, values=values)
         if not here:
-            raise HttpRefused(404, "NoSuchRoute", "nothing is at this path", hint="GET /docs lists what there is")
+            raise HttpRefused(404, "NoSuchRoute", "nothing is at this path", hint=self._where_instead(segments))
         known = sorted({route.method for route, _ in here})
         raise HttpRefused(
             405, "MethodNotAllowed", f"this path takes {' and '.join(known)}", headers=(("allow", ", ".join(known)),)
         )
+
+    def _where_instead(self, segments: tuple[str, ...]) -> str:
+        """The hint for a path that leads nowhere. Slashes at the end are seldom meant, and easily overlooked."""
+        while segments and not segments[-1]:
+            segments = segments[:-1]
+            if any(_match(route, segments) is not None for route in self.routes):
+                return "it is there without the slash at the end"
+        return "GET /docs lists what there is"
 
 
 def _match(route: Route, segments: tuple[str, ...]) -> dict[str, str] | None:

@@ -56,6 +56,46 @@ def test_what_is_meant_to_do_something_is_text(attack: str, open_end: bool) -> N
         assert address.startswith(("http://", "https://", "mailto:")), address
 
 
+# Addresses that are none of the web, or only look so, and the places where a reader may take one for an address.
+ADDRESSES = [
+    "javascript:alert(1)", " JavaScript:alert(1)", "java\tscript:alert(1)", "\x01javascript:alert(1)",
+    "javascript&colon;alert(1)", "javascript&#58;alert(1)", "data:text/html,<script>1</script>",
+    "data:image/svg+xml;base64,PHN2Zz4=", "vbscript:1", "blob:http://x/1", "file:///x", "about:blank", "ws://x",
+    "ftp://x", "intent://x", "tel:1", "//evil.example", "/\\evil.example", "\\\\evil.example", "feed:javascript:1",
+    "view-source:x", 'http://a.b" onmouseover="1', 'mailto:a@b" style="x',
+]  # fmt: skip
+PLACES = [
+    "[x](<{}>)", '[x]({} "t")', "![x](<{}>)", "<{}>", "[r]\n\n[r]: <{}> 't'", "[![i]({})]({})", "# [x]({})",
+    "| [x]({}) |\n|---|\n| ![y]({}) |", "> - [x]({})\n>   - ![y]({})", "```{}\n[x]({})\n```",
+    "~~~ {}\n</code></pre><b>\n~~~",
+    '<svg><a xlink:href="{}"><text>x</text></a><animate onbegin=1>', '<math href="{}"><mglyph><style><img src="{}">',
+    '<form action="{}"><button formaction="{}">', '<object data="{}"><embed src="{}">', '<video src="{}" poster="{}">',
+    '<link rel=stylesheet href="{}">', '<meta http-equiv=refresh content="0;{}">', '<img srcset="{} 1x">',
+    '<td background="{}" style="background:url({})">', '<noscript><p title="</noscript><img src={} onerror=1>">',
+    '<svg><foreignObject><iframe src="{}">', "<template><a href={}>x</a></template>", "[x](http://a.b){{onclick={}}}",
+]  # fmt: skip
+
+KNOWN_TAGS = {
+    "p", "a", "pre", "code", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "h3", "ul", "li",
+    "blockquote", "em", "hr",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_address_in_any_place_leads_anywhere_but_to_the_web(place: str) -> None:
+    for address in ADDRESSES:
+        for open_end in (True, False):
+            html = html_of(place.replace("{}", address), {}, open_end=open_end)
+            for tag in re.findall(r"<[^>]*>", html):
+                known = re.fullmatch(
+                    r'</?([a-z0-9]+)((?: (?:href|title|class|rel|target|tabindex)="[^"]*")*) ?/?>', tag
+                )
+                assert known is not None, (address, tag)
+                assert known[1] in KNOWN_TAGS, (address, tag)
+                for link in re.findall(r' href="([^"]*)"', known[2]):
+                    assert link.startswith(("http://", "https://", "mailto:")), (address, tag)
+
+
 def test_a_link_says_nothing_to_where_it_leads() -> None:
     html = html_of("[x](https://a.b/c)", {})
     assert 'rel="noopener noreferrer nofollow"' in html
