@@ -262,6 +262,21 @@ async def test_changes_between_two_waits_are_told(tmp_path: Path) -> None:
             await told.wait(30)
 
 
+async def test_a_folder_made_anew_under_the_same_name_is_another_one(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    async with open_messages(str(folder)) as messages:
+        assert messages.is_in_place()
+        # Some file systems give the number of a folder that is gone to the next one.
+        for _ in range(3):
+            folder.rmdir()
+            assert not messages.is_in_place()
+            folder.mkdir()
+            assert not messages.is_in_place()
+    async with open_messages(str(folder)) as messages:
+        assert messages.is_in_place()
+
+
 async def test_waiting_for_messages_can_be_cancelled_and_begun_again(tmp_path: Path) -> None:
     with trio.fail_after(PATIENCE_S):
         async with open_messages(str(tmp_path)) as told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -113,6 +114,24 @@ async def test_a_folder_that_comes_later_is_watched_then(tmp_path: Path, monkeyp
         await watched(made)
         file.write_text("ready")
         assert await turn_of(made, 1) == [str(file)]
+
+
+async def test_a_folder_that_is_made_anew_is_watched_like_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch._TRY_AGAIN_S", 0.01)
+    monkeypatch.setattr("agentgw_daemon.knowledge.ingest.messages._IN_PLACE_EVERY_S", 0.01)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    with trio.fail_after(PATIENCE_S):
+        async with office(tmp_path, entry(inbox)) as made:
+            await watched(made)
+            for count, name in enumerate(("a", "b", "c"), 1):
+                if name != "c":
+                    inbox.rmdir() if count == 1 else shutil.rmtree(inbox)
+                    inbox.mkdir()
+                (inbox / name).write_text(name)
+                assert await turn_of(made, count) == [f"{inbox}/{name}"]
 
 
 def test_links_pipes_and_hidden_folders_are_not_followed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,23 +19,42 @@ if TYPE_CHECKING:
 # it would cost power, and cancelling takes as long.
 _QUIET_MS: Final = 1000
 _GATHERED_MS: Final = 5000
+# That the folder itself went, or another took its name, is not always told.
+_IN_PLACE_EVERY_S: Final = 15.0
 _IGNORE_FILE: Final = ".gitignore"
+# Of a folder that may be held open without being read, where the system knows that.
+_HELD: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Messages:
     """Changes since `open_messages`, also those while nobody waited."""
 
-    def __init__(self, folder: str, watcher: RustNotify) -> None:
+    def __init__(self, folder: str, held: int, watcher: RustNotify) -> None:
         self._folder = folder
+        self._held = held
         self._watcher = watcher
         self._stop = threading.Event()
 
+    def is_in_place(self) -> bool:
+        """Tells whether the folder of that name is still the one that the messages are about. Blocks."""
+        try:
+            there = os.stat(os.path.join(self._folder, "."))
+        except OSError:
+            return False
+        held = os.fstat(self._held)
+        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
     async def wait(self, most_s: float) -> None:
-        """Returns when something changed that may matter, and after `most_s` anyway. Raises OSError."""
+        """Returns when something changed that may matter, also in the folder's place, and after `most_s` anyway.
+
+        Raises OSError.
+        """
         deadline = trio.current_time() + most_s
         while (left_s := deadline - trio.current_time()) > 0:
-            found = await self._gathered(int(left_s * 1000) + 1)
+            found = await self._gathered(int(min(left_s, _IN_PLACE_EVERY_S) * 1000) + 1)
             if any(matters(path.removeprefix(self._folder)) for path in found):
+                return
+            if not await trio.to_thread.run_sync(self.is_in_place):
                 return
 
     async def _gathered(self, timeout_ms: int) -> list[str]:
@@ -63,11 +83,16 @@ class Messages:
 @asynccontextmanager
 async def open_messages(folder: str) -> AsyncIterator[Messages]:
     """A watch on what changes below a folder. Raises OSError when the system has no more watches to give."""
-    watcher = await trio.to_thread.run_sync(_watcher, folder)
+    # Held, so that no folder that is made in its place gets its number, as some file systems do at once.
+    held = await trio.to_thread.run_sync(os.open, folder, _HELD)
     try:
-        yield Messages(folder, watcher)
+        watcher = await trio.to_thread.run_sync(_watcher, folder)
+        try:
+            yield Messages(folder, held, watcher)
+        finally:
+            watcher.close()
     finally:
-        watcher.close()
+        os.close(held)
 
 
 def _watcher(folder: str) -> RustNotify:

@@ -167,14 +167,13 @@ class Watching:
     async def _follow_once(self, followed: Followed) -> None:
         """Follows until the folder is gone, or something keeps us from following it."""
         path = followed.watched.path
-        identity = await trio.to_thread.run_sync(_identity, path)
-        if identity is None:
+        if not await trio.to_thread.run_sync(os.path.isdir, os.path.join(path, ".")):
             followed.be("missing", "is not there")
             return
         try:
             async with open_messages(path) as messages:
                 # Listening before looking: what changes meanwhile is told afterwards.
-                while await trio.to_thread.run_sync(_identity, path) == identity:
+                while await trio.to_thread.run_sync(messages.is_in_place):
                     await self._look(followed)
                     await messages.wait(_TRY_AGAIN_S if followed.state == "failing" else _LOOK_EVERY_S)
         except OSError as error:
@@ -222,14 +221,6 @@ class Watching:
 def _log_mistake(followed: Followed) -> None:
     """The traceback, for whoever mends it; called while the exception is handled."""
     log.exception("following %s failed", shown(followed.watched.path))
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(os.path.join(path, "."))
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _is_empty(path: str) -> bool:

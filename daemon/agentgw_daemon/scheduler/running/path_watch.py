@@ -71,8 +71,9 @@ class PathWatch:
 
     async def _follow_folder(self) -> None:
         async with open_messages(self._path) as messages:
-            # Listening before looking: what changes meanwhile is told afterwards.
-            while await trio.to_thread.run_sync(os.path.isdir, self._path):
+            # Listening before looking: what changes meanwhile is told afterwards. Of a folder that was made anew
+            # under this name nothing would be told.
+            while await trio.to_thread.run_sync(messages.is_in_place):
                 await messages.wait(await self._look())
 
     async def _look(self) -> float:
