@@ -39,6 +39,10 @@ from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 COMMAND = (sys.executable, __file__)
 DIM = 64
 BEAT_S = 0.05
+# Names of files that this worker says are of a far year, with the time in nanoseconds since 1970.
+TIMES_NS = {
+    "year-1500.txt": -14831769600 * 10**9, "year-1969.txt": -86400 * 10**9, "year-9999.txt": 253402214400 * 10**9,
+}  # fmt: skip
 EMBEDDER = wire.Embedder(name="fake", id="fake-1", dim=DIM, max_tokens=256, gguf="/fake.gguf")
 
 
@@ -150,6 +154,8 @@ class FakeWorker:
             try:
                 data = Path(request.path).read_bytes()
                 mtime_ns = Path(request.path).stat().st_mtime_ns
+                # Times that the disk below the tests may have no room for.
+                mtime_ns = TIMES_NS.get(Path(request.path).name, mtime_ns)
             except OSError as error:
                 return wire.Failed(kind="unreadable", message=f"cannot be opened: {(error.strerror or '').lower()}")
         sha256 = hashlib.sha256(data).hexdigest()

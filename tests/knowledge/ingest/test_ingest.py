@@ -17,7 +17,7 @@ from agentgw_daemon.knowledge.ingest.ingest import MOST_AT_ONCE
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.live import counts, fill, live_ingest, reasons
-from tests.retrieval.fakeworker import fake_settings
+from tests.retrieval.fakeworker import TIMES_NS, fake_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +63,18 @@ async def test_unchanged_files_are_not_opened(tmp_path: Path, notes: Path) -> No
         result = await made.take(notes)
         assert counts(result) == (0, 0, 3, 0)
         assert result.failed == ()
+
+
+@pytest.mark.parametrize("name", TIMES_NS)
+async def test_a_file_of_a_far_year_is_stored(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "old"
+    fill(folder, {name: "apples", "b.txt": "bread"})
+    age(folder)
+    async with live_ingest(tmp_path) as made:
+        assert counts(await made.take(folder)) == (2, 0, 0, 2)
+        assert counts(await made.take(folder)) == (0, 0, 2, 0)
+        (folder / name).write_text("pears")
+        assert counts(await made.take(folder)) == (0, 1, 1, 1)
 
 
 async def test_a_file_that_was_only_touched_is_hashed_and_not_cut_again(tmp_path: Path, notes: Path) -> None:

@@ -50,6 +50,8 @@ _TELL_EVERY_S: Final = 0.1
 # A file that was written this short a time before it was read may change afterwards with the same time (the kernel's
 # clock ticks every few milliseconds): its time is not noted, so next time it is read again.
 _RACY_NS: Final = 50_000_000
+# The earliest time that SQLite has room for, in 1677. File systems without clocks of their own have earlier ones.
+_EARLIEST_NS: Final = -(1 << 63)
 # Only of a file in which nothing is written: the reader refuses others that give no text.
 _EMPTY: Final = "has no text: nothing of it can be found"
 _BEGIN_MARK: Final = "-----BEGIN"
@@ -267,7 +269,8 @@ class Intake:
 
 
 def _stamp(one: Candidate, mtime_ns: int, asked_at_ns: int) -> int | None:
-    return mtime_ns if one.has_stamp and mtime_ns < asked_at_ns - _RACY_NS else None
+    """The file's time to be noted, or None where it says nothing: the file is read again then, each time."""
+    return mtime_ns if one.has_stamp and _EARLIEST_NS <= mtime_ns < asked_at_ns - _RACY_NS else None
 
 
 def _is_key(text: str) -> bool:
