@@ -18,7 +18,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, Final
+
+
+# The most rows that the daemon gives at once.
+_PAGE: Final = 1000
 
 
 class Action:
@@ -62,6 +66,27 @@ def fetched(args: Namespace, method: str, /, **params: Any) -> dict[str, Any] | 
         return result
     output.json_line(result)
     return None
+
+
+def fetched_pages(args: Namespace, method: str, rows: str, /, **params: Any) -> dict[str, Any] | None:
+    """The result as `fetched` gives it, with as many rows, which have this name, as `args.limit` asks for."""
+    with connect() as client:
+        result: dict[str, Any] = client.call(method, limit=min(args.limit, _PAGE), **params)
+        found, left = list(result[rows]), args.limit - _PAGE
+        while left > 0 and (before := result.get("next")) is not None:
+            result = client.call(method, limit=min(left, _PAGE), before=before, **params)
+            found, left = found + result[rows], left - _PAGE
+        result = {**result, rows: found}
+    if not args.json:
+        return result
+    output.json_line(result)
+    return None
+
+
+def tell_more(args: Namespace, page: dict[str, Any]) -> None:
+    """Says how to see the rows behind those that were asked for."""
+    if page.get("next") is not None:
+        output.notice(f"there are more: -n {2 * args.limit} shows them")
 
 
 def agreed(question: str) -> bool:

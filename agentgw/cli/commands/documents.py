@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, fetched, names, working_directory
+from agentgw.cli.commands import add_json, fetched_pages, names, tell_more, working_directory
 from agentgw.cli.times import local
 
 TYPE_CHECKING = False
@@ -23,8 +23,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints a document a line, the last written first."""
-    page = fetched(
-        args, "document.list", limit=args.limit, collection=args.collection, source=args.source,
+    page = fetched_pages(
+        args, "document.list", "documents", collection=args.collection, source=args.source,
         skills=names(args.skills, "--skills"), tags=names(args.tags, "--tags"),
         cwd=working_directory() if args.skills else None,
     )  # fmt: skip
@@ -40,6 +40,5 @@ def run(args: Namespace) -> int:
     if not page["documents"]:
         chosen = args.skills or args.tags or args.source is not None or args.collection is not None
         output.notice("there is no such document" if chosen else "nothing is stored yet: agentgw ingest ~/notes")
-    if page.get("next"):
-        output.notice(f"there are more: -n {2 * args.limit} shows them")
+    tell_more(args, page)
     return 0

@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched, is_elsewhere, names
+from agentgw.cli.commands import (
+    Action,
+    add_json,
+    agreed,
+    connect,
+    daemon_path,
+    fetched,
+    fetched_pages,
+    is_elsewhere,
+    names,
+    tell_more,
+)
 from agentgw.cli.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import UsageError
@@ -114,11 +125,11 @@ def add(args: Namespace) -> int:
 def _warn(client: Client) -> None:
     """Says what keeps jobs from running when they are due."""
     from agentgw.local.paths import Paths
-    from agentgw.local.service.manager import Service, problems
+    from agentgw.local.service.manager import Service, enabled_jobs, problems
 
     if client.where:
         return
-    for severity, text, fix in problems(Service(Paths()), 1):
+    for severity, text, fix in problems(Service(Paths()), enabled_jobs(client)):
         if severity in ("warning", "error"):
             output.notice(f"{text}: {fix}")
 
@@ -192,7 +203,7 @@ def _configure_history(parser: ArgumentParser) -> None:
 
 def history(args: Namespace) -> int:
     """Prints runs, and times that had none with the reason."""
-    page = fetched(args, "job.history", name=args.name, limit=args.limit)
+    page = fetched_pages(args, "job.history", "runs", name=args.name)
     if page is None:
         return 0
     rows = [
@@ -203,8 +214,7 @@ def history(args: Namespace) -> int:
         for found in page["runs"]
     ]  # fmt: skip
     output.table(rows, ("job", "for", "status", "reason", "late", "turn", "why"))
-    if page.get("next"):
-        output.notice(f"there are more: -n {2 * args.limit} shows them")
+    tell_more(args, page)
     return 0
 
 

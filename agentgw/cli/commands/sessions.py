@@ -6,7 +6,17 @@ import sys
 import time
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched, last_session
+from agentgw.cli.commands import (
+    Action,
+    add_json,
+    agreed,
+    connect,
+    daemon_path,
+    fetched,
+    fetched_pages,
+    last_session,
+    tell_more,
+)
 from agentgw.cli.times import local, utc
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import AgentgwError, NotFound, UsageError
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
 # Length of a call's arguments and of its result: two lines of a terminal each.
 _CALL_CHARACTERS: Final = 160
 _COLUMNS_WITH_SKILL: Final = 72
+_COLUMNS_WITH_TURNS: Final = 56
+_DATE_CHARACTERS: Final = 10
 _PAGE: Final = 1000
 # Seconds of the units that an age is given in.
 _AGES: Final = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -33,17 +45,21 @@ def _configure_list(parser: ArgumentParser) -> None:
 
 
 def _list(args: Namespace) -> int:
-    page = fetched(args, "session.list", limit=args.limit)
+    page = fetched_pages(args, "session.list", "sessions")
     if page is None:
         return 0
-    # On a narrow terminal the title is worth more than the skill.
-    with_skill = not output.is_terminal(sys.stdout) or output.columns() >= _COLUMNS_WITH_SKILL
+    # On a narrow terminal the title is worth more than all else.
+    columns = output.columns() if output.is_terminal(sys.stdout) else _COLUMNS_WITH_SKILL
+    turns, skill = columns >= _COLUMNS_WITH_TURNS, columns >= _COLUMNS_WITH_SKILL
     rows = [
-        (output.short_id(session["session_id"]), local(session["updated_at"]), session["turns"],
-         *((session["skill"],) if with_skill else ()), title)
+        (output.short_id(session["session_id"]),
+         local(session["updated_at"]) if turns else local(session["updated_at"])[:_DATE_CHARACTERS],
+         *((session["turns"],) if turns else ()), *((session["skill"],) if skill else ()), title)
         for session, title in _under_parents(page["sessions"])
     ]  # fmt: skip
-    output.table(rows, ("session", "last used", "turns", *(("skill",) if with_skill else ()), "title"))
+    more = (*(("turns",) if turns else ()), *(("skill",) if skill else ()))
+    output.table(rows, ("session", "last used", *more, "title"))
+    tell_more(args, page)
     if not rows:
         output.notice('there is no session yet: agentgw run "why is the sky blue?" begins one')
     return 0
@@ -146,7 +162,12 @@ def _search(args: Namespace) -> int:
         # A line of its own: behind three columns the match would be cut off.
         for hit in found["messages"]:
             output.table_row(
-                (output.short_id(hit["session_id"]), local(hit["created_at"])[:10], hit["role"], hit["title"]),
+                (
+                    output.short_id(hit["session_id"]),
+                    local(hit["created_at"])[:_DATE_CHARACTERS],
+                    hit["role"],
+                    hit["title"],
+                ),
                 (0, 0, 9, 0),
             )
             output.paragraph(hit["snippet"], indent=4)

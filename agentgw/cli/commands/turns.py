@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import Action, add_json, connect, fetched
+from agentgw.cli.commands import Action, add_json, connect, fetched, fetched_pages, tell_more
 from agentgw.cli.times import local
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ def _configure_list(parser: ArgumentParser) -> None:
 
 
 def _list(args: Namespace) -> int:
-    page = fetched(args, "turn.list", running=not args.all, limit=args.limit)
+    page = fetched_pages(args, "turn.list", "turns", running=not args.all)
     if page is None:
         return 0
     rows = [
@@ -28,6 +28,7 @@ def _list(args: Namespace) -> int:
         for turn in page["turns"]
     ]  # fmt: skip
     output.table(rows, ("turn", "state", "began", "session", "skill", "model"))
+    tell_more(args, page)
     if not rows:
         output.notice("there is no turn yet" if args.all else "nothing runs or waits; --all shows what has ended, too")
     return 0

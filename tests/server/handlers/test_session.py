@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.errors import NotFound
-from agentgw.protocol.params import SessionIdParams
+from agentgw.protocol.errors import InvalidParams, NotFound
+from agentgw.protocol.params import RenameParams, SessionIdParams
 from agentgw_daemon.server.handlers import session
 from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder
@@ -64,3 +64,13 @@ async def test_files_that_cannot_be_removed_are_logged_and_the_session_is_gone(
             await h.database.sessions.get(mine)
     assert f"session {mine}: its files" in caplog.text
     assert "Permission denied" in caplog.text
+
+
+@pytest.mark.parametrize("title", [" ", "\t\n", "\u3000"])
+async def test_a_title_of_blanks_is_none(tmp_path: Path, title: str) -> None:
+    async with asked(tmp_path) as (h, request):
+        mine = (await h.ask()).session_id
+        before = (await h.database.sessions.get(mine)).title
+        with pytest.raises(InvalidParams, match="title is empty"):
+            await session.rename(request, RenameParams(session_id=mine, title=title))
+        assert (await h.database.sessions.get(mine)).title == before

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
-from agentgw.protocol.errors import SessionBusy
+from agentgw.protocol.errors import InvalidParams, SessionBusy
 from agentgw.protocol.params import (
     ExportParams,
     ForkParams,
@@ -64,6 +64,8 @@ async def search(request: RequestContext, params: SearchParams) -> SearchResult:
 
 async def rename(request: RequestContext, params: RenameParams) -> Session:
     """A new title."""
+    if not params.title.strip():
+        raise InvalidParams("Invalid params: title is empty", path="title", reason="is empty")
     return await request.services.database.sessions.rename(params.session_id, params.title)
 
 

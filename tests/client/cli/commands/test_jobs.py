@@ -75,7 +75,7 @@ def test_add_sends_absolute_paths_and_shows_the_next_times(cli: Cli, serve: Serv
 
 
 def test_add_says_when_nothing_starts_the_daemon_at_login(cli: Cli, serve: Serve) -> None:
-    serve({"job.add": ADDED})
+    serve({"job.add": ADDED, "job.list": LIST})
     assert (
         "nothing starts the daemon at login: agentgw service install" in cli("jobs", "add", "x", "--cron", "@daily")[2]
     )

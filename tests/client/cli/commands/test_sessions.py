@@ -36,6 +36,49 @@ def test_a_title_has_room_beside_a_short_id_and_the_lines_fit(
     assert sum(2 if one > "\u2e80" else 1 for one in line) <= columns
 
 
+def test_on_forty_columns_a_title_still_has_room(cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve({"session.list": {"sessions": [session("s-1m8h1n0wh2kfentf0y", title="what the landlord wrote in May")]}})
+    on_terminal(monkeypatch, 40)
+    head, line = cli("sessions")[1].splitlines()
+    assert (head, line) == ("SESSION   LAST USED   TITLE", "s-entf0y  2026-01-01  what the landlord…")
+
+
+@pytest.mark.parametrize(
+    ("verb", "rows", "row"),
+    [
+        (("sessions",), "sessions", session("s-1")),
+        (("turns", "--all"), "turns", {
+            "turn_id": "t-1", "session_id": "s-1", "skill": "x", "model": "m", "state": "completed",
+            "created_at": "2026-01-01T00:00:00.000Z",
+        }),
+        (("documents",), "documents", {
+            "document_id": "d-1", "source": "/x", "chunks": 1, "size_bytes": 1, "format": "text", "collection": "c",
+            "skills": [], "tags": [], "updated_at": "2026-01-01T00:00:00.000Z",
+        }),
+        (("jobs", "history"), "runs", {
+            "job": "x", "scheduled_for": "2026-01-01T00:00:00.000Z", "status": "ok", "missed": 0, "attempt": 1,
+            "lateness_s": 0,
+        }),
+    ],
+)  # fmt: skip
+def test_a_listing_has_as_many_rows_as_asked_for(
+    cli: Cli, serve: Serve, verb: tuple[str, ...], rows: str, row: dict[str, Any]
+) -> None:
+    def page(_: object, params: dict[str, Any]) -> dict[str, Any]:
+        at = int(params.get("before", 0))
+        assert params["limit"] <= 1000
+        until = min(at + params["limit"], 2500)
+        return {rows: [row] * (until - at), **({"next": str(until)} if until < 2500 else {})}
+
+    method = {"sessions": "session.list", "turns": "turn.list", "documents": "document.list", "runs": "job.history"}
+    serve({method[rows]: page})
+    status, out, err = cli(*verb, "-n", "10000")
+    assert (status, len(out.splitlines()) - 1, err) == (0, 2500, "")
+    _, out, err = cli(*verb, "-n", "1200")
+    assert (len(out.splitlines()) - 1, err) == (1200, "agentgw: there are more: -n 2400 shows them\n")
+    assert len(json.loads(cli(*verb, "-n", "2400", "--json")[1])[rows]) == 2400
+
+
 def test_ids_are_whole_in_a_pipe(cli: Cli, serve: Serve) -> None:
     serve({"session.list": {"sessions": [session("s-1m8h1n0wh2kfentf0y")]}})
     assert "s-1m8h1n0wh2kfentf0y" in cli("sessions")[1]
