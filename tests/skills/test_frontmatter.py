@@ -13,7 +13,7 @@ from agentgw_daemon.skills.frontmatter import MAX_DEPTH, YamlRefused, parse, par
 
 
 def test_front_matter_ends_at_the_second_fence() -> None:
-    assert split("---\nname: a\n---\n# Title\n\n---\nmore\n") == ("name: a\n", "# Title\n\n---\nmore\n")
+    assert split("---\nname: a\n---\n# Title\n\n---\nmore\n") == ("\nname: a\n", "# Title\n\n---\nmore\n")
 
 
 def test_a_byte_order_mark_and_crlf_are_read() -> None:

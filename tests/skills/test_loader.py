@@ -91,7 +91,7 @@ def test_examples_come_from_a_file_beside_the_skill(tmp_path: Path) -> None:
         (with_metadata("mine", "agentgw-examples: gone.md"), "agentgw-examples: gone.md: no such file"),
         (with_metadata("mine", "agentgw-examples: ../other.md"), "is not a file beside"),
         (with_metadata("mine", "agentgw-examples: /etc/passwd"), "is not a file beside"),
-        (with_metadata("mine", r'agentgw-examples: "a\0b"'), "line 4: the character"),
+        (with_metadata("mine", r'agentgw-examples: "a\0b"'), "line 5: the character"),
     ],
 )
 def test_a_rule_that_is_broken_is_named(tmp_path: Path, front: str, reason: str) -> None:

@@ -25,6 +25,8 @@ _COST_WIDTHS: Final = (-6, -7, -7, -7, -10, 0)
 # The Agent Skills standard's rule for a name.
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_NAME: Final = 64
+# As the daemon's `skills.routing` has it.
+AUTO: Final = "auto"
 _TEMPLATE: Final = """\
 ---
 name: {name}
@@ -172,6 +174,8 @@ def _new(args: Namespace) -> int:
             f"{args.name[:80] or 'an empty word'} cannot be a skill's name",
             hint="take small letters, digits and single hyphens",
         )
+    if name == AUTO:
+        raise UsageError(f"{name} is what agent.default_skill calls a choice by the message", hint="take another name")
     if os.path.isdir(os.path.join(shipped("skills"), name)):
         raise AlreadyExists(
             f"{name} is a skill of agentgw's own, and yours would take its place",

@@ -40,13 +40,16 @@ class YamlRefused(ValueError):
 
 
 def split(text: str) -> tuple[str, str]:
-    """Front matter and body of a SKILL.md. Raises YamlRefused when there is no front matter."""
+    """Front matter and body of a SKILL.md. Raises YamlRefused when there is no front matter.
+
+    The front matter begins with the end of the fence's line, so that its lines count as those of the file do.
+    """
     lines = text.removeprefix("\ufeff").splitlines(keepends=True)
     if not lines or lines[0].rstrip() != _FENCE:
         raise YamlRefused(f"no front matter: the first line must be {_FENCE}")
     for number, line in enumerate(lines[1:], start=1):
         if line.rstrip() == _FENCE:
-            return "".join(lines[1:number]), "".join(lines[number + 1 :])
+            return "\n" + "".join(lines[1:number]), "".join(lines[number + 1 :])
     raise YamlRefused(f"the front matter has no end: a second line {_FENCE} is missing")
 
 

@@ -530,6 +530,12 @@ class TestSkills:
         assert status == 1
         assert "is there already" in err
 
+    def test_new_leaves_a_word_of_the_configuration_alone(self, cli: Cli, home: Path) -> None:
+        assert cli("skills", "new", "auto")[::2] == (
+            2, "agentgw: auto is what agent.default_skill calls a choice by the message. take another name\n",
+        )  # fmt: skip
+        assert not home.exists()
+
     @pytest.mark.parametrize("name", ["../x", "Ä", "a--b", "-a", "x" * 65, "A"])
     def test_new_refuses_what_cannot_be_a_name(self, cli: Cli, name: str, home: Path) -> None:
         assert cli("skills", "new", "--", name)[0] == 2

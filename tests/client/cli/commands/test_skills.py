@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from agentgw.cli.commands import skills
 from agentgw.local.directories import make_private, prepare
 from agentgw.local.paths import Paths
 from agentgw.local.shipped import shipped
+from agentgw_daemon.skills import routing
 from tests.client.conftest import Cli, Serve
 from tests.client.fakedaemon import Failure
 
@@ -136,3 +138,7 @@ def test_remove_asks_a_person(cli: Cli, serve: Serve, paths: Paths, monkeypatch:
     monkeypatch.setattr("sys.stdin.readline", lambda: "\n")
     assert cli("skills", "remove", "cook")[0] == 1
     assert path.exists()
+
+
+def test_the_word_for_a_choice_is_the_daemons() -> None:
+    assert skills.AUTO == routing.AUTO
