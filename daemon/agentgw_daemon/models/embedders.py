@@ -38,7 +38,7 @@ INFO_FILE: Final = ".card.json"
 CONVERSION_FILE: Final = "twin.gguf"
 _OWN: Final = ".embedders"
 # Counted up when infos or conversions are made in another way: those that are there are made again.
-MAKER: Final = 1
+MAKER: Final = 2
 # Reading, digesting and writing some gigabytes on a slow disk; the default takes one second.
 TIMEOUT_S: Final = 600.0
 _DIGEST_CHARACTERS: Final = 32

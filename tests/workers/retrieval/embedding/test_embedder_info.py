@@ -12,7 +12,7 @@ import pytest
 
 from agentgw_daemon.workers.llama import gguf
 from agentgw_daemon.workers.retrieval.embedding.embedder_info import EmbedderInfo, NotAnEmbedder, of_file, of_folder
-from tests.workers.retrieval.embedding.tinybert import LAYERS, MAX_TOKENS, WIDTH, make_folder
+from tests.workers.retrieval.embedding.tinybert import LAYERS, MAX_TOKENS, POSITIONS, WIDTH, make_folder
 
 
 @pytest.fixture
@@ -45,6 +45,34 @@ def test_the_twin_of_a_pull_is_the_card_of_a_file_too(folder: Path) -> None:
     info(folder)
     found = of_file(folder.parent / "twin.gguf")
     assert (found.dim, found.pooling, found.max_tokens) == (WIDTH, "mean", MAX_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "said", "window"),
+    [
+        # The number of the padding is 1: two of the places come before the first token's.
+        ("xlm-roberta", {"max_position_embeddings": 130, "pad_token_id": 1}, 128),
+        ("mpnet", {"max_position_embeddings": 514}, 512),
+        ("roberta", {"max_position_embeddings": 60, "pad_token_id": 0}, 59),
+        ("bert", {"max_position_embeddings": 130, "pad_token_id": 0}, 130),
+    ],
+)  # fmt: skip
+def test_the_window_is_as_many_tokens_as_the_model_has_places_for(
+    folder: Path, model_type: str, said: dict[str, Any], window: int
+) -> None:
+    (folder / "sentence_bert_config.json").unlink()
+    change(folder, "config.json", model_type=model_type, **said)
+    assert info(folder).max_tokens == window
+
+
+def test_the_window_is_the_tokenisers_where_the_folder_says_none(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 9}')
+    assert info(folder).max_tokens == MAX_TOKENS
+    change(folder, "sentence_bert_config.json", max_seq_length=None)
+    assert info(folder).max_tokens == 9
+    # The library's word for no limit.
+    change(folder, "tokenizer_config.json", model_max_length=10**30)
+    assert info(folder).max_tokens == POSITIONS
 
 
 def test_the_identity_follows_whatever_changes_the_vectors(tmp_path: Path) -> None:

@@ -29,6 +29,11 @@ _POOLING_FLAGS: Final = {
     "pooling_mode_lasttoken": "last",
 }  # fmt: skip
 _GGUF_POOLING: Final = {1: "mean", 2: "cls", 3: "last"}
+# Models that count the places of tokens from behind the padding's number on.
+_PLACES_AFTER_PADDING: Final = {
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "xmod", "data2vec-text", "ibert",
+    "roberta-prelayernorm", "luke",
+}  # fmt: skip
 _MARKS: Final = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 
 
@@ -134,11 +139,20 @@ def _pooling(config: Mapping[str, Any]) -> str:
 
 
 def _max_tokens(folder: Path, config: Mapping[str, Any]) -> int:
-    path = folder / "sentence_bert_config.json"
-    limit = (_object(path) if path.exists() else {}).get("max_seq_length")
-    most = config.get("max_position_embeddings", 512)
-    limits = [value for value in (limit, most, MAX_TOKENS) if isinstance(value, int) and value > 2]
-    return min(limits)
+    """The window: what the folder says of it, and as many tokens as the model has places for."""
+    limit = _said(folder / "sentence_bert_config.json", "max_seq_length")
+    if limit is None:
+        # Newer versions of the library leave it to the tokeniser.
+        limit = _said(folder / "tokenizer_config.json", "model_max_length")
+    places = config.get("max_position_embeddings", 512)
+    if isinstance(places, int) and str(config.get("model_type")) in _PLACES_AFTER_PADDING:
+        padding = config.get("pad_token_id")
+        places -= (padding if isinstance(padding, int) else 1) + 1
+    return min(value for value in (limit, places, MAX_TOKENS) if isinstance(value, int) and value > 2)
+
+
+def _said(path: Path, key: str) -> object:
+    return _object(path).get(key) if path.exists() else None
 
 
 def _why_not_converted(
