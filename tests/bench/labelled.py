@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 
@@ -15,96 +16,8 @@ class Asked:
     question: str
 
 
-# The same four matters in each language: expenses, a backup, bread, a train.
-_LANGUAGES: Final = {
-    "english": (
-        (
-            "Travel expenses are paid back when the receipts are handed in within ten days.",
-            "when are expenses paid back",
-        ),
-        (
-            "The database is saved every night at three o'clock, and copies are kept for a month.",
-            "how long are copies kept",
-        ),
-        ("Let the dough of rye flour rest overnight before it goes into the oven.", "resting time of rye dough"),
-        ("The last train to the coast leaves at a quarter past eleven from platform two.", "last train to the coast"),
-    ),
-    "german": (
-        (
-            "Reisekosten werden erstattet, wenn die Belege innerhalb von zehn Tagen vorliegen.",
-            "Wann werden Reisekosten erstattet?",
-        ),
-        (
-            "Die Datenbank wird jede Nacht um drei Uhr gesichert, Kopien bleiben einen Monat.",
-            "Um wie viel Uhr wird die Datenbank gesichert?",
-        ),
-        ("Der Teig aus Roggenmehl ruht über Nacht, bevor er in den Ofen kommt.", "Wie lange ruht Roggenmehl im Teig?"),
-        ("Der letzte Zug zur Küste fährt um Viertel nach elf von Gleis zwei.", "letzter Zug zur Kueste Gleis"),
-    ),
-    "french": (
-        (
-            "Les frais de déplacement sont remboursés si les justificatifs arrivent sous dix jours.",
-            "remboursement des frais de deplacement",
-        ),
-        (
-            "La base de données est sauvegardée chaque nuit à trois heures.",
-            "À quelle heure la base de données est-elle sauvegardée ?",
-        ),
-        ("La pâte de seigle repose toute la nuit avant d'aller au four.", "combien de temps repose la pate de seigle"),
-        ("Le dernier train pour la côte part à onze heures et quart, voie deux.", "dernier train pour la cote"),
-    ),
-    "spanish": (
-        (
-            "Los gastos de viaje se reembolsan si los recibos llegan en diez días.",
-            "¿Cuándo se reembolsan los gastos de viaje?",
-        ),
-        ("La base de datos se copia cada noche a las tres de la mañana.", "a que hora se copia la base de datos"),
-        ("La masa de centeno reposa toda la noche antes de entrar en el horno.", "masa de centeno reposo"),
-        ("El último tren a la costa sale a las once y cuarto del andén dos.", "ultimo tren a la costa"),
-    ),
-    "polish": (
-        (
-            "Koszty podróży są zwracane, gdy rachunki wpłyną w ciągu dziesięciu dni.",
-            "Kiedy są zwracane koszty podrozy?",
-        ),
-        ("Kopia bazy danych powstaje każdej nocy o trzeciej.", "kopia bazy danych o ktorej"),
-        ("Ciasto z mąki żytniej odpoczywa przez noc, zanim trafi do pieca.", "ciasto z maki zytniej"),
-        ("Ostatni pociąg nad morze odjeżdża kwadrans po jedenastej z toru drugiego.", "ostatni pociag nad morze"),
-    ),
-    "russian": (
-        (
-            "Расходы на поездку возвращают, если чеки сданы в течение десяти дней.",
-            "когда возвращают расходы на поездку",
-        ),
-        ("Резервная копия базы данных создаётся каждую ночь в три часа.", "Во сколько создается резервная копия?"),
-        ("Тесто из ржаной муки отдыхает всю ночь, прежде чем попасть в печь.", "сколько отдыхает тесто из ржаной муки"),
-        ("Последний поезд к морю отправляется в четверть двенадцатого.", "последний поезд к морю"),
-    ),
-    "turkish": (
-        ("Yolculuk masrafları, fişler on gün içinde verilirse geri ödenir.", "yolculuk masraflari ne zaman odenir"),
-        ("Veritabanı her gece saat üçte yedeklenir.", "Veritabanı saat kaçta yedeklenir?"),
-        ("Çavdar unu hamuru fırına girmeden önce bütün gece dinlenir.", "çavdar hamuru ne kadar dinlenir"),
-        ("Sahile son tren on biri çeyrek geçe ikinci perondan kalkar.", "sahile son tren"),
-    ),
-    "chinese": (
-        ("差旅费用报销：员工应当在十天内提交发票，由经理审批。", "报销发票要在几天内提交？"),
-        ("数据库每天凌晨三点自动备份，副本保留一个月。", "数据库什么时候备份？"),
-        ("黑麦面团要静置一夜，然后放进烤箱。", "黑麦面团需要静置多久"),
-        ("去海边的末班火车十一点一刻从二号站台发车。", "末班火车几点"),
-    ),
-    "japanese": (
-        ("出張費の精算は、領収書を十日以内に提出してください。", "領収書はいつまでに提出しますか？"),
-        ("データベースは毎晩三時に自動でバックアップされます。", "バックアップは何時ですか"),
-        ("ライ麦の生地は一晩寝かせてからオーブンに入れます。", "ライ麦の生地"),
-        ("海岸行きの最終電車は十一時十五分に二番線から出ます。", "最終電車は何時"),
-    ),
-    "thai": (
-        ("การเบิกค่าเดินทางต้องส่งใบเสร็จภายในสิบวัน", "ต้องส่งใบเสร็จภายในกี่วัน"),
-        ("ฐานข้อมูลสำรองทุกคืนเวลาตีสาม", "ฐานข้อมูลสำรองเวลาไหน"),
-        ("แป้งข้าวไรย์ต้องพักไว้หนึ่งคืนก่อนเข้าเตาอบ", "แป้งข้าวไรย์พักนานเท่าไร"),
-        ("รถไฟเที่ยวสุดท้ายไปชายทะเลออกเวลาห้าทุ่ม", "รถไฟเที่ยวสุดท้าย"),
-    ),
-}
+# A line a document: its text, a tab, the question. The same matters in each language.
+_LANGUAGES: Final = sorted((Path(__file__).parent / "languages").glob("*.tsv"))
 
 # What is asked for, and what only looks like it.
 _NAMES: Final = (
@@ -118,6 +31,16 @@ _NAMES: Final = (
     (".bashrc", "The shell bash reads an rc file when it starts."),
     ("std::vector<int>", "A vector of int is standard."),
     ("$HOME/.config", "Configure it at home."),
+    ("SIGUSR2", "The signal USR came two times."),
+    ("v2.31.4", "Version 2 has 31 parts and 4 more."),
+    ("max_open_files", "Open files at most, and the most files open."),
+    ("ABC-00417", "The alphabet has ABC, and 417 follows 416."),
+    ("foo.example.org", "An example is in the folder of the organisation foo."),
+    ("O_NONBLOCK", "Do not block, and do not open."),
+    ("text/x-python", "Python is a text, x is not."),
+    ("@dataclass", "A class of data has data."),
+    ("ISBN 978-3-16-148410-0", "ISBN numbers have 978 at their beginning, then 3 and 16."),
+    ("x86_64-linux-gnu", "GNU and Linux run on x86 with 64 bits."),
 )
 
 _PHRASES: Final = (
@@ -125,23 +48,48 @@ _PHRASES: Final = (
     ("not a bug", "A bug is not what this is, it is a feature."),
     ("time after time", "After some time there was time again."),
     ("second to none", "None was second to arrive."),
+    ("the end of the pier", "The pier was at its end when the ends met."),
+    ("by hand or by foot", "Foot and hand were cold by night."),
+    ("nothing but the truth", "The truth is that nothing was said, but loudly."),
+    ("a storm in a teacup", "The teacup broke in a storm."),
+    ("out of the blue", "Blue is out this year."),
+    ("once in a lifetime", "A lifetime is lived once."),
+    ("better late than never", "It was never better than late in the day."),
+    ("the other way round", "Go round the other house, it is a long way."),
+    ("ask no questions", "No, the questions that they ask are good."),
+    ("a matter of course", "Of course the matter was closed."),
+    ("left, right and centre", "The centre is right of what was left."),
+    ("to be continued", "It continued to be dull."),
+    ("the lesser evil", "Evil is less of a word than the others."),
+    ("mind the gap", "The gap is in the mind."),
+    ("keep it simple", "It is simple to keep."),
+    ("one of a kind", "A kind word is one of many."),
 )
 
 _FILES: Final = (
     ("Invoice_Miller_2026.txt", "invoice miller"), ("BackupPlanNorth.md", "backup plan north"),
     ("übersicht-kantine.txt", "Übersicht Kantine"), ("報告書.txt", "報告書"),
-    ("minutes-of-april.md", "minutes of april"),
+    ("minutes-of-april.md", "minutes of april"), ("Rechnung_Müller_März.txt", "rechnung mueller maerz"),
+    ("holiday_photos_list.txt", "holiday photos list"), ("taxReturn2025.md", "tax return 2025"),
+    ("garten-plan-süd.txt", "Gartenplan süd"), ("statuts_association.txt", "statuts association"),
+    ("Überstunden Oktober.txt", "ueberstunden oktober"), ("протокол-собрания.txt", "протокол собрания"),
+    ("会议记录.txt", "会议记录"), ("recipe.box.soups.md", "recipe box soups"),
+    ("CV_Anna_Kowalska.txt", "cv anna kowalska"),
+    ("umowa-najmu-łódź.txt", "umowa najmu lodz"), ("spare parts (bicycle).txt", "spare parts bicycle"),
+    ("warranty-dishwasher-X300.txt", "warranty dishwasher"), ("presupuesto_baño.txt", "presupuesto bano"),
+    ("letter to the council, draft 3.md", "letter to the council draft"),
 )  # fmt: skip
 
 
 def parts() -> dict[str, list[Asked]]:
     """The documents with their questions, by what is tried with them. Decoys have no question."""
-    made = {
-        f"language {name}": [
-            Asked(file=f"{name}{at}.txt", text=text, question=question) for at, (text, question) in enumerate(pairs)
+    made = {}
+    for file in _LANGUAGES:
+        pairs = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+        made[f"language {file.stem}"] = [
+            Asked(file=f"{file.stem}{at}.txt", text=text, question=question)
+            for at, (text, question) in enumerate(pairs)
         ]
-        for name, pairs in _LANGUAGES.items()
-    }
     made["names"] = _beside("name", _NAMES, quoted=False)
     made["phrases"] = _beside("phrase", _PHRASES, quoted=True)
     made["file names"] = [
