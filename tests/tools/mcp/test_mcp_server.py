@@ -102,6 +102,12 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
             await call(server)
 
 
+async def test_a_folder_that_is_not_there_is_not_taken_for_the_program(tmp_path: Path) -> None:
+    async with running(tmp_path, cwd="/no/such/folder") as server:
+        with pytest.raises(ServerFailed, match="cannot be started: no such file or directory: its cwd /no/such/folder"):
+            await call(server)
+
+
 async def test_a_banner_on_stdout_is_overlooked(tmp_path: Path) -> None:
     async with running(tmp_path, "banner") as server:
         assert await call(server, "a") == "done: a"

@@ -168,7 +168,7 @@ async def test_a_program_gets_no_keys(tmp_path: Path) -> None:
         ("#!/bin/sh\necho '{{}}'\n", "its name must have"),
         ("#!/bin/sh\nyes\n", "printed more than"),
         ("#!/bin/sh\nexit 3\n", "exited with status 3"),
-        ("#!/no/such/interpreter\n", "cannot be started: no such file"),
+        ("#!/no/such/interpreter\n", "cannot be started: no such file or directory: the interpreter in its first line"),
         ("no magic at all\n", "cannot be started: exec format error"),
         ("#!/bin/sh\nsleep 3600\n", "did not end within 0.5 s"),
     ],

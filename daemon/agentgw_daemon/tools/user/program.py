@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import uuid
@@ -76,15 +77,23 @@ async def started(
         )  # fmt: skip
     except (OSError, ValueError) as error:
         # ValueError: a NUL in an argument or a variable.
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise CannotStart(
-            f"{plain_text(command[0], 100)} cannot be started: {(reason or str(error)).lower()}"
-        ) from None
+        why = _why_not(error, command[0], cwd, search_path(env)) if isinstance(error, OSError) else str(error).lower()
+        raise CannotStart(f"{plain_text(command[0], 100)} cannot be started: {why}") from None
     try:
         yield process
     finally:
         with trio.CancelScope(shield=True):
             await _bury(process, mark, tail, patience_s)
+
+
+def _why_not(error: OSError, program: str, cwd: Path, path: str) -> str:
+    """The reason; the system gives the same one for a folder, a program and its interpreter that are not there."""
+    reason = (error.strerror or str(error)).lower()
+    if str(error.filename) == str(cwd) and program != str(cwd):
+        return f"{reason}: its cwd {plain_text(str(cwd), 200)}"
+    if isinstance(error, FileNotFoundError) and shutil.which(program, path=path) is not None:
+        return f"{reason}: the interpreter in its first line"
+    return reason
 
 
 async def _bury(process: trio.Process, mark: str, tail: Tail, patience_s: float) -> None:
