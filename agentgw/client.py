@@ -203,6 +203,18 @@ class Client:
         """True when the next message is here already."""
         return bool(self._incoming)
 
+    @property
+    def has_ended(self) -> bool:
+        """True once the daemon has closed the connection: looks and does not wait. What it said before is pending."""
+        from select import select
+
+        try:
+            while select([self._socket.fileno()], [], [], 0)[0]:
+                self._read()
+        except ConnectionLost:
+            return True
+        return False
+
     def has_message(self, within_s: float) -> bool:
         """Tells whether the daemon says something, or goes, within this time and the limit. Raises Timeout."""
         from select import select

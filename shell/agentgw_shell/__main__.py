@@ -31,6 +31,7 @@ def main() -> int:
         # Whoever is at the terminal may press Ctrl-C, also in a chat that a script or an editor started ignoring it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with TypeAhead(kept=drawn) as terminal:
+            signal.signal(signal.SIGCONT, lambda *_: terminal.take_again())
             output.notice(f"agentgw {__version__}, /help lists the commands, Ctrl-D leaves")
             first.show()
             # Here, for the editor takes most of the time until there is one.

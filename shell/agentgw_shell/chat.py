@@ -178,6 +178,9 @@ class Chat:
         text = line.strip()
         if not text:
             return
+        if self._taken and self._opening.client().has_ended:
+            # The daemon was restarted meanwhile, or upgraded: nothing is lost yet.
+            self._reconnect()
         # Here and below, for the first prompt does not wait for what may come of it.
         from agentgw_shell.commands import table
 
@@ -258,6 +261,9 @@ class Chat:
         """After the daemon went: the turn, where the next daemon goes on with it."""
         turn_id = self.conversation.turn
         if not turn_id:
+            if self.conversation.message:
+                output.notice("nothing was heard of the message; Enter sends it once more")
+                self._prefilled = "\n".join(filter(None, (self.conversation.message, self._prefilled)))
             return
         client = self.client
         try:

@@ -94,6 +94,13 @@ class Terminal:
             self._read(deadline - time.monotonic())
         return self.text()
 
+    def wait_gone(self, text: str, timeout_s: float = PATIENCE_S) -> None:
+        """Returns once the screen does not show this any more."""
+        deadline = time.monotonic() + timeout_s
+        while text in self.text():
+            assert time.monotonic() < deadline, f"{text} is still on the screen:\n{self.text()}"
+            self._read(deadline - time.monotonic())
+
     def wait_exit(self, timeout_s: float = PATIENCE_S) -> int:
         """The exit status."""
         deadline = time.monotonic() + timeout_s

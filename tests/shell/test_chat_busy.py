@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.shell.desk import Desk
+from tests.shell.program import AGENTGW
+from tests.shell.terminal import Terminal
 
 pytestmark = pytest.mark.e2e
 
@@ -136,3 +140,56 @@ def test_a_daemon_that_cannot_start_is_tried_again_with_the_next_message(desk: D
         terminal.send("hello again\r")
         desk.model.next().end("Here I am.")
         terminal.wait_for("Here I am.\n›")
+
+
+def test_a_daemon_that_was_restarted_meanwhile_gets_the_next_message(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›", "scripted/m")
+        terminal.send("one\r")
+        desk.model.next().end("The first.")
+        terminal.wait_for("The first.\n›")
+        subprocess.run([AGENTGW, "restart"], env=desk.environment, capture_output=True, timeout=PATIENCE_S, check=True)
+        terminal.send("two\r")
+        again = desk.model.next()
+        assert [one["content"] for one in again.messages[-3:]] == ["one", "The first.", "two"]
+        again.end("The second.")
+        screen = terminal.wait_for("The second.\n›")
+        assert "the daemon" not in screen
+
+
+def test_a_message_of_which_nothing_was_heard_is_in_the_prompt_again(desk: Desk) -> None:
+    with desk.on_terminal("chat") as terminal:
+        terminal.wait_for("\n›", "scripted/m")
+        pid = desk.ask("status", "--json")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        terminal.send("is anybody there?\r")
+        terminal.wait_gone("scripted/m")
+        # Read where an answer is awaited, and so behind the message.
+        terminal.send("x")
+        terminal.wait_for("\n› x")
+        os.kill(pid, signal.SIGKILL)
+        terminal.wait_for("nothing was heard of the message", "\n› is anybody there?\n  … x")
+        terminal.send("\x7f\x7f\r")
+        desk.model.next().end("Yes.")
+        terminal.wait_for("Yes.\n›")
+
+
+def test_keys_are_still_its_own_after_a_stop_in_mid_answer(desk: Desk) -> None:
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    with Terminal(shell, {**desk.environment, "PS1": "shell$ "}, cwd=desk.work) as terminal:
+        terminal.wait_for("shell$")
+        terminal.send(f"{AGENTGW} chat\n")
+        terminal.wait_for("\n›", "scripted/m")
+        terminal.send("tell me\r")
+        answer = desk.model.next()
+        answer.say("The first half ")
+        terminal.wait_for("The first half")
+        terminal.send("\x1a")
+        terminal.wait_for("Stopped", "shell$")
+        terminal.send("fg\n")
+        answer.say("goes on ")
+        terminal.wait_for("goes on")
+        terminal.send("and then?")
+        terminal.wait_for("\n› and then?")
+        answer.end("to the end.")
+        terminal.wait_for("goes on to the end.\n› and then?")

@@ -23,17 +23,25 @@ class TypeAhead:
     def __init__(self, *, kept: bool = True) -> None:
         self._before = termios.tcgetattr(sys.stdin)
         self._kept = kept
+        self._on = False
 
     def __enter__(self) -> Self:
         if not self._kept:
             return self
+        self._on = True
         quiet = self._before[:]
         quiet[0] &= ~termios.ICRNL
         quiet[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
         return self
 
+    def take_again(self) -> None:
+        """The mode as it was before the program was stopped, which shells change meanwhile and leave so."""
+        if self._on:
+            self.__enter__()
+
     def __exit__(self, *_: object) -> None:
+        self._on = False
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
     @contextmanager
