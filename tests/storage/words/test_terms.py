@@ -131,6 +131,17 @@ def test_a_name_is_in_a_text_as_a_whole() -> None:
     assert Name(text="报销", match="").is_in("公司报销流程")
 
 
+@pytest.mark.parametrize(
+    ("query", "alone"),
+    [
+        ("猫の餌", ["猫", "餌"]), ("庭の水道", ["庭"]), ("私は本を読む", ["私", "本", "読"]), ("歯医者はどこ", []),
+        ("猫粮", []), ("ねこ", []),
+    ],
+)  # fmt: skip
+def test_a_word_of_one_character_is_found_before_another_particle(query: str, alone: list[str]) -> None:
+    assert [term.words[0] for term in terms_of(query).terms if term.beginning] == alone
+
+
 def test_a_script_without_spaces_is_looked_for_in_pieces() -> None:
     assert _matches("报销流程？") == ['"报销"', '"销流"', '"流程"']
     assert _matches("报") == ['"报" *']

@@ -55,6 +55,10 @@ _SIGNED: Final = re.compile(
 )
 
 
+# A word of one character between others of kana, which mostly say what it is in the sentence.
+_BETWEEN_KANA: Final = re.compile(r"(?:(?<=[\u3041-\u309f])|^)[\u3400-\u9fff](?=[\u3041-\u309f]|$)")
+
+
 @record
 class Term:
     """Words that stand next to each other, of a text. `beginning`: of the last one a beginning is enough; `quoted`: all
@@ -204,6 +208,8 @@ def _terms(text: str) -> Iterator[Term]:
             yield Term(text=word, words=(word,), beginning=True)
         else:
             yield from (Term(text=piece, words=(piece,)) for piece in pieces_of(word, size)[: len(word) - size + 1])
+            # Else it would only be found in front of the same particle.
+            yield from (Term(text=one, words=(one,), beginning=True) for one in _BETWEEN_KANA.findall(word))
     if joined:
         yield Term(text=text, words=tuple(joined), beginning=not ended and _is_beginning(text))
 
