@@ -28,7 +28,7 @@ SHORT_ID_DIGITS: Final = 6
 _NAME: Final = "agentgw: "
 # Columns of text that are worth having beside a name.
 _LEAST_CELLS: Final = 20
-_NARROW_INDENT: Final = 4
+NARROW_INDENT: Final = 4
 RED: Final = "\x1b[31m"
 GREEN: Final = "\x1b[32m"
 _PLAIN: Final = "\x1b[0m"
@@ -180,10 +180,20 @@ def json_line(value: object) -> None:
     line(json.dumps(value, ensure_ascii=is_terminal(sys.stdout), separators=(",", ":")))
 
 
-def table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
-    """Aligned columns. On a terminal the lines are cut to its width, in a pipe they are whole."""
+def table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, whole: int = 0) -> None:
+    """Aligned columns. On a terminal the lines are cut to its width, in a pipe they are whole.
+
+    A terminal that has little room behind so many `whole` columns gets the others below them.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(width(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
+    if whole and is_terminal(sys.stdout) and sum(widths[:whole]) + 2 * whole + _LEAST_CELLS > columns():
+        for row in cells:
+            _write_row(row[:whole], widths[:whole])
+            told = [f"{name} {value}" for name, value in zip(headers[whole:-1], row[whole:-1], strict=True) if value]
+            paragraph(", ".join((*told, row[-1])), NARROW_INDENT)
+        flush()
+        return
     for row in ([header.upper() for header in headers], *cells):
         _write_row(row, widths)
     flush()
@@ -207,11 +217,12 @@ def paragraph(text: str, indent: int = 0, lead: str = "") -> None:
     text = one_line(text)
     parts: Sequence[str] = (text,)
     if is_terminal(sys.stdout):
-        if width(text) > columns() - indent < _LEAST_CELLS:
+        room, longest = columns() - indent, max(map(width, text.split()), default=0)
+        if width(text) > room and (room < _LEAST_CELLS or (lead and room < longest <= columns() - NARROW_INDENT)):
             # So little room would part words.
             if lead:
                 write(f"{cut(lead.rstrip(), columns())}\n")
-            lead, indent = "", min(indent, _NARROW_INDENT)
+            lead, indent = "", min(indent, NARROW_INDENT)
         parts = tuple(wrapped(text, max(columns() - indent, 1)))
     for part in parts or ("",):
         write(f"{ljust(lead, indent)}{part}".rstrip() + "\n")

@@ -7,6 +7,7 @@ database.
 from __future__ import annotations
 
 import os
+import sys
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     Finding = dict[str, Any]
 
+# Columns beside the name of a check that most findings need.
+_LEAST_ROOM = 40
 # systemd makes the directory when a session begins: `su` and `sudo -i` begin none.
 _RUNTIME_FIX = "log in through a session that sets XDG_RUNTIME_DIR (ssh or a desktop, not su)"
 
@@ -141,10 +144,17 @@ def _service(paths: Paths, jobs: int) -> list[Finding]:
 
 def _show(findings: list[Finding]) -> None:
     width = max(len(finding["check"]) for finding in findings)
+    indent = width + 11
+    narrow = output.is_terminal(sys.stdout) and output.columns() - indent < _LEAST_ROOM
     for finding in findings:
-        output.paragraph(finding["message"], width + 11, f"{finding['severity']:7}  {finding['check'].ljust(width)}")
+        lead = f"{finding['severity']:7}  {finding['check'].ljust(width)}"
+        if narrow:
+            # Beside it paths and commands would be parted.
+            output.write(f"{lead.rstrip()}\n")
+            indent, lead = output.NARROW_INDENT, ""
+        output.paragraph(finding["message"], indent, lead)
         if finding.get("fix"):
-            output.paragraph(f"fix: {finding['fix']}", width + 11)
+            output.paragraph(f"fix: {finding['fix']}", indent)
     output.flush()
     errors = sum(finding["severity"] == "error" for finding in findings)
     warnings = sum(finding["severity"] == "warning" for finding in findings)

@@ -22,7 +22,7 @@ def _list(args: Namespace) -> int:
          output.size(model.get("size_bytes")), model.get("licence"), model.get("description"))
         for model in found["models"]
     ]  # fmt: skip
-    output.table(rows, ("", "name", "state", "size", "licence", "description"))
+    output.table(rows, ("", "name", "state", "size", "licence", "description"), whole=2)
     return 0
 
 
@@ -39,7 +39,7 @@ def _recommend(args: Namespace) -> int:
             output.size(model["need_bytes"]), f"{expected}{rate:g} tokens/s" if rate is not None else "unknown",
             model.get("licence"), model.get("reason") or model.get("description"),
         ))  # fmt: skip
-    output.table(rows, ("name", "download", "memory", "rate", "licence", "good at, or why it does not fit"))
+    output.table(rows, ("name", "download", "memory", "rate", "licence", "good at, or why it does not fit"), whole=1)
     if (bandwidth := found.get("bandwidth_bytes_per_s")) is not None:
         output.notice(f"memory: {output.size(bandwidth)}/s, measured with {found['threads']} threads")
     memory = found.get("memory_bytes")

@@ -132,6 +132,30 @@ def test_a_table_is_cut_to_the_terminal(
     assert lines[2] == "longer  yes    x x x x x x x…"
 
 
+@pytest.mark.parametrize("columns", [40, 59])
+def test_a_table_without_room_has_the_rest_of_a_row_below_it(
+    on_terminal: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((columns, 24)))
+    rows = [("a" * 38, "98 MB", None, "finds things"), ("b", "", "mit", "small")]
+    output.table(rows, ("name", "size", "licence", "about"), whole=1)
+    below = ["a" * 38, "    size 98 MB, finds things", "b", "    licence mit, small"]
+    assert capsys.readouterr().out.splitlines() == below
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((80, 24)))
+    output.table(rows, ("name", "size", "licence", "about"), whole=1)
+    assert capsys.readouterr().out.splitlines()[0].split() == ["NAME", "SIZE", "LICENCE", "ABOUT"]
+
+
+def test_a_value_that_would_be_parted_stands_below_its_name(
+    on_terminal: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((40, 24)))
+    output.pairs((("socket", "/home/me/.local/state/agentgw/socks"), ("a longer name", "one two three four five six")))
+    assert capsys.readouterr().out == (
+        "socket\n    /home/me/.local/state/agentgw/socks\na longer name  one two three four five\n               six\n"
+    )
+
+
 def test_an_empty_table_is_its_headers(capsys: pytest.CaptureFixture[str]) -> None:
     output.table([], ("name", "value"))
     assert capsys.readouterr().out == "NAME  VALUE\n"
