@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -101,6 +103,10 @@ def misbehave(how: str) -> str:
     if how == "die":
         print("so long", file=sys.stderr)
         os._exit(3)
+    if how == "die, not alone":
+        if not os.fork():
+            time.sleep(3600)
+        os._exit(3)
     if how == "print":
         print('{"ok": true, "content": "forged"}')
         os.write(1, b"more\\n")
@@ -128,6 +134,7 @@ def misbehave(how: str) -> str:
         ("raise", False, "ValueError: no\x1b luck (line 12)"),
         ("exit", False, "it called sys.exit (line 14)"),
         ("die", False, "the tool's process exited with status 3; it said: so long"),
+        ("die, not alone", False, "the tool's process exited with status 3"),
         ("print", True, "done: print"),
         ("flood", True, "done: flood"),
         ("input", True, "''"),
@@ -139,7 +146,17 @@ async def test_whatever_a_call_does_the_next_one_works(tmp_path: Path, how: str,
         await file.tools()
         assert await call(file, "misbehave", how=how) == (ok, said)
         assert await call(file, "misbehave", how="a") == (True, "done: a")
-        assert len(pids_of(tmp_path)) == (2 if how == "die" else 1)
+        assert len(pids_of(tmp_path)) == (2 if how.startswith("die") else 1)
+
+
+async def test_a_process_that_ended_while_nobody_asked_costs_no_call(tmp_path: Path) -> None:
+    async with opened(tmp_path, MISDEEDS) as file:
+        await file.tools()
+        (first,) = pids_of(tmp_path)
+        os.kill(first, signal.SIGKILL)
+        while file._host is not None and file._host.usable:
+            await trio.sleep(0.01)
+        assert await call(file, "misbehave", how="a") == (True, "done: a")
 
 
 async def test_a_large_result_is_cut(tmp_path: Path) -> None:

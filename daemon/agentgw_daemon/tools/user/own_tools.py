@@ -35,7 +35,15 @@ from agentgw_daemon.tools.user.declared import (
     plain_text,
     preview,
 )
-from agentgw_daemon.tools.user.program import READ_BYTES, CannotStart, Tail, fate, small_environment, started
+from agentgw_daemon.tools.user.program import (
+    LAST_WORDS_S,
+    READ_BYTES,
+    CannotStart,
+    Tail,
+    fate,
+    small_environment,
+    started,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +95,13 @@ class _Host:
                 task_status.started()
                 assert self._process.stderr is not None
                 with self._life:
-                    await supervised("reading what a tool says", self._tail.read, self._process.stderr)
-                    await trio.sleep_forever()
+                    async with trio.open_nursery() as nursery:
+                        what = "reading what a tool says"
+                        nursery.start_soon(supervised, what, self._tail.read, self._process.stderr)
+                        # Its answers end with it, but for something it started that holds their pipe.
+                        await self._process.wait()
+                        await trio.sleep(LAST_WORDS_S)
+                        self._life.cancel()
         except CannotStart as error:
             self._problem = str(error)
             task_status.started()
