@@ -205,10 +205,11 @@ def _run(act: Callable[[Namespace], int], args: Namespace, prog: str) -> int:
     except (UsageError, InvalidParams) as error:
         error.hint = error.hint or f"see {prog} --help"
         if isinstance(error, InvalidParams) and prog != _RAW:
-            # Whoever typed no names of the wire need not learn them.
+            # Whoever typed no names of the wire need not learn them; those of -o are typed.
             path, reason = (str(error.data.get(name) or "") for name in ("path", "reason"))
             if path and error.message == f"{error.title}: {path} {reason}":
-                error.message = f"{path.replace('_', ' ')} {reason}"
+                typed = path.removeprefix("options.")
+                error.message = f"{typed if typed != path else path.replace('_', ' ')} {reason}"
         raise
 
 
