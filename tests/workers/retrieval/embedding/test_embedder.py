@@ -23,6 +23,7 @@ from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding.encoders import TORCH_AFTER_TEXTS
 from tests.patience import PATIENCE_S
 from tests.starter import embedder_folder
+from tests.workers.retrieval.embedding.tinybert import POSITIONS, WIDTH, make_xlm_roberta
 from tests.workers.retrieval.live import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -161,3 +162,21 @@ async def test_a_file_that_is_no_model_is_no_embedder(tmp_path: Path) -> None:
             await retrieval.embed(["x"], purpose="query")
         [worker] = retrieval.workers()
         assert worker.pid
+
+
+async def test_a_multilingual_folder_embeds_texts_longer_than_its_window(tmp_path: Path) -> None:
+    folder = make_xlm_roberta(tmp_path / "many", "abcdefghij абвгдежз 报销流程猫餌のを")
+    embedders = Embedders(tmp_path / "models", worker_environment(os.environ, "test"))
+
+    async def resolve() -> wire.Embedder:
+        return await embedders.find(str(folder), lambda name: None, None)
+
+    embedder = await resolve()
+    assert (embedder.dim, embedder.max_tokens, embedder.gguf) == (WIDTH, POSITIONS - 2, "")
+    texts = ["абв где " * 40, "报销流程" * 40, "abc", "абв", "猫の餌", "Ψ " * 40]
+    async with running(RetrievalSettings(), resolve) as retrieval:
+        rows = [struct.unpack(f"{WIDTH}f", row) for row in await retrieval.embed(texts, purpose="bulk")]
+    lengths = [math.sqrt(sum(value * value for value in row)) for row in rows]
+    assert lengths[:5] == pytest.approx([1.0] * 5, abs=1e-3)
+    assert lengths[5] == 0, "it knows none of these letters"
+    assert len({tuple(round(value, 3) for value in row) for row in rows}) == len(texts)

@@ -101,3 +101,37 @@ def write_safetensors(path: Path, given: dict[str, np.ndarray[Any, np.dtype[np.f
         at += array.nbytes
     head = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(head)) + head + b"".join(array.tobytes() for array in given.values()))
+
+
+def make_xlm_roberta(folder: Path, letters: str) -> Path:
+    """A folder of the kind that multilingual embedders are: XLM-R's tokens, and a window that only the model tells."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", *dict.fromkeys(letters)]
+    assert len(pieces) <= len(VOCABULARY)
+    make_folder(folder, model_type="xlm-roberta", architectures=["XLMRobertaModel"], pad_token_id=1, bos_token_id=0)
+    (folder / "sentence_bert_config.json").unlink()
+    special = {"special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    mark = {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    written = {
+        "version": "1.0",
+        "added_tokens": [{"id": at, "content": piece, **special} for at, piece in enumerate(pieces[:4])],
+        "normalizer": {"type": "NFKC"},
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+        "post_processor": {
+            "type": "TemplateProcessing", "single": [mark[0], text, mark[1]],
+            "pair": [mark[0], text, mark[1], {"Sequence": {"id": "B", "type_id": 1}}, mark[1]],
+            "special_tokens": {
+                name: {"id": name, "ids": [pieces.index(name)], "tokens": [name]} for name in ("<s>", "</s>")
+            },
+        },
+        "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+        "model": {
+            "type": "Unigram", "unk_id": 3, "byte_fallback": False,
+            "vocab": [[piece, 0.0 if at < 4 else -5.0] for at, piece in enumerate(pieces)],
+        },
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(written))
+    names = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "bos": "<s>", "eos": "</s>"}
+    said = {"tokenizer_class": "PreTrainedTokenizerFast", **{f"{name}_token": mark for name, mark in names.items()}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+    return folder
