@@ -111,7 +111,7 @@ def status(args: Namespace) -> int:
 def _show(found: dict[str, object]) -> None:
     files = [f"{file['path']} ({file['state']})" for file in _listed(found["files"])]
     if not found["installed"]:
-        output.line("not installed. to install it: agentgw service install")
+        output.own_lines("not installed. to install it: agentgw service install")
         return
     starts = "at login" if found["at_login"] else "with the first request" if found["enabled"] else "not enabled"
     running = found["running_version"] or "none"

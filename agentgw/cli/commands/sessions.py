@@ -113,7 +113,7 @@ def show(args: Namespace) -> int:
     for message in messages:
         cut = " (cut off)" if message.get("interrupted") else ""
         # The id that `sessions fork --at`, `attach` and `feedback` want.
-        output.write(f"{message['role']}{cut}, {local(message['created_at'])}, {message['turn_id']}:\n")
+        output.own_lines(f"{message['role']}{cut}, {local(message['created_at'])}, {message['turn_id']}:")
         calls = "".join(_call(call) for call in message.get("tool_calls", ()))
         said = message["content"].rstrip("\n") + "\n"
         # An answer comes after the calls; a question without an answer before them.

@@ -222,3 +222,17 @@ class TestCompact:
         serve({"session.compact": self.MADE, "session.expand": {"session_id": "s-1", "turns": 0}})
         assert json.loads(cli("sessions", "compact", "s-1", "--json")[1]) == self.MADE
         assert json.loads(cli("sessions", "expand", "s-1", "--json")[1]) == {"session_id": "s-1", "turns": 0}
+
+
+def test_the_line_above_a_message_fits_a_narrow_terminal(
+    cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = {
+        "role": "assistant", "content": "Because.", "turn_id": "t-1m8m43ayq1y37bhgar", "interrupted": True,
+        "created_at": "2026-01-01T00:00:00.000Z",
+    }  # fmt: skip
+    serve({"session.messages": {"messages": [message]}})
+    on_terminal(monkeypatch, 40)
+    assert cli("sessions", "show", "s-1")[1].splitlines() == [
+        "assistant (cut off), 2026-01-01 00:00,", "t-1m8m43ayq1y37bhgar:", "Because.", "",
+    ]  # fmt: skip
