@@ -313,6 +313,7 @@ class Model:
     description: str | None = None
     architecture: str | None = None
     n_ctx_train_tokens: int | None = None
+    embedder: Annotated[bool | None, "true: it turns text into vectors and answers nothing"] = None
 
 
 @record

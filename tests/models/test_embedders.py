@@ -101,7 +101,7 @@ async def test_a_pull_takes_the_data_files_and_makes_the_twin(folder: Path, inde
         assert (row.name, row.state, row.source, row.licence) == (NAME, "available", "index", "CC0-1.0")
         assert (row.architecture, row.n_ctx_train_tokens) == ("bert", MAX_TOKENS)
         found = await models.embedder()
-        assert [one.state for one in models.listing() if one.name == NAME] == ["available"]
+        assert [(one.state, one.embedder) for one in models.listing() if one.name == NAME] == [("available", True)]
     made = {str(path.relative_to(folder / NAME)) for path in (folder / NAME).rglob("*") if path.is_file()}
     pulled = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
     assert made == pulled | {".card.json", "twin.gguf"}

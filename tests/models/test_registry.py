@@ -58,6 +58,12 @@ async def test_with_no_model_the_starter_is_suggested_and_echo_never_taken(model
     assert caught.value.data["suggestion"] == "smollm2:135m"
 
 
+async def test_the_listing_says_what_answers_nothing_before_it_is_pulled(models: Registry) -> None:
+    embedders = [row.name for row in models.listing() if row.embedder]
+    assert embedders == [row.name for row in models.listing() if "an embedder" in (row.description or "")]
+    assert len(embedders) > 1
+
+
 async def test_the_listing_shows_what_is_there_and_what_can_be_pulled(models: Registry) -> None:
     assert [(row.name, row.state, row.source) for row in models.listing()] == [
         ("local/llama", "available", "provider"),

@@ -89,6 +89,11 @@ class HubModel:
     n_ctx_train_tokens: int | None
     description: str
 
+    @property
+    def is_embedder(self) -> bool:
+        """Tells whether it turns text into vectors and answers nothing."""
+        return self.kind == "embedder"
+
 
 STARTER: Final = CatalogueEntry(
     name="smollm2:135m",

@@ -136,7 +136,7 @@ class Embedders:
                 yield Model(
                     name=entry.name, state="available", source="index", path=str(folder), size_bytes=entry.total_bytes,
                     sha256=info.sha256, licence=entry.licence, description=entry.description,
-                    architecture=info.architecture, n_ctx_train_tokens=info.max_tokens,
+                    architecture=info.architecture, n_ctx_train_tokens=info.max_tokens, embedder=True,
                 )  # fmt: skip
 
     def intact(self, entry: CatalogueEntry) -> bool:

@@ -37,6 +37,7 @@ def stored(one: StoredModel, known: ExaminedFile | None) -> Model:
         digest=None if origin is None else "hub" if origin.source == "hub" else "pinned",
         licence=origin.licence if origin else None,
         description=(origin.description if origin else None) or (known_here.description if known_here else None),
+        embedder=known_here.is_embedder or None if known_here else None,
     )
     return _with_header(row, known)
 
@@ -57,6 +58,7 @@ def entry(one: CatalogueEntry) -> Model:
         digest="pinned",
         licence=one.licence,
         description=one.description,
+        embedder=one.is_embedder or None,
     )
 
 
@@ -73,6 +75,7 @@ def hub_model(one: HubModel) -> Model:
         licence=one.licence,
         description=one.description,
         n_ctx_train_tokens=one.n_ctx_train_tokens,
+        embedder=one.is_embedder or None,
     )
 
 

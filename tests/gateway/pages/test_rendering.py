@@ -39,6 +39,19 @@ def test_a_problem_says_its_words_in_their_order() -> None:
     assert "\\u202e" in rendered("problem_line.html", message=f"no {TURNED}", hint=TURNED)
 
 
+def test_commands_in_a_message_are_shown_as_code_and_nothing_else_of_it_is() -> None:
+    page = rendered("problem_line.html", message="`a <b>` is <i>", hint="run `agentgw pull x` or ` not")
+    assert page == '<p class="problem"><code>a &lt;b&gt;</code> is &lt;i&gt;. run `agentgw pull x` or ` not</p>'
+    assert TURNED[1] not in rendered("notice.html", text=f"`{TURNED}`")
+
+
+@pytest.mark.parametrize(("notice", "more"), [(None, True), ("there are no documents yet", False)])
+def test_other_words_are_advised_only_where_nothing_else_is_the_matter(notice: str | None, more: bool) -> None:
+    page = rendered("documents_found.html", query="x", chunks=(), notice=notice, marked=marked)
+    assert "Nothing fits." in page
+    assert ("other words" in page) == more
+
+
 def test_what_is_read_or_sent_again_keeps_its_characters() -> None:
     for template, values in (
         ("steered.html", {"text": f"<b>{TURNED}"}), ("tool_result.html", {"content": f"<b>{TURNED}", "cut_chars": 0}),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agentgw_daemon.gateway.pages.words import amount, moment, size
+from agentgw_daemon.gateway.pages.words import amount, clock, moment, parts_of, size, span
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -37,3 +37,34 @@ def test_one_thing_is_no_many() -> None:
 )
 def test_times_are_told_from_now(when: str | None, shown: str) -> None:
     assert moment(when, NOW) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "less than a minute"), (59.9, "less than a minute"), (60, "1 min"), (3599, "59 min"), (3600, "1 h 0 min"),
+     (86_399, "23 h 59 min"), (90_000, "1 d 1 h"), (10**9, "11574 d 1 h")],
+)  # fmt: skip
+def test_a_length_of_time_is_told_by_its_largest_units(seconds: float, shown: str) -> None:
+    assert span(seconds) == shown
+
+
+def test_a_time_that_is_waited_for_is_that_of_the_clock_on_the_wall() -> None:
+    zone = NOW.astimezone().strftime("%Z")
+    assert clock(NOW.isoformat(), NOW) == f"{NOW.astimezone():%H:%M} {zone}"
+    assert clock("2027-05-01T12:00:00Z", NOW).startswith("2027-05-0")
+    assert clock("soon", NOW) == "soon"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("plain", [("plain", False)]),
+        ("`a` lists", [("a", True), (" lists", False)]),
+        ("type `a b` or `c`", [("type ", False), ("a b", True), (" or ", False), ("c", True)]),
+        ("one ` alone", [("one ` alone", False)]),
+        ("``", []),
+    ],
+)
+def test_commands_in_a_message_stand_between_backticks(text: str, parts: list[tuple[str, bool]]) -> None:
+    assert parts_of(text) == parts

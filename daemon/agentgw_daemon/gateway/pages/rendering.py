@@ -19,7 +19,7 @@ from agentgw import __version__
 from agentgw.protocol.visible import escaped, harmless
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer
 from agentgw_daemon.gateway.pages.assets import address_of
-from agentgw_daemon.gateway.pages.words import amount, moment, size
+from agentgw_daemon.gateway.pages.words import amount, clock, moment, parts_of, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,13 @@ NAVIGATION: Final = (
 def environment() -> Environment:
     """The templates. A name that a template uses and nobody gave is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
+
+    def ticked(text: str) -> Markup:
+        """A message whose commands stand in backticks, as messages on a terminal have them."""
+        return Markup("").join(
+            Markup("<code>{}</code>").format(part) if code else escape(part) for part, code in parts_of(harmless(text))
+        )
 
     def shown(value: object) -> object:
         return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -57,6 +63,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals |= {"asset": address_of, "version": __version__, "navigation": NAVIGATION}
     made.filters |= {"size": size, "moment": moment, "amount": amount, "seen": escaped}
+    made.filters |= {"clock": clock, "span": span, "ticked": ticked}
     return made
 
 

@@ -43,6 +43,35 @@ def moment(when: str | None, now: datetime | None = None) -> str:
     return f"{shown} ago" if seconds > 0 else f"in {shown}"
 
 
+def clock(when: str, now: datetime | None = None) -> str:
+    """A time of the wire as a clock on this machine shows it, with the date where that is another one."""
+    try:
+        then = datetime.fromisoformat(when).astimezone()
+    except ValueError:
+        return when
+    is_today = then.date() == (now or datetime.now(UTC)).astimezone().date()
+    return f"{then:%H:%M %Z}" if is_today else f"{then:%Y-%m-%d %H:%M %Z}"
+
+
+def span(seconds: float) -> str:
+    """A length of time by its two largest units."""
+    minutes = int(seconds // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else "less than a minute"
+
+
+def parts_of(text: str) -> list[tuple[str, bool]]:
+    """A message cut at its backticks, each part with whether it stands between two of them."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return [(text, False)]
+    return [(part, at % 2 == 1) for at, part in enumerate(parts) if part]
+
+
 def _span(seconds: float) -> str:
     for bound, unit, name in ((60, 1, ""), (3600, 60, "min"), (86400, 3600, "h"), (7 * 86400, 86400, "d")):
         if seconds < bound:

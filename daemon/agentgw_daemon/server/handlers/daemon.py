@@ -41,6 +41,8 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     default = services.models.default_name()
     running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
     descriptors = open_descriptors()
+    # The kernel counts the peak in another place than the present, and may be some pages behind there.
+    rss = rss_bytes(os.getpid())
     return DaemonStatus(
         version=__version__, pid=started.pid, uptime_s=round(time.monotonic() - started.started_monotonic_s, 3),
         socket=started.paths.socket, scheduler=SchedulerStatus(
@@ -51,10 +53,10 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
         workers=(*services.pool.workers(), *services.retrieval.workers()),
         queue=services.pool.queue_length + services.retrieval.queue_length, sessions=sessions,
         db_bytes=db_bytes,
-        connections=request.daemon.listener.connections, rss_bytes=rss_bytes(os.getpid()), log=started.paths.log_file,
+        connections=request.daemon.listener.connections, rss_bytes=rss, log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
         reembedding=request.daemon.reembedding.shown, http=services.current.http,
-        rss_peak_bytes=peak_rss_bytes(), descriptors=descriptors,
+        rss_peak_bytes=max(rss, peak_rss_bytes()), descriptors=descriptors,
         descriptors_peak=max(descriptors, request.daemon.listener.descriptors_peak),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound, SessionBusy
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.params import FeedbackAddParams, ForkParams, TurnListParams, TurnStartParams
 from agentgw.protocol.results import Done, ModelList, SkillDetail, TurnDetail, TurnList, TurnResult
-from agentgw.protocol.types import Options, Session, Skill, Timings, Turn, Usage
+from agentgw.protocol.types import Model, Options, Session, Skill, Timings, Turn, Usage
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of
@@ -53,7 +53,13 @@ class Daemon:
             "skill.get": lambda p: SkillDetail(
                 skill=Skill(name=EVIL, description=EVIL, tier="user", path="/x"), instructions=""
             ),
-            "model.list": lambda p: ModelList(models=()),
+            "model.list": lambda p: ModelList(
+                models=(
+                    Model(name="says", state="available", source="file"),
+                    Model(name="finds", state="available", source="index", embedder=True),
+                    Model(name="absent", state="not_pulled", source="index"),
+                )
+            ),
         }
         made: dict[str, Handler] = {name: self._noting(name, make) for name, make in plain.items()}
         return made | {"turn.start": self._start, "turn.attach": self._attach}
@@ -224,6 +230,12 @@ async def test_a_fork_ends_with_the_turn() -> None:
         reply = await Visitor(made).post("/turn/t-2/fork", {})
     assert reply.headers["location"] == "/session/s-fork"
     assert daemon.of("session.fork") == [ForkParams(session_id="s-1", at="t-2")]
+
+
+async def test_a_new_session_offers_what_is_here_and_answers() -> None:
+    async with opened(Daemon().handlers()) as made:
+        body = (await Visitor(made).get("/chat/k")).body.decode()
+    assert re.findall(r'<option value="([^"]*)"', body) == ["", "says"]
 
 
 async def test_every_form_of_a_session_that_has_ended_can_be_sent_without_a_script() -> None:

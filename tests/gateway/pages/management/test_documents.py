@@ -176,6 +176,6 @@ async def test_without_an_embedder_the_page_says_what_is_missing_and_still_lists
     async with opened(made_of.handlers()) as made:
         reply = await Visitor(made).get("/documents?q=x")
     assert reply.status == 200
-    assert "the embedder is not pulled. run `agentgw pull`" in text_of(reply)
+    assert "the embedder is not pulled. run <code>agentgw pull</code>" in reply.body.decode()
     assert "Nothing fits" not in text_of(reply)
     assert "/n/a.md" in text_of(reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -80,6 +81,18 @@ async def test_each_model_has_the_buttons_of_its_state() -> None:
     ) if f'"{words}"' in body]  # fmt: skip
     assert shown == ["Unload: smollm2", "Load: b", "Make default: b", "Pull: c", "Make default: d"]
     assert "98 MB" in body
+
+
+async def test_what_finds_documents_is_not_offered_to_answer() -> None:
+    made_of = Models(
+        model(name="finds", embedder=True),
+        model(name="may-find", embedder=True, state="not_pulled"),
+        model(name="says"),
+    )
+    async with opened(made_of.handlers()) as made:
+        body = (await Visitor(made).get("/models")).body.decode()
+    offered = re.findall(r'name="model" value="([^"]*)"><input type="hidden" name="to" value="([^"]*)"', body)
+    assert offered == [("may-find", "pull"), ("says", "load"), ("says", "default")]
 
 
 async def test_without_models_the_page_says_how_to_get_one() -> None:

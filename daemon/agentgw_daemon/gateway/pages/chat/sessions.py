@@ -38,7 +38,7 @@ async def new_chat(exchange: Exchange) -> HttpAnswer:
     """An empty session with a skill."""
     detail = await exchange.call("skill.get", bind(SkillNameParams, {"name": exchange.path_values["skill"]}))
     models = (await exchange.call("model.list", NoParams())).models
-    usable = [model for model in models if model.state != "not_pulled"]
+    usable = [model for model in models if model.state != "not_pulled" and not model.embedder]
     return await page(exchange, "new_chat.html", skill=detail.skill, models=usable)
 
 
