@@ -129,7 +129,7 @@ def test_parameters_of_the_wire_are_told_in_words(cli: Cli, serve: Serve) -> Non
     steep = Failure(-32602, f"Invalid params: {path} {reason}", path=path, reason=reason)
     serve({"session.messages": wrong, "session.list": wrong, "turn.list": steep})
     assert cli("sessions", "show", "")[2] == "agentgw: session id is empty. see agentgw sessions show --help\n"
-    assert cli("turns")[2] == "agentgw: top_p must be at most 1. see agentgw turns --help\n"
+    assert cli("turns")[2] == "agentgw: top_p must be at most 1. see agentgw turns list --help\n"
     # Who names them gets them back.
     assert cli("call", "session.list")[2] == (
         "agentgw: Invalid params: session_id is empty. see agentgw call --help\n"
