@@ -45,7 +45,8 @@ async def engine_of(kind: str, folder: Path) -> AsyncIterator[Engine]:
         case "echo":
             settings, spec = fake_settings(), ModelSpec(name="echo", kind="builtin")
         case _:
-            settings = InferenceSettings(n_ctx=512)
+            # More threads spin while they wait for each other.
+            settings = InferenceSettings(n_ctx=512, threads=1, calibrate=False)
             spec = ModelSpec(name="starter", kind="file", path=str(starter.starter_model()), sha256=starter.SHA256)
     with trio.fail_after(PATIENCE_S):
         async with AsyncExitStack() as stack:

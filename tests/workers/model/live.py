@@ -86,8 +86,10 @@ class LiveWorker:
         return message
 
     def load(self, path: Path, **settings: float) -> wire.Loaded:
-        """Load a model that must load."""
-        self.send(wire.Load(path=str(path), **settings))  # type: ignore[arg-type]  # by name
+        """Load a model that must load. It has one thread unless told otherwise: two spin while they wait for each
+        other, which on a busy machine is most of their time.
+        """
+        self.send(wire.Load(path=str(path), **{"n_threads": 1, "n_threads_batch": 1} | settings))  # type: ignore[arg-type]  # by name
         return self.expect(wire.Loaded)
 
     def until_end(self) -> Iterator[wire.ModelWireMessage]:

@@ -66,7 +66,7 @@ PARENT = """
 import subprocess, sys
 from agentgw_daemon.workers.protocol import model as wire
 child = subprocess.Popen([sys.executable, "-m", "agentgw_daemon.workers.model.worker"], stdin=-1, stdout=-1)
-child.stdin.write(wire.encode(wire.Load(path=sys.argv[1])))
+child.stdin.write(wire.encode(wire.Load(path=sys.argv[1], n_threads=1, n_threads_batch=1)))
 child.stdin.write(wire.encode(wire.Generate(request_id=1, messages=({"role": "user", "content": sys.argv[2]},))))
 child.stdin.flush()
 for line in child.stdout:
@@ -342,7 +342,11 @@ class TestStarterModel:
 def test_what_is_to_be_saved_is_written_before_it_ends(tmp_path: Path) -> None:
     path = chain_model(tmp_path / "endless.gguf", ["a", "b", "c"], endless=True)
     with LiveWorker() as worker:
-        worker.send(wire.Load(path=str(path), kv_dir=str(tmp_path / "kv"), kv_cache_bytes=1 << 30))
+        worker.send(
+            wire.Load(
+                path=str(path), n_threads=1, n_threads_batch=1, kv_dir=str(tmp_path / "kv"), kv_cache_bytes=1 << 30
+            )
+        )
         worker.expect(wire.Loaded)
         worker.answer(ask(1, "z" * 200, max_tokens=2, cache_scope="s-1"))
         assert worker.close() == 0
