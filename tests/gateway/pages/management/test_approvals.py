@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -185,3 +186,11 @@ async def test_what_is_no_place_in_the_rules_is_their_beginning(place: str) -> N
         reply = await Visitor(made).get(f"/approvals?from={place}")
     assert reply.status == 200
     assert "r-first" in reply.body.decode()
+
+
+async def test_rules_of_one_tool_are_told_apart_without_unfolding_them() -> None:
+    rules = (rule(arguments={"command": "ls"}), rule(arguments={"command": "x" * 200}))
+    async with opened(Approvals(rules=rules).handlers()) as made:
+        body = (await Visitor(made).get("/approvals")).body.decode()
+    seen = [unescape(one) for one in re.findall(r"<summary><code>(.*?)</code>", body)]
+    assert seen == ['run {"command": "ls"}', f'run {{"command": "{"x" * 67} …']

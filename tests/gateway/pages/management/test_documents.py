@@ -113,6 +113,14 @@ async def test_a_search_that_finds_nothing_says_so_and_none_searches_nothing() -
     assert len(made_of.searched) == 1
 
 
+async def test_stored_documents_are_found_by_words_of_their_names() -> None:
+    made_of = Documents()
+    async with opened(made_of.handlers()) as made:
+        page = await Visitor(made).get("/documents?source=%22a%22+note")
+    assert 'name="source" value="&#34;a&#34; note"' in page.body.decode()
+    assert [params.source for params in made_of.listed] == ['"a" note']
+
+
 async def test_nothing_of_a_document_is_read_as_html() -> None:
     evil_chunk = chunk(source=EVIL, text=EVIL, title_path=EVIL, snippet=f"«{EVIL}»{EVIL}", also_in=(EVIL,))
     made_of = Documents(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.params import NoParams, RuleIdParams
@@ -21,6 +22,7 @@ _PATH: Final = "/approvals"
 _SHOWN_RULES: Final = 50
 # Nobody decides about more at a time; the others come as these are answered.
 _SHOWN_WAITING: Final = 20
+_BEGINNING_CHARS: Final = 80
 
 
 async def approvals(exchange: Exchange) -> HttpAnswer:
@@ -37,12 +39,19 @@ async def approvals(exchange: Exchange) -> HttpAnswer:
         return await fragment(exchange, "approvals_waiting.html", cards=cards, more=more, seen=seen)
     rules, first = (await exchange.call("approval.rules", NoParams())).rules, place_of(exchange, "from")
     shown: list[Any] = [
-        {"rule": rule, "arguments": shown_json(rule.arguments)} for rule in rules[first : first + _SHOWN_RULES]
+        {"rule": rule, "arguments": shown_json(rule.arguments), "beginning": _beginning(rule.arguments)}
+        for rule in rules[first : first + _SHOWN_RULES]
     ]
     following = first + _SHOWN_RULES if first + _SHOWN_RULES < len(rules) else None
     return await page(
         exchange, "approvals.html", cards=cards, more=more, seen=seen, rules=shown, first=first, next=following
     )
+
+
+def _beginning(arguments: object) -> str:
+    """As much of a rule's arguments as tells it from others of its tool; all of them are folded below."""
+    text = json.dumps(arguments, ensure_ascii=False, default=str)
+    return text if len(text) <= _BEGINNING_CHARS else f"{text[:_BEGINNING_CHARS]} …"
 
 
 async def revoke(exchange: Exchange) -> HttpAnswer:
