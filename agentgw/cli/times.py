@@ -10,7 +10,8 @@ def local(moment: str | None) -> str:
     from datetime import datetime
 
     try:
-        return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+        # Not strftime, to which the year 900 has three digits.
+        return datetime.fromisoformat(moment).astimezone().replace(tzinfo=None).isoformat(" ", "minutes")
     except (ValueError, OverflowError, OSError):
         return moment
 

@@ -272,7 +272,8 @@ def _delete(args: Namespace) -> int:
             going = _chosen(client, before, directory)
         else:
             # Each is looked up first, so that a wrong id among them deletes nothing.
-            going = [client.call("session.get", session_id=one) for one in args.session]
+            named = [client.call("session.get", session_id=one) for one in args.session]
+            going = list({session["session_id"]: session for session in named}.values())
         if not going:
             output.notice("there is no such session")
             return 0

@@ -224,6 +224,12 @@ class TestCompact:
         assert json.loads(cli("sessions", "expand", "s-1", "--json")[1]) == {"session_id": "s-1", "turns": 0}
 
 
+def test_a_session_that_is_named_twice_is_deleted_and_counted_once(cli: Cli, serve: Serve) -> None:
+    daemon = serve({"session.get": lambda _, params: session(f"s-{params['session_id'][-1]}"), "session.delete": {}})
+    assert cli("sessions", "delete", "s-1", "1", "s-2", "-y")[2] == "agentgw: deleted 2 sessions\n"
+    assert daemon.methods().count("session.delete") == 2
+
+
 def test_the_line_above_a_message_fits_a_narrow_terminal(
     cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
