@@ -88,9 +88,12 @@ _MOST_COLUMNS: Final = 100
 _MOST_NEAR: Final = 2
 _LEAST_BEGINNING: Final = 3
 _NOTHING: Final = '""'
+_NEAR_OPTION: Final = 0.75
 _HELP: Final = ("-h", "--help", "help")
 # The one verb that is given parameters by their names on the wire.
 _RAW: Final = "agentgw call"
+# The beginning of what argparse says of options that it does not know.
+_UNRECOGNISED: Final = "unrecognized arguments: "
 # The option of `run` and `attach` that asks for JSON in two of its forms.
 _FORM: Final = "--output-format"
 _JSON_FORMS: Final = ("json", "stream-json")
@@ -283,7 +286,9 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            raise UsageError(message.replace(_LITERAL, ""), hint=f"see {prog} --help")
+            near = _near_option(message, list(self._option_string_actions))
+            hint = f"did you mean {near}?" if near else f"see {prog} --help"
+            raise UsageError(message.replace(_LITERAL, ""), hint=hint)
 
         def print_help(self, file: object = None) -> None:
             # argparse would pass over a disk that is full, and has no line end for a long usage.
@@ -299,6 +304,17 @@ def make_parser(prog: str, summary: str, example: str) -> ArgumentParser:
     # The reading of argparse for a word that is given no type, before it looks whether it is one of the choices.
     parser.register("type", None, _plain)
     return parser
+
+
+def _near_option(message: str, options: list[str]) -> str:
+    """The option that is most like the first one of a command line that there is not."""
+    from difflib import get_close_matches
+
+    words = message.removeprefix(_UNRECOGNISED).split() if message.startswith(_UNRECOGNISED) else []
+    typed = next((word.partition("=")[0] for word in words if word.startswith("--")), "")
+    # All begin alike.
+    bare = {option.lstrip("-"): option for option in options if option.startswith("--")}
+    return next((bare[one] for one in get_close_matches(typed.lstrip("-"), bare, n=1, cutoff=_NEAR_OPTION)), "")
 
 
 def _help_width() -> int:

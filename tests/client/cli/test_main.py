@@ -119,6 +119,22 @@ def test_an_unknown_verb_names_the_nearest(cli: Cli, words: tuple[str, ...], nea
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("status", "--jsn"), "did you mean --json?"), (("run", "--sesion=x", "hi"), "did you mean --session?"),
+        (("ingest", "--watchd", "x"), "did you mean --watched?"),
+        (("jobs", "add", "x", "--evry", "hour"), "did you mean --every?"),
+        (("status", "--zzz"), "see agentgw status --help"), (("status", "-z"), "see agentgw status --help"),
+        (("status", "--", "--jsn"), "see agentgw status --help"), (("status", "json"), "see agentgw status --help"),
+    ],
+)  # fmt: skip
+def test_an_unknown_option_names_the_nearest(cli: Cli, words: tuple[str, ...], hint: str) -> None:
+    status, _, err = cli(*words)
+    assert status == 2
+    assert err.endswith(f". {hint}\n")
+
+
 def test_an_empty_verb_is_shown_as_one(cli: Cli) -> None:
     assert cli("")[2].startswith('agentgw: there is no verb "". to ask something')
 
