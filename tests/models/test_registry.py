@@ -205,6 +205,15 @@ async def test_an_unknown_name_gets_the_nearest(models: Registry) -> None:
         await models.pull("nothing-like-it", ignore)
 
 
+async def test_a_part_of_a_known_hub_models_name_gets_its_whole_one(models: Registry) -> None:
+    with pytest.raises(NotFound) as caught:
+        await models.resolve("bge-m3")
+    assert caught.value.hint == "did you mean hf:ggml-org/bge-m3-Q8_0-GGUF:Q8_0?"
+    with pytest.raises(NotFound) as caught:
+        await models.pull("qwen", ignore)
+    assert caught.value.hint.count("hf:") == 3
+
+
 async def test_a_hub_model_that_is_not_pulled_says_how(models: Registry) -> None:
     with pytest.raises(ModelUnavailable) as caught:
         await models.resolve("hf:o/r:Q8_0")

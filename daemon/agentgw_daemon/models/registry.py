@@ -16,7 +16,7 @@ from agentgw.protocol.results import ModelDetail
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
-from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, CatalogueEntry
+from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.fetching.meter import Progress
 from agentgw_daemon.models.fetching.part import model_sha256
@@ -361,7 +361,7 @@ class Registry:
                 f"model {ref.name} is not pulled", hint=f"run `agentgw pull {ref.name}`", model=ref.name,
                 reason="not pulled", suggestion=ref.name,
             )  # fmt: skip
-        known = [one.name for one in self._store.entries()] + [*CATALOGUE, reference.ECHO]
+        known = [*(one.name for one in self._store.entries()), *CATALOGUE, *HUB_CATALOGUE, reference.ECHO]
         hint = hint_for(ref.name, known, "`agentgw models` lists them; hf:OWNER/REPO pulls from the hub")
         return NotFound(f"there is no model {ref.name}", hint=hint, kind="model", id=ref.name)
 
