@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agentgw_daemon.gateway.pages.words import amount, clock, moment, parts_of, size, span
+from agentgw_daemon.gateway.pages.words import amount, clock, lines, moment, parts_of, size, span
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -21,6 +21,10 @@ def test_sizes_are_in_powers_of_ten(count: int | None, shown: str) -> None:
 
 def test_one_thing_is_no_many() -> None:
     assert (amount(1, "turn"), amount(0, "turn"), amount(1200, "turn")) == ("1 turn", "0 turns", "1,200 turns")
+
+
+def test_one_line_is_no_many() -> None:
+    assert (lines((3, 5)), lines((7, 7)), lines((7,))) == ("lines 3–5", "line 7", "line 7")
 
 
 @pytest.mark.parametrize(

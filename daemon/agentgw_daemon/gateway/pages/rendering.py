@@ -19,7 +19,7 @@ from agentgw import __version__
 from agentgw.protocol.visible import escaped, harmless
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer
 from agentgw_daemon.gateway.pages.assets import address_of
-from agentgw_daemon.gateway.pages.words import amount, clock, moment, parts_of, size, span
+from agentgw_daemon.gateway.pages.words import amount, clock, lines, moment, parts_of, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals |= {"asset": address_of, "version": __version__, "navigation": NAVIGATION}
     made.filters |= {"size": size, "moment": moment, "amount": amount, "seen": escaped}
-    made.filters |= {"clock": clock, "span": span, "ticked": ticked}
+    made.filters |= {"clock": clock, "span": span, "lines": lines, "ticked": ticked}
     return made
 
 

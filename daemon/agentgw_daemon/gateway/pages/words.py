@@ -26,6 +26,12 @@ def amount(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def lines(numbers: tuple[int, ...]) -> str:
+    """The first and the last line of a passage, `lines 3–5`."""
+    first, last = numbers[0], numbers[-1]
+    return f"line {first}" if first == last else f"lines {first}–{last}"
+
+
 def moment(when: str | None, now: datetime | None = None) -> str:
     """A time of the wire as how long ago it was, or will be; the date where that says more."""
     if not when:
