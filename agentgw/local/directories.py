@@ -128,7 +128,7 @@ def _cannot_open(path: str, error: OSError) -> DirectoryRefused:
             hint=f"remove it and run: mkdir {quoted(path)} && chmod 700 {quoted(path)}",
         )
     if error.errno == errno.ENOTDIR:
-        return _not_a_directory(path)
+        return _not_a_directory(path) if os.path.lexists(path) else _cannot_make(path, error)
     otherwise = f"run: chmod 700 {quoted(path)}" if error.errno == errno.EACCES else "set AGENTGW_HOME to a usable one"
     return DirectoryRefused(f"{path} cannot be opened ({error.strerror})", hint=advice_about(error, otherwise))
 

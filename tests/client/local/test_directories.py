@@ -158,7 +158,11 @@ def test_the_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DirectoryRefused) as caught:
         make_private(str(tmp_path / "file" / "a" / "b"))
-    assert caught.value.message == f"{tmp_path}/file/a/b cannot be made: {tmp_path}/file is not a directory"
+    said = f"{tmp_path}/file/a/b cannot be made: {tmp_path}/file is not a directory"
+    assert caught.value.message == said
+    with pytest.raises(DirectoryRefused) as caught:
+        open_private(str(tmp_path / "file" / "a" / "b"))
+    assert caught.value.message == said
 
 
 @pytest.mark.parametrize(
