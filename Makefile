@@ -11,7 +11,8 @@ LLAMA_FLAGS = -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF 
 PYTEST = $(BIN)/python -m pytest
 # Processes that share the tests of `make test` and `make unit`; 0 runs them in one, in the order of their files.
 TEST_PROCESSES = 2
-PYTEST_SHARED = $(PYTEST) -n $(TEST_PROCESSES) --dist worksteal
+# Each compiles all tests once, with its own asserts in them, and not each time: so even where no bytecode is wanted.
+PYTEST_SHARED = PYTHONDONTWRITEBYTECODE= $(PYTEST) -n $(TEST_PROCESSES) --dist worksteal
 
 help: ## show this list (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
