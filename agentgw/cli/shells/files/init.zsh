@@ -1,9 +1,9 @@
 # Keys of agentgw for zsh: eval "$(agentgw shell-init zsh)"
 __agentgw_command() {
-    [[ -n $BUFFER ]] || return
+    [[ -n $BUFFER ]] || return 0
     local made
     zle -I
-    made=$(agentgw run -e -- "$BUFFER" </dev/null) || return
+    made=$(agentgw run -e -- "$BUFFER" </dev/null) || return 0
     BUFFER=$made
     CURSOR=$#BUFFER
 }

@@ -7,10 +7,10 @@ __agentgw_remember() {
 }
 PROMPT_COMMAND="__agentgw_remember${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
 __agentgw_why() {
-    [[ -n $__agentgw_last ]] || return
+    [[ -n ${__agentgw_last-} ]] || return 0
     local screen=
-    [[ -n $TMUX ]] && screen=$(tmux capture-pane -p 2>/dev/null | tail -n 40)
+    [[ -z ${TMUX-} ]] || screen=$(tmux capture-pane -p 2>/dev/null | tail -n 40)
     printf 'command: %s\nexit status: %s\n%s\n' "$__agentgw_last" "$__agentgw_status" "$screen" |
-        agentgw run --no-session --no-tools 'Why did this command fail, and what should I do?'
+        agentgw run --no-session --no-tools 'Why did this command fail, and what should I do?' || :
 }
 bind -x '"\ew": __agentgw_why'

@@ -9,12 +9,12 @@ autoload -Uz add-zsh-hook
 add-zsh-hook precmd __agentgw_precmd
 add-zsh-hook preexec __agentgw_preexec
 __agentgw_why() {
-    [[ -n $__agentgw_last ]] || return
+    [[ -n ${__agentgw_last-} ]] || return 0
     local screen=
-    [[ -n $TMUX ]] && screen=$(tmux capture-pane -p 2>/dev/null | tail -n 40)
+    [[ -z ${TMUX-} ]] || screen=$(tmux capture-pane -p 2>/dev/null | tail -n 40)
     zle -I
     printf 'command: %s\nexit status: %s\n%s\n' "$__agentgw_last" "$__agentgw_status" "$screen" |
-        agentgw run --no-session --no-tools 'Why did this command fail, and what should I do?'
+        agentgw run --no-session --no-tools 'Why did this command fail, and what should I do?' || :
 }
 zle -N __agentgw_why
 bindkey '\ew' __agentgw_why

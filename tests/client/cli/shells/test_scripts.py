@@ -21,7 +21,7 @@ import pytest
 
 from agentgw.cli.shells.scripts import SHELLS
 from tests.client.conftest import Serve
-from tests.client.fakedaemon import Peer
+from tests.client.fakedaemon import Failure, Peer
 from tests.patience import PATIENCE_S
 
 # A shell that has no terminal of its own leaves.
@@ -150,3 +150,22 @@ def test_alt_w_asks_why_the_last_command_failed_and_nothing_is_sent_before(shell
     asked = daemon.params("turn.start")
     assert "command: sh -c 'exit 7'\nexit status: 7\n" in asked["message"]
     assert (asked["ephemeral"], asked["tools"], asked["piped"]) == (True, [], True)
+
+
+@pytest.mark.parametrize("shell", [name for name in SHELLS if name != "fish"], indirect=True)
+def test_keys_leave_a_shell_alone_that_ends_at_the_first_failure(shell: ShellScreen, serve: Serve) -> None:
+    def refuse(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        raise Failure(-32006, f"no answer to {params['message'][:4]}")
+
+    serve({"turn.start": refuse})
+    shell.type("unset TMUX; set -eu; echo begin-$((40+1))\r")
+    shell.wait_for("begin-41")
+    # On an empty line.
+    shell.type("\x1be")
+    shell.type("\x1bw")
+    shell.wait_for("agentgw: no answer to Why")
+    shell.type("echo still-$((40+2))\x1be")
+    shell.wait_for("agentgw: no answer to echo")
+    # The line is as it was, and there is a shell to run it.
+    shell.type("\r")
+    shell.wait_for("still-42")
