@@ -376,12 +376,8 @@ async def test_the_default_model(
     assert (found.fix is None) == (severity == "ok")
 
 
-async def test_too_little_memory_for_the_model_is_told(
-    context: DoctorContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = tmp_path / "meminfo"
-    table.write_text("MemTotal: 9999999 kB\nMemAvailable: 1048576 kB\n")
-    monkeypatch.setattr(models, "_MEMINFO", str(table))
+async def test_too_little_memory_for_the_model_is_told(context: DoctorContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.memory, "available_bytes", lambda: 1 << 30)
 
     def with_size(size: int, **more: Any) -> DoctorContext:
         model = replace(BUILTIN, path="/x.gguf", size_bytes=size, **more)

@@ -17,9 +17,9 @@ from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, i
 from agentgw_daemon.doctor.torch import is_torch_installed
 from agentgw_daemon.models.shards import files_of
 from agentgw_daemon.skills.routing import AUTO, FALLBACK
+from agentgw_daemon.system import memory
 from agentgw_daemon.system.child_environment import worker_environment
 
-_MEMINFO: Final = "/proc/meminfo"
 # Weights, KV cache and compute buffers, against the size of the file.
 _MEMORY_FACTOR: Final = 1.2
 _REINSTALL: Final = "python -m pip install --force-reinstall --no-cache-dir llama-cpp-python, in agentgw's environment"
@@ -149,12 +149,6 @@ def _size(model: Model | None) -> int | None:
 
 
 def _available_bytes() -> int:
-    try:
-        with open(_MEMINFO) as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    available = memory.available_bytes()
     # Elsewhere: what the machine has is the best there is.
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return available if available is not None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from agentgw_daemon.system import cgroup
+
 _TOP_PAD: Final = -2  # malloc.h's M_TOP_PAD
 
 
@@ -38,7 +40,13 @@ def open_descriptors() -> int:
 
 
 def available_bytes() -> int | None:
-    """Bytes that programs can have without swapping; None where the system does not say."""
+    """Bytes that programs can have without swapping, within a container's limit; None where the system does not say."""
+    known = [left for left in (_free_bytes(), cgroup.available_bytes()) if left is not None]
+    return min(known, default=None)
+
+
+def _free_bytes() -> int | None:
+    """The machine's own count, which knows of no container."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
