@@ -24,6 +24,8 @@ MAX_DEPTH: Final = 64
 # SQLite integers and most other languages' integers end here.
 MAX_INTEGER: Final = 2**63 - 1
 MIN_INTEGER: Final = -(2**63)
+# Of an integer that is only passed on: reading more of them is slow on purpose, and no id has them.
+_MOST_DIGITS: Final = 1000
 
 _BOM = b"\xef\xbb\xbf"
 # Escapes are gone before this is used. The closing quote may be missing: a pattern that insisted on it would
@@ -118,8 +120,9 @@ def decode(frame: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
-def read_value(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
-    """The value of a JSON text that is no frame, by the same rules; but its strings may hold lone surrogates.
+def read_value(text: str, *, max_depth: int = MAX_DEPTH, any_integer: bool = False) -> Any:
+    """The value of a JSON text that is no frame, by the same rules; but its strings may hold lone surrogates, and
+    with `any_integer` its integers may be longer than the wire takes.
 
     Raises ValueError with a reason that fits into a sentence.
     """
@@ -127,7 +130,7 @@ def read_value(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
     if _too_deep(frame, max_depth):
         raise ValueError(f"nested deeper than {max_depth}")
     try:
-        return _decoder(frame).decode(text)
+        return (_LENIENT if any_integer else _decoder(frame)).decode(text)
     except (ValueError, RecursionError, OverflowError) as error:
         raise ValueError(_reason(error)) from None
 
@@ -156,6 +159,12 @@ def _bounded_int(digits: str) -> int:
     return value
 
 
+def _long_int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"an integer has more than {_MOST_DIGITS} digits")
+    return int(digits)
+
+
 def _finite_float(digits: str) -> float:
     value = float(digits)
     if value - value != 0.0:
@@ -176,6 +185,9 @@ _LONG_NUMBER = re.compile(rb"[0-9](?:[0-9]{18}|[eE])")
 _USUAL = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
 _CAREFUL = json.JSONDecoder(
     parse_constant=_refuse_constant, parse_int=_bounded_int, parse_float=_finite_float, object_pairs_hook=_unique_keys
+)
+_LENIENT = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_int=_long_int, parse_float=_finite_float, object_pairs_hook=_unique_keys
 )
 
 

@@ -160,7 +160,8 @@ class JsonLines:
             return InputRecord(self._number, size, passed=True)
         try:
             text = piece.decode("utf-8").strip()
-            value = read_value(text)
+            # Its text is passed on as it is: an id of 64 bits without a sign is nobody's fault.
+            value = read_value(text, any_integer=True)
         except UnicodeDecodeError as error:
             return self._failed(size, _not_utf8(error))
         except ValueError as error:

@@ -156,6 +156,16 @@ def test_json_that_does_not_do_fails_and_keeps_its_line(line: str, fault: str, s
     assert json.loads(form.show(record, None)) == shown
 
 
+def test_integers_of_any_length_stay_as_they_are() -> None:
+    form = json_lines("{a}")
+    record = read(form, b'{"a": 18446744073709551615, "b": -170141183460469231731687303715884105728}\n')[0]
+    assert (record.fault, record.question) == ("", "18446744073709551615")
+    assert form.show(record, "x").startswith(
+        '{"a": 18446744073709551615, "b": -170141183460469231731687303715884105728,'
+    )
+    assert read(form, b"9" * 5000)[0].fault == "is no JSON: an integer has more than 1000 digits"
+
+
 def test_json_that_is_no_object_stands_beside_its_answer() -> None:
     form = json_lines()
     assert form.show(read(form, b"[1, 2]\n")[0], "x") == '{"record": [1, 2], "answer": "x"}\n'
