@@ -15,6 +15,7 @@ from agentgw.protocol.errors import InvalidParams, ModelUnavailable, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
     from typing import Any, Final
 
     from agentgw.client import Client
@@ -73,8 +74,10 @@ def run(args: Namespace) -> int:
 
 def _ingest(client: Client, args: Namespace, given: _IngestInput) -> int:
     if client.where and given.paths is not None:
-        return _tell(args, _send(client, args, given))
-    return _tell(args, _store(client, args, paths=given.paths, text=given.text, source=given.source))
+        result = _send(client, args, given)
+    else:
+        result = _store(client, args, paths=given.paths, text=given.text, source=given.source)
+    return _tell(args, result, given.paths or ())
 
 
 def _send(client: Client, args: Namespace, given: _IngestInput) -> dict[str, Any]:
@@ -125,8 +128,11 @@ def _store(
     return dict(stream.result)
 
 
-def _tell(args: Namespace, result: dict[str, Any]) -> int:
-    """Prints what came of it; gives the exit status."""
+def _tell(args: Namespace, result: dict[str, Any], named: Sequence[str]) -> int:
+    """Prints what came of it; gives the exit status: 1 when all failed, or one of the paths that were `named`.
+
+    A folder in which one file of many cannot be read is no failure: jobs and scripts store it every day.
+    """
     for failure in result.get("failed", ()):
         output.complaint(f"{failure['source']}: {failure['reason']}")
     _tell_cut(result, "failed", "more cannot be read")
@@ -139,6 +145,8 @@ def _tell(args: Namespace, result: dict[str, Any]) -> int:
     else:
         output.line(_summary(result))
     done = sum(result.get(name, 0) for name in ("added", "updated", "unchanged", "removed_count"))
+    if any(failure["source"] in named for failure in result.get("failed", ())):
+        return 1
     return 1 if result.get("failed_count") and not done else 0
 
 

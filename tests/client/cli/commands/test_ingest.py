@@ -61,6 +61,12 @@ def test_failures_are_listed_and_one_good_document_is_success(cli: Cli, serve: S
     assert "3 failed" in out
 
 
+def test_a_file_that_was_named_and_failed_is_a_failure_beside_good_ones(cli: Cli, serve: Serve) -> None:
+    serve({"document.ingest": {**RESULT, "failed": [BAD], "failed_count": 1}})
+    assert cli("ingest", "/x/good.txt", "/x/bad.pdf", "-q")[0] == 1
+    assert cli("ingest", "/x/good.txt", "/x", "-q")[0] == 0
+
+
 def test_what_was_not_read_as_it_stands_is_noted(cli: Cli, serve: Serve) -> None:
     serve({"document.ingest": {**RESULT, "notes": [{"source": "/x/a.pdf", "note": "3 pages have no text"}]}})
     assert cli("ingest", "/x")[2] == "agentgw: /x/a.pdf: 3 pages have no text\n"
