@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,30 +57,27 @@ def sources() -> Iterator[ast.Module]:
             yield ast.parse(path.read_text())
 
 
-def made() -> Iterator[tuple[str, dict[str, ast.expr]]]:
-    """The calls in the sources by a plain name, with their keywords."""
-    for module in sources():
-        for node in ast.walk(module):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield node.func.id, {word.arg: word.value for word in node.keywords if word.arg}
+@cache
+def missing() -> tuple[dict[str, ast.expr], ...]:
+    """The keywords of the calls in the sources that make an error of what is not there, or is there already."""
+    return tuple(
+        {word.arg: word.value for word in node.keywords if word.arg}
+        for module in sources()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id in ("NotFound", "AlreadyExists")
+    )
 
 
 def test_each_kind_of_thing_that_may_not_be_there_has_a_listing() -> None:
-    kinds = {
-        kind.value
-        for name, words in made()
-        if name in ("NotFound", "AlreadyExists") and "hint" not in words
-        for kind in [words.get("kind")]
-        if isinstance(kind, ast.Constant)
-    }
+    unhinted = [words.get("kind") for words in missing() if "hint" not in words]
+    kinds = {kind.value for kind in unhinted if isinstance(kind, ast.Constant)}
     assert {"model", "turn"} <= kinds
     assert kinds - set(LISTINGS) == set()
 
 
 def test_what_is_not_there_has_a_kind_or_a_hint() -> None:
-    bare = [
-        words for name, words in made() if name in ("NotFound", "AlreadyExists") and not {"kind", "hint"} & set(words)
-    ]
+    bare = [words for words in missing() if not {"kind", "hint"} & set(words)]
     assert bare == []
 
 
