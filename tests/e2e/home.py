@@ -246,6 +246,17 @@ def heard(child: subprocess.Popen[bytes], count: int) -> str:
     return said.decode()
 
 
+def model_speaks(home: Home) -> None:
+    """Returns when the one turn that runs has its first words. A command whose standard output is a pipe holds them for
+    ten seconds, so that a pipe gets one write.
+    """
+    until(home.socket.exists, "the daemon is started")
+    with home.connect() as wire:
+        (turn,) = until(lambda: wire.call("turn.list", running=True)["turns"], "the turn runs")
+        wire.request("turn.attach", turn_id=turn["turn_id"])
+        wire.next("turn.delta")
+
+
 def is_silent(child: subprocess.Popen[bytes]) -> bool:
     """Tells whether nothing waits on a child's standard output."""
     assert child.stdout is not None

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.endpoint import SCRIPTED, Endpoint
-from tests.e2e.home import ENDLESS, Home, heard, kill, until, with_variable
+from tests.e2e.home import ENDLESS, Home, heard, kill, model_speaks, until, with_variable
 from tests.e2e.integrity import integrity
 from tests.e2e.wire import Refused
 from tests.patience import PATIENCE_S, Stopwatch
@@ -75,7 +75,7 @@ def test_an_interrupted_turn_replays_what_was_sent_and_says_how_it_ended(home: H
 
 def test_no_worker_outlives_a_killed_daemon(model_home: Home) -> None:
     child = model_home.start(*ENDLESS)
-    heard(child, 1)
+    model_speaks(model_home)
     instance = model_home.call("hello", client="test", version="0", protocol=1)["instance"]
     assert with_variable("AGENTGW_INSTANCE", instance).keys() == set(model_home.workers())
     assert model_home.workers()

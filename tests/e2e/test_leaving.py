@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.endpoint import SCRIPTED, Endpoint
-from tests.e2e.home import ENDLESS, Home, gone, heard, until
+from tests.e2e.home import ENDLESS, Home, gone, heard, model_speaks, until
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
@@ -55,7 +55,7 @@ def test_ctrl_c_before_the_first_word_cancels_as_well(home: Home, endpoint: Endp
 
 def test_ctrl_c_frees_the_worker(model_home: Home) -> None:
     child = model_home.start(*ENDLESS)
-    heard(child, 1)
+    model_speaks(model_home)
     with model_home.connect() as wire:
         (worker,) = wire.call("daemon.status")["workers"]
         assert worker["busy"] == 1

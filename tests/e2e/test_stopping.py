@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import ENDLESS, Home, heard, until
+from tests.e2e.home import ENDLESS, Home, heard, model_speaks, until
 from tests.e2e.wire import Wire
 from tests.patience import PATIENCE_S, Stopwatch
 
@@ -65,7 +65,7 @@ def test_a_stop_with_two_hundred_streams(home: Home, endpoint: Endpoint, chaos: 
 
 def test_a_stop_ends_a_generating_worker_and_the_command_that_waits(model_home: Home) -> None:
     child = model_home.start(*ENDLESS)
-    heard(child, 1)
+    model_speaks(model_home)
     watch = Stopwatch()
     assert model_home.ask("stop") == "stopped\n"
     assert watch.seconds() < 10

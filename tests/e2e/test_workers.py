@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentgw.protocol.errors import WorkerDied
-from tests.e2e.home import COUNTING, ENDLESS, Home, heard, kill, until
+from tests.e2e.home import COUNTING, ENDLESS, Home, kill, model_speaks, until
 from tests.patience import Stopwatch
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ def test_a_thousand_killed_workers(model_home: Home, chaos: Callable[[int], int]
 
 def test_the_command_line_says_that_the_worker_died(model_home: Home) -> None:
     child = model_home.start(*ENDLESS)
-    heard(child, 1)
+    model_speaks(model_home)
     kill(model_home.workers()[0])
     done = model_home.finish(child, within_s=10)
     assert done.status == 1
@@ -89,7 +89,7 @@ def test_the_command_line_says_that_the_worker_died(model_home: Home) -> None:
 @pytest.mark.chaos
 def test_a_worker_that_stands_still_is_replaced(model_home: Home) -> None:
     child = model_home.start(*ENDLESS)
-    heard(child, 1)
+    model_speaks(model_home)
     (worker,) = model_home.workers()
     os.kill(worker, signal.SIGSTOP)
     # Six missed heartbeats of five seconds each.
