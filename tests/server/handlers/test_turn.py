@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.protocol.errors import InternalError, NotFound, SessionBusy, StorageUnavailable
+from agentgw.protocol.errors import InternalError, InvalidParams, NotFound, SessionBusy, StorageUnavailable
 from agentgw.protocol.params import SessionIdParams, TurnAttachParams, TurnIdParams, TurnListParams, TurnStartParams
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
@@ -58,6 +58,15 @@ async def test_what_runs_is_listed_detached_and_unstored_turns_too(tmp_path: Pat
         assert (ended.turn_id, "completed", None) in await listed(request)
         await h.turns.stop()
         assert await listed(request, running=True) == []
+
+
+@pytest.mark.parametrize("message", ["", " \n\t"])
+async def test_a_blank_message_is_refused_and_leaves_no_turn(tmp_path: Path, message: str) -> None:
+    async with house(tmp_path) as h:
+        request = asking(h, tmp_path)
+        with pytest.raises(InvalidParams, match="there is no message"):
+            await turn.start(request, TurnStartParams(message=message))
+        assert await listed(request) == []
 
 
 @pytest.mark.parametrize("given", ["turn", "beginning", "session"])

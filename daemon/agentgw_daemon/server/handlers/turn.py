@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.calls.prefills import PrefillResult
 from agentgw.protocol.calls.replays import TurnParts
 from agentgw.protocol.calls.steering import TurnSteerParams
-from agentgw.protocol.errors import NotFound, RpcError
+from agentgw.protocol.errors import InvalidParams, NotFound, RpcError
 from agentgw.protocol.events import TurnDelta
 from agentgw.protocol.params import (
     TurnAttachParams,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 async def start(request: RequestContext, params: TurnStartParams) -> TurnResult:
     """Run a turn for this connection: its events as notifications, then its result."""
+    if not (params.message.strip() or params.files):
+        raise InvalidParams("there is no message", path="message", reason="is empty")
     turns = request.daemon.turns
     if params.dry_run:
         return await turns.dry_run(params)
