@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import COUNTING, Home, heard, until
+from tests.e2e.home import COUNTING, Home, model_speaks, until
 from tests.patience import PATIENCE_S
 from tests.scripts.fetch_llama_server import fetch
 from tests.starter import starter_model
@@ -105,7 +105,7 @@ def test_a_tool_is_called_and_its_result_told(near: Home, server: LlamaServer) -
 
 def test_a_cancelled_answer_frees_the_slot(near: Home, server: LlamaServer) -> None:
     child = near.start("run", "-q", "-m", server.reference, *COUNT)
-    heard(child, 10)
+    model_speaks(near)
     assert server.busy
     child.send_signal(signal.SIGINT)
     until(lambda: not server.busy, "the slot is free")
@@ -116,11 +116,11 @@ def test_a_server_that_is_killed_in_mid_answer_ends_the_turn_and_the_session_goe
     first = LlamaServer()
     home.configure(f'[providers.near]\nbase_url = "{first.url}/v1"\n')
     child = home.start("run", "-q", "-m", first.reference, *COUNT)
-    said = heard(child, 10)
+    model_speaks(home)
     first.end(signal.SIGKILL)
     done = home.finish(child)
     assert done.status == 4
-    assert done.out.startswith(said[10:])
+    assert done.out.strip(), "what it said before"
     assert done.err.startswith(f"agentgw: {first.reference}: no answer from {first.url}/v1: ")
     second = LlamaServer()
     try:
