@@ -232,7 +232,7 @@ class Database:
         return await self._thread.run(self._store.backup)
 
     async def copy_to(self, target: Path) -> None:
-        """Copy the database to a new file; turns go on meanwhile."""
+        """Copy the database to a new file; turns go on meanwhile. Raises OSError for what is wrong with that file."""
         await self._thread.run_in_steps(lambda between: self._store.copy(target, between))
 
     async def vacuum(self, limit_s: float, is_idle: Callable[[], bool]) -> bool:

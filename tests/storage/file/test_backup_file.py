@@ -25,7 +25,8 @@ def new(message: str) -> NewTurn:
 
 async def backup(database: Database, target: BackupFile) -> int:
     try:
-        await database.copy_to(target.partial)
+        with target.filling() as partial:
+            await database.copy_to(partial)
         return target.publish()
     finally:
         target.discard()
@@ -89,6 +90,32 @@ async def test_a_copy_that_is_cancelled_leaves_nothing_and_harms_nobody(
     assert not [entry for entry in tmp_path.iterdir() if entry.name != "data"]
     await database.turns.start(new("after"))
     assert await database.check() == ()
+
+
+@pytest.mark.parametrize("page", [1, 2])
+async def test_a_copy_that_is_spoilt_meanwhile_is_no_damage_of_the_database(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(store_module, "_STEP_PAGES", 1)
+    for number in range(20):
+        await database.turns.start(new(f"{number}" + " word" * 500))
+    target = BackupFile(str(tmp_path / "x.db"), force=False, own=())
+    steps = 0
+
+    async def spoil() -> None:
+        nonlocal steps
+        while target.partial.exists():
+            with target.partial.open("r+b") as file:
+                file.write(b"x" * 4096 * page)
+            steps += 1
+            await database.turns.start(new("in between"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spoil)
+        with pytest.raises(StorageUnavailable, match=r"/x\.db cannot be written: "):
+            await backup(database, target)
+    assert steps
+    assert (await database.extent())[0] == 20 + steps
 
 
 async def test_a_copy_that_is_not_sound_gets_no_name(tmp_path: Path) -> None:

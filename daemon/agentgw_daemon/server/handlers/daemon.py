@@ -88,7 +88,8 @@ async def backup(request: RequestContext, params: BackupParams) -> BackupResult:
     own = services.started.paths.directories
     target = await trio.to_thread.run_sync(lambda: BackupFile(params.path, force=params.force, own=own))
     try:
-        await services.database.copy_to(target.partial)
+        with target.filling() as partial:
+            await services.database.copy_to(partial)
         size = await trio.to_thread.run_sync(target.publish)
     finally:
         with trio.CancelScope(shield=True):

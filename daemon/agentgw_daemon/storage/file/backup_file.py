@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, StorageUnavailable
@@ -14,7 +15,7 @@ from agentgw_daemon.system.durable import sync_path
 
 
 class BackupFile:
-    """One backup to be made. `partial` takes the copy, `publish` gives it its name, `discard` cleans up.
+    """One backup to be made. `filling` takes the copy, `publish` gives it its name, `discard` cleans up.
 
     Methods raise InvalidParams for a name that cannot be a backup's, AlreadyExists for one that is taken, and
     StorageUnavailable for what the disk says.
@@ -45,6 +46,14 @@ class BackupFile:
         self.partial = self.path.with_name(f".agentgw-{os.urandom(6).hex()}.partial")
         try:
             os.close(os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise _failed(self.path, error) from None
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[Path]:
+        """The file to copy to; what keeps it from being written is said of the backup's name."""
+        try:
+            yield self.partial
         except OSError as error:
             raise _failed(self.path, error) from None
 

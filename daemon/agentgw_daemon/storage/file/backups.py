@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agentgw_daemon.storage.file.connection import SqliteConnection, translated
+from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, is_damage, translated
 from agentgw_daemon.storage.file.filesystem import make_directory, make_private
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp
@@ -57,24 +58,30 @@ class Backups:
 def copy_open(
     connection: SqliteConnection, target: Path, *, pages: int = -1, between: Callable[[], None] | None = None
 ) -> None:
-    """Copy the open database to a new file, 0600 and on the disk when this returns. Raises what `translated` does.
+    """Copy the open database to a new file, 0600 and on the disk when this returns.
 
     After each so many `pages` it calls `between`, in which the connection may be used: what is written then gets into
-    the copy. What that raises ends the copying.
+    the copy. What that raises ends the copying. Raises OSError for what keeps the copy from being made, and
+    DatabaseDamaged where the database itself is not sound.
     """
 
     def progress(_status: int, _remaining: int, _total: int) -> None:
         if between is not None:
             between()
 
-    with translated():
-        target.unlink(missing_ok=True)
-        make_private(target)
+    target.unlink(missing_ok=True)
+    make_private(target)
+    try:
         with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as plain:
-            connection.read(lambda db: db.conn.backup(plain, pages=pages, progress=progress))
+            connection.db.conn.backup(plain, pages=pages, progress=progress)
             # The copy inherits WAL mode; without it, it is one file and stays one when somebody looks at it.
             plain.execute("PRAGMA journal_mode = DELETE")
-        sync_path(target)
+    except sqlite3.DatabaseError as error:
+        # SQLite does not say which of the two files it means, and a bad stick must not cost a sound database its place.
+        if is_damage(error) and (problems := connection.problems()):
+            raise DatabaseDamaged(problems[0]) from error
+        raise OSError(errno.EIO, str(error)) from error
+    sync_path(target)
 
 
 def is_sound(path: Path) -> bool:

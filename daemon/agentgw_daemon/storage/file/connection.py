@@ -135,6 +135,11 @@ def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tells whether SQLite says of a file that it is no sound database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Turn what SQLite and the disk say into our errors. A mistake of ours (bad SQL, a constraint) stays as it is."""
@@ -144,7 +149,7 @@ def translated() -> Iterator[None]:
         # The connection reports extended codes; the primary one is the low byte. Errors of the module have no code.
         extended = getattr(error, "sqlite_errorcode", 0)
         primary = extended & 0xFF
-        if primary in _DAMAGE:
+        if is_damage(error):
             raise DatabaseDamaged(str(error), index_only=extended == sqlite3.SQLITE_CORRUPT_VTAB) from error
         if primary in _IN_USE:
             raise unavailable(str(error), hint="another program has agentgw.db open; close it") from error

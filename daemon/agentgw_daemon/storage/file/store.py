@@ -151,7 +151,7 @@ class DatabaseFiles:
             return self.backups.make(self._opened())
 
     def copy(self, target: Path, between: Callable[[], None]) -> None:
-        """Copy the open database to a new file, in steps; others may use it in `between`."""
+        """Copy the open database to a new file, in steps; others may use it in `between`. Raises as `copy_open`."""
         with self._watched():
             connection = self._opened()
 
