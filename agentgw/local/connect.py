@@ -5,13 +5,15 @@ Everything but a running daemon of our own version is rare; `opening` has that c
 
 from __future__ import annotations
 
+import os
+
 from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
 from agentgw.local import sockets
 from agentgw.local.directories import refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.on_demand import would_start
-from agentgw.protocol.errors import DaemonUnreachable, ShuttingDown
+from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused, ShuttingDown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def connect_client(
         try:
             client = Client(connection).greeted()
             if client.daemon.get("version") == __version__:
+                refuse_another_home(client, paths)
                 return client
             client.close()
         except (ConnectionLost, ShuttingDown):
@@ -55,6 +58,21 @@ def connect_client(
     from agentgw.local.opening import open_client
 
     return open_client(paths, warm=warm, notice=notice, command=command)
+
+
+def refuse_another_home(client: Client, paths: Paths) -> None:
+    """Raises DirectoryRefused, and closes the connection, when the daemon has another database than that of `paths`.
+
+    Two homes can share a runtime directory, and so a socket. What is meant for one must not be stored in the other.
+    """
+    theirs = client.daemon.get("data_dir")
+    if not theirs or theirs == paths.data_dir or os.path.realpath(theirs) == os.path.realpath(paths.data_dir):
+        return
+    client.close()
+    raise DirectoryRefused(
+        f"the daemon at {paths.socket} keeps its data in {theirs}, not in {paths.data_dir}",
+        hint="set AGENTGW_HOME, which has a socket of its own, or end that daemon: agentgw stop",
+    )
 
 
 def connect_running(paths: Paths) -> Client:

@@ -11,6 +11,7 @@ import time
 
 from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
+from agentgw.local.connect import refuse_another_home
 from agentgw.local.on_demand import is_locked
 from agentgw.local.sockets import connect_own
 from agentgw.local.spawn import REPUBLISH_TIMEOUT_S, connect_or_spawn, with_log
@@ -53,6 +54,7 @@ def open_client(
             if losses > _LOSSES:
                 raise with_log(DaemonUnreachable("the daemon ended before it answered"), paths)
             continue
+        refuse_another_home(client, paths)
         version = str(client.daemon.get("version"))
         if replaced or not is_older(version, __version__):
             return client

@@ -30,6 +30,7 @@ class HelloResult:
     instance: Annotated[str, "new at every start of the daemon"]
     started_at: str
     busy: Annotated[bool, "turns are running, so an upgrade has to wait"]
+    data_dir: Annotated[str, "the directory of its database"] = ""
 
 
 @record

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentgw import __version__
 from agentgw import client as client_module
 from agentgw.client import Client
 from agentgw.local import connect as connect_module
 from agentgw.local import opening
 from agentgw.local.connect import connect_client
 from agentgw.local.paths import Paths
-from agentgw.protocol.errors import DaemonUnreachable, ShuttingDown
+from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused, ShuttingDown
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import Failure, HangUp, Peer
 from tests.client.standins import standin, starts
@@ -147,3 +149,23 @@ def test_a_daemon_that_is_shutting_down_is_waited_for(paths: Paths, serve: Serve
         spawned.append(client.daemon["pid"])
         assert client.daemon["pid"] != os.getpid()
     assert len(waited) == 2
+
+
+@pytest.mark.parametrize("version", [__version__, "0.0.1"])
+def test_the_daemon_of_another_home_at_the_same_socket_is_neither_used_nor_replaced(
+    paths: Paths, serve: Serve, tmp_path: Path, version: str
+) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    said = {"protocol": 1, "version": version, "pid": os.getpid(), "data_dir": elsewhere}
+    fake = serve({"hello": said})
+    with pytest.raises(DirectoryRefused, match=rf"keeps its data in {elsewhere}, not in {paths.data_dir}"):
+        connect_client(paths)
+    assert set(fake.methods()) == {"hello"}
+
+
+def test_a_home_under_two_names_is_one(paths: Paths, serve: Serve, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(paths.data_dir)
+    said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": str(link)}
+    serve({"hello": said})
+    connect_client(paths).close()

@@ -25,7 +25,7 @@ def hello(request: RequestContext, params: HelloParams) -> HelloResult:
     started = request.services.started
     return HelloResult(
         protocol=PROTOCOL, version=__version__, pid=started.pid, instance=started.instance,
-        started_at=started.started_at, busy=bool(request.daemon.turns.running),
+        started_at=started.started_at, busy=bool(request.daemon.turns.running), data_dir=started.paths.data_dir,
     )  # fmt: skip
 
 
