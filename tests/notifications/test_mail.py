@@ -30,7 +30,8 @@ async def test_it_gets_the_text_its_own_words_and_no_key(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("/nonexistent/mail",), "cannot be run: No such file"),
+        (("/nonexistent/mail",), "the mail command /nonexistent/mail cannot be run: there is no such program"),
+        (("/etc",), "the mail command /etc cannot be run: it is a directory"),
         (("mail\0x",), "cannot be run"),
         ((sys.executable, "-c", "raise SystemExit(7)"), "ended with status 7"),
     ],
@@ -48,3 +49,12 @@ async def test_one_that_does_not_read_or_end_is_ended(caplog: pytest.LogCaptureF
     command = ("/bin/sh", "-c", "sleep 1000 & sleep 1000")
     assert not await mail(command, "x" * 1_000_000, {"PATH": "/bin:/usr/bin"}, time_s=0.3)
     assert "did not end within" in caplog.text
+
+
+async def test_a_script_whose_interpreter_is_missing_names_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    script = tmp_path / "tell"
+    script.write_text("#!/nonexistent/perl\n")
+    script.chmod(0o755)
+    assert not await mail((str(script), "a-secret-word"), "text", {})
+    assert "its interpreter /nonexistent/perl is not there" in caplog.text
+    assert "a-secret-word" not in caplog.text

@@ -13,6 +13,8 @@ from typing import Final
 import trio
 
 from agentgw_daemon.tools.processes.command_environment import command_environment
+from agentgw_daemon.tools.processes.launch import launch_of
+from agentgw_daemon.tools.tool import CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +28,19 @@ async def mail(command: Sequence[str], text: str, environ: Mapping[str, str], ti
     No shell reads anything. A command that takes too long is ended with all that it started.
     """
     home = environ.get("HOME") or "/"
+    variables = command_environment(environ, home, "mail")
     try:
         with trio.fail_after(time_s):
+            launch = await trio.to_thread.run_sync(launch_of, command, variables["PATH"], home)
             done = await trio.run_process(
-                list(command), stdin=text.encode(), env=command_environment(environ, home, "mail"),
-                cwd=home, check=False,
+                list(command), executable=launch.path, stdin=text.encode(), env=variables, cwd=home, check=False,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, deliver_cancel=_end,
             )  # fmt: skip
     except trio.TooSlowError:
         log.warning("the mail command %s did not end within %g s", command[0], time_s)
+        return False
+    except CallFailed as failed:
+        log.warning("the mail command %s", failed.text)
         return False
     except (OSError, ValueError) as error:
         # A ValueError is a NUL in a word.

@@ -52,6 +52,7 @@ def read(keys: str, schedule: str = "every: day") -> Any:
         ("notify: desktop", "notify", Notify(channels=("desktop",))),
         ("notify: [webhook, {mail: 'mail -s \"a job\" me'}]", "notify",
          Notify(channels=("webhook",), mail=("mail", "-s", "a job", "me"))),
+        ("notify: {mail: '~/bin/tell ~/me'}", "notify", Notify(mail=(f"{HOME}/bin/tell", "~/me"))),
         ("notify:\n  mail: [mail, me]", "notify", Notify(mail=("mail", "me"))),
         ("files: [~/inbox, /tmp/x]", "files", (str(HOME / "inbox"), "/tmp/x")),
         ("cwd: ~", "cwd", None),

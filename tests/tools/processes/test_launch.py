@@ -195,7 +195,9 @@ async def test_data_that_a_program_reads_does_not_count(context: ToolContext, ro
     ("argv", "cwd", "why"),
     [
         (["no-such-program"], ".", "no such program"),
-        (["./data"], ".", "no such program"),
+        (["./data"], ".", "it is not executable"),
+        (["./"], ".", "it is a directory"),
+        (["./none"], ".", "no such program"),
         (["./orphan"], ".", "its interpreter /no/such/interpreter is not there"),
         (["echo", "x" * (MAX_WORD_BYTES + 1)], ".", "no word may have more"),
         (["ls"], "..", "outside"),

@@ -161,7 +161,7 @@ class _JobEntry(EntryValues):
         return Notify(channels=tuple(dict.fromkeys(channels)), mail=mail)
 
     def _command(self, node: Node) -> tuple[str, ...]:
-        """A command with its arguments; no shell ever reads it."""
+        """A command with its arguments; no shell ever reads it, and only its program may begin with ~/."""
         try:
             match node:
                 case Scalar(text=text):
@@ -176,7 +176,8 @@ class _JobEntry(EntryValues):
                 raise ValueError("is empty")
         except ValueError as error:
             raise EntryRefused(node.span.line, f"notify: mail: {error}") from None
-        return words
+        program = str(self._home / words[0][2:]) if words[0].startswith("~/") else words[0]
+        return (program, *words[1:])
 
     def folder(self, name: str) -> Path | None:
         """An absolute path."""

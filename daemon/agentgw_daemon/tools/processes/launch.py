@@ -121,7 +121,7 @@ def launch_of(argv: Sequence[str], path: str, cwd: str) -> Launch:
     """The program of the first word, started in `cwd` with `path` as PATH. Raises CallFailed when there is none."""
     found = find_program(argv[0], path, cwd)
     if found is None:
-        raise CallFailed(f"{visible_line(argv[0])} cannot be run: there is no such program")
+        raise CallFailed(f"{visible_line(argv[0])} cannot be run: {_why_not(argv[0], cwd)}")
     if any(len(os.fsencode(word)) > MAX_WORD_BYTES for word in argv):
         raise CallFailed(f"argv: no word may have more than {MAX_WORD_BYTES} bytes; write it to a file")
     program = seen(found, "program")
@@ -134,6 +134,13 @@ def find_program(word: str, path: str, cwd: str) -> str | None:
     if "/" in word:
         return shutil.which(os.path.normpath(os.path.join(cwd, word)) if not word.startswith("/") else word)
     return shutil.which(word, path=path) if word else None
+
+
+def _why_not(word: str, cwd: str) -> str:
+    path = os.path.join(cwd, word)
+    if "/" not in word or not os.path.exists(path):
+        return "there is no such program"
+    return "it is a directory" if os.path.isdir(path) else "it is not executable"
 
 
 def seen(path: str, what: str) -> FileSeen:
