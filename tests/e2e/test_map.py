@@ -43,12 +43,12 @@ def test_a_reader_of_one_line_ends_input_without_end(home: Home) -> None:
     assert done.stdout == b"Q x\n141\n"
 
 
-def test_a_record_that_gets_no_answer_costs_the_others_nothing(home: Home) -> None:
+def test_a_record_of_a_blank_message_costs_the_others_nothing(home: Home) -> None:
     records = '{"a": "x"}\\n{"a": ""}\\n{"a": "y"}\\n'
     done = bash(home, f"printf '{records}' | {MAP} --jsonl '{{a}}'")
     assert done.returncode == 1
     assert [json.loads(line)["answer"] for line in done.stdout.splitlines()] == ["x", None, "y"]
-    assert b"record 2: the model ended its answer without a word" in done.stderr
+    assert b"record 2: there is no message" in done.stderr
 
 
 def test_binary_junk_fails_line_by_line_and_ends(home: Home) -> None:

@@ -72,7 +72,7 @@ _TRIES: Final = 2
 _PATIENCE_S: Final = 120.0
 # Losses of the connection with no answer between them, after which the daemon is given up.
 _LOSSES: Final = 3
-# What is wrong with every record alike ends all of it.
+# What is wrong with every record alike ends all of it, and not where one message is refused or got no answer.
 _ALL: Final = (ModelUnavailable, NotFound, InvalidParams, MethodNotFound)
 _AGAIN: Final = (WorkerDied,)
 _MOST_NOTICES: Final = 100
@@ -297,7 +297,7 @@ class Flow:
             raise error
         if isinstance(error, Overloaded | SessionBusy):
             self._put_later(slot, error)
-        elif isinstance(error, _ALL) and not error.data.get("no_answer"):
+        elif isinstance(error, _ALL) and not (error.data.get("no_answer") or error.data.get("path") == "message"):
             raise error
         elif isinstance(error, _AGAIN):
             self._put_again(slot, error.message)

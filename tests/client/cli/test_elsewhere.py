@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_read_leaves_the_others(cli: Cli, there: FakeDaemo
     (tmp_path / "a.md").write_text("one")
     (tmp_path / "folder.md").symlink_to("/dev/null")
     status, out, err = cli("ingest", str(tmp_path / "folder.md"), str(tmp_path / "a.md"))
-    assert (status, out) == (0, "1 added, 0 unchanged, 1 failed; 2 new chunks\n")
+    assert (status, out) == (1, "1 added, 0 unchanged, 1 failed; 2 new chunks\n")
     assert "folder.md is not a file" in err
 
 

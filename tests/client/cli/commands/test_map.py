@@ -119,6 +119,25 @@ def test_what_is_wrong_with_all_records_ends_it_at_the_first(
     assert daemon.methods().count("turn.start") == 1
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Failure(-32006, "not a word", no_answer=True),
+        Failure(-32602, "there is no message", path="message", reason="is empty"),
+    ],
+)
+def test_what_is_wrong_with_one_message_costs_the_others_nothing(agentgw: Run, serve: Serve, refusal: Failure) -> None:
+    def choosy(peer: Peer, params: dict[str, Any]) -> dict[str, Any]:
+        if params["message"] == "b":
+            raise refusal
+        return shout(peer, params)
+
+    serve({"turn.start": choosy})
+    done = agentgw("map", "{}", "-j", "1", stdin="a\nb\nc\n")
+    assert (done.returncode, done.stdout) == (1, "A\n\nC\n")
+    assert f"record 2: {refusal}" in done.stderr
+
+
 def test_a_daemon_that_goes_is_found_again_and_asked_what_it_was(agentgw: Run, serve: Serve) -> None:
     gone = threading.Event()
 
