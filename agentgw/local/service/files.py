@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from agentgw.local.directories import private_umask
 from agentgw.protocol.errors import ConfigRefused
@@ -45,9 +46,19 @@ class Installed:
 def read(path: str) -> str | None:
     """The text, or None when there is no such file. Raises ConfigRefused for what is not a text of ours."""
     try:
-        with open(path, "rb") as file:
-            text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+        # Nobody may ever write into a FIFO that was put there.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigRefused(f"{path} is no file", hint="move it away")
+            with open(descriptor, "rb", closefd=False) as file:
+                text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
+        if os.path.islink(path):
+            # Somebody keeps it elsewhere, on a disk that is not there now.
+            raise ConfigRefused(f"{path} is a link that leads nowhere", hint="move it away") from None
         return None
     except OSError as error:
         raise ConfigRefused(f"{path} cannot be read: {error.strerror}", hint="move it away") from None
