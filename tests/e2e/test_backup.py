@@ -25,7 +25,7 @@ def test_what_was_backed_up_comes_back_and_what_was_there_is_kept(home: Home) ->
     assert home.run("backup", "keep.db").status == 1
     before = home.daemons()
     done = home.run("restore", "keep.db")
-    assert (done.status, done.out) == (0, f"restored 1 sessions from {home.work}/keep.db\n")
+    assert (done.status, done.out) == (0, f"restored 1 session from {home.work}/keep.db\n")
     kept = done.err.strip().rpartition(" ")[2]
     assert titles(home) == {"first"}
     # It ran before, so it runs again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, daemon_path
+from agentgw.protocol.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Make it; prints its path."""
+    if args.file == "-":
+        # In a pipe its reader would be given the path, and the copy would lie here under that name.
+        raise UsageError("a backup is a file and goes to no pipe", hint="name a file")
     with connect() as client:
         made = client.call("daemon.backup", path=daemon_path(args.file), force=args.force or None)
     if args.json:

@@ -56,7 +56,8 @@ def run(args: Namespace) -> int:
     if args.json:
         output.json_line(done)
         return 0
-    output.line(f"restored {done['sessions']} sessions from {file}")
+    sessions = done["sessions"]
+    output.line(f"restored {sessions} session{'' if sessions == 1 else 's'} from {file}")
     if done["kept"]:
         output.notice(f"what was there is kept in {done['kept']}")
     return 0

@@ -1,0 +1,13 @@
+"""`agentgw backup`: what is asked of the daemon."""
+
+from __future__ import annotations
+
+from tests.client.conftest import Cli, Serve
+
+
+def test_a_backup_goes_to_no_pipe(cli: Cli, serve: Serve) -> None:
+    daemon = serve({"daemon.backup": {"path": "/x/-", "size_bytes": 1}})
+    status, out, err = cli("backup", "-")
+    assert (status, out) == (2, "")
+    assert "goes to no pipe" in err
+    assert daemon.methods() == []
