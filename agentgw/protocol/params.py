@@ -177,6 +177,9 @@ class EmbedParams:
     """Texts to turn into vectors."""
 
     texts: Annotated[tuple[str, ...], "each is cut to the embedder's window", Limit(min_length=1, max_length=256)]
+    purpose: Annotated[
+        Literal["query", "document"], "which of the embedder's prompts, if it has any, is put before each text"
+    ] = "query"
 
 
 @record

@@ -104,6 +104,20 @@ def test_a_reload_goes_over_to_another_embedder_and_lets_idle_workers_go(tmp_pat
         assert before["pid"] not in [worker["pid"] for worker in workers(home)]
 
 
+def test_texts_are_embedded_behind_the_prompt_of_their_purpose(tmp_path: Path) -> None:
+    own = make_folder(tmp_path / "own")
+    (own / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
+    with Home() as home:
+        home.configure(f'[rag]\nembedder = "{own}"\nquery_prompt = "find "\ndocument_prompt = "page "\n')
+        as_query = home.call("embed", texts=["world"])["embeddings"]
+        as_document = home.call("embed", texts=["world"], purpose="document")["embeddings"]
+        home.configure(f'[rag]\nembedder = "{own}"\n')
+        home.ask("reload")
+        bare = {text: home.call("embed", texts=[text])["embeddings"] for text in ("world", "find world", "page world")}
+        assert (as_query, as_document) == (bare["find world"], bare["page world"])
+        assert bare["world"] not in (as_query, as_document)
+
+
 def test_an_embedder_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     with Home() as home:

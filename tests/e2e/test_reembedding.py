@@ -29,6 +29,13 @@ def other_embedder(folder: Path) -> Path:
     return made
 
 
+def ids(home: Home) -> set[str]:
+    """The identities of what made the vectors."""
+    with contextlib.closing(sqlite3.connect(home.database_copy())) as database:
+        rows = database.execute("SELECT b.id FROM vectors AS v JOIN embedders AS b ON b.n = v.embedder").fetchall()
+    return {row[0] for row in rows}
+
+
 def vectors(home: Home) -> dict[str, int]:
     """The number of chunks that have vectors, by the name of what made them."""
     with contextlib.closing(sqlite3.connect(home.database_copy())) as database:
@@ -37,6 +44,22 @@ def vectors(home: Home) -> dict[str, int]:
                 "SELECT b.name, sum(v.chunks) FROM vectors AS v JOIN embedders AS b ON b.n = v.embedder GROUP BY b.name"
             ).fetchall()
         )
+
+
+def test_another_document_prompt_embeds_anew_and_search_never_stops(home: Home) -> None:
+    home.add_embedder()
+    for number, topic in enumerate(TOPICS):
+        (home.work / f"{number}.txt").write_text(f"Note {number} is about {topic} and nothing else.\n")
+    home.ask("ingest", str(home.work), "-q")
+    first = ids(home)
+    home.configure('[rag]\nquery_prompt = "query: "\ndocument_prompt = "passage: "\n')
+    home.ask("reload")
+    found = home.call("document.search", query="bees", k=1)
+    assert "bees" in found["chunks"][0]["text"]
+    until(lambda: ids(home) != first and len(ids(home)) == 1, "every chunk has a new vector and no old one")
+    again = home.call("document.search", query="bees", k=1)["chunks"][0]
+    assert "bees" in again["text"]
+    assert "similarity" in again
 
 
 def test_documents_are_found_before_while_and_after_they_are_embedded_anew(home: Home) -> None:

@@ -10,12 +10,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.errors import ModelUnavailable
+from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.knowledge import reembedding
 from agentgw_daemon.knowledge.reembedding import Reembedder
+from agentgw_daemon.models.embedders import with_prompts
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.live import LiveIngest, fill, live_ingest
 from tests.polling import pause
-from tests.retrieval.fakeworker import EMBEDDER
+from tests.retrieval.fakeworker import EMBEDDER, packed
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +77,28 @@ async def test_a_new_embedder_replaces_the_old_one_when_it_has_seen_everything(t
         await until_done(made, again, OTHER)
         assert await vectors_of(made) == {"other-1": 80}
         assert again.shown is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_another_document_prompt_embeds_anew_and_another_query_prompt_does_not(tmp_path: Path) -> None:
+    fill(tmp_path / "n", {"a.txt": "one"})
+    configured = Configured()
+    async with live_ingest(tmp_path, resolve=configured) as made, trio.open_nursery() as nursery:
+        await made.take(tmp_path / "n")
+        again = made.reembedding
+        configured.embedder = with_prompts(EMBEDDER, RagSection(embedder="fake", query_prompt="query: "))
+        nursery.start_soon(again.run, nobody)
+        await wait_all_tasks_blocked()
+        assert again.shown is None
+        assert await vectors_of(made) == {"fake-1": 1}
+        for prompt in ("passage: ", "text: ", ""):
+            configured.embedder = with_prompts(EMBEDDER, RagSection(embedder="fake", document_prompt=prompt))
+            again.poke()
+            await until_done(made, again, configured.embedder)
+            assert await vectors_of(made) == {configured.embedder.id: 1}
+            rows = await made.database._thread.read(lambda db: db.execute("SELECT vectors FROM vectors").fetchall())
+            assert [row[0] for row in rows] == [packed(f"{prompt}one")]
+        assert await vectors_of(made) == {"fake-1": 1}
         nursery.cancel_scope.cancel()
 
 

@@ -19,7 +19,7 @@ from agentgw_daemon.models import catalogue
 from agentgw_daemon.models.catalogue import CatalogueEntry, DataFile, WheelSource
 from agentgw_daemon.models.registry import Registry, open_registry
 from tests.models.wheels import local_pip
-from tests.workers.retrieval.embedding.tinybert import MAX_TOKENS, WIDTH, make_folder
+from tests.workers.retrieval.embedding.tinybert import MAX_TOKENS, POSITIONS, WIDTH, make_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +32,9 @@ async def ignore(done_bytes: int, total_bytes: int) -> None:
 
 @asynccontextmanager
 async def registry(
-    folder: Path, embedder: str = NAME, environ: Mapping[str, str] | None = None
+    folder: Path, embedder: str = NAME, environ: Mapping[str, str] | None = None, **rag: str
 ) -> AsyncIterator[Registry]:
-    settings = Settings(rag=RagSection(embedder=embedder))
+    settings = Settings(rag=RagSection(embedder=embedder, **rag))  # type: ignore[arg-type]  # names are the caller's
     async with open_registry(folder, settings, environ=environ or os.environ, instance="test") as made:
         yield made
 
@@ -240,3 +240,69 @@ async def test_a_folder_that_is_no_model_says_what_is_missing(folder: Path, tmp_
         with pytest.raises(ModelUnavailable, match=r"has no config\.json") as caught:
             await models.embedder()
     assert "config edit" in caught.value.hint
+
+
+@pytest.fixture
+def prompted(model: Path) -> Path:
+    """A folder that has prompts, and room for them."""
+    said = {"prompts": {"query": "q: ", "document": "d: "}}
+    (model / "config_sentence_transformers.json").write_text(json.dumps(said))
+    (model / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": POSITIONS}))
+    return model
+
+
+def room_for_prompts(model: Path) -> str:
+    (model / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": POSITIONS}))
+    return str(model)
+
+
+async def test_a_folder_without_prompts_is_the_embedder_that_it_was(folder: Path, model: Path) -> None:
+    async with registry(folder, room_for_prompts(model)) as models:
+        bare = await models.embedder()
+    assert (bare.query_prompt, bare.document_prompt) == ("", "")
+    assert len(bare.id) == 32
+    ids = {}
+    for rag in (
+        {"query_prompt": "q: "},
+        {"document_prompt": ""},
+        {"document_prompt": "d: "},
+        {"document_prompt": "e: "},
+    ):
+        async with registry(folder, str(model), **rag) as models:
+            found = await models.embedder()
+        ids[str(rag)] = found.id
+        assert (found.query_prompt, found.document_prompt) == (
+            rag.get("query_prompt", ""),
+            rag.get("document_prompt", ""),
+        )
+    assert [one == bare.id for one in ids.values()] == [True, True, False, False]
+    assert len(set(ids.values())) == 3
+
+
+async def test_configured_prompts_count_before_those_of_the_folder(folder: Path, prompted: Path) -> None:
+    found = {}
+    for query, document in ((None, None), ("other: ", None), (None, "other: "), ("", "")):
+        rag = {"query_prompt": query, "document_prompt": document}
+        async with registry(folder, str(prompted), **rag) as models:
+            made = await models.embedder()
+        found[query, document] = (made.query_prompt, made.document_prompt)
+        assert made.gguf, "llama.cpp puts it before texts as well"
+    assert list(found.values()) == [("q: ", "d: "), ("other: ", "d: "), ("q: ", "other: "), ("", "")]
+
+
+async def test_configured_prompts_are_of_the_configured_embedder_alone(folder: Path, prompted: Path) -> None:
+    other = make_folder(prompted.parent / "other")
+    async with registry(folder, str(other), query_prompt="", document_prompt="") as models:
+        found = await models.embedder_called(str(prompted))
+    assert (found.query_prompt, found.document_prompt) == ("q: ", "d: ")
+
+
+@pytest.mark.parametrize("kind", ["query", "document"])
+async def test_a_prompt_that_leaves_no_room_for_a_text_is_refused(folder: Path, model: Path, kind: str) -> None:
+    room = POSITIONS - 2 - 16
+    async with registry(folder, room_for_prompts(model), **{f"{kind}_prompt": "x" * room}) as models:
+        assert await models.embedder()
+    async with registry(folder, str(model), **{f"{kind}_prompt": "ß" * (room // 2 + 1)}) as models:
+        with pytest.raises(ModelUnavailable, match=f"its {kind} prompt leaves too little room") as caught:
+            await models.embedder()
+    assert caught.value.hint == f'set rag.{kind}_prompt to a shorter one, or to "" for none'

@@ -1,8 +1,9 @@
 """A retrieval worker without engines: a real child process that speaks the real wire.
 
 As a module it hands tests the command to start it; as a program it is the worker. Vectors are bags of words: each word
-adds one at a place that its digest names, so texts that share words are near and nothing else is. A document is cut at
-blank lines, one piece a paragraph; its title is its first line. The vector indexes are the real ones.
+adds one at a place that its digest names, so texts that share words are near and nothing else is. A prompt's
+words count too. A document is cut at blank lines, one piece a paragraph; its title is its first line. The vector
+indexes are the real ones.
 
 What the first text of a request asks for, or the text or file name of a document (the part after the last `/`):
 
@@ -139,7 +140,7 @@ class FakeWorker:
     def _embed(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
         assert isinstance(request, wire.Embed)
         failed = self._misbehave(request_id, request.texts[0])
-        vectors = b"".join(map(packed, request.texts))
+        vectors = b"".join(packed(request.prompt + text) for text in request.texts)
         if request.texts[0] == "short":
             vectors = vectors[:-4]
         return failed or wire.Embedded(dim=DIM, vectors=vectors, engine="fake")

@@ -25,13 +25,15 @@ class Engine:
         self.go = trio.Event()
         self.error: WorkerDied | None = None
 
-    async def compute(self, embedder: wire.Embedder, texts: tuple[str, ...], more: int) -> tuple[bytes, ...]:
+    async def compute(
+        self, embedder: wire.Embedder, prompt: str, texts: tuple[str, ...], more: int
+    ) -> tuple[bytes, ...]:
         self.batches.append(texts)
         self.waiting.append(more)
         await self.go.wait()
         if self.error is not None:
             raise self.error
-        return tuple(f"{embedder.name}:{text}".encode() for text in texts)
+        return tuple(f"{embedder.name}:{prompt}{text}".encode() for text in texts)
 
 
 async def test_what_waits_while_a_batch_is_computed_makes_the_next_one() -> None:
@@ -74,6 +76,20 @@ async def test_embedders_are_never_mixed() -> None:
         batcher = Batcher(nursery, engine.compute)
         for embedder in (EMBEDDER, EMBEDDER, OTHER, EMBEDDER):
             nursery.start_soon(ask, batcher, embedder)
+        await trio.testing.wait_all_tasks_blocked()
+        engine.go.set()
+
+
+async def test_prompts_are_never_mixed() -> None:
+    engine = Engine()
+
+    async def ask(batcher: Batcher, prompt: str) -> None:
+        assert await batcher.embed(EMBEDDER, ["x"], prompt) == (f"fake:{prompt}x".encode(),)
+
+    async with trio.open_nursery() as nursery:
+        batcher = Batcher(nursery, engine.compute)
+        for prompt in ("", "", "passage: ", "query: ", ""):
+            nursery.start_soon(ask, batcher, prompt)
         await trio.testing.wait_all_tasks_blocked()
         engine.go.set()
 

@@ -7,13 +7,14 @@ import os
 import signal
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, Overloaded, ShuttingDown, Timeout, WorkerDied
-from agentgw_daemon.retrieval.pool import Retrieval
+from agentgw_daemon.retrieval.pool import QUERY_TEXTS, Retrieval
 from agentgw_daemon.retrieval.results import ExtractedDocument, IndexFailed, UnchangedDocument, UnreadableDocument
 from agentgw_daemon.retrieval.role_queue import RoleQueue
 from agentgw_daemon.system.child_environment import worker_environment
@@ -49,6 +50,26 @@ async def test_each_text_gets_its_vector(purpose: str) -> None:
         vectors = await retrieval.embed(["one two", "", "three"], purpose=purpose)  # type: ignore[arg-type]
     assert vectors == (packed("one two"), packed(""), packed("three"))
     assert all(abs(sum(x * x for x in struct.unpack(f"<{DIM}f", one)) - 1) < 1e-5 for one in vectors)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "kind", "count", "prompt"),
+    [
+        ("query", None, 1, "query: "),
+        ("query", None, QUERY_TEXTS + 1, "query: "),
+        ("bulk", None, 1, "passage: "),
+        ("query", "document", 1, "passage: "),
+        ("query", "document", QUERY_TEXTS + 1, "passage: "),
+        ("bulk", "query", 1, "query: "),
+    ],
+)
+async def test_each_text_is_read_behind_the_prompt_of_its_kind(
+    purpose: Any, kind: Any, count: int, prompt: str
+) -> None:
+    embedder = dataclasses.replace(EMBEDDER, query_prompt="query: ", document_prompt="passage: ")
+    async with running() as retrieval:
+        vectors = await retrieval.embed(["bees"] * count, purpose=purpose, embedder=embedder, kind=kind)
+    assert vectors == (packed(f"{prompt}bees"),) * count
 
 
 @pytest.mark.parametrize("purpose", ["query", "bulk"])

@@ -24,6 +24,9 @@ _HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
 # A name or a literal address; what it leads to is found out when it is bound.
 _HOST = Limit(pattern=r"[A-Za-z0-9.:_-]+", min_length=1, max_length=255)
 
+# Those of embedders in use have at most some 200 characters.
+_PROMPT = Limit(max_length=512)
+
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -155,6 +158,12 @@ class RagSection:
         "what turns text into vectors: a name of `agentgw models`, a .gguf file, or a folder of sentence-transformers",
         Limit(min_length=1, max_length=4096),
     ] = "all-minilm-l6-v2"
+    query_prompt: Annotated[
+        str | None, "put before each query that is embedded; without it, what the embedder's folder says", _PROMPT
+    ] = None
+    document_prompt: Annotated[
+        str | None, "put before each piece that is embedded; another one embeds all pieces anew", _PROMPT
+    ] = None
     # The default embedder reads 256 tokens; headings and the marks at both ends are counted beside a chunk's own.
     chunk_size: Annotated[int, "tokens of the embedder in a chunk", Limit(minimum=16, maximum=8192)] = 200
     top_k: Annotated[int, "chunks that a search gives", Limit(minimum=1, maximum=100)] = 5

@@ -9,6 +9,7 @@ Nothing of a model is opened in the daemon: `workers.retrieval.embedding.embedde
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -24,6 +25,7 @@ import trio
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound
 from agentgw.protocol.schema import bind, dump, record
 from agentgw.protocol.types import Model
+from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.fetching.part import disk_failed
 from agentgw_daemon.models.reference import GGUF, HubRef, parse
@@ -38,10 +40,12 @@ INFO_FILE: Final = ".card.json"
 CONVERSION_FILE: Final = "twin.gguf"
 _OWN: Final = ".embedders"
 # Counted up when infos or conversions are made in another way: those that are there are made again.
-MAKER: Final = 2
+MAKER: Final = 3
 # Reading, digesting and writing some gigabytes on a slow disk; the default takes one second.
 TIMEOUT_S: Final = 600.0
 _DIGEST_CHARACTERS: Final = 32
+# Beside a prompt: as many as the smallest chunk has.
+_LEAST_ROOM_TOKENS: Final = 16
 
 
 @record
@@ -68,6 +72,8 @@ class StoredEmbedderInfo:
     pooling: str
     twin: bool = False
     no_twin: str = ""
+    query_prompt: str = ""
+    document_prompt: str = ""
 
 
 class Embedders:
@@ -175,7 +181,7 @@ class Embedders:
         return wire.Embedder(
             name=name, id=info.id, dim=info.dim, max_tokens=info.max_tokens, folder="" if is_file else str(path),
             gguf=str(path) if is_file else str(out / CONVERSION_FILE) if info.twin else "", pooling=info.pooling,
-            bert_words=info.twin,
+            bert_words=info.twin, query_prompt=info.query_prompt, document_prompt=info.document_prompt,
         )  # fmt: skip
 
     async def _make(self, name: str, path: Path, out: Path) -> StoredEmbedderInfo:
@@ -210,6 +216,28 @@ class Embedders:
         if info.no_twin and not path.name.lower().endswith(GGUF):
             log.info("%s has no GGUF conversion for llama.cpp: %s", name, info.no_twin)
         return info
+
+
+def with_prompts(embedder: wire.Embedder, rag: RagSection) -> wire.Embedder:
+    """The embedder with the configured prompts where it is the configured one, and else with its own.
+
+    Raises ModelUnavailable where one fills the window.
+    """
+    is_configured = embedder.name == rag.embedder
+    query, document = (rag.query_prompt, rag.document_prompt) if is_configured else (None, None)
+    made = dataclasses.replace(
+        embedder,
+        query_prompt=embedder.query_prompt if query is None else query,
+        document_prompt=embedder.document_prompt if document is None else document,
+    )
+    for kind, prompt in (("query", made.query_prompt), ("document", made.document_prompt)):
+        if prompt and wire.room_tokens(made, prompt) < _LEAST_ROOM_TOKENS:
+            reason = f"its {kind} prompt leaves too little room for a text in its {made.max_tokens} tokens"
+            raise ModelUnavailable(
+                f"the embedder {made.name[:100]} cannot be used: {reason}", model=made.name, reason=reason,
+                hint=f'set rag.{kind}_prompt to a shorter one, or to "" for none',
+            )  # fmt: skip
+    return dataclasses.replace(made, id=wire.prompted_id(embedder.id, made.document_prompt))
 
 
 def _store(out: Path, info: StoredEmbedderInfo) -> None:

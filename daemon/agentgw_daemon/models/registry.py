@@ -17,7 +17,7 @@ from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
 from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, CatalogueEntry
-from agentgw_daemon.models.embedders import Embedders
+from agentgw_daemon.models.embedders import Embedders, with_prompts
 from agentgw_daemon.models.fetching.meter import Progress
 from agentgw_daemon.models.fetching.part import model_sha256
 from agentgw_daemon.models.memory_rate import MemoryRate
@@ -143,7 +143,7 @@ class Registry:
 
     async def embedder_called(self, text: str) -> wire.Embedder:
         """An embedder by the name it had when it was the configured one."""
-        return await self._embedders.find(text, self._file_called, self._home)
+        return with_prompts(await self._embedders.find(text, self._file_called, self._home), self._settings.rag)
 
     def _file_called(self, text: str) -> str | None:
         """The path of a model file in the models folder, if one has this name."""

@@ -16,15 +16,16 @@ from agentgw_daemon.workers.protocol import retrieval as wire
 BATCH_TEXTS: Final = 128
 BATCH_BYTES: Final = 4 << 20
 
-Compute = Callable[[wire.Embedder, tuple[str, ...], int], Awaitable[tuple[bytes, ...]]]
-"""Gives a vector a text; it is told how many more texts wait."""
+Compute = Callable[[wire.Embedder, str, tuple[str, ...], int], Awaitable[tuple[bytes, ...]]]
+"""Gives a vector a text, which is read behind a prompt; it is told how many more texts wait."""
 
 
 class _Order:
     """The texts of one caller, and what became of them."""
 
-    def __init__(self, embedder: wire.Embedder, texts: Sequence[str]) -> None:
+    def __init__(self, embedder: wire.Embedder, prompt: str, texts: Sequence[str]) -> None:
         self.embedder = embedder
+        self.prompt = prompt
         self.texts = texts
         self.taken = 0
         self.vectors: list[bytes] = []
@@ -44,9 +45,9 @@ class Batcher:
         self._orders: collections.deque[_Order] = collections.deque()
         self._running = False
 
-    async def embed(self, embedder: wire.Embedder, texts: Sequence[str]) -> tuple[bytes, ...]:
-        """A vector a text. Raises RpcError. Cancelled, what is not computed yet never is."""
-        order = _Order(embedder, texts)
+    async def embed(self, embedder: wire.Embedder, texts: Sequence[str], prompt: str = "") -> tuple[bytes, ...]:
+        """A vector a text behind the prompt. Raises RpcError. Cancelled, what is not computed yet never is."""
+        order = _Order(embedder, prompt, texts)
         if texts:
             self._orders.append(order)
             if not self._running:
@@ -72,7 +73,7 @@ class Batcher:
         shares, texts = self._next_batch()
         try:
             waiting = sum(len(order.texts) - order.taken for order in self._orders)
-            vectors = await self._compute(shares[0][0].embedder, texts, waiting)
+            vectors = await self._compute(shares[0][0].embedder, shares[0][0].prompt, texts, waiting)
         except Exception as raised:  # noqa: BLE001 - supervision point: these callers hear of it, others go on
             error = raised if isinstance(raised, RpcError) else internal_error(raised, "embedding")
             for order, _ in shares:
@@ -87,12 +88,13 @@ class Batcher:
                 self._end(order)
 
     def _next_batch(self) -> tuple[list[tuple[_Order, int]], tuple[str, ...]]:
-        """The callers that the next batch is for, with how many texts each; of one embedder."""
+        """The callers that the next batch is for, with how many texts each; of one embedder and prompt."""
         shares: list[tuple[_Order, int]] = []
         texts: list[str] = []
         size = 0
         for order in self._orders:
-            if order.embedder != self._orders[0].embedder:
+            first = self._orders[0]
+            if (order.embedder, order.prompt) != (first.embedder, first.prompt):
                 break
             start = order.taken
             while order.taken < len(order.texts) and len(texts) < BATCH_TEXTS:

@@ -27,6 +27,8 @@ P = TypeVar("P", bound=WorkerReply)
 Resolve = Callable[[], Awaitable[wire.Embedder]]
 """The embedder that the configuration names. Raises ModelUnavailable."""
 
+TextKind = Literal["query", "document"]
+
 # A query is answered in milliseconds; more texts than this in one call are no query.
 QUERY_TEXTS: Final = 16
 # A book of 2,000 pages has some 4,000 chunks.
@@ -64,20 +66,27 @@ class Retrieval:
         return await self._resolve()
 
     async def embed(
-        self, texts: Sequence[str], *, purpose: Literal["query", "bulk"], embedder: wire.Embedder | None = None
-    ) -> tuple[bytes, ...]:
+        self, texts: Sequence[str], *, purpose: Literal["query", "bulk"], embedder: wire.Embedder | None = None,
+        kind: TextKind | None = None,
+    ) -> tuple[bytes, ...]:  # fmt: skip
         """A vector of unit length a text, each `dim` little-endian float32.
 
-        `query` is answered at once by the light engine; `bulk_role` by the faster one, together with what others want.
-        Without an `embedder`, the configured one. Raises ModelUnavailable, WorkerDied, Timeout and Overloaded.
+        `query` is answered at once by the light engine; `bulk` by the faster one, together with what others want.
+        `kind` tells which of the embedder's prompts is put before each text: without it, `query` embeds queries and
+        `bulk` documents. Without an `embedder`, the configured one. Raises ModelUnavailable, WorkerDied, Timeout and
+        Overloaded.
         """
         if embedder is None:
             embedder = await self._resolve()
+        is_query = (kind or purpose) == "query"
+        prompt = embedder.query_prompt if is_query else embedder.document_prompt
         match purpose:
             case "query" if len(texts) <= QUERY_TEXTS:
-                return await self._embed(self._queues["search"], embedder, tuple(texts), urgent=True) if texts else ()
+                if not texts:
+                    return ()
+                return await self._embed(self._queues["search"], embedder, prompt, tuple(texts), urgent=True)
             case "query" | "bulk":
-                return await self._batcher.embed(embedder, texts)
+                return await self._batcher.embed(embedder, texts, prompt)
             case _:
                 assert_never(purpose)
 
@@ -165,13 +174,16 @@ class Retrieval:
         for queue in self._queues.values():
             queue.close()
 
-    async def _compute(self, embedder: wire.Embedder, texts: tuple[str, ...], more: int) -> tuple[bytes, ...]:
-        return await self._embed(self._queues["bulk"], embedder, texts, more=more)
+    async def _compute(
+        self, embedder: wire.Embedder, prompt: str, texts: tuple[str, ...], more: int
+    ) -> tuple[bytes, ...]:
+        return await self._embed(self._queues["bulk"], embedder, prompt, texts, more=more)
 
     async def _embed(
-        self, queue: RoleQueue, embedder: wire.Embedder, texts: tuple[str, ...], *, urgent: bool = False, more: int = 0
-    ) -> tuple[bytes, ...]:
-        request = wire.Embed(embedder=embedder, texts=texts, more=more)
+        self, queue: RoleQueue, embedder: wire.Embedder, prompt: str, texts: tuple[str, ...], *, urgent: bool = False,
+        more: int = 0,
+    ) -> tuple[bytes, ...]:  # fmt: skip
+        request = wire.Embed(embedder=embedder, texts=texts, prompt=prompt, more=more)
         reply = await queue.ask(request, timeout_s=self._settings.request_timeout_s, urgent=urgent)
         if not isinstance(reply, wire.Embedded):
             raise _failure(reply, embedder.name)

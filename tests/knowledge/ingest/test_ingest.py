@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from agentgw_daemon.knowledge.ingest.ingest import MOST_AT_ONCE
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.live import counts, fill, live_ingest, reasons
-from tests.retrieval.fakeworker import TIMES_NS, fake_settings
+from tests.retrieval.fakeworker import EMBEDDER, TIMES_NS, fake_settings, packed
 
 pytestmark = pytest.mark.anyio
 
@@ -228,6 +229,25 @@ async def test_chunks_larger_than_the_embedder_reads_are_refused(tmp_path: Path,
     async with live_ingest(tmp_path) as made:
         with pytest.raises(InvalidParams, match="254 tokens that fake reads"):
             await made.take(notes, chunk_size=255)
+
+
+async def test_a_document_prompt_is_embedded_with_each_chunk_and_takes_its_part_of_the_window(tmp_path: Path) -> None:
+    prompted = dataclasses.replace(EMBEDDER, id="prompted", document_prompt="passage: ", query_prompt="query: " * 9)
+
+    async def resolve() -> wire.Embedder:
+        return prompted
+
+    async with live_ingest(tmp_path, resolve=resolve) as made:
+        await made.take(text="one\n\ntwo", source="talk.md")
+        rows = await made.database._thread.read(lambda db: db.execute("SELECT vectors FROM vectors").fetchall())
+        assert b"".join(row[0] for row in rows) == packed("passage: one") + packed("passage: two")
+        # 256, two marks and nine bytes.
+        with pytest.raises(InvalidParams, match="245 tokens that fake reads"):
+            await made.take(text="one", source="talk.md", chunk_size=246)
+        made.settings = RagSection(chunk_size=300)
+        await made.take(text="one", source="other.md")
+        known = await made.database.documents.known("default", ["other.md"])
+        assert known["other.md"].chunking.split("/")[1] == "245"
 
 
 async def test_a_text_is_stored_under_its_name_and_replaced(tmp_path: Path) -> None:

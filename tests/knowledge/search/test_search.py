@@ -190,6 +190,39 @@ async def test_documents_of_another_embedder_are_searched_by_that_one_until_they
         assert (await find_fake("fake")).id == "fake-1"
 
 
+async def test_a_query_is_looked_for_behind_its_prompt(tmp_path: Path) -> None:
+    prompted = dataclasses.replace(EMBEDDER, query_prompt="omega ")
+
+    async def resolve() -> wire.Embedder:
+        return prompted
+
+    async with library(tmp_path, resolve=resolve) as shelf:
+        await shelf.put("/a", "alpha beta", "omega psi")
+        (first, second) = await shelf.knowledge.search("beta")
+    assert (first.text, second.text) == ("alpha beta", "omega psi")
+    assert first.similarity == pytest.approx(0.5, abs=0.01)
+    assert second.similarity == pytest.approx(0.5, abs=0.01)
+
+
+async def test_another_document_prompt_leaves_the_old_vectors_to_be_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompted = dataclasses.replace(EMBEDDER, id=wire.prompted_id(EMBEDDER.id, "passage: "), document_prompt="passage: ")
+
+    async def called(_name: str) -> wire.Embedder:
+        return prompted
+
+    async def resolve() -> wire.Embedder:
+        return prompted
+
+    monkeypatch.setattr("tests.knowledge.library.find_fake", called)
+    async with library(tmp_path, resolve=resolve) as shelf:
+        await shelf.put("/a", "alpha beta", "gamma delta")
+        found = await shelf.knowledge.find("delta")
+    assert found.notice is None
+    assert found.chunks[0].similarity is not None
+
+
 async def test_documents_without_vectors_are_found_by_their_words(shelf: Library) -> None:
     await shelf.put("/a", "plain words", embedder=None)
     assert await shelf.found("plain") == ["plain words"]

@@ -17,6 +17,7 @@ from agentgw_daemon.knowledge.ingest.report import IngestReport
 from agentgw_daemon.knowledge.sources import path_of
 from agentgw_daemon.retrieval.pool import OVERLAP_SHARE
 from agentgw_daemon.storage.documents.selection import labels_of
+from agentgw_daemon.workers.protocol import retrieval as wire
 
 if TYPE_CHECKING:
     from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
@@ -24,14 +25,11 @@ if TYPE_CHECKING:
     from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
     from agentgw_daemon.retrieval.pool import Retrieval
     from agentgw_daemon.storage.database import Database
-    from agentgw_daemon.workers.protocol import retrieval as wire
 
 # They share the workers by turns; more of them would only hold more in memory.
 MOST_AT_ONCE: Final = 4
 # Grows when the same bytes are cut in another way, so that what was cut before is cut again.
 _CHUNKING_VERSION: Final = 3
-# The marks at both ends of what an embedder reads.
-_MARKS: Final = 2
 
 
 class Ingest:
@@ -82,7 +80,7 @@ class Ingest:
         return report.result()
 
     def _wanted(self, params: DocumentIngestParams, embedder: wire.Embedder) -> WantedLabels:
-        most = embedder.max_tokens - _MARKS
+        most = wire.room_tokens(embedder, embedder.document_prompt)
         if params.chunk_size is not None and params.chunk_size > most:
             reason = f"is more than the {most} tokens that {embedder.name} reads"
             raise InvalidParams(f"Invalid params: chunk_size {reason}", path="chunk_size", reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
@@ -12,11 +13,11 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.retrieval.results import IndexFailed
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 from agentgw_daemon.storage.documents.visible import Allowed
+from agentgw_daemon.workers.protocol import retrieval as wire
 
 if TYPE_CHECKING:
     from agentgw_daemon.knowledge.search.indexing import Indexing
     from agentgw_daemon.storage.documents.chunks import Scope
-    from agentgw_daemon.workers.protocol import retrieval as wire
     from agentgw_daemon.workers.protocol.index import IndexFound
 
 # Failures that keep one search from its vectors; words still find something, and that is worth more than an error.
@@ -74,14 +75,17 @@ async def choose(
 
 
 async def _earlier(scope: Scope, by_name: Callable[[str], Awaitable[wire.Embedder]]) -> wire.Embedder | None:
-    """The embedder of most vectors, if it is still what it was."""
+    """The embedder of most vectors, if it is still what it was. Its prompt before documents may be another by now:
+    that changes nothing of a query's vector.
+    """
     if not scope.embedders:
         return None
+    first = scope.embedders[0]
     try:
-        found = await by_name(scope.embedders[0].name)
+        found = await by_name(first.name)
     except RpcError:
         return None
-    return found if found.id == scope.embedders[0].id else None
+    return dataclasses.replace(found, id=first.id) if wire.bare_id(found.id) == wire.bare_id(first.id) else None
 
 
 async def nearest(

@@ -26,7 +26,7 @@ async def embed(request: RequestContext, params: EmbedParams) -> EmbedResult:
     if len(params.texts) > most:
         reason = f"{embedder.name} has {embedder.dim} dimensions: at most {most} texts at a time"
         raise InvalidParams(reason, hint="send them in several requests", path="texts", reason=reason)
-    vectors = await retrieval.embed(params.texts, purpose="query", embedder=embedder)
+    vectors = await retrieval.embed(params.texts, purpose="query", embedder=embedder, kind=params.purpose)
     form = struct.Struct(f"<{embedder.dim}f")
     return EmbedResult(
         embeddings=tuple(tuple(round(x, _DECIMALS) for x in form.unpack(vector)) for vector in vectors),

@@ -108,8 +108,8 @@ class IndexClose(WorkerRequest):
 class IndexSearch(WorkerRequest):
     """The nearest vectors. Answered by IndexFound.
 
-    The query is a `vector`, or a `text` for the `embedder`. With `narrow`, only labels in `ranges` (pairs of the first
-    and how many, in order) are found: never fewer than `k` while there are so many.
+    The query is a `vector`, or a `text` for the `embedder`, behind its query prompt. With `narrow`, only labels in
+    `ranges` (pairs of the first and how many, in order) are found: never fewer than `k` while there are so many.
     """
 
     key: str

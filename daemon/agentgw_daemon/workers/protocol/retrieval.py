@@ -6,6 +6,8 @@ index are in `index`; together they are all there are.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from typing import Final, Literal
 
 from agentgw_daemon.workers.protocol.codec import MAX_LINE_BYTES as MAX_LINE_BYTES
@@ -18,6 +20,11 @@ from agentgw_daemon.workers.protocol.lines import WireError as WireError
 WorkerRole = Literal["search", "bulk", "read"]
 ROLES: Final[tuple[WorkerRole, ...]] = ("search", "bulk", "read")
 FLOAT_BYTES: Final = 4
+# The marks at both ends of what an embedder reads.
+_MARKS: Final = 2
+# Between the digest of what embeds and that of the prompt before each document.
+_PROMPTED: Final = "+"
+_PROMPT_DIGITS: Final = 16
 
 
 @message
@@ -56,7 +63,8 @@ class Embedder:
     """A way to turn text into vectors. At least one of the two is there; with both they give the same vectors.
 
     `folder` is a sentence-transformers model, `gguf` a file for llama.cpp. Texts are cut to `max_tokens`, the marks at
-    their ends included. `pooling` is what `gguf` needs: mean, cls or last.
+    their ends included. `pooling` is what `gguf` needs: mean, cls or last. `query_prompt` is put before each query and
+    `document_prompt` before each document; the latter changes stored vectors, so `id` is that of both (`prompted_id`).
     """
 
     name: str
@@ -67,14 +75,42 @@ class Embedder:
     gguf: str = ""
     pooling: str = "mean"
     bert_words: bool = False
+    query_prompt: str = ""
+    document_prompt: str = ""
+
+
+def prompted_id(embedder_id: str, document_prompt: str) -> str:
+    """The id of the same embedder with this prompt before documents; without one, that of the embedder alone."""
+    bare = bare_id(embedder_id)
+    if not document_prompt:
+        return bare
+    return f"{bare}{_PROMPTED}{hashlib.sha256(document_prompt.encode()).hexdigest()[:_PROMPT_DIGITS]}"
+
+
+def bare_id(embedder_id: str) -> str:
+    """The id of the embedder alone, whatever prompt it puts before documents."""
+    return embedder_id.partition(_PROMPTED)[0]
+
+
+def without_prompts(embedder: Embedder) -> Embedder:
+    """The embedder alone, which is the same in memory whatever is put before texts."""
+    return dataclasses.replace(embedder, id=bare_id(embedder.id), query_prompt="", document_prompt="")
+
+
+def room_tokens(embedder: Embedder, prompt: str) -> int:
+    """Tokens of the window that a prompt leaves to a text for certain: a byte is a token at most."""
+    return embedder.max_tokens - _MARKS - len(prompt.encode())
 
 
 @message
 class Embed(WorkerRequest):
-    """Turn texts into vectors of unit length. Answered by Embedded. At least so many `more` texts are coming."""
+    """Turn texts into vectors of unit length, each with `prompt` before it. Answered by Embedded. At least so many
+    `more` texts are coming.
+    """
 
     embedder: Embedder
     texts: tuple[str, ...]
+    prompt: str = ""
     more: int = 0
 
 

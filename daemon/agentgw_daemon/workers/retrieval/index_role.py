@@ -117,7 +117,9 @@ class Indexes:
         found = self._found(request.key)
         vector = request.vector
         if request.embedder is not None:
-            embedded = self._handlers.answer(Embed(embedder=request.embedder, texts=(request.text,)), task)
+            embedded = self._handlers.answer(
+                Embed(embedder=request.embedder, texts=(request.text,), prompt=request.embedder.query_prompt), task
+            )
             assert isinstance(embedded, Embedded)
             vector = embedded.vectors
         [query] = _vectors(vector, found.index.dim, 1)

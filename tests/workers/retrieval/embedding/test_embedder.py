@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,15 @@ from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding.encoders import TORCH_AFTER_TEXTS
 from tests.patience import PATIENCE_S
 from tests.starter import embedder_folder
-from tests.workers.retrieval.embedding.tinybert import POSITIONS, WIDTH, make_xlm_roberta
+from tests.workers.retrieval.embedding.tinybert import (
+    MARKS,
+    POSITIONS,
+    WIDTH,
+    make_folder,
+    make_xlm_roberta,
+    tensors,
+    write_safetensors,
+)
 from tests.workers.retrieval.live import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -60,7 +70,8 @@ import json, os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 from sentence_transformers import SentenceTransformer
 texts = json.load(sys.stdin)
-vectors = SentenceTransformer(sys.argv[1], device="cpu").encode(texts, normalize_embeddings=True)
+encode = getattr(SentenceTransformer(sys.argv[1], device="cpu"), sys.argv[2])
+vectors = encode(texts, normalize_embeddings=True, **json.loads(sys.argv[3]))
 json.dump(vectors.tolist(), sys.stdout)
 """
 
@@ -68,10 +79,14 @@ json.dump(vectors.tolist(), sys.stdout)
 @pytest.fixture(scope="module")
 def reference() -> list[list[float]]:
     """The vectors of the texts by sentence-transformers itself; a lone surrogate is a question mark."""
-    clean = [text.encode("utf-8", "replace").decode() for text in TEXTS]
+    return by_the_library(embedder_folder(), [text.encode("utf-8", "replace").decode() for text in TEXTS], "encode")
+
+
+def by_the_library(folder: Path, texts: Sequence[str], method: str, **options: str) -> list[list[float]]:
+    """The vectors that a method of SentenceTransformer gives, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", REFERENCE, embedder_folder()], input=json.dumps(clean),
-        capture_output=True, text=True,
+        [sys.executable, "-W", "ignore", "-c", REFERENCE, folder, method, json.dumps(options)],
+        input=json.dumps(texts), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     vectors: list[list[float]] = json.loads(done.stdout)
@@ -180,3 +195,88 @@ async def test_a_multilingual_folder_embeds_texts_longer_than_its_window(tmp_pat
     assert lengths[:5] == pytest.approx([1.0] * 5, abs=1e-3)
     assert lengths[5] == 0, "it knows none of these letters"
     assert len({tuple(round(value, 3) for value in row) for row in rows}) == len(texts)
+
+
+PROMPTS = {"query": "find dabei: ", "document": "abc | ", "passage": "never: ", "all": "never so: "}
+LETTERS = "abcdefghijklmnop :|"
+# The last ones are longer than the window.
+SMALL_TEXTS = ["abc", "bad cab", "", "a face", "head " * 40, "feed\n" * 12 + "dead"]
+
+
+def telling(folder: Path) -> Path:
+    """The folder with norms that leave texts apart: those of chance make all vectors alike."""
+    made = tensors(0)
+    for name, array in made.items():
+        if "LayerNorm" in name:
+            array[:] = float(name.endswith("weight"))
+    write_safetensors(folder / "model.safetensors", made)
+    return folder
+
+
+def bert(folder: Path) -> Path:
+    made = make_folder(folder)
+    written = json.loads((made / "tokenizer.json").read_text())
+    written["post_processor"] = {
+        "type": "BertProcessing", "sep": ["[SEP]", MARKS.index("[SEP]")], "cls": ["[CLS]", MARKS.index("[CLS]")],
+    }  # fmt: skip
+    (made / "tokenizer.json").write_text(json.dumps(written))
+    (made / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": POSITIONS}))
+    return telling(made)
+
+
+def xlm_roberta(folder: Path) -> Path:
+    made = make_xlm_roberta(folder, LETTERS)
+    # The library would not find out by itself.
+    (made / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": POSITIONS - 2}))
+    return telling(made)
+
+
+def xlm_roberta_that_pools_no_prompt(folder: Path) -> Path:
+    made = xlm_roberta(folder)
+    pooling = made / "1_Pooling" / "config.json"
+    pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "include_prompt": False}))
+    return made
+
+
+@pytest.mark.parametrize("make", [bert, xlm_roberta, xlm_roberta_that_pools_no_prompt])
+async def test_a_folders_prompts_give_the_vectors_of_the_library_for_both_kinds(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    folder = make(tmp_path / "model")
+    said = {"prompts": PROMPTS, "default_prompt_name": "all"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said))
+    embedders = Embedders(tmp_path / "models", worker_environment(os.environ, "test"))
+    found = await embedders.find(str(folder), lambda name: None, None)
+    assert bool(found.gguf) == (make is bert)
+    ways = [found] if make is not bert else [found, dataclasses.replace(found, gguf="")]
+    for kind in ("query", "document"):
+        reference = by_the_library(folder, SMALL_TEXTS, f"encode_{kind}")
+        bare = by_the_library(folder, SMALL_TEXTS, "encode", prompt="")
+        async with running(RetrievalSettings()) as retrieval:
+            for embedder in ways:
+                for purpose in ("query", "bulk"):
+                    rows = await retrieval.embed(SMALL_TEXTS, purpose=purpose, embedder=embedder, kind=kind)  # type: ignore[arg-type]
+                    assert min(cosines(rows, reference)) >= MIN_COSINE
+                    assert max(cosines(rows, bare)) < MIN_COSINE
+
+
+async def test_a_passage_prompt_is_the_documents_where_there_is_no_document_prompt(tmp_path: Path) -> None:
+    folder = xlm_roberta(tmp_path / "model")
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"passage": "abc: "}}))
+    embedders = Embedders(tmp_path / "models", worker_environment(os.environ, "test"))
+    found = await embedders.find(str(folder), lambda name: None, None)
+    async with running(RetrievalSettings()) as retrieval:
+        rows = await retrieval.embed(SMALL_TEXTS, purpose="bulk", embedder=found)
+    assert min(cosines(rows, by_the_library(folder, SMALL_TEXTS, "encode", prompt_name="passage"))) >= MIN_COSINE
+
+
+async def test_whether_a_text_is_known_does_not_depend_on_the_prompt(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "model")
+    embedders = Embedders(tmp_path / "models", worker_environment(os.environ, "test"))
+    found = await embedders.find(str(folder), lambda name: None, None)
+    for gguf in (found.gguf, ""):
+        embedder = dataclasses.replace(found, gguf=gguf, query_prompt="a prompt of letters that it knows ")
+        async with running(RetrievalSettings()) as retrieval:
+            [known, nothing] = await retrieval.embed(["abc", "Ψ Ω"], purpose="query", embedder=embedder)
+        assert any(known)
+        assert not any(nothing)

@@ -109,9 +109,64 @@ def test_what_llama_cpp_would_compute_differently_has_no_twin(
     assert found.no_twin.startswith(reason)
 
 
-def test_a_prompt_before_every_text_has_no_twin(folder: Path) -> None:
-    (folder / "config_sentence_transformers.json").write_text('{"default_prompt_name": "query"}')
-    assert info(folder).no_twin == "it puts a prompt before texts"
+def say(folder: Path, **said: Any) -> Path:
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prompts", "query", "document"),
+    [
+        ({"query": "q: ", "document": "d: ", "passage": "p: "}, "q: ", "d: "),
+        ({"corpus": "c: ", "passage": "p: "}, "", "p: "),
+        ({"corpus": "c: ", "s2p_query": "s: "}, "", "c: "),
+        ({"query": "q: ", "document": "", "passage": "p: "}, "q: ", ""),
+        ({"query": None, "document": None, "passage": "p: "}, "", "p: "),
+        ({"query": "q\ud800"}, "q?", ""),
+        ({"query": "x" * 512, "other": 5}, "x" * 512, ""),
+        ({}, "", ""),
+        (None, "", ""),
+    ],
+)
+def test_the_prompts_are_those_that_the_library_would_look_for(
+    folder: Path, prompts: Any, query: str, document: str
+) -> None:
+    bare = info(folder).id
+    found = info(say(folder, prompts=prompts))
+    assert (found.query_prompt, found.document_prompt) == (query, document)
+    assert found.twin
+    assert found.id == bare, "it is that of the embedder without its prompts"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "reason"),
+    [
+        ({"query": 5}, "has a query prompt that is no text"),
+        ({"passage": ["p: "]}, "has a passage prompt that is no text"),
+        ({"document": "x" * 513}, "has a document prompt of more than 512 characters"),
+        (["q: "], "has prompts that are no object"),
+        ("q: ", "has prompts that are no object"),
+    ],
+)
+def test_prompts_that_are_none_are_refused(folder: Path, prompts: Any, reason: str) -> None:
+    with pytest.raises(NotAnEmbedder, match=reason):
+        info(say(folder, prompts=prompts))
+
+
+def test_a_default_prompt_is_not_used_and_vectors_that_were_made_with_it_are_others(folder: Path) -> None:
+    bare, prompts = info(folder).id, {"all": "a: ", "none": ""}
+    found = info(say(folder, prompts=prompts, default_prompt_name="all"))
+    assert (found.query_prompt, found.document_prompt, found.twin) == ("", "", True)
+    assert found.id != bare
+    for name in ("none", "missing", None, 5):
+        assert info(say(folder, prompts=prompts, default_prompt_name=name)).id == bare
+
+
+def test_a_pooling_that_leaves_prompts_out_has_no_twin(folder: Path) -> None:
+    bare = info(folder).id
+    change(folder, "1_Pooling/config.json", include_prompt=False)
+    found = info(folder)
+    assert (found.no_twin, found.id) == ("its pooling leaves the prompt out", bare)
 
 
 @pytest.mark.parametrize(

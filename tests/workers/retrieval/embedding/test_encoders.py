@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 
@@ -36,9 +37,9 @@ class Engine:
         self._opened = opened
         opened.append(engine)
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], prompt: str = "") -> npt.NDArray[np.float32]:
         self.sizes.append(len(texts))
-        return np.array([[len(text), 0] for text in texts], np.float32)
+        return np.array([[len(prompt + text), 0] for text in texts], np.float32)
 
     def close(self) -> None:
         self._opened.remove(self.engine)
@@ -98,15 +99,15 @@ def test_torch_takes_over_in_the_middle_of_a_request(engines: Engines) -> None:
     texts = ["x" * length for length in range(5 * STEP_TEXTS)]
     embed = light.embed
 
-    def last(given: Sequence[str]) -> npt.NDArray[np.float32]:
+    def last(given: Sequence[str], prompt: str = "") -> npt.NDArray[np.float32]:
         if len(light.sizes) == 1:
             engines.gate.set()
             loaded(bulk)
-        return embed(given)
+        return embed(given, prompt)
 
     light.embed = last  # type: ignore[method-assign]  # torch arrives while it works
-    rows, engine = bulk.embed(BOTH, texts, 0)
-    assert rows[:, 0].tolist() == list(range(5 * STEP_TEXTS))
+    rows, engine = bulk.embed(BOTH, texts, 0, "> ")
+    assert rows[:, 0].tolist() == list(range(2, 5 * STEP_TEXTS + 2)), "the prompt is before each"
     assert engine == "torch"
     assert light.sizes == [STEP_TEXTS, STEP_TEXTS]
 
@@ -148,3 +149,10 @@ def test_another_embedder_takes_the_place_of_the_first(engines: Engines) -> None
     assert light.get(FILE).embedder == FILE
     assert light.get(FILE) is light.get(FILE)
     assert engines.open == ["llama.cpp", "llama.cpp"]
+
+
+def test_another_prompt_loads_nothing_anew(engines: Engines) -> None:
+    bulk, light = BulkEncoders(), LightEncoders()
+    first = bulk.get(FILE, 1, 0), light.get(FILE)
+    prompted = dataclasses.replace(FILE, id=wire.prompted_id(FILE.id, "d: "), query_prompt="q: ", document_prompt="d: ")
+    assert (bulk.get(prompted, 1, 0), light.get(prompted)) == first

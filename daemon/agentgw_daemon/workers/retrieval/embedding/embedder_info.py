@@ -34,6 +34,11 @@ _PLACES_AFTER_PADDING: Final = {
     "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "xmod", "data2vec-text", "ibert",
     "roberta-prelayernorm", "luke",
 }  # fmt: skip
+# As `rag.query_prompt` and `rag.document_prompt` may have.
+_MAX_PROMPT_CHARACTERS: Final = 512
+# The library's, in the order in which its `encode_query` and `encode_document` look for them.
+_QUERY_PROMPTS: Final = ("query",)
+_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 _MARKS: Final = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 
 
@@ -45,7 +50,8 @@ class NotAnEmbedder(ValueError):
 class EmbedderInfo:
     """Facts about an embedder. `twin`: its GGUF conversion was written; else `no_twin` says why not.
 
-    `id` is that of the vectors: it changes with the weights, the tokens and the pooling, and not with the engine.
+    `id` is that of the vectors without a prompt: it changes with the weights, the tokens and the pooling, and not with
+    the engine. The prompts are those that the folder says.
     """
 
     id: str
@@ -56,13 +62,16 @@ class EmbedderInfo:
     pooling: str
     twin: bool = False
     no_twin: str = ""
+    query_prompt: str = ""
+    document_prompt: str = ""
 
 
 def of_folder(folder: Path, conversion: Path) -> EmbedderInfo:
     """The info of a sentence-transformers folder; writes its GGUF conversion. Raises NotAnEmbedder."""
     config = _object(folder / "config.json")
     tokeniser = _object(folder / "tokenizer.json")
-    pooling, plain, dim = _modules(folder, config)
+    pooling, plain, dim, counts_prompt = _modules(folder, config)
+    query_prompt, document_prompt, default_prompt = _prompts(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise NotAnEmbedder("has no weights in safetensors")
@@ -71,12 +80,18 @@ def of_folder(folder: Path, conversion: Path) -> EmbedderInfo:
     made = hashlib.sha256()
     for part in (sha256, _digest([folder / "tokenizer.json"]), pooling, str(max_tokens), str(plain)):
         made.update(part.encode() + b"\0")
-    reason = _why_not_converted(folder, config, tokeniser, pooling=pooling if plain else "", weights=weights)
+    if default_prompt:
+        # Earlier versions put it before all texts: those vectors are others.
+        made.update(b"default prompt not used\0")
+    reason = _why_not_converted(
+        config, tokeniser, pooling=pooling if plain else "", counts_prompt=counts_prompt, weights=weights
+    )
     if not reason:
         reason = _write_conversion(folder, conversion, config, pooling, max_tokens)
     return EmbedderInfo(
         id=made.hexdigest()[:32], sha256=sha256, architecture=str(config.get("model_type")), dim=dim,
-        max_tokens=max_tokens, pooling=pooling, twin=not reason, no_twin=reason,
+        max_tokens=max_tokens, pooling=pooling, twin=not reason, no_twin=reason, query_prompt=query_prompt,
+        document_prompt=document_prompt,
     )  # fmt: skip
 
 
@@ -106,12 +121,41 @@ def of_file(path: Path) -> EmbedderInfo:
     )  # fmt: skip
 
 
-def _modules(folder: Path, config: Mapping[str, Any]) -> tuple[str, bool, int]:
-    """The pooling, whether nothing but it and normalising comes after the transformer, and the dimensions."""
+def _prompts(folder: Path) -> tuple[str, str, str]:
+    """The prompts before queries and documents, and the one before texts that are neither. A prompt that stands there
+    empty is one, as the library has it.
+    """
+    path = folder / "config_sentence_transformers.json"
+    said = _object(path) if path.exists() else {}
+    prompts = said.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise NotAnEmbedder("has prompts that are no object")
+
+    def first(names: Sequence[str]) -> str:
+        for name in names:
+            prompt = prompts.get(name)
+            if prompt is None:
+                continue
+            if not isinstance(prompt, str):
+                raise NotAnEmbedder(f"has a {name} prompt that is no text")
+            if len(prompt) > _MAX_PROMPT_CHARACTERS:
+                raise NotAnEmbedder(f"has a {name} prompt of more than {_MAX_PROMPT_CHARACTERS} characters")
+            return prompt.encode("utf-8", "replace").decode("utf-8")
+        return ""
+
+    default = said.get("default_prompt_name")
+    found = prompts.get(default) if isinstance(default, str) else None
+    return first(_QUERY_PROMPTS), first(_DOCUMENT_PROMPTS), found if isinstance(found, str) else ""
+
+
+def _modules(folder: Path, config: Mapping[str, Any]) -> tuple[str, bool, int, bool]:
+    """The pooling, whether nothing but it and normalising comes after the transformer, the dimensions, and whether the
+    tokens of a prompt are pooled too.
+    """
     modules = _json(folder / "modules.json")
     if not isinstance(modules, list):
         raise NotAnEmbedder("has a modules.json that is no list")
-    pooling, plain, dim = "", True, _positive(config, "hidden_size")
+    pooling, plain, dim, counts_prompt = "", True, _positive(config, "hidden_size"), True
     for at, module in enumerate(modules):
         kind, path = str(module.get("type")), str(module.get("path", ""))
         # Modules that the library would import: its own classes only.
@@ -121,14 +165,15 @@ def _modules(folder: Path, config: Mapping[str, Any]) -> tuple[str, bool, int]:
         if Path(path).is_absolute() or ".." in Path(path).parts:
             raise NotAnEmbedder("has a module outside of its folder")
         if name == "Pooling":
-            pooling = _pooling(_object(folder / path / "config.json"))
+            said = _object(folder / path / "config.json")
+            pooling, counts_prompt = _pooling(said), said.get("include_prompt", True) is True
         elif name == "Dense":
             dim, plain = _positive(_object(folder / path / "config.json"), "out_features"), False
         elif name != "Normalize" and not (name == "Transformer" and at == 0):
             plain = False
     if not pooling:
         raise NotAnEmbedder("has no pooling layer")
-    return pooling, plain, dim
+    return pooling, plain, dim, counts_prompt
 
 
 def _pooling(config: Mapping[str, Any]) -> str:
@@ -156,12 +201,12 @@ def _said(path: Path, key: str) -> object:
 
 
 def _why_not_converted(
-    folder: Path, config: Mapping[str, Any], tokeniser: Mapping[str, Any], *, pooling: str, weights: Sequence[Path]
-) -> str:
+    config: Mapping[str, Any], tokeniser: Mapping[str, Any], *, pooling: str, counts_prompt: bool,
+    weights: Sequence[Path],
+) -> str:  # fmt: skip
     """The reason why llama.cpp could not compute the same vectors; empty if it can."""
     normaliser, model = tokeniser.get("normalizer") or {}, tokeniser.get("model") or {}
     uncased = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": True}
-    prompts = folder / "config_sentence_transformers.json"
     checks = {
         "its architecture is not BERT": config.get("model_type") == "bert",
         "its activation is not GELU": config.get("hidden_act") == "gelu",
@@ -175,7 +220,7 @@ def _why_not_converted(
         == ("WordPiece", "##", "[UNK]")
         and model.get("max_input_chars_per_word") == 100
         and {token.get("content") for token in tokeniser.get("added_tokens", [])} <= _MARKS,
-        "it puts a prompt before texts": not (prompts.exists() and _object(prompts).get("default_prompt_name")),
+        "its pooling leaves the prompt out": counts_prompt,
     }
     return next((reason for reason, fits in checks.items() if not fits), "")
 

@@ -37,8 +37,8 @@ class Encoder(Protocol):
     def engine(self) -> str:
         """The engine that computes: llama.cpp or torch."""
 
-    def embed(self, texts: Sequence[str]) -> Rows:
-        """A row of unit length a text. Raises Refusal."""
+    def embed(self, texts: Sequence[str], prompt: str = "") -> Rows:
+        """A row of unit length a text, which is read behind the prompt. Raises Refusal."""
 
     def close(self) -> None:
         """Free it."""
@@ -52,6 +52,7 @@ class LightEncoders:
 
     def get(self, embedder: wire.Embedder) -> Encoder:
         """The embedder, loaded if it is not the one in memory. Raises Refusal."""
+        embedder = wire.without_prompts(embedder)
         if self._encoder is None or self._encoder.embedder != embedder:
             if self._encoder is not None:
                 self._encoder.close()
@@ -70,15 +71,15 @@ class BulkEncoders:
         self._loading: TorchLoading | None = None
         self._seen = 0
 
-    def embed(self, embedder: wire.Embedder, texts: Sequence[str], more: int) -> tuple[Rows, str]:
+    def embed(self, embedder: wire.Embedder, texts: Sequence[str], more: int, prompt: str = "") -> tuple[Rows, str]:
         """A row a text, and which engine ended the work. Raises Refusal."""
         encoder = self.get(embedder, len(texts), more)
         parts = []
         while self._importing and len(texts) > STEP_TEXTS:
-            parts.append(encoder.embed(texts[:STEP_TEXTS]))
+            parts.append(encoder.embed(texts[:STEP_TEXTS], prompt))
             texts = texts[STEP_TEXTS:]
             encoder = self.get(embedder, 0, more)
-        parts.append(encoder.embed(texts))
+        parts.append(encoder.embed(texts, prompt))
         return join(parts), encoder.engine
 
     @property
@@ -87,6 +88,7 @@ class BulkEncoders:
 
     def get(self, embedder: wire.Embedder, count: int, more: int) -> Encoder:
         """The best encoder for so many texts, when at least so many more are coming. Raises Refusal."""
+        embedder = wire.without_prompts(embedder)
         self._prepare(embedder, count, more)
         loading = self._loading
         if loading is not None and (loading.done or not embedder.gguf):
@@ -172,7 +174,7 @@ def answer_queries(handlers: Handlers, encoders: LightEncoders) -> None:
 
     def embed(request: wire.Embed, _task: RequestTask) -> wire.Embedded:
         encoder = encoders.get(request.embedder)
-        return _embedded(request.embedder, encoder.embed(request.texts), encoder.engine)
+        return _embedded(request.embedder, encoder.embed(request.texts, request.prompt), encoder.engine)
 
     def warm(request: wire.Warm, _task: RequestTask) -> wire.Warmed:
         encoders.get(request.embedder)
@@ -186,7 +188,7 @@ def answer_bulk(handlers: Handlers, encoders: BulkEncoders) -> None:
     """Embed, for the role that embeds many texts."""
 
     def embed(request: wire.Embed, _task: RequestTask) -> wire.Embedded:
-        rows, engine = encoders.embed(request.embedder, request.texts, request.more)
+        rows, engine = encoders.embed(request.embedder, request.texts, request.more, request.prompt)
         return _embedded(request.embedder, rows, engine)
 
     handlers.add(wire.Embed, embed)

@@ -7,6 +7,7 @@ dear when anything else runs; so each core gets a text of its own.
 
 from __future__ import annotations
 
+import functools
 import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,15 +64,15 @@ class LlamaEncoder:
             self._free.get().close()
         self._model.close()
 
-    def embed(self, texts: Sequence[str]) -> Row:
-        """A row of unit length a text; zeros where its tokens are unknown."""
+    def embed(self, texts: Sequence[str], prompt: str = "") -> Row:
+        """A row of unit length a text behind the prompt; zeros where the text's own tokens are unknown."""
         run = map if self._threads is None or self.sparing else self._threads.map
-        return np.stack(list(run(self._embed, texts)))
+        return np.stack(list(run(functools.partial(self._embed, prompt), texts)))
 
-    def _embed(self, text: str) -> Row:
+    def _embed(self, prompt: str, text: str) -> Row:
         if not self.tokeniser.knows(text):
             return np.zeros(self.embedder.dim, np.float32)
-        tokens = self.tokeniser.encode(text)
+        tokens = self.tokeniser.encode(prompt + text)
         context = self._free.get()
         try:
             return context.embed(tokens)

@@ -63,14 +63,20 @@ class TorchEncoder:
         """Garbage collection frees the rest."""
         self._threads.shutdown()
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """A row of unit length a text; zeros where its tokens are unknown. A lone surrogate is a question mark."""
+    def embed(self, texts: Sequence[str], prompt: str = "") -> npt.NDArray[np.float32]:
+        """A row of unit length a text behind the prompt; zeros where the text's own tokens are unknown. A lone
+        surrogate is a question mark.
+        """
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         order = sorted((at for at in range(len(texts)) if self._knows(clean[at])), key=lambda at: -len(clean[at]))
         batches = [order[at : at + _BATCH_TEXTS] for at in range(0, len(order), _BATCH_TEXTS)]
         made = np.zeros((len(texts), self.embedder.dim), np.float32)
         for batch, rows in zip(
-            batches, self._threads.map(self._embed, ([clean[at] for at in batch] for batch in batches)), strict=True
+            batches,
+            self._threads.map(
+                functools.partial(self._embed, prompt), ([clean[at] for at in batch] for batch in batches)
+            ),
+            strict=True,
         ):
             made[batch] = rows
         return made
@@ -86,9 +92,11 @@ class TorchEncoder:
         tokens: list[int] = self._model.tokenizer(text, **options)["input_ids"]
         return tokens
 
-    def _embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def _embed(self, prompt: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        # Always given, for without one the folder's `default_prompt_name` counts; and given apart from the texts, as
+        # some poolings leave the prompt's tokens out.
         found = self._model.encode(
-            list(texts), batch_size=_BATCH_TEXTS, show_progress_bar=False, convert_to_numpy=True,
+            list(texts), prompt=prompt, batch_size=_BATCH_TEXTS, show_progress_bar=False, convert_to_numpy=True,
             normalize_embeddings=True,
         )  # fmt: skip
         return np.asarray(found, np.float32)
