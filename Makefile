@@ -97,6 +97,6 @@ $(BENCH_INSTALLED): constraints.txt Makefile
 
 clean: ## remove what was built; .venv and pulled models stay
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench.json \
-		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv .cache/axe .cache/xterm
+		.cache/demo .cache/bench-venv .cache/mcp-venv .cache/llama-server-venv .cache/axe .cache/xterm .cache/shots
 
 .PHONY: help install models mcp-servers llama-server axe xterm browser demo lint docs docs-check test unit bytecode wheel-test chaos bench bench-deps clean
