@@ -148,6 +148,8 @@ def test_logs_shows_the_last_lines_and_follows(home: Home) -> None:
     done = home.run("logs")
     assert done.status == 3
     pid = home.daemon()
+    # It answers before it has said all of its start.
+    until(lambda: " serving on " in home.log, "the start is told")
     assert home.ask("logs", "-n", "2").splitlines() == home.log.splitlines()[-2:]
     assert home.ask("logs", "-n", "0") == ""
     following = home.start("logs", "-f", "-n", "1", stdout=subprocess.PIPE)
