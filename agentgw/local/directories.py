@@ -161,6 +161,15 @@ def _cannot_make(path: str, error: OSError) -> DirectoryRefused:
     return DirectoryRefused(f"{path} cannot be made ({error.strerror})", hint=advice_about(error, otherwise))
 
 
+def mark_of(path: str) -> str:
+    """Device and inode of what is there, the same under whatever path. Empty when nothing can be seen there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 def quoted(path: str) -> str:
     """The path as a shell word."""
     import shlex

@@ -58,7 +58,7 @@ def open_client(
         version = str(client.daemon.get("version"))
         if replaced or not is_older(version, __version__):
             return client
-        reason = stop_daemon(client, upgrade=True)
+        reason = stop_daemon(client, paths, upgrade=True)
         if reason:
             if notice is not None:
                 notice(f"the daemon is still version {version}: {reason}. when it is idle run: agentgw restart")

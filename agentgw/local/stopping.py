@@ -8,6 +8,7 @@ import sys
 import time
 
 from agentgw import PROTOCOL, __version__
+from agentgw.local.connect import refuse_another_home
 from agentgw.protocol.errors import DaemonUnreachable, RpcError, Timeout
 
 TYPE_CHECKING = False
@@ -15,19 +16,24 @@ if TYPE_CHECKING:
     from typing import Final
 
     from agentgw.client import Client
+    from agentgw.local.paths import Paths
 
 # The daemon gives its turns 20 s to end.
 STOP_TIMEOUT_S: Final = 30.0
 
 
-def stop_daemon(client: Client, *, upgrade: bool = False) -> str:
+def stop_daemon(client: Client, paths: Paths, *, upgrade: bool = False) -> str:
     """Ends the daemon at the other end; gives the reason when it goes on instead, which only an upgrade allows.
 
-    Raises DaemonUnreachable when it does not end in time.
+    Raises DaemonUnreachable when it does not end in time, DirectoryRefused when it is the daemon of another home than
+    that of `paths`, unless these name its socket themselves.
     """
     client.limit(STOP_TIMEOUT_S)
     try:
-        process = _Process(_pid_of(client))
+        pid = _pid_of(client)
+        if not paths.other_socket and not paths.other_url:
+            refuse_another_home(client, paths)
+        process = _Process(pid)
         result = client.call("daemon.shutdown", upgrade=upgrade or None)
         if not result.get("stopping"):
             client.limit(None)

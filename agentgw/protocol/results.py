@@ -31,6 +31,7 @@ class HelloResult:
     started_at: str
     busy: Annotated[bool, "turns are running, so an upgrade has to wait"]
     data_dir: Annotated[str, "the directory of its database"] = ""
+    data_mark: Annotated[str, "device and inode of that directory, whose path is another one in a container"] = ""
 
 
 @record

@@ -70,7 +70,7 @@ def _stop(paths: Paths) -> bool:
     except DaemonUnreachable:
         return False
     with client:
-        reason = stop_daemon(client, upgrade=True)
+        reason = stop_daemon(client, paths, upgrade=True)
     if reason:
         raise AlreadyRunning(f"the daemon is busy: {reason}", hint="try later, or run: agentgw stop")
     return True

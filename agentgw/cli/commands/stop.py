@@ -30,7 +30,7 @@ def stop(paths: Paths) -> bool:
     except DaemonUnreachable:
         return False
     with client:
-        reason = stop_daemon(client)
+        reason = stop_daemon(client, paths)
     if reason:
         raise DaemonUnreachable(f"the daemon goes on: {reason}", hint="see agentgw logs")
     return True

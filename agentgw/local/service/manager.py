@@ -103,7 +103,7 @@ class Service:
         except DaemonUnreachable:
             return
         with client:
-            reason = stop_daemon(client, upgrade=True)
+            reason = stop_daemon(client, self.paths, upgrade=True)
         if reason:
             raise AlreadyRunning(
                 f"a daemon runs outside of the service and is busy: {reason}", hint="try later, or run: agentgw stop"

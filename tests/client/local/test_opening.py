@@ -14,6 +14,7 @@ from agentgw.client import Client
 from agentgw.local import connect as connect_module
 from agentgw.local import opening
 from agentgw.local.connect import connect_client
+from agentgw.local.directories import mark_of, prepare
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused, ShuttingDown
 from tests.client.conftest import Serve
@@ -169,3 +170,20 @@ def test_a_home_under_two_names_is_one(paths: Paths, serve: Serve, tmp_path: Pat
     said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": str(link)}
     serve({"hello": said})
     connect_client(paths).close()
+
+
+def test_a_home_whose_path_is_another_one_in_a_container_is_one(paths: Paths, serve: Serve) -> None:
+    prepare(paths)
+    said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": "/volume/data"}
+    serve({"hello": {**said, "data_mark": mark_of(paths.data_dir)}})
+    connect_client(paths).close()
+
+
+@pytest.mark.parametrize("mark", ["", "1:2"])
+def test_a_directory_that_is_another_one_is_another_home(paths: Paths, serve: Serve, mark: str) -> None:
+    said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": "/volume/data", "data_mark": mark}
+    serve({"hello": said})
+    with pytest.raises(DirectoryRefused, match="keeps its data in /volume/data") as caught:
+        connect_client(paths)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(f"end that daemon: AGENTGW_SOCKET={paths.socket} agentgw stop")

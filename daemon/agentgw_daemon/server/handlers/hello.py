@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentgw import PROTOCOL, __version__
+from agentgw.local.directories import mark_of
 from agentgw.protocol.errors import VersionMismatch
 from agentgw.protocol.params import HelloParams, NoParams
 from agentgw.protocol.results import HelloResult
@@ -26,6 +27,7 @@ def hello(request: RequestContext, params: HelloParams) -> HelloResult:
     return HelloResult(
         protocol=PROTOCOL, version=__version__, pid=started.pid, instance=started.instance,
         started_at=started.started_at, busy=bool(request.daemon.turns.running), data_dir=started.paths.data_dir,
+        data_mark=mark_of(started.paths.data_dir),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from agentgw import __version__
 from agentgw.cli import main as cli_module
 from agentgw.cli.commands.doctor import without_repeats
 from agentgw.cli.commands.skills import SkillInvalid
@@ -116,6 +117,15 @@ class TestLifecycle:
         assert (status, err) == (0, "")
         assert int(out) != pid
         assert not is_alive(pid)
+
+    @pytest.mark.parametrize("verb", ["stop", "restart"])
+    def test_the_daemon_of_another_home_is_not_ended(self, cli: Cli, serve: Serve, paths: Paths, verb: str) -> None:
+        said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": "/elsewhere"}
+        daemon = serve({"hello": said})
+        status, out, err = cli(verb)
+        assert (status, out) == (78, "")
+        assert err.startswith(f"agentgw: the daemon at {paths.socket} keeps its data in /elsewhere, not in")
+        assert daemon.methods() == ["hello"]
 
     def test_restart_without_a_daemon_starts_one(self, cli: Cli, spawned: list[int]) -> None:
         status, out, _ = cli("restart")
