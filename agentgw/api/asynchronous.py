@@ -7,6 +7,7 @@ start the daemon or ssh, happens in a thread; all that is said afterwards on the
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -16,8 +17,9 @@ from typing import Any, Final, Self, TypeVar, Unpack
 from agentgw.api import calls
 from agentgw.api.blocking import MOST_IDLE
 from agentgw.api.calls import TIMEOUT_S, Call, IngestFields, PathLike, SearchFields, TurnFields
-from agentgw.api.loops import Loop, running_loop
+from agentgw.api.loops import AsyncioLoop, Loop
 from agentgw.api.places import DaemonPlace
+from agentgw.api.trio_loop import TrioLoop
 from agentgw.client import Client, ConnectionLost
 from agentgw.protocol.calls.ingests import IngestResult
 from agentgw.protocol.calls.jobs import ScheduledJob
@@ -98,7 +100,7 @@ class AsyncAgentGWClient:
         return await self._do(calls.raw(method, params))
 
     async def _do(self, call: Call[T]) -> T:
-        async with running_loop().limited(self._timeout_s):
+        async with _running_loop().limited(self._timeout_s):
             connection = await self._connection()
             try:
                 await connection.begin(call.method, call.params)
@@ -116,7 +118,7 @@ class AsyncAgentGWClient:
             if connection.is_quiet():
                 return connection
             connection.close()
-        client = await running_loop().in_thread(self._place.connect, Client.close)
+        client = await _running_loop().in_thread(self._place.connect, Client.close)
         return AsyncConnection(client)
 
     def _leave(self, connection: AsyncConnection) -> None:
@@ -146,11 +148,11 @@ class AsyncConnection:
         given = {name: value for name, value in params.items() if value is not None}
         self._number, frame = self._wire.request(method, given)
         self.ended = False
-        await self._send(running_loop(), frame)
+        await self._send(_running_loop(), frame)
 
     async def next(self) -> Notification | None:
         """The next notification, or None for the reply, which `result` then is. Raises AgentgwError."""
-        loop = running_loop()
+        loop = _running_loop()
         while True:
             while not self._incoming:
                 self._incoming.extend(self._wire.receive(await self._receive(loop)))
@@ -246,7 +248,7 @@ class AsyncAnswerStream:
             raise StopAsyncIteration
         left_s = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
-            async with running_loop().limited(left_s, self._timeout_s):
+            async with _running_loop().limited(left_s, self._timeout_s):
                 piece = await self._next()
         except BaseException:
             self.close()
@@ -275,3 +277,12 @@ class AsyncAnswerStream:
         self._over = True
         if connection is not None:
             self._leave(connection)
+
+
+def _running_loop() -> Loop:
+    """The loop that this code runs in."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return TrioLoop()
+    return AsyncioLoop()

@@ -29,17 +29,6 @@ class Loop(Protocol):
         """Ends the block after so long and raises Timeout, which tells `told_s`; None: no limit."""
 
 
-def running_loop() -> Loop:
-    """The loop that this code runs in."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        from agentgw.api.trio_loop import TrioLoop
-
-        return TrioLoop()
-    return AsyncioLoop()
-
-
 class Handover(Generic[T]):
     """A value made in a thread for somebody who may have left: it is theirs or it is undone, never both."""
 

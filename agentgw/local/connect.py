@@ -5,15 +5,13 @@ Everything but a running daemon of our own version is rare; `opening` has that c
 
 from __future__ import annotations
 
-import os
-
 from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
 from agentgw.local import sockets
-from agentgw.local.directories import mark_of, quoted, refuse_sudo
+from agentgw.local.directories import refuse_another_home, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.on_demand import would_start
-from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused, ShuttingDown
+from agentgw.protocol.errors import DaemonUnreachable, ShuttingDown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,26 +56,6 @@ def connect_client(
     from agentgw.local.opening import open_client
 
     return open_client(paths, warm=warm, notice=notice, command=command)
-
-
-def refuse_another_home(client: Client, paths: Paths) -> None:
-    """Raises DirectoryRefused, and closes the connection, when the daemon has another database than that of `paths`.
-
-    Two homes can share a runtime directory, and so a socket. What is meant for one must not be stored in the other.
-    A socket that a container shares with its host is no second home: there one directory has two paths.
-    """
-    theirs = client.daemon.get("data_dir")
-    if not theirs or theirs == paths.data_dir or os.path.realpath(theirs) == os.path.realpath(paths.data_dir):
-        return
-    mark = client.daemon.get("data_mark")
-    if mark and mark == mark_of(paths.data_dir):
-        return
-    client.close()
-    raise DirectoryRefused(
-        f"the daemon at {paths.socket} keeps its data in {theirs}, not in {paths.data_dir}",
-        hint="set AGENTGW_HOME, which has a socket of its own, or end that daemon:"
-        f" AGENTGW_SOCKET={quoted(paths.socket)} agentgw stop",
-    )
 
 
 def connect_running(paths: Paths) -> Client:

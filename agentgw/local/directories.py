@@ -14,6 +14,7 @@ from agentgw.protocol.errors import DirectoryRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agentgw.client import Client
     from agentgw.local.paths import Paths
 
 
@@ -39,6 +40,26 @@ def refuse_sudo(environment: Environment) -> None:
     """Raises DirectoryRefused under sudo, before a file of root's can be left in the user's home."""
     if os.geteuid() == 0 and environment.sudo_uid not in ("", "0"):
         raise DirectoryRefused("running under sudo would leave files of root's behind", hint="run it without sudo")
+
+
+def refuse_another_home(client: Client, paths: Paths) -> None:
+    """Raises DirectoryRefused, and closes the connection, when the daemon has another database than that of `paths`.
+
+    Two homes can share a runtime directory, and so a socket. What is meant for one must not be stored in the other.
+    A socket that a container shares with its host is no second home: there one directory has two paths.
+    """
+    theirs = client.daemon.get("data_dir")
+    if not theirs or theirs == paths.data_dir or os.path.realpath(theirs) == os.path.realpath(paths.data_dir):
+        return
+    mark = client.daemon.get("data_mark")
+    if mark and mark == mark_of(paths.data_dir):
+        return
+    client.close()
+    raise DirectoryRefused(
+        f"the daemon at {paths.socket} keeps its data in {theirs}, not in {paths.data_dir}",
+        hint="set AGENTGW_HOME, which has a socket of its own, or end that daemon:"
+        f" AGENTGW_SOCKET={quoted(paths.socket)} agentgw stop",
+    )
 
 
 def prepare(paths: Paths) -> None:

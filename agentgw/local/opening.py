@@ -11,7 +11,7 @@ import time
 
 from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
-from agentgw.local.connect import refuse_another_home
+from agentgw.local.directories import refuse_another_home
 from agentgw.local.on_demand import is_locked
 from agentgw.local.sockets import connect_own
 from agentgw.local.spawn import REPUBLISH_TIMEOUT_S, connect_or_spawn, with_log

@@ -8,7 +8,7 @@ import sys
 import time
 
 from agentgw import PROTOCOL, __version__
-from agentgw.local.connect import refuse_another_home
+from agentgw.local.directories import refuse_another_home
 from agentgw.protocol.errors import DaemonUnreachable, RpcError, Timeout
 
 TYPE_CHECKING = False
