@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -202,10 +203,44 @@ def test_what_the_file_may_not_say(file: Path, text: str, said: str) -> None:
         load(file, text)
     assert caught.value.exit_status == 78
     assert said in caught.value.message
-    assert caught.value.message.startswith(f"{file}: ")
+    assert re.match(rf"{re.escape(str(file))}(:\d+)?: ", caught.value.message)
     assert caught.value.message.isprintable()
     assert "hunter2" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("# mine\n\n[inference]\n# slot\nslot = 1\n", 5, "unknown key inference.slot;"),
+        ("[model]\n\n[Inference]\nslots = 1", 3, "unknown key Inference; did you mean inference?"),
+        ("[inference]\nslots = 2\n[inference.slot]\na = 1\n", 3, "unknown key inference.slot;"),
+        ("[log]\r\nlevel = 'info'\r\nlevle = 'info'\r\n", 3, "unknown key log.levle; did you mean log.level?"),
+        ("log.level = 'info'\nlog.levle = 'info'\n", 2, "unknown key log.levle"),
+        ("log = {level = 'info', levle = 'info'}", 1, "unknown key log.levle"),
+        ("[log]\n'le\u2028vle' = 1\n", 2, "unknown key log.le?vle"),
+        ("[tools]\nallow = [\n  'a',\n  # alow = 1\n]\nalow = [\n  'b',\n]\n[log]\n", 6, "unknown key tools.alow"),
+        ("[agent]\n\nmax_iterations = 'ten'\n[log]\n", 3, "agent.max_iterations must be an integer"),
+        ("[tools]\nallow = [\n  'a',\n  1,\n]\n[log]\n", 2, "tools.allow[1] must be a string"),
+        ("[log]\n\n[providers.v]\nmodels = []\n", 3, "providers.v.base_url missing"),
+        ("[mcp.servers.a]\ncommand = 'x'\n\n[mcp.servers.A]\ncommand = 'x'", 4, "mcp.servers.A: its tools"),
+        ("[log]\n[limits]\nshutdown_s = nan\n", 3, "limits.shutdown_s must be a finite number"),
+        ("[log]\n" + "\n" * 1500 + "levle = 1\n", 1502, "unknown key log.levle"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_told_with_its_line(file: Path, text: str, line: int, said: str) -> None:
+    with pytest.raises(ConfigRefused) as caught:
+        load(file, text)
+    assert caught.value.message.startswith(f"{file}:{line}: {said}")
+
+
+@pytest.mark.parametrize(
+    "text", ["\n" * 5000 + "[logg]\n", "[tools]\nallow = [\n" + "  'a',\n" * 1000 + "]\nalow = 1\n"]
+)
+def test_a_line_that_would_be_looked_for_for_long_is_left_out(file: Path, text: str) -> None:
+    with pytest.raises(ConfigRefused) as caught:
+        load(file, text)
+    assert caught.value.message.startswith(f"{file}: unknown key")
 
 
 @pytest.mark.parametrize(

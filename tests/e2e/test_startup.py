@@ -132,7 +132,7 @@ def test_a_mistake_in_the_configuration_shows_at_once(home: Home) -> None:
     assert watch.seconds() < 5
     assert (done.status, done.out) == (78, "")
     file = home.path / "config" / "config.toml"
-    assert done.err.startswith(f"agentgw: {file}: unknown key inference.n_ctxx; did you mean inference.n_ctx?")
+    assert done.err.startswith(f"agentgw: {file}:2: unknown key inference.n_ctxx; did you mean inference.n_ctx?")
     assert done.err.count("\n") == 1
     home.configure("[inference]\nn_ctx = 512\n")
     assert home.ask("run", "-m", "echo", "hi") == "hi\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 import tomllib
@@ -12,6 +13,9 @@ from agentgw.protocol.errors import ConfigRefused
 
 # No honest configuration comes near; a bound keeps a wrong file from being read whole.
 MAX_FILE_BYTES: Final = 1 << 20
+# Looking for the line of a key takes a tenth of a second with as many.
+_MOST_LINES: Final = 2000
+_MOST_LINES_OF_VALUE: Final = 100
 
 
 def read_text(file: str) -> str:
@@ -70,6 +74,44 @@ def parse(text: str, file: str) -> dict[str, Any]:
         raise _refused(file, str(error)) from None
     except RecursionError:
         raise _refused(file, "is nested too deeply") from None
+
+
+def line_of(text: str, path: tuple[str, ...]) -> int | None:
+    """The line, from 1, at which the key's or section's first statement begins in a text that is TOML.
+
+    TOML has many ways to write a key, and the parser does not say where it read one. But of the beginnings of the
+    text that are TOML, all from one on have the key: that one is looked for by halving. None for no key, and for a
+    text or a value of very many lines, where it would take long.
+    """
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    if len(lines) > _MOST_LINES or not _has(text, path):
+        return None
+    # The first has not got it, the last has, and between `upper` and the last none is TOML.
+    first, upper, last = 0, len(lines), len(lines)
+    while first + 1 < upper:
+        middle = (first + upper) // 2
+        ends = range(middle, min(last, middle + _MOST_LINES_OF_VALUE))
+        found = next(((end, has) for end in ends if (has := _has("".join(lines[:end]), path)) is not None), None)
+        if found is None and ends.stop < last:
+            return None
+        if found is not None and not found[1]:
+            first = found[0]
+        else:
+            upper, last = middle, found[0] if found else last
+    return first + 1
+
+
+def _has(text: str, path: tuple[str, ...]) -> bool | None:
+    """Tells whether the text has the key; None for what is no TOML, as a value that goes on."""
+    try:
+        found: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+    for name in path:
+        if not isinstance(found, dict) or name not in found:
+            return False
+        found = found[name]
+    return True
 
 
 def _refused(file: str, what: str) -> ConfigRefused:

@@ -18,7 +18,7 @@ from agentgw.protocol.errors import ConfigRefused, InvalidParams, NotFound
 from agentgw.protocol.schema import bind, fields_of, record
 from agentgw.protocol.types import Setting
 from agentgw.protocol.visible import is_seen
-from agentgw_daemon.config.config_file import parse, read_text
+from agentgw_daemon.config.config_file import line_of, parse, read_text
 from agentgw_daemon.config.settings import McpSection, McpServerSection, ProviderSection, Settings, named_variable
 
 _PREFIX: Final = "AGENTGW_"
@@ -55,11 +55,39 @@ class Config:
 
 
 @record
+class _Source:
+    """Giver of values: the file with its text, a variable or the command line."""
+
+    name: str
+    text: str = ""
+
+    def refused(self, what: str, path: _Path = ()) -> ConfigRefused:
+        """The error about a key of this source; of the file's keys it tells the line."""
+        line = line_of(self.text, path) if self.text else None
+        where = self.name if line is None else f"{self.name}:{line}"
+        elsewhere = self.name.startswith((_PREFIX, _FLAGS))
+        hint = "correct or unset it" if elsewhere else "correct it with agentgw config edit"
+        return ConfigRefused(f"{where}: {what}", hint=hint)
+
+    def unknown(self, path: _Path, known: list[_Path]) -> ConfigRefused:
+        """The error about a key that does not exist, with the nearest."""
+        near = [] if len(path) > 1 else _sectioned(path[0], _keys_of_sections())
+        near = near or difflib.get_close_matches(
+            ".".join(path).lower(), [".".join(one) for one in known], n=1, cutoff=0.5
+        )
+        message = f"unknown key {_shown(path)}"
+        if near:
+            spelled = _PREFIX + near[0].replace(".", "__").upper() if self.name.startswith(_PREFIX) else near[0]
+            message += f"; did you mean {spelled}?"
+        return self.refused(message, path)
+
+
+@record
 class _Given:
     """A value that is not the default, and who gave it."""
 
     value: Any
-    origin: str
+    origin: _Source
 
 
 def load(file: str, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
@@ -69,10 +97,10 @@ def load(file: str, environ: Mapping[str, str], flags: Mapping[str, Any] | None 
 
 def load_text(text: str, file: str, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
     """The settings as they would be with this text in the file."""
-    given = _from_file(file, parse(text, file))
+    given = _from_file(_Source(name=file, text=text), parse(text, file))
     given.update(_from_environment(environ, {path[:-1] for path in given if path[:-2] in _NAMED}))
     for key, value in (flags or {}).items():
-        given[tuple(key.split("."))] = _Given(value=value, origin=_FLAGS)
+        given[tuple(key.split("."))] = _Given(value=value, origin=_Source(name=_FLAGS))
     _check_servers(given)
     settings = _bind(given)
     return Config(settings=settings, origins=tuple(_origins(settings, given)))
@@ -135,41 +163,41 @@ def changed(old: Config, new: Config) -> tuple[tuple[str, ...], tuple[str, ...]]
     return tuple(map(".".join, keys)), tuple(map(".".join, waiting))
 
 
-def _from_file(file: str, document: Mapping[str, Any]) -> dict[_Path, _Given]:
+def _from_file(file: _Source, document: Mapping[str, Any]) -> dict[_Path, _Given]:
     given: dict[_Path, _Given] = {}
     for section, body in document.items():
         if section not in _SECTIONS and section not in (_PROVIDERS, _SERVERS[0]):
-            raise _unknown(file, (section,), [(name,) for name in (*_SECTIONS, _PROVIDERS, _SERVERS[0])])
+            raise file.unknown((section,), [(name,) for name in (*_SECTIONS, _PROVIDERS, _SERVERS[0])])
         for prefix, table in _tables(file, (section,), body):
             given.update(_table(file, prefix, table))
     return given
 
 
-def _tables(file: str, prefix: _Path, body: Any) -> Iterator[tuple[_Path, Any]]:
+def _tables(file: _Source, prefix: _Path, body: Any) -> Iterator[tuple[_Path, Any]]:
     """The tables that hold keys, with where they stand: of `providers` and `mcp.servers` each named one."""
     if not isinstance(body, dict):
-        raise _refused(file, f"{_shown(prefix)} must be a section, [{_shown(prefix)}]")
+        raise file.refused(f"{_shown(prefix)} must be a section, [{_shown(prefix)}]", prefix)
     if prefix in _NAMED:
         yield from (((*prefix, name), table) for name, table in body.items())
     elif prefix == _SERVERS[:1]:
         for key, inner in body.items():
             if key != _SERVERS[1]:
-                raise _unknown(file, (*prefix, key), [_SERVERS])
+                raise file.unknown((*prefix, key), [_SERVERS])
             yield from _tables(file, _SERVERS, inner)
     else:
         yield prefix, body
 
 
-def _table(file: str, prefix: _Path, table: Any) -> dict[_Path, _Given]:
+def _table(file: _Source, prefix: _Path, table: Any) -> dict[_Path, _Given]:
     named = prefix[:-1] in _NAMED
     if not isinstance(table, dict):
-        raise _refused(file, f"{_shown(prefix)} must be a section, [{_shown(prefix[:-1])}.NAME]")
+        raise file.refused(f"{_shown(prefix)} must be a section, [{_shown(prefix[:-1])}.NAME]", prefix)
     if named and not _NAME.fullmatch(prefix[-1]):
-        raise _refused(file, f"{_shown(prefix)}: {_whose(prefix)} name has letters, digits, '.', '_' and '-'")
+        raise file.refused(f"{_shown(prefix)}: {_whose(prefix)} name has letters, digits, '.', '_' and '-'", prefix)
     known = _keys(prefix)
     for key in table:
         if key not in known:
-            raise _unknown(file, (*prefix, key), [(*prefix, name) for name in known])
+            raise file.unknown((*prefix, key), [(*prefix, name) for name in known])
     return {(*prefix, key): _Given(value=value, origin=file) for key, value in table.items()}
 
 
@@ -182,15 +210,15 @@ def _check_servers(given: Mapping[_Path, _Given]) -> None:
         prefix = path[:-1]
         made = re.sub(r"[^a-z0-9]", "_", prefix[-1].lower())
         if "__" in made or made.endswith("_"):
-            raise _refused(
-                one.origin, f"{_shown(prefix)}: a server's name has no '__' and ends with a letter or digit, because"
-                " its tools are named NAME__TOOL; '-' and '.' count as '_' there"
+            raise one.origin.refused(
+                f"{_shown(prefix)}: a server's name has no '__' and ends with a letter or digit, because"
+                " its tools are named NAME__TOOL; '-' and '.' count as '_' there", prefix
             )  # fmt: skip
         other = known.setdefault(made, prefix)
         if other != prefix:
-            raise _refused(
-                one.origin,
+            raise one.origin.refused(
                 f"{_shown(prefix)}: its tools would have the same names as those of {_shown(other)}; rename one",
+                prefix,
             )  # fmt: skip
 
 
@@ -210,9 +238,9 @@ def _from_environment(environ: Mapping[str, str], tables: set[_Path]) -> dict[_P
         path = (*spelling.get(path[:-1], path[:-1]), path[-1])
         known = _known_paths(path)
         if path not in known:
-            raise _unknown(variable, path, known, as_variable=True)
+            raise _Source(name=variable).unknown(path, known)
         kind = _keys(path[:-1])[path[-1]]
-        given[path] = _Given(value=_read(environ[variable], kind, variable), origin=variable)
+        given[path] = _Given(value=_read(environ[variable], kind, variable), origin=_Source(name=variable))
     return given
 
 
@@ -245,7 +273,7 @@ def _read(text: str, kind: Any, variable: str) -> Any:
     # More than one key: a line break in the text began another.
     if set(document) != {"value"}:
         other = _WANTED_LIST if is_list else _WANTED_TABLE
-        raise _refused(variable, next((words for one, words in _WANTED.items() if one in kinds), other))
+        raise _Source(name=variable).refused(next((words for one, words in _WANTED.items() if one in kinds), other))
     return document["value"]
 
 
@@ -260,7 +288,7 @@ def _bind(given: Mapping[_Path, _Given]) -> Settings:
     for path, one in given.items():
         # TOML has them; as a limit they would pass every comparison.
         if isinstance(one.value, float) and not math.isfinite(one.value):
-            raise _refused(one.origin, f"{_shown(path)} must be a finite number")
+            raise one.origin.refused(f"{_shown(path)} must be a finite number", path)
         tables.setdefault(path[:-1], {})[path[-1]] = one.value
     sections: dict[str, Any] = {}
     providers: dict[str, ProviderSection] = {}
@@ -287,7 +315,7 @@ def _misfit(prefix: _Path, error: InvalidParams, given: Mapping[_Path, _Given]) 
         reason = "must be the name of an environment variable, not the key itself"
     elif path[-1] in ("base_url", "hub", "url") and reason.startswith("must match"):
         reason = "must be an http:// or https:// address without user name or password"
-    return _refused(origin, f"{_shown((*prefix, key))} {reason}")
+    return origin.refused(f"{_shown((*prefix, key))} {reason}", path if path in given else prefix)
 
 
 def _flat(settings: Settings) -> Iterator[tuple[_Path, Any]]:
@@ -306,7 +334,7 @@ def _flat(settings: Settings) -> Iterator[tuple[_Path, Any]]:
 
 def _origins(settings: Settings, given: Mapping[_Path, _Given]) -> Iterator[Setting]:
     for path, value in _flat(settings):
-        origin = given[path].origin if path in given else "default"
+        origin = given[path].origin.name if path in given else "default"
         yield Setting(key=".".join(path), value=_public(path, value), origin=origin, about=_about(path))
 
 
@@ -328,22 +356,6 @@ def _is_secret(key: str) -> bool:
     return not key.endswith("_env") and not _SECRET_WORDS.isdisjoint(key.split("_"))
 
 
-def _unknown(where: str, path: _Path, known: list[_Path], *, as_variable: bool = False) -> ConfigRefused:
-    near = [] if len(path) > 1 else _sectioned(path[0], _keys_of_sections())
-    near = near or difflib.get_close_matches(".".join(path), [".".join(one) for one in known], n=1, cutoff=0.5)
-    message = f"unknown key {_shown(path)}"
-    if near:
-        spelled = _PREFIX + near[0].replace(".", "__").upper() if as_variable else near[0]
-        message += f"; did you mean {spelled}?"
-    return _refused(where, message)
-
-
 def _shown(path: _Path) -> str:
     """A key as it may stand in one line: TOML allows any character in a quoted key."""
     return "".join(c if is_seen(c) else "?" for c in ".".join(path))[:100]
-
-
-def _refused(where: str, what: str) -> ConfigRefused:
-    elsewhere = where.startswith((_PREFIX, _FLAGS))
-    hint = "correct or unset it" if elsewhere else "correct it with agentgw config edit"
-    return ConfigRefused(f"{where}: {what}", hint=hint)

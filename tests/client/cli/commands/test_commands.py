@@ -152,7 +152,7 @@ class TestReload:
         Path(paths.config_file).write_text("[modle]\n")
         status, out, err = cli("restart")
         assert (status, out) == (78, "")
-        assert err.startswith(f"agentgw: {paths.config_file}: unknown key modle; did you mean model?")
+        assert err.startswith(f"agentgw: {paths.config_file}:1: unknown key modle; did you mean model?")
         assert err.endswith("nothing was stopped\n")
         assert daemon.methods() == []
 
@@ -755,7 +755,7 @@ class TestConfig:
         monkeypatch.setenv("EDITOR", "sh -c 'echo level=8 >> \"$0\"'")
         done = agentgw("config", "edit")
         assert (done.returncode, done.stdout) == (78, "")
-        assert done.stderr.startswith(f"agentgw: {file}: log.level must be one of ")
+        assert done.stderr.startswith(f"agentgw: {file}:2: log.level must be one of ")
 
     def test_path_needs_no_daemon(self, cli: Cli, paths: Paths, home: Path) -> None:
         assert cli("config", "path") == (0, f"{paths.config_file}\n", "")
