@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,49 @@ def test_a_bad_entry_is_told_with_its_line_and_the_others_work(entry: str, line:
     found = problem(entry)
     assert found[0] == line
     assert found[1].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"), ("0177.0.0.1", "127.0.0.1"), ("0x7f.1", "127.0.0.1"), ("127.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"), ("127.0.0.1.", "127.0.0.1"), ("localhost", "127.0.0.1"),
+        ("LOCALHOST.", "127.0.0.1"), ("a.localhost:8443", "127.0.0.1"), ("0", "0.0.0.0"), ("[::]", "::"),
+        ("[::1]:443", "::1"), ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1"), ("10.1", "10.0.0.1"),
+        ("169.254.169.254", "169.254.169.254"), ("[fd00:ec2::254]", "fd00:ec2::254"),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_told_before_anything_is_sent(host: str, address: str) -> None:
+    line, told = problem(f"name: a\n    url: https://{host}/in\n    {EVENT}")
+    assert line == 6
+    assert ip_address(told.partition("leads to ")[2].partition(",")[0]) == ip_address(address)
+    assert told.endswith("which is not on the public internet, and the webhook does not have `allow_local: true`")
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("http://93.184.216.34/", "on this machine or a private network; beyond them, https it is"),
+        ("http://169.254.169.254/", "on this machine or a private network; beyond them, https it is"),
+        ("https://169.254.169.254./", "on this machine, a private network or the public internet"),
+        ("https://[fd00:ec2::254]/", "on this machine, a private network or the public internet"),
+    ],
+)
+def test_a_local_receiver_is_judged_by_its_address_too(url: str, where: str) -> None:
+    told = problem(f"name: a\n    url: {url}\n    {EVENT}\n    allow_local: true")[1]
+    assert told.endswith(f"which is not {where}")
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("https://93.184.216.34/", "false"), ("https://[2606:4700::1111]/", "false"), ("https://x.org./", "false"),
+        ("https://08.8.8.8.example/", "false"), ("http://127.1:9000/", "true"), ("http://localhost:9000/", "true"),
+        ("https://localhost/", "true"), ("https://10.0.0.7/", "true"), ("http://[::1]/", "true"),
+    ],
+)  # fmt: skip
+def test_what_may_be_sent_to_is_taken(url: str, local: str) -> None:
+    assert one(f"name: a\n    url: '{url}'\n    events: '*'\n    allow_local: {local}").url == url
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from agentgw.protocol.calls.hooks import WebhookEvent
 from agentgw.protocol.schema import record
+from agentgw_daemon.tools.web.addresses import is_local, is_public
 
 EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
@@ -39,6 +41,19 @@ class Hook:
     def address_digest(self) -> str:
         """Mark that tells this address from another one, and nothing about it."""
         return hashlib.sha256(self.url.encode()).hexdigest()
+
+
+def reach_of(scheme: str, allow_local: bool) -> tuple[Callable[[IPv4Address | IPv6Address], bool], str]:
+    """The addresses that a webhook may have, and where they are, in the words of a sentence about one that is not."""
+    if not allow_local:
+        return is_public, "on the public internet, and the webhook does not have `allow_local: true`"
+    if scheme == "http":
+        return is_local, "on this machine or a private network; beyond them, https it is"
+    return _is_anywhere, "on this machine, a private network or the public internet"
+
+
+def _is_anywhere(address: IPv4Address | IPv6Address) -> bool:
+    return is_local(address) or is_public(address)
 
 
 def routes(hooks: Iterable[Hook]) -> dict[WebhookEvent, tuple[str, ...]]:

@@ -22,7 +22,8 @@ from agentgw_daemon.config.settings import named_variable
 from agentgw_daemon.system.text_file import UnreadableFile, read_text_file
 from agentgw_daemon.text.yaml_document import Node
 from agentgw_daemon.text.yaml_entries import EntryProblem, EntryRefused, EntryValues, named_entries
-from agentgw_daemon.webhooks.hook import EVENTS, Hook
+from agentgw_daemon.tools.web.addresses import literal_of
+from agentgw_daemon.webhooks.hook import EVENTS, Hook, reach_of
 from agentgw_daemon.webhooks.signing import key_of
 
 # Each is a task and a queue of its own.
@@ -122,6 +123,11 @@ class _HookEntry(EntryValues):
         host = found.netloc if port is None else found.netloc.rpartition(":")[0]
         if port == 0 or not _HOST.fullmatch(host.removesuffix(":")):
             raise self.refused("url", "has no host that could be connected to")
+        permits, where = reach_of(found.scheme, local)
+        address = literal_of(found.hostname or "")
+        # What a name leads to is judged at each delivery.
+        if address is not None and not permits(address):
+            raise self.refused("url", f"leads to {address}, which is not {where}")
         return text
 
     def events(self) -> tuple[WebhookEvent, ...]:

@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -16,7 +15,7 @@ from agentgw.protocol.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Attempt
 from agentgw_daemon.system.ids import time_text
 from agentgw_daemon.tools.tool import CallFailed
-from agentgw_daemon.tools.web.addresses import is_local, is_public
+from agentgw_daemon.webhooks.hook import reach_of
 from agentgw_daemon.webhooks.signing import signed_headers
 
 if TYPE_CHECKING:
@@ -101,14 +100,8 @@ class Sender:
 def _reach(hook: Hook, scheme: str) -> Reach:
     from agentgw_daemon.tools.web.web import Reach
 
-    def anywhere(address: IPv4Address | IPv6Address) -> bool:
-        return is_local(address) or is_public(address)
-
-    if not hook.allow_local:
-        return Reach(where="on the public internet, and the webhook does not have `allow_local: true`")
-    if scheme == "http":
-        return Reach(permits=is_local, where="on this machine or a private network; beyond them, https it is")
-    return Reach(permits=anywhere, where="on this machine, a private network or the public internet")
+    permits, where = reach_of(scheme, hook.allow_local)
+    return Reach(permits=permits, where=where)
 
 
 def attempt_of(sent: Sent, tries_before: int, now_s: float) -> Attempt:

@@ -6,7 +6,8 @@ special-purpose address registries.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+import socket
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 # Networks that are not the public internet.
@@ -42,3 +43,22 @@ def is_local(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv4Address):
         return any(address in network for network in _LOCAL_V4)
     return any(address in network for network in _LOCAL_V6) and address not in _TELLS_SECRETS
+
+
+def literal_of(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host without brackets is by itself, in whatever form a resolver reads one; None for a name.
+
+    `localhost` is 127.0.0.1 wherever names are looked up.
+    """
+    host = host.removesuffix(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return IPv4Address("127.0.0.1")
+    try:
+        return ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        # `127.1`, `0177.0.0.1` and `0x7f000001` are addresses to a resolver.
+        return IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError, ValueError):
+        return None

@@ -7,7 +7,6 @@ with the name in SNI, certificate and Host. Nothing is followed, nothing of the 
 from __future__ import annotations
 
 import math
-import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -21,7 +20,7 @@ from agentgw import __version__
 from agentgw.protocol.schema import record
 from agentgw_daemon.text.visible import visible_line
 from agentgw_daemon.tools.tool import CallFailed
-from agentgw_daemon.tools.web.addresses import is_public
+from agentgw_daemon.tools.web.addresses import is_public, literal_of
 
 Address = IPv4Address | IPv6Address
 
@@ -187,17 +186,8 @@ def parse(address: str, schemes: tuple[str, ...] = ("https",)) -> httpx.URL:
 
 def check_literal(host: str, permits: Callable[[Address], bool]) -> None:
     """Raises CallFailed for a host that is written as an address that must not be connected to. Resolves nothing."""
-    if host == "localhost" or host.endswith(".localhost"):
-        raise CallFailed(f"{visible_line(host)} is not on the public internet")
-    try:
-        address: Address = ip_address(host.partition("%")[0])
-    except ValueError:
-        try:
-            # `127.1` and `0x7f000001` are addresses to a resolver.
-            address = IPv4Address(socket.inet_aton(host))
-        except (OSError, UnicodeError):
-            return
-    if not permits(address):
+    address = literal_of(host)
+    if address is not None and not permits(address):
         raise CallFailed(f"{visible_line(host)} is {address}, which is not on the public internet")
 
 
