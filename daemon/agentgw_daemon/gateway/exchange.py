@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -21,12 +21,16 @@ from agentgw_daemon.server.request import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
-    from agentgw_daemon.gateway.gateway import Gateway
+    from agentgw_daemon.config.settings import HttpSection, LimitsSection
+    from agentgw_daemon.gateway.access.access_log import AccessLog
+    from agentgw_daemon.gateway.access.sign_ins import SignIns
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
-    from agentgw_daemon.gateway.routing.routes import Found
-    from agentgw_daemon.server.request import Encoding, Frames
+    from agentgw_daemon.gateway.pages.management.pulls import Pulls
+    from agentgw_daemon.server.daemon import Daemon
+    from agentgw_daemon.server.request import Encoding, Frames, Handler
 
 FORM_TOKEN_FIELD: Final = "form-token"
 FORM_TOKEN_HEADER: Final = "x-form-token"
@@ -34,11 +38,61 @@ FORM_TOKEN_HEADER: Final = "x-form-token"
 HEARTBEAT_S: Final = 15.0
 
 
+class GatewayView(Protocol):
+    """The gateway as its routes see it."""
+
+    daemon: Daemon
+    nursery: trio.Nursery
+    handlers: Mapping[str, Handler]
+    limits: LimitsSection
+    http: HttpSection
+    access: AccessLog
+    sign_ins: SignIns
+    pulls: Pulls
+    requests: int
+    watchers: int
+
+    def redacted(self, value: Any) -> Any:
+        """A value without anything that is secret."""
+
+    def answering(self) -> AbstractContextManager[None]:
+        """While a request is being answered. Raises HttpRefused when there are too many."""
+
+    def watching(self) -> AbstractContextManager[None]:
+        """While an event stream is open. Raises HttpRefused when there are too many."""
+
+
+class RouteView(Protocol):
+    """A route as its exchange sees it."""
+
+    @property
+    def path(self) -> str:
+        """With the names of its fields in braces."""
+
+    @property
+    def calls(self) -> str:
+        """The method of the socket."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Other names of the method's fields."""
+
+    @property
+    def body(self) -> str:
+        """See Route."""
+
+
 class Exchange:
     """A request that was let in and has found its route."""
 
     def __init__(
-        self, connection: HttpConnection, gateway: Gateway, request: HttpRequest, found: Found, session: str = ""
+        self,
+        connection: HttpConnection,
+        gateway: GatewayView,
+        request: HttpRequest,
+        route: RouteView,
+        path_values: Mapping[str, str],
+        session: str = "",
     ) -> None:
         """`session`: the token of the browser's session, empty where none is needed."""
         self.connection = connection
@@ -47,8 +101,8 @@ class Exchange:
         self.fields: Mapping[str, str] = {}
         self.gateway = gateway
         self.request = request
-        self.route = found.route
-        self.path_values = found.values
+        self.route = route
+        self.path_values = path_values
 
     async def values(self) -> dict[str, Any]:
         """Path, query and JSON body under the names of the method's fields. Raises RpcError or HttpRefused."""

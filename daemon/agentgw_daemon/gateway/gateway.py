@@ -174,7 +174,7 @@ class Gateway:
             raise key_refused()
         connection.route = route.path
         _check_type(request, route)
-        exchange = Exchange(connection, self, request, found, session)
+        exchange = Exchange(connection, self, request, route, found.values, session)
         connection.is_piece = route.page and route.method == "GET" and exchange.is_fragment
         if route.streams or route.path == KEYLESS_PATH:
             return await route.respond(exchange)

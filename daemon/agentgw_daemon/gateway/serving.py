@@ -9,7 +9,7 @@ from agentgw.protocol.calls.doors import SignInLink
 from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH
 from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
 from agentgw_daemon.gateway.api.calls import API
-from agentgw_daemon.gateway.api.description import DESCRIPTION
+from agentgw_daemon.gateway.api.description import description
 from agentgw_daemon.gateway.api.metrics import METRICS
 from agentgw_daemon.gateway.api.rpc import RPC
 from agentgw_daemon.gateway.gateway import Gateway
@@ -37,7 +37,8 @@ PAGES: Final = (
     *HOME, *CHAT, *SUMMARIES, *DOCUMENTS, *JOBS, *APPROVALS, *MODELS, *STATUS, *ANSWERING, *SIGN_IN, *ASSETS,
 )  # fmt: skip
 # A dialect of another service is one more table here.
-ROUTES: Final = RouteTable(API, RPC, METRICS, DESCRIPTION, PAGES)
+PROGRAMS: Final = RouteTable(API, RPC, METRICS)
+ROUTES: Final = RouteTable(PROGRAMS.routes, description(PROGRAMS), PAGES)
 
 
 def _sign_in_link(sign_ins: SignIns, address: str) -> SignInLink:

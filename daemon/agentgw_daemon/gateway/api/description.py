@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agentgw_daemon.gateway.api.openapi import field_names, openapi, other_names
 from agentgw_daemon.gateway.http.messages import HttpAnswer, html_answer, json_answer
@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.exchange import Exchange
 
 
-async def docs(exchange: Exchange) -> HttpAnswer:
-    """Every route with its fields."""
-    return html_answer(_docs(exchange.gateway.routes))
+def description(table: RouteTable) -> tuple[Route, ...]:
+    """The routes that describe those of `table`."""
 
+    async def docs(_: Exchange) -> HttpAnswer:
+        return html_answer(_docs(table))
 
-async def document(exchange: Exchange) -> HttpAnswer:
-    """The OpenAPI document."""
-    return json_answer(openapi(exchange.gateway.routes.api))
+    async def document(_: Exchange) -> HttpAnswer:
+        return json_answer(openapi(table.api))
+
+    return (
+        Route(method="GET", path="/docs", page=True, doc="What programs can ask for, for people.", respond=docs),
+        Route(method="GET", path="/openapi.json", page=True, doc="The same as an OpenAPI document.", respond=document),
+    )
 
 
 @cache
@@ -57,9 +62,3 @@ def _page(title: str, body: str) -> str:
         f'<meta name="color-scheme" content="light dark">\n<title>{title}</title>\n</head>\n<body>\n<main>\n'
         f"<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
     )
-
-
-DESCRIPTION: Final = (
-    Route(method="GET", path="/docs", page=True, doc="What programs can ask for, for people.", respond=docs),
-    Route(method="GET", path="/openapi.json", page=True, doc="The same as an OpenAPI document.", respond=document),
-)

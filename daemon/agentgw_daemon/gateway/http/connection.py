@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, TypeVarTuple
 
 import h11
 import trio
@@ -26,8 +26,8 @@ from agentgw_daemon.gateway.http.messages import SAFE_HEADERS, Headers, HttpAnsw
 from agentgw_daemon.gateway.http.refusal import HttpRefused, refused_answer
 
 if TYPE_CHECKING:
+    from agentgw_daemon.config.settings import LimitsSection
     from agentgw_daemon.gateway.access.admission import Door
-    from agentgw_daemon.gateway.gateway import Gateway
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -50,15 +50,27 @@ _WRITE_BYTES: Final = 64 << 10
 _HANGUP_CHECK_S: Final = 0.1
 
 
+class RequestAnswerer(Protocol):
+    """The one that answers the requests of connections."""
+
+    limits: LimitsSection
+
+    async def answer(self, connection: HttpConnection, door: Door, request: HttpRequest) -> None:
+        """Answer one request, whatever it is. Raises ReaderGone."""
+
+    def note(self, connection: HttpConnection, door: Door, took_s: float) -> None:
+        """Hear of a request that has been answered, or was left by its client."""
+
+
 class HttpConnection:
     """A connection from accept to close. `run` never raises for anything the client did."""
 
-    def __init__(self, stream: trio.SocketStream, door: Door, gateway: Gateway) -> None:
+    def __init__(self, stream: trio.SocketStream, door: Door, answerer: RequestAnswerer) -> None:
         self._stream = stream
         self._door = door
-        self._gateway = gateway
+        self._answerer = answerer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
-        self._stall_s = gateway.limits.write_stall_s
+        self._stall_s = answerer.limits.write_stall_s
         self._idle = trio.CancelScope()
         self._served = 0
         self._closing = False
@@ -117,12 +129,12 @@ class HttpConnection:
             if not (self._announced_bytes() or self.request.all("transfer-encoding")):
                 # There is no body, so this is its end, and another request may follow.
                 self._http.next_event()
-            await self._gateway.answer(self, self._door, self.request)
+            await self._answerer.answer(self, self._door, self.request)
         except (h11.RemoteProtocolError, HttpRefused) as error:
             await self._refuse_head(error)
         finally:
             if self.request is not None or self.answering:
-                self._gateway.note(self, self._door, time.monotonic() - began)
+                self._answerer.note(self, self._door, time.monotonic() - began)
         self._served += 1
         self._unread = self._http.their_state is not h11.DONE
         return self._http.our_state is h11.DONE and not self._unread and not self._closing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import InvalidParams
@@ -41,7 +42,8 @@ async def change(exchange: Exchange) -> HttpAnswer:
     params = bind(ModelRefParams, {"model": exchange.fields.get("model", "").strip()})
     to = exchange.fields.get("to", "")
     if to == "pull":
-        exchange.gateway.pulls.start(exchange, params)
+        run = partial(exchange.call_into, "model.pull", params)
+        exchange.gateway.pulls.start(params.model, run, exchange.gateway.nursery)
     elif to in _METHODS:
         await exchange.call(_METHODS[to], params)
     else:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.errors import AlreadyExists, RpcError
 from agentgw.protocol.events import ModelProgress
-from agentgw.protocol.params import ModelRefParams
 from agentgw_daemon.gateway.http.event_stream import NoEvents
 from agentgw_daemon.observability.supervision import supervised
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from collections.abc import Awaitable, Callable
+
+    import trio
+
     from agentgw_daemon.server.request import OtherEvent
 
 # More failures than these are not told on the page; `agentgw logs` has them.
@@ -44,24 +46,24 @@ class Pulls:
         """As they are at this moment."""
         return tuple(self._pulls.values())
 
-    def start(self, exchange: Exchange, params: ModelRefParams) -> None:
-        """Begin one in the gateway's nursery. Raises AlreadyExists while it runs."""
-        before = self._pulls.pop(params.model, None)
+    def start(self, model: str, run: Callable[[Pull], Awaitable[object]], nursery: trio.Nursery) -> None:
+        """Begin one, which `run` does, in this nursery. Raises AlreadyExists while it runs."""
+        before = self._pulls.pop(model, None)
         if before is not None and before.error is None:
-            self._pulls[params.model] = before
+            self._pulls[model] = before
             raise AlreadyExists("this model is being downloaded already", kind="model")
         while len(failed := [one for one in self._pulls.values() if one.error]) >= _MOST_TOLD:
             del self._pulls[failed[0].model]
-        pull = self._pulls[params.model] = Pull(params.model)
-        exchange.gateway.nursery.start_soon(supervised, "pulling a model for a page", self._run, exchange, params, pull)
+        pull = self._pulls[model] = Pull(model)
+        nursery.start_soon(supervised, "pulling a model for a page", self._run, pull, run)
 
-    async def _run(self, exchange: Exchange, params: ModelRefParams, pull: Pull) -> None:
+    async def _run(self, pull: Pull, run: Callable[[Pull], Awaitable[object]]) -> None:
         try:
-            await exchange.call_into("model.pull", params, pull)
+            await run(pull)
         except RpcError as error:
             pull.error = error
         except Exception:
             pull.error = RpcError("it has ended unexpectedly", hint="`agentgw logs` says why")
             raise
         else:
-            del self._pulls[params.model]
+            del self._pulls[pull.model]
