@@ -50,6 +50,48 @@ def test_a_whole_completion_is_taken_without_waiting_for_the_connection_to_close
     assert incoming.done
 
 
+FINISHED = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+FIRST = json.dumps({"object": "chat.completion.chunk", "choices": []})
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("before", [b"", BOM, b"\n\n", f"{FIRST}\n".encode()])
+def test_chunks_that_come_line_by_line_are_all_read(before: bytes, end: str) -> None:
+    body = before + end.join((chunk("h"), chunk("i"), FINISHED, "")).encode()
+    for said, done in ((body, False), (body.removesuffix(end.encode()), False), (body + b"[DONE]\n" + body, True)):
+        assert read(said) == ("hi", done)
+        assert read(*(said[at : at + 1] for at in range(len(said)))) == ("hi", done)
+
+
+def test_a_first_chunk_is_not_taken_for_the_answer() -> None:
+    """The others may come a while later, and the line end with them."""
+    incoming = Incoming(10_000)
+    assert list(incoming.feed(chunk("h").encode())) == []
+    pieces = [*incoming.feed(b"\n"), *incoming.feed(f"{chunk('i')}\n{chunk('!')[:-9]}".encode()), *incoming.close()]
+    assert ("".join(text for piece in pieces for _, text in piece.texts), incoming.done) == ("hi", False)
+
+
+def test_a_body_of_one_chunk_is_an_answer_that_was_cut() -> None:
+    assert read(chunk("h").encode()) == ("h", False)
+    ended = {"choices": [{"delta": {"content": "h"}, "finish_reason": "stop"}]}
+    assert read(json.dumps(ended).encode()) == ("h", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("<html>", "an event that is no JSON"), ('{"choices": 7}', "choices that are no list"),
+        ("x" * 20_000, "a line of more than 10000 bytes"), ("null", "no object"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_chunk_is_told_after_what_came_before(line: str, what: str) -> None:
+    incoming = Incoming(10_000)
+    (first,) = incoming.feed(f"{chunk('h')}\n".encode())
+    assert first.texts == (("answer", "h"),)
+    with pytest.raises(NotUnderstood, match=what):
+        list(incoming.feed(f"{line}{'' if len(line) > 100 else chr(10)}".encode()))
+
+
 def test_a_stream_may_end_without_saying_so() -> None:
     assert read(STREAM.removesuffix(b"data: [DONE]\n\n")) == ("hi", False)
     assert read(b"") == ("", False)

@@ -1,4 +1,4 @@
-"""The body of an endpoint's answer, from bytes to what it says: an event stream, a whole completion, a page. Pure.
+"""The body of an endpoint's answer, from bytes to what it says: events, lines, a whole completion, a page. Pure.
 
 What it is, its first bytes tell and not its header: endpoints and what stands in front of them mislabel both.
 """
@@ -41,6 +41,9 @@ class Incoming:
         self._body = bytearray()
         self._kind = ""
         self._looks = 0
+        # Of a body that begins as JSON: its first line was looked at, or has not ended so far.
+        self._judged = False
+        self._sought = 0
         # Of the answer among the choices, once there were some.
         self._index: int | None = None
         # The endpoint said that nothing more comes.
@@ -53,11 +56,15 @@ class Incoming:
             chunk = b""
             if not self._kind:
                 self._kind, chunk = self._told_by_its_start()
+            if self._kind == "whole" and self._begins_with_a_chunk():
+                self._kind = "lines"
         if self._kind == "events":
             yield from self._understood(chunk)
         elif self._kind == "page":
             if b"</title>" in self._body.lower() or len(self._body) > _MOST_PAGE_BYTES:
                 raise self._page()
+        elif self._kind == "lines":
+            yield from self._lines()
         elif len(self._body) > self._max_bytes:
             raise NotUnderstood(f"a body of more than {self._max_bytes} bytes")
         elif self._kind == "whole" and self._body.rstrip().endswith((b"}", b"]")) and self._looks < _MOST_LOOKS:
@@ -71,6 +78,9 @@ class Incoming:
         match self._kind:
             case "whole":
                 yield from self._whole()
+            case "lines":
+                self._body += b"\n"
+                yield from self._lines(cut=True)
             case "page":
                 raise self._page()
             case _:
@@ -91,17 +101,38 @@ class Incoming:
         start = bytes(self._body)
         if _BOM.startswith(start):
             return "", b""
-        first = start.removeprefix(_BOM).lstrip()[:1]
-        if not first:
+        inner = start.removeprefix(_BOM).lstrip()
+        if not inner:
             if len(start) > _MOST_BLANKS:
                 raise NotUnderstood("nothing but blanks")
             return "", b""
-        if first == b"<":
+        if inner.startswith(b"<"):
             return "page", b""
-        if first in (b"{", b"["):
+        if inner.startswith((b"{", b"[")):
+            self._body[:] = inner
             return "whole", b""
         self._body.clear()
         return "events", start
+
+    def _begins_with_a_chunk(self) -> bool:
+        """Judges the first line, once, when it has ended."""
+        if self._judged:
+            return False
+        end = self._body.find(b"\n", self._sought)
+        self._sought = len(self._body)
+        self._judged = end >= 0
+        return self._judged and _is_chunk(_value(self._body[:end].decode("utf-8", "replace")))
+
+    def _lines(self, *, cut: bool = False) -> Iterator[ChunkContent]:
+        """Each line that has ended, as an event without a name; the last one may be `cut` with the connection."""
+        *whole, rest = bytes(self._body).split(b"\n")
+        self._body[:] = rest
+        for number, line in enumerate(whole, 1):
+            data = line.decode("utf-8", "replace").strip()
+            if not self.done and not (cut and number == len(whole) and _is_cut(data)):
+                yield from self._said(ServerEvent(name="", data=data))
+        if len(rest) > self._max_bytes:
+            raise NotUnderstood(f"a line of more than {self._max_bytes} bytes")
 
     def _understood(self, chunk: bytes) -> Iterator[ChunkContent]:
         try:
@@ -131,13 +162,16 @@ class Incoming:
         return read_piece(value, self._index or 0)
 
     def _whole(self, *, or_nothing: bool = False) -> Iterator[ChunkContent]:
-        text = self._body.removeprefix(_BOM).decode("utf-8", "replace")
+        text = self._body.decode("utf-8", "replace")
         value = _value(text)
         if value is None:
             if or_nothing:
                 return
             raise NotUnderstood("neither JSON nor an event stream", text)
-        self.done = True
+        if _is_chunk(value) and or_nothing:
+            # Others may follow, each on a line.
+            return
+        self.done = not _is_chunk(value)
         yield self._piece(value)
 
 
@@ -148,6 +182,17 @@ def _value(text: str) -> Any:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_chunk(value: Any) -> bool:
+    """Tells whether it is a piece of an answer that goes on."""
+    if not isinstance(value, dict):
+        return False
+    choices = value.get("choices")
+    if value.get("object") == "chat.completion.chunk" and choices == []:
+        return True
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(choice, dict) and "delta" in choice and not choice.get("finish_reason")
 
 
 def _is_cut(data: str) -> bool:
