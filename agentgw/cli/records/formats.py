@@ -28,13 +28,22 @@ _RECORD: Final = "record"
 class InputRecord:
     """One record: the question about it, or why there is none.
 
-    `shown` is what the line of output begins with. A record that is `passed` is shown as it is and nobody is asked.
+    `shown` is what the line of output begins with, or all of it where it is `whole`: there is no place for an answer.
+    A record that is `passed` is shown as it is and nobody is asked.
     """
 
-    __slots__ = ("fault", "number", "passed", "question", "shown", "size", "tries")
+    __slots__ = ("fault", "number", "passed", "question", "shown", "size", "tries", "whole")
 
     def __init__(
-        self, number: int, size: int, *, question: str = "", fault: str = "", passed: bool = False, shown: Any = None
+        self,
+        number: int,
+        size: int,
+        *,
+        question: str = "",
+        fault: str = "",
+        passed: bool = False,
+        shown: Any = None,
+        whole: bool = False,
     ) -> None:
         self.number = number
         #: Bytes of it in the input.
@@ -43,6 +52,7 @@ class InputRecord:
         self.fault = fault
         self.passed = passed
         self.shown = shown
+        self.whole = whole
         self.tries = 0
 
 
@@ -143,6 +153,8 @@ class JsonLines:
         """See Lines."""
         if record.passed:
             return "\n"
+        if record.whole:
+            return f"{record.shown}\n"
         value = json.dumps(answer, ensure_ascii=False)
         if self._answers_json and answer is not None:
             value = folded(answer)
@@ -167,11 +179,9 @@ class JsonLines:
         except ValueError as error:
             return self._failed(size, f"is no JSON: {error}")
         fields = value if isinstance(value, dict) else None
-        if fields is not None and self._into in fields:
-            kept = json.dumps({name: part for name, part in fields.items() if name != self._into})
-            fault = f"has a member {self._into} already; --into NAME calls the new one otherwise"
-            return self._failed(size, fault, kept)
         shown = text if fields is not None else f'{{"{_RECORD}": {text}}}'
+        if self._into in (fields if fields is not None else (_RECORD,)):
+            return self._occupied(size, shown)
         try:
             question = self._template.fill(text, fields)
             # An escape such as \ud800 stands for no text.
@@ -181,6 +191,14 @@ class JsonLines:
         except UnicodeEncodeError:
             return self._failed(size, "has a lone surrogate, which is no text", shown)
         return InputRecord(self._number, size, question=question, shown=shown)
+
+    def _occupied(self, size: int, shown: str) -> InputRecord:
+        """The record as it is: what the user has under that name is neither replaced nor doubled."""
+        fault, hint = f"has a member {self._into} already", "--into NAME calls the new one otherwise"
+        if self._number == 1:
+            # The others have it as well, more likely than not, and nobody was asked so far.
+            raise UsageError(f"record 1 {fault}", hint=hint)
+        return InputRecord(self._number, size, fault=f"{fault}; {hint}", shown=shown, whole=True)
 
     def _failed(self, size: int, fault: str, shown: str = "{}") -> InputRecord:
         return InputRecord(self._number, size, fault=fault, shown=shown)

@@ -13,6 +13,7 @@ import json
 import os
 import time
 from array import array
+from contextlib import suppress
 
 from agentgw.protocol.errors import AlreadyRunning, LocalError, UsageError
 from agentgw.transport.framing import read_value
@@ -113,8 +114,16 @@ class AnswerJournal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise AlreadyRunning(f"another map uses {self._path}", hint="wait for it, or name another file") from None
-        if os.fstat(self._file).st_mode & 0o170000 != 0o100000:  # S_IFREG
+        own = os.fstat(self._file)
+        if own.st_mode & 0o170000 != 0o100000:  # S_IFREG
             raise UsageError(f"{self._path} is no file", hint="name a file that --resume may make")
+        for descriptor, stream in enumerate(("input", "output", "error")):
+            # Records would be answers, or answers written over each other.
+            with suppress(OSError):
+                if os.path.samestat(own, os.fstat(descriptor)):
+                    raise UsageError(
+                        f"{self._path} is standard {stream} already", hint="name a file of its own for --resume"
+                    )
         with os.fdopen(os.dup(self._file), "rb") as file:
             begin = file.readline(1 << 16)
             if not begin.endswith(b"\n"):

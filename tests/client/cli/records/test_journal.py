@@ -114,3 +114,15 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for name in (os.devnull, str(tmp_path), str(tmp_path / "no" / "file"), "a\0b"):
         with pytest.raises(UsageError):
             AnswerJournal(name, TERMS)
+
+
+@pytest.mark.parametrize(("descriptor", "stream"), [(0, "input"), (1, "output"), (2, "error")])
+def test_a_standard_stream_is_refused_and_kept(
+    path: Path, descriptor: int, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(path, 1)
+    data, look = path.read_bytes(), os.fstat
+    monkeypatch.setattr(os, "fstat", lambda file: os.stat(path) if file == descriptor else look(file))
+    with pytest.raises(UsageError, match=f"is standard {stream} already"):
+        AnswerJournal(str(path), TERMS)
+    assert path.read_bytes() == data
