@@ -8,10 +8,13 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+
+from agentgw_daemon.system import ids
+from tests.ticking import TickingClock
 
 # A busy machine is slow, which is no failure.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
@@ -52,6 +55,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def anyio_backend() -> str:
     """anyio's plugin runs the async tests on trio."""
     return "trio"
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every id and stored time is later than the one before by more than a millisecond, however fast the machine is.
+
+    For tests of an order or of a part of an id that those of one millisecond share.
+    """
+    monkeypatch.setattr(ids, "time", TickingClock())
 
 
 @pytest.fixture

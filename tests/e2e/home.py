@@ -166,9 +166,9 @@ class Home:
 
     def serve(self, *words: str, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """A daemon in the foreground, once it serves; its exit status can be had."""
+        served = self.log.count("serving on")
         # Nobody reads what it says there: the log file has it too.
         child = self.start("serve", *words, environ=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        served = self.log.count("serving on")
         until(lambda: self.log.count("serving on") > served or child.poll() is not None, "the daemon serves")
         assert child.poll() is None, self.log
         return child

@@ -161,13 +161,10 @@ def test_a_port_that_is_taken_is_one_line_and_a_status(home: Home) -> None:
 
 
 def test_the_old_spelling_warns_and_serves(home: Home) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    child = home.start("web", "--port", str(port))
+    child = home.start("web", "--port", "0")
     until(lambda: "serving on" in home.log, "the daemon serves")
-    address = f"http://127.0.0.1:{port}/health"
-    assert subprocess.run([*CURL, address], capture_output=True).stdout == b'{"status":"ok"}\n'
+    (address,) = re.findall(r"HTTP on (http://\S+);", home.log)
+    assert subprocess.run([*CURL, f"{address}/health"], capture_output=True).stdout == b'{"status":"ok"}\n'
     child.send_signal(signal.SIGTERM)
     assert "old spelling" in home.finish(child).err.splitlines()[0]
 

@@ -41,7 +41,7 @@ def test_a_pulled_model_answers_by_itself(chat: Home) -> None:
     assert said.endswith("\n")
     assert not said.endswith("\n\n")
     assert chat.ask(*BRIEF, "-o", "max_tokens=8", "-o", "seed=1", said="Say hello.\n") == said
-    (turn, _) = chat.call("turn.list")["turns"]
+    turn = chat.call("turn.list")["turns"][0]
     assert turn["model"] == "smollm2:135m"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.home import AGENTGW, Home, kill
+from tests.e2e.home import AGENTGW, Home, kill, until
 from tests.patience import PATIENCE_S, Stopwatch
 
 pytestmark = pytest.mark.e2e
@@ -31,6 +31,8 @@ def storm(home: Home, clients: int) -> None:
     assert [(done.status, done.out) for done in answers] == [(0, f"word {number}\n") for number in range(clients)]
     assert "".join(done.err for done in answers) == ""
     assert len(home.daemons()) == 1
+    # It answers before it has said all of its start.
+    until(lambda: home.log.count("serving on") > started, "the start is told")
     assert home.log.count("serving on") == started + 1
 
 

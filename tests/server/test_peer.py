@@ -172,7 +172,7 @@ async def test_dripping_bytes_does_not_keep_a_frame_alive() -> None:
                 return
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=40), st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n\r\n"]))
 async def test_chunking_changes_nothing(cuts: list[int], ending: bytes) -> None:
     sent = b"".join(json.dumps(call("ping", i)).encode() + ending for i in range(20))
@@ -270,7 +270,7 @@ async def test_a_client_that_leaves_cancels_its_requests() -> None:
         await client.send(call("turn.start", 1, message="x"))
         await wait_all_tasks_blocked()
         await client.stream.aclose()
-        with trio.fail_after(2):
+        with trio.fail_after(PATIENCE_S):
             await cancelled.wait()
 
 
@@ -289,7 +289,7 @@ async def test_a_half_closed_client_that_dies_later_is_noticed_without_traffic()
         await wait_all_tasks_blocked()
         assert not cancelled.is_set()
         await client.stream.aclose()
-        with trio.fail_after(2):
+        with trio.fail_after(PATIENCE_S):
             await cancelled.wait()
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import trio
 
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw_daemon.storage.database import Database
@@ -12,13 +11,11 @@ from agentgw_daemon.storage.sessions.turns import NewTurn
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.usefixtures("ticking")
 async def test_a_session_is_found_by_its_beginning_and_by_its_end(tmp_path: Path) -> None:
     async with Database.open(tmp_path) as database:
-        made = []
-        for _ in range(3):
-            made.append((await database.turns.start(NewTurn(message="m", skill="s", model="echo"))).turn)
-            await trio.sleep(0.002)  # ids of one millisecond count up, and share all but their last digits
-        for turn in made:
+        new = NewTurn(message="m", skill="s", model="echo")
+        for turn in [(await database.turns.start(new)).turn for _ in range(3)]:
             name = turn.session_id
             for given in (name, name[:-1], f"s-{name[-6:]}", name[-5:]):
                 assert (await database.sessions.get(given)).session_id == name, given

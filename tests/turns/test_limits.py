@@ -22,6 +22,7 @@ from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Options
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta
 from agentgw_daemon.turns.run import failure_of
+from tests.jumping import CLOCK, JUMPING
 from tests.turns.house import house
 
 pytestmark = pytest.mark.anyio
@@ -38,14 +39,16 @@ async def without_end(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
     await trio.sleep_forever()
 
 
+@JUMPING
 @pytest.mark.parametrize("detach", [True, False])
 async def test_a_turn_ends_at_its_limit_and_keeps_its_words(tmp_path: Path, detach: bool) -> None:
     async with house(tmp_path, without_end) as h:
-        # Long enough for its first words on a busy machine.
-        live = await h.start(timeout_s=0.5, detach=detach)
+        live = await h.start(timeout_s=50.0, detach=detach)
+        await live.log.wait_longer_than(1)
+        CLOCK.jump(50)
         outcome = await live.wait_outcome()
         assert isinstance(outcome, Timeout)
-        assert (outcome.message, outcome.data) == ("no answer within 0.5 seconds", {"timeout_s": 0.5})
+        assert (outcome.message, outcome.data) == ("no answer within 50 seconds", {"timeout_s": 50.0})
         detail = await h.database.turns.detail(live.turn_id)
         assert (detail.turn.state, detail.text) == ("failed", "half an")
 

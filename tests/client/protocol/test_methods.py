@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -146,7 +146,7 @@ def test_a_list_is_an_object_with_one_plural_key(name: str, plural: str) -> None
 
 
 @by_record
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(data=st.data())
 def test_every_record_survives_the_wire_and_meets_its_schema(record: type, data: Any) -> None:
     value = data.draw(records(record))

@@ -34,6 +34,7 @@ from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec, Provider
 from agentgw_daemon.system import memory
 from agentgw_daemon.workers.protocol.footprint import ModelShape
 from tests.inference.hosting.fakeworker import fake_model, fake_settings
+from tests.jumping import CLOCK, JUMPING
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -235,8 +236,7 @@ async def test_cancel_of_a_running_request_frees_the_slot(tmp_path: Path, text: 
                 nursery.start_soon(answer, engine, text)
                 await until(lambda: pool.busy == 1)
                 nursery.cancel_scope.cancel()
-            with trio.fail_after(0.5):
-                await until(lambda: pool.busy == 0)
+            await until(lambda: pool.busy == 0)
         assert await answer(engine, "next") == "next"
         assert pids(pool) == before
 
@@ -257,8 +257,7 @@ async def test_kill_9_in_mid_generation_is_one_error_each_and_the_next_request_w
                     await drained(events)
                 assert caught.value.data["status"] == -signal.SIGKILL
                 assert await drained(events) == []
-            with trio.fail_after(3):
-                assert await answer(engine, f"number {n}") == f"number {n}"
+            assert await answer(engine, f"number {n}") == f"number {n}"
     assert len(set(killed)) == 20
     for pid in killed:
         with pytest.raises(ChildProcessError):
@@ -328,23 +327,26 @@ async def test_file_that_is_gone_is_unavailable_without_starting_a_worker(tmp_pa
         assert pool.workers() == ()
 
 
+@JUMPING
 async def test_idle_worker_leaves_memory_and_comes_back(tmp_path: Path) -> None:
-    async with fake_pool(fake_settings(keep_alive_s=0.1)) as pool:
+    async with fake_pool(fake_settings(keep_alive_s=30)) as pool:
         engine = await pool.engine(fake_model(tmp_path))
         assert await answer(engine, "hello") == "hello"
         (pid,) = pids(pool)
+        CLOCK.jump(30)
         await until(lambda: pool.workers() == ())
         assert pool.loaded() == ()
         assert await answer(engine, "again") == "again"
         assert pids(pool) != {pid}
 
 
+@JUMPING
 async def test_busy_worker_outlives_its_keep_alive(tmp_path: Path) -> None:
-    async with fake_pool(fake_settings(keep_alive_s=0.05)) as pool:
+    async with fake_pool(fake_settings(keep_alive_s=10)) as pool:
         engine = await pool.engine(fake_model(tmp_path))
         async with occupied(engine):
-            with trio.move_on_after(0.3):
-                await until(lambda: pool.workers() == ())
+            CLOCK.jump(20)
+            await trio.testing.wait_all_tasks_blocked()
             assert pool.loaded() == ("fake",)
 
 
@@ -389,10 +391,12 @@ async def test_dead_prewarmed_worker_is_replaced(tmp_path: Path) -> None:
         assert await answer(await pool.engine(fake_model(tmp_path)), "hello") == "hello"
 
 
+@JUMPING
 async def test_prewarmed_worker_is_not_kept_forever() -> None:
-    async with fake_pool(fake_settings(keep_alive_s=0.1)) as pool:
+    async with fake_pool(fake_settings(keep_alive_s=30)) as pool:
         pool.prewarm()
         await until(lambda: bool(pool.workers()))
+        CLOCK.jump(30)
         await until(lambda: pool.workers() == ())
 
 

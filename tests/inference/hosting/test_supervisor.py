@@ -22,6 +22,7 @@ from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.memory import rss_bytes
 from agentgw_daemon.workers.protocol import model as wire
 from tests.inference.hosting.fakeworker import fake_settings
+from tests.jumping import CLOCK, JUMPING
 from tests.patience import PATIENCE_S
 from tests.polling import pause
 
@@ -54,6 +55,13 @@ async def worker_beats(worker: WorkerProcess) -> None:
     before = worker._deadlines._heard_at
     while worker._deadlines._heard_at == before:
         await pause()
+
+
+async def beats_for_a_minute(worker: WorkerProcess) -> None:
+    """Lets a minute of the tests' clock pass, in which the worker gives signs of life and nothing else is heard."""
+    for _ in range(3):
+        CLOCK.jump(20)
+        await worker_beats(worker)
 
 
 async def answer(worker: WorkerProcess, text: str) -> str:
@@ -193,23 +201,23 @@ async def test_silent_worker_is_killed_when_busy() -> None:
         assert_reaped(worker.pid)
 
 
+@JUMPING
 async def test_stopped_process_is_killed() -> None:
-    async with loaded(fake_settings(heartbeat_timeout_s=0.3)) as worker:
+    async with loaded(fake_settings(heartbeat_timeout_s=30)) as worker:
         async with worker.call(ask(worker, "prefill")) as call:
             await anext(call)
             os.kill(worker.pid, signal.SIGSTOP)
+            CLOCK.jump(30)
             with pytest.raises(WorkerDied):
                 await anext(call)
         assert_reaped(worker.pid)
 
 
+@JUMPING
 async def test_heartbeats_keep_a_slow_worker_alive() -> None:
-    async with loaded(fake_settings(heartbeat_timeout_s=0.4)) as worker:
-        with trio.move_on_after(1) as scope:
-            async with worker.call(ask(worker, "prefill")) as call:
-                async for _ in call:
-                    pass
-        assert scope.cancelled_caught
+    async with loaded(fake_settings(heartbeat_timeout_s=30)) as worker, worker.call(ask(worker, "prefill")) as call:
+        await anext(call)
+        await beats_for_a_minute(worker)
         assert worker.usable
 
 
@@ -219,10 +227,11 @@ async def test_worker_that_beats_but_computes_nothing_is_killed() -> None:
         assert death.message == "the model worker computed nothing for 0.3 s"
 
 
+@JUMPING
 async def test_idle_worker_may_be_silent() -> None:
-    async with loaded(fake_settings(heartbeat_timeout_s=0.05)) as worker:
-        with trio.move_on_after(0.3):
-            await worker.dead.wait()
+    async with loaded(fake_settings(heartbeat_timeout_s=30)) as worker:
+        CLOCK.jump(60)
+        await trio.testing.wait_all_tasks_blocked()
         assert await answer(worker, "still there") == "still there"
 
 
@@ -287,12 +296,12 @@ async def test_flood_that_nobody_reads_waits_in_the_worker() -> None:
         assert worker.usable
 
 
+@JUMPING
 async def test_slow_reader_is_no_silent_worker() -> None:
-    settings = fake_settings(heartbeat_timeout_s=0.2)
+    settings = fake_settings(heartbeat_timeout_s=30)
     async with loaded(settings) as worker, worker.call(ask(worker, "count:20000")) as call:
         await anext(call)
-        with trio.move_on_after(0.5):
-            await worker.dead.wait()
+        await beats_for_a_minute(worker)
         assert [type(reply) async for reply in call][-1] is wire.GenerationDone
 
 
@@ -305,11 +314,13 @@ async def test_reader_who_pauses_stops_no_other_stream() -> None:
             await anext(paused)
 
 
+@JUMPING
 async def test_reader_who_pauses_is_not_waited_for_as_if_the_worker_were_stuck() -> None:
-    async with loaded(fake_settings(progress_timeout_s=0.2)) as worker, worker.call(ask(worker, "flood")) as call:
+    async with loaded(fake_settings(progress_timeout_s=30)) as worker, worker.call(ask(worker, "flood")) as call:
         await anext(call)
-        with trio.move_on_after(0.5):
-            await worker.dead.wait()
+        while not call.parked:
+            await pause()
+        await beats_for_a_minute(worker)
         for _ in range(2 * wire.WINDOW_TEXTS):
             await anext(call)
         assert worker.usable
@@ -339,12 +350,12 @@ async def test_paused_worker_says_nothing_more_and_goes_on_where_it_was() -> Non
     assert said == [f"t{number} " for number in range(60)]
 
 
+@JUMPING
 async def test_paused_worker_owes_no_progress_and_beats_are_still_owed() -> None:
-    async with loaded(fake_settings(progress_timeout_s=0.3)) as worker:
+    async with loaded(fake_settings(progress_timeout_s=30)) as worker:
         worker.pause()
         async with worker.call(ask(worker, "slow:5")) as call:
-            with trio.move_on_after(1.0):
-                await worker.dead.wait()
+            await beats_for_a_minute(worker)
             assert worker.usable
             worker.resume()
             assert isinstance([reply async for reply in call][-1], wire.GenerationDone)

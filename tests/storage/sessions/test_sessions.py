@@ -46,6 +46,7 @@ async def test_an_unknown_session_is_not_found(database: Database, given: str) -
         await database.sessions.get(given)
 
 
+@pytest.mark.usefixtures("ticking")
 async def test_sessions_are_listed_last_used_first_and_page_by_page(database: Database) -> None:
     first = await _talk(database, "one", "1", cwd="/a")
     others = [await _talk(database, f"m{n}", "x", cwd="/b") for n in range(4)]

@@ -16,6 +16,7 @@ from agentgw_daemon.tools.builtins import run_command
 from agentgw_daemon.tools.builtins.run_command import MAX_OUTPUT_BYTES, RUN_COMMAND
 from agentgw_daemon.tools.tool import MAX_CONTENT_BYTES, CallFailed, ToolContext
 from tests.ending import ends_within
+from tests.jumping import CLOCK, JUMPING
 from tests.patience import PATIENCE_S
 from tests.tools.calling import call, content, failure, preview
 
@@ -134,9 +135,20 @@ async def test_a_flood_is_ended_and_its_beginning_and_end_kept(context: ToolCont
     assert len(said) <= MAX_CONTENT_BYTES
 
 
+@JUMPING
 async def test_a_timeout_keeps_the_output_and_kills(context: ToolContext, sleepers: Sleepers) -> None:
     code = f"print('begun', flush=True); {sleepers.code()}"
-    assert (await failure(RUN_COMMAND, context, argv=python(code), timeout_s=1)).startswith("begun\n\n[ended after 1 s")
+    said = ""
+
+    async def run() -> None:
+        nonlocal said
+        said = await failure(RUN_COMMAND, context, argv=python(code), timeout_s=50)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await sleepers.wait_begun(1)
+        CLOCK.jump(50)
+    assert said.startswith("begun\n\n[ended after 50 s")
 
 
 async def cancelled_after(context: ToolContext, sleepers: Sleepers, code: str, count: int) -> None:
