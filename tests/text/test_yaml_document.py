@@ -102,3 +102,25 @@ def test_what_cannot_be_read_has_a_line(text: str, line: int) -> None:
 def test_any_text_is_a_document_or_refused(text: str) -> None:
     with suppress(DocumentRefused):
         parse_document(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("a: b\ncron: * * * * *\n", 2, "a value that begins with * needs quotes"),
+        ("a: b\nmessage: & more\n", 2, "a value that begins with & needs quotes"),
+        ("a: b\ncron: @daily\n", 2, "found character '@' that cannot start any token: a value that begins with it"),
+        ("a: b\nmessage: `date`\n", 2, "a value that begins with it needs quotes"),
+        ("a: b\nmessage: %d\n", 2, "a value that begins with it needs quotes"),
+        ("a:\n\t- b\n", 2, "indent with blanks, not with tabs"),
+        ("a: b\nmessage: say: hello\n", 2, "a value with a colon and a blank in it needs quotes"),
+        ("a: b\nc: d\0\n", 2, "the character #x0000 is not allowed"),
+        ("a: b\r\nc: \x1b[1m\r\n", 2, "the character #x001b is not allowed"),
+    ],
+)
+def test_what_people_write_without_quotes_is_told_with_the_remedy(text: str, line: int, reason: str) -> None:
+    with pytest.raises(DocumentRefused) as caught:
+        parse_document(text)
+    assert caught.value.line == line
+    assert reason in caught.value.reason
+    assert caught.value.reason.isprintable()

@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from agentgw.protocol.schema import record
 
@@ -104,7 +105,7 @@ def parse_document(text: str) -> Node | None:
         for _ in events:
             pass  # what follows is looked at too
     except YAMLError as error:
-        raise DocumentRefused(*_place(error)) from None
+        raise DocumentRefused(*_place(error, text)) from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, DocumentRefused):
             raise
@@ -204,10 +205,28 @@ def _span(first: Event, last: Event) -> Span:
     return Span(start=start.index, end=end.index, line=start.line + 1, column=start.column)
 
 
-def _place(error: YAMLError) -> tuple[int, str]:
+# The parser's words about what people write without quotes or with tabs, and what to do.
+_HINTS: Final = (
+    ("scanning an alias", "a value that begins with * needs quotes"),
+    ("scanning an anchor", "a value that begins with & needs quotes"),
+    (r"'\t' that cannot start any token", "indent with blanks, not with tabs"),
+    ("that cannot start any token", "a value that begins with it needs quotes"),
+    (
+        "mapping values are not allowed here",
+        "a value with a colon and a blank in it needs quotes; the keys of an entry stand below each other",
+    ),
+)
+
+
+def _place(error: YAMLError, text: str) -> tuple[int, str]:
+    """The line of what the parser does not take, and the reason."""
+    if isinstance(error, ReaderError):
+        return text.count("\n", 0, error.position) + 1, f"the character #x{error.character:04x} is not allowed"
     mark: StringMark | None = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or error
-    return (mark.line + 1 if mark is not None else 1), _short(problem)
+    words = f"{getattr(error, 'context', '')} {problem}"
+    hint = next((f": {hint}" for said, hint in _HINTS if said in words), "")
+    return (mark.line + 1 if mark is not None else 1), _short(problem) + hint
 
 
 def _short(problem: object) -> str:

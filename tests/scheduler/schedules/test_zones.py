@@ -73,3 +73,18 @@ def test_a_machine_without_a_readable_zone_has_utc(tmp_path: Path, content: byte
     if content is not None:
         (tmp_path / "localtime").write_bytes(content)
     assert local_zone("Nowhere/Atall", tmp_path / "localtime").key == "UTC"
+
+
+@pytest.mark.parametrize("name", ["CEST", "PST", "EDT", "+02:00", "UTC+2", "GMT 2", "-5", "XYZ"])
+def test_what_names_no_place_gets_no_other_time_of_day(name: str) -> None:
+    with pytest.raises(ScheduleRefused) as caught:
+        zone_named(name)
+    assert str(caught.value) == f"there is no time zone {name!r}; name a place, as Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("utc", "UTC"), ("est5edt", "EST5EDT"), ("europe/berlin", "Europe/Berlin")]
+)
+def test_a_zone_in_other_letters_is_named(name: str, meant: str) -> None:
+    with pytest.raises(ScheduleRefused, match=rf"did you mean {meant}\?"):
+        zone_named(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 
 _LOCALTIME: Final = Path("/etc/localtime")
+_NO_PLACE: Final = re.compile(r"[A-Z]{1,5}|([A-Za-z]{1,3})? ?[+\-]?[0-9:]+")
 _ZONE_FOLDER: Final = "zoneinfo/"
 # Clocks were never changed twice within this time in any zone since 1970.
 _SAMPLE: Final = timedelta(hours=6)
@@ -29,9 +31,12 @@ def zone_named(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         # The names are compared folded: `europe/berlin` is the usual mistake.
         folded = {known.casefold(): known for known in available_timezones()}
-        near = difflib.get_close_matches(name[:64].casefold(), folded, n=1)
-        hint = f"; did you mean {folded[near[0]]}?" if near else ""
-        raise ScheduleRefused(f"there is no time zone {name[:64]!r}{hint}") from None
+        wanted = name[:64].casefold()
+        # Of abbreviations and offsets the most alike is another time of day: CEST is no EST.
+        near = difflib.get_close_matches(wanted, folded, n=1) if not _NO_PLACE.fullmatch(name) else []
+        near = [wanted] if wanted in folded else near
+        hint = f"did you mean {folded[near[0]]}?" if near else "name a place, as Europe/Berlin"
+        raise ScheduleRefused(f"there is no time zone {name[:64]!r}; {hint}") from None
 
 
 def local_zone(variable: str | None = None, localtime: Path = _LOCALTIME) -> ZoneInfo:
