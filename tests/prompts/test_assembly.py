@@ -18,7 +18,8 @@ from agentgw_daemon.inference.engine import (
     PromptCount,
     PromptMessage,
 )
-from agentgw_daemon.prompts.assembly import Fitting, assemble
+from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.compaction import Fitting
 from agentgw_daemon.prompts.prompt import Prompt, prompt_of
 from tests.prompts.words import Counter, turn
 

@@ -12,7 +12,7 @@ from agentgw.protocol.errors import StorageUnavailable, WorkerDied
 from agentgw.protocol.types import ChatMessage, Timings, Usage
 from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationRequest, PromptCount, TextDelta
 from agentgw_daemon.prompts import compaction
-from agentgw_daemon.prompts.compaction import Compacted, compacted, with_summary
+from agentgw_daemon.prompts.compaction import Compacted, Fitting, compacted, with_summary
 from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, exchanges, fit
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.summaries import Summary
@@ -68,10 +68,11 @@ class Talk:
     async def compacted(self, engine: ScriptedEngine, message: str = "now", store: bool = True) -> Compacted:
         assert self.session_id is not None
         history = exchanges(await self.database.sessions.whole_history(self.session_id))
-        return await compacted(
-            Prompt(system="sys", history=history, message=message), session_id=self.session_id,
-            database=self.database if store else None, engine=engine, max_tokens=None, model="m",
+        fitting = Fitting(
+            engine=engine, count=engine.count, model="m", session_id=self.session_id,
+            database=self.database if store else None,
         )  # fmt: skip
+        return await compacted(Prompt(system="sys", history=history, message=message), fitting, None)
 
 
 @pytest.fixture

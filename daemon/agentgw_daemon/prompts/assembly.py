@@ -7,32 +7,13 @@ what a model is shown of a session is decided in one place.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 from agentgw.protocol.calls.replays import PromptHistory
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import ChatMessage
-from agentgw_daemon.inference.engine import Engine, GenerationRequest
-from agentgw_daemon.prompts.compaction import as_shown, compacted
-from agentgw_daemon.prompts.prompt import Prompt, PromptCounter, fit
-
-if TYPE_CHECKING:
-    from agentgw_daemon.storage.database import Database
-
-
-@record
-class Fitting:
-    """Means to make a prompt fit. `count` counts it with all that is sent with it.
-
-    Without a `database` nothing is summarised, for nothing may be stored; without `write` no new summary is made.
-    """
-
-    engine: Engine
-    count: PromptCounter
-    model: str
-    session_id: str = ""
-    database: Database | None = None
-    write: bool = True
+from agentgw_daemon.inference.engine import GenerationRequest
+from agentgw_daemon.prompts.compaction import Fitting, as_shown, compacted
+from agentgw_daemon.prompts.prompt import Prompt, fit
 
 
 @record
@@ -70,10 +51,7 @@ async def assemble(
         history = shown if shown is not None else _history(prompt)
         return Assembled(base=base, messages=prompt.messages(), history=history)
     max_tokens = base.options.max_tokens
-    made = await compacted(
-        prompt, session_id=fitting.session_id, database=fitting.database, engine=fitting.engine, count=fitting.count,
-        max_tokens=max_tokens, model=fitting.model, write=fitting.write,
-    )  # fmt: skip
+    made = await compacted(prompt, fitting, max_tokens)
     fitted = await fit(made.prompt, fitting.count, max_tokens=max_tokens, model=fitting.model)
     return Assembled(
         base=base, messages=fitted.messages, history=_history(made.prompt, fitted.left_out_turns),

@@ -38,6 +38,21 @@ _KEPT_SHARE: Final = 2
 
 
 @record
+class Fitting:
+    """Means to make a prompt fit. `count` counts it with all that is sent with it.
+
+    Without a `database` nothing is summarised, for nothing may be stored; without `write` no new summary is made.
+    """
+
+    engine: Engine
+    count: PromptCounter
+    model: str
+    session_id: str = ""
+    database: Database | None = None
+    write: bool = True
+
+
+@record
 class Compacted:
     """The prompt to send on to `fit`. `notice`: what was done to it, for a `context_trimmed`."""
 
@@ -68,27 +83,15 @@ async def shown_history(database: Database, session_id: str) -> tuple[EarlierTur
     return history if asked is None or not done else summed_up(history, done, asked.text)
 
 
-async def compacted(
-    prompt: Prompt,
-    *,
-    session_id: str,
-    database: Database | None,
-    engine: Engine,
-    count: PromptCounter | None = None,
-    max_tokens: int | None,
-    model: str,
-    write: bool = True,
-) -> Compacted:
+async def compacted(prompt: Prompt, fitting: Fitting, max_tokens: int | None) -> Compacted:
     """The prompt, with a summary for the oldest turns where `fit` would leave some out.
 
-    Costs one count when all fits, a model call when neither
-    that nor a stored summary helps. `count` counts the prompt with all that is sent with it; otherwise the engine does.
-    Without a database nothing is summarised, for nothing may be stored; without `write` no new summary is made. Raises
-    what `engine.count` raises; a model that fails to summarise is logged.
+    Costs one count when all fits, and a model call when neither that nor a stored summary helps. Raises what counting
+    raises; a model that fails to summarise is logged.
     """
+    database, engine, count, session_id = fitting.database, fitting.engine, fitting.count, fitting.session_id
     if database is None or not prompt.history:
         return Compacted(prompt=prompt)
-    count = count or engine.count
     counted = await count(prompt.messages())
     room = counted.n_ctx_tokens - answer_reserve(max_tokens, counted.n_ctx_tokens)
     if counted.tokens <= room:
@@ -101,12 +104,12 @@ async def compacted(
             return Compacted(prompt=base, notice=_notice(base))
     budget = summary_budget(counted.n_ctx_tokens)
     upto = await _turns_to_go(prompt, done, count, room - budget, counted.n_ctx_tokens // _KEPT_SHARE)
-    if upto is None or not write:
+    if upto is None or not fitting.write:
         return Compacted(prompt=prompt, due=sum(one.turns for one in prompt.history[: upto or 0]))
     earlier = stored.text if stored is not None and done else ""
     job = SummaryJob(earlier=earlier, turns=prompt.history[done:upto], budget=budget)
     job, unread = await readable(job, engine, counted.n_ctx_tokens - budget)
-    text = await _summarised(job, engine, session_id, model) if job.turns else ""
+    text = await _summarised(job, engine, session_id, fitting.model) if job.turns else ""
     made = _replaced(prompt, upto, text)
     # Also what shows that the summary is shorter than what it replaces: that did not fit.
     if not text or (await count(made.messages())).tokens > room:

@@ -13,7 +13,8 @@ from agentgw.protocol.types import PromptFit, Session, SessionId, TurnId, Usage
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
 from agentgw_daemon.knowledge.grounding import grounded
-from agentgw_daemon.prompts.assembly import Fitting, assemble
+from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.compaction import Fitting
 from agentgw_daemon.turns.parts import parts_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from agentgw.protocol.types import Session, SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompts.assembly import Fitting, assemble
+from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.compaction import Fitting
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.spec import ModelSpec

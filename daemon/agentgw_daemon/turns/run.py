@@ -29,7 +29,8 @@ from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import Grounding, grounded
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
-from agentgw_daemon.prompts.assembly import Assembled, Fitting, assemble
+from agentgw_daemon.prompts.assembly import Assembled, assemble
+from agentgw_daemon.prompts.compaction import Fitting
 from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, prompt_of, surely_fits
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit

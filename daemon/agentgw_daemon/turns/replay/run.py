@@ -18,8 +18,8 @@ from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.events.steering import RecordedSteering
 from agentgw_daemon.inference.engine import Engine, GenerationRequest
 from agentgw_daemon.inference.structured_output import structured
-from agentgw_daemon.prompts.assembly import Fitting, assemble
-from agentgw_daemon.prompts.compaction import as_shown
+from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.compaction import Fitting, as_shown
 from agentgw_daemon.prompts.prompt import Prompt, history_of, prompt_of, surely_fits
 from agentgw_daemon.storage.sessions.steps import Shown
 from agentgw_daemon.turns.replay.comparison import (
