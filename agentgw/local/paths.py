@@ -149,11 +149,6 @@ class Paths:
         return os.path.join(self.run_dir, "agentgw.sock")
 
     @property
-    def client_socket(self) -> str:
-        """Socket to which the client connects: `AGENTGW_SOCKET`, or the daemon's own."""
-        return self.other_socket or self.socket
-
-    @property
     def http_socket(self) -> str:
         """Socket on which the daemon of these paths speaks HTTP, if it does."""
         return os.path.join(self.run_dir, "http.sock")

@@ -90,7 +90,7 @@ def describe(started: Any) -> dict[str, Any]:
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         "ignored": sorted(n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN),
         "environ": sorted(os.environ),
-        "self_bound": started.self_bound,
+        "managed": started.name.managed,
         "prewarm": started.prewarm,
         "instance": started.instance,
         "started_at": started.started_at,

@@ -129,7 +129,7 @@ def test_a_wrong_listen_pid_is_ignored_and_the_daemon_binds_itself(
     process = run("--activated", "--foreground", env={"LISTEN_PID": "1", "LISTEN_FDS": "1"})
     assert wait_for_line(process, "serving")
     said = ask(paths.socket)
-    assert said["self_bound"] is True
+    assert said["managed"] is False
     assert "LISTEN_PID" not in said["environ"]
 
 
@@ -146,7 +146,7 @@ def test_under_systemds_own_activator(home: Path, paths: Paths, children: Childr
     os.chmod(paths.socket, 0o600)
     inode = os.stat(paths.socket).st_ino
     said = ask(paths.socket)
-    assert said["self_bound"] is False
+    assert said["managed"] is True
     assert said["pid"] == process.pid
     assert not {"LISTEN_PID", "LISTEN_FDS"} & set(said["environ"])
     process.send_signal(signal.SIGTERM)

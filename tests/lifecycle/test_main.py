@@ -37,7 +37,7 @@ def test_spawned_by_a_client_it_answers_on_the_clients_socket(
     spawned: Callable[[], dict[str, Any]], paths: Paths
 ) -> None:
     said = spawned()
-    assert said["self_bound"] is True
+    assert said["managed"] is False
     assert said["inheritable"] is False
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said["started_at"])
     assert ask(paths.socket)["instance"] == said["instance"]
@@ -127,7 +127,7 @@ def test_in_the_foreground_it_binds_itself_and_cleans_up_at_sigterm(run: Run, ho
     process = run("--foreground", "--pidfile", str(pidfile), "--prewarm")
     assert wait_for_line(process, "serving")
     said = ask(paths.socket)
-    assert (said["self_bound"], said["prewarm"]) == (True, True)
+    assert (said["managed"], said["prewarm"]) == (False, True)
     assert pidfile.read_text() == f"{process.pid}\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0

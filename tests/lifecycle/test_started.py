@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,8 +80,3 @@ def test_a_reload_that_is_refused_changes_nothing(started: Started, place: Paths
         started.read()
     log.debug("not shown")
     assert Path(place.log_file).read_text() == ""
-
-
-def test_a_socket_is_ours_to_keep_unless_a_manager_made_it(started: Started, place: Paths) -> None:
-    assert started.self_bound
-    assert not replace(started, name=SocketName(place, managed=True)).self_bound

@@ -48,11 +48,6 @@ class Started:
     # Settings of the command line, which a reload keeps.
     flags: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def self_bound(self) -> bool:
-        """Tells whether the socket's name is ours to publish again and to remove; if not, it is a service manager's."""
-        return not self.name.managed
-
     def read(self) -> Config:
         """The configuration as its file and the environment have it. Raises ConfigRefused."""
         return config.load(self.paths.config_file, self.environ, self.flags)

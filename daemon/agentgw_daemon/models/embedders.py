@@ -60,7 +60,7 @@ class Looked:
 
 @record
 class StoredEmbedderInfo:
-    """Record of what the child said (its `StoredEmbedderInfo`), of which files, and by which `MAKER`."""
+    """Record of what the child said (its `EmbedderInfo`), of which files, and by which `MAKER`."""
 
     files: tuple[Looked, ...]
     maker: int = 0

@@ -84,7 +84,7 @@ def test_agentgw_home_holds_everything(tmp_path: Path) -> None:
     assert ours.models_dir == f"{tmp_path}/data/models"
     assert ours.log_file == f"{tmp_path}/state/daemon.log"
     assert ours.history_file == f"{tmp_path}/state/repl_history"
-    assert ours.socket == ours.client_socket == f"{tmp_path}/run/agentgw.sock"
+    assert ours.socket == f"{tmp_path}/run/agentgw.sock"
     assert ours.spawn_lock == f"{tmp_path}/run/spawn.lock"
     assert ours.warning == ""
 
@@ -102,7 +102,7 @@ def test_a_relative_home_without_a_working_directory_is_refused() -> None:
 
 def test_agentgw_socket_is_the_clients_alone(tmp_path: Path) -> None:
     ours = Paths(Environment({"AGENTGW_HOME": str(tmp_path), "AGENTGW_SOCKET": "/other.sock"}))
-    assert ours.client_socket == "/other.sock"
+    assert ours.other_socket == "/other.sock"
     assert ours.socket == f"{tmp_path}/run/agentgw.sock"
 
 

@@ -49,7 +49,6 @@ class GgufHeader:
     architecture: str
     name: str | None
     n_ctx_train_tokens: int | None
-    file_type: int | None
     n_tensors: int
     has_chat_template: bool
     metadata: dict[str, Scalar]
@@ -131,7 +130,6 @@ def _header(head: GgufFileHead, heads: Sequence[GgufFileHead]) -> GgufHeader:
         architecture=architecture[:MAX_SHOWN_CHARACTERS],
         name=name[:MAX_SHOWN_CHARACTERS] if isinstance(name, str) else None,
         n_ctx_train_tokens=head.number(f"{architecture}.context_length"),
-        file_type=head.number("general.file_type"),
         n_tensors=sum(len(one.tensors) for one in heads),
         has_chat_template=isinstance(metadata.get("tokenizer.chat_template"), str),
         metadata={_cut(key): _shown(value) for key, value in metadata.items()},
