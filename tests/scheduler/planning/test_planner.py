@@ -386,6 +386,16 @@ def test_a_run_by_hand_waits_for_the_run_before() -> None:
     assert [run.reason for run in world.runs] == ["on_time", "manual"]
 
 
+@pytest.mark.parametrize(("step_s", "reason"), [(-10.0, "on_time"), (10.0, "catch_up")])
+def test_a_run_that_waited_is_on_time_though_the_clock_was_set_back_meanwhile(step_s: float, reason: str) -> None:
+    """Its time was seen to come; after a step forward nobody knows."""
+    world = begun(job("a", "*/10 * * * *"), job("b", At(text="", instant=EIGHT + timedelta(minutes=11))), limit=1)
+    world.awake(11 * 60 + 90)
+    world.set_clock(step_s)
+    world.finish("a")
+    assert summary(world) == [("on_time", 10, 0), (reason, 11, int(reason == "catch_up"))]
+
+
 def test_nothing_starts_while_the_machine_is_about_to_sleep() -> None:
     world = begun(job("a", EVERY_5))
     assert world.planner is not None

@@ -178,9 +178,12 @@ class World:
 
     def _gap(self, seconds: float) -> None:
         if self.planner is not None:
-            if abs(seconds) > NOISE_S:
+            if seconds > NOISE_S:
                 self.looking_since = self.clock.wall
-                self.backlog_until = min(self.backlog_until, self.clock.wall) if seconds < 0 else self.backlog_until
+            elif seconds < -NOISE_S:
+                # What was seen to come stays seen, and what comes again will be.
+                self.looking_since = min(self.looking_since or self.clock.wall, self.clock.wall)
+                self.backlog_until = min(self.backlog_until, self.clock.wall)
             self.act()
 
     # Rules.
