@@ -54,6 +54,29 @@ def test_a_delta_brings_an_index_from_any_generation_to_now(direct: Direct) -> N
     assert run(direct.embeddings.delta("default", "e1", at)).added == ()
 
 
+@pytest.mark.parametrize("bad", ["many", b"\xff", 1.5])
+def test_counters_that_went_bad_are_counted_again(direct: Direct, bad: object) -> None:
+    _put(direct, "/a", "one", "two")
+    _put(direct, "/b", "three")
+    run(direct.documents.remove(Selection(sources=("/a",))))
+    held: dict[int, bytes] = {}
+    at = _apply(direct, held, 0)
+    direct.store.write(lambda db: db.execute("UPDATE knowledge SET generation = ?, next_chunk = ?", (bad, bad)))
+    assert _apply(direct, dict(held), at) == at
+    _put(direct, "/c", "four")
+    _apply(direct, held, at)
+    assert held == {3: vector("e1three"), 4: vector("e1four")}
+
+
+@pytest.mark.parametrize("bad", ["many", b"\xff"])
+def test_an_embedder_whose_dimensions_went_bad_gets_them_with_its_next_vectors(direct: Direct, bad: object) -> None:
+    _put(direct, "/a", "one")
+    direct.store.write(lambda db: db.execute("UPDATE embedders SET dim = ?", (bad,)))
+    assert run(direct.embeddings.large(1)) == ()
+    _put(direct, "/b", "two")
+    assert run(direct.embeddings.large(1)) == (("default", EMBEDDER),)
+
+
 def test_content_that_left_and_came_back_is_there(direct: Direct) -> None:
     _put(direct, "/a", "same")
     _put(direct, "/b", "same", collection="work")

@@ -102,11 +102,11 @@ class Embeddings:
             chunks = db.execute(
                 "SELECT coalesce(sum(k.chunks), 0) FROM members AS m JOIN contents AS k ON k.n = m.content"
                 " JOIN embeddings AS e ON e.content = m.content AND e.embedder = ? WHERE m.collection = ?",
-                (embedder[0], number),
+                (embedder, number),
             ).fetchone()[0]
             row = db.execute(
                 "SELECT file, sha256, generation FROM index_files WHERE collection = ? AND embedder = ?",
-                (number, embedder[0]),
+                (number, embedder),
             ).fetchone()
             file = None if row is None else IndexFile(file=row[0], sha256=row[1], generation=row[2])
             return IndexTarget(generation=generation_of(db), chunks=chunks, floor=floor, file=file)
@@ -132,7 +132,7 @@ class Embeddings:
                 " (SELECT content FROM members WHERE collection = ?2 AND generation > ?3"
                 "  UNION SELECT content FROM embeddings WHERE embedder = ?1 AND generation > ?3)"
                 " ORDER BY v.first_chunk",
-                (None if embedder is None else embedder[0], number, after),
+                (embedder, number, after),
             ).fetchall()
             return IndexChanges(
                 generation=generation_of(db),
@@ -165,7 +165,7 @@ class Embeddings:
             db.execute(
                 "INSERT OR REPLACE INTO index_files (collection, embedder, file, sha256, generation)"
                 " VALUES (?, ?, ?, ?, ?)",
-                (number, embedder[0], file.file, file.sha256, file.generation),
+                (number, embedder, file.file, file.sha256, file.generation),
             )
             _forget(db, number, file.generation)
 
@@ -191,7 +191,8 @@ class Embeddings:
         sql = (
             "SELECT c.name, b.id, b.name, b.dim FROM members AS m JOIN embeddings AS e ON e.content = m.content"
             " JOIN contents AS k ON k.n = m.content JOIN collections AS c ON c.n = m.collection"
-            " JOIN embedders AS b ON b.n = e.embedder GROUP BY c.n, b.n HAVING sum(k.chunks) >= ?"
+            " JOIN embedders AS b ON b.n = e.embedder AND typeof(b.dim) = 'integer'"
+            " GROUP BY c.n, b.n HAVING sum(k.chunks) >= ?"
         )
         return await self._runner.read(
             lambda db: tuple(
@@ -218,7 +219,7 @@ class Embeddings:
             rows = db.execute(
                 "SELECT k.n FROM contents AS k WHERE k.n > ? AND NOT EXISTS"
                 " (SELECT 1 FROM embeddings WHERE embedder = ? AND content = k.n) ORDER BY k.n LIMIT ?",
-                (behind, None if embedder is None else embedder[0], most),
+                (behind, embedder, most),
             ).fetchall()
             texts = (
                 "SELECT c.title_path, c.text FROM contents AS k JOIN chunks AS c ON c.n >= k.first_chunk"
