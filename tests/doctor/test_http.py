@@ -1,33 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from agentgw.protocol.calls.doors import HttpStatus
-from agentgw_daemon.config.load import Config
-from agentgw_daemon.config.settings import HttpSection, Settings
-from agentgw_daemon.doctor.context import DoctorContext
-from agentgw_daemon.doctor.http import check_http
-
-
-class Context:
-    """Of the daemon: what it says of HTTP, and the settings."""
-
-    def __init__(self, status: HttpStatus | None, **http: Any) -> None:
-        self.http = lambda: status
-        self.config = cast(Config, _Loaded(Settings(http=HttpSection(**http))))
-
-
-class _Loaded:
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+from agentgw_daemon.config.settings import HttpSection
+from agentgw_daemon.doctor.http import http_verdicts
 
 
 def verdicts(status: HttpStatus | None, **http: Any) -> list[tuple[str, str]]:
-    context = cast(DoctorContext, Context(status, **http))
-    return [(one.severity, one.message) for one in check_http(context)]
+    return [(one.severity, one.message) for one in http_verdicts(HttpSection(**http), status)]
 
 
 @pytest.fixture

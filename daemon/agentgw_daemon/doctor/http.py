@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from agentgw.local.directories import quoted
+from agentgw.protocol.calls.doors import HttpStatus
+from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
 
 _LOOPBACK: Final = ("127.", "::1", "localhost")
@@ -15,7 +17,11 @@ _LOOPBACK: Final = ("127.", "::1", "localhost")
 
 def check_http(context: DoctorContext) -> Iterable[Verdict]:
     """Everything that keeps HTTP from its clients, or lets others in."""
-    settings, status = context.config.settings.http, context.http()
+    return http_verdicts(context.config.settings.http, context.http())
+
+
+def http_verdicts(settings: HttpSection, status: HttpStatus | None) -> Iterable[Verdict]:
+    """The same of the settings in force, and of where HTTP is spoken if it is."""
     if status is None:
         if settings.enabled:
             yield info("http.enabled holds from the next start", "agentgw restart")
