@@ -141,6 +141,16 @@ def test_the_architecture_page_names_every_top_level_module_of_the_daemon(name: 
     assert re.search(rf"\b{name}\b", ARCHITECTURE.read_text())
 
 
+def test_files_and_folders_that_the_architecture_page_names_exist() -> None:
+    folders = [ROOT / name for name in ("agentgw", "daemon", "shell", "skills", "tests")]
+    made = [path.relative_to(ROOT) for folder in folders for path in (folder, *folder.rglob("*"))]
+    there = "".join(f"/{path}\n/{path.with_suffix('')}\n" for path in made)
+    # Capital letters stand for a name of one's own; this one is in the user's cache.
+    named = set(re.findall(r"`([a-z0-9_./]+/[a-z0-9_./]*)`", ARCHITECTURE.read_text())) - {"cache/kv"}
+    assert len(named) > 50
+    assert sorted(name for name in named if f"/{name.rstrip('/')}\n" not in there) == []
+
+
 @pytest.mark.parametrize("page", sorted([README, *ROOT.glob("docs/*.md")]), ids=lambda page: page.name)
 def test_files_that_a_page_links_to_exist(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text())
