@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -215,6 +216,12 @@ def test_no_public_class_name_stands_for_two_things() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name)
     assert {word: names for word, names in places.items() if len(names) > 1} == {}
+
+
+def test_no_test_imports_what_stands_in_another_test() -> None:
+    importing = re.compile(r"^ *from tests\.(?:\w+\.)*test_\w+ import|^ *from tests\S* import .*\btest_", re.MULTILINE)
+    tests = (ROOT / "tests").rglob("*.py")
+    assert [str(path) for path in tests if importing.search(path.read_text())] == []
 
 
 @pytest.mark.parametrize("folder", [*PACKAGES.values(), ROOT / "tests"], ids=lambda folder: folder.name)

@@ -7,19 +7,20 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import h11
 import trio
 
 from agentgw.protocol.calls.doors import HttpStatus
+from agentgw.protocol.events import ChatDelta
 from agentgw_daemon.config.settings import HttpSection, LimitsSection, Settings
 from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.observability.supervision import supervised
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.request import Handler, RequestContext
 from agentgw_daemon.text.secrets import Secrets
 
 KEY = "k-0123456789abcdef0123456789abcdef"
@@ -172,6 +173,12 @@ class OpenGateway:
         made = HttpClient(ours)
         self.clients.append(made)
         return made
+
+
+async def flood(request: RequestContext, params: object) -> NoReturn:
+    """A handler that sends notifications for as long as somebody takes them."""
+    while True:
+        await request.notify(ChatDelta(text="x" * 1000))
 
 
 @asynccontextmanager

@@ -17,8 +17,7 @@ from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.api.calls import answer_call
 from agentgw_daemon.gateway.routing.routes import Route
 from agentgw_daemon.gateway.serving import ROUTES
-from tests.gateway.harness import HOST, TCP, UNIX, HttpClient, OpenGateway, Reply, opened, with_key
-from tests.gateway.http.test_connection import flood
+from tests.gateway.harness import HOST, TCP, UNIX, HttpClient, OpenGateway, Reply, flood, opened, with_key
 from tests.gateway.pages.harness import ORIGIN, Visitor
 from tests.gateway.untouched import Untouched, path_of
 

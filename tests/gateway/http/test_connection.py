@@ -13,7 +13,7 @@ from agentgw.protocol.results import Done
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.http import connection as module
 from agentgw_daemon.server.request import Handler
-from tests.gateway.harness import HOST, TCP, UNIX, opened
+from tests.gateway.harness import HOST, TCP, UNIX, flood, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -43,12 +43,6 @@ class Waiting:
             self.cancelled.set()
             raise
         return Done()
-
-
-async def flood(request: Any, params: Any) -> Done:
-    """Notifications for as long as somebody takes them."""
-    while True:
-        await request.notify(ChatDelta(text="x" * 1000))
 
 
 async def test_a_connection_serves_one_request_after_another() -> None:
