@@ -138,7 +138,8 @@ class TurnPrinter:
             status, told = _ENDS[reason]
             output.complaint(told)
             return status
-        if reason == "length" and self._form == "text" and not self._bounded:
+        # Code without its end is not seen to be that, and is run.
+        if reason == "length" and self._form == "text" and (self._extract or not self._bounded):
             output.notice("the answer was cut: it reached its most tokens (-o max_tokens=N), or the end of the context")
         if self._denied:
             output.complaint("a tool was denied, and the answer came about without it")

@@ -98,6 +98,10 @@ def run(args: Namespace) -> int:
         output.be_quiet()
     options = read_options(args.option)
     args.tool = read_tools(args.tool)
+    if args.extract and args.form != "text":
+        raise UsageError(
+            "-x does not go with --json or --output-format", hint="leave one of them out: JSON has the whole answer"
+        )
     # With a schema, standard output is a JSON text or nothing.
     streamed = not (args.no_stream or args.dry_run or args.schema is not None)
     answer = TurnPrinter(
