@@ -33,7 +33,9 @@ def run(args: Namespace) -> int:
     from agentgw.cli.shells.completing import words_for
 
     for word, told in words_for(args.words):
-        output.write(f"{output.one_line(word)}\t{output.one_line(told)}".rstrip("\t") + "\n")
+        # A name with a line end, or with what is not seen, is another one where it is shown: it is not offered.
+        if word == output.one_line(word):
+            output.write(f"{word}\t{output.one_line(told)}".rstrip("\t") + "\n")
     output.flush()
     return 0
 

@@ -3,10 +3,10 @@
 _agentgw() {
     local -a values
     local line files
-    for line in "${(@f)$(agentgw completion --line -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    for line in "${(@f)$(agentgw completion --line -- "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}"; do
         case $line in
             :files) files=1 ;;
-            ?*) values+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+            ?*) values+=("${${${line%%$'\t'*}//\\/\\\\}//:/\\:}:${line#*$'\t'}") ;;
         esac
     done
     (( $#values )) && _describe agentgw values

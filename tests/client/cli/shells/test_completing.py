@@ -62,8 +62,14 @@ def test_a_daemon_that_takes_its_time_is_not_waited_for(serve: Serve) -> None:
 
 
 def test_the_shell_gets_a_word_a_line_with_what_it_is(cli: Cli, serve: Serve) -> None:
-    serve({"skill.list": {"skills": [{"name": "a\x1b[1m", "description": "two\nlines"}]}})
-    assert cli("completion", "--line", "--", "run", "-s", "") == (0, "a\\x1b[1m\ttwo lines\n", "")
+    serve({"skill.list": {"skills": [{"name": "a", "description": "two\nlines"}]}})
+    assert cli("completion", "--line", "--", "run", "-s", "") == (0, "a\ttwo lines\n", "")
+
+
+@pytest.mark.parametrize("name", ["a\x1b[1m", "two\nlines", "a\ttab", "two  blanks", "a\u202eb"])
+def test_a_name_that_is_another_one_when_it_is_shown_is_not_offered(cli: Cli, serve: Serve, name: str) -> None:
+    serve({"skill.list": {"skills": [{"name": name}, {"name": "plain: it's $1"}]}})
+    assert cli("completion", "--line", "--", "run", "-s", "") == (0, "plain: it's $1\n", "")
 
 
 @pytest.mark.parametrize("verb", ["completion", "shell-init"])

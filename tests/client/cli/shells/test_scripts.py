@@ -126,6 +126,31 @@ def test_tab_completes_verbs_and_names_with_colons(shell: ShellScreen, serve: Se
     shell.wait_for("agentgw run -m smollm2:135m")
 
 
+SOURCES = {"documents": [{"source": name} for name in ("my notes.md", "my other.md", 'it\'s $1 `x` \\b: "so".md')]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "source"),
+    [
+        ("my\\ n", "my notes.md"),
+        ('"my n', "my notes.md"),
+        ("'my n", "my notes.md"),
+        ("it", 'it\'s $1 `x` \\b: "so".md'),
+        ('"it', 'it\'s $1 `x` \\b: "so".md'),
+        ("it\\'s\\ \\$1\\ ", 'it\'s $1 `x` \\b: "so".md'),
+    ],
+)
+def test_tab_goes_on_with_names_that_the_shell_has_to_quote(
+    shell: ShellScreen, serve: Serve, typed: str, source: str
+) -> None:
+    daemon = serve({"document.list": SOURCES, "document.delete": {"documents": 1, "chunks": 1}})
+    shell.type(f"agentgw delete-documents --yes --source {typed}\t")
+    shell.wait_for(".md")
+    shell.type("\r")
+    shell.wait_for("deleted")
+    assert daemon.params("document.delete")["sources"][0] == source
+
+
 def test_alt_e_makes_a_command_of_the_line_and_runs_nothing(shell: ShellScreen, serve: Serve) -> None:
     serve({"turn.start": answer})
     shell.type("list it all\x1be")
