@@ -77,6 +77,28 @@ def test_an_embedder_whose_dimensions_went_bad_gets_them_with_its_next_vectors(d
     assert run(direct.embeddings.large(1)) == (("default", EMBEDDER),)
 
 
+@pytest.mark.parametrize("column", ["first_chunk", "chunks", "vectors"])
+@pytest.mark.parametrize("bad", ["x", b"\xff", 2**62, -1, 0, 2, 2.5])
+def test_vectors_in_a_row_that_went_bad_are_left_out(direct: Direct, column: str, bad: object) -> None:
+    _put(direct, "/a", "one")
+    _put(direct, "/b", "two", "three")
+    direct.store.write(lambda db: db.execute(f"UPDATE vectors SET {column} = ? WHERE first_chunk = 1", (bad,)))
+    held: dict[int, bytes] = {}
+    _apply(direct, held, 0)
+    assert held == {2: vector("e1two"), 3: vector("e1three")}
+
+
+@pytest.mark.parametrize("column", ["first_chunk", "chunks"])
+def test_a_removal_in_a_row_that_went_bad_is_left_out(direct: Direct, column: str) -> None:
+    _put(direct, "/a", "one")
+    _put(direct, "/b", "two")
+    at = run(direct.embeddings.generation())
+    run(direct.documents.remove(Selection(sources=("/a",))))
+    run(direct.documents.remove(Selection(sources=("/b",))))
+    direct.store.write(lambda db: db.execute(f"UPDATE tombstones SET {column} = 'x' WHERE first_chunk = 1"))
+    assert run(direct.embeddings.delta("default", "e1", at)).removed == ((2, 1),)
+
+
 def test_content_that_left_and_came_back_is_there(direct: Direct) -> None:
     _put(direct, "/a", "same")
     _put(direct, "/b", "same", collection="work")

@@ -33,6 +33,13 @@ _REMOVED_AT_ONCE: Final = 200
 
 Range = tuple[int, int]  # the first number, and how many
 
+# Of vectors `v` and their content `k`: numbers that are chunks of it. A row that a disk spoilt can count to 2^63, which
+# whoever counts with it never ends.
+_SOUND: Final = (
+    "typeof(v.first_chunk) = 'integer' AND typeof(v.chunks) = 'integer' AND v.chunks > 0"
+    " AND v.first_chunk >= k.first_chunk AND v.first_chunk + v.chunks <= k.first_chunk + k.chunks"
+)
+
 
 @record
 class IndexFile:
@@ -123,12 +130,14 @@ class Embeddings:
         def do(db: sqlite_utils.Database) -> IndexChanges:
             number, embedder = find_collection(db, collection), find_embedder(db, embedder_id)
             removed = db.execute(
-                "SELECT first_chunk, chunks FROM tombstones WHERE collection = ? AND generation > ? ORDER BY n",
+                "SELECT first_chunk, chunks FROM tombstones WHERE collection = ? AND generation > ?"
+                " AND typeof(first_chunk) = 'integer' AND typeof(chunks) = 'integer' ORDER BY n",
                 (number, after),
             ).fetchall()
             added = db.execute(
                 "SELECT v.n, v.first_chunk, v.chunks FROM members AS m JOIN vectors AS v"
-                " ON v.embedder = ?1 AND v.content = m.content WHERE m.collection = ?2 AND m.content IN"
+                " ON v.embedder = ?1 AND v.content = m.content JOIN contents AS k ON k.n = m.content"
+                f" WHERE {_SOUND} AND m.collection = ?2 AND m.content IN"
                 " (SELECT content FROM members WHERE collection = ?2 AND generation > ?3"
                 "  UNION SELECT content FROM embeddings WHERE embedder = ?1 AND generation > ?3)"
                 " ORDER BY v.first_chunk",
@@ -143,12 +152,18 @@ class Embeddings:
         return await self._runner.read(do)
 
     async def vectors(self, rows: Sequence[VectorRow]) -> tuple[tuple[VectorRow, bytes], ...]:
-        """The vectors of a few rows, but for those that were removed since; `chunks` times one vector's bytes each."""
+        """The vectors of a few rows, `chunks` times one vector's bytes each; without those that were removed since, and
+        those of other lengths.
+        """
+        sql = (
+            "SELECT v.vectors FROM vectors AS v JOIN embedders AS b ON b.n = v.embedder"
+            " WHERE v.n = ? AND typeof(v.vectors) = 'blob' AND length(v.vectors) = ? * b.dim * 4"
+        )
 
         def do(db: sqlite_utils.Database) -> tuple[tuple[VectorRow, bytes], ...]:
             found = []
             for row in rows:
-                blob = db.execute("SELECT vectors FROM vectors WHERE n = ?", (row.n,)).fetchone()
+                blob = db.execute(sql, (row.n, row.chunks)).fetchone()
                 if blob is not None:
                     found.append((row, blob[0]))
             return tuple(found)
