@@ -14,6 +14,7 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.knowledge.search import following
+from agentgw_daemon.storage.documents.contents import Vectors
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 from agentgw_daemon.storage.documents.selection import Selection
 from agentgw_daemon.workers.protocol import retrieval as wire
@@ -190,6 +191,53 @@ async def test_documents_of_another_embedder_are_searched_by_that_one_until_they
         assert (await find_fake("fake")).id == "fake-1"
 
 
+async def test_vectors_that_go_while_a_search_begins_are_looked_for_among_the_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
+
+    async def configured() -> wire.Embedder:
+        return newer
+
+    async with library(tmp_path, resolve=configured) as shelf:
+        await shelf.put("/a", "alpha beta", "gamma delta")
+
+        async def called(_name: str) -> wire.Embedder:
+            """The old embedder was chosen; all is embedded anew before its index is asked."""
+            (content,) = await shelf.database.embeddings.missing(newer.id, 1)
+            made = Vectors(
+                embedder=EmbedderIdentity(id=newer.id, name=newer.name, dim=newer.dim),
+                rows=[packed(text) for _, text in content.chunks],
+            )
+            await shelf.database.embeddings.add(content.content, made)
+            await shelf.database.embeddings.keep_only(newer.id)
+            return EMBEDDER
+
+        monkeypatch.setattr(shelf.knowledge, "_embedder", called)
+        found = await shelf.knowledge.find("delta")
+    assert found.notice is None
+    assert [chunk.text for chunk in found.chunks] == ["gamma delta", "alpha beta"]
+    assert found.chunks[0].similarity is not None
+
+
+@pytest.mark.parametrize("more", [1, 3])
+async def test_what_has_vectors_of_one_of_two_embedders_only_is_told(tmp_path: Path, more: int) -> None:
+    newer = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
+
+    async def configured() -> wire.Embedder:
+        return newer
+
+    by_newer = EmbedderIdentity(id=newer.id, name=newer.name, dim=newer.dim)
+    async with library(tmp_path, resolve=configured) as shelf:
+        for n in range(2):
+            await shelf.put(f"/{n}", f"alpha {n}")
+        assert (await shelf.knowledge.find("alpha")).notice is None
+        for n in range(more):
+            await shelf.put(f"/new{n}", f"beta {n}", embedder=by_newer)
+        name = "fake" if more == 1 else "newer"
+        assert (await shelf.knowledge.find("alpha")).notice == f"not all documents have vectors of {name} yet"
+
+
 async def test_a_query_is_looked_for_behind_its_prompt(tmp_path: Path) -> None:
     prompted = dataclasses.replace(EMBEDDER, query_prompt="omega ")
 
@@ -224,10 +272,14 @@ async def test_another_document_prompt_leaves_the_old_vectors_to_be_searched(
 
 
 async def test_documents_without_vectors_are_found_by_their_words(shelf: Library) -> None:
-    await shelf.put("/a", "plain words", embedder=None)
+    await shelf.put("/a", "plain words", embedder=None, tags=("plain",))
     assert await shelf.found("plain") == ["plain words"]
+    assert (await shelf.knowledge.find("plain")).notice == "only words were searched: no document has a vector"
     await shelf.put("/b", "other text")
     assert set(await shelf.found("plain")) == {"plain words", "other text"}
+    assert (await shelf.knowledge.find("plain")).notice is None
+    found = await shelf.knowledge.find("plain", tags=["plain"])
+    assert found.notice == "only words were searched: none of the documents has a vector of fake"
 
 
 async def test_a_dead_worker_leaves_words_and_is_started_again(shelf: Library) -> None:

@@ -34,11 +34,14 @@ class Choice:
 
 @record
 class Nearest:
-    """Chunks by similarity (cosine), the best first; `vector` is the query's."""
+    """Chunks by similarity (cosine), the best first; `vector` is the query's. `lost`: there was nothing to compare
+    with.
+    """
 
     similarities: Mapping[int, float] = field(default_factory=dict)
     vector: bytes = b""
     notice: str | None = None
+    lost: bool = False
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -63,15 +66,25 @@ async def choose(
         first = await _earlier(scope, by_name)
         text = f"{error.message}. {error.hint}" if error.hint else error.message
         return Choice(embedder=first, notice=None if first else f"only words were searched: {text}")
-    if not scope.embedders or scope.embedders[0].id == wanted.id:
-        return Choice(embedder=wanted if scope.embedders else None)
+    if not scope.embedders:
+        said = "only words were searched: no document has a vector" if scope.collections else None
+        return Choice(embedder=None, notice=said)
+    if scope.embedders[0].id == wanted.id:
+        return _of(wanted, scope)
     earlier = await _earlier(scope, by_name)
     if earlier is not None:
-        return Choice(embedder=earlier)
+        return _of(earlier, scope)
     if any(one.id == wanted.id for one in scope.embedders):
-        return Choice(embedder=wanted, notice=f"not all documents have vectors of {wanted.name} yet")
+        return _of(wanted, scope)
     names = f"{scope.embedders[0].name}, not of {wanted.name}"
     return Choice(embedder=None, notice=f"only words were searched: the documents have vectors of {names}")
+
+
+def _of(embedder: wire.Embedder, scope: Scope) -> Choice:
+    """The choice of an embedder that made vectors. What another one made has none of it, and that is told."""
+    if embedder.id not in scope.partial:
+        return Choice(embedder=embedder)
+    return Choice(embedder=embedder, notice=f"not all documents have vectors of {embedder.name} yet")
 
 
 async def _earlier(scope: Scope, by_name: Callable[[str], Awaitable[wire.Embedder]]) -> wire.Embedder | None:
@@ -108,6 +121,9 @@ async def nearest(
     if vector and not any(vector):
         # No direction at all: its tokens are unknown to the embedder.
         return Nearest(vector=vector, notice=f"only words were searched: {embedder.name} does not know this script")
+    if not best and complete:
+        text = f"only words were searched: none of the documents has a vector of {embedder.name}"
+        return Nearest(vector=vector, notice=text, lost=True)
     # A content in several collections is found in each.
     ordered = {n: score for score, n in sorted(best, key=lambda pair: (-pair[0], pair[1]))}
     notice = None if complete else "the vector index is being built: words were searched everywhere, meaning not yet"

@@ -6,6 +6,7 @@ has a word of the query, or a phrase that it demands.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -53,6 +54,14 @@ class SearchFindings:
 
 
 @record
+class _Looked:
+    """Findings of one look, and whether there were no vectors to compare with."""
+
+    findings: SearchFindings
+    lost: bool
+
+
+@record
 class _Query:
     text: str
     terms: Terms
@@ -97,13 +106,20 @@ class Knowledge:
         without one.
         """
         wanted = Filter(collection=collection, skills=tuple(skills), tags=tuple(tags))
+        terms, k = terms_of(query, demanding=demanding), self._settings().top_k if k is None else k
         scope = await self._database.chunks.scope(wanted)
-        choice = await choose(scope, self._retrieval.embedder, self._embedder)
-        if not scope.collections:
-            return await self._nothing(collection)
-        asked = _Query(text=query, terms=terms_of(query, demanding=demanding), wanted=wanted, embedder=choice.embedder)
-        chunks, notice = await self._look(asked, scope, self._settings().top_k if k is None else k)
-        return SearchFindings(chunks=chunks, notice=choice.notice or self._wording.notice or notice)
+        while True:
+            choice = await choose(scope, self._retrieval.embedder, self._embedder)
+            if not scope.collections:
+                return await self._nothing(collection)
+            asked = _Query(text=query, terms=terms, wanted=wanted, embedder=choice.embedder)
+            looked = await self._look(asked, scope, k)
+            before, scope = scope, await self._database.chunks.scope(wanted) if looked.lost else scope
+            # The last vectors of an embedder go when another one has seen everything, which may be now.
+            if scope.embedders == before.embedders:
+                return dataclasses.replace(
+                    looked.findings, notice=choice.notice or self._wording.notice or looked.findings.notice
+                )
 
     async def _nothing(self, collection: str | None) -> SearchFindings:
         names = await self._database.embeddings.collections()
@@ -114,7 +130,7 @@ class Knowledge:
             return SearchFindings(chunks=(), notice="there are no documents yet: `agentgw ingest PATH` takes them in")
         return SearchFindings(chunks=())
 
-    async def _look(self, query: _Query, scope: Scope, k: int) -> tuple[tuple[Chunk, ...], str | None]:
+    async def _look(self, query: _Query, scope: Scope, k: int) -> _Looked:
         """Look deeper while what was found says the same several times."""
         depth, vector = max(_LEAST_DEPTH, _DEPTH_PER_CHUNK * k), b""
         for _ in range(_MOST_ROUNDS):
@@ -131,7 +147,7 @@ class Knowledge:
             if len(chunks) >= k or not fused or max(deepest, len(by_words.matches)) < depth:
                 break
             depth *= 4
-        return chunks, near.notice or remark
+        return _Looked(findings=SearchFindings(chunks=chunks, notice=near.notice or remark), lost=near.lost)
 
     async def _read_different(self, numbers: Sequence[int], wanted: Filter, k: int) -> list[ChunkRow]:
         """The first of these chunks, with so many different texts if they have them."""

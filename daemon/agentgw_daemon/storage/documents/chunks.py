@@ -27,12 +27,14 @@ MOST_HELD: Final = 100
 class Scope:
     """Collections to search, with what the filter lets through of each, at a generation.
 
-    `embedders`: those that made vectors, the one with the most contents first.
+    `embedders`: those that made vectors, the one with the most contents first; `partial`: the ids of those of several
+    that have not seen everything.
     """
 
     generation: int
     collections: dict[str, Allowed]
     embedders: tuple[EmbedderIdentity, ...]
+    partial: frozenset[str] = frozenset()
 
 
 @record
@@ -76,6 +78,14 @@ class Chunks:
                 "SELECT b.id, b.name, b.dim FROM embedders AS b ORDER BY CASE WHEN (SELECT count(*) FROM embedders) > 1"
                 " THEN (SELECT count(*) FROM embeddings AS e WHERE e.embedder = b.n) END DESC, b.n DESC"
             ).fetchall()
+            partial = (
+                db.execute(
+                    "SELECT b.id FROM embedders AS b WHERE EXISTS (SELECT 1 FROM contents AS k WHERE k.chunks > 0 AND"
+                    " NOT EXISTS (SELECT 1 FROM embeddings AS e WHERE e.embedder = b.n AND e.content = k.n))"
+                ).fetchall()
+                if len(embedders) > 1
+                else ()
+            )
             return Scope(
                 generation=generation_of(db),
                 collections={name: some for name, some in allowed.items() if len(some)},
@@ -83,6 +93,7 @@ class Chunks:
                     EmbedderIdentity(id=text_of(row[0]), name=text_of(row[1]), dim=number_of(row[2]))
                     for row in embedders
                 ),
+                partial=frozenset(text_of(row[0]) for row in partial),
             )
 
         return await self._runner.read(do)
