@@ -16,6 +16,7 @@ MODEL = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LLM = ROOT / ".cache" / "bench-venv" / "bin" / "llm"
 BENCH_PYTHON = LLM.with_name("python")
 _INFERENCE = "AGENTGW_INFERENCE__"
+_RAG = "AGENTGW_RAG__"
 # Work that must not begin by itself while something is measured.
 _QUIET = {"inference.calibrate": "false"}
 
@@ -37,7 +38,7 @@ class Setting:
             "HOME": str(self.directory),
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
-            **{name: value for name, value in os.environ.items() if name.startswith(_INFERENCE)},
+            **{name: value for name, value in os.environ.items() if name.startswith((_INFERENCE, _RAG))},
             **{_INFERENCE + name.upper(): str(value).lower() for name, value in (inference or {}).items()},
         }
         self.known: dict[str, Any] = {}

@@ -149,6 +149,27 @@ async def test_files_are_found_by_their_names_also_the_second_copy(shelf: Librar
     assert not any("/copy/" in chunk.source for chunk in hidden)
 
 
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("rechnung mueller maerz", "Rechnung_Müller_März.txt"),
+        ("Rechnung Müller März", "Rechnung_Mueller_Maerz.txt"),
+        ("ueberstunden oktober", "Überstunden Oktober.txt"),
+        ("Gartenplan süd", "garten-plan-süd.txt"),
+        ("garten plan süd", "Gartenplan Süd.txt"),
+        ("note book spring", "notebook-spring.md"),
+        ("протокол собрания", "протокол-собрания.txt"),
+    ],
+)
+async def test_a_file_is_found_by_its_name_as_it_is_typed(shelf: Library, query: str, name: str) -> None:
+    words = query.split()
+    # Each word stands alone in a text that is nearer in meaning than the file's own.
+    await shelf.put("/a.txt", *words)
+    await shelf.put(f"/papers/{name}", "Paper with nothing that says what it is.")
+    (first, *_) = await shelf.knowledge.search(query, k=1)
+    assert first.source == f"/papers/{name}"
+
+
 async def test_a_collection_nobody_made_is_an_error_that_names_the_others(shelf: Library) -> None:
     await shelf.put("/a", "one", collection="work")
     with pytest.raises(NotFound, match="no collection wrok") as caught:

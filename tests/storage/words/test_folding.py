@@ -83,7 +83,27 @@ def test_signs_make_other_words_where_they_are_no_hyphens() -> None:
 
 
 def test_a_file_is_called_its_words_and_their_parts() -> None:
-    assert name_tokens("/home/me/Übersicht 2026.pdf") == ["ubersicht", "2026", "pdf"]
-    assert name_tokens("MyReport2.md") == ["myreport2", "md", "my", "report", "2", "md"]
+    assert name_tokens("/home/me/Bericht 2026.pdf") == ["bericht", "2026", "pdf", "bericht2026", "2026pdf"]
+    assert name_tokens("MyReport2.md")[:6] == ["myreport2", "md", "my", "report", "2", "md"]
     assert name_tokens("https://example.org/guide/") == ["guide"]
     assert name_tokens("报销.txt")[:2] == ["报销", "销"]
+
+
+@pytest.mark.parametrize(
+    ("name", "has", "lacks"),
+    [
+        ("Rechnung_Müller_März.txt", {"muller", "mueller", "marz", "maerz"}, set()),
+        ("U\u0308bersicht.txt", {"ubersicht", "uebersicht"}, set()),
+        ("Mueller Maerz.txt", {"mueller", "muller", "maerz", "marz"}, set()),
+        ("Bauer, queue, blue.txt", {"bauer", "queue", "blue"}, {"baur", "quue", "blu"}),
+        ("brød-æble-år.txt", {"brod", "broed", "aeble", "aar", "ar"}, set()),
+        ("garten-plan-süd.txt", {"garten", "plan", "gartenplan", "plansud"}, {"gartenplansud"}),
+        ("BackupPlanNorth.md", {"backupplannorth", "backupplan", "plannorth"}, set()),
+        ("会议-记录.txt", {"会议"}, {"会议记录", "议记录"}),
+        ("a" * 200 + " b" * 2_000, {"b", "bb"}, set()),
+    ],
+)
+def test_a_file_is_called_as_it_may_be_typed(name: str, has: set[str], lacks: set[str]) -> None:
+    words = set(name_tokens(name))
+    assert has <= words
+    assert not lacks & words

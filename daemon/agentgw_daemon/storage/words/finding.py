@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.documents.visible import Allowed
-from agentgw_daemon.storage.words.names import called, names_of
+from agentgw_daemon.storage.words.names import called, compounds, names_of
 from agentgw_daemon.storage.words.scoring import (
     CountedName,
     CountedTerm,
@@ -98,7 +98,7 @@ def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> Word
             chosen |= dict.fromkeys(islice(_having(db, one.name.match, one.matches, view.chunks), _NAMED))
     files = called(db, query.terms, _FILES, view.documents)
     chosen |= dict.fromkeys(n for n in files if view.chunks is None or n in view.chunks)
-    candidates = _read(db, list(chosen), view.documents)
+    candidates = _read(db, list(chosen), view.documents, query.terms)
     weights = WordWeights(
         terms=terms, names=telling, total=total, alone=query.alone, average=length_of(candidates)
     )  # fmt: skip
@@ -110,7 +110,7 @@ def weigh_others(
     db: sqlite_utils.Database, chunks: Sequence[int], weights: WordWeights, view: View
 ) -> tuple[WordMatch, ...]:
     """The same of chunks that were found in another way; those without any of the terms are left out."""
-    candidates = _read(db, chunks, view.documents)
+    candidates = _read(db, chunks, view.documents, [one.term for one in weights.terms])
     if not weights.average:
         weights = dataclasses.replace(weights, average=length_of(candidates))
     return tuple(weigh(candidates, weights))
@@ -207,7 +207,9 @@ def _only(rows: Iterable[tuple[int]], allowed: Allowed | None) -> Iterator[int]:
     return (n for (n,) in rows if allowed is None or n in allowed)
 
 
-def _read(db: sqlite_utils.Database, chunks: Sequence[int], documents: Sequence[Where]) -> list[WordCandidate]:
+def _read(
+    db: sqlite_utils.Database, chunks: Sequence[int], documents: Sequence[Where], terms: Sequence[Term]
+) -> list[WordCandidate]:
     """The texts of chunks, with what is above them and the names of their files."""
     marks = ", ".join("?" * len(chunks))
     rows = db.execute(
@@ -215,5 +217,5 @@ def _read(db: sqlite_utils.Database, chunks: Sequence[int], documents: Sequence[
         f" WHERE c.n IN ({marks})",
         list(chunks),
     ).fetchall()
-    files = names_of(db, {row[1] for row in rows}, documents)
-    return [candidate(n, " ".join((*map(text_of, texts), files.get(content, "")))) for n, content, *texts in rows]
+    files = names_of(db, {row[1] for row in rows}, documents, compounds(terms))
+    return [candidate(n, " ".join(map(text_of, texts)), files.get(content, [])) for n, content, *texts in rows]

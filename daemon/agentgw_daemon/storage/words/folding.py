@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 
 # The index was made by these rules and by this Unicode: with others it is made anew.
-VERSION: Final = f"2-{unicodedata.unidata_version}"
+VERSION: Final = f"3-{unicodedata.unidata_version}"
 
 # Letters that Unicode takes for letters of their own, and readers for variants; marks that are typed as ASCII.
 _SPELLED: Final = {
@@ -61,6 +61,11 @@ _BEHIND: Final = re.compile(r"\+\+?|[#%]")
 SIGNS: Final = r"-_:.$@#/\%&~+"
 # `MyReport2` is also found as its parts.
 _PARTS: Final = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
+# Letters as they are typed where a keyboard lacks them, and the same the other way round: a name is seldom proof-read.
+_TYPED: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+_UNTYPED: Final = re.compile(r"(?<![aeiouq])([aou])e(?=[^\W\d_])")
+# No name of a file has more words; what came without one may be called anything.
+_MOST_JOINED: Final = 64
 
 
 class _Plain(dict[int, str]):
@@ -171,11 +176,18 @@ def name_of_source(source: str) -> str:
 
 
 def name_tokens(source: str) -> list[str]:
-    """The words of a file's name, and the parts of those that are written together."""
+    """The words of a file's name, the parts of those that are written together, neighbours together, and `ue` for `ü`
+    and the other way round.
+    """
     name = name_of_source(source)
     whole = tokens(name)
     parts = tokens(" ".join(_PARTS.findall(name)))
-    return whole if parts == whole else [*whole, *parts]
+    made = whole if parts == whole else [*whole, *parts]
+    few = [part for part in parts[:_MOST_JOINED] if _KINDS[ord(part[0])] == _WORD]
+    others = [*map(str.__add__, few, few[1:])]
+    others += tokens(unicodedata.normalize("NFC", name).lower().translate(_TYPED))[:_MOST_JOINED]
+    others += [_UNTYPED.sub(r"\1", word) for word in few if word.isascii()]
+    return [*made, *dict.fromkeys(other for other in others if other not in made)]
 
 
 def words_of(text: str) -> Iterator[tuple[str, int, int]]:

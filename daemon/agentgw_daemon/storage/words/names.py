@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.words.folding import name_of_source, name_tokens
+from agentgw_daemon.storage.words.scoring import FileName
 from agentgw_daemon.storage.words.terms import Term
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def called(db: sqlite_utils.Database, terms: Sequence[Term], most: int, document
 
     What thousands are called, an ending say, ranks none of them; where there is nothing else, any of them are given.
     """
-    matches = [term.match for term in terms]
+    matches = [*(term.match for term in terms), *(f'"{word}"' for word in compounds(terms))]
     telling = matches if _is_rare(db, matches) else [match for match in matches if _is_rare(db, [match])]
     match = " OR ".join(telling or matches)
     order = " ORDER BY names_fts.rank" if telling else ""
@@ -48,10 +50,18 @@ def _is_rare(db: sqlite_utils.Database, matches: Sequence[str]) -> bool:
     return bool(matches) and bool(db.execute(sql, (" OR ".join(matches), _RANKED + 1)).fetchone()[0] <= _RANKED)
 
 
-def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Sequence[Where]) -> dict[int, str]:
-    """The names of the files that have these contents, with the parts that they are searched by."""
+def compounds(terms: Sequence[Term]) -> dict[str, str]:
+    """Neighbours of a query written together, each with the two words."""
+    words = [term.words[0] if len(term.words) == 1 and not term.beginning else "" for term in terms]
+    return {one + other: f"{one} {other}" for one, other in pairwise(words) if one and other}
+
+
+def names_of(
+    db: sqlite_utils.Database, contents: Collection[int], documents: Sequence[Where], together: Mapping[str, str]
+) -> dict[int, list[FileName]]:
+    """The names of the files that have these contents: what a query parts and a name has `together` is both."""
     marks = ", ".join("?" * len(contents))
-    made: dict[int, dict[str, None]] = {}
+    made: dict[int, dict[FileName, None]] = {}
     for where in documents:
         rows = db.execute(
             f"SELECT d.content, d.source FROM documents AS d WHERE d.content IN ({marks}) AND {where} LIMIT ?",
@@ -59,10 +69,11 @@ def names_of(db: sqlite_utils.Database, contents: Collection[int], documents: Se
         )
         for content, source in rows:
             name = name_of_source(text_of(source))
-            made.setdefault(content, {}).update(dict.fromkeys((name, _parts(name))))
-    return {content: " ".join(names) for content, names in made.items()}
+            parted = (part for word in together.keys() & _words(name) for part in together[word].split())
+            made.setdefault(content, {})[FileName(text=name, words=(*_words(name), *parted))] = None
+    return {content: list(names) for content, names in made.items()}
 
 
 @functools.lru_cache(4096)
-def _parts(name: str) -> str:
-    return " ".join(name_tokens(name))
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(name_tokens(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from agentgw.protocol.schema import record
@@ -19,13 +20,25 @@ _ALIKE: Final = 0.5
 # A name among other words counts so much of what it counts alone: 600 descriptions of manual pages have names that the
 # page itself does not repeat.
 _AMONG_WORDS: Final = 0.2
+# A file that is called all that was asked for, of two words at least; so many names of one text are looked at.
+_CALLED: Final = 0.5
+_NAMES: Final = 8
+
+
+@record
+class FileName:
+    """A file's name, and the words by which it is searched."""
+
+    text: str
+    words: tuple[str, ...]
 
 
 @record
 class WordCandidate:
     """A chunk that may be found: its text with the headings above it and the names of the files that have it.
 
-    `folded`: the same as `folding` has it; `words`: to count terms in; `length`: how many words.
+    `folded`: the same as `folding` has it; `words`: to count terms in; `length`: how many words; `called`: the words of
+    each name.
     """
 
     n: int
@@ -33,13 +46,16 @@ class WordCandidate:
     folded: str
     words: str
     length: int
+    called: tuple[str, ...] = ()
 
 
-def candidate(n: int, text: str) -> WordCandidate:
-    """The candidate of a text."""
-    folded = fold(text)
+def candidate(n: int, text: str, names: Sequence[FileName] = ()) -> WordCandidate:
+    """The candidate of a text and of the names of its files."""
+    whole = " ".join((text, *chain.from_iterable((name.text, *name.words) for name in names)))
+    folded = fold(whole)
     words = parted(folded)
-    return WordCandidate(n=n, text=text, folded=folded, words=countable(words), length=len(words))
+    called = tuple(countable(name.words) for name in names[:_NAMES])
+    return WordCandidate(n=n, text=whole, folded=folded, words=countable(words), length=len(words), called=called)
 
 
 @record
@@ -109,9 +125,15 @@ def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[Wor
             score += weight * count * (_K1 + 1) / (count + about)
             demanded = demanded and (count > 0 or not quoted)
         if score and demanded:
-            named = names_count * _named(one, names)
+            named = max(names_count * _named(one, names), _called(one, [pattern for pattern, _, _ in looked_for]))
             made.append(WordMatch(n=one.n, score=score, share=min(1.0, score / most), named=named))
     return made
+
+
+def _called(one: WordCandidate, patterns: Sequence[str]) -> float:
+    if len(patterns) < 2 or not any(all(pattern in name for pattern in patterns) for name in one.called):
+        return 0.0
+    return _CALLED
 
 
 def _idf(matches: int, total: int) -> float:
