@@ -51,6 +51,24 @@ def test_all_texts_are_read_in_their_order_and_other_attachments_named(tmp_path:
     assert document.findings.notes == ["an attachment in Outlook's own format (winmail.dat) is not read"]
 
 
+@pytest.mark.parametrize(
+    ("subtypes", "note"),
+    [
+        (["pkcs7-mime", "x-pkcs7-mime"], "a text that S/MIME encrypts or encloses is not read"),
+        (["pgp-encrypted", "octet-stream"], "a text that PGP encrypts is not read"),
+        (["pkcs7-signature", "pgp-signature"], ""),
+    ],
+)
+def test_a_text_that_is_encrypted_is_told(tmp_path: Path, subtypes: list[str], note: str) -> None:
+    made = message("Sealed", "Words outside.")
+    for subtype in subtypes:
+        made.add_attachment(b"0\x80sealed words", maintype="application", subtype=subtype)
+    document, [piece] = read_bytes(tmp_path, "a.eml", bytes(made))
+    assert "Words outside." in piece.text
+    assert "sealed words" not in piece.text
+    assert document.findings.notes == ([note] if note else [])
+
+
 def test_a_page_is_read_where_the_plain_text_is_a_stub(tmp_path: Path) -> None:
     made = message("x", "Your program shows no HTML.", html="<p>" + "All is well. " * 30 + "</p>")
     _, [piece] = read_bytes(tmp_path, "a.eml", bytes(made))

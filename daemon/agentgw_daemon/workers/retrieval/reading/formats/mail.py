@@ -52,7 +52,14 @@ _RICH: Final = frozenset({"text/rtf", "text/richtext"})
 _OF_PAGES: Final = frozenset({"text/css", "text/javascript"})
 # A message of Apple Mail stands behind its length, and before a list of what the program keeps for itself.
 _COUNTED: Final = re.compile(rb"(\d{1,9})[ \t]{0,20}\r?\n(?=[!-9;-~]{1,80}:)")
-_OUTLOOK: Final = ("application/ms-tnef", "application/vnd.ms-tnef")
+# Parts that hold a text which stays unread.
+_IN_OUTLOOKS_FORM: Final = "an attachment in Outlook's own format (winmail.dat) is not read"
+_IN_S_MIME: Final = "a text that S/MIME encrypts or encloses is not read"
+_UNREAD: Final = {
+    "application/ms-tnef": _IN_OUTLOOKS_FORM, "application/vnd.ms-tnef": _IN_OUTLOOKS_FORM,
+    "application/pkcs7-mime": _IN_S_MIME, "application/x-pkcs7-mime": _IN_S_MIME,
+    "application/pgp-encrypted": "a text that PGP encrypts is not read",
+}  # fmt: skip
 
 
 def message_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
@@ -145,8 +152,9 @@ class _Writer:
             self._text(part)
         else:
             attachments.append(_attachment(part, kind))
-            if kind in _OUTLOOK:
-                self._findings.notes.append("an attachment in Outlook's own format (winmail.dat) is not read")
+            note = _UNREAD.get(kind)
+            if note is not None and note not in self._findings.notes:
+                self._findings.notes.append(note)
 
     def _alternative(self, children: list[Message], level: int, attachments: list[str]) -> None:
         """The plain text, or the page if that says much more, or else whatever has parts."""

@@ -47,6 +47,11 @@ def book(rows: str, strings: str = "") -> bytes:
         ("<row><c r='A1'><v>1</v></c><c r='D1'><v>2</v></c></row>", "1 |  |  | 2"),
         ("<row><c r='A1'><v>1</v></c><c r='XFD1'><v>2</v></c></row>", "1" + " | " * 65 + "2"),
         ("<row><c><f>A1*2</f><v>7</v></c><c t='str'><v>a  b</v></c><c t='e'><v>#N/A</v></c></row>", "7 | a b | #N/A"),
+        (
+            "<row><c><f>SUM(A1:A2)</f></c><c><f>A1 &amp; \n'x'</f></c><c><v>3</v></c></row>",
+            "=SUM(A1:A2) | =A1 & 'x' | 3",
+        ),
+        ("<row><c t='str'><f>\"\"</f><v></v></c><c><f t='shared' si='0'/></c><c><v>3</v></c></row>", " |  | 3"),
         ("<row><c t='str'><v>one_x000D_\ntwo_x0041__x00e9_ snake_x_</v></c></row>", "one twoAé snake_x_"),
         ("<row><c s='99'><v>5</v></c><c s='x'><v>1e999</v></c></row>", "5 | 1e999"),
     ],

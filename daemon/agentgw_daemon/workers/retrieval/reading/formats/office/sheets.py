@@ -238,13 +238,17 @@ class _Rows:
         self._parts: list[str] = []
         self._kind = self._style = ""
         self._column = 0
-        self._inside = False
+        self._inside = self._in_formula = self._has_value = False
+        self._formula: list[str] = []
         self._aloud = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._aloud += tag == "rPh"
         self._inside = tag in ("v", "t") and not self._aloud
+        self._has_value |= self._inside
+        self._in_formula = tag == "f"
         if tag == "c":
+            self._has_value = False
             self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "")
             found = _REFERENCE.fullmatch(attributes.get("r", ""))
             self._column = _column(found[1]) if found is not None else len(self._cells)
@@ -252,13 +256,14 @@ class _Rows:
             self._cells.clear()
 
     def end(self, tag: str) -> None:
-        self._inside = False
+        self._inside = self._in_formula = False
         self._aloud -= tag == "rPh"
         if tag == "c":
             gap = min(self._column - len(self._cells), _MOST_GAP_COLUMNS)
             if len(self._cells) < _MOST_COLUMNS:
-                self._cells += [""] * gap + [self._value("".join(self._parts).strip())]
+                self._cells += [""] * gap + [self._shown()]
             self._parts.clear()
+            self._formula.clear()
         elif tag == "row":
             while self._cells and not self._cells[-1]:
                 self._cells.pop()
@@ -270,6 +275,14 @@ class _Rows:
     def data(self, text: str) -> None:
         if self._inside:
             self._parts.append(text)
+        elif self._in_formula:
+            self._formula.append(text)
+
+    def _shown(self) -> str:
+        """The cell's value, or its formula where no program has computed it yet."""
+        if self._formula and not self._has_value:
+            return f"={_plain(''.join(self._formula))}"
+        return self._value("".join(self._parts).strip())
 
     def _value(self, text: str) -> str:
         match self._kind:
