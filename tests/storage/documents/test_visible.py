@@ -103,3 +103,18 @@ def test_nothing_is_remembered_of_a_database_that_was_replaced(store: DatabaseFi
     store._replace("for this test")
     store.write(lambda db: db.execute("UPDATE knowledge SET generation = ?", (generation,)))
     assert seen() == store.read(visibility.total) == 1
+
+
+@pytest.mark.parametrize("column", ["first_chunk", "chunks"])
+@pytest.mark.parametrize("bad", ["x", b"\xff", 2**62, 2.5])
+def test_a_content_in_a_row_that_went_bad_costs_itself(store: DatabaseFiles, column: str, bad: object) -> None:
+    _put(store, 0, 3)
+    direct = Direct(store)
+    store.write(lambda db: db.execute(f"UPDATE contents SET {column} = ? WHERE first_chunk <> 2", (bad,)))
+    chunks = Chunks(direct)
+    (allowed,) = run(chunks.scope(Filter())).collections.values()
+    assert 2 in allowed
+    assert len(run(chunks.by_words(terms_of("word1"), 50, Filter())).matches) == 1
+    assert run(chunks.scope(Filter(tags=("none",)))).collections == {}
+    assert run(direct.embeddings.state("default", "e1")).chunks == 0
+    assert run(direct.embeddings.count_missing("e1")) < 1 << 62

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.documents.contents import Content, Vectors, add_vectors
 from agentgw_daemon.storage.documents.generations import (
+    COUNTED,
     HOLDS,
     EmbedderIdentity,
     find_collection,
@@ -108,7 +109,8 @@ class Embeddings:
             floor = db.execute("SELECT floor FROM collections WHERE n = ?", (number,)).fetchone()[0]
             chunks = db.execute(
                 "SELECT coalesce(sum(k.chunks), 0) FROM members AS m JOIN contents AS k ON k.n = m.content"
-                " JOIN embeddings AS e ON e.content = m.content AND e.embedder = ? WHERE m.collection = ?",
+                " JOIN embeddings AS e ON e.content = m.content AND e.embedder = ?"
+                f" WHERE m.collection = ? AND {COUNTED}",
                 (embedder, number),
             ).fetchone()[0]
             row = db.execute(
@@ -207,7 +209,7 @@ class Embeddings:
             "SELECT c.name, b.id, b.name, b.dim FROM members AS m JOIN embeddings AS e ON e.content = m.content"
             " JOIN contents AS k ON k.n = m.content JOIN collections AS c ON c.n = m.collection"
             " JOIN embedders AS b ON b.n = e.embedder AND typeof(b.dim) = 'integer'"
-            " GROUP BY c.n, b.n HAVING sum(k.chunks) >= ?"
+            f" WHERE {COUNTED} GROUP BY c.n, b.n HAVING sum(k.chunks) >= ?"
         )
         return await self._runner.read(
             lambda db: tuple(
@@ -249,7 +251,8 @@ class Embeddings:
         return await self._runner.read(
             lambda db: int(
                 db.execute(
-                    "SELECT coalesce(sum(chunks), 0) FROM contents AS k WHERE NOT EXISTS (SELECT 1 FROM embeddings"
+                    f"SELECT coalesce(sum(k.chunks), 0) FROM contents AS k WHERE {COUNTED} AND NOT EXISTS"
+                    " (SELECT 1 FROM embeddings"
                     " WHERE embedder = (SELECT n FROM embedders WHERE id = ?) AND content = k.n)",
                     (embedder_id,),
                 ).fetchone()[0]

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 # Condition on `collections AS c`. A list of all members would be as long as there are documents, at every search.
 HOLDS: Final = "EXISTS (SELECT 1 FROM members AS m WHERE m.collection = c.n)"
+# Condition on `contents AS k`: they have chunks, of numbers to count with. A disk may leave others in a row.
+COUNTED: Final = (
+    "typeof(k.first_chunk) = 'integer' AND typeof(k.chunks) = 'integer' AND k.chunks BETWEEN 1 AND 2147483647"
+)
 
 
 @record

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentgw_daemon.storage.documents.generations import generation_of
+from agentgw_daemon.storage.documents.generations import COUNTED, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Visibility:
         """The number of all chunks, as good as exact."""
         changes = self._changes(db)
         if self._counted_at < 0 or changes - self._counted_at > _CHANGED_SHARE * self._total:
-            self._total = db.execute("SELECT coalesce(sum(chunks), 0) FROM contents").fetchone()[0]
+            self._total = db.execute(
+                f"SELECT coalesce(sum(k.chunks), 0) FROM contents AS k WHERE {COUNTED}"
+            ).fetchone()[0]
             self._counted_at = changes
         return self._total
 
@@ -97,19 +99,18 @@ def _allowed(db: sqlite_utils.Database, collection: str, wanted: Filter) -> Allo
     if not wanted.tags and not (wanted.skills and _has_labels(db, "skill")):
         rows = db.execute(
             "SELECT k.first_chunk, k.chunks FROM members AS m JOIN contents AS k ON k.n = m.content"
-            " WHERE m.collection = ? AND k.chunks > 0 ORDER BY k.first_chunk",
+            f" WHERE m.collection = ? AND {COUNTED} ORDER BY k.first_chunk",
             number,
         ).fetchall()
         return Allowed(rows, whole=True)
     where = visible_where(number[0], wanted)
     rows = db.execute(
-        "SELECT k.first_chunk, k.chunks FROM contents AS k WHERE k.chunks > 0 AND k.n IN"
+        f"SELECT k.first_chunk, k.chunks FROM contents AS k WHERE {COUNTED} AND k.n IN"
         f" (SELECT d.content FROM documents AS d WHERE {where}) ORDER BY k.first_chunk",
         where.values,
     ).fetchall()
     held = db.execute(
-        "SELECT count(*) FROM members AS m JOIN contents AS k ON k.n = m.content WHERE m.collection = ?"
-        " AND k.chunks > 0",
+        f"SELECT count(*) FROM members AS m JOIN contents AS k ON k.n = m.content WHERE m.collection = ? AND {COUNTED}",
         number,
     ).fetchone()[0]
     return Allowed(rows, whole=len(rows) == held)
