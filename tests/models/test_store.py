@@ -6,10 +6,12 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agentgw.protocol.errors import ModelUnavailable
+from agentgw_daemon.models import store as module
 from agentgw_daemon.models.reference import HubRef
 from agentgw_daemon.models.store import ModelFolder, Origin, OriginFile
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
@@ -63,6 +65,18 @@ def test_files_put_there_by_hand_are_found_by_their_name(store: ModelFolder) -> 
     (store.folder / "dir.gguf").mkdir()
     (store.folder / "dangling.gguf").symlink_to("nowhere")
     assert [(one.name, one.origin) for one in store.entries()] == [("mine", None)]
+
+
+def test_a_file_put_there_within_a_tick_of_the_clock_is_found(
+    store: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store.folder / "a.gguf").write_bytes(b"a")
+    changed_ns = store.folder.stat().st_mtime_ns
+    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: changed_ns))
+    assert [one.stem for one in store.entries()] == ["a"]
+    (store.folder / "b.gguf").write_bytes(b"b")
+    os.utime(store.folder, ns=(changed_ns, changed_ns))
+    assert [one.stem for one in store.entries()] == ["a", "b"]
 
 
 def test_the_oldest_pull_comes_first_and_strangers_last(store: ModelFolder) -> None:

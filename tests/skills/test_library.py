@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -194,6 +195,19 @@ def test_a_refresh_reads_only_what_changed_since(tiers: Tiers) -> None:
     assert set(tiers.library.refresh()) >= {"skill new added", "skill mine removed"}
 
 
+def test_a_file_that_is_written_again_within_a_tick_of_the_clock_is_read_again(
+    tiers: Tiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_skill(tiers.user, "mine", body="One.\n")
+    file = tiers.user / "mine" / "SKILL.md"
+    written = file.stat()
+    monkeypatch.setattr(library, "time", SimpleNamespace(time_ns=lambda: written.st_mtime_ns))
+    assert tiers.library.refresh() == ("skill mine added",)
+    file.write_text(file.read_text().replace("One.", "Two."))
+    os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert tiers.library.refresh() == ("skill mine changed",)
+
+
 def test_shipped_skills_stay_as_they_are_until_a_reload(tiers: Tiers) -> None:
     write_skill(tiers.shipped, "ours")
     tiers.library.reload()
@@ -237,6 +251,8 @@ def test_a_file_beside_the_instructions_counts_and_so_does_an_old_yaml_file(tier
 def test_links_to_nowhere_and_folders_that_cannot_be_read_are_looked_at_once(tiers: Tiers) -> None:
     write_skill(tiers.user, "mine")
     (tiers.user / "gone").symlink_to("/nowhere")
+    for path in (tiers.user / "mine", tiers.user / "mine" / "SKILL.md"):
+        os.utime(path, (0, 0))
     tiers.library.refresh()
     before = tiers.library.skill_set
     assert tiers.library.refresh() == ()

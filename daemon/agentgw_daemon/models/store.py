@@ -27,6 +27,7 @@ from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw.protocol.schema import bind, dump, record
 from agentgw_daemon.models.reference import GGUF, HubRef
 from agentgw_daemon.models.shards import files_of, first_of
+from agentgw_daemon.system.changes import would_show
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import _WRITING, _replace, read_mapping, write_atomically
 
@@ -145,13 +146,16 @@ class ModelFolder:
             left.unlink(missing_ok=True)
 
     def entries(self) -> tuple[StoredModel, ...]:
-        """The model files, oldest pull first. Reads the folder again only when it has changed."""
+        """The model files, oldest pull first. Reads the folder again only when it has changed, or may have."""
+        looked_at_ns = time.time_ns()
         try:
             changed_ns = self.folder.stat().st_mtime_ns
         except OSError:
             return ()
         if self._scanned is None or self._scanned[0] != changed_ns or not all(map(_same_size, self._scanned[1])):
-            self._scanned = changed_ns, tuple(self._scan())
+            found = tuple(self._scan())
+            self._scanned = (changed_ns, found) if would_show(changed_ns, looked_at_ns) else None
+            return found
         return self._scanned[1]
 
     def _scan(self) -> Iterator[StoredModel]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from agentgw_daemon.skills.loader import SKILL_FILE, Report, is_yaml, read_skill
 from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, Tier, printable
 from agentgw_daemon.skills.skill_set import EMPTY, SkillSet, TierSkills
 from agentgw_daemon.skills.source import SourceRefused, check_folder
+from agentgw_daemon.system.changes import would_show
 from agentgw_daemon.text.names import normalised
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,8 @@ class Library:
 
     def _read(self) -> tuple[str, ...]:
         # Before they are read: what is written meanwhile is seen the next time.
-        self._seen = self._look()
+        looked_at_ns, seen = time.time_ns(), self._look()
+        self._seen = seen if all(would_show(stamp[1], looked_at_ns) for stamp in seen) else None
         before, self._skill_set = (
             self._skill_set,
             EMPTY.with_tiers([self._tier(tier, folder) for tier, folder in self._tiers]),

@@ -27,6 +27,7 @@ from agentgw_daemon.retrieval.results import ExtractedDocument, UnchangedDocumen
 from agentgw_daemon.storage.documents.contents import Vectors
 from agentgw_daemon.storage.documents.documents import NewDocument
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
+from agentgw_daemon.system.changes import RACY_NS
 from agentgw_daemon.tools.files.secret_names import PRIVATE_KEY_MARK
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ _CHUNKS_AT_EMBEDDER: Final = 256
 _SLICE: Final = 32
 _STAMPS_AT_ONCE: Final = 500
 _TELL_EVERY_S: Final = 0.1
-# A file that was written this short a time before it was read may change afterwards with the same time (the kernel's
-# clock ticks every few milliseconds): its time is not noted, so next time it is read again.
-_RACY_NS: Final = 50_000_000
 # The earliest time that SQLite has room for, in 1677. File systems without clocks of their own have earlier ones.
 _EARLIEST_NS: Final = -(1 << 63)
 # Only of a file in which nothing is written: the reader refuses others that give no text.
@@ -270,7 +268,7 @@ class Intake:
 
 def _stamp(one: Candidate, mtime_ns: int, asked_at_ns: int) -> int | None:
     """The file's time to be noted, or None where it says nothing: the file is read again then, each time."""
-    return mtime_ns if one.has_stamp and _EARLIEST_NS <= mtime_ns < asked_at_ns - _RACY_NS else None
+    return mtime_ns if one.has_stamp and _EARLIEST_NS <= mtime_ns < asked_at_ns - RACY_NS else None
 
 
 def _is_key(text: str) -> bool:

@@ -140,8 +140,8 @@ class Sessions:
                 " UNION ALL"
                 " SELECT * FROM (SELECT id, created_at FROM sessions WHERE cwd = ?1"
                 "  AND NOT EXISTS (SELECT 1 FROM turns WHERE session_id = sessions.id)"
-                "  ORDER BY created_at DESC LIMIT 1)"
-                ") ORDER BY at DESC LIMIT 1",
+                "  ORDER BY created_at DESC, id DESC LIMIT 1)"
+                ") ORDER BY at DESC, id DESC LIMIT 1",
                 (cwd,),
             ).fetchone()
             return None if row is None else read_session(db, row[0])
