@@ -48,6 +48,7 @@ async def until_child(h: House, parent: TurnState, depth: int = 1) -> TurnState:
         await pause()
 
 
+@pytest.mark.usefixtures("ticking")
 async def test_a_child_answers_in_a_session_of_its_own_and_the_parent_goes_on_with_that(tmp_path: Path) -> None:
     async with team(tmp_path, boss=[task("worker", "count"), "it says 3"], worker=["3"]) as h:
         result = await h.ask("how many?", skill="boss", cwd="/somewhere")
