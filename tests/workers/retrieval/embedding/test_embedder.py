@@ -9,8 +9,9 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import trio
@@ -65,32 +66,44 @@ TEXTS = [
 ]
 # One word that the embedder does not know: the original has one vector for all of these.
 UNKNOWN = "0123456789abcdef" * 64
-REFERENCE = """
+# Answers a request a line, each for a folder of its own, so that torch is imported once: it takes ten seconds.
+LIBRARY = """
 import json, os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
+import torch
 from sentence_transformers import SentenceTransformer
-texts = json.load(sys.stdin)
-encode = getattr(SentenceTransformer(sys.argv[1], device="cpu"), sys.argv[2])
-vectors = encode(texts, normalize_embeddings=True, **json.loads(sys.argv[3]))
-json.dump(vectors.tolist(), sys.stdout)
+torch.set_num_threads(1)
+for line in sys.stdin:
+    folder, method, texts, options = json.loads(line)
+    encode = getattr(SentenceTransformer(folder, device="cpu"), method)
+    print(json.dumps(encode(texts, normalize_embeddings=True, **options).tolist()), flush=True)
 """
+ByTheLibrary: TypeAlias = Callable[..., list[list[float]]]
 
 
 @pytest.fixture(scope="module")
-def reference() -> list[list[float]]:
+def by_the_library() -> Iterator[ByTheLibrary]:
+    """The vectors that a method of SentenceTransformer gives, in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-c", LIBRARY]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as library:
+        assert library.stdin
+        assert library.stdout
+        to, of = library.stdin, library.stdout
+
+        def ask(folder: Path, texts: Sequence[str], method: str, **options: str) -> list[list[float]]:
+            to.write(json.dumps([str(folder), method, texts, options]) + "\n")
+            to.flush()
+            vectors: list[list[float]] = json.loads(of.readline())
+            return vectors
+
+        yield ask
+        to.close()
+
+
+@pytest.fixture(scope="module")
+def reference(by_the_library: ByTheLibrary) -> list[list[float]]:
     """The vectors of the texts by sentence-transformers itself; a lone surrogate is a question mark."""
     return by_the_library(embedder_folder(), [text.encode("utf-8", "replace").decode() for text in TEXTS], "encode")
-
-
-def by_the_library(folder: Path, texts: Sequence[str], method: str, **options: str) -> list[list[float]]:
-    """The vectors that a method of SentenceTransformer gives, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", REFERENCE, folder, method, json.dumps(options)],
-        input=json.dumps(texts), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    vectors: list[list[float]] = json.loads(done.stdout)
-    return vectors
 
 
 def resolver(**changes: str) -> Resolve:
@@ -240,7 +253,7 @@ def xlm_roberta_that_pools_no_prompt(folder: Path) -> Path:
 
 @pytest.mark.parametrize("make", [bert, xlm_roberta, xlm_roberta_that_pools_no_prompt])
 async def test_a_folders_prompts_give_the_vectors_of_the_library_for_both_kinds(
-    tmp_path: Path, make: Callable[[Path], Path]
+    tmp_path: Path, make: Callable[[Path], Path], by_the_library: ByTheLibrary
 ) -> None:
     folder = make(tmp_path / "model")
     said = {"prompts": PROMPTS, "default_prompt_name": "all"}
@@ -249,18 +262,20 @@ async def test_a_folders_prompts_give_the_vectors_of_the_library_for_both_kinds(
     found = await embedders.find(str(folder), lambda name: None, None)
     assert bool(found.gguf) == (make is bert)
     ways = [found] if make is not bert else [found, dataclasses.replace(found, gguf="")]
-    for kind in ("query", "document"):
-        reference = by_the_library(folder, SMALL_TEXTS, f"encode_{kind}")
-        bare = by_the_library(folder, SMALL_TEXTS, "encode", prompt="")
-        async with running(RetrievalSettings()) as retrieval:
-            for embedder in ways:
+    bare = by_the_library(folder, SMALL_TEXTS, "encode", prompt="")
+    async with running(RetrievalSettings()) as retrieval:
+        for embedder in ways:
+            for kind in ("query", "document"):
+                reference = by_the_library(folder, SMALL_TEXTS, f"encode_{kind}")
                 for purpose in ("query", "bulk"):
                     rows = await retrieval.embed(SMALL_TEXTS, purpose=purpose, embedder=embedder, kind=kind)  # type: ignore[arg-type]
                     assert min(cosines(rows, reference)) >= MIN_COSINE
                     assert max(cosines(rows, bare)) < MIN_COSINE
 
 
-async def test_a_passage_prompt_is_the_documents_where_there_is_no_document_prompt(tmp_path: Path) -> None:
+async def test_a_passage_prompt_is_the_documents_where_there_is_no_document_prompt(
+    tmp_path: Path, by_the_library: ByTheLibrary
+) -> None:
     folder = xlm_roberta(tmp_path / "model")
     (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"passage": "abc: "}}))
     embedders = Embedders(tmp_path / "models", worker_environment(os.environ, "test"))
