@@ -9,15 +9,16 @@ from agentgw.protocol import types as t
 from agentgw.protocol.schema import Limit, record
 
 # NUL ends a path for the system, and is in no name.
-_NO_NUL = r"[^\0]*"
 _NAME = r"[^\0]+"
+# A relative path would begin where the daemon is, and `~` be a name. Empty: no directory is known.
+_DIRECTORY = r"(/[^\0]*)?"
 _Page = Annotated[int, "at most so many", Limit(minimum=1, maximum=1000)]
 _SessionId = Annotated[str, "the session, or a unique prefix of its id", Limit(min_length=1, max_length=64)]
 _TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
 _Cwd = Annotated[
     str | None,
-    "where the user is: the skills of a trusted project count there",
-    Limit(max_length=4096, pattern=_NO_NUL),
+    "absolute path: where the user is; the skills of a trusted project count there",
+    Limit(max_length=4096, pattern=_DIRECTORY),
 ]
 _Path = Annotated[
     str, "absolute path of the project or a directory in it", Limit(min_length=1, max_length=4096, pattern=_NAME)
@@ -86,7 +87,7 @@ class TurnStartParams:
         "tools that may run without being asked about, and `ask` (the default) or `deny` for what else needs a yes",
         Limit(max_length=100),
     ] = None
-    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
+    cwd: Annotated[str | None, "absolute path: where the user is", Limit(max_length=4096, pattern=_DIRECTORY)] = None
     ephemeral: Annotated[bool, "store nothing"] = False
     detach: Annotated[
         bool, "answer at once and go on when the client leaves; without `max_tokens`, `agent.detached_max_tokens` holds"
@@ -188,7 +189,7 @@ class SessionListParams:
 
     limit: _Page = 50
     before: Annotated[str | None, "`next` of the page before"] = None
-    cwd: Annotated[str | None, "only those started there", Limit(pattern=_NO_NUL)] = None
+    cwd: Annotated[str | None, "absolute path: only those started there", Limit(pattern=_DIRECTORY)] = None
 
 
 @record
@@ -251,8 +252,8 @@ class FeedbackAddParams:
     ] = None
     cwd: Annotated[
         str | None,
-        "without `turn_id`: the last turn of the sessions started there",
-        Limit(max_length=4096, pattern=_NO_NUL),
+        "absolute path; without `turn_id`: the last turn of the sessions started there",
+        Limit(max_length=4096, pattern=_DIRECTORY),
     ] = None
     comment: Annotated[str | None, "why", Limit(max_length=10_000)] = None
 
@@ -329,7 +330,7 @@ class ToolCallParams:
 
     tool: Annotated[str, "its name", Limit(min_length=1, max_length=64)]
     arguments: Annotated[dict[str, Any], "what it is given, by name"] = field(default_factory=dict)
-    cwd: Annotated[str | None, "where the user is", Limit(max_length=4096, pattern=_NO_NUL)] = None
+    cwd: Annotated[str | None, "absolute path: where the user is", Limit(max_length=4096, pattern=_DIRECTORY)] = None
     approvals: Annotated[tuple[str, ...] | None, "as of turn.start", Limit(max_length=1000)] = None
 
 

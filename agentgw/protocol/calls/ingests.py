@@ -101,7 +101,9 @@ class DocumentIngestParams:
     ] = ()
     prune: Annotated[bool, "remove documents below the folders whose files are gone, or left out by now"] = False
     cwd: Annotated[
-        str | None, "where the user is: the skills of a project count there", Limit(max_length=4096, pattern=r"[^\0]*")
+        str | None,
+        "absolute path: where the user is; the skills of a project count there",
+        Limit(max_length=4096, pattern=r"(/[^\0]*)?"),
     ] = None
     watch: Annotated[bool, "follow the folders from now on, also after a restart; files that go are removed"] = False
 

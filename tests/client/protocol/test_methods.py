@@ -184,3 +184,24 @@ def test_the_openrpc_document_says_of_a_method_what_the_table_says(row: Method) 
     codes = [errors[ref["$ref"].rpartition("/")[2]]["code"] for ref in method["errors"]]
     assert codes == [error.code for error in row.errors]
     assert method["x-notifications"] == [event_name(event) for event in row.events]
+
+
+# The reader of the jobs file judges that of a job.
+AT_A_DIRECTORY = [
+    name
+    for name, row in METHODS.items()
+    if name != "job.add" and any(one.name == "cwd" for one in fields_of(row.params))
+]
+
+
+@pytest.mark.parametrize("name", AT_A_DIRECTORY)
+@pytest.mark.parametrize("cwd", ["project", "~/project", ".", "../x", "/x\0"])
+def test_a_directory_is_absolute_wherever_one_is_given(name: str, cwd: str) -> None:
+    given = {"message": "m", "name": "a", "tool": "t", "arguments": {}, "rating": 1, "query": "q", "cwd": cwd}
+    params = METHODS[name].params
+    known = {field.name for field in fields_of(params)}
+    with pytest.raises(InvalidParams) as caught:
+        bind(params, {key: value for key, value in given.items() if key in known})
+    assert caught.value.data["path"] == "cwd"
+    for fine in ("/x y", ""):
+        bind(params, {key: value for key, value in (given | {"cwd": fine}).items() if key in known})
