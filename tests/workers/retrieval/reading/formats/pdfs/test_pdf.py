@@ -164,6 +164,22 @@ def test_words_broken_at_the_ends_of_lines_are_joined_where_the_joined_word_is_o
         assert f" {word} " in f" {text.replace(',', ' ').replace('.', ' ')} "
 
 
+@pytest.mark.parametrize("shown", [0, 90, 180, 270])
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+def test_lines_are_in_their_order_however_the_text_and_the_page_are_turned(
+    tmp_path: Path, turned: int, shown: int
+) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setPageRotation(shown)
+        canvas.translate(300, 400)
+        canvas.rotate(turned)
+        for at, line in enumerate(("The first of some lines", "a second one, with words", "and the last of three")):
+            canvas.drawString(-100, -14 * at, line)
+
+    found = text_of(tmp_path, drawn(draw))
+    assert found.splitlines() == ["The first of some lines", "a second one, with words", "and the last of three"]
+
+
 def test_fourfold_text_is_read_once(tmp_path: Path) -> None:
     def fourfold(canvas: Canvas) -> None:
         for right, up in ((0, 0), (0.3, 0), (0, 0.3), (0.3, 0.3)):

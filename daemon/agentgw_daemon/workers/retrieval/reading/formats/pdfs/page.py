@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,6 +25,8 @@ _MAX_VALUE_BYTES: Final = 1 << 20
 # Letters of a page whose meaning is asked; and the share without one from which on a page says nothing.
 _ASKED_LETTERS: Final = 400
 _MOST_UNMAPPED: Final = 0.3
+# Letters that are asked where they point.
+_ASKED_ANGLES: Final = 40
 # A word so long may be several whose gaps are narrower than PDFium takes for one; in parts of the letters' size.
 _LONG_WORD: Final = re.compile(r"[^\W\d_][^\s]{14,400}")
 _GAP: Final = 0.045
@@ -59,7 +62,7 @@ def page_of(document: pypdfium2.PdfDocument, number: int) -> PdfPage:
     """The page of this number, from 0. Raises PdfiumError for a broken one."""
     page = document[number]
     try:
-        textpage = page.get_textpage()
+        textpage = _text_of(page)
         try:
             text = textpage.get_text_range()
             unmapped = _unmapped(textpage.raw, text)
@@ -70,6 +73,24 @@ def page_of(document: pypdfium2.PdfDocument, number: int) -> PdfPage:
         return PdfPage(text=text, fields=fields, notes=notes, unmapped=unmapped)
     finally:
         page.close()
+
+
+def _text_of(page: pypdfium2.PdfPage) -> pypdfium2.PdfTextPage:
+    """The text of a page as it is shown, or of the page turned upright where its lines run down the page: PDFium gives
+    those from the last to the first.
+    """
+    textpage = page.get_textpage()
+    letters = pdfium.FPDFText_CountChars(textpage.raw)
+    asked = range(0, letters, max(1, letters // _ASKED_ANGLES))
+    angles = (pdfium.FPDFText_GetCharAngle(textpage.raw, at) for at in asked)
+    turns = [round(angle / (math.pi / 2)) % 4 for angle in angles if angle >= 0]
+    shown = pdfium.FPDFPage_GetRotation(page.raw)
+    down = (1 - shown) % 4
+    if turns.count(down) * 2 <= len(turns):
+        return textpage
+    textpage.close()
+    pdfium.FPDFPage_SetRotation(page.raw, -down % 4)
+    return page.get_textpage()
 
 
 def _unmapped(textpage: Any, text: str) -> float:
