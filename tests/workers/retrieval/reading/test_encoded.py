@@ -51,6 +51,37 @@ def test_uuencoded_data_is_in_no_chunk() -> None:
     assert [piece.text for piece in pieces] == ["A file:\n\nbegin 644 picture.png", "`\nend\n\nIt was this."]
 
 
+BINHEX = "!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
+
+
+def _in_binhex() -> str:
+    letters = ":" + "".join(BINHEX[byte % 64] for byte in PACKED) + ":"
+    return "\n".join(letters[at : at + 64] for at in range(0, len(letters), 64))
+
+
+@pytest.mark.parametrize(
+    "data", [_in_binhex(), f"<~{base64.a85encode(PACKED, wrapcol=75).decode()}~>"],
+    ids=["BinHex", "Ascii85"],
+)  # fmt: skip
+def test_what_older_mail_encodes_is_in_no_chunk(data: str) -> None:
+    document, pieces = read_text("a.txt", f"Words before it.\n{data}\nWords behind it.\n")
+    assert [piece.text for piece in pieces] == ["Words before it.", "Words behind it."]
+    assert document.findings.notes[0].startswith("encoded data was left out: 1 stretches")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<~ some words that say what is meant, however long ~>" * 20,
+        ":" + "-" * 63 + "\nA ruler stands above this text, and below it another.\n:" + "-" * 63,
+    ],
+)
+def test_marks_of_older_mail_alone_leave_the_text(text: str) -> None:
+    document, pieces = read_text("a.txt", text)
+    assert document.findings.notes == []
+    assert pieces[0].text.startswith(text[:100])
+
+
 def test_the_addresses_of_a_page_are_in_no_chunk(tmp_path: Path) -> None:
     page = f"<p>Seen. <img src='data:image/png;base64,{BASE64}' alt='data:image/png;base64,{BASE64}'> After.</p>"
     _, pieces = read_bytes(tmp_path, "a.html", page.encode())

@@ -1,4 +1,4 @@
-"""Encoded data inside of texts: `data:` addresses, Base64, uuencode, long numbers in hexadecimal; packed programs.
+"""Encoded data inside of texts: `data:` addresses, Base64, uuencode, BinHex, Ascii85, long numbers; packed programs.
 
 It is left out of the chunks: it says nothing to anybody, and its letters are near to every query. Does no I/O; linear
 in the text.
@@ -28,6 +28,12 @@ _BASE64_LINES: Final = re.compile(
     r"^[ \t>]{0,16}(?:[A-Za-z0-9+/_-]{40,200}[ \t\r]{0,9}\n[ \t>]{0,16}){2,}[A-Za-z0-9+/_-]{1,200}={0,2}", re.MULTILINE
 )
 _UUENCODED: Final = re.compile(r"^(?:M[ -`]{60}\r?\n){2,}(?:[!-L][ -`]{1,60}\r?\n)?", re.MULTILINE)
+# BinHex, whose first line begins with a colon, and Ascii85 between its marks.
+_IN_BINHEX: Final = r"[!-\-0-689@A-NP-VX-Z\[`a-fh-mp-r]"
+_BINHEX: Final = re.compile(
+    rf"^:{_IN_BINHEX}{{63}}\r?\n(?:{_IN_BINHEX}{{64}}\r?\n)+(?:{_IN_BINHEX}{{0,63}}:)?", re.MULTILINE
+)
+_ASCII85: Final = re.compile(r"<~[!-uz\s]+~>")
 # Keys and certificates say where they begin and end.
 _ARMOUR: Final = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{1,60}-----")
 _MOST_SPACES_IN_ARMOUR: Final = 0.08
@@ -119,7 +125,7 @@ def _found(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
                 yield found.span()
     yield from _armoured(text, first, last)
     yield from _dumps(text, first, last)
-    for pattern in (_UUENCODED, _BYTES):
+    for pattern in (_UUENCODED, _BINHEX, _ASCII85, _BYTES):
         for found in pattern.finditer(text, first, last):
             if len(found[0]) >= _FEWEST_CHARS:
                 yield found.span()
