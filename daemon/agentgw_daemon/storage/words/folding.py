@@ -185,9 +185,11 @@ def name_tokens(source: str) -> list[str]:
     made = whole if parts == whole else [*whole, *parts]
     few = [part for part in parts[:_MOST_JOINED] if _KINDS[ord(part[0])] == _WORD]
     others = [*map(str.__add__, few, few[1:])]
-    others += tokens(unicodedata.normalize("NFC", name).lower().translate(_TYPED))[:_MOST_JOINED]
-    others += [_UNTYPED.sub(r"\1", word) for word in few if word.isascii()]
-    return [*made, *dict.fromkeys(other for other in others if other not in made)]
+    if not name.isascii():
+        others += tokens(unicodedata.normalize("NFC", name).lower().translate(_TYPED))[:_MOST_JOINED]
+    others += _UNTYPED.sub(r"\1", " ".join(few)).split()
+    known = set(made)
+    return [*made, *(other for other in dict.fromkeys(others) if other not in known)]
 
 
 def words_of(text: str) -> Iterator[tuple[str, int, int]]:
