@@ -62,7 +62,7 @@ def _show(status: dict[str, Any]) -> None:
             ("memory", _with_peak(output.size(status["rss_bytes"]), output.size(status.get("rss_peak_bytes")))),
             ("descriptors", _with_peak(status.get("descriptors", ""), status.get("descriptors_peak"))),
             ("connections", status["connections"]),
-            ("scheduler", f"on, {scheduler['jobs_count']} jobs" if scheduler["enabled"] else "off"),
+            ("scheduler", f"on, {_jobs(scheduler['jobs_count'])}" if scheduler["enabled"] else "off"),
             ("http", _http(status.get("http", {}))),
             ("log", status["log"]),
         )
@@ -70,6 +70,10 @@ def _show(status: dict[str, Any]) -> None:
     if again := status.get("reembedding"):
         why = f", stopped: {again['error']}" if again.get("error") else ""
         output.pairs([("documents", f"{again['chunks_left']} chunks to embed anew with {again['embedder']}{why}")])
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _with_peak(now: object, most: object) -> str:

@@ -61,6 +61,20 @@ class TestStatus:
         assert "smollm2:135m (llama.cpp)\n" in out
         assert "2, of which 1 waits for an answer: agentgw approvals\n" in out
 
+    @pytest.mark.parametrize(
+        ("scheduler", "words"),
+        [
+            ({"enabled": False, "jobs_count": 3}, "off"),
+            ({"enabled": True, "jobs_count": 0}, "on, 0 jobs"),
+            ({"enabled": True, "jobs_count": 1}, "on, 1 job"),
+            ({"enabled": True, "jobs_count": 2}, "on, 2 jobs"),
+        ],
+    )
+    def test_the_jobs_are_counted(self, cli: Cli, serve: Serve, scheduler: dict[str, Any], words: str) -> None:
+        serve({"daemon.status": {**STATUS, "scheduler": {**scheduler, "jobs": []}}})
+        [line] = [line for line in cli("status")[1].splitlines() if line.startswith("scheduler ")]
+        assert line.split(maxsplit=1)[1] == words
+
     def test_json_is_the_daemons_own(self, cli: Cli, serve: Serve) -> None:
         serve({"daemon.status": STATUS})
         assert json.loads(cli("status", "--json")[1]) == {"running": True, **STATUS}
