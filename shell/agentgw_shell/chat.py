@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from prompt_toolkit.enums import EditingMode
@@ -326,6 +327,10 @@ class Chat:
 
     def _greet(self, client: Client) -> None:
         """Called by the thread that connects: what the bar shows, beside the prompt that is there already."""
+        if self._model is not None:
+            # What is wrong with it is told where the first message wants it.
+            with suppress(AgentgwError):
+                self.conversation.model = model_reference(client, self._model)
         self._bar.refresh(client, _FIRST_PATIENCE_S)
         settings = {one["key"]: one["value"] for one in client.call("config.get", section="shell")["settings"]}
         self._alert = str(settings.get("shell.alert", self._alert))

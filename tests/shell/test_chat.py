@@ -53,6 +53,13 @@ def test_a_message_is_answered_and_the_session_goes_on(environment: dict[str, st
     assert session["turns"] == 2
 
 
+def test_the_first_bar_tells_the_model_that_was_asked_for(environment: dict[str, str]) -> None:
+    with chat({**environment, "AGENTGW_MODEL__DEFAULT": "smollm2:135m"}, "-m", "echo") as terminal:
+        terminal.wait_for("\necho · ")
+        terminal.send("\x04")
+        assert terminal.wait_exit() == 0
+
+
 def test_alt_enter_begins_a_new_line(environment: dict[str, str]) -> None:
     with chat(environment) as terminal:
         terminal.wait_for("\n›")
