@@ -31,6 +31,8 @@ class AnswerView:
         self._screen = Screen(synchronized=synchronized)
         self._unread: list[str] = []
         self._below: tuple[Line, ...] = ()
+        # As they are on the screen, which is as they were at the last frame.
+        self._drawn_below: list[Line] = []
         self._read_bytes = 0
         self._written_bytes = 0
         self._drawn_s = float("-inf")
@@ -71,10 +73,15 @@ class AnswerView:
         self._draw([*self._read(), *self._markdown.end()])
 
     def resize(self, columns: int, rows: int) -> None:
-        """The terminal has another size: what is drawn stays as it is, what follows is as wide as there is room."""
-        shown = max(self._screen.shown - len(self._below), 0)
+        """The terminal has another size: what is drawn stays as it is, what follows is as wide as there is room.
+
+        The lines below the answer move on with it, unless one no longer fits: it may be two rows by now, or not.
+        """
+        shown = max(self._screen.shown - len(self._drawn_below), 0)
         finished = self._markdown.resize(max(columns - 1, 8))
-        self._send(self._screen.freeze())
+        widths = [width(plain_text(line)) for line in self._drawn_below]
+        fits = len(widths) <= rows and all(cells < columns for cells in widths)
+        self._send(self._screen.freeze(len(widths) if fits else 0))
         self._rows = rows
         self._draw(finished[shown:])
 
@@ -87,7 +94,7 @@ class AnswerView:
     def _draw(self, finished: Sequence[Line]) -> None:
         self._changed = False
         room = max(tail_lines(self._rows) - len(self._below), 1)
-        below = [_clipped(line, self._markdown.columns) for line in self._below]
+        below = self._drawn_below = [_clipped(line, self._markdown.columns) for line in self._below]
         self._send(self._screen.update(finished, [*self._markdown.tail()[:room], *below]))
 
     def _send(self, text: str) -> None:

@@ -47,10 +47,16 @@ class Screen:
             text += "\r\n"
         return text
 
-    def freeze(self) -> str:
-        """Leave the tail as it is for good and go below it: nobody knows where it stands any more."""
+    def freeze(self, below: int = 0) -> str:
+        """Leave the tail as it is for good and go below it: nobody knows where it stands any more.
+
+        Its last lines, so many, go away: the cursor is at their end, and each is one row as long as it fits.
+        """
         text = "\r\n" if self._tail else ""
         self._tail = []
+        if below:
+            up = f"\x1b[{below - 1}A" if below > 1 else ""
+            text = f"{up}\r" + "\r\n".join([_ERASE_LINE_END] * below) + f"{up}\r"
         return text
 
     def _draw(self, old: Sequence[Line], new: Sequence[Line], same: int) -> str:

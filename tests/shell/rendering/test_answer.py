@@ -99,6 +99,37 @@ def test_a_draft_stays_below_and_leaves_no_trace() -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [(90, 24), (50, 24), (60, 10), (60, 60), (40, 3)])
+@pytest.mark.parametrize("begun", ["", "A word", "First line.\n\n- second"])
+def test_a_resize_takes_what_stands_below_along(size: tuple[int, int], begun: str) -> None:
+    terminal = Scrollback(60, 24)
+    view = AnswerView(terminal.write, 60, 24)
+    view.feed(begun)
+    view.set_below([(("2", "  next: and back?"),), (("", "› a draft"),)])
+    view.frame(0)
+    terminal.resize(*size)
+    view.resize(*size)
+    assert terminal.lines()[-2:] == ["  next: and back?", "› a draft"]
+    view.feed(" and more.")
+    view.frame(1)
+    view.finish()
+    lines = terminal.lines()
+    assert "".join(" ".join(lines).split()) == "".join(
+        " ".join(plain_text(line) for line in rendered(f"{begun} and more.", 80)).split()
+    )
+
+
+def test_lines_below_that_were_set_since_the_last_frame_are_not_counted_on_a_resize() -> None:
+    terminal = Scrollback(60, 24)
+    view = AnswerView(terminal.write, 60, 24)
+    view.feed("One line.\n\nAnother")
+    view.frame(0)
+    view.set_below([(("2", "  next: and back?"),), (("", "› a draft"),)])
+    view.resize(70, 24)
+    view.finish()
+    assert terminal.lines() == ["One line.", "", "Another"]
+
+
 def test_a_draft_that_is_wider_than_a_narrower_screen_is_cut_and_nothing_moves() -> None:
     terminal = Scrollback(80, 24)
     view = AnswerView(terminal.write, 80, 24)
