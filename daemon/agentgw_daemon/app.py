@@ -222,11 +222,6 @@ async def serve(started: Started) -> int:
             outer.start_soon(supervised, "importing", _import_the_rest, stop)
             upkeep = Upkeep(services.database, lambda: services.settings.storage, lambda: not _is_working(daemon))
             outer.start_soon(supervised, "upkeep", upkeep.run)
-            idle = partial(
-                end_when_idle, settings.daemon.idle_exit_s, activity=lambda: daemon.listener.accepted,
-                is_needed=lambda: _is_needed(daemon), drain=stop.ask,
-            )  # fmt: skip
-            outer.start_soon(supervised, "ending when idle", idle)
             async with trio.open_nursery() as connections:
                 # First: who comes by the socket may ask for what the gateway has.
                 gateway = await _open_gateway(daemon, doors, connections)
@@ -238,6 +233,12 @@ async def serve(started: Started) -> int:
                 await supervised("telling what is there", announce, daemon)
                 log.info("serving on %s, pid %d", started.paths.socket, started.pid)
                 started.notifier.ready(f"serving on {started.paths.socket}")
+                # Only now is it known which jobs there are, and only now can somebody come.
+                idle = partial(
+                    end_when_idle, settings.daemon.idle_exit_s, activity=lambda: daemon.listener.accepted,
+                    is_needed=lambda: _is_needed(daemon), drain=stop.ask,
+                )  # fmt: skip
+                outer.start_soon(supervised, "ending when idle", idle)
                 outer.start_soon(supervised, "feeding the watchdog", feed_watchdog, started.notifier)
                 await stop.wait()
                 services.current.stopping = True
@@ -281,7 +282,7 @@ def _is_needed(daemon: Daemon) -> bool:
     # Who speaks HTTP may come at any time, and starts no daemon.
     if daemon.listener.connections or _is_working(daemon) or daemon.services.current.http is not None:
         return True
-    return daemon.jobs.anything_scheduled or bool(daemon.watching.listing())
+    return daemon.jobs.anything_scheduled or daemon.watching.may_follow
 
 
 async def _wind_down(

@@ -262,7 +262,7 @@ def test_where_it_is_asked_for_an_idle_daemon_ends_by_itself(home: Home) -> None
 
 
 def test_a_daemon_with_a_job_to_fire_stays(home: Home) -> None:
-    home.configure("[daemon]\nidle_exit_s = 0.1\n")
+    home.configure("[daemon]\nidle_exit_s = 0.01\n")
     jobs = home.path / "config" / "jobs.yaml"
     jobs.write_text("jobs:\n  - name: yearly\n    message: hi\n    every: day at 03:00\n    enabled: true\n")
     daemon = home.serve()

@@ -75,6 +75,16 @@ async def test_what_changes_is_stored_and_what_goes_is_removed(tmp_path: Path, n
         assert shown.updated_at is not None
 
 
+async def test_a_daemon_that_follows_a_folder_is_needed(tmp_path: Path, notes: Path) -> None:
+    async with live_ingest(tmp_path) as made, following(made) as all_folders:
+        await all_folders.resume()
+        assert not all_folders.may_follow
+        await all_folders.follow(Watched(path=str(notes), collection="default"))
+        assert all_folders.may_follow
+        await all_folders.unfollow(str(notes))
+        assert not all_folders.may_follow
+
+
 async def test_a_followed_folder_is_followed_by_the_next_daemon(tmp_path: Path, notes: Path) -> None:
     async with live_ingest(tmp_path) as made, following(made) as all_folders:
         asked = Watched(path=str(notes), collection="work", tags=("x",), exclude=("b.*",), chunk_size=32)
@@ -197,6 +207,7 @@ async def test_a_database_that_cannot_answer_now_is_asked_again(
             raise StorageUnavailable("the database cannot be used now")
 
         monkeypatch.setattr(made.database.watched, "all", fail_first)
+        assert all_folders.may_follow, "nobody knows so far"
         await all_folders.resume()
         [followed] = all_folders._followed.values()
         await followed.wait_for(rounds(1))

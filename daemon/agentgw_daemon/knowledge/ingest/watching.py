@@ -85,6 +85,12 @@ class Watching:
         self._ingest = ingest
         self._nursery = nursery
         self._followed: dict[tuple[str, str], Followed] = {}
+        self._is_resumed = False
+
+    @property
+    def may_follow(self) -> bool:
+        """Tells whether a folder is followed, or it is not known yet."""
+        return not self._is_resumed or bool(self._followed)
 
     async def resume(self) -> None:
         """Follow what was followed before the daemon started. Raises nothing: it runs beside everything else."""
@@ -99,6 +105,7 @@ class Watching:
             # Asked for anew meanwhile, it is followed already, and in the new way.
             if (watched.path, watched.collection) not in self._followed:
                 self._begin(watched)
+        self._is_resumed = True
 
     def folders_of(self, params: DocumentIngestParams) -> tuple[Watched, ...]:
         """The folders that `watch` asks for. Raises InvalidParams for what is no folder, Overloaded for too many."""
