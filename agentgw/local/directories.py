@@ -48,11 +48,8 @@ def refuse_another_home(client: Client, paths: Paths) -> None:
     Two homes can share a runtime directory, and so a socket. What is meant for one must not be stored in the other.
     A socket that a container shares with its host is no second home: there one directory has two paths.
     """
-    theirs = client.daemon.get("data_dir")
-    if not theirs or theirs == paths.data_dir or os.path.realpath(theirs) == os.path.realpath(paths.data_dir):
-        return
-    mark = client.daemon.get("data_mark")
-    if mark and mark == mark_of(paths.data_dir):
+    theirs = data_of_another_home(client, paths)
+    if not theirs:
         return
     client.close()
     raise DirectoryRefused(
@@ -60,6 +57,15 @@ def refuse_another_home(client: Client, paths: Paths) -> None:
         hint="set AGENTGW_HOME, which has a socket of its own, or end that daemon:"
         f" AGENTGW_SOCKET={quoted(paths.socket)} agentgw stop",
     )
+
+
+def data_of_another_home(client: Client, paths: Paths) -> str:
+    """The directory where the daemon keeps its data, unless it is that of `paths`; the daemon has been greeted."""
+    theirs = str(client.daemon.get("data_dir", ""))
+    if not theirs or theirs == paths.data_dir or os.path.realpath(theirs) == os.path.realpath(paths.data_dir):
+        return ""
+    mark = client.daemon.get("data_mark")
+    return "" if mark and mark == mark_of(paths.data_dir) else theirs
 
 
 def prepare(paths: Paths) -> None:

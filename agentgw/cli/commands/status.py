@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgw.cli import output
 from agentgw.cli.commands import add_json
 from agentgw.local.connect import connect_running
+from agentgw.local.directories import data_of_another_home
 from agentgw.local.on_demand import would_start
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable
@@ -38,6 +39,9 @@ def run(args: Namespace) -> int:
     with client:
         client.greet()
         status = client.call("daemon.status")
+        elsewhere = "" if paths.other_socket or paths.other_url else data_of_another_home(client, paths)
+    if elsewhere:
+        output.notice(f"this is the daemon of another home: it keeps its data in {elsewhere}, not in {paths.data_dir}")
     if args.json:
         output.json_line({"running": True, **status})
     else:

@@ -75,6 +75,20 @@ class TestStatus:
         [line] = [line for line in cli("status")[1].splitlines() if line.startswith("scheduler ")]
         assert line.split(maxsplit=1)[1] == words
 
+    @pytest.mark.parametrize("form", [(), ("--json",)])
+    def test_the_daemon_of_another_home_is_told(
+        self, cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]
+    ) -> None:
+        said = {"protocol": 1, "version": __version__, "pid": 11, "data_dir": "/elsewhere"}
+        daemon = serve({"hello": said, "daemon.status": STATUS})
+        status, out, err = cli("status", *form)
+        assert (status, "4.0.0.dev0" in out) == (0, True)
+        assert "another home: it keeps its data in /elsewhere, not in " in err
+        # Who names the socket means that daemon.
+        monkeypatch.setenv("AGENTGW_SOCKET", Paths().socket)
+        assert cli("status", *form) == (0, out, "")
+        assert daemon.methods() == ["hello", "daemon.status"] * 2
+
     def test_json_is_the_daemons_own(self, cli: Cli, serve: Serve) -> None:
         serve({"daemon.status": STATUS})
         assert json.loads(cli("status", "--json")[1]) == {"running": True, **STATUS}
