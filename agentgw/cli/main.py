@@ -213,6 +213,7 @@ def _run(act: Callable[[Namespace], int], args: Namespace, prog: str) -> int:
             if path and error.message == f"{error.title}: {path} {reason}":
                 typed = path.removeprefix("options.")
                 error.message = f"{typed if typed != path else path.replace('_', ' ')} {reason}"
+            error.message = error.message.removeprefix(f"{error.title}: ")
         raise
 
 

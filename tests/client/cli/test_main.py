@@ -143,9 +143,11 @@ def test_parameters_of_the_wire_are_told_in_words(cli: Cli, serve: Serve) -> Non
     wrong = Failure(-32602, "Invalid params: session_id is empty", path="session_id", reason="is empty")
     path, reason = "options.top_p", "must be at most 1"
     steep = Failure(-32602, f"Invalid params: {path} {reason}", path=path, reason=reason)
-    serve({"session.messages": wrong, "session.list": wrong, "turn.list": steep})
+    deep = Failure(-32602, "Invalid params: schema #/type: unknown", path="schema/type", reason="#/type: unknown")
+    serve({"session.messages": wrong, "session.list": wrong, "turn.list": steep, "session.search": deep})
     assert cli("sessions", "show", "")[2] == "agentgw: session id is empty. see agentgw sessions show --help\n"
     assert cli("turns")[2] == "agentgw: top_p must be at most 1. see agentgw turns list --help\n"
+    assert cli("sessions", "search", "x")[2] == "agentgw: schema #/type: unknown. see agentgw sessions search --help\n"
     # Who names them gets them back.
     assert cli("call", "session.list")[2] == (
         "agentgw: Invalid params: session_id is empty. see agentgw call --help\n"
