@@ -24,9 +24,10 @@ class PlainEditor:
         """The next line; an empty one is the `default`, where there is one. Raises LineInterrupted and EOFError."""
         if default:
             output.notice(f"Enter alone sends: {output.visible(default)}")
-        output.write(message)
-        output.flush()
         try:
+            output.write(message)
+            # From here on Ctrl-C is for the line, also before anything reads it.
+            output.flush()
             with self._terminal.paused():
                 data = sys.stdin.buffer.readline()
         except KeyboardInterrupt:
