@@ -20,8 +20,10 @@ from tests.shell.terminal import Terminal
 def desk_of(folder: Path, model: Endpoint) -> Iterator[Desk]:
     """A desk whose daemon is stopped afterwards."""
     made = Desk(folder, model)
-    yield made
-    subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=PATIENCE_S, check=False)
+    try:
+        yield made
+    finally:
+        subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=PATIENCE_S, check=False)
 
 
 class Desk:

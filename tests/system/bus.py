@@ -38,9 +38,12 @@ def system_bus(folder: Path) -> Iterator[str]:
     child = subprocess.Popen([DAEMON, f"--config-file={config}", "--nofork", "--print-address=1"], stdout=-1)
     assert child.stdout is not None
     with child:
-        assert child.stdout.readline().startswith(b"unix:")
-        yield address
-        child.terminate()
+        try:
+            assert child.stdout.readline().startswith(b"unix:")
+            yield address
+        finally:
+            # Also when a test fails: otherwise its end would wait for the bus for ever, and nobody would see why.
+            child.terminate()
 
 
 @asynccontextmanager
