@@ -32,6 +32,8 @@ def test_what_is_typed_meanwhile_steers_or_waits_its_turn(desk: Desk) -> None:
         terminal.send("a warm one")
         terminal.wait_for("› a warm one")
         terminal.send("\x1bs")
+        # The line that is being typed is empty again, and the turn has what stood there.
+        terminal.wait_for("› a warm one", "next: and a shape", "Backspace")
         first.end("is blue.")
         second = desk.model.next()
         assert [one["role"] for one in second.messages[-3:]] == ["user", "assistant", "user"]

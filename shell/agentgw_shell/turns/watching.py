@@ -35,17 +35,25 @@ class Watch:
         self._approve = approve
         # Requests to steer that have no reply yet, with their texts.
         self._steering: dict[object, str] = {}
+        # Texts that came too late to steer: first in the queue.
+        self._late = 0
 
     def run(self, stream: Stream) -> None:
         """Show the turn until it ends. Raises the error it ends with, KeyboardInterrupt, and ConnectionLost."""
         self._show_typed()
-        while True:
-            if self._client.has_pending:
-                if self._hear(stream):
-                    return
-            else:
-                self._wait()
-            self._view.frame(time.monotonic())
+        try:
+            while True:
+                if self._client.has_pending:
+                    if self._hear(stream):
+                        return
+                else:
+                    self._wait()
+                self._view.frame(time.monotonic())
+        finally:
+            # The turn has ended before it heard of them. The reply to one that it took comes before its end.
+            for text in self._steering.values():
+                self._put_first(text)
+            self._steering.clear()
 
     def _wait(self) -> None:
         """Wait for the daemon, a key, or the next frame."""
@@ -73,7 +81,7 @@ class Watch:
             if message.error is not None:
                 # Too late for this turn: it becomes the next one's message.
                 self._view.remark(from_wire(message.error).message)
-                self._draft.queue.append(text)
+                self._put_first(text)
                 self._show_typed()
             return False
         return stream.is_ended_by(message)
@@ -90,9 +98,14 @@ class Watch:
 
     def _steer(self, text: str) -> None:
         if not self._view.turn_id:
-            self._draft.queue.append(text)
+            self._put_first(text)
             return
         self._steering[self._client.send("turn.steer", turn_id=self._view.turn_id, text=text)] = text
+
+    def _put_first(self, text: str) -> None:
+        """Before what waits for later: it was meant for now."""
+        self._draft.queue.insert(self._late, text)
+        self._late += 1
 
     def _show_typed(self) -> None:
         self._view.set_typed(self._draft.lines(self._view.columns))
