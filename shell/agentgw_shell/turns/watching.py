@@ -53,7 +53,6 @@ class Watch:
             # The turn has ended before it heard of them. The reply to one that it took comes before its end.
             for text in self._steering.values():
                 self._put_first(text)
-            self._steering.clear()
 
     def _wait(self) -> None:
         """Wait for the daemon, a key, or the next frame."""

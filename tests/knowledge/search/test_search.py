@@ -197,15 +197,18 @@ async def test_without_an_embedder_words_are_searched_and_the_notice_says_why(tm
         assert "agentgw pull fake" in (found.notice or "")
 
 
+NEWER = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
+
+
+async def find_newer() -> wire.Embedder:
+    """The embedder that is configured now."""
+    return NEWER
+
+
 async def test_documents_of_another_embedder_are_searched_by_that_one_until_they_are_embedded_anew(
     tmp_path: Path,
 ) -> None:
-    newer = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
-
-    async def configured() -> wire.Embedder:
-        return newer
-
-    async with library(tmp_path, resolve=configured) as shelf:
+    async with library(tmp_path, resolve=find_newer) as shelf:
         await shelf.put("/a", "alpha beta", "gamma delta")
         assert set(await shelf.found("alpha")) == {"alpha beta", "gamma delta"}, "by its vector"
         await shelf.put("/b", "other", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim))
@@ -215,23 +218,18 @@ async def test_documents_of_another_embedder_are_searched_by_that_one_until_they
 async def test_vectors_that_go_while_a_search_begins_are_looked_for_among_the_new_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
-
-    async def configured() -> wire.Embedder:
-        return newer
-
-    async with library(tmp_path, resolve=configured) as shelf:
+    async with library(tmp_path, resolve=find_newer) as shelf:
         await shelf.put("/a", "alpha beta", "gamma delta")
 
         async def called(_name: str) -> wire.Embedder:
             """The old embedder was chosen; all is embedded anew before its index is asked."""
-            (content,) = await shelf.database.embeddings.missing(newer.id, 1)
+            (content,) = await shelf.database.embeddings.missing(NEWER.id, 1)
             made = Vectors(
-                embedder=EmbedderIdentity(id=newer.id, name=newer.name, dim=newer.dim),
+                embedder=EmbedderIdentity(id=NEWER.id, name=NEWER.name, dim=NEWER.dim),
                 rows=[packed(text) for _, text in content.chunks],
             )
             await shelf.database.embeddings.add(content.content, made)
-            await shelf.database.embeddings.keep_only(newer.id)
+            await shelf.database.embeddings.keep_only(NEWER.id)
             return EMBEDDER
 
         monkeypatch.setattr(shelf.knowledge, "_embedder", called)
@@ -243,13 +241,8 @@ async def test_vectors_that_go_while_a_search_begins_are_looked_for_among_the_ne
 
 @pytest.mark.parametrize("more", [1, 3])
 async def test_what_has_vectors_of_one_of_two_embedders_only_is_told(tmp_path: Path, more: int) -> None:
-    newer = dataclasses.replace(EMBEDDER, id="fake-2", name="newer")
-
-    async def configured() -> wire.Embedder:
-        return newer
-
-    by_newer = EmbedderIdentity(id=newer.id, name=newer.name, dim=newer.dim)
-    async with library(tmp_path, resolve=configured) as shelf:
+    by_newer = EmbedderIdentity(id=NEWER.id, name=NEWER.name, dim=NEWER.dim)
+    async with library(tmp_path, resolve=find_newer) as shelf:
         for n in range(2):
             await shelf.put(f"/{n}", f"alpha {n}")
         assert (await shelf.knowledge.find("alpha")).notice is None

@@ -57,7 +57,7 @@ class Incoming:
             if not self._kind:
                 self._kind, chunk = self._told_by_its_start()
             if self._kind == "whole" and self._begins_with_a_chunk():
-                self._kind = "lines"
+                self._kind, self._sought = "lines", 0
         if self._kind == "events":
             yield from self._understood(chunk)
         elif self._kind == "page":
@@ -125,13 +125,18 @@ class Incoming:
 
     def _lines(self, *, cut: bool = False) -> Iterator[ChunkContent]:
         """Each line that has ended, as an event without a name; the last one may be `cut` with the connection."""
-        *whole, rest = bytes(self._body).split(b"\n")
-        self._body[:] = rest
+        if self._body.find(b"\n", self._sought) < 0:
+            # A line that comes in many pieces is looked through once.
+            whole: list[bytes] = []
+        else:
+            *whole, rest = bytes(self._body).split(b"\n")
+            self._body[:] = rest
+        self._sought = len(self._body)
         for number, line in enumerate(whole, 1):
             data = line.decode("utf-8", "replace").strip()
             if not self.done and not (cut and number == len(whole) and _is_cut(data)):
                 yield from self._said(ServerEvent(name="", data=data))
-        if len(rest) > self._max_bytes:
+        if len(self._body) > self._max_bytes:
             raise NotUnderstood(f"a line of more than {self._max_bytes} bytes")
 
     def _understood(self, chunk: bytes) -> Iterator[ChunkContent]:
