@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
 from agentgw.protocol.calls.jobs import JobAddParams
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
-from tests.scheduler.running.office import HOUR_S, office
+from tests.scheduler.running.office import HOUR_S, FakeTurns, office
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,26 @@ async def test_the_history_of_a_job_that_is_gone_stays(tmp_path: Path) -> None:
         await made.look(HOUR_S)
         await made.jobs.remove("a")
         assert [run.status for run in (await made.jobs.history("a", 10, None)).runs] == ["ok"]
+
+
+async def test_who_asks_before_the_first_look_hears_of_the_jobs_and_of_the_runs_that_were_cut_off(
+    tmp_path: Path,
+) -> None:
+    turns = FakeTurns()
+    turns.at_once = False
+    async with office(
+        tmp_path, 'name: a, message: x, cron_expression: "0 * * * *"', "name: b, message: x, every: hour", turns=turns
+    ) as made:
+        await made.jobs.run("a", wait=False)
+        assert await made.statuses() == ["running"]
+    async with office(tmp_path, has_looked=False) as made:
+        assert [run.status for run in (await made.jobs.history("a", 10, None)).runs] == ["interrupted"]
+    async with office(tmp_path, has_looked=False) as made:
+        assert (await made.jobs.history("b", 10, None)).runs == ()
+    async with office(tmp_path, has_looked=False) as made, trio.open_nursery() as nursery:
+        nursery.start_soon(made.scheduler.look)
+        await made.scheduler.look_first()
+        assert set(made.jobs.names) == {"a", "b"}
 
 
 async def test_the_next_times_are_sorted_over_all_jobs(tmp_path: Path) -> None:

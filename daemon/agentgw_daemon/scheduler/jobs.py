@@ -65,7 +65,7 @@ class Jobs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the jobs in the file."""
+        """Names of the jobs in the file, as it was last read."""
         return tuple(self.scheduler.book.jobs)
 
     @property
@@ -130,6 +130,7 @@ class Jobs:
 
     async def history(self, name: str | None, limit: int, before: str | None) -> JobRunList:
         """A page of runs. Raises NotFound for a job that neither the file nor the history knows."""
+        await self.scheduler.look_first()
         page = await self._store.history(name, limit, before)
         if name is not None and not page.runs and before is None and name not in self.names:
             raise editing.no_job(name, self.names)

@@ -179,6 +179,7 @@ class Control:
     async def examine(self) -> DoctorResult:
         """Runs every check of the daemon's side."""
         services = self._services
+        await self._jobs.scheduler.look_first()
         context = DoctorContext(
             started=services.started, config=services.config, check_database=services.database.check,
             db_bytes=services.database.size_bytes, written_back=lambda: services.database.written_back,

@@ -145,9 +145,13 @@ class Office:
 
 @asynccontextmanager
 async def office(
-    folder: Path, *entries: str, clock: FakeClock | None = None, turns: FakeTurns | None = None, **options: Any
-) -> AsyncIterator[Office]:
-    """Opens the database in the folder, as a daemon that starts does; its end is that of a kill: nothing is settled."""
+    folder: Path, *entries: str, clock: FakeClock | None = None, turns: FakeTurns | None = None,
+    has_looked: bool = True, **options: Any,
+) -> AsyncIterator[Office]:  # fmt: skip
+    """Opens the database in the folder, as a daemon that starts does; its end is that of a kill: nothing is settled.
+
+    `has_looked` false: requests come before its loop has looked at anything.
+    """
     clock = clock or FakeClock(START)
     turns, hub, world, listener = turns or FakeTurns(), Hub(), World(), Listener()
     file = folder / "jobs.yaml"
@@ -165,6 +169,7 @@ async def office(
             if entries:
                 made.write(*entries)
             with hub.subscribed(("jobs",), made.events.append):
-                await scheduler.look()
+                if has_looked:
+                    await scheduler.look()
                 yield made
             nursery.cancel_scope.cancel()

@@ -100,6 +100,7 @@ class JobScheduler:
         self._lock = trio.Lock()
         self._stopping = False
         self._took_up = False
+        self._has_looked = False
         self._all_ended = trio.lowlevel.ParkingLot()
         self._pruned_at_s: float | None = None
         self._storage_failed = ""
@@ -148,6 +149,16 @@ class JobScheduler:
             if error.message != self._storage_failed:
                 log.warning("jobs wait for the database: %s", error.message)
             self._storage_failed = error.message
+        finally:
+            self._has_looked = True
+
+    async def look_first(self) -> None:
+        """Returns when one look was made; until then neither the jobs nor the ends of earlier daemons' runs are known.
+
+        A look that fails is logged.
+        """
+        if not self._has_looked:
+            await supervised("looking at jobs", self.look)
 
     async def _look(self, *, anew: bool) -> None:
         # Where the look fails half-way, a time of the plan before it that has passed would have it repeated at once.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     """The state of the daemon, in numbers."""
     services, jobs = request.services, request.daemon.jobs
+    await jobs.scheduler.look_first()
     started = services.started
     sessions, db_bytes = await services.database.extent()
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
