@@ -19,6 +19,7 @@ from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.models.registry import Registry
 from agentgw_daemon.server.request import RequestContext
+from agentgw_daemon.services import Services
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.storage.database import Database
@@ -123,7 +124,9 @@ class FakeServices:
     settings: Settings = field(default_factory=Settings)
     notices: list[TurnNotice] = field(default_factory=list)
     secrets: Secrets = field(default_factory=Secrets)
-    stopping: bool = False
+    stopping: str = ""
+
+    check_serving = Services.check_serving
 
 
 @dataclass(kw_only=True)

@@ -241,7 +241,7 @@ async def serve(started: Started) -> int:
                 outer.start_soon(supervised, "ending when idle", idle)
                 outer.start_soon(supervised, "feeding the watchdog", feed_watchdog, started.notifier)
                 await stop.wait()
-                services.current.stopping = True
+                services.current.stopping = stop.reason or "asked to"
                 started.notifier.stopping(stop.reason, within_s=settings.limits.shutdown_s + _CLOSING_S)
                 closing = [server.close] if gateway is None else [server.close, gateway.close]
                 await _wind_down(daemon, closing, connections, settings.limits.shutdown_s)

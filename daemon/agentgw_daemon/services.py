@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentgw.protocol.errors import ShuttingDown
 from agentgw.protocol.schema import record
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Current:
         self.config = config
         # For the next turn that somebody watches: what happened while nobody did.
         self.notices: list[TurnNotice] = []
-        self.stopping = False
+        # Why the daemon stops; empty while it serves.
+        self.stopping = ""
         # Where HTTP is spoken, if it is.
         self.http: HttpStatus | None = None
         # Makes a link that signs a browser in once, where there is a door that browsers can come by.
@@ -79,9 +81,14 @@ class Services:
         return self.current.notices
 
     @property
-    def stopping(self) -> bool:
-        """Tells whether no new work is taken any more."""
+    def stopping(self) -> str:
+        """The reason for taking no new work any more; empty while the daemon serves."""
         return self.current.stopping
+
+    def check_serving(self) -> None:
+        """Raise ShuttingDown, with the reason, once no new work is taken any more."""
+        if self.stopping:
+            raise ShuttingDown(f"the daemon is stopping: {self.stopping}", hint="try again in a moment")
 
     @property
     def secrets(self) -> Secrets:

@@ -27,6 +27,7 @@ from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.models.registry import Registry
 from agentgw_daemon.server.handlers import skill
 from agentgw_daemon.server.request import RequestContext
+from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects
 from tests.fakes import FakeModels, FakePool, FakeProjects, request_to
@@ -96,12 +97,14 @@ class CostServices:
     projects: Projects
     models: Registry
     pool: Pool
-    stopping: bool
+    stopping: str
+
+    check_serving = Services.check_serving
 
 
 @asynccontextmanager
 async def asked(
-    folder: Path, machine: Machine, *, kind: Literal["file", "provider"] = "file", stopping: bool = False
+    folder: Path, machine: Machine, *, kind: Literal["file", "provider"] = "file", stopping: str = ""
 ) -> AsyncIterator[RawClient]:
     """A client of a daemon whose skills are in `folder` and whose every model is the machine, but for `missing`."""
 
@@ -193,6 +196,6 @@ async def test_a_client_that_leaves_cancels_the_measurement(tmp_path: Path) -> N
 async def test_nothing_is_measured_while_the_daemon_stops(tmp_path: Path) -> None:
     write_skill(tmp_path, "mine")
     machine = Machine()
-    async with asked(tmp_path, machine, stopping=True) as client:
+    async with asked(tmp_path, machine, stopping="SIGTERM") as client:
         assert (await client.ask("skill.cost"))["error"]["code"] == -32011
     assert machine.requests == []

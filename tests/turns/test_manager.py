@@ -436,8 +436,8 @@ async def test_the_result_of_a_turn_has_nothing_of_a_dry_run(tmp_path: Path) -> 
 
 async def test_no_turn_starts_while_stopping(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        h.services.stopping = True
-        with pytest.raises(ShuttingDown):
+        h.services.stopping = "another file was put in its place"
+        with pytest.raises(ShuttingDown, match=r"^the daemon is stopping: another file was put in its place$"):
             await h.start()
 
 

@@ -89,7 +89,7 @@ class Turns:
 
     async def start(self, params: TurnStartParams) -> TurnState | Turn:
         """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
-        self._check_serving()
+        self._services.check_serving()
         if params.idempotency_key is not None and not params.ephemeral:
             # Also when its skill or model is gone by now: it is that turn which was asked for.
             known = await self._services.database.turns.of_key(params.idempotency_key)
@@ -102,7 +102,7 @@ class Turns:
         self, parent: TurnState, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
     ) -> TurnState:
         """Start a turn, in a new session, that works for another; whoever starts it ends it before its own turn."""
-        self._check_serving()
+        self._services.check_serving()
         spec = await self._services.models.resolve_to_answer(params.model)
         started = await self._start(
             params, (None, skill, spec, ()), tainted=tainted, caller=_Caller(turn=parent, call_id=call_id)
@@ -267,10 +267,6 @@ class Turns:
     async def stored_outcome(self, stored: Turn) -> TurnResult:
         """See `outcome_of`."""
         return outcome_of(await self._services.database.turns.detail(stored.turn_id))
-
-    def _check_serving(self) -> None:
-        if self._services.stopping:
-            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
 
     def check_idle(self, session_id: SessionId) -> None:
         """Raise SessionBusy when a turn of the session runs."""

@@ -258,7 +258,7 @@ async def test_what_cannot_be_run_raises(tmp_path: Path) -> None:
             await again(h, "t-none")
         with pytest.raises(ModelUnavailable):
             await again(h, turn.turn_id, model="missing")
-        h.services.stopping = True
+        h.services.stopping = "SIGTERM"
         with pytest.raises(ShuttingDown):
             await again(h, turn.turn_id)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.errors import ShuttingDown
 from agentgw.protocol.events import ChatDelta
 from agentgw.protocol.params import ChatParams
 from agentgw.protocol.results import ChatResult
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 async def complete(request: RequestContext, params: ChatParams) -> ChatResult:
     """Complete and stream; nothing is stored."""
     services = request.services
-    if services.stopping:
-        raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+    services.check_serving()
     if params.schema is not None:
         await structured.check(params.schema)
     spec = await services.models.resolve_to_answer(params.model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw.protocol.calls.projects import Project
-from agentgw.protocol.errors import RpcError, ShuttingDown
+from agentgw.protocol.errors import RpcError
 from agentgw.protocol.params import (
     NoParams,
     ProjectParams,
@@ -59,8 +59,7 @@ async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
     rows = skill_set.listing() if params.name is None else skill_set.named(params.name)
     costs = []
     for row in rows:
-        if services.stopping:
-            raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+        services.check_serving()
         costs.append(await measure(row, skills=skill_set, models=services.models, pool=services.pool))
     return SkillCosts(skills=tuple(costs))
 

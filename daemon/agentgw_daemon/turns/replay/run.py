@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.calls.replays import ReplaySide
-from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy, ShuttingDown
+from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy
 from agentgw.protocol.events import ReplayProgress, TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.params import TurnReplayParams
 from agentgw.protocol.results import ReplayResult, TurnDetail
@@ -57,8 +57,7 @@ class _Plan:
 
 async def replay(services: Services, params: TurnReplayParams, tell: TellReplay) -> ReplayResult:
     """Run the turn again and compare. Raises RpcError when it cannot be run at all; cancelled, nothing is left."""
-    if services.stopping:
-        raise ShuttingDown("the daemon is stopping", hint="try again in a moment")
+    services.check_serving()
     detail = await services.database.turns.detail(params.turn_id)
     if detail.turn.state in _LIVE:
         raise SessionBusy(
