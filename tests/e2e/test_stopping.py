@@ -35,7 +35,8 @@ def stop_with_streams(home: Home, endpoint: Endpoint, streams: int) -> None:
             wires.append((wire, wire.request("turn.start", message=message, model=model)))
             if number % 2:
                 endpoint.next().say("so far")
-                assert wire.next("turn.delta")["text"] == "so far"
+            # Each is accepted before the stop: one that comes later is refused.
+            assert wire.next("turn.delta")["text"] in ("so far", "word ")
         watch = Stopwatch()
         with ThreadPoolExecutor(streams) as readers:
             heard_last = [readers.submit(wire.last_lines, 2) for wire, _ in wires]
