@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.errors import ConfigRefused, NotFound, RpcError
+from agentgw.protocol.errors import ConfigRefused, NotFound, RpcError, StorageUnavailable
 from agentgw.protocol.results import DoctorResult, ReloadResult
 from agentgw_daemon.config.config_edit import with_value, without_value
 from agentgw_daemon.config.config_file import parse, read_text, replace_text
@@ -179,7 +179,10 @@ class Control:
     async def examine(self) -> DoctorResult:
         """Runs every check of the daemon's side."""
         services = self._services
+        # What a daemon's first requests may be earlier than.
         await self._jobs.scheduler.look_first()
+        with suppress(StorageUnavailable):
+            await self._watching.take_up()
         context = DoctorContext(
             started=services.started, config=services.config, check_database=services.database.check,
             db_bytes=services.database.size_bytes, written_back=lambda: services.database.written_back,

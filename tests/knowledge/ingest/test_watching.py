@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,26 @@ async def test_a_followed_folder_is_followed_by_the_next_daemon(tmp_path: Path, 
         assert await made.texts("work") == {f"{notes}/a.txt": ["apricots"]}
         [shown] = all_folders.listing()
         assert (shown.collection, shown.tags, shown.exclude, shown.chunk_size) == ("work", ("x",), ("b.*",), 32)
+
+
+async def test_who_asks_before_all_is_taken_up_hears_of_every_folder(tmp_path: Path, notes: Path) -> None:
+    asked = [Watched(path=str(notes), collection=name) for name in ("one", "two", "three")]
+    async with live_ingest(tmp_path) as made:
+        for watched in asked:
+            await made.database.watched.put(watched)
+        async with following(made) as all_folders:
+            await all_folders.unfollow(str(notes), "two")
+            await all_folders.resume()
+            assert [one.collection for one in all_folders.listing()] == ["one", "three"]
+        async with following(made) as all_folders:
+            await all_folders.follow(replace(asked[0], tags=("x",)))
+            await all_folders.take_up()
+            assert [one.tags for one in all_folders.listing()] == [("x",), ()]
+        async with following(made) as all_folders, trio.open_nursery() as nursery:
+            nursery.start_soon(all_folders.resume)
+            nursery.start_soon(all_folders.resume)
+            await all_folders.take_up()
+            assert len(all_folders.listing()) == 2
 
 
 async def test_a_folder_that_vanishes_keeps_its_documents_and_is_taken_up_again(tmp_path: Path, notes: Path) -> None:
@@ -258,12 +279,12 @@ async def test_only_folders_are_followed_and_not_too_many(
             DocumentIngestParams(text="x", source="y"),
         ):
             with pytest.raises(InvalidParams):
-                all_folders.folders_of(params)
-        [folder] = all_folders.folders_of(DocumentIngestParams(paths=(str(notes),)))
+                await all_folders.folders_of(params)
+        [folder] = await all_folders.folders_of(DocumentIngestParams(paths=(str(notes),)))
         await all_folders.follow(folder)
-        assert all_folders.folders_of(DocumentIngestParams(paths=(str(notes),))) == (folder,)
+        assert await all_folders.folders_of(DocumentIngestParams(paths=(str(notes),))) == (folder,)
         with pytest.raises(Overloaded):
-            all_folders.folders_of(DocumentIngestParams(paths=(str(tmp_path),)))
+            await all_folders.folders_of(DocumentIngestParams(paths=(str(tmp_path),)))
 
 
 async def test_changes_between_two_waits_are_told(tmp_path: Path) -> None:

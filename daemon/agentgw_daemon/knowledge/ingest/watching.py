@@ -86,6 +86,7 @@ class Watching:
         self._nursery = nursery
         self._followed: dict[tuple[str, str], Followed] = {}
         self._is_resumed = False
+        self._resuming = trio.Lock()
 
     @property
     def may_follow(self) -> bool:
@@ -96,19 +97,30 @@ class Watching:
         """Follow what was followed before the daemon started. Raises nothing: it runs beside everything else."""
         while True:
             try:
-                found = await self._database.watched.all()
-                break
+                await self.take_up()
+                return
             except RpcError as error:
                 log.warning("what is followed cannot be looked up now: %s", error.message)
             await trio.sleep(_TRY_AGAIN_S)
-        for watched in found:
-            # Asked for anew meanwhile, it is followed already, and in the new way.
-            if (watched.path, watched.collection) not in self._followed:
-                self._begin(watched)
-        self._is_resumed = True
 
-    def folders_of(self, params: DocumentIngestParams) -> tuple[Watched, ...]:
-        """The folders that `watch` asks for. Raises InvalidParams for what is no folder, Overloaded for too many."""
+    async def take_up(self) -> None:
+        """Follow what was followed before the daemon started, if that is not done yet: requests may come before it.
+
+        Raises StorageUnavailable.
+        """
+        async with self._resuming:
+            if self._is_resumed:
+                return
+            for watched in await self._database.watched.all():
+                self._begin(watched)
+            self._is_resumed = True
+
+    async def folders_of(self, params: DocumentIngestParams) -> tuple[Watched, ...]:
+        """The folders that `watch` asks for.
+
+        Raises InvalidParams for what is no folder, Overloaded for too many, StorageUnavailable.
+        """
+        await self.take_up()
         folders = tuple(
             Watched(
                 path=_folder(path), collection=params.collection, skills=params.skills, tags=params.tags,
@@ -128,10 +140,12 @@ class Watching:
 
     async def follow(self, watched: Watched) -> Followed:
         """Follow a folder from now on; one that is followed already in the new way."""
+        await self.take_up()
         return self._begin(await self._database.watched.put(watched))
 
     async def unfollow(self, path: str, collection: str | None = None) -> None:
-        """Follow a folder no more. Raises NotFound."""
+        """Follow a folder no more. Raises NotFound, StorageUnavailable."""
+        await self.take_up()
         found = path_of(path) or path
         if not await self._database.watched.remove(found, collection):
             raise NotFound(
@@ -142,7 +156,7 @@ class Watching:
             self._followed.pop(key).scope.cancel()
 
     def listing(self) -> tuple[WatchedFolder, ...]:
-        """The followed folders by path."""
+        """The followed folders by path, as far as they are taken up."""
         return tuple(self._followed[key].shown() for key in sorted(self._followed))
 
     def _begin(self, watched: Watched) -> Followed:

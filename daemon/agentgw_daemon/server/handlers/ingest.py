@@ -50,7 +50,7 @@ async def _ingest(request: RequestContext, params: DocumentIngestParams) -> Inge
     daemon = request.daemon
     if params.skills:
         await check_skills(params.skills, await request.services.projects.skill_set(params.cwd))
-    folders = daemon.watching.folders_of(params) if params.watch else ()
+    folders = await daemon.watching.folders_of(params) if params.watch else ()
     result = await daemon.ingest.run(params, request.notify)
     for folder in folders:
         await daemon.watching.follow(folder)
@@ -59,7 +59,9 @@ async def _ingest(request: RequestContext, params: DocumentIngestParams) -> Inge
 
 async def watched(request: RequestContext, params: NoParams) -> WatchedList:
     """The followed folders, and how each is."""
-    return WatchedList(folders=request.daemon.watching.listing())
+    watching = request.daemon.watching
+    await watching.take_up()
+    return WatchedList(folders=watching.listing())
 
 
 async def unwatch(request: RequestContext, params: DocumentUnwatchParams) -> Done:
