@@ -31,12 +31,14 @@ def stop_with_streams(home: Home, endpoint: Endpoint, streams: int) -> None:
         for number in range(streams):
             wire = stack.enter_context(home.connect())
             # Every other one stands still because its client does not read, the rest because its model is silent.
-            model, message = ("scripted/m", "go") if number % 2 else ("echo", "word " * 20_000)
+            model, message, first = (
+                ("scripted/m", "go", "so far") if number % 2 else ("echo", "word " * 20_000, "word ")
+            )
             wires.append((wire, wire.request("turn.start", message=message, model=model)))
             if number % 2:
-                endpoint.next().say("so far")
+                endpoint.next().say(first)
             # Each is accepted before the stop: one that comes later is refused.
-            assert wire.next("turn.delta")["text"] in ("so far", "word ")
+            assert wire.next("turn.delta")["text"] == first
         watch = Stopwatch()
         with ThreadPoolExecutor(streams) as readers:
             heard_last = [readers.submit(wire.last_lines, 2) for wire, _ in wires]

@@ -9,6 +9,7 @@ import trio
 
 from agentgw.protocol.calls.jobs import JobAddParams
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
+from agentgw_daemon.scheduler.running import scheduler
 from tests.scheduler.running.office import HOUR_S, FakeTurns, office
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +135,19 @@ async def test_who_asks_before_the_first_look_hears_of_the_jobs_and_of_the_runs_
         nursery.start_soon(made.scheduler.look)
         await made.scheduler.look_first()
         assert set(made.jobs.names) == {"a", "b"}
+
+
+async def test_a_first_look_that_hangs_holds_up_nobody_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "_FIRST_LOOK_S", 0.01)
+    async with office(tmp_path, "name: a, message: x, every: hour", has_looked=False) as made:
+        async with made.scheduler._lock, trio.open_nursery() as nursery:
+            # As a daemon's own look at a file that cannot be read to its end.
+            nursery.start_soon(made.scheduler.look_first)
+        assert made.jobs.names == ()
+        await made.scheduler.look_first()
+        assert made.jobs.names == ("a",)
 
 
 async def test_the_next_times_are_sorted_over_all_jobs(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 # A week: whoever looks at all has looked by then.
 _FATAL_SHOWN_S: Final = 7 * 86_400.0
+_TAKE_UP_S: Final = 5.0
 # The origin of a value that nobody gave.
 _DEFAULT: Final = "default"
 
@@ -179,9 +180,9 @@ class Control:
     async def examine(self) -> DoctorResult:
         """Runs every check of the daemon's side."""
         services = self._services
-        # What a daemon's first requests may be earlier than.
+        # Both are read beside a daemon's first requests, which may come before. A disk that hangs is not waited for.
         await self._jobs.scheduler.look_first()
-        with suppress(StorageUnavailable):
+        with trio.move_on_after(_TAKE_UP_S), suppress(StorageUnavailable):
             await self._watching.take_up()
         context = DoctorContext(
             started=services.started, config=services.config, check_database=services.database.check,

@@ -45,6 +45,8 @@ LOOK_EVERY_S: Final = 30.0
 _MOST_ROUNDS: Final = 2000
 # After the settle time of a wake-up, for the network to come.
 _NETWORK_WAIT_S: Final = 90.0
+# A file on a dead mount, or a bus that does not answer, must not hold up who only asks how things are.
+_FIRST_LOOK_S: Final = 5.0
 _PRUNE_EVERY_S: Final = 86_400.0
 _CRASHED: Final = "agentgw ended while it ran"
 
@@ -143,22 +145,24 @@ class JobScheduler:
         """One look. `anew`: the file is read whether it has changed or not. Raises StorageUnavailable."""
         try:
             async with self._lock:
-                await self._look(anew=anew)
+                try:
+                    await self._look(anew=anew)
+                finally:
+                    self._has_looked = True
             self._storage_failed = ""
         except StorageUnavailable as error:
             if error.message != self._storage_failed:
                 log.warning("jobs wait for the database: %s", error.message)
             self._storage_failed = error.message
-        finally:
-            self._has_looked = True
 
     async def look_first(self) -> None:
         """Returns when one look was made; until then neither the jobs nor the ends of earlier daemons' runs are known.
 
-        A look that fails is logged.
+        A look that fails is logged; one that takes too long is not waited for.
         """
         if not self._has_looked:
-            await supervised("looking at jobs", self.look)
+            with trio.move_on_after(_FIRST_LOOK_S):
+                await supervised("looking at jobs", self.look)
 
     async def _look(self, *, anew: bool) -> None:
         # Where the look fails half-way, a time of the plan before it that has passed would have it repeated at once.
