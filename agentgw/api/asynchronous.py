@@ -21,10 +21,10 @@ from agentgw.api.loops import AsyncioLoop, Loop
 from agentgw.api.places import DaemonPlace
 from agentgw.api.trio_loop import TrioLoop
 from agentgw.client import Client, ConnectionLost
-from agentgw.protocol.calls.ingests import IngestResult
+from agentgw.protocol.calls.documents import IngestResult
 from agentgw.protocol.calls.jobs import ScheduledJob
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import UsageError, from_wire
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Chunk, Message, Session, Skill
 from agentgw.transport.connection import Connection, Notification, Response
 

@@ -15,10 +15,10 @@ from agentgw.api import calls
 from agentgw.api.calls import TIMEOUT_S, Call, IngestFields, PathLike, SearchFields, TurnFields
 from agentgw.api.places import DaemonPlace
 from agentgw.client import Client, Stream
-from agentgw.protocol.calls.ingests import IngestResult
+from agentgw.protocol.calls.documents import IngestResult
 from agentgw.protocol.calls.jobs import ScheduledJob
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import UsageError
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Chunk, Message, Session, Skill
 from agentgw.transport.connection import Notification
 

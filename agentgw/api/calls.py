@@ -9,16 +9,12 @@ from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack
 
 from agentgw.api.reading import read
 from agentgw.local.paths import absolute
-from agentgw.protocol.calls.ingests import IngestResult
+from agentgw.protocol.calls.documents import DocumentSearchResult, IngestResult
 from agentgw.protocol.calls.jobs import JobList, ScheduledJob
+from agentgw.protocol.calls.sessions import MessageList, SessionList
+from agentgw.protocol.calls.skills import SkillList
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import UsageError
-from agentgw.protocol.results import (
-    DocumentSearchResult,
-    MessageList,
-    SessionList,
-    SkillList,
-    TurnResult,
-)
 from agentgw.protocol.types import Chunk, Message, Session, Skill
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from agentgw.protocol.schema import record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentgw.protocol.calls.doors import HttpStatus, SignInLink
+    from agentgw.protocol.calls.daemon import HttpStatus
+    from agentgw.protocol.calls.web import SignInLink
     from agentgw.protocol.events import TurnNotice
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config

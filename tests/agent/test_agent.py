@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import ApprovalDenied
 from agentgw.protocol.events import TurnToolResult
-from agentgw.protocol.results import TurnResult
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.inference.engine import as_mapping
 from tests.agent.scripted import answered, furnish, script

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import ApprovalDenied, ModelUnavailable
 from agentgw.protocol.events import TurnApproval, TurnNotice, TurnProgress, TurnToolResult
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import File, Options, Usage
 from agentgw_daemon.agent.delegation import child_params
 from agentgw_daemon.approvals.queue import ApprovalQueue

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import TurnCancelled
 from agentgw.protocol.events import TurnApproval
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Approval, Options
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest

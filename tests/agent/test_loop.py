@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import ApprovalDenied, ModelUnavailable
 from agentgw.protocol.events import TurnDelta, TurnToolCall, TurnToolResult
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Options, ToolCall
 from agentgw_daemon.agent.tool_runner import MOST_CALLS, MOST_RESULT_CHARACTERS
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.params import TurnStartParams
 from agentgw_daemon.agent.named_tools import named_in
 from tests.agent.scripted import furnish, script
 from tests.turns.frames import watched

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnReplayParams, TurnResult
 from agentgw.protocol.errors import NotFound, Overloaded
 from agentgw.protocol.events import TurnSteered
-from agentgw.protocol.params import TurnReplayParams
-from agentgw.protocol.results import TurnResult
 from agentgw_daemon.events.steering import MOST_WAITING
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping

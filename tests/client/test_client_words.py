@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from agentgw.protocol.calls.hooks import WebhookEvent
+from agentgw.protocol.calls.webhooks import WebhookEvent
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.schema import fields_of

@@ -23,9 +23,9 @@ import agentgw
 from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
-from agentgw.protocol.calls.hooks import Webhook, WebhookList
-from agentgw.protocol.calls.ingests import Reembedding, WatchedFolder
+from agentgw.protocol.calls.documents import Reembedding, WatchedFolder
 from agentgw.protocol.calls.jobs import JobProblem
+from agentgw.protocol.calls.webhooks import Webhook, WebhookList
 from agentgw.protocol.errors import ModelUnavailable, StorageUnavailable
 from agentgw.protocol.types import Finding, Model, Skill
 from agentgw_daemon.config import load as config

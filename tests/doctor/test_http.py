@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.doors import HttpStatus
+from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.doctor.http import http_verdicts
 

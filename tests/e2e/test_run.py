@@ -7,8 +7,8 @@ from dataclasses import fields
 
 import pytest
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import Timeout
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Timings, Usage
 from tests.e2e.endpoint import SCRIPTED, Endpoint
 from tests.e2e.home import Home, heard, is_silent, until

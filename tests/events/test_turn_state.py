@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.events import TurnDelta
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from tests.patience import PATIENCE_S

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import h11
 import trio
 
-from agentgw.protocol.calls.doors import HttpStatus
+from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw.protocol.events import ChatDelta
 from agentgw_daemon.config.settings import HttpSection, LimitsSection, Settings
 from agentgw_daemon.gateway.access.admission import Door, digest_of

@@ -9,10 +9,9 @@ from typing import Any, Final
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, RpcError
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway import exchange as exchange_module
 from agentgw_daemon.gateway.exchange import Exchange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.results import Done
 from agentgw_daemon.gateway.routing.routes import Route
 from agentgw_daemon.server.request import Handler
 

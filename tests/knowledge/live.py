@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
+from agentgw.protocol.calls.documents import DocumentIngestParams, IngestResult
 from agentgw.protocol.events import DocumentProgress
 from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.replays import PromptHistory
+from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.errors import ContextOverflow
 from agentgw.protocol.types import Chunk, Options
 from agentgw_daemon.inference.engine import (

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from agentgw import PROTOCOL
+from agentgw.protocol.calls.shared import NoParams
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import RPC_ERRORS
 from agentgw.protocol.events import EVENTS, TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.methods import METHODS, Method
-from agentgw.protocol.params import NoParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump, fields_of, schema_of
 from agentgw.transport.framing import encode
 from agentgw_daemon.config.settings import LimitsSection

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from agentgw.protocol import errors
+from agentgw.protocol.calls.daemon import HelloParams
+from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.params import HelloParams, NoParams
 from agentgw_daemon.server.dispatch import NOTIFICATION, Refused, error_response, read_call, result_response
 
 

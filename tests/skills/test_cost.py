@@ -11,9 +11,8 @@ from typing import Literal
 import pytest
 import trio
 
+from agentgw.protocol.calls.skills import SkillCostParams, SkillCosts
 from agentgw.protocol.errors import ModelUnavailable, WorkerDied
-from agentgw.protocol.params import SkillCostParams
-from agentgw.protocol.results import SkillCosts
 from agentgw.protocol.types import ChatMessage, Timings, Usage
 from agentgw_daemon.inference.engine import (
     UNLIMITED_TOKENS,

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.protocol.calls.projects import Project
+from agentgw.protocol.calls.skills import Project
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw_daemon.skills import library as libraries
 from agentgw_daemon.skills import projects

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.hooks import Delivery
 from agentgw.protocol.calls.jobs import JobRun
-from agentgw.protocol.calls.replays import StepCall, TurnStep
-from agentgw.protocol.results import StatsResult
+from agentgw.protocol.calls.stats import StatsResult
+from agentgw.protocol.calls.turns import StepCall, TurnStep
+from agentgw.protocol.calls.webhooks import Delivery
 from agentgw.protocol.schema import bind, dump
 from agentgw.protocol.types import Approval, ApprovalRule, Document, Feedback, SearchHit, Session, ToolCall, Turn
 from agentgw.transport.framing import decode, encode

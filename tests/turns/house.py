@@ -9,8 +9,7 @@ from typing import Any
 
 import trio
 
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.types import ChatMessage, Chunk, Timings, Usage
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.hub import Hub

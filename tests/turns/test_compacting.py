@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams
+from agentgw.protocol.calls.sessions import SessionCompacted, SessionCompactParams, SessionIdParams
 from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, NotFound, SessionBusy, WorkerDied
-from agentgw.protocol.params import SessionIdParams
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, text_of
 from agentgw_daemon.server.handlers import session
 from agentgw_daemon.server.request import RequestContext

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import ContextOverflow
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import ChatMessage, PromptFit
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, PromptCount, TextDelta, text_of
 from agentgw_daemon.tool_calling.formats import choose

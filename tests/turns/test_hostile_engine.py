@@ -14,9 +14,8 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agentgw.protocol.calls.turns import TurnReplayParams, TurnResult
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.params import TurnReplayParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.events.turn_state import TurnState

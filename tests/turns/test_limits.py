@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import (
     ApprovalDenied,
     ContextOverflow,
@@ -18,7 +19,6 @@ from agentgw.protocol.errors import (
     Timeout,
     from_wire,
 )
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Options
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta
 from agentgw_daemon.turns.run import failure_of

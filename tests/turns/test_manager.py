@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import (
     ContextOverflow,
     InternalError,
@@ -19,8 +20,6 @@ from agentgw.protocol.errors import (
     ShuttingDown,
 )
 from agentgw.protocol.events import TurnNotice
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.protocol.types import File, Options, PromptFit, Turn
 from agentgw_daemon.config.settings import AgentSection, Settings

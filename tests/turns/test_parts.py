@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.calls.compactions import SessionCompactParams
+from agentgw.protocol.calls.sessions import SessionCompactParams
+from agentgw.protocol.calls.turns import TurnIdParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound
-from agentgw.protocol.params import TurnIdParams
 from agentgw.protocol.types import File
 from agentgw_daemon.server.handlers import turn
 from agentgw_daemon.turns.compacting import compact

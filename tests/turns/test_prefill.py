@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.protocol.calls.prefills import PrefillResult
+from agentgw.protocol.calls.turns import PrefillResult, TurnStartParams
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.types import File, Options
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest
 from agentgw_daemon.inference.spec import ModelSpec

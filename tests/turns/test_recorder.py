@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.protocol.calls.replays import PromptHistory
+from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.events import TurnApproval, TurnDelta, TurnEvent, TurnToolCall, TurnToolResult
 from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState

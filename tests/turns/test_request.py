@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.types import File, Options
 from agentgw_daemon.turns.request import brings_data, generation_request, kept, merged, options_of
 

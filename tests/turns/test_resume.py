@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import (
     AlreadyExists,
     ApprovalDenied,
@@ -21,8 +22,6 @@ from agentgw.protocol.errors import (
     TurnCancelled,
 )
 from agentgw.protocol.events import TurnCompleted
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Approval, ToolCall, Turn
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState

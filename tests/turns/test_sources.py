@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agentgw.protocol.calls.turns import TurnReplayParams, TurnResult, TurnStartParams
 from agentgw.protocol.events import TurnSources
-from agentgw.protocol.params import TurnReplayParams, TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.inference.engine import text_of
 from agentgw_daemon.prompts.prompt import with_excerpts

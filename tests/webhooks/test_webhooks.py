@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from agentgw.protocol.calls.hooks import Delivery
+from agentgw.protocol.calls.webhooks import Delivery
 from agentgw.protocol.errors import NotFound, StorageUnavailable
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.deliveries.deliveries import HookStanding

@@ -1,11 +1,11 @@
-"""Settings as they are asked for, changed and shown: the records of `config.*`."""
+"""Settings as they are asked for, changed and shown: `config.*`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+from agentgw.protocol import types as t
 from agentgw.protocol.schema import Limit, record
-from agentgw.protocol.types import Setting
 
 
 @record
@@ -34,4 +34,4 @@ class ConfigUnsetParams:
 class ConfigResult:
     """Every setting with its origin; secrets are shown as `***`."""
 
-    settings: tuple[Setting, ...]
+    settings: tuple[t.Setting, ...]

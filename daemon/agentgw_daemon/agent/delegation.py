@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import ApprovalDenied, NotFound, RpcError
 from agentgw.protocol.events import (
     TurnDelta,
@@ -24,8 +25,6 @@ from agentgw.protocol.events import (
     TurnToolCall,
     TurnToolResult,
 )
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Options, Turn
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.skills.model import LoadedSkill

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import trio
 
-from agentgw.protocol.calls.replays import StepCall, TurnStep
+from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Options, Timings

@@ -10,7 +10,7 @@ from agentgw_daemon.approvals.policy import ASK, DENY
 from agentgw_daemon.text.near import hint_for
 
 if TYPE_CHECKING:
-    from agentgw.protocol.params import TurnStartParams
+    from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw_daemon.tools.catalogue import Catalogue
 
 

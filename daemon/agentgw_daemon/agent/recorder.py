@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from agentgw.protocol.calls.replays import StepCall, TurnStep
+from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.storage.sessions.steps import Shown, StepRows
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall

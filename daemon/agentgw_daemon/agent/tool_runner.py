@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from agentgw.protocol.calls.replays import OfferedTool
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw.protocol.errors import ApprovalDenied
 from agentgw.protocol.events import TurnToolCall, TurnToolResult
 from agentgw.protocol.schema import record

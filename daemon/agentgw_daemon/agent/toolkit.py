@@ -23,7 +23,7 @@ from agentgw_daemon.tools.files.places import denied_of, roots_of
 from agentgw_daemon.tools.tool import RunnableTool, ToolContext
 
 if TYPE_CHECKING:
-    from agentgw.protocol.params import TurnStartParams
+    from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw.protocol.types import Chunk, ToolCall
     from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.services import Services

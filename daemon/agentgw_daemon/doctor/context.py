@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
-from agentgw.protocol.calls.doors import HttpStatus
-from agentgw.protocol.calls.hooks import WebhookList
-from agentgw.protocol.calls.ingests import Reembedding, WatchedFolder
+from agentgw.protocol.calls.daemon import HttpStatus
+from agentgw.protocol.calls.documents import Reembedding, WatchedFolder
 from agentgw.protocol.calls.jobs import JobProblem
+from agentgw.protocol.calls.webhooks import WebhookList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Model, Skill
 from agentgw_daemon.config.load import Config

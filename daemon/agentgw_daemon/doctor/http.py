@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from agentgw.local.directories import quoted
-from agentgw.protocol.calls.doors import HttpStatus
+from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
 

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import TurnEvent, TurnSources, TurnSteered
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import Chunk, SessionId, ToolCall, TurnId, Usage
 from agentgw_daemon.events.steering import Steering
 from agentgw_daemon.events.turn_log import TurnLog

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from agentgw.local.sockets import BACKLOG
-from agentgw.protocol.calls.doors import HttpStatus
+from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, LocalError
 from agentgw.protocol.schema import record
 from agentgw_daemon.gateway.access.admission import Door, digest_of

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
+from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.errors import InvalidParams, RpcError
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.params import TurnStartParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.gateway.http.event_stream import EventBuffer, NoEvents, StreamEncoding

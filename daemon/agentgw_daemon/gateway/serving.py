@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.calls.doors import SignInLink
+from agentgw.protocol.calls.web import SignInLink
 from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH
 from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
 from agentgw_daemon.gateway.api.calls import API

@@ -20,7 +20,7 @@ from agentgw_daemon.approvals.policy import ASK, DENY
 from agentgw_daemon.prompts.prompt import Prompt, PromptCounter, with_files
 
 if TYPE_CHECKING:
-    from agentgw.protocol.params import TurnStartParams
+    from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw_daemon.config.settings import RagSection
     from agentgw_daemon.knowledge.search.search import Knowledge, SearchFindings
     from agentgw_daemon.skills.model import LoadedSkill

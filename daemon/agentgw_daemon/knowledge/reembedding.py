@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.ingests import Reembedding as Shown
+from agentgw.protocol.calls.documents import Reembedding as Shown
 from agentgw.protocol.errors import RpcError, Timeout, WorkerDied
 from agentgw_daemon.knowledge.texts import embedded_text
 from agentgw_daemon.observability.supervision import internal_error

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
-from agentgw.protocol.calls.recommendations import RecommendedModel
+from agentgw.protocol.calls.models import RecommendedModel
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.hosting.memory_budget import RESERVE_BYTES, shown

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import trio
 
+from agentgw.protocol.calls.models import ModelDetail
 from agentgw.protocol.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
-from agentgw.protocol.results import ModelDetail
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows

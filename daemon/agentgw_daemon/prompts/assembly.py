@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from agentgw.protocol.calls.replays import PromptHistory
+from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.inference.engine import GenerationRequest

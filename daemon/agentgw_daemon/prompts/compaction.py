@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.calls.replays import PromptHistory
+from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.schema import record
 from agentgw_daemon.inference.engine import Engine

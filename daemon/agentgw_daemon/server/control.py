@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from agentgw.protocol.calls.daemon import DoctorResult, ReloadResult
 from agentgw.protocol.errors import ConfigRefused, NotFound, RpcError, StorageUnavailable
-from agentgw.protocol.results import DoctorResult, ReloadResult
 from agentgw_daemon.config.config_edit import with_value, without_value
 from agentgw_daemon.config.config_file import parse, read_text, replace_text
 from agentgw_daemon.config.load import Config, load_text, setting_called, value_of

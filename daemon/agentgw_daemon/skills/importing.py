@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from agentgw.protocol.calls.skills import ValidateResult
 from agentgw.protocol.errors import AlreadyExists
-from agentgw.protocol.results import ValidateResult
 from agentgw_daemon.skills.frontmatter import YamlNode, parse_mapping
 from agentgw_daemon.skills.loader import SKILL_FILE, is_yaml, read_skill
 from agentgw_daemon.skills.model import LoadedSkill, Rag, tool_names, words

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from agentgw.protocol import types
-from agentgw.protocol.results import ValidateResult
+from agentgw.protocol.calls.skills import ValidateResult
 from agentgw_daemon.skills.loader import SKILL_FILE, Report, is_yaml, read_skill
 from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, Tier, printable
 from agentgw_daemon.skills.skill_set import EMPTY, SkillSet, TierSkills

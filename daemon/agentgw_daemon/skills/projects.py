@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import trio
 
-from agentgw.protocol.calls.projects import Project, ProjectSkill
+from agentgw.protocol.calls.skills import Project, ProjectSkill
 from agentgw.protocol.errors import InvalidParams, NotFound, StorageUnavailable
 from agentgw_daemon.skills.library import Library, broken_at, read_tier
 from agentgw_daemon.skills.loader import SKILL_FILE

@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 
 import trio
 
+from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.errors import StorageUnavailable
-from agentgw.protocol.results import StatsResult
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Deliveries
 from agentgw_daemon.storage.deliveries.outbox import EventOutbox

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
+from agentgw.protocol.calls.sessions import SessionCompacted, SessionCompactParams, SessionExpanded
 from agentgw.protocol.errors import AlreadyExists, NotFound, Timeout
 from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, history_of, place_of, summed_up
 from agentgw_daemon.prompts.summarising import SUMMARY_S, SummaryJob, readable, summary_budget, written

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.calls.replays import PromptHistory
+from agentgw.protocol.calls.turns import PromptHistory, TurnResult, TurnStartParams
 from agentgw.protocol.errors import ContextOverflow
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.protocol.types import PromptFit, Session, SessionId, TurnId, Usage
 from agentgw_daemon.events.turn_state import TurnState

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from agentgw.protocol.calls.turns import TurnDetail, TurnResult
 from agentgw.protocol.errors import RpcError, TurnCancelled, from_wire
-from agentgw.protocol.results import TurnDetail, TurnResult
 
 
 def outcome_of(detail: TurnDetail) -> TurnResult:

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.protocol.calls.prefills import PrefillResult
+from agentgw.protocol.calls.turns import PrefillResult, TurnResult, TurnStartParams
 from agentgw.protocol.errors import NotFound, Overloaded, SessionBusy, ShuttingDown
 from agentgw.protocol.events import TurnNotice
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit

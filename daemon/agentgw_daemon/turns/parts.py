@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.calls.replays import PromptHistory, TurnParts
+from agentgw.protocol.calls.turns import PromptHistory, TurnParts
 from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.agent.opening import TurnOpening
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
@@ -15,7 +15,7 @@ from agentgw_daemon.prompts.prompt import PromptCounter, count_parts, history_of
 from agentgw_daemon.turns.replay.tools import RecordedTools
 
 if TYPE_CHECKING:
-    from agentgw.protocol.results import TurnDetail
+    from agentgw.protocol.calls.turns import TurnDetail
     from agentgw.protocol.types import File, PromptPart
     from agentgw_daemon.inference.engine import PromptCount, PromptMessage
     from agentgw_daemon.services import Services

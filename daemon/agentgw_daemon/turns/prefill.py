@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.calls.prefills import PrefillResult
-from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.calls.turns import PrefillResult, TurnStartParams
 from agentgw.protocol.types import Session, SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Finished

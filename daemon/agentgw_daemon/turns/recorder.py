@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.replays import OfferedTool, PromptHistory, TurnStep
+from agentgw.protocol.calls.turns import OfferedTool, PromptHistory, TurnStep
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import TurnApproval, TurnEvent, TurnToolCall, TurnToolResult
 from agentgw.protocol.schema import dump

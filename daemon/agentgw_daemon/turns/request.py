@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.types import File, Options, Session
 from agentgw_daemon.inference.engine import GenerationRequest
 

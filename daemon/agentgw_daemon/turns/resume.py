@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.calls.replays import PromptHistory, TurnStep
+from agentgw.protocol.calls.turns import PromptHistory, TurnStep
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import EVENTS, TurnEvent, TurnSteered
 from agentgw.protocol.schema import bind

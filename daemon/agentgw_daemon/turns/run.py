@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.replays import PromptHistory, TurnStep
+from agentgw.protocol.calls.turns import PromptHistory, TurnFailure, TurnResult, TurnStep
 from agentgw.protocol.errors import RpcError, ShuttingDown, Timeout
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted, TurnSteered
-from agentgw.protocol.results import TurnFailure, TurnResult
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import FinishReason, Timings, Usage
 from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
-from agentgw.protocol.calls.hooks import WebhookEvent
+from agentgw.protocol.calls.webhooks import WebhookEvent
 from agentgw.protocol.schema import record
 from agentgw_daemon.tools.web.addresses import is_local, is_public
 

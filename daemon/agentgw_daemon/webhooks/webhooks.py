@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.hooks import Webhook, WebhookEvent, WebhookList, WebhookTestResult
+from agentgw.protocol.calls.webhooks import Webhook, WebhookEvent, WebhookList, WebhookTestResult
 from agentgw.protocol.errors import NotFound, RpcError
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.deliveries.deliveries import Attempt, HookStanding, Pending

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 from typing import Any, get_args
 
 import pytest
@@ -11,21 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from agentgw.protocol import events, params, results, types
-from agentgw.protocol.calls import replays
+from agentgw.protocol import calls, events, types
+from agentgw.protocol.calls import turns
 from agentgw.protocol.schema import bind, dump, fields_of, schema_of
 from agentgw.protocol.types import Channel, FinishReason, Options, Topic, TurnState
 from tests.client.protocol.strategies import records
 
 RECORDS = [
     thing
-    for module in (types, replays)
+    for module in (types, turns)
     for _, thing in inspect.getmembers(module, dataclasses.is_dataclass)
     if thing.__module__ == module.__name__
 ]
-ALL = RECORDS + [
+NOUNS = [importlib.import_module(f"{calls.__name__}.{found.name}") for found in pkgutil.iter_modules(calls.__path__)]
+ALL = [
     thing
-    for module in (params, results, events)
+    for module in (types, events, *NOUNS)
     for _, thing in inspect.getmembers(module, dataclasses.is_dataclass)
     if thing.__module__ == module.__name__
 ]

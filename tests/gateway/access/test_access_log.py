@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from agentgw.protocol.results import ApprovalList
+from agentgw.protocol.calls.approvals import ApprovalList
 from agentgw_daemon.gateway.access.access_log import AccessLog
 from agentgw_daemon.server.handlers import HANDLERS
 from tests.gateway.harness import TCP, UNIX, opened, with_key

@@ -9,10 +9,10 @@ import pytest
 import trio
 
 from agentgw.protocol.calls.jobs import JobList, ScheduledJob
+from agentgw.protocol.calls.shared import Done
+from agentgw.protocol.calls.turns import TurnAttachParams, TurnResult, TurnStartParams
 from agentgw.protocol.errors import InternalError, NotFound
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
-from agentgw.protocol.params import TurnAttachParams, TurnStartParams
-from agentgw.protocol.results import Done, TurnResult
 from agentgw_daemon.gateway import exchange as exchange_module
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.protocol.results import Done
+from agentgw.protocol.calls.shared import Done
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.server.handlers import HANDLERS
 from tests.gateway.harness import TCP, HttpClient, opened, with_key

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.results import Done
 from agentgw_daemon.config.settings import HttpSection
 from tests.gateway.harness import HOST, opened
 

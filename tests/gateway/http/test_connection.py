@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
+from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.events import ChatDelta
-from agentgw.protocol.results import Done
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.http import connection as module
 from agentgw_daemon.server.request import Handler

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
+from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.events import ChatDelta, TurnDelta, TurnEvent, TurnNotice
-from agentgw.protocol.results import Done
 from agentgw_daemon.events.turn_log import TurnBatch
 from agentgw_daemon.gateway.http.event_stream import EventBuffer, ServerSentEvents, last_event
 from agentgw_daemon.server.turn_frames import turn_frames

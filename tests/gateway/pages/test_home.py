@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.sessions import SearchResult, SessionList
+from agentgw.protocol.calls.skills import RouteResult, SkillList
+from agentgw.protocol.calls.turns import TurnList, TurnResult, TurnStartParams
 from agentgw.protocol.events import TurnStarted
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import RouteResult, SearchResult, SessionList, SkillList, TurnList, TurnResult
 from agentgw.protocol.types import SearchHit, Session, Skill, SkillMatch, Turn
 from agentgw_daemon.gateway.pages.marking import marked
 from agentgw_daemon.server.request import Handler

@@ -6,15 +6,11 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.documents import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
+from agentgw.protocol.calls.feedback import FeedbackListParams
+from agentgw.protocol.calls.sessions import SessionListParams
+from agentgw.protocol.calls.turns import TurnListParams
 from agentgw.protocol.errors import InvalidParams, ParseError
-from agentgw.protocol.params import (
-    DocumentDeleteParams,
-    DocumentListParams,
-    DocumentSearchParams,
-    FeedbackListParams,
-    SessionListParams,
-    TurnListParams,
-)
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.routing.binding import body_values, merged, query_values
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.protocol.calls.ingests import DocumentIngestParams
+from agentgw.protocol.calls.documents import DocumentIngestParams
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, StorageUnavailable
 from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.knowledge.ingest import walking

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
+from agentgw.protocol.calls.documents import DocumentIngestParams, IngestResult
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound, Overloaded, StorageUnavailable
 from agentgw_daemon.knowledge.ingest import messages, watching
 from agentgw_daemon.knowledge.ingest.messages import matters, open_messages

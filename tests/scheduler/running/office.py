@@ -12,10 +12,9 @@ from typing import Any
 import trio
 
 from agentgw.protocol.calls.jobs import JobRun
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import DaemonEvent
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.types import FinishReason, SessionId, TurnId
 from agentgw_daemon.events.hub import Hub
 from agentgw_daemon.events.turn_state import TurnState

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw_daemon.events.hub import Hub
 from agentgw_daemon.scheduler.job import NEEDS
 from agentgw_daemon.scheduler.running.interactive import IDLE_S, InteractiveUse

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.documents import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.knowledge.search.search import Knowledge
 from agentgw_daemon.server.handlers import document

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agentgw.protocol.calls.sessions import RenameParams, SessionIdParams
 from agentgw.protocol.errors import InvalidParams, NotFound
-from agentgw.protocol.params import RenameParams, SessionIdParams
 from agentgw_daemon.server.handlers import session
 from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder

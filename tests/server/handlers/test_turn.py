@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.sessions import SessionIdParams
+from agentgw.protocol.calls.turns import TurnAttachParams, TurnIdParams, TurnListParams, TurnStartParams
 from agentgw.protocol.errors import InternalError, InvalidParams, NotFound, SessionBusy, StorageUnavailable
-from agentgw.protocol.params import SessionIdParams, TurnAttachParams, TurnIdParams, TurnListParams, TurnStartParams
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, TextDelta

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from agentgw.protocol.calls.hooks import WebhookEvent
+from agentgw.protocol.calls.webhooks import WebhookEvent
 from agentgw.protocol.errors import SessionBusy
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.storage.database import Database

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.calls.replays import OfferedTool, PromptHistory, StepCall, TurnStep
-from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.calls.turns import OfferedTool, PromptHistory, StepCall, TurnStartParams, TurnStep
 from agentgw.protocol.types import File
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.file.store import DatabaseFiles

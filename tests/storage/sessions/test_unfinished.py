@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.calls.replays import StepCall, TurnStep
-from agentgw.protocol.params import TurnStartParams
+from agentgw.protocol.calls.turns import StepCall, TurnStartParams, TurnStep
 from agentgw.protocol.types import Approval, ToolCall
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.file.store import DatabaseFiles

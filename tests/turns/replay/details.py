@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.protocol.calls.replays import TurnStep
-from agentgw.protocol.results import TurnDetail
+from agentgw.protocol.calls.turns import TurnDetail, TurnStep
 from agentgw.protocol.types import Options, Timings, Turn, TurnState, Usage
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw.protocol.calls.replays import ReplayCall, ReplaySide, StepCall
-from agentgw.protocol.results import TurnDetail
+from agentgw.protocol.calls.turns import ReplayCall, ReplaySide, StepCall, TurnDetail
 from agentgw_daemon.turns.replay.comparison import ReplaySetting, compare_calls, reasons, same_prompt, similarity
 from tests.turns.replay.details import detail
 

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import trio
 
+from agentgw.protocol.calls.turns import ReplayResult, TurnReplayParams, TurnResult
 from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, NotFound, SessionBusy, ShuttingDown
 from agentgw.protocol.events import ReplayProgress
-from agentgw.protocol.params import TurnReplayParams
-from agentgw.protocol.results import ReplayResult, TurnResult
 from agentgw.protocol.types import File, Options, Usage
 from agentgw_daemon.inference.engine import (
     EngineEvent,

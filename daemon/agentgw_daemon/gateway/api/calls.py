@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.calls.jobs import ScheduledJob
+from agentgw.protocol.calls.shared import NoParams
+from agentgw.protocol.calls.turns import TurnAttachParams, TurnStartParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import NoParams, TurnAttachParams, TurnStartParams
 from agentgw.protocol.schema import bind, dump
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.api.upload import received

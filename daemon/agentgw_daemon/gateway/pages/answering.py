@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.params import ApprovalAnswerParams
+from agentgw.protocol.calls.approvals import ApprovalAnswerParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.rendering import moved

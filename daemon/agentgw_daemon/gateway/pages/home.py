@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from agentgw.protocol.calls.sessions import SearchParams, SessionListParams
+from agentgw.protocol.calls.skills import RouteParams, SkillListParams
+from agentgw.protocol.calls.turns import TurnListParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import RouteParams, SearchParams, SessionListParams, SkillListParams, TurnListParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
 from agentgw_daemon.gateway.pages.marking import marked

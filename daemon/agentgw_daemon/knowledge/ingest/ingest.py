@@ -20,7 +20,7 @@ from agentgw_daemon.storage.documents.selection import labels_of
 from agentgw_daemon.workers.protocol import retrieval as wire
 
 if TYPE_CHECKING:
-    from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestResult
+    from agentgw.protocol.calls.documents import DocumentIngestParams, IngestResult
     from agentgw_daemon.config.settings import RagSection
     from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
     from agentgw_daemon.retrieval.pool import Retrieval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from agentgw.protocol.calls.ingests import IngestFailure, IngestNote, IngestResult
+from agentgw.protocol.calls.documents import IngestFailure, IngestNote, IngestResult
 from agentgw.transport.framing import encode
 from agentgw_daemon.knowledge.sources import shown
 

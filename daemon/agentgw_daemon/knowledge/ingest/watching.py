@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import trio
 
-from agentgw.protocol.calls.ingests import DocumentIngestParams, WatchedFolder
+from agentgw.protocol.calls.documents import DocumentIngestParams, WatchedFolder
 from agentgw.protocol.errors import InvalidParams, NotFound, Overloaded, RpcError
 from agentgw_daemon.knowledge.ingest.messages import open_messages
 from agentgw_daemon.knowledge.sources import path_of, shown

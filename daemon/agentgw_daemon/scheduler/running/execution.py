@@ -10,9 +10,8 @@ from typing import Final, Protocol
 import trio
 
 from agentgw.protocol.calls.jobs import RunStatus
+from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import RpcError, ShuttingDown
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState

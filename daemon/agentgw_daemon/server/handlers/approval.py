@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentgw.protocol.params import ApprovalAnswerParams, NoParams, RuleIdParams
-from agentgw.protocol.results import ApprovalList, Done, RuleList
+from agentgw.protocol.calls.approvals import ApprovalAnswerParams, ApprovalList, RuleIdParams, RuleList
+from agentgw.protocol.calls.shared import Done, NoParams
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import RequestContext

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentgw.protocol.calls.chat import ChatParams, ChatResult
 from agentgw.protocol.events import ChatDelta
-from agentgw.protocol.params import ChatParams
-from agentgw.protocol.results import ChatResult
 from agentgw.protocol.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Finished, TextDelta
 from agentgw_daemon.inference.engine import GenerationRequest as Completion

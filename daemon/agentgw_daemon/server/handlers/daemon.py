@@ -13,16 +13,18 @@ import trio
 
 from agentgw import __version__
 from agentgw.protocol.calls.configs import ConfigParams, ConfigResult, ConfigSetParams, ConfigUnsetParams
-from agentgw.protocol.errors import ConfigRefused, InvalidParams
-from agentgw.protocol.params import BackupParams, NoParams, ShutdownParams
-from agentgw.protocol.results import (
+from agentgw.protocol.calls.daemon import (
+    BackupParams,
     BackupResult,
     DaemonStatus,
     DoctorResult,
     ReloadResult,
+    ShutdownParams,
     ShutdownResult,
-    StatsResult,
 )
+from agentgw.protocol.calls.shared import NoParams
+from agentgw.protocol.calls.stats import StatsResult
+from agentgw.protocol.errors import ConfigRefused, InvalidParams
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Setting
 from agentgw_daemon.config.load import is_section, unknown_key
 from agentgw_daemon.storage.file.backup_file import BackupFile

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentgw.protocol.calls.documents import (
+    DocumentDeleteParams,
+    DocumentList,
+    DocumentListParams,
+    DocumentsDeleted,
+    DocumentSearchParams,
+    DocumentSearchResult,
+)
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
-from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
 from agentgw_daemon.knowledge.labels import check_filters, check_skills
 from agentgw_daemon.storage.documents.selection import Selection
 from agentgw_daemon.text.queries import check_query

@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from agentgw.protocol.calls.embeddings import EmbedParams, EmbedResult
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import EmbedParams
-from agentgw.protocol.results import EmbedResult
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext

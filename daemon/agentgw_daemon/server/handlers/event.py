@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.params import SubscribeParams
-from agentgw.protocol.results import Done
+from agentgw.protocol.calls.events import SubscribeParams
+from agentgw.protocol.calls.shared import Done
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.params import FeedbackAddParams, FeedbackListParams
-from agentgw.protocol.results import FeedbackList
+from agentgw.protocol.calls.feedback import FeedbackAddParams, FeedbackList, FeedbackListParams
 from agentgw.protocol.types import Feedback
 
 if TYPE_CHECKING:

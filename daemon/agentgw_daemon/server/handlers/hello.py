@@ -6,9 +6,9 @@ from typing import Any
 
 from agentgw import PROTOCOL, __version__
 from agentgw.local.directories import mark_of
+from agentgw.protocol.calls.daemon import HelloParams, HelloResult
+from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.errors import VersionMismatch
-from agentgw.protocol.params import HelloParams, NoParams
-from agentgw.protocol.results import HelloResult
 from agentgw_daemon.server.openrpc import openrpc
 from agentgw_daemon.server.request import RequestContext
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.calls.ingests import (
+from agentgw.protocol.calls.documents import (
     DocumentIngestParams,
     DocumentUnwatchParams,
     DocumentUploadParams,
@@ -15,9 +15,8 @@ from agentgw.protocol.calls.ingests import (
     UploadResult,
     WatchedList,
 )
+from agentgw.protocol.calls.shared import Done, NoParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import NoParams
-from agentgw.protocol.results import Done
 from agentgw_daemon.knowledge.labels import check_skills
 
 if TYPE_CHECKING:

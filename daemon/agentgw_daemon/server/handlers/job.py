@@ -17,8 +17,7 @@ from agentgw.protocol.calls.jobs import (
     JobTimes,
     ScheduledJob,
 )
-from agentgw.protocol.params import NoParams
-from agentgw.protocol.results import Done
+from agentgw.protocol.calls.shared import Done, NoParams
 from agentgw_daemon.agent.named_tools import check_approved
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.calls.recommendations import Recommendation
+from agentgw.protocol.calls.models import ModelDetail, ModelList, ModelRefParams, Recommendation
+from agentgw.protocol.calls.shared import Done, NoParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.events import ModelProgress
-from agentgw.protocol.params import ModelRefParams, NoParams
-from agentgw.protocol.results import Done, ModelDetail, ModelList
 from agentgw.protocol.types import Model
 from agentgw_daemon.models.catalogue import CATALOGUE_DATE
 from agentgw_daemon.models.recommendation import Machine, answering, best, rank

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
-from agentgw.protocol.errors import InvalidParams, SessionBusy
-from agentgw.protocol.params import (
+from agentgw.protocol.calls.sessions import (
     ExportParams,
+    ExportResult,
     ForkParams,
+    MessageList,
     MessagesParams,
     RenameParams,
     SearchParams,
+    SearchResult,
+    SessionCompacted,
+    SessionCompactParams,
+    SessionExpanded,
     SessionIdParams,
+    SessionList,
     SessionListParams,
 )
-from agentgw.protocol.results import Done, ExportResult, MessageList, SearchResult, SessionList
+from agentgw.protocol.calls.shared import Done
+from agentgw.protocol.errors import InvalidParams, SessionBusy
 from agentgw.protocol.types import Session, SessionId
 from agentgw_daemon.server.handlers.turn import give_up
 from agentgw_daemon.text.queries import check_query

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from agentgw.protocol.calls.projects import Project
-from agentgw.protocol.errors import RpcError
-from agentgw.protocol.params import (
-    NoParams,
+from agentgw.protocol.calls.shared import Done, NoParams
+from agentgw.protocol.calls.skills import (
+    Project,
+    ProjectList,
     ProjectParams,
     RouteParams,
+    RouteResult,
     SkillCostParams,
+    SkillCosts,
+    SkillDetail,
+    SkillList,
     SkillListParams,
     SkillNameParams,
     TrustParams,
     ValidateParams,
+    ValidateResult,
 )
-from agentgw.protocol.results import Done, ProjectList, RouteResult, SkillCosts, SkillDetail, SkillList, ValidateResult
+from agentgw.protocol.errors import RpcError
 from agentgw_daemon.skills import routing
 from agentgw_daemon.skills.cost import measure
 from agentgw_daemon.skills.importing import import_skill

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agentgw.protocol.calls.shared import NoParams
+from agentgw.protocol.calls.tools import ToolCallParams, ToolCallResult, ToolList
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw.protocol.events import TurnEvent
-from agentgw.protocol.params import NoParams, ToolCallParams
-from agentgw.protocol.results import ToolCallResult, ToolList
 from agentgw.protocol.types import Tool
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.approval_gate import ApprovalGate, ApprovalInput

@@ -6,19 +6,23 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.calls.prefills import PrefillResult
-from agentgw.protocol.calls.replays import TurnParts
-from agentgw.protocol.calls.steering import TurnSteerParams
+from agentgw.protocol.calls.shared import Done
+from agentgw.protocol.calls.turns import (
+    PrefillResult,
+    ReplayResult,
+    TurnAttachParams,
+    TurnDetail,
+    TurnIdParams,
+    TurnList,
+    TurnListParams,
+    TurnParts,
+    TurnReplayParams,
+    TurnResult,
+    TurnStartParams,
+    TurnSteerParams,
+)
 from agentgw.protocol.errors import InvalidParams, NotFound, RpcError
 from agentgw.protocol.events import TurnDelta
-from agentgw.protocol.params import (
-    TurnAttachParams,
-    TurnIdParams,
-    TurnListParams,
-    TurnReplayParams,
-    TurnStartParams,
-)
-from agentgw.protocol.results import Done, ReplayResult, TurnDetail, TurnList, TurnResult
 from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.skills.routing import AUTO

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentgw.protocol.calls.doors import SignInLink
+from agentgw.protocol.calls.web import SignInLink
 from agentgw.protocol.errors import NotFound
 
 if TYPE_CHECKING:
-    from agentgw.protocol.params import NoParams
+    from agentgw.protocol.calls.shared import NoParams
     from agentgw_daemon.server.request import RequestContext
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.calls.hooks import WebhookList, WebhookListParams, WebhookNameParams, WebhookTestResult
+from agentgw.protocol.calls.webhooks import WebhookList, WebhookListParams, WebhookNameParams, WebhookTestResult
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.request import Handler, RequestContext

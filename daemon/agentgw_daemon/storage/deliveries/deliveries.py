@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from agentgw.protocol.calls.hooks import Delivery, DeliveryState
+from agentgw.protocol.calls.webhooks import Delivery, DeliveryState
 from agentgw.protocol.schema import record
 from agentgw_daemon.storage.columns import number_of, optional, text_of, word_of
 from agentgw_daemon.system.ids import now, seconds_of, time_text

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.calls.hooks import WebhookEvent
+from agentgw.protocol.calls.webhooks import WebhookEvent
 from agentgw_daemon.system.ids import new_id, now
 from agentgw_daemon.text.valid import valid_text
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentgw.protocol.results import DocumentList
+from agentgw.protocol.calls.documents import DocumentList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Document
 from agentgw_daemon.storage.columns import number_of, optional, text_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from agentgw.protocol.calls.feedback import FeedbackList
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.results import FeedbackList
 from agentgw.protocol.types import Feedback, FeedbackCount, Rating
 from agentgw_daemon.storage.columns import optional, text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox

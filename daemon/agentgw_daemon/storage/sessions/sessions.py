@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from agentgw.protocol.calls.sessions import MessageList, SessionList
 from agentgw.protocol.errors import NotFound, SessionBusy
-from agentgw.protocol.results import MessageList, SessionList
 from agentgw.protocol.schema import record
 from agentgw.protocol.types import Message, Role, SearchHit, Session
 from agentgw_daemon.storage.columns import text_of

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal
 
-from agentgw.protocol.calls.replays import PromptHistory
+from agentgw.protocol.calls.turns import PromptHistory, TurnDetail, TurnFailure, TurnList, TurnStartParams
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnDetail, TurnFailure, TurnList
 from agentgw.protocol.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.columns import number_of, optional, text_of

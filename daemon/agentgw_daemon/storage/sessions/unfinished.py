@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.params import TurnStartParams
-from agentgw.protocol.results import TurnDetail
+from agentgw.protocol.calls.turns import TurnDetail, TurnStartParams
 from agentgw.protocol.schema import bind, record
 from agentgw.protocol.types import Usage
 from agentgw_daemon.storage.columns import number_of, real_of

@@ -9,8 +9,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final, Literal
 
-from agentgw.protocol.calls.replays import ReplayCall, ReplaySide, StepCall
-from agentgw.protocol.results import TurnDetail
+from agentgw.protocol.calls.turns import ReplayCall, ReplaySide, StepCall, TurnDetail
 from agentgw.protocol.schema import record
 from agentgw_daemon.turns.replay.tools import normal
 

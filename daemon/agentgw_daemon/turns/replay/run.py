@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.calls.replays import ReplaySide
+from agentgw.protocol.calls.turns import ReplayResult, ReplaySide, TurnDetail, TurnReplayParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy
 from agentgw.protocol.events import ReplayProgress, TurnDelta, TurnEvent, TurnProgress
-from agentgw.protocol.params import TurnReplayParams
-from agentgw.protocol.results import ReplayResult, TurnDetail
 from agentgw.protocol.schema import record
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import TurnOutput

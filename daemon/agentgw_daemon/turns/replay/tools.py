@@ -9,8 +9,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.calls.replays import ReplayCall, StepCall
-from agentgw.protocol.results import TurnDetail
+from agentgw.protocol.calls.turns import ReplayCall, StepCall, TurnDetail
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.agents import DELEGATE

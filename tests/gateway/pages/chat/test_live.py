@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.events import (
     TurnApproval,
     TurnCompleted,
@@ -21,7 +22,6 @@ from agentgw.protocol.events import (
     TurnToolCall,
     TurnToolResult,
 )
-from agentgw.protocol.results import TurnResult
 from agentgw.protocol.schema import dump
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.gateway.pages.chat.live import LivePage, WholeTurn, event_of, seen_of

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
-from agentgw.protocol.results import TurnResult
 from agentgw_daemon.gateway.pages.chat.live import LivePage
 from agentgw_daemon.gateway.pages.chat.live_stream import LiveStream
 

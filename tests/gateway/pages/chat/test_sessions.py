@@ -8,11 +8,21 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.steering import TurnSteerParams
+from agentgw.protocol.calls.feedback import FeedbackAddParams
+from agentgw.protocol.calls.models import ModelList
+from agentgw.protocol.calls.sessions import ForkParams
+from agentgw.protocol.calls.shared import Done
+from agentgw.protocol.calls.skills import SkillDetail
+from agentgw.protocol.calls.turns import (
+    TurnDetail,
+    TurnList,
+    TurnListParams,
+    TurnResult,
+    TurnStartParams,
+    TurnSteerParams,
+)
 from agentgw.protocol.errors import ModelUnavailable, NotFound, SessionBusy
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
-from agentgw.protocol.params import FeedbackAddParams, ForkParams, TurnListParams, TurnStartParams
-from agentgw.protocol.results import Done, ModelList, SkillDetail, TurnDetail, TurnList, TurnResult
 from agentgw.protocol.types import Model, Options, Session, Skill, Timings, Turn, Usage
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.compactions import SessionCompacted, SessionCompactParams, SessionExpanded
+from agentgw.protocol.calls.sessions import SessionCompacted, SessionCompactParams, SessionExpanded, SessionIdParams
 from agentgw.protocol.errors import NotFound, SessionBusy
-from agentgw.protocol.params import SessionIdParams
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of

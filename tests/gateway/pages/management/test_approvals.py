@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.params import RuleIdParams
-from agentgw.protocol.results import ApprovalList, Done, RuleList
+from agentgw.protocol.calls.approvals import ApprovalList, RuleIdParams, RuleList
+from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.types import Approval, ApprovalRule
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

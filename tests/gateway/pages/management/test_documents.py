@@ -7,10 +7,18 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.ingests import DocumentIngestParams, IngestFailure, IngestResult
+from agentgw.protocol.calls.documents import (
+    DocumentDeleteParams,
+    DocumentIngestParams,
+    DocumentList,
+    DocumentListParams,
+    DocumentsDeleted,
+    DocumentSearchParams,
+    DocumentSearchResult,
+    IngestFailure,
+    IngestResult,
+)
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
-from agentgw.protocol.results import DocumentList, DocumentsDeleted, DocumentSearchResult
 from agentgw.protocol.types import Chunk, Document
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

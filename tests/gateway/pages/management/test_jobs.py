@@ -17,9 +17,8 @@ from agentgw.protocol.calls.jobs import (
     JobRunParams,
     ScheduledJob,
 )
+from agentgw.protocol.calls.turns import TurnDetail, TurnIdParams
 from agentgw.protocol.errors import AlreadyExists
-from agentgw.protocol.params import TurnIdParams
-from agentgw.protocol.results import TurnDetail
 from agentgw.protocol.types import Options, Timings, Turn, Usage
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

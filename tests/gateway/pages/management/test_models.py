@@ -9,10 +9,10 @@ import pytest
 import trio
 import trio.testing
 
+from agentgw.protocol.calls.models import ModelList, ModelRefParams
+from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.events import ModelProgress
-from agentgw.protocol.params import ModelRefParams
-from agentgw.protocol.results import Done, ModelList
 from agentgw.protocol.types import Model
 from agentgw_daemon.server.request import Handler
 from tests.gateway.harness import opened

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.results import DaemonStatus
+from agentgw.protocol.calls.daemon import DaemonStatus
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Worker
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of

@@ -16,8 +16,8 @@ from agentgw_daemon.observability.supervision import supervised
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw.protocol.events import TurnEvent
-    from agentgw.protocol.params import TurnStartParams
     from agentgw_daemon.gateway.exchange import Exchange
     from agentgw_daemon.server.turn_frames import StoredEvent
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agentgw.protocol.calls.turns import TurnAttachParams, TurnIdParams, TurnListParams
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.params import TurnAttachParams, TurnIdParams, TurnListParams
 from agentgw.protocol.schema import bind, record
 from agentgw_daemon.gateway.http.refusal import error_value
 from agentgw_daemon.gateway.pages.chat.live import WholeTurn, foot_of
 
 if TYPE_CHECKING:
-    from agentgw.protocol.results import TurnResult
+    from agentgw.protocol.calls.turns import TurnResult
     from agentgw.protocol.types import Turn
     from agentgw_daemon.gateway.exchange import Exchange
 

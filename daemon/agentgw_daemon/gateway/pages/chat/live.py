@@ -22,7 +22,7 @@ from agentgw_daemon.gateway.pages.rendering import rendered
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from agentgw.protocol.results import TurnResult
+    from agentgw.protocol.calls.turns import TurnResult
     from agentgw_daemon.server.turn_frames import StoredEvent
 
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")

@@ -11,8 +11,8 @@ from agentgw_daemon.gateway.http.event_stream import EVENT_STREAM, HEARTBEAT
 from agentgw_daemon.gateway.pages.rendering import in_page_thread
 
 if TYPE_CHECKING:
+    from agentgw.protocol.calls.turns import TurnResult
     from agentgw.protocol.events import TurnEvent
-    from agentgw.protocol.results import TurnResult
     from agentgw_daemon.gateway.pages.chat.live import LivePage
     from agentgw_daemon.server.request import OtherEvent
     from agentgw_daemon.server.turn_frames import StoredEvent

@@ -6,17 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from agentgw.protocol.calls.steering import TurnSteerParams
+from agentgw.protocol.calls.feedback import FeedbackAddParams
+from agentgw.protocol.calls.sessions import ForkParams, SessionIdParams
+from agentgw.protocol.calls.shared import NoParams
+from agentgw.protocol.calls.skills import SkillNameParams
+from agentgw.protocol.calls.turns import TurnAttachParams, TurnIdParams, TurnSteerParams
 from agentgw.protocol.errors import InvalidParams, NotFound
-from agentgw.protocol.params import (
-    FeedbackAddParams,
-    ForkParams,
-    NoParams,
-    SessionIdParams,
-    SkillNameParams,
-    TurnAttachParams,
-    TurnIdParams,
-)
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.calls.compactions import SessionCompactParams
-from agentgw.protocol.params import SessionIdParams
+from agentgw.protocol.calls.sessions import SessionCompactParams, SessionIdParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.pages.chat.markdown import html_of
 from agentgw_daemon.gateway.pages.rendering import fragment, page

@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.params import NoParams, RuleIdParams
+from agentgw.protocol.calls.approvals import RuleIdParams
+from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.page_turn import shown_json

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.calls.ingests import DocumentIngestParams
+from agentgw.protocol.calls.documents import (
+    DocumentDeleteParams,
+    DocumentIngestParams,
+    DocumentListParams,
+    DocumentSearchParams,
+)
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.params import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.api.upload import received
 from agentgw_daemon.gateway.pages.marking import marked

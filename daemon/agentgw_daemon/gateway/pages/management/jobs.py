@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from agentgw.protocol.calls.jobs import JobHistoryParams, JobNameParams, JobRunParams
+from agentgw.protocol.calls.shared import NoParams
+from agentgw.protocol.calls.turns import TurnIdParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.params import NoParams, TurnIdParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.gateway.pages.query import place_of, query_of
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page

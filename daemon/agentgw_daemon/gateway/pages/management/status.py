@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.params import NoParams
+from agentgw.protocol.calls.shared import NoParams
 from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer
 from agentgw_daemon.gateway.pages.rendering import page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw.protocol.results import DaemonStatus
+    from agentgw.protocol.calls.daemon import DaemonStatus
     from agentgw_daemon.gateway.exchange import Exchange
 
 

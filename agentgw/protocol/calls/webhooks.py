@@ -1,4 +1,4 @@
-"""The values about webhooks. Records only, like `types`."""
+"""Webhooks, and deliveries to them: `webhook.*`."""
 
 from __future__ import annotations
 

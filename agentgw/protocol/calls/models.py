@@ -1,10 +1,19 @@
-"""Models ranked for this machine, as `model.recommend` gives them."""
+"""Models, and which of them suit this machine: `model.*`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from agentgw.protocol import types as t
+from agentgw.protocol.calls.shared import ModelRef
 from agentgw.protocol.schema import record
+
+
+@record
+class ModelList:
+    """Models that can be used or pulled."""
+
+    models: tuple[t.Model, ...]
 
 
 @record
@@ -38,3 +47,21 @@ class Recommendation:
     disk_bytes: Annotated[int, "free where models are kept"]
     bandwidth_bytes_per_s: Annotated[int | None, "of the memory, as measured"] = None
     threads: Annotated[int | None, "it was measured with"] = None
+
+
+@record
+class ModelRefParams:
+    """The reference of a model."""
+
+    model: ModelRef
+
+
+@record
+class ModelDetail:
+    """One model."""
+
+    model: t.Model
+    metadata: Annotated[dict[str, Any], "scalar metadata of the file"]
+    running: Annotated[t.Tuning | None, "the settings that its worker runs with"] = None
+    tuned: Annotated[t.Tuning | None, "the settings that measuring found best: hold from the next load"] = None
+    measured: Annotated[tuple[t.Measurement, ...] | None, "the figures that follows from"] = None
