@@ -18,7 +18,7 @@ from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.models.registry import Registry
-from agentgw_daemon.server.request import RequestContext
+from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.services import Services
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.skills.skill_set import SkillSet

@@ -19,7 +19,7 @@ from agentgw.cli.main import VERBS
 from agentgw.protocol.errors import RPC_ERRORS
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
-from agentgw_daemon.server.openrpc import event_name
+from agentgw_daemon.server.calls.openrpc import event_name
 from tests.patience import PATIENCE_S
 from tests.scripts.http_page import page as http_page
 from tests.scripts.manual_page import page as manual_page

@@ -41,10 +41,10 @@ from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.retrieval.pool import open_retrieval
 from agentgw_daemon.scheduler.assembly import make_jobs
 from agentgw_daemon.server.announcement import announce
-from agentgw_daemon.server.connections import ConnectionServer
+from agentgw_daemon.server.connections.listener import Listener
+from agentgw_daemon.server.connections.sockets import ConnectionServer
 from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
 from agentgw_daemon.server.daemon import Daemon
-from agentgw_daemon.server.listener import Listener
 from agentgw_daemon.server.sleeping import Sleeping
 from agentgw_daemon.server.upkeep import Upkeep
 from agentgw_daemon.services import Current, Services

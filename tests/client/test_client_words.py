@@ -14,7 +14,7 @@ from agentgw.protocol.calls.webhooks import WebhookEvent
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.schema import fields_of
-from agentgw_daemon.server.openrpc import event_name
+from agentgw_daemon.server.calls.openrpc import event_name
 
 ROOT = Path(__file__).parent.parent.parent
 TABLES = {"errors.py", "events.py", "methods.py", "schema.py", "types.py"}

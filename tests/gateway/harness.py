@@ -20,7 +20,7 @@ from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.observability.supervision import supervised
-from agentgw_daemon.server.request import Handler, RequestContext
+from agentgw_daemon.server.calls.request import Handler, RequestContext
 from agentgw_daemon.text.secrets import Secrets
 
 KEY = "k-0123456789abcdef0123456789abcdef"

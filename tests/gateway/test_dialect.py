@@ -18,8 +18,8 @@ from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.gateway.serving import PAGES, ROUTES
-from agentgw_daemon.server.request import Handler, OtherEvent
-from agentgw_daemon.server.turn_frames import StoredEvent
+from agentgw_daemon.server.calls.request import Handler, OtherEvent
+from agentgw_daemon.server.calls.turn_frames import StoredEvent
 from tests.gateway.harness import TCP, opened, with_key
 
 pytestmark = pytest.mark.anyio

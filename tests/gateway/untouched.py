@@ -8,7 +8,7 @@ from typing import Any
 from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.gateway.routing.routes import Route
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 
 
 def path_of(route: Route) -> str:

@@ -19,8 +19,8 @@ from agentgw.protocol.methods import METHODS, Method
 from agentgw.protocol.schema import dump, fields_of, schema_of
 from agentgw.transport.framing import encode
 from agentgw_daemon.config.settings import LimitsSection
-from agentgw_daemon.server.dispatch import MAX_BATCH
-from agentgw_daemon.server.openrpc import TURN_ENVELOPE, event_name
+from agentgw_daemon.server.calls.dispatch import MAX_BATCH
+from agentgw_daemon.server.calls.openrpc import TURN_ENVELOPE, event_name
 
 _NOUNS: Final = {
     "hello": "Greeting",

@@ -11,8 +11,8 @@ from typing import Any
 import trio
 
 from agentgw_daemon.config.settings import LimitsSection, Settings
-from agentgw_daemon.server.peer import Peer
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
+from agentgw_daemon.server.connections.peer import Peer
 from tests.fakes import ConnectionServices, FakeDaemon
 from tests.patience import PATIENCE_S
 

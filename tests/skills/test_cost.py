@@ -24,8 +24,8 @@ from agentgw_daemon.inference.engine import (
 )
 from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.models.registry import Registry
+from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import skill
-from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.projects import Projects

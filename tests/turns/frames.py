@@ -7,7 +7,7 @@ from typing import Any
 
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.server.turn_frames import stored_frames, turn_frames
+from agentgw_daemon.server.calls.turn_frames import stored_frames, turn_frames
 from agentgw_daemon.turns.manager import Turns
 
 

@@ -10,8 +10,8 @@ import pytest
 from agentgw.protocol.calls.sessions import SessionCompacted, SessionCompactParams, SessionIdParams
 from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, NotFound, SessionBusy, WorkerDied
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, text_of
+from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import session
-from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.turns.compacting import compact, expand
 from tests.fakes import request_to
 from tests.turns.house import House, finished, house

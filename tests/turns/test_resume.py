@@ -26,7 +26,7 @@ from agentgw.protocol.types import Approval, ToolCall, Turn
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
-from agentgw_daemon.server.turn_frames import turn_frames
+from agentgw_daemon.server.calls.turn_frames import turn_frames
 from agentgw_daemon.storage.sessions.approvals import Settled
 from agentgw_daemon.tool_calling.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format

@@ -17,7 +17,7 @@ from agentgw_daemon.gateway.http.event_stream import EventBuffer, NoEvents, Stre
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_value
 from agentgw_daemon.gateway.routing.binding import body_values, form_fields, merged, query_values
 from agentgw_daemon.observability.supervision import internal_error
-from agentgw_daemon.server.request import RequestContext
+from agentgw_daemon.server.calls.request import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
     from agentgw_daemon.gateway.pages.management.pulls import Pulls
+    from agentgw_daemon.server.calls.request import Encoding, Frames, Handler
     from agentgw_daemon.server.daemon import Daemon
-    from agentgw_daemon.server.request import Encoding, Frames, Handler
 
 FORM_TOKEN_FIELD: Final = "form-token"
 FORM_TOKEN_HEADER: Final = "x-form-token"

@@ -33,12 +33,12 @@ from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, 
 from agentgw_daemon.gateway.pages.rendering import in_page_thread
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error, supervised
-from agentgw_daemon.server.listener import Listener
+from agentgw_daemon.server.connections.listener import Listener
 
 if TYPE_CHECKING:
     from agentgw_daemon.gateway.http_name import HttpName
+    from agentgw_daemon.server.calls.request import Handler
     from agentgw_daemon.server.daemon import Daemon
-    from agentgw_daemon.server.request import Handler
 
 Ts = TypeVarTuple("Ts")
 

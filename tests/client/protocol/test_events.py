@@ -15,7 +15,7 @@ from agentgw.protocol.events import EVENTS, TurnEvent
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.schema import bind, dump, fields_of
 from agentgw.transport.framing import decode, encode
-from agentgw_daemon.server.openrpc import TURN_ENVELOPE, event_name, event_schema
+from agentgw_daemon.server.calls.openrpc import TURN_ENVELOPE, event_name, event_schema
 from tests.client.protocol.strategies import records
 
 # Name and payload. Clients rely on them.

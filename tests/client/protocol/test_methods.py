@@ -16,7 +16,7 @@ from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS, Method
 from agentgw.protocol.schema import bind, dump, fields_of, schema_of
 from agentgw.transport.framing import decode, encode
-from agentgw_daemon.server.openrpc import event_name, openrpc, result_schema
+from agentgw_daemon.server.calls.openrpc import event_name, openrpc, result_schema
 from tests.client.protocol.strategies import records
 
 # Clients rely on these names: a method that goes or is renamed breaks them.

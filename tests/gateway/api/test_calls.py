@@ -14,7 +14,7 @@ from agentgw.protocol.calls.turns import TurnAttachParams, TurnResult, TurnStart
 from agentgw.protocol.errors import InternalError, NotFound
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw_daemon.gateway import exchange as exchange_module
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 
 pytestmark = pytest.mark.anyio

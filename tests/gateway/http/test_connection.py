@@ -12,7 +12,7 @@ from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.events import ChatDelta
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.http import connection as module
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import HOST, TCP, UNIX, flood, opened
 
 pytestmark = pytest.mark.anyio

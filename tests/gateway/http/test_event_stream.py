@@ -14,7 +14,7 @@ from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.events import ChatDelta, TurnDelta, TurnEvent, TurnNotice
 from agentgw_daemon.events.turn_log import TurnBatch
 from agentgw_daemon.gateway.http.event_stream import EventBuffer, ServerSentEvents, last_event
-from agentgw_daemon.server.turn_frames import turn_frames
+from agentgw_daemon.server.calls.turn_frames import turn_frames
 
 
 def written(seq: int, *events: TurnEvent, after: int = 0) -> bytes:

@@ -12,8 +12,8 @@ from agentgw.protocol.calls.documents import DocumentDeleteParams, DocumentListP
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.schema import bind
 from agentgw_daemon.knowledge.search.search import Knowledge
+from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import document
-from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.storage.database import Database
 from tests.fakes import request_to
 from tests.knowledge.library import Library, library

@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from agentgw_daemon.knowledge.ingest.watching import Watching
+from agentgw_daemon.server.calls.request import Handler, RequestContext
 from agentgw_daemon.server.handlers import ingest
-from agentgw_daemon.server.request import Handler, RequestContext
 from tests.knowledge.live import LiveIngest, fill, live_ingest
 from tests.server.harness import RawClient, connected
 

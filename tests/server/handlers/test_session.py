@@ -10,8 +10,8 @@ import pytest
 
 from agentgw.protocol.calls.sessions import RenameParams, SessionIdParams
 from agentgw.protocol.errors import InvalidParams, NotFound
+from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import session
-from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.workers.protocol.kv_files import segment, state_file, state_folder
 from tests.fakes import request_to
 from tests.turns.house import House, house

@@ -17,8 +17,8 @@ from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, TextDelta
 from agentgw_daemon.inference.engine import GenerationRequest as Completion
+from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import session, turn
-from agentgw_daemon.server.request import RequestContext
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnStore
 from tests.agent.scripted import furnish, script
 from tests.fakes import request_to

@@ -11,7 +11,7 @@ from agentgw.protocol.schema import fields_of, schema_of
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.http.refusal import STATUS_OF
 from agentgw_daemon.gateway.routing.routes import Route
-from agentgw_daemon.server.openrpc import event_name, result_schema
+from agentgw_daemon.server.calls.openrpc import event_name, result_schema
 
 OPENAPI_VERSION: Final = "3.1.0"
 

@@ -15,7 +15,7 @@ from agentgw.remote.handshake import PROTOCOL_NAME
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 from agentgw_daemon.gateway.routing.routes import Route
-from agentgw_daemon.server.peer import Peer
+from agentgw_daemon.server.connections.peer import Peer
 
 if TYPE_CHECKING:
     import trio

@@ -17,11 +17,11 @@ from agentgw.protocol.events import TurnDelta, TurnEvent
 from agentgw.protocol.schema import dump
 from agentgw.transport.framing import encode
 from agentgw_daemon.events.turn_log import TurnBatch
-from agentgw_daemon.server.request import Encoding
-from agentgw_daemon.server.turn_frames import StoredEvent, delta_params, event_params, ids_of, numbered
+from agentgw_daemon.server.calls.request import Encoding
+from agentgw_daemon.server.calls.turn_frames import StoredEvent, delta_params, event_params, ids_of, numbered
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import OtherEvent
+    from agentgw_daemon.server.calls.request import OtherEvent
 
 EVENT_STREAM: Final = "text/event-stream"
 # A comment, which readers pass over; it keeps proxies from closing a stream that is silent.

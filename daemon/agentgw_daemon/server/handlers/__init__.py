@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agentgw_daemon.server.calls.request import Handler
 from agentgw_daemon.server.handlers import (
     approval,
     chat,
@@ -23,7 +24,6 @@ from agentgw_daemon.server.handlers import (
     web,
     webhook,
 )
-from agentgw_daemon.server.request import Handler
 
 _MODULES = (
     hello, daemon, turn, approval, chat, session, feedback, document, skill, tool, ingest, job, model, embed,

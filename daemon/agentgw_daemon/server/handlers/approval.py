@@ -8,7 +8,7 @@ from agentgw.protocol.calls.approvals import ApprovalAnswerParams, ApprovalList,
 from agentgw.protocol.calls.shared import Done, NoParams
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import RequestContext
+    from agentgw_daemon.server.calls.request import RequestContext
 
 
 def list_open(request: RequestContext, params: NoParams) -> ApprovalList:

@@ -14,7 +14,7 @@ from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def complete(request: RequestContext, params: ChatParams) -> ChatResult:

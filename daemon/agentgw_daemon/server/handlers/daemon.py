@@ -31,7 +31,7 @@ from agentgw_daemon.storage.file.backup_file import BackupFile
 from agentgw_daemon.system.memory import open_descriptors, peak_rss_bytes, rss_bytes
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def status(request: RequestContext, params: NoParams) -> DaemonStatus:

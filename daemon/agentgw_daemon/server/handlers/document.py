@@ -18,7 +18,7 @@ from agentgw_daemon.storage.documents.selection import Selection
 from agentgw_daemon.text.queries import check_query
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def search(request: RequestContext, params: DocumentSearchParams) -> DocumentSearchResult:

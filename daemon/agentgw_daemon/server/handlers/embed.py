@@ -9,7 +9,7 @@ from agentgw.protocol.calls.embeddings import EmbedParams, EmbedResult
 from agentgw.protocol.errors import InvalidParams
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 # Some eleven bytes of JSON each: a result fits in one message.
 MAX_NUMBERS: Final = 64 << 10

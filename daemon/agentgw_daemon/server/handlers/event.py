@@ -8,7 +8,7 @@ from agentgw.protocol.calls.events import SubscribeParams
 from agentgw.protocol.calls.shared import Done
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def subscribe(request: RequestContext, params: SubscribeParams) -> Done:

@@ -8,7 +8,7 @@ from agentgw.protocol.calls.feedback import FeedbackAddParams, FeedbackList, Fee
 from agentgw.protocol.types import Feedback
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def add(request: RequestContext, params: FeedbackAddParams) -> Feedback:

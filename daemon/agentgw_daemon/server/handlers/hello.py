@@ -9,8 +9,8 @@ from agentgw.local.directories import mark_of
 from agentgw.protocol.calls.daemon import HelloParams, HelloResult
 from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.errors import VersionMismatch
-from agentgw_daemon.server.openrpc import openrpc
-from agentgw_daemon.server.request import RequestContext
+from agentgw_daemon.server.calls.openrpc import openrpc
+from agentgw_daemon.server.calls.request import RequestContext
 
 
 def hello(request: RequestContext, params: HelloParams) -> HelloResult:

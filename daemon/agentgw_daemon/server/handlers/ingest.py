@@ -20,7 +20,7 @@ from agentgw.protocol.errors import InvalidParams
 from agentgw_daemon.knowledge.labels import check_skills
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def upload(request: RequestContext, params: DocumentUploadParams) -> UploadResult:

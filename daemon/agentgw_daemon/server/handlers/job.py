@@ -21,7 +21,7 @@ from agentgw.protocol.calls.shared import Done, NoParams
 from agentgw_daemon.agent.named_tools import check_approved
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def list_jobs(request: RequestContext, params: NoParams) -> JobList:

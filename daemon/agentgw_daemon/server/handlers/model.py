@@ -19,7 +19,7 @@ from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.workers.protocol.footprint import DEFAULT_CTX_TOKENS
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def list_models(request: RequestContext, params: NoParams) -> ModelList:

@@ -34,8 +34,8 @@ from agentgw_daemon.turns.compacting import expand as show_whole
 from agentgw_daemon.workers.protocol.kv_files.state_folder import forget
 
 if TYPE_CHECKING:
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
     from agentgw_daemon.server.daemon import Daemon
-    from agentgw_daemon.server.request import Handler, RequestContext
 
 log = logging.getLogger(__name__)
 

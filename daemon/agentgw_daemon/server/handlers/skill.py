@@ -33,7 +33,7 @@ from agentgw_daemon.skills.references import unknown_references
 from agentgw_daemon.text.names import normalised
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def list_skills(request: RequestContext, params: SkillListParams) -> SkillList:

@@ -23,7 +23,7 @@ from agentgw_daemon.tools.files.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def list_tools(request: RequestContext, params: NoParams) -> ToolList:

@@ -31,7 +31,7 @@ from agentgw_daemon.turns.parts import parts_of_stored
 from agentgw_daemon.turns.replay.run import replay as run_again
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
     from agentgw_daemon.services import Services
 
 

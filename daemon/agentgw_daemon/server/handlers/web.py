@@ -9,7 +9,7 @@ from agentgw.protocol.errors import NotFound
 
 if TYPE_CHECKING:
     from agentgw.protocol.calls.shared import NoParams
-    from agentgw_daemon.server.request import RequestContext
+    from agentgw_daemon.server.calls.request import RequestContext
 
 
 def sign_in(request: RequestContext, params: NoParams) -> SignInLink:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.calls.webhooks import WebhookList, WebhookListParams, WebhookNameParams, WebhookTestResult
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.request import Handler, RequestContext
+    from agentgw_daemon.server.calls.request import Handler, RequestContext
 
 
 async def list_webhooks(request: RequestContext, params: WebhookListParams) -> WebhookList:

@@ -24,7 +24,7 @@ from agentgw.protocol.calls.turns import (
 from agentgw.protocol.errors import ModelUnavailable, NotFound, SessionBusy
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.types import Model, Options, Session, Skill, Timings, Turn, Usage
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from agentgw.protocol.calls.sessions import SessionCompacted, SessionCompactParams, SessionExpanded, SessionIdParams
 from agentgw.protocol.errors import NotFound, SessionBusy
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of
 

@@ -11,7 +11,7 @@ import pytest
 from agentgw.protocol.calls.approvals import ApprovalList, RuleIdParams, RuleList
 from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.types import Approval, ApprovalRule
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of
 

@@ -20,7 +20,7 @@ from agentgw.protocol.calls.documents import (
 )
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.types import Chunk, Document
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import ORIGIN, Visitor, text_of
 

@@ -20,7 +20,7 @@ from agentgw.protocol.calls.jobs import (
 from agentgw.protocol.calls.turns import TurnDetail, TurnIdParams
 from agentgw.protocol.errors import AlreadyExists
 from agentgw.protocol.types import Options, Timings, Turn, Usage
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of
 

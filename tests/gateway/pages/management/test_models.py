@@ -14,7 +14,7 @@ from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.events import ModelProgress
 from agentgw.protocol.types import Model
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of
 

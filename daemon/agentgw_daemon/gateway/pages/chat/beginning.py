@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw.protocol.events import TurnEvent
     from agentgw_daemon.gateway.exchange import Exchange
-    from agentgw_daemon.server.turn_frames import StoredEvent
+    from agentgw_daemon.server.calls.turn_frames import StoredEvent
 
 
 class Begun(NoEvents):

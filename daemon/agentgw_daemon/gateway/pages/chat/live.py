@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from agentgw.protocol.calls.turns import TurnResult
-    from agentgw_daemon.server.turn_frames import StoredEvent
+    from agentgw_daemon.server.calls.turn_frames import StoredEvent
 
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _OF_DELTA: Final = {"text", "channel"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import trio
 
-    from agentgw_daemon.server.request import OtherEvent
+    from agentgw_daemon.server.calls.request import OtherEvent
 
 # More failures than these are not told on the page; `agentgw logs` has them.
 _MOST_TOLD: Final = 20

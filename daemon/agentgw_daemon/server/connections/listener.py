@@ -16,7 +16,7 @@ import trio
 from agentgw.protocol.errors import Overloaded
 from agentgw.transport.framing import encode
 from agentgw_daemon.observability.supervision import supervised
-from agentgw_daemon.server.dispatch import error_response
+from agentgw_daemon.server.calls.dispatch import error_response
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.server.outbox import Outbox
+from agentgw_daemon.server.connections.outbox import Outbox
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnProgress, TurnStarted
 from agentgw.protocol.schema import dump
-from agentgw_daemon.server.turn_frames import stored_frames, turn_frames
+from agentgw_daemon.server.calls.turn_frames import stored_frames, turn_frames
 
 EVENTS: tuple[TurnEvent, ...] = (
     TurnStarted(skill="k", model="m"),

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from agentgw.protocol.errors import InvalidParams, NotFound, Overloaded, StorageUnavailable
-from agentgw_daemon.server import uploads as uploads_module
-from agentgw_daemon.server.uploads import Uploads
+from agentgw_daemon.server.calls import uploads as uploads_module
+from agentgw_daemon.server.calls.uploads import Uploads
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw_daemon.server.listener import Listener, peer_uid
+from agentgw_daemon.server.connections.listener import Listener, peer_uid
 from tests.patience import PATIENCE_S
 from tests.polling import pause
 
@@ -140,7 +140,7 @@ async def test_running_out_of_descriptors_ends_nothing(tmp_path: Path) -> None:
 
 _EXHAUSTION = """
 import resource, socket, subprocess, sys, trio
-from agentgw_daemon.server.listener import Listener
+from agentgw_daemon.server.connections.listener import Listener
 
 async def greet(stream):
     try:

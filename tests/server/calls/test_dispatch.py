@@ -10,7 +10,7 @@ from agentgw.protocol import errors
 from agentgw.protocol.calls.daemon import HelloParams
 from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.methods import METHODS
-from agentgw_daemon.server.dispatch import NOTIFICATION, Refused, error_response, read_call, result_response
+from agentgw_daemon.server.calls.dispatch import NOTIFICATION, Refused, error_response, read_call, result_response
 
 
 def refused(entry: Any) -> dict[str, Any] | None:

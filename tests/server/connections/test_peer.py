@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import ChatDelta, DaemonEvent
-from agentgw_daemon.server.request import Handler
+from agentgw_daemon.server.calls.request import Handler
 from tests.patience import PATIENCE_S
 from tests.server.harness import connected
 

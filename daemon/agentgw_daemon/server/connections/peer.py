@@ -21,8 +21,7 @@ from agentgw.protocol.errors import InvalidRequest, Overloaded, RpcError
 from agentgw.transport.framing import FrameSplitter, FrameTooLarge, decode, encode
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.observability.supervision import internal_error
-from agentgw_daemon.server.daemon import Daemon
-from agentgw_daemon.server.dispatch import (
+from agentgw_daemon.server.calls.dispatch import (
     MAX_BATCH,
     NOTIFICATION,
     BoundCall,
@@ -31,8 +30,9 @@ from agentgw_daemon.server.dispatch import (
     read_call,
     result_response,
 )
-from agentgw_daemon.server.outbox import Outbox
-from agentgw_daemon.server.request import Handler, RequestContext
+from agentgw_daemon.server.calls.request import Handler, RequestContext
+from agentgw_daemon.server.connections.outbox import Outbox
+from agentgw_daemon.server.daemon import Daemon
 
 log = logging.getLogger(__name__)
 

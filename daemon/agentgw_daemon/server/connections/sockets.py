@@ -6,9 +6,9 @@ import socket
 
 import trio
 
+from agentgw_daemon.server.connections.peer import Peer
 from agentgw_daemon.server.daemon import Daemon
 from agentgw_daemon.server.handlers import HANDLERS
-from agentgw_daemon.server.peer import Peer
 
 
 class ConnectionServer:

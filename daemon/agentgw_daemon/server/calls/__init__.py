@@ -1,0 +1,1 @@
+"""Calls: requests found in frames, what a handler is given, and its answers as frames."""

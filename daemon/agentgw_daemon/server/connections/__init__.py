@@ -1,0 +1,1 @@
+"""Connections: accepted, read, written to, and closed."""
