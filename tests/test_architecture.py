@@ -40,7 +40,7 @@ READING_ENTRY = "agentgw_daemon.workers.retrieval.reading.reader"
 READING_ROOM = "agentgw_daemon.workers.retrieval.reading."
 READING_MAY_IMPORT = {"pypdfium2", "lxml", "markdown_it", "chardet", "webencodings"}
 READING_BORROWS = {
-    "agentgw.protocol.frozen",
+    "agentgw.protocol.records.frozen",
     "agentgw_daemon.workers.protocol.retrieval",
     "agentgw_daemon.workers.protocol.codec",
     "agentgw_daemon.workers.protocol.lines",

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, TypeVar, get_args
 
 from agentgw.protocol.errors import InvalidParams, VersionMismatch
-from agentgw.protocol.schema import bind, fields_of
+from agentgw.protocol.records.schema import bind, fields_of
 
 T = TypeVar("T")
 

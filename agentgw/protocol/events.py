@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Channel, Chunk, FinishReason, Topic
 
 # `delegated`: another agent writes, and has written `done` pieces of text.

@@ -27,7 +27,7 @@ from agentgw.protocol.calls.events import SubscribeParams
 from agentgw.protocol.calls.shared import Done, NoParams
 from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.calls.web import SignInLink
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 
 @record

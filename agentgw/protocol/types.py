@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NewType
 
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 SessionId = NewType("SessionId", str)
 TurnId = NewType("TurnId", str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import ShuttingDown
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from pathlib import Path
 import agentgw
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 
 PACKAGE = Path(agentgw.__file__).parent
 CALLS = {"call", "stream", "send", "notify"}

@@ -13,7 +13,7 @@ import pytest
 from agentgw.protocol.calls.webhooks import WebhookEvent
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 from agentgw_daemon.server.calls.openrpc import event_name
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentgw.protocol.errors import ConfigRefused, NotFound
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.config_file import MAX_FILE_BYTES
 from agentgw_daemon.config.load import Config

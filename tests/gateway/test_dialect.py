@@ -12,7 +12,7 @@ import trio
 from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, RpcError
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway import exchange as exchange_module
 from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.api.calls import answer_call
 from agentgw_daemon.gateway.routing.routes import Route

@@ -16,7 +16,7 @@ from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.errors import RPC_ERRORS
 from agentgw.protocol.events import EVENTS, TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.methods import METHODS, Method
-from agentgw.protocol.schema import dump, fields_of, schema_of
+from agentgw.protocol.records.schema import dump, fields_of, schema_of
 from agentgw.transport.framing import encode
 from agentgw_daemon.config.settings import LimitsSection
 from agentgw_daemon.server.calls.dispatch import MAX_BATCH

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw_daemon.skills.model import (
     BrokenSkill,
     LoadedSkill,

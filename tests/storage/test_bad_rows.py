@@ -14,7 +14,7 @@ from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw.protocol.calls.webhooks import Delivery
-from agentgw.protocol.schema import bind, dump
+from agentgw.protocol.records.schema import bind, dump
 from agentgw.protocol.types import Approval, ApprovalRule, Document, Feedback, SearchHit, Session, ToolCall, Turn
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.storage.database import Database

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agentgw.protocol.calls.turns import TurnReplayParams, TurnResult
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta

@@ -20,7 +20,7 @@ from agentgw.protocol.errors import (
     ShuttingDown,
 )
 from agentgw.protocol.events import TurnNotice
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import File, Options, PromptFit, Turn
 from agentgw_daemon.config.settings import AgentSection, Settings
 from agentgw_daemon.inference.engine import (

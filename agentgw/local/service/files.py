@@ -7,7 +7,7 @@ import stat
 
 from agentgw.local.directories import private_umask
 from agentgw.protocol.errors import ConfigRefused
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

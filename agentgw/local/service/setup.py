@@ -12,7 +12,7 @@ from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import MAX_PATH_BYTES
 from agentgw.protocol.errors import ConfigRefused, DirectoryRefused
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 PROGRAM = "agentgw-daemon"
 

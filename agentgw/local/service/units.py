@@ -8,7 +8,7 @@ import plistlib
 from agentgw.local.service.files import MARK
 from agentgw.local.service.setup import ServiceSetup
 from agentgw.local.shipped import shipped
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 LABEL = "org.agentgw.daemon"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from agentgw.protocol import types as t
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 
 @record

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import Page, SkillsCwd
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 _Label = Annotated[str, Limit(min_length=1, max_length=200)]
 _OneCollection = Annotated[str | None, "one collection; without it, all", Limit(min_length=1, max_length=200)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import DIRECTORY, Page
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 
 @record

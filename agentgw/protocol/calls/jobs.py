@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 RunStatus = Literal["running", "ok", "failed", "missed", "interrupted", "skipped"]
 RunReason = Literal["on_time", "catch_up", "retry", "changed", "manual"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import ModelRef
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 
 @record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 # A relative path would begin where the daemon is, and `~` be a name. Empty: no directory is known.
 DIRECTORY = r"(/[^\0]*)?"

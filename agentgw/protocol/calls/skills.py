@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import SkillsCwd
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 # NUL ends a path for the system, and is in no name.
 _NAME = r"[^\0]+"

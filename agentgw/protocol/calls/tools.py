@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import DIRECTORY
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 
 @record

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import DIRECTORY, AnswerSchema, Page, SessionRef
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 _TurnId = Annotated[str, "the turn", Limit(min_length=1, max_length=64)]
 

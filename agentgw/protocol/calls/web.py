@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 
 @record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 
 WebhookEvent = Literal[
     "agent.started", "agent.completed", "agent.failed", "tool.executed", "session.created", "feedback.received",

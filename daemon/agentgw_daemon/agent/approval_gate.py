@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from agentgw.protocol.events import TurnEvent
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Approval
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.tool_runner import Agreed, CheckedCall, denied

@@ -14,7 +14,7 @@ import trio
 
 from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Options, Timings
 from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolDialect, begin, recalled_outcome, repeat
 from agentgw_daemon.agent.usage import sum_timings, sum_usage

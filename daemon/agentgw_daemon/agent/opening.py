@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.agent.tool_dialect import Step, begin
 from agentgw_daemon.inference.engine import Calling, Engine, PromptCount, PromptMessage, as_mapping
 from agentgw_daemon.tool_calling.view import ToolView

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.inference.engine import Calling, PromptMessage, as_mapping, text_of
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall

@@ -17,7 +17,7 @@ import trio
 from agentgw.protocol.calls.turns import OfferedTool
 from agentgw.protocol.errors import ApprovalDenied
 from agentgw.protocol.events import TurnToolCall, TurnToolResult
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.observability.failpoint import failpoint

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.tools.tool import ToolSpec
 
 # Words of `approvals` beside names of tools: what becomes of a call that nothing allows.

@@ -16,7 +16,7 @@ import trio
 
 from agentgw.protocol.errors import AlreadyExists, NotFound
 from agentgw.protocol.events import TurnApproval
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Approval, Decision
 from agentgw_daemon.approvals.digest import digest_of
 from agentgw_daemon.observability.failpoint import failpoint

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
 from agentgw.protocol.errors import ConfigRefused, InvalidParams, NotFound
-from agentgw.protocol.schema import bind, fields_of, record
+from agentgw.protocol.records.schema import bind, fields_of, record
 from agentgw.protocol.types import Setting
 from agentgw.protocol.visible import is_seen
 from agentgw_daemon.config.config_file import line_of, parse, read_text

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import Limit, record
+from agentgw.protocol.records.schema import Limit, record
 from agentgw_daemon.text.key_shapes import is_key_name, keys_in_query, keys_in_text, keys_in_words
 
 LogLevel = Literal["debug", "info", "warning", "error"]

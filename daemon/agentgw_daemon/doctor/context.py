@@ -9,7 +9,7 @@ from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw.protocol.calls.documents import Reembedding, WatchedFolder
 from agentgw.protocol.calls.jobs import JobProblem
 from agentgw.protocol.calls.webhooks import WebhookList
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Model, Skill
 from agentgw_daemon.config.load import Config
 from agentgw_daemon.lifecycle.started import Started

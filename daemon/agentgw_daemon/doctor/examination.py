@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Finding
 from agentgw_daemon.doctor import documents, http, jobs, models, places, system, torch, turns, webhooks
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw.local.sockets import BACKLOG
 from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, LocalError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.gateway.access.admission import Door, digest_of
 from agentgw_daemon.gateway.access.api_key import ApiKey, find_key
 from agentgw_daemon.gateway.http_name import HttpName

@@ -11,7 +11,7 @@ import trio
 from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.errors import InvalidParams, RpcError
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.gateway.http.event_stream import EventBuffer, NoEvents, StreamEncoding
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_value

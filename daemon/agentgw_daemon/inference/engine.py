@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final, Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.config.settings import InferenceSection
 from agentgw_daemon.workers.protocol.footprint import ModelShape
 

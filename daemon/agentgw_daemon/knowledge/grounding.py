@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.errors import ModelUnavailable, RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.approvals.policy import ASK, DENY
 from agentgw_daemon.prompts.prompt import Prompt, PromptCounter, with_files

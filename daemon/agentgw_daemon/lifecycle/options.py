@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from agentgw import __version__
 from agentgw.protocol.errors import UsageError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # Where `--host` is given without a port.
 DEFAULT_PORT: Final = 8080

@@ -8,7 +8,7 @@ from dataclasses import field
 from typing import Any
 
 from agentgw.local.paths import Paths
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.load import Config
 from agentgw_daemon.config.settings import secrets_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # Architectures that turn text into vectors: they answer nothing.
 EMBEDDER_ARCHITECTURES: Final = (

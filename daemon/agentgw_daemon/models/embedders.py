@@ -23,7 +23,7 @@ from typing import Final
 import trio
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound
-from agentgw.protocol.schema import bind, dump, record
+from agentgw.protocol.records.schema import bind, dump, record
 from agentgw.protocol.types import Model
 from agentgw_daemon.config.settings import RagSection
 from agentgw_daemon.models.catalogue import CATALOGUE, CatalogueEntry

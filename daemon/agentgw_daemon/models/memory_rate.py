@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind, record
+from agentgw.protocol.records.schema import bind, record
 
 log = logging.getLogger(__name__)
 

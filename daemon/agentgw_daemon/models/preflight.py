@@ -14,7 +14,7 @@ from typing import Any, Final
 import trio
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
-from agentgw.protocol.schema import bind, dump, record
+from agentgw.protocol.records.schema import bind, dump, record
 from agentgw_daemon.models.shards import files_of, first_of
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.json_file import read_mapping, write_atomically

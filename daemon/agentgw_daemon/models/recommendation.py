@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from agentgw.protocol.calls.models import RecommendedModel
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.hosting.memory_budget import RESERVE_BYTES, shown
 from agentgw_daemon.models.catalogue import EMBEDDER, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, STARTER

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from typing import Final
 
 from agentgw.protocol.errors import InvalidParams, NotFound
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import is_seen
 from agentgw_daemon.models.shards import first_of
 from agentgw_daemon.text.near import nearest

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # Of a model that is used, llama.cpp holds all files open, and 1,024 is the usual limit of a process. The largest
 # models that are published have some dozens.

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
-from agentgw.protocol.schema import bind, dump, record
+from agentgw.protocol.records.schema import bind, dump, record
 from agentgw_daemon.models.reference import GGUF, HubRef
 from agentgw_daemon.models.shards import files_of, first_of
 from agentgw_daemon.system.changes import would_show

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.notifications.notice import Notice, without_markup
 from agentgw_daemon.system.dbus import ANSWER_S, UNAVAILABLE, open_bus, reason_of
 

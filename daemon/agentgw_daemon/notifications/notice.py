@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from agentgw.protocol.calls.jobs import JobRun
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Approval
 from agentgw.protocol.visible import escaped
 from agentgw_daemon.text.valid import valid_text

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Final, Literal, get_args
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 FaultAction = Literal["kill", "enospc", "sleep", "hang", "raise"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from agentgw.protocol.calls.turns import PromptHistory
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.inference.engine import GenerationRequest
 from agentgw_daemon.prompts.compaction import Fitting, as_shown, compacted

@@ -15,7 +15,7 @@ import trio
 
 from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.prompts.prompt import (
     EarlierTurn,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import ContextOverflow
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import ChatMessage, Chunk, File, PromptPart
 from agentgw_daemon.inference.engine import PromptCount
 from agentgw_daemon.inference.structured_output import structured

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import Engine, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear

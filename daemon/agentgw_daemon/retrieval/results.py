@@ -4,7 +4,7 @@ only.
 
 from __future__ import annotations
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 
 

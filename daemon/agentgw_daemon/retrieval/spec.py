@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # -P: the directory the daemon happens to stand in must not lend modules to its children.
 WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "agentgw_daemon.workers.retrieval.worker")

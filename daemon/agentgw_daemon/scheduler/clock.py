@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.lifecycle.process import boottime
 
 # Two clocks that are read one after the other differ by microseconds; a machine under load may stop between them.

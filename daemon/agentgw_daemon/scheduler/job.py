@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.schedules.schedule import Schedule, fingerprint
 
 Misfire = Literal["run_once", "skip"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 if TYPE_CHECKING:
     from agentgw_daemon.knowledge.ingest.ingest import Ingest

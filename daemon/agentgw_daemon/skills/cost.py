@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import ChatMessage, Options, Skill, SkillCost, Usage
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Engine, Finished, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.skills import legacy
 from agentgw_daemon.skills.frontmatter import YamlNode, YamlRefused, parse, parse_mapping, split
 from agentgw_daemon.skills.model import (

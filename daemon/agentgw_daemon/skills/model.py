@@ -7,7 +7,7 @@ import re
 from typing import Final, Literal
 
 from agentgw.protocol import types
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import escaped
 
 # Low to high: a later tier's skill replaces an earlier one's of the same name. The project tiers are read

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.skills.library import MAX_ENTRIES
 from agentgw_daemon.skills.loader import is_yaml
 from agentgw_daemon.skills.model import Tier

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agentgw.protocol import types
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.skills.model import MAX_NAME, BrokenSkill, LoadedSkill, printable
 from agentgw_daemon.text.names import normalised
 from agentgw_daemon.text.near import hint_for

@@ -19,7 +19,7 @@ import trio
 
 from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.errors import StorageUnavailable
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Deliveries
 from agentgw_daemon.storage.deliveries.outbox import EventOutbox
 from agentgw_daemon.storage.documents.changes import Changes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.system.ids import now
 

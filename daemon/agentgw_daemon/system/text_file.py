@@ -7,7 +7,7 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 
 @record

@@ -27,7 +27,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # The scanner looks ahead at every open bracket; what an entry says is three levels deep.
 MAX_DEPTH: Final = 16

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from collections.abc import Mapping as Aliases
 from typing import Final, Protocol, TypeVar
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.text.yaml_document import (
     Bad,
     DocumentRefused,

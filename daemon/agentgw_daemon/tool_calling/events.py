@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # Of a call that is none or was cut, enough for the model to know it again.
 MAX_SHOWN_CHARACTERS: Final = 2_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final, Protocol
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.tool_calling.families.deepseek import read_deepseek
 from agentgw_daemon.tool_calling.families.fenced import read_fenced
 from agentgw_daemon.tool_calling.families.harmony import read_harmony

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 ModelMessage = dict[str, Any]
 _TICKS: Final = re.compile(r"`{3,}")

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.tool_calling.agents import DELEGATE, is_handed_on, narrowed, passed_on
 from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.messages import ModelMessage, ToolOutcome, plain_step, steered, written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 Schema = Mapping[str, Any]
 

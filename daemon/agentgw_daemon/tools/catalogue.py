@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.config.settings import McpServerSection
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits, McpServer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentgw.protocol.calls.turns import PromptHistory, TurnResult, TurnStartParams
 from agentgw.protocol.errors import ContextOverflow
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import PromptFit, Session, SessionId, TurnId, Usage
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS

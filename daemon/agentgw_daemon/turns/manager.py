@@ -18,7 +18,7 @@ import trio
 from agentgw.protocol.calls.turns import PrefillResult, TurnResult, TurnStartParams
 from agentgw.protocol.errors import NotFound, Overloaded, SessionBusy, ShuttingDown
 from agentgw.protocol.events import TurnNotice
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.named_tools import check_request

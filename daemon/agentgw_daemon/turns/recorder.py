@@ -15,7 +15,7 @@ import trio
 from agentgw.protocol.calls.turns import OfferedTool, PromptHistory, TurnStep
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import TurnApproval, TurnEvent, TurnToolCall, TurnToolResult
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.observability.failpoint import failpoint

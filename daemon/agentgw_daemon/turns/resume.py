@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentgw.protocol.calls.turns import PromptHistory, TurnStep
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import EVENTS, TurnEvent, TurnSteered
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.events.steering import Steering

@@ -16,7 +16,7 @@ import trio
 from agentgw.protocol.calls.turns import PromptHistory, TurnFailure, TurnResult, TurnStep
 from agentgw.protocol.errors import RpcError, ShuttingDown, Timeout
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted, TurnSteered
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import FinishReason, Timings, Usage
 from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of
 from agentgw_daemon.agent.loop import Run as AgentRun

@@ -9,7 +9,7 @@ from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from agentgw.protocol.calls.webhooks import WebhookEvent
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.tools.web.addresses import is_local, is_public
 
 EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)

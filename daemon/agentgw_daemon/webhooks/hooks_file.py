@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from agentgw.protocol.calls.webhooks import WebhookEvent
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.config.settings import named_variable
 from agentgw_daemon.system.text_file import UnreadableFile, read_text_file
 from agentgw_daemon.text.yaml_document import Node

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Attempt
 from agentgw_daemon.system.ids import time_text
 from agentgw_daemon.tools.tool import CallFailed

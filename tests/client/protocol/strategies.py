@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hypothesis import strategies as st
 
-from agentgw.protocol.schema import Limit, fields_of
+from agentgw.protocol.records.schema import Limit, fields_of
 
 # Values that a field of any type accepts, such as tool arguments.
 JSON = st.recursive(

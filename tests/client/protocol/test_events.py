@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from agentgw.protocol import events
 from agentgw.protocol.events import EVENTS, TurnEvent
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import bind, dump, fields_of
+from agentgw.protocol.records.schema import bind, dump, fields_of
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.server.calls.openrpc import TURN_ENVELOPE, event_name, event_schema
 from tests.client.protocol.strategies import records

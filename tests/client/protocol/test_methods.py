@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from agentgw.protocol.errors import RPC_ERRORS, InvalidParams
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS, Method
-from agentgw.protocol.schema import bind, dump, fields_of, schema_of
+from agentgw.protocol.records.schema import bind, dump, fields_of, schema_of
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.server.calls.openrpc import event_name, openrpc, result_schema
 from tests.client.protocol.strategies import records

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from agentgw.protocol import calls, events, types
 from agentgw.protocol.calls import turns
-from agentgw.protocol.schema import bind, dump, fields_of, schema_of
+from agentgw.protocol.records.schema import bind, dump, fields_of, schema_of
 from agentgw.protocol.types import Channel, FinishReason, Options, Topic, TurnState
 from tests.client.protocol.strategies import records
 

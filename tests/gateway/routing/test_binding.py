@@ -11,7 +11,7 @@ from agentgw.protocol.calls.feedback import FeedbackListParams
 from agentgw.protocol.calls.sessions import SessionListParams
 from agentgw.protocol.calls.turns import TurnListParams
 from agentgw.protocol.errors import InvalidParams, ParseError
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.routing.binding import body_values, merged, query_values
 
 

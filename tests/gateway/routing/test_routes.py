@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 from agentgw_daemon.gateway.http.messages import HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 from agentgw_daemon.gateway.serving import ROUTES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import MAX_MESSAGE_BYTES, encode
 from agentgw_daemon.knowledge.ingest.report import IngestReport
 

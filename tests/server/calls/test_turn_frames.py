@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnProgress, TurnStarted
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw_daemon.server.calls.turn_frames import stored_frames, turn_frames
 
 EVENTS: tuple[TurnEvent, ...] = (

@@ -10,7 +10,7 @@ import pytest
 
 from agentgw.protocol.calls.documents import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.knowledge.search.search import Knowledge
 from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import document

@@ -11,7 +11,7 @@ import pytest
 from agentgw.cli.commands.run import OPTIONS as SAMPLING
 from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.errors import UsageError
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_shell.commands.asking import OPTIONS, attached
 from tests.shell.commands.chatting import DeskChat
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.config.settings import ToolsSection
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.builtins.read_file import READ_FILE

@@ -13,7 +13,7 @@ import hmac
 import re
 from typing import Final, Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer, HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 

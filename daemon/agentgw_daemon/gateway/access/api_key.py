@@ -10,7 +10,7 @@ from typing import Final
 
 from agentgw.local.directories import quoted
 from agentgw.protocol.errors import ConfigRefused, DirectoryRefused
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # 256 bits.
 _KEY_BYTES: Final = 32

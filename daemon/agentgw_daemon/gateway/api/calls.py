@@ -8,7 +8,7 @@ from agentgw.protocol.calls.jobs import ScheduledJob
 from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.calls.turns import TurnAttachParams, TurnStartParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind, dump
+from agentgw.protocol.records.schema import bind, dump
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.api.upload import received
 from agentgw_daemon.gateway.http.event_stream import ServerSentEvents

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from agentgw import __version__
 from agentgw.protocol.methods import METHODS
-from agentgw.protocol.schema import fields_of, schema_of
+from agentgw.protocol.records.schema import fields_of, schema_of
 from agentgw_daemon.gateway.access.admission import KEYLESS_PATH
 from agentgw_daemon.gateway.http.refusal import STATUS_OF
 from agentgw_daemon.gateway.routing.routes import Route

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from agentgw.protocol.events import TurnDelta, TurnEvent
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import encode
 from agentgw_daemon.events.turn_log import TurnBatch
 from agentgw_daemon.server.calls.request import Encoding

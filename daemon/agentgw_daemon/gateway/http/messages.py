@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.transport.framing import encode
 
 JSON: Final = "application/json"

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 from agentgw_daemon.gateway.routing.routes import Route

@@ -9,7 +9,7 @@ from agentgw.protocol.calls.sessions import SearchParams, SessionListParams
 from agentgw.protocol.calls.skills import RouteParams, SkillListParams
 from agentgw.protocol.calls.turns import TurnListParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
 from agentgw_daemon.gateway.pages.marking import marked
 from agentgw_daemon.gateway.pages.query import query_of

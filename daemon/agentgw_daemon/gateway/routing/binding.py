@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 from agentgw.transport.framing import decode
 
 # More than any method has.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 

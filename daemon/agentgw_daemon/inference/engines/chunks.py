@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Channel, FinishReason, Usage
 from agentgw_daemon.inference.engines.complaints import count_of, words_of
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import is_seen
 from agentgw_daemon.text.page_text import page_text
 

@@ -16,7 +16,7 @@ import httpx
 import trio
 
 import agentgw
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 MAX_ERROR_BYTES: Final = 1 << 16
 # The words of a refusal come with its status.

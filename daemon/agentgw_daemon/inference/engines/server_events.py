@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 _BOM: Final = b"\xef\xbb\xbf"
 # Enough of it for a line of an error.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.workers.protocol.footprint import Need
 
 # Left to other programs and to the daemon itself; the system's own estimate is not exact either.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind, dump, record
+from agentgw.protocol.records.schema import bind, dump, record
 from agentgw.protocol.types import Measurement, Tuning
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.system.json_file import read_mapping, write_atomically

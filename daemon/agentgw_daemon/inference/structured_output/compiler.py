@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.inference.structured_output import formats, numerals, pattern
 from agentgw_daemon.inference.structured_output.gbnf import (
     EMPTY,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.knowledge.ingest.comparing import Candidate, WantedLabels, compare, gone, left_out
 from agentgw_daemon.knowledge.ingest.walking import harvest
 from agentgw_daemon.storage.documents.selection import Selection

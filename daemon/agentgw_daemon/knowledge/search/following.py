@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.observability.log import log_unexpected
 from agentgw_daemon.retrieval.results import IndexFailed
 from agentgw_daemon.storage.documents.embeddings import IndexChanges, IndexFile, VectorRow

@@ -9,7 +9,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound, Overloaded, RpcError, Timeout, WorkerDied
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.retrieval.results import IndexFailed
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 from agentgw_daemon.storage.documents.visible import Allowed

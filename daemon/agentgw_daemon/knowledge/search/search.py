@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.knowledge.search.fusion import fuse, spread
 from agentgw_daemon.knowledge.search.indexing import Indexing, open_indexing

@@ -22,7 +22,7 @@ import trio
 
 from agentgw import __version__
 from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.models.fetching.hub_access import hub_token, refusal
 from agentgw_daemon.models.fetching.meter import DownloadMeter, FileMeter
 from agentgw_daemon.models.fetching.part import BLOCK_BYTES, PartialFile, disk_failed

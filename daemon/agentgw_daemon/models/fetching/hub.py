@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.models.fetching.download import Remote, open_url, read_body
 from agentgw_daemon.models.fetching.hub_access import refusal
 from agentgw_daemon.models.reference import GGUF, HubRef

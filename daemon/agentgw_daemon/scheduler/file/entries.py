@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.file.settings import KEYS, job_of
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.text.yaml_entries import EntryProblem, named_entries

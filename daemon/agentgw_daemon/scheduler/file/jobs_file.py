@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from agentgw.protocol.errors import StorageUnavailable
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.file.entries import JobsFileContents, read_entries
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.text_file import UnreadableFile, Version, read_text_file, version_of

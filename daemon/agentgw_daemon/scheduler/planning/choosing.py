@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.job import NEEDS, Job, Need
 from agentgw_daemon.scheduler.planning.decisions import Reason
 from agentgw_daemon.scheduler.planning.times import Due

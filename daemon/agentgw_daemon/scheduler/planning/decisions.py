@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.planning.settling import FileState
 
 Reason = Literal["on_time", "catch_up", "retry", "changed", "manual"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.planning.choosing import DueRun
 from agentgw_daemon.scheduler.planning.decisions import Action, AskHistory, Standing, Start, Waiting

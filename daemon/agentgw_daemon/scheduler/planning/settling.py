@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # States of files that are gone are remembered too, for files come back (a volume, a move), but not without end.
 _MOST_REMEMBERED: Final = 50_000

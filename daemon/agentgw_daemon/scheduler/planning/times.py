@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.schedules.schedule import At, count_between, distance, latest_upto, next_after
 

@@ -12,7 +12,7 @@ import trio
 from agentgw.protocol.calls.jobs import RunStatus
 from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import RpcError, ShuttingDown
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.scheduler.job import Job

@@ -17,7 +17,7 @@ import trio
 
 from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.errors import AlreadyExists, StorageUnavailable
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw_daemon.observability.supervision import contained, internal_error, supervised
 from agentgw_daemon.scheduler.clock import Clock
 from agentgw_daemon.scheduler.job import Job

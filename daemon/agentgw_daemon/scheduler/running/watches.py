@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.scheduler.planning.decisions import Standing
 from agentgw_daemon.scheduler.planning.settling import FileState, Settled, Settling

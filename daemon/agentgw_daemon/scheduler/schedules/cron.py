@@ -16,7 +16,7 @@ from typing import Final
 
 from cronsim import CronSim, CronSimError
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules.zones import SECOND, first_change, instant_of, last_change, offset, wall_of
 

@@ -13,7 +13,7 @@ from typing import Final, Literal, cast
 
 import schedule
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.schedules.cron import latest_match, next_match
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules.zones import instant_of, wall_of

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import assert_never
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.schedules.cron import Cron
 from agentgw_daemon.scheduler.schedules.every import Every

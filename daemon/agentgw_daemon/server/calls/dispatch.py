@@ -15,7 +15,7 @@ from oslash.either import Left
 
 from agentgw.protocol.errors import InvalidParams, InvalidRequest, MethodNotFound, RpcError
 from agentgw.protocol.methods import METHODS, Method
-from agentgw.protocol.schema import bind, dump
+from agentgw.protocol.records.schema import bind, dump
 from agentgw_daemon.server.calls.jsonrpc_library import Error, Success, create_request, dispatch_request
 from agentgw_daemon.text.near import hint_for
 

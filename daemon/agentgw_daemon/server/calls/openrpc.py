@@ -10,7 +10,7 @@ from agentgw import PROTOCOL, __version__
 from agentgw.protocol.errors import RPC_ERRORS, RpcError
 from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS, Method
-from agentgw.protocol.schema import fields_of, schema_of
+from agentgw.protocol.records.schema import fields_of, schema_of
 
 OPENRPC_VERSION: Final = "1.3.2"
 

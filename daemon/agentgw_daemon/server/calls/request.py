@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agentgw.protocol.events import ChatDelta, DaemonEvent, DocumentProgress, ModelProgress, ReplayProgress
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import encode
 from agentgw_daemon.server.calls.turn_frames import StoredEvent, stored_frames, turn_frames
 from agentgw_daemon.server.calls.uploads import Uploads

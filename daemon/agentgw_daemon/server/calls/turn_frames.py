@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring
 
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import encode
 from agentgw_daemon.observability.log import log_unexpected
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from agentgw.protocol.calls.webhooks import Delivery, DeliveryState
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import number_of, optional, text_of, word_of
 from agentgw_daemon.system.ids import now, seconds_of, time_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import number_of, text_of
 from agentgw_daemon.storage.documents.generations import HOLDS, EmbedderIdentity, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where

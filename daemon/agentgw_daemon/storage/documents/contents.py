@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity, ensure_embedder, take_chunk_numbers
 from agentgw_daemon.storage.words.tables import add_words, remove_words
 

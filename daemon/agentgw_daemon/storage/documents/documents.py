@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentgw.protocol.calls.documents import DocumentList
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Document
 from agentgw_daemon.storage.columns import number_of, optional, text_of
 from agentgw_daemon.storage.documents.contents import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.documents.contents import Content, Vectors, add_vectors
 from agentgw_daemon.storage.documents.generations import (
     COUNTED,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.json_text import from_text, read_or, to_text
 from agentgw_daemon.system.ids import now

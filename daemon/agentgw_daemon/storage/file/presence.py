@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Final, Literal
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.file.backups import copy_open
 from agentgw_daemon.storage.file.condition import Files
 from agentgw_daemon.storage.file.connection import SqliteConnection

@@ -26,7 +26,7 @@ from agentgw.local.directories import prepare, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import AgentgwError, BackupRefused, ConfigRefused, StorageUnavailable
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.lifecycle import lock
 from agentgw_daemon.storage.deliveries.outbox import NOBODY
 from agentgw_daemon.storage.file.backups import copy_private

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
 from agentgw.protocol.errors import ConfigRefused, StorageUnavailable
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.file.backups import Backups, copy_open, copy_private, is_sound
 from agentgw_daemon.storage.file.condition import Files

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
 from agentgw.protocol.calls.jobs import JobRun, RunReason, RunStatus
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import number_of, optional, real_of, text_of, word_of
 
 STANDING_COLUMNS: Final = "job, considered, fingerprint, retry_for, retry_attempt, retry_at"

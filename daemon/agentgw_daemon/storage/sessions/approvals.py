@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.schema import dump, record
+from agentgw.protocol.records.schema import dump, record
 from agentgw.protocol.types import Approval, ApprovalRule, Decision
 from agentgw_daemon.storage.columns import optional, text_of, word_of
 from agentgw_daemon.storage.json_text import arguments_of, read_or, repaired, to_text

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from textwrap import indent
 from typing import Final
 
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import Message, Session, ToolCall
 
 _CODE: Final = "    "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import TurnDelta, TurnNotice
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.json_text import BAD, from_text, repaired, to_text
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentgw.protocol.calls.sessions import MessageList, SessionList
 from agentgw.protocol.errors import NotFound, SessionBusy
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Message, Role, SearchHit, Session
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox

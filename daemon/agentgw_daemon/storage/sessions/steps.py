@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.calls.turns import OfferedTool, PromptHistory, TurnStep
-from agentgw.protocol.schema import dump, record
+from agentgw.protocol.records.schema import dump, record
 from agentgw_daemon.storage.json_text import to_text
 from agentgw_daemon.storage.sessions.log import LogRow, insert_rows
 from agentgw_daemon.storage.sessions.reading import ColumnReader

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentgw.protocol.calls.turns import PromptHistory, TurnDetail, TurnFailure, TurnList, TurnStartParams
 from agentgw.protocol.errors import NotFound
-from agentgw.protocol.schema import dump, record
+from agentgw.protocol.records.schema import dump, record
 from agentgw.protocol.types import Chunk, FinishReason, Options, Role, Timings, Turn, Usage
 from agentgw_daemon.storage.columns import number_of, optional, text_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.calls.turns import TurnDetail, TurnStartParams
-from agentgw.protocol.schema import bind, record
+from agentgw.protocol.records.schema import bind, record
 from agentgw.protocol.types import Usage
 from agentgw_daemon.storage.columns import number_of, real_of
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.documents.visible import Allowed
 from agentgw_daemon.storage.words.names import called, compounds, names_of

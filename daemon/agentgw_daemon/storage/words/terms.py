@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.words.folding import are_joined, fold, marked, pieces_of, runs, with_sections
 from agentgw_daemon.storage.words.stop_words import stop_words_of
 

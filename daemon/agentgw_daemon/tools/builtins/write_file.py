@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.beneath import real_path
 from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.text.visible import visible

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.beneath import DIRECTORY, FILE, opened, real_path
 from agentgw_daemon.text.visible import visible_line
 from agentgw_daemon.tools.files import secret_names

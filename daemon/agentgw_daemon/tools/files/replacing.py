@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.beneath import DIRECTORY, FILE, opened, real_path
 from agentgw_daemon.tools.builtins.read_file import is_binary, read_bytes
 from agentgw_daemon.tools.files.exchanging import exchange

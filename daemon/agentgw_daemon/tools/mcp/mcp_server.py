@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.config.settings import McpServerSection, named_variable
 from agentgw_daemon.tools.mcp.mcp_errors import (
     AnswerUnreadable,

@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw_daemon.tools.mcp.mcp_errors import ServerFailed
 from agentgw_daemon.tools.mcp.mcp_result import failed, result_text
 from agentgw_daemon.tools.mcp.mcp_server import MAX_TOOLS, McpServer

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.tools.tool import ToolContext
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.beneath import FILE, real_path
 from agentgw_daemon.text.visible import visible_line
 from agentgw_daemon.tools.tool import CallFailed, explain

@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.transport.framing import decode
 from agentgw_daemon.system.threads import in_file_thread
 from agentgw_daemon.tools.parameters import MAX_SCHEMA_BYTES, checked_parameters

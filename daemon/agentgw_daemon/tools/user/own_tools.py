@@ -18,7 +18,7 @@ import trio
 
 import agentgw_daemon
 from agentgw.protocol.errors import AgentgwError
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.transport.framing import FrameSplitter, FrameTooLarge, decode, encode
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.threads import in_file_thread

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 
 # A wrong folder (a home, a download folder) must not become a hundred processes.
 MAX_FILES: Final = 64

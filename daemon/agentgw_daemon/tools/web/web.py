@@ -17,7 +17,7 @@ import httpx
 import trio
 
 from agentgw import __version__
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.text.visible import visible_line
 from agentgw_daemon.tools.tool import CallFailed
 from agentgw_daemon.tools.web.addresses import is_public, literal_of

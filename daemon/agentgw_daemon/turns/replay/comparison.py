@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from agentgw.protocol.calls.turns import ReplayCall, ReplaySide, StepCall, TurnDetail
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.turns.replay.tools import normal
 
 Compared = Literal["greedy", "seed", "loose", "chance"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw.protocol.calls.turns import ReplayResult, ReplaySide, TurnDetail, TurnReplayParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy
 from agentgw.protocol.events import ReplayProgress, TurnDelta, TurnEvent, TurnProgress
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.agent.loop import Run as AgentRun
 from agentgw_daemon.agent.loop import TurnOutput
 from agentgw_daemon.agent.loop import run as run_agent

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, dataclass_transform
 
-from agentgw.protocol.frozen import frozen
+from agentgw.protocol.records.frozen import frozen
 from agentgw_daemon.workers.protocol.lines import WireError
 
 C = TypeVar("C")

@@ -16,7 +16,7 @@ import pytest
 
 from agentgw.cli.commands.run import OPTIONS, read_options
 from agentgw.protocol.errors import ContextOverflow, Timeout, UsageError, WorkerDied
-from agentgw.protocol.schema import fields_of
+from agentgw.protocol.records.schema import fields_of
 from agentgw.protocol.types import Options
 from agentgw.transport.framing import MAX_MESSAGE_BYTES
 from tests.client.conftest import Cli, Run, Serve, Terminal

@@ -22,7 +22,7 @@ from agentgw.protocol.events import (
     TurnToolCall,
     TurnToolResult,
 )
-from agentgw.protocol.schema import dump
+from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.gateway.pages.chat.live import LivePage, WholeTurn, event_of, seen_of
 

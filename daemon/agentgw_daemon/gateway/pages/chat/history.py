@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.calls.turns import TurnAttachParams, TurnIdParams, TurnListParams
 from agentgw.protocol.errors import RpcError
-from agentgw.protocol.schema import bind, record
+from agentgw.protocol.records.schema import bind, record
 from agentgw_daemon.gateway.http.refusal import error_value
 from agentgw_daemon.gateway.pages.chat.live import WholeTurn, foot_of
 

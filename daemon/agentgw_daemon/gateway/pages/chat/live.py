@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.http.event_stream import NoEvents
 from agentgw_daemon.gateway.pages.chat.page_turn import Change, PageTurn, Put
 from agentgw_daemon.gateway.pages.rendering import rendered

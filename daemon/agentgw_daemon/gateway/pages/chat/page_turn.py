@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from agentgw.protocol import events as ev
-from agentgw.protocol.schema import record
+from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import escaped
 from agentgw_daemon.gateway.pages.chat.blocks import Blocks
 from agentgw_daemon.gateway.pages.chat.markdown import Env, html_of

@@ -12,7 +12,7 @@ from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.calls.skills import SkillNameParams
 from agentgw.protocol.calls.turns import TurnAttachParams, TurnIdParams, TurnSteerParams
 from agentgw.protocol.errors import InvalidParams, NotFound
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
 from agentgw_daemon.gateway.pages.chat.history import running_turn, turn_before, turns_after, turns_before

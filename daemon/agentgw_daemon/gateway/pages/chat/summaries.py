@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.calls.sessions import SessionCompactParams, SessionIdParams
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.pages.chat.markdown import html_of
 from agentgw_daemon.gateway.pages.rendering import fragment, page
 from agentgw_daemon.gateway.routing.routes import Route

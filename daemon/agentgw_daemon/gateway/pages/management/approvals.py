@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.calls.approvals import RuleIdParams
 from agentgw.protocol.calls.shared import NoParams
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.page_turn import shown_json
 from agentgw_daemon.gateway.pages.query import place_of, query_of

@@ -11,7 +11,7 @@ from agentgw.protocol.calls.documents import (
     DocumentSearchParams,
 )
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.api.upload import received
 from agentgw_daemon.gateway.pages.marking import marked
 from agentgw_daemon.gateway.pages.query import query_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentgw.protocol.calls.models import ModelRefParams
 from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import bind
+from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 

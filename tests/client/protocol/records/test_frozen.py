@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from agentgw.protocol.frozen import frozen
+from agentgw.protocol.records.frozen import frozen
 
 Make = Callable[[type], Any]
 

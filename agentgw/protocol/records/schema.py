@@ -16,7 +16,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.frozen import frozen
+from agentgw.protocol.records.frozen import frozen
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.schema import Limit, bind, dump, fields_of, record, schema_of
+from agentgw.protocol.records.schema import Limit, bind, dump, fields_of, record, schema_of
 from tests.client.protocol.strategies import records
 
 Colour = NewType("Colour", str)

@@ -1,0 +1,1 @@
+"""Records: made, bound from the wire, written back, described."""
