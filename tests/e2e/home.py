@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from agentgw_daemon.models.catalogue import STARTER
+from agentgw_daemon.models.offer.catalogue import STARTER
 from tests.e2e.wire import Refused, Wire
 from tests.patience import PATIENCE_S, Stopwatch
 from tests.starter import embedder_folder, starter_model

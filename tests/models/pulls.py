@@ -7,10 +7,10 @@ from pathlib import Path
 
 import trio
 
-from agentgw_daemon.models.preflight import Preflight
-from agentgw_daemon.models.pull import Puller
+from agentgw_daemon.models.fetching.pull import Puller
+from agentgw_daemon.models.files.preflight import Preflight
+from agentgw_daemon.models.files.store import ModelFolder
 from agentgw_daemon.models.reference import HubRef, parse
-from agentgw_daemon.models.store import ModelFolder
 
 
 class Pulls:

@@ -15,8 +15,8 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.config.settings import RagSection, Settings
-from agentgw_daemon.models import catalogue
-from agentgw_daemon.models.catalogue import CatalogueEntry, DataFile, WheelSource
+from agentgw_daemon.models.offer import catalogue
+from agentgw_daemon.models.offer.catalogue import CatalogueEntry, DataFile, WheelSource
 from agentgw_daemon.models.registry import Registry, open_registry
 from tests.models.wheels import local_pip
 from tests.workers.retrieval.embedding.tinybert import MAX_TOKENS, POSITIONS, WIDTH, make_folder

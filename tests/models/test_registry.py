@@ -14,8 +14,8 @@ import trio
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound
 from agentgw_daemon.config.settings import ModelSection, ProviderSection, Settings
-from agentgw_daemon.models import catalogue
-from agentgw_daemon.models.catalogue import STARTER
+from agentgw_daemon.models.offer import catalogue
+from agentgw_daemon.models.offer.catalogue import STARTER
 from agentgw_daemon.models.registry import Registry, open_registry
 from tests.models.conftest import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub

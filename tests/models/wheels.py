@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from agentgw_daemon.models.catalogue import CatalogueEntry, WheelSource
+from agentgw_daemon.models.offer.catalogue import CatalogueEntry, WheelSource
 
 MEMBER = "tiny_weights/tiny.gguf"
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import trio
 
 from agentgw_daemon.config.settings import Settings
-from agentgw_daemon.models.catalogue import EMBEDDER, STARTER
 from agentgw_daemon.models.fetching import wheel
 from agentgw_daemon.models.fetching.meter import DownloadMeter
+from agentgw_daemon.models.offer.catalogue import EMBEDDER, STARTER
 from agentgw_daemon.models.registry import open_registry
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw_daemon.models import reference
-from agentgw_daemon.models.catalogue import STARTER
+from agentgw_daemon.models.offer.catalogue import STARTER
 from agentgw_daemon.models.reference import Reference
 
 

@@ -16,16 +16,16 @@ from agentgw.protocol.errors import AgentgwError, InvalidParams, ModelUnavailabl
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
 from agentgw_daemon.models import reference, rows
-from agentgw_daemon.models.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.embedders import Embedders, with_prompts
 from agentgw_daemon.models.fetching.meter import Progress
 from agentgw_daemon.models.fetching.part import model_sha256
-from agentgw_daemon.models.memory_rate import MemoryRate
-from agentgw_daemon.models.preflight import ExaminedFile, Preflight
-from agentgw_daemon.models.pull import Puller
+from agentgw_daemon.models.fetching.pull import Puller
+from agentgw_daemon.models.files.preflight import ExaminedFile, Preflight
+from agentgw_daemon.models.files.store import ModelFolder, StoredModel
+from agentgw_daemon.models.offer.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, CatalogueEntry
+from agentgw_daemon.models.offer.memory_rate import MemoryRate
 from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
 from agentgw_daemon.models.refusals import missing_default, wrong_kind
-from agentgw_daemon.models.store import ModelFolder, StoredModel
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.text.near import hint_for

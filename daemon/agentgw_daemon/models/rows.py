@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.types import Model
 from agentgw_daemon.models import reference
-from agentgw_daemon.models.catalogue import CATALOGUE, HUB_CATALOGUE, CatalogueEntry, HubModel
-from agentgw_daemon.models.preflight import ExaminedFile
-from agentgw_daemon.models.store import StoredModel
+from agentgw_daemon.models.files.preflight import ExaminedFile
+from agentgw_daemon.models.files.store import StoredModel
+from agentgw_daemon.models.offer.catalogue import CATALOGUE, HUB_CATALOGUE, CatalogueEntry, HubModel
 
 if TYPE_CHECKING:
     from agentgw_daemon.config.settings import ProviderSection

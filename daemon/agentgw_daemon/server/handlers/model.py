@@ -12,8 +12,8 @@ from agentgw.protocol.calls.shared import Done, NoParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.events import ModelProgress
 from agentgw.protocol.types import Model
-from agentgw_daemon.models.catalogue import CATALOGUE_DATE
-from agentgw_daemon.models.recommendation import Machine, answering, best, rank
+from agentgw_daemon.models.offer.catalogue import CATALOGUE_DATE
+from agentgw_daemon.models.offer.recommendation import Machine, answering, best, rank
 from agentgw_daemon.system.memory import available_bytes
 from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.workers.protocol.footprint import DEFAULT_CTX_TOKENS

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
-from agentgw_daemon.models.catalogue import CatalogueEntry
+from agentgw_daemon.models.files.store import ModelFolder
+from agentgw_daemon.models.offer.catalogue import CatalogueEntry
 from agentgw_daemon.models.reference import HubRef, parse
-from agentgw_daemon.models.store import ModelFolder
 from tests.models.conftest import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.pulls import Pulls

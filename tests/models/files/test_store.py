@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw_daemon.models import store as module
+from agentgw_daemon.models.files import store as module
+from agentgw_daemon.models.files.store import ModelFolder, Origin, OriginFile
 from agentgw_daemon.models.reference import HubRef
-from agentgw_daemon.models.store import ModelFolder, Origin, OriginFile
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from tests.models.conftest import shard_names
 

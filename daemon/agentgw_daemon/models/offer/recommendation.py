@@ -14,8 +14,8 @@ from agentgw.protocol.calls.models import RecommendedModel
 from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.hosting.memory_budget import RESERVE_BYTES, shown
-from agentgw_daemon.models.catalogue import EMBEDDER, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, STARTER
-from agentgw_daemon.models.store import SPARE_BYTES
+from agentgw_daemon.models.files.store import SPARE_BYTES
+from agentgw_daemon.models.offer.catalogue import EMBEDDER, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, STARTER
 from agentgw_daemon.workers.protocol.footprint import DEFAULT_CTX_TOKENS
 
 # As fast as people read: 240 words a minute are five tokens a second. Below it an answer is waited for.

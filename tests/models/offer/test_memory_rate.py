@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw_daemon.models.memory_rate import MeasuredBandwidth, MemoryRate
+from agentgw_daemon.models.offer.memory_rate import MeasuredBandwidth, MemoryRate
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import pytest
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.hosting.memory_budget import RESERVE_BYTES
 from agentgw_daemon.models import rows
-from agentgw_daemon.models.catalogue import HUB_MODELS
-from agentgw_daemon.models.recommendation import KV_BYTES_PER_TOKEN, Machine, answering, best, rank
+from agentgw_daemon.models.offer.catalogue import HUB_MODELS
+from agentgw_daemon.models.offer.recommendation import KV_BYTES_PER_TOKEN, Machine, answering, best, rank
 
 GB = 1_000_000_000
 LAPTOP = Machine(memory_bytes=16 * GB, disk_bytes=100 * GB, bandwidth_bytes_per_s=40 * GB)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw_daemon.models.preflight import Preflight
+from agentgw_daemon.models.files.preflight import Preflight
 from tests.models.conftest import gguf, shard_names, shards
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +116,7 @@ async def test_a_check_that_hangs_is_ended(
     hanging.write_text("#!/bin/sh\nexec sleep 60\n")
     hanging.chmod(0o700)
     monkeypatch.setattr("sys.executable", str(hanging))
-    monkeypatch.setattr("agentgw_daemon.models.preflight.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("agentgw_daemon.models.files.preflight.TIMEOUT_S", 0.2)
     with pytest.raises(ModelUnavailable, match="takes longer"):
         await preflight.check(str(model), "m")
 

@@ -1,0 +1,1 @@
+"""Files of models: the names of split ones, the folder of those that are here, and their examination."""
