@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentgw_daemon.workers.llama.llama import physical_cores, usable_cpus
-from agentgw_daemon.workers.protocol.footprint import DEFAULT_CTX_TOKENS
-from agentgw_daemon.workers.protocol.tuning import DEFAULT_BATCH_TOKENS
+from agentgw_daemon.workers.protocol.footprint import DEFAULT_BATCH_TOKENS, DEFAULT_CTX_TOKENS
 from tests.bench.setting import Setting
 
 # A file's metadata has names of its own, which mean other things.

@@ -1,6 +1,6 @@
 """The worker's own decoder in this process, with a clock around llama_decode.
 
-Set up with `model`, `load` (see wire.Load) and `tokens`. A round answers one chat with the default sampling, messages
+Set up with `model`, `tuning` (see Tuning) and `tokens`. A round answers one chat with the default sampling, messages
 written to nowhere, and gives the milliseconds a token that were spent outside of llama_decode.
 """
 
@@ -10,10 +10,11 @@ import os
 import time
 from typing import Any
 
+from agentgw.protocol.tuning import Tuning
 from agentgw_daemon.workers.llama import llama
 from agentgw_daemon.workers.model import loading
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.model.worker import Outlet
 from agentgw_daemon.workers.protocol import model as wire
 from tests.bench.rounds import Round, serve
@@ -78,7 +79,7 @@ class Own:
 
 
 def make(setup: dict[str, Any]) -> Round:
-    own = Own(wire.Load(path=setup["model"], **setup["load"]))
+    own = Own(wire.Load(path=setup["model"], tuning=Tuning(**setup["tuning"])))
     return lambda _: own.overhead_ms(setup["tokens"])
 
 

@@ -32,9 +32,9 @@ JSON_STORY: Final = 'Answer with a JSON object of "title" and "story": a long st
 def token(setting: Setting) -> Iterator[Figure]:
     """Time a token outside of llama_decode, in the worker's decoder with its default sampling."""
     setting.stop()
-    load = {"n_threads": setting.known.get("inference.threads", 0)}
-    load["n_threads_batch"] = load["n_threads"]
-    with Baseline("own_decoder", {"model": os.fspath(MODEL), "load": load, "tokens": TOKENS}) as own:
+    threads = setting.known.get("inference.threads", 0)
+    tuning = {"attention": "auto", "threads": threads, "threads_batch": threads, "batch_tokens": 0}
+    with Baseline("own_decoder", {"model": os.fspath(MODEL), "tuning": tuning, "tokens": TOKENS}) as own:
         own.ask("go")
         samples = [own.ask("go") for _ in range(setting.rounds)]
     yield Figure(

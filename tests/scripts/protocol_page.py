@@ -152,7 +152,7 @@ def _method(method: Method) -> Iterator[str]:
         yield f"Result: {_PLAIN_RESULTS[method.name]}."
     else:
         yield f"Result: {_type_name(method.result)}. {_doc(method.result)}"
-        if _home(method.result) != "types":
+        if not _is_value(method.result):
             yield ""
             yield from _table(method.result)
     if method.events:
@@ -263,16 +263,17 @@ def _type_name(kind: Any) -> str:
         return f"array of {_type_name(args[0])}"
     kind = getattr(origin or kind, "__supertype__", origin or kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _link(kind.__name__) if _home(kind) == "types" else f"`{kind.__name__}`"
+        return _link(kind.__name__) if _is_value(kind) else f"`{kind.__name__}`"
     return _PLAIN[kind]
 
 
-def _home(record: type) -> str:
-    return record.__module__.rpartition(".")[2]
+def _is_value(record: type) -> bool:
+    """Tells whether it is a value with a section of its own, and not a method's parameters or result."""
+    return record.__module__.rpartition(".")[2] in ("types", "tuning")
 
 
 def _used_records() -> list[type]:
-    """The records of agentgw.protocol.types that a method or a notification reaches, by name."""
+    """The values that a method or a notification reaches, by name."""
     found: set[type] = set()
     for method in METHODS.values():
         _collect(method.params, found)
@@ -280,7 +281,7 @@ def _used_records() -> list[type]:
             _collect(method.result, found)
     for event in EVENTS:
         _collect(event, found)
-    return sorted((record for record in found if _home(record) == "types"), key=lambda record: record.__name__)
+    return sorted(filter(_is_value, found), key=lambda record: record.__name__)
 
 
 def _collect(kind: Any, found: set[type]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from agentgw.protocol import types as t
 from agentgw.protocol.calls.shared import ModelRef
 from agentgw.protocol.records.schema import record
+from agentgw.protocol.tuning import Measurement, Tuning
 
 
 @record
@@ -62,6 +63,6 @@ class ModelDetail:
 
     model: t.Model
     metadata: Annotated[dict[str, Any], "scalar metadata of the file"]
-    running: Annotated[t.Tuning | None, "the settings that its worker runs with"] = None
-    tuned: Annotated[t.Tuning | None, "the settings that measuring found best: hold from the next load"] = None
-    measured: Annotated[tuple[t.Measurement, ...] | None, "the figures that follows from"] = None
+    running: Annotated[Tuning | None, "the settings that its worker runs with"] = None
+    tuned: Annotated[Tuning | None, "the settings that measuring found best: hold from the next load"] = None
+    measured: Annotated[tuple[Measurement, ...] | None, "the figures that follows from"] = None

@@ -6,6 +6,7 @@ import sys
 from typing import Final, Literal
 
 from agentgw.protocol.records.schema import record
+from agentgw.protocol.tuning import Tuning
 from agentgw_daemon.config.settings import InferenceSection
 from agentgw_daemon.workers.protocol.footprint import ModelShape
 
@@ -67,3 +68,10 @@ class InferenceSettings(InferenceSection):
     # Of endpoints: one answer with its reasoning and calls, and how long they may say nothing.
     max_answer_bytes: int = 1 << 20
     endpoint_silence_s: float = 300.0
+
+    @property
+    def tuning(self) -> Tuning:
+        """Settings of a model that are decided here; one number of threads is meant for both kinds."""
+        return Tuning(
+            attention=self.attention, threads=self.threads, threads_batch=self.threads, batch_tokens=self.batch_tokens
+        )

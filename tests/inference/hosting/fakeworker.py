@@ -35,6 +35,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import agentgw
+from agentgw.protocol.tuning import Measurement, Tuning
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.workers.protocol import model as wire
 
@@ -151,9 +152,11 @@ class FakeWorker:
         self._say(
             wire.Loaded(
                 n_ctx_tokens=N_CTX_TOKENS, n_ctx_train_tokens=N_CTX_TOKENS, slots=self._slots,
-                description="fake", template="model", load_ms=1.0, attention=load.attention,
-                n_threads=load.n_threads or 8, n_threads_batch=load.n_threads_batch or 8,
-                n_batch_tokens=load.n_batch_tokens or 256,
+                description="fake", template="model", load_ms=1.0,
+                tuning=Tuning(
+                    attention=load.tuning.attention, threads=load.tuning.threads or 8,
+                    threads_batch=load.tuning.threads_batch or 8, batch_tokens=load.tuning.batch_tokens or 256,
+                ),
             )
         )  # fmt: skip
 
@@ -221,12 +224,9 @@ class FakeWorker:
         self._say(reply)
         if self._calibrates:
             self._calibrates = False
-            figure = {"attention": "plain", "threads": 3, "batch_tokens": 0, "streams": 1, "tokens_per_s": 9.5}
-            self._say(
-                wire.TuningFound(
-                    attention="plain", n_threads=3, n_threads_batch=4, n_batch_tokens=512, measured=(figure,)
-                )
-            )
+            best = Tuning(attention="plain", threads=3, threads_batch=4, batch_tokens=512)
+            figure = Measurement(attention="plain", threads=3, batch_tokens=0, streams=1, tokens_per_s=9.5)
+            self._say(wire.TuningFound(tuning=best, measured=(figure,)))
 
 
 def _prompt(messages: tuple[dict[str, str], ...]) -> str:

@@ -14,7 +14,8 @@ import trio
 import trio.testing
 
 from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, Overloaded, RpcError, ShuttingDown, WorkerDied
-from agentgw.protocol.types import ChatMessage, Options, Tuning
+from agentgw.protocol.tuning import Tuning
+from agentgw.protocol.types import ChatMessage, Options
 from agentgw_daemon.inference.engine import (
     Engine,
     EngineEvent,

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agentgw.protocol.types import Measurement, Tuning
+from agentgw.protocol.tuning import UNDECIDED, Measurement, Tuning
 from agentgw_daemon.inference.hosting.tuning_store import (
     Basis,
     TuningStore,
@@ -20,11 +20,10 @@ from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.workers.protocol import model as wire
 
 BEST = Tuning(attention="plain", threads=2, threads_batch=4, batch_tokens=512)
-FIGURE = {"attention": "plain", "threads": 2, "batch_tokens": 0, "streams": 1, "tokens_per_s": 57.0}
-MESSAGE = wire.TuningFound(attention="plain", n_threads=2, n_threads_batch=4, n_batch_tokens=512, measured=(FIGURE,))
+FIGURE = Measurement(attention="plain", threads=2, batch_tokens=0, streams=1, tokens_per_s=57.0)
+MESSAGE = wire.TuningFound(tuning=BEST, measured=(FIGURE,))
 LOADED = wire.Loaded(
-    n_ctx_tokens=1, n_ctx_train_tokens=1, slots=1, description="", template="model", load_ms=1, attention="plain",
-    n_threads=2, n_threads_batch=4, n_batch_tokens=512,
+    n_ctx_tokens=1, n_ctx_train_tokens=1, slots=1, description="", template="model", load_ms=1, tuning=BEST
 )  # fmt: skip
 
 
@@ -48,7 +47,7 @@ def test_what_is_kept_is_found_again_and_is_nobody_elses_business(
     assert tunings.best(basis) == BEST
     found = tunings.of_file(basis.path)
     assert found is not None
-    assert found.measured == (Measurement(**FIGURE),)  # type: ignore[arg-type]  # by name
+    assert found.measured == (FIGURE,)
     (file,) = (tmp_path / "cache" / "tuning").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
@@ -56,13 +55,14 @@ def test_what_is_kept_is_found_again_and_is_nobody_elses_business(
 
 @pytest.mark.parametrize("change", [
     {"size_bytes": 8}, {"mtime_ns": 5}, {"build": "build 2"}, {"processor": "another"}, {"cpus": 99}, {"slots": 3},
-    {"gpu_layers": 0}, {"attention": "flash"}, {"threads": 3}, {"batch_tokens": 64},
+    {"gpu_layers": 0}, {"asked": replace(UNDECIDED, attention="flash")}, {"asked": replace(UNDECIDED, threads=3)},
+    {"asked": replace(UNDECIDED, batch_tokens=64)},
 ])  # fmt: skip
 def test_it_counts_only_for_what_it_was_measured_with(
     tunings: TuningStore, basis: Basis, change: dict[str, object]
 ) -> None:
     tunings.keep(basis, MESSAGE)
-    assert tunings.best(dataclasses.replace(basis, **change)) is None  # type: ignore[arg-type]  # by name
+    assert tunings.best(replace(basis, **change)) is None  # type: ignore[arg-type]  # by name
     assert tunings.of_file(basis.path) is not None
 
 
@@ -86,8 +86,8 @@ def test_a_damaged_file_counts_as_none_and_is_replaced(
 def test_nonsense_from_a_worker_is_not_kept(
     tunings: TuningStore, basis: Basis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tunings.keep(basis, dataclasses.replace(MESSAGE, n_threads=-1))
-    tunings.keep(basis, dataclasses.replace(MESSAGE, measured=({"tokens_per_s": "fast"},)))
+    tunings.keep(basis, replace(MESSAGE, tuning=replace(BEST, threads=-1)))
+    tunings.keep(basis, replace(MESSAGE, measured=(replace(FIGURE, tokens_per_s="fast"),)))
     assert tunings.of_file(basis.path) is None
     assert caplog.text.count("makes no sense") == 2
 
@@ -103,25 +103,25 @@ def test_where_nothing_can_be_kept_the_log_says_so(
 def test_the_worker_gets_what_is_best_or_the_wish_to_find_it() -> None:
     load = load_message("/m", 0, InferenceSettings(slots=4))
     best = tuned(load, BEST, calibrate_after_s=5)
-    assert (best.attention, best.n_threads, best.n_threads_batch, best.n_batch_tokens) == ("plain", 2, 4, 512)
+    assert best.tuning == BEST
     assert best.calibrate_after_s < 0
-    assert tuned(load, None, calibrate_after_s=5) == dataclasses.replace(load, calibrate_after_s=5)
+    assert tuned(load, None, calibrate_after_s=5) == replace(load, calibrate_after_s=5)
 
 
 def test_there_is_no_wish_where_settings_leave_nothing_open() -> None:
     settings = InferenceSettings(attention="flash", threads=2, batch_tokens=128)
     load = load_message("/m", 512, settings)
-    assert (load.attention, load.n_threads, load.n_threads_batch, load.n_batch_tokens) == ("flash", 2, 2, 128)
+    assert load.tuning == Tuning(attention="flash", threads=2, threads_batch=2, batch_tokens=128)
     assert tuned(load, None, calibrate_after_s=5) == load
 
 
 def test_how_a_worker_runs_in_words() -> None:
     assert in_force(LOADED) == BEST
     assert described(LOADED) == "attention plain, threads 2 to decode and 4 to read, batches of 512"
-    gpu = dataclasses.replace(LOADED, n_threads_batch=2, gpu_layers=-1, notice="something is wrong")
+    gpu = replace(LOADED, tuning=replace(BEST, threads_batch=2), gpu_layers=-1, notice="something is wrong")
     assert described(gpu) == (
         "something is wrong; attention plain, threads 2, batches of 512; layers on the GPU: all that fit"
     )  # fmt: skip
-    assert "layers on the GPU: 7" in described(dataclasses.replace(gpu, gpu_layers=7))
-    silent = dataclasses.replace(LOADED, n_threads=0)
+    assert "layers on the GPU: 7" in described(replace(gpu, gpu_layers=7))
+    silent = replace(LOADED, tuning=replace(BEST, threads=0))
     assert (in_force(silent), described(silent)) == (None, "")

@@ -12,8 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from agentgw.protocol.tuning import Tuning
 from agentgw_daemon.workers.protocol import model as wire
 from tests.patience import PATIENCE_S
+from tests.workers.model.tunings import ONE_THREAD
 
 T = TypeVar("T")
 
@@ -85,11 +87,9 @@ class LiveWorker:
         assert isinstance(message, kind), f"{message!r}, stderr: {self.stderr() if message is None else 'open'}"
         return message
 
-    def load(self, path: Path, **settings: float) -> wire.Loaded:
-        """Load a model that must load. It has one thread unless told otherwise: two spin while they wait for each
-        other, which on a busy machine is most of their time.
-        """
-        self.send(wire.Load(path=str(path), **{"n_threads": 1, "n_threads_batch": 1} | settings))  # type: ignore[arg-type]  # by name
+    def load(self, path: Path, *, tuning: Tuning = ONE_THREAD, **settings: float) -> wire.Loaded:
+        """Load a model that must load."""
+        self.send(wire.Load(path=str(path), tuning=tuning, **settings))  # type: ignore[arg-type]  # by name
         return self.expect(wire.Loaded)
 
     def until_end(self) -> Iterator[wire.ModelWireMessage]:

@@ -14,6 +14,7 @@ from tests.workers.llama.hostile_files import HOSTILE as HOSTILE_FILES
 from tests.workers.llama.tinygguf import STRING, U32, chain_model
 from tests.workers.model.live import LiveWorker, ask
 from tests.workers.model.template.hostile_templates import HOSTILE as HOSTILE_TEMPLATES
+from tests.workers.model.tunings import tuning
 
 # A text that is split inside its characters.
 SCRIPT: list[bytes | str] = ["Gr", b"\xc3", b"\xbc\xc3", b"\x9f", "e ", b"\xf0\x9f", b"\x91", b"\x8b", "!"]
@@ -28,7 +29,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveWorker]:
     """One worker for the module, with a model that answers TEXT."""
     path = chain_model(tmp_path_factory.mktemp("models") / "chain.gguf", SCRIPT)
     with LiveWorker() as made:
-        made.load(path, n_batch_tokens=32)
+        made.load(path, tuning=tuning(threads=1, threads_batch=1, batch_tokens=32))
         yield made
 
 

@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.tuning import Tuning
 from agentgw_daemon.workers.llama import gguf, llama
 from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
 from agentgw_daemon.workers.llama.llama import LlamaModel
 from agentgw_daemon.workers.model import loading
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.model.decoder import Decoder
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import footprint
 from agentgw_daemon.workers.protocol import model as wire
 from tests.workers.llama.splitgguf import split, write
 from tests.workers.llama.tinygguf import U32, chain_model, small
+from tests.workers.model.tunings import tuning
 
 
 def load(path: Path, **settings: Any) -> tuple[Decoder, wire.Loaded]:
@@ -47,10 +49,10 @@ def test_a_model_whose_memory_cannot_be_shared_answers_one_at_a_time(
 
 def test_what_is_in_force_is_told(tmp_path: Path) -> None:
     path = chain_model(tmp_path / "chain.gguf", ["x"])
-    decoder, loaded = load(path, n_threads=1, n_threads_batch=2, n_batch_tokens=64, attention="plain")
+    decoder, loaded = load(path, tuning=tuning(threads=1, threads_batch=2, batch_tokens=64, attention="plain"))
     decoder.close()
-    told = (loaded.attention, loaded.n_threads, loaded.n_threads_batch, loaded.n_batch_tokens, loaded.gpu_layers)
-    assert told == ("plain", 1, 2, 64, 0)
+    assert loaded.tuning == Tuning(attention="plain", threads=1, threads_batch=2, batch_tokens=64)
+    assert loaded.gpu_layers == 0
     assert loaded.notice == ""
 
 

@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from agentgw import __version__
+from agentgw.protocol.tuning import Measurement, Tuning
 from agentgw_daemon.workers.llama.llama import EngineError
 from agentgw_daemon.workers.model import worker as worker_module
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import model as wire
-from agentgw_daemon.workers.protocol.tuning import Measured, TuningSettings
 from tests.ending import ends_within
 from tests.starter import starter_model
 from tests.workers.llama.tinygguf import chain_model
 from tests.workers.model.live import LiveWorker, ask
+from tests.workers.model.tunings import ONE_THREAD
 
 SCRIPT: list[bytes | str] = ["a", "b", "c"]
 
@@ -65,8 +66,9 @@ def test_the_end_of_its_input_ends_it(moment: str, endless: Path) -> None:
 PARENT = """
 import subprocess, sys
 from agentgw_daemon.workers.protocol import model as wire
+from tests.workers.model.tunings import ONE_THREAD
 child = subprocess.Popen([sys.executable, "-m", "agentgw_daemon.workers.model.worker"], stdin=-1, stdout=-1)
-child.stdin.write(wire.encode(wire.Load(path=sys.argv[1], n_threads=1, n_threads_batch=1)))
+child.stdin.write(wire.encode(wire.Load(path=sys.argv[1], tuning=ONE_THREAD)))
 child.stdin.write(wire.encode(wire.Generate(request_id=1, messages=({"role": "user", "content": sys.argv[2]},))))
 child.stdin.flush()
 for line in child.stdout:
@@ -154,20 +156,20 @@ def test_measuring_stands_in_no_answers_way(tmp_path: Path) -> None:
         loaded = worker.load(chain_model(tmp_path / "chain.gguf", SCRIPT), calibrate_after_s=0)
         for number in range(5):
             assert worker.answer(ask(number))[0] == "abc"
-        assert loaded.attention == "plain", "what is measured holds from the next load"
+        assert loaded.tuning.attention == "plain", "what is measured holds from the next load"
 
 
 class Measuring:
     """A calibration that takes as long as it is told to, and what it was asked."""
 
     after_s = 0.0
-    measured = (Measured(attention="plain", threads=1, batch_tokens=0, streams=1, tokens_per_s=9.5),)
+    measured = (Measurement(attention="plain", threads=1, batch_tokens=0, streams=1, tokens_per_s=9.5),)
 
-    def __init__(self, *results: TuningSettings | Exception | None, commands: queue.SimpleQueue[wire.ToWorker]) -> None:
+    def __init__(self, *results: Tuning | Exception | None, commands: queue.SimpleQueue[wire.ToWorker]) -> None:
         self.results = list(results)
         self.commands = commands
 
-    def run(self) -> TuningSettings | None:
+    def run(self) -> Tuning | None:
         result = self.results.pop(0)
         self.commands.put(wire.CancelGeneration(request_id=len(self.results)))
         if isinstance(result, Exception):
@@ -185,7 +187,7 @@ class Heard:
 class Leisurely:
     """The worker's waiting, with a calibration that gives these results, and what it said."""
 
-    def __init__(self, *results: TuningSettings | Exception | None) -> None:
+    def __init__(self, *results: Tuning | Exception | None) -> None:
         self._read_fd, self._write_fd = os.pipe()
         self.commands: queue.SimpleQueue[wire.ToWorker] = queue.SimpleQueue()
         self.cancellations = Cancellations()
@@ -208,7 +210,7 @@ class Leisurely:
         return [wire.decode(line) for line in os.read(self._read_fd, 1 << 16).splitlines()]
 
 
-BEST = TuningSettings(attention="plain", threads=1, threads_batch=2, batch_tokens=512)
+BEST = Tuning(attention="plain", threads=1, threads_batch=2, batch_tokens=512)
 
 
 def test_what_was_measured_is_told_once_and_the_next_command_is_heard() -> None:
@@ -218,8 +220,8 @@ def test_what_was_measured_is_told_once_and_the_next_command_is_heard() -> None:
         assert one.idle_work.next_command() == wire.CancelGeneration(request_id=7)
         (calibrated,) = one.said()
     assert isinstance(calibrated, wire.TuningFound)
-    assert (calibrated.attention, calibrated.n_threads, calibrated.n_batch_tokens) == ("plain", 1, 512)
-    assert calibrated.measured[0]["tokens_per_s"] == 9.5
+    assert calibrated.tuning == BEST
+    assert calibrated.measured[0].tokens_per_s == 9.5
 
 
 def test_measuring_that_was_interrupted_goes_on_at_the_next_occasion() -> None:
@@ -342,11 +344,7 @@ class TestStarterModel:
 def test_what_is_to_be_saved_is_written_before_it_ends(tmp_path: Path) -> None:
     path = chain_model(tmp_path / "endless.gguf", ["a", "b", "c"], endless=True)
     with LiveWorker() as worker:
-        worker.send(
-            wire.Load(
-                path=str(path), n_threads=1, n_threads_batch=1, kv_dir=str(tmp_path / "kv"), kv_cache_bytes=1 << 30
-            )
-        )
+        worker.send(wire.Load(path=str(path), tuning=ONE_THREAD, kv_dir=str(tmp_path / "kv"), kv_cache_bytes=1 << 30))
         worker.expect(wire.Loaded)
         worker.answer(ask(1, "z" * 200, max_tokens=2, cache_scope="s-1"))
         assert worker.close() == 0

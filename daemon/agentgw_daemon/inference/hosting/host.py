@@ -23,8 +23,7 @@ from agentgw_daemon.inference.hosting.tuning_store import TuningStore, basis_of,
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.observability.supervision import internal_error, supervised
 from agentgw_daemon.workers.protocol import model as wire
-from agentgw_daemon.workers.protocol.footprint import ModelShape, Need, need
-from agentgw_daemon.workers.protocol.tuning import DEFAULT_BATCH_TOKENS
+from agentgw_daemon.workers.protocol.footprint import DEFAULT_BATCH_TOKENS, ModelShape, Need, need
 from agentgw_daemon.workers.supervision.restart_backoff import DEGRADED_DEATHS, RestartBackoff
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.types import Tuning, Worker
+from agentgw.protocol.tuning import Tuning
+from agentgw.protocol.types import Worker
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.engines.echo import EchoEngine
 from agentgw_daemon.inference.engines.local import LocalEngine

@@ -16,11 +16,10 @@ from typing import Any, Final
 
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.records.schema import bind, dump, record
-from agentgw.protocol.types import Measurement, Tuning
+from agentgw.protocol.tuning import Measurement, Tuning
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from agentgw_daemon.workers.protocol import model as wire
-from agentgw_daemon.workers.protocol.tuning import TuningSettings
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +38,7 @@ class Basis:
     cpus: int
     slots: int
     gpu_layers: int
-    attention: str
-    threads: int
-    batch_tokens: int
+    asked: Tuning
 
 
 @record
@@ -70,12 +67,11 @@ class TuningStore:
 
     def keep(self, basis: Basis, message: wire.TuningFound) -> None:
         """Write down what a worker measured; where that cannot be done it is measured again."""
-        best = dataclasses.asdict(message.tuning)
-        found = {"basis": dump(basis), "best": best, "measured": list(message.measured)}
+        found = dump(StoredTuning(basis=basis, best=message.tuning, measured=message.measured))
         if _bound(found) is None:
             _log.error("what a worker measured makes no sense: %s", message)
             return
-        _log.info("measured with %s: %s", basis.path, best)
+        _log.info("measured with %s: %s", basis.path, found["best"])
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._file(basis.path), found)
@@ -92,8 +88,7 @@ def basis_of(path: str, settings: InferenceSettings, build: str) -> Basis:
     status = os.stat(path)
     return Basis(
         path=path, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, build=build, processor=_processor(),
-        cpus=_usable_cpus(), slots=settings.slots, gpu_layers=settings.gpu_layers, attention=settings.attention,
-        threads=settings.threads, batch_tokens=settings.batch_tokens,
+        cpus=_usable_cpus(), slots=settings.slots, gpu_layers=settings.gpu_layers, asked=settings.tuning,
     )  # fmt: skip
 
 
@@ -101,32 +96,28 @@ def load_message(
     path: str, n_ctx_tokens: int, settings: InferenceSettings, *, others: tuple[str, ...] = ()
 ) -> wire.Load:
     """The load message when nothing was measured: the settings, and the rest is the worker's choice."""
-    asked = TuningSettings(
-        attention=settings.attention, threads=settings.threads, threads_batch=settings.threads,
-        batch_tokens=settings.batch_tokens,
-    )  # fmt: skip
     return wire.Load(
         path=path, others=others, n_ctx_tokens=n_ctx_tokens, gpu_layers=settings.gpu_layers, slots=settings.slots,
         speculate=settings.speculate, kv_dir=settings.kv_dir, kv_cache_bytes=settings.kv_cache_bytes,
-        **wire.tuning_fields(asked),
+        tuning=settings.tuning,
     )  # fmt: skip
 
 
 def tuned(load: wire.Load, best: Tuning | None, *, calibrate_after_s: float) -> wire.Load:
     """The message with the best settings, or with the wish to find them if it leaves anything open."""
     if best is not None:
-        return dataclasses.replace(load, **wire.tuning_fields(TuningSettings(**dump(best))))
-    if load.attention != "auto" and load.n_threads and load.n_batch_tokens:
+        return dataclasses.replace(load, tuning=best)
+    if load.tuning.attention != "auto" and load.tuning.threads and load.tuning.batch_tokens:
         return load
     return dataclasses.replace(load, calibrate_after_s=calibrate_after_s)
 
 
 def in_force(loaded: wire.Loaded) -> Tuning | None:
     """The settings that a worker runs with; None from one that does not say, or says what makes no sense."""
-    if not loaded.n_threads:
+    if not loaded.tuning.threads:
         return None
     try:
-        return bind(Tuning, dataclasses.asdict(loaded.tuning))
+        return bind(Tuning, dump(loaded.tuning))
     except InvalidParams:
         return None
 

@@ -17,8 +17,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agentgw_daemon.workers.protocol.tuning import Cores
-
 if TYPE_CHECKING:
     from llama_cpp import llama_cpp as _declared
 
@@ -144,11 +142,6 @@ def safe_model_params() -> Any:
     params = api.llama_model_default_params()
     params.use_extra_bufts = b"AMX_INT8 = 1" not in api.llama_print_system_info()
     return params
-
-
-def cores() -> Cores:
-    """The cores and hyper-threads this process may use."""
-    return Cores(physical=physical_cores(), logical=len(usable_cpus()), offload=offloads())
 
 
 class LlamaModel:

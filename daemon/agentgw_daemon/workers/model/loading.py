@@ -11,22 +11,23 @@ import time
 from pathlib import Path
 from typing import Final
 
+from agentgw.protocol.tuning import Tuning
 from agentgw_daemon.system.memory import available_bytes
 from agentgw_daemon.workers.llama import gguf, llama
 from agentgw_daemon.workers.model.batching.scheduler import Scheduler
-from agentgw_daemon.workers.model.calibration import Calibration
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
+from agentgw_daemon.workers.model.calibration.measuring import Calibration
+from agentgw_daemon.workers.model.calibration.search import Cores, with_defaults
 from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.model.decoder import Decoder
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.model.kv.disk_cache import DiskPrefixCache
 from agentgw_daemon.workers.model.kv.memory import KvMemory
 from agentgw_daemon.workers.model.sampling.context import Context
 from agentgw_daemon.workers.model.stream import Emit
 from agentgw_daemon.workers.model.template import template
-from agentgw_daemon.workers.protocol import footprint, tuning
+from agentgw_daemon.workers.protocol import footprint
 from agentgw_daemon.workers.protocol import model as wire
 from agentgw_daemon.workers.protocol.kv_files import state_folder
-from agentgw_daemon.workers.protocol.tuning import TuningSettings
 
 # The longest template known to us is 30 KB; the daemon looks for markers in it.
 MAX_TEMPLATE_CHARACTERS: Final = 1 << 17
@@ -47,7 +48,7 @@ class Shape:
     at_once: int  # requests that decode together
     slots: int
     sequences: int
-    tuning: TuningSettings
+    tuning: Tuning
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def load(
         description=model.description,
         template=name,
         load_ms=(time.perf_counter() - started) * 1000,
-        **wire.tuning_fields(shape.tuning),
+        tuning=shape.tuning,
         gpu_layers=model.gpu_layers,
         notice=opened.notice,
         chat_template=chat.source if len(chat.source) <= MAX_TEMPLATE_CHARACTERS else "",
@@ -152,7 +153,7 @@ def _shape(model: llama.LlamaModel, request: wire.Load, size_bytes: int) -> Shap
         spare_bytes=None if available is None else available - size_bytes,
         n_ctx_original_tokens=model.n_ctx_original_tokens,
     )
-    chosen = tuning.with_defaults(request.tuning, llama.cores())
+    chosen = with_defaults(request.tuning, _cores())
     # Room for a piece of a prompt also when every other slot decodes.
     batch_tokens = max(chosen.batch_tokens, 2 * at_once if at_once > 1 else 1)
     return Shape(
@@ -172,8 +173,13 @@ def _calibration(
     if request.calibrate_after_s < 0:
         return None
     return Calibration(
-        model, interruption, asked=request.tuning, cores=llama.cores(), slots=slots, after_s=request.calibrate_after_s
+        model, interruption, asked=request.tuning, cores=_cores(), slots=slots, after_s=request.calibrate_after_s
     )  # fmt: skip
+
+
+def _cores() -> Cores:
+    """The cores and hyper-threads that this process may use."""
+    return Cores(physical=llama.physical_cores(), logical=len(llama.usable_cpus()), offload=llama.offloads())
 
 
 def _disk_cache(model: llama.LlamaModel, shape: Shape, request: wire.Load) -> DiskPrefixCache | None:

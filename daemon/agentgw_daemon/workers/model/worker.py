@@ -8,7 +8,6 @@ whatever main is doing in native code. A thread that fails ends the process too;
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import queue
 import sys
@@ -16,13 +15,13 @@ import threading
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
 from agentgw import __version__
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import model as wire
 from agentgw_daemon.workers.runtime import lifeline
 
 if TYPE_CHECKING:
-    from agentgw_daemon.workers.model.calibration import Calibration
+    from agentgw_daemon.workers.model.calibration.measuring import Calibration
     from agentgw_daemon.workers.model.decoder import Decoder
 
 # From the end of input to the end of the process. The supervisor kills it after two seconds.
@@ -198,12 +197,7 @@ class IdleWork:
         if best is None:
             return
         self.calibration = None
-        self._outlet.emit(
-            wire.TuningFound(
-                **wire.tuning_fields(best),
-                measured=tuple(map(dataclasses.asdict, calibration.measured)),
-            )
-        )
+        self._outlet.emit(wire.TuningFound(tuning=best, measured=calibration.measured))
 
 
 def _handle(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 DEFAULT_CTX_TOKENS: Final = 8192
+DEFAULT_BATCH_TOKENS: Final = 256
 # Bytes that all slots together may take in the KV cache, unless one request alone needs more. It is touched as the
 # model is loaded, so it is resident whether anybody comes or not; what does not fit at once waits for a place.
 MAX_KV_BYTES: Final = 512 << 20

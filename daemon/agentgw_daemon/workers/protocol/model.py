@@ -1,8 +1,8 @@
 """The words between the daemon and a worker, and how they travel: one JSON object a line over a pipe.
 
-Standalone on purpose: a worker imports the standard library, its engine, this module and what all workers share,
-nothing else of ours. Both ends are our own, so a line that does not parse is a bug or a dying process: WireError,
-and the supervisor ends the worker.
+Standalone on purpose: a worker imports the standard library, its engine, this module, the settings that it is told
+(`agentgw.protocol.tuning`) and what all workers share, nothing else of ours. Both ends are our own, so a line that
+does not parse is a bug or a dying process: WireError, and the supervisor ends the worker.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 from json.encoder import encode_basestring
 from typing import Any, Final
 
+from agentgw.protocol.records.schema import dump
+from agentgw.protocol.tuning import UNDECIDED, Measurement, Tuning
 from agentgw_daemon.workers.protocol.lines import WireError as WireError
-from agentgw_daemon.workers.protocol.tuning import TuningSettings
 
 # A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
 MAX_LINE_BYTES: Final = 64 << 20
@@ -22,40 +23,8 @@ MAX_LINE_BYTES: Final = 64 << 20
 WINDOW_TEXTS: Final = 256
 
 
-class TuningMessage:
-    """Messages with a worker's settings, which travel a field each: `tuning` puts them together, `tuning_fields`
-    takes them apart.
-    """
-
-    __slots__ = ()
-    attention: str  # auto, flash or plain
-    n_threads: int
-    n_threads_batch: int
-    n_batch_tokens: int
-
-    @property
-    def tuning(self) -> TuningSettings:
-        """The settings of the message."""
-        return TuningSettings(
-            attention=self.attention,
-            threads=self.n_threads,
-            threads_batch=self.n_threads_batch,
-            batch_tokens=self.n_batch_tokens,
-        )
-
-
-def tuning_fields(tuning: TuningSettings) -> dict[str, Any]:
-    """The settings as the fields of a `TuningMessage`."""
-    return {
-        "attention": tuning.attention,
-        "n_threads": tuning.threads,
-        "n_threads_batch": tuning.threads_batch,
-        "n_batch_tokens": tuning.batch_tokens,
-    }
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Load(TuningMessage):
+class Load:
     """Load a model file; answered by Loaded or LoadFailed. Zero and "auto" mean: the worker chooses.
 
     With `calibrate_after_s` it measures what serves best where it chose, once it has answered something and is idle
@@ -68,15 +37,12 @@ class Load(TuningMessage):
     path: str
     others: tuple[str, ...] = ()
     n_ctx_tokens: int = 0
-    n_threads: int = 0
-    n_threads_batch: int = 0
-    n_batch_tokens: int = 0
+    tuning: Tuning = UNDECIDED
     gpu_layers: int = -1
     slots: int = 1
     speculate: bool = True
     kv_dir: str = ""
     kv_cache_bytes: int = 0
-    attention: str = "auto"
     calibrate_after_s: float = -1.0
 
 
@@ -168,7 +134,7 @@ class ModelWorkerReady:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded(TuningMessage):
+class Loaded:
     """The model is in memory; then how it runs, and how it can be given tools (`template.ChatTemplate`)."""
 
     n_ctx_tokens: int
@@ -177,10 +143,7 @@ class Loaded(TuningMessage):
     description: str
     template: str  # "model", or the name of the fallback and why
     load_ms: float
-    attention: str = "auto"
-    n_threads: int = 0
-    n_threads_batch: int = 0
-    n_batch_tokens: int = 0
+    tuning: Tuning = UNDECIDED
     gpu_layers: int = 0
     notice: str = ""  # what could not be done as it was asked for, for a person
     chat_template: str = ""  # its source, or nothing if that is too long
@@ -197,14 +160,11 @@ class LoadFailed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TuningFound(TuningMessage):
-    """The settings that served best, and the figures: each `tuning.Measured` as an object."""
+class TuningFound:
+    """The settings that served best, and the figures."""
 
-    attention: str
-    n_threads: int
-    n_threads_batch: int
-    n_batch_tokens: int
-    measured: tuple[dict[str, str | int | float], ...]
+    tuning: Tuning
+    measured: tuple[Measurement, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +291,7 @@ def encode(message: ModelWireMessage) -> bytes:
         return f'["Delta",{{"request_id":{message.request_id},"texts":[{texts}]}}]\n'.encode("utf-8", "replace")
     cls = type(message)
     body = {name: getattr(message, name) for name in _FIELDS[cls]}
-    text = json.dumps([_NAMES[cls], body], ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps([_NAMES[cls], body], ensure_ascii=False, separators=(",", ":"), default=dump)
     return text.encode("utf-8", "replace") + b"\n"
 
 
@@ -340,7 +300,16 @@ def decode(line: bytes) -> ModelWireMessage:
     try:
         name, body = json.loads(line)
         cls = _KINDS[name]
-        made: ModelWireMessage = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in body.items()})
+        made: ModelWireMessage = cls(**{key: _read(key, value) for key, value in body.items()})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WireError(f"not a message: {line[:80]!r}") from error
     return made
+
+
+def _read(field: str, value: Any) -> Any:
+    """The value of a message's field. Whether it makes sense is asked where it is used."""
+    if field == "tuning":
+        return Tuning(**value)
+    if field == "measured":
+        return tuple(Measurement(**one) for one in value)
+    return tuple(value) if isinstance(value, list) else value

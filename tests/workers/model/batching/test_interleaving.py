@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from agentgw_daemon.workers.llama.llama import api
 from agentgw_daemon.workers.model import loading
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations, Flag
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.protocol import footprint
 from agentgw_daemon.workers.protocol import model as wire
 from agentgw_daemon.workers.protocol.kv_files import state_folder
 from tests.workers.llama.tinygguf import chain_model
 from tests.workers.model.live import ask
+from tests.workers.model.tunings import tuning
 
 SHARED = "The system prompt of a skill, the same for all of its sessions. "
 HEAD_TOKENS = len("#user\n")
@@ -43,14 +44,14 @@ class Decoding:
     """A decoder and what it said."""
 
     def __init__(
-        self, path: Path, *, slots: int = 4, n_ctx_tokens: int = 1024, n_batch_tokens: int = 64, kv_dir: str = "",
-        n_threads: int = 1, n_threads_batch: int = 1,
+        self, path: Path, *, slots: int = 4, n_ctx_tokens: int = 1024, batch_tokens: int = 64, kv_dir: str = "",
+        threads: int = 1, threads_batch: int = 1,
     ) -> None:  # fmt: skip
         self.said: list[wire.FromWorker] = []
         self.cancellations = Impatient()
         load = wire.Load(
-            path=str(path), slots=slots, n_ctx_tokens=n_ctx_tokens, n_batch_tokens=n_batch_tokens,
-            n_threads=n_threads, n_threads_batch=n_threads_batch, kv_dir=kv_dir, kv_cache_bytes=64 << 20,
+            path=str(path), slots=slots, n_ctx_tokens=n_ctx_tokens, kv_dir=kv_dir, kv_cache_bytes=64 << 20,
+            tuning=tuning(threads=threads, threads_batch=threads_batch, batch_tokens=batch_tokens),
         )  # fmt: skip
         self.decoder, self.loaded, _ = loading.load(
             load, emit=self.said.append, cancellations=self.cancellations, interruption=Interruption()
@@ -355,7 +356,7 @@ def test_one_in_the_background_makes_way_for_somebody_who_is_only_on_his_way(
 def test_what_is_in_the_background_leaves_a_core_to_whoever_comes(
     noise: Path, options: dict[str, bool], threads: tuple[int, int]
 ) -> None:
-    decoding = Decoding(noise, n_threads=2, n_threads_batch=3)
+    decoding = Decoding(noise, threads=2, threads_batch=3)
     decoding.submit(ask(1, "job", max_tokens=8, **options))
     decoding.decoder.step()
     sequence = decoding.decoder._answers[1].sequence

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.workers.protocol.tuning import (
-    DEFAULT_BATCH_TOKENS,
+from agentgw.protocol.tuning import UNDECIDED, Tuning
+from agentgw_daemon.workers.model.calibration.search import (
     MAX_PIECE_S,
     Cores,
     Probe,
-    TuningSettings,
     search,
     thread_counts,
     turn_s,
     with_defaults,
 )
+from agentgw_daemon.workers.protocol.footprint import DEFAULT_BATCH_TOKENS
 
 DUAL = Cores(physical=2, logical=2)
 HYPER = Cores(physical=4, logical=8)
@@ -24,14 +24,14 @@ HYPER = Cores(physical=4, logical=8)
 
 def found(
     rate: Callable[[Probe], float],
-    asked: TuningSettings | None = None,
+    asked: Tuning | None = None,
     *,
     cores: Cores = DUAL,
     slots: int = 1,
     most: int = 512,
-) -> tuple[TuningSettings, list[Probe]]:
+) -> tuple[Tuning, list[Probe]]:
     """The settings that a search on this machine ends with, and what it measured on the way."""
-    searching, probes = search(asked or TuningSettings(), cores, slots=slots, most_batch_tokens=most), []
+    searching, probes = search(asked or UNDECIDED, cores, slots=slots, most_batch_tokens=most), []
     probe = next(searching)
     while True:
         probes.append(probe)
@@ -67,7 +67,7 @@ def test_one_slot_does_not_care_how_fast_several_streams_are() -> None:
 def test_what_is_within_the_noise_stays_as_it_is() -> None:
     rates = iter([100.0, 101.0, 99.0, 102.0] * 20)
     best, _ = found(lambda probe: next(rates))
-    assert best == TuningSettings(attention="flash", threads=2, threads_batch=2, batch_tokens=DEFAULT_BATCH_TOKENS)
+    assert best == Tuning(attention="flash", threads=2, threads_batch=2, batch_tokens=DEFAULT_BATCH_TOKENS)
 
 
 def test_one_thread_decodes_where_two_hold_each_other_up() -> None:
@@ -115,11 +115,11 @@ def test_a_smaller_batch_is_taken_where_it_is_faster() -> None:
 
 def test_attention_that_does_not_work_is_not_taken() -> None:
     assert found(lambda probe: 0.0 if probe.tuning.attention == "flash" else 1.0)[0].attention == "plain"
-    assert found(lambda probe: 0.0)[0] == with_defaults(TuningSettings(), DUAL), "nothing works: nothing is known"
+    assert found(lambda probe: 0.0)[0] == with_defaults(UNDECIDED, DUAL), "nothing works: nothing is known"
 
 
 def test_what_was_asked_for_is_not_measured() -> None:
-    asked = TuningSettings(attention="plain", threads=1, threads_batch=1, batch_tokens=64)
+    asked = Tuning(attention="plain", threads=1, threads_batch=1, batch_tokens=64)
     with pytest.raises(StopIteration) as end:
         next(search(asked, DUAL, slots=4, most_batch_tokens=512))
     assert end.value.value == asked

@@ -1,4 +1,4 @@
-"""Measures, on the model that is loaded, what `tuning.search` asks for, while nobody wants anything of it.
+"""Measures, on the model that is loaded, what `search` asks for, while nobody wants anything of it.
 
 Runs in contexts of its own, small ones, one at a time, that are gone whenever it stops. A command that arrives stops
 it in the middle of a batch; what was measured until then is kept, and the rest is measured at the next occasion. So
@@ -14,11 +14,12 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from agentgw.protocol.tuning import Measurement, Tuning
 from agentgw_daemon.system.memory import available_bytes, give_back
 from agentgw_daemon.workers.llama import llama
-from agentgw_daemon.workers.model.interruption import Interruption
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
+from agentgw_daemon.workers.model.calibration.search import Cores, Probe, Search, search, with_defaults
 from agentgw_daemon.workers.model.sampling.context import Batch, Context
-from agentgw_daemon.workers.protocol.tuning import Cores, Measured, Probe, Search, TuningSettings, search, with_defaults
 
 # Read before anything is timed: weights come from the disk, caches and threads warm up.
 WARM_UP_TOKENS: Final = 32
@@ -62,7 +63,7 @@ class Calibration:
         model: llama.LlamaModel,
         interruption: Interruption,
         *,
-        asked: TuningSettings,
+        asked: Tuning,
         cores: Cores,
         slots: int,
         after_s: float,
@@ -78,17 +79,17 @@ class Calibration:
         self._probe: Probe | None = None
         self._rates: dict[tuple[str, int, int, int], float] = {}
         self._bench: Bench | None = None
-        self.best: TuningSettings | None = None
+        self.best: Tuning | None = None
 
     @property
-    def measured(self) -> tuple[Measured, ...]:
+    def measured(self) -> tuple[Measurement, ...]:
         """The figures there are, in the order they were taken."""
         return tuple(
-            Measured(attention=attention, threads=threads, batch_tokens=batch, streams=streams, tokens_per_s=rate)
+            Measurement(attention=attention, threads=threads, batch_tokens=batch, streams=streams, tokens_per_s=rate)
             for (attention, threads, batch, streams), rate in self._rates.items()
         )
 
-    def run(self) -> TuningSettings | None:
+    def run(self) -> Tuning | None:
         """Measure until it is known. None: not now, and it may be called again. Raises EngineError: never."""
         available = available_bytes()
         if available is not None and available < LEAST_AVAILABLE_BYTES:
@@ -166,7 +167,7 @@ class Bench:
     """A context to measure in. Raises Interrupted, and EngineError where these settings do not work."""
 
     def __init__(
-        self, model: llama.LlamaModel, interruption: Interruption, tuning: TuningSettings, *, n_tokens: int, slots: int
+        self, model: llama.LlamaModel, interruption: Interruption, tuning: Tuning, *, n_tokens: int, slots: int
     ) -> None:
         if interruption.came:
             raise Interrupted
@@ -191,12 +192,12 @@ class Bench:
         self._batch.close()
         self._context.close()
 
-    def suits(self, tuning: TuningSettings, n_tokens: int) -> bool:
+    def suits(self, tuning: Tuning, n_tokens: int) -> bool:
         """Tells whether these settings can be measured here: the number of threads can be changed, nothing else."""
         mine = (self._tuning.attention, self._tuning.batch_tokens, self._n_tokens)
         return mine == (tuning.attention, tuning.batch_tokens, n_tokens)
 
-    def set_threads(self, tuning: TuningSettings) -> None:
+    def set_threads(self, tuning: Tuning) -> None:
         """Run with as many from now on."""
         self._context.set_threads(tuning.threads, tuning.threads_batch)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from agentgw_daemon.workers.model.interruption import Interruption
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
 
 
 def test_what_runs_is_stopped_at_once() -> None:

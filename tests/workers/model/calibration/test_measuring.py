@@ -6,16 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from agentgw.protocol.tuning import UNDECIDED, Tuning
 from agentgw_daemon.workers.llama import llama
-from agentgw_daemon.workers.model import calibration as calibration_module
-from agentgw_daemon.workers.model.calibration import LEAST_AVAILABLE_BYTES, LEAST_PROMPT_TOKENS, Bench, Calibration
+from agentgw_daemon.workers.model.calibration import measuring
+from agentgw_daemon.workers.model.calibration.interruption import Interruption
+from agentgw_daemon.workers.model.calibration.measuring import (
+    LEAST_AVAILABLE_BYTES,
+    LEAST_PROMPT_TOKENS,
+    Bench,
+    Calibration,
+)
+from agentgw_daemon.workers.model.calibration.search import Cores
 from agentgw_daemon.workers.model.cancellation import Flag
-from agentgw_daemon.workers.model.interruption import Interruption
 from agentgw_daemon.workers.model.sampling.context import Context
-from agentgw_daemon.workers.protocol.tuning import Cores, TuningSettings
 from tests.workers.llama.tinygguf import chain_model
+from tests.workers.model.tunings import tuning
 
-FREE = TuningSettings()
 CORES = Cores(physical=2, logical=2)
 
 
@@ -29,8 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llama.LlamaModel
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does nothing else and has memory."""
-    monkeypatch.setattr(calibration_module, "preemptions", lambda: 0)
-    monkeypatch.setattr(calibration_module, "available_bytes", lambda: LEAST_AVAILABLE_BYTES)
+    monkeypatch.setattr(measuring, "preemptions", lambda: 0)
+    monkeypatch.setattr(measuring, "available_bytes", lambda: LEAST_AVAILABLE_BYTES)
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ class Impatient(Interruption):
 
 
 def calibration(
-    model: llama.LlamaModel, interruption: Interruption | None = None, asked: TuningSettings = FREE, slots: int = 1
+    model: llama.LlamaModel, interruption: Interruption | None = None, asked: Tuning = UNDECIDED, slots: int = 1
 ) -> Calibration:
     interruption = interruption or Interruption()
     return Calibration(model, interruption, asked=asked, cores=CORES, slots=slots, after_s=0)
@@ -87,7 +93,7 @@ def test_everything_that_is_open_is_measured_and_freed(model: llama.LlamaModel, 
 
 
 def test_what_is_asked_for_is_left_alone(model: llama.LlamaModel) -> None:
-    asked = TuningSettings(attention="plain", threads=1, threads_batch=1)
+    asked = tuning(attention="plain", threads=1, threads_batch=1)
     made = calibration(model, asked=asked)
     best = made.run()
     assert best is not None
@@ -116,12 +122,12 @@ def test_no_figure_is_kept_that_was_taken_while_others_had_the_cores(
     model: llama.LlamaModel, contexts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter(range(0, 10**6, 1000))
-    monkeypatch.setattr(calibration_module, "preemptions", lambda: next(counts))
-    monkeypatch.setattr(calibration_module, "LEAST_SHARE", 1000)
+    monkeypatch.setattr(measuring, "preemptions", lambda: next(counts))
+    monkeypatch.setattr(measuring, "LEAST_SHARE", 1000)
     made = calibration(model)
     assert made.run() is None
     assert (made.measured, contexts) == ((), [])
-    monkeypatch.setattr(calibration_module, "preemptions", lambda: 0)
+    monkeypatch.setattr(measuring, "preemptions", lambda: 0)
     assert made.run() is not None
 
 
@@ -132,11 +138,11 @@ def test_no_figure_is_kept_that_was_taken_while_others_had_the_cores(
 def test_a_figure_is_spoilt_when_others_took_cores_and_much_of_their_time(
     times: int, cpu_s: float, spoilt: bool
 ) -> None:
-    assert calibration_module.disturbed(times, wall_s=1.0, cpu_s=cpu_s, threads=2) is spoilt
+    assert measuring.disturbed(times, wall_s=1.0, cpu_s=cpu_s, threads=2) is spoilt
 
 
 def test_nothing_is_measured_where_memory_is_short(model: llama.LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration_module, "available_bytes", lambda: LEAST_AVAILABLE_BYTES - 1)
+    monkeypatch.setattr(measuring, "available_bytes", lambda: LEAST_AVAILABLE_BYTES - 1)
     assert calibration(model).run() is None
 
 
@@ -146,7 +152,7 @@ def test_a_setting_that_does_not_work_is_a_figure_of_zero(
     init = Bench.__init__
 
     def refuse(
-        self: Bench, model: llama.LlamaModel, interruption: Interruption, tuning: TuningSettings, **options: int
+        self: Bench, model: llama.LlamaModel, interruption: Interruption, tuning: Tuning, **options: int
     ) -> None:
         if tuning.attention == "flash":
             raise llama.EngineError("no such kernel")
@@ -161,7 +167,7 @@ def test_a_setting_that_does_not_work_is_a_figure_of_zero(
 
 
 def test_streams_decode_with_the_prompt_before_them_and_leave_it(model: llama.LlamaModel) -> None:
-    tuning = TuningSettings(attention="flash", threads=1, threads_batch=1, batch_tokens=32)
+    tuning = Tuning(attention="flash", threads=1, threads_batch=1, batch_tokens=32)
     bench = Bench(model, Interruption(), tuning, n_tokens=LEAST_PROMPT_TOKENS, slots=2)
     bench.have(LEAST_PROMPT_TOKENS)
     for streams in (1, 2, 1):

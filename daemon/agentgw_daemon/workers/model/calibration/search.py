@@ -12,28 +12,20 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
+from agentgw.protocol.tuning import Tuning
+from agentgw_daemon.workers.protocol.footprint import DEFAULT_BATCH_TOKENS
+
 # A turn as people have them: the system prompt and what was said before are in the cache, so what is read is the new
 # message and what tools found; what is written is about as long, and takes three times as long or more.
 TURN_PROMPT_TOKENS: Final = 256
 TURN_ANSWER_TOKENS: Final = 256
 # By so much a setting must be better than the one before it: two runs of the same thing differ by as much.
 MARGIN: Final = 0.03
-DEFAULT_BATCH_TOKENS: Final = 256
 OTHER_BATCHES: Final = (512, 128)
 # A batch is computed as a whole: whoever comes meanwhile waits for it, so a larger one must not take longer than this.
 MAX_PIECE_S: Final = 1.5
 # Below this many cores one thread is worth a try: a core that others use too holds up all threads of a batch.
 FEW_CORES: Final = 4
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TuningSettings:
-    """Settings that a model runs with. Zero and "auto" are not decided: the worker or llama.cpp chooses."""
-
-    attention: str = "auto"  # auto, flash or plain
-    threads: int = 0
-    threads_batch: int = 0
-    batch_tokens: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +41,7 @@ class Cores:
 class Probe:
     """One thing to measure with these settings: `streams` that decode together; none of them: reading a prompt."""
 
-    tuning: TuningSettings
+    tuning: Tuning
     streams: int
 
     @property
@@ -61,28 +53,17 @@ class Probe:
         return tuning.attention, tuning.threads_batch, tuning.batch_tokens, 0
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Result of a probe: tokens a second, of all streams together. Zero: it cannot be run that way."""
-
-    attention: str
-    threads: int
-    batch_tokens: int  # of a prompt's reading; 0 for streams
-    streams: int  # 0: a prompt was read
-    tokens_per_s: float
-
-
-Search = Generator[Probe, float, TuningSettings]
+Search = Generator[Probe, float, Tuning]
 _Cost = Generator[Probe, float, float]
 
 
-def with_defaults(asked: TuningSettings, cores: Cores) -> TuningSettings:
+def with_defaults(asked: Tuning, cores: Cores) -> Tuning:
     """The settings before anything was measured: a thread a core decodes, one a hyper-thread reads.
 
     On processors llama.cpp's flash attention decoded at two thirds of the speed where it was measured, and read a
     tenth faster; on GPUs its own choice is the better guess.
     """
-    return TuningSettings(
+    return Tuning(
         attention=asked.attention if asked.attention != "auto" or cores.offload else "plain",
         threads=asked.threads or cores.physical,
         threads_batch=asked.threads_batch or cores.logical,
@@ -90,7 +71,7 @@ def with_defaults(asked: TuningSettings, cores: Cores) -> TuningSettings:
     )
 
 
-def search(asked: TuningSettings, cores: Cores, *, slots: int, most_batch_tokens: int) -> Search:
+def search(asked: Tuning, cores: Cores, *, slots: int, most_batch_tokens: int) -> Search:
     """The best settings for what `asked` leaves open. Send the tokens a second of each probe; 0 if it failed.
 
     Attention comes first, as it changes everything; then decoding threads, reading threads and the batch.
@@ -126,7 +107,7 @@ def turn_s(read_s: float, decode_s: float) -> float:
     return TURN_PROMPT_TOKENS * read_s + TURN_ANSWER_TOKENS * decode_s
 
 
-def _attention(best: TuningSettings, slots: int) -> Search:
+def _attention(best: Tuning, slots: int) -> Search:
     """Flash unless plain attention makes turns shorter: flash needs less memory and is llama.cpp's own choice."""
     seconds = {}
     for attention in ("flash", "plain"):
@@ -140,9 +121,7 @@ def _attention(best: TuningSettings, slots: int) -> Search:
     return dataclasses.replace(best, attention="plain" if plain else "flash")
 
 
-def _climb(
-    best: TuningSettings, ways: Sequence[Sequence[TuningSettings]], cost: Callable[[TuningSettings], _Cost]
-) -> Search:
+def _climb(best: Tuning, ways: Sequence[Sequence[Tuning]], cost: Callable[[Tuning], _Cost]) -> Search:
     """Go each way while it pays; once one did, the others lead back."""
     if not any(ways):
         return best
@@ -159,12 +138,12 @@ def _climb(
     return best
 
 
-def _read_s(tuning: TuningSettings) -> _Cost:
+def _read_s(tuning: Tuning) -> _Cost:
     rate = yield Probe(tuning=tuning, streams=0)
     return 1 / rate if rate > 0 else math.inf
 
 
-def _decode_s(tuning: TuningSettings, slots: int) -> _Cost:
+def _decode_s(tuning: Tuning, slots: int) -> _Cost:
     """Seconds of machine time a token. With several slots half of the tokens come while all of them decode."""
     alone = yield Probe(tuning=tuning, streams=1)
     if alone <= 0:
@@ -175,7 +154,7 @@ def _decode_s(tuning: TuningSettings, slots: int) -> _Cost:
     return 0.5 / alone + 0.5 / together if together > 0 else math.inf
 
 
-def _piece_s(tuning: TuningSettings, most_tokens: int) -> _Cost:
+def _piece_s(tuning: Tuning, most_tokens: int) -> _Cost:
     if tuning.batch_tokens > most_tokens:
         return math.inf
     read_s = yield from _read_s(tuning)

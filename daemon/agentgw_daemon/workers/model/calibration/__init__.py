@@ -1,0 +1,1 @@
+"""Measuring of a loaded model while it is idle: which settings serve best."""
