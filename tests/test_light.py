@@ -76,7 +76,7 @@ def test_the_common_verbs_load_little(tmp_path: Path, words: list[str]) -> None:
     assert HEAVY & set(modules) == set()
     ours = {name.removeprefix("agentgw.") for name in modules if name.startswith("agentgw.")}
     tables = {f"protocol.{name}" for name in ("records.schema", "types", "methods", "events")}
-    assert not ours & (tables | {f"local.{name}" for name in ("opening", "spawn", "stopping")})
+    assert not ours & (tables | {f"local.lifetime.{name}" for name in ("opening", "spawn", "stopping")})
     assert {name for name in ours if name.startswith("cli.commands.")} == {f"cli.commands.{words[0]}"}
 
 

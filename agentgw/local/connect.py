@@ -53,7 +53,7 @@ def connect_client(
         except (ConnectionLost, ShuttingDown):
             pass
     # Everything but a running daemon of our own version is rare, and its code stays off the common path.
-    from agentgw.local.opening import open_client
+    from agentgw.local.lifetime.opening import open_client
 
     return open_client(paths, warm=warm, notice=notice, command=command)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.local.shipped import shipped
+from agentgw.local.files.shipped import shipped
 from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.approvals.queue import ApprovalQueue

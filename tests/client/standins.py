@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agentgw.local import spawn
+from agentgw.local.lifetime import spawn
 from agentgw.local.paths import Paths
 from tests.client import fakedaemon
 
@@ -42,7 +42,7 @@ def starts(paths: Paths) -> list[dict[str, Any]]:
 
 def client_process(paths: Paths, *flags: str, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-S", "-c", CLIENT, *standin(paths, *flags)]
-    root = str(Path(spawn.__file__).parents[2])
+    root = str(Path(spawn.__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": root}
     return subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options

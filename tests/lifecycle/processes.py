@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from agentgw.local import spawn
 from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
+from agentgw.local.lifetime import spawn
 from agentgw.local.paths import Paths
 from agentgw_daemon.lifecycle.socket_name import SocketName
 from tests.patience import PATIENCE_S

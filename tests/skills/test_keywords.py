@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw.local.shipped import shipped
+from agentgw.local.files.shipped import shipped
 from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, KeywordMatch, is_clear, rank, stem
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.skills.model import LoadedSkill

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.local.shipped import shipped
+from agentgw.local.files.shipped import shipped
 from agentgw_daemon.skills.library import Library
 
 NAMES = ("code-assistant", "general-assistant", "project-manager", "quick-assistant", "summarize-document")

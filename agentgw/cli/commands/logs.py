@@ -8,7 +8,7 @@ import sys
 import time
 
 from agentgw.cli import output
-from agentgw.local.logtail import tail, tail_of
+from agentgw.local.files.logtail import tail, tail_of
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable, UsageError
 

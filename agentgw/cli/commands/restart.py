@@ -5,8 +5,8 @@ from __future__ import annotations
 from agentgw.cli.commands.start import run as start
 from agentgw.cli.commands.stop import stop
 from agentgw.local.environment import for_daemon
+from agentgw.local.lifetime.spawn import daemon_command
 from agentgw.local.paths import Paths
-from agentgw.local.spawn import daemon_command
 from agentgw.protocol.errors import ConfigRefused
 
 TYPE_CHECKING = False

@@ -10,8 +10,8 @@ import sys
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect
 from agentgw.local.connect import connect_running
+from agentgw.local.lifetime.stopping import stop_daemon
 from agentgw.local.paths import Paths, absolute
-from agentgw.local.stopping import stop_daemon
 from agentgw.protocol.errors import (
     AlreadyRunning,
     BackupRefused,

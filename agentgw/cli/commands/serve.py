@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from agentgw.local.spawn import daemon_command
+from agentgw.local.lifetime.spawn import daemon_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

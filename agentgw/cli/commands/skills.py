@@ -10,8 +10,8 @@ from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path,
 from agentgw.cli.editor import edit
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.local.directories import make_private, prepare, private_umask
+from agentgw.local.files.shipped import shipped
 from agentgw.local.paths import Paths
-from agentgw.local.shipped import shipped
 from agentgw.protocol.errors import AlreadyExists, LocalError, UsageError
 
 TYPE_CHECKING = False

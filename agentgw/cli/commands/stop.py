@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.local.connect import connect_running
+from agentgw.local.lifetime.stopping import stop_daemon
 from agentgw.local.paths import Paths
-from agentgw.local.stopping import stop_daemon
 from agentgw.protocol.errors import DaemonUnreachable
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ import sys
 from agentgw.local.connect import connect_client, connect_running
 from agentgw.local.directories import prepare, refuse_sudo
 from agentgw.local.environment import Environment
+from agentgw.local.lifetime.stopping import stop_daemon
 from agentgw.local.service.launchd import LaunchdManager
 from agentgw.local.service.setup import setup_of
 from agentgw.local.service.systemd import SystemdManager
-from agentgw.local.stopping import stop_daemon
 from agentgw.protocol.errors import (
     AgentgwError,
     AlreadyRunning,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import plistlib
 
+from agentgw.local.files.shipped import shipped
 from agentgw.local.service.files import MARK
 from agentgw.local.service.setup import ServiceSetup
-from agentgw.local.shipped import shipped
 from agentgw.protocol.records.schema import record
 
 LABEL = "org.agentgw.daemon"

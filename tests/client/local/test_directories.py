@@ -10,8 +10,8 @@ import pytest
 
 from agentgw.local.directories import advice_about, make_private, open_private, prepare, private_umask, refuse_sudo
 from agentgw.local.environment import Environment
+from agentgw.local.lifetime.spawn import connect_or_spawn
 from agentgw.local.paths import Paths
-from agentgw.local.spawn import connect_or_spawn
 from agentgw.protocol.errors import DirectoryRefused
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")

@@ -124,7 +124,7 @@ class TestLifecycle:
     def started_by_the_standin(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
         # It reads no configuration.
         monkeypatch.setattr("agentgw.cli.commands.restart.check_configuration", lambda hint: None)
-        monkeypatch.setattr("agentgw.local.spawn.daemon_command", lambda *flags: standin(paths))
+        monkeypatch.setattr("agentgw.local.lifetime.spawn.daemon_command", lambda *flags: standin(paths))
 
     def test_start_prints_the_pid_and_the_same_again(self, cli: Cli, spawned: list[int]) -> None:
         status, out, err = cli("start")
@@ -907,7 +907,7 @@ class TestDoctor:
         self, cli: Cli, paths: Paths, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         words = ("--say", "agentgw: config.toml: unknown key modle", "--status", "78")
-        monkeypatch.setattr("agentgw.local.spawn.daemon_command", lambda *flags: standin(paths, *words))
+        monkeypatch.setattr("agentgw.local.lifetime.spawn.daemon_command", lambda *flags: standin(paths, *words))
         status, out, err = cli("doctor", "--json")
         (finding,) = [finding for finding in json.loads(out)["findings"] if finding["severity"] == "error"]
         assert (status, err) == (1, "")
@@ -930,7 +930,7 @@ class TestDoctor:
         assert os.path.exists(paths.socket)
 
     def test_a_lock_that_is_held_is_a_warning(self, cli: Cli, serve: Serve, paths: Paths) -> None:
-        from agentgw.local.spawn import _take_lock
+        from agentgw.local.lifetime.spawn import _take_lock
 
         serve({"daemon.doctor": {"ok": True, "findings": []}})
         held = _take_lock(paths.spawn_lock)

@@ -10,8 +10,8 @@ import pytest
 
 from agentgw.cli.commands import skills
 from agentgw.local.directories import make_private, prepare
+from agentgw.local.files.shipped import shipped
 from agentgw.local.paths import Paths
-from agentgw.local.shipped import shipped
 from agentgw_daemon.skills import routing
 from tests.client.conftest import Cli, Serve
 from tests.client.fakedaemon import Failure

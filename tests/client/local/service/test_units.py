@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agentgw.local.files.shipped import shipped
 from agentgw.local.service.setup import ServiceSetup
 from agentgw.local.service.units import Places, agent_plist, service_unit, socket_unit, strict_drop_in
-from agentgw.local.shipped import shipped
 
 PLACES = Places(home="/home/u", runtime="/run/user/1000")
 SETUP = ServiceSetup(

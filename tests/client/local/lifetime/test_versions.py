@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from agentgw import __version__
-from agentgw.local.versions import is_older
+from agentgw.local.lifetime.versions import is_older
 
 IN_ORDER = (
     "3.9.9", "4.0.0.dev0", "4.0.0.dev1", "4.0.0a1.dev2", "4.0.0a1", "4.0.0a2", "4.0.0b1", "4.0.0rc1", "4.0.0rc10",

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from agentgw.client import Client
-from agentgw.local import spawn
 from agentgw.local.connect import connect_client
 from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
+from agentgw.local.lifetime import spawn
+from agentgw.local.lifetime.spawn import connect_or_spawn
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import bind_socket
-from agentgw.local.spawn import connect_or_spawn
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, DaemonUnreachable, DirectoryRefused
 from tests.client import fakedaemon
 from tests.client.standins import client_process, standin, starts
@@ -291,7 +291,7 @@ def test_a_second_daemon_gives_way_to_the_one_that_publishes_its_socket_again(pa
 
 
 def test_another_daemon_that_stays_out_of_reach_is_exit_75(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agentgw.local import opening
+    from agentgw.local.lifetime import opening
 
     monkeypatch.setattr(opening, "REPUBLISH_TIMEOUT_S", 0.1)
     with connect_client(paths, command=standin(paths)) as client:

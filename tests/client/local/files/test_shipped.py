@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.local import shipped as module
-from agentgw.local.shipped import shipped
+from agentgw.local.files import shipped as module
+from agentgw.local.files.shipped import shipped
 
-ROOT = Path(module.__file__).parents[2]
+ROOT = Path(module.__file__).parents[3]
 
 
 def test_a_folder_is_found_in_a_checkout() -> None:
@@ -19,7 +19,7 @@ def test_a_folder_is_found_in_a_wheel(tmp_path: Path, monkeypatch: pytest.Monkey
     (package / "_shipped" / "skills").mkdir(parents=True)
     # A folder of that name beside an installed package is somebody else's.
     (tmp_path / "skills").mkdir()
-    monkeypatch.setattr(module, "__file__", str(package / "local" / "shipped.py"))
+    monkeypatch.setattr(module, "__file__", str(package / "local" / "files" / "shipped.py"))
     assert shipped("skills") == str(package / "_shipped" / "skills")
 
 

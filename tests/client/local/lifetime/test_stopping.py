@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agentgw import __version__
-from agentgw.local import stopping
 from agentgw.local.connect import connect_client, connect_running
+from agentgw.local.lifetime import stopping
+from agentgw.local.lifetime.stopping import stop_daemon
 from agentgw.local.paths import Paths
-from agentgw.local.stopping import stop_daemon
 from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused
 from tests.client.conftest import Serve
 from tests.client.fakedaemon import HangUp, Peer

@@ -116,7 +116,7 @@ def _describe(status: int | None) -> str:
 
 def with_log(error: DaemonUnreachable, paths: Paths) -> DaemonUnreachable:
     """The error with the last lines of the daemon's log as a note."""
-    from agentgw.local.logtail import tail
+    from agentgw.local.files.logtail import tail
 
     try:
         lines = tail(paths.log_file, LOG_LINES)

@@ -12,11 +12,11 @@ import time
 from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
 from agentgw.local.directories import refuse_another_home
+from agentgw.local.lifetime.spawn import REPUBLISH_TIMEOUT_S, connect_or_spawn, with_log
+from agentgw.local.lifetime.stopping import STOP_TIMEOUT_S, stop_daemon
+from agentgw.local.lifetime.versions import is_older
 from agentgw.local.on_demand import is_locked
 from agentgw.local.sockets import connect_own
-from agentgw.local.spawn import REPUBLISH_TIMEOUT_S, connect_or_spawn, with_log
-from agentgw.local.stopping import STOP_TIMEOUT_S, stop_daemon
-from agentgw.local.versions import is_older
 from agentgw.protocol.errors import AlreadyRunning, DaemonUnreachable, ShuttingDown
 
 TYPE_CHECKING = False
@@ -77,7 +77,7 @@ def _attempt(
     """A greeted client, or None when the daemon went away and it is worth another try."""
     connection, spawned = connect_or_spawn(paths, warm=warm, command=command)
     if spawned is not None and paths.warning and notice is not None:
-        from agentgw.local.told import first_time
+        from agentgw.local.files.told import first_time
 
         if first_time(paths, "runtime-directory", paths.warning):
             notice(paths.warning)

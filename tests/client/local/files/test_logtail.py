@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agentgw.local.logtail import tail
+from agentgw.local.files.logtail import tail
 
 
 def test_the_last_lines_are_given(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
+from agentgw.local.files.told import first_time
 from agentgw.local.paths import Paths
-from agentgw.local.told import first_time
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ def shipped(name: str) -> str:
 
     A wheel carries them as `agentgw/_shipped/NAME`, a checkout at its root.
     """
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     for candidate in (os.path.join(package, "_shipped", name), os.path.join(os.path.dirname(package), name)):
         if os.path.isdir(candidate):
             return candidate

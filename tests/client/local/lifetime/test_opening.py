@@ -12,9 +12,9 @@ from agentgw import __version__
 from agentgw import client as client_module
 from agentgw.client import Client
 from agentgw.local import connect as connect_module
-from agentgw.local import opening
 from agentgw.local.connect import connect_client
 from agentgw.local.directories import mark_of, prepare
+from agentgw.local.lifetime import opening
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused, ShuttingDown
 from tests.client.conftest import Serve

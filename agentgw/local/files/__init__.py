@@ -1,0 +1,1 @@
+"""Files of the program: the end of its log, notices told once, folders shipped beside the code."""
