@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.polling import pause
 from tests.turns.house import House, finished

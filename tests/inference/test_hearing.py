@@ -13,7 +13,7 @@ import agentgw_daemon
 from agentgw.protocol.types import Options, Timings, Usage
 from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationRequest, Queued, TextDelta
 from agentgw_daemon.inference.hearing import Heard, hear
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
 from agentgw_daemon.tool_calling.formats import NAMES, Format, choose
 
 FILES = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "samples").glob("*.json"))}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agentgw_daemon.tool_calling.events import AnswerText, Reasoning
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Reasoning
 from agentgw_daemon.tool_calling.formats import PLAIN, choose
 from tests.workers.model.template.templates import HERMES, LLAMA, MISTRAL, TAGGED
 

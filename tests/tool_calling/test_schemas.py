@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from agentgw_daemon.inference.structured_output.compiler import grammar_of
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.schemas import call_schema, step_schema, writable
-from agentgw_daemon.tool_calling.view import ToolView
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.parameters import checked_parameters
 from agentgw_daemon.tools.user.declared import DeclarationRefused

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.messages import ToolOutcome
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
 from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, StepPrompt, WideSteps, read_step
 from tests.tool_calling.toolset import TOOLS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agentgw_daemon.tool_calling.few_shot import view
+from agentgw_daemon.tool_calling.prompting.few_shot import view
 
 STRING: Final = {"type": "string"}
 

@@ -20,7 +20,7 @@ from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import NAMES, PLAIN, named
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.scripted import furnish

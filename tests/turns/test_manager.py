@@ -32,7 +32,7 @@ from agentgw_daemon.inference.engine import (
 )
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.turns import recorder
 from tests.fakes import FakeProjects
 from tests.polling import pause

@@ -16,7 +16,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.storage.sessions.turns import NewTurn
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
 pytestmark = pytest.mark.anyio

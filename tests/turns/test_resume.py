@@ -28,7 +28,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
 from agentgw_daemon.server.calls.turn_frames import turn_frames
 from agentgw_daemon.storage.sessions.approvals import Settled
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
 from tests.agent.scripted import CHANGE, answered, furnish, script

@@ -29,7 +29,7 @@ from agentgw.protocol.types import Options, Turn
 from agentgw_daemon.agent.usage import sum_usage
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.text.visible import visible_line
-from agentgw_daemon.tool_calling.view import first_line
+from agentgw_daemon.tool_calling.prompting.view import first_line
 from agentgw_daemon.tools.builtins.delegate import DELEGATE
 from agentgw_daemon.tools.tool import Arguments, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
 

@@ -29,9 +29,9 @@ from agentgw_daemon.inference.engine import (
     TextDelta,
 )
 from agentgw_daemon.inference.hearing import hear, nothing_said
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
-from agentgw_daemon.tool_calling.messages import ToolOutcome
-from agentgw_daemon.tool_calling.view import ToolView
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 # A loaded model says at once how it calls tools; one that is being loaded is news.
 _AT_ONCE_S: Final = 0.05

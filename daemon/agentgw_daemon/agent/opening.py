@@ -11,7 +11,7 @@ from typing import Any
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.agent.tool_dialect import Step, begin
 from agentgw_daemon.inference.engine import Calling, Engine, PromptCount, PromptMessage, as_mapping
-from agentgw_daemon.tool_calling.view import ToolView
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 
 @record

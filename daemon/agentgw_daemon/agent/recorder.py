@@ -13,8 +13,8 @@ from typing import Final
 from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.storage.sessions.steps import Shown, StepRows
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.messages import ToolOutcome
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
 
 
 class StepRecorder:

@@ -13,12 +13,12 @@ from agentgw.protocol.errors import NotFound
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.inference.engine import Calling, PromptMessage, as_mapping, text_of
 from agentgw_daemon.text.valid import read_json
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.stream import StreamParser
 from agentgw_daemon.tool_calling.formats import Format
-from agentgw_daemon.tool_calling.messages import ToolOutcome, native_error, native_step, steered
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome, native_error, native_step, steered
+from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration
 from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, WideSteps
-from agentgw_daemon.tool_calling.stream import StreamParser
-from agentgw_daemon.tool_calling.view import ToolView, declaration
 
 # Models that cannot choose are led by the words of a request. What is longer, or has a file or piped text behind it,
 # is material to work on, and its words would mislead.

@@ -22,11 +22,11 @@ from agentgw.protocol.types import ToolCall
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.text.valid import read_json, valid_text
-from agentgw_daemon.tool_calling.events import ModelToolCall
-from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.messages import ToolOutcome
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
+from agentgw_daemon.tool_calling.prompting.few_shot import view
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.repeats import Repeats
-from agentgw_daemon.tool_calling.view import ToolView
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.files.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed, RunnableTool, ToolContext, ToolResult

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Channel, ChatMessage, FinishReason, Options, Timings, Usage
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 
 # The context of what sets itself no limit, or none that is known.

@@ -24,8 +24,8 @@ from agentgw_daemon.inference.engine import (
     TextDelta,
 )
 from agentgw_daemon.text.valid import SurrogateJoiner, valid_text
-from agentgw_daemon.tool_calling.events import MAX_SHOWN_CHARACTERS, Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.reading import call
+from agentgw_daemon.tool_calling.answers.events import MAX_SHOWN_CHARACTERS, Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.reading import call
 
 Heard = Queued | Loading | Prefill | TextDelta | Finished | ModelToolCall | Malformed
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from agentgw.protocol.records.schema import record
+from agentgw_daemon.tool_calling.answers.stream import Reading, StreamParser, TextCursor
 from agentgw_daemon.tool_calling.families.deepseek import read_deepseek
 from agentgw_daemon.tool_calling.families.fenced import read_fenced
 from agentgw_daemon.tool_calling.families.harmony import read_harmony
@@ -15,7 +16,6 @@ from agentgw_daemon.tool_calling.families.marked import read_command, read_herme
 from agentgw_daemon.tool_calling.families.mistral import read_mistral
 from agentgw_daemon.tool_calling.families.plain import read_plain
 from agentgw_daemon.tool_calling.families.tagged import read_tagged
-from agentgw_daemon.tool_calling.stream import Reading, StreamParser, TextCursor
 
 
 class AnswerReader(Protocol):

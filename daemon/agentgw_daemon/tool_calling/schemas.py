@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agentgw_daemon.tool_calling.relevance import addresses, files, words
-from agentgw_daemon.tool_calling.view import ToolView
+from agentgw_daemon.tool_calling.choosing.relevance import addresses, files, words
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 ANSWER: Final = "answer"
 # Content of arguments, told by their schema's format, else by the last word of their name.

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.tool_calling.agents import DELEGATE, is_handed_on, narrowed, passed_on
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.messages import ModelMessage, ToolOutcome, plain_step, steered, written
-from agentgw_daemon.tool_calling.reading import CUT_OFF, NO_JSON, load
-from agentgw_daemon.tool_calling.reading import call as call_event
-from agentgw_daemon.tool_calling.relevance import rank
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, NO_JSON, load
+from agentgw_daemon.tool_calling.answers.reading import call as call_event
+from agentgw_daemon.tool_calling.choosing.agents import DELEGATE, is_handed_on, narrowed, passed_on
+from agentgw_daemon.tool_calling.choosing.relevance import rank
+from agentgw_daemon.tool_calling.prompting.messages import ModelMessage, ToolOutcome, plain_step, steered, written
+from agentgw_daemon.tool_calling.prompting.view import ToolView, signature
 from agentgw_daemon.tool_calling.schemas import ANSWER, call_schema, can_serve, step_schema
-from agentgw_daemon.tool_calling.view import ToolView, signature
 
 # Under a grammar a call fails only by being cut off, and would be again.
 _MOST_MALFORMED: Final = 2

@@ -9,7 +9,7 @@ import pytest
 
 from agentgw_daemon.inference.engines.call_pieces import MAX_CALLS, CallPieces
 from agentgw_daemon.inference.engines.chunks import NotUnderstood, read_piece
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 
 TWO = [("look", {"n": 1}), ("change", {"n": 2})]
 

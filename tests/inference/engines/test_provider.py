@@ -21,7 +21,7 @@ from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationReq
 from agentgw_daemon.inference.engines.endpoint_http import Patience, open_client
 from agentgw_daemon.inference.engines.provider import ProviderEngine
 from agentgw_daemon.inference.spec import ProviderSpec
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from tests.inference.engines.endpoint import KEY, Act, Endpoint, called, ended, playing, refusal, said, stream_of
 from tests.patience import PATIENCE_S
 

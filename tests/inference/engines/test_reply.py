@@ -10,7 +10,7 @@ from agentgw.protocol.types import Usage
 from agentgw_daemon.inference.engine import TextDelta
 from agentgw_daemon.inference.engines.chunks import read_piece
 from agentgw_daemon.inference.engines.reply import NoAnswer, Reply
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 from tests.inference.engines.deltas import delta
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from agentgw.protocol.calls.turns import OfferedTool, StepCall, TurnStep
 from agentgw.protocol.types import ToolCall
-from agentgw_daemon.tool_calling.events import ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.turns.replay.tools import NOT_RECORDED, RecordedTools, normal, recorded_calls
 from tests.turns.replay.details import detail
 

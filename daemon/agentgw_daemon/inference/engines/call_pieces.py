@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from agentgw_daemon.inference.engines.chunks import CallPiece, NotUnderstood
 from agentgw_daemon.text.valid import valid_text
-from agentgw_daemon.tool_calling.events import MAX_SHOWN_CHARACTERS, Malformed, ModelToolCall
-from agentgw_daemon.tool_calling.reading import CUT_OFF
+from agentgw_daemon.tool_calling.answers.events import MAX_SHOWN_CHARACTERS, Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF
 
 MAX_CALLS: Final = 128
 

@@ -14,9 +14,9 @@ from agentgw.protocol.types import Channel, FinishReason, Usage
 from agentgw_daemon.inference.engine import TextDelta
 from agentgw_daemon.inference.engines.call_pieces import CallPieces
 from agentgw_daemon.inference.engines.chunks import CallPiece, ChunkContent
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.answers.json_answer import json_parser
 from agentgw_daemon.tool_calling.formats import PLAIN
-from agentgw_daemon.tool_calling.json_answer import json_parser
 
 # No vocabulary has text whose tokens are that long on average. A delta is a token or more.
 _MOST_TOKEN_BYTES: Final = 16

@@ -11,7 +11,7 @@ from agentgw_daemon.inference.engine import Finished, TextDelta
 from agentgw_daemon.inference.engine import GenerationRequest as Completion
 from agentgw_daemon.inference.hearing import hear, nothing_said
 from agentgw_daemon.inference.structured_output import structured
-from agentgw_daemon.tool_calling.events import Malformed, ModelToolCall
+from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 
 if TYPE_CHECKING:
     from agentgw_daemon.server.calls.request import Handler, RequestContext

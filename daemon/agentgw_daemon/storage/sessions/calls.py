@@ -12,7 +12,7 @@ from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.json_text import arguments_of, from_text, to_text
 from agentgw_daemon.storage.sessions.approvals import use_up
 from agentgw_daemon.system.ids import now
-from agentgw_daemon.tool_calling.agents import DELEGATE
+from agentgw_daemon.tool_calling.choosing.agents import DELEGATE
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.connection import Runner

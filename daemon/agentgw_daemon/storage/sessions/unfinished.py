@@ -17,7 +17,7 @@ from agentgw_daemon.storage.sessions.log import LogRow, answer_so_far, read_rows
 from agentgw_daemon.storage.sessions.resumption import rest
 from agentgw_daemon.storage.sessions.turns import read_detail
 from agentgw_daemon.system.ids import new_id, now
-from agentgw_daemon.tool_calling.agents import DELEGATE
+from agentgw_daemon.tool_calling.choosing.agents import DELEGATE
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.connection import Runner

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import Malformed
-from agentgw_daemon.tool_calling.reading import CUT_OFF, call, read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_until
+from agentgw_daemon.tool_calling.answers.events import Malformed
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, call, read_answer
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor, read_until
 
 _BEGIN: Final = "<｜tool▁call▁begin｜>"
 _SEPARATOR: Final = "<｜tool▁sep｜>"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import Malformed
-from agentgw_daemon.tool_calling.reading import CUT_OFF, calls_of, python_calls, read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_until
+from agentgw_daemon.tool_calling.answers.events import Malformed
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, calls_of, python_calls, read_answer
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor, read_until
 
 _OPENING: Final = "```tool_code"
 # On a line of its own, so that a string with a fence in it does not end the call.

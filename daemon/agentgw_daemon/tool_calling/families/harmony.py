@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed, Reasoning
-from agentgw_daemon.tool_calling.reading import CUT_OFF, call
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_choice, read_text, read_until
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, Reasoning
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, call
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor, read_choice, read_text, read_until
 
 _MESSAGE: Final = "<|message|>"
 _HEADS: Final = ("<|channel|>", "<|start|>")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, calls_of, load, python_calls, read_answer
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor, read_choice, read_json, read_space
 from agentgw_daemon.tool_calling.families.tagged import read_function
-from agentgw_daemon.tool_calling.reading import CUT_OFF, calls_of, load, python_calls, read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_choice, read_json, read_space
 
 _TAG: Final = "<|python_tag|>"
 # Beginning of an answer that is a call, white space aside. Other JSON is an answer like any other.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from agentgw_daemon.tool_calling.answers.reading import THINKING, BlockReader, json_block, read_answer
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor, read_choice, read_space
 from agentgw_daemon.tool_calling.families.tagged import read_function
-from agentgw_daemon.tool_calling.reading import THINKING, BlockReader, json_block, read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_choice, read_space
 
 
 def read_hermes(stream: TextCursor, *, thinks_first: str | None = None) -> Reading[None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import Malformed
-from agentgw_daemon.tool_calling.reading import CUT_OFF, THINKING, call, json_block, read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_json, read_space, read_until
+from agentgw_daemon.tool_calling.answers.events import Malformed
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, THINKING, call, json_block, read_answer
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor, read_json, read_space, read_until
 
 _OPENING: Final = "[TOOL_CALLS]"
 _ARGUMENTS: Final = "[ARGS]"

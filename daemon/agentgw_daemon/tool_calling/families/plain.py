@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentgw_daemon.tool_calling.reading import read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor
+from agentgw_daemon.tool_calling.answers.reading import read_answer
+from agentgw_daemon.tool_calling.answers.stream import Reading, TextCursor
 
 
 def read_plain(stream: TextCursor, *, thinks_first: str | None = None) -> Reading[None]:

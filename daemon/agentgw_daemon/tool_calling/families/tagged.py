@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import Malformed, ParseEvent
-from agentgw_daemon.tool_calling.reading import CUT_OFF, call, load, read_answer
-from agentgw_daemon.tool_calling.stream import Reading, TextCursor, read_choice, read_json, read_space, read_until
+from agentgw_daemon.tool_calling.answers.events import Malformed, ParseEvent
+from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, call, load, read_answer
+from agentgw_daemon.tool_calling.answers.stream import (
+    Reading,
+    TextCursor,
+    read_choice,
+    read_json,
+    read_space,
+    read_until,
+)
 
 OPENING: Final = "<function="
 _CLOSING: Final = "</function>"

@@ -12,12 +12,12 @@ import trio
 from agentgw.protocol.calls.turns import ReplayCall, StepCall, TurnDetail
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.text.valid import read_json
-from agentgw_daemon.tool_calling.agents import DELEGATE
-from agentgw_daemon.tool_calling.events import ModelToolCall
-from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.messages import ToolOutcome
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
+from agentgw_daemon.tool_calling.choosing.agents import DELEGATE
+from agentgw_daemon.tool_calling.prompting.few_shot import view
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.repeats import canonical
-from agentgw_daemon.tool_calling.view import ToolView
 
 NOT_RECORDED: Final = "error: this call was not made before, so there is no result. Answer without it."
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tool_calling.messages import ToolOutcome, native_step
-from agentgw_daemon.tool_calling.view import ToolView, declaration
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome, native_step
+from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration
 from agentgw_daemon.workers.model.template.template import CHATML, ChatTemplate, TemplateFault, TemplateMessage
 from tests.workers.model.template.templates import CARELESS, DEEPSEEK, FORGETFUL, HERMES, LLAMA, MISTRAL, TAGGED
 

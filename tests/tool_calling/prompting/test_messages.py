@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tool_calling.messages import (
+from agentgw_daemon.tool_calling.prompting.messages import (
     ToolOutcome,
     call_id,
     native_error,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.tool_calling.view import Example, ToolView
+from agentgw_daemon.tool_calling.prompting.view import Example, ToolView
 
 
 @record

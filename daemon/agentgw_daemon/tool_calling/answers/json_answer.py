@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentgw_daemon.tool_calling.events import AnswerText, Reasoning
-from agentgw_daemon.tool_calling.reading import THINKING
-from agentgw_daemon.tool_calling.stream import (
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Reasoning
+from agentgw_daemon.tool_calling.answers.reading import THINKING
+from agentgw_daemon.tool_calling.answers.stream import (
     Reading,
     StreamParser,
     TextCursor,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tool_calling.relevance import addresses, files, rank, terms, words
-from agentgw_daemon.tool_calling.view import ToolView
+from agentgw_daemon.tool_calling.choosing.relevance import addresses, files, rank, terms, words
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 from tests.tool_calling.toolset import TOOLS
 
 

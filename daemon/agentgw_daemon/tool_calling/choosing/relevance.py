@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from agentgw_daemon.tool_calling.view import ToolView
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 # English words that say nothing about what is wanted.
 _EMPTY: Final = frozenset((

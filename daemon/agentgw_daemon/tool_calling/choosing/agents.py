@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agentgw_daemon.tool_calling.messages import ModelMessage, ToolOutcome
-from agentgw_daemon.tool_calling.relevance import rank, terms
-from agentgw_daemon.tool_calling.view import ToolView
+from agentgw_daemon.tool_calling.choosing.relevance import rank, terms
+from agentgw_daemon.tool_calling.prompting.messages import ModelMessage, ToolOutcome
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 DELEGATE: Final = "delegate_to_agent"
 # Made for what no other is made for.

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from agentgw_daemon.text.valid import read_json as read_value
 from agentgw_daemon.text.valid import valid_text
-from agentgw_daemon.tool_calling.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
-from agentgw_daemon.tool_calling.stream import (
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.answers.stream import (
     Reading,
     TextCursor,
     read_choice,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.tool_calling.agents import narrowed
-from agentgw_daemon.tool_calling.events import ModelToolCall
-from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.messages import ToolOutcome
+from agentgw_daemon.tool_calling.answers.events import ModelToolCall
+from agentgw_daemon.tool_calling.choosing.agents import narrowed
+from agentgw_daemon.tool_calling.prompting.few_shot import view
+from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
+from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.steps import NarrowSteps
-from agentgw_daemon.tool_calling.view import ToolView
 
 AGENTS = {
     "general-assistant": "Answers questions, explains, writes and rewrites text",

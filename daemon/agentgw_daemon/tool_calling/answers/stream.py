@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final, TypeVar
 
-from agentgw_daemon.tool_calling.events import AnswerText, ParseEvent, Reasoning
+from agentgw_daemon.tool_calling.answers.events import AnswerText, ParseEvent, Reasoning
 
 T = TypeVar("T")
 # Yields events; None asks for more text.

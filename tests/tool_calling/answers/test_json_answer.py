@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.tool_calling.events import AnswerText, Reasoning
-from agentgw_daemon.tool_calling.json_answer import json_parser
+from agentgw_daemon.tool_calling.answers.events import AnswerText, Reasoning
+from agentgw_daemon.tool_calling.answers.json_answer import json_parser
 
 JSON = '{"a": "one ``` <think> \\" }", "b": [1]}'
 

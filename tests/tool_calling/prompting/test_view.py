@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.tool_calling.few_shot import view
-from agentgw_daemon.tool_calling.view import ToolView, declaration, signature
+from agentgw_daemon.tool_calling.prompting.few_shot import view
+from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration, signature
 
 
 def tool(properties: dict[str, Any], *required: str, description: str = "") -> ToolView:

@@ -1,0 +1,1 @@
+"""Answers of models: read while they arrive, and calls and JSON taken out of them."""
