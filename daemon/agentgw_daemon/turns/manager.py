@@ -33,10 +33,10 @@ from agentgw_daemon.storage.json_text import BAD
 from agentgw_daemon.storage.sessions.log import shown
 from agentgw_daemon.storage.sessions.turns import NewTurn
 from agentgw_daemon.system.ids import new_id
-from agentgw_daemon.turns import resume
-from agentgw_daemon.turns.dry_run import dry_run
-from agentgw_daemon.turns.ended import outcome_of
-from agentgw_daemon.turns.prefill import prefill
+from agentgw_daemon.turns.earlier import resume
+from agentgw_daemon.turns.earlier.ended import outcome_of
+from agentgw_daemon.turns.preview.dry_run import dry_run
+from agentgw_daemon.turns.preview.prefill import prefill
 from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, needs_no_tools, options_of
 from agentgw_daemon.turns.run import Plan, go_on
 from agentgw_daemon.turns.run import run as run_turn

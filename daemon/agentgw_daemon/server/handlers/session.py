@@ -29,8 +29,8 @@ from agentgw.protocol.errors import InvalidParams, SessionBusy
 from agentgw.protocol.types import Session, SessionId
 from agentgw_daemon.server.handlers.turn import give_up
 from agentgw_daemon.text.queries import check_query
-from agentgw_daemon.turns.compacting import compact as sum_up
-from agentgw_daemon.turns.compacting import expand as show_whole
+from agentgw_daemon.turns.earlier.compacting import compact as sum_up
+from agentgw_daemon.turns.earlier.compacting import expand as show_whole
 from agentgw_daemon.workers.protocol.kv_files.state_folder import forget
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from agentgw.protocol.types import Turn, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.skills.routing import AUTO
 from agentgw_daemon.storage.rows import LIVE_STATES
-from agentgw_daemon.turns.parts import parts_of_stored
+from agentgw_daemon.turns.preview.parts import parts_of_stored
 from agentgw_daemon.turns.replay.run import replay as run_again
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
 from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.prompts.assembly import assemble
 from agentgw_daemon.prompts.compaction import Fitting
-from agentgw_daemon.turns.parts import parts_of
+from agentgw_daemon.turns.preview.parts import parts_of
 
 if TYPE_CHECKING:
     from agentgw_daemon.services import Services

@@ -11,7 +11,7 @@ from agentgw.protocol.calls.turns import TurnIdParams
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.types import File
 from agentgw_daemon.server.handlers import turn
-from agentgw_daemon.turns.compacting import compact
+from agentgw_daemon.turns.earlier.compacting import compact
 from tests.agent.scripted import furnish
 from tests.fakes import request_to
 from tests.turns.house import House, house

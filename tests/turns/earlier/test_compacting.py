@@ -12,7 +12,7 @@ from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, NotFound, S
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, text_of
 from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import session
-from agentgw_daemon.turns.compacting import compact, expand
+from agentgw_daemon.turns.earlier.compacting import compact, expand
 from tests.fakes import request_to
 from tests.turns.house import House, finished, house
 

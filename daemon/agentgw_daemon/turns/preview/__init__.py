@@ -1,0 +1,1 @@
+"""Turns that are not run, or not yet: their prompts rendered, counted, and computed beforehand."""
