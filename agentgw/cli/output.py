@@ -169,7 +169,7 @@ def own_lines(text: str) -> None:
 def broken(text: str, descriptor: int, *, markdown: bool = False) -> str:
     """The text as `visible` gives it, with its lines broken between words for the terminal behind the descriptor."""
     # Here, for a pipe does not need it.
-    from agentgw.cli import wrapping
+    from agentgw.cli.terminal import wrapping
 
     return wrapping.broken(visible(text), columns(descriptor), markdown=markdown)
 

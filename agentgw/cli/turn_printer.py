@@ -8,7 +8,7 @@ import sys
 import time
 
 from agentgw.cli import output
-from agentgw.cli.progress import Status
+from agentgw.cli.terminal.progress import Status
 from agentgw.protocol.errors import AgentgwError, Timeout
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
-    from agentgw.cli.wrapping import WordWrap
+    from agentgw.cli.terminal.wrapping import WordWrap
     from agentgw.client import Client, Stream
     from agentgw.transport.connection import Notification
 
@@ -115,7 +115,7 @@ class TurnPrinter:
         """The part of the answer that is printed."""
         if not self._extract:
             return text
-        from agentgw.cli.code_blocks import last_block
+        from agentgw.cli.asking.code_blocks import last_block
 
         block = last_block(text)
         return text if block is None else block
@@ -202,7 +202,7 @@ class TurnPrinter:
 
     def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
         """Asks about a tool call, on the terminal if there is one."""
-        from agentgw.cli.approval_prompt import ask
+        from agentgw.cli.asking.approval_prompt import ask
 
         self.make_room()
         ask(client, approval)
@@ -233,7 +233,7 @@ class TurnPrinter:
 
 def _word_wrap() -> WordWrap:
     # Here, for a pipe does not need it.
-    from agentgw.cli.wrapping import WordWrap
+    from agentgw.cli.terminal.wrapping import WordWrap
 
     return WordWrap(output.columns)
 

@@ -85,7 +85,7 @@ class Answering:
         write_to_terminal("".join(f"{paint(line)}\r\n" for line in lines))
 
     def _approve(self, client: Client, approval: Mapping[str, Any]) -> None:
-        from agentgw.cli.approval_prompt import ask
+        from agentgw.cli.asking.approval_prompt import ask
 
         self._alert()
         with self._terminal.paused():

@@ -15,8 +15,8 @@ from tests.shell.terminal import Terminal
 # What draws answers, what commands need, and what takes long and is of no use to anything here.
 _LATER = {
     "pygments", "markdown_it", "agentgw_shell.rendering.markdown", "agentgw_shell.rendering.code", "difflib",
-    "agentgw_shell.commands.table", "agentgw_shell.commands.asking", "agentgw.cli.main", "agentgw.cli.approval_prompt",
-    "agentgw.cli.commands.pull", "urllib.parse",
+    "agentgw_shell.commands.table", "agentgw_shell.commands.asking", "agentgw.cli.main",
+    "agentgw.cli.asking.approval_prompt", "agentgw.cli.commands.pull", "urllib.parse",
 }  # fmt: skip
 _NEVER = {"trio", "httpx", "rich", "textual", "agentgw_daemon", "sqlite3", "multiprocessing"}
 _EDITOR = {"prompt_toolkit", "asyncio", "wcwidth", "typing", "inspect", "dataclasses", "subprocess", "socket"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.approval_prompt import DECISIONS, lines
+from agentgw.cli.asking.approval_prompt import DECISIONS, lines
 from agentgw.cli.commands import Action, add_json, connect, fetched
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 from agentgw.protocol.visible import escaped
 
 TYPE_CHECKING = False

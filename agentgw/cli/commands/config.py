@@ -9,7 +9,7 @@ from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect, fetched
 from agentgw.cli.commands.reload import asked_to_reload, reload, tell_reloaded
 from agentgw.cli.commands.restart import check_configuration
-from agentgw.cli.editor import edit
+from agentgw.cli.terminal.editor import edit
 from agentgw.local.connect import connect_running
 from agentgw.local.directories import prepare, private_umask
 from agentgw.local.paths import Paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, agreed, connect, is_elsewhere
-from agentgw.cli.sending import uploaded_name
+from agentgw.cli.input.sending import uploaded_name
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.local.paths import absolute
 from agentgw.protocol.errors import NotFound, UsageError

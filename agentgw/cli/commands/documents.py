@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, fetched_pages, names, tell_more, working_directory
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, model_reference
 from agentgw.cli.commands.feedback import check_names
 from agentgw.cli.commands.replay import add_skill_text, alike, replayed
-from agentgw.cli.progress import Status
+from agentgw.cli.terminal.progress import Status
 from agentgw.protocol.errors import RpcError, ShuttingDown
 
 TYPE_CHECKING = False

@@ -7,8 +7,8 @@ import signal
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, daemon_path, fetched, is_elsewhere, names, working_directory
-from agentgw.cli.intake import is_piped, read_stdin
-from agentgw.cli.times import local
+from agentgw.cli.input.intake import is_piped, read_stdin
+from agentgw.cli.terminal.times import local
 from agentgw.local.paths import absolute
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, UsageError
 
@@ -82,7 +82,7 @@ def _ingest(client: Client, args: Namespace, given: _IngestInput) -> int:
 
 def _send(client: Client, args: Namespace, given: _IngestInput) -> dict[str, Any]:
     """Stores files of this machine with a daemon on another; gives the counts of all of them."""
-    from agentgw.cli.sending import files_of, upload, uploaded_name
+    from agentgw.cli.input.sending import files_of, upload, uploaded_name
 
     files = files_of(given.paths or [], args.exclude or [])
     if given.source is not None and len(files) > 1:
@@ -105,7 +105,7 @@ def _store(
     client: Client, args: Namespace, *, source: str | None, paths: list[str] | None = None, text: str | None = None,
     upload: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    from agentgw.cli.progress import IngestProgress
+    from agentgw.cli.terminal.progress import IngestProgress
 
     bar = IngestProgress()
     try:

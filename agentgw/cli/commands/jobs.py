@@ -17,7 +17,7 @@ from agentgw.cli.commands import (
     names,
     tell_more,
 )
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import UsageError
 

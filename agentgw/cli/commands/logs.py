@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import BinaryIO, Final
 
-    from agentgw.cli.wrapping import WordWrap
+    from agentgw.cli.terminal.wrapping import WordWrap
 
 _POLL_S: Final = 0.2
 _READ_BYTES: Final = 1 << 16
@@ -64,7 +64,7 @@ class _LogPrinter:
 
 def _word_wrap() -> WordWrap:
     # Here, for a pipe does not need it.
-    from agentgw.cli.wrapping import WordWrap
+    from agentgw.cli.terminal.wrapping import WordWrap
 
     return WordWrap(output.columns, markdown=False)
 

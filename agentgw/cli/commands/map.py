@@ -86,9 +86,9 @@ def run(args: Namespace) -> int:
 
 
 def _map(args: Namespace, ask: dict[str, Any], records: RecordFormat, journal: AnswerJournal | None) -> int:
-    from agentgw.cli.intake import input_size
-    from agentgw.cli.progress import RecordMeter
+    from agentgw.cli.input.intake import input_size
     from agentgw.cli.records.flow import Flow
+    from agentgw.cli.terminal.progress import RecordMeter
 
     meter = RecordMeter(input_size())
     ask["whole"] = True
@@ -154,7 +154,7 @@ def _form_of(args: Namespace) -> list[Any]:
 
 
 def _read_schema(text: str) -> dict[str, Any]:
-    from agentgw.cli.schema_shorthand import read_schema
+    from agentgw.cli.input.schema_shorthand import read_schema
 
     return read_schema(text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, answer_to, connect, model_reference
-from agentgw.cli.progress import Bar
+from agentgw.cli.terminal.progress import Bar
 from agentgw.cli.turn_printer import is_interactive
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, model_reference
-from agentgw.cli.progress import Status
+from agentgw.cli.terminal.progress import Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def _show_diff(before: str, after: str) -> None:
-    from agentgw.cli.word_diff import marked, pieces
+    from agentgw.cli.terminal.word_diff import marked, pieces
 
     for change, text in pieces(before, after):
         output.write_coloured(marked(change, text), _COLOURS[change])

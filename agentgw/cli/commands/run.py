@@ -15,7 +15,7 @@ from agentgw.cli.commands import (
     names,
     working_directory,
 )
-from agentgw.cli.intake import file_text, is_piped, shown_name, stdin_text
+from agentgw.cli.input.intake import file_text, is_piped, shown_name, stdin_text
 from agentgw.cli.timelimit import TimeLimit
 from agentgw.cli.turn_printer import FORMATS, TurnPrinter, follow
 from agentgw.protocol.errors import AgentgwError, ContextOverflow, ModelUnavailable, UsageError
@@ -146,7 +146,7 @@ def _propose(args: Namespace, options: dict[str, Any]) -> int:
     task, piped = read_message(args.text, stdin_used=False)
     if not task.strip():
         raise UsageError("there is no task", hint='try: agentgw run -e "find files over 1 GB"')
-    from agentgw.cli.proposal import propose
+    from agentgw.cli.asking.proposal import propose
 
     return propose(args, task, options, piped=piped)
 
@@ -293,7 +293,7 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_schema(text: str) -> dict[str, Any]:
-    from agentgw.cli.schema_shorthand import read_schema
+    from agentgw.cli.input.schema_shorthand import read_schema
 
     return read_schema(text)
 

@@ -6,7 +6,7 @@ import sys
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, connect, names, working_directory
-from agentgw.cli.intake import stdin_text
+from agentgw.cli.input.intake import stdin_text
 from agentgw.protocol.errors import UsageError
 
 TYPE_CHECKING = False

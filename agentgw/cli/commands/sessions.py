@@ -17,7 +17,7 @@ from agentgw.cli.commands import (
     last_session,
     tell_more,
 )
-from agentgw.cli.times import local, utc
+from agentgw.cli.terminal.times import local, utc
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import AgentgwError, NotFound, UsageError
 

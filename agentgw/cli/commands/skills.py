@@ -7,7 +7,7 @@ import re
 
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, agreed, connect, daemon_path, fetched, working_directory
-from agentgw.cli.editor import edit
+from agentgw.cli.terminal.editor import edit
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.local.directories import make_private, prepare, private_umask
 from agentgw.local.files.shipped import shipped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.approval_prompt import ask
+from agentgw.cli.asking.approval_prompt import ask
 from agentgw.cli.commands import Action, add_json, connect, fetched, working_directory
 from agentgw.cli.commands.run import read_approvals
 from agentgw.protocol.errors import ToolFailed, UsageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import add_json, agreed, connect, daemon_path, fetched
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 from agentgw.cli.turn_printer import is_interactive
 from agentgw.protocol.errors import DirectoryRefused, UsageError
 

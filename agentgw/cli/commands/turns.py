@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect, fetched, fetched_pages, tell_more
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

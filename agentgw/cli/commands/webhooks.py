@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json, connect, fetched
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 from agentgw.protocol.visible import escaped
 
 TYPE_CHECKING = False

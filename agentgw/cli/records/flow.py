@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Final, Protocol
 
-    from agentgw.cli.progress import RecordMeter
     from agentgw.cli.records.formats import InputRecord
     from agentgw.cli.records.journal import AnswerJournal
+    from agentgw.cli.terminal.progress import RecordMeter
     from agentgw.client import Client
     from agentgw.transport.connection import Notification
 

@@ -11,7 +11,7 @@ from typing import Final
 from agentgw.cli import output
 from agentgw.cli.commands import model_reference, working_directory
 from agentgw.cli.commands.run import OPTIONS as SAMPLING
-from agentgw.cli.intake import file_text, shown_name
+from agentgw.cli.input.intake import file_text, shown_name
 from agentgw.protocol.errors import UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, words_of
 

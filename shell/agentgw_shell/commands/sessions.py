@@ -6,9 +6,9 @@ import os
 from typing import Any, Final
 
 from agentgw.cli import output
-from agentgw.cli.code_blocks import last_block
+from agentgw.cli.asking.code_blocks import last_block
 from agentgw.cli.commands import working_directory
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 from agentgw.protocol.errors import AlreadyExists, LocalError, NotFound, UsageError
 from agentgw_shell.commands.command import ChatCommand, Chatting, unseen_turn, words_of
 

@@ -21,7 +21,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Style
 
 from agentgw.cli import output
-from agentgw.cli.editor import edited
+from agentgw.cli.terminal.editor import edited
 from agentgw.protocol.errors import AgentgwError
 from agentgw_shell.prompt.history import PrivateHistory
 

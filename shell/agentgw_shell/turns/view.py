@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.cli.output import one_line
-from agentgw.cli.progress import words_of
+from agentgw.cli.terminal.progress import words_of
 from agentgw_shell.rendering.answer import AnswerView
 from agentgw_shell.rendering.spans import DIM, Line
 from agentgw_shell.turns.notes import call_note, note, source_notes

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.cli.times import local
+from agentgw.cli.terminal.times import local
 from agentgw.protocol.errors import AlreadyExists, NotFound, UsageError
 from agentgw_shell.commands import sessions
 from agentgw_shell.commands.sessions import FileNotWritten

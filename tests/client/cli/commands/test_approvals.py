@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.cli.approval_prompt import lines
+from agentgw.cli.asking.approval_prompt import lines
 from agentgw.cli.commands.run import read_approvals
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ApprovalDenied, UsageError

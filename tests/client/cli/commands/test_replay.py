@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentgw.cli.commands import eval as evaluating
-from agentgw.cli.progress import Status
+from agentgw.cli.terminal.progress import Status
 from agentgw.client import Stream
 from tests.client.conftest import Cli, Serve, Terminal
 from tests.client.fakedaemon import Failure

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw.cli.code_blocks import last_block
+from agentgw.cli.asking.code_blocks import last_block
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.cli import intake, output
+from agentgw.cli import output
+from agentgw.cli.input import intake
 from agentgw.protocol.errors import Timeout, UsageError
 from tests.client.conftest import Run, Serve
 from tests.client.fakedaemon import FakeDaemon, Peer
@@ -119,7 +120,7 @@ def test_a_directory_whose_name_is_not_utf_8_is_told_and_not_sent_as_another(
 ) -> None:
     folder = os.fsencode(tmp_path) + b"/\xff"
     os.mkdir(folder)
-    environ = {**os.environ, "PYTHONPATH": str(Path(intake.__file__).parents[1])}
+    environ = {**os.environ, "PYTHONPATH": str(Path(intake.__file__).parents[3])}
     done = agentgw("run", "hi", cwd=folder, env=environ)
     assert done.stdout == "hi\n"
     assert "tools work in your home directory" in done.stderr

@@ -8,9 +8,9 @@ import platform
 import sys
 
 from agentgw.cli import output
-from agentgw.cli.code_blocks import last_block
+from agentgw.cli.asking.code_blocks import last_block
 from agentgw.cli.commands import connect, model_reference, working_directory
-from agentgw.cli.progress import Status
+from agentgw.cli.terminal.progress import Status
 from agentgw.local.environment import Environment
 from agentgw.protocol.errors import AgentgwError, UsageError
 from agentgw.protocol.visible import is_seen

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.cli.sending import files_of, uploaded_name
+from agentgw.cli.input.sending import files_of, uploaded_name
 from agentgw.protocol.errors import UsageError
 
 

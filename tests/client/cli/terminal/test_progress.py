@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
-from agentgw.cli import output, progress
-from agentgw.cli.progress import Bar, RecordMeter, Status
+from agentgw.cli import output
+from agentgw.cli.terminal import progress
+from agentgw.cli.terminal.progress import Bar, RecordMeter, Status
 
 
 class Screen(io.StringIO):

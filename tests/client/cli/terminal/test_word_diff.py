@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw.cli.word_diff import marked, pieces
+from agentgw.cli.terminal.word_diff import marked, pieces
 
 
 def shown(before: str, after: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.cli.proposal import command_in
+from agentgw.cli.asking.proposal import command_in
 from agentgw.protocol.errors import AgentgwError
 from tests.client.conftest import Cli, Run, Serve, Terminal
 from tests.client.fakedaemon import Peer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.cli.schema_shorthand import read_schema, short_form
+from agentgw.cli.input.schema_shorthand import read_schema, short_form
 from agentgw.protocol.errors import UsageError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw.cli.editor import edit, edited
+from agentgw.cli.terminal.editor import edit, edited
 from agentgw.protocol.errors import UsageError
 
 

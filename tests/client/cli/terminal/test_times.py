@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from agentgw.cli.times import local, utc
+from agentgw.cli.terminal.times import local, utc
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agentgw.cli.wrapping import WordWrap, broken
+from agentgw.cli.terminal.wrapping import WordWrap, broken
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Text, times and progress for people at a terminal, and their editor."""
