@@ -21,6 +21,7 @@ _MAX_REPLY_BYTES: Final = 64 << 20
 _MOST_SAID_BYTES: Final = 200
 # Every integer beyond 64 bits has as many digits.
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+_DECODER: Final = json.JSONDecoder()
 
 
 class NotJsonRpc(DaemonUnreachable):
@@ -119,9 +120,17 @@ def _unfit_number(value: Any, path: str = "") -> str:
     return next(filter(None, found), "")
 
 
+def _value(text: str) -> Any:
+    """The value of a JSON text. Raises as `json.loads` does, which also looks for white space around it: a third of
+    the time that a delta takes here.
+    """
+    value, end = _DECODER.raw_decode(text)
+    return value if end == len(text) else json.loads(text)
+
+
 def _message(frame: bytes) -> Response | Notification:
     try:
-        value = json.loads(frame.decode("utf-8"))
+        value = _value(frame.decode("utf-8"))
     except (ValueError, RecursionError) as reason:
         raise NotJsonRpc(str(reason), frame) from None
     if not isinstance(value, dict):

@@ -126,7 +126,8 @@ def deduplicated_emit(live: TurnState, turn_recorder: TurnRecorder) -> Emit:
     said = {key for event in live.log.events if (key := _key(event)) is not None}
 
     async def emit(*events: TurnEvent) -> None:
-        await live.log.append(*(event for event in events if _key(event) not in said))
+        # Mostly an earlier daemon said nothing, and then a delta costs nothing here.
+        await live.log.append(*([event for event in events if _key(event) not in said] if said else events))
         if any(isinstance(event, TurnApproval) for event in events):
             # So that an answer never is on record without its question, and numbers stay what they were.
             await turn_recorder.flush()
