@@ -24,17 +24,17 @@ from agentgw.protocol.errors import AgentgwError, DaemonUnreachable, ModelUnavai
 from agentgw_shell.answering import Answering, lost
 from agentgw_shell.conversation import Conversation
 from agentgw_shell.leave import Leave
-from agentgw_shell.mentions import mentioned_files
 from agentgw_shell.opening import Opening
 from agentgw_shell.prompt.completion import ChatCompleter
 from agentgw_shell.prompt.editor import LineInterrupted, make_editor, was_interrupted
 from agentgw_shell.prompt.first_prompt import PROMPT
 from agentgw_shell.prompt.history import PrivateHistory
+from agentgw_shell.prompt.mentions import mentioned_files
 from agentgw_shell.prompt.paste import Pastes
 from agentgw_shell.prompt.plain_editor import PlainEditor
 from agentgw_shell.prompt.prefill import TypingPrefill
+from agentgw_shell.prompt.status_bar import StatusBar
 from agentgw_shell.screen_access import moves_cursor, write_to_terminal
-from agentgw_shell.status_bar import StatusBar
 from agentgw_shell.turns.draft import Draft
 from agentgw_shell.turns.keyboard import Keyboard
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_shell.mentions import mentioned_files
+from agentgw_shell.prompt.mentions import mentioned_files
 
 
 @pytest.fixture(autouse=True)
