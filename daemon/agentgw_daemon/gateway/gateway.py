@@ -30,7 +30,7 @@ from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refus
 from agentgw_daemon.gateway.pages.management.pulls import Pulls
 from agentgw_daemon.gateway.pages.preparing import prepare_pages
 from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, refused_page
-from agentgw_daemon.gateway.pages.rendering import in_page_thread
+from agentgw_daemon.gateway.pages.rendering.templates import in_page_thread
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error, supervised
 from agentgw_daemon.server.connections.listener import Listener

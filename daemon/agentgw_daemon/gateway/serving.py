@@ -14,7 +14,6 @@ from agentgw_daemon.gateway.api.metrics import METRICS
 from agentgw_daemon.gateway.api.rpc import RPC
 from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.pages.answering import ANSWERING
-from agentgw_daemon.gateway.pages.assets import ASSETS
 from agentgw_daemon.gateway.pages.chat.sessions import CHAT
 from agentgw_daemon.gateway.pages.chat.summaries import SUMMARIES
 from agentgw_daemon.gateway.pages.home import HOME
@@ -23,6 +22,7 @@ from agentgw_daemon.gateway.pages.management.documents import DOCUMENTS
 from agentgw_daemon.gateway.pages.management.jobs import JOBS
 from agentgw_daemon.gateway.pages.management.models import MODELS
 from agentgw_daemon.gateway.pages.management.status import STATUS
+from agentgw_daemon.gateway.pages.rendering.assets import ASSETS
 from agentgw_daemon.gateway.pages.sign_in import SIGN_IN
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.server.handlers import HANDLERS

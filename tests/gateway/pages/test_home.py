@@ -12,7 +12,7 @@ from agentgw.protocol.calls.skills import RouteResult, SkillList
 from agentgw.protocol.calls.turns import TurnList, TurnResult, TurnStartParams
 from agentgw.protocol.events import TurnStarted
 from agentgw.protocol.types import SearchHit, Session, Skill, SkillMatch, Turn
-from agentgw_daemon.gateway.pages.marking import marked
+from agentgw_daemon.gateway.pages.rendering.marking import marked
 from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor, text_of

@@ -14,7 +14,7 @@ import sys
 from agentgw_daemon.gateway.pages.chat.markdown import html_of
 from agentgw_daemon.gateway.pages.preparing import prepare_pages
 from agentgw_daemon.gateway.pages.problems import problem_style
-from agentgw_daemon.gateway.pages.rendering import environment, rendered
+from agentgw_daemon.gateway.pages.rendering.templates import environment, rendered
 
 prepare_pages()
 opened = []

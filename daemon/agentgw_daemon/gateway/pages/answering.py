@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw.protocol.calls.approvals import ApprovalAnswerParams
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
-from agentgw_daemon.gateway.pages.rendering import moved
+from agentgw_daemon.gateway.pages.rendering.templates import moved
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

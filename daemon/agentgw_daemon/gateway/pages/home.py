@@ -11,9 +11,9 @@ from agentgw.protocol.calls.turns import TurnListParams
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.pages.chat.beginning import begin_turn
-from agentgw_daemon.gateway.pages.marking import marked
 from agentgw_daemon.gateway.pages.query import query_of
-from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
+from agentgw_daemon.gateway.pages.rendering.marking import marked
+from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

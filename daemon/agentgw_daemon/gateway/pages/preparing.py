@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgw_daemon.gateway.pages.assets import assets
 from agentgw_daemon.gateway.pages.chat.markdown import html_of
 from agentgw_daemon.gateway.pages.problems import problem_style
-from agentgw_daemon.gateway.pages.rendering import environment
+from agentgw_daemon.gateway.pages.rendering.assets import assets
+from agentgw_daemon.gateway.pages.rendering.templates import environment
 
 # Brings the parser, the sanitiser and what colours code.
 _ANSWER: Final = "*Words*\n\n```python\nreturn 1\n```\n"

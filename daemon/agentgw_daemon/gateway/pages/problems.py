@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from agentgw_daemon.gateway.access.admission import key_refused
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer
-from agentgw_daemon.gateway.pages.assets import FOLDER
-from agentgw_daemon.gateway.pages.rendering import HTML, rendered
+from agentgw_daemon.gateway.pages.rendering.assets import FOLDER
+from agentgw_daemon.gateway.pages.rendering.templates import HTML, rendered
 
 if TYPE_CHECKING:
     from agentgw.protocol.errors import RpcError

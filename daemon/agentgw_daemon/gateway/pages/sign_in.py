@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH, key_refused
 from agentgw_daemon.gateway.access.cookie import session_cookie
 from agentgw_daemon.gateway.http.messages import HttpAnswer
-from agentgw_daemon.gateway.pages.rendering import HTML, moved, rendered
+from agentgw_daemon.gateway.pages.rendering.templates import HTML, moved, rendered
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.http.event_stream import NoEvents
 from agentgw_daemon.gateway.pages.chat.page_turn import Change, PageTurn, Put
-from agentgw_daemon.gateway.pages.rendering import rendered
+from agentgw_daemon.gateway.pages.rendering.templates import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.events import TurnDelta
 from agentgw_daemon.gateway.http.event_stream import EVENT_STREAM, HEARTBEAT
-from agentgw_daemon.gateway.pages.rendering import in_page_thread
+from agentgw_daemon.gateway.pages.rendering.templates import in_page_thread
 
 if TYPE_CHECKING:
     from agentgw.protocol.calls.turns import TurnResult

@@ -14,7 +14,7 @@ from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import escaped
 from agentgw_daemon.gateway.pages.chat.blocks import Blocks
 from agentgw_daemon.gateway.pages.chat.markdown import Env, html_of
-from agentgw_daemon.gateway.pages.rendering import rendered
+from agentgw_daemon.gateway.pages.rendering.templates import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ from agentgw_daemon.gateway.pages.chat.history import running_turn, turn_before,
 from agentgw_daemon.gateway.pages.chat.live import LivePage, seen_of
 from agentgw_daemon.gateway.pages.chat.live_stream import LiveStream
 from agentgw_daemon.gateway.pages.query import query_of
-from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
+from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentgw.protocol.calls.sessions import SessionCompactParams, SessionIdParams
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.pages.chat.markdown import html_of
-from agentgw_daemon.gateway.pages.rendering import fragment, page
+from agentgw_daemon.gateway.pages.rendering.templates import fragment, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.pages.chat.page_turn import shown_json
 from agentgw_daemon.gateway.pages.query import place_of, query_of
-from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
+from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from agentgw.protocol.calls.turns import TurnIdParams
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.gateway.pages.query import place_of, query_of
-from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
+from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from agentgw.protocol.calls.models import ModelRefParams
 from agentgw.protocol.calls.shared import NoParams
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.records.schema import bind
-from agentgw_daemon.gateway.pages.rendering import fragment, moved, page
+from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.calls.shared import NoParams
 from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer
-from agentgw_daemon.gateway.pages.rendering import page
+from agentgw_daemon.gateway.pages.rendering.templates import page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:

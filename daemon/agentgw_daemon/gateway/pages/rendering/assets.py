@@ -16,7 +16,7 @@ from agentgw_daemon.gateway.routing.routes import Route
 if TYPE_CHECKING:
     from agentgw_daemon.gateway.exchange import Exchange
 
-FOLDER: Final = Path(__file__).parent / "assets"
+FOLDER: Final = Path(__file__).parents[1] / "assets"
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

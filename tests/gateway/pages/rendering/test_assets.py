@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from agentgw_daemon.gateway.pages.assets import FOLDER, HTMX, address_of, assets
+from agentgw_daemon.gateway.pages.rendering.assets import FOLDER, HTMX, address_of, assets
 from tests.gateway.harness import opened
 from tests.gateway.pages.harness import Visitor
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agentgw.protocol.types import SearchHit, Session
-from agentgw_daemon.gateway.pages.marking import marked
-from agentgw_daemon.gateway.pages.rendering import rendered
+from agentgw_daemon.gateway.pages.rendering.marking import marked
+from agentgw_daemon.gateway.pages.rendering.templates import rendered
 
 WHEN = "2026-01-01T00:00:00Z"
 TURNED = "a\u202eb\u2028c\x1b"

@@ -18,8 +18,8 @@ import trio
 from agentgw import __version__
 from agentgw.protocol.visible import escaped, harmless
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer
-from agentgw_daemon.gateway.pages.assets import address_of
-from agentgw_daemon.gateway.pages.words import amount, clock, lines, moment, parts_of, size, span
+from agentgw_daemon.gateway.pages.rendering.assets import address_of
+from agentgw_daemon.gateway.pages.rendering.words import amount, clock, lines, moment, parts_of, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HTML: Final = "text/html; charset=utf-8"
-_FOLDER: Final = Path(__file__).parent / "templates"
+_FOLDER: Final = Path(__file__).parents[1] / "templates"
 _NONCE_BYTES: Final = 16
 # More would only share the same interpreter.
 _THREADS: Final = trio.CapacityLimiter(4)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agentgw_daemon.gateway.pages.words import amount, clock, lines, moment, parts_of, size, span
+from agentgw_daemon.gateway.pages.rendering.words import amount, clock, lines, moment, parts_of, size, span
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
