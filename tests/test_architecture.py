@@ -59,6 +59,10 @@ MAY_TOUCH_ENVIRONMENT = {
     TORCH_MODULE: "keeps the library from the network before it is imported",
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+IMPORTING_PACKAGES = {
+    "agentgw.cli.commands": "what the verbs share",
+    "agentgw_daemon.server.handlers": "the table of all its modules",
+}
 MOST_LINES = 400
 # Modules beside the packages of a package: what all of it passes. The rest belongs to one of them.
 MOST_LOOSE = 6
@@ -223,6 +227,25 @@ def test_no_public_class_name_stands_for_two_things() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name)
     assert {word: names for word, names in places.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_name_is_imported_from_where_it_stands(name: str) -> None:
+    """mypy refuses what a module imported for itself; so it is enough that none says that it passes a name on."""
+    ours = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert [alias.name for alias in node.names if alias.name == alias.asname] == []
+            if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in PACKAGES:
+                ours |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            # A library may be passed on by the module that says how it is loaded.
+            assert not ours & set(ast.literal_eval(node.value))
+
+
+def test_a_package_is_a_name_and_imports_nothing() -> None:
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert {name for name in packages if imports(name)} == IMPORTING_PACKAGES.keys()
 
 
 def test_no_test_imports_what_stands_in_another_test() -> None:

@@ -30,9 +30,9 @@ from agentgw.protocol.errors import ModelUnavailable, StorageUnavailable
 from agentgw.protocol.types import Finding, Model, Skill
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.settings import LogSection
-from agentgw_daemon.doctor import CHECKS, DoctorContext, examine, models, places, system, torch
-from agentgw_daemon.doctor.context import fine
-from agentgw_daemon.doctor.examination import Check
+from agentgw_daemon.doctor import models, places, system, torch
+from agentgw_daemon.doctor.context import DoctorContext, fine
+from agentgw_daemon.doctor.examination import CHECKS, Check, examine
 from agentgw_daemon.lifecycle import lock, process
 from agentgw_daemon.lifecycle.socket_name import SocketName
 from agentgw_daemon.lifecycle.started import Started

@@ -33,6 +33,7 @@ from pathlib import Path
 import agentgw
 import agentgw_daemon.workers.protocol.index  # noqa: F401  # its messages are to be understood
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerRequest
 from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
@@ -94,7 +95,7 @@ class FakeWorker:
         self._beating = threading.Event()
         self._handlers: Handlers | None = None
         self._index_id = 0
-        self.handlers: dict[type[WorkerRequest], Callable[[int, WorkerRequest], wire.WireMessage]] = {
+        self.handlers: dict[type[WorkerRequest], Callable[[int, WorkerRequest], codec.WireMessage]] = {
             wire.Embed: self._embed,
             wire.Warm: lambda _id, _request: wire.Warmed(),
             wire.Read: self._read,
@@ -112,8 +113,8 @@ class FakeWorker:
             del self._cancelled[request_id]
             self._say(request_id, reply)
 
-    def _say(self, request_id: int, message: wire.WireMessage) -> None:
-        self._write(wire.encode(request_id, message))
+    def _say(self, request_id: int, message: codec.WireMessage) -> None:
+        self._write(codec.encode(request_id, message))
 
     def _write(self, data: bytes) -> None:
         with self._speaking:
@@ -122,7 +123,7 @@ class FakeWorker:
 
     def _listen(self) -> None:
         for line in sys.stdin.buffer:
-            request_id, message = wire.decode(line)
+            request_id, message = codec.decode(line)
             if isinstance(message, wire.Cancel):
                 if request_id in self._cancelled:
                     self._cancelled[request_id].set()
@@ -137,7 +138,7 @@ class FakeWorker:
             self._say(0, wire.Heartbeat(rss_bytes=1 << 20))
             time.sleep(BEAT_S)
 
-    def _embed(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
+    def _embed(self, request_id: int, request: WorkerRequest) -> codec.WireMessage:
         assert isinstance(request, wire.Embed)
         failed = self._misbehave(request_id, request.texts[0])
         vectors = b"".join(packed(request.prompt + text) for text in request.texts)
@@ -145,7 +146,7 @@ class FakeWorker:
             vectors = vectors[:-4]
         return failed or wire.Embedded(dim=DIM, vectors=vectors, engine="fake")
 
-    def _read(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
+    def _read(self, request_id: int, request: WorkerRequest) -> codec.WireMessage:
         assert isinstance(request, wire.Read)
         failed = self._misbehave(request_id, (request.path or request.text).rpartition("/")[2])
         if failed:
@@ -170,7 +171,7 @@ class FakeWorker:
         title = data.decode("utf-8", "replace").lstrip().partition("\n")[0]
         return wire.Extracted(format="text", title=title, sha256=sha256, size_bytes=len(data), mtime_ns=mtime_ns)
 
-    def _index(self, request_id: int, request: WorkerRequest) -> wire.WireMessage:
+    def _index(self, request_id: int, request: WorkerRequest) -> codec.WireMessage:
         if self._handlers is None:
             from agentgw_daemon.workers.retrieval import index_role
             from agentgw_daemon.workers.retrieval.index import index

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw.cli.commands.sessions import configure_show as configure
-from agentgw.cli.commands.sessions import show as run
+from agentgw.cli.commands import sessions
 
-__all__ = ["configure", "run"]
+configure = sessions.configure_show
+run = sessions.show

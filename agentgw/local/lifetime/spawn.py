@@ -19,7 +19,7 @@ import time
 from agentgw.local import sockets
 from agentgw.local.directories import advice_about, prepare, private_umask, quoted
 from agentgw.local.environment import for_daemon
-from agentgw.local.sockets import bind_socket as bind_socket
+from agentgw.local.sockets import bind_socket
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, DaemonUnreachable, DirectoryRefused
 
 TYPE_CHECKING = False

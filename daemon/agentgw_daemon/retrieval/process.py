@@ -12,8 +12,10 @@ import trio
 
 from agentgw.protocol.errors import Timeout, WorkerDied
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply, WorkerRequest
+from agentgw_daemon.workers.protocol.lines import WireError
 from agentgw_daemon.workers.supervision.child import Child
 
 
@@ -32,7 +34,7 @@ class RetrievalProcess(Child):
 
     def __init__(self, role: wire.WorkerRole, settings: RetrievalSettings, env: Mapping[str, str]) -> None:
         super().__init__(
-            (*settings.command, role), env, max_line_bytes=wire.MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s
+            (*settings.command, role), env, max_line_bytes=codec.MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s
         )
         self.role = role
         self.was_ready = False
@@ -65,7 +67,7 @@ class RetrievalProcess(Child):
         asked = self._asked = Asked(self._next_id, on_part)
         self._next_id += 1
         self._heard_at = trio.current_time()
-        self._post(wire.encode(asked.request_id, request))
+        self._post(codec.encode(asked.request_id, request))
         self._arm()
         try:
             with trio.move_on_after(timeout_s) as patience:
@@ -89,7 +91,7 @@ class RetrievalProcess(Child):
         if asked.ended.is_set() or not self.usable or self._nursery is None:
             return
         asked.on_part = _ignore
-        self._post(wire.encode(asked.request_id, wire.Cancel()))
+        self._post(codec.encode(asked.request_id, wire.Cancel()))
         self._nursery.start_soon(self._expect_end, asked)
 
     async def _expect_end(self, asked: Asked) -> None:
@@ -112,7 +114,7 @@ class RetrievalProcess(Child):
         return f"said nothing for {self._settings.heartbeat_timeout_s:g} s"
 
     def _hear(self, line: bytes) -> None:
-        request_id, message = wire.decode(line)
+        request_id, message = codec.decode(line)
         self._heard_at = trio.current_time()
         match message:
             case wire.Heartbeat(rss_bytes=rss):
@@ -124,7 +126,7 @@ class RetrievalProcess(Child):
             case ReplyPart() | WorkerReply():
                 asked = self._asked
                 if asked is None or asked.request_id != request_id:
-                    raise wire.WireError(f"{type(message).__name__} for a request that is not running")
+                    raise WireError(f"{type(message).__name__} for a request that is not running")
                 if isinstance(message, ReplyPart):
                     asked.on_part(message)
                 else:
@@ -132,7 +134,7 @@ class RetrievalProcess(Child):
                     self._asked = None
                     asked.ended.set()
             case _:
-                raise wire.WireError(f"a worker does not say {type(message).__name__}")
+                raise WireError(f"a worker does not say {type(message).__name__}")
 
     def _on_exit(self) -> None:
         if self._asked is not None:

@@ -19,7 +19,8 @@ from agentgw_daemon.config.config_file import parse, read_text, replace_text
 from agentgw_daemon.config.load import Config, load_text, setting_called, value_of
 from agentgw_daemon.config.load import changed as differences
 from agentgw_daemon.config.settings import Settings
-from agentgw_daemon.doctor import DoctorContext, examine
+from agentgw_daemon.doctor.context import DoctorContext
+from agentgw_daemon.doctor.examination import examine
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.skills.routing import AUTO

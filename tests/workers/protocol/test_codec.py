@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
+from agentgw_daemon.workers.protocol.lines import WireError
 
 EMBEDDER = wire.Embedder(name="n", id="i", dim=2, max_tokens=8, gguf="/g")
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)  # lone surrogates included
@@ -18,22 +19,22 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)  # lone surro
 @given(texts=st.lists(TEXTS).map(tuple), request_id=st.integers(0, 1 << 40))
 def test_any_text_crosses_the_wire(texts: tuple[str, ...], request_id: int) -> None:
     sent = wire.Embed(embedder=EMBEDDER, texts=texts)
-    line = wire.encode(request_id, sent)
+    line = codec.encode(request_id, sent)
     assert line.count(b"\n") == 1
-    assert wire.decode(line) == (request_id, sent)
+    assert codec.decode(line) == (request_id, sent)
 
 
 @given(st.binary())
 def test_bytes_cross_the_wire(data: bytes) -> None:
     sent = wire.Embedded(dim=1, vectors=data)
-    assert wire.decode(wire.encode(1, sent)) == (1, sent)
+    assert codec.decode(codec.encode(1, sent)) == (1, sent)
 
 
 def test_records_within_messages_are_made_again() -> None:
     piece = wire.DocumentChunk(
         text="t", title_path="a > b", first_line=1, last_line=2, first_byte=0, last_byte=3, tokens=1
     )
-    assert wire.decode(wire.encode(2, wire.Pieces(pieces=(piece, piece)))) == (2, wire.Pieces(pieces=(piece, piece)))
+    assert codec.decode(codec.encode(2, wire.Pieces(pieces=(piece, piece)))) == (2, wire.Pieces(pieces=(piece, piece)))
 
 
 @codec.message
@@ -51,7 +52,7 @@ class Rich(codec.WireMessage):
     [Rich(maybe=None, blobs=()), Rich(maybe=EMBEDDER, blobs=(b"\0\xff", b""), numbers=(1.5, 2.0), table={"a": 1})],
 )
 def test_every_kind_of_field_crosses_the_wire(sent: Rich) -> None:
-    assert wire.decode(wire.encode(3, sent)) == (3, sent)
+    assert codec.decode(codec.encode(3, sent)) == (3, sent)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,8 @@ def test_every_kind_of_field_crosses_the_wire(sent: Rich) -> None:
     ],
 )
 def test_anything_else_is_no_message(line: bytes) -> None:
-    with pytest.raises(wire.WireError):
-        wire.decode(line)
+    with pytest.raises(WireError):
+        codec.decode(line)
 
 
 def test_two_messages_cannot_have_one_name() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agentgw.protocol.tuning import Measurement, Tuning
 from agentgw_daemon.workers.protocol import model as wire
+from agentgw_daemon.workers.protocol.lines import WireError
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 _JSON = st.recursive(
@@ -74,5 +75,5 @@ def test_a_lone_surrogate_leaves_as_a_question_mark() -> None:
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_message_is_a_wire_error(line: bytes) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         wire.decode(line)

@@ -13,6 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from agentgw_daemon.retrieval.results import ExtractedDocument, UnchangedDocument, UnreadableDocument
 from agentgw_daemon.retrieval.spec import RetrievalSettings
+from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply
 from agentgw_daemon.workers.retrieval import reading_role
@@ -68,7 +69,7 @@ def test_pieces_come_in_parts_and_the_reply_at_the_end(ask: Ask) -> None:
     pieces = [piece for part in task.parts if isinstance(part, wire.Pieces) for piece in part.pieces]
     assert pieces[0].text.startswith("# Words")
     assert all(0 < piece.tokens <= 40 for piece in pieces)
-    assert [wire.decode(wire.encode(1, part)) for part in task.parts] == [(1, part) for part in task.parts]
+    assert [codec.decode(codec.encode(1, part)) for part in task.parts] == [(1, part) for part in task.parts]
 
 
 def test_a_cancelled_request_ends_between_two_parts(ask: Ask) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agentgw import __version__
+from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding.embedder_info import of_folder
 from tests.ending import ends_within
@@ -41,8 +42,8 @@ class Live:
         self.process.stdin.write(b"".join(lines))
         self.process.stdin.flush()
 
-    def receive(self) -> tuple[int, wire.WireMessage]:
-        return wire.decode(self.process.stdout.readline())
+    def receive(self) -> tuple[int, codec.WireMessage]:
+        return codec.decode(self.process.stdout.readline())
 
     def close(self) -> int:
         self.process.stdin.close()
@@ -73,11 +74,11 @@ def test_the_end_of_its_input_ends_it_before_it_is_ready(live: Live) -> None:
 def test_an_interrupt_meant_for_the_terminal_changes_nothing(live: Live) -> None:
     live.receive()
     os.kill(live.pid, signal.SIGINT)
-    live.send(wire.encode(1, wire.Warmed()))
+    live.send(codec.encode(1, wire.Warmed()))
     assert live.process.wait(PATIENCE_S) == 70
 
 
-@pytest.mark.parametrize("line", [b"hello\n", wire.encode(0, wire.Ready(version="1", pid=1, role="read"))])
+@pytest.mark.parametrize("line", [b"hello\n", codec.encode(0, wire.Ready(version="1", pid=1, role="read"))])
 def test_a_line_that_is_no_request_ends_it_with_a_reason(live: Live, line: bytes) -> None:
     live.receive()
     live.send(line)
@@ -99,8 +100,8 @@ def test_what_a_role_does_not_answer_is_refused_and_it_stays(live: Live, embedde
         text="hello world, again", embedder=embedder, chunk_tokens=64, overlap_tokens=0, max_bytes=1 << 20,
         max_chunks=10,
     )  # fmt: skip
-    live.send(wire.encode(1, texts), wire.encode(2, document))
-    answers: dict[int, wire.WireMessage] = {}
+    live.send(codec.encode(1, texts), codec.encode(2, document))
+    answers: dict[int, codec.WireMessage] = {}
     while len(answers) < 2:
         request_id, message = live.receive()
         if request_id and not isinstance(message, wire.Pieces):

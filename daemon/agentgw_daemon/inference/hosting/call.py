@@ -10,6 +10,7 @@ import trio
 
 from agentgw.protocol.errors import RpcError
 from agentgw_daemon.workers.protocol import model as wire
+from agentgw_daemon.workers.protocol.lines import WireError
 
 # The reader took this many texts since the last credit: time for more, long before the window is used up.
 CREDIT_TEXTS: Final = wire.WINDOW_TEXTS // 4
@@ -84,7 +85,7 @@ class WorkerCall:
             self._credit -= len(reply.texts)
             # One more: the text that was held back when the answer ended.
             if self._credit < -1:
-                raise wire.WireError("more text than was allowed")
+                raise WireError("more text than was allowed")
         if self._abandoned:
             return
         if isinstance(reply, wire.Prefilled) and self._replies and isinstance(self._replies[-1], wire.Prefilled):

@@ -17,6 +17,7 @@ from agentgw_daemon.inference.hosting.deadlines import Deadlines
 from agentgw_daemon.inference.hosting.rate import Rate
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.workers.protocol import model as wire
+from agentgw_daemon.workers.protocol.lines import WireError
 from agentgw_daemon.workers.supervision.child import Child
 
 
@@ -176,14 +177,14 @@ class WorkerProcess(Child):
                 wire.Load() | wire.Generate() | wire.CountPrompt() | wire.CancelGeneration() | wire.Credit()
                 | wire.Pause() | wire.Resume()
             ):  # fmt: skip
-                raise wire.WireError(f"a worker does not say {type(message).__name__}")
+                raise WireError(f"a worker does not say {type(message).__name__}")
             case _:
                 self._deliver(message)
 
     def _deliver(self, reply: GenerationReply) -> None:
         call = self._calls.get(reply.request_id)
         if call is None:
-            raise wire.WireError(f"{type(reply).__name__} for a request that is not running")
+            raise WireError(f"{type(reply).__name__} for a request that is not running")
         call.deliver(reply)
         now = trio.current_time()
         self._deadlines.advanced(now)

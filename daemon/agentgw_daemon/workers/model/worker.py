@@ -18,6 +18,7 @@ from agentgw import __version__
 from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.protocol import model as wire
+from agentgw_daemon.workers.protocol.lines import WireError
 from agentgw_daemon.workers.runtime import lifeline
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class CommandReader(threading.Thread):
                 case wire.Load() | wire.Credit() as request:
                     self.commands.put(request)
                 case other:
-                    raise wire.WireError(f"{type(other).__name__} is not for a worker")
+                    raise WireError(f"{type(other).__name__} is not for a worker")
             self._interruption.come()
         # The main thread may have something to save; one that is busy in native code is not waited for.
         self.commands.put(None)

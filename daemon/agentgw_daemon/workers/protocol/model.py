@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from agentgw.protocol.records.schema import dump
 from agentgw.protocol.tuning import UNDECIDED, Measurement, Tuning
-from agentgw_daemon.workers.protocol.lines import WireError as WireError
+from agentgw_daemon.workers.protocol.lines import WireError
 
 # A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
 MAX_LINE_BYTES: Final = 64 << 20

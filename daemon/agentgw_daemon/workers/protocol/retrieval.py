@@ -10,12 +10,7 @@ import dataclasses
 import hashlib
 from typing import Final, Literal
 
-from agentgw_daemon.workers.protocol.codec import MAX_LINE_BYTES as MAX_LINE_BYTES
-from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply, WorkerRequest, message, value
-from agentgw_daemon.workers.protocol.codec import WireMessage as WireMessage
-from agentgw_daemon.workers.protocol.codec import decode as decode
-from agentgw_daemon.workers.protocol.codec import encode as encode
-from agentgw_daemon.workers.protocol.lines import WireError as WireError
+from agentgw_daemon.workers.protocol.codec import ReplyPart, WireMessage, WorkerReply, WorkerRequest, message, value
 
 WorkerRole = Literal["search", "bulk", "read"]
 ROLES: Final[tuple[WorkerRole, ...]] = ("search", "bulk", "read")

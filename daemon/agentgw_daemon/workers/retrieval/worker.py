@@ -16,8 +16,10 @@ from typing import Final, NoReturn, assert_never
 
 from agentgw import __version__
 from agentgw_daemon.system.memory import give_back
+from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerRequest
+from agentgw_daemon.workers.protocol.lines import WireError
 from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 from agentgw_daemon.workers.runtime import lifeline
 
@@ -44,7 +46,7 @@ class Running:
 
     def emit(self, part: ReplyPart) -> None:
         """Send a piece of the answer."""
-        self._pipe.send(wire.encode(self.request_id, part))
+        self._pipe.send(codec.encode(self.request_id, part))
 
 
 class RequestReader(threading.Thread):
@@ -58,8 +60,8 @@ class RequestReader(threading.Thread):
 
     def run(self) -> None:
         """Hear until the end of input, which is the end of the process."""
-        while line := sys.stdin.buffer.readline(wire.MAX_LINE_BYTES):
-            request_id, message = wire.decode(line)
+        while line := sys.stdin.buffer.readline(codec.MAX_LINE_BYTES):
+            request_id, message = codec.decode(line)
             match message:
                 case wire.Cancel():
                     if (running := self.open.get(request_id)) is not None:
@@ -68,7 +70,7 @@ class RequestReader(threading.Thread):
                     self.open[request_id] = running = Running(self._pipe, request_id)
                     self.requests.put((running, message))
                 case other:
-                    raise wire.WireError(f"{type(other).__name__} is not for a worker")
+                    raise WireError(f"{type(other).__name__} is not for a worker")
         os._exit(0)
 
 
@@ -76,7 +78,7 @@ def main(role: str) -> NoReturn:
     """Run the worker until its input ends."""
     pipe = lifeline.Pipe(lifeline.harden())
     reader = RequestReader(pipe)
-    heartbeat = lifeline.HeartbeatThread(lambda rss: pipe.send(wire.encode(0, wire.Heartbeat(rss_bytes=rss))))
+    heartbeat = lifeline.HeartbeatThread(lambda rss: pipe.send(codec.encode(0, wire.Heartbeat(rss_bytes=rss))))
     reader.start()
     heartbeat.start()
     try:
@@ -90,18 +92,18 @@ def _serve(
     pipe: lifeline.Pipe, reader: RequestReader, heartbeat: lifeline.HeartbeatThread, role: wire.WorkerRole
 ) -> NoReturn:
     handlers = _handlers(role)
-    pipe.send(wire.encode(0, wire.Ready(version=__version__, pid=os.getpid(), role=role)))
+    pipe.send(codec.encode(0, wire.Ready(version=__version__, pid=os.getpid(), role=role)))
     while True:
         running, request = _next(reader)
         heartbeat.start_beating()
         try:
-            reply: wire.WireMessage = handlers.answer(request, running)
+            reply: codec.WireMessage = handlers.answer(request, running)
         except Refusal as refusal:
             reply = wire.Failed(kind=refusal.kind, message=refusal.text)
         del reader.open[running.request_id]
         if reader.requests.empty():
             heartbeat.stop_beating()
-        pipe.send(wire.encode(running.request_id, reply))
+        pipe.send(codec.encode(running.request_id, reply))
 
 
 def _next(reader: RequestReader) -> tuple[Running, WorkerRequest]:
