@@ -8,6 +8,7 @@ import graphlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -241,6 +242,26 @@ def test_a_name_is_imported_from_where_it_stands(name: str) -> None:
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             # A library may be passed on by the module that says how it is loaded.
             assert not ours & set(ast.literal_eval(node.value))
+
+
+def test_the_wall_around_child_processes_has_no_gap() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contracts = {contract["name"]: contract for contract in settings["contracts"]}
+    daemon = _within("agentgw_daemon") - {"agentgw_daemon.workers"} | _within("agentgw_daemon.workers")
+    children = {f"agentgw_daemon.workers.{name}" for name in ("model", "retrieval", "llama", "runtime")}
+    wall = contracts["the daemon imports no code of its child processes"]
+    assert set(wall["source_modules"]) == daemon - children
+    assert set(wall["forbidden_modules"]) == children
+    both = {"agentgw_daemon.workers.protocol"}
+    wall = contracts["child processes import nothing of the daemon"]
+    assert set(wall["source_modules"]) == children | both
+    forbidden = daemon - children - both - {"agentgw_daemon.system"} | _within("agentgw") - {"agentgw.protocol"}
+    assert set(wall["forbidden_modules"]) >= forbidden
+
+
+def _within(package: str) -> set[str]:
+    """The modules and packages that stand in a package."""
+    return {name for name in MODULES if name.rpartition(".")[0] == package}
 
 
 def test_a_package_is_a_name_and_imports_nothing() -> None:
