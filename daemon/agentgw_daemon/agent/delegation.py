@@ -60,7 +60,7 @@ class Delegates(Protocol):
 
 
 class Delegation:
-    """The tool of one turn; see `tools.tool.Tool`. Its call is the last one of the turn's journal."""
+    """The tool of one turn; see `tools.tool.RunnableTool`. Its call is the last one of the turn's journal."""
 
     def __init__(
         self,

@@ -147,7 +147,7 @@ def _stamp(path: Path) -> FileStamp:
 
 
 def read_tier(tier: Tier, folder: Path, pinned: Mapping[Path, str] | None = None) -> TierSkills:
-    """The skills in a tier's folder; see `Source` for `pinned`. Blocking."""
+    """The skills in a tier's folder; see `SkillSource` for `pinned`. Blocking."""
     skills: dict[str, LoadedSkill] = {}
     broken: list[BrokenSkill] = []
     for path in entries(tier, folder, broken):

@@ -1,4 +1,4 @@
-"""The error table: codes, exit statuses and the way over the wire, as the contract has them."""
+"""The error table: codes, exit statuses, and the way over the wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agentgw.protocol import errors
 from agentgw.protocol.errors import RPC_ERRORS, AgentgwError, LocalError, RpcError, from_wire
 
 # Name, code, exit status. Clients and scripts rely on them.
-CONTRACT = [
+ERRORS = [
     ("ParseError", -32700, 1),
     ("InvalidRequest", -32600, 1),
     ("MethodNotFound", -32601, 2),
@@ -44,8 +44,8 @@ LOCAL = {
 by_name = pytest.mark.parametrize("error", RPC_ERRORS, ids=lambda error: error.__name__)
 
 
-def test_codes_and_exit_statuses_are_the_contracts() -> None:
-    assert [(error.__name__, error.code, error.exit_status) for error in RPC_ERRORS] == CONTRACT
+def test_codes_and_exit_statuses_are_as_listed() -> None:
+    assert [(error.__name__, error.code, error.exit_status) for error in RPC_ERRORS] == ERRORS
 
 
 def test_codes_and_titles_are_unique() -> None:

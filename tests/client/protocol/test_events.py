@@ -19,7 +19,7 @@ from agentgw_daemon.server.calls.openrpc import TURN_ENVELOPE, event_name, event
 from tests.client.protocol.strategies import records
 
 # Name and payload. Clients rely on them.
-CONTRACT = {
+PAYLOADS = {
     "turn.started": ["skill", "model"],
     "turn.progress": ["phase", "done", "total", "position"],
     "turn.delta": ["text", "channel"],
@@ -49,8 +49,8 @@ CONTRACT = {
 by_event = pytest.mark.parametrize("event", EVENTS, ids=event_name)
 
 
-def test_names_and_payloads_are_the_contracts() -> None:
-    assert {event_name(event): [field.name for field in fields_of(event)] for event in EVENTS} == CONTRACT
+def test_names_and_payloads_are_as_listed() -> None:
+    assert {event_name(event): [field.name for field in fields_of(event)] for event in EVENTS} == PAYLOADS
 
 
 def test_every_record_of_the_module_is_in_the_table() -> None:

@@ -45,7 +45,7 @@ NAMES = [
     "config.get", "config.set", "config.unset", "stats.get", "event.subscribe",
 ]  # fmt: skip
 
-# The parameters and results that the contract names one by one.
+# The parameters and results of the methods that clients rely on most.
 PARAMS = {
     "hello": ["client", "version", "protocol"],
     "turn.attach": ["turn_id", "from_seq"],

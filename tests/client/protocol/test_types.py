@@ -1,4 +1,4 @@
-"""The records of the contract: frozen, documented, closed, and the contract's words."""
+"""The records of the contract: frozen, documented and closed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ GenerationReply = (
 
 
 class WorkerCall:
-    """One request to a worker. Iterate to get its replies; the last is Done, Counted or Failed.
+    """One request to a worker. Iterate to get its replies; the last is GenerationDone, Counted or GenerationFailed.
 
     Raises WorkerDied once when the worker ends first. One reader. What the reader has not taken is at most
     `model.WINDOW_TEXTS` texts, one report of progress and the end: delivering never waits, so a reader who pauses

@@ -48,7 +48,7 @@ async def _count(chunks: Sequence[Chunk]) -> tuple[int, ...]:
 
 
 class SearchDocuments:
-    """The tool over one view of the documents; see `tools.tool.Tool`. Without a list of sources it counts from 1."""
+    """The tool over one view of the documents; see `tools.tool.RunnableTool`. Without a list of sources it counts from 1."""
 
     def __init__(self, find: Find, cite: Cite = _count) -> None:
         self.spec: Final = _SPEC

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Flag(Protocol):
-    """The flag that stops the batch which is being computed; `llama.AbortFlag`."""
+    """The flag that stops the batch which is being computed; `sampling.context.AbortFlag`."""
 
     def set(self) -> object:
         """Stop the batch that runs now, or the next one."""

@@ -1,4 +1,4 @@
-"""Role `bulk_role`: the vectors of many texts, by whichever engine is faster."""
+"""Role `bulk`: the vectors of many texts, by whichever engine is faster."""
 
 from __future__ import annotations
 

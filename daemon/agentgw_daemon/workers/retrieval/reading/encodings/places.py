@@ -1,4 +1,4 @@
-"""CharacterPlaces of characters in bytes, for text that does not encode to the very bytes it came from. Does no I/O.
+"""Places of characters in bytes, for text that does not encode to the very bytes it came from. Does no I/O.
 
 Each gives, for every character and for the end, the bytes before it.
 """
