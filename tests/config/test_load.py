@@ -39,7 +39,7 @@ def test_without_a_file_everything_is_the_default(file: Path) -> None:
     assert {one.origin for one in loaded.origins} == {"default"}
 
 
-def test_the_defaults_are_the_contracts() -> None:
+def test_the_defaults_are_as_listed() -> None:
     settings = Settings()
     assert settings.agent.default_skill == "general-assistant"
     limits = settings.limits

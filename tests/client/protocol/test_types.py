@@ -59,7 +59,7 @@ def test_a_record_survives_the_wire_and_meets_its_schema(record: type, data: Any
     Draft202012Validator(schema_of(record)).validate(dump(value))
 
 
-def test_closed_sets_are_the_contracts() -> None:
+def test_closed_sets_are_as_listed() -> None:
     assert get_args(TurnState) == (
         "queued", "running", "waiting", "completed", "cancelled", "failed", "interrupted",
     )  # fmt: skip
