@@ -80,13 +80,13 @@ class Delegation:
         self._journal: Final = journal
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
-        """See Tool."""
+        """See RunnableTool."""
         del context
         await trio.lowlevel.checkpoint()
         return CallPreview(title=visible_line(f"Let {arguments['skill']} do: {arguments['task']}"))
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        """See Tool. Raises ApprovalDenied when nobody agreed to a call of the child."""
+        """See RunnableTool. Raises ApprovalDenied when nobody agreed to a call of the child."""
         del context
         call_id = self._journal.calls[-1].call_id
         # Taken out only when it is waited for: whoever is in there is cancelled when the turn ends.

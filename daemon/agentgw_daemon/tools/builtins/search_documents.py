@@ -48,7 +48,7 @@ async def _count(chunks: Sequence[Chunk]) -> tuple[int, ...]:
 
 
 class SearchDocuments:
-    """The tool over one view of the documents; see `tools.tool.RunnableTool`. Without a list of sources it counts from 1."""
+    """The tool over one view of the documents; see `tools.tool.RunnableTool`. Without `cite` it counts from 1."""
 
     def __init__(self, find: Find, cite: Cite = _count) -> None:
         self.spec: Final = _SPEC
@@ -56,13 +56,13 @@ class SearchDocuments:
         self._cite: Final = cite
 
     async def describe_call(self, arguments: Arguments, context: ToolContext) -> CallPreview:
-        """See Tool."""
+        """See RunnableTool."""
         del context
         await trio.lowlevel.checkpoint()
         return CallPreview(title=visible_line(f"Search the documents for: {arguments['query']}"))
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        """See Tool."""
+        """See RunnableTool."""
         del context
         try:
             chunks = await self._find(arguments["query"], arguments.get("k"))
