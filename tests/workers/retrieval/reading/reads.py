@@ -6,8 +6,8 @@ import itertools
 from pathlib import Path
 
 from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
+from agentgw_daemon.workers.retrieval.reading.chunking.units import CHARS_PER_TOKEN
 from agentgw_daemon.workers.retrieval.reading.reader import read
-from agentgw_daemon.workers.retrieval.reading.units import CHARS_PER_TOKEN
 from agentgw_daemon.workers.retrieval.reading.values import CountTokens, DocumentSource, Limits, OpenedDocument
 from tests.workers.retrieval.reading.counting import by_pieces
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
-from agentgw_daemon.workers.retrieval.reading import opening
 from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Section
-from agentgw_daemon.workers.retrieval.reading.chunking import cut
+from agentgw_daemon.workers.retrieval.reading.chunking.chunks import cut
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
-from agentgw_daemon.workers.retrieval.reading.encoded import LeftOut, refuse_packed, without_encoded
+from agentgw_daemon.workers.retrieval.reading.detection.encoded import LeftOut, refuse_packed, without_encoded
+from agentgw_daemon.workers.retrieval.reading.detection.format import format_of
+from agentgw_daemon.workers.retrieval.reading.detection.noise import refuse_noise
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
 from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
-from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
-from agentgw_daemon.workers.retrieval.reading.noise import refuse_noise
-from agentgw_daemon.workers.retrieval.reading.packed import unpacked
+from agentgw_daemon.workers.retrieval.reading.files import opening
+from agentgw_daemon.workers.retrieval.reading.files.packed import unpacked
 from agentgw_daemon.workers.retrieval.reading.values import (
     MIN_CHUNK_TOKENS,
     CountTokens,

@@ -7,9 +7,9 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 

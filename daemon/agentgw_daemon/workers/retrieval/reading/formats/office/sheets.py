@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     DRAWINGS,
     drawing_text,

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     DRAWINGS,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.workers.retrieval.reading import archive
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.files import archive
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 from tests.workers.retrieval.reading.archives import with_claimed_size, with_flag, zipped
 

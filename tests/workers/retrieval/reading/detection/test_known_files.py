@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.known_files import reason_not_to_read
+from agentgw_daemon.workers.retrieval.reading.detection.known_files import reason_not_to_read
 
 BMP = struct.pack("<2sIHHIIiiHH", b"BM", 1078, 0, 0, 54, 40, 16, 16, 1, 24) + bytes(24) + bytes(range(200, 232)) * 32
 

@@ -14,9 +14,9 @@ from typing import Final
 from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading.blocks import Path, Section
 from agentgw_daemon.workers.retrieval.reading.characters import clean
+from agentgw_daemon.workers.retrieval.reading.chunking.sentences import trimmed
+from agentgw_daemon.workers.retrieval.reading.chunking.units import CHARS_PER_TOKEN, Unit, counted_units
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
-from agentgw_daemon.workers.retrieval.reading.sentences import trimmed
-from agentgw_daemon.workers.retrieval.reading.units import CHARS_PER_TOKEN, Unit, counted_units
 from agentgw_daemon.workers.retrieval.reading.values import CountTokens, Limits, Unreadable
 
 # Of a chunk: a section with less (a heading and a sentence) shares its chunk with the next.

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.noise import refuse_noise
+from agentgw_daemon.workers.retrieval.reading.detection.noise import refuse_noise
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 
 _POINTS: Final = 40_000

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.sentences import sentences, trimmed
+from agentgw_daemon.workers.retrieval.reading.chunking.sentences import sentences, trimmed
 
 
 def cut(text: str) -> list[str]:

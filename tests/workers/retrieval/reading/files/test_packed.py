@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading import packed
-from agentgw_daemon.workers.retrieval.reading.packed import unpacked
+from agentgw_daemon.workers.retrieval.reading.files import packed
+from agentgw_daemon.workers.retrieval.reading.files.packed import unpacked
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 from tests.workers.retrieval.reading.reads import read_bytes
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.format_detection import format_of
+from agentgw_daemon.workers.retrieval.reading.detection.format import format_of
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 from tests.workers.retrieval.reading import archives
 

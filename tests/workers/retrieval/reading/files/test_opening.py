@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading import opening
-from agentgw_daemon.workers.retrieval.reading.opening import read_file
+from agentgw_daemon.workers.retrieval.reading.files import opening
+from agentgw_daemon.workers.retrieval.reading.files.opening import read_file
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 
 MOST = 1 << 20

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Block
-from agentgw_daemon.workers.retrieval.reading.sentences import sentences, trimmed
+from agentgw_daemon.workers.retrieval.reading.chunking.sentences import sentences, trimmed
 from agentgw_daemon.workers.retrieval.reading.values import CountTokens
 
 # The next way of cutting a unit that does not fit.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.archive import Archive
-from agentgw_daemon.workers.retrieval.reading.known_files import reason_not_to_read
+from agentgw_daemon.workers.retrieval.reading.detection.known_files import reason_not_to_read
+from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 
 _NAMES: Final = {

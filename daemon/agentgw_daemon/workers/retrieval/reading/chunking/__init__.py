@@ -1,0 +1,1 @@
+"""Chunking: blocks to units, units to chunks."""

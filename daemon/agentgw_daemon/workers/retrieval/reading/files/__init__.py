@@ -1,0 +1,1 @@
+"""Files as they may be read: opened, unpacked, within bounds."""
