@@ -166,7 +166,6 @@ READS_ANSWERS = {
 def test_no_other_process_parses_documents(name: str) -> None:
     for imported, _ in imports(name):
         assert imported.partition(".")[0] not in READING_MAY_IMPORT - READS_ANSWERS.get(name, set())
-        assert not imported.startswith(READING_ROOM), f"{name} imports {imported}"
 
 
 def test_the_process_of_the_users_own_tools_imports_little() -> None:
@@ -179,11 +178,6 @@ def test_the_process_of_the_users_own_tools_imports_little() -> None:
 def test_no_other_process_imports_an_engine(name: str) -> None:
     for imported, _ in imports(name):
         assert imported.partition(".")[0] not in HEAVY
-        assert imported not in WORKER | RETRIEVAL or not _brings_engine(imported), f"{name} imports {imported}"
-
-
-def _brings_engine(name: str) -> bool:
-    return any(at_top and imported.partition(".")[0] in HEAVY for imported, at_top in imports(name))
 
 
 def test_a_daemon_without_http_loads_nothing_of_the_gateway() -> None:
@@ -250,7 +244,7 @@ def test_the_wall_around_child_processes_has_no_gap() -> None:
     children = {f"agentgw_daemon.workers.{name}" for name in ("model", "retrieval", "llama", "runtime")}
     wall = contracts["the daemon imports no code of its child processes"]
     assert set(wall["source_modules"]) == daemon - children
-    assert set(wall["forbidden_modules"]) == children
+    assert set(wall["forbidden_modules"]) == children | HEAVY
     both = {"agentgw_daemon.workers.protocol"}
     wall = contracts["child processes import nothing of the daemon"]
     assert set(wall["source_modules"]) == children | both

@@ -90,7 +90,6 @@ def test_no_verb_is_loaded_for_help_and_version() -> None:
         assert done.stdout.splitlines()[-1] == str(
             [
                 "agentgw.cli",
-                "agentgw.cli.cells",
                 "agentgw.cli.main",
                 "agentgw.cli.output",
                 "agentgw.protocol",

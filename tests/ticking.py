@@ -1,16 +1,17 @@
-"""A clock for ids and stored times that moves with every look, so that no two of them are of one millisecond."""
+"""Stand-ins for the module `time` where ids and stored times are made."""
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import Final
 
 _STEP_NS: Final = 2_000_000
 
 
 class TickingClock:
-    """Stands in for the module `time` where ids and times are made. Threads may share it."""
+    """Moves with every look, so that no two times are of one millisecond. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,3 +26,18 @@ class TickingClock:
     def time(self) -> float:
         """Seconds since 1970."""
         return self.time_ns() / 1e9
+
+
+@dataclass(frozen=True)
+class StandingClock:
+    """Tells the same time at each look."""
+
+    at_ns: int
+
+    def time_ns(self) -> int:
+        """Nanoseconds since 1970."""
+        return self.at_ns
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return self.at_ns / 1e9

@@ -340,12 +340,18 @@ def overview() -> str:
 
 def _rows(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
     """The lines of a list of names with what they are, which goes on below its beginning."""
-    from agentgw.cli.cells import wrapped
-
+    room = max(_help_width() - width - 4, 1)
     for name, summary in rows:
-        first, *others = wrapped(summary, max(_help_width() - width - 4, 1))
+        first, *others = [summary] if len(summary) <= room else _broken(summary, room)
         yield f"  {name.ljust(width)}  {first}"
         yield from (f"  {' ' * width}  {line}" for line in others)
+
+
+def _broken(summary: str, room: int) -> Iterator[str]:
+    # Here, for a wide terminal and a pipe do not need it.
+    from agentgw.cli.cells import wrapped
+
+    return wrapped(summary, room)
 
 
 def _noun_help(noun: str, actions: dict[str, Action]) -> str:

@@ -12,7 +12,6 @@ import json
 import os
 import sys
 
-from agentgw.cli.cells import cut, ljust, rjust, width, wrapped
 from agentgw.protocol.errors import AgentgwError, LocalError, RpcError
 
 TYPE_CHECKING = False
@@ -185,6 +184,9 @@ def table(rows: Sequence[Sequence[object]], headers: Sequence[str], *, whole: in
 
     A terminal that has little room behind so many `whole` columns gets the others below them.
     """
+    # Here and below, for help, version and answers measure no text.
+    from agentgw.cli.cells import width
+
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(width(row[column]) for row in [list(headers), *cells]) for column in range(len(headers))]
     if whole and is_terminal(sys.stdout) and sum(widths[:whole]) + 2 * whole + _LEAST_CELLS > columns():
@@ -206,6 +208,8 @@ def table_row(row: Sequence[object], widths: Sequence[int]) -> None:
 
 
 def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
+    from agentgw.cli.cells import cut, ljust, rjust
+
     text = "  ".join(
         ljust(value, most) if most >= 0 else rjust(value, -most) for value, most in zip(cells, widths, strict=True)
     ).rstrip()
@@ -214,6 +218,8 @@ def _write_row(cells: Sequence[str], widths: Sequence[int]) -> None:
 
 def paragraph(text: str, indent: int = 0, lead: str = "") -> None:
     """A text of one line, on a terminal broken between words; each line is indented, the first behind `lead`."""
+    from agentgw.cli.cells import cut, ljust, width, wrapped
+
     text = one_line(text)
     parts: Sequence[str] = (text,)
     if is_terminal(sys.stdout):
@@ -237,6 +243,8 @@ def short_id(name: str) -> str:
 
 def pairs(values: Sequence[tuple[str, object]]) -> None:
     """Names and values, a line each; on a terminal a long value goes on below its beginning."""
+    from agentgw.cli.cells import width
+
     most = max((width(name) for name, _ in values), default=0)
     for name, value in values:
         paragraph(_cell(value), most + 2, name)
@@ -271,6 +279,8 @@ def percent(share: float | None) -> str:
 
 def numbers(values: Sequence[tuple[str, int]]) -> None:
     """Names and counts to standard error, a line each, unless that is unwanted."""
+    from agentgw.cli.cells import ljust, width
+
     names = [one_line(name) for name, _ in values]
     most = max(map(width, names), default=0)
     digits = max((len(str(value)) for _, value in values), default=0)
@@ -292,6 +302,8 @@ def complaint(text: str) -> None:
 
 def report(error: AgentgwError) -> int:
     """The error as one line on standard error, then its notes; gives the exit status."""
+    from agentgw.cli.cells import width
+
     message, hint = one_line(error.message), one_line(error.advice)
     # A question has its end already.
     end = "" if message.endswith("?") else "."

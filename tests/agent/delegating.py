@@ -24,7 +24,7 @@ def task(to: str, text: str = "do it") -> list[tuple[str, dict[str, Any]]]:
     return [("delegate_to_agent", {"skill": to, "task": text})]
 
 
-def cast(**parts: list[Step] | Any) -> Any:
+def scripted_team(**parts: list[Step] | Any) -> Any:
     """The model: a script for each skill, told apart by the system text. A script may also be a function."""
     scripts = {name: script(*steps) if isinstance(steps, list) else steps for name, steps in parts.items()}
 
@@ -38,7 +38,7 @@ def cast(**parts: list[Step] | Any) -> Any:
 
 @asynccontextmanager
 async def team(folder: Path, *skills: LoadedSkill, **parts: Any) -> AsyncIterator[House]:
-    async with house(folder, cast(**parts)) as h:
+    async with house(folder, scripted_team(**parts)) as h:
         h.skills = {one.name: one for one in (skills or (skill("boss", "worker"), skill("worker")))}
         yield h
 

@@ -20,6 +20,7 @@ from typing import Any
 
 VERSION = "4.0.0.dev0"
 Handler = Callable[["Peer", dict[str, Any]], Any]
+Serve = Callable[..., "FakeDaemon"]
 
 
 class Failure(Exception):

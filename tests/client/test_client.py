@@ -23,8 +23,7 @@ from agentgw.protocol.errors import (
     VersionMismatch,
 )
 from agentgw.transport.connection import Notification
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import Failure, FakeDaemon, HangUp, Peer
+from tests.client.fakedaemon import Failure, FakeDaemon, HangUp, Peer, Serve
 from tests.patience import Stopwatch
 
 

@@ -19,7 +19,7 @@ SKILLS = SkillSet(skills={"cook": COOK}, broken=(broken_at(Path("/x/singed"), "u
 
 
 @pytest.mark.parametrize("given", [(), ("cook",), ("Cook ", "singed"), ("",)])
-async def test_a_skill_that_exists_is_taken_a_broken_one_too(given: tuple[str, ...]) -> None:
+async def test_a_skill_that_exists_is_not_refused_nor_a_broken_one(given: tuple[str, ...]) -> None:
     await check_skills(given, SKILLS)
 
 

@@ -15,7 +15,7 @@ from agentgw_daemon.models.fetching.hub import HubFile
 from agentgw_daemon.models.offer.catalogue import CATALOGUE_DATE, HUB_CATALOGUE, HUB_MODELS, HubModel
 from agentgw_daemon.models.reference import HubRef, parse
 from agentgw_daemon.models.registry import open_registry
-from tests.models.conftest import gguf
+from tests.models.ggufs import gguf
 from tests.models.hubserver import Hub
 
 BODY = gguf(7, rows=64)

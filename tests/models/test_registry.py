@@ -17,7 +17,7 @@ from agentgw_daemon.config.settings import ModelSection, ProviderSection, Settin
 from agentgw_daemon.models.offer import catalogue
 from agentgw_daemon.models.offer.catalogue import STARTER
 from agentgw_daemon.models.registry import Registry, open_registry
-from tests.models.conftest import gguf, shard_names, shards
+from tests.models.ggufs import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.references import NO_REFERENCES
 from tests.models.wheels import entry_of, local_pip, make_wheel

@@ -19,7 +19,7 @@ def _disarm() -> Iterator[None]:
     arm("")
 
 
-def test_an_unarmed_point_does_nothing() -> None:
+def test_an_unarmed_point_raises_nothing() -> None:
     failpoint.failpoint("before-commit")
 
 

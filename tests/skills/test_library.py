@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +11,7 @@ from agentgw.protocol.errors import NotFound
 from agentgw_daemon.skills import library
 from agentgw_daemon.skills.library import FileStamp, Library
 from tests.skills.folders import write_skill
+from tests.ticking import StandingClock
 
 
 class Tiers:
@@ -201,7 +201,7 @@ def test_a_file_that_is_written_again_within_a_tick_of_the_clock_is_read_again(
     write_skill(tiers.user, "mine", body="One.\n")
     file = tiers.user / "mine" / "SKILL.md"
     written = file.stat()
-    monkeypatch.setattr(library, "time", SimpleNamespace(time_ns=lambda: written.st_mtime_ns))
+    monkeypatch.setattr(library, "time", StandingClock(written.st_mtime_ns))
     assert tiers.library.refresh() == ("skill mine added",)
     file.write_text(file.read_text().replace("One.", "Two."))
     os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))

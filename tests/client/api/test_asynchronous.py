@@ -16,8 +16,7 @@ from agentgw import AsyncAgentGWClient
 from agentgw.api.loops import Handover
 from agentgw.protocol.errors import DaemonUnreachable, NotFound, Timeout, UsageError
 from tests.client.api.answers import RESULT, Silence, answer
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.fakedaemon import Failure, Peer, Serve
 from tests.client.remote.sshd import install
 from tests.patience import PATIENCE_S
 

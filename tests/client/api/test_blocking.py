@@ -13,8 +13,7 @@ import agentgw
 from agentgw import AgentGWClient
 from agentgw.protocol.errors import ConfigRefused, NotFound, Timeout, UsageError, VersionMismatch
 from tests.client.api.answers import RESULT, Silence, answer
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.fakedaemon import Failure, Peer, Serve
 from tests.client.remote.sshd import install
 from tests.patience import PATIENCE_S
 

@@ -10,8 +10,8 @@ import pytest
 
 from agentgw.cli.commands import daemon_path, working_directory
 from agentgw.protocol.errors import UsageError
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import FakeDaemon, Peer
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import FakeDaemon, Peer, Serve
 from tests.client.remote.sshd import install
 
 

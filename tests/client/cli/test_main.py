@@ -16,8 +16,8 @@ from agentgw.cli import main as cli_module
 from agentgw.cli import output
 from agentgw.cli.commands import Action
 from agentgw.protocol.errors import LocalError, UsageError
-from tests.client.conftest import Cli, Run, Serve
-from tests.client.fakedaemon import Failure
+from tests.client.commandline import Cli, Run
+from tests.client.fakedaemon import Failure, Serve
 from tests.patience import PATIENCE_S
 
 # Issue 2, item 2.

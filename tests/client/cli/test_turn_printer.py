@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Serve, Terminal
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.commandline import Cli, Terminal
+from tests.client.fakedaemon import Failure, Peer, Serve
 
 RESULT: dict[str, Any] = {"turn_id": "turn1", "session_id": "session1", "text": "", "finish_reason": "stop"}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Run, Serve
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.commandline import Cli, Run
+from tests.client.fakedaemon import Failure, Peer, Serve
 
 RESULT = {
     "turn_id": "turn1", "session_id": "session1", "text": "hi", "finish_reason": "stop",

@@ -12,8 +12,7 @@ from agentgw.protocol.errors import DaemonUnreachable, VersionMismatch
 from agentgw.remote.address import parse_address
 from agentgw.remote.reaching import reach
 from agentgw.remote.ssh_stream import ssh_command
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import Peer
+from tests.client.fakedaemon import Peer, Serve
 from tests.client.remote.sshd import install
 from tests.patience import PATIENCE_S
 

@@ -74,7 +74,7 @@ def test_a_format_that_a_tool_declares_is_a_hint() -> None:
     assert grammar_of({"type": "string", "format": "made-up"}) == grammar_of({"type": "string"})
 
 
-def test_a_property_called_format_is_no_format() -> None:
+def test_a_property_called_format_is_not_refused() -> None:
     check_formats({"type": "object", "properties": {"format": {"type": "string"}}, "required": ["format"]})
 
 

@@ -7,7 +7,8 @@ import pytest
 from agentgw.protocol.errors import InvalidParams, SchemaUnmet
 from agentgw.protocol.types import ChatMessage, FinishReason, Options
 from agentgw_daemon.inference.engine import GenerationRequest
-from agentgw_daemon.inference.engines.completions import Complaint, adapted_body, request_body
+from agentgw_daemon.inference.engines.complaints import Complaint
+from agentgw_daemon.inference.engines.completions import adapted_body, request_body
 from agentgw_daemon.inference.structured_output.shape import shape_of
 from agentgw_daemon.inference.structured_output.structured import check, instructed, instructed_messages, verify
 
@@ -24,7 +25,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-async def test_a_good_answer_passes() -> None:
+async def test_a_good_answer_is_not_refused() -> None:
     await verify('{"age": 3, "born": "2024-02-29", "code": "aa"}', "stop", SCHEMA)
 
 

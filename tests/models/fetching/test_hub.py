@@ -11,7 +11,7 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.fetching.download import open_client
 from agentgw_daemon.models.fetching.hub import HubFile, ResolvedReference, choose, find, licence
 from agentgw_daemon.models.reference import HubRef, parse
-from tests.models.conftest import shard_names
+from tests.models.ggufs import shard_names
 from tests.models.hubserver import Hub
 
 

@@ -12,7 +12,7 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.fetching.hub_access import HubToken, hub_token
-from tests.models.conftest import gguf
+from tests.models.ggufs import gguf
 from tests.models.hubserver import Answer, Hub, running_hub
 from tests.models.pulls import Pulls
 from tests.patience import PATIENCE_S

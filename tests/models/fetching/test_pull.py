@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.files.store import ModelFolder
 from agentgw_daemon.models.offer.catalogue import CatalogueEntry
 from agentgw_daemon.models.reference import HubRef, parse
-from tests.models.conftest import gguf, shard_names, shards
+from tests.models.ggufs import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.pulls import Pulls
 from tests.models.wheels import entry_of, local_pip, make_wheel

@@ -9,7 +9,7 @@ import pytest
 
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.files.preflight import Preflight
-from tests.models.conftest import gguf, shard_names, shards
+from tests.models.ggufs import gguf, shard_names, shards
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +14,8 @@ from agentgw_daemon.models.files import store as module
 from agentgw_daemon.models.files.store import ModelFolder, Origin, OriginFile
 from agentgw_daemon.models.reference import HubRef
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
-from tests.models.conftest import shard_names
+from tests.models.ggufs import shard_names
+from tests.ticking import StandingClock
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_file_put_there_within_a_tick_of_the_clock_is_found(
 ) -> None:
     (store.folder / "a.gguf").write_bytes(b"a")
     changed_ns = store.folder.stat().st_mtime_ns
-    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: changed_ns))
+    monkeypatch.setattr(module, "time", StandingClock(changed_ns))
     assert [one.stem for one in store.entries()] == ["a"]
     (store.folder / "b.gguf").write_bytes(b"b")
     os.utime(store.folder, ns=(changed_ns, changed_ns))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +14,7 @@ from agentgw_daemon.storage.sessions.fork import KEPT
 from agentgw_daemon.storage.sessions.log import pack, unpack
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 from agentgw_daemon.system import ids
+from tests.ticking import StandingClock
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +90,7 @@ async def test_the_latest_session_is_the_one_last_used_in_that_directory(databas
 async def test_of_sessions_of_one_millisecond_the_last_made_is_the_latest(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ids, "time", SimpleNamespace(time=lambda: 1.7e9, time_ns=lambda: 1_700_000_000_000_000_000))
+    monkeypatch.setattr(ids, "time", StandingClock(1_700_000_000_000_000_000))
     made = [(await database.sessions.create("s", cwd="/a")).session_id for _ in range(20)]
     latest = await database.sessions.latest("/a")
     assert latest is not None

@@ -24,8 +24,7 @@ from agentgw_daemon.inference.engine import (
     as_mapping,
 )
 from agentgw_daemon.turns.replay.run import replay
-from tests.agent.delegating import cast as cast_of
-from tests.agent.delegating import requests_of, task, team
+from tests.agent.delegating import requests_of, scripted_team, task, team
 from tests.agent.scripted import furnish, script
 from tests.fakes import FakeModels
 from tests.turns.house import FakeEngine, House, finished, house
@@ -324,7 +323,7 @@ async def test_an_agent_is_not_sent_to_work_again(tmp_path: Path) -> None:
     async with team(tmp_path, **steps) as h:
         turn = await h.ask(skill="boss")
         before = await h.database.statistics()
-        h.engine.script = cast_of(boss=steps["boss"], worker=["never"])
+        h.engine.script = scripted_team(boss=steps["boss"], worker=["never"])
         result = await again(h, turn.turn_id)
         assert (result.identical, [call.tool for call in result.calls]) == (True, ["delegate_to_agent"])
         assert len(requests_of(h, "worker")) == 1

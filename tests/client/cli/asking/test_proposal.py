@@ -9,8 +9,8 @@ import pytest
 
 from agentgw.cli.asking.proposal import command_in
 from agentgw.protocol.errors import AgentgwError
-from tests.client.conftest import Cli, Run, Serve, Terminal
-from tests.client.fakedaemon import Peer
+from tests.client.commandline import Cli, Run, Terminal
+from tests.client.fakedaemon import Peer, Serve
 
 
 @pytest.mark.parametrize(

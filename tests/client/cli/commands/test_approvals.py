@@ -15,8 +15,8 @@ from agentgw.cli.asking.approval_prompt import lines
 from agentgw.cli.commands.run import read_approvals
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ApprovalDenied, UsageError
-from tests.client.conftest import Cli, Run, Serve
-from tests.client.fakedaemon import Failure, FakeDaemon, Peer
+from tests.client.commandline import Cli, Run
+from tests.client.fakedaemon import Failure, FakeDaemon, Peer, Serve
 from tests.shell.terminal import Terminal
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\u202eevil\rrm\u200b\nAllow ls? yes"

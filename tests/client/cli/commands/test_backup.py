@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.client.conftest import Cli, Serve
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Serve
 
 
 def test_a_backup_goes_to_no_pipe(cli: Cli, serve: Serve) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Run, Serve
-from tests.client.fakedaemon import Peer
+from tests.client.commandline import Run
+from tests.client.fakedaemon import Peer, Serve
 from tests.patience import PATIENCE_S
 
 PING = '{"jsonrpc":"2.0","id":7,"method":"ping"}\n'

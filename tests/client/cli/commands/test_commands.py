@@ -24,8 +24,8 @@ from agentgw.local.directories import prepare
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import bind_socket
 from agentgw.protocol.errors import NotFound
-from tests.client.conftest import Cli, Run, Serve, Terminal
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.commandline import Cli, Run, Terminal
+from tests.client.fakedaemon import Failure, Peer, Serve
 from tests.client.standins import client_process, is_alive, standin
 from tests.patience import PATIENCE_S
 

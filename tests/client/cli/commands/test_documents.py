@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Run, Serve, Terminal
-from tests.client.fakedaemon import Failure
+from tests.client.commandline import Cli, Run, Terminal
+from tests.client.fakedaemon import Failure, Serve
 
 CHUNK = {
     "document_id": "d-1", "source": "/notes/rent.md", "text": "The rent is due.\nOn Monday \x1b[31m.", "score": 0.987,

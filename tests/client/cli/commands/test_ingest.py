@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Run, Serve, Terminal
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.commandline import Cli, Run, Terminal
+from tests.client.fakedaemon import Failure, Peer, Serve
 from tests.patience import PATIENCE_S
 
 RESULT = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Serve, Terminal
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.commandline import Cli, Terminal
+from tests.client.fakedaemon import Failure, Peer, Serve
 
 RUN = {
     "run_id": "7", "job": "inbox", "scheduled_for": "2026-11-02T08:30:00.000Z", "status": "ok", "reason": "on_time",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Run, Serve
-from tests.client.fakedaemon import Failure, HangUp, Peer
+from tests.client.commandline import Cli, Run
+from tests.client.fakedaemon import Failure, HangUp, Peer, Serve
 from tests.patience import PATIENCE_S
 
 

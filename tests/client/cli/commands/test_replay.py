@@ -11,8 +11,8 @@ import pytest
 from agentgw.cli.commands import eval as evaluating
 from agentgw.cli.terminal.progress import Status
 from agentgw.client import Stream
-from tests.client.conftest import Cli, Serve, Terminal
-from tests.client.fakedaemon import Failure
+from tests.client.commandline import Cli, Terminal
+from tests.client.fakedaemon import Failure, Serve
 
 TIMES = {"prefill_ms": 12.0, "decode_ms": 1500.0}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4}

@@ -19,8 +19,8 @@ from agentgw.protocol.errors import ContextOverflow, Timeout, UsageError, Worker
 from agentgw.protocol.records.schema import fields_of
 from agentgw.protocol.types import Options
 from agentgw.transport.framing import MAX_MESSAGE_BYTES
-from tests.client.conftest import Cli, Run, Serve, Terminal
-from tests.client.fakedaemon import Failure, FakeDaemon, Peer
+from tests.client.commandline import Cli, Run, Terminal
+from tests.client.fakedaemon import Failure, FakeDaemon, Peer, Serve
 from tests.patience import PATIENCE_S, Stopwatch
 
 RESULT: dict[str, Any] = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import Peer
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Peer, Serve
 
 
 @pytest.mark.parametrize(("text", "printed"), [("Here:\n```sh\nls -l\n```\nDone.", "ls -l\n"), ("ls -l", "ls -l\n")])

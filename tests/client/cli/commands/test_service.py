@@ -14,7 +14,8 @@ from agentgw import __version__
 from agentgw.local.paths import Paths
 from agentgw.local.service.launchd import LaunchdManager
 from agentgw.local.service.manager import Service, problems
-from tests.client.conftest import Cli, Serve
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Serve
 from tests.client.local.service.managers import Programs
 
 OTHERS = ("start", "stop", "uninstall")

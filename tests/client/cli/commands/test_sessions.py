@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import Failure, FakeDaemon
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Failure, FakeDaemon, Serve
 
 
 def session(name: str, **fields: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from agentgw.local.directories import make_private, prepare
 from agentgw.local.files.shipped import shipped
 from agentgw.local.paths import Paths
 from agentgw_daemon.skills import routing
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import Failure
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Failure, Serve
 
 OK: dict[str, Any] = {"ok": True, "problems": []}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import Failure
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Failure, Serve
 
 
 def answers(text: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from agentgw.local.paths import Paths
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import FakeDaemon
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import FakeDaemon, Serve
 from tests.shell.terminal import Terminal
 
 DEPLOY = {

@@ -6,8 +6,8 @@ import webbrowser
 
 import pytest
 
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import Failure
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Failure, Serve
 
 LINK = {"url": "http://127.0.0.1:8080/sign-in?code=abc", "valid_s": 60.0}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.client.conftest import Cli, Serve
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Serve
 
 DELIVERY = {
     "delivery_id": "e-1", "webhook": "build", "event": "agent.completed", "state": "failed", "tries": 3,

@@ -13,8 +13,8 @@ import pytest
 from agentgw.cli import output
 from agentgw.cli.input import intake
 from agentgw.protocol.errors import Timeout, UsageError
-from tests.client.conftest import Run, Serve
-from tests.client.fakedaemon import FakeDaemon, Peer
+from tests.client.commandline import Run
+from tests.client.fakedaemon import FakeDaemon, Peer, Serve
 from tests.patience import PATIENCE_S
 
 

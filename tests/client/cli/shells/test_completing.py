@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agentgw.cli.shells.completing import FILES, words_for
-from tests.client.conftest import Cli, Serve
-from tests.client.fakedaemon import Peer
+from tests.client.commandline import Cli
+from tests.client.fakedaemon import Peer, Serve
 from tests.patience import Stopwatch
 
 SKILLS = {"skill.list": {"skills": [{"name": "writer", "description": "Writes."}, {"name": "editor"}]}}

@@ -20,8 +20,7 @@ import pyte
 import pytest
 
 from agentgw.cli.shells.scripts import SHELLS
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import Failure, Peer
+from tests.client.fakedaemon import Failure, Peer, Serve
 from tests.patience import PATIENCE_S
 
 # A shell that has no terminal of its own leaves.

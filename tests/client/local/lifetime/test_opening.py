@@ -17,8 +17,7 @@ from agentgw.local.directories import mark_of, prepare
 from agentgw.local.lifetime import opening
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused, ShuttingDown
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import Failure, HangUp, Peer
+from tests.client.fakedaemon import Failure, HangUp, Peer, Serve
 from tests.client.standins import standin, starts
 
 

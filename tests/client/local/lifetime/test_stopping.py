@@ -13,8 +13,7 @@ from agentgw.local.lifetime import stopping
 from agentgw.local.lifetime.stopping import stop_daemon
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import DaemonUnreachable, DirectoryRefused
-from tests.client.conftest import Serve
-from tests.client.fakedaemon import HangUp, Peer
+from tests.client.fakedaemon import HangUp, Peer, Serve
 from tests.client.standins import client_process, is_alive, standin
 from tests.patience import PATIENCE_S
 

@@ -19,6 +19,13 @@ import agentgw
 from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ConfigRefused, DaemonUnreachable
 from tests.lifecycle.processes import ENTRY, Children, ask, wait_for_exit, wait_for_line
+from tests.lifecycle.processes import children as children
+from tests.lifecycle.processes import finish as finish
+from tests.lifecycle.processes import home as home
+from tests.lifecycle.processes import paths as paths
+from tests.lifecycle.processes import place as place
+from tests.lifecycle.processes import run as run
+from tests.lifecycle.processes import spawned as spawned
 from tests.patience import PATIENCE_S
 
 Run = Callable[..., subprocess.Popen[str]]
