@@ -81,18 +81,28 @@ class Words(Protocol):
 
 
 @record
-class Run:
-    """Input of a run. Each step sends `request` with messages of its own, which begin with these."""
+class AgentTask:
+    """Task of an agent: the model, what each step asks it for, and at most how many steps there are.
+
+    The request has no messages until its prompt is put together.
+    """
 
     engine: Engine
     request: GenerationRequest
+    max_iterations: int
+    # The steps there were when an earlier daemon ended. Of the last one, calls may be still to make.
+    past: tuple[TurnStep, ...] = ()
+
+
+@record
+class AgentRun:
+    """Input of a run. Each step sends the task's request with messages of its own, which begin with that one's."""
+
+    task: AgentTask
     recorder: Recorder
     tools: Tools | None = None
     # The form of the model's calls, where that is known.
     calling: Calling | None = None
-    max_iterations: int = 10
-    # The steps there were when an earlier daemon ended. Of the last one, calls may be still to make.
-    past: tuple[TurnStep, ...] = ()
     steering: Words | None = None
 
 
@@ -129,38 +139,38 @@ class TurnOutput:
             self.finished = dataclasses.replace(self.finished, finish_reason="iteration_limit")
 
 
-async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
+async def run_agent(agent: AgentRun, answer: TurnOutput, emit: Emit) -> None:
     """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
     # Before the model is loaded: a question may wait for its answer as long as it has time.
-    past = [await _recall(plan, step, answer, emit) for step in plan.past]
-    views = plan.tools.views if plan.tools else ()
-    calling = plan.calling
+    past = [await _recall(agent, step, answer, emit) for step in agent.task.past]
+    views = agent.tools.views if agent.tools else ()
+    calling = agent.calling
     if calling is None and views:
-        calling = await calling_of(plan.engine, emit)
+        calling = await calling_of(agent.task.engine, emit)
     dialect = begin(
-        plan.request.messages,
+        agent.task.request.messages,
         views,
         calling,
-        plan.request.schema,
-        suggested_tools=plan.tools.suggested_tools if plan.tools else (),
+        agent.task.request.schema,
+        suggested_tools=agent.tools.suggested_tools if agent.tools else (),
     )
     if past:
-        repeat(dialect, past, [step.steered for step in plan.past])
+        repeat(dialect, past, [step.steered for step in agent.task.past])
     # Whoever says more wants an answer to it, whatever is left of the steps.
-    number, most = len(past), plan.max_iterations + sum(1 for step in plan.past if step.steered)
-    if past and await _steer(plan, dialect, number, "", last=False):
+    number, most = len(past), agent.task.max_iterations + sum(1 for step in agent.task.past if step.steered)
+    if past and await _steer(agent, dialect, number, "", last=False):
         most += 1
     while number < most:
         number += 1
         step = dialect.next_step()
-        said = await _generate(plan, step, answer, emit)
+        said = await _generate(agent, step, answer, emit)
         calls = dialect.take(said)
         # Calls where no tool was offered are none, so that nothing may be left of a step.
         if not (calls or step.hidden or said.text.strip()):
             raise nothing_said(answer.last_step, called=bool(said.calls))
-        await plan.recorder.said(said.text, calls or (), answer.last_step)
+        await agent.recorder.said(said.text, calls or (), answer.last_step)
         if calls is None:
-            if not await _steer(plan, dialect, number, said.text, last=True):
+            if not await _steer(agent, dialect, number, said.text, last=True):
                 answer.complete = True
                 return
             # The next step is an answer of its own.
@@ -169,31 +179,33 @@ async def run(plan: Run, answer: TurnOutput, emit: Emit) -> None:
             most += 1
             continue
         results = []
-        if plan.tools is not None:
-            results = await plan.tools.carry_out([call for call in calls if isinstance(call, ModelToolCall)], emit)
-            await plan.recorder.told(results)
+        if agent.tools is not None:
+            results = await agent.tools.carry_out([call for call in calls if isinstance(call, ModelToolCall)], emit)
+            await agent.recorder.told(results)
         if calls:
             dialect.add(said, results)
-            if await _steer(plan, dialect, number, "", last=number == most):
+            if await _steer(agent, dialect, number, "", last=number == most):
                 most += 1
     answer.run_out()
 
 
-async def _steer(plan: Run, dialect: ToolDialect, number: int, said: str, *, last: bool) -> bool:
+async def _steer(agent: AgentRun, dialect: ToolDialect, number: int, said: str, *, last: bool) -> bool:
     """Show the model what the user added by the end of a step; tells whether that was anything.
 
     `said`: the answer, if the step was one.
     """
-    texts = plan.steering.after_step(number, last=last) if plan.steering is not None else ()
+    texts = agent.steering.after_step(number, last=last) if agent.steering is not None else ()
     if not texts:
         return False
     # On record before the model says anything to it.
-    await plan.recorder.steered(texts)
+    await agent.recorder.steered(texts)
     dialect.steer(said, "\n\n".join(texts))
     return True
 
 
-async def _recall(plan: Run, step: TurnStep, answer: TurnOutput, emit: Emit) -> tuple[StepOutput, list[ToolOutcome]]:
+async def _recall(
+    agent: AgentRun, step: TurnStep, answer: TurnOutput, emit: Emit
+) -> tuple[StepOutput, list[ToolOutcome]]:
     """A step of the past as if it had just been said and its calls made; calls that are still to be made are made."""
     answer.end_step(
         Finished(
@@ -204,13 +216,13 @@ async def _recall(plan: Run, step: TurnStep, answer: TurnOutput, emit: Emit) -> 
     written = [_as_written(call) for call in step.calls]
     calls = [call for call in written if isinstance(call, ModelToolCall)]
     told = [call for call in step.calls if call.tool is not None]
-    if plan.tools is not None and any(call.content is None for call in told):
-        results = await plan.tools.carry_out(calls, emit)
-        await plan.recorder.told(results)
+    if agent.tools is not None and any(call.content is None for call in told):
+        results = await agent.tools.carry_out(calls, emit)
+        await agent.recorder.told(results)
     else:
         results = [recalled_outcome(call, one.ok, one.content) for call, one in zip(calls, told, strict=True)]
-        if plan.tools is not None:
-            plan.tools.recall(calls)
+        if agent.tools is not None:
+            agent.tools.recall(calls)
     return StepOutput(text=step.text, calls=tuple(written)), results
 
 
@@ -228,11 +240,11 @@ async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
     return await engine.calling()
 
 
-async def _generate(plan: Run, step: Step, answer: TurnOutput, emit: Emit) -> StepOutput:
+async def _generate(agent: AgentRun, step: Step, answer: TurnOutput, emit: Emit) -> StepOutput:
     """One step of the model. Its answer is passed on as it comes."""
     request = dataclasses.replace(
-        plan.request, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
-        options=_options(plan.request.options, step),
+        agent.task.request, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
+        options=_options(agent.task.request.options, step),
     )  # fmt: skip
     parser, texts, calls = step.parser(), list[str](), list[ModelToolCall | Malformed]()
 
@@ -248,7 +260,7 @@ async def _generate(plan: Run, step: Step, answer: TurnOutput, emit: Emit) -> St
                 case _:
                     calls.append(event)
 
-    async with hear(plan.engine, request) as events:
+    async with hear(agent.task.engine, request) as events:
         async for event in events:
             match event:
                 case Finished():

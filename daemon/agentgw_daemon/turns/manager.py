@@ -21,6 +21,7 @@ from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit
+from agentgw_daemon.agent.loop import AgentTask
 from agentgw_daemon.agent.named_tools import check_request
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.structured_output import structured
@@ -35,11 +36,11 @@ from agentgw_daemon.storage.sessions.turns import NewTurn
 from agentgw_daemon.system.ids import new_id
 from agentgw_daemon.turns.earlier import resume
 from agentgw_daemon.turns.earlier.ended import outcome_of
+from agentgw_daemon.turns.plan import Plan
 from agentgw_daemon.turns.preview.dry_run import dry_run
 from agentgw_daemon.turns.preview.prefill import prefill
 from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, needs_no_tools, options_of
-from agentgw_daemon.turns.run import Plan, go_on
-from agentgw_daemon.turns.run import run as run_turn
+from agentgw_daemon.turns.run import go_on, run_turn
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.spec import ModelSpec
@@ -115,6 +116,7 @@ class Turns:
         parent = None if caller is None else caller.turn
         session, skill, spec, routed = chosen
         plan = await self._plan(params, skill, spec, session)
+        task = plan.task
         if params.ephemeral:
             if session is not None:
                 self.check_idle(SessionId(session.session_id))
@@ -126,8 +128,8 @@ class Turns:
                 NewTurn(
                     message=plan.message, skill=skill.name, model=spec.name,
                     session_id=session.session_id if session else None, system=plan.system,
-                    options=plan.request.options, cwd=params.cwd, idempotency_key=params.idempotency_key,
-                    state="running", request=kept(params, plan.max_iterations), seed=plan.request.fallback_seed,
+                    options=task.request.options, cwd=params.cwd, idempotency_key=params.idempotency_key,
+                    state="running", request=kept(params, task.max_iterations), seed=task.request.fallback_seed,
                     delegated_by=None if caller is None else caller.turn.turn_id,
                     delegated_call=None if caller is None else caller.call_id, tainted=tainted,
                 )
@@ -320,15 +322,19 @@ class Turns:
         return Plan(
             system=skill.instructions.strip() if params.system is None else params.system,
             message=with_files(params.message, params.files), history=history,
-            request=generation_request(
-                options_of(params, skill.temperature, bound if spec.kind == "file" else 0),
-                seed=secrets.randbelow(_SEEDS), whole=params.whole,
-                skill=params.system is None and params.schema is None, background=params.detach, schema=params.schema,
+            task=AgentTask(
+                engine=await services.pool.engine(spec),
+                request=generation_request(
+                    options_of(params, skill.temperature, bound if spec.kind == "file" else 0),
+                    seed=secrets.randbelow(_SEEDS), whole=params.whole,
+                    skill=params.system is None and params.schema is None, background=params.detach,
+                    schema=params.schema,
+                ),
+                max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             ),
-            engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx,
+            n_ctx_tokens=services.settings.inference.n_ctx,
             make_tools=None if params.schema is not None or needs_no_tools(params)
             else partial(toolkit.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
-            max_iterations=params.max_iterations or skill.max_iterations or services.settings.agent.max_iterations,
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),
         )  # fmt: skip
 

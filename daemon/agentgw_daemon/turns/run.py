@@ -1,6 +1,6 @@
 """One turn from its prompt to its end: runs the engine, numbers and stores what it says.
 
-`run` is the only place that decides how a turn ends. Whatever happens (done, cancelled, failed, a bug), the
+`run_turn` is the only place that decides how a turn ends. Whatever happens (done, cancelled, failed, a bug), the
 turn gets one last event and one outcome, and what was said is stored before anyone is told that it ended.
 """
 
@@ -13,29 +13,25 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.turns import PromptHistory, TurnFailure, TurnResult, TurnStep
+from agentgw.protocol.calls.turns import TurnFailure, TurnResult
 from agentgw.protocol.errors import RpcError, ShuttingDown, Timeout
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted, TurnSteered
-from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import FinishReason, Timings, Usage
-from agentgw_daemon.agent.loop import Emit, TurnOutput, calling_of
-from agentgw_daemon.agent.loop import Run as AgentRun
-from agentgw_daemon.agent.loop import run as run_agent
-from agentgw_daemon.agent.opening import TurnOpening
+from agentgw_daemon.agent.loop import AgentRun, TurnOutput, run_agent
 from agentgw_daemon.agent.usage import sum_usage
-from agentgw_daemon.inference.engine import Calling, Engine, GenerationRequest
+from agentgw_daemon.inference.engine import Calling
 from agentgw_daemon.inference.structured_output import structured
-from agentgw_daemon.knowledge.grounding import Grounding, grounded
+from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.prompts.assembly import Assembled, assemble
 from agentgw_daemon.prompts.compaction import Fitting
-from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, prompt_of, surely_fits
+from agentgw_daemon.prompts.prompt import Prompt, surely_fits
 from agentgw_daemon.storage.sessions.turns import TurnEnd
+from agentgw_daemon.turns.plan import Plan
 from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
 if TYPE_CHECKING:
-    from agentgw_daemon.agent.tool_runner import ToolRunner
     from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.storage.database import Database
 
@@ -45,52 +41,7 @@ log = logging.getLogger(__name__)
 _FINISH_S: Final = 15.0
 
 
-@record
-class Past:
-    """Work of an earlier daemon on a turn: how the prompt was shown to the model, and the model's steps."""
-
-    history: PromptHistory
-    steps: tuple[TurnStep, ...]
-
-
-@record
-class Plan:
-    """Plan of a turn: all that it needs to know before it runs.
-
-    `history` is asked when the turn runs, not before: until the turn is stored, another may still end in its session.
-    """
-
-    system: str
-    message: str
-    history: Callable[[], Awaitable[tuple[EarlierTurn, ...]]]
-    # All that is asked for, but for the messages.
-    request: GenerationRequest
-    engine: Engine
-    # Context the settings ask for; 0 leaves it to the worker.
-    n_ctx_tokens: int = 0
-    # Makes what the model may call; without it, nothing.
-    make_tools: Callable[[TurnState], Awaitable[ToolRunner]] | None = None
-    max_iterations: int = 1
-    # Gives the prompt pieces of the user's documents; without it, none.
-    grounding: Grounding | None = None
-    past: Past | None = None
-
-    async def prompt(self) -> Prompt:
-        """The prompt before documents are quoted in it."""
-        return prompt_of(self.system, await self.history(), self.message, self.request.schema)
-
-    async def opening(self, tools: ToolRunner | None, emit: Emit) -> TurnOpening:
-        """The first step with these tools; loads the model when it has to know how they are called."""
-        schema = self.request.schema
-        calling = await calling_of(self.engine, emit) if tools is not None and tools.views else None
-        if tools is None or calling is None:
-            return TurnOpening(engine=self.engine, schema=schema)
-        return TurnOpening(
-            engine=self.engine, calling=calling, views=tools.views, suggested_tools=tools.suggested_tools, schema=schema
-        )
-
-
-async def run(live: TurnState, plan: Plan, database: Database | None) -> None:
+async def run_turn(live: TurnState, plan: Plan, database: Database | None) -> None:
     """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
     turn_recorder = TurnRecorder(live, database)
 
@@ -102,7 +53,7 @@ async def run(live: TurnState, plan: Plan, database: Database | None) -> None:
 
 
 async def go_on(live: TurnState, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
-    """Runs as `run` does a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
+    """Runs as `run_turn` does a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
     turn_recorder = TurnRecorder(live, database)
 
     async def do(answer: TurnOutput) -> None:
@@ -144,20 +95,20 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
 
 
 async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder: TurnRecorder) -> None:
-    past = plan.past
+    task = plan.task
     # Before the tools: what is quoted decides what they may do unasked.
-    prompt = await plan.prompt() if past is not None else await _with_documents(live, plan)
+    prompt = await plan.prompt() if plan.shown is not None else await _with_documents(live, plan)
     tools = await plan.make_tools(live) if plan.make_tools is not None else None
-    base = dataclasses.replace(plan.request, cache_scope=live.session_id if live.stored else "")
+    base = dataclasses.replace(task.request, cache_scope=live.session_id if live.stored else "")
     calling: Calling | None = None
-    if past is not None:
+    if plan.shown is not None:
         # As the model was shown it before; no model is asked.
-        made = await assemble(prompt, base, shown=past.history)
+        made = await assemble(prompt, base, shown=plan.shown)
     else:
         opening = await plan.opening(tools, live.log.append)
         calling = opening.calling
         fitting = Fitting(
-            engine=plan.engine, count=opening.count, model=live.model, session_id=live.session_id,
+            engine=task.engine, count=opening.count, model=live.model, session_id=live.session_id,
             database=turn_recorder.database,
         )  # fmt: skip
         certain = surely_fits(prompt, plan.n_ctx_tokens) and not opening.shows_tools(prompt.messages())
@@ -166,11 +117,11 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
         made = await assemble(prompt, base, None if certain else fitting)
         await _tell(live, made)
     recorder = turn_recorder.record(
-        made.history, () if tools is None else tools.offered, None if past is None else past.steps
+        made.history, () if tools is None else tools.offered, None if plan.shown is None else task.past
     )
     agent = AgentRun(
-        engine=plan.engine, request=made.request, recorder=recorder, tools=tools, calling=calling,
-        max_iterations=plan.max_iterations, past=past.steps if past is not None else (), steering=live.steering,
+        task=dataclasses.replace(task, request=made.request), recorder=recorder, tools=tools, calling=calling,
+        steering=live.steering,
     )  # fmt: skip
     live.emit = deduplicated_emit(live, turn_recorder)
     try:
@@ -196,7 +147,7 @@ async def _with_documents(live: TurnState, plan: Plan) -> Prompt:
     prompt = await plan.prompt()
     if plan.grounding is None:
         return prompt
-    made = await grounded(prompt, plan.grounding, plan.engine.count)
+    made = await grounded(prompt, plan.grounding, plan.task.engine.count)
     if made.notice:
         await live.log.append(TurnNotice(code="documents", text=made.notice))
     if made.prompt.excerpts:

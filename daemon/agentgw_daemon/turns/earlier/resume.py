@@ -19,13 +19,14 @@ from agentgw.protocol.events import EVENTS, TurnEvent, TurnSteered
 from agentgw.protocol.records.schema import bind
 from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit
+from agentgw_daemon.agent.loop import AgentTask
 from agentgw_daemon.events.steering import Steering
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.prompt import EarlierTurn, history_of
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.system.ids import seconds_of
+from agentgw_daemon.turns.plan import Plan
 from agentgw_daemon.turns.request import generation_request
-from agentgw_daemon.turns.run import Past, Plan
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.delegation import Delegates
@@ -78,12 +79,14 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
 
     return Plan(
         system=detail.system, message=detail.message, history=history,
-        request=generation_request(
-            detail.options, seed=detail.seed, skill=not detail.own_system, background=request.detach
+        task=AgentTask(
+            engine=await services.pool.engine(spec),
+            request=generation_request(
+                detail.options, seed=detail.seed, skill=not detail.own_system, background=request.detach
+            ),
+            max_iterations=request.max_iterations or 1, past=detail.steps,
         ),
-        engine=await services.pool.engine(spec), n_ctx_tokens=services.settings.inference.n_ctx, make_tools=make_tools,
-        max_iterations=request.max_iterations or 1,
-        past=Past(history=detail.history or PromptHistory(), steps=detail.steps),
+        n_ctx_tokens=services.settings.inference.n_ctx, make_tools=make_tools, shown=detail.history or PromptHistory(),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from agentgw_daemon.turns.preview.parts import parts_of
 if TYPE_CHECKING:
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
-    from agentgw_daemon.turns.run import Plan
+    from agentgw_daemon.turns.plan import Plan
 
 
 async def dry_run(
@@ -34,16 +34,16 @@ async def dry_run(
     )  # fmt: skip
     prompt = await plan.prompt()
     if plan.grounding is not None:
-        prompt = (await grounded(prompt, plan.grounding, plan.engine.count)).prompt
+        prompt = (await grounded(prompt, plan.grounding, plan.task.engine.count)).prompt
     tools = await plan.make_tools(live) if plan.make_tools is not None else None
     opening = await plan.opening(tools, live.log.append)
     named = f"skill {skill.name}" if params.system is None else "system"
     fitting = Fitting(
-        engine=plan.engine, count=opening.count, model=model, session_id=live.session_id, database=services.database,
-        write=False,
+        engine=plan.task.engine, count=opening.count, model=model, session_id=live.session_id,
+        database=services.database, write=False,
     )  # fmt: skip
     try:
-        made = await assemble(prompt, plan.request, fitting)
+        made = await assemble(prompt, plan.task.request, fitting)
     except ContextOverflow as error:
         left = PromptHistory(excerpts=prompt.excerpts)
         _, parts = await parts_of(

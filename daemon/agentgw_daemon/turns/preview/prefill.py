@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from agentgw_daemon.inference.spec import ModelSpec
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
-    from agentgw_daemon.turns.run import Plan
+    from agentgw_daemon.turns.plan import Plan
 
 
 def obstacle(params: TurnStartParams, spec: ModelSpec, plan: Plan) -> str | None:
     """The reason for which nothing that was computed could be found again."""
     if spec.kind != "file":
         return "only models on this machine keep what they computed"
-    if plan.request.recompute:
+    if plan.task.request.recompute:
         return "a turn with a seed computes all anew"
     if params.schema is not None:
         return "a turn with a schema has a prompt of its own"
@@ -57,18 +57,18 @@ async def prefill(
     tools = await plan.make_tools(live) if plan.make_tools is not None else None
     opening = await plan.opening(tools, live.log.append)
     fitting = Fitting(
-        engine=plan.engine, count=opening.count, model=spec.name, session_id=live.session_id,
+        engine=plan.task.engine, count=opening.count, model=spec.name, session_id=live.session_id,
         database=services.database, write=False,
     )  # fmt: skip
-    made = await assemble(await plan.prompt(), plan.request, fitting)
+    made = await assemble(await plan.prompt(), plan.task.request, fitting)
     step = opening.step(made.messages)
     request = dataclasses.replace(
         made.request, messages=step.messages, tools=step.tools, special=step.special, background=True, draft=True,
         # One token has to be drawn for the prompt to be computed to its end.
-        options=dataclasses.replace(plan.request.options, max_tokens=1),
+        options=dataclasses.replace(plan.task.request.options, max_tokens=1),
     )  # fmt: skip
     result = PrefillResult(model=spec.name, reason="it was cut off")
-    async with hear(plan.engine, request) as events:
+    async with hear(plan.task.engine, request) as events:
         async for event in events:
             if isinstance(event, Finished):
                 usage = event.usage

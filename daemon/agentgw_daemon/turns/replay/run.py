@@ -9,9 +9,7 @@ from agentgw.protocol.calls.turns import ReplayResult, ReplaySide, TurnDetail, T
 from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, SchemaUnmet, SessionBusy
 from agentgw.protocol.events import ReplayProgress, TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.agent.loop import Run as AgentRun
-from agentgw_daemon.agent.loop import TurnOutput
-from agentgw_daemon.agent.loop import run as run_agent
+from agentgw_daemon.agent.loop import AgentRun, AgentTask, TurnOutput, run_agent
 from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.events.steering import RecordedSteering
 from agentgw_daemon.inference.engine import Engine, GenerationRequest
@@ -142,15 +140,15 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellR
     if not surely_fits(plan.prompt, n_ctx_tokens):
         fitting = Fitting(engine=plan.engine, count=plan.engine.count, model=plan.spec.name)
     made = await assemble(plan.prompt, base, fitting)
-    run = AgentRun(
-        engine=plan.engine, request=made.request, recorder=StepRecorder(None, Shown()), tools=tools,
-        max_iterations=detail.max_iterations or _MAX_ITERATIONS,
+    task = AgentTask(engine=plan.engine, request=made.request, max_iterations=detail.max_iterations or _MAX_ITERATIONS)
+    agent = AgentRun(
+        task=task, recorder=StepRecorder(None, Shown()), tools=tools,
         steering=RecordedSteering(step.steered for step in detail.steps),
     )  # fmt: skip
     answer = TurnOutput()
     emit = _Emitter(detail, tell)
     error: RpcError | None = None
-    await run_agent(run, answer, emit)
+    await run_agent(agent, answer, emit)
     if detail.schema is not None and answer.finished is not None:
         try:
             await structured.verify(answer.text, answer.finished.finish_reason, detail.schema)
