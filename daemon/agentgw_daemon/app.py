@@ -20,6 +20,7 @@ from agentgw.local.files.shipped import shipped
 from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.approvals.queue import ApprovalQueue
+from agentgw_daemon.events.change_signal import ChangeSignal
 from agentgw_daemon.events.hub import Hub
 from agentgw_daemon.inference.hosting.pool import open_pool
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
@@ -88,7 +89,7 @@ _PEERS_SHARE: Final = 0.25
 _CLOSING_S: Final = 30.0
 
 
-async def _open(started: Started, stack: AsyncExitStack) -> tuple[Services, HooksFile]:
+async def _open(started: Started, stack: AsyncExitStack, deliveries_added: ChangeSignal) -> tuple[Services, HooksFile]:
     """The parts, in the order of their lifetimes."""
     settings, paths = started.config.settings, started.paths
     hub = Hub()
@@ -103,14 +104,12 @@ async def _open(started: Started, stack: AsyncExitStack) -> tuple[Services, Hook
     if started.prewarm and is_worker_likely(settings, Path(paths.models_dir), started.environ.get("HOME")):
         pool.prewarm()
     hooks = await trio.to_thread.run_sync(read_hooks, Path(paths.webhooks_file), started.environ)
-    outbox = EventOutbox()
-    # Before the database opens, which ends turns that a crash cut off.
-    outbox.route(routes(hooks.hooks))
     database = await stack.enter_async_context(
         Database.open(
             Path(paths.data_dir),
             on_recovered=lambda recovery: current.notices.append(recovered(recovery)),
-            outbox=outbox,
+            # Complete by now, because opening ends turns that a crash cut off.
+            outbox=EventOutbox(routes(hooks.hooks), on_added=deliveries_added.tell),
         )
     )
     if database.opened.recovery is not None:
@@ -167,7 +166,9 @@ def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
     return TurnNotice(code="storage_recovered", text=text)
 
 
-def _made_of(services: Services, hooks: HooksFile, stop: Stop, nursery: trio.Nursery) -> Daemon:
+def _made_of(
+    services: Services, hooks: HooksFile, deliveries_added: ChangeSignal, stop: Stop, nursery: trio.Nursery
+) -> Daemon:
     """Makes the daemon's parts from the services; their background work runs in the nursery."""
     forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
     reembedding = Reembedder(services.database, services.retrieval)
@@ -177,7 +178,7 @@ def _made_of(services: Services, hooks: HooksFile, stop: Stop, nursery: trio.Nur
     turns = Turns(services, nursery)
     watching = Watching(services.database, ingest, nursery)
     webhooks = Webhooks(
-        services.database, services.secrets, hooks, nursery, environ=services.started.environ,
+        services.database, services.secrets, hooks, nursery, added=deliveries_added, environ=services.started.environ,
         keep_days=lambda: services.settings.webhooks.keep_days,
     )  # fmt: skip
     desktop = Desktop(services.started.environ)
@@ -203,9 +204,10 @@ async def serve(started: Started) -> int:
     async with AsyncExitStack() as stack:
         stack.enter_context(patient_end(lambda: stop.is_asked))
         doors = _http_doors(started, stack)
-        services, hooks = await _open(started, stack)
+        deliveries_added = ChangeSignal()
+        services, hooks = await _open(started, stack, deliveries_added)
         async with trio.open_nursery() as outer:
-            daemon = _made_of(services, hooks, stop, outer)
+            daemon = _made_of(services, hooks, deliveries_added, stop, outer)
             # Before anybody can ask for them.
             await supervised("taking up turns", daemon.turns.take_up)
             outer.start_soon(supervised, "following folders", daemon.watching.resume)

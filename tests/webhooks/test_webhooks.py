@@ -13,8 +13,10 @@ import trio.testing
 
 from agentgw.protocol.calls.webhooks import Delivery
 from agentgw.protocol.errors import NotFound, StorageUnavailable
+from agentgw_daemon.events.change_signal import ChangeSignal
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.deliveries.deliveries import HookStanding
+from agentgw_daemon.storage.deliveries.outbox import EventOutbox
 from agentgw_daemon.text.secrets import Secrets
 from agentgw_daemon.webhooks.hook import Hook
 from agentgw_daemon.webhooks.hooks_file import read_hooks
@@ -94,10 +96,12 @@ async def house(folder: Path, *entries: str, answers: tuple[Sent, ...] = ()) -> 
     path.write_text("webhooks:\n" + "".join(entries))
     path.chmod(0o600)
     sender = Scripted(*answers)
-    async with Database.open(folder / "data") as database, trio.open_nursery() as nursery:
+    added = ChangeSignal()
+    outbox = EventOutbox(on_added=added.tell)
+    async with Database.open(folder / "data", outbox=outbox) as database, trio.open_nursery() as nursery:
         webhooks = Webhooks(
-            database, Secrets(), read_hooks(path, {}), nursery, environ={}, keep_days=lambda: 30.0, sender=sender,
-            wall_clock=lambda: 0.0,
+            database, Secrets(), read_hooks(path, {}), nursery, added=added, environ={}, keep_days=lambda: 30.0,
+            sender=sender, wall_clock=lambda: 0.0,
         )  # fmt: skip
         await webhooks.start()
         yield House(path, database, webhooks, sender)

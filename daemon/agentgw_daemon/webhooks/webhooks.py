@@ -25,6 +25,7 @@ from agentgw_daemon.webhooks.hooks_file import HooksFile, read_hooks
 from agentgw_daemon.webhooks.sending import BACKOFF_S, MAX_RETRY_AFTER_S, Sender, Sent, attempt_of
 
 if TYPE_CHECKING:
+    from agentgw_daemon.events.change_signal import ChangeSignal
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.text.secrets import Secrets
 
@@ -42,7 +43,6 @@ class _Task:
     def __init__(self, hook: Hook) -> None:
         self.hook = hook
         self.scope = trio.CancelScope()
-        self.poke = trio.Event()
 
 
 class Webhooks:
@@ -55,12 +55,15 @@ class Webhooks:
         file: HooksFile,
         nursery: trio.Nursery,
         *,
+        added: ChangeSignal,
         environ: Mapping[str, str],
         keep_days: Callable[[], float],
         sender: Sender | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        """`added`: told when there may be more to send."""
         self._database = database
+        self._added = added
         self._secrets = secrets
         self._environ = environ
         self._keep_days = keep_days
@@ -75,7 +78,6 @@ class Webhooks:
         self._taking = trio.Lock()
         # Names of those that were told to be gone, as it is stored.
         self._gone: set[str] = set()
-        self._database.outbox.on_added = self._poke_all
 
     async def start(self) -> None:
         """Begin to send what is left of the last daemon."""
@@ -172,14 +174,10 @@ class Webhooks:
                 self._tasks[name] = task = _Task(hook)
                 self._nursery.start_soon(supervised, f"sending to webhook {name}", self._run, task)
 
-    def _poke_all(self) -> None:
-        for task in self._tasks.values():
-            task.poke.set()
-
     async def _run(self, task: _Task) -> None:
         with task.scope:
             while True:
-                task.poke = trio.Event()
+                added = self._added.next
                 try:
                     pending = await self._database.deliveries.next(task.hook.name)
                     if pending is not None:
@@ -189,7 +187,7 @@ class Webhooks:
                     log.warning("webhook %s waits: %s", task.hook.name, error.message)
                     await trio.sleep(_STORAGE_PAUSE_S)
                     continue
-                await task.poke.wait()
+                await added.wait()
 
     async def _deliver(self, hook: Hook, pending: Pending) -> None:
         """One try of the first in the queue, when its time has come."""

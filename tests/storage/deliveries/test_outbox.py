@@ -89,9 +89,7 @@ async def test_an_end_that_could_not_be_stored_is_told_once(told: Database) -> N
 async def test_a_turn_that_a_crash_cut_off_is_told_by_the_next_daemon(tmp_path: Path) -> None:
     async with Database.open(tmp_path) as database:
         await begin(database)
-    outbox = EventOutbox()
-    outbox.route(EVERYTHING)
-    async with Database.open(tmp_path, outbox=outbox) as database:
+    async with Database.open(tmp_path, outbox=EventOutbox(EVERYTHING)) as database:
         ((event, data),) = await events(database)
     assert (event, data["state"]) == ("agent.failed", "interrupted")
 
@@ -139,13 +137,14 @@ async def test_each_webhook_has_its_own_row_of_the_same_id(database: Database) -
     assert await events(database, "c") == []
 
 
-async def test_the_listener_hears_of_rows_and_of_nothing_else(told: Database) -> None:
+async def test_the_listener_hears_of_rows_and_of_nothing_else(tmp_path: Path) -> None:
     heard: list[None] = []
-    told.outbox.on_added = lambda: heard.append(None)
-    await told.turns.list()
-    assert not heard
-    await told.sessions.create("s")
-    assert len(heard) == 1
+    outbox = EventOutbox(EVERYTHING, on_added=lambda: heard.append(None))
+    async with Database.open(tmp_path, outbox=outbox) as told:
+        await told.turns.list()
+        assert not heard
+        await told.sessions.create("s")
+        assert len(heard) == 1
 
 
 async def test_a_full_queue_counts_what_it_leaves_out(told: Database, monkeypatch: pytest.MonkeyPatch) -> None:

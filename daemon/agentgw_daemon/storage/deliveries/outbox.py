@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.calls.webhooks import WebhookEvent
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MAX_PENDING: Final = 1000
 # Names of models are paths at times; nothing else comes near.
 MAX_VALUE_CHARS: Final = 256
+_NOWHERE: Final[Mapping[WebhookEvent, tuple[str, ...]]] = MappingProxyType({})
 
 
 class EventOutbox:
@@ -30,10 +32,14 @@ class EventOutbox:
     `on_added` is called on trio's thread, when rows may have been committed.
     """
 
-    def __init__(self) -> None:
-        self._routes: Mapping[WebhookEvent, tuple[str, ...]] = {}
+    def __init__(
+        self,
+        routes: Mapping[WebhookEvent, tuple[str, ...]] = _NOWHERE,
+        on_added: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._routes = dict(routes)
+        self._on_added = on_added
         self._added = False
-        self.on_added: Callable[[], None] = _ignore
 
     def route(self, routes: Mapping[WebhookEvent, tuple[str, ...]]) -> None:
         """From now on events go to these webhooks."""
@@ -43,7 +49,7 @@ class EventOutbox:
         """The transaction is over, one way or the other."""
         if self._added:
             self._added = False
-            self.on_added()
+            self._on_added()
 
     def session_created(self, db: sqlite_utils.Database, session_id: str) -> None:
         """A session was made, by a turn, by hand or as a copy."""
@@ -124,10 +130,6 @@ def _of_turn(turn: Turn) -> dict[str, Any]:
         "turn_id": turn.turn_id, "session_id": turn.session_id, "skill": turn.skill, "model": turn.model,
         "started_at": turn.created_at,
     }  # fmt: skip
-
-
-def _ignore() -> None:
-    """Leave them for whoever looks later."""
 
 
 # For those that are told of no webhook.
