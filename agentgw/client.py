@@ -68,7 +68,7 @@ class Client:
         self._incoming: deque[Response | Notification] = deque()
         self._deadline: float | None = None
         self._timeout_s = 0.0
-        #: What the daemon said of itself: the result of `hello`.
+        #: Facts that the daemon told about itself: the result of `hello`.
         self.daemon: Mapping[str, Any] = {}
 
     def __enter__(self) -> Self:

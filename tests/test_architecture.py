@@ -72,7 +72,7 @@ CROWDED = {
     "agentgw_daemon.workers.retrieval.reading.formats",
 }
 # A docstring that begins so describes its thing without a name for it.
-RIDDLES = {"What", "Whether", "How", "Those", "Who", "Whose", "So", "Which", "Where", "Why"}
+RIDDLES = {"What", "Whether", "How", "Those", "Who", "Whose", "So", "Which", "Where", "Why", "Whatever", "Whoever"}
 
 
 @functools.cache

@@ -30,7 +30,7 @@ class Loop(Protocol):
 
 
 class Handover(Generic[T]):
-    """A value made in a thread for somebody who may have left: it is theirs or it is undone, never both."""
+    """A value made in a thread, taken by its caller or undone when the caller has left."""
 
     def __init__(self, work: Callable[[], T], undo: Callable[[T], None]) -> None:
         self._work = work

@@ -42,9 +42,9 @@ class AgentgwError(Exception):
     """Anything agentgw reports on purpose. `str(error)` is one line without a trailing full stop."""
 
     exit_status: int = 1
-    #: What to do about an error of this class that has no hint of its own.
+    #: Advice for an error of this class that has no hint of its own.
     remedy: ClassVar[str] = ""
-    #: What there was of the answer before it: goes beside the error where that is printed as JSON, never over the wire.
+    #: The answer's text before the error: goes beside the error where that is printed as JSON, never over the wire.
     partial: Mapping[str, Any] = {}
 
     def __init__(self, message: str, *, hint: str | None = "") -> None:

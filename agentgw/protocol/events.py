@@ -25,7 +25,7 @@ class TurnStarted:
 
 @record
 class TurnProgress:
-    """The thing that the turn waits for before its first token, or from another agent that works for it."""
+    """Progress of what the turn waits for before its first token, or of an agent that works for it."""
 
     method: ClassVar[str] = "turn.progress"
     phase: Phase

@@ -37,7 +37,7 @@ class RemoteAddress:
         #: 0: what ssh takes by itself.
         self.port = port
         self.user = user
-        #: Where a proxy has the daemon: it begins with a slash and does not end with one, or is empty.
+        #: Path under which a proxy has the daemon: it begins with a slash and does not end with one, or is empty.
         self.path = path
 
     @property

@@ -1,4 +1,4 @@
-"""The daemon from its first connection to its last: what lives inside what.
+"""Lifetimes of the daemon's parts, from the first connection to the last.
 
 From the outside in: worker pool, database, turns, connections, the listener. Each is closed only when all
 that depends on it has ended, and every step of the way down has a bound, so a stop always ends.

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Launch:
-    """One start: takes things in order, gives them back through `closing`, and knows how to fail."""
+    """One start: acquires resources in order and releases them through `closing`."""
 
     def __init__(self, closing: contextlib.ExitStack) -> None:
         self._closing = closing

@@ -41,9 +41,9 @@ class Current:
         self.config = config
         # For the next turn that somebody watches: what happened while nobody did.
         self.notices: list[TurnNotice] = []
-        # Why the daemon stops; empty while it serves.
+        # Reason why the daemon stops; empty while it serves.
         self.stopping = ""
-        # Where HTTP is spoken, if it is.
+        # Address at which HTTP is spoken, if it is.
         self.http: HttpStatus | None = None
         # Makes a link that signs a browser in once, where there is a door that browsers can come by.
         self.sign_in: Callable[[], SignInLink] | None = None

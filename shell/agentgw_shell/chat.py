@@ -54,7 +54,7 @@ class Chat:
     def __init__(self, terminal: TypeAhead, *, skill: str | None, model: str | None) -> None:
         self._terminal = terminal
         self._model = model
-        #: What messages are asked with.
+        #: Settings that messages are sent with.
         self.conversation = Conversation(skill=skill)
         self._pastes = Pastes()
         self._draft = Draft(self._pastes)

@@ -28,7 +28,7 @@ class Opening:
         self._greet = greet
         self._fail = fail
         self._done = threading.Event()
-        #: What there is to tell the user of it.
+        #: Lines for the user about it.
         self.notices: list[str] = []
         # A daemon thread: whoever leaves before it is done leaves at once. Its wait has a limit of its own.
         self._thread = threading.Thread(target=self._connect, daemon=True)

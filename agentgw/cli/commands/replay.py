@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentgw.client import Stream
 
 DIFFERENT: Final = 1
-# Why two texts may be compared at all: see `turn.replay`.
+# Reason why two texts may be compared at all: see `turn.replay`.
 _COMPARED: Final = {
     "greedy": "both without chance", "seed": "both computed anew with the seed that was given",
     "loose": "with the turn's seed; the last bits may differ, for no seed was given",

@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
         client = connect_running(paths)
     except DaemonUnreachable as error:
         if paths.other_url:
-            # Whether one runs there is not known.
+            # It is not known whether one runs there.
             raise
         on_demand = not paths.other_socket and would_start(paths)
         if args.json:

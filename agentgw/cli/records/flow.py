@@ -61,7 +61,7 @@ _READ_BYTES: Final = 1 << 16
 _WINDOW: Final = 8
 # Requests of one connection that the daemon answers at once, by default.
 MOST_AT_ONCE: Final = 32
-# What a pipe takes without waiting once it says that it takes anything. PIPE_BUF on Linux.
+# Bytes that a pipe takes without waiting once it says that it takes anything. PIPE_BUF on Linux.
 _WRITE_BYTES: Final = 4096
 _MOST_UNSENT_BYTES: Final = 1 << 16
 # The journal's pace, and the pace in which a daemon that is too busy is asked again.

@@ -141,7 +141,7 @@ class IngestProgress:
             _write(self._stream, self._text(progress, done, total, bar=False) + "\n")
 
     def close(self) -> None:
-        """Makes room for what came of it."""
+        """Erases the line, so that the result has room."""
         if self._line is not None:
             self._line.erase()
 

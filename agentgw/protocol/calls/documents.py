@@ -79,7 +79,7 @@ class IngestNote:
 
 @record
 class IngestResult:
-    """Fate of the documents. Long lists are cut; the counts are whole."""
+    """Outcome for each document. Long lists are cut; the counts are whole."""
 
     added: Annotated[int, "documents that are new"]
     updated: Annotated[int, "that had changed"]

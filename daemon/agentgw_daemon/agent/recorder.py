@@ -30,7 +30,7 @@ class StepRecorder:
 
     @property
     def steps(self) -> tuple[TurnStep, ...]:
-        """All steps that are over."""
+        """The steps that have ended, in order."""
         return tuple(self._steps)
 
     async def said(self, text: str, calls: Sequence[ModelToolCall | Malformed], finished: Finished | None) -> None:

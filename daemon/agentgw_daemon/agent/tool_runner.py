@@ -59,7 +59,9 @@ class Consent(Protocol):
     """Decision on calls that need consent."""
 
     async def agree(self, wanted: CheckedCall, emit: Emit) -> Agreed | None:
-        """None: it may not be made. Raises CallFailed when it cannot succeed, ApprovalDenied when nobody answered."""
+        """The agreed call, or None if it may not be made. Raises CallFailed when it cannot succeed, ApprovalDenied when
+        nobody answered.
+        """
 
 
 class Journal(Protocol):

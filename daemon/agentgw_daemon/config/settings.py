@@ -24,7 +24,7 @@ _HTTP_ADDRESS = Limit(pattern=r"https?://[^/@\s]+(/\S*)?", max_length=2048)
 # A name or a literal address; what it leads to is found out when it is bound.
 _HOST = Limit(pattern=r"[A-Za-z0-9.:_-]+", min_length=1, max_length=255)
 
-# Those of embedders in use have at most some 200 characters.
+# Prompts of embedders in use have at most some 200 characters.
 _PROMPT = Limit(max_length=512)
 
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")

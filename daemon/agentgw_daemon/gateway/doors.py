@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 _EVERYWHERE: Final = ("0.0.0.0", "::")  # the addresses that are warned of
-# Which a browser leaves out of Host and Origin.
+# The port that a browser leaves out of Host and Origin.
 _PORT_OF_HTTP: Final = 80
 
 

@@ -105,7 +105,7 @@ class Calling:
     """Way in which a model calls tools. Without a `format` its calls come as `ModelToolCall`."""
 
     format: Format | None = None
-    # So small that it cannot choose among tools.
+    # True when it is so small that it cannot choose among tools.
     narrow: bool = False
 
 

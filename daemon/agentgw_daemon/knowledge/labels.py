@@ -1,4 +1,4 @@
-"""Names that documents are kept by: skills, tags, collections. What nothing is called is refused, not searched for."""
+"""Names that documents are kept by: skills, tags, collections. Filters by an unknown name are refused."""
 
 from __future__ import annotations
 

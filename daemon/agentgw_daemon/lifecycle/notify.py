@@ -1,4 +1,4 @@
-"""Words to the service manager: ready, reloading, stopping, still alive (sd_notify(3)). Standard library only.
+"""Messages to the service manager: ready, reloading, stopping, still alive (sd_notify(3)). Standard library only.
 
 systemd gives a datagram socket in NOTIFY_SOCKET; a name that begins with `@` is in the abstract namespace. Nobody
 waits for an answer, and a manager that does not listen costs nothing.

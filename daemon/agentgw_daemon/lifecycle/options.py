@@ -11,7 +11,7 @@ from agentgw import __version__
 from agentgw.protocol.errors import UsageError
 from agentgw.protocol.records.schema import record
 
-# Where `--host` is given without a port.
+# The port where `--host` is given without one.
 DEFAULT_PORT: Final = 8080
 
 

@@ -94,7 +94,7 @@ class _Follower:
         return False
 
     async def _is_the_login_managers(self, signal: Message) -> bool:
-        """Tells who sent it. The bus also delivers what anybody sends to us alone, whatever was asked of it."""
+        """Tells whether the login manager sent the message. The bus also delivers what anybody sends to us alone."""
         from jeepney import HeaderFields, MessageType, message_bus
 
         sender = signal.header.fields.get(HeaderFields.sender)

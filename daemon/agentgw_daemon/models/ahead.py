@@ -1,4 +1,4 @@
-"""The worker that is started before the first request is read: worth a tenth of a second where it is used."""
+"""The worker started before the first request, which saves that a tenth of a second."""
 
 from __future__ import annotations
 

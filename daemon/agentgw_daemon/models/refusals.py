@@ -1,4 +1,4 @@
-"""Errors of the registry of models that need nothing of it."""
+"""Errors of the model registry."""
 
 from __future__ import annotations
 

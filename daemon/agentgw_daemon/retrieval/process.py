@@ -1,4 +1,4 @@
-"""One retrieval worker from birth to reaping: what it owes, and what its request hears when it dies.
+"""One retrieval worker from start to reaping: its deadlines, and the error of its request when it ends.
 
 Nothing here restarts anything: that is `role_queue.py`.
 """

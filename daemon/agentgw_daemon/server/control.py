@@ -99,7 +99,7 @@ class Control:
         file = started.paths.config_file
         async with self._reloading, self._told():
             before = await trio.to_thread.run_sync(read_text, file)
-            # What is wrong with the file as it is, in its own words.
+            # Errors of the file as it is are told in its own words.
             parse(before, file)
             try:
                 made = change(before, file)

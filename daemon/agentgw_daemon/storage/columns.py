@@ -1,4 +1,4 @@
-"""Values of columns to be shown, whatever lies in them: SQLite keeps any value in any column, and a disk keeps less.
+"""Values of columns for display, of whatever type SQLite has there.
 
 A value that is not what belongs there is shown as far as that makes sense, so that a row that went bad costs no more
 than itself. Does no I/O.

@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 
 @record
 class OpenedDatabase:
-    """Findings and deeds of opening the database."""
+    """Results of opening the database."""
 
     sqlite_version: str
     wal_reset_bug: bool

@@ -1,4 +1,4 @@
-"""Size and owners of the memory. Reads /proc, which is memory itself; elsewhere it answers unknown."""
+"""Size and owners of the memory. Reads /proc; elsewhere it answers unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys in what somebody wrote into a configuration: told by what they are called, or by their looks. Does no I/O."""
+"""Keys in configuration texts, recognised by their names or their form. Does no I/O."""
 
 from __future__ import annotations
 

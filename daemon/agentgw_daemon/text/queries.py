@@ -1,4 +1,4 @@
-"""Queries that could find something."""
+"""Check that a query holds a letter, a digit or a picture."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Final
 
-# Where a word begins; a comma or full stop behind it belongs to the sentence.
+# An `@` where a word begins; a comma or full stop behind the word belongs to the sentence.
 _MENTION: Final = re.compile(r"(?<!\S)@(?:\"([^\"\n]+)\"|([^\s\"]*[^\s\".,;:!?)]))")
 
 

@@ -24,7 +24,7 @@ class BarFacts:
     queue: int = 0
     approvals: int = 0
     jobs: int = 0
-    #: Where words of this chat may go, beside this machine.
+    #: Places beside this machine that the text of this chat may go to.
     leaves_to: tuple[str, ...] = ()
     #: Replaces all of it, while the daemon is not there yet.
     instead: str = ""

@@ -20,7 +20,7 @@ _MOST_LISTED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A wish that a key told."""
+    """The action that a key asks for."""
 
     kind: Literal["queue", "steer"]
     text: str

@@ -29,7 +29,7 @@ class TurnView:
         self._answer = AnswerView(write, *self._size, synchronized=synchronized)
         self._status = ""
         self._typed: Sequence[Line] = ()
-        # What the user added, until the model turns to it.
+        # Texts that the user added, until the model turns to them.
         self._steered: list[str] = []
         self.turn_id = ""
         self.session_id = ""

@@ -14,7 +14,7 @@ from agentgw.protocol.records.schema import record
 
 # 256 bits.
 _KEY_BYTES: Final = 32
-# What a header can carry.
+# Characters that a header can carry.
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,512}")
 # Four billion tries a second would need a day for the eight letters and digits that people choose.
 _SHORT_CHARS: Final = 16

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.exchange import Exchange
 
 _SKILL: Final = {"skill_name": "skill"}
-# What the predecessor called a text that had no name.
+# The predecessor's name for a text that had none.
 _UNNAMED: Final = "web_upload"
 
 

@@ -79,19 +79,19 @@ class HttpConnection:
         self._read_ahead = 0
         self._extra_headers: Headers = ()
         self._unread = False
-        # Whether the answer is a stream whose pieces are chunks of HTTP/1.1.
+        # True when the answer is a stream whose pieces are chunks of HTTP/1.1.
         self._in_chunks = False
-        # What the kernel has not taken of them.
+        # Bytes of them that the kernel has not taken.
         self._unsent = b""
         # Not known before somebody asks.
         self._strangers: bool | None = None
         self._stop_switched: Callable[[], None] | None = None
-        # What is being answered, and by which route.
+        # The request that is being answered, and its route.
         self.request: HttpRequest | None = None
         self.route = "-"
-        # Whether a script of ours asks for a piece of a page that is open.
+        # True when a script of ours asks for a piece of a page that is open.
         self.is_piece = False
-        # Whether the head of an answer has been sent, or is being sent.
+        # True when the head of an answer has been sent, or is being sent.
         self.answering = False
         self.status = 0
         self.sent_bytes = 0

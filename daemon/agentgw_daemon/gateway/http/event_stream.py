@@ -133,7 +133,7 @@ class EventBuffer:
     def __init__(self, *, limit_bytes: int = _LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._send_now: SendNow | None = None
-        # Whether a part of what was sent at once has not left.
+        # True when a part of what was sent at once has not left.
         self._is_cut = False
         self._events: deque[bytes] = deque()
         self._held_bytes = 0

@@ -36,7 +36,7 @@ STATUS_OF: Final[Mapping[type[e.RpcError], int]] = {
     e.StorageUnavailable: 503,
     e.Timeout: 504,
 }
-# Those that pass by themselves, soon.
+# Errors that pass by themselves, soon.
 _PASSING: Final = (e.Overloaded, e.ShuttingDown)
 
 

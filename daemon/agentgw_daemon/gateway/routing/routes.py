@@ -55,7 +55,7 @@ class RouteTable:
 
     def __init__(self, *tables: Iterable[Route]) -> None:
         self.routes = tuple(route for table in tables for route in table)
-        # Those that are no pages.
+        # Routes that are no pages.
         self.api = tuple(route for route in self.routes if not route.page)
 
     def find(self, request: HttpRequest) -> Found:

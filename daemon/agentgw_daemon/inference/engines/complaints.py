@@ -16,7 +16,7 @@ from agentgw.protocol.visible import is_seen
 from agentgw_daemon.text.page_text import page_text
 
 MAX_MESSAGE_CHARS: Final = 300
-# Where the words are, in the order of how much they say.
+# Fields that may hold the message, the most telling first.
 _WORDS: Final = (
     "message", "error", "detail", "msg", "error_message", "error_msg", "error_description", "errors", "reason", "title",
     "description", "fault", "faultstring", "exception", "cause", "text",

@@ -19,7 +19,7 @@ _FAILURES: Final = ("error", "exception", "failure", "failed")
 _BEATS: Final = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 # Blanks that keep a connection open before the answer; more of them say that none comes.
 _MOST_BLANKS: Final = 1 << 16
-# Where a page's title surely has been.
+# Bytes within which a page's title surely stands.
 _MOST_PAGE_BYTES: Final = 4096
 # A body may be complete although its connection stays open; looked at so often.
 _MOST_LOOKS: Final = 16

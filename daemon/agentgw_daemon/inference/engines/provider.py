@@ -50,7 +50,7 @@ N_CTX_TOKENS: Final = UNLIMITED_TOKENS
 BYTES_PER_TOKEN: Final = 4
 # Beside its text an event has names and numbers; a whole answer may come as one.
 _EVENT_OVERHEAD_BYTES: Final = 1 << 18
-# Those beyond 511 are of what stands in front of endpoints: Cloudflare's, and 529 for one that has too much to do.
+# Statuses beyond 511 come from what stands in front of endpoints: Cloudflare's, and 529 for too much to do.
 _RETRY_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 # An answer may come with any other status of success.
 _WITHOUT_BODY: Final = frozenset({204, 205})

@@ -23,7 +23,7 @@ class Deadlines:
         self._since = now
 
     def ready(self) -> None:
-        """Notes that the worker said Ready and owes nothing until it is asked to load."""
+        """Notes that the worker said Ready; it has no deadline until it is asked to load."""
         self._phase = "blank"
 
     def load(self, now: float) -> None:
@@ -47,9 +47,10 @@ class Deadlines:
         self._advanced_at = now
 
     def deadline(self, *, busy: bool, computing: bool) -> float:
-        """The time at which the next message is overdue; infinite while nothing is owed.
+        """The time at which the next message is overdue; infinite while nothing is awaited.
 
-        A worker that is `busy` and not `computing` waits for readers: it owes signs of life, no progress.
+        A worker that is `busy` and not `computing` waits for readers: it has a deadline for signs of life, none for
+        progress.
         """
         match self._phase:
             case "starting":

@@ -1,4 +1,4 @@
-"""One model worker from birth to reaping: what it owes, and what its requests hear when it dies.
+"""One model worker from start to reaping: its deadlines, and the errors of its requests when it ends.
 
 Nothing here restarts anything: that is `host.py`.
 """
@@ -118,7 +118,7 @@ class WorkerProcess(Child):
             await call.wait_caught_up()
 
     def resume(self) -> None:
-        """Let it go on; it owes progress from now."""
+        """Let it go on; its deadline for progress runs from now."""
         if not self._paused:
             return
         self._paused = False
@@ -127,7 +127,7 @@ class WorkerProcess(Child):
         self._arm()
 
     def _credit(self, request_id: int, texts: int) -> None:
-        """A reader caught up: the worker may go on, and owes progress from now if it had to stop."""
+        """A reader caught up: the worker may go on; if it had to stop, its deadline for progress runs from now."""
         if self._calls[request_id].parked:
             self._deadlines.advanced(trio.current_time())
         self._post(wire.encode(wire.Credit(request_id=request_id, texts=texts)))

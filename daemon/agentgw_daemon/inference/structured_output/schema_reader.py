@@ -81,7 +81,7 @@ ALL_KINDS: Final[frozenset[str]] = frozenset().union(*Types.kinds.values())
 
 
 class SchemaReader:
-    """Follows the references of one schema. Whatever it is asked, all its steps together are bounded."""
+    """Follows the references of one schema. The number of all its steps together is bounded."""
 
     def __init__(self, root: Any) -> None:
         self._root: Final = root

@@ -1,4 +1,4 @@
-"""Taking documents in: who may, how many at once, and what is made of what was asked for."""
+"""Ingests of the daemon: admission, how many at once, and their results."""
 
 from __future__ import annotations
 

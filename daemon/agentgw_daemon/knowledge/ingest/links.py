@@ -1,4 +1,4 @@
-"""Links: what a name stands for that is not the file itself, and whether it may. Blocking, for a thread.
+"""Links: the file that a name leads to, and whether it may be read. Blocking, for a thread.
 
 A stranger's folder holds links as it likes, and a shell's `*` names them too: a symbolic link must not bring in what
 nobody named, a hard link not a secret under another name.

@@ -53,7 +53,7 @@ class Followed:
         self.error: str | None = None
         self.scope = trio.CancelScope()
         self.rounds = 0
-        # Why the system tells nothing, once it was logged.
+        # Reason why the system tells nothing, once it was logged.
         self.unheard = ""
         self._changed = trio.lowlevel.ParkingLot()
 

@@ -16,7 +16,7 @@ import httpx
 from agentgw.protocol.errors import ModelUnavailable
 
 VARIABLE: Final = "HF_TOKEN"
-# What may stand in a header's value; the hub's own tokens are letters, digits and `_`.
+# Characters that a header's value may have; the hub's own tokens are letters, digits and `_`.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,512}")
 # Said by the hub beside 401 and 403 of a repository that exists.
 _GATED: Final = "GatedRepo"

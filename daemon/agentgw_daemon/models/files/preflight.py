@@ -208,7 +208,7 @@ def _others(path: str, real: str) -> tuple[FileStamp, ...]:
 
 
 def _stamp(path: str) -> FileStamp:
-    """The file as it is; of one that is not there, what none can be."""
+    """Stamp of the file; one that no file has if it is missing."""
     try:
         real, status = _locate(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Memory of the planner: of each job, of the last time nobody could look, of the plan being made."""
+"""State of the planner that is not stored: each job, the last time nobody could look, the plan being made."""
 
 from __future__ import annotations
 

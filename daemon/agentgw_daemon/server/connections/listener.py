@@ -133,7 +133,7 @@ class Listener:
 
 
 class _Spare:
-    """One descriptor kept back for the day when there are none."""
+    """A descriptor in reserve, freed when there are no others."""
 
     def __init__(self) -> None:
         self._fd = -1

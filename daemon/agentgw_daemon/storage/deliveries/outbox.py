@@ -46,7 +46,7 @@ class EventOutbox:
         self._routes = dict(routes)
 
     def tell(self) -> None:
-        """The transaction is over, one way or the other."""
+        """End of the transaction, committed or not."""
         if self._added:
             self._added = False
             self._on_added()

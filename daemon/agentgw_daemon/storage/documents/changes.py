@@ -1,4 +1,4 @@
-"""Telling who keeps an index that what is searched has changed."""
+"""Signal to index keepers that documents have changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors in the database, and what a vector index needs in order to hold what they are.
+"""Vectors in the database, and the changes that a vector index has to take over.
 
 An index has the vectors of one embedder in one collection, up to some generation: `added` and `removed` give what came
 after it. Removals are applied first: a content that left and came back is in both.

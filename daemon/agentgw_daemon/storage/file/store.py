@@ -75,7 +75,7 @@ class DatabaseFiles:
         self._recovery: Recovery | None = None
         # Each time that it happened, for whoever asks why.
         self.written_back: tuple[WrittenBack, ...] = ()
-        # Why there is nothing more to be had from here: the name is somebody else's.
+        # Reason why there is nothing more to be had from here: the name is somebody else's.
         self.displaced: str | None = None
         # Turns of an earlier run are still marked live: the disk was too full to say otherwise.
         self._has_stale_turns = False

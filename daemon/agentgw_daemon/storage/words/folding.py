@@ -57,7 +57,7 @@ _PARTED: Final = str.maketrans({chr(code): " " for code in range(128) if not chr
 # A word with the signs before or behind it that make it another one: `--all`, `.bashrc`, `$HOME`, `§12`, `c++`, `c#`.
 _BEFORE: Final = re.compile(r"([-_:.$@#/\\%&~§]{1,2})([^\W_]+)")
 _BEHIND: Final = re.compile(r"\+\+?|[#%]")
-# Those of ASCII among these, which the index's tokeniser has to be told to leave in a word.
+# Signs of ASCII among these, which the index's tokeniser has to be told to leave in a word.
 SIGNS: Final = r"-_:.$@#/\%&~+"
 # `MyReport2` is also found as its parts.
 _PARTS: Final = re.compile(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")

@@ -27,7 +27,7 @@ _CLOSED_V6: Final = tuple(
 # clouds tell their machines' secrets.
 _LOCAL_V4: Final = tuple(map(IPv4Network, ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _LOCAL_V6: Final = tuple(map(IPv6Network, ("::1/128", "fc00::/7")))
-# Where Amazon's machines ask for their secrets is in the middle of the private range.
+# The address at which Amazon's machines ask for their secrets is in the middle of the private range.
 _TELLS_SECRETS: Final = IPv6Network("fd00:ec2::/32")
 
 

@@ -1,4 +1,4 @@
-"""A thin typed layer over llama.cpp, first half: the bindings, their log, the machine's cores, the model.
+"""A thin typed layer over llama.cpp: bindings, log, cores and model.
 
 llama-cpp-python's low-level functions are the C ones by name; every pointer of theirs stays here and in `context`.
 Nothing is freed by the garbage collector: a context and its samplers are closed before their model.

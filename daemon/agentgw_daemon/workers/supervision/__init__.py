@@ -1,1 +1,1 @@
-"""The daemon's end of a worker: its process, its last words, its restarts."""
+"""The daemon's end of a worker: its process, its standard error, its restarts."""

@@ -69,7 +69,7 @@ class Child(abc.ABC):
 
     @abc.abstractmethod
     def _deadline(self) -> float:
-        """The time at which the next line is overdue; infinite while nothing is owed."""
+        """The time at which the next line is overdue; infinite while none is awaited."""
 
     @abc.abstractmethod
     def _overdue_reason(self) -> str:
@@ -199,7 +199,7 @@ class Child(abc.ABC):
                 return
 
     def _arm(self) -> None:
-        """Give the pending read the deadline that fits what the worker owes us."""
+        """Give the pending read the deadline that the worker has at present."""
         self._patience.deadline = self._deadline()
 
     def _post(self, line: bytes) -> None:

@@ -124,7 +124,7 @@ class WholeTurn(NoEvents):
         return b""
 
     def html(self) -> str:
-        """All items of it."""
+        """HTML of all items of the turn."""
         view = PageTurn(self._turn_id)
         view.feed(_by_lines(event_of(*one[1:]) if isinstance(one, tuple) else one for one in self._events))
         view.ended("")
@@ -132,7 +132,7 @@ class WholeTurn(NoEvents):
 
 
 def _by_lines(events: Iterable[TurnEvent]) -> Iterator[TurnEvent]:
-    """The same with its text in whole lines: a look at each word of it takes longer than making HTML of it."""
+    """The events with their text in whole lines: handling each word takes longer than making HTML of it."""
     for channel, run in groupby(events, lambda event: event.channel if isinstance(event, TurnDelta) else None):
         if channel is None:
             yield from run

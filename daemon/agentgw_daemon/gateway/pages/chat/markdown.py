@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Env = MutableMapping[str, Any]
 """Of one answer: the addresses that its links refer to by name, and how deep its last heading was."""
 
-# Where the next words of an answer go that is still being written.
+# Place for the next words of an answer that is still being written.
 TIP: Final = '<span class="tip"></span>'
 # A block that is longer is shown as it is. No paragraph, list or table is that long; code may be.
 MOST_BLOCK_CHARS: Final = 32_000
@@ -92,7 +92,7 @@ def _parser() -> MarkdownIt:
 
 @cache
 def _cleaner() -> Cleaner:
-    """Whatever the rules above let through by mistake ends here."""
+    """Sanitiser for HTML that the rules above let through by mistake."""
     from nh3 import Cleaner
 
     return Cleaner(

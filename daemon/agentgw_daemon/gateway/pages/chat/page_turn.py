@@ -62,7 +62,7 @@ class Item:
         self.values = values
 
     def html(self) -> str:
-        """It as it is now."""
+        """The item's HTML, with its present values."""
         return rendered(self._template, **self.values)
 
 
@@ -100,7 +100,7 @@ class PageTurn:
         return self._taken()
 
     def ended(self, foot: str) -> list[Change]:
-        """The end: what is below the answer. An approval that nobody needs any more goes."""
+        """The changes at the turn's end, with `foot` below the answer. Approvals that wait are closed."""
         self._finish_text()
         for approval in self._approvals.values():
             self._close(approval, "Nobody answered")
@@ -164,7 +164,7 @@ class PageTurn:
             self._finish(rest)
 
     def _finish(self, text: str) -> None:
-        """Make an item of what the open block was, and go on with what is left of it."""
+        """Make an item of the open block's text; the rest begins a new open block."""
         self._add("text.html", html=html_of(text, self._env))
         if self._rendered_chars >= 0:
             self._changes.append(Put(place=OPEN, html=""))

@@ -1,4 +1,4 @@
-"""A thin typed layer over llama.cpp, second half: what runs on a model. It decides nothing about requests.
+"""A thin typed layer over llama.cpp: context, batch and sampler. It decides nothing about requests.
 
 A context holds the keys and values of its sequences; a batch goes through it; a sampler draws the next token.
 """

@@ -124,7 +124,7 @@ _XBM: Final = re.compile(
     rb"(?:/\*[^*]{0,400}\*/\s{0,40})?#define[ \t]{1,9}\w{0,80}width[ \t]{1,9}\d{1,6}\s{1,9}"
     rb"#define[ \t]{1,9}\w{0,80}height[ \t]{1,9}\d{1,6}\s"
 )
-# What is written into the memory of a device: addresses, bytes and sums, as Intel and Motorola write them.
+# Files to be written into the memory of a device: addresses, bytes and sums, as Intel and Motorola write them.
 _DEVICE_CODE: Final = re.compile(rb"(?::[0-9A-Fa-f]{10,521}\r?\n){3}|(?:S[0-9][0-9A-Fa-f]{8,514}\r?\n){3}")
 _BITMAP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _PYTHON_BYTECODE: Final = re.compile(rb"[\x00-\xff][\x0a-\x0f]\r\n[\x00-\x03]\0\0\0")

@@ -47,7 +47,7 @@ _OTHERS_NAMES: Final = """
     big5hkscs euc_kr cp949 johab cp437 cp1252
 """
 _OTHERS: Final = frozenset(_OTHERS_NAMES.split())
-# Those of which another has all letters, and more.
+# Encodings of which another one has all letters, and more.
 _WIDER: Final = {
     "iso8859-1": "cp1252", "iso8859-9": "cp1254", "tis-620": "cp874", "euc_kr": "cp949", "shift_jis_2004": "cp932",
     "euc_jis_2004": "euc_jp",

@@ -27,7 +27,7 @@ _DOCTYPE: Final = re.compile(r"<!DOCTYPE[^\[>]{0,2000}(\[)?", re.IGNORECASE)
 _DOCTYPE_END: Final = re.compile(r"\]\s{0,200}>")
 _ENTITY: Final = re.compile(r"<!ENTITY\s{1,20}([\w.:-]{1,80})\s{1,20}(?:\"([^\"]{0,1000})\"|'([^']{0,1000})')\s{0,20}>")
 _MOST_ENTITIES: Final = 1000
-# What entities may add to a text, so that none grows out of proportion.
+# Characters that entities may add to a text, so that none grows out of proportion.
 _MOST_GROWTH_CHARS: Final = 4 << 20
 _REFERENCE: Final = re.compile(r"&(?:(#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z_:][\w.:-]{0,80});)?")
 _OF_XML: Final = frozenset({"lt", "gt", "amp", "quot", "apos"})

@@ -156,10 +156,10 @@ class _OpenDocumentWriter:
             case "line-break":
                 self._add("\n")
             case "title" | "desc" if self._open:
-                # What a picture shows, in words.
+                # The text says what a picture shows.
                 self._add(" ")
             case "annotation" | "note":
-                # Who wrote it and when, or spaces, stand around its paragraphs.
+                # Author and date, or spaces, stand around its paragraphs.
                 self._open.append(([], 0))
             case "list-item":
                 self._items += 1

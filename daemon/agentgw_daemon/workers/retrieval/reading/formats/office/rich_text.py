@@ -209,7 +209,7 @@ class _RichTextReader:
 
     def _coded(self, data: bytes) -> None:
         if self._to_skip:
-            # What stands for a letter where Unicode is not known.
+            # Bytes that stand for a letter where Unicode is not known.
             skipped = min(self._to_skip, len(data))
             self._to_skip -= skipped
             data = data[skipped:]
