@@ -13,7 +13,7 @@ from agentgw_daemon.workers.retrieval.reading.reader import EXTRACTED, read
 from agentgw_daemon.workers.retrieval.reading.values import DocumentSource, Limits, OpenedDocument, Unreadable
 from tests.workers.retrieval.reading import archives
 from tests.workers.retrieval.reading.counting import by_pieces
-from tests.workers.retrieval.reading.formats.mails import message
+from tests.workers.retrieval.reading.formats.mails.messages import message
 from tests.workers.retrieval.reading.formats.office.offices import flat, opendocument, presentation, workbook
 from tests.workers.retrieval.reading.formats.pages import PAGE
 from tests.workers.retrieval.reading.formats.pdfs.pdf_files import BY_HAND, encrypted, written

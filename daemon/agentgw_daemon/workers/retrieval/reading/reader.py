@@ -153,15 +153,15 @@ def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Ite
     # The work of a function depends on the file it is in; a text says itself what it is about.
     outline = Outline(name) if found in ("python", "code") else Outline()
     if found == "markdown":
-        from agentgw_daemon.workers.retrieval.reading.formats.markdown import front_matter_title
+        from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import front_matter_title
 
         findings.title = front_matter_title(text.text)
     elif found == "org":
-        from agentgw_daemon.workers.retrieval.reading.formats.light import org_title
+        from agentgw_daemon.workers.retrieval.reading.formats.markup.light import org_title
 
         findings.title = org_title(text.text)
     elif found == "text":
-        from agentgw_daemon.workers.retrieval.reading.formats.man import shown_title
+        from agentgw_daemon.workers.retrieval.reading.formats.markup.man import shown_title
 
         findings.title = shown_title(text.text)
     outline.restart(*outline.path, findings.title)
@@ -192,7 +192,7 @@ def _block_parser(found: str) -> _Blocks:
 
     match found:
         case "markdown":
-            from agentgw_daemon.workers.retrieval.reading.formats.markdown import markdown_blocks
+            from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import markdown_blocks
 
             return markdown_blocks
         case "python" | "code" | "configuration":
@@ -205,12 +205,12 @@ def _block_parser(found: str) -> _Blocks:
 
             return table_blocks
         case "org" | "asciidoc" | "latex":
-            from agentgw_daemon.workers.retrieval.reading.formats import light
+            from agentgw_daemon.workers.retrieval.reading.formats.markup import light
 
             parsers = {"org": light.org_blocks, "asciidoc": light.asciidoc_blocks}
             return parsers.get(found, light.latex_blocks)
         case "typst" | "textile" | "wikitext" | "pod" | "texinfo":
-            from agentgw_daemon.workers.retrieval.reading.formats.light import headed_blocks
+            from agentgw_daemon.workers.retrieval.reading.formats.markup.light import headed_blocks
 
             return headed_blocks(found)
         case "restructuredtext":
@@ -238,7 +238,7 @@ def _extractor(found: str) -> _Sections:
 
             return notebook_section
         case "man":
-            from agentgw_daemon.workers.retrieval.reading.formats.man import man_section
+            from agentgw_daemon.workers.retrieval.reading.formats.markup.man import man_section
 
             return man_section
         case "subtitles" | "entries":
@@ -254,11 +254,11 @@ def _extractor(found: str) -> _Sections:
 
             return escapes.json_section if found == "json" else escapes.escaped_section
         case "email" | "mailbox":
-            from agentgw_daemon.workers.retrieval.reading.formats import mail
+            from agentgw_daemon.workers.retrieval.reading.formats.mails import mail
 
             return mail.message_sections if found == "email" else mail.mailbox_sections
         case _:
-            from agentgw_daemon.workers.retrieval.reading.formats.html import html_section
+            from agentgw_daemon.workers.retrieval.reading.formats.markup.html import html_section
 
             return html_section
 

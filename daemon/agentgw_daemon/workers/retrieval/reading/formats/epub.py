@@ -10,8 +10,8 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
-from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
-from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
+from agentgw_daemon.workers.retrieval.reading.formats.markup.html import declared_encoding, write_html
+from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _CONTAINER: Final = "META-INF/container.xml"

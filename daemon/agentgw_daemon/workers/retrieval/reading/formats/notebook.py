@@ -14,7 +14,7 @@ from typing import Any, Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
-from agentgw_daemon.workers.retrieval.reading.formats.markdown import markdown_blocks
+from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import markdown_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _FENCES: Final = re.compile("^`{3,}", re.MULTILINE)

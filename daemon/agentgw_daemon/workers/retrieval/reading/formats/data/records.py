@@ -11,7 +11,7 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
-from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
+from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]*-->")

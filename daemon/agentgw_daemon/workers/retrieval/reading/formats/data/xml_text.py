@@ -18,7 +18,7 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, Te
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_xml
-from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
+from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _FEED_CHARS: Final = 1 << 16

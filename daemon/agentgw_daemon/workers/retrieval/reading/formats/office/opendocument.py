@@ -10,7 +10,7 @@ from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
-from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
+from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _CONTENT: Final = "content.xml"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
-from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
+from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _RELATIONSHIPS: Final = "_rels/.rels"

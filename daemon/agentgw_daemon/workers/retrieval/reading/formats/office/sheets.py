@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     DRAWINGS,
     drawing_text,
@@ -22,7 +23,6 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     office_title,
     tell_of_embedded,
 )
-from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _WORKBOOK: Final = "xl/workbook.xml"

@@ -11,6 +11,7 @@ from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
+from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     DRAWINGS,
     drawing_text,
@@ -19,7 +20,6 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     office_title,
     tell_of_embedded,
 )
-from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _PRESENTATION: Final = "ppt/presentation.xml"

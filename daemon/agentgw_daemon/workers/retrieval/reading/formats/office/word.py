@@ -11,7 +11,8 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import BlockKind, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
-from agentgw_daemon.workers.retrieval.reading.formats.html import declared_encoding, write_html
+from agentgw_daemon.workers.retrieval.reading.formats.markup.html import declared_encoding, write_html
+from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     DRAWINGS,
     drawing_text,
@@ -21,7 +22,6 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     tell_of_embedded,
 )
 from agentgw_daemon.workers.retrieval.reading.formats.office.symbols import symbol_at
-from agentgw_daemon.workers.retrieval.reading.formats.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
 
 _DOCUMENT: Final = "word/document.xml"

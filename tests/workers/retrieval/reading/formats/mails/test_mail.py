@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
-from tests.workers.retrieval.reading.formats.mails import message
+from tests.workers.retrieval.reading.formats.mails.messages import message
 from tests.workers.retrieval.reading.reads import read_bytes
 
 

@@ -18,8 +18,7 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
 from agentgw_daemon.workers.retrieval.reading.formats.data.records import entries_section
-from agentgw_daemon.workers.retrieval.reading.formats.html import write_html
-from agentgw_daemon.workers.retrieval.reading.formats.mail_texts import (
+from agentgw_daemon.workers.retrieval.reading.formats.mails.texts import (
     PARSER_ERRORS,
     bytes_in,
     decoded_words,
@@ -27,6 +26,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.mail_texts import (
     text_in,
     text_of,
 )
+from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
 from agentgw_daemon.workers.retrieval.reading.formats.office.rich_text import rich_text_sections
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline
-from agentgw_daemon.workers.retrieval.reading.formats.markdown import markdown_blocks
+from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import markdown_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Limits
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_path, read_text
@@ -88,7 +88,7 @@ def test_the_title_is_the_front_matters_or_the_first_heading() -> None:
 
 
 def test_the_documents_of_this_project_are_cut_and_covered() -> None:
-    root = Path(__file__).parents[5]
+    root = Path(__file__).parents[6]
     for path in (root / "README.md", root / "docs" / "architecture.md", root / "docs" / "protocol.md"):
         document, pieces = read_path(str(path))
         assert document.format == "markdown"

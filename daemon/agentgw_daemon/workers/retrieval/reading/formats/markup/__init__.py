@@ -1,0 +1,1 @@
+"""Formats with markup: HTML, XML, Markdown and its kin, manual pages."""
