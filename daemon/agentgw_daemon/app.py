@@ -167,7 +167,12 @@ def recovered(recovery: Recovery | WrittenBack) -> TurnNotice:
 
 
 def _made_of(
-    services: Services, hooks: HooksFile, deliveries_added: ChangeSignal, stop: Stop, nursery: trio.Nursery
+    services: Services,
+    hooks: HooksFile,
+    deliveries_added: ChangeSignal,
+    doors: Doors | None,
+    stop: Stop,
+    nursery: trio.Nursery,
 ) -> Daemon:
     """Makes the daemon's parts from the services; their background work runs in the nursery."""
     forbidden = Forbidden(denied_of(services.started.paths.directories), services.started.environ)
@@ -190,9 +195,11 @@ def _made_of(
         lambda: webhooks.is_told("job.finished"),
     )  # fmt: skip
     jobs = make_jobs(services, turns, nursery, news)
+    http = doors.status if doors else None
     return Daemon(
         services=services, turns=turns, jobs=jobs, ingest=ingest, watching=watching, reembedding=reembedding,
-        webhooks=webhooks, notices=notices, control=Control(services, jobs, watching, reembedding, webhooks, stop),
+        webhooks=webhooks, notices=notices, http=http, make_sign_in=doors.make_sign_in if doors else None,
+        control=Control(services, jobs, watching, reembedding, webhooks, http, stop),
         listener=Listener(max_connections=services.settings.limits.connections),
     )  # fmt: skip
 
@@ -207,7 +214,7 @@ async def serve(started: Started) -> int:
         deliveries_added = ChangeSignal()
         services, hooks = await _open(started, stack, deliveries_added)
         async with trio.open_nursery() as outer:
-            daemon = _made_of(services, hooks, deliveries_added, stop, outer)
+            daemon = _made_of(services, hooks, deliveries_added, doors, stop, outer)
             # Before anybody can ask for them.
             await supervised("taking up turns", daemon.turns.take_up)
             outer.start_soon(supervised, "following folders", daemon.watching.resume)
@@ -225,7 +232,7 @@ async def serve(started: Started) -> int:
             upkeep = Upkeep(services.database, lambda: services.settings.storage, lambda: not _is_working(daemon))
             outer.start_soon(supervised, "upkeep", upkeep.run)
             async with trio.open_nursery() as connections:
-                # First: who comes by the socket may ask for what the gateway has.
+                # First: who comes by the socket is told of the doors, and may go there at once.
                 gateway = await _open_gateway(daemon, doors, connections)
                 server = ConnectionServer(daemon, connections)
                 await server.open(started.listener)
@@ -282,7 +289,7 @@ def _is_working(daemon: Daemon) -> bool:
 def _is_needed(daemon: Daemon) -> bool:
     """Tells whether somebody is connected, something runs, or something will be due by itself."""
     # Who speaks HTTP may come at any time, and starts no daemon.
-    if daemon.listener.connections or _is_working(daemon) or daemon.services.current.http is not None:
+    if daemon.listener.connections or _is_working(daemon) or daemon.http is not None:
         return True
     return daemon.jobs.anything_scheduled or daemon.watching.may_follow
 

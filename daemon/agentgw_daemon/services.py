@@ -8,10 +8,6 @@ from agentgw.protocol.errors import ShuttingDown
 from agentgw.protocol.records.schema import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from agentgw.protocol.calls.daemon import HttpStatus
-    from agentgw.protocol.calls.web import SignInLink
     from agentgw.protocol.events import TurnNotice
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config
@@ -34,7 +30,7 @@ class Current:
     with.
     """
 
-    __slots__ = ("config", "http", "notices", "sign_in", "stopping")
+    __slots__ = ("config", "notices", "stopping")
 
     def __init__(self, config: Config) -> None:
         # Replaced by a reload.
@@ -43,10 +39,6 @@ class Current:
         self.notices: list[TurnNotice] = []
         # Reason why the daemon stops; empty while it serves.
         self.stopping = ""
-        # Address at which HTTP is spoken, if it is.
-        self.http: HttpStatus | None = None
-        # Makes a link that signs a browser in once, where there is a door that browsers can come by.
-        self.sign_in: Callable[[], SignInLink] | None = None
 
 
 @record

@@ -106,7 +106,7 @@ def context(paths: Paths) -> Iterator[DoctorContext]:
             watched=lambda: (),
             webhooks=no_webhooks,
             webhooks_exposed=lambda: None,
-            http=lambda: None,
+            http=None,
             reembedding=lambda: None,
             fatal_turns=no_turns,
         )

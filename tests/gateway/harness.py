@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import h11
 import trio
 
-from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw.protocol.events import ChatDelta
 from agentgw_daemon.config.settings import HttpSection, LimitsSection, Settings
 from agentgw_daemon.gateway.access.admission import Door, digest_of
+from agentgw_daemon.gateway.access.sign_ins import SignIns
 from agentgw_daemon.gateway.gateway import Gateway
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.gateway.serving import ROUTES
@@ -34,19 +34,11 @@ TCP = Door(
 
 
 @dataclass
-class FakeCurrent:
-    """Facts that the gateway writes down of itself."""
-
-    http: HttpStatus | None = None
-
-
-@dataclass
 class FakeServices:
     """Of the services: settings and secrets."""
 
     settings: Settings
     secrets: Secrets
-    current: FakeCurrent = field(default_factory=FakeCurrent)
 
 
 @dataclass
@@ -196,7 +188,7 @@ async def opened(
     daemon = FakeDaemon(FakeServices(settings, secrets or Secrets()))
     with trio.fail_after(fail_after_s):
         async with trio.open_nursery() as nursery:
-            made = OpenGateway(Gateway(daemon, handlers, routes, nursery), nursery)
+            made = OpenGateway(Gateway(daemon, handlers, routes, SignIns(), nursery), nursery)
             try:
                 yield made
             finally:

@@ -134,7 +134,7 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, ReloadServices]]
             started=ReloadedStart(file), current=Current(loaded), pool=pool, models=models,
             skills=Library([("user", folder / "skills")]),
         )  # fmt: skip
-        yield Control(services, services.jobs, None, NoEmbedding(), NoWebhooks(), Stop()), services
+        yield Control(services, services.jobs, None, NoEmbedding(), NoWebhooks(), None, Stop()), services
 
 
 async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None:

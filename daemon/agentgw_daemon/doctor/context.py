@@ -41,7 +41,7 @@ class DoctorContext:
     webhooks: Callable[[], Awaitable[WebhookList]]
     # The file that holds secrets and that others may read, if it is so.
     webhooks_exposed: Callable[[], str | None]
-    http: Callable[[], HttpStatus | None]
+    http: HttpStatus | None
     reembedding: Callable[[], Reembedding | None]
     # Turns with their sessions.
     fatal_turns: Callable[[], Awaitable[tuple[tuple[str, str], ...]]]

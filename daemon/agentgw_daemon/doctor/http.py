@@ -17,7 +17,7 @@ _LOOPBACK: Final = ("127.", "::1", "localhost")
 
 def check_http(context: DoctorContext) -> Iterable[Verdict]:
     """Everything that keeps HTTP from its clients, or lets others in."""
-    return http_verdicts(context.config.settings.http, context.http())
+    return http_verdicts(context.config.settings.http, context.http)
 
 
 def http_verdicts(settings: HttpSection, status: HttpStatus | None) -> Iterable[Verdict]:

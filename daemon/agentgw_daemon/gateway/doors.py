@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agentgw.local.sockets import BACKLOG
 from agentgw.protocol.calls.daemon import HttpStatus
+from agentgw.protocol.calls.web import SignInLink
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, LocalError
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.gateway.access.admission import Door, digest_of
+from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH, Door, digest_of
 from agentgw_daemon.gateway.access.api_key import ApiKey, find_key
+from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
 from agentgw_daemon.gateway.http_name import HttpName
 
 if TYPE_CHECKING:
@@ -44,6 +47,12 @@ class Doors:
     open: tuple[OpenDoor, ...]
     name: HttpName
     status: HttpStatus
+    sign_ins: SignIns
+
+    @property
+    def make_sign_in(self) -> Callable[[], SignInLink] | None:
+        """Makes a link that signs a browser in once; None where no door has an address that browsers can go to."""
+        return None if self.status.address is None else partial(_sign_in_link, self.sign_ins, self.status.address)
 
 
 @contextmanager
@@ -75,7 +84,7 @@ def open_doors(started: Started) -> Iterator[Doors]:
                 port = int(tcp.getsockname()[1])
                 door = Door(name="tcp", hosts=hosts_of(http, port), origins=origins, key_digest=digest_of(key.text))
                 doors.append(OpenDoor(listening=tcp, door=door))
-        yield Doors(open=tuple(doors), name=name, status=_status(started, http, tcp, key, error))
+        yield Doors(open=tuple(doors), name=name, status=_status(started, http, tcp, key, error), sign_ins=SignIns())
 
 
 def hosts_of(http: HttpSection, port: int) -> frozenset[str]:
@@ -88,6 +97,13 @@ def hosts_of(http: HttpSection, port: int) -> frozenset[str]:
         # Behind a proxy the port is the proxy's.
         names.update((name, f"{name}:{port}"))
     return frozenset(name.lower() for name in names)
+
+
+def _sign_in_link(sign_ins: SignIns, address: str) -> SignInLink:
+    # The address of all interfaces is none that a browser can go to.
+    for everywhere, here in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+        address = address.replace(everywhere, here)
+    return SignInLink(url=f"{address}{SIGN_IN_PATH}?code={sign_ins.make_code()}", valid_s=CODE_VALID_S)
 
 
 def _bind(http: HttpSection) -> socket.socket:

@@ -58,7 +58,12 @@ class Gateway:
     """One daemon's HTTP. Settings hold from its start to its end."""
 
     def __init__(
-        self, daemon: Daemon, handlers: Mapping[str, Handler], routes: RouteTable, nursery: trio.Nursery
+        self,
+        daemon: Daemon,
+        handlers: Mapping[str, Handler],
+        routes: RouteTable,
+        sign_ins: SignIns,
+        nursery: trio.Nursery,
     ) -> None:
         """`nursery`: of its connections, and of turns that pages begin."""
         settings = daemon.services.settings
@@ -69,7 +74,7 @@ class Gateway:
         self.limits = settings.limits
         self.http = settings.http
         self.access = AccessLog()
-        self.sign_ins = SignIns()
+        self.sign_ins = sign_ins
         self.pulls = Pulls()
         self.requests = 0
         self.watchers = 0

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.calls.web import SignInLink
-from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH
-from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
 from agentgw_daemon.gateway.api.calls import API
 from agentgw_daemon.gateway.api.description import description
 from agentgw_daemon.gateway.api.metrics import METRICS
@@ -41,23 +37,12 @@ PROGRAMS: Final = RouteTable(API, RPC, METRICS)
 ROUTES: Final = RouteTable(PROGRAMS.routes, description(PROGRAMS), PAGES)
 
 
-def _sign_in_link(sign_ins: SignIns, address: str) -> SignInLink:
-    # The address of all interfaces is none that a browser can go to.
-    for everywhere, here in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
-        address = address.replace(everywhere, here)
-    return SignInLink(url=f"{address}{SIGN_IN_PATH}?code={sign_ins.make_code()}", valid_s=CODE_VALID_S)
-
-
 async def open_gateway(daemon: Daemon, doors: Doors, nursery: trio.Nursery) -> Gateway:
     """Serve all doors in this nursery. Returns when each accepts."""
-    gateway = Gateway(daemon, HANDLERS, ROUTES, nursery)
+    gateway = Gateway(daemon, HANDLERS, ROUTES, doors.sign_ins, nursery)
     gateway.prepare()
     for door in doors.open:
         await gateway.open(door)
         if door.door.name == "unix":
             gateway.guard(doors.name, door.door)
-    current = daemon.services.current
-    current.http = doors.status
-    if doors.status.address is not None:
-        current.sign_in = partial(_sign_in_link, gateway.sign_ins, doors.status.address)
     return gateway

@@ -27,6 +27,7 @@ from agentgw_daemon.skills.routing import AUTO
 from agentgw_daemon.system.ids import time_text
 
 if TYPE_CHECKING:
+    from agentgw.protocol.calls.daemon import HttpStatus
     from agentgw_daemon.knowledge.ingest.watching import Watching
     from agentgw_daemon.knowledge.reembedding import Reembedder
     from agentgw_daemon.scheduler.jobs import Jobs
@@ -52,6 +53,7 @@ class Control:
         watching: Watching,
         reembedding: Reembedder,
         webhooks: Webhooks,
+        http: HttpStatus | None,
         stop: Stop,
     ) -> None:
         self._services = services
@@ -59,6 +61,7 @@ class Control:
         self._watching = watching
         self._reembedding = reembedding
         self._webhooks = webhooks
+        self._http = http
         self._stop = stop
         # Two reloads at once would each compare with what the other replaces.
         self._reloading = trio.Lock()
@@ -193,7 +196,7 @@ class Control:
             jobs_file=services.started.jobs_file, job_problems=self._jobs.problems,
             watched=self._watching.listing, webhooks=partial(self._webhooks.listing, 0),
             webhooks_exposed=lambda: self._webhooks.exposed, reembedding=lambda: self._reembedding.shown,
-            http=lambda: services.current.http,
+            http=self._http,
             fatal_turns=lambda: services.database.unfinished.fatal(time_text(time.time() - _FATAL_SHOWN_S)),
         )  # fmt: skip
         hide = services.secrets.redact

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.records.schema import record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentgw.protocol.calls.daemon import HttpStatus
+    from agentgw.protocol.calls.web import SignInLink
     from agentgw_daemon.knowledge.ingest.ingest import Ingest
     from agentgw_daemon.knowledge.ingest.watching import Watching
     from agentgw_daemon.knowledge.reembedding import Reembedder
@@ -33,3 +37,7 @@ class Daemon:
     notices: ApprovalNotices
     control: Control
     listener: Listener
+    # The sockets of HTTP, if it is spoken.
+    http: HttpStatus | None
+    # Makes a link that signs a browser in once, where there is a door that browsers can come by.
+    make_sign_in: Callable[[], SignInLink] | None

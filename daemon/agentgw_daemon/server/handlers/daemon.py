@@ -58,7 +58,7 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
         db_bytes=db_bytes,
         connections=request.daemon.listener.connections, rss_bytes=rss, log=started.paths.log_file,
         turns=len(running), waiting=len(running & {one.turn_id for one in services.approvals.list()}),
-        reembedding=request.daemon.reembedding.shown, http=services.current.http,
+        reembedding=request.daemon.reembedding.shown, http=request.daemon.http,
         rss_peak_bytes=max(rss, peak_rss_bytes()), descriptors=descriptors,
         descriptors_peak=max(descriptors, request.daemon.listener.descriptors_peak),
     )  # fmt: skip

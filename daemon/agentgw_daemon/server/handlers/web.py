@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def sign_in(request: RequestContext, params: NoParams) -> SignInLink:
     """A link with a new code. Whoever may use this socket may do all that the pages do. Raises NotFound."""
-    make_link = request.services.current.sign_in
+    make_link = request.daemon.make_sign_in
     if make_link is None:
-        status = request.services.current.http
+        status = request.daemon.http
         why = "it serves no HTTP on a port" if status is None or status.error is None else status.error
         raise NotFound(
             f"the daemon has no web pages: {why}",
