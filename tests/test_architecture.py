@@ -69,6 +69,9 @@ MOST_LINES = 400
 MOST_LOOSE = 6
 # A docstring that begins so describes its thing without a name for it.
 RIDDLES = {"What", "Whether", "How", "Those", "Who", "Whose", "So", "Which", "Where", "Why", "Whatever", "Whoever"}
+# Of a type given a name by assignment: capital first, and not capitals only, as constants have them.
+TYPE_NAME = re.compile(r"[A-Z]\w*[a-z]\w*")
+TYPE_PARAMETERS = {"TypeVar", "TypeVarTuple", "ParamSpec"}
 
 
 @functools.cache
@@ -210,13 +213,29 @@ def test_what_is_started_in_a_nursery_of_the_daemons_lifetime_is_supervised() ->
     assert {what for name, what in started} == {"supervised"}, started
 
 
-def test_no_public_class_name_stands_for_two_things() -> None:
+def test_no_public_type_name_stands_for_two_things() -> None:
     places: dict[str, list[str]] = {}
     for name, path in MODULES.items():
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(name)
+        for word in _type_names(ast.parse(path.read_text()).body):
+            places.setdefault(word, []).append(name)
     assert {word: names for word, names in places.items() if len(names) > 1} == {}
+
+
+def _type_names(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """Public names of classes and of other types in a module's body; those of a type's parameters aside."""
+    for node in body:
+        match node:
+            case ast.ClassDef(name=word) if not word.startswith("_"):
+                yield word
+            case (
+                ast.Assign(targets=[ast.Name(id=word)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=word), value=ast.expr() as value)
+            ) if TYPE_NAME.fullmatch(word) and not _is_type_parameter(value):
+                yield word
+
+
+def _is_type_parameter(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in TYPE_PARAMETERS
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,7 +13,7 @@ SessionId = NewType("SessionId", str)
 TurnId = NewType("TurnId", str)
 MessageId = NewType("MessageId", str)
 
-TurnState = Literal["queued", "running", "waiting", "completed", "cancelled", "failed", "interrupted"]
+TurnStatus = Literal["queued", "running", "waiting", "completed", "cancelled", "failed", "interrupted"]
 FinishReason = Literal["stop", "length", "cancelled", "iteration_limit"]
 Role = Literal["system", "user", "assistant", "tool"]
 Channel = Literal["answer", "reasoning"]
@@ -169,7 +169,7 @@ class Turn:
     session_id: str
     skill: str
     model: str
-    state: TurnState
+    state: TurnStatus
     created_at: str
     finished_at: str | None = None
     finish_reason: FinishReason | None = None

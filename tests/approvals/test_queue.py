@@ -18,7 +18,7 @@ from agentgw_daemon.approvals.policy import Allow, Ask, decide
 from agentgw_daemon.approvals.queue import ApprovalQueue, PendingCall
 from agentgw_daemon.events.hub import Hub
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.sessions.approvals import Settled, use_up
+from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome, use_up
 from agentgw_daemon.storage.sessions.turns import NewTurn
 from agentgw_daemon.tools.tool import CallPreview, ToolSpec
 
@@ -57,10 +57,10 @@ class Room:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def asking(self, call: PendingCall) -> AsyncIterator[tuple[Approval, list[Settled]]]:
+    async def asking(self, call: PendingCall) -> AsyncIterator[tuple[Approval, list[ApprovalOutcome]]]:
         """The question about the call, open; afterwards the list has what was decided."""
         announced = trio.Event()
-        decided: list[Settled] = []
+        decided: list[ApprovalOutcome] = []
 
         async def announce(approval: Approval) -> None:
             self.announced.append(approval)

@@ -16,7 +16,7 @@ from agentgw_daemon.events.hub import Hub
 from agentgw_daemon.notifications.approval_notices import MOST_SHOWN, ApprovalNotices
 from agentgw_daemon.notifications.desktop import Desktop
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.sessions.approvals import Settled
+from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome
 from agentgw_daemon.tools.tool import CallPreview
 from tests.notifications.bus import FakeDesktop, desktop_on, session_bus
 from tests.patience import PATIENCE_S
@@ -33,7 +33,7 @@ class Office:
         self.wanted = True
         self._nursery = nursery
         self._decided = trio.lowlevel.ParkingLot()
-        self.decisions: dict[str, Settled] = {}
+        self.decisions: dict[str, ApprovalOutcome] = {}
 
     async def ask(self, word: str = "ls", *, diff: str | None = None) -> Approval:
         """A question that is open."""
@@ -57,7 +57,7 @@ class Office:
         await asked.wait()
         return announced[0]
 
-    async def decision(self, word: str = "ls") -> Settled:
+    async def decision(self, word: str = "ls") -> ApprovalOutcome:
         while word not in self.decisions:
             await self._decided.park()
         return self.decisions[word]

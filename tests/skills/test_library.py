@@ -9,7 +9,7 @@ import pytest
 
 from agentgw.protocol.errors import NotFound
 from agentgw_daemon.skills import library
-from agentgw_daemon.skills.library import FileStamp, Library
+from agentgw_daemon.skills.library import Library, SkillStamp
 from tests.skills.folders import write_skill
 from tests.ticking import StandingClock
 
@@ -225,7 +225,7 @@ def test_no_more_files_are_looked_at_than_a_turn_may_wait_for(tiers: Tiers, monk
         (tiers.user / "mine" / f"{number}").touch()
     looked: list[Path] = []
 
-    def look(path: Path) -> FileStamp:
+    def look(path: Path) -> SkillStamp:
         looked.append(path)
         return str(path), 0, 0, 0
 

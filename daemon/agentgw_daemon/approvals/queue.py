@@ -20,7 +20,7 @@ from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Approval, Decision
 from agentgw_daemon.approvals.digest import digest_of
 from agentgw_daemon.observability.failpoint import failpoint
-from agentgw_daemon.storage.sessions.approvals import Settled, StoredApproval
+from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome, StoredApproval
 from agentgw_daemon.system.ids import new_id, seconds_of, time_text
 from agentgw_daemon.text.valid import valid_text
 
@@ -61,7 +61,7 @@ class _Question:
         self.reopened = reopened
         self.in_database = in_database
         self.deadline = deadline
-        self.decision: Settled | None = None
+        self.decision: ApprovalOutcome | None = None
         self.lock = trio.Lock()
         self.settled = trio.Event()
 
@@ -84,11 +84,11 @@ class ApprovalQueue:
         self._came_back = trio.lowlevel.ParkingLot()
         # Decided in this life of the daemon, so handed out and used up. None is forgotten, or a used yes in the
         # database could pass for one from before a restart; it is some hundred bytes an answer.
-        self._ended: dict[str, Settled] = {}
+        self._ended: dict[str, ApprovalOutcome] = {}
         # Grants of `allow_session` that the database does not have.
         self._unstored_grants: defaultdict[str, set[str]] = defaultdict(set)
 
-    async def decide(self, call: PendingCall, announce: Callable[[Approval], Awaitable[None]]) -> Settled:
+    async def decide(self, call: PendingCall, announce: Callable[[Approval], Awaitable[None]]) -> ApprovalOutcome:
         """Ask about the call and give what was decided; `expired` when nobody answered in time.
 
         `announce` tells the turn's watchers; it is not called when the answer was given before the daemon restarted.
@@ -252,7 +252,7 @@ class ApprovalQueue:
         approval_id = stored.approval.approval_id
         return approval_id in self._ended or approval_id in self._open
 
-    async def _settle(self, question: _Question, decision: Settled) -> Settled:
+    async def _settle(self, question: _Question, decision: ApprovalOutcome) -> ApprovalOutcome:
         """Store the decision, then let the turn go on. The caller holds the question's lock."""
         stored = question.stored
         await self._database.approvals.settle(stored, decision)
@@ -284,11 +284,11 @@ def event_of(approval: Approval, call_id: str) -> TurnApproval:
     )  # fmt: skip
 
 
-def _is_yes(decision: Settled | None) -> bool:
+def _is_yes(decision: ApprovalOutcome | None) -> bool:
     return decision not in (None, "deny", "expired")
 
 
-def _answered(approval_id: str, decision: Settled) -> AlreadyExists:
+def _answered(approval_id: str, decision: ApprovalOutcome) -> AlreadyExists:
     how = "is over: nobody answered in time" if decision == "expired" else f"was answered already: {decision}"
     return AlreadyExists(f"approval {approval_id[:64]} {how}", kind="answer", id=approval_id)
 

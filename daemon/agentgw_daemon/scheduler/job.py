@@ -13,15 +13,15 @@ Misfire = Literal["run_once", "skip"]
 Overlap = Literal["skip", "queue"]
 Need = Literal["network", "unmetered", "ac", "idle"]
 NEEDS: Final[tuple[Need, ...]] = ("network", "unmetered", "ac", "idle")
-Channel = Literal["desktop", "webhook"]
-CHANNELS: Final[tuple[Channel, ...]] = ("desktop", "webhook")
+NotifyChannel = Literal["desktop", "webhook"]
+CHANNELS: Final[tuple[NotifyChannel, ...]] = ("desktop", "webhook")
 
 
 @record
 class Notify:
     """Receivers of news about a finished run; `mail` is a command that gets the message on its standard input."""
 
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[NotifyChannel, ...] = ()
     mail: tuple[str, ...] = ()
 
 

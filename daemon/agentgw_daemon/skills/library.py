@@ -30,7 +30,7 @@ MAX_ENTRIES: Final = 1000
 # They are looked at before each turn: 1,000 take some 30 ms. Beyond that an edit is seen at the next reload.
 MAX_STAMPS: Final = 1000
 # Path, time, size and number of a file.
-FileStamp = tuple[str, int, int, int]
+SkillStamp = tuple[str, int, int, int]
 
 
 class Library:
@@ -43,7 +43,7 @@ class Library:
         self._tiers = tuple(tiers)
         self._skill_set = EMPTY
         # The files as they were before they were last read.
-        self._seen: tuple[FileStamp, ...] | None = None
+        self._seen: tuple[SkillStamp, ...] | None = None
         # An upgrade takes the shipped ones away under a daemon that goes on with its own version.
         self._shipped: dict[Path, TierSkills] = {}
 
@@ -56,7 +56,7 @@ class Library:
         """Reads the user's tiers again where a file of theirs is another than it was. Blocking."""
         return () if self._seen == self._look() else self._read()
 
-    def _look(self) -> tuple[FileStamp, ...]:
+    def _look(self) -> tuple[SkillStamp, ...]:
         found = (stamp for tier, folder in self._tiers if tier != "shipped" for stamp in stamps(folder))
         return tuple(islice(found, MAX_STAMPS))
 
@@ -120,7 +120,7 @@ class Library:
         )
 
 
-def stamps(folder: Path) -> Iterator[FileStamp]:
+def stamps(folder: Path) -> Iterator[SkillStamp]:
     """The files of a tier, and of the folders in it, with what changes when they are written."""
     for path, is_folder in _children(folder):
         yield _stamp(path)
@@ -138,7 +138,7 @@ def _children(folder: Path) -> list[tuple[Path, bool]]:
     return sorted(names)
 
 
-def _stamp(path: Path) -> FileStamp:
+def _stamp(path: Path) -> SkillStamp:
     try:
         status = path.stat()
     except OSError as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, get_args
 
 from agentgw.protocol.errors import InvalidParams
-from agentgw.protocol.types import FinishReason, Message, Role, Session, ToolCall, Turn, TurnState
+from agentgw.protocol.types import FinishReason, Message, Role, Session, ToolCall, Turn, TurnStatus
 from agentgw_daemon.storage.columns import number_of, optional, text_of, word_of
 
 SESSION_COLUMNS: Final = (
@@ -25,7 +25,7 @@ MESSAGE_COLUMNS: Final = (
     " m.n = (SELECT max(n) FROM messages WHERE turn_id = m.turn_id)"
 )
 
-_STATES: Final[tuple[TurnState, ...]] = get_args(TurnState)
+_STATES: Final[tuple[TurnStatus, ...]] = get_args(TurnStatus)
 _REASONS: Final[tuple[FinishReason | None, ...]] = get_args(FinishReason)
 _ROLES: Final[tuple[Role, ...]] = get_args(Role)
 

@@ -36,7 +36,7 @@ MAX_EVENTS: Final = 12_000
 
 
 @record
-class Span:
+class NodeSpan:
     """Place of a node: offsets in the text, and the line (from 1) and column (from 0) of its start."""
 
     start: int
@@ -49,7 +49,7 @@ class Span:
 class Scalar:
     """A word. `plain` words have no quotes: null, numbers and booleans are such."""
 
-    span: Span
+    span: NodeSpan
     text: str
     plain: bool
 
@@ -58,7 +58,7 @@ class Scalar:
 class Listing:
     """A list; `flow` is the form with brackets."""
 
-    span: Span
+    span: NodeSpan
     items: tuple[Node, ...]
     flow: bool
 
@@ -67,7 +67,7 @@ class Listing:
 class Mapping:
     """Keys with values; `flow` is the form with braces."""
 
-    span: Span
+    span: NodeSpan
     entries: tuple[tuple[Scalar, Node], ...]
     flow: bool
 
@@ -80,7 +80,7 @@ class Mapping:
 class Bad:
     """A node that is refused, with the reason."""
 
-    span: Span
+    span: NodeSpan
     reason: str
 
 
@@ -174,7 +174,7 @@ def _mapping(event: MappingStartEvent, events: Iterator[Event]) -> Mapping | Bad
     span = _span(event, key_event)
     if wrong is not None:
         # The reason is told where it is, and the whole is where it begins.
-        line = Span(start=span.start, end=span.end, line=wrong.span.line, column=span.column)
+        line = NodeSpan(start=span.start, end=span.end, line=wrong.span.line, column=span.column)
         return Bad(span=line, reason=wrong.reason)
     return Mapping(span=span, entries=tuple(entries.values()), flow=bool(event.flow_style))
 
@@ -200,9 +200,9 @@ def _refusal(event: Event) -> str | None:
     return None
 
 
-def _span(first: Event, last: Event) -> Span:
+def _span(first: Event, last: Event) -> NodeSpan:
     start, end = first.start_mark, last.end_mark
-    return Span(start=start.index, end=end.index, line=start.line + 1, column=start.column)
+    return NodeSpan(start=start.index, end=end.index, line=start.line + 1, column=start.column)
 
 
 # The parser's words about what people write without quotes or with tabs, and what to do.

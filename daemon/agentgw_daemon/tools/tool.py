@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from agentgw.protocol.records.schema import record
+from agentgw.tool import Effect
 from agentgw_daemon.text.valid import valid_text
 from agentgw_daemon.text.visible import visible_line
 
@@ -19,7 +20,6 @@ _NOTE_BYTES: Final = 512
 # A diff that nobody reads to its end protects nobody; what is left out is said.
 MAX_DIFF_CHARS: Final = 64 << 10
 
-Effect = Literal["none", "read", "write", "command", "network"]
 Arguments = Mapping[str, Any]
 
 

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from agentgw.protocol import calls, events, types
 from agentgw.protocol.calls import turns
 from agentgw.protocol.records.schema import bind, dump, fields_of, schema_of
-from agentgw.protocol.types import Channel, FinishReason, Options, Topic, TurnState
+from agentgw.protocol.types import Channel, FinishReason, Options, Topic, TurnStatus
 from tests.client.protocol.strategies import records
 
 RECORDS = [
@@ -60,7 +60,7 @@ def test_a_record_survives_the_wire_and_meets_its_schema(record: type, data: Any
 
 
 def test_closed_sets_are_as_listed() -> None:
-    assert get_args(TurnState) == (
+    assert get_args(TurnStatus) == (
         "queued", "running", "waiting", "completed", "cancelled", "failed", "interrupted",
     )  # fmt: skip
     assert get_args(FinishReason) == ("stop", "length", "cancelled", "iteration_limit")

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from agentgw_daemon.inference.hosting.memory_budget import RESERVE_BYTES, Tenant, next_to_leave, no_room, spare_bytes
-from agentgw_daemon.workers.protocol.footprint import Need
+from agentgw_daemon.workers.protocol.footprint import MemoryNeed
 
 GB = 10**9
 
 
 def tenant(name: str, *, loaded: bool = True, idle: bool = True, idle_since: float = 0.0) -> Tenant:
-    need = Need(weights=4 * GB, context=GB)
+    need = MemoryNeed(weights=4 * GB, context=GB)
     return Tenant(path=f"/{name}", name=name, need=need, loaded=loaded, idle=idle, idle_since=idle_since)
 
 
@@ -30,12 +30,12 @@ def test_the_longest_idle_leaves_first_and_a_busy_one_never() -> None:
 
 
 def test_the_refusal_has_the_numbers_and_what_would_help() -> None:
-    error = no_room("big", Need(weights=4_100_000_000, context=GB, buffers=GB // 10), 3 * GB, ["other"])
+    error = no_room("big", MemoryNeed(weights=4_100_000_000, context=GB, buffers=GB // 10), 3 * GB, ["other"])
     assert error.message == (
         "big needs 5.2 GB of memory (weights 4.1 GB, context 1.1 GB), 3.0 GB are available"
     )  # fmt: skip
     assert error.hint == "set a smaller inference.n_ctx, or unload other"
     assert error.data["model"] == "big"
-    small = no_room("big", Need(weights=4 * GB, context=0), 40_000_000, [])
+    small = no_room("big", MemoryNeed(weights=4 * GB, context=0), 40_000_000, [])
     assert "40 MB are available" in small.message
     assert small.hint == "use a smaller model, or a smaller quantisation of it"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from agentgw_daemon.scheduler.job import Job, Need
-from agentgw_daemon.scheduler.planning.decisions import Action, Adopt, Record, SchedulePlan, Standing, Start
+from agentgw_daemon.scheduler.planning.decisions import Adopt, PlannedAction, Record, SchedulePlan, Standing, Start
 from agentgw_daemon.scheduler.planning.planner import Planner
 from agentgw_daemon.scheduler.planning.times import starts_at
 from agentgw_daemon.scheduler.schedules.schedule import Schedule, next_after
@@ -124,7 +124,7 @@ class World:
             self.planner.committed(action)
         return bool(self.plan.actions or self.plan.asks)
 
-    def commit(self, action: Action) -> None:
+    def commit(self, action: PlannedAction) -> None:
         self.standings[action.job] = action.standing
         if isinstance(action, Start):
             self.runs.append(action)
@@ -188,7 +188,7 @@ class World:
 
     # Rules.
 
-    def check(self, action: Action) -> None:
+    def check(self, action: PlannedAction) -> None:
         match action:
             case Adopt():
                 old = self.standings.get(action.job)

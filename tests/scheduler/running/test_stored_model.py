@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis.stateful import invariant
 
-from agentgw_daemon.scheduler.planning.decisions import Action, Adopt, Record, Start
+from agentgw_daemon.scheduler.planning.decisions import Adopt, PlannedAction, Record, Start
 from agentgw_daemon.scheduler.running.stored import from_rows, run_of, stamps_of, start_of, times_of, to_row
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.jobs.job_store import JobStore
@@ -56,7 +56,7 @@ class StoredWorld(World):
             assert found == replace(start, standing=found.standing, lateness_s=found.lateness_s, alone=found.alone)
         super().take_up()
 
-    def commit(self, action: Action) -> None:
+    def commit(self, action: PlannedAction) -> None:
         row, now = to_row(action.standing), self.clock.wall
         match action:
             case Adopt():

@@ -11,7 +11,7 @@ from agentgw_daemon.observability import failpoint
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
-from agentgw_daemon.storage.sessions.approvals import Approvals, Settled, StoredApproval, use_up
+from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome, Approvals, StoredApproval, use_up
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 from tests.storage.direct import Direct, run
 
@@ -137,7 +137,7 @@ def test_a_yes_for_once_is_used_up_exactly_when_its_call_is_stored_as_begun(
 
 
 @pytest.mark.parametrize("decision", ["allow_session", "allow_always", "deny", "expired"])
-async def test_other_answers_are_not_used_up(database: Database, decision: Settled) -> None:
+async def test_other_answers_are_not_used_up(database: Database, decision: ApprovalOutcome) -> None:
     stored = await question(database)
     await database.approvals.add(stored)
     await database.approvals.settle(stored, decision)

@@ -27,7 +27,7 @@ from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
 from agentgw_daemon.server.calls.turn_frames import turn_frames
-from agentgw_daemon.storage.sessions.approvals import Settled
+from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
@@ -101,7 +101,7 @@ async def question_left(killed: Killed, *steps: Any, **params: Any) -> Approval:
     return asked
 
 
-async def settle(h: House, approval: Approval, decision: Settled) -> None:
+async def settle(h: House, approval: Approval, decision: ApprovalOutcome) -> None:
     """Stores the decision as the earlier daemon did just before it was killed."""
     (stored,) = await h.database.approvals.open_of(approval.turn_id or "")
     await h.database.approvals.settle(stored, decision)
@@ -111,7 +111,7 @@ async def settle(h: House, approval: Approval, decision: Settled) -> None:
     ("decision", "made"), [("allow_once", ["change x"]), ("allow_session", ["change x"]), ("deny", [])]
 )
 async def test_an_answer_that_was_not_acted_on_is_acted_on_once(
-    killed: Killed, decision: Settled, made: list[str]
+    killed: Killed, decision: ApprovalOutcome, made: list[str]
 ) -> None:
     asked = await question_left(killed)
     async with killed.next("as you like") as (h, done):

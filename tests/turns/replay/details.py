@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from agentgw.protocol.calls.turns import TurnDetail, TurnStep
-from agentgw.protocol.types import Options, Timings, Turn, TurnState, Usage
+from agentgw.protocol.types import Options, Timings, Turn, TurnStatus, Usage
 
 
-def detail(state: TurnState = "completed", *, own_system: bool = False, kept: bool = True) -> TurnDetail:
+def detail(state: TurnStatus = "completed", *, own_system: bool = False, kept: bool = True) -> TurnDetail:
     turn = Turn(turn_id="t", session_id="s", skill="cook", model="m", state=state, created_at="2026-01-01T00:00:00Z")
     return TurnDetail(
         turn=turn, message="", text="", system="", options=Options(), usage=Usage(), timings=Timings(),

@@ -23,7 +23,7 @@ from agentgw_daemon.inference.hosting.tuning_store import TuningStore, basis_of,
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from agentgw_daemon.observability.supervision import internal_error, supervised
 from agentgw_daemon.workers.protocol import model as wire
-from agentgw_daemon.workers.protocol.footprint import DEFAULT_BATCH_TOKENS, ModelShape, Need, need
+from agentgw_daemon.workers.protocol.footprint import DEFAULT_BATCH_TOKENS, MemoryNeed, ModelShape, need
 from agentgw_daemon.workers.supervision.restart_backoff import DEGRADED_DEATHS, RestartBackoff
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class ModelHost:
         return self.worker is not None and self.worker.usable and self.worker.model is not None
 
     @property
-    def need(self) -> Need:
+    def need(self) -> MemoryNeed:
         """The memory that it takes when it is loaded with the settings as they are."""
         settings = self._settings
         return need(

@@ -13,7 +13,7 @@ from typing import Final
 
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.workers.protocol.footprint import Need
+from agentgw_daemon.workers.protocol.footprint import MemoryNeed
 
 # Left to other programs and to the daemon itself; the system's own estimate is not exact either.
 RESERVE_BYTES: Final = 256 << 20
@@ -27,7 +27,7 @@ class Tenant:
 
     path: str
     name: str
-    need: Need
+    need: MemoryNeed
     loaded: bool
     idle: bool
     idle_since: float
@@ -49,7 +49,7 @@ def next_to_leave(tenants: Sequence[Tenant]) -> Tenant | None:
     return min(idle, key=lambda tenant: tenant.idle_since, default=None)
 
 
-def no_room(name: str, need: Need, spare: int, busy: Sequence[str]) -> ModelUnavailable:
+def no_room(name: str, need: MemoryNeed, spare: int, busy: Sequence[str]) -> ModelUnavailable:
     """The error of a model that is not loaded, in numbers, with what would help."""
     context = need.context + need.buffers
     reason = (

@@ -25,7 +25,7 @@ _PASSING: Final = (WorkerDied, Timeout, Overloaded, IndexFailed)
 
 
 @record
-class Choice:
+class EmbedderChoice:
     """Embedder of a query, or the reason why it has none."""
 
     embedder: wire.Embedder | None
@@ -53,7 +53,7 @@ async def choose(
     scope: Scope,
     configured: Callable[[], Awaitable[wire.Embedder]],
     by_name: Callable[[str], Awaitable[wire.Embedder]],
-) -> Choice:
+) -> EmbedderChoice:
     """The embedder that made the most vectors here, be it the configured one or the one before it.
 
     Raises ModelUnavailable when there is none and nothing to search either.
@@ -65,10 +65,10 @@ async def choose(
             raise
         first = await _earlier(scope, by_name)
         text = f"{error.message}. {error.hint}" if error.hint else error.message
-        return Choice(embedder=first, notice=None if first else f"only words were searched: {text}")
+        return EmbedderChoice(embedder=first, notice=None if first else f"only words were searched: {text}")
     if not scope.embedders:
         said = "only words were searched: no document has a vector" if scope.collections else None
-        return Choice(embedder=None, notice=said)
+        return EmbedderChoice(embedder=None, notice=said)
     if scope.embedders[0].id == wanted.id:
         return _of(wanted, scope)
     earlier = await _earlier(scope, by_name)
@@ -77,14 +77,14 @@ async def choose(
     if any(one.id == wanted.id for one in scope.embedders):
         return _of(wanted, scope)
     names = f"{scope.embedders[0].name}, not of {wanted.name}"
-    return Choice(embedder=None, notice=f"only words were searched: the documents have vectors of {names}")
+    return EmbedderChoice(embedder=None, notice=f"only words were searched: the documents have vectors of {names}")
 
 
-def _of(embedder: wire.Embedder, scope: Scope) -> Choice:
+def _of(embedder: wire.Embedder, scope: Scope) -> EmbedderChoice:
     """The choice of an embedder that made vectors. What another one made has none of it, and that is told."""
     if embedder.id not in scope.partial:
-        return Choice(embedder=embedder)
-    return Choice(embedder=embedder, notice=f"not all documents have vectors of {embedder.name} yet")
+        return EmbedderChoice(embedder=embedder)
+    return EmbedderChoice(embedder=embedder, notice=f"not all documents have vectors of {embedder.name} yet")
 
 
 async def _earlier(scope: Scope, by_name: Callable[[str], Awaitable[wire.Embedder]]) -> wire.Embedder | None:

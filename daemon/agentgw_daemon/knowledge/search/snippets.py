@@ -14,7 +14,7 @@ LENGTH: Final = 240  # characters: three lines of a terminal
 _BEFORE_SHARE: Final = 4  # a quarter of these lies before the first word that is marked
 _NEAR: Final = 30  # so far off a space is looked for, where a word would be cut
 
-Span = tuple[int, int]
+CharacterRange = tuple[int, int]
 
 
 def snippet(text: str, terms: Terms, length: int = LENGTH) -> str:
@@ -30,7 +30,7 @@ def snippet(text: str, terms: Terms, length: int = LENGTH) -> str:
     return f"{'…' if start else ''}{shown.strip()}{'…' if end < len(text) else ''}"
 
 
-def _marks(text: str, terms: Terms) -> list[Span]:
+def _marks(text: str, terms: Terms) -> list[CharacterRange]:
     """The places of the words of whole terms, and of names with their signs, in order and apart."""
     words = list(words_of(text))
     places: dict[str, list[int]] = {}
@@ -42,7 +42,7 @@ def _marks(text: str, terms: Terms) -> list[Span]:
         while at >= 0:
             found.append((at, at + len(name.text)))
             at = text.find(name.text, at + len(name.text))
-    apart: list[Span] = []
+    apart: list[CharacterRange] = []
     for start, end in sorted(found):
         if apart and start < apart[-1][1]:
             apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
@@ -64,7 +64,7 @@ def _places(term: Term, words: Sequence[tuple[str, int, int]], places: dict[str,
             yield from range(start, start + size)
 
 
-def _start(text: str, marks: Sequence[Span], length: int) -> int:
+def _start(text: str, marks: Sequence[CharacterRange], length: int) -> int:
     """The place to begin so that the most different words are shown."""
     if len(text) <= length:
         return 0
@@ -96,7 +96,7 @@ def _last_space(text: str, start: int, end: int) -> int:
     return end if at < 0 else at
 
 
-def _marked(text: str, marks: Sequence[Span], start: int, end: int) -> str:
+def _marked(text: str, marks: Sequence[CharacterRange], start: int, end: int) -> str:
     parts, at = [], start
     for first, behind in marks:
         parts += [text[at:first], MARK[0], text[first:behind], MARK[1]]

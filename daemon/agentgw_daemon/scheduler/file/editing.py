@@ -20,7 +20,7 @@ from agentgw_daemon.text.near import hint_for
 from agentgw_daemon.text.yaml_document import DocumentRefused, Listing, Mapping, Node, Scalar, parse_document
 from agentgw_daemon.text.yaml_entries import EntryRefused
 
-Value = str | bool | int | float | list[str]
+EntryValue = str | bool | int | float | list[str]
 
 # Words that a plain scalar may be: nothing that YAML, old or new, takes for another type or for its own signs.
 _PLAIN: Final = re.compile(r"[A-Za-z_/~][A-Za-z0-9_/.~-]*(?: [A-Za-z0-9_/.~][A-Za-z0-9_/.~-]*)*", re.ASCII)
@@ -28,7 +28,7 @@ _NOT_PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null"
 _BOM: Final = "\ufeff"
 
 
-def with_job(text: str, entry: Map[str, Value], *, home: Path) -> str:
+def with_job(text: str, entry: Map[str, EntryValue], *, home: Path) -> str:
     """The text with one more entry at its end. Raises AlreadyExists, InvalidParams."""
     name = entry.get("name")
     document = _Document(text)
@@ -108,7 +108,7 @@ class _Document:
         entries = self._root.entries if isinstance(self._root, Mapping) else ()
         return [(key.text, _said(value)) for key, value in entries if key.text != "jobs"]
 
-    def additions(self, entry: Map[str, Value]) -> Iterator[str]:
+    def additions(self, entry: Map[str, EntryValue]) -> Iterator[str]:
         """Ways to put an entry behind the last one."""
         text = self._text
         if isinstance(self._jobs, Listing) and self._jobs.items:
@@ -171,7 +171,7 @@ class _Document:
         line = f"{' ' * key.span.column}enabled: {word}{self._newline}"
         yield self._inserted(self._line_end(name.span.end), line)
 
-    def _block(self, entry: Map[str, Value], indent: str) -> str:
+    def _block(self, entry: Map[str, EntryValue], indent: str) -> str:
         lines = [f"{key}: {_written(value)}" for key, value in entry.items()]
         marks = ["- "] + ["  "] * (len(lines) - 1)
         return "".join(f"{indent}{mark}{line}{self._newline}" for mark, line in zip(marks, lines, strict=True))
@@ -240,7 +240,7 @@ def _said(node: Node) -> object:
             return ("refused", node.reason)
 
 
-def _one_entry(entry: Map[str, Value], home: Path) -> Node:
+def _one_entry(entry: Map[str, EntryValue], home: Path) -> Node:
     """The entry as it will be read, checked as a job. Raises InvalidParams."""
     try:
         node = parse_document(_flow(entry))
@@ -251,11 +251,11 @@ def _one_entry(entry: Map[str, Value], home: Path) -> Node:
     return node
 
 
-def _flow(entry: Map[str, Value]) -> str:
+def _flow(entry: Map[str, EntryValue]) -> str:
     return "{" + ", ".join(f"{key}: {_written(value)}" for key, value in entry.items()) + "}"
 
 
-def _written(value: Value) -> str:
+def _written(value: EntryValue) -> str:
     """A value in YAML: words without need for quotes as they are, other text as JSON writes it."""
     match value:
         case bool():

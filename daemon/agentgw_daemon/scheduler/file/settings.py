@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
-from agentgw_daemon.scheduler.job import CHANNELS, NEEDS, Channel, Job, Misfire, Need, Notify, Overlap
+from agentgw_daemon.scheduler.job import CHANNELS, NEEDS, Job, Misfire, Need, Notify, NotifyChannel, Overlap
 from agentgw_daemon.scheduler.schedules.cron import parse_cron
 from agentgw_daemon.scheduler.schedules.every import parse_every
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
@@ -141,7 +141,7 @@ class _JobEntry(EntryValues):
         found = self.values.get("notify")
         if found is None:
             return Notify()
-        channels: list[Channel] = []
+        channels: list[NotifyChannel] = []
         mail: tuple[str, ...] = ()
         items = found[1].items if isinstance(found[1], Listing) else (found[1],)
         for item in items[:MAX_LIST]:

@@ -81,7 +81,7 @@ class Record:
     standing: Standing
 
 
-Action = Adopt | Start | Record
+PlannedAction = Adopt | Start | Record
 
 
 @record
@@ -105,7 +105,7 @@ class AskHistory:
 class SchedulePlan:
     """Work to be done at once, and when to ask again at the latest (None: when something changes)."""
 
-    actions: tuple[Action, ...] = ()
+    actions: tuple[PlannedAction, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     asks: tuple[AskHistory, ...] = ()
     wake_at: datetime | None = None

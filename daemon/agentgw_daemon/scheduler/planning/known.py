@@ -9,7 +9,7 @@ from typing import Final
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.scheduler.job import Job
 from agentgw_daemon.scheduler.planning.choosing import DueRun
-from agentgw_daemon.scheduler.planning.decisions import Action, AskHistory, Standing, Start, Waiting
+from agentgw_daemon.scheduler.planning.decisions import AskHistory, PlannedAction, Standing, Start, Waiting
 from agentgw_daemon.scheduler.planning.settling import Settled
 
 # Reasons why nobody could look.
@@ -55,7 +55,7 @@ class Gap:
 class Gathered:
     """Material that one plan gathers."""
 
-    actions: list[Action] = field(default_factory=list)
+    actions: list[PlannedAction] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     asks: list[AskHistory] = field(default_factory=list)
     candidates: list[DueRun] = field(default_factory=list)

@@ -21,9 +21,9 @@ from agentgw_daemon.scheduler.clock import ClockReading, passage
 from agentgw_daemon.scheduler.job import NEEDS, Job, Need
 from agentgw_daemon.scheduler.planning.choosing import Conditions, DueRun, choose
 from agentgw_daemon.scheduler.planning.decisions import (
-    Action,
     Adopt,
     AskHistory,
+    PlannedAction,
     Record,
     Retry,
     SchedulePlan,
@@ -138,7 +138,7 @@ class Planner:
         known = self._known[name]
         known.began, known.cursor, known.looked = began, self._reading.wall, False
 
-    def committed(self, action: Action) -> None:
+    def committed(self, action: PlannedAction) -> None:
         """The action is stored; a start runs from now on."""
         self._stored[action.job] = action.standing
         self._gone.discard(action.job)

@@ -21,7 +21,7 @@ from agentgw.protocol.records.schema import dump
 from agentgw_daemon.observability.supervision import contained, internal_error, supervised
 from agentgw_daemon.scheduler.clock import Clock
 from agentgw_daemon.scheduler.job import Job
-from agentgw_daemon.scheduler.planning.decisions import Action, Adopt, Record, SchedulePlan, Start
+from agentgw_daemon.scheduler.planning.decisions import Adopt, PlannedAction, Record, SchedulePlan, Start
 from agentgw_daemon.scheduler.planning.planner import Planner
 from agentgw_daemon.scheduler.planning.settling import Settled
 from agentgw_daemon.scheduler.running.execution import CANCELLED, STOPPED, RunEnd, StartsTurns, execute, follow
@@ -254,7 +254,7 @@ class JobScheduler:
         await self.look()
         return self.going.get(name)
 
-    def _is_asked_for(self, action: Action) -> bool:
+    def _is_asked_for(self, action: PlannedAction) -> bool:
         """Tells whether it belongs to a run by hand: the job becomes known first, then it starts."""
         by_hand = isinstance(action, Adopt) or (isinstance(action, Start) and action.reason == "manual")
         return action.job in self._wanted and by_hand
@@ -292,7 +292,7 @@ class JobScheduler:
 
     # Decisions.
 
-    async def _decide(self, planner: Planner, action: Action) -> bool:
+    async def _decide(self, planner: Planner, action: PlannedAction) -> bool:
         """Commit it, and tell whether that was done; if not, the others run. Raises StorageUnavailable."""
         try:
             await self._commit(planner, action)
@@ -303,7 +303,7 @@ class JobScheduler:
             return False
         return True
 
-    async def _commit(self, planner: Planner, action: Action) -> None:
+    async def _commit(self, planner: Planner, action: PlannedAction) -> None:
         """Store a decision, then act upon it."""
         row, now = to_row(action.standing), self._clock.read().wall
         match action:

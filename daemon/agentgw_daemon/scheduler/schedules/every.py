@@ -18,14 +18,14 @@ from agentgw_daemon.scheduler.schedules.cron import latest_match, next_match
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules.zones import instant_of, wall_of
 
-Unit = Literal["seconds", "minutes", "hours", "days", "weeks"]
+TimeUnit = Literal["seconds", "minutes", "hours", "days", "weeks"]
 
 # A Monday, so that weeks begin with one.
 ORIGIN: Final = datetime(2000, 1, 3)
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_UNITS: Final[tuple[Unit, ...]] = ("seconds", "minutes", "hours", "days", "weeks")
+_UNITS: Final[tuple[TimeUnit, ...]] = ("seconds", "minutes", "hours", "days", "weeks")
 _WORDS: Final = (*_UNITS, *(unit[:-1] for unit in _UNITS), *WEEKDAYS)
-_PERIODS: Final[dict[Unit, timedelta]] = {
+_PERIODS: Final[dict[TimeUnit, timedelta]] = {
     "seconds": timedelta(seconds=1),
     "minutes": timedelta(minutes=1),
     "hours": timedelta(hours=1),
@@ -52,7 +52,7 @@ class Every:
 
     text: str
     count: int
-    unit: Unit
+    unit: TimeUnit
     weekday: int | None = None
     at: time | None = None
 
@@ -131,7 +131,7 @@ def parse_every(text: str) -> Every:
         job = job.at(read[3]) if read[3] else job
     except schedule.ScheduleError as error:
         raise ScheduleRefused(f"{text[:64]!r}: {_first_sentence(error)}; {_nearest(phrase)}") from None
-    unit = cast("Unit", job.unit)
+    unit = cast("TimeUnit", job.unit)
     if count > _LONGEST / _PERIODS[unit]:
         raise ScheduleRefused(f"{text[:64]!r} is more than ten years")
     weekday = WEEKDAYS.index(job.start_day) if job.start_day else None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.file.connection import Runner
     from agentgw_daemon.storage.file.library import sqlite_utils
 
-Settled = Decision | Literal["expired"]
-_SETTLED: Final[tuple[Settled, ...]] = (*get_args(Decision), "expired")
+ApprovalOutcome = Decision | Literal["expired"]
+_SETTLED: Final[tuple[ApprovalOutcome, ...]] = (*get_args(Decision), "expired")
 
 _COLUMNS: Final = (
     "id, turn_id, session_id, tool, arguments, cwd, title, details, diff, asked_at, expires_at, call_id, digest,"
@@ -37,7 +37,7 @@ class StoredApproval:
     call_id: str
     digest: str
     outbound: bool = False
-    decision: Settled | None = None
+    decision: ApprovalOutcome | None = None
 
 
 class Approvals:
@@ -77,7 +77,7 @@ class Approvals:
 
         return await self._runner.read(do)
 
-    async def settle(self, stored: StoredApproval, decision: Settled) -> None:
+    async def settle(self, stored: StoredApproval, decision: ApprovalOutcome) -> None:
         """Store what was decided, and with `allow_always` the rule, in one commit.
 
         A question that is not stored, for its turn is not, leaves a rule at most. One that is decided stays so.

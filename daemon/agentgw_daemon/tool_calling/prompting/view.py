@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from agentgw.protocol.records.schema import record
 
-Schema = Mapping[str, Any]
-
 # Number of times that a schema may refer to another or nest before a signature says just "any" or "object".
 _MAX_DEPTH: Final = 3
 # More alternatives than these tell a small model less, not more.
@@ -34,7 +32,7 @@ class ToolView:
 
     name: str
     description: str
-    parameters: Schema
+    parameters: Mapping[str, Any]
     examples: tuple[Example, ...] = ()
     keywords: tuple[str, ...] = ()
 

@@ -44,7 +44,7 @@ _SESSION_GONE: Final = "Session terminated"
 _LIST_CHANGED: Final = "notifications/tools/list_changed"
 
 # Items that the SDK's streams carry to a session.
-Incoming = SessionMessage | Exception
+McpIncoming = SessionMessage | Exception
 
 # The SDK's log lines quote what servers send. Their meaning for a call is logged here.
 logging.getLogger("mcp").setLevel(logging.CRITICAL)

@@ -17,8 +17,8 @@ from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 import agentgw
 from agentgw_daemon.tools.mcp.mcp_connection import (
     MAX_MESSAGE_BYTES,
-    Incoming,
     McpConnection,
+    McpIncoming,
     MessageFilter,
     session_over,
 )
@@ -26,7 +26,7 @@ from agentgw_daemon.tools.mcp.mcp_errors import BadServer
 from agentgw_daemon.tools.mcp.mcp_message import (
     INTERNAL_ERROR,
     PARSE_ERROR,
-    Message,
+    McpMessage,
     RequestId,
     mended,
     reply_in,
@@ -44,7 +44,7 @@ _READABLE: Final = frozenset({"text/plain", "application/json", "application/pro
 async def over_http(url: str, connect_s: float, on_changed: Callable[[], None]) -> AsyncIterator[McpConnection]:
     """A connection to a server elsewhere; nothing goes to another origin than the configured one."""
     intake = MessageFilter(on_changed)
-    to_session, read = anyio.create_memory_object_stream[Incoming](0)
+    to_session, read = anyio.create_memory_object_stream[McpIncoming](0)
     client = httpx2.AsyncClient(
         # Calls have their own limit; an event stream may be silent for as long as it likes.
         timeout=httpx2.Timeout(connect_s, read=None),
@@ -124,12 +124,12 @@ def _request_id(request: httpx2.Request) -> RequestId | None:
     return found if isinstance(found, int | str) else None
 
 
-def _answer(response: httpx2.Response, reply: Message) -> httpx2.Response:
+def _answer(response: httpx2.Response, reply: McpMessage) -> httpx2.Response:
     kept = {MCP_SESSION_ID: response.headers[MCP_SESSION_ID]} if MCP_SESSION_ID in response.headers else {}
     return httpx2.Response(response.status_code, headers=kept, json=reply)
 
 
-async def _reply(response: httpx2.Response, request_id: RequestId) -> Message | None:
+async def _reply(response: httpx2.Response, request_id: RequestId) -> McpMessage | None:
     """The answer in the body; None when there is none because the server refuses. Then `response.content` is there."""
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.stream = _BoundedStream(response.stream)
@@ -146,7 +146,7 @@ async def _reply(response: httpx2.Response, request_id: RequestId) -> Message | 
     return None if refused else reply
 
 
-def _refusal(response: httpx2.Response, request_id: RequestId) -> Message:
+def _refusal(response: httpx2.Response, request_id: RequestId) -> McpMessage:
     """The message to the user for a status that is no success."""
     status = response.status_code
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "no known status"

@@ -23,7 +23,7 @@ PARSE_ERROR: Final = -32700
 INTERNAL_ERROR: Final = -32603
 _QUOTED: Final = 80
 
-Message = dict[str, Any]
+McpMessage = dict[str, Any]
 RequestId = int | str
 
 _ID: Final = r'"id"\s*:\s*("[^"\\]{0,64}"|-?[0-9]{1,18})\s*'
@@ -48,7 +48,7 @@ class UnreadableMessage(ValueError):
         self.reply = reply
 
 
-def read_messages(line: bytes) -> list[Message]:
+def read_messages(line: bytes) -> list[McpMessage]:
     """The messages of a line: one, or those of a batch. Raises UnreadableMessage."""
     text = line.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
@@ -61,18 +61,18 @@ def read_messages(line: bytes) -> list[Message]:
     return [_message(item, text) for item in items]
 
 
-def is_reply(message: Message) -> bool:
+def is_reply(message: McpMessage) -> bool:
     """Tells whether it answers a request."""
     return "method" not in message
 
 
-def unreadable_reply(request_id: RequestId, reason: str) -> Message:
+def unreadable_reply(request_id: RequestId, reason: str) -> McpMessage:
     """A message in place of an answer that cannot be used."""
     error = {"code": PARSE_ERROR, "message": f"its answer {reason}"}
     return {"jsonrpc": "2.0", "id": request_id, "error": error}
 
 
-def reply_in(body: bytes, request_id: RequestId) -> Message:
+def reply_in(body: bytes, request_id: RequestId) -> McpMessage:
     """The answer to the request that this body is the response to: over HTTP that is known, whatever id it bears."""
     try:
         replies = [message for message in read_messages(body) if is_reply(message)]
@@ -148,7 +148,7 @@ def _request_id(value: object) -> RequestId | None:
             return None
 
 
-def _message(item: object, text: str) -> Message:
+def _message(item: object, text: str) -> McpMessage:
     """The item as the SDK takes it. Raises UnreadableMessage."""
     if not isinstance(item, dict):
         raise UnreadableMessage(f"is no message: {_quoted(text)}")
@@ -169,9 +169,9 @@ def _message(item: object, text: str) -> Message:
     raise UnreadableMessage(f"has neither a result nor an error: {_quoted(text)}", request_id, reply=True)
 
 
-def _said(method: str, item: Message, text: str) -> Message:
+def _said(method: str, item: McpMessage, text: str) -> McpMessage:
     """A request or a notification."""
-    message: Message = {"jsonrpc": "2.0", "method": method}
+    message: McpMessage = {"jsonrpc": "2.0", "method": method}
     if isinstance(item.get("params"), dict):
         message["params"] = item["params"]
     if item.get("id") is not None:

@@ -20,14 +20,14 @@ from pydantic import ValidationError
 from agentgw.transport.framing import FrameSplitter, FrameTooLarge
 from agentgw_daemon.tools.mcp.mcp_connection import (
     MAX_MESSAGE_BYTES,
-    Incoming,
     McpConnection,
+    McpIncoming,
     MessageFilter,
     session_over,
 )
 from agentgw_daemon.tools.mcp.mcp_errors import BadServer, ServerConnectionLost, ServerRefused
 from agentgw_daemon.tools.mcp.mcp_message import (
-    Message,
+    McpMessage,
     RequestId,
     UnreadableMessage,
     is_reply,
@@ -47,7 +47,7 @@ async def over_stdio(
 ) -> AsyncIterator[McpConnection]:
     """A connection over the pipes of a running server. See McpLimits for the limits."""
     intake = MessageFilter(on_changed)
-    to_session, read = anyio.create_memory_object_stream[Incoming](0)
+    to_session, read = anyio.create_memory_object_stream[McpIncoming](0)
     write, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     async with trio.open_nursery() as nursery, session_over(read, write, intake) as connection:
         pipes = _Pipes(process, intake, to_session, connection, nursery, stray_s=stray_s, noise_s=noise_s)
@@ -66,7 +66,7 @@ class _Pipes:
     """
 
     def __init__(
-        self, process: trio.Process, intake: MessageFilter, to_session: MemoryObjectSendStream[Incoming],
+        self, process: trio.Process, intake: MessageFilter, to_session: MemoryObjectSendStream[McpIncoming],
         connection: McpConnection, nursery: trio.Nursery, *, stray_s: float, noise_s: float,
     ) -> None:  # fmt: skip
         self._process = process
@@ -212,7 +212,7 @@ class _Pipes:
             await self._to_session.send(SessionMessage(reply))
 
 
-def _whose(message: Message) -> str:
+def _whose(message: McpMessage) -> str:
     """The fault of an answer's id. With none, servers say that they could not read the request."""
     if message["id"] is not None:
         return "bears an id that was never sent"

@@ -11,8 +11,9 @@ import unicodedata
 from typing import Final, get_args
 
 from agentgw.protocol.visible import is_seen
+from agentgw.tool import Effect
 from agentgw_daemon.text.visible import visible_json, visible_line
-from agentgw_daemon.tools.tool import Arguments, CallPreview, Effect
+from agentgw_daemon.tools.tool import Arguments, CallPreview
 
 # The bound that hosted models put on a function's name.
 MAX_NAME: Final = 64

@@ -25,7 +25,7 @@ from agentgw_daemon.workers.llama.gguf_head import (
     SPLIT_NO,
     SPLIT_TENSORS,
     GgufFileHead,
-    Scalar,
+    GgufValue,
     UnusableModelFile,
     examine,
 )
@@ -51,7 +51,7 @@ class GgufHeader:
     n_ctx_train_tokens: int | None
     n_tensors: int
     has_chat_template: bool
-    metadata: dict[str, Scalar]
+    metadata: dict[str, GgufValue]
     n_files: int = 1
 
 
@@ -137,7 +137,7 @@ def _header(head: GgufFileHead, heads: Sequence[GgufFileHead]) -> GgufHeader:
     )
 
 
-def _shown(value: Scalar) -> Scalar:
+def _shown(value: GgufValue) -> GgufValue:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such number
     return _cut(value) if isinstance(value, str) else value

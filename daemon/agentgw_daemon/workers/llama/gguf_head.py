@@ -52,7 +52,7 @@ SPLIT_COUNT: Final = "split.count"
 SPLIT_TENSORS: Final = "split.tensors.count"
 _SPLIT_TYPES: Final = {SPLIT_NO: _UINT16, SPLIT_COUNT: _UINT16, SPLIT_TENSORS: _INT32}
 
-Scalar = str | int | float | bool
+GgufValue = str | int | float | bool
 
 
 class UnusableModelFile(ValueError):
@@ -65,7 +65,7 @@ class GgufFileHead:
 
     size_bytes: int
     version: int
-    metadata: dict[str, Scalar]
+    metadata: dict[str, GgufValue]
     tensors: frozenset[str]
 
     def number(self, key: str) -> int | None:
@@ -141,8 +141,8 @@ class _HeaderReader:
         tensors = self._tensors(n_tensors, _alignment(metadata))
         return GgufFileHead(size_bytes=self._size, version=int(version), metadata=metadata, tensors=tensors)
 
-    def _metadata(self, n_keys: int) -> dict[str, Scalar]:
-        found: dict[str, Scalar] = {}
+    def _metadata(self, n_keys: int) -> dict[str, GgufValue]:
+        found: dict[str, GgufValue] = {}
         for _ in range(n_keys):
             key = self._string(MAX_NAME_BYTES)
             if not key:
@@ -155,7 +155,7 @@ class _HeaderReader:
             found[key] = self._value(kind)
         return found
 
-    def _value(self, kind: int) -> Scalar:
+    def _value(self, kind: int) -> GgufValue:
         if kind == _STRING:
             return self._string(self._size)
         if kind == _ARRAY:
@@ -247,7 +247,7 @@ class _HeaderReader:
         self._at += length
 
 
-def _alignment(metadata: dict[str, Scalar]) -> int:
+def _alignment(metadata: dict[str, GgufValue]) -> int:
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise UnusableModelFile(f"has an alignment of {str(alignment)[:32]}, not a power of two")

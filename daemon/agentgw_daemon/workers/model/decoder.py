@@ -20,7 +20,7 @@ from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.model.generation import Generation
 from agentgw_daemon.workers.model.kv.memory import KvMemory
 from agentgw_daemon.workers.model.sampling.context import Sampler
-from agentgw_daemon.workers.model.stream import SEND_INTERVAL_S, Emit, ResponseStream
+from agentgw_daemon.workers.model.stream import SEND_INTERVAL_S, EmitMessage, ResponseStream
 from agentgw_daemon.workers.model.template import template
 from agentgw_daemon.workers.protocol import model as wire
 
@@ -40,7 +40,7 @@ class Decoder:
         *,
         n_ctx_tokens: int,
         speculates: bool,
-        emit: Emit,
+        emit: EmitMessage,
         cancellations: Cancellations,
     ) -> None:
         self._model: Final = model

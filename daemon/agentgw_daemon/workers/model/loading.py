@@ -23,7 +23,7 @@ from agentgw_daemon.workers.model.decoder import Decoder
 from agentgw_daemon.workers.model.kv.disk_cache import DiskPrefixCache
 from agentgw_daemon.workers.model.kv.memory import KvMemory
 from agentgw_daemon.workers.model.sampling.context import Context
-from agentgw_daemon.workers.model.stream import Emit
+from agentgw_daemon.workers.model.stream import EmitMessage
 from agentgw_daemon.workers.model.template import template
 from agentgw_daemon.workers.protocol import footprint
 from agentgw_daemon.workers.protocol import model as wire
@@ -63,7 +63,7 @@ class OpenedModel:
 
 
 def load(
-    request: wire.Load, *, emit: Emit, cancellations: Cancellations, interruption: Interruption
+    request: wire.Load, *, emit: EmitMessage, cancellations: Cancellations, interruption: Interruption
 ) -> tuple[Decoder, wire.Loaded, Calibration | None]:
     """The model of a file, ready to answer, and what may be measured on it when it is idle.
 

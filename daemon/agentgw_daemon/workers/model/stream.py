@@ -20,7 +20,7 @@ SEND_INTERVAL_S: Final = 0.05
 # Of an answer that is read when it is whole: no more than a sign that it gets on.
 WHOLE_INTERVAL_S: Final = 1.0
 
-Emit = Callable[[wire.FromWorker], None]
+EmitMessage = Callable[[wire.FromWorker], None]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class ResponseStream:
     sequence: Sequence
     sampler: Sampler
     generation: Generation
-    emit: Emit
+    emit: EmitMessage
     prompt_sha256: str
     render_s: float
     special: bool = False  # control tokens that do not end it are text

@@ -37,7 +37,7 @@ class ModelShape:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class MemoryNeed:
     """Bytes that a loaded model takes at least."""
 
     weights: int
@@ -94,7 +94,7 @@ def shape_of(metadata: Mapping[str, Any]) -> ModelShape:
     )
 
 
-def need(shape: ModelShape, *, size_bytes: int, n_ctx_tokens: int, batch_tokens: int, plain: bool) -> Need:
+def need(shape: ModelShape, *, size_bytes: int, n_ctx_tokens: int, batch_tokens: int, plain: bool) -> MemoryNeed:
     """The memory a model takes at least: with one context's cells, which is where the worker goes when memory is
     short.
 
@@ -104,7 +104,7 @@ def need(shape: ModelShape, *, size_bytes: int, n_ctx_tokens: int, batch_tokens:
     if shape.n_ctx_train_tokens:
         n_ctx = min(n_ctx, shape.n_ctx_train_tokens)
     per_token = shape.n_vocabulary + _LIVE_ACTIVATIONS * shape.width + (shape.n_heads * n_ctx if plain else 0)
-    return Need(
+    return MemoryNeed(
         weights=size_bytes, context=n_ctx * shape.kv_bytes_per_token, buffers=batch_tokens * per_token * _FLOAT_BYTES
     )
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome, native_step
 from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration
-from agentgw_daemon.workers.model.template.template import CHATML, ChatTemplate, TemplateFault, TemplateMessage
+from agentgw_daemon.workers.model.template.template import CHATML, ChatTemplate, TemplateFault
+from agentgw_daemon.workers.model.template.tool_format import TemplateMessage
 from tests.workers.model.template.templates import CARELESS, DEEPSEEK, FORGETFUL, HERMES, LLAMA, MISTRAL, TAGGED
 
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "<tool_response>", "[INST]", "<s>")

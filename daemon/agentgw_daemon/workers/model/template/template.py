@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from agentgw_daemon.system.confinement import TimeExceeded, confine
 from agentgw_daemon.workers.model.template.marking import MARKS, Json, Marking, NestsTooDeeply, free_mark, texts_of
-from agentgw_daemon.workers.model.template.tool_format import QUESTION, ToolFormat, probe
+from agentgw_daemon.workers.model.template.tool_format import QUESTION, TemplateMessage, ToolFormat, probe
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 T = TypeVar("T")
-# `role` and `content`; with tools also `tool_calls`, or `name` and `tool_call_id` of a result.
-TemplateMessage = Mapping[str, Any]
 ToolDeclaration = Mapping[str, Any]
 
 # The longest template known to us is 30 KB.

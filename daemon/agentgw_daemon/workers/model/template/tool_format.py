@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+# `role` and `content`; with tools also `tool_calls`, or `name` and `tool_call_id` of a result.
 TemplateMessage = Mapping[str, Any]
 Render = Callable[[Sequence[TemplateMessage], Sequence[Mapping[str, Any]] | None], str | None]
 

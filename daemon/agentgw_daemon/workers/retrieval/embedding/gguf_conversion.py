@@ -13,7 +13,7 @@ from typing import Any, Final
 from agentgw_daemon.workers.retrieval.embedding import gguf_writer
 from agentgw_daemon.workers.retrieval.embedding.gguf_writer import TensorKind
 from agentgw_daemon.workers.retrieval.embedding.mapped_memory import TABLE_BYTES
-from agentgw_daemon.workers.retrieval.embedding.safetensors import BadWeights, Floats, Weights
+from agentgw_daemon.workers.retrieval.embedding.safetensors import BadWeights, Weights, WeightTensor
 
 # Tensors of a layer in llama.cpp's words and in those of the transformers library.
 _LAYER: Final = {
@@ -45,7 +45,7 @@ def make(
     if not 0 < layers <= _MAX_LAYERS:
         raise BadWeights(f"has {layers} layers")
     tokens = _tokens(folder, int(config["vocab_size"]))
-    metadata: dict[str, gguf_writer.Value] = {
+    metadata: dict[str, gguf_writer.MetadataValue] = {
         "general.architecture": "bert",
         "general.type": "model",
         "general.name": folder.name,
@@ -64,7 +64,7 @@ def make(
     gguf_writer.write(target, metadata, list(_tensors(weights, layers, max_tokens)))
 
 
-def _tensors(weights: Weights, layers: int, max_tokens: int) -> Iterator[tuple[str, TensorKind, Floats]]:
+def _tensors(weights: Weights, layers: int, max_tokens: int) -> Iterator[tuple[str, TensorKind, WeightTensor]]:
     prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
     embeddings = f"{prefix}embeddings"
     yield "position_embd.weight", "f32", weights.get(f"{embeddings}.position_embeddings.weight")[:max_tokens]
@@ -93,7 +93,7 @@ def _tokens(folder: Path, count: int) -> list[str]:
     return tokens
 
 
-def _vocabulary(tokens: Sequence[str]) -> dict[str, gguf_writer.Value]:
+def _vocabulary(tokens: Sequence[str]) -> dict[str, gguf_writer.MetadataValue]:
     """WordPiece as llama.cpp has it: a word's first piece starts with ▁, its others with nothing."""
     special = {
         token: tokens.index(token) for token in ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]") if token in tokens

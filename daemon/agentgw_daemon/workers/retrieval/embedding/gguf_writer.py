@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from agentgw_daemon.workers.retrieval.embedding.safetensors import WeightTensor
 
 TensorKind = Literal["f32", "f16", "q8_0"]
-Value = int | float | bool | str | Sequence[str] | Sequence[int]
+MetadataValue = int | float | bool | str | Sequence[str] | Sequence[int]
 
 _VERSION: Final = 3
 _ALIGNMENT: Final = 32
@@ -32,7 +33,9 @@ _BLOCK: Final = 32
 
 
 def write(
-    path: Path, metadata: Mapping[str, Value], tensors: Sequence[tuple[str, TensorKind, npt.NDArray[np.float32]]]
+    path: Path,
+    metadata: Mapping[str, MetadataValue],
+    tensors: Sequence[tuple[str, TensorKind, WeightTensor]],
 ) -> None:
     """Write the file; what cannot be cut into blocks of q8_0 as f16. Numbers in `metadata` are 32 bits wide."""
     fitting = [(name, _fitting(kind, array), array) for name, kind, array in tensors]
@@ -59,11 +62,11 @@ def size(kind: TensorKind, shape: tuple[int, ...]) -> int:
     return _aligned(count * {"f32": 4, "f16": 2}[kind] if kind != "q8_0" else count // _BLOCK * (_BLOCK + 2))
 
 
-def _fitting(kind: TensorKind, array: npt.NDArray[np.float32]) -> TensorKind:
+def _fitting(kind: TensorKind, array: WeightTensor) -> TensorKind:
     return "f16" if kind == "q8_0" and array.shape[-1] % _BLOCK else kind
 
 
-def _pack(kind: TensorKind, array: npt.NDArray[np.float32]) -> bytes:
+def _pack(kind: TensorKind, array: WeightTensor) -> bytes:
     match kind:
         case "f32":
             return array.astype("<f4").tobytes()
@@ -73,7 +76,7 @@ def _pack(kind: TensorKind, array: npt.NDArray[np.float32]) -> bytes:
             return _q8_0(array)
 
 
-def _q8_0(array: npt.NDArray[np.float32]) -> bytes:
+def _q8_0(array: WeightTensor) -> bytes:
     """Blocks of 32 values: a 16-bit scale and 8 bits each, as quantize_row_q8_0_ref of ggml makes them."""
     blocks = array.reshape(-1, _BLOCK)
     scales = np.abs(blocks).max(axis=1, keepdims=True) / 127
@@ -84,7 +87,7 @@ def _q8_0(array: npt.NDArray[np.float32]) -> bytes:
     return made.tobytes()
 
 
-def _value(value: Value) -> bytes:
+def _value(value: MetadataValue) -> bytes:
     match value:
         case bool():
             return struct.pack("<I?", _BOOL, value)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+WeightTensor = npt.NDArray[np.float32]
 
 # The format's own limit is 100 MB; a model with 100,000 tensors has 10.
 _MAX_HEADER_BYTES: Final = 100_000_000
@@ -46,7 +46,7 @@ class Weights:
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
-    def get(self, name: str) -> Floats:
+    def get(self, name: str) -> WeightTensor:
         """A tensor. Raises BadWeights if it is not there."""
         try:
             kind, shape, first, last = self._tensors[name]
