@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import trio
+
+from tests.patience import PATIENCE_S
 
 
 async def pause() -> None:
@@ -10,3 +15,11 @@ async def pause() -> None:
     waited for.
     """
     await trio.sleep(0.002)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Returns once the condition holds; a test in which it never does fails. A virtual clock makes it no shorter."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up_at, "what is waited for does not come"
+        await pause()

@@ -14,7 +14,7 @@ from agentgw.protocol.events import TurnToolResult
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.inference.engine import as_mapping
 from tests.agent.scripted import answered, furnish, script
-from tests.polling import pause
+from tests.polling import until
 from tests.turns.frames import watched
 from tests.turns.house import house
 
@@ -139,8 +139,7 @@ async def test_while_somebody_is_asked_the_turn_is_waiting(tmp_path: Path) -> No
     async with house(tmp_path, script([("change", {"text": "x"})], "done")) as h, trio.open_nursery() as nursery:
         furnish(h)
         live = await h.start()
-        while not h.services.approvals.list():
-            await pause()
+        await until(h.services.approvals.list)
         assert (await h.database.turns.get(live.turn_id)).state == "waiting"
         nursery.start_soon(answered, h, "allow_once")
         await live.wait_outcome()

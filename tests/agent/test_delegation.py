@@ -22,7 +22,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, as_mapping, text_of
 from tests.agent.delegating import requests_of, skill, stored, task, team
 from tests.agent.scripted import answered, furnish, script
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.turns.frames import watched
 from tests.turns.house import House, finished
 
@@ -244,13 +244,11 @@ async def test_a_childs_question_is_put_to_whoever_watches_the_parent(
         done = furnish(h)
         parent = await h.start(skill="boss")
         child = await until_child(h, parent)
-        while not h.services.approvals.list():
-            await pause()
+        await until(h.services.approvals.list)
         (asked,) = h.services.approvals.list()
         assert (asked.turn_id, asked.session_id) == (child.turn_id, child.session_id)
         assert asked.details == ("wanted by: worker",)
-        while not any(isinstance(event, TurnApproval) for event in parent.log.events):
-            await pause()
+        await until(lambda: any(isinstance(event, TurnApproval) for event in parent.log.events))
         assert asked.approval_id in [one.approval_id for one in parent.log.events if isinstance(one, TurnApproval)]
         nursery.start_soon(answered, h, decision)
         assert isinstance(await parent.wait_outcome(), TurnResult)

@@ -19,7 +19,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest
 from tests.agent.delegating import requests_of, skill, stored, task, team
 from tests.agent.scripted import CHANGE, answered, furnish
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.turns.frames import replayed
 from tests.turns.house import House, finished
 from tests.turns.questions import open_question
@@ -117,8 +117,7 @@ async def test_a_child_that_was_writing_ends_with_all_that_waited_for_it(tmp_pat
 
     async with team(tmp_path / "0", *SKILLS, **{**PARTS, "worker": never}) as h:
         live = await h.start(skill="boss")
-        while len(h.engine.requests) < 3:
-            await pause()
+        await until(lambda: len(h.engine.requests) >= 3)
         shutil.copytree(tmp_path / "0", tmp_path / "1")
         live.cancel()
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
@@ -167,8 +166,7 @@ async def test_a_parent_that_cannot_go_on_takes_its_children_along(tmp_path: Pat
         taken = await h.turns.take_up()
         found = next(one for one in taken if one.turn_id == live.turn_id)
         assert not isinstance(await found.wait_outcome(), TurnResult), "its skill is gone"
-        while h.turns.running:
-            await pause()
+        await until(lambda: not h.turns.running)
         assert {turn.skill: turn.state for turn in await stored(h)} == {
             "boss": "failed", "lead": "cancelled", "worker": "cancelled"
         }  # fmt: skip

@@ -19,7 +19,7 @@ from agentgw_daemon.tool_calling.formats import PLAIN, Format, choose
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.agent.delegating import skill
 from tests.agent.scripted import answered, furnish, script, tool
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.turns.house import House, Script, finished, house
 from tests.workers.model.template.templates import HERMES
 
@@ -306,8 +306,7 @@ async def test_a_turn_that_is_cancelled_while_its_tool_runs_is_cancelled_and_so_
     async with house(tmp_path, script([("read", {"n": 0, "with": 9})], "done")) as h:
         slow = Slow(h, read="read")
         live = await h.start()
-        while not slow.log:
-            await pause()
+        await until(lambda: slow.log)
         live.cancel()
         outcome = await live.wait_outcome()
         assert isinstance(outcome, TurnResult)

@@ -191,8 +191,9 @@ def _round_trip_us(dialled: socket.socket, frame: bytes) -> float:
     for _ in range(PINGS // PING_ROUNDS):
         started = time.perf_counter()
         dialled.sendall(frame)
-        while not dialled.recv(65_536).endswith(b"\n"):
-            pass
+        while not (piece := dialled.recv(65_536)).endswith(b"\n"):
+            if not piece:
+                raise SystemExit("bench: the connection ended before the reply")
         taken.append(time.perf_counter() - started)
     return statistics.median(taken) * 1e6
 

@@ -165,6 +165,7 @@ def check(home: Home, history: History) -> None:
             for turn in page["turns"]:
                 detail = wire.call("turn.show", turn_id=turn["turn_id"])
                 found.setdefault(detail["message"], []).append(detail)
+            assert before is None or page.get("next") != before, "the pages come to no end"
             before = page.get("next")
             if before is None:
                 break

@@ -124,8 +124,7 @@ def test_curl_that_leaves_cancels_its_turn(model_home: Home) -> None:
         [*CURL, "-N", "--unix-socket", place, *JSON, "-d", body, "http://localhost/api/chat"], stdout=subprocess.PIPE
     ) as curl:
         assert curl.stdout is not None
-        while b"turn.delta" not in curl.stdout.readline():
-            pass
+        assert any(b"turn.delta" in line for line in curl.stdout)
         curl.kill()
     until(lambda: model_home.call("turn.list")["turns"][0]["state"] == "cancelled", "the turn is cancelled")
 

@@ -16,6 +16,7 @@ from agentgw_daemon.server.handlers import HANDLERS
 from agentgw_daemon.text.secrets import Secrets
 from tests.gateway.harness import HOST, KEY, PORT, TCP, UNIX, opened, with_key
 from tests.gateway.untouched import Untouched, path_of
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -234,8 +235,7 @@ async def test_more_requests_than_allowed_are_told_which_setting_allows_more_and
     async with opened({"stats.get": waits}, http=HttpSection(requests=1)) as made:
         first, second = made.client(), made.client()
         await first.send("GET", "/api/stats")
-        while not made.gateway.requests:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: made.gateway.requests)
         reply = await second.ask("GET", "/api/stats")
         assert reply.status == 429
         assert reply.headers["retry-after"] == "1"

@@ -6,8 +6,6 @@ import socket
 from pathlib import Path
 
 import pytest
-import trio
-import trio.testing
 
 from agentgw.local.directories import prepare
 from agentgw.local.environment import Environment
@@ -15,6 +13,7 @@ from agentgw.local.paths import Paths
 from agentgw_daemon.gateway import gateway as gateway_module
 from agentgw_daemon.gateway.http_name import HttpName
 from tests.gateway.harness import UNIX, HttpClient, opened
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -28,8 +27,7 @@ async def test_a_name_that_is_gone_is_published_again(tmp_path: Path, monkeypatc
     async with opened({}) as site:
         site.gateway.guard(name, UNIX)
         Path(name.path).unlink()
-        while name.is_missing:
-            await trio.sleep(0.01)
+        await until(lambda: not name.is_missing)
         raw = socket.socket(socket.AF_UNIX)
         raw.connect(name.path)
         client = HttpClient(raw)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-import trio
 
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.records.schema import fields_of
@@ -20,6 +19,7 @@ from agentgw_daemon.gateway.serving import ROUTES
 from tests.gateway.harness import HOST, TCP, UNIX, HttpClient, OpenGateway, Reply, flood, opened, with_key
 from tests.gateway.pages.harness import ORIGIN, Visitor
 from tests.gateway.untouched import Untouched, path_of
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -314,5 +314,4 @@ async def test_a_storm_of_readers_that_come_back_leaves_nothing_behind() -> None
 
 
 async def settled(made: OpenGateway) -> None:
-    while made.gateway.watchers or made.gateway.requests:
-        await trio.sleep(0)
+    await until(lambda: not made.gateway.watchers and not made.gateway.requests)

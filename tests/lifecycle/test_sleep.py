@@ -13,7 +13,7 @@ from jeepney import DBusAddress, HeaderFields, new_signal
 from agentgw_daemon.lifecycle import sleep
 from agentgw_daemon.lifecycle.sleep import follow_sleep
 from tests.patience import PATIENCE_S
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.system.bus import LOGIN, FakeLogin, login_manager, standin, system_bus
 
 pytestmark = pytest.mark.anyio
@@ -43,8 +43,7 @@ class Sleeper:
         self.did.append("on")
 
     async def wait_did(self, *did: str) -> None:
-        while self.did != list(did):
-            await pause()
+        await until(lambda: self.did == list(did))
 
     async def follow(self) -> None:
         await follow_sleep(self.get_ready, self.go_on)

@@ -21,7 +21,7 @@ from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.memory import rss_bytes
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.patience import PATIENCE_S
-from tests.polling import pause
+from tests.polling import until
 from tests.retrieval.fakeworker import DIM, EMBEDDER, fake_settings, packed
 from tests.workers.retrieval.live import running
 
@@ -323,8 +323,7 @@ async def test_vectors_of_the_wrong_size_are_not_passed_on() -> None:
 async def test_an_idle_worker_ends_and_the_next_request_starts_another() -> None:
     async with running(fake_settings(keep_alive_s=0)) as retrieval:
         first = await pid_of(retrieval)
-        while rss_bytes(first):
-            await pause()
+        await until(lambda: not rss_bytes(first))
         assert retrieval.workers() == ()
         assert await pid_of(retrieval) != first
 
@@ -340,8 +339,7 @@ async def test_a_reloaded_configuration_holds_for_workers_that_are_idle() -> Non
     async with running() as retrieval:
         pid = await pid_of(retrieval)
         retrieval.configure(dataclasses.replace(fake_settings(), keep_alive_s=0))
-        while rss_bytes(pid):
-            await pause()
+        await until(lambda: not rss_bytes(pid))
 
 
 async def test_a_prewarmed_worker_is_the_one_that_answers() -> None:

@@ -96,9 +96,15 @@ class Terminal:
 
     def wait_gone(self, text: str, timeout_s: float = PATIENCE_S) -> None:
         """Returns once the screen does not show this any more."""
+        self.wait_until(lambda: text not in self.text(), f"{text} is still on the screen", timeout_s)
+
+    def wait_until(
+        self, condition: Callable[[], bool], fault: str = "it does not come", timeout_s: float = PATIENCE_S
+    ) -> None:
+        """Returns once the condition holds of what the screen shows."""
         deadline = time.monotonic() + timeout_s
-        while text in self.text():
-            assert time.monotonic() < deadline, f"{text} is still on the screen:\n{self.text()}"
+        while not condition():
+            assert time.monotonic() < deadline, f"{fault}:\n{self.text()}"
             self._read(deadline - time.monotonic())
 
     def wait_exit(self, timeout_s: float = PATIENCE_S) -> int:

@@ -110,8 +110,7 @@ def test_interrupting_an_answer_keeps_the_session(environment: dict[str, str]) -
         terminal.send("Write a very long story about a dog and a cat.\r")
         terminal.wait_for("\n", "dog", timeout_s=60)
         story = len(terminal.text())
-        while len(terminal.text()) < story + 40:
-            terminal._read(1)
+        terminal.wait_until(lambda: len(terminal.text()) >= story + 40)
         terminal.send("\x03")
         terminal.wait_for("cancelled; the session goes on")
         terminal.send("/session\r")

@@ -35,7 +35,7 @@ from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.turns import recorder
 from tests.fakes import FakeProjects
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.turns.frames import read, replayed, watched
 from tests.turns.house import House, Script, answer, finished, house
 
@@ -173,8 +173,7 @@ async def test_after_a_turn_that_went_wrong_the_next_one_is_shown_a_conversation
     async with house(tmp_path, script) as h:
         live = await h.start("first")
         if script not in (half_said, unsaid, wordless):
-            while not h.engine.requests or (shown and live.log.last_seq < 2):
-                await pause()
+            await until(lambda: h.engine.requests and (not shown or live.log.last_seq >= 2))
             h.turns.cancel(live.turn_id)
         await live.wait_outcome()
         h.engine.script = answer

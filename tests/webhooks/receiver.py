@@ -70,7 +70,9 @@ class Receiver:
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         while len(body) < int(headers["content-length"]):
-            body += await stream.receive_some(65536)
+            if not (more := await stream.receive_some(65536)):
+                return
+            body += more
         self.requests.append((headers | {"": first}, body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         try:

@@ -27,6 +27,8 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ACCEPTED = Sent(status=200)
 REFUSED = Sent(status=500, error="status 500")
 GONE = Sent(status=410, error="status 410")
+# By the virtual clock: longer than all tries of a delivery.
+SOON_S = 3600.0
 
 pytestmark = pytest.mark.anyio
 
@@ -55,8 +57,9 @@ class Scripted(Sender):
         return self.answers.pop(0) if self.answers else ACCEPTED
 
     async def wait_sent(self, count: int) -> None:
-        while len(self.sent) < count:
-            await self._waiting.park()
+        with trio.fail_after(SOON_S):
+            while len(self.sent) < count:
+                await self._waiting.park()
 
 
 def entry(name: str = "h", events: str = "'*'", **more: str) -> str:
@@ -83,11 +86,12 @@ class House:
 
     async def log(self, name: str = "h") -> list[Delivery]:
         """The deliveries of a webhook, the oldest first, once none waits."""
-        while True:
-            found = await self.database.deliveries.list(name, 1000)
-            if all(one.state != "pending" for one in found):
-                return list(reversed(found))
-            await trio.sleep(20)
+        with trio.fail_after(SOON_S):
+            while True:
+                found = await self.database.deliveries.list(name, 1000)
+                if all(one.state != "pending" for one in found):
+                    return list(reversed(found))
+                await trio.sleep(20)
 
 
 @asynccontextmanager

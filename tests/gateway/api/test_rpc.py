@@ -10,6 +10,7 @@ from agentgw.protocol.calls.shared import Done
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.server.handlers import HANDLERS
 from tests.gateway.harness import TCP, HttpClient, opened, with_key
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -81,8 +82,7 @@ async def test_open_connections_count_as_watchers() -> None:
         reply = await site.client().ask("GET", "/rpc", headers=UPGRADE)
         assert (reply.status, reply.error) == (429, "Overloaded")
         await first.stream.aclose()
-        while site.gateway.watchers:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: not site.gateway.watchers)
         await switched(site.client())
 
 

@@ -12,6 +12,7 @@ from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.errors import NotFound
 from agentgw_daemon.config.settings import HttpSection
 from tests.gateway.harness import HOST, opened
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,5 @@ async def test_a_document_whose_sender_leaves_half_way_is_not_stored() -> None:
         head = f"POST /api/ingest?source=a HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/pdf\r\n"
         await client.stream.send_all(f"{head}Content-Length: 100\r\n\r\nhalf".encode())
         await client.stream.aclose()
-        while not made.gateway.access.answered:
-            await trio.sleep(0.01)
+        await until(lambda: made.gateway.access.answered)
     assert store.seen == []

@@ -14,6 +14,7 @@ from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.http import connection as module
 from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import HOST, TCP, UNIX, flood, opened
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -172,8 +173,7 @@ async def test_a_client_that_leaves_cancels_its_call(door: Any) -> None:
         await waiting.started.wait()
         await client.stream.aclose()
         await waiting.cancelled.wait()
-        while made.gateway.requests:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: not made.gateway.requests)
 
 
 async def test_a_request_through_a_pipe_whose_writer_is_done_gets_its_answer() -> None:
@@ -189,10 +189,8 @@ async def test_a_stream_whose_client_reads_nothing_is_dropped_after_the_stall() 
     async with opened({"turn.attach": flood}, write_stall_s=0.1) as made:
         client = made.client()
         await client.send("GET", "/api/turns/t/events")
-        while not made.gateway.watchers:
-            await trio.lowlevel.checkpoint()
-        while made.gateway.watchers:
-            await trio.sleep(0.01)
+        await until(lambda: made.gateway.watchers)
+        await until(lambda: not made.gateway.watchers)
         assert b"event: chat.delta" in await client.rest()
 
 

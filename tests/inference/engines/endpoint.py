@@ -40,7 +40,7 @@ class Endpoint:
             head, _, body = (await _receive_until(stream, b"\r\n\r\n")).partition(b"\r\n\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
             while len(body) < int(headers["content-length"]):
-                body += await stream.receive_some()
+                body += await _more(stream)
             # The path travels with the headers, under a name that no header has.
             self.headers.append({**headers, ":path": head.split(b" ")[1].decode()})
             self.requests.append(json.loads(body))
@@ -62,8 +62,14 @@ class Endpoint:
 async def _receive_until(stream: trio.SocketStream, mark: bytes) -> bytes:
     received = b""
     while mark not in received:
-        received += await stream.receive_some()
+        received += await _more(stream)
     return received
+
+
+async def _more(stream: trio.SocketStream) -> bytes:
+    more = await stream.receive_some()
+    assert more, "the client left before its request was whole"
+    return bytes(more)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from agentgw_daemon.inference.spec import ProviderSpec
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from tests.inference.engines.endpoint import KEY, Act, Endpoint, called, ended, playing, refusal, said, stream_of
 from tests.patience import PATIENCE_S
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -567,8 +568,7 @@ async def test_cancelling_the_reader_closes_the_connection() -> None:
     async with engine_for(stream_of(said("Hel"), hold=True)) as (engine, endpoint):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(events_of, engine)
-            while not endpoint.requests:
-                await trio.sleep(0.001)
+            await until(lambda: endpoint.requests)
             nursery.cancel_scope.cancel()
         await endpoint.left.wait()
 

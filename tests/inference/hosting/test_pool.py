@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from agentgw_daemon.workers.protocol.footprint import ModelShape
 from tests.inference.hosting.fakeworker import fake_model, fake_settings
 from tests.jumping import CLOCK, JUMPING
 from tests.patience import PATIENCE_S
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -65,12 +66,6 @@ async def answer(engine: Engine, text: str) -> str:
 
 async def drained(events: AsyncIterator[EngineEvent]) -> list[EngineEvent]:
     return [event async for event in events]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event tells; the surrounding limit bounds it."""
-    while not condition():
-        await trio.sleep(0.001)
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from agentgw_daemon.workers.protocol import model as wire
 from tests.inference.hosting.fakeworker import fake_settings
 from tests.jumping import CLOCK, JUMPING
 from tests.patience import PATIENCE_S
-from tests.polling import pause
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -53,8 +53,7 @@ def ask(worker: WorkerProcess, text: str) -> wire.Generate:
 async def worker_beats(worker: WorkerProcess) -> None:
     """Waits for a sign of life."""
     before = worker._deadlines._heard_at
-    while worker._deadlines._heard_at == before:
-        await pause()
+    await until(lambda: worker._deadlines._heard_at != before)
 
 
 async def beats_for_a_minute(worker: WorkerProcess) -> None:
@@ -283,8 +282,7 @@ async def test_flood_that_nobody_reads_waits_in_the_worker() -> None:
     async with loaded() as worker:
         async with worker.call(ask(worker, "flood")) as call:
             await anext(call)
-            while not call.parked:
-                await trio.testing.wait_all_tasks_blocked()
+            await until(lambda: call.parked)
             ours, its = rss_bytes(os.getpid()), rss_bytes(worker.pid)
             with trio.move_on_after(0.5):
                 await worker.dead.wait()
@@ -318,8 +316,7 @@ async def test_reader_who_pauses_stops_no_other_stream() -> None:
 async def test_reader_who_pauses_is_not_waited_for_as_if_the_worker_were_stuck() -> None:
     async with loaded(fake_settings(progress_timeout_s=30)) as worker, worker.call(ask(worker, "flood")) as call:
         await anext(call)
-        while not call.parked:
-            await pause()
+        await until(lambda: call.parked)
         await beats_for_a_minute(worker)
         for _ in range(2 * wire.WINDOW_TEXTS):
             await anext(call)
@@ -337,8 +334,7 @@ async def test_paused_worker_says_nothing_more_and_goes_on_where_it_was() -> Non
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read)
-            while not said:
-                await pause()
+            await until(lambda: said)
             worker.pause()
             await worker.wait_paused()
             by_then = len(said)

@@ -20,6 +20,7 @@ from agentgw_daemon.storage.documents.selection import Selection
 from agentgw_daemon.workers.protocol import retrieval as wire
 from tests.knowledge.library import STORED_BY, Library, find_fake, library
 from tests.patience import PATIENCE_S
+from tests.polling import until
 from tests.retrieval.fakeworker import EMBEDDER, fake_settings, packed
 
 pytestmark = pytest.mark.anyio
@@ -311,8 +312,7 @@ async def test_a_worker_killed_between_two_searches_is_not_noticed(shelf: Librar
         assert len(await shelf.found("alpha")) == count
         (worker,) = shelf.retrieval.workers()
         os.kill(worker.pid, signal.SIGKILL)
-        while shelf.retrieval.workers():
-            await trio.sleep(0.01)
+        await until(lambda: not shelf.retrieval.workers())
         await shelf.put("/b", f"beta {worker.pid}")
 
 

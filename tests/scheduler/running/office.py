@@ -26,7 +26,7 @@ from agentgw_daemon.scheduler.running.needs import Look, Surroundings
 from agentgw_daemon.scheduler.running.scheduler import JobScheduler
 from agentgw_daemon.storage.database import Database
 from tests.patience import PATIENCE_S
-from tests.polling import pause
+from tests.polling import until
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
 
@@ -122,8 +122,7 @@ class Office:
         self.clock.go_on(after_s)
         await self.scheduler.look()
         # Runs whose turns are over end by themselves, and then there is room for the next.
-        while any(going.turn_id not in self.turns.going for going in self.scheduler.going.values()):
-            await pause()
+        await until(lambda: not any(going.turn_id not in self.turns.going for going in self.scheduler.going.values()))
         await self.scheduler.look()
         for going in tuple(self.scheduler.going.values()):
             await going.started.wait()

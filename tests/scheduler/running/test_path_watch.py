@@ -13,7 +13,7 @@ import trio
 from agentgw_daemon.scheduler.planning.settling import Settled, Settling
 from agentgw_daemon.scheduler.running.path_watch import PathWatch, files_of
 from tests.patience import PATIENCE_S
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.running.office import START, Office, office
 
@@ -36,8 +36,7 @@ async def turn_of(made: Office, count: int) -> list[str]:
 async def watched(made: Office) -> None:
     """Returns when the watch has looked once."""
     await made.look()
-    while not made.scheduler.watches.has_looked("a"):
-        await pause()
+    await until(lambda: made.scheduler.watches.has_looked("a"))
 
 
 async def test_what_is_there_already_is_no_change_and_each_state_after_that_has_one_run(tmp_path: Path) -> None:

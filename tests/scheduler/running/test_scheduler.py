@@ -13,7 +13,7 @@ from agentgw.protocol.errors import AlreadyExists, ModelUnavailable, ShuttingDow
 from agentgw.protocol.types import SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.jobs.job_rows import NewRun
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.scheduler.fakeclock import FakeClock
 from tests.scheduler.made import BERLIN
 from tests.scheduler.running.office import DAY_S, HOUR_S, START, FakeTurns, office
@@ -389,8 +389,7 @@ async def test_the_loop_sleeps_until_the_next_time_and_wakes_when_it_is_poked(tm
     async with office(tmp_path, HOURLY) as made, trio.open_nursery() as nursery:
         made.clock.go_on(HOUR_S / 2 - 0.01)
         nursery.start_soon(made.scheduler.run)
-        while not made.scheduler.plan.wake_at:
-            await pause()
+        await until(lambda: made.scheduler.plan.wake_at)
         made.clock.go_on(1)
         made.scheduler.poke()
         while await made.statuses() != ["ok"]:

@@ -16,7 +16,7 @@ import trio
 
 from agentgw_daemon.server.connections.listener import Listener, peer_uid
 from tests.patience import PATIENCE_S
-from tests.polling import pause
+from tests.polling import until
 
 pytestmark = pytest.mark.anyio
 
@@ -83,8 +83,7 @@ async def test_connections_are_served_and_counted(tmp_path: Path) -> None:
         assert await second.receive_some() == b"hello\n"
         assert listener.connections == 2
         await first.aclose()
-        while listener.connections > 1:
-            await pause()
+        await until(lambda: listener.connections <= 1)
 
 
 async def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,11 +34,10 @@ async def outbox(limit_bytes: int = 1 << 20, stall_s: float = 60) -> AsyncIterat
 def received(theirs: socket.socket) -> bytes:
     theirs.setblocking(False)
     data = b""
-    while True:
-        try:
-            data += theirs.recv(1 << 20)
-        except BlockingIOError:
-            return data
+    with contextlib.suppress(BlockingIOError):
+        while more := theirs.recv(1 << 20):
+            data += more
+    return data
 
 
 async def test_a_frame_leaves_at_once_when_nothing_is_before_it() -> None:

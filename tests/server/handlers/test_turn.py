@@ -22,7 +22,7 @@ from agentgw_daemon.server.handlers import session, turn
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnStore
 from tests.agent.scripted import furnish, script
 from tests.fakes import request_to
-from tests.polling import pause
+from tests.polling import until
 from tests.turns.house import House, finished, house
 
 pytestmark = pytest.mark.anyio
@@ -128,8 +128,7 @@ async def test_a_session_whose_turn_waits_for_an_answer_is_deleted_with_the_ques
     async with house(tmp_path, script([("change", {"text": "x"})], "never")) as h:
         done = furnish(h)
         live = await h.start()
-        while not h.services.approvals.list():
-            await pause()
+        await until(h.services.approvals.list)
         await session.delete(asking(h, tmp_path), SessionIdParams(session_id=live.session_id))
         assert (h.services.approvals.list(), h.turns.running, done) == ((), (), [])
 
@@ -176,8 +175,7 @@ async def test_a_bug_in_ending_a_turn_ends_the_turn(tmp_path: Path, monkeypatch:
             patch.setattr("agentgw_daemon.turns.run._end", broken)
             live = await h.start()
             assert isinstance(await live.wait_outcome(), InternalError)
-            while h.turns.running:
-                await pause()
+            await until(lambda: not h.turns.running)
         assert (await h.database.turns.get(live.turn_id)).state == "failed"
         assert (await h.ask(session_id=live.session_id)).finish_reason == "stop"
 

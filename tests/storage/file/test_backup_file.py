@@ -15,6 +15,7 @@ from agentgw_daemon.storage.file import store as store_module
 from agentgw_daemon.storage.file.backup_file import BackupFile
 from agentgw_daemon.storage.file.backups import is_sound
 from agentgw_daemon.storage.sessions.turns import NewTurn
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -104,11 +105,12 @@ async def test_a_copy_that_is_spoilt_meanwhile_is_no_damage_of_the_database(
 
     async def spoil() -> None:
         nonlocal steps
-        while target.partial.exists():
-            with target.partial.open("r+b") as file:
-                file.write(b"x" * 4096 * page)
-            steps += 1
-            await database.turns.start(new("in between"))
+        with trio.fail_after(PATIENCE_S):
+            while target.partial.exists():
+                with target.partial.open("r+b") as file:
+                    file.write(b"x" * 4096 * page)
+                steps += 1
+                await database.turns.start(new("in between"))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(spoil)

@@ -22,6 +22,7 @@ from agentgw_daemon.storage.file.connection import JournalMode
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
 from tests.patience import PATIENCE_S
+from tests.polling import until
 from tests.storage.direct import Direct, run, talk
 
 
@@ -320,8 +321,7 @@ async def test_a_look_beside_other_work_waits_for_that(
     monkeypatch.setattr(database_module, "LOOK_EVERY_S", 0.01)
 
     async def wait_queued() -> None:
-        while not made._thread.has_waiting:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: made._thread.has_waiting)
 
     with trio.fail_after(30):
         async with Database.open(data, mountinfo=tmp_path / "mounts") as made, trio.open_nursery() as nursery:

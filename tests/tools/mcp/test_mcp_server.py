@@ -18,6 +18,7 @@ from agentgw_daemon.config.settings import McpServerSection
 from agentgw_daemon.tools.mcp.mcp_errors import ServerFailed
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits, McpServer
 from agentgw_daemon.tools.mcp.mcp_tools import prefix_of, tools_of
+from tests.polling import until
 from tests.tools.kit import ENVIRON, alive, assert_gone, context, pids_of
 from tests.tools.mcp import server as script
 
@@ -286,8 +287,7 @@ async def test_a_variable_that_the_daemon_does_not_have(tmp_path: Path) -> None:
 async def test_tools_that_change_are_listed_anew(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         await call(server, "change")
-        while len(tools_of(server)[0]) < 2:
-            await trio.sleep(0.01)
+        await until(lambda: len(tools_of(server)[0]) >= 2)
         assert [tool.spec.name for tool in tools_of(server)[0]] == ["s__misbehave", "s__later"]
 
 
@@ -401,5 +401,4 @@ async def test_what_a_server_started_goes_with_it(tmp_path: Path) -> None:
 async def test_a_stop_in_the_middle_of_a_start_leaves_nothing(tmp_path: Path) -> None:
     async with running(tmp_path, "hang") as server:
         server.want()
-        while not pids_of(tmp_path):
-            await trio.sleep(0.01)
+        await until(lambda: pids_of(tmp_path))

@@ -41,7 +41,9 @@ class WebServer:
         lines = head.decode().split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         while len(body) < int(fields.get("content-length", "0")):
-            body += await stream.receive_some(65536)
+            if not (more := await stream.receive_some(65536)):
+                return
+            body += more
         verb, path, _ = lines[0].split(" ")
         self.paths.append(path)
         if verb != "POST":

@@ -14,6 +14,7 @@ import trio
 from agentgw_daemon.tools.tool import CallFailed, ToolResult
 from agentgw_daemon.tools.user.declared import DeclarationRefused
 from agentgw_daemon.tools.user.executables import ExecutableLimits, ExecutableTool, ProgramFailed, describe
+from tests.polling import until
 from tests.tools.kit import ENVIRON, assert_gone, context, pids_of
 
 pytestmark = pytest.mark.anyio
@@ -149,8 +150,7 @@ async def test_a_cancelled_call_ends_the_program(tmp_path: Path) -> None:
     tool = await described(program(tmp_path))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tool.call, {"how": "hang"}, context(tmp_path))
-        while len(pids_of(tmp_path)) < 2:
-            await trio.sleep(0.01)
+        await until(lambda: len(pids_of(tmp_path)) >= 2)
         nursery.cancel_scope.cancel()
 
 

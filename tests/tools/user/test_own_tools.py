@@ -17,6 +17,7 @@ import trio
 
 from agentgw_daemon.tools.user.own_tools import HostFailed, OwnFile, OwnLimits, OwnTool
 from tests.patience import PATIENCE_S
+from tests.polling import until
 from tests.tools.kit import ENVIRON, alive, assert_gone, context, pids_of
 
 pytestmark = pytest.mark.anyio
@@ -154,8 +155,7 @@ async def test_a_process_that_ended_while_nobody_asked_costs_no_call(tmp_path: P
         await file.tools()
         (first,) = pids_of(tmp_path)
         os.kill(first, signal.SIGKILL)
-        while file._host is not None and file._host.usable:
-            await trio.sleep(0.01)
+        await until(lambda: file._host is None or not file._host.usable)
         assert await call(file, "misbehave", how="a") == (True, "done: a")
 
 
@@ -186,8 +186,7 @@ async def test_an_idle_process_ends_and_comes_back(tmp_path: Path) -> None:
     async with opened(tmp_path, MISDEEDS, idle_s=0.05) as file:
         await file.tools()
         (first,) = pids_of(tmp_path)
-        while alive(first):
-            await trio.sleep(0.01)
+        await until(lambda: not alive(first))
         assert await call(file, "misbehave", how="a") == (True, "done: a")
         assert len(pids_of(tmp_path)) == 2
 

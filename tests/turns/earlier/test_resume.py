@@ -32,7 +32,7 @@ from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
 from tests.agent.scripted import CHANGE, answered, furnish, script
-from tests.polling import pause
+from tests.polling import pause, until
 from tests.turns.frames import read, watched
 from tests.turns.house import House, finished
 from tests.turns.questions import Killed, open_question, taken_up
@@ -188,8 +188,7 @@ async def test_a_model_that_had_not_said_a_word_is_asked_again(killed: Killed) -
     async with killed.run(dies) as h:
         done = furnish(h)
         await h.start()
-        while not killed.kills:
-            await pause()
+        await until(lambda: killed.kills)
         assert done == ["look a"]
     async with killed.next("done") as (h, done):
         result = await ended(await taken_up(h))
@@ -261,8 +260,7 @@ async def answer_one(h: House) -> None:
 
 
 async def until_asked_about(h: House, text: str) -> None:
-    while not any(one.arguments == {"text": text} for one in h.services.approvals.list()):
-        await pause()
+    await until(lambda: any(one.arguments == {"text": text} for one in h.services.approvals.list()))
 
 
 async def test_the_same_call_again_and_again_is_noticed_across_a_restart(killed: Killed) -> None:
@@ -395,8 +393,7 @@ async def is_over(h: House, live: TurnState, asked: Approval, *, usable: bool = 
     """The turn has failed, and nothing of it is left waiting."""
     assert (await h.database.turns.get(live.turn_id)).state == "failed"
     assert live.log.events[-1] == TurnCompleted(finish_reason="failed")
-    while h.turns.running:
-        await pause()
+    await until(lambda: not h.turns.running)
     assert h.services.approvals.list() == ()
     with pytest.raises((NotFound, AlreadyExists)):
         await h.services.approvals.answer(asked.approval_id, "allow_once")
@@ -454,8 +451,7 @@ async def test_it_can_be_cancelled_and_keeps_what_it_said(killed: Killed) -> Non
         h.turns.cancel(live.turn_id)
         result = await ended(live)
         assert (result.finish_reason, result.text, done) == ("cancelled", "I will change it. ", [])
-        while h.turns.running:
-            await pause()
+        await until(lambda: not h.turns.running)
         assert h.services.approvals.list() == ()
         assert (await h.database.turns.get(live.turn_id)).state == "cancelled"
 
@@ -524,8 +520,7 @@ async def test_a_turn_that_went_on_after_its_answer_is_not_tried_again(killed: K
         h.engine.script = dies
         await waits_again(h, await taken_up(h))
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        while killed.kills == 1:
-            await pause()
+        await until(lambda: killed.kills != 1)
         assert done == ["change x"]
         await h.turns.stop()
     async with killed.next("never", number=2) as (h, done):
@@ -561,8 +556,7 @@ async def test_a_turn_whose_record_is_bad_costs_itself_alone(killed: Killed, sql
     async with killed.first(CHANGE, CHANGE, "never") as h:
         furnish(h)
         good, bad = await h.start("do it"), await h.start("do it")
-        while len(h.services.approvals.list()) < 2:
-            await pause()
+        await until(lambda: len(h.services.approvals.list()) >= 2)
         await h.turns.stop()
         await h.database._thread.write(lambda db: db.execute(sql, (bad.turn_id,)))
         killed.kill()
@@ -596,8 +590,7 @@ async def test_a_turn_that_stores_nothing_is_cancelled_by_a_stop(killed: Killed)
     async with killed.first(CHANGE, "never") as h:
         furnish(h)
         live = await h.start(ephemeral=True)
-        while not h.services.approvals.list():
-            await pause()
+        await until(h.services.approvals.list)
         await h.turns.stop()
         assert (await ended(live)).finish_reason == "cancelled"
 

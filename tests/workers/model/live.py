@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,8 @@ class LiveWorker:
         )
         self.pid = self._process.pid
         self._buffer = b""
+        # When somebody who reads on and on gives up.
+        self._give_up_at = time.monotonic() + PATIENCE_S
         self.reads: set[int] | None = None  # the requests whose texts somebody takes; None: all
 
     def __enter__(self) -> LiveWorker:
@@ -52,15 +55,12 @@ class LiveWorker:
 
     def send(self, *messages: wire.ToWorker) -> None:
         """Write commands."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"".join(map(wire.encode, messages)))
-        self._process.stdin.flush()
+        self.send_raw(b"".join(map(wire.encode, messages)))
 
     def send_raw(self, line: bytes) -> None:
         """Write bytes that need be no command."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line)
-        self._process.stdin.flush()
+        self._write(line)
+        self._give_up_at = time.monotonic() + PATIENCE_S
 
     def receive(self) -> wire.ModelWireMessage | None:
         """The next message but heartbeats; None when the worker closed its end."""
@@ -77,9 +77,15 @@ class LiveWorker:
             if isinstance(message, wire.GenerationDelta) and (self.reads is None or message.request_id in self.reads):
                 # It may have ended by now.
                 with contextlib.suppress(BrokenPipeError):
-                    self.send(wire.Credit(request_id=message.request_id, texts=len(message.texts)))
+                    self._write(wire.encode(wire.Credit(request_id=message.request_id, texts=len(message.texts))))
             if not isinstance(message, wire.ModelWorkerHeartbeat):
+                assert time.monotonic() < self._give_up_at, f"it goes on and on: {message!r}"
                 return message
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
 
     def expect(self, kind: type[T]) -> T:
         """The next message, which must be of this kind."""

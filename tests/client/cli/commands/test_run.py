@@ -510,7 +510,9 @@ class TestCancelling:
 
 def wait_until_sleeping(pid: int) -> None:
     """Returns when the process waits for something."""
+    give_up_at = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < give_up_at
         time.sleep(0.001)
 
 

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.workers.model.batching.prefill_budget import FIRST_RATE, KEPT_SHARE, PAUSE_S, PrefillBudget
+from agentgw_daemon.workers.model.batching.prefill_budget import (
+    FIRST_RATE,
+    KEPT_SHARE,
+    PAUSE_S,
+    WORTH_A_PIECE_TOKENS,
+    PrefillBudget,
+)
+from tests.workers.model.batching.limits import MOST_STEPS
+
+
+def steps_until_room(pace: PrefillBudget, step_s: float, left_tokens: int = WORTH_A_PIECE_TOKENS) -> int:
+    """Steps of a stream beside a prompt until the next piece of that is earned."""
+    for steps in range(MOST_STEPS):
+        if pace.room(left_tokens):
+            return steps
+        pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=step_s)
+    raise AssertionError("no piece is earned")
 
 
 @pytest.mark.parametrize("token_s", [0.002, 0.005, 0.05, 0.5])
@@ -18,6 +34,7 @@ def test_a_stream_keeps_half_its_speed_on_any_machine(token_s: float, step_s: fl
         pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=step_s)
     left, took, drawn, longest = 2000, 0.0, 0, 0.0
     while left > 0:
+        assert took < 10_000, "the prompt stands still"
         piece = min(pace.room(), left)
         left -= piece
         # Each step beside the growing prompt is a little slower.
@@ -33,7 +50,7 @@ def test_a_prompt_that_slows_every_step_still_gets_its_share() -> None:
     pace = PrefillBudget()
     pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.01)
     steps = pieces = 0
-    while pieces < 50:
+    while pieces < 50 and steps < 50 * 100:
         piece = pace.room()
         pieces += bool(piece)
         pace.note(streams=1, prompt_tokens=piece, prompts_beside=True, seconds=0.1 + 0.005 * piece)
@@ -59,11 +76,7 @@ def test_pieces_too_small_to_be_worth_it_are_waited_for() -> None:
     pace = PrefillBudget()
     pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.015)
     pace.note(streams=1, prompt_tokens=24, prompts_beside=True, seconds=0.4)
-    waited = 0
-    while not pace.room():
-        pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.015)
-        waited += 1
-    assert waited > 10
+    assert steps_until_room(pace, 0.015) > 10
 
 
 def test_a_short_prompt_waits_only_for_what_it_costs_itself() -> None:
@@ -71,11 +84,8 @@ def test_a_short_prompt_waits_only_for_what_it_costs_itself() -> None:
         pace = PrefillBudget()
         pace.note(streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.015)
         pace.note(streams=1, prompt_tokens=24, prompts_beside=True, seconds=0.4)
-        steps = 0
-        while not (room := pace.room(left_tokens)):
-            pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.015)
-            steps += 1
-        assert room >= min(left_tokens, 24)
+        steps = steps_until_room(pace, 0.015, left_tokens)
+        assert pace.room(left_tokens) >= min(left_tokens, 24)
         return steps
 
     assert 0 < waited(8) < waited(24) < waited(48)
@@ -92,11 +102,7 @@ def test_guesses_do_not_pass_for_what_a_step_takes() -> None:
                 streams=1, prompt_tokens=0, prompts_beside=False, seconds=0.06 if guessed else 0.02, guessed=guessed
             )
         pace.note(streams=0, held_up=1, prompt_tokens=50, prompts_beside=True, seconds=PAUSE_S)
-        steps = 0
-        while not pace.room():
-            pace.note(streams=1, prompt_tokens=0, prompts_beside=True, seconds=0.02)
-            steps += 1
-        return steps
+        return steps_until_room(pace, 0.02)
 
     assert earned(guessed=True) == earned(guessed=False) > 10
 
@@ -108,6 +114,7 @@ def test_a_stream_that_guesses_keeps_its_part_of_the_time() -> None:
         pace.note(streams=0, prompt_tokens=100, prompts_beside=False, seconds=1.0)
     streamed = read = 0.0
     while read < 10:
+        assert streamed < 100 * 10, "the prompt stands still"
         if piece := pace.room():
             pace.note(streams=0, held_up=1, prompt_tokens=piece, prompts_beside=False, seconds=0.01 * piece)
             read += 0.01 * piece

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentgw_daemon.workers.model.batching.scheduler import BACKGROUND_PIECE_TOKENS, Scheduler
 from agentgw_daemon.workers.model.batching.sequence import BatchSlice, Sequence, common
 from agentgw_daemon.workers.model.batching.slots import WORTH_KEEPING_TOKENS
+from tests.workers.model.batching.limits import MOST_STEPS
 
 ENDLESS = 10_000
 # Seconds that a machine takes for a batch, and for each token in it.
@@ -128,7 +129,7 @@ class Rig:
         self.prompts: dict[Sequence, list[int]] = {}
         self.order: list[Sequence] = []
         self.seconds = 0.0
-        self._key = 0
+        self._key = self._steps = 0
 
     def submit(
         self,
@@ -158,6 +159,8 @@ class Rig:
         return batch
 
     def step(self, *, abort: bool = False) -> tuple[BatchSlice, ...]:
+        self._steps += 1
+        assert self._steps < MOST_STEPS, "what is waited for does not come"
         batch = self.batch()
         self.order += [piece.sequence for piece in batch if piece.sequence not in self.order]
         self.memory.write(batch)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgw_daemon.workers.model.batching.speculation import FIRST_GUESSES, MATCH_TOKENS, MOST_GUESSES, Gain, Lookup
+from tests.workers.model.batching.limits import MOST_STEPS
 
 
 @given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 8))
@@ -44,6 +45,7 @@ def test_guesses_that_cost_more_than_they_gain_stop_for_longer_each_time() -> No
     for _ in range(5):
         rest = 0
         while not (most := gain.most()):
+            assert rest < MOST_STEPS
             rest += 1
         rests.append(rest)
         gain.note(guesses=most, right=0, seconds=0.02)

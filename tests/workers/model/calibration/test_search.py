@@ -34,6 +34,7 @@ def found(
     searching, probes = search(asked or UNDECIDED, cores, slots=slots, most_batch_tokens=most), []
     probe = next(searching)
     while True:
+        assert len(probes) < 1000, "it searches on and on"
         probes.append(probe)
         try:
             probe = searching.send(rate(probe))
