@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.events import TurnNotice
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.config.settings import Settings
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.inference.spec import ModelSpec
@@ -113,7 +113,7 @@ class FakeServices:
     """Services that a test can change in the middle."""
 
     database: Database
-    hub: Hub
+    hub: EventHub
     projects: Projects
     models: Registry
     pool: Pool
@@ -134,7 +134,7 @@ class ConnectionServices:
     """Parts of the services that a connection without methods of the daemon's looks at."""
 
     settings: Settings
-    hub: Hub = field(default_factory=Hub)
+    hub: EventHub = field(default_factory=EventHub)
     secrets: Secrets = field(default_factory=Secrets)
 
 

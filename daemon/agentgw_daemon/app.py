@@ -21,7 +21,7 @@ from agentgw.protocol.events import TurnNotice
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.change_signal import ChangeSignal
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.inference.hosting.pool import open_pool
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest.ingest import Ingest
@@ -92,7 +92,7 @@ _CLOSING_S: Final = 30.0
 async def _open(started: Started, stack: AsyncExitStack, deliveries_added: ChangeSignal) -> tuple[Services, HooksFile]:
     """The parts, in the order of their lifetimes."""
     settings, paths = started.config.settings, started.paths
-    hub = Hub()
+    hub = EventHub()
     current = Current(started.config)
     # First, so that a worker imports its engine while the database opens.
     pool = await stack.enter_async_context(

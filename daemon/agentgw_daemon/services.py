@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.approvals.queue import ApprovalQueue
     from agentgw_daemon.config.load import Config
     from agentgw_daemon.config.settings import Settings
-    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.hub import EventHub
     from agentgw_daemon.inference.hosting.pool import Pool
     from agentgw_daemon.knowledge.search.search import Knowledge
     from agentgw_daemon.lifecycle.started import Started
@@ -54,7 +54,7 @@ class Services:
     pool: Pool
     retrieval: Retrieval
     knowledge: Knowledge
-    hub: Hub
+    hub: EventHub
     tools: Catalogue
     approvals: ApprovalQueue
 

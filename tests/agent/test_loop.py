@@ -14,7 +14,7 @@ from agentgw.protocol.errors import ApprovalDenied, ModelUnavailable
 from agentgw.protocol.events import TurnDelta, TurnToolCall, TurnToolResult
 from agentgw.protocol.types import Options, ToolCall
 from agentgw_daemon.agent.tool_runner import MOST_CALLS, MOST_RESULT_CHARACTERS
-from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
+from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, ToolCallingMode, as_mapping
 from agentgw_daemon.tool_calling.formats import PLAIN, Format, choose
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.agent.delegating import skill
@@ -43,10 +43,10 @@ def writes(*answers: str) -> Script:
 
 
 def calls_by(h: House, form: Format, *, narrow: bool = False) -> None:
-    async def calling() -> Calling:
-        return Calling(format=form, narrow=narrow)
+    async def tool_calling() -> ToolCallingMode:
+        return ToolCallingMode(format=form, narrow=narrow)
 
-    h.engine.calling = calling  # type: ignore[method-assign]  # another model
+    h.engine.tool_calling = tool_calling  # type: ignore[method-assign]  # another model
 
 
 def told(h: House, step: int = -1) -> list[dict[str, Any]]:

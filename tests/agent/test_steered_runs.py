@@ -14,7 +14,7 @@ from agentgw.protocol.errors import NotFound, Overloaded
 from agentgw.protocol.events import TurnSteered
 from agentgw_daemon.events.steering import MOST_WAITING
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
+from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, ToolCallingMode, as_mapping
 from agentgw_daemon.tool_calling.formats import PLAIN, Format, choose
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.scripted import CHANGE, furnish, script
@@ -45,7 +45,7 @@ def steered_in(h: House, step: int, *answers: str) -> Script:
 
 
 def calls_by(h: House, form: Format | None, *, narrow: bool = False) -> None:
-    h.engine.way = Calling(format=form, narrow=narrow)
+    h.engine.mode = ToolCallingMode(format=form, narrow=narrow)
 
 
 async def outcome_of(live: TurnState) -> TurnResult:

@@ -16,7 +16,7 @@ from agentgw.protocol.events import DaemonEvent
 from agentgw.protocol.types import Approval, Decision
 from agentgw_daemon.approvals.policy import Allow, Ask, decide
 from agentgw_daemon.approvals.queue import ApprovalQueue, PendingCall
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome, use_up
 from agentgw_daemon.storage.sessions.turns import NewTurn
@@ -44,7 +44,7 @@ class Room:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.hub = Hub()
+        self.hub = EventHub()
         self.queue = ApprovalQueue(database, self.hub)
         self.announced: list[Approval] = []
 

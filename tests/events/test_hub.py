@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from agentgw.protocol.events import DaemonEvent
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 
 
 def test_subscribers_get_their_topics_while_they_are_subscribed() -> None:
-    hub = Hub()
+    hub = EventHub()
     turns: list[DaemonEvent] = []
     everything: list[DaemonEvent] = []
     with hub.subscribed(["turns", "models"], everything.append):

@@ -12,7 +12,7 @@ import trio.testing
 
 from agentgw.protocol.types import Approval
 from agentgw_daemon.approvals.queue import ApprovalQueue, PendingCall
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.notifications.approval_notices import MOST_SHOWN, ApprovalNotices
 from agentgw_daemon.notifications.desktop import Desktop
 from agentgw_daemon.storage.database import Database
@@ -65,7 +65,7 @@ class Office:
 
 @asynccontextmanager
 async def office(folder: Path, delay_s: float = 0.0) -> AsyncIterator[Office]:
-    hub = Hub()
+    hub = EventHub()
     with session_bus(folder) as address, trio.fail_after(PATIENCE_S):
         async with (
             Database.open(folder / "data") as database,

@@ -11,13 +11,13 @@ import pytest
 import trio
 
 from agentgw_daemon.notifications.desktop import Desktop
-from agentgw_daemon.notifications.notice import Notice
+from agentgw_daemon.notifications.notice import DesktopNotice
 from tests.notifications.bus import desktop_on, session_bus
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
-NOTICE = Notice(summary="a & b", body="<b>1</b> & 2")
+NOTICE = DesktopNotice(summary="a & b", body="<b>1</b> & 2")
 BUTTONS = {"allow_once": "Allow once", "deny": "Deny"}
 
 

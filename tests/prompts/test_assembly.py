@@ -12,11 +12,11 @@ from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.errors import ContextOverflow
 from agentgw.protocol.types import Chunk, Options
 from agentgw_daemon.inference.engine import (
-    Calling,
     EngineEvent,
     GenerationRequest,
     PromptCount,
     PromptMessage,
+    ToolCallingMode,
 )
 from agentgw_daemon.prompts.assembly import assemble
 from agentgw_daemon.prompts.compaction import Fitting
@@ -34,7 +34,7 @@ CHUNK = Chunk(document_id="d", source="/a.md", text="milk", score=1.0, title_pat
 class Silent:
     """An engine that nobody may ask."""
 
-    async def calling(self) -> Calling | None:
+    async def tool_calling(self) -> ToolCallingMode | None:
         raise AssertionError
 
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:

@@ -13,7 +13,7 @@ import trio.testing
 from agentgw.protocol.errors import ModelUnavailable, RpcError, WorkerDied
 from agentgw.protocol.types import Timings, Usage
 from agentgw_daemon.config.settings import Settings
-from agentgw_daemon.inference.engine import Calling, EngineEvent, Finished, GenerationRequest, TextDelta
+from agentgw_daemon.inference.engine import EngineEvent, Finished, GenerationRequest, TextDelta, ToolCallingMode
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.routing import choose, route
@@ -34,11 +34,12 @@ class Daemon:
 
     def __init__(
         self, texts: Sequence[str] | None = (), *, by: str = "model", error: RpcError | None = None,
-        missing: RpcError | None = None, calling: Calling | None = None, skills: Sequence[LoadedSkill] = SKILLS,
+        missing: RpcError | None = None, tool_calling: ToolCallingMode | None = None,
+        skills: Sequence[LoadedSkill] = SKILLS,
     ) -> None:  # fmt: skip
         self.requests: list[GenerationRequest] = []
         self.skill_set = SkillSet(skills={skill.name: skill for skill in skills})
-        self._texts, self._error, self._missing, self._calling = texts, error, missing, calling
+        self._texts, self._error, self._missing, self._tool_calling = texts, error, missing, tool_calling
         self.parts: dict[str, Any] = {"by": by, "models": self, "pool": self}
 
     async def resolve_to_answer(self, ref: str | None) -> ModelSpec:
@@ -49,8 +50,8 @@ class Daemon:
     async def engine(self, spec: Any) -> Daemon:
         return self
 
-    async def calling(self) -> Calling | None:
-        return self._calling
+    async def tool_calling(self) -> ToolCallingMode | None:
+        return self._tool_calling
 
     @asynccontextmanager
     async def stream(self, request: GenerationRequest) -> AsyncIterator[AsyncIterator[EngineEvent]]:
@@ -89,19 +90,19 @@ async def test_by_words_alone_unclear_ones_take_the_general_assistant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calling", "wanted"),
+    ("tool_calling", "wanted"),
     [
-        (Calling(), ("cook", "chosen by fake")),
-        (Calling(narrow=True), ("general-assistant", "words: none of any skill")),
+        (ToolCallingMode(), ("cook", "chosen by fake")),
+        (ToolCallingMode(narrow=True), ("general-assistant", "words: none of any skill")),
         (None, ("general-assistant", "words: none of any skill")),
     ],
 )
 async def test_left_alone_only_a_model_that_can_choose_is_asked(
-    calling: Calling | None, wanted: tuple[str, str]
+    tool_calling: ToolCallingMode | None, wanted: tuple[str, str]
 ) -> None:
     by = Settings().agent.route_by
     assert by == "auto"
-    daemon = Daemon(['"cook"'], by=by, calling=calling)
+    daemon = Daemon(['"cook"'], by=by, tool_calling=tool_calling)
     assert await daemon.first("12?") == wanted
     assert bool(daemon.requests) is (wanted[0] == "cook")
 

@@ -12,10 +12,9 @@ import trio
 from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.types import ChatMessage, Chunk, Timings, Usage
 from agentgw_daemon.approvals.queue import ApprovalQueue
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import (
-    Calling,
     EngineEvent,
     Finished,
     GenerationRequest,
@@ -24,6 +23,7 @@ from agentgw_daemon.inference.engine import (
     PromptCount,
     Queued,
     TextDelta,
+    ToolCallingMode,
     as_mapping,
 )
 from agentgw_daemon.knowledge.search.search import SearchFindings
@@ -59,10 +59,10 @@ class FakeEngine:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[GenerationRequest] = []
-        self.way = Calling()
+        self.mode = ToolCallingMode()
 
-    async def calling(self) -> Calling:
-        return self.way
+    async def tool_calling(self) -> ToolCallingMode:
+        return self.mode
 
     async def count(self, messages: Sequence[ChatMessage], tools: Sequence[Any] = ()) -> PromptCount:
         shown = [f"<tool>{tool['function']['name']}" for tool in tools]
@@ -116,7 +116,7 @@ class House:
         self.tools: dict[str, RunnableTool] = {}
 
         self.papers = Papers()
-        hub = Hub()
+        hub = EventHub()
         self.services = FakeServices(
             database=database, hub=hub, projects=FakeProjects(lambda: SkillSet(skills=self.skills)),
             models=FakeModels(), pool=FakePool(engine), tools=FakeCatalogue(lambda: self.tools),

@@ -19,7 +19,7 @@ from agentgw.protocol.errors import ModelUnavailable
 from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import decode, encode
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta
+from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, ToolCallingMode
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import NAMES, PLAIN, named
 from agentgw_daemon.turns.replay.run import replay
@@ -90,12 +90,12 @@ async def is_had_again(h: House, live: TurnState) -> None:
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
 @given(steps=STEPS)
 def test_whatever_it_says_the_turn_ends_and_can_be_had_again(form: str | None, steps: list[list[EngineEvent]]) -> None:
-    calling = Calling(format=None if form is None else PLAIN if form == PLAIN.name else named(form))
+    tool_calling = ToolCallingMode(format=None if form is None else PLAIN if form == PLAIN.name else named(form))
 
     async def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             async with house(Path(folder), speaking(steps)) as h:
-                h.engine.way = calling
+                h.engine.mode = tool_calling
                 furnish(h)
                 live = await h.start("hi", approvals=("change",), max_iterations=5)
                 outcome = await live.wait_outcome()

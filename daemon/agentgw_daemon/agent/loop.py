@@ -19,7 +19,6 @@ from agentgw.protocol.types import Options, Timings
 from agentgw_daemon.agent.tool_dialect import Step, StepOutput, ToolDialect, begin, recalled_outcome, repeat
 from agentgw_daemon.agent.usage import sum_timings, sum_usage
 from agentgw_daemon.inference.engine import (
-    Calling,
     Engine,
     Finished,
     GenerationRequest,
@@ -27,6 +26,7 @@ from agentgw_daemon.inference.engine import (
     Prefill,
     Queued,
     TextDelta,
+    ToolCallingMode,
 )
 from agentgw_daemon.inference.hearing import hear, nothing_said
 from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
@@ -102,7 +102,7 @@ class AgentRun:
     recorder: Recorder
     tools: Tools | None = None
     # The form of the model's calls, where that is known.
-    calling: Calling | None = None
+    tool_calling: ToolCallingMode | None = None
     steering: Words | None = None
 
 
@@ -144,13 +144,13 @@ async def run_agent(agent: AgentRun, answer: TurnOutput, emit: Emit) -> None:
     # Before the model is loaded: a question may wait for its answer as long as it has time.
     past = [await _recall(agent, step, answer, emit) for step in agent.task.past]
     views = agent.tools.views if agent.tools else ()
-    calling = agent.calling
-    if calling is None and views:
-        calling = await calling_of(agent.task.engine, emit)
+    tool_calling = agent.tool_calling
+    if tool_calling is None and views:
+        tool_calling = await tool_calling_of(agent.task.engine, emit)
     dialect = begin(
         agent.task.request.messages,
         views,
-        calling,
+        tool_calling,
         agent.task.request.schema,
         suggested_tools=agent.tools.suggested_tools if agent.tools else (),
     )
@@ -232,12 +232,12 @@ def _as_written(call: StepCall) -> ModelToolCall | Malformed:
     return ModelToolCall(name=call.tool, arguments=call.arguments)
 
 
-async def calling_of(engine: Engine, emit: Emit) -> Calling | None:
+async def tool_calling_of(engine: Engine, emit: Emit) -> ToolCallingMode | None:
     """The way in which the engine's model calls tools; loads it, and says so."""
     with trio.move_on_after(_AT_ONCE_S):
-        return await engine.calling()
+        return await engine.tool_calling()
     await emit(TurnProgress(phase="loading"))
-    return await engine.calling()
+    return await engine.tool_calling()
 
 
 async def _generate(agent: AgentRun, step: Step, answer: TurnOutput, emit: Emit) -> StepOutput:

@@ -10,16 +10,16 @@ from typing import Any
 
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.agent.tool_dialect import Step, begin
-from agentgw_daemon.inference.engine import Calling, Engine, PromptCount, PromptMessage, as_mapping
+from agentgw_daemon.inference.engine import Engine, PromptCount, PromptMessage, ToolCallingMode, as_mapping
 from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 
 @record
 class TurnOpening:
-    """Beginning of a turn with these tools. `calling` None: the model is shown none."""
+    """Beginning of a turn with these tools. `tool_calling` None: the model is shown none."""
 
     engine: Engine
-    calling: Calling | None = None
+    tool_calling: ToolCallingMode | None = None
     views: tuple[ToolView, ...] = ()
     suggested_tools: Collection[str] = ()
     schema: Mapping[str, Any] | None = None
@@ -27,25 +27,25 @@ class TurnOpening:
     def step(self, messages: Sequence[PromptMessage], tools: int | None = None) -> Step:
         """The first step of a turn with this prompt; `tools`: with the first so many of its tools."""
         return begin(
-            messages, self.views[:tools], self.calling, self.schema, suggested_tools=self.suggested_tools
+            messages, self.views[:tools], self.tool_calling, self.schema, suggested_tools=self.suggested_tools
         ).next_step()
 
     def leads(self, messages: Sequence[PromptMessage]) -> bool:
         """Tells whether a weak model is led to a call: the first step then is a prompt of its own with
         little of this one.
         """
-        return self.calling is not None and self.calling.narrow and self.step(messages).hidden
+        return self.tool_calling is not None and self.tool_calling.narrow and self.step(messages).hidden
 
     def shows_tools(self, messages: Sequence[PromptMessage]) -> bool:
         """Tells whether the tools are a part of the prompt."""
-        if self.calling is None or self.leads(messages):
+        if self.tool_calling is None or self.leads(messages):
             return False
         step = self.step(messages)
         return bool(step.tools) or [*map(as_mapping, step.messages)] != [*map(as_mapping, messages)]
 
     async def count(self, messages: Sequence[PromptMessage], tools: int | None = None) -> PromptCount:
         """Count the prompt with what the tools add to it."""
-        if self.calling is None or self.leads(messages):
+        if self.tool_calling is None or self.leads(messages):
             return await self.engine.count(messages)
         step = self.step(messages, tools)
         return await self.engine.count(step.messages, step.tools)

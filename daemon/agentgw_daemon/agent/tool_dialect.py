@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.inference.engine import Calling, PromptMessage, as_mapping, text_of
+from agentgw_daemon.inference.engine import PromptMessage, ToolCallingMode, as_mapping, text_of
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.answers.stream import StreamParser
@@ -198,7 +198,7 @@ def repeat(
 def begin(
     messages: Sequence[PromptMessage],
     tools: Sequence[ToolView],
-    calling: Calling | None,
+    tool_calling: ToolCallingMode | None,
     schema: Mapping[str, Any] | None = None,
     *,
     suggested_tools: Collection[str] = (),
@@ -208,12 +208,12 @@ def begin(
     `suggested_tools`: names of the tools to which a model that cannot choose may be led by a request, those that were
     named for the turn. Among all of them the words of a request would mislead too often.
     """
-    if not tools or calling is None or schema is not None:
+    if not tools or tool_calling is None or schema is not None:
         return PlainDialect(messages, schema)
-    if calling.format is None or calling.format.native:
-        return NativeDialect(messages, tools, calling.format)
+    if tool_calling.format is None or tool_calling.format.native:
+        return NativeDialect(messages, tools, tool_calling.format)
     plain = [as_mapping(message) for message in messages]
-    if not calling.narrow:
+    if not tool_calling.narrow:
         return SteppedDialect(WideSteps(plain, tools))
     request = text_of(messages[-1]).strip()
     named = [tool for tool in tools if tool.name in suggested_tools]

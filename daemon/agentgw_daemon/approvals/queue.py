@@ -25,7 +25,7 @@ from agentgw_daemon.system.ids import new_id, seconds_of, time_text
 from agentgw_daemon.text.valid import valid_text
 
 if TYPE_CHECKING:
-    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.hub import EventHub
     from agentgw_daemon.storage.database import Database
     from agentgw_daemon.tools.tool import CallPreview
 
@@ -70,7 +70,11 @@ class ApprovalQueue:
     """The questions of one daemon."""
 
     def __init__(
-        self, database: Database, hub: Hub, timeout_s: float = TIMEOUT_S, wall_clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        hub: EventHub,
+        timeout_s: float = TIMEOUT_S,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._hub = hub

@@ -14,7 +14,7 @@ Deliver = Callable[[DaemonEvent], None]
 """Takes an event without waiting. What it raises reaches the log, never whoever publishes."""
 
 
-class Hub:
+class EventHub:
     """Publishes at once to all subscribers of a topic. A subscriber must not wait: a full one is its own problem."""
 
     def __init__(self) -> None:

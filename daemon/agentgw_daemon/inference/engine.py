@@ -101,7 +101,7 @@ EngineEvent = Queued | Loading | Prefill | TextDelta | ModelToolCall | Malformed
 
 
 @record
-class Calling:
+class ToolCallingMode:
     """Way in which a model calls tools. Without a `format` its calls come as `ModelToolCall`."""
 
     format: Format | None = None
@@ -122,7 +122,7 @@ class PromptCount:
 class Engine(Protocol):
     """Maker of answers. Its methods raise the RPC errors of `agentgw.protocol.errors`."""
 
-    async def calling(self) -> Calling | None:
+    async def tool_calling(self) -> ToolCallingMode | None:
         """The way in which its model calls tools, None if it cannot; loads the model where that is needed."""
 
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:

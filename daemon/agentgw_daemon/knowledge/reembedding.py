@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from agentgw.protocol.calls.documents import Reembedding as Shown
+from agentgw.protocol.calls.documents import Reembedding
 from agentgw.protocol.errors import RpcError, Timeout, WorkerDied
 from agentgw_daemon.knowledge.texts import embedded_text
 from agentgw_daemon.observability.supervision import internal_error
@@ -51,11 +51,11 @@ class Reembedder:
         self._error: str | None = None
 
     @property
-    def shown(self) -> Shown | None:
+    def shown(self) -> Reembedding | None:
         """The progress; None when there is nothing to do."""
         if self._target is None or not self._left:
             return None
-        return Shown(embedder=self._target.name, chunks_left=self._left, error=self._error)
+        return Reembedding(embedder=self._target.name, chunks_left=self._left, error=self._error)
 
     def poke(self, embedder_id: str | None = None) -> None:
         """Look again whether there is something to do: after a reload, or when this embedder wrote something."""

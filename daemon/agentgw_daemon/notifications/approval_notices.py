@@ -18,7 +18,7 @@ from agentgw_daemon.system.dbus import UNAVAILABLE
 if TYPE_CHECKING:
     from agentgw.protocol.events import DaemonEvent
     from agentgw_daemon.approvals.queue import ApprovalQueue
-    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.hub import EventHub
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ApprovalNotices:
     def __init__(
         self,
         approvals: ApprovalQueue,
-        hub: Hub,
+        hub: EventHub,
         desktop: Desktop,
         nursery: trio.Nursery,
         is_wanted: Callable[[], bool],

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.notifications.notice import Notice, without_markup
+from agentgw_daemon.notifications.notice import DesktopNotice, without_markup
 from agentgw_daemon.system.dbus import ANSWER_S, UNAVAILABLE, open_bus, reason_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ class Desktop:
         self._told = ""
 
     @asynccontextmanager
-    async def shown(self, notice: Notice, actions: Mapping[str, str] | None = None) -> AsyncIterator[ShownNotice]:
+    async def shown(
+        self, notice: DesktopNotice, actions: Mapping[str, str] | None = None
+    ) -> AsyncIterator[ShownNotice]:
         """Show it while the context is open. `actions` are words on buttons; a notice that stays is one that has some.
 
         Raises NoDesktop where that is not possible, or some of UNAVAILABLE when the bus ends.
@@ -123,7 +125,7 @@ class Desktop:
             async with router.filter(arriving, channel=sending):
                 yield await self._show(caller, notice, actions or {}, able, receiving)
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: DesktopNotice) -> None:
         """Show it and leave it there. Where nobody shows it, the log has a line."""
         try:
             async with self.shown(notice):
@@ -141,7 +143,7 @@ class Desktop:
     async def _show(
         self,
         caller: _BusCaller,
-        notice: Notice,
+        notice: DesktopNotice,
         actions: Mapping[str, str],
         able: list[Any],
         signals: trio.MemoryReceiveChannel[Any],

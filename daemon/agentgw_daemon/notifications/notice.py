@@ -21,7 +21,7 @@ _IN_A_TERMINAL: Final = "`agentgw approvals` shows all of it"
 
 
 @record
-class Notice:
+class DesktopNotice:
     """One notification. `may_allow`: all that a yes would be about is in it. Nothing in it is markup."""
 
     summary: str
@@ -29,7 +29,7 @@ class Notice:
     may_allow: bool = False
 
 
-def approval_notice(approval: Approval) -> Notice:
+def approval_notice(approval: Approval) -> DesktopNotice:
     """The exact call. What is too long to be shown whole, or changes a file, can only be denied from here."""
     title = valid_text(approval.title or "")
     shown = [
@@ -41,16 +41,18 @@ def approval_notice(approval: Approval) -> Notice:
     whole = len(body) <= MAX_BODY_CHARS and not approval.diff
     if not whole:
         body = f"{body[:MAX_BODY_CHARS]} …\n{_IN_A_TERMINAL}"
-    return Notice(summary=_cut(f"agentgw asks: {escaped(valid_text(approval.tool))}"), body=body, may_allow=whole)
+    return DesktopNotice(
+        summary=_cut(f"agentgw asks: {escaped(valid_text(approval.tool))}"), body=body, may_allow=whole
+    )
 
 
-def job_notice(run: JobRun) -> Notice:
+def job_notice(run: JobRun) -> DesktopNotice:
     """The notice of how a run of a job ended."""
     why = f": {escaped(valid_text(run.why))}" if run.why else ""
     lines = [f"the run of {run.scheduled_for} is {run.status}{why}"[:MAX_BODY_CHARS]]
     if run.turn_id is not None:
         lines.append(f"agentgw turns show {run.turn_id}")
-    return Notice(summary=_cut(f"job {escaped(valid_text(run.job))}: {run.status}"), body="\n".join(lines))
+    return DesktopNotice(summary=_cut(f"job {escaped(valid_text(run.job))}: {run.status}"), body="\n".join(lines))
 
 
 def without_markup(text: str) -> str:

@@ -30,7 +30,7 @@ from agentgw_daemon.scheduler.schedules.zones import zone_named
 from agentgw_daemon.storage.jobs.job_rows import wire_time
 
 if TYPE_CHECKING:
-    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.hub import EventHub
     from agentgw_daemon.scheduler.job import Job
     from agentgw_daemon.scheduler.running.interactive import InteractiveUse
     from agentgw_daemon.scheduler.running.scheduler import JobScheduler
@@ -46,7 +46,7 @@ _START_S: Final = 30.0
 class Jobs:
     """The jobs of one daemon, as its clients see them."""
 
-    def __init__(self, scheduler: JobScheduler, store: JobStore, hub: Hub, use: InteractiveUse) -> None:
+    def __init__(self, scheduler: JobScheduler, store: JobStore, hub: EventHub, use: InteractiveUse) -> None:
         self.scheduler = scheduler
         self._store = store
         self._hub = hub

@@ -131,8 +131,8 @@ class _Asker:
 
     async def _asked(self, engine: Engine) -> str | None:
         if not self._any_model:
-            calling = await engine.calling()
-            if calling is None or calling.narrow:
+            tool_calling = await engine.tool_calling()
+            if tool_calling is None or tool_calling.narrow:
                 return None
         text = ""
         async with hear(engine, question(self._message, self._skills)) as events:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.agent.loop import AgentTask, Emit, calling_of
+from agentgw_daemon.agent.loop import AgentTask, Emit, tool_calling_of
 from agentgw_daemon.agent.opening import TurnOpening
 from agentgw_daemon.knowledge.grounding import Grounding
 from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, prompt_of
@@ -44,9 +44,13 @@ class Plan:
     async def opening(self, tools: ToolRunner | None, emit: Emit) -> TurnOpening:
         """The first step with these tools; loads the model when it has to know how they are called."""
         engine, schema = self.task.engine, self.task.request.schema
-        calling = await calling_of(engine, emit) if tools is not None and tools.views else None
-        if tools is None or calling is None:
+        tool_calling = await tool_calling_of(engine, emit) if tools is not None and tools.views else None
+        if tools is None or tool_calling is None:
             return TurnOpening(engine=engine, schema=schema)
         return TurnOpening(
-            engine=engine, calling=calling, views=tools.views, suggested_tools=tools.suggested_tools, schema=schema
+            engine=engine,
+            tool_calling=tool_calling,
+            views=tools.views,
+            suggested_tools=tools.suggested_tools,
+            schema=schema,
         )

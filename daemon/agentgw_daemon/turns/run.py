@@ -19,7 +19,7 @@ from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnPr
 from agentgw.protocol.types import FinishReason, Timings, Usage
 from agentgw_daemon.agent.loop import AgentRun, TurnOutput, run_agent
 from agentgw_daemon.agent.usage import sum_usage
-from agentgw_daemon.inference.engine import Calling
+from agentgw_daemon.inference.engine import ToolCallingMode
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.observability.failpoint import failpoint
@@ -100,19 +100,19 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
     prompt = await plan.prompt() if plan.shown is not None else await _with_documents(live, plan)
     tools = await plan.make_tools(live) if plan.make_tools is not None else None
     base = dataclasses.replace(task.request, cache_scope=live.session_id if live.stored else "")
-    calling: Calling | None = None
+    tool_calling: ToolCallingMode | None = None
     if plan.shown is not None:
         # As the model was shown it before; no model is asked.
         made = await assemble(prompt, base, shown=plan.shown)
     else:
         opening = await plan.opening(tools, live.log.append)
-        calling = opening.calling
+        tool_calling = opening.tool_calling
         fitting = Fitting(
             engine=task.engine, count=opening.count, model=live.model, session_id=live.session_id,
             database=turn_recorder.database,
         )  # fmt: skip
         certain = surely_fits(prompt, plan.n_ctx_tokens) and not opening.shows_tools(prompt.messages())
-        if calling is None and not certain:
+        if tool_calling is None and not certain:
             await live.log.append(TurnProgress(phase="loading"))
         made = await assemble(prompt, base, None if certain else fitting)
         await _tell(live, made)
@@ -120,7 +120,7 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
         made.history, () if tools is None else tools.offered, None if plan.shown is None else task.past
     )
     agent = AgentRun(
-        task=dataclasses.replace(task, request=made.request), recorder=recorder, tools=tools, calling=calling,
+        task=dataclasses.replace(task, request=made.request), recorder=recorder, tools=tools, tool_calling=tool_calling,
         steering=live.steering,
     )  # fmt: skip
     live.emit = deduplicated_emit(live, turn_recorder)

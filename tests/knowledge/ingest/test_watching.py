@@ -14,8 +14,8 @@ import trio
 
 from agentgw.protocol.calls.documents import DocumentIngestParams, IngestResult
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound, Overloaded, StorageUnavailable
-from agentgw_daemon.knowledge.ingest import messages, watching
-from agentgw_daemon.knowledge.ingest.messages import matters, open_messages
+from agentgw_daemon.knowledge.ingest import folder_changes, watching
+from agentgw_daemon.knowledge.ingest.folder_changes import matters, open_folder_changes
 from agentgw_daemon.knowledge.ingest.watching import Followed, Watching
 from agentgw_daemon.storage.documents.documents import KnownDocument
 from agentgw_daemon.storage.documents.watched import Watched
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "_QUIET_MS", 20)
+    monkeypatch.setattr(folder_changes, "_QUIET_MS", 20)
     monkeypatch.setattr(watching, "_TRY_AGAIN_S", 0.05)
 
 
@@ -167,7 +167,7 @@ async def test_where_the_system_tells_nothing_we_look_by_ourselves(
     def none(folder: str) -> None:
         raise OSError("OS file watch limit reached")
 
-    monkeypatch.setattr(messages, "_watcher", none)
+    monkeypatch.setattr(folder_changes, "_watcher", none)
     async with live_ingest(tmp_path) as made, following(made) as all_folders:
         followed = await all_folders.follow(Watched(path=str(notes), collection="default"))
         await followed.wait_for(rounds(1))
@@ -289,7 +289,7 @@ async def test_only_folders_are_followed_and_not_too_many(
 
 async def test_changes_between_two_waits_are_told(tmp_path: Path) -> None:
     with trio.fail_after(PATIENCE_S):
-        async with open_messages(str(tmp_path)) as told:
+        async with open_folder_changes(str(tmp_path)) as told:
             fill(tmp_path, {"a.txt": "x"})
             await told.wait(30)
 
@@ -297,21 +297,21 @@ async def test_changes_between_two_waits_are_told(tmp_path: Path) -> None:
 async def test_a_folder_made_anew_under_the_same_name_is_another_one(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    async with open_messages(str(folder)) as messages:
-        assert messages.is_in_place()
+    async with open_folder_changes(str(folder)) as changes:
+        assert changes.is_in_place()
         # Some file systems give the number of a folder that is gone to the next one.
         for _ in range(3):
             folder.rmdir()
-            assert not messages.is_in_place()
+            assert not changes.is_in_place()
             folder.mkdir()
-            assert not messages.is_in_place()
-    async with open_messages(str(folder)) as messages:
-        assert messages.is_in_place()
+            assert not changes.is_in_place()
+    async with open_folder_changes(str(folder)) as changes:
+        assert changes.is_in_place()
 
 
-async def test_waiting_for_messages_can_be_cancelled_and_begun_again(tmp_path: Path) -> None:
+async def test_waiting_for_changes_can_be_cancelled_and_begun_again(tmp_path: Path) -> None:
     with trio.fail_after(PATIENCE_S):
-        async with open_messages(str(tmp_path)) as told:
+        async with open_folder_changes(str(tmp_path)) as told:
             with trio.move_on_after(0.01) as scope:
                 await told.wait(30)
             assert scope.cancelled_caught

@@ -16,7 +16,7 @@ from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import DaemonEvent
 from agentgw.protocol.types import FinishReason, SessionId, TurnId
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.scheduler.job import NEEDS, Job, Need
 from agentgw_daemon.scheduler.jobs import Jobs
@@ -151,7 +151,7 @@ async def office(
     `has_looked` false: requests come before its loop has looked at anything.
     """
     clock = clock or FakeClock(START)
-    turns, hub, world, listener = turns or FakeTurns(), Hub(), World(), Listener()
+    turns, hub, world, listener = turns or FakeTurns(), EventHub(), World(), Listener()
     file = folder / "jobs.yaml"
     with trio.fail_after(PATIENCE_S):
         async with Database.open(folder / "data") as database, trio.open_nursery() as nursery:

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from agentgw.protocol.calls.turns import TurnStartParams
-from agentgw_daemon.events.hub import Hub
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.scheduler.job import NEEDS
 from agentgw_daemon.scheduler.running.interactive import IDLE_S, InteractiveUse
 from agentgw_daemon.scheduler.running.needs import Surroundings, file_looks, has_network, is_on_mains
@@ -122,7 +122,7 @@ def test_a_computer_is_idle_some_minutes_after_the_last_turn_that_somebody_watch
 
 
 async def _use_and_leave(clock: MockClock) -> None:
-    hub, turns = Hub(), FakeTurns()
+    hub, turns = EventHub(), FakeTurns()
     turns.at_once = False
     use = InteractiveUse(turns.find)
     with use.following(hub):

@@ -119,7 +119,7 @@ async def test_a_folder_that_is_made_anew_is_watched_like_the_first_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch._TRY_AGAIN_S", 0.01)
-    monkeypatch.setattr("agentgw_daemon.knowledge.ingest.messages._IN_PLACE_EVERY_S", 0.01)
+    monkeypatch.setattr("agentgw_daemon.knowledge.ingest.folder_changes._IN_PLACE_EVERY_S", 0.01)
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     with trio.fail_after(PATIENCE_S):
@@ -168,7 +168,7 @@ async def test_the_system_is_not_asked_to_tell_of_what_is_too_large(
         raise AssertionError(folder)
 
     monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.MOST_NAMES", 1)
-    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.open_messages", asked)
+    monkeypatch.setattr("agentgw_daemon.scheduler.running.path_watch.open_folder_changes", asked)
     (tmp_path / "a").mkdir()
 
     async def tell(_: Settled) -> None:

@@ -25,7 +25,7 @@ from agentgw.protocol.events import TurnCompleted
 from agentgw.protocol.types import Approval, ToolCall, Turn
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, TextDelta, as_mapping
+from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, ToolCallingMode, as_mapping
 from agentgw_daemon.server.calls.turn_frames import turn_frames
 from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
@@ -288,16 +288,18 @@ async def test_steps_of_before_count(killed: Killed) -> None:
 
 @pytest.mark.parametrize("narrow", [False, True])
 async def test_a_model_that_is_led_by_schemas_goes_on_too(killed: Killed, narrow: bool) -> None:
-    calling = Calling(format=Format(name="steps", native=False, read=lambda text: (), thinks_first=None), narrow=narrow)
+    tool_calling = ToolCallingMode(
+        format=Format(name="steps", native=False, read=lambda text: (), thinks_first=None), narrow=narrow
+    )
     call = json.dumps({"tool": "change", "arguments": {"text": "x"}})
     async with killed.first(call, "never") as h:
         furnish(h)
-        h.engine.way = calling
+        h.engine.mode = tool_calling
         await h.start("change x", tools=("change",))
         await open_question(h)
         killed.kill()
     async with killed.next(*(() if narrow else ('{"tool": "answer"}',)), "done") as (h, done):
-        h.engine.way = calling
+        h.engine.mode = tool_calling
         h.nursery.start_soon(answered, h, "allow_once")
         result = await ended(await taken_up(h))
         assert (result.text, done) == ("done", ["change x"])

@@ -12,7 +12,14 @@ import pytest
 from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import ContextOverflow
 from agentgw.protocol.types import ChatMessage, PromptFit
-from agentgw_daemon.inference.engine import Calling, EngineEvent, GenerationRequest, PromptCount, TextDelta, text_of
+from agentgw_daemon.inference.engine import (
+    EngineEvent,
+    GenerationRequest,
+    PromptCount,
+    TextDelta,
+    ToolCallingMode,
+    text_of,
+)
 from agentgw_daemon.tool_calling.formats import choose
 from tests.agent.delegating import skill
 from tests.agent.scripted import furnish
@@ -37,10 +44,10 @@ def parts_of(result: TurnResult) -> list[tuple[str, int]]:
 def calls_by(h: House, *, narrow: bool = False) -> None:
     """A model that knows no tools by itself."""
 
-    async def calling() -> Calling:
-        return Calling(format=PLAIN, narrow=narrow)
+    async def tool_calling() -> ToolCallingMode:
+        return ToolCallingMode(format=PLAIN, narrow=narrow)
 
-    h.engine.calling = calling  # type: ignore[method-assign]  # another model
+    h.engine.tool_calling = tool_calling  # type: ignore[method-assign]  # another model
 
 
 async def sent(h: House, **params: Any) -> PromptCount:

@@ -35,7 +35,7 @@ _WORD: Final = re.compile(r"\s*\S+\s*|\s+")
 class EchoEngine:
     """Needs no worker and never waits. Tokens are words; `max_tokens` and `stop` are honoured."""
 
-    async def calling(self) -> None:
+    async def tool_calling(self) -> None:
         """See Engine: it says what it hears."""
         await trio.lowlevel.checkpoint()
 

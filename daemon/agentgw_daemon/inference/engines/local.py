@@ -12,7 +12,6 @@ import trio
 from agentgw.protocol.errors import ContextOverflow, InvalidParams, ModelUnavailable, RpcError
 from agentgw.protocol.types import FinishReason, Options, Timings, Usage
 from agentgw_daemon.inference.engine import (
-    Calling,
     EngineEvent,
     Finished,
     GenerationRequest,
@@ -21,6 +20,7 @@ from agentgw_daemon.inference.engine import (
     PromptMessage,
     Queued,
     TextDelta,
+    ToolCallingMode,
     as_mapping,
 )
 from agentgw_daemon.inference.hosting.call import WorkerCall
@@ -53,7 +53,7 @@ class LocalEngine:
         finally:
             self._host.leave(ticket)
 
-    async def calling(self) -> Calling:
+    async def tool_calling(self) -> ToolCallingMode:
         """See Engine."""
         ticket = self._host.join(needs_slot=False)
         try:
@@ -62,7 +62,7 @@ class LocalEngine:
             self._host.leave(ticket)
         assert loaded is not None
         chosen = formats.choose(loaded.chat_template, takes_tools=loaded.takes_tools, prompt_end=loaded.prompt_end)
-        return Calling(format=chosen, narrow=0 < loaded.n_params < NARROW_PARAMS)
+        return ToolCallingMode(format=chosen, narrow=0 < loaded.n_params < NARROW_PARAMS)
 
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """See Engine. A worker that is generating answers when it can."""

@@ -20,13 +20,13 @@ from agentgw.protocol.errors import ModelUnavailable, RpcError
 from agentgw.protocol.types import Channel, Timings, Usage
 from agentgw_daemon.inference.engine import (
     UNLIMITED_TOKENS,
-    Calling,
     EngineEvent,
     Finished,
     GenerationRequest,
     PromptCount,
     PromptMessage,
     TextDelta,
+    ToolCallingMode,
     text_of,
 )
 from agentgw_daemon.inference.engines.chunks import ChunkContent, GaveUp, NotUnderstood
@@ -90,10 +90,10 @@ class ProviderEngine:
         self._max_answer_bytes = max_answer_bytes
         self._url = spec.base_url.rstrip("/") + "/chat/completions"
 
-    async def calling(self) -> Calling:
+    async def tool_calling(self) -> ToolCallingMode:
         """See Engine: endpoints take tools and give calls in a form of their own."""
         await trio.lowlevel.checkpoint()
-        return Calling()
+        return ToolCallingMode()
 
     async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Mapping[str, Any]] = ()) -> PromptCount:
         """An estimate: the endpoint's tokenizer is not at hand."""

@@ -17,7 +17,7 @@ import trio
 
 from agentgw.protocol.calls.documents import DocumentIngestParams, WatchedFolder
 from agentgw.protocol.errors import InvalidParams, NotFound, Overloaded, RpcError
-from agentgw_daemon.knowledge.ingest.messages import open_messages
+from agentgw_daemon.knowledge.ingest.folder_changes import open_folder_changes
 from agentgw_daemon.knowledge.sources import path_of, shown
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.documents.watched import Watched
@@ -192,11 +192,11 @@ class Watching:
             followed.be("missing", "is not there")
             return
         try:
-            async with open_messages(path) as messages:
+            async with open_folder_changes(path) as changes:
                 # Listening before looking: what changes meanwhile is told afterwards.
-                while await trio.to_thread.run_sync(messages.is_in_place):
+                while await trio.to_thread.run_sync(changes.is_in_place):
                     await self._look(followed)
-                    await messages.wait(_TRY_AGAIN_S if followed.state == "failing" else _LOOK_EVERY_S)
+                    await changes.wait(_TRY_AGAIN_S if followed.state == "failing" else _LOOK_EVERY_S)
         except OSError as error:
             # The system has no more watches to give, most likely: then we look by ourselves now and then.
             if followed.unheard != str(error):

@@ -11,7 +11,7 @@ import trio
 if TYPE_CHECKING:
     from agentgw.protocol.events import DaemonEvent
     from agentgw.protocol.types import Topic
-    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.hub import EventHub
     from agentgw_daemon.events.turn_state import TurnState
 
 # A person who reads an answer is not away.
@@ -34,7 +34,7 @@ class InteractiveUse:
         return self._last_s is None or trio.current_time() - self._last_s >= IDLE_S
 
     @contextmanager
-    def following(self, hub: Hub) -> Iterator[None]:
+    def following(self, hub: EventHub) -> Iterator[None]:
         """Follow the hub while the context is open."""
         topics: tuple[Topic, ...] = ("turns",)
         with hub.subscribed(topics, self._heed):

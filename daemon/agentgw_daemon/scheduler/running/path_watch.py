@@ -15,7 +15,7 @@ from typing import Final
 
 import trio
 
-from agentgw_daemon.knowledge.ingest.messages import open_messages
+from agentgw_daemon.knowledge.ingest.folder_changes import open_folder_changes
 from agentgw_daemon.knowledge.sources import shown
 from agentgw_daemon.scheduler.planning.settling import FileState, Settled, Settling
 from agentgw_daemon.storage.jobs.job_rows import signed
@@ -70,11 +70,11 @@ class PathWatch:
             await trio.sleep(_TRY_AGAIN_S)
 
     async def _follow_folder(self) -> None:
-        async with open_messages(self._path) as messages:
+        async with open_folder_changes(self._path) as changes:
             # Listening before looking: what changes meanwhile is told afterwards. Of a folder that was made anew
             # under this name nothing would be told.
-            while await trio.to_thread.run_sync(messages.is_in_place):
-                await messages.wait(await self._look())
+            while await trio.to_thread.run_sync(changes.is_in_place):
+                await changes.wait(await self._look())
 
     async def _look(self) -> float:
         """Look once, tell what has settled, and give the time after which another look is due at the latest."""

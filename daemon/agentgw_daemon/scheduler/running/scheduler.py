@@ -30,7 +30,7 @@ from agentgw_daemon.scheduler.running.watches import PathWatches
 from agentgw_daemon.system.ticks import until_tick_s
 
 if TYPE_CHECKING:
-    from agentgw_daemon.events.hub import Hub
+    from agentgw_daemon.events.hub import EventHub
     from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.scheduler.notifying import JobListener
     from agentgw_daemon.scheduler.running.book import JobsBook
@@ -73,7 +73,7 @@ class JobScheduler:
         book: JobsBook,
         store: JobStore,
         turns: StartsTurns,
-        hub: Hub,
+        hub: EventHub,
         surroundings: Surroundings,
         nursery: trio.Nursery,
         *,

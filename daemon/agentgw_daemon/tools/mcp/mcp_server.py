@@ -20,7 +20,7 @@ from agentgw_daemon.tools.mcp.mcp_errors import (
     ServerFailed,
     ServerRefused,
 )
-from agentgw_daemon.tools.user.program import CannotStart, Tail, fate, small_environment, started
+from agentgw_daemon.tools.user.program import CannotStart, ProgramStderrTail, fate, small_environment, started
 from agentgw_daemon.workers.supervision.restart_backoff import RestartBackoff
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class McpServer:
         self._changed = trio.Event()
         self._connection: McpConnection | None = None
         self._tried = self._ending = False
-        self._tail = Tail()
+        self._tail = ProgramStderrTail()
         self._reason = ""
 
     async def run(self) -> None:
@@ -186,7 +186,7 @@ class McpServer:
 
     async def _live(self) -> str:
         """One life, and how it ended."""
-        self._tail = Tail()
+        self._tail = ProgramStderrTail()
         self._changed = trio.Event()
         try:
             # In a thread: the import takes most of a second.

@@ -35,7 +35,7 @@ from agentgw_daemon.tools.mcp.mcp_message import (
     unreadable_reply,
 )
 from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
-from agentgw_daemon.tools.user.program import LAST_WORDS_S, READ_BYTES
+from agentgw_daemon.tools.user.program import READ_BYTES, STDERR_DRAIN_S
 
 # Reading one takes some milliseconds: a thread lets others go on meanwhile.
 _LARGE_BYTES: Final = 256 << 10
@@ -86,7 +86,7 @@ class _Pipes:
     async def end_with_process(self) -> None:
         """Ends the reading of a server that is gone: something it started may hold its output open for good."""
         await self._process.wait()
-        await trio.sleep(LAST_WORDS_S)
+        await trio.sleep(STDERR_DRAIN_S)
         self._reading.cancel()
 
     async def read(self) -> None:

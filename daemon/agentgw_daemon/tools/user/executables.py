@@ -41,7 +41,14 @@ from agentgw_daemon.tools.user.declared import (
     plain_text,
     preview,
 )
-from agentgw_daemon.tools.user.program import READ_BYTES, CannotStart, Tail, fate, small_environment, started
+from agentgw_daemon.tools.user.program import (
+    READ_BYTES,
+    CannotStart,
+    ProgramStderrTail,
+    fate,
+    small_environment,
+    started,
+)
 
 # The schema, a description and some air.
 MAX_DESCRIPTION_BYTES: Final = 2 * MAX_SCHEMA_BYTES
@@ -134,7 +141,7 @@ async def _run(
     limit_s: float, most_bytes: int, launch: Launch | None = None,
 ) -> bytes:  # fmt: skip
     """The output of the program. Raises ProgramFailed, and CallFailed when `launch` was changed while it started."""
-    tail, output = Tail(), bytearray()
+    tail, output = ProgramStderrTail(), bytearray()
     try:
         async with started(command, env=small_environment(environ), cwd=cwd, tail=tail, patience_s=0) as process:
             if launch is not None and not await in_file_thread(launch.is_unchanged):
@@ -171,7 +178,7 @@ async def _collect(process: trio.Process, output: bytearray, most_bytes: int) ->
         output += chunk
 
 
-async def _drain(process: trio.Process, tail: Tail, scope: trio.CancelScope, linger_s: float) -> None:
+async def _drain(process: trio.Process, tail: ProgramStderrTail, scope: trio.CancelScope, linger_s: float) -> None:
     """Read stderr until the program is gone; then its pipes have `linger_s` to end."""
     assert process.stderr is not None
     async with trio.open_nursery() as nursery:
@@ -180,5 +187,5 @@ async def _drain(process: trio.Process, tail: Tail, scope: trio.CancelScope, lin
         scope.deadline = trio.current_time() + linger_s
 
 
-def _said(tail: Tail) -> str:
+def _said(tail: ProgramStderrTail) -> str:
     return f"; it said: {tail}" if str(tail) else ""

@@ -36,10 +36,10 @@ from agentgw_daemon.tools.user.declared import (
     preview,
 )
 from agentgw_daemon.tools.user.program import (
-    LAST_WORDS_S,
     READ_BYTES,
+    STDERR_DRAIN_S,
     CannotStart,
-    Tail,
+    ProgramStderrTail,
     fate,
     small_environment,
     started,
@@ -76,7 +76,7 @@ class _Host:
         self._limits = limits
         self._life = trio.CancelScope()
         self._reaped = trio.Event()
-        self._tail = Tail()
+        self._tail = ProgramStderrTail()
         self._lines = FrameSplitter(MAX_LINE_BYTES)
         self._process: trio.Process | None = None
         self._problem = ""
@@ -100,7 +100,7 @@ class _Host:
                         nursery.start_soon(supervised, what, self._tail.read, self._process.stderr)
                         # Its answers end with it, but for something it started that holds their pipe.
                         await self._process.wait()
-                        await trio.sleep(LAST_WORDS_S)
+                        await trio.sleep(STDERR_DRAIN_S)
                         self._life.cancel()
         except CannotStart as error:
             self._problem = str(error)
@@ -125,7 +125,7 @@ class _Host:
             else:
                 self.end()
         await self._reaped.wait()
-        raise HostFailed(self._obituary())
+        raise HostFailed(self._exit_error())
 
     async def _exchange(self, message: Mapping[str, Any] | None) -> dict[str, Any]:
         if self._process is None:
@@ -146,9 +146,9 @@ class _Host:
             self._problem = f"broke its protocol ({error})"
         self.end()
         await self._reaped.wait()
-        raise HostFailed(self._obituary())
+        raise HostFailed(self._exit_error())
 
-    def _obituary(self) -> str:
+    def _exit_error(self) -> str:
         assert self._process is not None
         words = f"; it said: {self._tail}" if str(self._tail) else ""
         return (self._problem or fate(self._process)) + words

@@ -24,7 +24,7 @@ TAIL_BYTES: Final = 2000
 # SIGKILL takes effect as soon as the kernel can; a process stuck in the kernel is left to it.
 REAP_TIMEOUT_S: Final = 5.0
 # The rest in a dead process's pipe is there at once; only a stranger holding the pipe open takes longer.
-LAST_WORDS_S: Final = 0.5
+STDERR_DRAIN_S: Final = 0.5
 
 
 _ENV_NAMES: Final = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "USER", "LOGNAME", "SHELL"})
@@ -41,7 +41,7 @@ def small_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return made | {"PATH": search_path(environ)}
 
 
-class Tail:
+class ProgramStderrTail:
     """The end of what a process wrote to its standard error. `str()` of it is one line of plain text."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Tail:
 
 @asynccontextmanager
 async def started(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, tail: Tail, patience_s: float
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, tail: ProgramStderrTail, patience_s: float
 ) -> AsyncIterator[trio.Process]:
     """The running process with pipes for its three streams.
 
@@ -83,7 +83,7 @@ async def started(
         yield process
     finally:
         with trio.CancelScope(shield=True):
-            await _bury(process, mark, tail, patience_s)
+            await _reap(process, mark, tail, patience_s)
 
 
 def _why_not(error: OSError, program: str, cwd: Path, path: str) -> str:
@@ -96,7 +96,7 @@ def _why_not(error: OSError, program: str, cwd: Path, path: str) -> str:
     return reason
 
 
-async def _bury(process: trio.Process, mark: str, tail: Tail, patience_s: float) -> None:
+async def _reap(process: trio.Process, mark: str, tail: ProgramStderrTail, patience_s: float) -> None:
     """Make sure that it and all it started are dead and it is reaped. Bounded; runs shielded."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -109,7 +109,7 @@ async def _bury(process: trio.Process, mark: str, tail: Tail, patience_s: float)
     await trio.to_thread.run_sync(kill_marked, f"{MARK}={mark}")
     with trio.move_on_after(REAP_TIMEOUT_S):
         await process.wait()
-    with trio.move_on_after(LAST_WORDS_S):
+    with trio.move_on_after(STDERR_DRAIN_S):
         await tail.read(process.stderr)
     await process.stdout.aclose()
     await process.stderr.aclose()

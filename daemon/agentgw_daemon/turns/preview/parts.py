@@ -68,7 +68,7 @@ async def parts_of_stored(services: Services, detail: TurnDetail) -> TurnParts:
     history = detail.history or PromptHistory()
     tools = RecordedTools(detail)
     opening = TurnOpening(
-        engine=engine, calling=await engine.calling() if tools.views else None, views=tools.views,
+        engine=engine, tool_calling=await engine.tool_calling() if tools.views else None, views=tools.views,
         suggested_tools=tools.suggested_tools, schema=detail.schema,
     )  # fmt: skip
     counted, parts = await parts_of(

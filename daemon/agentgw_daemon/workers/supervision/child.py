@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 OUTBOX_BUFFER: Final = 1024
 READ_BYTES: Final = 65536
 # Bytes that a dead worker left in its pipe are there at once; only a stranger holding the pipe open takes longer.
-LAST_WORDS_S: Final = 1.0
+STDERR_DRAIN_S: Final = 1.0
 # SIGKILL takes effect as soon as the kernel can; a process stuck in the kernel is reported, not waited for.
 REAP_TIMEOUT_S: Final = 5.0
 
@@ -57,7 +57,7 @@ class Child(abc.ABC):
         self._over = False
         self._gone = False
         self._reason = ""
-        self._last_words = StderrTail()
+        self._stderr_tail = StderrTail()
 
     @abc.abstractmethod
     def _begin(self) -> None:
@@ -169,7 +169,7 @@ class Child(abc.ABC):
         assert process.stderr is not None
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._write, process)
-            self._nursery.start_soon(self._last_words.read, self.pid, process.stderr)
+            self._nursery.start_soon(self._stderr_tail.read, self.pid, process.stderr)
             self._nursery.start_soon(self._watch_exit, process, self._nursery.cancel_scope)
             try:
                 await self._read(process)
@@ -222,7 +222,7 @@ class Child(abc.ABC):
 
     async def _watch_exit(self, process: trio.Process, scope: trio.CancelScope) -> None:
         await process.wait()
-        await trio.sleep(LAST_WORDS_S)
+        await trio.sleep(STDERR_DRAIN_S)
         self._gone = self._over = True
         scope.cancel()
 
@@ -240,15 +240,15 @@ class Child(abc.ABC):
             process.kill()
             with trio.move_on_after(REAP_TIMEOUT_S):
                 await process.wait()
-        with trio.move_on_after(LAST_WORDS_S):
-            await self._last_words.read(self.pid, process.stderr)
+        with trio.move_on_after(STDERR_DRAIN_S):
+            await self._stderr_tail.read(self.pid, process.stderr)
         await process.stdout.aclose()
         await process.stderr.aclose()
 
     def _notify(self, process: trio.Process | None) -> None:
         self.status = process.returncode if process is not None else None
         if self.crashed:
-            _log.warning("worker %d %s; its last words: %s", self.pid, self.fate, self._last_words)
+            _log.warning("worker %d %s; its last words: %s", self.pid, self.fate, self._stderr_tail)
         self._outgoing.close()
         self._on_exit()
         self.dead.set()

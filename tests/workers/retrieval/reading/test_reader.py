@@ -70,7 +70,7 @@ def test_pieces_are_made_while_they_are_taken() -> None:
 
 def test_a_note_says_what_was_not_read_as_it_stands(tmp_path: Path) -> None:
     document, _ = read_bytes(tmp_path, "a.txt", "Grüße aus Köln. ".encode("cp1252") * 9)
-    assert document.findings.notes == ["read as CP1252, because it is not UTF-8"]
+    assert document.parser_notes.notes == ["read as CP1252, because it is not UTF-8"]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,6 @@ def test_a_file_in_which_nothing_is_written_is_empty(tmp_path: Path, data: bytes
 
 def test_notes_are_told_once_each_and_not_without_end() -> None:
     document, _ = read_text("a.txt", "The bees dance.")
-    document.findings.notes[:] = ["one", "two", "one", *(f"part {number} is missing" for number in range(100_000))]
+    document.parser_notes.notes[:] = ["one", "two", "one", *(f"part {number} is missing" for number in range(100_000))]
     assert document.note.startswith("one; two; part 0 is missing; ")
     assert len(document.note) <= 4000

@@ -25,9 +25,9 @@ from agentgw_daemon.workers.retrieval.reading.values import (
     MIN_CHUNK_TOKENS,
     CountTokens,
     DocumentSource,
-    Findings,
     Limits,
     OpenedDocument,
+    ParserNotes,
     UnchangedBytes,
     Unreadable,
 )
@@ -35,7 +35,7 @@ from agentgw_daemon.workers.retrieval.reading.values import (
 T = TypeVar("T")
 
 _Blocks = Callable[[str, Outline], Iterator[Block]]
-_Sections = Callable[[bytes, Findings, Outline], Iterator[Section]]
+_Sections = Callable[[bytes, ParserNotes, Outline], Iterator[Section]]
 # Text to embed for half an hour; only formats that carry pictures too are larger.
 _MAX_TEXT_BYTES: Final = 64 << 20
 # Formats whose text is not the file's own.
@@ -79,8 +79,8 @@ def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> O
     found = format_of(inner_name, data)
     if (found not in EXTRACTED or found in _ALL_TEXT) and len(data) > _MAX_TEXT_BYTES:
         raise Unreadable(opening.too_large(len(data), _MAX_TEXT_BYTES))
-    findings, left = Findings(), LeftOut()
-    sections = _sections(found, data, inner_name, findings, left)
+    parser_notes, left = ParserNotes(), LeftOut()
+    sections = _sections(found, data, inner_name, parser_notes, left)
     return OpenedDocument(
         format=found,
         name=name,
@@ -89,7 +89,7 @@ def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> O
         mtime_ns=contents.mtime_ns,
         extracted=found in EXTRACTED or inside is not None,
         pieces=_some(cut(sections, limits, count_tokens), found, data, left),
-        findings=findings,
+        parser_notes=parser_notes,
     )
 
 
@@ -102,16 +102,16 @@ def _contents(source: DocumentSource, max_bytes: int) -> opening.Contents:
     return opening.Contents(data=data, sha256=hashlib.sha256(data).hexdigest(), mtime_ns=0)
 
 
-def _sections(found: str, data: bytes, name: str, findings: Findings, left: LeftOut) -> Iterator[Section]:
+def _sections(found: str, data: bytes, name: str, parser_notes: ParserNotes, left: LeftOut) -> Iterator[Section]:
     """The document's text and blocks. Raises Unreadable, and nothing else."""
     if found in EXTRACTED:
-        sections = _extractor(found)(data, findings, Outline())
+        sections = _extractor(found)(data, parser_notes, Outline())
     else:
-        sections = _text_section(found, data, name, findings)
+        sections = _text_section(found, data, name, parser_notes)
     for section in _guarded(found, sections):
         yield Section(section.text, without_encoded(section.text.text, _guarded(found, section.blocks), left))
     if note := left.note():
-        findings.notes.append(note)
+        parser_notes.notes.append(note)
 
 
 def _some(pieces: Iterator[DocumentChunk], found: str, data: bytes, left: LeftOut) -> Iterator[DocumentChunk]:
@@ -144,30 +144,30 @@ def _guarded(found: str, parser: Iterable[T]) -> Iterator[T]:
         raise Unreadable(f"cannot be read as {found}: its parser failed ({type(error).__name__})") from error
 
 
-def _text_section(found: str, data: bytes, name: str, findings: Findings) -> Iterator[Section]:
+def _text_section(found: str, data: bytes, name: str, parser_notes: ParserNotes) -> Iterator[Section]:
     refuse_noise(data)
     text = _shown(decode(data, in_text(data)), found, name.lower())
     refuse_packed(name.lower(), text.text)
     if text.note:
-        findings.notes.append(text.note)
+        parser_notes.notes.append(text.note)
     # The work of a function depends on the file it is in; a text says itself what it is about.
     outline = Outline(name) if found in ("python", "code") else Outline()
     if found == "markdown":
         from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import front_matter_title
 
-        findings.title = front_matter_title(text.text)
+        parser_notes.title = front_matter_title(text.text)
     elif found == "org":
         from agentgw_daemon.workers.retrieval.reading.formats.markup.light import org_title
 
-        findings.title = org_title(text.text)
+        parser_notes.title = org_title(text.text)
     elif found == "text":
         from agentgw_daemon.workers.retrieval.reading.formats.markup.man import shown_title
 
-        findings.title = shown_title(text.text)
-    outline.restart(*outline.path, findings.title)
+        parser_notes.title = shown_title(text.text)
+    outline.restart(*outline.path, parser_notes.title)
     yield Section(text, _block_parser(found)(text.text, outline))
     if found in _TITLED:
-        findings.title = findings.title or outline.first
+        parser_notes.title = parser_notes.title or outline.first
 
 
 def _shown(text: DecodedText, found: str, name: str) -> DecodedText:

@@ -55,7 +55,7 @@ class Limits:
 
 
 @dataclasses.dataclass(slots=True)
-class Findings:
+class ParserNotes:
     """Things that a parser learns on its way: the title, and notes for a person on what was not read as it
     stands.
     """
@@ -69,7 +69,7 @@ class OpenedDocument:
     """An opened document. Its pieces are made while they are taken, which may still raise Unreadable.
 
     Lines and bytes of a piece are the file's own: these bytes of the file decode to its text. Of a document whose text
-    had to be `extracted` they count in the UTF-8 of that text. `findings` is complete once the pieces are.
+    had to be `extracted` they count in the UTF-8 of that text. `parser_notes` is complete once the pieces are.
     """
 
     format: str
@@ -79,17 +79,17 @@ class OpenedDocument:
     mtime_ns: int
     extracted: bool
     pieces: Iterator[DocumentChunk]
-    findings: Findings
+    parser_notes: ParserNotes
 
     @property
     def title(self) -> str:
         """The title that the document gives itself, or its name."""
-        return in_one_line(self.findings.title or self.name, _MAX_TITLE_CHARS)
+        return in_one_line(self.parser_notes.title or self.name, _MAX_TITLE_CHARS)
 
     @property
     def note(self) -> str:
         """The notes in one line, each once."""
-        return in_one_line("; ".join(dict.fromkeys(self.findings.notes)), _MAX_NOTE_CHARS)
+        return in_one_line("; ".join(dict.fromkeys(self.parser_notes.notes)), _MAX_NOTE_CHARS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def test_encoded_data_is_in_no_chunk(noise: str) -> None:
     assert len(found) < 200
     for expected in ("The bees dance.", "a picture", "The hive is full."):
         assert expected in found
-    assert any(note.startswith("encoded data was left out: ") for note in document.findings.notes)
+    assert any(note.startswith("encoded data was left out: ") for note in document.parser_notes.notes)
     for piece in pieces:
         assert text.encode()[piece.first_byte : piece.last_byte].decode() == piece.text
 
@@ -66,7 +66,7 @@ def _in_binhex() -> str:
 def test_what_older_mail_encodes_is_in_no_chunk(data: str) -> None:
     document, pieces = read_text("a.txt", f"Words before it.\n{data}\nWords behind it.\n")
     assert [piece.text for piece in pieces] == ["Words before it.", "Words behind it."]
-    assert document.findings.notes[0].startswith("encoded data was left out: 1 stretches")
+    assert document.parser_notes.notes[0].startswith("encoded data was left out: 1 stretches")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_older_mail_encodes_is_in_no_chunk(data: str) -> None:
 )
 def test_marks_of_older_mail_alone_leave_the_text(text: str) -> None:
     document, pieces = read_text("a.txt", text)
-    assert document.findings.notes == []
+    assert document.parser_notes.notes == []
     assert pieces[0].text.startswith(text[:100])
 
 
@@ -107,7 +107,7 @@ def test_the_addresses_of_a_page_are_in_no_chunk(tmp_path: Path) -> None:
 def test_long_words_that_are_no_data_stay(text: str) -> None:
     document, pieces = read_text("a.txt", text)
     assert sum(len(piece.text) for piece in pieces) >= len(text) - len(pieces)
-    assert document.findings.notes == []
+    assert document.parser_notes.notes == []
 
 
 def test_drawings_without_an_end_take_linear_time() -> None:

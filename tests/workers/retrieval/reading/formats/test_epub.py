@@ -31,7 +31,7 @@ def test_a_missing_chapter_is_noted(tmp_path: Path) -> None:
     data = archives.epub({"a.xhtml": PAGE.format("<p>There.</p>"), "b%2Fc.xhtml": ""})
     document, [piece] = read_bytes(tmp_path, "book.epub", data)
     assert piece.text == "There."
-    assert document.findings.notes == ["1 of the book's files are missing"]
+    assert document.parser_notes.notes == ["1 of the book's files are missing"]
 
 
 def test_a_protected_book_is_refused(tmp_path: Path) -> None:

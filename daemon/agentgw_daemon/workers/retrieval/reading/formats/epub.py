@@ -12,7 +12,7 @@ from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.markup.html import declared_encoding, write_html
 from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _CONTAINER: Final = "META-INF/container.xml"
 _ENCRYPTION: Final = "META-INF/encryption.xml"
@@ -29,7 +29,7 @@ _PAGE_TYPES: Final = frozenset(
 )
 
 
-def epub_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def epub_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """One section a file of the book."""
     archive = Archive(data)
     container = _Container()
@@ -41,7 +41,7 @@ def epub_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator
         raise Unreadable("does not say where the book is")
     package = _Package()
     hear_xml(archive.read(where), package)
-    findings.title = " ".join(package.title.split())
+    parser_notes.title = " ".join(package.title.split())
     locked = _locked(archive)
     missing = 0
     for named in package.pages(posixpath.dirname(where)):
@@ -51,17 +51,17 @@ def epub_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator
         if not name:
             missing += 1
             continue
-        outline.restart(findings.title)
+        outline.restart(parser_notes.title)
         builder = TextBuilder()
         # The title of a file of a book is mostly the book's, and its headings say more.
-        page_outline = _Quiet(findings.title, outline)
+        page_outline = _Quiet(parser_notes.title, outline)
         page = archive.read(name)
         write_html(decode(page, declared_encoding(page)).text, builder, page_outline)
         outline.first = outline.first or page_outline.first
         yield builder.take()
     if missing:
-        findings.notes.append(f"{missing} of the book's files are missing")
-    findings.title = findings.title or outline.first
+        parser_notes.notes.append(f"{missing} of the book's files are missing")
+    parser_notes.title = parser_notes.title or outline.first
 
 
 class _Quiet(Outline):

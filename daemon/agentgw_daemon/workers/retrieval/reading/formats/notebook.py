@@ -15,7 +15,7 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
 from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import markdown_blocks
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _FENCES: Final = re.compile("^`{3,}", re.MULTILINE)
 # The names that a cell's text has had, the newest first.
@@ -23,7 +23,7 @@ _SOURCES: Final = ("source", "input", "code", "text")
 _MAX_LEVEL: Final = 6
 
 
-def notebook_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def notebook_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The notebook as one section."""
     if not data.strip():
         return
@@ -36,7 +36,7 @@ def notebook_section(data: bytes, findings: Findings, outline: Outline) -> Itera
         raise Unreadable("is a damaged notebook")
     text = "\n\n".join(filter(None, map(_cell, cells)))
     yield Section(DecodedText(text), markdown_blocks(text, outline))
-    findings.title = outline.first or _name(notebook)
+    parser_notes.title = outline.first or _name(notebook)
 
 
 def _cells(notebook: Any) -> list[Any] | None:

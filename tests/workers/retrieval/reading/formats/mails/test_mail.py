@@ -48,7 +48,7 @@ def test_all_texts_are_read_in_their_order_and_other_attachments_named(tmp_path:
     assert places == sorted(places)
     assert "Attachment: Bericht ü.pdf (application/pdf)" in text
     assert "secret" not in text
-    assert document.findings.notes == ["an attachment in Outlook's own format (winmail.dat) is not read"]
+    assert document.parser_notes.notes == ["an attachment in Outlook's own format (winmail.dat) is not read"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_text_that_is_encrypted_is_told(tmp_path: Path, subtypes: list[str], n
     document, [piece] = read_bytes(tmp_path, "a.eml", bytes(made))
     assert "Words outside." in piece.text
     assert "sealed words" not in piece.text
-    assert document.findings.notes == ([note] if note else [])
+    assert document.parser_notes.notes == ([note] if note else [])
 
 
 def test_a_page_is_read_where_the_plain_text_is_a_stub(tmp_path: Path) -> None:

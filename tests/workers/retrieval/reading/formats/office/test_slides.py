@@ -32,7 +32,7 @@ def test_slides_are_read_in_the_order_of_the_presentation_and_missing_ones_are_n
     )  # fmt: skip
     document, pieces = read_bytes(tmp_path, "a.pptx", data)
     assert [(piece.title_path, piece.text) for piece in pieces] == [("slide 1", "Two."), ("slide 2", "One.")]
-    assert document.findings.notes == ["slide 3 is missing"]
+    assert document.parser_notes.notes == ["slide 3 is missing"]
 
 
 def test_newer_comments_and_pictures_have_words(tmp_path: Path) -> None:

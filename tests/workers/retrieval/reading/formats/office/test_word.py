@@ -146,7 +146,7 @@ def test_margins_comments_charts_and_parts_in_other_formats_are_read(tmp_path: P
         "The text.", "A comment.", "A header.", "A footer.", "Honey a year\nBasel\nBern", "A box", "A page.",
         "A document.", "A text.",
     ]  # fmt: skip
-    assert document.findings.notes == ["a part in another format was not read (in.rtf)"]
+    assert document.parser_notes.notes == ["a part in another format was not read (in.rtf)"]
 
 
 def test_documents_inside_of_documents_end(tmp_path: Path) -> None:
@@ -156,14 +156,14 @@ def test_documents_inside_of_documents_end(tmp_path: Path) -> None:
         data = archives.docx(paragraph("Outer."), **inside)
     document, pieces = read_bytes(tmp_path, "a.docx", data)
     assert [piece.text for piece in pieces] == ["Outer."] * 3
-    assert document.findings.notes == ["a part in another format was not read (in.docx)"]
+    assert document.parser_notes.notes == ["a part in another format was not read (in.docx)"]
 
 
 def test_a_broken_comment_does_not_cost_the_document(tmp_path: Path) -> None:
     rels = {"word/_rels/document.xml.rels": archives.relationships(comments="c.xml"), "word/c.xml": "<w:c"}
     document, [piece] = read_bytes(tmp_path, "a.docx", archives.docx(paragraph("The text."), **rels))
     assert piece.text == "The text."
-    assert "a part was not read: c.xml has broken XML" in document.findings.notes[0]
+    assert "a part was not read: c.xml has broken XML" in document.parser_notes.notes[0]
 
 
 def test_the_first_row_stands_over_each_chunk_of_a_table(tmp_path: Path) -> None:

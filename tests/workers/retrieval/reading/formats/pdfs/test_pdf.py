@@ -138,7 +138,7 @@ def test_a_broken_page_does_not_cost_the_others(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(pdf, "page_of", page_or_failure)
     document, pieces = read_bytes(tmp_path, "a.pdf", written("One.", "Two.", "Three."))
     assert [piece.title_path for piece in pieces] == ["page 1", "page 3"]
-    assert document.findings.notes == ["1 of 3 pages cannot be read (2)"]
+    assert document.parser_notes.notes == ["1 of 3 pages cannot be read (2)"]
 
 
 def drawn(draw: Callable[[Canvas], object]) -> bytes:
@@ -257,7 +257,7 @@ def test_letters_without_a_meaning_are_told(tmp_path: Path) -> None:
     )
     document, [piece] = read_bytes(tmp_path, "a.pdf", in_a_font("They work eﬃciently and ﬂy oﬀ.", mapped=False))
     assert piece.text.startswith("They work e")
-    assert document.findings.notes == [
+    assert document.parser_notes.notes == [
         "letters are missing on 1 of 1 pages, as its fonts do not say which letters they draw (1)"
     ]
 

@@ -13,7 +13,7 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Section
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
-from agentgw_daemon.workers.retrieval.reading.values import Findings
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes
 
 _ESCAPE: Final = re.compile(
     r"""\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|(["'\\/bfnrt]))"""
@@ -23,20 +23,20 @@ _NUMBERS_ONLY: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-def json_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def json_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """JSON, JSON5 or lines of JSON as one section."""
-    yield _section(data, findings, outline, _ESCAPE)
+    yield _section(data, parser_notes, outline, _ESCAPE)
 
 
-def escaped_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def escaped_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """A text in which only characters by their numbers are escapes, as one section."""
-    yield _section(data, findings, outline, _NUMBERS_ONLY)
+    yield _section(data, parser_notes, outline, _NUMBERS_ONLY)
 
 
-def _section(data: bytes, findings: Findings, outline: Outline, escape: re.Pattern[str]) -> Section:
+def _section(data: bytes, parser_notes: ParserNotes, outline: Outline, escape: re.Pattern[str]) -> Section:
     page = decode(data)
     if page.note:
-        findings.notes.append(page.note)
+        parser_notes.notes.append(page.note)
     text = clean(_PAIR.sub(_joined, escape.sub(_character, page.text)))
     return Section(DecodedText(text), iter((Block("lines", 0, len(text), outline.path),)))
 

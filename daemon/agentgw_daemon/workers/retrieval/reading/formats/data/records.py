@@ -12,7 +12,7 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, Te
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _TIME: Final = re.compile(r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]*-->")
 # Sub Station Alpha: layer, times, style, who speaks, margins, effect, and words that may have commas.
@@ -47,9 +47,9 @@ _OTHER_NAMES: Final = frozenset({"N", "ORG"})
 _FOLDED: Final = re.compile(rb"(?<!=)\r?\n[ \t]")
 
 
-def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def subtitles_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The words that are said, below the minute in which they are."""
-    text = _text(data, findings)
+    text = _text(data, parser_notes)
     # Of the two kinds with times before the words, the newer one writes some signs as HTML does.
     has_references = text.lstrip("\ufeff").startswith("WEBVTT")
     builder = TextBuilder()
@@ -93,11 +93,11 @@ def subtitles_section(data: bytes, findings: Findings, outline: Outline) -> Iter
     yield builder.take()
 
 
-def entries_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def entries_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """Events and tasks of a calendar, or cards, each below its name."""
     builder = TextBuilder()
     unfolded = _FOLDED.sub(b"", data) if b"\0" not in data else data
-    text = _text(unfolded, findings)
+    text = _text(unfolded, parser_notes)
     if "BEGIN:" not in text.upper():
         # Another kind of file under this name.
         builder.add("lines", text, outline.path)
@@ -118,12 +118,12 @@ def entries_section(data: bytes, findings: Findings, outline: Outline) -> Iterat
                 entry.write(builder, outline)
         elif depth == 1:
             entry.take(field, parameters, value)
-        elif not depth and field in ("X-WR-CALNAME", "NAME") and not findings.title:
-            findings.title = title_of(value)
+        elif not depth and field in ("X-WR-CALNAME", "NAME") and not parser_notes.title:
+            parser_notes.title = title_of(value)
             outline.restart(value)
     if depth:
         entry.write(builder, outline)
-    findings.title = findings.title or (outline.first if len(outline.path) == 1 else "")
+    parser_notes.title = parser_notes.title or (outline.first if len(outline.path) == 1 else "")
     yield builder.take()
 
 
@@ -164,10 +164,10 @@ class _Entry:
             write_html(self._page, builder, Outline(*path))
 
 
-def _text(data: bytes, findings: Findings) -> str:
+def _text(data: bytes, parser_notes: ParserNotes) -> str:
     page = decode(data)
     if page.note:
-        findings.notes.append(page.note)
+        parser_notes.notes.append(page.note)
     return clean(page.text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

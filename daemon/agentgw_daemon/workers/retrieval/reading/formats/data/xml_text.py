@@ -19,7 +19,7 @@ from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_xml
 from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _FEED_CHARS: Final = 1 << 16
 _DECLARATION: Final = re.compile(r"\s*<\?xml[^>]{0,500}\?>")
@@ -60,11 +60,11 @@ _MOST_LABELLED_CHARS: Final = 200
 _MOST_LINES: Final = 200
 
 
-def xml_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def xml_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The document as one section."""
     page = decode(data, in_xml(data))
     if page.note:
-        findings.notes.append(page.note)
+        parser_notes.notes.append(page.note)
     builder = TextBuilder()
     writer = _XmlWriter(builder, outline)
     parser = etree.XMLParser(
@@ -78,11 +78,11 @@ def xml_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[S
         parser.close()
     except etree.XMLSyntaxError:
         if writer.elements:
-            findings.notes.append("is broken XML, read as far as it goes")
+            parser_notes.notes.append("is broken XML, read as far as it goes")
     writer.finish()
     if not writer.elements:
         builder.add("lines", text, outline.path)
-    findings.title = writer.title or outline.first
+    parser_notes.title = writer.title or outline.first
     yield builder.take()
 
 

@@ -29,7 +29,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.mails.texts import (
 from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
 from agentgw_daemon.workers.retrieval.reading.formats.office.rich_text import rich_text_sections
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _SHOWN: Final = ("From", "To", "Cc", "Date", "Subject")
 _MAX_HEADER_CHARS: Final = 1000
@@ -62,17 +62,17 @@ _UNREAD: Final = {
 }  # fmt: skip
 
 
-def message_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def message_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """One message."""
     builder = TextBuilder()
     data = data.removeprefix(codecs.BOM_UTF8)
     if (counted := _COUNTED.match(data)) is not None:
         data = data[counted.end() : counted.end() + int(counted[1])]
-    findings.title = _write(data, builder, outline, findings)
+    parser_notes.title = _write(data, builder, outline, parser_notes)
     yield builder.take()
 
 
-def mailbox_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def mailbox_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """One section a message."""
     data = data.removeprefix(codecs.BOM_UTF8)
     found = list(_FROM_LINE.finditer(data))
@@ -80,34 +80,34 @@ def mailbox_sections(data: bytes, findings: Findings, outline: Outline) -> Itera
         raise Unreadable("is no mailbox: no message begins in it")
     if found and (before := data[: found[0].start()].strip()):
         builder = TextBuilder()
-        _write(before, builder, outline, findings)
+        _write(before, builder, outline, parser_notes)
         yield builder.take()
     for number, line in enumerate(found):
         builder = TextBuilder()
         end = found[number + 1].start() if number + 1 < len(found) else len(data)
         outline.restart()
-        _write(_SAVED_FROM.sub(rb"\1", data[line.end() : end]), builder, outline, findings)
+        _write(_SAVED_FROM.sub(rb"\1", data[line.end() : end]), builder, outline, parser_notes)
         yield builder.take()
 
 
-def _write(data: bytes, builder: TextBuilder, outline: Outline, findings: Findings) -> str:
+def _write(data: bytes, builder: TextBuilder, outline: Outline, parser_notes: ParserNotes) -> str:
     """Adds the blocks of a message; its subject."""
     try:
         message = email.message_from_bytes(data, policy=email.policy.compat32)
     except PARSER_ERRORS as error:
-        findings.notes.append(f"a broken message is read as it stands ({type(error).__name__})")
+        parser_notes.notes.append(f"a broken message is read as it stands ({type(error).__name__})")
         builder.add("prose", text_of(data, ""), outline.path)
         return ""
-    return _Writer(builder, outline, findings).message(message, 1)
+    return _Writer(builder, outline, parser_notes).message(message, 1)
 
 
 class _Writer:
     """Writes a message: part after part."""
 
-    def __init__(self, builder: TextBuilder, outline: Outline, findings: Findings) -> None:
+    def __init__(self, builder: TextBuilder, outline: Outline, parser_notes: ParserNotes) -> None:
         self._builder: Final = builder
         self._outline: Final = outline
-        self._findings: Final = findings
+        self._findings: Final = parser_notes
         self._parts = 0
 
     def message(self, message: Message, level: int) -> str:
@@ -191,7 +191,7 @@ class _Writer:
             read, data = (
                 (entries_section, text.encode()) if kind in _ENTRIES else (rich_text_sections, bytes_in(part)[0])
             )
-            for section in read(data, Findings(), Outline(*path)):
+            for section in read(data, ParserNotes(), Outline(*path)):
                 for one in section.blocks:
                     self._builder.add(one.kind, section.text.text[one.start : one.end], one.path)
             return

@@ -16,7 +16,7 @@ from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_page
 from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
-from agentgw_daemon.workers.retrieval.reading.values import Findings
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes
 
 _FEED_CHARS: Final = 1 << 16
 # Their content is not for readers, or is what every page of a site repeats.
@@ -62,18 +62,18 @@ _BEGUN: Final = re.compile(r"<[a-z]{3,9}(?:\s[^<>]{0,2000})?>([^<\n]{0,500})", r
 _REFERENCE: Final = re.compile(r"&(?:#[xX][0-9a-fA-F]{1,7};?|#\d{1,8};?|[A-Za-z][A-Za-z0-9]{1,31};?)")
 
 
-def html_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def html_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The page as one section."""
     page = decode(data, declared_encoding(data))
     if page.note:
-        findings.notes.append(page.note)
+        parser_notes.notes.append(page.note)
     builder = TextBuilder()
     title = write_html(page.text, builder, outline)
     section = builder.take()
     if is_visual(section.text.text):
         section, title = _in_order(section), in_order(title)
         outline.first = in_order(outline.first)
-    findings.title = findings.title or title or outline.first
+    parser_notes.title = parser_notes.title or title or outline.first
     yield section
 
 

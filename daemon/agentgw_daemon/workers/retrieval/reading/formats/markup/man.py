@@ -16,7 +16,7 @@ from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_text
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _REQUEST: Final = re.compile(r"^[.'][ \t]*([A-Za-z0-9%\\\"]{1,16})[ \t]*(.*)$")
 _ARGUMENT: Final = re.compile(r'"((?:[^"]|"")*)"?|(\S+)')
@@ -87,18 +87,18 @@ _NAME_LINE: Final = re.compile(
 _OVERSTRUCK: Final = re.compile(".\b")
 
 
-def man_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def man_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The page as one section."""
     page = decode(data, in_text(data))
     text = clean(page.text.replace("\r\n", "\n"))
     if (other := _POINTER.match(text)) is not None:
         raise Unreadable(f"only names another page, {other[1]}")
     if page.note:
-        findings.notes.append(page.note)
+        parser_notes.notes.append(page.note)
     builder = TextBuilder()
     if "\b" in text:
-        findings.title = shown_title(text)
-        outline.restart(findings.title)
+        parser_notes.title = shown_title(text)
+        outline.restart(parser_notes.title)
         text = _OVERSTRUCK.sub("", text)
         for block in plain_blocks(text, outline):
             builder.add(block.kind, text[block.start : block.end], block.path)
@@ -106,7 +106,7 @@ def man_section(data: bytes, findings: Findings, outline: Outline) -> Iterator[S
         return
     writer = _ManWriter(builder, outline)
     writer.write(text)
-    findings.title = writer.title or outline.first
+    parser_notes.title = writer.title or outline.first
     yield builder.take()
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _CONTENT: Final = "content.xml"
 _META: Final = "meta.xml"
@@ -26,10 +26,10 @@ _MOST_REPEATED: Final = 64
 _MOST_SPACES: Final = 100
 
 
-def opendocument_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def opendocument_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The document as one section, and its margins as another."""
     if not data.startswith(b"PK"):
-        yield from _flat(data, findings, outline)
+        yield from _flat(data, parser_notes, outline)
         return
     archive = Archive(data)
     if manifest := archive.named(_MANIFEST):
@@ -40,33 +40,33 @@ def opendocument_sections(data: bytes, findings: Findings, outline: Outline) -> 
     if meta := archive.named(_META):
         heard = _Title()
         hear_xml(archive.read(meta), heard)
-        findings.title = " ".join(heard.title.split())
-    outline.restart(findings.title)
+        parser_notes.title = " ".join(heard.title.split())
+    outline.restart(parser_notes.title)
     builder = TextBuilder()
     hear_xml(archive.read(_CONTENT), _OpenDocumentWriter(builder, outline))
-    findings.title = findings.title or outline.first
+    parser_notes.title = parser_notes.title or outline.first
     yield builder.take()
     # Charts and tables that stand in the text as documents of their own.
     for name in archive.names():
         if name.endswith(f"/{_CONTENT}"):
-            outline.restart(findings.title)
+            outline.restart(parser_notes.title)
             hear_xml(archive.read(name), _OpenDocumentWriter(builder, outline))
             yield builder.take()
     if styles := archive.named(_STYLES):
-        outline.restart(findings.title)
+        outline.restart(parser_notes.title)
         hear_xml(archive.read(styles), _OpenDocumentWriter(builder, outline, only_margins=True))
         yield builder.take()
 
 
-def _flat(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def _flat(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The document in one file of XML."""
     heard = _Title()
     hear_xml(data, heard)
-    findings.title = " ".join(heard.title.split())
-    outline.restart(findings.title)
+    parser_notes.title = " ".join(heard.title.split())
+    outline.restart(parser_notes.title)
     builder = TextBuilder()
     hear_xml(data, _OpenDocumentWriter(builder, outline))
-    findings.title = findings.title or outline.first
+    parser_notes.title = parser_notes.title or outline.first
     yield builder.take()
 
 

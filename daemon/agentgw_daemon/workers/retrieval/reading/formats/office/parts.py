@@ -10,7 +10,7 @@ from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _RELATIONSHIPS: Final = "_rels/.rels"
 _TYPES: Final = "[Content_Types].xml"
@@ -112,7 +112,7 @@ class _ContentTypes:
         pass
 
 
-def tell_of_embedded(archive: Archive, parts: Iterable[str], findings: Findings) -> None:
+def tell_of_embedded(archive: Archive, parts: Iterable[str], parser_notes: ParserNotes) -> None:
     """A note on documents of other programs that these parts show, and that are not read."""
     names: set[str] = set()
     for part in parts:
@@ -123,7 +123,7 @@ def tell_of_embedded(archive: Archive, parts: Iterable[str], findings: Findings)
             continue
     if names:
         shown = ", ".join(sorted(names)[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
-        findings.notes.append(f"{len(names)} documents inside are not read ({shown})")
+        parser_notes.notes.append(f"{len(names)} documents inside are not read ({shown})")
 
 
 class _Title:

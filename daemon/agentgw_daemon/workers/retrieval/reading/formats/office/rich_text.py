@@ -12,7 +12,7 @@ from typing import Final
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.formats.office.symbols import symbol_at
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _TOKEN: Final = re.compile(
     rb"\\([A-Za-z]{1,32})(-?\d{1,20})? ?|\\'([0-9A-Fa-f]{2})|\\([^A-Za-z])|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
@@ -46,12 +46,12 @@ _MOST_DEPTH: Final = 10_000
 _LONE: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-def rich_text_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def rich_text_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The document as one section."""
     builder = TextBuilder()
     reader = _RichTextReader(builder, outline)
     reader.read(data[max(0, data.find(b"{")) :])
-    findings.title = reader.title or outline.first
+    parser_notes.title = reader.title or outline.first
     yield builder.take()
 
 

@@ -23,7 +23,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     office_title,
     tell_of_embedded,
 )
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _WORKBOOK: Final = "xl/workbook.xml"
 _MOST_COLUMNS: Final = 16_384
@@ -51,7 +51,7 @@ _LAST_DAY: Final = 2_958_465
 _MAX_CODE_CHARS: Final = 255
 
 
-def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def sheets_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """One section a sheet, and its comments."""
     archive = Archive(data)
     main = main_part(archive, _WORKBOOK)
@@ -65,13 +65,13 @@ def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterat
         elif link.kind == "styles":
             hear_xml(archive.read(link.part), styles)
     parts = {link.id: link.part for link in links if link.kind in ("worksheet", "chartsheet")}
-    tell_of_embedded(archive, parts.values(), findings)
-    findings.title = office_title(archive)
+    tell_of_embedded(archive, parts.values(), parser_notes)
+    parser_notes.title = office_title(archive)
     for name, key in book.sheets:
         if key not in parts:
-            findings.notes.append(f"the sheet {name} is missing")
+            parser_notes.notes.append(f"the sheet {name} is missing")
             continue
-        outline.restart(findings.title)
+        outline.restart(parser_notes.title)
         builder = TextBuilder()
         path = outline.enter(1, name)
         rows, more = _Rows(strings.texts, styles), 0
@@ -83,10 +83,10 @@ def sheets_sections(data: bytes, findings: Findings, outline: Outline) -> Iterat
                 builder.add(kind, text, path)
                 more += len(text)
         except Unreadable as error:
-            findings.notes.append(f"the sheet {name} was not read: it {error}")
+            parser_notes.notes.append(f"the sheet {name} was not read: it {error}")
         if rows.rows or more:
             yield builder.take()
-    findings.title = findings.title or (book.sheets[0][0] if len(book.sheets) == 1 else "")
+    parser_notes.title = parser_notes.title or (book.sheets[0][0] if len(book.sheets) == 1 else "")
 
 
 def _beside(archive: Archive, sheet: str) -> Iterator[tuple[BlockKind, str]]:

@@ -20,7 +20,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     office_title,
     tell_of_embedded,
 )
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _PRESENTATION: Final = "ppt/presentation.xml"
 _TITLES: Final = frozenset({"title", "ctrTitle"})
@@ -31,25 +31,25 @@ _COMMENTS: Final = frozenset({"t", "text"})
 _MARGINS: Final = frozenset({"sldNum", "dt", "ftr", "hdr", "sldImg"})
 
 
-def slides_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def slides_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """One section a slide, in the order in which they are shown."""
     archive = Archive(data)
     main = main_part(archive, _PRESENTATION)
     order = _Order()
     hear_xml(archive.read(main), order)
     slides = {link.id: link.part for link in links_of(archive, main) if link.kind == "slide"}
-    tell_of_embedded(archive, slides.values(), findings)
-    findings.title = office_title(archive)
+    tell_of_embedded(archive, slides.values(), parser_notes)
+    parser_notes.title = office_title(archive)
     for number, name in enumerate(order.ids, 1):
         if name not in slides:
-            findings.notes.append(f"slide {number} is missing")
+            parser_notes.notes.append(f"slide {number} is missing")
             continue
-        outline.restart(findings.title)
+        outline.restart(parser_notes.title)
         try:
             yield _slide(archive, slides[name], number, outline)
         except Unreadable as error:
-            findings.notes.append(f"slide {number} was not read: it {error}")
-    findings.title = findings.title or outline.first
+            parser_notes.notes.append(f"slide {number} was not read: it {error}")
+    parser_notes.title = parser_notes.title or outline.first
 
 
 def _slide(archive: Archive, part: str, number: int, outline: Outline) -> Section:

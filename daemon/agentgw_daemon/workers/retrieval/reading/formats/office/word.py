@@ -22,7 +22,7 @@ from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
     tell_of_embedded,
 )
 from agentgw_daemon.workers.retrieval.reading.formats.office.symbols import symbol_at
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 _DOCUMENT: Final = "word/document.xml"
 _HEADING: Final = re.compile(r"heading ([1-9])", re.IGNORECASE)
@@ -38,12 +38,12 @@ _MOST_NESTED: Final = 2
 _MOST_BASES: Final = 12
 
 
-def word_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def word_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """The document as one section, and one for each part that belongs to it: notes, comments, margins, charts."""
-    yield from _document(data, findings, outline, 0)
+    yield from _document(data, parser_notes, outline, 0)
 
 
-def _document(data: bytes, findings: Findings, outline: Outline, depth: int) -> Iterator[Section]:
+def _document(data: bytes, parser_notes: ParserNotes, outline: Outline, depth: int) -> Iterator[Section]:
     archive = Archive(data)
     main = main_part(archive, _DOCUMENT)
     links = links_of(archive, main)
@@ -53,30 +53,30 @@ def _document(data: bytes, findings: Findings, outline: Outline, depth: int) -> 
             hear_xml(archive.read(link.part), styles)
     if not links and (usual := archive.named("word/styles.xml")):
         hear_xml(archive.read(usual), styles)
-    tell_of_embedded(archive, [main], findings)
-    findings.title = findings.title or office_title(archive)
-    outline.restart(findings.title)
+    tell_of_embedded(archive, [main], parser_notes)
+    parser_notes.title = parser_notes.title or office_title(archive)
+    outline.restart(parser_notes.title)
     builder = TextBuilder()
     hear_xml(archive.read(main), _WordWriter(builder, outline, styles))
-    findings.title = findings.title or outline.first
+    parser_notes.title = parser_notes.title or outline.first
     yield builder.take()
     for kind in (*_NOTES, *_MARGINS, *DRAWINGS):
         parts = [link.part for link in links if link.kind == kind]
         if not links and kind in _NOTES and (usual := archive.named(f"word/{kind}.xml")):
             parts = [usual]
-        yield from _others(archive, dict.fromkeys(parts), kind, findings, outline, styles)
+        yield from _others(archive, dict.fromkeys(parts), kind, parser_notes, outline, styles)
     for link in links:
         if link.kind == _ALTERNATIVE:
-            yield from _alternative(archive, link.part, findings, outline, depth)
+            yield from _alternative(archive, link.part, parser_notes, outline, depth)
 
 
 def _others(
-    archive: Archive, parts: Iterable[str], kind: str, findings: Findings, outline: Outline, styles: _Styles
+    archive: Archive, parts: Iterable[str], kind: str, parser_notes: ParserNotes, outline: Outline, styles: _Styles
 ) -> Iterator[Section]:
     """The text of parts of one kind, each text once: the margins of all chapters may say the same."""
     said: set[str] = set()
     for part in parts:
-        outline.restart(findings.title)
+        outline.restart(parser_notes.title)
         builder = TextBuilder()
         try:
             if kind in DRAWINGS:
@@ -84,20 +84,22 @@ def _others(
             else:
                 hear_xml(archive.read(part), _WordWriter(builder, outline, styles))
         except Unreadable as error:
-            findings.notes.append(f"a part was not read: {part.rpartition('/')[2]} {error}")
+            parser_notes.notes.append(f"a part was not read: {part.rpartition('/')[2]} {error}")
         section = builder.take()
         if section.text.text not in said:
             said.add(section.text.text)
             yield section
 
 
-def _alternative(archive: Archive, part: str, findings: Findings, outline: Outline, depth: int) -> Iterator[Section]:
+def _alternative(
+    archive: Archive, part: str, parser_notes: ParserNotes, outline: Outline, depth: int
+) -> Iterator[Section]:
     """A document in another format that Word would take in when it opens this one."""
     data = archive.read(part)
     builder = TextBuilder()
-    outline.restart(findings.title)
+    outline.restart(parser_notes.title)
     if data.startswith(b"PK\x03\x04") and depth < _MOST_NESTED:
-        yield from _document(data, findings, outline, depth + 1)
+        yield from _document(data, parser_notes, outline, depth + 1)
     elif b"<html" in data[:4096].lower() or part.lower().endswith((".htm", ".html", ".xhtml")):
         write_html(decode(data, declared_encoding(data)).text, builder, outline)
         yield builder.take()
@@ -105,7 +107,7 @@ def _alternative(archive: Archive, part: str, findings: Findings, outline: Outli
         builder.add("prose", decode(data).text, outline.path)
         yield builder.take()
     else:
-        findings.notes.append(f"a part in another format was not read ({part.rpartition('/')[2]})")
+        parser_notes.notes.append(f"a part in another format was not read ({part.rpartition('/')[2]})")
 
 
 class _Styles:

@@ -15,7 +15,7 @@ from pypdfium2 import PdfDocument, PdfiumError
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.formats.pdfs.page import PdfPage, page_of
 from agentgw_daemon.workers.retrieval.reading.formats.pdfs.words import vocabulary_of
-from agentgw_daemon.workers.retrieval.reading.values import Findings, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
 # An atlas has thousands; more are made up.
 _MAX_PAGES: Final = 20_000
@@ -35,20 +35,20 @@ _REFUSALS: Final = {
 _UNMAPPED: Final = "its fonts do not say which letters they draw"
 
 
-def pdf_sections(data: bytes, findings: Findings, outline: Outline) -> Iterator[Section]:
+def pdf_sections(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Iterator[Section]:
     """One section a page that has text."""
     document = _opened(data)
     try:
         count = _count(document)
         _fill_in(document)
-        findings.title = _title(document)
-        _tell_of_parts(document, findings)
+        parser_notes.title = _title(document)
+        _tell_of_parts(document, parser_notes)
         bookmarks = _bookmarks(document)
         pages = _pages(document, count)
     finally:
         document.close()
-    _tell(pages, count, findings)
-    outline.restart(findings.title)
+    _tell(pages, count, parser_notes)
+    outline.restart(parser_notes.title)
     words = vocabulary_of([page.text for page in pages if page is not None])
     for number, page in enumerate(pages, 1):
         path = (*_entered(outline, bookmarks.get(number, [])), f"page {number}")
@@ -79,7 +79,7 @@ def _pages(document: PdfDocument, count: int) -> list[PdfPage | None]:
     return made
 
 
-def _tell(pages: list[PdfPage | None], count: int, findings: Findings) -> None:
+def _tell(pages: list[PdfPage | None], count: int, parser_notes: ParserNotes) -> None:
     """Notes on pages that give less than they show. Raises Unreadable when none gives anything."""
     failed = [number for number, page in enumerate(pages, 1) if page is None]
     if len(failed) == count:
@@ -88,18 +88,20 @@ def _tell(pages: list[PdfPage | None], count: int, findings: Findings) -> None:
     if not any(page is not None and (page.text.strip() or page.fields or page.notes) for page in pages):
         raise Unreadable(f"has text that cannot be read: {_UNMAPPED}" if silent else "has no text, only pictures of it")
     if failed:
-        findings.notes.append(f"{len(failed)} of {count} pages cannot be read ({_named(failed)})")
+        parser_notes.notes.append(f"{len(failed)} of {count} pages cannot be read ({_named(failed)})")
     if silent:
-        findings.notes.append(f"{len(silent)} of {count} pages cannot be read, as {_UNMAPPED} ({_named(silent)})")
+        parser_notes.notes.append(f"{len(silent)} of {count} pages cannot be read, as {_UNMAPPED} ({_named(silent)})")
     some = [
         number for number, page in enumerate(pages, 1)
         if page is not None and not page.unreadable and page.unmapped > _FEW_UNMAPPED
     ]  # fmt: skip
     if some:
-        findings.notes.append(f"letters are missing on {len(some)} of {count} pages, as {_UNMAPPED} ({_named(some)})")
+        parser_notes.notes.append(
+            f"letters are missing on {len(some)} of {count} pages, as {_UNMAPPED} ({_named(some)})"
+        )
 
 
-def _tell_of_parts(document: PdfDocument, findings: Findings) -> None:
+def _tell_of_parts(document: PdfDocument, parser_notes: ParserNotes) -> None:
     """Notes on what a document has beside its pages, and is not read."""
     try:
         count = document.count_attachments()
@@ -108,9 +110,9 @@ def _tell_of_parts(document: PdfDocument, findings: Findings) -> None:
         count, names = 0, []
     if count:
         shown = ", ".join(map(title_of, names)) + (", …" if count > _MAX_NAMED else "")
-        findings.notes.append(f"{count} attached files are not read ({shown})")
+        parser_notes.notes.append(f"{count} attached files are not read ({shown})")
     if document.get_formtype() == pdfium.FORMTYPE_XFA_FULL:
-        findings.notes.append("is a form of Adobe's XFA kind, whose fields are not read; print it to a PDF file")
+        parser_notes.notes.append("is a form of Adobe's XFA kind, whose fields are not read; print it to a PDF file")
 
 
 def _named(numbers: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""Messages of the system about changes below a folder."""
+"""Changes below a folder, as the system tells them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _IGNORE_FILE: Final = ".gitignore"
 _HELD: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class Messages:
-    """Changes since `open_messages`, also those while nobody waited."""
+class FolderChanges:
+    """Changes since `open_folder_changes`, also those while nobody waited."""
 
     def __init__(self, folder: str, held: int, watcher: RustNotify) -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class Messages:
         self._stop = threading.Event()
 
     def is_in_place(self) -> bool:
-        """Tells whether the folder of that name is still the one that the messages are about. Blocks."""
+        """Tells whether the folder of that name is still the one whose changes are told. Blocks."""
         try:
             there = os.stat(os.path.join(self._folder, "."))
         except OSError:
@@ -81,14 +81,14 @@ class Messages:
 
 
 @asynccontextmanager
-async def open_messages(folder: str) -> AsyncIterator[Messages]:
+async def open_folder_changes(folder: str) -> AsyncIterator[FolderChanges]:
     """A watch on what changes below a folder. Raises OSError when the system has no more watches to give."""
     # Held, so that no folder that is made in its place gets its number, as some file systems do at once.
     held = await trio.to_thread.run_sync(os.open, folder, _HELD)
     try:
         watcher = await trio.to_thread.run_sync(_watcher, folder)
         try:
-            yield Messages(folder, held, watcher)
+            yield FolderChanges(folder, held, watcher)
         finally:
             watcher.close()
     finally:
