@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.root import ROOT
+
 PACKAGES = {
     "agentgw": ROOT / "agentgw",
     "agentgw_daemon": ROOT / "daemon" / "agentgw_daemon",

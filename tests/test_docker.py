@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from ruamel.yaml import YAML
 from agentgw.cli import main as cli
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
+from tests.root import ROOT
 
-ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "docker"
 SECRET = re.compile(r"(?i)(key|token|secret|password)\w*\s*[=:]")
 

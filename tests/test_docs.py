@@ -21,17 +21,16 @@ from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw_daemon.server.calls.openrpc import event_name
 from tests.patience import PATIENCE_S
+from tests.root import README, ROOT
 from tests.scripts.http_page import page as http_page
 from tests.scripts.manual_page import page as manual_page
 from tests.scripts.manual_page import statuses, statuses_of_errors
 from tests.scripts.protocol_page import page
 
-ROOT = Path(__file__).parent.parent
 PROTOCOL = ROOT / "docs" / "protocol.md"
 HTTP = ROOT / "docs" / "http.md"
 MANUAL = ROOT / "docs" / "agentgw.1"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-README = ROOT / "README.md"
 SECURITY = ROOT / "docs" / "security.md"
 GLOSSARY = ROOT / "docs" / "glossary.md"
 DAEMON = ROOT / "daemon" / "agentgw_daemon"

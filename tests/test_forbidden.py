@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[1]
-_FILES = sorted(path for folder in ("agentgw", "daemon", "shell") for path in (_ROOT / folder).rglob("*.py"))
+from tests.root import ROOT
+
+_FILES = sorted(path for folder in ("agentgw", "daemon", "shell") for path in (ROOT / folder).rglob("*.py"))
 
 # A forked child inherits the lock beside the database and SQLite's state: processes are started by exec only.
 _FORBIDDEN = {"os.fork", "os.forkpty", "pty.fork", "multiprocessing", "concurrent.futures.ProcessPoolExecutor"}
@@ -32,7 +33,7 @@ def _uses(source: str) -> set[str]:
     return {bad for bad in _FORBIDDEN for name in names if name == bad or name.startswith(bad + ".")}
 
 
-@pytest.mark.parametrize("path", _FILES, ids=lambda path: str(path.relative_to(_ROOT)))
+@pytest.mark.parametrize("path", _FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_process_is_forked(path: Path) -> None:
     assert not _uses(path.read_text(encoding="utf-8"))
 

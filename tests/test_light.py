@@ -17,8 +17,8 @@ from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
 from agentgw.local.sockets import bind_socket
 from tests.client.fakedaemon import FakeDaemon
+from tests.root import ROOT
 
-ROOT = Path(agentgw.__file__).parents[1]
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(agentgw.__path__, "agentgw.")

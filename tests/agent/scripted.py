@@ -18,6 +18,8 @@ Step = str | list[tuple[str, dict[str, Any]]]
 
 # A step that calls the tool which has to be asked about.
 CHANGE = [("change", {"text": "x"})]
+# A call of a tool that looks, as a model without calls of its own writes it.
+LOOK = '{"tool":"look","arguments":{"text":"a"}}'
 
 
 def script(*steps: Step) -> Any:

@@ -18,7 +18,7 @@ from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, Text
 from agentgw_daemon.tool_calling.formats import PLAIN, Format, choose
 from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, ToolContext, ToolSpec
 from tests.agent.delegating import skill
-from tests.agent.scripted import answered, furnish, script, tool
+from tests.agent.scripted import LOOK, answered, furnish, script, tool
 from tests.polling import pause, until
 from tests.turns.house import House, Script, finished, house
 from tests.workers.model.template.templates import HERMES
@@ -26,7 +26,6 @@ from tests.workers.model.template.templates import HERMES
 pytestmark = pytest.mark.anyio
 
 NATIVE = choose(HERMES, takes_tools=True)
-LOOK = '{"tool":"look","arguments":{"text":"a"}}'
 
 
 def writes(*answers: str) -> Script:

@@ -17,7 +17,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, ToolCallingMode, as_mapping
 from agentgw_daemon.tool_calling.formats import PLAIN, Format, choose
 from agentgw_daemon.turns.replay.run import replay
-from tests.agent.scripted import CHANGE, furnish, script
+from tests.agent.scripted import CHANGE, LOOK, furnish, script
 from tests.polling import pause
 from tests.turns.house import House, Script, finished, house
 from tests.turns.questions import Killed, open_question, taken_up
@@ -25,7 +25,6 @@ from tests.workers.model.template.templates import HERMES
 
 pytestmark = pytest.mark.anyio
 
-LOOK = '{"tool":"look","arguments":{"text":"a"}}'
 CALL = '<tool_call>{"name": "look", "arguments": {"text": "a"}}</tool_call>'
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.bench.setting import ROOT
+from tests.root import ROOT
 
 
 class Baseline:

@@ -10,12 +10,11 @@ from typing import Final
 from agentgw_daemon.workers.llama import llama
 from tests.bench.figure import Figure
 from tests.bench.measure import Streamed, common_length, interleave
-from tests.bench.setting import MODEL, Setting, shown
+from tests.bench.setting import FOUR, MODEL, Setting, shown
 from tests.bench.texts import prose
 
 SESSION_WORDS: Final = 900
 SESSIONS: Final = 8
-FOUR: Final = 4
 SKILL: Final = "project-manager"
 GREEDY: Final = ("-o", "temperature=0", "-o", "max_tokens=8")
 # With an explicit seed the whole prompt is computed anew.

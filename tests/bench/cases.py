@@ -31,7 +31,7 @@ from tests.bench.measure import Streamed, interleave, resident_bytes, wake_ups, 
 from tests.bench.prompt_cases import prompt
 from tests.bench.readiness_cases import READINESS
 from tests.bench.search_cases import SEARCH
-from tests.bench.setting import LLM, MODEL, Setting, shown
+from tests.bench.setting import LLM, MODEL, WORDS, Setting, shown
 from tests.bench.sleep_cases import sleep
 from tests.bench.stream_cases import STREAMS
 from tests.bench.worker_cases import WORKER
@@ -39,7 +39,6 @@ from tests.bench.worker_cases import WORKER
 HERE: Final = Path(__file__).parent
 PINGS: Final = 5_000
 PING_ROUNDS: Final = 20
-WORDS: Final = 40_000
 IDLE_S: Final = 20
 # trio keeps an unused thread for 10 s; the daemon is idle when the last one is gone.
 SETTLE_S: Final = 12

@@ -25,7 +25,6 @@ TOKENS_PER_S: Final = 300
 FIRST_TOKENS: Final = 9
 # A frame of a screen with 60 of them a second.
 FRAME_MS: Final = 1000 / 60
-_PATIENCE_S: Final = 60.0
 _PARAGRAPH_WORDS: Final = 60
 _WORD: Final = re.compile(r"\s*\S+")
 _FAST_PIECES: Final = 50

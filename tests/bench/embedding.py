@@ -27,11 +27,11 @@ from agentgw_daemon.workers.retrieval.embedding.llama_encoder import LlamaEncode
 from agentgw_daemon.workers.retrieval.embedding.torch_encoder import TorchEncoder
 from tests.bench.texts import prose
 from tests.starter import embedder_folder
+from tests.workers.retrieval.embedding.tinybert import MIN_COSINE
 
 BARE_BATCHES: Final = (8, 16, 32, 64, 128)
 # Of words: about 100 tokens on average, as chunks of documents have them.
 SHORTEST, LONGEST = 20, 170
-MIN_COSINE: Final = 0.999
 
 
 def texts_of(count: int) -> list[str]:

@@ -17,10 +17,10 @@ from typing import Any, Final
 from agentgw.transport.framing import encode
 from tests.bench.figure import Figure
 from tests.bench.measure import interleave
-from tests.bench.setting import MODEL, Setting
+from tests.bench.setting import MODEL, WORDS, Setting
 from tests.bench.texts import prose
+from tests.patience import PATIENCE_S
 
-WORDS: Final = 40_000
 WATCHERS: Final = 200
 # Long enough for all to come, short enough for a machine that decodes a few tokens a second.
 TOKENS: Final = 240
@@ -32,7 +32,6 @@ TURN_WORDS: Final = 300
 PAGE_ROUNDS: Final = 15
 PAGES: Final = ("/", "/chat/general-assistant", "/documents", "/jobs", "/approvals", "/models", "/status", "/docs")
 _READ_BYTES: Final = 1 << 18
-_PATIENCE_S: Final = 120.0
 _DELTA: Final = b"event: turn.delta\n"
 _ASSET: Final = re.compile(rb'(?:src|href)="(/assets/[^"]+)"')
 
@@ -131,7 +130,7 @@ def _post(path: str, value: Mapping[str, Any]) -> bytes:
 
 def _dialled(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX)
-    made.settimeout(_PATIENCE_S)
+    made.settimeout(PATIENCE_S)
     made.connect(os.fspath(path))
     return made
 
@@ -190,7 +189,7 @@ def _watched(home: Setting, turn: Mapping[str, Any], count: int) -> float:
             ready.register(each, selectors.EVENT_READ, each)
         began = time.perf_counter()
         while ready.get_map():
-            for key, _ in ready.select(_PATIENCE_S):
+            for key, _ in ready.select(PATIENCE_S):
                 one: socket.socket = key.data
                 more = one.recv(_READ_BYTES)
                 if not more:

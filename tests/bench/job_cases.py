@@ -13,14 +13,13 @@ from typing import Final
 from tests.bench.figure import Figure
 from tests.bench.measure import Streamed
 from tests.bench.setting import MODEL, Setting, shown
+from tests.patience import PATIENCE_S
 
 MISSED: Final = 50
 TRIES: Final = 5
 _HOUR: Final = timedelta(hours=1)
 _SCHEDULER: Final = "AGENTGW_SCHEDULER__ENABLED"
 _TURN: Final = ("-o", "temperature=0", "-o", "max_tokens=4", "Say hello in French, please.")
-# One run after the other; a machine that is busy with something else may need some time for the first.
-_PATIENCE_S: Final = 60.0
 
 
 def jobs(setting: Setting) -> Iterator[Figure]:
@@ -71,7 +70,7 @@ def write_jobs(home: Setting, entries: Sequence[Mapping[str, str]]) -> Path:
 
 def _wait_running(home: Setting) -> int:
     """The number of runs that go on, as soon as there are any."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if running := sum(job["state"] == "running" for job in home.result("jobs")["jobs"]):
             return running

@@ -14,8 +14,8 @@ from tests.bench.baseline import Baseline
 from tests.bench.figure import Figure
 from tests.bench.in_force import engine
 from tests.bench.measure import interleave, resident_bytes
-from tests.bench.setting import LLM, MODEL, Setting, shown
-from tests.bench.stream_cases import FOUR, GREEDY, SYSTEM, Question, bare_loop, bare_rate
+from tests.bench.setting import FOUR, GREEDY, LLM, MODEL, Setting, shown
+from tests.bench.stream_cases import SYSTEM, Question, bare_loop, bare_rate
 
 _ASKED: Final = "Is this a fruit or a vegetable? Answer with one word: {}"
 _CLASSES: Final = "You sort words into classes."

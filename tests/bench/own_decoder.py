@@ -18,8 +18,7 @@ from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.model.worker import Outlet
 from agentgw_daemon.workers.protocol import model as wire
 from tests.bench.rounds import Round, serve
-
-STORY = "Write a long story about a lighthouse keeper and the sea."
+from tests.bench.texts import STORY
 
 
 class Clock:

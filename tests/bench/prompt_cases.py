@@ -18,9 +18,9 @@ from typing import Final
 from tests.bench.figure import Figure
 from tests.bench.measure import wall_s
 from tests.bench.setting import Setting, shown
+from tests.patience import PATIENCE_S
 
 _ROUNDS: Final = 21
-_PATIENCE_S: Final = 60.0
 _PROMPT: Final = "›".encode()
 _TARGET_S: Final = 0.25
 
@@ -68,7 +68,7 @@ def _start(command: list[str], environment: dict[str, str]) -> tuple[float, floa
 def _seen(terminal: int, wanted: bytes) -> float:
     """The time at which these bytes have come."""
     come = b""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while wanted not in come:
         if not select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0]:
             raise SystemExit(f"bench: {wanted!r} is not on the screen: {come!r}")

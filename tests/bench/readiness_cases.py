@@ -9,12 +9,11 @@ from typing import Final
 
 from tests.bench.figure import Figure
 from tests.bench.measure import interleave
-from tests.bench.setting import MODEL, Setting, shown
+from tests.bench.setting import GREEDY, MODEL, Setting, shown
 from tests.bench.texts import prose
 
 DRAFT_WORDS: Final = 900
 TOKENS: Final = 96
-GREEDY: Final = ("-o", "temperature=0", "-o", "repeat_penalty=1")
 COUNT: Final = "Count from 1 to 500: 1, 2, 3, 4,"
 # A system text of its own and no tools: the same prompt from the command line and from `turn.prefill`.
 ASK: Final = ("run", "--no-session", "-m", os.fspath(MODEL), "--system", "", "--no-tools", *GREEDY)

@@ -9,9 +9,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.root import ROOT
+
 MODEL = ROOT / ".cache" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LLM = ROOT / ".cache" / "bench-venv" / "bin" / "llm"
 BENCH_PYTHON = LLM.with_name("python")
@@ -19,6 +20,12 @@ _INFERENCE = "AGENTGW_INFERENCE__"
 _RAG = "AGENTGW_RAG__"
 # Work that must not begin by itself while something is measured.
 _QUIET = {"inference.calibrate": "false"}
+# Streams at a time.
+FOUR: Final = 4
+# Of an answer of the model that echoes: as many deltas.
+WORDS: Final = 40_000
+# Options of an answer that is the same each time and soon has an end.
+GREEDY: Final = ("-o", "temperature=0", "-o", "repeat_penalty=1")
 
 
 class Setting:

@@ -13,6 +13,7 @@ import trio
 from tests.bench.figure import Figure
 from tests.bench.setting import MODEL, Setting, shown
 from tests.bench.texts import prose
+from tests.patience import PATIENCE_S
 from tests.system.bus import FakeLogin, login_manager, system_bus
 
 _LONG_WORDS: Final = 4_000
@@ -21,7 +22,6 @@ _STORY: Final = "Count from one to ten thousand, in words."
 _READING_S: Final = 2.0
 # The command ends with the first token, so one that goes on still reads.
 _ONE_TOKEN: Final = ("-o", "max_tokens=1")
-_PATIENCE_S: Final = 60.0
 _TARGET_S: Final = 2.0
 
 
@@ -51,7 +51,7 @@ async def _rounds(home: Setting, address: str, command: list[str]) -> tuple[list
 
 
 async def _put_aside(home: Setting, login: FakeLogin, command: list[str], *, until_first: bool) -> float:
-    with trio.fail_after(_PATIENCE_S):
+    with trio.fail_after(PATIENCE_S):
         await login.wait_locked()
         running = await trio.lowlevel.open_process(
             command, env=home.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE

@@ -13,10 +13,9 @@ from tests.bench.baseline import Baseline
 from tests.bench.figure import Figure
 from tests.bench.in_force import engine
 from tests.bench.measure import Streamed, common_rate, interleave, line_times, longest_pause, rate
-from tests.bench.setting import BENCH_PYTHON, MODEL, Setting, shown
-from tests.bench.texts import prose
+from tests.bench.setting import BENCH_PYTHON, FOUR, GREEDY, MODEL, Setting, shown
+from tests.bench.texts import STORY, prose
 
-STORY: Final = "Write a long story about a lighthouse keeper and the sea."
 STORIES: Final = (
     STORY,
     "Write a long story about a village in the mountains and its clock.",
@@ -27,13 +26,11 @@ SYSTEM: Final = "You are a writer of long stories."
 SHARED_WORDS: Final = 1_000
 TOKENS: Final = 160
 TOGETHER_TOKENS: Final = 96
-GREEDY: Final = ("-o", "temperature=0", "-o", "repeat_penalty=1")
 # A prompt of this many words has 4,000 tokens; the stream has this long for itself before, its start included.
 LONG_WORDS: Final = 3_500
 ALONE_S: Final = 4.0
 # Less of both together says little.
 BESIDE_S: Final = 20.0
-FOUR: Final = 4
 DELTA: Final = b'"turn.delta"'
 
 

@@ -15,6 +15,7 @@ _TEXT: Final = (
 )
 _WORDS: Final = tuple(_TEXT.split())
 _SENTENCE_WORDS: Final = (6, 14)
+STORY: Final = "Write a long story about a lighthouse keeper and the sea."
 
 
 def prose(words: int, *, seed: int) -> str:

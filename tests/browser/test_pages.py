@@ -16,13 +16,14 @@ from tests.browser.webdriver import Browser, missing, open_browser
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Home, until
 from tests.patience import PATIENCE_S
+from tests.root import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 PATHS = (
     "/", "/chat/general-assistant", "/?q=hello", "/documents?q=hello", "/jobs", "/approvals", "/models", "/status",
 )  # fmt: skip
-AXE = Path(__file__).parent.parent.parent / ".cache" / "axe" / "axe.min.js"
+AXE = ROOT / ".cache" / "axe" / "axe.min.js"
 HOSTILE = '<img src="http://evil.example/a.png" onerror="window.caught=1"><script>window.caught=2</script>'
 BEACONS = (
     f"{HOSTILE}\n\n![b](http://evil.example/b.png) [go](javascript:window.caught=3) <svg onload=window.caught=4>\n\n"

@@ -15,8 +15,8 @@ from agentgw.protocol.events import EVENTS
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.records.schema import fields_of
 from agentgw_daemon.server.calls.openrpc import event_name
+from tests.root import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 TABLES = {"errors.py", "events.py", "methods.py", "schema.py", "types.py"}
 SOURCES = [path for path in sorted(ROOT.glob("agentgw/**/*.py")) if path.name not in TABLES]
 SOURCES += sorted(ROOT.glob("shell/agentgw_shell/**/*.py"))

@@ -29,6 +29,7 @@ COUNTING = "Count from 1 to 500: 1, 2, 3, 4,"
 ENDLESS = (
     "run", "--system", "", "-o", "temperature=0", "-o", "repeat_penalty=1", "-o", "max_tokens=2000", COUNTING,
 )  # fmt: skip
+KEY = "a-key-that-is-long-enough-to-be-one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.home import PATIENCE_S, Home
+from tests.root import ROOT
 
 pytestmark = pytest.mark.e2e
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "client.md"
+PAGE = ROOT / "docs" / "client.md"
 SAID = (
     "why is the sky blue?\n",
     "remember the number 7\nwhich number? stop 2\n"

@@ -12,11 +12,11 @@ import pytest
 from tests.e2e.home import Home, rss_bytes, until
 from tests.e2e.wire import Wire
 from tests.patience import Stopwatch
+from tests.server.harness import PONG
 
 pytestmark = pytest.mark.e2e
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-PONG = {"jsonrpc": "2.0", "id": 1, "result": "pong"}
 PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
 
 # Each frame with the code of its answer.

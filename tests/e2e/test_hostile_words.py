@@ -12,10 +12,9 @@ import pytest
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.e2e.home import Home, until
 from tests.e2e.wire import Refused
+from tests.hostile import DEEP
 
 pytestmark = pytest.mark.e2e
-
-DEEP = '{"a":' * 500 + "1" + "}" * 500
 
 
 def chunk(delta: str) -> bytes:

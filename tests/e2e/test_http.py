@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import PATIENCE_S, Home, until
+from tests.e2e.home import KEY, PATIENCE_S, Home, until
 from tests.patience import Stopwatch
 
 pytestmark = pytest.mark.e2e
 
 CURL = ("curl", "-s", "--max-time", "30")
-KEY = "a-key-that-is-long-enough-to-be-one"
 JSON = ("-H", "Content-Type: application/json")
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from tests.e2e.home import COUNTING, Home, model_speaks, until
 from tests.patience import PATIENCE_S
+from tests.root import ROOT
 from tests.scripts.fetch_llama_server import fetch
 from tests.starter import starter_model
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parents[2]
 COUNT = ("-o", "temperature=0", "-o", "max_tokens=400", "--system", "", COUNTING)
 
 

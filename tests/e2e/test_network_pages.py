@@ -14,10 +14,11 @@ import pytest
 
 from tests.e2e.home import PATIENCE_S, Home, until
 from tests.e2e.sshd import Sshd, missing
+from tests.root import ROOT
 
 pytestmark = pytest.mark.e2e
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 PROGRAMS = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 # Behind each command its status, between two characters that no command prints.
 MARK = "\x1e"

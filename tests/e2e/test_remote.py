@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.endpoint import SCRIPTED, Endpoint
-from tests.e2e.home import Home, heard, until
+from tests.e2e.home import KEY, Home, heard, until
 from tests.e2e.sshd import Sshd, missing
 
 pytestmark = pytest.mark.e2e
-
-KEY = "a-key-that-is-long-enough-to-be-one"
 
 
 class Elsewhere:

@@ -12,10 +12,9 @@ import pytest
 
 from tests.e2e.home import AGENTGW, Home
 from tests.patience import PATIENCE_S
+from tests.root import README, ROOT
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
 # Pages whose blocks of `console` are run, each in an installation without a model.
 RUN = (README, ROOT / "docs" / "pipe.md")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

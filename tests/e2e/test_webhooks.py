@@ -13,10 +13,9 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.home import Home, until
 from tests.patience import PATIENCE_S
+from tests.webhooks.receiver import SECRET
 
 pytestmark = pytest.mark.e2e
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Receiver:

@@ -15,7 +15,8 @@ import pytest
 from agentgw import __version__
 from agentgw_daemon.workers.retrieval.embedding.encoders import TORCH_AFTER_TEXTS
 from tests.e2e.home import Home
-from tests.e2e.versions import ROOT, Installation
+from tests.e2e.versions import Installation
+from tests.root import ROOT
 
 pytestmark = pytest.mark.e2e
 

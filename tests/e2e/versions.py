@@ -10,8 +10,8 @@ import venv
 from pathlib import Path
 
 from tests.patience import PATIENCE_S
+from tests.root import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 _PACKAGES = (ROOT / "agentgw", ROOT / "daemon" / "agentgw_daemon", ROOT / "shell" / "agentgw_shell")
 # As the wheel has them.
 _SHIPPED = ("skills", "systemd-user", "launchd")

@@ -17,9 +17,10 @@ from agentgw_daemon.models.reference import HubRef, parse
 from agentgw_daemon.models.registry import open_registry
 from tests.models.ggufs import gguf
 from tests.models.hubserver import Hub
+from tests.root import ROOT
 
 BODY = gguf(7, rows=64)
-README = Path(__file__).parents[2] / "docs" / "models.md"
+PAGE = ROOT / "docs" / "models.md"
 
 
 def list_as_the_hub_does(hub: Hub, model: HubModel) -> str:
@@ -90,11 +91,11 @@ def test_there_are_a_dozen_for_laptops_and_one_embedder() -> None:
 
 @pytest.mark.parametrize("model", HUB_MODELS, ids=lambda model: model.file)
 def test_the_page_states_what_the_catalogue_does(model: HubModel) -> None:
-    (row,) = [line for line in README.read_text().splitlines() if f"`{model.name}`" in line]
+    (row,) = [line for line in PAGE.read_text().splitlines() if f"`{model.name}`" in line]
     context = f"{model.n_ctx_train_tokens:,}" if model.n_ctx_train_tokens else "not stated"
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:5] == [model.kind, f"{model.size_bytes:,}", context, model.licence]
 
 
 def test_the_page_is_dated() -> None:
-    assert CATALOGUE_DATE in README.read_text()
+    assert CATALOGUE_DATE in PAGE.read_text()

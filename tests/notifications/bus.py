@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,9 +15,10 @@ from jeepney import DBusAddress, HeaderFields, MessageType, new_error, new_metho
 from jeepney.bus_messages import message_bus
 from jeepney.io.trio import DBusConnection, open_dbus_connection
 
+from tests.system.bus import DAEMON
+
 NAME = "org.freedesktop.Notifications"
 PATH = "/org/freedesktop/Notifications"
-DAEMON = shutil.which("dbus-daemon")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,9 @@ from agentgw_daemon.scheduler.schedules.schedule import Schedule, upcoming
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOME = Path("/home/me")
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 
 
 def job(name: str = "a", schedule: Schedule | str = "*/10 * * * *", **settings: Any) -> Job:

@@ -10,7 +10,8 @@ import trio
 from agentgw.protocol.calls.jobs import JobAddParams
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
 from agentgw_daemon.scheduler.running import scheduler
-from tests.scheduler.running.office import HOUR_S, FakeTurns, office
+from tests.scheduler.made import HOUR_S
+from tests.scheduler.running.office import FakeTurns, office
 
 pytestmark = pytest.mark.anyio
 

@@ -16,6 +16,9 @@ from agentgw_daemon.server.connections.peer import Peer
 from tests.fakes import ConnectionServices, FakeDaemon
 from tests.patience import PATIENCE_S
 
+# The reply to a ping of the id 1.
+PONG = {"jsonrpc": "2.0", "id": 1, "result": "pong"}
+
 
 class RawClient:
     """Bytes out, JSON values in."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.root import ROOT
 from tests.shell.snapshots import FOLDER, masked
 
-PAGE = Path(__file__).parents[2] / "docs" / "shell.md"
+PAGE = ROOT / "docs" / "shell.md"
 BLOCKS = re.findall(r"^```chat\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 

@@ -27,6 +27,7 @@ from agentgw_daemon.storage.sessions.approvals import StoredApproval
 from agentgw_daemon.storage.sessions.log import pack, shown
 from agentgw_daemon.storage.sessions.steps import Shown, StepRows
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from tests.hostile import DEEP
 from tests.storage.papers import new, pieces_of
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,6 @@ CALL = ToolCall(call_id="c1", tool="query_sqlite", arguments={"params": [1]}, ok
 STEP = TurnStep(text="", calls=(StepCall(tool="query_sqlite", arguments="{}", ok=True, content="1"),))
 DELTA = {"text": "yes", "channel": "answer"}
 NAN = '{"params": [NaN]}'
-DEEP = '{"a":' * 500 + "1" + "}" * 500
 BROKEN = ["", "{", "[1]", "null", DEEP, "\x00", NAN, '{"unknown": 1}']
 
 

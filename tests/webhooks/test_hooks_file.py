@@ -10,8 +10,8 @@ import pytest
 
 from agentgw_daemon.webhooks.hook import EVENTS, Hook, routes
 from agentgw_daemon.webhooks.hooks_file import MOST_HOOKS, hooks_of, read_hooks
+from tests.webhooks.receiver import SECRET
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 GOOD = "  - name: good\n    url: https://example.org/\n    events: [agent.started]\n"
 
 

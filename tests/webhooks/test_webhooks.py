@@ -22,8 +22,8 @@ from agentgw_daemon.webhooks.hook import Hook
 from agentgw_daemon.webhooks.hooks_file import read_hooks
 from agentgw_daemon.webhooks.sending import BACKOFF_S, Sender, Sent
 from agentgw_daemon.webhooks.webhooks import TEST_EVENT, Webhooks
+from tests.webhooks.receiver import SECRET
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ACCEPTED = Sent(status=200)
 REFUSED = Sent(status=500, error="status 500")
 GONE = Sent(status=410, error="status 410")

@@ -16,10 +16,10 @@ import pytest
 
 from agentgw import __version__
 from tests.patience import PATIENCE_S
+from tests.root import ROOT
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parent.parent.parent
 SKILLS = ("general-assistant", "code-assistant", "quick-assistant", "summarize-document", "project-manager")
 MODULES = (
     "agentgw/cli/main.py",

@@ -11,12 +11,12 @@ from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.server.handlers import HANDLERS
 from tests.gateway.harness import TCP, HttpClient, opened, with_key
 from tests.polling import until
+from tests.server.harness import PONG
 
 pytestmark = pytest.mark.anyio
 
 UPGRADE = {"Connection": "keep-alive, Upgrade", "Upgrade": "agentgw-rpc"}
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
-PONG = {"jsonrpc": "2.0", "id": 1, "result": "pong"}
 
 
 async def switched(client: HttpClient, **headers: str) -> None:

@@ -6,9 +6,14 @@ import re
 from html import unescape
 from urllib.parse import urlencode
 
+from agentgw.protocol.calls.turns import TurnResult
 from tests.gateway.harness import HOST, TCP, HttpClient, OpenGateway, Reply
 
 ORIGIN = f"http://{HOST}"
+# What must be shown as text wherever it comes from.
+EVIL = '<img src=x onerror="alert(1)">/&?\'"'
+WHEN = "2026-01-01T00:00:00Z"
+RESULT = TurnResult(turn_id="t-1", session_id="s-1", text="x", finish_reason="stop")
 
 
 class Visitor:

@@ -15,11 +15,10 @@ from agentgw.protocol.types import SearchHit, Session, Skill, SkillMatch, Turn
 from agentgw_daemon.gateway.pages.rendering.marking import marked
 from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
-from tests.gateway.pages.harness import Visitor, text_of
+from tests.gateway.pages.harness import WHEN, Visitor, text_of
 
 pytestmark = pytest.mark.anyio
 
-WHEN = "2026-01-01T00:00:00Z"
 EVIL = "\"'><img src=http://evil.example/b.png onerror=alert(1)>"
 SESSION = Session(session_id="s-1", title=EVIL, skill=EVIL, created_at=WHEN, updated_at=WHEN, turns=1)
 SKILLS = (

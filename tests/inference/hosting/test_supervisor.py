@@ -25,6 +25,7 @@ from tests.inference.hosting.fakeworker import fake_settings
 from tests.jumping import CLOCK, JUMPING
 from tests.patience import PATIENCE_S
 from tests.polling import until
+from tests.root import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -514,8 +515,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     # Opened first and non-blocking: a reader must be there before the workers can open it for writing.
     alive = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    root = Path(__file__).parents[3]
-    with subprocess.Popen([sys.executable, "-c", PARENT, str(fifo)], cwd=root, stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(fifo)], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
         parent.kill()

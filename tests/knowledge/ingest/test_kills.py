@@ -16,17 +16,16 @@ from agentgw_daemon.storage.words.terms import terms_of
 from agentgw_daemon.workers.protocol.index import IndexFound, IndexSearch
 from tests.knowledge.library import STORED_BY, Library, library
 from tests.retrieval.fakeworker import fake_settings, packed
+from tests.root import ROOT
 
 pytestmark = pytest.mark.anyio
-
-_ROOT = Path(__file__).parents[3]
 
 
 def _kill(folder: Path, first: int, chance: random.Random, number: int) -> list[str]:
     """Run the program, kill it after a random number of acknowledgements or at a failpoint; what it acknowledged."""
     arming = [f"{chance.choice(['after-begin', 'before-commit', 'after-commit'])}:0.1:kill"] if number % 2 else []
     command = [sys.executable, "-m", "tests.knowledge.ingest.kills", str(folder), str(first), *arming]
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as program:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         lines, enough = [], chance.randrange(1, 60)
         for line in program.stdout:

@@ -9,11 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from agentgw_daemon.scheduler.schedules.every import parse_every
 from agentgw_daemon.scheduler.schedules.schedule import At, Schedule
-from tests.scheduler.made import job
+from tests.scheduler.made import DAY_S, HOUR_S, job
 from tests.scheduler.planning.world import World
 
-HOUR_S = 3600.0
-DAY_S = 24 * HOUR_S
 SCHEDULES = ("*/10 * * * *", "0 9 * * *", "30 2 * * *", "0 * * * *", "15,45 1-3 * * *", "0 0 1 * *")
 PHRASES = ("7 minutes", "day at 02:15", "monday at 10:00", "hour at :15", "90 seconds")
 

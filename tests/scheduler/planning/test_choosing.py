@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from agentgw_daemon.scheduler.planning.choosing import NEED_REASONS, OTHERS, Conditions, DueRun, choose
 from agentgw_daemon.scheduler.planning.decisions import Reason
-from tests.scheduler.made import job
+from tests.scheduler.made import EIGHT, job
 
-EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 FREE = Conditions(held=False, settling=False, met=frozenset(NEED_REASONS), running=0, alone=False, limit=2)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -13,12 +13,9 @@ from agentgw_daemon.scheduler.planning.planner import Planner
 from agentgw_daemon.scheduler.planning.settling import FileState, Settled
 from agentgw_daemon.scheduler.schedules.every import parse_every
 from agentgw_daemon.scheduler.schedules.schedule import At, OnPath
-from tests.scheduler.made import BERLIN, HOME, job
+from tests.scheduler.made import BERLIN, DAY_S, EIGHT, HOME, HOUR_S, job
 from tests.scheduler.planning.world import World
 
-HOUR_S = 3600.0
-DAY_S = 24 * HOUR_S
-EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 EVERY_5 = "*/5 * * * *"
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import settings
 
-from tests.scheduler.made import job
-from tests.scheduler.planning.life import DAY_S, HOUR_S, SCHEDULES, Life
+from tests.scheduler.made import DAY_S, HOUR_S, job
+from tests.scheduler.planning.life import SCHEDULES, Life
 from tests.scheduler.planning.world import World
 
 TestLife = Life.TestCase

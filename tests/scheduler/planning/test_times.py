@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from agentgw_daemon.scheduler.planning.times import Due, beginning, counted, due, first_after, latest_start, starts_at
 from agentgw_daemon.scheduler.schedules.every import parse_every
 from agentgw_daemon.scheduler.schedules.schedule import At, next_after
-from tests.scheduler.made import BERLIN, job
-
-EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
+from tests.scheduler.made import BERLIN, EIGHT, job
 
 
 def at(minute: float) -> datetime:

@@ -32,8 +32,6 @@ from tests.scheduler.made import BERLIN
 
 # A Monday, half past eight in Berlin.
 START = datetime(2026, 11, 2, 7, 30, tzinfo=UTC)
-HOUR_S = 3600.0
-DAY_S = 24 * HOUR_S
 
 
 class FakeTurns:

@@ -15,8 +15,8 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.jobs.job_rows import NewRun
 from tests.polling import pause, until
 from tests.scheduler.fakeclock import FakeClock
-from tests.scheduler.made import BERLIN
-from tests.scheduler.running.office import DAY_S, HOUR_S, START, FakeTurns, office
+from tests.scheduler.made import BERLIN, DAY_S, HOUR_S
+from tests.scheduler.running.office import START, FakeTurns, office
 
 pytestmark = pytest.mark.anyio
 

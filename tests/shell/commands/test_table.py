@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from agentgw_shell.commands import table
+from tests.root import ROOT
 
 
 def test_every_command_is_found_by_its_name_and_says_what_it_does() -> None:
@@ -25,5 +24,5 @@ def test_an_unknown_command_that_is_near_nothing_points_to_the_list() -> None:
 
 
 def test_every_command_is_in_the_docs() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "shell.md").read_text()
+    page = (ROOT / "docs" / "shell.md").read_text()
     assert [name for name in table.COMMANDS if f"`/{name}" not in page] == []

@@ -15,15 +15,14 @@ import pytest
 
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from tests.patience import PATIENCE_S
+from tests.root import ROOT
 from tests.storage.direct import Direct, talk
-
-_ROOT = Path(__file__).parents[3]
 
 
 def _crash(*arguments: object, timeout_s: float = 60) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.storage.file.crashes", *map(str, arguments)],
-        cwd=_ROOT,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=timeout_s,

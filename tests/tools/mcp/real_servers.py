@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.root import ROOT
 
-CACHE = Path(__file__).parents[3] / ".cache" / "mcp-venv"
+CACHE = ROOT / ".cache" / "mcp-venv"
 
 
 WEB = """

@@ -10,9 +10,10 @@ from typing import Any
 
 import trio
 
+from tests.tools.mcp.server import SCHEMA
+
 # As Node writes an emoji that it has cut, and a byte of Latin-1.
 HALF = b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", "text": "\\ud83d caf\xe9"}]}}'
-SCHEMA = {"type": "object", "properties": {"how": {"type": "string"}}}
 
 
 class WebServer:

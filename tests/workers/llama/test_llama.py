@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from agentgw_daemon.workers.llama import llama
-from tests.workers.llama.tinygguf import END, START, STRING, chain_model
-
-SCRIPT: list[bytes | str] = ["He", b"\xc3", b"\xb6", " y"]
+from tests.workers.llama.tinygguf import END, SCRIPT, START, STRING, chain_model
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,8 @@ CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+# Tokens of a model that answers them in this order; one letter is cut in two.
+SCRIPT: list[bytes | str] = ["He", b"\xc3", b"\xb6", " y"]
 
 
 @dataclass

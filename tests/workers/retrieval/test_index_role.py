@@ -27,9 +27,8 @@ from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 from agentgw_daemon.workers.retrieval.index import index as index_module
 from agentgw_daemon.workers.retrieval.index.index_flat import Floats, Labels
 from tests.retrieval.fakeworker import UnheardTask
-from tests.workers.retrieval.index.points import labels, nearest, points
+from tests.workers.retrieval.index.points import DIM, labels, nearest, points
 
-DIM = 32
 EMBEDDER = wire.Embedder(name="e", id="e1", dim=DIM, max_tokens=256)
 
 

@@ -8,7 +8,6 @@ import re
 
 import pytest
 
-from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.events import (
     TurnApproval,
     TurnCompleted,
@@ -25,9 +24,9 @@ from agentgw.protocol.events import (
 from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import Chunk
 from agentgw_daemon.gateway.pages.chat.live import LivePage, WholeTurn, event_of, seen_of
+from tests.gateway.pages.harness import RESULT
 
 EVIL = '</pre><script>alert(1)</script>"\'\r\n\n<hx-partial hx-target="#main">'
-RESULT = TurnResult(turn_id="t-1", session_id="s-1", text="x", finish_reason="stop")
 CHUNK = Chunk(document_id="d", source=EVIL, text=EVIL, score=1.0, title_path=EVIL, lines=(1, 2))
 EVENTS: tuple[TurnEvent, ...] = (
     TurnStarted(skill="k", model=EVIL),

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from agentgw.protocol.calls.turns import TurnResult
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
 from agentgw_daemon.gateway.pages.chat.live import LivePage
 from agentgw_daemon.gateway.pages.chat.live_stream import LiveStream
+from tests.gateway.pages.harness import RESULT
 
 pytestmark = pytest.mark.anyio
 
-RESULT = TurnResult(turn_id="t-1", session_id="s-1", text="x", finish_reason="stop")
 FIRST: tuple[TurnEvent, ...] = (TurnNotice(code="c", text="n"), TurnDelta(text="# Head\n\nWords"))
 SECOND: tuple[TurnEvent, ...] = (TurnDelta(text=" of *it*.\n\n- a\n"), TurnDelta(text="- b"))
 

@@ -26,11 +26,10 @@ from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnSta
 from agentgw.protocol.types import Model, Options, Session, Skill, Timings, Turn, Usage
 from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
-from tests.gateway.pages.harness import Visitor, text_of
+from tests.gateway.pages.harness import WHEN, Visitor, text_of
 
 pytestmark = pytest.mark.anyio
 
-WHEN = "2026-01-01T00:00:00Z"
 EVIL = '"><script>alert(1)</script>'
 EVENTS: tuple[TurnEvent, ...] = (
     TurnStarted(skill="k", model="m"), TurnDelta(text="Hello **you**"), TurnCompleted(finish_reason="stop"),

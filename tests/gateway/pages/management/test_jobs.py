@@ -22,11 +22,9 @@ from agentgw.protocol.errors import AlreadyExists
 from agentgw.protocol.types import Options, Timings, Turn, Usage
 from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
-from tests.gateway.pages.harness import Visitor, text_of
+from tests.gateway.pages.harness import EVIL, Visitor, text_of
 
 pytestmark = pytest.mark.anyio
-
-EVIL = '<img src=x onerror="alert(1)">/&?\'"'
 
 
 class Jobs:

@@ -9,11 +9,9 @@ import pytest
 from agentgw.protocol.calls.daemon import DaemonStatus
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Worker
 from tests.gateway.harness import opened
-from tests.gateway.pages.harness import Visitor, text_of
+from tests.gateway.pages.harness import EVIL, Visitor, text_of
 
 pytestmark = pytest.mark.anyio
-
-EVIL = '<img src=x onerror="alert(1)">/&?\'"'
 
 
 def status(*workers: Worker, model: str = "m") -> DaemonStatus:

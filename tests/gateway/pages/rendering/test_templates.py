@@ -7,8 +7,8 @@ import pytest
 from agentgw.protocol.types import SearchHit, Session
 from agentgw_daemon.gateway.pages.rendering.marking import marked
 from agentgw_daemon.gateway.pages.rendering.templates import rendered
+from tests.gateway.pages.harness import WHEN
 
-WHEN = "2026-01-01T00:00:00Z"
 TURNED = "a\u202eb\u2028c\x1b"
 
 

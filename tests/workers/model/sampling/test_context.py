@@ -7,9 +7,7 @@ import pytest
 
 from agentgw_daemon.workers.llama import llama
 from agentgw_daemon.workers.model.sampling.context import Batch, Context, Sampler
-from tests.workers.llama.tinygguf import chain_model
-
-SCRIPT: list[bytes | str] = ["He", b"\xc3", b"\xb6", " y"]
+from tests.workers.llama.tinygguf import SCRIPT, chain_model
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agentgw_daemon.workers.model.template.template import TemplateMessage
+
 HERMES = """
 {%- if tools %}<|im_start|>system
 {% if messages[0].role == 'system' %}{{ messages[0].content + '\n' }}{% endif %}<tools>
@@ -92,3 +94,5 @@ CARELESS = """
 {%- for tool in tools or [] %}{{ tool | tojson }}{% endfor %}
 {%- for message in messages %}{{ message.content }}
 {%- for call in message.tool_calls or [] %}{{ call }}{% endfor %}{% endfor %}"""
+
+USER: TemplateMessage = {"role": "user", "content": "Hi"}

@@ -17,8 +17,8 @@ from agentgw_daemon.workers.model.template.template import (
     choose,
 )
 from tests.workers.model.template.hostile_templates import HOSTILE
+from tests.workers.model.template.templates import USER
 
-USER: TemplateMessage = {"role": "user", "content": "Hi"}
 SYSTEM: TemplateMessage = {"role": "system", "content": "Be brief"}
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<s>", "[INST]")
 

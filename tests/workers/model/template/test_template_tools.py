@@ -13,10 +13,9 @@ from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome, native_s
 from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration
 from agentgw_daemon.workers.model.template.template import CHATML, ChatTemplate, TemplateFault
 from agentgw_daemon.workers.model.template.tool_format import TemplateMessage
-from tests.workers.model.template.templates import CARELESS, DEEPSEEK, FORGETFUL, HERMES, LLAMA, MISTRAL, TAGGED
+from tests.workers.model.template.templates import CARELESS, DEEPSEEK, FORGETFUL, HERMES, LLAMA, MISTRAL, TAGGED, USER
 
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "<tool_response>", "[INST]", "<s>")
-USER: TemplateMessage = {"role": "user", "content": "Hi"}
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 TOOL = declaration(ToolView(name="read_file", description="Read a file", parameters=SCHEMA))
 TAKING = {"hermes": HERMES, "llama": LLAMA, "mistral": MISTRAL, "deepseek": DEEPSEEK, "tagged": TAGGED}

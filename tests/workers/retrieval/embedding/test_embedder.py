@@ -28,6 +28,7 @@ from tests.patience import PATIENCE_S
 from tests.starter import embedder_folder
 from tests.workers.retrieval.embedding.tinybert import (
     MARKS,
+    MIN_COSINE,
     POSITIONS,
     WIDTH,
     make_folder,
@@ -39,7 +40,6 @@ from tests.workers.retrieval.live import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
-MIN_COSINE = 0.999
 TEXTS = [
     "how do I find a page by its description",
     "The quick brown fox jumps over the lazy dog.",

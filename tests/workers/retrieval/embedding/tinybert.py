@@ -22,6 +22,7 @@ VOCABULARY = [
     "hello",
     "world",
 ]
+MIN_COSINE = 0.999
 
 
 def make_folder(folder: Path, *, seed: int = 0, **config: Any) -> Path:

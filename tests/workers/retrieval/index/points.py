@@ -6,6 +6,8 @@ import numpy as np
 
 from agentgw_daemon.workers.retrieval.index.index_flat import Floats, Labels
 
+DIM = 32
+
 
 def points(count: int, dim: int = 32, seed: int = 1, directions: int = 12) -> Floats:
     chance = np.random.default_rng(seed)

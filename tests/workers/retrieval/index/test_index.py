@@ -15,9 +15,7 @@ from agentgw_daemon.workers.retrieval.index.index import Index
 from agentgw_daemon.workers.retrieval.index.index_file import IndexIdentity, load, save
 from agentgw_daemon.workers.retrieval.index.index_flat import Floats, Labels, best
 from agentgw_daemon.workers.retrieval.index.index_graph import EXACT
-from tests.workers.retrieval.index.points import labels, nearest, points
-
-DIM = 32
+from tests.workers.retrieval.index.points import DIM, labels, nearest, points
 
 
 @pytest.fixture

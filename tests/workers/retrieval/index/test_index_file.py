@@ -16,9 +16,8 @@ import pytest
 
 from agentgw_daemon.workers.retrieval.index.index_file import IndexIdentity, Unfit, load, save
 from agentgw_daemon.workers.retrieval.index.index_graph import Graph
-from tests.workers.retrieval.index.points import labels, points
+from tests.workers.retrieval.index.points import DIM, labels, points
 
-DIM = 32
 IDENTITY = IndexIdentity(key="key", dim=DIM, embedder_id="e1")
 
 

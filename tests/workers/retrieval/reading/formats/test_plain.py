@@ -7,6 +7,7 @@ import pytest
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks, restructured_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Limits
+from tests.root import ROOT
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_path, read_text
 
@@ -107,7 +108,7 @@ def test_prose_is_not_taken_for_titles() -> None:
 @pytest.mark.parametrize("name", ["Apache-2.0", "GPL-3", "MPL-2.0"])
 def test_licences_that_every_debian_has_are_cut_and_covered(name: str) -> None:
     path = Path("/usr/share/common-licenses", name)
-    data = path.read_bytes() if path.exists() else Path(__file__).parents[5].joinpath("LICENSE").read_bytes()
+    data = path.read_bytes() if path.exists() else ROOT.joinpath("LICENSE").read_bytes()
     document, pieces = read_text(name, data.decode())
     assert document.format == "text"
     assert_sound(pieces, Limits(), by_pieces)
@@ -115,7 +116,7 @@ def test_licences_that_every_debian_has_are_cut_and_covered(name: str) -> None:
 
 
 def test_our_own_licence_is_read_from_its_file() -> None:
-    path = Path(__file__).parents[5] / "LICENSE"
+    path = ROOT / "LICENSE"
     document, pieces = read_path(str(path))
     assert (document.format, document.size_bytes) == ("text", path.stat().st_size)
     assert_covers(pieces, path.read_bytes())

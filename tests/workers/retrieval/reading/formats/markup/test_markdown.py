@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline
 from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import markdown_blocks
 from agentgw_daemon.workers.retrieval.reading.values import Limits
+from tests.root import ROOT
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_path, read_text
 
@@ -88,12 +87,11 @@ def test_the_title_is_the_front_matters_or_the_first_heading() -> None:
 
 
 def test_the_documents_of_this_project_are_cut_and_covered() -> None:
-    root = Path(__file__).parents[6]
-    for path in (root / "README.md", root / "docs" / "architecture.md", root / "docs" / "protocol.md"):
+    for path in (ROOT / "README.md", ROOT / "docs" / "architecture.md", ROOT / "docs" / "protocol.md"):
         document, pieces = read_path(str(path))
         assert document.format == "markdown"
         assert_sound(pieces, Limits(), by_pieces)
         assert_covers(pieces, path.read_bytes())
     assert any(
-        piece.title_path == "Architecture > Decisions" for piece in read_path(str(root / "docs/architecture.md"))[1]
+        piece.title_path == "Architecture > Decisions" for piece in read_path(str(ROOT / "docs/architecture.md"))[1]
     )
