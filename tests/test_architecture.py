@@ -32,14 +32,14 @@ CONTRACT_MODULES = [name for name in MODULES if name.partition(".")[0] == "agent
 WORKER_ENTRY = "agentgw_daemon.workers.model.worker"
 WORKER_MAY_IMPORT = {"llama_cpp", "numpy", "jinja2", "agentgw"}
 RETRIEVAL_ENTRY = "agentgw_daemon.workers.retrieval.worker"
-CARD_ENTRY = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
+EMBEDDER_INFO_ENTRY = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
 RETRIEVAL_MAY_IMPORT = {"llama_cpp", "hnswlib", "numpy", "tokenizers", "agentgw"}
 # The one module of that worker that brings torch, imported where nothing lighter will do.
 TORCH_MODULE = "agentgw_daemon.workers.retrieval.embedding.torch_encoder"
 TORCH = {"torch", "sentence_transformers", "transformers"}
 # Modules that read documents in that worker: parsers and the wire, no engine.
 READING_ENTRY = "agentgw_daemon.workers.retrieval.reading.reader"
-READING_ROOM = "agentgw_daemon.workers.retrieval.reading."
+READING_PACKAGE = "agentgw_daemon.workers.retrieval.reading."
 READING_MAY_IMPORT = {"pypdfium2", "lxml", "markdown_it", "chardet", "webencodings"}
 READING_BORROWS = {
     "agentgw.protocol.records.frozen",
@@ -120,7 +120,7 @@ def reached(entry: str) -> set[str]:
 
 
 WORKER = reached(WORKER_ENTRY)
-RETRIEVAL = reached(RETRIEVAL_ENTRY) | reached(CARD_ENTRY)
+RETRIEVAL = reached(RETRIEVAL_ENTRY) | reached(EMBEDDER_INFO_ENTRY)
 READING = reached(READING_ENTRY)
 
 
@@ -151,7 +151,7 @@ def test_a_retrieval_worker_imports_the_standard_library_and_its_engines(name: s
 
 @pytest.mark.parametrize("name", sorted(READING))
 def test_what_reads_documents_imports_parsers_and_no_engine(name: str) -> None:
-    assert name.startswith(READING_ROOM) or name in READING_BORROWS, f"{name} reads documents"
+    assert name.startswith(READING_PACKAGE) or name in READING_BORROWS, f"{name} reads documents"
     assert_imports_only(name, READING_MAY_IMPORT, READING)
 
 

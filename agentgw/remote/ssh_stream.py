@@ -26,7 +26,7 @@ _CONNECT_TIMEOUT_S: Final = 15
 _ALIVE_S: Final = 15
 # For the bridge to see the end of its input and ssh that of the bridge; then ssh is ended.
 _END_S: Final = 2.0
-# For ssh's last words.
+# For the end of ssh's standard error.
 _WORDS_S: Final = 2.0
 _MOST_WORDS_BYTES: Final = 8 << 10
 # A shell that is not interactive often lacks the directory that `pip install --user` and pipx put programs into.

@@ -39,7 +39,7 @@ def clock() -> trio.testing.MockClock:
 pytestmark = pytest.mark.anyio
 
 
-class Room:
+class Approvers:
     """A queue on a database of its own, and one that answers."""
 
     def __init__(self, database: Database) -> None:
@@ -96,90 +96,90 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def room(data: Path) -> AsyncIterator[Room]:
+async def approvers(data: Path) -> AsyncIterator[Approvers]:
     async with Database.open(data) as database:
-        yield Room(database)
+        yield Approvers(database)
 
 
-async def test_a_yes_lets_the_one_call_go_on(room: Room) -> None:
-    call = await room.call()
-    approval = await room.settle(call, "allow_once")
+async def test_a_yes_lets_the_one_call_go_on(approvers: Approvers) -> None:
+    call = await approvers.call()
+    approval = await approvers.settle(call, "allow_once")
     assert (approval.tool, approval.arguments, approval.cwd) == ("run_command", {"argv": ["ls"]}, "/home/u")
-    assert room.queue.list() == ()
-    assert await room.is_asked(call)
+    assert approvers.queue.list() == ()
+    assert await approvers.is_asked(call)
 
 
-async def test_nobodys_answer_is_a_no_after_two_minutes(room: Room, clock: trio.testing.MockClock) -> None:
-    async with room.asking(await room.call()) as (approval, decided):
-        assert room.queue.list() == (approval,)
+async def test_nobodys_answer_is_a_no_after_two_minutes(approvers: Approvers, clock: trio.testing.MockClock) -> None:
+    async with approvers.asking(await approvers.call()) as (approval, decided):
+        assert approvers.queue.list() == (approval,)
         clock.jump(119)
         await trio.testing.wait_all_tasks_blocked()
         assert decided == []
         clock.jump(1)
     assert decided == ["expired"]
     with pytest.raises(AlreadyExists, match="in time"):
-        await room.queue.answer(approval.approval_id, "allow_once")
+        await approvers.queue.answer(approval.approval_id, "allow_once")
 
 
-async def test_an_answer_121_seconds_later_comes_too_late(room: Room, clock: trio.testing.MockClock) -> None:
-    async with room.asking(await room.call()) as (approval, decided):
+async def test_an_answer_121_seconds_later_comes_too_late(approvers: Approvers, clock: trio.testing.MockClock) -> None:
+    async with approvers.asking(await approvers.call()) as (approval, decided):
         clock.jump(121)
         with pytest.raises(AlreadyExists, match="in time"):
-            await room.queue.answer(approval.approval_id, "allow_always")
+            await approvers.queue.answer(approval.approval_id, "allow_always")
     assert decided == ["expired"]
-    assert await room.queue.rule_digests() == frozenset()
+    assert await approvers.queue.rule_digests() == frozenset()
 
 
-async def test_a_grant_covers_no_other_words_directory_or_session(room: Room) -> None:
-    call = await room.call()
-    await room.settle(call, "allow_session")
-    assert not await room.is_asked(call)
-    assert await room.is_asked(replace(call, arguments={"argv": ["ls", "; id"]}))
-    assert await room.is_asked(replace(call, arguments={"argv": ["ls; id"]}))
-    assert await room.is_asked(replace(call, cwd="/"))
-    assert await room.is_asked(replace(call, tool="write_file"))
-    assert await room.is_asked(await room.call())
+async def test_a_grant_covers_no_other_words_directory_or_session(approvers: Approvers) -> None:
+    call = await approvers.call()
+    await approvers.settle(call, "allow_session")
+    assert not await approvers.is_asked(call)
+    assert await approvers.is_asked(replace(call, arguments={"argv": ["ls", "; id"]}))
+    assert await approvers.is_asked(replace(call, arguments={"argv": ["ls; id"]}))
+    assert await approvers.is_asked(replace(call, cwd="/"))
+    assert await approvers.is_asked(replace(call, tool="write_file"))
+    assert await approvers.is_asked(await approvers.call())
 
 
-async def test_an_always_covers_the_same_call_of_every_session_until_revoked(room: Room) -> None:
-    await room.settle(await room.call(), "allow_always")
-    assert not await room.is_asked(await room.call())
-    assert await room.is_asked(await room.call(cwd="/"))
-    (rule,) = await room.database.approvals.rules()
-    await room.database.approvals.revoke(rule.rule_id)
-    assert await room.is_asked(await room.call())
+async def test_an_always_covers_the_same_call_of_every_session_until_revoked(approvers: Approvers) -> None:
+    await approvers.settle(await approvers.call(), "allow_always")
+    assert not await approvers.is_asked(await approvers.call())
+    assert await approvers.is_asked(await approvers.call(cwd="/"))
+    (rule,) = await approvers.database.approvals.rules()
+    await approvers.database.approvals.revoke(rule.rule_id)
+    assert await approvers.is_asked(await approvers.call())
 
 
-async def test_a_used_answer_is_used_up(room: Room) -> None:
-    call = await room.call()
-    first = await room.settle(call, "allow_once")
-    async with room.asking(call) as (again, decided):
+async def test_a_used_answer_is_used_up(approvers: Approvers) -> None:
+    call = await approvers.call()
+    first = await approvers.settle(call, "allow_once")
+    async with approvers.asking(call) as (again, decided):
         assert again.approval_id != first.approval_id
         with pytest.raises(AlreadyExists, match="answered already"):
-            await room.queue.answer(first.approval_id, "allow_once")
-        await room.queue.answer(again.approval_id, "deny")
+            await approvers.queue.answer(first.approval_id, "allow_once")
+        await approvers.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def test_a_reused_call_id_with_other_arguments_is_asked_about(room: Room) -> None:
-    call = await room.call()
-    await room.settle(call, "allow_once")
-    room.queue = ApprovalQueue(room.database, room.hub)
-    async with room.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
-        await room.queue.answer(approval.approval_id, "deny")
+async def test_a_reused_call_id_with_other_arguments_is_asked_about(approvers: Approvers) -> None:
+    call = await approvers.call()
+    await approvers.settle(call, "allow_once")
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub)
+    async with approvers.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
+        await approvers.queue.answer(approval.approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def test_of_two_answers_at_once_one_wins(room: Room) -> None:
+async def test_of_two_answers_at_once_one_wins(approvers: Approvers) -> None:
     refused: list[Decision] = []
 
     async def answer(approval: Approval, decision: Decision) -> None:
         try:
-            await room.queue.answer(approval.approval_id, decision)
+            await approvers.queue.answer(approval.approval_id, decision)
         except AlreadyExists:
             refused.append(decision)
 
-    async with room.asking(await room.call()) as (approval, decided), trio.open_nursery() as nursery:
+    async with approvers.asking(await approvers.call()) as (approval, decided), trio.open_nursery() as nursery:
         nursery.start_soon(answer, approval, "allow_once")
         nursery.start_soon(answer, approval, "deny")
     assert len(refused) == 1
@@ -188,86 +188,86 @@ async def test_of_two_answers_at_once_one_wins(room: Room) -> None:
 
 async def test_a_restart_keeps_the_question_its_id_and_the_time_left(data: Path, clock: trio.testing.MockClock) -> None:
     async with Database.open(data) as database:
-        room = Room(database)
-        call = await room.call()
+        approvers = Approvers(database)
+        call = await approvers.call()
         wall = 1_800_000_000.0
-        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: wall)
+        approvers.queue = ApprovalQueue(database, approvers.hub, wall_clock=lambda: wall)
         with trio.CancelScope() as crash:
-            async with room.asking(call) as (before, _):
+            async with approvers.asking(call) as (before, _):
                 crash.cancel()
-        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: wall + 100)
-        async with room.asking(call) as (after, decided):
+        approvers.queue = ApprovalQueue(database, approvers.hub, wall_clock=lambda: wall + 100)
+        async with approvers.asking(call) as (after, decided):
             assert after == before
             clock.jump(20)
         assert decided == ["expired"]
 
 
-async def test_an_answer_from_before_a_restart_holds_once(room: Room) -> None:
-    call = await room.call()
-    approval = await room.settle(call, "allow_once")
-    room.queue = ApprovalQueue(room.database, room.hub)
-    assert await room.queue.decide(call, never) == "allow_once"
-    async with room.asking(call) as (again, decided):
+async def test_an_answer_from_before_a_restart_holds_once(approvers: Approvers) -> None:
+    call = await approvers.call()
+    approval = await approvers.settle(call, "allow_once")
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub)
+    assert await approvers.queue.decide(call, never) == "allow_once"
+    async with approvers.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
-        await room.queue.answer(again.approval_id, "deny")
+        await approvers.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
 @pytest.mark.parametrize("decision", ["allow_once", "allow_session", "allow_always"])
 @pytest.mark.parametrize("later_s", [120.0, 86_400.0, -3600.0])
 async def test_a_yes_that_was_not_used_in_its_time_does_not_outlive_the_daemon(
-    room: Room, decision: Decision, later_s: float
+    approvers: Approvers, decision: Decision, later_s: float
 ) -> None:
     wall = 1_800_000_000.0
-    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall)
-    call = await room.call()
-    approval = await room.settle(call, decision)
-    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall + later_s)
-    async with room.asking(call) as (again, decided):
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub, wall_clock=lambda: wall)
+    call = await approvers.call()
+    approval = await approvers.settle(call, decision)
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub, wall_clock=lambda: wall + later_s)
+    async with approvers.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
-        await room.queue.answer(again.approval_id, "deny")
+        await approvers.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def test_a_no_outlives_the_daemon_however_long(room: Room) -> None:
+async def test_a_no_outlives_the_daemon_however_long(approvers: Approvers) -> None:
     wall = 1_800_000_000.0
-    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall)
-    call = await room.call()
-    await room.settle(call, "deny")
-    room.queue = ApprovalQueue(room.database, room.hub, wall_clock=lambda: wall + 86_400)
-    assert await room.queue.decide(call, never) == "deny"
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub, wall_clock=lambda: wall)
+    call = await approvers.call()
+    await approvers.settle(call, "deny")
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub, wall_clock=lambda: wall + 86_400)
+    assert await approvers.queue.decide(call, never) == "deny"
 
 
-async def test_an_answer_is_about_the_things_that_were_shown(room: Room) -> None:
-    call = await room.call()
-    await room.settle(call, "allow_always")
-    await room.settle(call, "allow_once")
+async def test_an_answer_is_about_the_things_that_were_shown(approvers: Approvers) -> None:
+    call = await approvers.call()
+    await approvers.settle(call, "allow_always")
+    await approvers.settle(call, "allow_once")
     changed = replace(call, preview=CallPreview(title="run ls", things=("program /bin/ls",)))
-    assert await room.is_asked(changed)
-    room.queue = ApprovalQueue(room.database, room.hub)
-    async with room.asking(changed) as (_, decided):
-        await room.queue.answer(room.announced[-1].approval_id, "deny")
+    assert await approvers.is_asked(changed)
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub)
+    async with approvers.asking(changed) as (_, decided):
+        await approvers.queue.answer(approvers.announced[-1].approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def test_a_call_that_had_begun_when_the_daemon_was_killed_is_asked_about_again(room: Room) -> None:
-    call = await room.call()
-    approval = await room.settle(call, "allow_once")
-    await room.database.approvals._runner.write(lambda db: use_up(db, call.turn_id or "", call.call_id))
-    room.queue = ApprovalQueue(room.database, room.hub)
-    async with room.asking(call) as (again, decided):
+async def test_a_call_that_had_begun_when_the_daemon_was_killed_is_asked_about_again(approvers: Approvers) -> None:
+    call = await approvers.call()
+    approval = await approvers.settle(call, "allow_once")
+    await approvers.database.approvals._runner.write(lambda db: use_up(db, call.turn_id or "", call.call_id))
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub)
+    async with approvers.asking(call) as (again, decided):
         assert again.approval_id != approval.approval_id
-        await room.queue.answer(again.approval_id, "deny")
+        await approvers.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def left_open(room: Room) -> tuple[PendingCall, Approval]:
+async def left_open(approvers: Approvers) -> tuple[PendingCall, Approval]:
     """A question that was open when its daemon was killed."""
-    call = await room.call()
+    call = await approvers.call()
     with trio.CancelScope() as crash:
-        async with room.asking(call) as (approval, _):
+        async with approvers.asking(call) as (approval, _):
             crash.cancel()
-    room.queue = ApprovalQueue(room.database, room.hub)
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub)
     return call, approval
 
 
@@ -275,121 +275,123 @@ async def never(_: Approval) -> None:
     raise AssertionError("asked again")
 
 
-async def test_a_recalled_question_can_be_answered_before_its_turn_is_back(room: Room) -> None:
-    call, before = await left_open(room)
-    await room.queue.recall(call.turn_id or "")
-    assert room.queue.list() == (before,)
-    assert room.queue.is_asking(call.turn_id or "")
-    assert room.queue.is_recalled(call.turn_id or "", "c1")
-    await room.queue.answer(before.approval_id, "allow_once")
-    assert not room.queue.is_asking(call.turn_id or "")
+async def test_a_recalled_question_can_be_answered_before_its_turn_is_back(approvers: Approvers) -> None:
+    call, before = await left_open(approvers)
+    await approvers.queue.recall(call.turn_id or "")
+    assert approvers.queue.list() == (before,)
+    assert approvers.queue.is_asking(call.turn_id or "")
+    assert approvers.queue.is_recalled(call.turn_id or "", "c1")
+    await approvers.queue.answer(before.approval_id, "allow_once")
+    assert not approvers.queue.is_asking(call.turn_id or "")
     with pytest.raises(AlreadyExists, match="answered already"):
-        await room.queue.answer(before.approval_id, "deny")
+        await approvers.queue.answer(before.approval_id, "deny")
     announced: list[Approval] = []
 
     async def announce(approval: Approval) -> None:
         announced.append(approval)
 
-    assert await room.queue.decide(call, announce) == "allow_once"
+    assert await approvers.queue.decide(call, announce) == "allow_once"
     assert announced == [before]
-    assert not room.queue.is_recalled(call.turn_id or "", "c1")
+    assert not approvers.queue.is_recalled(call.turn_id or "", "c1")
 
 
-async def test_a_turn_that_comes_back_too_late_for_its_yes_asks_anew(room: Room, clock: trio.testing.MockClock) -> None:
-    call, before = await left_open(room)
-    await room.queue.recall(call.turn_id or "")
-    await room.queue.answer(before.approval_id, "allow_once")
+async def test_a_turn_that_comes_back_too_late_for_its_yes_asks_anew(
+    approvers: Approvers, clock: trio.testing.MockClock
+) -> None:
+    call, before = await left_open(approvers)
+    await approvers.queue.recall(call.turn_id or "")
+    await approvers.queue.answer(before.approval_id, "allow_once")
     clock.jump(121)
-    async with room.asking(call) as (again, decided):
+    async with approvers.asking(call) as (again, decided):
         assert again.approval_id != before.approval_id
-        await room.queue.answer(again.approval_id, "deny")
+        await approvers.queue.answer(again.approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def test_a_recalled_question_of_other_arguments_is_asked_anew(room: Room) -> None:
-    call, before = await left_open(room)
-    await room.queue.recall(call.turn_id or "")
-    async with room.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
+async def test_a_recalled_question_of_other_arguments_is_asked_anew(approvers: Approvers) -> None:
+    call, before = await left_open(approvers)
+    await approvers.queue.recall(call.turn_id or "")
+    async with approvers.asking(replace(call, arguments={"argv": ["id"]})) as (approval, decided):
         assert approval.approval_id != before.approval_id
-        assert room.queue.list() == (approval,)
+        assert approvers.queue.list() == (approval,)
         with pytest.raises(NotFound):
-            await room.queue.answer(before.approval_id, "allow_once")
-        await room.queue.answer(approval.approval_id, "deny")
+            await approvers.queue.answer(before.approval_id, "allow_once")
+        await approvers.queue.answer(approval.approval_id, "deny")
     assert decided == ["deny"]
 
 
-async def test_what_was_recalled_and_not_asked_again_is_withdrawn_with_its_turn(room: Room) -> None:
-    call, before = await left_open(room)
-    await room.queue.recall(call.turn_id or "")
+async def test_what_was_recalled_and_not_asked_again_is_withdrawn_with_its_turn(approvers: Approvers) -> None:
+    call, before = await left_open(approvers)
+    await approvers.queue.recall(call.turn_id or "")
     heard: list[DaemonEvent] = []
-    with room.hub.subscribed({"approvals"}, heard.append):
-        room.queue.withdraw("t-other")
-        assert room.queue.list() == (before,)
-        room.queue.withdraw(call.turn_id or "")
+    with approvers.hub.subscribed({"approvals"}, heard.append):
+        approvers.queue.withdraw("t-other")
+        assert approvers.queue.list() == (before,)
+        approvers.queue.withdraw(call.turn_id or "")
     assert [event.name for event in heard] == ["withdrawn"]
-    assert room.queue.list() == ()
+    assert approvers.queue.list() == ()
     with pytest.raises(NotFound):
-        await room.queue.answer(before.approval_id, "allow_once")
+        await approvers.queue.answer(before.approval_id, "allow_once")
 
 
-async def test_answered_questions_are_not_recalled(room: Room) -> None:
-    call = await room.call()
-    await room.settle(call, "allow_once")
-    room.queue = ApprovalQueue(room.database, room.hub)
-    await room.queue.recall(call.turn_id or "")
-    assert room.queue.list() == ()
-    assert await room.queue.decide(call, never) == "allow_once"
+async def test_answered_questions_are_not_recalled(approvers: Approvers) -> None:
+    call = await approvers.call()
+    await approvers.settle(call, "allow_once")
+    approvers.queue = ApprovalQueue(approvers.database, approvers.hub)
+    await approvers.queue.recall(call.turn_id or "")
+    assert approvers.queue.list() == ()
+    assert await approvers.queue.decide(call, never) == "allow_once"
 
 
 async def test_a_recalled_question_keeps_the_time_that_was_left(data: Path, clock: trio.testing.MockClock) -> None:
     async with Database.open(data) as database:
-        room = Room(database)
-        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: 1_800_000_000.0)
-        call, before = await left_open(room)
-        room.queue = ApprovalQueue(database, room.hub, wall_clock=lambda: 1_800_000_100.0)
-        await room.queue.recall(call.turn_id or "")
+        approvers = Approvers(database)
+        approvers.queue = ApprovalQueue(database, approvers.hub, wall_clock=lambda: 1_800_000_000.0)
+        call, before = await left_open(approvers)
+        approvers.queue = ApprovalQueue(database, approvers.hub, wall_clock=lambda: 1_800_000_100.0)
+        await approvers.queue.recall(call.turn_id or "")
         clock.jump(19)
-        assert room.queue.list() == (before,)
+        assert approvers.queue.list() == (before,)
         clock.jump(1)
-        assert room.queue.list() == ()
+        assert approvers.queue.list() == ()
         with pytest.raises(AlreadyExists, match="in time"):
-            await room.queue.answer(before.approval_id, "allow_once")
+            await approvers.queue.answer(before.approval_id, "allow_once")
 
         async def announce(_: Approval) -> None:
             await trio.lowlevel.checkpoint()
 
-        assert await room.queue.decide(call, announce) == "expired"
+        assert await approvers.queue.decide(call, announce) == "expired"
 
 
-async def test_a_question_that_is_not_stored_is_not_one_to_come_back_to(room: Room) -> None:
-    call = replace(await room.call(), stored=False)
-    async with room.asking(call) as (approval, _):
-        assert not room.queue.is_asking(call.turn_id or "")
-        await room.queue.answer(approval.approval_id, "deny")
+async def test_a_question_that_is_not_stored_is_not_one_to_come_back_to(approvers: Approvers) -> None:
+    call = replace(await approvers.call(), stored=False)
+    async with approvers.asking(call) as (approval, _):
+        assert not approvers.queue.is_asking(call.turn_id or "")
+        await approvers.queue.answer(approval.approval_id, "deny")
 
 
-async def test_cancelling_withdraws_the_question(room: Room) -> None:
+async def test_cancelling_withdraws_the_question(approvers: Approvers) -> None:
     with trio.CancelScope() as scope:
-        async with room.asking(await room.call()) as (approval, _):
+        async with approvers.asking(await approvers.call()) as (approval, _):
             scope.cancel()
-    assert room.queue.list() == ()
+    assert approvers.queue.list() == ()
     with pytest.raises(NotFound):
-        await room.queue.answer(approval.approval_id, "allow_once")
+        await approvers.queue.answer(approval.approval_id, "allow_once")
 
 
-async def test_an_unstored_turn_is_asked_about_and_leaves_nothing_but_its_sessions_grant(room: Room) -> None:
-    call = replace(await room.call(), turn_id="t-ephemeral", session_id="s-ephemeral", stored=False)
-    await room.settle(call, "allow_session")
-    assert await room.queue.grants("s-ephemeral") == {call.digest}
-    assert await room.queue.grants("s-other") == frozenset()
-    assert await room.queue.grants(None) == frozenset()
-    assert await room.database.approvals.of_call("t-ephemeral", "c1") is None
+async def test_an_unstored_turn_is_asked_about_and_leaves_nothing_but_its_sessions_grant(approvers: Approvers) -> None:
+    call = replace(await approvers.call(), turn_id="t-ephemeral", session_id="s-ephemeral", stored=False)
+    await approvers.settle(call, "allow_session")
+    assert await approvers.queue.grants("s-ephemeral") == {call.digest}
+    assert await approvers.queue.grants("s-other") == frozenset()
+    assert await approvers.queue.grants(None) == frozenset()
+    assert await approvers.database.approvals.of_call("t-ephemeral", "c1") is None
 
 
-async def test_the_daemons_events_tell_of_questions_and_answers(room: Room) -> None:
+async def test_the_daemons_events_tell_of_questions_and_answers(approvers: Approvers) -> None:
     heard: list[DaemonEvent] = []
-    with room.hub.subscribed({"approvals"}, heard.append):
-        approval = await room.settle(await room.call(), "deny")
+    with approvers.hub.subscribed({"approvals"}, heard.append):
+        approval = await approvers.settle(await approvers.call(), "deny")
     assert [event.name for event in heard] == ["asked", "answered"]
     assert heard[0].data["approval_id"] == approval.approval_id
     assert heard[1].data["decision"] == "deny"

@@ -1,4 +1,4 @@
-"""Sleep of the machine: how long a login manager waits until running answers are put aside."""
+"""Sleep of the machine: how long a login manager waits until running answers are paused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sleep(setting: Setting) -> Iterator[Figure]:
         writing, reading = trio.run(_rounds, home, address, command)
     for what, samples in (("an answer", writing), (f"a prompt of {_LONG_WORDS} words", reading)):
         yield Figure(
-            case="sleep", what=f"put aside in the middle of {what}, at most", command=shown(command), unit="s",
+            case="sleep", what=f"paused in the middle of {what}, at most", command=shown(command), unit="s",
             measured=max(samples), at="most", target=_TARGET_S, samples=samples,
         )  # fmt: skip
 
@@ -44,13 +44,13 @@ async def _rounds(home: Setting, address: str, command: list[str]) -> tuple[list
     async with login_manager(address) as login:
         await trio.to_thread.run_sync(home.run, "models", "load", os.fspath(MODEL))
         for number in range(home.few(5)):
-            writing.append(await _put_aside(home, login, [*command, _STORY], until_first=True))
+            writing.append(await _paused(home, login, [*command, _STORY], until_first=True))
             long = prose(_LONG_WORDS, seed=number)
-            reading.append(await _put_aside(home, login, [*command, *_ONE_TOKEN, long], until_first=False))
+            reading.append(await _paused(home, login, [*command, *_ONE_TOKEN, long], until_first=False))
     return writing, reading
 
 
-async def _put_aside(home: Setting, login: FakeLogin, command: list[str], *, until_first: bool) -> float:
+async def _paused(home: Setting, login: FakeLogin, command: list[str], *, until_first: bool) -> float:
     with trio.fail_after(PATIENCE_S):
         await login.wait_locked()
         running = await trio.lowlevel.open_process(

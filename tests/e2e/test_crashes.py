@@ -131,7 +131,7 @@ def test_a_key_whose_turn_was_cut_off_does_not_run_again_either(home: Home, endp
 
 @dataclass
 class History:
-    """Record of the writers' work: a text is acknowledged, or its fate is open."""
+    """Record of the writers' work: a text is acknowledged, or its outcome is open."""
 
     acknowledged: dict[str, dict[str, Any]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)

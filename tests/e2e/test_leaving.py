@@ -1,4 +1,4 @@
-"""Clients that leave, and the fate of their turns: Ctrl-C, a closed pipe, a killed client, a half-closed one."""
+"""Clients that leave, and the outcome of their turns: Ctrl-C, a closed pipe, a killed client, a half-closed one."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ async def in_thread(run: Any, *args: Any, **named: Any) -> Any:
     return await trio.to_thread.run_sync(partial(run, *args, **named))
 
 
-async def put_aside(login: FakeLogin, wire: Wire, moment: str, max_tokens: int = 120) -> tuple[int, str, str]:
-    """A turn that is put aside once this was heard of it: the request, the turn, and the text that came by then."""
+async def paused(login: FakeLogin, wire: Wire, moment: str, max_tokens: int = 120) -> tuple[int, str, str]:
+    """A turn that is paused once this was heard of it: the request, the turn, and the text that came by then."""
     asked = begin(wire, max_tokens)
     turn_id = (await in_thread(wire.next, moment))["turn_id"]
     await login.prepare(True)
@@ -60,7 +60,7 @@ async def check(home: Home, address: str) -> None:
             with home.connect() as wire:
                 told = text_of((await in_thread(wire.outcome, begin(wire)))[0])
                 for moment in ("turn.progress", "turn.delta"):
-                    asked, turn_id, text = await put_aside(login, wire, moment)
+                    asked, turn_id, text = await paused(login, wire, moment)
                     # What was said is safe before the machine sleeps, and nothing more is said until it is awake.
                     assert (await in_thread(stored_text, home, turn_id)).endswith(text)
                     for _ in range(500):
@@ -71,7 +71,7 @@ async def check(home: Home, address: str) -> None:
                     assert result["text"] == told
                     assert text_of(notifications)
                     await login.wait_locked()
-                asked, *_ = await put_aside(login, wire, "turn.delta", ENDLESS)
+                asked, *_ = await paused(login, wire, "turn.delta", ENDLESS)
                 for worker in home.workers():
                     kill(worker)
                 with pytest.raises(Refused, match="was killed by SIGKILL"):

@@ -58,7 +58,7 @@ async def fall_asleep(login: FakeLogin, sleeper: Sleeper) -> None:
     await login.wait_let_go()
 
 
-async def test_a_sleep_waits_until_all_is_put_aside_and_the_next_one_again(bus: str) -> None:
+async def test_a_sleep_waits_until_all_is_paused_and_the_next_one_again(bus: str) -> None:
     sleeper = Sleeper()
     with trio.fail_after(PATIENCE_S):
         async with login_manager(bus) as login, trio.open_nursery() as nursery:
@@ -76,7 +76,7 @@ async def test_a_sleep_waits_until_all_is_put_aside_and_the_next_one_again(bus: 
                 await sleeper.wait_did("ready", "on")
             await fall_asleep(login, sleeper)
             nursery.cancel_scope.cancel()
-    assert sleeper.did == ["ready", "on"], "whoever is put aside goes on at the end, too"
+    assert sleeper.did == ["ready", "on"], "whoever is paused goes on at the end, too"
 
 
 async def test_a_sleep_that_does_not_come_is_over_after_a_while(
@@ -135,7 +135,7 @@ async def test_others_cannot_send_it_to_sleep(bus: str, to_it_alone: bool) -> No
             nursery.cancel_scope.cancel()
 
 
-async def test_a_bus_that_ends_while_all_is_put_aside_lets_it_go_on(
+async def test_a_bus_that_ends_while_all_is_paused_lets_it_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -153,7 +153,7 @@ async def test_a_bus_that_ends_while_all_is_put_aside_lets_it_go_on(
     assert caplog.text.count("no system bus") == 1
 
 
-async def test_without_a_bus_nobody_is_put_aside(
+async def test_without_a_bus_nobody_is_paused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")

@@ -47,7 +47,7 @@ class ScriptedEngine:
         yield Finished(finish_reason="stop", usage=Usage(), timings=Timings())
 
 
-class Talk:
+class Conversation:
     """A stored session with turns of so many words."""
 
     def __init__(self, database: Database) -> None:
@@ -76,26 +76,26 @@ class Talk:
 
 
 @pytest.fixture
-async def talk(tmp_path: Path) -> AsyncIterator[Talk]:
+async def conversation(tmp_path: Path) -> AsyncIterator[Conversation]:
     async with Database.open(tmp_path) as database:
-        yield Talk(database)
+        yield Conversation(database)
 
 
 def first(made: Compacted) -> str:
     return made.prompt.history[0].messages[0].content
 
 
-async def test_what_fits_is_left_alone(talk: Talk) -> None:
-    await talk.say(50, 60, 70)
+async def test_what_fits_is_left_alone(conversation: Conversation) -> None:
+    await conversation.say(50, 60, 70)
     engine = ScriptedEngine()
-    made = await talk.compacted(engine)
+    made = await conversation.compacted(engine)
     assert (len(made.prompt.history), made.notice, engine.requests) == (3, None, [])
 
 
-async def test_the_oldest_turns_become_a_summary_and_the_rest_stays_word_for_word(talk: Talk) -> None:
-    await talk.say(101, 102, 103, 50)
+async def test_the_oldest_turns_become_a_summary_and_the_rest_stays_word_for_word(conversation: Conversation) -> None:
+    await conversation.say(101, 102, 103, 50)
     engine = ScriptedEngine()
-    made = await talk.compacted(engine)
+    made = await conversation.compacted(engine)
     assert made.notice == "the 2 oldest turns are shown to the model as a summary"
     assert [len(exchange.messages) for exchange in made.prompt.history] == [2, 2, 2]
     assert first(made).endswith("short notes")
@@ -105,78 +105,82 @@ async def test_the_oldest_turns_become_a_summary_and_the_rest_stays_word_for_wor
     assert fitted.left_out_turns == 0
 
 
-async def test_the_model_is_asked_once_greedily_and_briefly(talk: Talk) -> None:
-    await talk.say(101, 102, 103, 50)
+async def test_the_model_is_asked_once_greedily_and_briefly(conversation: Conversation) -> None:
+    await conversation.say(101, 102, 103, 50)
     engine = ScriptedEngine()
-    await talk.compacted(engine)
+    await conversation.compacted(engine)
     (request,) = engine.requests
     assert (request.options.temperature, request.options.max_tokens) == (0.0, N_CTX // 8)
     assert "q101" in request.messages[-1].content
     assert "a102" in request.messages[-1].content
     assert "q103" not in request.messages[-1].content
-    assert "thinking" not in first(await talk.compacted(engine))
+    assert "thinking" not in first(await conversation.compacted(engine))
 
 
-async def test_a_stored_summary_serves_the_next_turns(talk: Talk) -> None:
-    await talk.say(101, 102, 103, 50)
+async def test_a_stored_summary_serves_the_next_turns(conversation: Conversation) -> None:
+    await conversation.say(101, 102, 103, 50)
     engine = ScriptedEngine()
-    await talk.compacted(engine)
-    await talk.say(20)
-    made = await talk.compacted(engine)
+    await conversation.compacted(engine)
+    await conversation.say(20)
+    made = await conversation.compacted(engine)
     assert len(engine.requests) == 1
     assert len(made.prompt.history) == 4
     assert made.notice is not None
 
 
-async def test_the_next_summary_is_made_of_the_last_one_and_the_turns_after_it(talk: Talk) -> None:
-    await talk.say(101, 102, 103, 50)
+async def test_the_next_summary_is_made_of_the_last_one_and_the_turns_after_it(conversation: Conversation) -> None:
+    await conversation.say(101, 102, 103, 50)
     engine = ScriptedEngine(lambda request: f"notes {len(engine.requests)}")
-    await talk.compacted(engine)
-    await talk.say(104, 90)
-    made = await talk.compacted(engine)
+    await conversation.compacted(engine)
+    await conversation.say(104, 90)
+    made = await conversation.compacted(engine)
     second = engine.requests[1].messages[-1].content
     assert "notes 1" in second
     assert "q101" not in second
     assert "q103" in second
     assert first(made).endswith("notes 2")
-    session_id = talk.session_id or ""
+    session_id = conversation.session_id or ""
     # The originals are all there.
-    assert len((await talk.database.sessions.messages(session_id)).messages) == 12
+    assert len((await conversation.database.sessions.messages(session_id)).messages) == 12
 
 
 @pytest.mark.parametrize("text", ["", " \n", "word " * 300])
-async def test_a_summary_that_says_or_saves_nothing_changes_nothing(talk: Talk, text: str) -> None:
-    await talk.say(101, 102, 103, 50)
+async def test_a_summary_that_says_or_saves_nothing_changes_nothing(conversation: Conversation, text: str) -> None:
+    await conversation.say(101, 102, 103, 50)
     engine = ScriptedEngine(lambda request: text)
-    made = await talk.compacted(engine)
+    made = await conversation.compacted(engine)
     assert (len(made.prompt.history), made.notice) == (4, None)
-    assert await talk.database.summaries.latest(talk.session_id or "") is None
+    assert await conversation.database.summaries.latest(conversation.session_id or "") is None
     assert (await fit(made.prompt, engine.count, max_tokens=None, model="m")).left_out_turns > 0
 
 
-async def test_a_model_that_fails_changes_nothing_and_is_logged(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_model_that_fails_changes_nothing_and_is_logged(
+    conversation: Conversation, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(request: GenerationRequest) -> str:
         raise WorkerDied("the worker died")
 
-    await talk.say(101, 102, 103, 50)
-    made = await talk.compacted(ScriptedEngine(fail))
+    await conversation.say(101, 102, 103, 50)
+    made = await conversation.compacted(ScriptedEngine(fail))
     assert (len(made.prompt.history), made.notice) == (4, None)
     assert "not summarised by m: the worker died" in caplog.text
 
 
 async def test_a_summary_that_cannot_be_stored_still_serves_its_turn(
-    talk: Talk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    conversation: Conversation, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: str) -> None:
         raise StorageUnavailable("the disk is full")
 
-    await talk.say(101, 102, 103, 50)
-    monkeypatch.setattr(talk.database.summaries, "add", full)
-    assert first(await talk.compacted(ScriptedEngine())).endswith("short notes")
+    await conversation.say(101, 102, 103, 50)
+    monkeypatch.setattr(conversation.database.summaries, "add", full)
+    assert first(await conversation.compacted(ScriptedEngine())).endswith("short notes")
     assert "the disk is full" in caplog.text
 
 
-async def test_a_model_that_takes_too_long_is_not_waited_for(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_takes_too_long_is_not_waited_for(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compaction, "SUMMARY_S", 0.0)
 
     class Slow(ScriptedEngine):
@@ -184,30 +188,30 @@ async def test_a_model_that_takes_too_long_is_not_waited_for(talk: Talk, monkeyp
             await compaction.trio.sleep_forever()
             yield TextDelta(texts=("late",))
 
-    await talk.say(101, 102, 103, 50)
-    assert (await talk.compacted(Slow())).notice is None
+    await conversation.say(101, 102, 103, 50)
+    assert (await conversation.compacted(Slow())).notice is None
 
 
-async def test_a_message_too_long_for_any_summary_asks_for_none(talk: Talk) -> None:
-    await talk.say(101, 102, 103)
+async def test_a_message_too_long_for_any_summary_asks_for_none(conversation: Conversation) -> None:
+    await conversation.say(101, 102, 103)
     engine = ScriptedEngine()
-    made = await talk.compacted(engine, "word " * 380)
+    made = await conversation.compacted(engine, "word " * 380)
     assert (len(made.prompt.history), engine.requests) == (3, [])
 
 
-async def test_turns_that_one_call_cannot_read_are_left_out_and_told(talk: Talk) -> None:
-    await talk.say(*[101] * 8, 50)
+async def test_turns_that_one_call_cannot_read_are_left_out_and_told(conversation: Conversation) -> None:
+    await conversation.say(*[101] * 8, 50)
     engine = ScriptedEngine()
-    made = await talk.compacted(engine)
+    made = await conversation.compacted(engine)
     assert (await engine.count(engine.requests[0].messages)).tokens <= N_CTX - N_CTX // 8
     assert made.notice is not None
     assert made.notice.endswith("not even in that")
 
 
-async def test_without_a_database_nothing_is_summarised(talk: Talk) -> None:
-    await talk.say(101, 102, 103, 50)
+async def test_without_a_database_nothing_is_summarised(conversation: Conversation) -> None:
+    await conversation.say(101, 102, 103, 50)
     engine = ScriptedEngine()
-    assert (await talk.compacted(engine, store=False)).notice is None
+    assert (await conversation.compacted(engine, store=False)).notice is None
     assert engine.requests == []
 
 

@@ -344,12 +344,12 @@ async def test_a_reloaded_configuration_holds_for_workers_that_are_idle() -> Non
 
 async def test_a_prewarmed_worker_is_the_one_that_answers() -> None:
     async with trio.open_nursery() as nursery:
-        lane = RoleQueue("search", fake_settings(), nursery, worker_environment(os.environ, "test"))
-        lane.prewarm()
-        process = lane.process
+        role_queue = RoleQueue("search", fake_settings(), nursery, worker_environment(os.environ, "test"))
+        role_queue.prewarm()
+        process = role_queue.process
         assert process is not None
-        await lane.ask(wire.Warm(embedder=EMBEDDER), timeout_s=PATIENCE_S)
-        assert lane.process is process
+        await role_queue.ask(wire.Warm(embedder=EMBEDDER), timeout_s=PATIENCE_S)
+        assert role_queue.process is process
         nursery.cancel_scope.cancel()
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.shell.desk import Desk, desk_of
+from tests.shell.chat_home import ChatHome, chat_home_in
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Endpoint() as model, desk_of(tmp_path, model) as made:
+def chat_home(tmp_path: Path) -> Iterator[ChatHome]:
+    with Endpoint() as model, chat_home_in(tmp_path, model) as made:
         yield made

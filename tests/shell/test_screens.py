@@ -17,7 +17,7 @@ from agentgw_shell.rendering.markdown import rendered
 from agentgw_shell.rendering.spans import plain_text
 from tests.e2e.endpoint import Conversation, Endpoint
 from tests.patience import PATIENCE_S
-from tests.shell.desk import Desk, desk_of
+from tests.shell.chat_home import ChatHome, chat_home_in
 from tests.shell.emulators.tmux import Tmux, needs_tmux
 from tests.shell.emulators.xterm import Xterm, needs_xterm
 from tests.shell.program import AGENTGW
@@ -37,9 +37,9 @@ PASTED = "\n".join(f"line {number}" for number in range(30))
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def chat_home() -> Iterator[ChatHome]:
     # A short name, always of the same length: paths are on the screen.
-    with TemporaryDirectory(prefix="agw") as folder, Endpoint() as model, desk_of(Path(folder), model) as made:
+    with TemporaryDirectory(prefix="agw") as folder, Endpoint() as model, chat_home_in(Path(folder), model) as made:
         yield made
 
 
@@ -49,9 +49,9 @@ def xterm() -> Iterator[Xterm]:
         yield made
 
 
-def asked(desk: Desk, terminal: Terminal, message: str) -> Conversation:
+def asked(chat_home: ChatHome, terminal: Terminal, message: str) -> Conversation:
     terminal.send(f"{message}\r")
-    return desk.model.next()
+    return chat_home.model.next()
 
 
 def played(tape: Sequence[str | tuple[int, int]], xterm: Xterm, columns: int, rows: int) -> list[str]:
@@ -65,14 +65,14 @@ def played(tape: Sequence[str | tuple[int, int]], xterm: Xterm, columns: int, ro
     return xterm.lines()
 
 
-def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
-    screens = Screens(desk.work, desk.home)
-    (desk.work / "notes.txt").write_text("the rent is due")
-    with desk.on_terminal("chat", mute=True) as terminal:
+def test_a_day_at_the_terminal(chat_home: ChatHome, xterm: Xterm) -> None:
+    screens = Screens(chat_home.work, chat_home.home)
+    (chat_home.work / "notes.txt").write_text("the rent is due")
+    with chat_home.on_terminal("chat", mute=True) as terminal:
         screens.keep("first-prompt", terminal.wait_for(f"leaves{PROMPT}"))
 
         # An answer that streams, a message that waits, a line that is being typed and then steers.
-        first = asked(desk, terminal, "how do I get there?")
+        first = asked(chat_home, terminal, "how do I get there?")
         first.say(TABLE)
         terminal.wait_for("bicycle", "Take the train,")
         terminal.send("and back?\r")
@@ -82,10 +82,10 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         terminal.send("\x1bs")
         terminal.wait_for("› without a car", "next: and back?", "Backspace")
         first.end("it is quicker.")
-        second = desk.model.next()
+        second = chat_home.model.next()
         assert second.messages[-1]["content"] == "without a car"
         second.end("Then by bicycle.")
-        third = desk.model.next()
+        third = chat_home.model.next()
         assert third.messages[-1]["content"] == "and back?"
 
         # The window becomes narrower in the middle of an answer, and wider again.
@@ -107,7 +107,7 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         terminal.send(f"\x1b[200~{PASTED}\x1b[201~ is what?")
         screens.keep("paste", terminal.wait_for("[pasted 1: 30 lines] is what?\nscripted/m ·"))
         terminal.send("\r")
-        pasted = desk.model.next()
+        pasted = chat_home.model.next()
         assert pasted.messages[-1]["content"] == f"{PASTED} is what?"
         pasted.end("Lines.")
         terminal.wait_for("Lines.\n›")
@@ -116,15 +116,15 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         terminal.send("\x03")
 
         # A call that needs a yes.
-        asked(desk, terminal, "write it down").call("write_file", path="a.txt", content="one\ntwo\n")
+        asked(chat_home, terminal, "write it down").call("write_file", path="a.txt", content="one\ntwo\n")
         screens.keep("approval", terminal.wait_for("Allow write_file?"))
         terminal.send("o\r")
-        desk.model.next().end("It is written down.")
+        chat_home.model.next().end("It is written down.")
         terminal.wait_for("It is written down.\n›")
-        assert desk.file.read_text() == "one\ntwo\n"
+        assert chat_home.file.read_text() == "one\ntwo\n"
 
         # Ctrl-C in the middle of an answer.
-        cut = asked(desk, terminal, "tell me a long story")
+        cut = asked(chat_home, terminal, "tell me a long story")
         cut.say("Once upon a time there was a ")
         terminal.wait_for("there was a")
         terminal.send("\x03")
@@ -136,11 +136,11 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
             ("/undo", "stays as it is\n›"), ("/set top_k 7", "top_k is set\n›"),
             ("/system Be brief.", "from now on\n›"),
             ("/file notes.txt", "with the next message: notes.txt\n›"), ("/copy", "terminal's clipboard\n›"),
-            (f"/save {desk.work}/talk.md", "talk.md\n›"),
+            (f"/save {chat_home.work}/talk.md", "talk.md\n›"),
         ):  # fmt: skip
             terminal.send(f"{command}\r")
             terminal.wait_for(f"› {command}", shown)
-        brief = asked(desk, terminal, "when?")
+        brief = asked(chat_home, terminal, "when?")
         assert brief.messages[0]["content"].startswith("Be brief.")
         assert "the rent is due" in brief.messages[-1]["content"]
         assert "long story" not in str(brief.messages)
@@ -149,27 +149,27 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
         terminal.send("/set top_k -\r")
         terminal.wait_for("top_k is the skill's again\n›")
         assert b"\x1b]52;c;" in terminal.received
-        assert "It is written down." in (desk.work / "talk.md").read_text()
+        assert "It is written down." in (chat_home.work / "talk.md").read_text()
 
         # The daemon is killed in the middle of an answer.
-        asked(desk, terminal, "tell me").say("The first half of it ")
+        asked(chat_home, terminal, "tell me").say("The first half of it ")
         terminal.wait_for("The first half of it")
-        os.kill(desk.ask("status", "--json")["pid"], signal.SIGKILL)
+        os.kill(chat_home.ask("status", "--json")["pid"], signal.SIGKILL)
         screens.keep("daemon-lost", terminal.wait_for("as far as it came", f"/retry asks once more{PROMPT}"))
         terminal.send("/retry\r")
-        again = desk.model.next()
+        again = chat_home.model.next()
         assert again.messages[-1]["content"] == "tell me"
         again.end("All of it.")
         terminal.wait_for("All of it.\n›")
 
         # The session summed up, and shown whole again.
         terminal.send("/compact\r")
-        summing_up = desk.model.next()
+        summing_up = chat_home.model.next()
         assert "User: how do I get there?" in summing_up.messages[-1]["content"]
         assert "tell me" not in summing_up.messages[-1]["content"]
         summing_up.end("They go by **train**, three hours, and come back by bicycle.")
         screens.keep("compact", terminal.wait_for(f"takes it back{PROMPT}"))
-        summed_up = asked(desk, terminal, "so?")
+        summed_up = asked(chat_home, terminal, "so?")
         assert summed_up.messages[1]["content"].endswith("and come back by bicycle.")
         assert [one["content"] for one in summed_up.messages[3:]] == ["tell me", "All of it.", "so?"]
         summed_up.end("Yes.")
@@ -192,14 +192,14 @@ def test_a_day_at_the_terminal(desk: Desk, xterm: Xterm) -> None:
     assert not screens.failed, "\n".join([*screens.failed, "AGENTGW_UPDATE_SCREENS=1 keeps them"])
 
 
-def test_the_scrollback_holds_each_answer_as_if_it_had_been_written_at_once(desk: Desk, xterm: Xterm) -> None:
-    with desk.on_terminal("chat", mute=True) as terminal:
+def test_the_scrollback_holds_each_answer_as_if_it_had_been_written_at_once(chat_home: ChatHome, xterm: Xterm) -> None:
+    with chat_home.on_terminal("chat", mute=True) as terminal:
         terminal.wait_for("\n›", "scripted/m")
         for columns in (40, 80, 200):
             terminal.resize(columns, 24)
             for name, text, size in (("mixed", MIXED, 40), ("code", CODE, 900)):
                 begun = len(terminal.tape)
-                answering = asked(desk, terminal, f"{name} {columns}")
+                answering = asked(chat_home, terminal, f"{name} {columns}")
                 for place in range(0, len(text), size):
                     answering.say(text[place : place + size])
                 answering.end(f"\n\nEnd of {name} {columns}.")
@@ -218,10 +218,10 @@ def test_the_scrollback_holds_each_answer_as_if_it_had_been_written_at_once(desk
 
 
 @needs_tmux
-def test_tmux_shows_the_same(desk: Desk, tmp_path: Path) -> None:
-    with Tmux([AGENTGW, "chat"], desk.environment, tmp_path, desk.work) as terminal:
+def test_tmux_shows_the_same(chat_home: ChatHome, tmp_path: Path) -> None:
+    with Tmux([AGENTGW, "chat"], chat_home.environment, tmp_path, chat_home.work) as terminal:
         terminal.wait_for("\n›", "scripted/m")
-        answering = asked(desk, terminal, "all kinds")
+        answering = asked(chat_home, terminal, "all kinds")
         for place in range(0, len(MIXED), 60):
             answering.say(MIXED[place : place + 60])
         answering.end("\n\nThat was all.")

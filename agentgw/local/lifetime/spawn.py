@@ -63,8 +63,8 @@ class Spawned:
             self._pipe = -1
 
     def failure(self, paths: Paths) -> AgentgwError:
-        """The reason why the daemon did not come up, as the error to raise; waits a bounded time for its last words."""
-        text, status = self._last_words()
+        """The reason why the daemon did not come up, as the error to raise. Waits a bounded time for its stderr."""
+        text, status = self._stderr_tail()
         self.close()
         lines = [line for line in text.splitlines() if line.strip()]
         reason = next((line for line in lines if line.startswith(_ERROR_PREFIX)), "").removeprefix(_ERROR_PREFIX)
@@ -76,7 +76,7 @@ class Spawned:
         reason = reason or (lines[-1].strip() if lines else _describe(status))
         return with_log(DaemonUnreachable(f"the daemon did not start: {reason}"), paths)
 
-    def _last_words(self) -> tuple[str, int | None]:
+    def _stderr_tail(self) -> tuple[str, int | None]:
         """The text that the daemon wrote, and its exit status (negative for a signal, None when it still runs)."""
         import select
 

@@ -163,14 +163,14 @@ async def run_agent(agent: AgentRun, answer: TurnOutput, emit: Emit) -> None:
     while number < most:
         number += 1
         step = dialect.next_step()
-        said = await _generate(agent, step, answer, emit)
-        calls = dialect.take(said)
+        output = await _generate(agent, step, answer, emit)
+        calls = dialect.take(output)
         # Calls where no tool was offered are none, so that nothing may be left of a step.
-        if not (calls or step.hidden or said.text.strip()):
-            raise nothing_said(answer.last_step, called=bool(said.calls))
-        await agent.recorder.said(said.text, calls or (), answer.last_step)
+        if not (calls or step.hidden or output.text.strip()):
+            raise nothing_said(answer.last_step, called=bool(output.calls))
+        await agent.recorder.said(output.text, calls or (), answer.last_step)
         if calls is None:
-            if not await _steer(agent, dialect, number, said.text, last=True):
+            if not await _steer(agent, dialect, number, output.text, last=True):
                 answer.complete = True
                 return
             # The next step is an answer of its own.
@@ -183,7 +183,7 @@ async def run_agent(agent: AgentRun, answer: TurnOutput, emit: Emit) -> None:
             results = await agent.tools.carry_out([call for call in calls if isinstance(call, ModelToolCall)], emit)
             await agent.recorder.told(results)
         if calls:
-            dialect.add(said, results)
+            dialect.add(output, results)
             if await _steer(agent, dialect, number, "", last=number == most):
                 most += 1
     answer.run_out()

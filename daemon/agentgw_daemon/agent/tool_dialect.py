@@ -58,11 +58,11 @@ class ToolDialect(Protocol):
     def next_step(self) -> Step:
         """The step to generate next."""
 
-    def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
+    def take(self, output: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
         """The calls of a step that was generated; None when it was the answer."""
 
-    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
-        """Tell the model what came of its calls; those that were none are in `said`."""
+    def add(self, output: StepOutput, results: Sequence[ToolOutcome]) -> None:
+        """Tell the model what came of its calls; those that were none are in `output`."""
 
     def steer(self, answer: str, text: str) -> None:
         """Tell the model what the user added, after the answer where there was one."""
@@ -79,10 +79,10 @@ class PlainDialect:
         """See ToolDialect."""
         return Step(messages=self._messages, schema=self._schema)
 
-    def take(self, said: StepOutput) -> None:
+    def take(self, output: StepOutput) -> None:
         """See ToolDialect."""
 
-    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+    def add(self, output: StepOutput, results: Sequence[ToolOutcome]) -> None:
         """See ToolDialect: there are no calls."""
         raise AssertionError("a model without tools made a call")
 
@@ -106,16 +106,16 @@ class NativeDialect:
             messages=tuple(self._messages), tools=self._tools, special=self._format is not None, format=self._format
         )
 
-    def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
+    def take(self, output: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
         """See ToolDialect."""
-        return said.calls or None
+        return output.calls or None
 
-    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+    def add(self, output: StepOutput, results: Sequence[ToolOutcome]) -> None:
         """See ToolDialect."""
         if results:
-            self._messages += native_step(results, text=said.text, first=self._calls)
+            self._messages += native_step(results, text=output.text, first=self._calls)
             self._calls += len(results)
-        for call in said.calls:
+        for call in output.calls:
             if isinstance(call, Malformed):
                 self._messages += native_error(call.text, call.reason)
 
@@ -143,16 +143,16 @@ class SteppedDialect:
             verbatim=ask.verbatim,
         )
 
-    def take(self, said: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
+    def take(self, output: StepOutput) -> tuple[ModelToolCall | Malformed, ...] | None:
         """See ToolDialect. Empty: it said that it will answer now."""
         if not self._hidden:
             return None
-        event = self._steps.feed(said.text)
+        event = self._steps.feed(output.text)
         return () if event is None else (event,)
 
-    def add(self, said: StepOutput, results: Sequence[ToolOutcome]) -> None:
+    def add(self, output: StepOutput, results: Sequence[ToolOutcome]) -> None:
         """See ToolDialect."""
-        del said
+        del output
         for done in results:
             self._steps.add(done)
 
@@ -181,18 +181,18 @@ def repeat(
 
     That is so when the turn's tools or its model have changed since. `added`: what the user said after each step.
     """
-    for index, (said, results) in enumerate(past):
+    for index, (output, results) in enumerate(past):
         dialect.next_step()
-        calls = dialect.take(said)
-        if calls is None and said.calls:
+        calls = dialect.take(output)
+        if calls is None and output.calls:
             raise NotFound(
                 "what the turn's model called tools with is no longer there", hint="ask again",
                 kind="tool", id=", ".join(sorted({done.name for done in results})),
             )  # fmt: skip
-        if said.calls:
-            dialect.add(said, results)
+        if output.calls:
+            dialect.add(output, results)
         if index < len(added) and added[index]:
-            dialect.steer(said.text if calls is None else "", "\n\n".join(added[index]))
+            dialect.steer(output.text if calls is None else "", "\n\n".join(added[index]))
 
 
 def begin(

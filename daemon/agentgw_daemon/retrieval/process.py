@@ -77,7 +77,7 @@ class RetrievalProcess(Child):
             raise
         if patience.cancelled_caught and not asked.ended.is_set():
             self.kill(f"took more than {timeout_s:g} s over one request")
-            raise Timeout(f"the {self.role} worker {self.fate}", timeout_s=timeout_s)
+            raise Timeout(f"the {self.role} worker {self.exit_reason}", timeout_s=timeout_s)
         if asked.reply is None:
             raise self._exit_error()
         return asked.reply

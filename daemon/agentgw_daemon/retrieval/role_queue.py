@@ -35,7 +35,7 @@ class RoleQueue:
         self._nursery = nursery
         self._env = env
         self._backoff = RestartBackoff(settings.restart_backoff_s)
-        self._last_fate = ""
+        self._last_exit_reason = ""
         self._taken = False
         self._waiting: tuple[collections.deque[trio.Event], ...] = (collections.deque(), collections.deque())
         self._closed = False
@@ -150,13 +150,14 @@ class RoleQueue:
             process = self._start()
         await process.wait_ready()
         if not process.usable:
-            raise ModelUnavailable(f"the retrieval worker {process.fate}", reason=process.fate, hint=process.hint)
+            reason = process.exit_reason
+            raise ModelUnavailable(f"the retrieval worker {reason}", reason=reason, hint=process.hint)
         return process
 
     def _start(self) -> RetrievalProcess:
         process = self.process = RetrievalProcess(self.role, self._settings, self._env)
         self.model = None
-        self._nursery.start_soon(supervised, "burying a worker", self._follow, process)
+        self._nursery.start_soon(supervised, "reaping a worker", self._follow, process)
         return process
 
     async def _follow(self, process: RetrievalProcess) -> None:
@@ -164,7 +165,7 @@ class RoleQueue:
         # A document is a stranger's: one that breaks its reader says nothing of the next.
         if process.crashed and not (self.role == "read" and process.was_ready):
             self._backoff.record(trio.current_time())
-        self._last_fate = process.fate
+        self._last_exit_reason = process.exit_reason
         if self.process is process:
             self.process = None
 
@@ -173,9 +174,9 @@ class RoleQueue:
         until = self._backoff.degraded_until(now)
         if until is not None:
             raise ModelUnavailable(
-                f"the {self.role} worker died {DEGRADED_DEATHS} times within a minute, the last one {self._last_fate}; "
-                f"it is tried again in {math.ceil(until - now)} s",
-                hint="see `agentgw logs`", reason=self._last_fate,
+                f"the {self.role} worker died {DEGRADED_DEATHS} times within a minute, "
+                f"the last one {self._last_exit_reason}; it is tried again in {math.ceil(until - now)} s",
+                hint="see `agentgw logs`", reason=self._last_exit_reason,
             )  # fmt: skip
 
 

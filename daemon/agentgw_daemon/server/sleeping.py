@@ -30,7 +30,7 @@ class Pausable(Protocol):
 
 
 class Sleeping:
-    """Puts running turns aside and lets them go on. `hold` keeps jobs from starting, and no more."""
+    """Pauses running turns and lets them go on. `hold` keeps jobs from starting, and no more."""
 
     def __init__(
         self, models: Pausable, running: Callable[[], Sequence[TurnState]], hold: Callable[[bool], object]
@@ -50,10 +50,10 @@ class Sleeping:
                 await supervised(f"storing turn {live.turn_id}", live.store)
         late = ", not all of it in time" if patience.cancelled_caught else ""
         took_ms = (trio.current_time() - began) * 1000
-        log.info("the machine goes to sleep; turns put aside in %.0f ms: %d%s", took_ms, len(self._running()), late)
+        log.info("the machine goes to sleep; turns paused in %.0f ms: %d%s", took_ms, len(self._running()), late)
 
     def go_on(self) -> None:
-        """Go on where it was; nothing where nothing was put aside."""
+        """Go on where it was; nothing where nothing was paused."""
         with contained("waking models"):
             self._models.resume()
         with contained("letting jobs start"):

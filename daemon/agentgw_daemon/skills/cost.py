@@ -70,7 +70,7 @@ async def _timed(cost: SkillCost, engine: Engine, request: GenerationRequest) ->
     cold = await _read(engine, replace(request, recompute=True))
     warm = await _read(engine, request)
     if warm.usage.cached_tokens < warm.usage.prompt_tokens - 1:
-        # A worker of several slots keeps nothing of a fresh reading, so this one filled the cache.
+        # A worker of several slots keeps nothing of a recomputed prompt, so this one filled the cache.
         warm = await _read(engine, request)
     return replace(
         cost, cold_ms=cold.prefill_ms, warm_ms=warm.prefill_ms, cached_tokens=warm.usage.cached_tokens,

@@ -24,10 +24,10 @@ def review_warnings(
     skill: LoadedSkill, files: Mapping[Path, Pinned], used: Mapping[str, LoadedSkill]
 ) -> tuple[str, ...]:
     """A line each; `files` are those of its folder, `used` the skills that are there without it."""
-    return tuple(_cautions(skill, files, used))
+    return tuple(_warnings(skill, files, used))
 
 
-def _cautions(skill: LoadedSkill, files: Mapping[Path, Pinned], used: Mapping[str, LoadedSkill]) -> Iterable[str]:
+def _warnings(skill: LoadedSkill, files: Mapping[Path, Pinned], used: Mapping[str, LoadedSkill]) -> Iterable[str]:
     if skill.name in used:
         yield f"takes the place of the {used[skill.name].tier} skill of this name"
     if skill.allowed_tools:

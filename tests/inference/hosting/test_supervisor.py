@@ -142,14 +142,14 @@ async def test_two_requests_at_once_get_their_own_replies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_text", "fate", "status"),
+    ("request_text", "exit_reason", "status"),
     [
         ("die:9", "was killed by SIGKILL", -9),
         ("die:11", "was killed by SIGSEGV", -11),
         ("exit:3", "exited with status 3", 3),
     ],
 )
-async def test_death_is_told_once_after_what_was_said(request_text: str, fate: str, status: int) -> None:
+async def test_death_is_told_once_after_what_was_said(request_text: str, exit_reason: str, status: int) -> None:
     async with loaded() as worker:
         async with worker.call(ask(worker, request_text)) as call:
             said = [await anext(call) for _ in range(4)][1:]
@@ -161,7 +161,7 @@ async def test_death_is_told_once_after_what_was_said(request_text: str, fate: s
             ("two ",),
             ("three ",),
         ]
-        assert caught.value.message == f"the model worker {fate}"
+        assert caught.value.message == f"the model worker {exit_reason}"
         assert caught.value.data == {"worker": "model", "status": status}
         assert worker.crashed
         assert_reaped(worker.pid)

@@ -32,7 +32,7 @@ class ScriptedClient(Client):
         return [params for name, params in self.asked if name == method][-1]
 
 
-class DeskChat:
+class ScriptedChat:
     """See Chatting."""
 
     def __init__(self, answers: Mapping[str, Answer | Exception] | None = None, **conversation: Any) -> None:

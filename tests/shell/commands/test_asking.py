@@ -13,7 +13,7 @@ from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.errors import UsageError
 from agentgw.protocol.records.schema import bind
 from agentgw_shell.commands.asking import OPTIONS, attached
-from tests.shell.commands.chatting import DeskChat
+from tests.shell.commands.chatting import ScriptedChat
 
 
 class TestSet:
@@ -23,19 +23,19 @@ class TestSet:
          ("max_tokens 1", 1), ("stop END", ["END"]), ("stop 'two words' x", ["two words", "x"])],
     )  # fmt: skip
     def test_an_option_goes_with_every_message(self, line: str, value: Any) -> None:
-        chat = DeskChat()
+        chat = ScriptedChat()
         chat.do(f"/set {line}")
         assert chat.conversation.options == {line.split()[0]: value}
         bind(TurnStartParams, {"message": "x", "options": chat.conversation.options})
 
     def test_the_number_of_steps_is_no_sampling_option(self) -> None:
-        chat = DeskChat()
+        chat = ScriptedChat()
         chat.do("/set max_iterations 3")
         assert (chat.conversation.max_iterations, chat.conversation.options) == (3, {})
 
     @pytest.mark.parametrize("name", OPTIONS)
     def test_a_hyphen_takes_it_back(self, name: str) -> None:
-        chat = DeskChat()
+        chat = ScriptedChat()
         chat.do(f"/set {name} 1")
         chat.do(f"/set {name} -")
         assert (chat.conversation.options, chat.conversation.max_iterations) == ({}, None)
@@ -47,13 +47,13 @@ class TestSet:
          "max_iterations 1001", "temperature true", "temperature [1]", "stop ''", "stop 'a"],
     )  # fmt: skip
     def test_a_value_that_no_message_could_be_sent_with_is_refused_at_once(self, line: str) -> None:
-        chat = DeskChat(options={"top_k": 5})
+        chat = ScriptedChat(options={"top_k": 5})
         with pytest.raises(UsageError):
             chat.do(f"/set {line}")
         assert (chat.conversation.options, chat.conversation.max_iterations) == ({"top_k": 5}, None)
 
     def test_the_limits_are_those_of_the_daemon(self) -> None:
-        chat = DeskChat()
+        chat = ScriptedChat()
         for name in SAMPLING:
             if name == "stop":
                 continue
@@ -68,14 +68,14 @@ class TestSet:
                     chat.do(f"/set {name} {value}")
 
     def test_a_name_alone_tells_its_value_and_changes_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
-        chat = DeskChat(options={"top_k": 5})
+        chat = ScriptedChat(options={"top_k": 5})
         chat.do("/set top_k")
         chat.do("/set temperature")
         assert chat.conversation.options == {"top_k": 5}
         assert capsys.readouterr().err == "agentgw: top_k is 5\nagentgw: temperature is the skill's\n"
 
     def test_all_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
-        DeskChat(options={"top_k": 5, "temperature": 0.0}, max_iterations=2).do("/set")
+        ScriptedChat(options={"top_k": 5, "temperature": 0.0}, max_iterations=2).do("/set")
         told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
         assert set(told) == set(OPTIONS)
         assert (told["top_k"], told["max_iterations"], told["seed"]) == ("5", "2", "the skill's")
@@ -83,7 +83,7 @@ class TestSet:
 
     def test_a_typo_names_the_nearest(self) -> None:
         with pytest.raises(UsageError) as refused:
-            DeskChat().do("/set temprature 1")
+            ScriptedChat().do("/set temprature 1")
         assert refused.value.hint == "did you mean temperature?"
 
 
@@ -91,7 +91,7 @@ class TestSystem:
     def test_it_replaces_the_skills_instructions_until_it_is_taken_back(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        chat = DeskChat()
+        chat = ScriptedChat()
         chat.do("/system Answer in one  word.")
         assert chat.conversation.system == "Answer in one  word."
         capsys.readouterr()
@@ -106,7 +106,7 @@ class TestFile:
         monkeypatch.setenv("HOME", str(tmp_path))
         (tmp_path / "a.txt").write_text("one")
         (tmp_path / "b c.txt").write_text("two")
-        chat = DeskChat()
+        chat = ScriptedChat()
         chat.do("/file ~/a.txt")
         chat.do(f"/file '{tmp_path}/b c.txt'")
         assert chat.conversation.files == [{"name": "a.txt", "text": "one"}, {"name": "b c.txt", "text": "two"}]
@@ -115,7 +115,7 @@ class TestFile:
 
     def test_one_that_cannot_be_read_adds_none(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("one")
-        chat = DeskChat()
+        chat = ScriptedChat()
         with pytest.raises(UsageError, match="nosuch cannot be read"):
             chat.do(f"/file {tmp_path}/a.txt {tmp_path}/nosuch")
         assert chat.conversation.files == []
@@ -133,7 +133,7 @@ class TestFile:
         assert attached(os.fsdecode(path)) == {"name": "a\ufffd.txt", "text": "one"}
 
     def test_what_goes_along_is_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
-        chat = DeskChat()
+        chat = ScriptedChat()
         chat.do("/file")
         chat.conversation.files.append({"name": "a\x1b.txt", "text": ""})
         chat.do("/file")

@@ -8,7 +8,7 @@ import pytest
 
 from agentgw.protocol.errors import NotFound, UsageError
 from agentgw_shell.commands.material import run_command
-from tests.shell.commands.chatting import DeskChat
+from tests.shell.commands.chatting import ScriptedChat
 
 CHUNK = {"source": "/a.md", "lines": [3, 9], "title_path": "Boats", "text": "The Ida\nlies here."}
 TOLD = "[1] /a.md:3-9 Boats\n    The Ida lies here.\n"
@@ -16,22 +16,22 @@ TOLD = "[1] /a.md:3-9 Boats\n    The Ida lies here.\n"
 
 class TestSources:
     def test_those_of_the_last_answer_are_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
-        DeskChat(answer="x", session="s-1", sources=(CHUNK,)).do("/sources")
+        ScriptedChat(answer="x", session="s-1", sources=(CHUNK,)).do("/sources")
         assert capsys.readouterr().out == TOLD
 
     def test_those_of_a_session_that_was_taken_up(self, capsys: pytest.CaptureFixture[str]) -> None:
         answers = {"turn.list": {"turns": [{"turn_id": "t-1"}]}, "turn.show": {"sources": [CHUNK]}}
-        DeskChat(answers, session="s-1").do("/sources")
+        ScriptedChat(answers, session="s-1").do("/sources")
         assert capsys.readouterr().out == TOLD
 
     @pytest.mark.parametrize("answer", ["", "x"])
     def test_an_answer_without_any_is_told(self, answer: str) -> None:
         with pytest.raises(NotFound, match="rests on no documents"):
-            DeskChat({"turn.list": {"turns": []}}, answer=answer, session="s-1").do("/sources")
+            ScriptedChat({"turn.list": {"turns": []}}, answer=answer, session="s-1").do("/sources")
 
 
 def test_a_text_is_searched_for_as_it_is() -> None:
-    chat = DeskChat()
+    chat = ScriptedChat()
     chat.do("/search --help me 'now")
     assert chat.verbs == [("search", "--", "--help me 'now")]
     with pytest.raises(UsageError):
@@ -39,7 +39,7 @@ def test_a_text_is_searched_for_as_it_is() -> None:
 
 
 def test_a_program_is_asked_about_and_gets_its_words_without_a_shell() -> None:
-    chat = DeskChat()
+    chat = ScriptedChat()
     run_command(chat, " git log -1 'a b' $HOME; ls")
     verb, call, tool, arguments, *rest = chat.verbs[0]
     assert (verb, call, tool, rest) == ("tools", "call", "run_command", ["--approve", "ask"])

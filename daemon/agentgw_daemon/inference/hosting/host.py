@@ -109,7 +109,7 @@ class ModelHost:
         self._waiting: list[Ticket] = []
         self._holding: set[Ticket] = set()
         self._backoff = RestartBackoff(settings.restart_backoff_s)
-        self._last_fate = ""
+        self._last_exit_reason = ""
         self._last_hint = ""
         self._stop_when_idle = False
         self._closed = False
@@ -273,7 +273,7 @@ class ModelHost:
             return
         await self._make_room(self)
         worker = self.worker = self._take_worker()
-        self._nursery.start_soon(supervised, "burying a worker", self._on_exit, worker)
+        self._nursery.start_soon(supervised, "reaping a worker", self._on_exit, worker)
         try:
             await self._load_by(worker)
         except ModelUnavailable as error:
@@ -316,7 +316,7 @@ class ModelHost:
         await worker.dead.wait()
         if worker.crashed:
             self._backoff.record(trio.current_time())
-            self._last_fate, self._last_hint = worker.fate, worker.hint
+            self._last_exit_reason, self._last_hint = worker.exit_reason, worker.hint
         self.worker = None
         self._stop_when_idle = False
         self._settle()
@@ -328,10 +328,10 @@ class ModelHost:
             return
         raise ModelUnavailable(
             f"{self.spec.name}: its worker died {DEGRADED_DEATHS} times within a minute, "
-            f"the last one {self._last_fate}; it is tried again in {math.ceil(until - now)} s",
+            f"the last one {self._last_exit_reason}; it is tried again in {math.ceil(until - now)} s",
             hint=self._last_hint or "see `agentgw logs`",
             model=self.spec.name,
-            reason=self._last_fate,
+            reason=self._last_exit_reason,
         )
 
     def _fail(self, make: Callable[[], RpcError]) -> None:

@@ -74,8 +74,8 @@ class WorkerProcess(Child):
                 f"the model cannot be loaded: {self._load_reply.reason}", reason=self._load_reply.reason
             )
         if self.model is None:
-            fate = f"{self.fate} while it loaded the model"
-            raise ModelUnavailable(f"the model worker {fate}", reason=fate)
+            exit_reason = f"{self.exit_reason} while it loaded the model"
+            raise ModelUnavailable(f"the model worker {exit_reason}", reason=exit_reason)
         return self.model
 
     @asynccontextmanager
@@ -215,5 +215,5 @@ class WorkerProcess(Child):
 
     def _raise_if_unusable(self) -> None:
         if not self.usable:
-            fate = self.fate
-            raise ModelUnavailable(f"the model worker {fate}", reason=fate, hint=self.hint)
+            exit_reason = self.exit_reason
+            raise ModelUnavailable(f"the model worker {exit_reason}", reason=exit_reason, hint=self.hint)

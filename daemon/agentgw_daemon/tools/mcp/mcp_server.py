@@ -20,7 +20,7 @@ from agentgw_daemon.tools.mcp.mcp_errors import (
     ServerFailed,
     ServerRefused,
 )
-from agentgw_daemon.tools.user.program import CannotStart, ProgramStderrTail, fate, small_environment, started
+from agentgw_daemon.tools.user.program import CannotStart, ProgramStderrTail, exit_reason, small_environment, started
 from agentgw_daemon.workers.supervision.restart_backoff import RestartBackoff
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class McpServer:
                 self._backoff.record(trio.current_time())
                 if self.listed is None:
                     self.problem = self._reason
-                _log.warning("MCP server %s %s; its last words: %s", self.name, self._reason, self._tail)
+                _log.warning("MCP server %s %s; its standard error ended with: %s", self.name, self._reason, self._tail)
                 self._wanted = trio.Event()
                 self._end_of_life()
         finally:
@@ -225,7 +225,7 @@ class McpServer:
                 # It closed its output: mostly because it is ending, and then it says how.
                 with trio.move_on_after(self._limits.stop_s):
                     await process.wait()
-                reason = fate(process)
+                reason = exit_reason(process)
         return reason
 
     async def _keep(self, connection: McpConnection) -> str:

@@ -45,7 +45,7 @@ from agentgw_daemon.tools.user.program import (
     READ_BYTES,
     CannotStart,
     ProgramStderrTail,
-    fate,
+    exit_reason,
     small_environment,
     started,
 )
@@ -160,7 +160,7 @@ async def _run(
     if len(output) > most_bytes:
         raise ProgramFailed(f"printed more than {most_bytes >> 10} KiB")
     if process.returncode != 0:
-        raise ProgramFailed(fate(process) + _said(tail))
+        raise ProgramFailed(exit_reason(process) + _said(tail))
     return bytes(output)
 
 

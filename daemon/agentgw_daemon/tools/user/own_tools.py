@@ -40,7 +40,7 @@ from agentgw_daemon.tools.user.program import (
     STDERR_DRAIN_S,
     CannotStart,
     ProgramStderrTail,
-    fate,
+    exit_reason,
     small_environment,
     started,
 )
@@ -151,7 +151,7 @@ class _Host:
     def _exit_error(self) -> str:
         assert self._process is not None
         words = f"; it said: {self._tail}" if str(self._tail) else ""
-        return (self._problem or fate(self._process)) + words
+        return (self._problem or exit_reason(self._process)) + words
 
     def end(self) -> None:
         """Kill it, unless it has ended."""

@@ -115,7 +115,7 @@ async def _reap(process: trio.Process, mark: str, tail: ProgramStderrTail, patie
     await process.stderr.aclose()
 
 
-def fate(process: trio.Process) -> str:
+def exit_reason(process: trio.Process) -> str:
     """The way in which it ended, as the rest of a sentence about it."""
     status = process.returncode
     if status is None:

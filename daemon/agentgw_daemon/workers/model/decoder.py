@@ -137,8 +137,8 @@ class Decoder:
         try:
             indices = self._compute(batch)
         except llama.EngineError as error:
-            for piece in batch:
-                self._break(self._answers[piece.sequence.key], error)
+            for batch_slice in batch:
+                self._break(self._answers[batch_slice.sequence.key], error)
             return True
         if indices is None:
             self._scheduler.revert(batch)
@@ -147,9 +147,9 @@ class Decoder:
         seconds = ended - started
         self._scheduler.computed(batch)
         self._scheduler.took(batch, seconds, moved_s=time.perf_counter() - ended + started - planned)
-        for piece in batch:
+        for batch_slice in batch:
             # The gain of guesses is measured while there is nobody else in the batch.
-            self._after(piece, indices.get(piece.sequence.key), seconds if len(batch) == 1 else None)
+            self._after(batch_slice, indices.get(batch_slice.sequence.key), seconds if len(batch) == 1 else None)
         now = time.perf_counter()
         if now - self._sent_at >= SEND_INTERVAL_S:
             self._sent_at = now
@@ -198,11 +198,11 @@ class Decoder:
 
     def _before(self, batch: tuple[BatchSlice, ...]) -> None:
         now = time.perf_counter()
-        for piece in batch:
-            answer = self._answers[piece.sequence.key]
+        for batch_slice in batch:
+            answer = self._answers[batch_slice.sequence.key]
             if answer.started is None:
                 answer.started = now - answer.render_s
-        if any(len(piece.tokens) > 1 for piece in batch):
+        if any(len(batch_slice.tokens) > 1 for batch_slice in batch):
             # A piece of a prompt takes long: nobody's text waits for it.
             self.send_all()
 
@@ -217,8 +217,8 @@ class Decoder:
         A piece of a prompt may take seconds, and so makes way for a hold; a token of each stream takes a moment.
         What is in the background makes way for whoever comes.
         """
-        most = max(batch, key=lambda piece: len(piece.tokens))
-        mostly = 2 * len(most.tokens) > sum(len(piece.tokens) for piece in batch)
+        most = max(batch, key=lambda batch_slice: len(batch_slice.tokens))
+        mostly = 2 * len(most.tokens) > sum(len(batch_slice.tokens) for batch_slice in batch)
         self._cancellations.begin(
             most.sequence.key if mostly else None, self._kv_memory.context(most.slot).abort,
             makes_way=len(most.tokens) > 1,
@@ -230,34 +230,34 @@ class Decoder:
         finally:
             self._cancellations.rest()
 
-    def _after(self, piece: BatchSlice, index: int | None, seconds: float | None) -> None:
-        answer = self._answers[piece.sequence.key]
-        if piece.start < answer.sequence.prompt_tokens:
+    def _after(self, batch_slice: BatchSlice, index: int | None, seconds: float | None) -> None:
+        answer = self._answers[batch_slice.sequence.key]
+        if batch_slice.start < answer.sequence.prompt_tokens:
             answer.tell_progress()
         if index is None:
             return
         try:
-            right = self._draw(answer, piece, index) if answer.generation.finish_reason is None else 0
+            right = self._draw(answer, batch_slice, index) if answer.generation.finish_reason is None else 0
         except llama.EngineError as error:
             self._break(answer, error)
             return
-        if piece.guesses:
-            self._scheduler.confirm(piece, right)
-        if len(piece.tokens) == 1 and seconds is not None:
-            answer.gain.note(guesses=len(piece.guesses), right=right, seconds=seconds)
+        if batch_slice.guesses:
+            self._scheduler.confirm(batch_slice, right)
+        if len(batch_slice.tokens) == 1 and seconds is not None:
+            answer.gain.note(guesses=len(batch_slice.guesses), right=right, seconds=seconds)
         if answer.generation.finish_reason is not None:
             self._finish(answer, answer.generation.finish_reason)
 
-    def _draw(self, answer: ResponseStream, piece: BatchSlice, index: int) -> int:
+    def _draw(self, answer: ResponseStream, batch_slice: BatchSlice, index: int) -> int:
         """Draw the next token, and one more after each guess that was drawn; how many were."""
-        context, tokens = self._kv_memory.context(piece.slot), answer.sequence.tokens
-        for right in range(len(piece.guesses) + 1):
+        context, tokens = self._kv_memory.context(batch_slice.slot), answer.sequence.tokens
+        for right in range(len(batch_slice.guesses) + 1):
             token = answer.sampler.sample(context, index + right)
             tokens.append(token)
             answer.add(self._model.piece(token, special=answer.special))
             if len(tokens) > self._n_ctx_tokens:
                 answer.generation.finish_reason = answer.generation.finish_reason or "length"
-            if answer.generation.finish_reason is not None or piece.guesses[right : right + 1] != (token,):
+            if answer.generation.finish_reason is not None or batch_slice.guesses[right : right + 1] != (token,):
                 return right
         raise AssertionError("the token after the last guess was not guessed")
 

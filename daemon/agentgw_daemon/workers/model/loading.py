@@ -76,10 +76,10 @@ def load(
     chat, name = template.choose(
         model.chat_template, bos=model.special_text("bos"), eos=model.special_text("eos"), controls=opened.controls
     )
-    apart = dataclasses.replace(shape, sequences=1, n_cells=shape.n_ctx_tokens)
+    isolated = dataclasses.replace(shape, sequences=1, n_cells=shape.n_ctx_tokens)
     batch_tokens = shape.tuning.batch_tokens
     kv_memory = KvMemory(
-        context, lambda: _make(model, apart), n_slots=shape.slots, batch_tokens=batch_tokens,
+        context, lambda: _make(model, isolated), n_slots=shape.slots, batch_tokens=batch_tokens,
         disk_cache=_disk_cache(model, shape, request), token_bytes=max(model.kv_bytes_per_token, 1),
     )  # fmt: skip
     scheduler = Scheduler(

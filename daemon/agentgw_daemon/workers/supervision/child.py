@@ -115,7 +115,7 @@ class Child(abc.ABC):
         self._lifetime.cancel()
 
     @property
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         """The way in which it ended, as the rest of a sentence about it."""
         if self._reason:
             return self._reason
@@ -129,7 +129,7 @@ class Child(abc.ABC):
 
     def _died(self, kind: str) -> WorkerDied:
         """The error of a request that it took along; `kind` is `model` or `retrieval`."""
-        died = WorkerDied(f"the {kind} worker {self.fate}", worker=kind)
+        died = WorkerDied(f"the {kind} worker {self.exit_reason}", worker=kind)
         if self.status is not None:
             died.data["status"] = self.status
         return died
@@ -208,7 +208,7 @@ class Child(abc.ABC):
         except trio.WouldBlock:
             self.kill("stopped reading")
         except trio.BrokenResourceError:
-            # Dying already; whoever waits is told by the burial.
+            # Dying already; whoever waits is told when it is reaped.
             return
 
     async def _write(self, process: trio.Process) -> None:
@@ -248,7 +248,8 @@ class Child(abc.ABC):
     def _notify(self, process: trio.Process | None) -> None:
         self.status = process.returncode if process is not None else None
         if self.crashed:
-            _log.warning("worker %d %s; its last words: %s", self.pid, self.fate, self._stderr_tail)
+            ended = "worker %d %s; its standard error ended with: %s"
+            _log.warning(ended, self.pid, self.exit_reason, self._stderr_tail)
         self._outgoing.close()
         self._on_exit()
         self.dead.set()

@@ -67,7 +67,7 @@ class Lists:
     def swap_out(self, slot: int, start: int, end: int) -> bool:
         cells, kept = self.slots[slot], self.swapped_out.setdefault(slot, [])
         assert len(cells) == end
-        assert len(kept) == start, "something was put aside twice, or not at all"
+        assert len(kept) == start, "something was swapped out twice, or not at all"
         kept += [cell.token for cell in cells[start:end]]
         self.moved_tokens += end - start
         self.slots[slot] = []

@@ -279,7 +279,7 @@ def test_an_owner_forgotten_while_its_state_waits_for_the_disk_leaves_nothing(
 
 @pytest.mark.parametrize("cache_scope", ["", "a/b", "..", "a.b", "ä", "a" * 65, "a\n"])
 def test_an_impossible_cache_scope_is_a_bug_of_the_caller(folder: Path, cache_scope: str) -> None:
-    with opened(folder) as states, pytest.raises(ValueError, match="owner"):
+    with opened(folder) as states, pytest.raises(ValueError, match="cache scope"):
         states.save(cache_scope, [1], 0, b"x")
 
 

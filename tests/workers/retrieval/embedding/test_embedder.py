@@ -154,10 +154,10 @@ async def test_many_texts_begin_at_once_and_go_over_to_torch_with_the_same_vecto
     engines: dict[str, bytes] = {}
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
-            lane = RoleQueue("bulk", RetrievalSettings(), nursery, worker_environment(os.environ, "test"))
+            role_queue = RoleQueue("bulk", RetrievalSettings(), nursery, worker_environment(os.environ, "test"))
             asked = 0
             while "torch" not in engines:
-                reply = await lane.ask(wire.Embed(embedder=embedder, texts=texts, more=64), timeout_s=PATIENCE_S)
+                reply = await role_queue.ask(wire.Embed(embedder=embedder, texts=texts, more=64), timeout_s=PATIENCE_S)
                 assert isinstance(reply, wire.Embedded)
                 engines[reply.engine] = reply.vectors
                 asked += len(texts)

@@ -43,7 +43,7 @@ class Scheduler:
     """Scheduler of at most `at_once` requests of people and as many in the background, in slots that share `n_cells`
     tokens.
 
-    With one slot, a model that cannot share, there is nobody to be alone from: that slot, emptied, serves those
+    With one slot, a model that cannot share, there is nobody to be isolated from: that slot, emptied, serves those
     too. `batch_tokens` is at least `at_once`; the caller sees to it that no sequence ever has more than `n_cells`
     tokens.
     """
@@ -57,7 +57,7 @@ class Scheduler:
         self._waiting: list[Sequence] = []
         self._clock = 0
         self._arrivals = 0
-        self._apart_was_last = False
+        self._isolated_was_last = False
         self._held_up = 0  # streams that stand still for the batch that was planned last
         self._stood_still = False  # for the one that was computed last
 
@@ -95,8 +95,8 @@ class Scheduler:
         if sequence.slot is None:
             self._waiting.remove(sequence)
         else:
-            apart = sequence.isolated and self._isolated is not self._shared
-            self._pool(sequence).leave(sequence, self._clock, forget=forget or apart)
+            is_isolated = sequence.isolated and self._isolated is not self._shared
+            self._pool(sequence).leave(sequence, self._clock, forget=forget or is_isolated)
 
     def next_batch(self) -> tuple[BatchSlice, ...]:
         """The slices to compute next; empty when everybody is parked or has nothing to compute."""
@@ -104,53 +104,53 @@ class Scheduler:
         self._admit()
         while True:
             batch = self._plan()
-            if self._apart_was_last and self._isolated is not self._shared:
+            if self._isolated_was_last and self._isolated is not self._shared:
                 return batch
-            if self._shared.make_room(sum(piece.size + piece.sequence.swapped_out for piece in batch)):
+            if self._shared.make_room(sum(one.size + one.sequence.swapped_out for one in batch)):
                 return self._brought_back(batch)
             self._send_back(max(self._shared.sequences, key=lambda sequence: (sequence.background, sequence.arrival)))
 
     def computed(self, batch: Iterable[BatchSlice]) -> None:
         """The batch went through; then `took` is told. Guesses do not count until they are `confirm`ed."""
-        for piece in batch:
-            piece.sequence.done += len(piece.tokens)
-            if piece.last:
-                self._pool(piece.sequence).forget_swapped_out(piece.sequence)
+        for batch_slice in batch:
+            batch_slice.sequence.done += len(batch_slice.tokens)
+            if batch_slice.last:
+                self._pool(batch_slice.sequence).forget_swapped_out(batch_slice.sequence)
             elif self._held_up:
                 # Streams are slowed by every cell in use.
-                self._shared.swap_out(piece.sequence)
+                self._shared.swap_out(batch_slice.sequence)
         self._stood_still = self._held_up > 0
 
     def took(self, batch: Collection[BatchSlice], seconds: float, *, moved_s: float = 0.0) -> None:
         """Computing it took so long; planning it, moving keys and values included, so much more."""
-        tokens = [len(piece.tokens) for piece in batch]
-        decoding = [piece for piece in batch if len(piece.tokens) == 1 and piece.last]
+        tokens = [len(batch_slice.tokens) for batch_slice in batch]
+        decoding = [batch_slice for batch_slice in batch if len(batch_slice.tokens) == 1 and batch_slice.last]
         streams = len(decoding)
         # One that is swapped out, or has not begun, slows nobody.
         beside = any(sequence.pending > 1 and sequence.done > sequence.swapped_out for sequence in self._running())
         self._prefill_budget.note(
             streams=streams, held_up=self._held_up, prompt_tokens=sum(tokens) - streams, seconds=seconds,
-            moved_s=moved_s, prompts_beside=beside, guessed=any(piece.guesses for piece in batch),
-            watched=any(not piece.sequence.whole for piece in decoding),
+            moved_s=moved_s, prompts_beside=beside, guessed=any(batch_slice.guesses for batch_slice in batch),
+            watched=any(not batch_slice.sequence.whole for batch_slice in decoding),
         )  # fmt: skip
 
-    def confirm(self, piece: BatchSlice, right: int) -> None:
+    def confirm(self, batch_slice: BatchSlice, right: int) -> None:
         """The first so many guesses of a piece have come true, which makes them computed; the others go."""
-        sequence = piece.sequence
+        sequence = batch_slice.sequence
         sequence.done += right
-        if right < len(piece.guesses):
+        if right < len(batch_slice.guesses):
             self._pool(sequence).revert(sequence, sequence.done)
 
     def revert(self, batch: Iterable[BatchSlice]) -> None:
         """Takes back a batch that was stopped in the middle: some of its keys and values may be there, none
         can be relied on.
         """
-        for piece in batch:
-            self._pool(piece.sequence).revert(piece.sequence, piece.sequence.done)
+        for batch_slice in batch:
+            self._pool(batch_slice.sequence).revert(batch_slice.sequence, batch_slice.sequence.done)
 
     def _brought_back(self, batch: tuple[BatchSlice, ...]) -> tuple[BatchSlice, ...]:
         """The batch with what was swapped out in its place again; planned anew where that failed."""
-        back = [piece.sequence for piece in batch if piece.sequence.swapped_out]
+        back = [batch_slice.sequence for batch_slice in batch if batch_slice.sequence.swapped_out]
         for sequence in back:
             self._shared.swap_in(sequence)
         return batch if all(sequence.done for sequence in back) else tuple(self._plan())
@@ -175,9 +175,9 @@ class Scheduler:
         ready = [sequence for sequence in ready if not sequence.background] or ready
         isolated = [sequence for sequence in ready if sequence.isolated]
         others = [sequence for sequence in ready if not sequence.isolated]
-        self._apart_was_last = bool(isolated) and not (others and self._apart_was_last)
-        if self._apart_was_last:
-            return (self._piece(isolated[0], self._batch_tokens),)
+        self._isolated_was_last = bool(isolated) and not (others and self._isolated_was_last)
+        if self._isolated_was_last:
+            return (self._slice(isolated[0], self._batch_tokens),)
         return tuple(self._mix(others))
 
     def _mix(self, ready: list[Sequence]) -> Iterable[BatchSlice]:
@@ -194,15 +194,15 @@ class Scheduler:
         # A guess pays where nobody else is in the batch, be it that a prompt waits for its next piece.
         guessed = len(streams) == 1 and (room <= 0 or not prompts)
         for sequence in streams:
-            yield self._piece(sequence, 1, guessed=guessed)
+            yield self._slice(sequence, 1, guessed=guessed)
         for sequence in prompts:
             if room <= 0:
                 return
-            piece = self._piece(sequence, room)
-            room -= piece.size
-            yield piece
+            batch_slice = self._slice(sequence, room)
+            room -= batch_slice.size
+            yield batch_slice
 
-    def _piece(self, sequence: Sequence, room: int, *, guessed: bool = False) -> BatchSlice:
+    def _slice(self, sequence: Sequence, room: int, *, guessed: bool = False) -> BatchSlice:
         assert sequence.slot is not None
         sequence.served = self._clock
         tokens = sequence.tokens[sequence.done : sequence.done + room]
@@ -216,11 +216,11 @@ class Scheduler:
         """Slots to those who wait. Who waits for a slot or for cells holds up all behind who need the same."""
         held_up: set[bool] = set()
         for sequence in tuple(self._waiting):
-            apart = sequence.isolated and self._isolated is not self._shared
-            if apart in held_up:
+            is_isolated = sequence.isolated and self._isolated is not self._shared
+            if is_isolated in held_up:
                 continue
             if not self._fits(sequence):
-                held_up.add(apart)
+                held_up.add(is_isolated)
             elif sequence.isolated or not self._is_being_computed(sequence):
                 self._waiting.remove(sequence)
                 self._pool(sequence).enter(sequence, afresh=sequence.isolated)

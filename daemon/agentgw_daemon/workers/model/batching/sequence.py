@@ -1,4 +1,4 @@
-"""A request as the scheduler of slots sees it, and a piece of it in a batch. Values only."""
+"""A request as the scheduler sees it, and its slice of a batch. Values only."""
 
 from __future__ import annotations
 

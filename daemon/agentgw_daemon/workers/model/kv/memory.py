@@ -1,4 +1,4 @@
-"""Memory of the slots' keys and values: all in one context, but those of a request that must be alone.
+"""Memory of the slots' keys and values: all in one context, but those of a request that must be isolated.
 
 That one has a context of its own while there is such a request: its cells are always the same ones, so the same
 tokens are added up in the same order and the same seed draws the same text, whatever the others do.
@@ -34,7 +34,7 @@ class KvMemory:
     def __init__(
         self,
         context: Context,
-        make_apart: Callable[[], Context],
+        make_isolated: Callable[[], Context],
         *,
         n_slots: int,
         batch_tokens: int,
@@ -42,25 +42,25 @@ class KvMemory:
         token_bytes: int = 1,
     ) -> None:
         self._context: Final = context
-        self._make_apart: Final = make_apart
+        self._make_isolated: Final = make_isolated
         self._isolated: Context | None = None
         self._n_slots: Final = n_slots
         self._scratch: Final = n_slots  # the sequence after the slots' own
         self._disk_cache: Final = disk_cache
         self._ram_cache: Final = RamPrefixCache()
-        self._aside: Final[dict[int, list[tuple[int, int, bytes]]]] = {}
+        self._swapped_out: Final[dict[int, list[tuple[int, int, bytes]]]] = {}
         self._piece_tokens: Final = max(_PIECE_BYTES // token_bytes, 1)
         self._batch: Final = Batch(batch_tokens)
 
     @property
     def has_isolated(self) -> bool:
-        """Tells whether one that must be alone has a context of its own."""
+        """Tells whether one that must be isolated has a context of its own."""
         return self._n_slots > 1
 
     def open_isolated(self) -> None:
-        """Make the context of those who must be alone. Raises EngineError."""
+        """Make the context of those who must be isolated. Raises EngineError."""
         if self.has_isolated and self._isolated is None:
-            self._isolated = self._make_apart()
+            self._isolated = self._make_isolated()
 
     def close_isolated(self) -> None:
         """Give its memory back: it is as large as a whole context."""
@@ -103,17 +103,17 @@ class KvMemory:
         part = self._range(slot, start, end)
         if not part:
             return False
-        self._aside.setdefault(slot, []).append((start, end, part))
+        self._swapped_out.setdefault(slot, []).append((start, end, part))
         self._context.keep(slot, 0)
         return True
 
     def swap_in(self, slot: int) -> bool:
         """See slots.Memory."""
-        return all(self._put(slot, part, start, end) for start, end, part in self._aside[slot])
+        return all(self._put(slot, part, start, end) for start, end, part in self._swapped_out[slot])
 
     def forget_swapped_out(self, slot: int) -> None:
         """See slots.Memory."""
-        self._aside.pop(slot, None)
+        self._swapped_out.pop(slot, None)
 
     def save(self, sequence: Sequence) -> bool:
         """See slots.Memory. What a skill's sessions share is saved in nobody's name, and once.
@@ -154,24 +154,24 @@ class KvMemory:
             start = end
         return True
 
-    def decode(self, pieces: AbcSequence[BatchSlice]) -> dict[int, int] | None:
-        """Compute pieces that lie in one context: the batch index to sample at for each sequence's key.
+    def decode(self, slices: AbcSequence[BatchSlice]) -> dict[int, int] | None:
+        """Compute slices that lie in one context: the batch index to sample at for each sequence's key.
 
         The indices of its guesses follow. None: aborted. Raises EngineError.
         """
         batch, indices = self._batch, {}
         batch.clear()
-        for piece in pieces:
-            sequence = piece.slot if piece.slot < self._n_slots else 0
-            end = piece.start + len(piece.tokens) - 1
-            for position, token in enumerate(piece.tokens, piece.start):
-                at = batch.add(token, position, sequence, wanted=piece.last and position == end)
-            if piece.last:
-                indices[piece.sequence.key] = at
-            for position, token in enumerate(piece.guesses, end + 1):
+        for batch_slice in slices:
+            sequence = batch_slice.slot if batch_slice.slot < self._n_slots else 0
+            end = batch_slice.start + len(batch_slice.tokens) - 1
+            for position, token in enumerate(batch_slice.tokens, batch_slice.start):
+                at = batch.add(token, position, sequence, wanted=batch_slice.last and position == end)
+            if batch_slice.last:
+                indices[batch_slice.sequence.key] = at
+            for position, token in enumerate(batch_slice.guesses, end + 1):
                 batch.add(token, position, sequence, wanted=True)
-        context = self.context(pieces[0].slot)
-        context.leave_core(all(piece.sequence.leaves_core for piece in pieces))
+        context = self.context(slices[0].slot)
+        context.leave_core(all(batch_slice.sequence.leaves_core for batch_slice in slices))
         return indices if context.decode(batch) else None
 
     def flush(self) -> None:

@@ -49,7 +49,7 @@ class SegmentFile:
 def check_cache_scope(cache_scope: str) -> None:
     """Raises ValueError for a name that no cache scope can have."""
     if not _CACHE_SCOPE.fullmatch(cache_scope):
-        raise ValueError(f"not the name of an owner of saved states: {cache_scope!r}")
+        raise ValueError(f"not a cache scope: {cache_scope!r}")
 
 
 def model_folder(folder: Path, model_key: str) -> Path:

@@ -17,16 +17,16 @@ from tests.shell.terminal import Terminal
 
 
 @contextmanager
-def desk_of(folder: Path, model: Endpoint) -> Iterator[Desk]:
-    """A desk whose daemon is stopped afterwards."""
-    made = Desk(folder, model)
+def chat_home_in(folder: Path, model: Endpoint) -> Iterator[ChatHome]:
+    """A home whose daemon is stopped afterwards."""
+    made = ChatHome(folder, model)
     try:
         yield made
     finally:
         subprocess.run([AGENTGW, "stop"], env=made.environment, capture_output=True, timeout=PATIENCE_S, check=False)
 
 
-class Desk:
+class ChatHome:
     """A daemon whose model is the endpoint, and a folder to work in."""
 
     def __init__(self, folder: Path, model: Endpoint) -> None:
