@@ -25,7 +25,7 @@ from agentgw_daemon.storage.jobs.job_rows import RunlessTimes, StoredStanding
 from agentgw_daemon.storage.json_text import BAD, UNREADABLE
 from agentgw_daemon.storage.sessions.approvals import StoredApproval
 from agentgw_daemon.storage.sessions.log import pack, shown
-from agentgw_daemon.storage.sessions.steps import Shown, StepRows
+from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 from tests.hostile import DEEP
 from tests.storage.papers import new, pieces_of
@@ -48,7 +48,7 @@ async def turn_of(database: Database, *, ended: bool = True) -> tuple[str, str]:
     turn = (await database.turns.start(NewTurn(message="ask", skill="s", model="echo", state="running"))).turn
     turn_id = turn.turn_id
     await database.steps.write(
-        turn_id, StepRows(first=1, steps=(STEP,), shown=Shown()), pack([(1, "turn.delta", DELTA)])
+        turn_id, StepRows(first=1, steps=(STEP,), shown=ShownPrompt()), pack([(1, "turn.delta", DELTA)])
     )
     await database.calls.begin(turn_id, CALL)
     await database.calls.end(turn_id, CALL, untrusted=False)

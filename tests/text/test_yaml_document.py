@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from agentgw_daemon.text.yaml_document import (
     MAX_DEPTH,
     MAX_EVENTS,
-    Bad,
+    BadNode,
     DocumentRefused,
-    Listing,
-    Mapping,
-    Scalar,
+    ListNode,
+    MappingNode,
+    ScalarNode,
     parse_document,
 )
 
@@ -23,14 +23,14 @@ from agentgw_daemon.text.yaml_document import (
 def test_nodes_know_where_they_stand() -> None:
     text = "jobs:\n  - name: 'a b'  # said\n"
     document = parse_document(text)
-    assert isinstance(document, Mapping)
+    assert isinstance(document, MappingNode)
     jobs = document.get("jobs")
-    assert isinstance(jobs, Listing)
+    assert isinstance(jobs, ListNode)
     assert (jobs.span.line, jobs.span.column) == (2, 2)
     (entry,) = jobs.items
-    assert isinstance(entry, Mapping)
+    assert isinstance(entry, MappingNode)
     name = entry.get("name")
-    assert isinstance(name, Scalar)
+    assert isinstance(name, ScalarNode)
     assert (name.text, name.plain) == ("a b", False)
     assert text[name.span.start : name.span.end] == "'a b'"
     assert entry.get("other") is None
@@ -39,7 +39,7 @@ def test_nodes_know_where_they_stand() -> None:
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n...\n"])
 def test_an_empty_document_has_no_node_or_an_empty_one(text: str) -> None:
     node = parse_document(text)
-    assert node is None or (isinstance(node, Scalar) and node.text == "")
+    assert node is None or (isinstance(node, ScalarNode) and node.text == "")
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,20 @@ def test_an_empty_document_has_no_node_or_an_empty_one(text: str) -> None:
 )
 def test_what_is_not_allowed_makes_its_own_node_bad(value: str, reason: str) -> None:
     document = parse_document(f"first: {value}\nsecond: fine\n")
-    assert isinstance(document, Mapping)
+    assert isinstance(document, MappingNode)
     bad, fine = document.get("first"), document.get("second")
-    assert isinstance(bad, Bad)
+    assert isinstance(bad, BadNode)
     assert reason in bad.reason
     assert bad.span.line == 1
-    assert isinstance(fine, Scalar)
+    assert isinstance(fine, ScalarNode)
 
 
 def test_aliases_grow_nothing() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 12)]
     document = parse_document("\n".join(lines))
-    assert isinstance(document, Mapping)
-    assert all(isinstance(node, Bad) for _, node in document.entries)
+    assert isinstance(document, MappingNode)
+    assert all(isinstance(node, BadNode) for _, node in document.entries)
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])

@@ -12,7 +12,7 @@ from typing import Final
 
 from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw_daemon.inference.engine import Finished
-from agentgw_daemon.storage.sessions.steps import Shown, StepRows
+from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows
 from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
 
@@ -21,7 +21,10 @@ class StepRecorder:
     """See `loop.Recorder`. `write` None keeps the steps in memory only; those of the `past` are stored already."""
 
     def __init__(
-        self, write: Callable[[StepRows], Awaitable[None]] | None, shown: Shown | None, past: Sequence[TurnStep] = ()
+        self,
+        write: Callable[[StepRows], Awaitable[None]] | None,
+        shown: ShownPrompt | None,
+        past: Sequence[TurnStep] = (),
     ) -> None:
         self._write: Final = write
         self._shown = shown

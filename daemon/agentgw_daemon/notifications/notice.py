@@ -1,4 +1,4 @@
-"""Texts of notifications. Does no I/O.
+"""Texts of desktop notices. Does no I/O.
 
 What a model or a stranger wrote is escaped as for a terminal; markup is escaped where the desktop reads markup.
 """
@@ -22,7 +22,7 @@ _IN_A_TERMINAL: Final = "`agentgw approvals` shows all of it"
 
 @record
 class DesktopNotice:
-    """One notification. `may_allow`: all that a yes would be about is in it. Nothing in it is markup."""
+    """One message on the desktop. `may_allow`: all that a yes would be about is in it. Nothing in it is markup."""
 
     summary: str
     body: str

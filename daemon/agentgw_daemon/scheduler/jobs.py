@@ -204,9 +204,9 @@ class Jobs:
             raise InvalidParams(f"at: {wire_time(when)} {reason}", path="at", reason=reason)
 
 
-def _entry(params: JobAddParams, name: str) -> dict[str, editing.EntryValue]:
+def _entry(params: JobAddParams, name: str) -> dict[str, editing.FieldValue]:
     """The keys of an entry, in the order in which people write them."""
-    given: dict[str, editing.EntryValue | None] = {
+    given: dict[str, editing.FieldValue | None] = {
         "name": name, "message": params.message, "every": params.every, "cron_expression": params.cron,
         "at": params.at, "on": params.on, "tz": params.tz, "skill_name": params.skill, "model": params.model,
         "files": list(params.files) or None, "cwd": params.cwd, "misfire": params.misfire, "grace_s": params.grace_s,

@@ -3,8 +3,8 @@
 Does no I/O.
 
 Built from the parser's events, so no constructor is ever called: scalars stay text, nothing grows when it is read,
-and no tag can name an object. What one node may not have (a tag, an alias, a key twice) makes that node `Bad`, and
-the rest of the document is read.
+and no tag can name an object. What one node may not have (a tag, an alias, a key twice) makes that node a `BadNode`,
+and the rest of the document is read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class NodeSpan:
 
 
 @record
-class Scalar:
+class ScalarNode:
     """A word. `plain` words have no quotes: null, numbers and booleans are such."""
 
     span: NodeSpan
@@ -55,7 +55,7 @@ class Scalar:
 
 
 @record
-class Listing:
+class ListNode:
     """A list; `flow` is the form with brackets."""
 
     span: NodeSpan
@@ -64,11 +64,11 @@ class Listing:
 
 
 @record
-class Mapping:
+class MappingNode:
     """Keys with values; `flow` is the form with braces."""
 
     span: NodeSpan
-    entries: tuple[tuple[Scalar, Node], ...]
+    entries: tuple[tuple[ScalarNode, Node], ...]
     flow: bool
 
     def get(self, name: str) -> Node | None:
@@ -77,14 +77,14 @@ class Mapping:
 
 
 @record
-class Bad:
+class BadNode:
     """A node that is refused, with the reason."""
 
     span: NodeSpan
     reason: str
 
 
-Node = Scalar | Listing | Mapping | Bad
+Node = ScalarNode | ListNode | MappingNode | BadNode
 
 
 class DocumentRefused(ValueError):
@@ -139,7 +139,7 @@ def _node(event: Event, events: Iterator[Event]) -> Node:
     made: Node
     match event:
         case AliasEvent():
-            return Bad(span=_span(event, event), reason=reason or "")
+            return BadNode(span=_span(event, event), reason=reason or "")
         case ScalarEvent():
             made = _scalar(event)
         case SequenceStartEvent():
@@ -148,46 +148,46 @@ def _node(event: Event, events: Iterator[Event]) -> Node:
                 if isinstance(item, SequenceEndEvent):
                     break
                 items.append(_node(item, events))
-            made = Listing(span=_span(event, item), items=tuple(items), flow=bool(event.flow_style))
+            made = ListNode(span=_span(event, item), items=tuple(items), flow=bool(event.flow_style))
         case MappingStartEvent():
             made = _mapping(event, events)
         case _:  # the grammar lets no other event start a node
             raise DocumentRefused(event.start_mark.line + 1, "unexpected")
-    return Bad(span=made.span, reason=reason) if reason else made
+    return BadNode(span=made.span, reason=reason) if reason else made
 
 
-def _mapping(event: MappingStartEvent, events: Iterator[Event]) -> Mapping | Bad:
-    entries: dict[str, tuple[Scalar, Node]] = {}
-    wrong: Bad | None = None
+def _mapping(event: MappingStartEvent, events: Iterator[Event]) -> MappingNode | BadNode:
+    entries: dict[str, tuple[ScalarNode, Node]] = {}
+    wrong: BadNode | None = None
     for key_event in events:
         if isinstance(key_event, MappingEndEvent):
             break
         key = _node(key_event, events)
         value = _node(next(events), events)
-        if not isinstance(key, Scalar):
-            reason = key.reason if isinstance(key, Bad) else "a key must be a word"
-            wrong = wrong or Bad(span=key.span, reason=reason)
+        if not isinstance(key, ScalarNode):
+            reason = key.reason if isinstance(key, BadNode) else "a key must be a word"
+            wrong = wrong or BadNode(span=key.span, reason=reason)
         elif key.text in entries:
-            wrong = wrong or Bad(span=key.span, reason=f"key {key.text[:64]!r} is given twice")
+            wrong = wrong or BadNode(span=key.span, reason=f"key {key.text[:64]!r} is given twice")
         else:
             entries[key.text] = (key, value)
     span = _span(event, key_event)
     if wrong is not None:
         # The reason is told where it is, and the whole is where it begins.
         line = NodeSpan(start=span.start, end=span.end, line=wrong.span.line, column=span.column)
-        return Bad(span=line, reason=wrong.reason)
-    return Mapping(span=span, entries=tuple(entries.values()), flow=bool(event.flow_style))
+        return BadNode(span=line, reason=wrong.reason)
+    return MappingNode(span=span, entries=tuple(entries.values()), flow=bool(event.flow_style))
 
 
-def _scalar(event: ScalarEvent) -> Scalar | Bad:
+def _scalar(event: ScalarEvent) -> ScalarNode | BadNode:
     span, text = _span(event, event), str(event.value)
     try:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError:
-        return Bad(span=span, reason="half a character (\\ud800 to \\udfff) is not allowed")
+        return BadNode(span=span, reason="half a character (\\ud800 to \\udfff) is not allowed")
     if "\0" in text:
-        return Bad(span=span, reason="the character \\0 is not allowed")
-    return Scalar(span=span, text=text, plain=event.style is None)
+        return BadNode(span=span, reason="the character \\0 is not allowed")
+    return ScalarNode(span=span, text=text, plain=event.style is None)
 
 
 def _refusal(event: Event) -> str | None:

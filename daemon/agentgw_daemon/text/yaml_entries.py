@@ -8,25 +8,24 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection
-from collections.abc import Mapping as Aliases
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol, TypeVar
 
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.text.yaml_document import (
-    Bad,
+    BadNode,
     DocumentRefused,
-    Listing,
-    Mapping,
+    ListNode,
+    MappingNode,
     Node,
-    Scalar,
+    ScalarNode,
     parse_document,
 )
 
 T = TypeVar("T")
 E = TypeVar("E", bound="NamedEntry")
 
-NO_ALIASES: Final[Aliases[str, str]] = {}
+NO_ALIASES: Final[Mapping[str, str]] = {}
 MAX_NAME: Final = 100
 _TRUE: Final = frozenset({"true", "yes", "on"})
 _FALSE: Final = frozenset({"false", "no", "off"})
@@ -63,7 +62,7 @@ def entries_of(text: str, top: str, keys: Collection[str], *, most: int) -> Entr
     try:
         document = parse_document(text)
         nodes = _items(document, top, keys, refused)
-        if isinstance(document, Bad):
+        if isinstance(document, BadNode):
             nodes = _salvaged(text, top, most)
     except DocumentRefused as error:
         refused.append(EntryRefused(error.line, error.reason))
@@ -119,22 +118,22 @@ def named_entries(
 
 def name_of(node: Node) -> str | None:
     """The name that an entry has, where it can be read."""
-    named = node.get("name") if isinstance(node, Mapping) else None
-    return named.text[:MAX_NAME] if isinstance(named, Scalar) else None
+    named = node.get("name") if isinstance(node, MappingNode) else None
+    return named.text[:MAX_NAME] if isinstance(named, ScalarNode) else None
 
 
 class EntryValues:
     """The values of one entry. Methods raise EntryRefused for what cannot be used."""
 
-    def __init__(self, node: Node, kind: str, keys: Collection[str], aliases: Aliases[str, str] = NO_ALIASES) -> None:
+    def __init__(self, node: Node, kind: str, keys: Collection[str], aliases: Mapping[str, str] = NO_ALIASES) -> None:
         """`kind` is what an entry is called, `aliases` gives other names of keys. Raises EntryRefused."""
-        if isinstance(node, Bad):
+        if isinstance(node, BadNode):
             raise EntryRefused(node.span.line, node.reason)
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             raise EntryRefused(node.span.line, "an entry is a mapping that begins with `name:`")
         self.line = node.span.line
         self._kind = kind
-        self.values: dict[str, tuple[Scalar, Node]] = {}
+        self.values: dict[str, tuple[ScalarNode, Node]] = {}
         for key, value in node.entries:
             name = aliases.get(key.text, key.text)
             if name not in keys:
@@ -143,10 +142,10 @@ class EntryValues:
                 raise EntryRefused(key.span.line, f"unknown key {key.text[:64]!r}{hint}")
             if name in self.values:
                 raise EntryRefused(key.span.line, f"{key.text} and {self.values[name][0].text} are the same key")
-            if isinstance(value, Bad):
+            if isinstance(value, BadNode):
                 raise EntryRefused(value.span.line, f"{key.text}: {value.reason}")
             # An empty value is one that is not there, as in the old file.
-            if not (isinstance(value, Scalar) and value.plain and value.text.casefold() in _NULL):
+            if not (isinstance(value, ScalarNode) and value.plain and value.text.casefold() in _NULL):
                 self.values[name] = (key, value)
 
     def refused(self, name: str, reason: str) -> EntryRefused:
@@ -166,7 +165,7 @@ class EntryValues:
         found = self.values.get(name)
         if found is None:
             return None
-        if not isinstance(found[1], Scalar):
+        if not isinstance(found[1], ScalarNode):
             raise self.refused(name, "must be a text")
         return found[1].text
 
@@ -226,14 +225,14 @@ class EntryValues:
         found = self.values.get(name)
         if found is None:
             return ()
-        items = found[1].items if isinstance(found[1], Listing) else (found[1],)
+        items = found[1].items if isinstance(found[1], ListNode) else (found[1],)
         if len(items) > MAX_LIST:
             raise self.refused(name, f"has more than {MAX_LIST} entries")
         texts = []
         for item in items:
-            if isinstance(item, Bad):
+            if isinstance(item, BadNode):
                 raise EntryRefused(item.span.line, f"{name}: {item.reason}")
-            if not isinstance(item, Scalar) or not item.text.strip():
+            if not isinstance(item, ScalarNode) or not item.text.strip():
                 raise EntryRefused(item.span.line, f"{name}: must be a list of words")
             texts.append(item.text.strip())
         return tuple(dict.fromkeys(texts))
@@ -244,17 +243,17 @@ def _items(document: Node | None, top: str, keys: Collection[str], refused: list
     match document:
         case None:
             return ()
-        case Scalar() if document.plain and document.text in ("", "~", "null"):
+        case ScalarNode() if document.plain and document.text in ("", "~", "null"):
             return ()
-        case Bad():
+        case BadNode():
             refused.append(EntryRefused(document.span.line, document.reason))
             return ()
-        case Mapping():
+        case MappingNode():
             pass
-        case Listing():
+        case ListNode():
             refused.append(EntryRefused(document.span.line, f"the file is a list; put `{top}:` above it"))
             return ()
-        case Scalar():
+        case ScalarNode():
             refused.append(EntryRefused(document.span.line, f"the file is not a mapping with `{top}:`"))
             return ()
     for key, _ in document.entries:
@@ -267,11 +266,11 @@ def _items(document: Node | None, top: str, keys: Collection[str], refused: list
     match document.get(top):
         case None:
             return ()
-        case Scalar(plain=True, text="" | "~" | "null"):
+        case ScalarNode(plain=True, text="" | "~" | "null"):
             return ()
-        case Listing(items=items):
+        case ListNode(items=items):
             return items
-        case Bad() as bad:
+        case BadNode() as bad:
             refused.append(EntryRefused(bad.span.line, bad.reason))
         case other:
             refused.append(EntryRefused(other.span.line, f"`{top}` is not a list; each entry begins with `- `"))
@@ -309,6 +308,6 @@ def _salvaged(text: str, top: str, most: int) -> tuple[Node, ...]:
             node = parse_document("\n" * text.count("\n", 0, start) + piece)
         except DocumentRefused:
             continue
-        if isinstance(node, Listing) and len(node.items) == 1 and isinstance(node.items[0], Mapping):
+        if isinstance(node, ListNode) and len(node.items) == 1 and isinstance(node.items[0], MappingNode):
             nodes.append(node.items[0])
     return tuple(nodes)

@@ -20,7 +20,7 @@ from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.storage.sessions.log import LogRow, pack
-from agentgw_daemon.storage.sessions.steps import Shown, StepRows
+from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class TurnRecorder:
         self, history: PromptHistory, tools: tuple[OfferedTool, ...], past: Sequence[TurnStep] | None
     ) -> StepRecorder:
         """Keep the model's steps from now on. `past`: an earlier daemon kept these, and what the model was shown."""
-        shown = Shown(history=history if history != PromptHistory() else None, tools=tools)
+        shown = ShownPrompt(history=history if history != PromptHistory() else None, tools=tools)
         self._recorder = StepRecorder(self._write_steps, shown if past is None else None, past or ())
         return self._recorder
 

@@ -15,8 +15,7 @@ from agentgw.protocol.calls.turns import TurnAttachParams, TurnIdParams, TurnLis
 from agentgw.protocol.errors import InternalError, InvalidParams, NotFound, SessionBusy, StorageUnavailable
 from agentgw.protocol.types import Turn
 from agentgw_daemon.events.turn_state import TurnState
-from agentgw_daemon.inference.engine import EngineEvent, TextDelta
-from agentgw_daemon.inference.engine import GenerationRequest as Completion
+from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta
 from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import session, turn
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnStore
@@ -28,7 +27,7 @@ from tests.turns.house import House, finished, house
 pytestmark = pytest.mark.anyio
 
 
-async def for_ever(request: Completion) -> AsyncIterator[EngineEvent]:
+async def for_ever(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
     yield TextDelta(texts=("Well",))
     await trio.sleep_forever()
     yield finished()

@@ -10,7 +10,7 @@ from agentgw.protocol.calls.turns import OfferedTool, PromptHistory, StepCall, T
 from agentgw.protocol.types import File
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.file.store import DatabaseFiles
-from agentgw_daemon.storage.sessions.steps import Shown, StepRows, write_steps
+from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows, write_steps
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
 from tests.storage.direct import Direct, run, talk
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 CALLED = TurnStep(text="", calls=(StepCall(tool="look", arguments='{"a":1}'),), prompt_sha256="ab")
 TOLD = TurnStep(text="", calls=(StepCall(tool="look", arguments='{"a":1}', ok=True, content="é"),), prompt_sha256="ab")
 ANSWER = TurnStep(text="yes", finish_reason="stop")
-SHOWN = Shown(
+SHOWN = ShownPrompt(
     history=PromptHistory(left_out_turns=1, summarised_turns=2, summary="s"),
     tools=(OfferedTool(name="look", description="Look.", parameters={"type": "object"}),),
 )

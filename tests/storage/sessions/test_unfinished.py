@@ -14,7 +14,7 @@ from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.sessions.approvals import Approvals, StoredApproval
 from agentgw_daemon.storage.sessions.calls import Calls
 from agentgw_daemon.storage.sessions.log import TurnLogStore, pack
-from agentgw_daemon.storage.sessions.steps import Shown, StepRows, StepStore
+from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows, StepStore
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnStore
 from tests.storage.direct import Direct, run
 
@@ -45,7 +45,7 @@ class Left:
         self.turn_id, self.session_id = turn.turn_id, turn.session_id
 
     async def step(self, step: TurnStep = CALLED) -> None:
-        rows = StepRows(first=1, steps=(step,), shown=Shown())
+        rows = StepRows(first=1, steps=(step,), shown=ShownPrompt())
         await self.steps.write(self.turn_id, rows, pack([STARTED, SAID]))
 
     async def begin(self) -> None:

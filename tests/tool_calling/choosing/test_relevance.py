@@ -14,7 +14,7 @@ def best(request: str) -> str | None:
     return ranked[0][0].name if ranked else None
 
 
-# One request a tool that none of the hints was written after.
+# One request a tool that none of the few-shot examples was written after.
 REQUESTS = {
     "Please read src/app.py to me": "read_file",
     "List everything in build/": "list_files",

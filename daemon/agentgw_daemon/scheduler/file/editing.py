@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from collections.abc import Mapping as Map
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Final
@@ -17,10 +16,10 @@ from typing import Final
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, NotFound
 from agentgw_daemon.scheduler.file.settings import job_of
 from agentgw_daemon.text.near import hint_for
-from agentgw_daemon.text.yaml_document import DocumentRefused, Listing, Mapping, Node, Scalar, parse_document
+from agentgw_daemon.text.yaml_document import DocumentRefused, ListNode, MappingNode, Node, ScalarNode, parse_document
 from agentgw_daemon.text.yaml_entries import EntryRefused
 
-EntryValue = str | bool | int | float | list[str]
+FieldValue = str | bool | int | float | list[str]
 
 # Words that a plain scalar may be: nothing that YAML, old or new, takes for another type or for its own signs.
 _PLAIN: Final = re.compile(r"[A-Za-z_/~][A-Za-z0-9_/.~-]*(?: [A-Za-z0-9_/.~][A-Za-z0-9_/.~-]*)*", re.ASCII)
@@ -28,7 +27,7 @@ _NOT_PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null"
 _BOM: Final = "\ufeff"
 
 
-def with_job(text: str, entry: Map[str, EntryValue], *, home: Path) -> str:
+def with_job(text: str, entry: Mapping[str, FieldValue], *, home: Path) -> str:
     """The text with one more entry at its end. Raises AlreadyExists, InvalidParams."""
     name = entry.get("name")
     document = _Document(text)
@@ -54,7 +53,7 @@ def with_enabled(text: str, name: str, enabled: bool) -> str:
     document = _Document(text)
     number = document.number(name)
     node = document.items[number]
-    assert isinstance(node, Mapping)  # only such a node has a name
+    assert isinstance(node, MappingNode)  # only such a node has a name
     word = "true" if enabled else "false"
     said = {key.text: _said(value) for key, value in node.entries}
     if said.get("enabled") == word:
@@ -74,12 +73,12 @@ class _Document:
             self._root = parse_document(self._text)
         except DocumentRefused as refused:
             raise _by_hand(f"line {refused.line}: {refused.reason}") from None
-        self._jobs = self._root.get("jobs") if isinstance(self._root, Mapping) else None
-        if self._root is not None and not isinstance(self._root, Mapping) and not _empty(self._root):
+        self._jobs = self._root.get("jobs") if isinstance(self._root, MappingNode) else None
+        if self._root is not None and not isinstance(self._root, MappingNode) and not _empty(self._root):
             raise _by_hand(f"line {self._root.span.line}: not a mapping with `jobs:`")
-        if self._jobs is not None and not isinstance(self._jobs, Listing) and not _empty(self._jobs):
+        if self._jobs is not None and not isinstance(self._jobs, ListNode) and not _empty(self._jobs):
             raise _by_hand(f"line {self._jobs.span.line}: `jobs` is not a list")
-        self.items: tuple[Node, ...] = self._jobs.items if isinstance(self._jobs, Listing) else ()
+        self.items: tuple[Node, ...] = self._jobs.items if isinstance(self._jobs, ListNode) else ()
         self.said: list[object] = [_said(item) for item in self.items]
 
     def find(self, name: object) -> int | None:
@@ -105,13 +104,13 @@ class _Document:
         raise _by_hand("it is written in a way that is not safe to edit")
 
     def _beside(self) -> list[object]:
-        entries = self._root.entries if isinstance(self._root, Mapping) else ()
+        entries = self._root.entries if isinstance(self._root, MappingNode) else ()
         return [(key.text, _said(value)) for key, value in entries if key.text != "jobs"]
 
-    def additions(self, entry: Map[str, EntryValue]) -> Iterator[str]:
+    def additions(self, entry: Mapping[str, FieldValue]) -> Iterator[str]:
         """Ways to put an entry behind the last one."""
         text = self._text
-        if isinstance(self._jobs, Listing) and self._jobs.items:
+        if isinstance(self._jobs, ListNode) and self._jobs.items:
             last = self._jobs.items[-1]
             if self._jobs.flow:
                 yield _spliced(text, last.span.end, last.span.end, f", {_flow(entry)}")
@@ -136,7 +135,7 @@ class _Document:
 
     def removals(self, number: int) -> Iterator[str]:
         """Ways to take an entry out."""
-        assert isinstance(self._jobs, Listing)  # it has an entry
+        assert isinstance(self._jobs, ListNode)  # it has an entry
         text, items = self._text, self.items
         if self._jobs.flow:
             start, end = items[number].span.start, items[number].span.end
@@ -157,7 +156,7 @@ class _Document:
                 indent = " " * self._jobs.span.column or "  "
                 yield _spliced(text, start, end, f"{indent}[]{self._newline}")
 
-    def switches(self, node: Mapping, word: str) -> Iterator[str]:
+    def switches(self, node: MappingNode, word: str) -> Iterator[str]:
         """Ways to turn an entry on or off, by the word `true` or `false`."""
         value = node.get("enabled")
         if value is not None:
@@ -171,7 +170,7 @@ class _Document:
         line = f"{' ' * key.span.column}enabled: {word}{self._newline}"
         yield self._inserted(self._line_end(name.span.end), line)
 
-    def _block(self, entry: Map[str, EntryValue], indent: str) -> str:
+    def _block(self, entry: Mapping[str, FieldValue], indent: str) -> str:
         lines = [f"{key}: {_written(value)}" for key, value in entry.items()]
         marks = ["- "] + ["  "] * (len(lines) - 1)
         return "".join(f"{indent}{mark}{line}{self._newline}" for mark, line in zip(marks, lines, strict=True))
@@ -203,7 +202,7 @@ class _Document:
 
     def _dash(self, item: Node) -> int:
         """The start of the line with the entry's dash."""
-        assert isinstance(self._jobs, Listing)  # it has an entry
+        assert isinstance(self._jobs, ListNode)  # it has an entry
         start = item.span.start
         while True:
             line = self._text.rfind("\n", 0, start) + 1
@@ -219,28 +218,28 @@ def no_job(name: str, known: Iterable[str]) -> NotFound:
 
 
 def _name(node: Node) -> str | None:
-    named = node.get("name") if isinstance(node, Mapping) else None
-    return named.text.strip() if isinstance(named, Scalar) else None
+    named = node.get("name") if isinstance(node, MappingNode) else None
+    return named.text.strip() if isinstance(named, ScalarNode) else None
 
 
 def _empty(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.plain and node.text in ("", "~", "null")
+    return isinstance(node, ScalarNode) and node.plain and node.text in ("", "~", "null")
 
 
 def _said(node: Node) -> object:
     """The content of a node, without where it stands and how it is written."""
     match node:
-        case Scalar():
+        case ScalarNode():
             return node.text
-        case Listing():
+        case ListNode():
             return [_said(item) for item in node.items]
-        case Mapping():
+        case MappingNode():
             return {key.text: _said(value) for key, value in node.entries}
         case _:
             return ("refused", node.reason)
 
 
-def _one_entry(entry: Map[str, EntryValue], home: Path) -> Node:
+def _one_entry(entry: Mapping[str, FieldValue], home: Path) -> Node:
     """The entry as it will be read, checked as a job. Raises InvalidParams."""
     try:
         node = parse_document(_flow(entry))
@@ -251,11 +250,11 @@ def _one_entry(entry: Map[str, EntryValue], home: Path) -> Node:
     return node
 
 
-def _flow(entry: Map[str, EntryValue]) -> str:
+def _flow(entry: Mapping[str, FieldValue]) -> str:
     return "{" + ", ".join(f"{key}: {_written(value)}" for key, value in entry.items()) + "}"
 
 
-def _written(value: EntryValue) -> str:
+def _written(value: FieldValue) -> str:
     """A value in YAML: words without need for quotes as they are, other text as JSON writes it."""
     match value:
         case bool():

@@ -15,7 +15,7 @@ from agentgw_daemon.scheduler.schedules.every import parse_every
 from agentgw_daemon.scheduler.schedules.refusal import ScheduleRefused
 from agentgw_daemon.scheduler.schedules.schedule import OnPath, Schedule, parse_at
 from agentgw_daemon.scheduler.schedules.zones import zone_named
-from agentgw_daemon.text.yaml_document import Bad, Listing, Mapping, Node, Scalar
+from agentgw_daemon.text.yaml_document import BadNode, ListNode, MappingNode, Node, ScalarNode
 from agentgw_daemon.text.yaml_entries import MAX_LIST, EntryRefused, EntryValues
 
 T = TypeVar("T")
@@ -143,18 +143,18 @@ class _JobEntry(EntryValues):
             return Notify()
         channels: list[NotifyChannel] = []
         mail: tuple[str, ...] = ()
-        items = found[1].items if isinstance(found[1], Listing) else (found[1],)
+        items = found[1].items if isinstance(found[1], ListNode) else (found[1],)
         for item in items[:MAX_LIST]:
             match item:
-                case Scalar(text=text):
+                case ScalarNode(text=text):
                     known = [channel for channel in CHANNELS if channel == text.strip()]
                     if not known:
                         said = f"{text[:64]!r} is none of {', '.join(CHANNELS)} and no `mail: command`"
                         raise EntryRefused(item.span.line, f"notify: {said}")
                     channels += known
-                case Mapping(entries=((Scalar(text="mail"), command),)):
+                case MappingNode(entries=((ScalarNode(text="mail"), command),)):
                     mail = self._command(command)
-                case Bad(reason=reason):
+                case BadNode(reason=reason):
                     raise EntryRefused(item.span.line, f"notify: {reason}")
                 case _:
                     raise EntryRefused(item.span.line, "notify: must be words or `mail: command`")
@@ -164,10 +164,10 @@ class _JobEntry(EntryValues):
         """A command with its arguments; no shell ever reads it, and only its program may begin with ~/."""
         try:
             match node:
-                case Scalar(text=text):
+                case ScalarNode(text=text):
                     words = tuple(shlex.split(text))
-                case Listing(items=items):
-                    words = tuple(item.text for item in items if isinstance(item, Scalar))
+                case ListNode(items=items):
+                    words = tuple(item.text for item in items if isinstance(item, ScalarNode))
                     if len(words) != len(items):
                         raise ValueError("must be a list of words")
                 case _:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @record
-class Shown:
+class ShownPrompt:
     """Parts of a prompt that the model was shown besides system text and message."""
 
     history: PromptHistory | None = None
@@ -31,7 +31,7 @@ class StepRows:
 
     first: int
     steps: tuple[TurnStep, ...]
-    shown: Shown | None = None
+    shown: ShownPrompt | None = None
 
 
 class StepStore:

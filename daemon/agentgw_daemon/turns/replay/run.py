@@ -17,7 +17,7 @@ from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.prompts.assembly import assemble
 from agentgw_daemon.prompts.compaction import Fitting, as_shown
 from agentgw_daemon.prompts.prompt import Prompt, history_of, prompt_of, surely_fits
-from agentgw_daemon.storage.sessions.steps import Shown
+from agentgw_daemon.storage.sessions.steps import ShownPrompt
 from agentgw_daemon.turns.replay.comparison import (
     Compared,
     ReplaySetting,
@@ -142,7 +142,7 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellR
     made = await assemble(plan.prompt, base, fitting)
     task = AgentTask(engine=plan.engine, request=made.request, max_iterations=detail.max_iterations or _MAX_ITERATIONS)
     agent = AgentRun(
-        task=task, recorder=StepRecorder(None, Shown()), tools=tools,
+        task=task, recorder=StepRecorder(None, ShownPrompt()), tools=tools,
         steering=RecordedSteering(step.steered for step in detail.steps),
     )  # fmt: skip
     answer = TurnOutput()

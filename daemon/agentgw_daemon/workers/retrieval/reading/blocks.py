@@ -11,7 +11,7 @@ from agentgw_daemon.workers.retrieval.reading.characters import clean, in_one_li
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
 
 BlockKind = Literal["heading", "prose", "lines", "whole"]
-Path = tuple[str, ...]
+HeadingPath = tuple[str, ...]
 
 # Fits a chunk of the default size, whatever its language.
 _WHOLE_TABLE_CHARS: Final = 400
@@ -42,7 +42,7 @@ class Block:
     kind: BlockKind
     start: int
     end: int
-    path: Path = ()
+    path: HeadingPath = ()
     repeats: bool = True
     apart: bool = False
 
@@ -61,10 +61,10 @@ class Outline:
     def __init__(self, *base: str) -> None:
         self._base = tuple(filter(None, map(title_of, base)))
         self._titles: list[tuple[int, str]] = []
-        self.path: Path = self._base
+        self.path: HeadingPath = self._base
         self.first = ""  # the title that came first
 
-    def enter(self, level: int, title: str) -> Path:
+    def enter(self, level: int, title: str) -> HeadingPath:
         """A heading; the path with it, in which it replaces all of its level and below."""
         while self._titles and self._titles[-1][0] >= level:
             self._titles.pop()
@@ -89,7 +89,7 @@ def title_of(text: str) -> str:
     return in_one_line(text, _MAX_TITLE_CHARS)
 
 
-def table_path(text: str, start: int, end: int, path: Path) -> Path:
+def table_path(text: str, start: int, end: int, path: HeadingPath) -> HeadingPath:
     """The path of a table that is written as text: one too long for a chunk stands below the names in its first row."""
     if end - start <= _WHOLE_TABLE_CHARS:
         return path
@@ -113,7 +113,7 @@ class TextBuilder:
         self._blocks: list[Block] = []
         self._length = 0
 
-    def add(self, kind: BlockKind, text: str, path: Path) -> None:
+    def add(self, kind: BlockKind, text: str, path: HeadingPath) -> None:
         """One block; nothing if it is blank."""
         text = _SOFT.sub("", clean(text))
         text = text.strip("\n\r") if kind in ("lines", "whole") else text.strip()
@@ -126,7 +126,7 @@ class TextBuilder:
         self._blocks.append(Block(kind, self._length, self._length + len(text), path))
         self._length += len(text)
 
-    def add_table(self, rows: list[str], path: Path) -> None:
+    def add_table(self, rows: list[str], path: HeadingPath) -> None:
         """A table of lines: one piece if it is short, else each of its chunks stands below the first line."""
         if len(rows) > 1 and sum(map(len, rows)) > _WHOLE_TABLE_CHARS and len(rows[0]) <= _MAX_HEADER_CHARS:
             path = (*path, title_of(rows[0].replace(" | ", ", ")))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
-from agentgw_daemon.workers.retrieval.reading.blocks import Path, Section
+from agentgw_daemon.workers.retrieval.reading.blocks import HeadingPath, Section
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.chunking.sentences import trimmed
 from agentgw_daemon.workers.retrieval.reading.chunking.units import CHARS_PER_TOKEN, Unit, counted_units
@@ -27,7 +27,7 @@ _BATCH_CHUNKS: Final = 32
 # Some forty tokens: with 200 of text they fit into what all-MiniLM-L6-v2 looks at, as both are embedded together.
 _MAX_PATH_CHARS: Final = 160
 
-_Span = tuple[int, int, Path, int]
+_Span = tuple[int, int, HeadingPath, int]
 
 
 def cut(sections: Iterable[Section], limits: Limits, count: CountTokens) -> Iterator[DocumentChunk]:
@@ -63,7 +63,7 @@ class _Place:
         self._at = at
         return self._line, self._byte
 
-    def piece(self, start: int, end: int, path: Path, tokens: int) -> DocumentChunk:
+    def piece(self, start: int, end: int, path: HeadingPath, tokens: int) -> DocumentChunk:
         """The chunk between the two places."""
         line, byte = self.after(start)
         return DocumentChunk(
@@ -77,7 +77,7 @@ class _Place:
         )
 
 
-def _shown(path: Path) -> str:
+def _shown(path: HeadingPath) -> str:
     """The titles in one line; of many, the first and the last."""
     shown = " > ".join(path)
     while len(shown) > _MAX_PATH_CHARS and len(path) > 2:
@@ -186,14 +186,14 @@ def _repeated(full: list[Unit], unit: Unit, limits: Limits) -> list[Unit]:
     return full[at:]
 
 
-def _path(chunk: list[Unit]) -> Path:
+def _path(chunk: list[Unit]) -> HeadingPath:
     """The titles that most of the chunk's text stands below; of headings alone, the headings."""
     body = [unit for unit in chunk if unit.block.kind != "heading"]
     shares = [(unit.block.path, unit.tokens) for unit in body or chunk]
     if all(path == shares[0][0] for path, _ in shares):
         return shares[0][0]
     whole = sum(share for _, share in shares)
-    made: Path = ()
+    made: HeadingPath = ()
     while True:
         below: collections.Counter[str] = collections.Counter()
         for path, share in shares:

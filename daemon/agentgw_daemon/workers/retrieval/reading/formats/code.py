@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.blocks import Block, Outline, Path, lines_of, title_of
+from agentgw_daemon.workers.retrieval.reading.blocks import Block, HeadingPath, Outline, lines_of, title_of
 
 # A syntax tree takes a hundred times the memory of its text.
 _MAX_PYTHON_CHARS: Final = 1 << 20
@@ -59,7 +59,7 @@ def _tree(text: str) -> ast.Module | None:
         return None
 
 
-def _definitions(body: list[ast.stmt], path: Path) -> Iterator[tuple[int, Path]]:
+def _definitions(body: list[ast.stmt], path: HeadingPath) -> Iterator[tuple[int, HeadingPath]]:
     """Last lines of the stretches that belong together: statements between definitions, functions, heads of classes."""
     for at, node in enumerate(body):
         last = node.end_lineno or node.lineno

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder
+from agentgw_daemon.workers.retrieval.reading.blocks import HeadingPath, Outline, Section, TextBuilder
 from agentgw_daemon.workers.retrieval.reading.files.archive import Archive
 from agentgw_daemon.workers.retrieval.reading.formats.markup.xml import hear_xml
 from agentgw_daemon.workers.retrieval.reading.formats.office.parts import (
@@ -158,7 +158,7 @@ class _Shapes:
         else:
             self._blocks.append(text)
 
-    def write(self, builder: TextBuilder, path: Path) -> None:
+    def write(self, builder: TextBuilder, path: HeadingPath) -> None:
         """Adds what was heard, neighbouring paragraphs as lines of one block."""
         lines: list[str] = []
         for block in [*self._blocks, []]:

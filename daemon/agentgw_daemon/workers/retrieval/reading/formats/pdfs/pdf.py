@@ -12,7 +12,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from pypdfium2 import PdfDocument, PdfiumError
 
-from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Path, Section, TextBuilder, title_of
+from agentgw_daemon.workers.retrieval.reading.blocks import HeadingPath, Outline, Section, TextBuilder, title_of
 from agentgw_daemon.workers.retrieval.reading.formats.pdfs.page import PdfPage, page_of
 from agentgw_daemon.workers.retrieval.reading.formats.pdfs.words import vocabulary_of
 from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
@@ -136,7 +136,7 @@ def _bookmarks(document: PdfDocument) -> dict[int, list[tuple[int, str]]]:
     return made
 
 
-def _entered(outline: Outline, begun: list[tuple[int, str]]) -> Path:
+def _entered(outline: Outline, begun: list[tuple[int, str]]) -> HeadingPath:
     """The titles above a page on which these begin; of several, those that they have in common."""
     paths = [outline.enter(level, title) for level, title in begun] or [outline.path]
     shortest = min(map(len, paths))
