@@ -18,7 +18,7 @@ from agentgw_daemon.inference.engine import (
     PromptMessage,
     ToolCallingMode,
 )
-from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.assembly import assemble, generation_request
 from agentgw_daemon.prompts.compaction import Fitting
 from agentgw_daemon.prompts.prompt import Prompt, prompt_of
 from tests.prompts.words import Counter, turn
@@ -82,6 +82,34 @@ async def test_the_oldest_turns_are_left_out_of_what_is_too_long() -> None:
     assert made.notice is None, "without a database nothing is summarised"
 
 
+async def test_what_was_shown_before_is_trimmed_further_where_less_has_room() -> None:
+    prompt = Prompt(system="s", history=tuple(turn(100) for _ in range(10)), message="m")
+    shown = PromptHistory(left_out_turns=2, excerpts=(CHUNK,))
+    made = await assemble(prompt, BASE, fitting(600), shown=shown)
+    assert (made.left_out_turns, made.history) == (4, PromptHistory(left_out_turns=6, excerpts=(CHUNK,)))
+    made = await assemble(prompt, BASE, fitting(4000), shown=shown)
+    assert (made.left_out_turns, made.history) == (0, shown)
+
+
+@pytest.mark.parametrize(
+    ("fields", "counted"),
+    [
+        ({}, True),
+        ({"n_ctx_tokens": 0}, False),
+        ({"n_ctx_tokens": 512}, True),
+        ({"n_ctx_tokens": 0, "shows_tools": lambda messages: False}, False),
+        ({"n_ctx_tokens": 0, "shows_tools": lambda messages: True}, True),
+    ],
+)
+async def test_what_fits_by_its_bytes_is_not_counted_where_that_will_do(fields: dict[str, Any], counted: bool) -> None:
+    count = Counter(2048)
+    made = await assemble(
+        Prompt(system="s", history=(), message="m"), BASE, Fitting(engine=Silent(), count=count, model="x", **fields)
+    )
+    assert bool(count.calls) == counted
+    assert [message.content for message in made.messages] == ["s", "m"]
+
+
 async def test_a_message_that_cannot_fit_is_refused() -> None:
     with pytest.raises(ContextOverflow):
         await assemble(Prompt(system="", history=(), message="m " * 700), BASE, fitting(600))
@@ -93,3 +121,10 @@ def test_a_schema_is_told_in_the_system_text() -> None:
     assert plain.system == "Be good."
     assert told.system.startswith("Be good.\n\n")
     assert "JSON" in told.system
+
+
+def test_an_explicit_seed_has_all_computed_anew() -> None:
+    drawn = generation_request(Options(), seed=5, skill=True, background=False)
+    assert (drawn.recompute, drawn.fallback_seed, drawn.skill, drawn.messages) == (False, 5, True, ())
+    assert generation_request(Options(seed=1), seed=5, skill=False, background=True).recompute
+    assert generation_request(Options(), recompute=True).recompute

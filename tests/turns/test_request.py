@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.types import File, Options
-from agentgw_daemon.turns.request import brings_data, generation_request, kept, merged, options_of
+from agentgw_daemon.turns.request import brings_data, kept, merged, options_of
 
 
 def test_options_keep_what_the_skill_does_not_say() -> None:
@@ -34,9 +34,3 @@ def test_what_is_stored_elsewhere_is_not_kept_with_the_request() -> None:
     assert kept(asked, 7) == TurnStartParams(
         message="", files=(File(name="a", text=""),), system="", max_iterations=7
     )  # fmt: skip
-
-
-def test_an_explicit_seed_has_all_computed_anew() -> None:
-    drawn = generation_request(Options(), seed=5, skill=True, background=False)
-    assert (drawn.recompute, drawn.fallback_seed, drawn.skill, drawn.messages) == (False, 5, True, ())
-    assert generation_request(Options(seed=1), seed=5, skill=False, background=True).recompute

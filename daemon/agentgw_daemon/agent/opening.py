@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from agentgw.protocol.records.schema import record
+from agentgw_daemon.agent.loop import Emit, Tools, tool_calling_of
 from agentgw_daemon.agent.tool_dialect import Step, begin
 from agentgw_daemon.inference.engine import Engine, PromptCount, PromptMessage, ToolCallingMode, as_mapping
 from agentgw_daemon.tool_calling.prompting.view import ToolView
@@ -49,3 +50,21 @@ class TurnOpening:
             return await self.engine.count(messages)
         step = self.step(messages, tools)
         return await self.engine.count(step.messages, step.tools)
+
+
+async def opening_of(
+    engine: Engine, tools: Tools | None, schema: Mapping[str, Any] | None, emit: Emit | None = None
+) -> TurnOpening:
+    """The beginning of a turn with these tools. Where there are any, the model is loaded to know how it calls them;
+    `emit` is told of that.
+    """
+    if tools is None or not tools.views:
+        return TurnOpening(engine=engine, schema=schema)
+    tool_calling = await (engine.tool_calling() if emit is None else tool_calling_of(engine, emit))
+    return TurnOpening(
+        engine=engine,
+        tool_calling=tool_calling,
+        views=tools.views,
+        suggested_tools=tools.suggested_tools,
+        schema=schema,
+    )

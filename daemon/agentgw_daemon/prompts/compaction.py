@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -16,6 +17,7 @@ import trio
 from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.records.schema import record
+from agentgw.protocol.types import ChatMessage
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.prompts.prompt import (
     EarlierTurn,
@@ -26,6 +28,7 @@ from agentgw_daemon.prompts.prompt import (
     history_of,
     place_of,
     summed_up,
+    surely_fits,
 )
 from agentgw_daemon.prompts.summarising import SUMMARY_S, SummaryJob, readable, summary_budget, written
 from agentgw_daemon.storage.database import Database
@@ -50,6 +53,17 @@ class Fitting:
     session_id: str = ""
     database: Database | None = None
     write: bool = True
+    # Context the settings ask for, 0 leaves it to the worker: nobody counts what fits there by its bytes. None: all is
+    # counted.
+    n_ctx_tokens: int | None = None
+    # Tells whether more goes with these messages than they hold.
+    shows_tools: Callable[[tuple[ChatMessage, ...]], bool] | None = None
+
+    def is_sure(self, prompt: Prompt) -> bool:
+        """Tells whether the bytes alone prove that the prompt fits, so that nobody needs to count."""
+        if self.n_ctx_tokens is None or not surely_fits(prompt, self.n_ctx_tokens):
+            return False
+        return self.shows_tools is None or not self.shows_tools(prompt.messages())
 
 
 @record

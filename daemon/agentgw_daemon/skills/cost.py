@@ -15,7 +15,7 @@ from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import ChatMessage, Options, Skill, SkillCost, Usage
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS, Engine, Finished, GenerationRequest, TextDelta
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompts.assembly import assemble
+from agentgw_daemon.prompts.assembly import assemble, generation_request
 from agentgw_daemon.prompts.prompt import count_parts, prompt_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def measure(row: Skill, *, skills: SkillSet, models: Registry, pool: Pool)
         cost = replace(cost, model=spec.name)
         engine = await pool.engine(spec)
         prompt = prompt_of(skill.instructions.strip(), (), _MESSAGE)
-        made = await assemble(prompt, GenerationRequest(messages=(), options=_ONE_TOKEN))
+        made = await assemble(prompt, generation_request(_ONE_TOKEN))
         cost = await _counted(cost, engine, made.messages)
         return cost if spec.kind == "provider" else await _timed(cost, engine, made.request)
     except RpcError as error:

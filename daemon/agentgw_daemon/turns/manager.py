@@ -27,6 +27,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
 from agentgw_daemon.observability.supervision import internal_error, supervised
+from agentgw_daemon.prompts.assembly import generation_request
 from agentgw_daemon.prompts.compaction import shown_history
 from agentgw_daemon.prompts.prompt import EarlierTurn, with_files
 from agentgw_daemon.skills import routing
@@ -39,7 +40,7 @@ from agentgw_daemon.turns.earlier.ended import outcome_of
 from agentgw_daemon.turns.plan import Plan
 from agentgw_daemon.turns.preview.dry_run import dry_run
 from agentgw_daemon.turns.preview.prefill import prefill
-from agentgw_daemon.turns.request import brings_data, cwd_of, generation_request, kept, needs_no_tools, options_of
+from agentgw_daemon.turns.request import brings_data, cwd_of, kept, needs_no_tools, options_of
 from agentgw_daemon.turns.run import go_on, run_turn
 
 if TYPE_CHECKING:

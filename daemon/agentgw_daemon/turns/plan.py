@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.agent.loop import AgentTask, Emit, tool_calling_of
-from agentgw_daemon.agent.opening import TurnOpening
+from agentgw_daemon.agent.loop import AgentTask
 from agentgw_daemon.knowledge.grounding import Grounding
 from agentgw_daemon.prompts.prompt import EarlierTurn, Prompt, prompt_of
 
@@ -40,17 +39,3 @@ class Plan:
     async def prompt(self) -> Prompt:
         """The prompt before documents are quoted in it."""
         return prompt_of(self.system, await self.history(), self.message, self.task.request.schema)
-
-    async def opening(self, tools: ToolRunner | None, emit: Emit) -> TurnOpening:
-        """The first step with these tools; loads the model when it has to know how they are called."""
-        engine, schema = self.task.engine, self.task.request.schema
-        tool_calling = await tool_calling_of(engine, emit) if tools is not None and tools.views else None
-        if tools is None or tool_calling is None:
-            return TurnOpening(engine=engine, schema=schema)
-        return TurnOpening(
-            engine=engine,
-            tool_calling=tool_calling,
-            views=tools.views,
-            suggested_tools=tools.suggested_tools,
-            schema=schema,
-        )

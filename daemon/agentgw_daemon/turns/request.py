@@ -1,14 +1,11 @@
-"""Readings of a turn's request, and what is asked of a model for it: pure."""
+"""Readings of a turn's request: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.types import File, Options, Session
-from agentgw_daemon.inference.engine import GenerationRequest
 
 
 def kept(params: TurnStartParams, max_iterations: int) -> TurnStartParams:
@@ -48,19 +45,3 @@ def merged(temperature: float | None, given: Options | None) -> Options:
     """The request's options over the skill's."""
     options = given or Options()
     return options if options.temperature is not None else replace(options, temperature=temperature)
-
-
-def generation_request(
-    options: Options,
-    *,
-    seed: int | None,
-    skill: bool,
-    background: bool,
-    whole: bool = False,
-    schema: Mapping[str, Any] | None = None,
-) -> GenerationRequest:
-    """The request of a turn without its messages. An explicit seed promises the same text, so all is computed anew."""
-    return GenerationRequest(
-        messages=(), options=options, recompute=options.seed is not None, fallback_seed=seed, skill=skill,
-        background=background, whole=whole, schema=schema,
-    )  # fmt: skip

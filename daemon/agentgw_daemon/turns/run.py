@@ -15,25 +15,21 @@ import trio
 
 from agentgw.protocol.calls.turns import TurnFailure, TurnResult
 from agentgw.protocol.errors import RpcError, ShuttingDown, Timeout
-from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnNotice, TurnProgress, TurnStarted, TurnSteered
+from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnStarted, TurnSteered
 from agentgw.protocol.types import FinishReason, Timings, Usage
 from agentgw_daemon.agent.loop import AgentRun, TurnOutput, run_agent
 from agentgw_daemon.agent.usage import sum_usage
-from agentgw_daemon.inference.engine import ToolCallingMode
 from agentgw_daemon.inference.structured_output import structured
-from agentgw_daemon.knowledge.grounding import grounded
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
-from agentgw_daemon.prompts.assembly import Assembled, assemble
-from agentgw_daemon.prompts.compaction import Fitting
-from agentgw_daemon.prompts.prompt import Prompt, surely_fits
 from agentgw_daemon.storage.sessions.turns import TurnEnd
-from agentgw_daemon.turns.plan import Plan
+from agentgw_daemon.turns.first_prompt import first_prompt
 from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
 if TYPE_CHECKING:
     from agentgw_daemon.events.turn_state import TurnState
     from agentgw_daemon.storage.database import Database
+    from agentgw_daemon.turns.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -95,33 +91,14 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
 
 
 async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder: TurnRecorder) -> None:
-    task = plan.task
-    # Before the tools: what is quoted decides what they may do unasked.
-    prompt = await plan.prompt() if plan.shown is not None else await _with_documents(live, plan)
-    tools = await plan.make_tools(live) if plan.make_tools is not None else None
-    base = dataclasses.replace(task.request, cache_scope=live.session_id if live.stored else "")
-    tool_calling: ToolCallingMode | None = None
-    if plan.shown is not None:
-        # As the model was shown it before; no model is asked.
-        made = await assemble(prompt, base, shown=plan.shown)
-    else:
-        opening = await plan.opening(tools, live.log.append)
-        tool_calling = opening.tool_calling
-        fitting = Fitting(
-            engine=task.engine, count=opening.count, model=live.model, session_id=live.session_id,
-            database=turn_recorder.database,
-        )  # fmt: skip
-        certain = surely_fits(prompt, plan.n_ctx_tokens) and not opening.shows_tools(prompt.messages())
-        if tool_calling is None and not certain:
-            await live.log.append(TurnProgress(phase="loading"))
-        made = await assemble(prompt, base, None if certain else fitting)
-        await _tell(live, made)
+    first = await first_prompt(plan, live)
+    made, tools = await first.assembled(turn_recorder.database), first.tools
     recorder = turn_recorder.record(
-        made.history, () if tools is None else tools.offered, None if plan.shown is None else task.past
+        made.history, () if tools is None else tools.offered, None if plan.shown is None else plan.task.past
     )
     agent = AgentRun(
-        task=dataclasses.replace(task, request=made.request), recorder=recorder, tools=tools, tool_calling=tool_calling,
-        steering=live.steering,
+        task=dataclasses.replace(plan.task, request=made.request), recorder=recorder, tools=tools,
+        tool_calling=first.opening.tool_calling, steering=live.steering,
     )  # fmt: skip
     live.emit = deduplicated_emit(live, turn_recorder)
     try:
@@ -129,31 +106,9 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
     finally:
         if tools is not None:
             live.tool_calls, live.tainted = tools.calls, tools.tainted
-    if base.schema is not None and answer.finished is not None:
-        await structured.verify(answer.text, answer.finished.finish_reason, base.schema)
-
-
-async def _tell(live: TurnState, made: Assembled) -> None:
-    """Tell watchers what was done to make the prompt fit."""
-    if made.notice:
-        await live.log.append(TurnNotice(code="context_compacted", text=made.notice))
-    if made.history.left_out_turns:
-        text = _left_out(made.history.left_out_turns, made.left_out_tokens)
-        await live.log.append(TurnNotice(code="context_trimmed", text=text))
-
-
-async def _with_documents(live: TurnState, plan: Plan) -> Prompt:
-    """The prompt, with pieces of the user's documents where the skill wants them; watchers are told which."""
-    prompt = await plan.prompt()
-    if plan.grounding is None:
-        return prompt
-    made = await grounded(prompt, plan.grounding, plan.task.engine.count)
-    if made.notice:
-        await live.log.append(TurnNotice(code="documents", text=made.notice))
-    if made.prompt.excerpts:
-        live.tainted = True
-        await live.cite(made.prompt.excerpts)
-    return made.prompt
+    schema = made.request.schema
+    if schema is not None and answer.finished is not None:
+        await structured.verify(answer.text, answer.finished.finish_reason, schema)
 
 
 def _left_waiting(live: TurnState) -> ShuttingDown:
@@ -161,12 +116,6 @@ def _left_waiting(live: TurnState) -> ShuttingDown:
         "the daemon stops while the turn waits for an approval",
         hint=f"the next daemon goes on with it: `agentgw attach {live.turn_id}`",
     )
-
-
-def _left_out(turns: int, tokens: int) -> str:
-    if turns == 1:
-        return f"the oldest turn ({tokens} tokens) was left out"
-    return f"the {turns} oldest turns ({tokens} tokens) were left out"
 
 
 async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn_recorder: TurnRecorder) -> None:

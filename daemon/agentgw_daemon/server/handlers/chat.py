@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from agentgw.protocol.calls.chat import ChatParams, ChatResult
 from agentgw.protocol.events import ChatDelta
 from agentgw.protocol.types import ChatMessage, Options
-from agentgw_daemon.inference.engine import Finished, GenerationRequest, TextDelta
+from agentgw_daemon.inference.engine import Finished, TextDelta
 from agentgw_daemon.inference.hearing import hear, nothing_said
 from agentgw_daemon.inference.structured_output import structured
+from agentgw_daemon.prompts.assembly import generation_request
 from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ async def complete(request: RequestContext, params: ChatParams) -> ChatResult:
     messages = params.messages
     if params.schema is not None:
         messages = structured.instructed_messages(messages, params.schema)
-    completion = GenerationRequest(
-        messages=messages, options=options, recompute=options.seed is not None, schema=params.schema
-    )
+    completion = generation_request(options, messages=messages, schema=params.schema)
     texts: list[str] = []
     finished: Finished | None = None
     called = False

@@ -22,11 +22,11 @@ from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.loop import AgentTask
 from agentgw_daemon.events.steering import Steering
 from agentgw_daemon.events.turn_state import TurnState
+from agentgw_daemon.prompts.assembly import generation_request
 from agentgw_daemon.prompts.prompt import EarlierTurn, history_of
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.system.ids import seconds_of
 from agentgw_daemon.turns.plan import Plan
-from agentgw_daemon.turns.request import generation_request
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.delegation import Delegates

@@ -10,9 +10,7 @@ from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import PromptFit, Session, SessionId, TurnId, Usage
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
-from agentgw_daemon.knowledge.grounding import grounded
-from agentgw_daemon.prompts.assembly import assemble
-from agentgw_daemon.prompts.compaction import Fitting
+from agentgw_daemon.turns.first_prompt import first_prompt
 from agentgw_daemon.turns.preview.parts import parts_of
 
 if TYPE_CHECKING:
@@ -32,18 +30,11 @@ async def dry_run(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name, model=model,
         stored=False, detached=False,
     )  # fmt: skip
-    prompt = await plan.prompt()
-    if plan.grounding is not None:
-        prompt = (await grounded(prompt, plan.grounding, plan.task.engine.count)).prompt
-    tools = await plan.make_tools(live) if plan.make_tools is not None else None
-    opening = await plan.opening(tools, live.log.append)
+    first = await first_prompt(plan, live)
+    prompt, opening = first.prompt, first.opening
     named = f"skill {skill.name}" if params.system is None else "system"
-    fitting = Fitting(
-        engine=plan.task.engine, count=opening.count, model=model, session_id=live.session_id,
-        database=services.database, write=False,
-    )  # fmt: skip
     try:
-        made = await assemble(prompt, plan.task.request, fitting)
+        made = await first.assembled(services.database, preview=True)
     except ContextOverflow as error:
         left = PromptHistory(excerpts=prompt.excerpts)
         _, parts = await parts_of(
@@ -59,7 +50,7 @@ async def dry_run(
         parts=parts,
         fit=PromptFit(
             n_ctx_tokens=counted.n_ctx_tokens if counted.n_ctx_tokens < UNLIMITED_TOKENS else None,
-            left_out_turns=made.history.left_out_turns, left_out_tokens=made.left_out_tokens,
+            left_out_turns=made.left_out_turns, left_out_tokens=made.left_out_tokens,
             estimated=counted.estimated, summarised_turns=made.history.summarised_turns,
             to_summarise_turns=made.due_turns,
         ),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from agentgw.protocol.calls.turns import PromptHistory, TurnParts
 from agentgw.protocol.types import ChatMessage
-from agentgw_daemon.agent.opening import TurnOpening
+from agentgw_daemon.agent.opening import TurnOpening, opening_of
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
-from agentgw_daemon.prompts.compaction import as_shown
-from agentgw_daemon.prompts.prompt import PromptCounter, count_parts, history_of, prompt_of
+from agentgw_daemon.prompts.assembly import assemble, generation_request
+from agentgw_daemon.prompts.prompt import PromptCounter, count_parts
+from agentgw_daemon.turns.replay.prompt import stored_prompt
 from agentgw_daemon.turns.replay.tools import RecordedTools
 
 if TYPE_CHECKING:
@@ -63,17 +64,12 @@ async def parts_of_stored(services: Services, detail: TurnDetail) -> TurnParts:
     """The parts of a stored turn's first prompt, as on record. Loads its model; raises what that raises."""
     spec = await services.models.resolve_to_answer(detail.turn.model)
     engine = await services.pool.engine(spec)
-    rows = await services.database.sessions.history_before(detail.turn.turn_id)
-    prompt = prompt_of(detail.system, history_of(rows), detail.message, detail.schema)
-    history = detail.history or PromptHistory()
-    tools = RecordedTools(detail)
-    opening = TurnOpening(
-        engine=engine, tool_calling=await engine.tool_calling() if tools.views else None, views=tools.views,
-        suggested_tools=tools.suggested_tools, schema=detail.schema,
-    )  # fmt: skip
+    prompt = await stored_prompt(services.database, detail, detail.system)
+    base = generation_request(detail.options, schema=detail.schema)
+    made = await assemble(prompt, base, shown=detail.history or PromptHistory())
     counted, parts = await parts_of(
-        opening, as_shown(prompt, history).messages(), detail.message, (),
-        system="system" if detail.own_system else f"skill {detail.turn.skill}", history=history,
+        await opening_of(engine, RecordedTools(detail), detail.schema), made.messages, detail.message, (),
+        system="system" if detail.own_system else f"skill {detail.turn.skill}", history=made.history,
     )  # fmt: skip
     return TurnParts(
         turn_id=detail.turn.turn_id, tokens=counted.tokens, parts=parts, estimated=counted.estimated,

@@ -14,8 +14,7 @@ from agentgw.protocol.types import Session, SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.prompts.assembly import assemble
-from agentgw_daemon.prompts.compaction import Fitting
+from agentgw_daemon.turns.first_prompt import first_prompt
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.spec import ModelSpec
@@ -54,14 +53,9 @@ async def prefill(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name,
         model=spec.name, stored=False, detached=False,
     )  # fmt: skip
-    tools = await plan.make_tools(live) if plan.make_tools is not None else None
-    opening = await plan.opening(tools, live.log.append)
-    fitting = Fitting(
-        engine=plan.task.engine, count=opening.count, model=spec.name, session_id=live.session_id,
-        database=services.database, write=False,
-    )  # fmt: skip
-    made = await assemble(await plan.prompt(), plan.task.request, fitting)
-    step = opening.step(made.messages)
+    first = await first_prompt(plan, live, documents=False)
+    made = await first.assembled(services.database, preview=True)
+    step = first.opening.step(made.messages)
     request = dataclasses.replace(
         made.request, messages=step.messages, tools=step.tools, special=step.special, background=True, draft=True,
         # One token has to be drawn for the prompt to be computed to its end.

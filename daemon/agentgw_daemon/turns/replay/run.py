@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.calls.turns import ReplayResult, ReplaySide, TurnDetail, TurnReplayParams
@@ -10,13 +11,13 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError, Schema
 from agentgw.protocol.events import ReplayProgress, TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.agent.loop import AgentRun, AgentTask, TurnOutput, run_agent
+from agentgw_daemon.agent.opening import opening_of
 from agentgw_daemon.agent.recorder import StepRecorder
 from agentgw_daemon.events.steering import RecordedSteering
-from agentgw_daemon.inference.engine import Engine, GenerationRequest
 from agentgw_daemon.inference.structured_output import structured
-from agentgw_daemon.prompts.assembly import assemble
-from agentgw_daemon.prompts.compaction import Fitting, as_shown
-from agentgw_daemon.prompts.prompt import Prompt, history_of, prompt_of, surely_fits
+from agentgw_daemon.prompts.assembly import assemble, generation_request
+from agentgw_daemon.prompts.compaction import Fitting
+from agentgw_daemon.prompts.prompt import Prompt
 from agentgw_daemon.storage.sessions.steps import ShownPrompt
 from agentgw_daemon.turns.replay.comparison import (
     Compared,
@@ -26,6 +27,7 @@ from agentgw_daemon.turns.replay.comparison import (
     same_prompt,
     similarity,
 )
+from agentgw_daemon.turns.replay.prompt import stored_prompt
 from agentgw_daemon.turns.replay.tools import RecordedTools, recorded_calls
 
 if TYPE_CHECKING:
@@ -45,10 +47,9 @@ class _Plan:
 
     detail: TurnDetail
     prompt: Prompt
-    engine: Engine
+    task: AgentTask
     spec: ModelSpec
     compared: Compared
-    background: bool
 
 
 async def replay(services: Services, params: TurnReplayParams, tell: TellReplay) -> ReplayResult:
@@ -63,11 +64,16 @@ async def replay(services: Services, params: TurnReplayParams, tell: TellReplay)
     current = await _current_text(services, detail)
     system = current if params.skill_text == "current" and current is not None else detail.system
     spec = await _model(services, params, detail)
-    prompt = await _prompt(services, detail, system)
-    plan = _Plan(
-        detail=detail, prompt=prompt, engine=await services.pool.engine(spec), spec=spec,
-        compared=_compared(detail, spec), background=params.background,
-    )  # fmt: skip
+    prompt = await stored_prompt(services.database, detail, system)
+    task = AgentTask(
+        engine=await services.pool.engine(spec),
+        # Everything is computed anew, as with an explicit seed: the same numbers in the same order.
+        request=generation_request(
+            detail.options, seed=detail.seed, recompute=True, schema=detail.schema, background=params.background
+        ),
+        max_iterations=detail.max_iterations or _MAX_ITERATIONS,
+    )
+    plan = _Plan(detail=detail, prompt=prompt, task=task, spec=spec, compared=_compared(detail, spec))
     tools = RecordedTools(detail)
     answered, left_out = await _run(plan, tools, services.settings.inference.n_ctx, tell)
     recorded = _recorded(detail)
@@ -108,13 +114,6 @@ async def _model(services: Services, params: TurnReplayParams, detail: TurnDetai
         raise
 
 
-async def _prompt(services: Services, detail: TurnDetail, system: str) -> Prompt:
-    """The prompt of the first run: the session as it was then, what stood for its oldest turns, the message."""
-    rows = await services.database.sessions.history_before(detail.turn.turn_id)
-    prompt = prompt_of(system, history_of(rows), detail.message, detail.schema)
-    return prompt if detail.history is None else as_shown(prompt, detail.history)
-
-
 def _compared(detail: TurnDetail, spec: ModelSpec) -> Compared:
     if spec.kind == "builtin":
         return "greedy"
@@ -130,23 +129,20 @@ def _compared(detail: TurnDetail, spec: ModelSpec) -> Compared:
 
 async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellReplay) -> tuple[ReplaySide, int]:
     """The second run, and how many turns more than in the first did not fit."""
-    detail = plan.detail
-    # Everything is computed anew, as with an explicit seed: the same numbers in the same order.
-    base = GenerationRequest(
-        messages=(), options=detail.options, recompute=True, fallback_seed=detail.seed, schema=detail.schema,
-        background=plan.background,
+    detail, task, emit = plan.detail, plan.task, _Emitter(plan.detail, tell)
+    opening = await opening_of(task.engine, tools, detail.schema, emit)
+    # As the first run was shown it, and trimmed further only where that is too much for this model: what fitted into
+    # the same one, counted in the same way, fits again.
+    fitting = Fitting(
+        engine=task.engine, count=opening.count, model=plan.spec.name, n_ctx_tokens=n_ctx_tokens,
+        shows_tools=opening.shows_tools,
     )  # fmt: skip
-    fitting = None
-    if not surely_fits(plan.prompt, n_ctx_tokens):
-        fitting = Fitting(engine=plan.engine, count=plan.engine.count, model=plan.spec.name)
-    made = await assemble(plan.prompt, base, fitting)
-    task = AgentTask(engine=plan.engine, request=made.request, max_iterations=detail.max_iterations or _MAX_ITERATIONS)
+    made = await assemble(plan.prompt, task.request, fitting, shown=detail.history)
     agent = AgentRun(
-        task=task, recorder=StepRecorder(None, ShownPrompt()), tools=tools,
-        steering=RecordedSteering(step.steered for step in detail.steps),
+        task=replace(task, request=made.request), recorder=StepRecorder(None, ShownPrompt()), tools=tools,
+        tool_calling=opening.tool_calling, steering=RecordedSteering(step.steered for step in detail.steps),
     )  # fmt: skip
     answer = TurnOutput()
-    emit = _Emitter(detail, tell)
     error: RpcError | None = None
     await run_agent(agent, answer, emit)
     if detail.schema is not None and answer.finished is not None:
@@ -162,7 +158,7 @@ async def _run(plan: _Plan, tools: RecordedTools, n_ctx_tokens: int, tell: TellR
         error=error.message if error else None, usage=finished.usage, timings=finished.timings,
         prompt_sha256=finished.prompt_sha256, model_sha256=finished.model_sha256, engine=finished.engine,
     )  # fmt: skip
-    return side, made.history.left_out_turns
+    return side, made.left_out_turns
 
 
 class _Emitter:
