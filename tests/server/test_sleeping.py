@@ -39,17 +39,14 @@ class Bedroom:
             raise ZeroDivisionError(what)
 
     def _turn(self, number: int) -> TurnState:
-        turn = TurnState(
-            turn_id=TurnId(f"t-{number}"), session_id=SessionId("s-1"), skill="a", model="echo", stored=True,
-            detached=False,
-        )  # fmt: skip
-
         async def store() -> None:
             await trio.lowlevel.checkpoint()
             self._do(f"store {number}")
 
-        turn.store = store
-        return turn
+        return TurnState(
+            turn_id=TurnId(f"t-{number}"), session_id=SessionId("s-1"), skill="a", model="echo", stored=True,
+            detached=False, store=store,
+        )  # fmt: skip
 
 
 async def test_no_job_starts_then_models_stand_still_then_what_they_said_is_stored() -> None:

@@ -12,6 +12,7 @@ import trio
 from agentgw.protocol.calls.turns import PromptHistory
 from agentgw.protocol.events import TurnApproval, TurnDelta, TurnEvent, TurnToolCall, TurnToolResult
 from agentgw.protocol.types import SessionId, TurnId
+from agentgw_daemon.events.turn_log import TurnLog
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.sessions.log import unpack
@@ -38,7 +39,7 @@ async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[T
         yield (
             TurnState(
                 turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill="s", model="echo",
-                stored=True, detached=False, events=events,
+                stored=True, detached=False, log=TurnLog(events),
             ),
             database,
         )  # fmt: skip
@@ -53,7 +54,7 @@ async def methods(live: TurnState, database: Database) -> list[str]:
 
 async def test_a_question_is_on_record_with_all_before_it_as_soon_as_it_is_told(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        emit = deduplicated_emit(live, TurnRecorder(live, database))
+        emit = deduplicated_emit(TurnRecorder(live.turn_id, live.log, database))
         await emit(TurnDelta(text="Let me. "), CALLED)
         assert await methods(live, database) == []
         await emit(asked())
@@ -62,7 +63,7 @@ async def test_a_question_is_on_record_with_all_before_it_as_soon_as_it_is_told(
 
 async def test_a_step_is_on_record_together_with_its_words(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        turn_recorder = TurnRecorder(live, database)
+        turn_recorder = TurnRecorder(live.turn_id, live.log, database)
         recorder = turn_recorder.record(PromptHistory(), (), None)
         await live.log.append(TurnDelta(text="Let me. "))
         await recorder.said("Let me. ", [ModelToolCall(name="change", arguments="{}")], None)
@@ -73,7 +74,7 @@ async def test_a_step_is_on_record_together_with_its_words(tmp_path: Path) -> No
 
 async def test_rows_that_are_written_at_the_same_time_do_not_overlap(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        turn_recorder = TurnRecorder(live, database)
+        turn_recorder = TurnRecorder(live.turn_id, live.log, database)
         recorder = turn_recorder.record(PromptHistory(), (), None)
         async with trio.open_nursery() as nursery:
             for number in range(10):
@@ -85,7 +86,7 @@ async def test_rows_that_are_written_at_the_same_time_do_not_overlap(tmp_path: P
 
 async def test_what_an_earlier_daemon_has_told_of_calls_is_not_told_again(tmp_path: Path) -> None:
     async with stored_turn(tmp_path, TurnDelta(text="Let me. "), CALLED, asked()) as (live, database):
-        emit = deduplicated_emit(live, TurnRecorder(live, database))
+        emit = deduplicated_emit(TurnRecorder(live.turn_id, live.log, database))
         await emit(CALLED, asked())
         assert live.log.last_seq == 3
         await emit(asked("a-2"), TOLD, TurnDelta(text="Let me. "))
@@ -94,9 +95,9 @@ async def test_what_an_earlier_daemon_has_told_of_calls_is_not_told_again(tmp_pa
 
 async def test_nothing_is_kept_of_an_ephemeral_turn(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (live, database):
-        turn_recorder = TurnRecorder(live, None)
+        turn_recorder = TurnRecorder(live.turn_id, live.log, None)
         await turn_recorder.flush_often()
-        await deduplicated_emit(live, turn_recorder)(asked())
+        await deduplicated_emit(turn_recorder)(asked())
         await turn_recorder.record(PromptHistory(), (), None).said(
             "x", [ModelToolCall(name="change", arguments="{}")], None
         )

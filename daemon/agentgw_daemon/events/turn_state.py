@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import trio
 
@@ -18,7 +19,8 @@ from agentgw_daemon.system.ids import now
 class TurnState:
     """One turn from its start to its outcome, which is set once, after the last event of its `log`.
 
-    `events`: what an earlier daemon sent.
+    `log`: with what an earlier daemon sent, which had begun it where it is `resumed`. It ends when it has run for
+    `timeout_s`, of which `spent_s` are over already; None is no limit.
     """
 
     def __init__(
@@ -30,9 +32,17 @@ class TurnState:
         model: str,
         stored: bool,
         detached: bool,
+        log: TurnLog | None = None,
+        emit: Callable[..., Awaitable[None]] | None = None,
+        store: Callable[[], Awaitable[None]] | None = None,
         parent: TurnState | None = None,
         tainted: bool = False,
-        events: Sequence[TurnEvent] = (),
+        resumed: bool = False,
+        timeout_s: float | None = None,
+        spent_s: float = 0.0,
+        steering: Steering | None = None,
+        delegated: Usage | None = None,
+        answers: Mapping[str, str] | None = None,
     ) -> None:
         self.turn_id = turn_id
         self.session_id = session_id
@@ -42,16 +52,15 @@ class TurnState:
         self.detached = detached
         self.created_at = now()
         self.scope = trio.CancelScope()
-        self.log = TurnLog(events)
+        self.log = TurnLog() if log is None else log
         self.outcome: TurnResult | RpcError | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
         # The sources of the answer, as watchers were told them.
-        self.sources = [chunk for event in events if isinstance(event, TurnSources) for chunk in event.chunks]
+        self.sources = [chunk for event in self.log.events if isinstance(event, TurnSources) for chunk in event.chunks]
         self.suspended = False
-        self.timeout_s: float | None = None
         self._cancelled = False
         # An earlier daemon began it.
-        self.resumed = False
+        self.resumed = resumed
         # The turn that waits for this one's answer, and how many turns up the first one is.
         self.parent = parent
         self.depth: int = 0 if parent is None else parent.depth + 1
@@ -59,15 +68,16 @@ class TurnState:
         self.tainted = tainted
         # The usage of the turn, once it has ended; the usage of the turns that it delegated to.
         self.usage = Usage()
-        self.delegated = Usage()
+        self.delegated = Usage() if delegated is None else delegated
         # After a restart: who answers calls that it waits for, a running turn or the id of one that has ended.
-        self.answers: dict[str, TurnState | str] = {}
-        # The way to tell its watchers something; while it runs, nothing twice, and what is asked is stored.
-        self.emit: Callable[..., Awaitable[None]] = self.log.append
-        # The way to have what was said so far stored; there is nothing to store before it runs.
-        self.store: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
-        self.steering = Steering()
+        self.answers: dict[str, TurnState | str] = {} if answers is None else dict(answers)
+        # The way to tell its watchers something: nothing twice, and what is asked is stored.
+        self.emit: Final = self.log.append if emit is None else emit
+        # The way to have what was said so far stored.
+        self.store: Final = trio.lowlevel.checkpoint if store is None else store
+        self.steering: Final = Steering() if steering is None else steering
         self._ended = trio.Event()
+        self.limit(timeout_s, spent_s)
 
     async def cite(self, chunks: Sequence[Chunk]) -> tuple[int, ...]:
         """Put pieces of documents among the sources, and tell watchers of new ones; their numbers there, from 1."""

@@ -23,6 +23,7 @@ from agentgw.protocol.types import Session, SessionId, Turn, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.loop import AgentTask
 from agentgw_daemon.agent.named_tools import check_request
+from agentgw_daemon.events.turn_log import TurnLog
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.knowledge.grounding import grounding_of
@@ -40,6 +41,7 @@ from agentgw_daemon.turns.earlier.ended import outcome_of
 from agentgw_daemon.turns.plan import Plan
 from agentgw_daemon.turns.preview.dry_run import dry_run
 from agentgw_daemon.turns.preview.prefill import prefill
+from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 from agentgw_daemon.turns.request import brings_data, cwd_of, kept, needs_no_tools, options_of
 from agentgw_daemon.turns.run import go_on, run_turn
 
@@ -114,7 +116,6 @@ class Turns:
         self, params: TurnStartParams, chosen: _Chosen, *, tainted: bool, caller: _Caller | None = None
     ) -> TurnState | Turn:
         services = self._services
-        parent = None if caller is None else caller.turn
         session, skill, spec, routed = chosen
         plan = await self._plan(params, skill, spec, session)
         task = plan.task
@@ -122,7 +123,7 @@ class Turns:
             if session is not None:
                 self.check_idle(SessionId(session.session_id))
             session_id = SessionId(session.session_id if session else new_id("s"))
-            live = self._open(TurnId(new_id("t")), session_id, skill.name, spec, params, parent)
+            turn_id = TurnId(new_id("t"))
         else:
             # The database decides whether the session is busy and whether the key was used, in one commit.
             started = await services.database.turns.start(
@@ -138,12 +139,18 @@ class Turns:
             turn_id = TurnId(started.turn.turn_id)
             if not started.created:
                 return self._live.get(turn_id) or started.turn
-            live = self._open(turn_id, SessionId(started.turn.session_id), skill.name, spec, params, parent)
-        live.tainted = tainted
+            session_id = SessionId(started.turn.session_id)
+        turn_recorder = TurnRecorder(turn_id, TurnLog(), None if params.ephemeral else services.database)
+        live = TurnState(
+            turn_id=turn_id, session_id=session_id, skill=skill.name, model=spec.name, stored=not params.ephemeral,
+            detached=params.detach, log=turn_recorder.log, emit=deduplicated_emit(turn_recorder),
+            store=turn_recorder.flush, timeout_s=params.timeout_s, tainted=tainted,
+            parent=None if caller is None else caller.turn,
+        )  # fmt: skip
+        self._enter(live)
         live.log.append_nowait(*services.notices, *routed)
         services.notices.clear()
-        database = services.database if live.stored else None
-        self._begin(live, "started", partial(run_turn, live, plan, database))
+        self._begin(live, "started", partial(run_turn, live, plan, turn_recorder))
         return live
 
     async def take_up(self) -> tuple[TurnState, ...]:
@@ -156,32 +163,33 @@ class Turns:
         found = await database.unfinished.ids()
         # Before anything is read: whatever it is that ends a daemon, it ends one.
         await database.unfinished.begin(found)
-        taken: list[tuple[TurnState, LeftTurn]] = []
+        taken: list[tuple[TurnState, TurnRecorder, LeftTurn]] = []
         for turn_id in found:
             try:
                 taken.append(await self._revive(turn_id))
             except Exception as error:  # noqa: BLE001 - supervision point: a bad record costs its own turn
                 await self._give_up(turn_id, error)
-        for live, left in taken:
-            self._begin(live, "resumed", partial(go_on, live, partial(self._prepare, left), database))
+        for live, turn_recorder, left in taken:
+            self._begin(live, "resumed", partial(go_on, live, partial(self._prepare, left), turn_recorder))
         # A kill before they are back at their questions would be taken for their doing.
         with trio.move_on_after(_BACK_AT_QUESTIONS_S):
-            for live, _ in taken:
+            for live, _, _ in taken:
                 await services.approvals.wait_asked_again(live.turn_id)
-        return tuple(live for live, _ in taken)
+        return tuple(live for live, _, _ in taken)
 
-    async def _revive(self, turn_id: str) -> tuple[TurnState, LeftTurn]:
+    async def _revive(self, turn_id: str) -> tuple[TurnState, TurnRecorder, LeftTurn]:
         """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""
         services = self._services
         left = await services.database.unfinished.read(turn_id)
         # The waiting turn was there first, and begins only when it can find whom it waits for.
-        live = resume.revived(left, self._live[TurnId(left.caller[0])] if left.caller else None)
+        parent = self._live[TurnId(left.caller[0])] if left.caller else None
+        live, turn_recorder = resume.revived(left, parent, services.database)
         log.info("turn %s goes on", turn_id)
         self._enter(live)
         await services.approvals.recall(turn_id)
         if not services.approvals.is_asking(turn_id):
             await services.database.turns.set_state(turn_id, "running")
-        return live, left
+        return live, turn_recorder, left
 
     async def _give_up(self, turn_id: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, BAD) else internal_error(error, f"turn {turn_id}").message
@@ -338,23 +346,6 @@ class Turns:
             else partial(toolkit.make, services, self, params, skill, place, calls=spec.kind != "builtin"),
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),
         )  # fmt: skip
-
-    def _open(
-        self,
-        turn_id: TurnId,
-        session_id: SessionId,
-        skill: str,
-        spec: ModelSpec,
-        params: TurnStartParams,
-        parent: TurnState | None,
-    ) -> TurnState:
-        live = TurnState(
-            turn_id=turn_id, session_id=session_id, skill=skill, model=spec.name, stored=not params.ephemeral,
-            detached=params.detach, parent=parent,
-        )  # fmt: skip
-        live.limit(params.timeout_s)
-        self._enter(live)
-        return live
 
     def _enter(self, live: TurnState) -> None:
         self._live[live.turn_id] = live

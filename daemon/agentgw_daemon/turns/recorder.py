@@ -24,7 +24,8 @@ from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 
 if TYPE_CHECKING:
-    from agentgw_daemon.events.turn_state import TurnState
+    from agentgw.protocol.types import TurnId
+    from agentgw_daemon.events.turn_log import TurnLog
     from agentgw_daemon.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -34,31 +35,33 @@ FLUSH_S: Final = 1.0
 
 
 class TurnRecorder:
-    """The turn's side of the database: nothing at all for an ephemeral turn."""
+    """The turn's side of the database: nothing at all for an ephemeral turn. What its `log` has is stored already."""
 
-    def __init__(self, live: TurnState, database: Database | None) -> None:
+    def __init__(self, turn_id: TurnId, log: TurnLog, database: Database | None) -> None:
         self.database: Final = database
-        self._live = live
+        self.log: Final = log
+        self._turn_id: Final = turn_id
         # Events that came from the database need not go there again.
-        self._written = live.log.last_seq
+        self._written = log.last_seq
         # Rows are cut where the one before ended.
         self._writing = trio.Lock()
-        self._recorder: StepRecorder | None = None
+        # Of a turn that ends before its model is shown anything there is no step.
+        self._steps = StepRecorder(self._write_steps, None)
 
     def record(
         self, history: PromptHistory, tools: tuple[OfferedTool, ...], past: Sequence[TurnStep] | None
     ) -> StepRecorder:
         """Keep the model's steps from now on. `past`: an earlier daemon kept these, and what the model was shown."""
         shown = ShownPrompt(history=history if history != PromptHistory() else None, tools=tools)
-        self._recorder = StepRecorder(self._write_steps, shown if past is None else None, past or ())
-        return self._recorder
+        self._steps = StepRecorder(self._write_steps, shown if past is None else None, past or ())
+        return self._steps
 
     async def flush_often(self) -> None:
         """Write new events at most once a second, and only when there are any."""
         if self.database is None:
             return
         while True:
-            await self._live.log.wait_longer_than(self._written)
+            await self.log.wait_longer_than(self._written)
             await trio.sleep(FLUSH_S)
             await self.flush()
 
@@ -69,11 +72,11 @@ class TurnRecorder:
         async with self._writing:
             rows, upto = self._rows()
             try:
-                await self.database.log.append(self._live.turn_id, rows)
+                await self.database.log.append(self._turn_id, rows)
                 self._written = upto
             except RpcError as error:
                 # The end of the turn writes everything that is still missing, or says that it could not.
-                log.warning("turn %s: log not written: %s", self._live.turn_id, error.message)
+                log.warning("turn %s: log not written: %s", self._turn_id, error.message)
 
     async def _write_steps(self, steps: StepRows) -> None:
         """Writes steps in one commit with what was said until then, so that a step is never stored without
@@ -83,17 +86,17 @@ class TurnRecorder:
             return
         async with self._writing:
             rows, upto = self._rows()
-            await self.database.steps.write(self._live.turn_id, steps, rows)
+            await self.database.steps.write(self._turn_id, steps, rows)
             self._written = upto
 
     async def finish(self, end: TurnEnd) -> None:
         """Write the turn's end, with all that is still missing."""
         if self.database is not None:
             failpoint("turn-unended")
-            steps = self._recorder.rest() if self._recorder is not None else None
+            steps = self._steps.rest()
             async with self._writing:
                 rows, upto = self._rows()
-                await self.database.turns.finish(self._live.turn_id, end, rows, steps)
+                await self.database.turns.finish(self._turn_id, end, rows, steps)
                 self._written = upto
 
     async def leave(self) -> None:
@@ -101,33 +104,33 @@ class TurnRecorder:
         await self.flush()
         if self.database is not None:
             try:
-                await self.database.unfinished.leave(self._live.turn_id)
+                await self.database.unfinished.leave(self._turn_id)
             except RpcError as error:
-                log.warning("turn %s: not left as it should be: %s", self._live.turn_id, error.message)
+                log.warning("turn %s: not left as it should be: %s", self._turn_id, error.message)
 
     async def give_up(self, reason: str) -> None:
         """Store that the turn failed, where its end cannot be stored."""
         if self.database is not None:
             try:
-                await self.database.turns.fail(self._live.turn_id, reason)
+                await self.database.turns.fail(self._turn_id, reason)
             except RpcError as error:
                 # The next daemon finds it as one that was cut off.
-                log.warning("turn %s: its end is not stored: %s", self._live.turn_id, error.message)
+                log.warning("turn %s: its end is not stored: %s", self._turn_id, error.message)
 
     def _rows(self) -> tuple[tuple[LogRow, ...], int]:
-        events = self._live.log.events
+        events = self.log.events
         first = self._written
         numbered = ((seq, event.method, dump(event)) for seq, event in enumerate(events[first:], first + 1))
         return pack(numbered), len(events)
 
 
-def deduplicated_emit(live: TurnState, turn_recorder: TurnRecorder) -> Emit:
+def deduplicated_emit(turn_recorder: TurnRecorder) -> Emit:
     """Tell the watchers, but for what an earlier daemon has said already of calls and questions."""
-    said = {key for event in live.log.events if (key := _key(event)) is not None}
+    said = {key for event in turn_recorder.log.events if (key := _key(event)) is not None}
 
     async def emit(*events: TurnEvent) -> None:
         # Mostly an earlier daemon said nothing, and then a delta costs nothing here.
-        await live.log.append(*([event for event in events if _key(event) not in said] if said else events))
+        await turn_recorder.log.append(*([event for event in events if _key(event) not in said] if said else events))
         if any(isinstance(event, TurnApproval) for event in events):
             # So that an answer never is on record without its question, and numbers stay what they were.
             await turn_recorder.flush()

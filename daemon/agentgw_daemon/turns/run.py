@@ -24,11 +24,10 @@ from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.storage.sessions.turns import TurnEnd
 from agentgw_daemon.turns.first_prompt import first_prompt
-from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
+from agentgw_daemon.turns.recorder import TurnRecorder
 
 if TYPE_CHECKING:
     from agentgw_daemon.events.turn_state import TurnState
-    from agentgw_daemon.storage.database import Database
     from agentgw_daemon.turns.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -37,9 +36,8 @@ log = logging.getLogger(__name__)
 _FINISH_S: Final = 15.0
 
 
-async def run_turn(live: TurnState, plan: Plan, database: Database | None) -> None:
-    """Run the turn to its end. Never raises but on cancellation from outside. `database` None stores nothing."""
-    turn_recorder = TurnRecorder(live, database)
+async def run_turn(live: TurnState, plan: Plan, turn_recorder: TurnRecorder) -> None:
+    """Run the turn to its end. Never raises but on cancellation from outside."""
 
     async def do(answer: TurnOutput) -> None:
         await live.log.append(TurnStarted(skill=live.skill, model=live.model))
@@ -48,9 +46,8 @@ async def run_turn(live: TurnState, plan: Plan, database: Database | None) -> No
     await _supervise(live, do, turn_recorder)
 
 
-async def go_on(live: TurnState, prepare: Callable[[], Awaitable[Plan]], database: Database) -> None:
+async def go_on(live: TurnState, prepare: Callable[[], Awaitable[Plan]], turn_recorder: TurnRecorder) -> None:
     """Runs as `run_turn` does a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
-    turn_recorder = TurnRecorder(live, database)
 
     async def do(answer: TurnOutput) -> None:
         failpoint("turn-resumed")
@@ -65,7 +62,6 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
         event.text for event in live.log.events if isinstance(event, TurnDelta) and event.channel == "answer"
     )
     error: RpcError | None = None
-    live.store = turn_recorder.flush
     with live.scope:
         try:
             async with trio.open_nursery() as nursery:
@@ -100,7 +96,6 @@ async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder
         task=dataclasses.replace(plan.task, request=made.request), recorder=recorder, tools=tools,
         tool_calling=first.opening.tool_calling, steering=live.steering,
     )  # fmt: skip
-    live.emit = deduplicated_emit(live, turn_recorder)
     try:
         await run_agent(agent, answer, live.emit)
     finally:

@@ -21,18 +21,21 @@ from agentgw.protocol.types import SessionId, ToolCall, TurnId
 from agentgw_daemon.agent import toolkit
 from agentgw_daemon.agent.loop import AgentTask
 from agentgw_daemon.events.steering import Steering
+from agentgw_daemon.events.turn_log import TurnLog
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.prompts.assembly import generation_request
 from agentgw_daemon.prompts.prompt import EarlierTurn, history_of
 from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.system.ids import seconds_of
 from agentgw_daemon.turns.plan import Plan
+from agentgw_daemon.turns.recorder import TurnRecorder, deduplicated_emit
 
 if TYPE_CHECKING:
     from agentgw_daemon.agent.delegation import Delegates
     from agentgw_daemon.agent.tool_runner import ToolRunner
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
+    from agentgw_daemon.storage.database import Database
     from agentgw_daemon.storage.sessions.unfinished import LeftTurn
 
 _EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # type: ignore[attr-defined]  # all have one
@@ -40,25 +43,25 @@ _EVENTS: Final[dict[str, Any]] = {event.method: event for event in EVENTS}  # ty
 _SERVER_STARTS_S: Final = 60.0
 
 
-def revived(left: LeftTurn, parent: TurnState | None) -> TurnState:
+def revived(left: LeftTurn, parent: TurnState | None, database: Database) -> tuple[TurnState, TurnRecorder]:
     """The turn with all it has sent, as one that nobody owns. Raises one of `json_text.BAD` when its log has holes.
 
     `parent` waits for it, and finds it by its call.
     """
     turn = left.detail.turn
+    turn_id, events = TurnId(turn.turn_id), _events(left)
+    turn_recorder = TurnRecorder(turn_id, TurnLog(events), database)
     live = TurnState(
-        turn_id=TurnId(turn.turn_id), session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model,
-        stored=True, detached=True, events=_events(left), parent=parent,
+        turn_id=turn_id, session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model, stored=True,
+        detached=True, log=turn_recorder.log, emit=deduplicated_emit(turn_recorder), store=turn_recorder.flush,
+        # The daemon's absence is a part of the time.
+        timeout_s=left.request.timeout_s, spent_s=time.time() - seconds_of(turn.created_at),
+        steering=Steering(_not_yet_shown(left, events)), delegated=left.delegated, answers=left.answers,
+        parent=parent, resumed=True,
     )  # fmt: skip
-    live.resumed = True
-    # The daemon's absence is a part of the time.
-    live.limit(left.request.timeout_s, time.time() - seconds_of(turn.created_at))
-    live.steering = Steering(_not_yet_shown(left, live))
-    live.delegated = left.delegated
-    live.answers.update(left.answers)
     if parent is not None and left.caller is not None:
         parent.answers[left.caller[1]] = live
-    return live
+    return live, turn_recorder
 
 
 async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
@@ -111,9 +114,9 @@ def _to_be_called(step: TurnStep) -> set[str]:
     return {call.tool for call in step.calls if call.tool is not None and call.content is None}
 
 
-def _not_yet_shown(left: LeftTurn, live: TurnState) -> list[str]:
+def _not_yet_shown(left: LeftTurn, events: Iterable[TurnEvent]) -> list[str]:
     """Words that the user added after the last step that is on record."""
-    added = [event.text for event in live.log.events if isinstance(event, TurnSteered)]
+    added = [event.text for event in events if isinstance(event, TurnSteered)]
     return added[sum(len(step.steered) for step in left.detail.steps) :]
 
 
