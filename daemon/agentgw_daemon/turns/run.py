@@ -23,7 +23,7 @@ from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.storage.sessions.turns import TurnEnd
-from agentgw_daemon.turns.first_prompt import first_prompt
+from agentgw_daemon.turns.opening_prompt import opening_prompt
 from agentgw_daemon.turns.recorder import TurnRecorder
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
 
 
 async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder: TurnRecorder) -> None:
-    first = await first_prompt(plan, live)
+    first = await opening_prompt(plan, live)
     made, tools = await first.assembled(turn_recorder.database), first.tools
     recorder = turn_recorder.record(
         made.history, () if tools is None else tools.offered, None if plan.shown is None else plan.task.past

@@ -10,7 +10,7 @@ from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import PromptFit, Session, SessionId, TurnId, Usage
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import UNLIMITED_TOKENS
-from agentgw_daemon.turns.first_prompt import first_prompt
+from agentgw_daemon.turns.opening_prompt import opening_prompt
 from agentgw_daemon.turns.preview.parts import parts_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def dry_run(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name, model=model,
         stored=False, detached=False,
     )  # fmt: skip
-    first = await first_prompt(plan, live)
+    first = await opening_prompt(plan, live)
     prompt, opening = first.prompt, first.opening
     named = f"skill {skill.name}" if params.system is None else "system"
     try:

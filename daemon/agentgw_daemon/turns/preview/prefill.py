@@ -14,7 +14,7 @@ from agentgw.protocol.types import Session, SessionId, TurnId
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import Finished
 from agentgw_daemon.inference.hearing import hear
-from agentgw_daemon.turns.first_prompt import first_prompt
+from agentgw_daemon.turns.opening_prompt import opening_prompt
 
 if TYPE_CHECKING:
     from agentgw_daemon.inference.spec import ModelSpec
@@ -53,7 +53,7 @@ async def prefill(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name,
         model=spec.name, stored=False, detached=False,
     )  # fmt: skip
-    first = await first_prompt(plan, live, documents=False)
+    first = await opening_prompt(plan, live, documents=False)
     made = await first.assembled(services.database, preview=True)
     step = first.opening.step(made.messages)
     request = dataclasses.replace(

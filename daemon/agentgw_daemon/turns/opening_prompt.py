@@ -1,4 +1,4 @@
-"""First prompt of a turn: put together here for running, dry run and prefill.
+"""Opening prompt of a turn: put together here for running, dry run and prefill.
 
 Documents are quoted in it, the tools are made, the model says how it is shown them; then all is fitted to the context.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @record
-class FirstPrompt:
+class OpeningPrompt:
     """The prompt of a turn before it is fitted, the turn's tools, and how its model is shown them."""
 
     plan: Plan
@@ -59,7 +59,7 @@ class FirstPrompt:
         return made
 
 
-async def first_prompt(plan: Plan, live: TurnState, *, documents: bool = True) -> FirstPrompt:
+async def opening_prompt(plan: Plan, live: TurnState, *, documents: bool = True) -> OpeningPrompt:
     """The prompt with the tools that `live` is to have. Loads the model where it has to know how they are called.
 
     A turn that an earlier daemon began is shown as it was then, and no model is asked.
@@ -73,7 +73,7 @@ async def first_prompt(plan: Plan, live: TurnState, *, documents: bool = True) -
     opening = await opening_of(
         task.engine, tools if plan.shown is None else None, task.request.schema, live.log.append
     )  # fmt: skip
-    return FirstPrompt(plan=plan, live=live, prompt=prompt, tools=tools, opening=opening)
+    return OpeningPrompt(plan=plan, live=live, prompt=prompt, tools=tools, opening=opening)
 
 
 async def _with_documents(prompt: Prompt, plan: Plan, live: TurnState) -> Prompt:
