@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final, TextIO
 
+# Exit status: something of what was asked for went wrong.
+FAILED: Final = 1
+# Exit status: a tool was denied. The answer came about without it.
+DENIED: Final = 5
 INTERRUPTED: Final = 130
 # The status that a shell reports for a process that a closed pipe ended: 128 + SIGPIPE.
 CLOSED_PIPE: Final = 141

@@ -25,8 +25,6 @@ FORMATS: Final = ("text", "json", "stream-json")
 CANCEL_TIMEOUT_S: Final = 2.0
 # A trace tells what happens, it is not the content: two lines of a terminal.
 _TRACE_CHARACTERS: Final = 160
-# Exit status: a tool was denied. The answer came about without it.
-_DENIED: Final = 5
 # Into a pipe a short answer goes in one write, so that lines of several commands do not mix. PIPE_BUF on Linux.
 _ONE_WRITE_CHARACTERS: Final = 4096
 # Whoever reads the pipe of a slow or long answer sees it come. A model that goes on writes more often than the first,
@@ -143,7 +141,7 @@ class TurnPrinter:
             output.notice("the answer was cut: it reached its most tokens (-o max_tokens=N), or the end of the context")
         if self._denied:
             output.complaint("a tool was denied, and the answer came about without it")
-        return _DENIED if self._denied else 0
+        return output.DENIED if self._denied else 0
 
     def partial(self) -> dict[str, Any]:
         """The answer so far, when there will be no result: goes beside the error into JSON."""

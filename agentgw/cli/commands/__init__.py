@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 # The most rows that the daemon gives at once.
-_PAGE: Final = 1000
+PAGE: Final = 1000
 
 
 class Action:
@@ -71,11 +71,11 @@ def fetched(args: Namespace, method: str, /, **params: Any) -> dict[str, Any] | 
 def fetched_pages(args: Namespace, method: str, rows: str, /, **params: Any) -> dict[str, Any] | None:
     """The result as `fetched` gives it, with as many rows, which have this name, as `args.limit` asks for."""
     with connect() as client:
-        result: dict[str, Any] = client.call(method, limit=min(args.limit, _PAGE), **params)
-        found, left = list(result[rows]), args.limit - _PAGE
+        result: dict[str, Any] = client.call(method, limit=min(args.limit, PAGE), **params)
+        found, left = list(result[rows]), args.limit - PAGE
         while left > 0 and (before := result.get("next")) is not None:
-            result = client.call(method, limit=min(left, _PAGE), before=before, **params)
-            found, left = found + result[rows], left - _PAGE
+            result = client.call(method, limit=min(left, PAGE), before=before, **params)
+            found, left = found + result[rows], left - PAGE
         result = {**result, rows: found}
     if not args.json:
         return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgw.cli import output
-from agentgw.cli.commands import add_json, connect, model_reference
+from agentgw.cli.commands import PAGE, add_json, connect, model_reference
 from agentgw.cli.commands.feedback import check_names
 from agentgw.cli.commands.replay import add_skill_text, alike, replayed
 from agentgw.cli.terminal.progress import Status
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Answers as alike as this mostly say the same in other words. A judgement, to be read beside the mean.
 SIMILAR_FROM: Final = 0.8
-_PAGE: Final = 1000
 _OUTCOMES: Final = ("identical", "similar", "changed", "failed")
 
 
@@ -70,7 +69,7 @@ def _ratings(client: Client, args: Namespace) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     before: str | None = None
     while True:
-        page = client.call("feedback.list", limit=_PAGE, skill=args.skill, model=args.model, before=before)
+        page = client.call("feedback.list", limit=PAGE, skill=args.skill, model=args.model, before=before)
         found += page["ratings"]
         before = page.get("next")
         if before is None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from agentgw.client import Client
 
-_FAILED: Final = 1
 _NEEDS: Final = ("network", "unmetered", "ac", "idle")
 
 
@@ -191,7 +190,7 @@ def _run(client: Client, name: str, *, wait: bool, as_json: bool = False) -> int
     if status != "ok" and (wait or status != "running"):
         why = found.get("why") or "agentgw was stopped and goes on with it when it is started"
         output.complaint(f"{name} {status}: {why}")
-        return _FAILED
+        return output.FAILED
     return 0
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # The slots that a local model has by default.
 _AT_ONCE: Final = 4
-_FAILED: Final = 1
-_DENIED: Final = 5
 _MORE: Final = """
 Each line of standard input is put into the template in place of {}; the answers come in the same order, a line each, as
 soon as they can. An empty line stays empty. A record that fails is named on standard error and leaves its line empty;
@@ -125,8 +123,8 @@ def _end(args: Namespace, counts: Counts, *, bounded: bool) -> int:
         )
     if counts.failed:
         output.complaint(f"{counts.failed} of {counts.records} records failed{_tries_again(args)}")
-        return _FAILED
-    return _DENIED if counts.denied else 0
+        return output.FAILED
+    return output.DENIED if counts.denied else 0
 
 
 def _goes_on(args: Namespace) -> str:

@@ -7,6 +7,7 @@ import time
 
 from agentgw.cli import output
 from agentgw.cli.commands import (
+    PAGE,
     Action,
     add_json,
     agreed,
@@ -34,7 +35,6 @@ _CALL_CHARACTERS: Final = 160
 _COLUMNS_WITH_SKILL: Final = 72
 _COLUMNS_WITH_TURNS: Final = 56
 _DATE_CHARACTERS: Final = 10
-_PAGE: Final = 1000
 # Seconds of the units that an age is given in.
 _AGES: Final = {"h": 3600, "d": 86_400, "w": 604_800}
 
@@ -308,7 +308,7 @@ def _chosen(client: Client, before: str | None, directory: str | None) -> list[d
     found: list[dict[str, Any]] = []
     at: str | None = None
     while True:
-        page = client.call("session.list", limit=_PAGE, before=at, cwd=directory)
+        page = client.call("session.list", limit=PAGE, before=at, cwd=directory)
         found += [one for one in page["sessions"] if before is None or one["updated_at"] < before]
         at = page.get("next")
         if at is None:

@@ -21,6 +21,7 @@ from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.memory import rss_bytes
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply, WorkerRequest
+from agentgw_daemon.workers.protocol.footprint import FLOAT_BYTES
 
 P = TypeVar("P", bound=WorkerReply)
 
@@ -188,7 +189,7 @@ class Retrieval:
         if not isinstance(reply, wire.Embedded):
             raise _failure(reply, embedder.name)
         queue.model = embedder.name
-        size = reply.dim * wire.FLOAT_BYTES
+        size = reply.dim * FLOAT_BYTES
         if reply.dim != embedder.dim or len(reply.vectors) != size * len(texts):
             raise WorkerDied(f"{embedder.name} gave vectors of another size than it should", worker="retrieval")
         return tuple(reply.vectors[at : at + size] for at in range(0, len(reply.vectors), size))

@@ -15,7 +15,7 @@ from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerReply, WorkerRequest
-from agentgw_daemon.workers.protocol.lines import WireError
+from agentgw_daemon.workers.protocol.lines import MAX_LINE_BYTES, WireError
 from agentgw_daemon.workers.supervision.child import Child
 
 
@@ -34,7 +34,7 @@ class RetrievalProcess(Child):
 
     def __init__(self, role: wire.WorkerRole, settings: RetrievalSettings, env: Mapping[str, str]) -> None:
         super().__init__(
-            (*settings.command, role), env, max_line_bytes=codec.MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s
+            (*settings.command, role), env, max_line_bytes=MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s
         )
         self.role = role
         self.was_ready = False

@@ -10,12 +10,10 @@ from typing import Final
 
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.skills.model import LoadedSkill
+from agentgw_daemon.storage.words.scoring import K1, B
 
 # A request begins with what is asked; a document that follows it would only drown that.
 MAX_MESSAGE_CHARACTERS: Final = 1000
-# The usual constants of BM25: how soon repetition stops counting, and how much a long text is held against it.
-_K1: Final = 1.2
-_B: Final = 0.75
 # The weight of a word by where the skill has it: its author chose name and tags as the words to be found by.
 _NAME, _TAG, _EXAMPLE, _DESCRIPTION = 3.0, 2.0, 1.0, 1.0
 # Words are clear when the best skill has so many times the score of the next. A judgement: a word that two skills
@@ -116,4 +114,4 @@ def _rarity(skills: int, holders: int) -> float:
 
 
 def _saturated(weight: float, relative_length: float) -> float:
-    return weight * (_K1 + 1) / (weight + _K1 * (1 - _B + _B * relative_length))
+    return weight * (K1 + 1) / (weight + K1 * (1 - B + B * relative_length))

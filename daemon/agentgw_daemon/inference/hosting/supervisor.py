@@ -17,7 +17,7 @@ from agentgw_daemon.inference.hosting.deadlines import Deadlines
 from agentgw_daemon.inference.hosting.rate import Rate
 from agentgw_daemon.inference.spec import InferenceSettings
 from agentgw_daemon.workers.protocol import model as wire
-from agentgw_daemon.workers.protocol.lines import WireError
+from agentgw_daemon.workers.protocol.lines import MAX_LINE_BYTES, WireError
 from agentgw_daemon.workers.supervision.child import Child
 
 
@@ -29,9 +29,7 @@ class WorkerProcess(Child):
     """A worker and everything said to it. `run` must be running for anything else to happen."""
 
     def __init__(self, settings: InferenceSettings, env: Mapping[str, str]) -> None:
-        super().__init__(
-            settings.command, env, max_line_bytes=wire.MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s
-        )
+        super().__init__(settings.command, env, max_line_bytes=MAX_LINE_BYTES, stop_timeout_s=settings.stop_timeout_s)
         self.engine = ""
         self.build = ""
         self.rate = Rate()

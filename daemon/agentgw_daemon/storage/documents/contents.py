@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity, ensure_embedder, take_chunk_numbers
 from agentgw_daemon.storage.words.tables import add_words, remove_words
+from agentgw_daemon.workers.protocol.footprint import FLOAT_BYTES
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
 
-FLOAT_BYTES: Final = 4
 # Vectors are read by the hundred and written with their document. A row of these is about 100 kB.
 _VECTORS_IN_A_ROW: Final = 64
 

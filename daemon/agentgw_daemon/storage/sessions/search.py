@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Final
 from agentgw.protocol.types import SearchHit
 from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.storage.rows import role_of
+from agentgw_daemon.storage.words.terms import MAX_PHRASED, MAX_TERMS
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.file.library import sqlite_utils
 
-_MAX_WORDS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
-# Words of all its phrases: FTS5 looks through all places of each. The first of a longer phrase are looked for.
-_MAX_PHRASED: Final = 128
 _SNIPPET_WORDS: Final = 16
 _SNIPPET_CHARACTERS: Final = 30  # on either side of a hit in a script without spaces
 
@@ -43,13 +41,13 @@ def to_terms(query: str) -> tuple[str, ...]:
     """The words and quoted phrases of a query, these without their quotes."""
     # A NUL would end the expression for FTS5, in the middle of a quoted word.
     found = _TERM.findall(query.replace("\0", " ").translate(_QUOTES))
-    terms = [term for phrase, word in found if (term := phrase.strip() or word)][:_MAX_WORDS]
+    terms = [term for phrase, word in found if (term := phrase.strip() or word)][:MAX_TERMS]
     return tuple(_bounded(terms))
 
 
 def _bounded(terms: Sequence[str]) -> Iterator[str]:
     """The terms, those of several words cut behind as many as may be looked for."""
-    left = _MAX_PHRASED
+    left = MAX_PHRASED
     for term in terms:
         words = [found.end() for found in islice(_WORD.finditer(term), max(left, 1) + 1)]
         if len(words) <= 1:

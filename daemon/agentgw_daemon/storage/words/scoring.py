@@ -12,9 +12,10 @@ from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.words.folding import fold, parted
 from agentgw_daemon.storage.words.terms import Name, Term, countable
 
-# The parameters that FTS5 and everybody else has.
-_K1: Final = 1.2
-_B: Final = 0.75
+# The parameters of BM25 that FTS5 and everybody else has: how soon repetition stops counting, and how much a long text
+# is held against it.
+K1: Final = 1.2
+B: Final = 0.75
 # A name in another case or width is not quite the one that was asked for.
 _ALIKE: Final = 0.5
 # A name among other words counts so much of what it counts alone: 600 descriptions of manual pages have names that the
@@ -118,11 +119,11 @@ def weigh(candidates: Sequence[WordCandidate], weights: WordWeights) -> list[Wor
     most = sum(weight for _, weight, _ in looked_for) or 1.0
     made = []
     for one in candidates:
-        about = _K1 * (1 - _B + _B * one.length / (weights.average or 1.0))
+        about = K1 * (1 - B + B * one.length / (weights.average or 1.0))
         score, demanded = 0.0, True
         for pattern, weight, quoted in looked_for:
             count = one.words.count(pattern)
-            score += weight * count * (_K1 + 1) / (count + about)
+            score += weight * count * (K1 + 1) / (count + about)
             demanded = demanded and (count > 0 or not quoted)
         if score and demanded:
             named = max(names_count * _named(one, names), _called(one, [pattern for pattern, _, _ in looked_for]))

@@ -17,10 +17,10 @@ from agentgw_daemon.storage.words.stop_words import stop_words_of
 _MAX_NAME: Final = 500
 _MAX_NAME_WORDS: Final = 16
 _MAX_NAMES: Final = 32
-_MAX_TERMS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
+MAX_TERMS: Final = 64  # FTS5 nests expressions at most 256 deep; nobody types 64 words
 # FTS5 looks through all places of each word of a phrase, and through all words with a beginning, some milliseconds each
 # where there are 100,000 chunks. Of a longer phrase these first words are looked for.
-_MAX_PHRASED: Final = 128
+MAX_PHRASED: Final = 128
 _MAX_BEGINNINGS: Final = 8
 # Between words stand two spaces, so that neighbours do not share one and each can be counted.
 _BETWEEN: Final = "  "
@@ -141,7 +141,7 @@ def terms_of(query: str, *, demanding: bool = True) -> Terms:
     unsaying = stop_words_of({word for term in made.values() for word in term.words})
     kept = [term for term in made.values() if term.quoted or not unsaying.issuperset(term.words)] or [*made.values()]
     return Terms(
-        terms=tuple(_bounded(kept[:_MAX_TERMS])), names=tuple(names.values())[:_MAX_NAMES],
+        terms=tuple(_bounded(kept[:MAX_TERMS])), names=tuple(names.values())[:_MAX_NAMES],
         alone=1 in (len(parts), len(kept)),
     )  # fmt: skip
 
@@ -153,7 +153,7 @@ def countable(words: Sequence[str]) -> str:
 
 def _bounded(terms: Iterable[Term]) -> Iterator[Term]:
     """The terms, without what takes too long to be looked for."""
-    phrased, beginnings = _MAX_PHRASED, _MAX_BEGINNINGS
+    phrased, beginnings = MAX_PHRASED, _MAX_BEGINNINGS
     for term in terms:
         made = term
         if len(made.words) > 1:

@@ -18,6 +18,7 @@ from agentgw_daemon.inference.structured_output import structured
 from agentgw_daemon.prompts.assembly import assemble, generation_request
 from agentgw_daemon.prompts.compaction import Fitting
 from agentgw_daemon.prompts.prompt import Prompt
+from agentgw_daemon.storage.rows import LIVE_STATES
 from agentgw_daemon.storage.sessions.steps import ShownPrompt
 from agentgw_daemon.turns.replay.comparison import (
     Compared,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 # Of a turn that does not say how many it had: as `agent.max_iterations` was by default.
 _MAX_ITERATIONS: Final = 10
-_LIVE: Final = ("queued", "running", "waiting")
 
 TellReplay = Callable[[ReplayProgress], Awaitable[None]]
 
@@ -56,7 +56,7 @@ async def replay(services: Services, params: TurnReplayParams, tell: TellReplay)
     """Run the turn again and compare. Raises RpcError when it cannot be run at all; cancelled, nothing is left."""
     services.check_serving()
     detail = await services.database.turns.detail(params.turn_id)
-    if detail.turn.state in _LIVE:
+    if detail.turn.state in LIVE_STATES:
         raise SessionBusy(
             f"turn {detail.turn.turn_id} has not ended", hint=f"`agentgw attach {detail.turn.turn_id}` watches it",
             session_id=detail.turn.session_id, turn_id=detail.turn.turn_id,

@@ -29,9 +29,9 @@ _INT63: Final = 1 << 63
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 _UINT16: Final = 2
-_INT32: Final = 5
-_STRING: Final = 8
-_ARRAY: Final = 9
+INT32: Final = 5
+STRING: Final = 8
+ARRAY: Final = 9
 _SCALARS: Final = {
     0: struct.Struct("<B"), 1: struct.Struct("<b"), 2: struct.Struct("<H"), 3: struct.Struct("<h"),
     4: _U32, 5: struct.Struct("<i"), 6: struct.Struct("<f"), 7: struct.Struct("<?"),
@@ -50,7 +50,7 @@ _BLOCKS: Final = {
 SPLIT_NO: Final = "split.no"
 SPLIT_COUNT: Final = "split.count"
 SPLIT_TENSORS: Final = "split.tensors.count"
-_SPLIT_TYPES: Final = {SPLIT_NO: _UINT16, SPLIT_COUNT: _UINT16, SPLIT_TENSORS: _INT32}
+_SPLIT_TYPES: Final = {SPLIT_NO: _UINT16, SPLIT_COUNT: _UINT16, SPLIT_TENSORS: INT32}
 
 GgufValue = str | int | float | bool
 
@@ -156,9 +156,9 @@ class _HeaderReader:
         return found
 
     def _value(self, kind: int) -> GgufValue:
-        if kind == _STRING:
+        if kind == STRING:
             return self._string(self._size)
-        if kind == _ARRAY:
+        if kind == ARRAY:
             return self._array()
         if kind not in _SCALARS:
             raise UnusableModelFile(f"has a metadata value of the unknown type {kind}")
@@ -166,7 +166,7 @@ class _HeaderReader:
 
     def _array(self) -> str:
         kind, length = int(self._scalar(_U32)), int(self._scalar(_U64))
-        if kind == _STRING:
+        if kind == STRING:
             self._skip_strings(length)
         elif kind in _SCALARS:
             self._skip(length * _SCALARS[kind].size)

@@ -18,7 +18,7 @@ from agentgw import __version__
 from agentgw_daemon.workers.model.calibration.interruption import Interruption
 from agentgw_daemon.workers.model.cancellation import Cancellations
 from agentgw_daemon.workers.protocol import model as wire
-from agentgw_daemon.workers.protocol.lines import WireError
+from agentgw_daemon.workers.protocol.lines import MAX_LINE_BYTES, WireError
 from agentgw_daemon.workers.runtime import lifeline
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class CommandReader(threading.Thread):
 
     def run(self) -> None:
         """Hear until the end of input, which is the end of the process."""
-        while line := sys.stdin.buffer.readline(wire.MAX_LINE_BYTES):
+        while line := sys.stdin.buffer.readline(MAX_LINE_BYTES):
             match wire.decode(line):
                 case wire.CancelGeneration(request_id=request_id) as request:
                     self._cancellations.cancel(request_id)

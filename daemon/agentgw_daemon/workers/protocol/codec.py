@@ -19,9 +19,6 @@ from agentgw_daemon.workers.protocol.lines import WireError
 
 C = TypeVar("C")
 
-# Some tens of thousands of vectors, or the text of a large book; a reader never sends more at once.
-MAX_LINE_BYTES: Final = 64 << 20
-
 
 class WireMessage:
     """Anything that crosses the wire."""

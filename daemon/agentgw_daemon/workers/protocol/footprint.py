@@ -19,7 +19,7 @@ MAX_CONTEXTS: Final = 2
 KV_SHARE: Final = 0.25  # of the memory that is left beside the weights; the rest is for buffers and for others
 # An activation is kept for some ten tensors of a layer at a time; llama.cpp reuses their memory layer by layer.
 _LIVE_ACTIVATIONS: Final = 16
-_FLOAT_BYTES: Final = 4
+FLOAT_BYTES: Final = 4
 _KV_BYTES: Final = 2  # keys and values are 16-bit numbers
 _SMALLER_CONTEXTS: Final = ("attention.sliding_window", "attention.kv_lora_rank", "ssm.state_size", "wkv.head_size")
 _COUNTED: Final = re.compile(r"\[(\d+) values\]")
@@ -105,7 +105,7 @@ def need(shape: ModelShape, *, size_bytes: int, n_ctx_tokens: int, batch_tokens:
         n_ctx = min(n_ctx, shape.n_ctx_train_tokens)
     per_token = shape.n_vocabulary + _LIVE_ACTIVATIONS * shape.width + (shape.n_heads * n_ctx if plain else 0)
     return MemoryNeed(
-        weights=size_bytes, context=n_ctx * shape.kv_bytes_per_token, buffers=batch_tokens * per_token * _FLOAT_BYTES
+        weights=size_bytes, context=n_ctx * shape.kv_bytes_per_token, buffers=batch_tokens * per_token * FLOAT_BYTES
     )
 
 

@@ -16,8 +16,6 @@ from agentgw.protocol.records.schema import dump
 from agentgw.protocol.tuning import UNDECIDED, Measurement, Tuning
 from agentgw_daemon.workers.protocol.lines import WireError
 
-# A prompt is at most one client message (1 MiB) plus a session's history; a rendered prompt comes back whole.
-MAX_LINE_BYTES: Final = 64 << 20
 # Texts that a request may send before its reader has taken any; with `Credit` it may send more. So a reader who
 # pauses stops one stream and not the pipe, which is everybody's. It covers some seconds of a fast stream.
 WINDOW_TEXTS: Final = 256

@@ -14,7 +14,6 @@ from agentgw_daemon.workers.protocol.codec import ReplyPart, WireMessage, Worker
 
 WorkerRole = Literal["search", "bulk", "read"]
 ROLES: Final[tuple[WorkerRole, ...]] = ("search", "bulk", "read")
-FLOAT_BYTES: Final = 4
 # The marks at both ends of what an embedder reads.
 _MARKS: Final = 2
 # Between the digest of what embeds and that of the prompt before each document.

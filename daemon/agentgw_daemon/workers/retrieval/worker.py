@@ -19,7 +19,7 @@ from agentgw_daemon.system.memory import give_back
 from agentgw_daemon.workers.protocol import codec
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.protocol.codec import ReplyPart, WorkerRequest
-from agentgw_daemon.workers.protocol.lines import WireError
+from agentgw_daemon.workers.protocol.lines import MAX_LINE_BYTES, WireError
 from agentgw_daemon.workers.retrieval.handlers import Handlers, Refusal
 from agentgw_daemon.workers.runtime import lifeline
 
@@ -60,7 +60,7 @@ class RequestReader(threading.Thread):
 
     def run(self) -> None:
         """Hear until the end of input, which is the end of the process."""
-        while line := sys.stdin.buffer.readline(codec.MAX_LINE_BYTES):
+        while line := sys.stdin.buffer.readline(MAX_LINE_BYTES):
             request_id, message = codec.decode(line)
             match message:
                 case wire.Cancel():

@@ -42,7 +42,7 @@ def test_a_link_of_an_owner_goes_and_what_it_leads_to_stays(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("cache_scope", ["", "*", "../x", "a b", "x" * 65])
 def test_a_name_that_no_cache_scope_can_have_is_refused(tmp_path: Path, cache_scope: str) -> None:
-    with pytest.raises(ValueError, match="owner"):
+    with pytest.raises(ValueError, match="cache scope"):
         state_folder.forget(tmp_path, cache_scope)
 
 

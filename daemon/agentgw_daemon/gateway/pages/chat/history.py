@@ -9,6 +9,7 @@ from agentgw.protocol.errors import RpcError
 from agentgw.protocol.records.schema import bind, record
 from agentgw_daemon.gateway.http.refusal import error_value
 from agentgw_daemon.gateway.pages.chat.live import WholeTurn, foot_of
+from agentgw_daemon.storage.rows import LIVE_STATES
 
 if TYPE_CHECKING:
     from agentgw.protocol.calls.turns import TurnResult
@@ -21,7 +22,6 @@ _SHOWN_CHARS: Final = 20_000
 # That were begun since a page was last told of some.
 _MOST_NEWS: Final = 10
 _PAGE: Final = 1000
-_LIVE: Final = ("queued", "running", "waiting")
 
 
 @record
@@ -38,7 +38,7 @@ class ShownTurn:
     @property
     def runs(self) -> bool:
         """Tells whether more of it is to come."""
-        return self.turn.state in _LIVE
+        return self.turn.state in LIVE_STATES
 
     def html(self) -> str:
         """Its items; what is slow about a page."""
@@ -114,7 +114,7 @@ async def _shown_turn(exchange: Exchange, turn: Turn) -> ShownTurn:
     detail = await exchange.call("turn.show", TurnIdParams(turn_id=turn.turn_id))
     whole = WholeTurn(turn.turn_id)
     result, error = None, None
-    if turn.state not in _LIVE:
+    if turn.state not in LIVE_STATES:
         try:
             result = await exchange.call_into("turn.attach", TurnAttachParams(turn_id=turn.turn_id), whole)
         except RpcError as failed:

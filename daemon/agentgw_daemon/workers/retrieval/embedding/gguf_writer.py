@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, Literal
 
 import numpy as np
 
+from agentgw_daemon.workers.llama.gguf_head import ARRAY, INT32, STRING
 from agentgw_daemon.workers.retrieval.embedding.safetensors import WeightTensor
 
 TensorKind = Literal["f32", "f16", "q8_0"]
@@ -21,11 +22,8 @@ MetadataValue = int | float | bool | str | Sequence[str] | Sequence[int]
 _VERSION: Final = 3
 _ALIGNMENT: Final = 32
 _UINT32: Final = 4
-_INT32: Final = 5
 _FLOAT32: Final = 6
 _BOOL: Final = 7
-_STRING: Final = 8
-_ARRAY: Final = 9
 # ggml's numbers of the types, and of a file that holds mostly one of them.
 _TYPES: Final[dict[TensorKind, int]] = {"f32": 0, "f16": 1, "q8_0": 8}
 MOSTLY_Q8_0: Final = 7
@@ -96,14 +94,14 @@ def _value(value: MetadataValue) -> bytes:
         case float():
             return struct.pack("<If", _FLOAT32, value)
         case str():
-            return struct.pack("<I", _STRING) + _string(value)
+            return struct.pack("<I", STRING) + _string(value)
         case _:
             strings = [one for one in value if isinstance(one, str)]
             if strings:
-                head = struct.pack("<IIQ", _ARRAY, _STRING, len(strings))
+                head = struct.pack("<IIQ", ARRAY, STRING, len(strings))
                 return head + b"".join(map(_string, strings))
             numbers = [one for one in value if isinstance(one, int)]
-            return struct.pack(f"<IIQ{len(numbers)}i", _ARRAY, _INT32, len(numbers), *numbers)
+            return struct.pack(f"<IIQ{len(numbers)}i", ARRAY, INT32, len(numbers), *numbers)
 
 
 def _string(text: str) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from agentgw_daemon.workers.retrieval.reading.encodings import wide
+from agentgw_daemon.workers.retrieval.reading.encodings.declared import EBCDIC
 from agentgw_daemon.workers.retrieval.reading.encodings.places import CharacterPlaces, stepped
 from agentgw_daemon.workers.retrieval.reading.values import Unreadable
 
@@ -46,7 +47,6 @@ _LOOKED_AT: Final = 1000
 _MOST_BROKEN_DECLARED: Final = 0.1
 # Escapes that no terminal knows, and Japanese or Korean mail has.
 _SHIFTED: Final = re.compile(rb"\x1b\$[@B]|\x1b\$\)C")
-_EBCDIC: Final = b"\x4c\x6f\xa7\x94\x93"
 # One character may be two of Unicode, or what came before decides what a byte is.
 _STEPPED: Final = frozenset({"iso2022_jp_ext", "iso2022_jp", "iso2022_jp_2", "iso2022_kr", "hz", "utf-7"})
 _SHIFTS: Final = (b"\x1b$", b"\x1b(", b"~{", b"\x0e")
@@ -97,7 +97,7 @@ def decode(data: bytes, declared: str = "") -> DecodedText:
     codec = _codec(declared)
     if _is_shifted(data, codec):
         return _shifted(data, codec)
-    if data.startswith(_EBCDIC) and codec:
+    if data.startswith(EBCDIC) and codec:
         return _read(data, codec, "")
     text = _as_utf8(data)
     if (text is None or "\0" in _HOLE_IN_TEXT.sub("", text[:_SAMPLE_BYTES])) and (found := wide.unmarked(data)):

@@ -50,7 +50,7 @@ _MODE_LINES: Final = 5
 _MODE_BYTES: Final = 1024
 _END_BYTES: Final = 3000
 # `<?xml` in EBCDIC, in which the declaration itself is written, and in letters of two bytes.
-_EBCDIC: Final = b"\x4c\x6f\xa7\x94\x93"
+EBCDIC: Final = b"\x4c\x6f\xa7\x94\x93"
 
 
 def in_page(data: bytes) -> str:
@@ -79,7 +79,7 @@ def _in_meta(attributes: bytes) -> str:
 def in_xml(data: bytes) -> str:
     """The encoding that an XML document names; empty for none."""
     head = data[:_HEAD_BYTES]
-    if head.startswith(_EBCDIC):
+    if head.startswith(EBCDIC):
         head = head[:512].decode("cp037").encode("ascii", "replace")
     found = _XML.match(head)
     return "" if found is None else found[1].decode("ascii")

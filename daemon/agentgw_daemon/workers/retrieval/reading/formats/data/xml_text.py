@@ -18,10 +18,9 @@ from agentgw_daemon.workers.retrieval.reading.blocks import Outline, Section, Te
 from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.decoding import decode
 from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_xml
-from agentgw_daemon.workers.retrieval.reading.formats.markup.html import write_html
+from agentgw_daemon.workers.retrieval.reading.formats.markup.html import FEED_CHARS, write_html
 from agentgw_daemon.workers.retrieval.reading.values import ParserNotes, Unreadable
 
-_FEED_CHARS: Final = 1 << 16
 _DECLARATION: Final = re.compile(r"\s*<\?xml[^>]{0,500}\?>")
 _DOCTYPE: Final = re.compile(r"<!DOCTYPE[^\[>]{0,2000}(\[)?", re.IGNORECASE)
 _DOCTYPE_END: Final = re.compile(r"\]\s{0,200}>")
@@ -73,8 +72,8 @@ def xml_section(data: bytes, parser_notes: ParserNotes, outline: Outline) -> Ite
     )  # fmt: skip
     text = _without_entities(clean(page.text).replace("\0", ""))
     try:
-        for at in range(0, len(text), _FEED_CHARS):
-            parser.feed(text[at : at + _FEED_CHARS].encode())
+        for at in range(0, len(text), FEED_CHARS):
+            parser.feed(text[at : at + FEED_CHARS].encode())
         parser.close()
     except etree.XMLSyntaxError:
         if writer.elements:

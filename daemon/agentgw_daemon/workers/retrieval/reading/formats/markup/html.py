@@ -18,7 +18,7 @@ from agentgw_daemon.workers.retrieval.reading.encodings.declared import in_page
 from agentgw_daemon.workers.retrieval.reading.encodings.visual import in_order, is_visual
 from agentgw_daemon.workers.retrieval.reading.values import ParserNotes
 
-_FEED_CHARS: Final = 1 << 16
+FEED_CHARS: Final = 1 << 16
 # Their content is not for readers, or is what every page of a site repeats.
 _SKIPPED_NAMES: Final = """
     script style noscript template svg iframe object audio video canvas select button nav annotation annotation-xml
@@ -94,8 +94,8 @@ def write_html(page: str, builder: TextBuilder, outline: Outline) -> str:
     page = _with_ends(_EMPTY.sub(r"<\1\2></\1>", page))
     writer = _HtmlWriter(builder, outline, _SKIPPED - _never_closed(page))
     parser = etree.HTMLParser(target=writer, encoding="utf-8", no_network=True, huge_tree=True)
-    for at in range(0, len(page), _FEED_CHARS):
-        parser.feed(page[at : at + _FEED_CHARS].encode())
+    for at in range(0, len(page), FEED_CHARS):
+        parser.feed(page[at : at + FEED_CHARS].encode())
     if page:
         parser.close()
     return writer.title
