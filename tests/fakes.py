@@ -19,6 +19,7 @@ from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.models.registry import Registry
 from agentgw_daemon.server.calls.request import RequestContext
+from agentgw_daemon.server.calls.sinks import JSON_RPC, EncodedEvents
 from agentgw_daemon.services import Services
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.skills.skill_set import SkillSet
@@ -157,6 +158,7 @@ class FakeOutbox:
         self.frames += frames
 
 
-def request_to(services: Any, turns: Turns | None = None) -> RequestContext:
+def request_to(services: Any, turns: Turns | None = None, outbox: FakeOutbox | None = None) -> RequestContext:
     """The context in which a handler answers a call to these services."""
-    return RequestContext(FakeDaemon(services=services, turns=turns), FakeOutbox(), ExitStack())
+    sink = EncodedEvents(JSON_RPC, outbox or FakeOutbox())
+    return RequestContext(FakeDaemon(services=services, turns=turns), sink, ExitStack())

@@ -170,7 +170,7 @@ class OpenGateway:
 async def flood(request: RequestContext, params: object) -> NoReturn:
     """A handler that sends notifications for as long as somebody takes them."""
     while True:
-        await request.notify(ChatDelta(text="x" * 1000))
+        await request.events.notify(ChatDelta(text="x" * 1000))
 
 
 @asynccontextmanager

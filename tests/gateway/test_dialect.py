@@ -13,13 +13,14 @@ from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable, RpcError
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.records.schema import bind
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.gateway import exchange as exchange_module
 from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.gateway.serving import PAGES, ROUTES
-from agentgw_daemon.server.calls.request import Handler, OtherEvent
-from agentgw_daemon.server.calls.turn_frames import StoredEvent
+from agentgw_daemon.server.calls.request import Handler
+from agentgw_daemon.server.calls.sinks import OtherEvent
 from tests.gateway.harness import TCP, opened, with_key
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ class Lines:
         return b"".join(_line({"said": event.text}) for event in events if isinstance(event, TurnDelta))
 
     def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
-        return b"".join(_line({"said": params["text"]}) for _, name, params in events if name == TurnDelta.method)
+        return b"".join(_line({"said": one.params["text"]}) for one in events if one.method == TurnDelta.method)
 
     def other_event(self, event: OtherEvent) -> bytes:
         return b""
@@ -85,9 +86,9 @@ class Model:
         self.asked.append(params)
         if self._error is not None and not self._late:
             raise self._error
-        await request.show("t-1", "s-1", 1, (TurnStarted(skill="k", model="m"), TurnDelta(text="two ")))
+        await request.events.show("t-1", "s-1", 1, (TurnStarted(skill="k", model="m"), TurnDelta(text="two ")))
         await self.go_on.wait()
-        await request.show("t-1", "s-1", 3, (TurnDelta(text="words"), TurnCompleted(finish_reason="stop")))
+        await request.events.show("t-1", "s-1", 3, (TurnDelta(text="words"), TurnCompleted(finish_reason="stop")))
         if self._error is not None:
             raise self._error
         return TurnResult(turn_id="t-1", session_id="s-1", text="two words", finish_reason="stop")

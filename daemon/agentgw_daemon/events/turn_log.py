@@ -7,7 +7,7 @@ piles up). Other watchers never hold the turn back; they read the log again late
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import trio
@@ -26,14 +26,10 @@ _MOST_PAUSE_S: Final = 0.5
 class TurnBatch(list[TurnEvent]):
     """Consecutive events of a turn, one object for all who are told of them at the same time.
 
-    `forms`: bytes that were made of them, by who made them, so that it is done once for all readers.
+    It can be referred to weakly, so that what is made of it for one of them can be kept for the others.
     """
 
-    __slots__ = ("forms",)
-
-    def __init__(self, events: Sequence[TurnEvent]) -> None:
-        super().__init__(events)
-        self.forms: dict[Hashable, bytes] = {}
+    __slots__ = ("__weakref__",)
 
 
 class TurnLog:

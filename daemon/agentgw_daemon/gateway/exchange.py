@@ -13,11 +13,12 @@ from agentgw.protocol.errors import InvalidParams, RpcError
 from agentgw.protocol.methods import METHODS
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.gateway.http.event_stream import EventBuffer, NoEvents, StreamEncoding
+from agentgw_daemon.gateway.http.event_stream import BatchBytes, EventBuffer, StreamEncoding
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_value
 from agentgw_daemon.gateway.routing.binding import body_values, form_fields, merged, query_values
 from agentgw_daemon.observability.supervision import internal_error
 from agentgw_daemon.server.calls.request import RequestContext
+from agentgw_daemon.server.calls.sinks import EncodedEvents, NoEvents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
     from agentgw_daemon.gateway.pages.management.pulls import Pulls
-    from agentgw_daemon.server.calls.request import Encoding, Frames, Handler
+    from agentgw_daemon.server.calls.request import Handler
+    from agentgw_daemon.server.calls.sinks import EventSink
     from agentgw_daemon.server.daemon import Daemon
 
 FORM_TOKEN_FIELD: Final = "form-token"
@@ -49,6 +51,7 @@ class GatewayView(Protocol):
     access: AccessLog
     sign_ins: SignIns
     pulls: Pulls
+    batch_bytes: BatchBytes
     requests: int
     watchers: int
 
@@ -161,18 +164,14 @@ class Exchange:
         """The result of the method, as over the socket; ends when the client leaves. Raises RpcError or
         ReaderGone.
         """
-        silent = NoEvents()
-        return await self.connection.while_connected(self._call, method, params, silent, silent)
+        return await self.connection.while_connected(self.call_into, method, params, NoEvents())
 
-    async def _call(self, method: str, params: Any, encoding: Encoding, frames: Frames) -> Any:
+    async def call_into(self, method: str, params: Any, sink: EventSink) -> Any:
+        """The same, with its events given to `sink`; it does not end when the client leaves. Raises RpcError."""
         with ExitStack() as subscriptions:
-            context = RequestContext(self.gateway.daemon, frames, subscriptions, encoding)
+            context = RequestContext(self.gateway.daemon, sink, subscriptions)
             result = self.gateway.handlers[method](context, params)
             return await result if inspect.isawaitable(result) else result
-
-    async def call_into(self, method: str, params: Any, events: NoEvents) -> Any:
-        """The same, with its events given to `events`; it does not end when the client leaves. Raises RpcError."""
-        return await self._call(method, params, events, events)
 
     def turn_params(self, values: Mapping[str, Any]) -> TurnStartParams:
         """Parameters of a turn that a page begins. Raises InvalidParams."""
@@ -210,7 +209,7 @@ class Exchange:
         self, method: str, params: Any, encoding: StreamEncoding, buffer: EventBuffer, failed: list[RpcError]
     ) -> None:
         try:
-            result = await self._call(method, params, encoding, buffer)
+            result = await self.call_into(method, params, EncodedEvents(encoding, buffer))
         except RpcError as error:
             failed.append(error)
         except Exception as error:  # noqa: BLE001  # supervision point: a bug ends this stream and nothing else

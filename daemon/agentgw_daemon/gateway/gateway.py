@@ -25,6 +25,7 @@ from agentgw_daemon.gateway.access.sign_ins import SignIns
 from agentgw_daemon.gateway.doors import OpenDoor
 from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.connection import HttpConnection
+from agentgw_daemon.gateway.http.event_stream import BatchBytes
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
 from agentgw_daemon.gateway.pages.management.pulls import Pulls
@@ -76,6 +77,7 @@ class Gateway:
         self.access = AccessLog()
         self.sign_ins = sign_ins
         self.pulls = Pulls()
+        self.batch_bytes = BatchBytes()
         self.requests = 0
         self.watchers = 0
         self._connections: set[HttpConnection] = set()

@@ -11,7 +11,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -46,6 +46,7 @@ from agentgw_daemon.turns.request import brings_data, cwd_of, kept, needs_no_too
 from agentgw_daemon.turns.run import go_on, run_turn
 
 if TYPE_CHECKING:
+    from agentgw_daemon.events.stored_event import StoredEvent
     from agentgw_daemon.inference.spec import ModelSpec
     from agentgw_daemon.services import Services
     from agentgw_daemon.skills.model import LoadedSkill
@@ -268,8 +269,8 @@ class Turns:
         while self._live:
             await self._all_ended.park()
 
-    async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[list[tuple[int, str, dict[str, Any]]]]:
-        """The events of a stored turn from `from_seq` on, some at a time: number, method, parameters."""
+    async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[list[StoredEvent]]:
+        """The events of a stored turn from `from_seq` on, some at a time."""
         for row in await self._services.database.log.read(stored.turn_id, from_seq):
             yield list(shown(row, from_seq))
 

@@ -18,6 +18,7 @@ from agentgw.protocol.events import TurnApproval, TurnEvent, TurnToolCall, TurnT
 from agentgw.protocol.records.schema import dump
 from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.agent.recorder import StepRecorder
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.storage.sessions.log import LogRow, pack
 from agentgw_daemon.storage.sessions.steps import ShownPrompt, StepRows
@@ -120,7 +121,7 @@ class TurnRecorder:
     def _rows(self) -> tuple[tuple[LogRow, ...], int]:
         events = self.log.events
         first = self._written
-        numbered = ((seq, event.method, dump(event)) for seq, event in enumerate(events[first:], first + 1))
+        numbered = (StoredEvent(seq, event.method, dump(event)) for seq, event in enumerate(events[first:], first + 1))
         return pack(numbered), len(events)
 
 

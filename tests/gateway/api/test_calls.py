@@ -49,7 +49,7 @@ class Turn:
     async def _say(self, request: Any, from_seq: int) -> TurnResult:
         for seq, event in enumerate(EVENTS[: self._said], 1):
             if seq >= from_seq:
-                await request.show("t-1", "s-1", seq, (event,))
+                await request.events.show("t-1", "s-1", seq, (event,))
         if self._error is not None:
             raise self._error
         return TurnResult(turn_id="t-1", session_id="s-1", text="ab", finish_reason="stop", last_seq=4)

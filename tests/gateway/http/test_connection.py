@@ -281,7 +281,7 @@ async def test_a_reader_that_stops_in_between_gets_every_byte_of_a_stream_in_its
 
     async def talks(request: Any, params: Any) -> Done:
         for number in range(2 * halves):
-            await request.notify(ChatDelta(text=f"{number}-" + "x" * 3000))
+            await request.events.notify(ChatDelta(text=f"{number}-" + "x" * 3000))
             if number == 0:
                 asked.set()
                 await go_on.wait()

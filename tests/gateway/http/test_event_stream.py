@@ -12,13 +12,14 @@ from trio.testing import wait_all_tasks_blocked
 
 from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.events import ChatDelta, TurnDelta, TurnEvent, TurnNotice
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.events.turn_log import TurnBatch
-from agentgw_daemon.gateway.http.event_stream import EventBuffer, ServerSentEvents, last_event
+from agentgw_daemon.gateway.http.event_stream import BatchBytes, EventBuffer, ServerSentEvents, last_event
 from agentgw_daemon.server.calls.turn_frames import turn_frames
 
 
 def written(seq: int, *events: TurnEvent, after: int = 0) -> bytes:
-    return ServerSentEvents(after).turn_events("t-1", "s-1", seq, events)
+    return ServerSentEvents(BatchBytes(), after).turn_events("t-1", "s-1", seq, events)
 
 
 def test_an_event_has_the_number_the_name_and_the_parameters_of_its_notification() -> None:
@@ -29,14 +30,14 @@ def test_an_event_has_the_number_the_name_and_the_parameters_of_its_notification
 
 
 def test_what_belongs_to_no_turn_has_no_number() -> None:
-    made = ServerSentEvents().other_event(ChatDelta(text="hi"))
+    made = ServerSentEvents(BatchBytes()).other_event(ChatDelta(text="hi"))
     assert made == b'event: chat.delta\ndata: {"text":"hi","channel":"answer"}\n\n'
 
 
 def test_events_up_to_the_last_one_seen_are_left_out() -> None:
     events = [TurnDelta(text=str(seq)) for seq in range(1, 6)]
-    stored = [(seq, "turn.delta", {"text": "x"}) for seq in range(1, 6)]
-    for made in (written(1, *events, after=3), ServerSentEvents(3).stored_events("t-1", "s-1", stored)):
+    stored = [StoredEvent(seq, "turn.delta", {"text": "x"}) for seq in range(1, 6)]
+    for made in (written(1, *events, after=3), ServerSentEvents(BatchBytes(), 3).stored_events("t-1", "s-1", stored)):
         assert made.count(b"event: ") == 2
         assert made.startswith(b"id: 4\n")
     assert written(1, *events, after=9) == b""
@@ -65,9 +66,20 @@ def test_no_text_can_end_an_event_or_begin_another(text: str, seq: int) -> None:
 def test_what_is_shared_by_many_readers_is_written_once_and_by_who_has_seen_some_anew() -> None:
     batch = TurnBatch([TurnDelta(text=str(seq)) for seq in range(3)])
     first = written(1, *batch)
-    assert ServerSentEvents().turn_events("t-1", "s-1", 1, batch) == first
-    assert ServerSentEvents().turn_events("t-1", "s-1", 1, batch) is batch.forms[ServerSentEvents]
-    assert ServerSentEvents(2).turn_events("t-1", "s-1", 1, batch) == written(1, *batch, after=2)
+    shared = BatchBytes()
+    made = ServerSentEvents(shared).turn_events("t-1", "s-1", 1, batch)
+    assert made == first
+    assert ServerSentEvents(shared).turn_events("t-1", "s-1", 1, batch) is made
+    assert ServerSentEvents(shared, 2).turn_events("t-1", "s-1", 1, batch) == written(1, *batch, after=2)
+
+
+def test_bytes_of_a_batch_are_kept_as_long_as_the_batch() -> None:
+    shared = BatchBytes()
+    before = repr(vars(shared))
+    batch = TurnBatch([TurnDelta(text="x")])
+    assert shared.bytes_of(batch, lambda: b"made") == shared.bytes_of(batch, lambda: b"made again") == b"made"
+    del batch
+    assert repr(vars(shared)) == before
 
 
 def test_the_last_event_is_a_record_without_a_number() -> None:

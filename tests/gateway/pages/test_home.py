@@ -34,7 +34,7 @@ TURN = Turn(turn_id="t", session_id="s-2", skill=EVIL, model=EVIL, state="runnin
 def handlers(started: list[TurnStartParams], *, empty: bool = False) -> Mapping[str, Handler]:
     async def start(request: Any, params: TurnStartParams) -> TurnResult:
         started.append(params)
-        await request.show("t-9", "s-new", 1, (TurnStarted(skill="k", model="m"),))
+        await request.events.show("t-9", "s-new", 1, (TurnStarted(skill="k", model="m"),))
         return TurnResult(turn_id="t-9", session_id="s-new")
 
     return {

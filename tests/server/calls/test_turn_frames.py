@@ -7,6 +7,7 @@ from typing import Any
 
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnProgress, TurnStarted
 from agentgw.protocol.records.schema import dump
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.server.calls.turn_frames import stored_frames, turn_frames
 
 EVENTS: tuple[TurnEvent, ...] = (
@@ -39,7 +40,7 @@ def test_a_part_of_a_log_is_numbered_from_its_first_event() -> None:
 
 
 def test_stored_events_have_the_frames_that_they_had() -> None:
-    stored = [(seq, event.method, dump(event)) for seq, event in enumerate(EVENTS, 1)]
+    stored = [StoredEvent(seq, event.method, dump(event)) for seq, event in enumerate(EVENTS, 1)]
     again = [json.loads(line) for line in stored_frames("t-1", "s-1", stored).splitlines()]
     assert again == frames(*EVENTS)
 

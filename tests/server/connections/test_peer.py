@@ -301,7 +301,7 @@ async def test_a_reader_that_stands_still_stops_the_stream_and_is_dropped() -> N
         nonlocal sent
         try:
             while True:
-                await request.notify(ChatDelta(text="x" * 1000))
+                await request.events.notify(ChatDelta(text="x" * 1000))
                 sent += 1
         finally:
             ended.set()
@@ -318,7 +318,7 @@ async def test_a_reader_that_stands_still_stops_the_stream_and_is_dropped() -> N
 async def test_a_slow_reader_gets_every_notification_once() -> None:
     async def count(request: Any, params: Any) -> str:
         for i in range(2000):
-            await request.notify(ChatDelta(text=f"{i} " + "x" * 200))
+            await request.events.notify(ChatDelta(text=f"{i} " + "x" * 200))
         return "end"
 
     async with connected({**HANDLERS, "turn.start": count}, outbox_bytes=4096) as client:

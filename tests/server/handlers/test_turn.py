@@ -20,7 +20,7 @@ from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import session, turn
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnStore
 from tests.agent.scripted import furnish, script
-from tests.fakes import request_to
+from tests.fakes import FakeOutbox, request_to
 from tests.polling import until
 from tests.turns.house import House, finished, house
 
@@ -33,9 +33,9 @@ async def for_ever(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
     yield finished()
 
 
-def asking(h: House, folder: Path) -> RequestContext:
+def asking(h: House, folder: Path, outbox: FakeOutbox | None = None) -> RequestContext:
     h.services.started.paths.kv_dir = str(folder / "kv")
-    return request_to(h.services, h.turns)
+    return request_to(h.services, h.turns, outbox)
 
 
 async def listed(request: RequestContext, **params: Any) -> list[tuple[str, str, bool | None]]:
@@ -181,13 +181,14 @@ async def test_a_bug_in_ending_a_turn_ends_the_turn(tmp_path: Path, monkeypatch:
 
 async def test_whoever_wants_the_whole_answer_is_told_all_but_its_deltas(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        request = asking(h, tmp_path)
+        outbox = FakeOutbox()
+        request = asking(h, tmp_path, outbox)
         ended = await turn.start(request, TurnStartParams(message="Hi", whole=True))
         assert ended.text == "Hello there"
         assert h.engine.requests[-1].whole
-        told = [json.loads(line) for line in request.outbox.frames.splitlines()]
+        told = [json.loads(line) for line in outbox.frames.splitlines()]
         assert {one["method"] for one in told} >= {"turn.started", "turn.progress", "turn.completed"}
         assert "turn.delta" not in {one["method"] for one in told}
         assert told[-1]["params"]["seq"] == ended.last_seq, "the numbers are those of its log"
         await turn.attach(request, TurnAttachParams(turn_id=ended.turn_id))
-        assert b"turn.delta" in request.outbox.frames, "others may watch it"
+        assert b"turn.delta" in outbox.frames, "others may watch it"

@@ -64,25 +64,29 @@ async def chat(exchange: Exchange) -> HttpAnswer | None:
             return json_answer(dump(await exchange.call("turn.start", params)))
     if "turn_id" in values:
         await exchange.stream(
-            "turn.attach", bind(TurnAttachParams, {"from_seq": after + 1, **values}), ServerSentEvents()
+            "turn.attach", bind(TurnAttachParams, {"from_seq": after + 1, **values}), _events(exchange)
         )
         return None
     params = bind(TurnStartParams, values)
     if params.detach:
         started = await exchange.call("turn.start", params)
         await exchange.stream(
-            "turn.attach", TurnAttachParams(turn_id=started.turn_id, from_seq=after + 1), ServerSentEvents()
+            "turn.attach", TurnAttachParams(turn_id=started.turn_id, from_seq=after + 1), _events(exchange)
         )
     else:
-        await exchange.stream("turn.start", params, ServerSentEvents(after))
+        await exchange.stream("turn.start", params, _events(exchange, after))
     return None
+
+
+def _events(exchange: Exchange, after: int = 0) -> ServerSentEvents:
+    return ServerSentEvents(exchange.gateway.batch_bytes, after)
 
 
 async def turn_events(exchange: Exchange) -> None:
     """A turn's events after the last one that was seen."""
     values = await exchange.values()
     values.setdefault("from_seq", exchange.last_event_id() + 1)
-    await exchange.stream("turn.attach", bind(TurnAttachParams, values), ServerSentEvents())
+    await exchange.stream("turn.attach", bind(TurnAttachParams, values), _events(exchange))
 
 
 async def ingest(exchange: Exchange) -> HttpAnswer:

@@ -7,6 +7,7 @@ number that was seen.
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,11 +18,12 @@ from agentgw.protocol.events import TurnDelta, TurnEvent
 from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import encode
 from agentgw_daemon.events.turn_log import TurnBatch
-from agentgw_daemon.server.calls.request import Encoding
-from agentgw_daemon.server.calls.turn_frames import StoredEvent, delta_params, event_params, ids_of, numbered
+from agentgw_daemon.server.calls.sinks import Encoding
+from agentgw_daemon.server.calls.turn_frames import delta_params, event_params, ids_of, numbered
 
 if TYPE_CHECKING:
-    from agentgw_daemon.server.calls.request import OtherEvent
+    from agentgw_daemon.events.stored_event import StoredEvent
+    from agentgw_daemon.server.calls.sinks import OtherEvent
 
 EVENT_STREAM: Final = "text/event-stream"
 # A comment, which readers pass over; it keeps proxies from closing a stream that is silent.
@@ -59,14 +61,34 @@ class StreamEncoding(Encoding, Protocol):
         """Frames in their order as they are sent: the place for what takes long."""
 
 
+class BatchBytes:
+    """Bytes of batches in one encoding: made once for all streams that are told the same batch, kept as long as it."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, bytes] = {}
+
+    def bytes_of(self, batch: TurnBatch, make: Callable[[], bytes]) -> bytes:
+        """The bytes of this batch, which `make` makes where nobody has yet."""
+        key = id(batch)
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = make()
+            weakref.finalize(batch, self._made.pop, key).atexit = False
+        return found
+
+
 class ServerSentEvents:
-    """The `StreamEncoding` of programs. Leaves out events of a turn up to number `after`."""
+    """The `StreamEncoding` of programs. Leaves out events of a turn up to number `after`.
+
+    `shared`: what all streams of this encoding have made.
+    """
 
     content_type: Final = EVENT_STREAM
     heartbeat: Final = HEARTBEAT
     is_finished: Final = True
 
-    def __init__(self, after: int = 0) -> None:
+    def __init__(self, shared: BatchBytes, after: int = 0) -> None:
+        self._shared = shared
         self._after = after
 
     def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
@@ -75,16 +97,13 @@ class ServerSentEvents:
         skipped = max(0, self._after + 1 - seq)
         if skipped or not isinstance(events, TurnBatch):
             return _events(ids, seq, events, skipped)
-        made = events.forms.get(ServerSentEvents)
-        if made is None:
-            made = events.forms[ServerSentEvents] = _events(ids, seq, events, 0)
-        return made
+        return self._shared.bytes_of(events, lambda: _events(ids, seq, events, 0))
 
     def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
         """See Encoding."""
         ids = ids_of(turn_id, session_id)
-        wanted = (one for one in events if one[0] > self._after)
-        return b"".join(_lines(seq, method, numbered(ids, seq, params)) for seq, method, params in wanted)
+        wanted = (one for one in events if one.seq > self._after)
+        return b"".join(_lines(one.seq, one.method, numbered(ids, one.seq, one.params)) for one in wanted)
 
     def other_event(self, event: OtherEvent) -> bytes:
         """See Encoding."""
@@ -201,26 +220,3 @@ class EventBuffer:
                 self._events.append(events)
                 self._held_bytes += len(events)
         self._changed.unpark_all()
-
-
-class NoEvents:
-    """`Encoding` and `Frames` of a call whose answer is all that its client wants."""
-
-    def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
-        """See Encoding."""
-        return b""
-
-    def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
-        """See Encoding."""
-        return b""
-
-    def other_event(self, event: OtherEvent) -> bytes:
-        """See Encoding."""
-        return b""
-
-    async def put(self, frame: bytes) -> None:
-        """See Frames."""
-        await trio.lowlevel.checkpoint()
-
-    def offer(self, frame: bytes) -> None:
-        """See Frames."""

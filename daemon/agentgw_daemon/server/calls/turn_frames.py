@@ -9,12 +9,10 @@ from json.encoder import encode_basestring
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.records.schema import dump
 from agentgw.transport.framing import encode
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.observability.log import log_unexpected
 
 log = logging.getLogger(__name__)
-
-StoredEvent = tuple[int, str, dict[str, object]]
-"""Number, method and parameters of an event, as the stored log has them."""
 
 
 def turn_frames(turn_id: str, session_id: str, seq: int, events: Iterable[TurnEvent]) -> bytes:

@@ -31,6 +31,7 @@ from agentgw_daemon.server.calls.dispatch import (
     result_response,
 )
 from agentgw_daemon.server.calls.request import Handler, RequestContext
+from agentgw_daemon.server.calls.sinks import JSON_RPC, EncodedEvents
 from agentgw_daemon.server.connections.outbox import Outbox
 from agentgw_daemon.server.daemon import Daemon
 
@@ -72,7 +73,7 @@ class Peer:
         self._limits = limits
         self._outbox = Outbox(stream.socket, limit_bytes=limits.outbox_bytes, stall_s=limits.write_stall_s)
         self._subscriptions = ExitStack()
-        self._request = RequestContext(daemon, self._outbox, self._subscriptions)
+        self._request = RequestContext(daemon, EncodedEvents(JSON_RPC, self._outbox), self._subscriptions)
         self._splitter = FrameSplitter(limits.max_message_bytes)
         self._ids: set[Any] = set()
         self._in_flight = 0

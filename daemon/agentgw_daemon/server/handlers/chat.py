@@ -43,7 +43,7 @@ async def complete(request: RequestContext, params: ChatParams) -> ChatResult:
                 if event.channel == "answer":
                     texts.extend(event.texts)
                 for text in event.texts:
-                    await request.notify(ChatDelta(text=text, channel=event.channel))
+                    await request.events.notify(ChatDelta(text=text, channel=event.channel))
     assert finished is not None, "an engine's stream ends with Finished"
     text = "".join(texts)
     if not text.strip():

@@ -50,7 +50,7 @@ async def _ingest(request: RequestContext, params: DocumentIngestParams) -> Inge
     if params.skills:
         await check_skills(params.skills, await request.services.projects.skill_set(params.cwd))
     folders = await daemon.watching.folders_of(params) if params.watch else ()
-    result = await daemon.ingest.run(params, request.notify)
+    result = await daemon.ingest.run(params, request.events.notify)
     for folder in folders:
         await daemon.watching.follow(folder)
     return result

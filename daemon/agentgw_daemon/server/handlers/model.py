@@ -75,7 +75,7 @@ async def pull(request: RequestContext, params: ModelRefParams) -> Model:
     """Download with progress; leaving keeps what is there for the next try."""
 
     async def progress(done_bytes: int, total_bytes: int) -> None:
-        await request.notify(ModelProgress(model=params.model, done_bytes=done_bytes, total_bytes=total_bytes))
+        await request.events.notify(ModelProgress(model=params.model, done_bytes=done_bytes, total_bytes=total_bytes))
 
     try:
         model = await request.services.models.pull(params.model, progress)

@@ -67,7 +67,7 @@ async def call(request: RequestContext, params: ToolCallParams) -> ToolCallResul
     consent = ApprovalGate(services.approvals, context, approval_input, lambda: False)
 
     async def tell(*events: TurnEvent) -> None:
-        await request.show(call_id, call_id, 1, events)
+        await request.events.show(call_id, call_id, 1, events)
 
     try:
         arguments = check_arguments(tool.spec, params.arguments)

@@ -94,11 +94,11 @@ async def _watch(
     async with aclosing(live.log.watch(from_seq, owner=owner)) as batches:
         async for seq, events in batches:
             if deltas:
-                await request.show(live.turn_id, live.session_id, seq, events)
+                await request.events.show(live.turn_id, live.session_id, seq, events)
                 continue
             for number, event in enumerate(events, seq):
                 if not isinstance(event, TurnDelta):
-                    await request.show(live.turn_id, live.session_id, number, [event])
+                    await request.events.show(live.turn_id, live.session_id, number, [event])
     outcome = await live.wait_outcome()
     if isinstance(outcome, RpcError):
         raise outcome
@@ -108,7 +108,7 @@ async def _watch(
 async def _replay(request: RequestContext, stored: Turn, from_seq: int) -> TurnResult:
     turns = request.daemon.turns
     async for events in turns.replay(stored, from_seq):
-        await request.show_stored(stored.turn_id, stored.session_id, events)
+        await request.events.show_stored(stored.turn_id, stored.session_id, events)
     return await turns.stored_outcome(stored)
 
 
@@ -191,7 +191,7 @@ async def parts(request: RequestContext, params: TurnIdParams) -> TurnParts:
 async def replay(request: RequestContext, params: TurnReplayParams) -> ReplayResult:
     """Run a stored turn again, for comparison only; ends when the client leaves."""
     stored = await _stored(request.services, params.turn_id)
-    return await run_again(request.services, replace(params, turn_id=stored.turn_id), request.notify)
+    return await run_again(request.services, replace(params, turn_id=stored.turn_id), request.events.notify)
 
 
 HANDLERS: dict[str, Handler] = {

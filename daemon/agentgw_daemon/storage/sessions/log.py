@@ -7,12 +7,13 @@ A run of consecutive deltas of one channel is one row, since an answer is hundre
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.events import TurnDelta, TurnNotice
 from agentgw.protocol.records.schema import record
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.storage.json_text import BAD, from_text, repaired, to_text
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class _Run:
         return LogRow(seq=self.seq, count=len(self.texts), method=DELTA, payload=to_text(payload))
 
 
-def pack(events: Iterable[tuple[int, str, Mapping[str, Any]]]) -> tuple[LogRow, ...]:
-    """Rows for notifications given as (seq, method, params), where params hold neither ids nor seq."""
+def pack(events: Iterable[StoredEvent]) -> tuple[LogRow, ...]:
+    """Rows for notifications."""
     rows: list[LogRow] = []
     run: _Run | None = None
     for seq, method, params in events:
@@ -69,44 +70,45 @@ def pack(events: Iterable[tuple[int, str, Mapping[str, Any]]]) -> tuple[LogRow, 
         if run is not None:
             rows.append(run.row())
             run = None
-        rows.append(LogRow(seq=seq, count=1, method=method, payload=to_text(dict(params))))
+        rows.append(LogRow(seq=seq, count=1, method=method, payload=to_text(params)))
     if run is not None:
         rows.append(run.row())
     return tuple(rows)
 
 
-def unpack(row: LogRow, from_seq: int = 1) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """The row's notifications from number `from_seq` on, as (seq, method, params).
+def unpack(row: LogRow, from_seq: int = 1) -> Iterator[StoredEvent]:
+    """The row's notifications from number `from_seq` on.
 
     Raises one of `json_text.BAD` when it is not as it was written.
     """
     yield from _events(row, from_text(row.payload), from_seq)
 
 
-def shown(row: LogRow, from_seq: int = 1) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def shown(row: LogRow, from_seq: int = 1) -> Iterator[StoredEvent]:
     """The events as `unpack` gives them, of a row that may have become bad: a notice stands for what cannot be
     read.
     """
     try:
         found = list(_events(row, repaired(row.payload), from_seq))
     except BAD:
-        found = [(row.seq, TurnNotice.method, {"code": "unreadable", "text": "this part of the turn cannot be read"})]
+        params = {"code": "unreadable", "text": "this part of the turn cannot be read"}
+        found = [StoredEvent(row.seq, TurnNotice.method, params)]
     yield from found
 
 
-def _events(row: LogRow, payload: Any, from_seq: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _events(row: LogRow, payload: Any, from_seq: int) -> Iterator[StoredEvent]:
     if row.method != DELTA:
         if not isinstance(payload, dict):
             raise TypeError("no object")
         if row.seq >= from_seq:
-            yield row.seq, row.method, payload
+            yield StoredEvent(row.seq, row.method, payload)
         return
     texts, channel = payload["texts"], payload["channel"]
     for seq in range(max(row.seq, from_seq), row.seq + row.count):
         text = texts[seq - row.seq]
         if not isinstance(text, str):
             raise TypeError("no text")
-        yield seq, row.method, {"text": text, "channel": channel}
+        yield StoredEvent(seq, row.method, {"text": text, "channel": channel})
 
 
 def answer_so_far(rows: Iterable[LogRow]) -> str:
@@ -116,7 +118,7 @@ def answer_so_far(rows: Iterable[LogRow]) -> str:
         if row.method != DELTA:
             continue
         try:
-            pieces += [params["text"] for _, _, params in unpack(row) if params.get("channel", "answer") == "answer"]
+            pieces += [one.params["text"] for one in unpack(row) if one.params.get("channel", "answer") == "answer"]
         except BAD:
             # A row that rotted on the disk ends what is known; it must not keep the database from opening.
             break

@@ -23,6 +23,7 @@ from agentgw.protocol.events import (
 )
 from agentgw.protocol.records.schema import dump
 from agentgw.protocol.types import Chunk
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.gateway.pages.chat.live import LivePage, WholeTurn, event_of, seen_of
 from tests.gateway.pages.harness import RESULT
 
@@ -119,11 +120,12 @@ def test_a_page_that_was_cut_off_goes_on_where_it_was(cut: int) -> None:
 
 def test_a_stored_turn_is_told_like_one_that_runs() -> None:
     live, stored = LivePage("t-1"), LivePage("t-1")
-    rows = [(at, event.method, dump(event)) for at, event in enumerate(EVENTS, 1)]
+    rows = [StoredEvent(at, event.method, dump(event)) for at, event in enumerate(EVENTS, 1)]
     assert stored.stored_events("t-1", "s-1", rows) == live.turn_events("t-1", "s-1", 1, EVENTS)
 
 
-def test_nothing_of_a_strangers_words_is_html_of_ours() -> None:
+@pytest.mark.anyio
+async def test_nothing_of_a_strangers_words_is_html_of_ours() -> None:
     said = b"".join(told(EVENTS, 1)).decode()
     # What is put behind the end of a place as text is none.
     said = re.sub(r"event: say\n.*\n", "", said)
@@ -132,7 +134,7 @@ def test_nothing_of_a_strangers_words_is_html_of_ours() -> None:
     assert set(re.findall(r'<hx-partial hx-target="([^"]*?)[\w-]*"', said)) == {"#"}
     assert "\r" not in said
     whole = WholeTurn("t-1")
-    whole.turn_events("t-1", "s-1", 1, EVENTS)
+    await whole.show("t-1", "s-1", 1, EVENTS)
     assert "<script" not in whole.html()
     assert "<hx-partial" not in whole.html()
 

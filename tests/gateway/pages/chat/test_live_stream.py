@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.gateway.pages.chat.live import LivePage
 from agentgw_daemon.gateway.pages.chat.live_stream import LiveStream
 from tests.gateway.pages.harness import RESULT
@@ -49,7 +50,8 @@ async def test_it_says_what_the_page_is_told_in_its_order_from_another_thread() 
 async def test_a_page_that_does_not_read_holds_as_much_as_was_said() -> None:
     stream = LiveStream(LivePage("t-1"))
     assert len(stream.turn_events("t-1", "s-1", 1, (TurnDelta(text="x" * 5000),))) >= 5000
-    assert len(stream.stored_events("t-1", "s-1", iter([(2, "turn.notice", {"code": "c", "text": "n"})]))) > 1
+    stored = StoredEvent(2, "turn.notice", {"code": "c", "text": "n"})
+    assert len(stream.stored_events("t-1", "s-1", iter([stored]))) > 1
 
 
 async def test_what_has_no_text_is_told_as_well() -> None:

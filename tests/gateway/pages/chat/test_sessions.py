@@ -111,11 +111,11 @@ class Daemon:
         self.asked.append(("turn.start", params))
         if self._error is not None:
             raise self._error
-        await request.show("t-9", "s-new", 1, EVENTS)
+        await request.events.show("t-9", "s-new", 1, EVENTS)
         return TurnResult(turn_id="t-9", session_id="s-new")
 
     async def _attach(self, request: Any, params: Any) -> TurnResult:
-        await request.show(params.turn_id, "s-1", 1, self._events)
+        await request.events.show(params.turn_id, "s-1", 1, self._events)
         return TurnResult(turn_id=params.turn_id, session_id="s-1", finish_reason="stop")
 
 

@@ -54,7 +54,7 @@ class Models:
 
     async def pull(self, request: Any, params: ModelRefParams) -> Model:
         self.asked.append(("pull", params.model))
-        await request.notify(ModelProgress(model=params.model, done_bytes=5_000_000, total_bytes=10_000_000))
+        await request.events.notify(ModelProgress(model=params.model, done_bytes=5_000_000, total_bytes=10_000_000))
         self.half_way.set()
         await self.go_on.wait()
         if self.error is not None:

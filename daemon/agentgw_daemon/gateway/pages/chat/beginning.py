@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw.protocol.errors import RpcError
-from agentgw_daemon.gateway.http.event_stream import NoEvents
 from agentgw_daemon.observability.supervision import supervised
+from agentgw_daemon.server.calls.sinks import NoEvents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw.protocol.events import TurnEvent
+    from agentgw_daemon.events.stored_event import StoredEvent
     from agentgw_daemon.gateway.exchange import Exchange
-    from agentgw_daemon.server.calls.turn_frames import StoredEvent
 
 
 class Begun(NoEvents):
@@ -43,15 +43,15 @@ class Begun(NoEvents):
             self.error = error
         self._settled.set()
 
-    def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
-        """See Encoding."""
+    async def show(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> None:
+        """See EventSink."""
         self._note(turn_id, session_id)
-        return b""
+        await super().show(turn_id, session_id, seq, events)
 
-    def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
-        """See Encoding."""
+    async def show_stored(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> None:
+        """See EventSink."""
         self._note(turn_id, session_id)
-        return b""
+        await super().show_stored(turn_id, session_id, events)
 
     def _note(self, turn_id: str, session_id: str) -> None:
         self.turn_id, self.session_id = turn_id, session_id

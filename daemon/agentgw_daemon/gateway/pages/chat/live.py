@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.records.schema import bind
-from agentgw_daemon.gateway.http.event_stream import NoEvents
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.gateway.pages.chat.page_turn import Change, PageTurn, Put
 from agentgw_daemon.gateway.pages.rendering.templates import rendered
+from agentgw_daemon.server.calls.sinks import NoEvents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from agentgw.protocol.calls.turns import TurnResult
-    from agentgw_daemon.server.calls.turn_frames import StoredEvent
 
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _OF_DELTA: Final = {"text", "channel"}
@@ -68,8 +68,9 @@ class LivePage:
 
     def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
         """See Encoding."""
-        listed = [(seq, event_of(method, params)) for seq, method, params in events]
-        return self.turn_events(turn_id, session_id, listed[0][0], [event for _, event in listed]) if listed else b""
+        listed = list(events)
+        made = [event_of(one.method, one.params) for one in listed]
+        return self.turn_events(turn_id, session_id, listed[0].seq, made) if listed else b""
 
     def result(self, value: TurnResult) -> bytes:
         """See StreamEncoding."""
@@ -110,23 +111,25 @@ class WholeTurn(NoEvents):
         # Characters of the answer, about.
         self.size = 0
 
-    def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
-        """See Encoding."""
+    async def show(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> None:
+        """See EventSink."""
         self._events += events
         self.size += sum(len(event.text) for event in events if isinstance(event, TurnDelta))
-        return b""
+        await super().show(turn_id, session_id, seq, events)
 
-    def stored_events(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> bytes:
-        """See Encoding."""
+    async def show_stored(self, turn_id: str, session_id: str, events: Iterable[StoredEvent]) -> None:
+        """See EventSink."""
         for event in events:
             self._events.append(event)
-            self.size += len(str(event[2].get("text", "")))
-        return b""
+            self.size += len(str(event.params.get("text", "")))
+        await super().show_stored(turn_id, session_id, events)
 
     def html(self) -> str:
         """HTML of all items of the turn."""
         view = PageTurn(self._turn_id)
-        view.feed(_by_lines(event_of(*one[1:]) if isinstance(one, tuple) else one for one in self._events))
+        view.feed(
+            _by_lines(event_of(one.method, one.params) if isinstance(one, StoredEvent) else one for one in self._events)
+        )
         view.ended("")
         return "".join(item.html() for item in view.items)
 

@@ -13,9 +13,9 @@ from agentgw_daemon.gateway.pages.rendering.templates import in_page_thread
 if TYPE_CHECKING:
     from agentgw.protocol.calls.turns import TurnResult
     from agentgw.protocol.events import TurnEvent
+    from agentgw_daemon.events.stored_event import StoredEvent
     from agentgw_daemon.gateway.pages.chat.live import LivePage
-    from agentgw_daemon.server.calls.request import OtherEvent
-    from agentgw_daemon.server.calls.turn_frames import StoredEvent
+    from agentgw_daemon.server.calls.sinks import OtherEvent
 
 # Of what is not text; such events are few.
 _EVENT_BYTES: Final = 200

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.errors import AlreadyExists, RpcError
 from agentgw.protocol.events import ModelProgress
-from agentgw_daemon.gateway.http.event_stream import NoEvents
 from agentgw_daemon.observability.supervision import supervised
+from agentgw_daemon.server.calls.sinks import NoEvents
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import trio
 
-    from agentgw_daemon.server.calls.request import OtherEvent
+    from agentgw_daemon.server.calls.sinks import OtherEvent
 
 # More failures than these are not told on the page; `agentgw logs` has them.
 _MOST_TOLD: Final = 20
@@ -29,11 +29,11 @@ class Pull(NoEvents):
         self.total_bytes = 0
         self.error: RpcError | None = None
 
-    def other_event(self, event: OtherEvent) -> bytes:
-        """See Encoding."""
+    async def notify(self, event: OtherEvent) -> None:
+        """See EventSink."""
         if isinstance(event, ModelProgress):
             self.done_bytes, self.total_bytes = event.done_bytes, event.total_bytes
-        return b""
+        await super().notify(event)
 
 
 class Pulls:
