@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw_daemon.inference.structured_output.compiler import grammar_of
-from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.schemas import call_schema, step_schema, writable
 from agentgw_daemon.tools.builtin import BUILTIN
 from agentgw_daemon.tools.parameters import checked_parameters
@@ -16,8 +16,8 @@ from agentgw_daemon.tools.user.declared import DeclarationRefused
 from tests.tools.tool_schemas import SCHEMAS
 
 
-def view(parameters: Any) -> ToolView:
-    return ToolView(name="t", description="", parameters=parameters)
+def view(parameters: Any) -> OfferedTool:
+    return OfferedTool(name="t", description="", parameters=parameters)
 
 
 @given(SCHEMAS)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import trio
 
-from agentgw.protocol.calls.turns import StepCall, TurnStep
+from agentgw.protocol.calls.turns import OfferedTool, StepCall, TurnStep
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnProgress
 from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Options, Timings
@@ -31,7 +31,6 @@ from agentgw_daemon.inference.engine import (
 from agentgw_daemon.inference.hearing import hear, nothing_said
 from agentgw_daemon.tool_calling.answers.events import AnswerText, Malformed, ModelToolCall, ParseEvent, Reasoning
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
-from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 # A loaded model says at once how it calls tools; one that is being loaded is news.
 _AT_ONCE_S: Final = 0.05
@@ -46,8 +45,8 @@ class Tools(Protocol):
     """Tools that the model may call in this turn."""
 
     @property
-    def views(self) -> tuple[ToolView, ...]:
-        """The tools as the model sees them."""
+    def offered(self) -> tuple[OfferedTool, ...]:
+        """The tools as the model is shown them, and as they are recorded."""
 
     @property
     def suggested_tools(self) -> Collection[str]:
@@ -143,13 +142,13 @@ async def run_agent(agent: AgentRun, answer: TurnOutput, emit: Emit) -> None:
     """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
     # Before the model is loaded: a question may wait for its answer as long as it has time.
     past = [await _recall(agent, step, answer, emit) for step in agent.task.past]
-    views = agent.tools.views if agent.tools else ()
+    offered = agent.tools.offered if agent.tools else ()
     tool_calling = agent.tool_calling
-    if tool_calling is None and views:
+    if tool_calling is None and offered:
         tool_calling = await tool_calling_of(agent.task.engine, emit)
     dialect = begin(
         agent.task.request.messages,
-        views,
+        offered,
         tool_calling,
         agent.task.request.schema,
         suggested_tools=agent.tools.suggested_tools if agent.tools else (),

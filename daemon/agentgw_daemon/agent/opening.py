@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.agent.loop import Emit, Tools, tool_calling_of
 from agentgw_daemon.agent.tool_dialect import Step, begin
 from agentgw_daemon.inference.engine import Engine, PromptCount, PromptMessage, ToolCallingMode, as_mapping
-from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 
 @record
@@ -21,14 +21,14 @@ class TurnOpening:
 
     engine: Engine
     tool_calling: ToolCallingMode | None = None
-    views: tuple[ToolView, ...] = ()
+    offered: tuple[OfferedTool, ...] = ()
     suggested_tools: Collection[str] = ()
     schema: Mapping[str, Any] | None = None
 
     def step(self, messages: Sequence[PromptMessage], tools: int | None = None) -> Step:
         """The first step of a turn with this prompt; `tools`: with the first so many of its tools."""
         return begin(
-            messages, self.views[:tools], self.tool_calling, self.schema, suggested_tools=self.suggested_tools
+            messages, self.offered[:tools], self.tool_calling, self.schema, suggested_tools=self.suggested_tools
         ).next_step()
 
     def leads(self, messages: Sequence[PromptMessage]) -> bool:
@@ -58,13 +58,13 @@ async def opening_of(
     """The beginning of a turn with these tools. Where there are any, the model is loaded to know how it calls them;
     `emit` is told of that.
     """
-    if tools is None or not tools.views:
+    if tools is None or not tools.offered:
         return TurnOpening(engine=engine, schema=schema)
     tool_calling = await (engine.tool_calling() if emit is None else tool_calling_of(engine, emit))
     return TurnOpening(
         engine=engine,
         tool_calling=tool_calling,
-        views=tools.views,
+        offered=tools.offered,
         suggested_tools=tools.suggested_tools,
         schema=schema,
     )

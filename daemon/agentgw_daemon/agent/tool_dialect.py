@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw.protocol.errors import NotFound
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.inference.engine import PromptMessage, ToolCallingMode, as_mapping, text_of
@@ -17,7 +18,7 @@ from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.answers.stream import StreamParser
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome, native_error, native_step, steered
-from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration
+from agentgw_daemon.tool_calling.prompting.view import declaration
 from agentgw_daemon.tool_calling.steps import GuidedSteps, NarrowSteps, WideSteps
 
 # Models that cannot choose are led by the words of a request. What is longer, or has a file or piped text behind it,
@@ -94,7 +95,7 @@ class PlainDialect:
 class NativeDialect:
     """A model that is shown tools by its template, or by its endpoint when there is no `form`."""
 
-    def __init__(self, messages: Sequence[PromptMessage], tools: Sequence[ToolView], form: Format | None) -> None:
+    def __init__(self, messages: Sequence[PromptMessage], tools: Sequence[OfferedTool], form: Format | None) -> None:
         self._messages = list(messages)
         self._tools = tuple(map(declaration, tools))
         self._format = form
@@ -197,7 +198,7 @@ def repeat(
 
 def begin(
     messages: Sequence[PromptMessage],
-    tools: Sequence[ToolView],
+    tools: Sequence[OfferedTool],
     tool_calling: ToolCallingMode | None,
     schema: Mapping[str, Any] | None = None,
     *,

@@ -23,9 +23,7 @@ from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.text.valid import read_json, valid_text
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
-from agentgw_daemon.tool_calling.prompting.few_shot import view
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
-from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.repeats import Repeats
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.files.places import needs_approval
@@ -117,14 +115,8 @@ class ToolRunner:
         return self._journal.calls
 
     @property
-    def views(self) -> tuple[ToolView, ...]:
-        """See Tools."""
-        specs = (tool.spec for tool in self._tools.values())
-        return tuple(view(spec.name, spec.description, spec.parameters) for spec in specs)
-
-    @property
     def offered(self) -> tuple[OfferedTool, ...]:
-        """The tools as they are recorded."""
+        """See Tools."""
         return tuple(
             OfferedTool(name=spec.name, description=spec.description, parameters=dict(spec.parameters))
             for spec in (tool.spec for tool in self._tools.values())

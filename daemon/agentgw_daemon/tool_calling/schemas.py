@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw_daemon.tool_calling.choosing.relevance import addresses, files, words
-from agentgw_daemon.tool_calling.prompting.view import ToolView
 
 ANSWER: Final = "answer"
 # Content of arguments, told by their schema's format, else by the last word of their name.
@@ -27,7 +27,7 @@ _BOUNDS: Final = (
 _FILE_NAMES: Final = frozenset(("path", "file", "filename", "folder", "directory", "database"))
 
 
-def call_schema(tool: ToolView, *, request: str | None = None) -> dict[str, Any]:
+def call_schema(tool: OfferedTool, *, request: str | None = None) -> dict[str, Any]:
     """`{"tool": NAME, "arguments": {…}}`.
 
     With `request`, addresses and file names can only be those that it names, if it names any: a model too weak to copy
@@ -37,12 +37,12 @@ def call_schema(tool: ToolView, *, request: str | None = None) -> dict[str, Any]
     return _object({"tool": {"const": tool.name}, "arguments": writable({**parameters, "type": "object"})})
 
 
-def step_schema(tools: Sequence[ToolView]) -> dict[str, Any]:
+def step_schema(tools: Sequence[OfferedTool]) -> dict[str, Any]:
     """One call of any of these tools, or `{"tool": "answer"}`."""
     return {"anyOf": [*map(call_schema, tools), _object({"tool": {"const": ANSWER}})]}
 
 
-def can_serve(tool: ToolView, request: str) -> bool:
+def can_serve(tool: OfferedTool, request: str) -> bool:
     """Tells whether the request names the addresses and files that the tool cannot do without."""
     properties = tool.parameters.get("properties", {})
     return all(_named(name, properties.get(name), request) != [] for name in tool.parameters.get("required", ()))

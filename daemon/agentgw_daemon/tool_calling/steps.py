@@ -12,12 +12,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.tool_calling.answers.events import Malformed, ModelToolCall
 from agentgw_daemon.tool_calling.answers.reading import CUT_OFF, NO_JSON, load
 from agentgw_daemon.tool_calling.answers.reading import call as call_event
 from agentgw_daemon.tool_calling.choosing.agents import DELEGATE, is_handed_on, narrowed, passed_on
 from agentgw_daemon.tool_calling.choosing.relevance import rank
+from agentgw_daemon.tool_calling.prompting.few_shot import view
 from agentgw_daemon.tool_calling.prompting.messages import ModelMessage, ToolOutcome, plain_step, steered, written
 from agentgw_daemon.tool_calling.prompting.view import ToolView, signature
 from agentgw_daemon.tool_calling.schemas import ANSWER, call_schema, can_serve, step_schema
@@ -70,7 +72,7 @@ class GuidedSteps(Protocol):
 class WideSteps:
     """The model chooses at every step. `messages` is the turn's prompt, which ends with the user's request."""
 
-    def __init__(self, messages: Sequence[ModelMessage], tools: Sequence[ToolView]) -> None:
+    def __init__(self, messages: Sequence[ModelMessage], tools: Sequence[OfferedTool]) -> None:
         self._messages = _with_tools(messages, tools)
         self._schema: Final = step_schema(tools)
         self._tools: Final = tuple(tools)
@@ -117,12 +119,12 @@ class WideSteps:
 class NarrowSteps:
     """One tool or none, chosen by the request's words; a call that failed is tried once more."""
 
-    def __init__(self, messages: Sequence[ModelMessage], tools: Sequence[ToolView]) -> None:
+    def __init__(self, messages: Sequence[ModelMessage], tools: Sequence[OfferedTool]) -> None:
         self._messages: Final = list(messages)
         self._request = str(self._messages[-1]["content"])
         able = [
             _essential(narrowed(tool, self._request))
-            for tool in tools
+            for tool in (view(tool.name, tool.description, tool.parameters) for tool in tools)
             if can_serve(tool, self._request) and is_handed_on(tool, self._request)
         ]
         ranked = rank(self._request, (*able, _ANSWERING))
@@ -211,7 +213,7 @@ def read_step(text: str) -> ModelToolCall | Malformed | None:
     return call_event(value["tool"], value.get("arguments"), text)
 
 
-def _with_tools(messages: Sequence[ModelMessage], tools: Sequence[ToolView]) -> list[ModelMessage]:
+def _with_tools(messages: Sequence[ModelMessage], tools: Sequence[OfferedTool]) -> list[ModelMessage]:
     """The messages with the tools at the end of the system text, which stays the same for the whole session."""
     if not tools:
         return list(messages)

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw_daemon.tool_calling.prompting.few_shot import view
-from agentgw_daemon.tool_calling.prompting.view import ToolView, declaration, signature
+from agentgw_daemon.tool_calling.prompting.view import declaration, signature
 
 
-def tool(properties: dict[str, Any], *required: str, description: str = "") -> ToolView:
+def tool(properties: dict[str, Any], *required: str, description: str = "") -> OfferedTool:
     schema = {"type": "object", "properties": properties, "required": list(required)}
-    return ToolView(name="f", description=description, parameters=schema)
+    return OfferedTool(name="f", description=description, parameters=schema)
 
 
 def test_a_signature_is_one_line() -> None:

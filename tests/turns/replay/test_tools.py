@@ -56,8 +56,8 @@ async def test_a_call_that_never_got_its_result_is_not_on_record() -> None:
 
 
 def test_tools_look_as_they_did() -> None:
-    (view,) = recorded().views
-    assert (view.name, view.description, view.parameters) == ("look", "Look.", {"type": "object"})
+    (tool,) = recorded().offered
+    assert (tool.name, tool.description, tool.parameters) == ("look", "Look.", {"type": "object"})
 
 
 def test_a_turn_of_before_steps_were_kept_has_its_calls() -> None:

@@ -85,6 +85,8 @@ class JobScheduler:
     ) -> None:
         self.book = book
         self.enabled = enabled
+        # Made by the first look that can read how far the jobs' times are decided: a daemon serves before that, and
+        # where the database cannot be read, the next look tries again.
         self.planner: Planner | None = None
         self.plan = SchedulePlan()
         self.going: dict[str, GoingRun] = {}

@@ -9,36 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentgw.protocol.records.schema import record
 from agentgw_daemon.tool_calling.prompting.view import Example, ToolView
 
-
-@record
-class FewShot:
-    """Examples and keywords of one tool; see ToolView."""
-
-    examples: tuple[Example, ...]
-    keywords: tuple[str, ...]
+# Examples and keywords of one tool; see ToolView.
+_FewShot = tuple[tuple[Example, ...], tuple[str, ...]]
 
 
 def view(name: str, description: str, parameters: Mapping[str, Any]) -> ToolView:
-    """A tool as models see it, with the few-shot examples there are."""
-    few_shot = _FEW_SHOT.get(name, FewShot(examples=(), keywords=()))
+    """A tool as weak models are led to it, with the examples and keywords there are."""
+    examples, keywords = _FEW_SHOT.get(name, ((), ()))
     return ToolView(
-        name=name,
-        description=description,
-        parameters=parameters,
-        examples=few_shot.examples,
-        keywords=few_shot.keywords,
+        name=name, description=description, parameters=dict(parameters), examples=examples, keywords=keywords
     )
 
 
-def _few_shot(keywords: str, *examples: tuple[str, Mapping[str, Any]]) -> FewShot:
+def _few_shot(keywords: str, *examples: tuple[str, Mapping[str, Any]]) -> _FewShot:
     made = tuple(Example(request=request, arguments=arguments) for request, arguments in examples)
-    return FewShot(examples=made, keywords=tuple(keywords.split()))
+    return made, tuple(keywords.split())
 
 
-_FEW_SHOT: Final[Mapping[str, FewShot]] = {
+_FEW_SHOT: Final[Mapping[str, _FewShot]] = {
     "read_file": _few_shot(
         "show print open contents say tell see",
         ("What does notes.txt say?", {"path": "notes.txt"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agentgw.protocol.calls.turns import OfferedTool
 from agentgw.protocol.records.schema import record
 
 # Number of times that a schema may refer to another or nest before a signature says just "any" or "object".
@@ -24,26 +25,23 @@ class Example:
 
 
 @record
-class ToolView:
-    """A tool as a model sees it; `parameters` is the JSON Schema of an object.
+class ToolView(OfferedTool):
+    """A tool as a weak model is led to it.
 
     `keywords` are words that requests for it hold and that its name and description lack; `.db` is a file's extension.
     """
 
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
     examples: tuple[Example, ...] = ()
     keywords: tuple[str, ...] = ()
 
 
-def declaration(tool: ToolView) -> dict[str, Any]:
+def declaration(tool: OfferedTool) -> dict[str, Any]:
     """The form that chat templates and OpenAI-compatible endpoints take."""
     function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
     return {"type": "function", "function": function}
 
 
-def signature(tool: ToolView) -> str:
+def signature(tool: OfferedTool) -> str:
     """One line: `read_file(path: str, start_line?: int): Read a text file`."""
     properties = tool.parameters.get("properties", {})
     required = tool.parameters.get("required", ())

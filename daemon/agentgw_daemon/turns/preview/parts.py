@@ -37,7 +37,7 @@ async def parts_of(
     """
     if opening.leads(messages):
         return await _parts_of_call(opening, messages, message)
-    names = [tool.name for tool in opening.views] if opening.shows_tools(messages) else []
+    names = [tool.name for tool in opening.offered] if opening.shows_tools(messages) else []
     tools: list[tuple[str, PromptCounter]] = [
         (f"tool {name}", functools.partial(opening.count, tools=number)) for number, name in enumerate(names, 1)
     ]

@@ -14,9 +14,7 @@ from agentgw_daemon.agent.loop import Emit
 from agentgw_daemon.text.valid import read_json
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.choosing.agents import DELEGATE
-from agentgw_daemon.tool_calling.prompting.few_shot import view
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
-from agentgw_daemon.tool_calling.prompting.view import ToolView
 from agentgw_daemon.tool_calling.repeats import canonical
 
 NOT_RECORDED: Final = "error: this call was not made before, so there is no result. Answer without it."
@@ -28,9 +26,7 @@ class RecordedTools:
     def __init__(self, detail: TurnDetail) -> None:
         names = frozenset(tool.name for tool in detail.tools)
         self.suggested_tools: Final = names if detail.tools_named else names & {DELEGATE}
-        self.views: Final[tuple[ToolView, ...]] = tuple(
-            view(tool.name, tool.description, tool.parameters) for tool in detail.tools
-        )
+        self.offered: Final = detail.tools
         # As `new`, until `comparison.compare_calls` has looked for them among the recorded ones.
         self.made: Final[list[ReplayCall]] = []
         self._left: Final[dict[str, deque[StepCall]]] = {}
