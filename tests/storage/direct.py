@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from agentgw_daemon.storage.documents.changes import Changes
+from agentgw_daemon.storage.documents.changes import DocumentChanges
 from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.documents import Documents
 from agentgw_daemon.storage.documents.embeddings import Embeddings
@@ -30,9 +30,9 @@ class Direct:
         self.log = TurnLogStore(self)
         self.feedback = Ratings(self)
         self.summaries = Summaries(self)
-        self.documents = Documents(self, Changes())
+        self.documents = Documents(self, DocumentChanges())
         self.chunks = Chunks(self)
-        self.embeddings = Embeddings(self, Changes())
+        self.embeddings = Embeddings(self, DocumentChanges())
 
     async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
         return self.store.read(do)
@@ -46,7 +46,7 @@ class InTransaction:
 
     def __init__(self, db: sqlite_utils.Database) -> None:
         self._db = db
-        self.documents = Documents(self, Changes())
+        self.documents = Documents(self, DocumentChanges())
 
     async def read(self, do: Callable[[sqlite_utils.Database], T]) -> T:
         return do(self._db)

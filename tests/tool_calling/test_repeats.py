@@ -5,11 +5,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tool_calling.repeats import Repeats, canonical
+from agentgw_daemon.tool_calling.repeats import RepeatDetector, canonical
 
 
 def said(*calls: tuple[str, dict[str, Any]]) -> list[bool]:
-    repeats = Repeats()
+    repeats = RepeatDetector()
     return [repeats.note(tool, arguments) is not None for tool, arguments in calls]
 
 
@@ -40,7 +40,7 @@ def test_a_call_with_other_arguments_is_another() -> None:
 
 
 def test_the_model_is_told_which_call_and_how_often() -> None:
-    repeats = Repeats()
+    repeats = RepeatDetector()
     told = [repeats.note(*A) for _ in range(3)][-1]
     assert told is not None
     assert "read_file" in told

@@ -15,7 +15,7 @@ from agentgw.local.connect import connect_client
 from agentgw.local.directories import advice_about, open_private, quoted, refuse_sudo
 from agentgw.local.environment import Environment
 from agentgw.local.paths import Paths
-from agentgw.local.service.manager import Service, enabled_jobs, problems
+from agentgw.local.service.manager import DaemonService, enabled_jobs, problems
 from agentgw.local.sockets import connect_own
 from agentgw.protocol.errors import AgentgwError, DirectoryRefused
 
@@ -139,7 +139,7 @@ def _daemon(paths: Paths) -> tuple[list[Finding], int]:
 
 
 def _service(paths: Paths, jobs: int) -> list[Finding]:
-    return [_finding("client.service", *problem) for problem in problems(Service(paths), jobs)]
+    return [_finding("client.service", *problem) for problem in problems(DaemonService(paths), jobs)]
 
 
 def _show(findings: list[Finding]) -> None:

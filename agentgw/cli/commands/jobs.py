@@ -124,11 +124,11 @@ def add(args: Namespace) -> int:
 def _warn(client: Client) -> None:
     """Says what keeps jobs from running when they are due."""
     from agentgw.local.paths import Paths
-    from agentgw.local.service.manager import Service, enabled_jobs, problems
+    from agentgw.local.service.manager import DaemonService, enabled_jobs, problems
 
     if client.where:
         return
-    for severity, text, fix in problems(Service(Paths()), enabled_jobs(client)):
+    for severity, text, fix in problems(DaemonService(Paths()), enabled_jobs(client)):
         if severity in ("warning", "error"):
             output.notice(f"{text}: {fix}")
 

@@ -7,7 +7,7 @@ from agentgw.cli import output
 from agentgw.cli.commands import Action, add_json
 from agentgw.local.connect import connect_running
 from agentgw.local.paths import Paths
-from agentgw.local.service.manager import Service
+from agentgw.local.service.manager import DaemonService
 from agentgw.protocol.errors import AgentgwError, ServiceManagerFailed
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def _configure_now(parser: ArgumentParser) -> None:
 
 def install(args: Namespace) -> int:
     """Writes and enables the service; the same again changes nothing."""
-    service = Service(Paths())
+    service = DaemonService(Paths())
     changed = service.install(strict=args.strict)
     for path in changed:
         output.line(path)
@@ -54,7 +54,7 @@ def install(args: Namespace) -> int:
 
 def uninstall(args: Namespace) -> int:
     """Stops and removes it; that there is none is no error."""
-    removed = Service(Paths()).uninstall()
+    removed = DaemonService(Paths()).uninstall()
     for path in removed:
         output.line(path)
     output.notice("removed; the daemon starts by itself again" if removed else "no service is installed")
@@ -63,21 +63,21 @@ def uninstall(args: Namespace) -> int:
 
 def start(args: Namespace) -> int:
     """Starts it."""
-    Service(Paths()).start()
+    DaemonService(Paths()).start()
     output.line("started")
     return 0
 
 
 def stop(args: Namespace) -> int:
     """Stops it; the next command starts a daemon of its own."""
-    Service(Paths()).stop()
+    DaemonService(Paths()).stop()
     output.line("stopped")
     return 0
 
 
 def status(args: Namespace) -> int:
     """Shows what is installed and what runs; exit status 3 without a service, 1 when it is not this version's."""
-    service = Service(Paths())
+    service = DaemonService(Paths())
     installed = service.installed()
     try:
         activity = service.manager.activity()

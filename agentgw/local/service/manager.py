@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agentgw.local.service.setup import ServiceSetup
 
 
-class Service:
+class DaemonService:
     """The daemon of these paths as a service."""
 
     def __init__(self, paths: Paths, environment: Environment | None = None, *, platform: str = sys.platform) -> None:
@@ -127,7 +127,7 @@ def enabled_jobs(client: Client) -> int:
     return sum(bool(job.get("enabled")) for job in jobs)
 
 
-def problems(service: Service, jobs: int) -> list[tuple[str, str, str]]:
+def problems(service: DaemonService, jobs: int) -> list[tuple[str, str, str]]:
     """Faults of the service, as severity, message and fix; `jobs` are those that are enabled."""
     again = "agentgw service install"
     try:

@@ -8,7 +8,7 @@ import re
 from agentgw.local.service import files
 from agentgw.local.service.files import Installed
 from agentgw.local.service.programs import NO_SERVICE, ask, order
-from agentgw.local.service.units import Places, service_unit, socket_unit, strict_drop_in
+from agentgw.local.service.units import UnitDirectories, service_unit, socket_unit, strict_drop_in
 from agentgw.protocol.errors import ConfigRefused, ServiceManagerFailed
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ class SystemdManager:
     def __init__(self, environment: Environment, home: str) -> None:
         config = environment.config_home if os.path.isabs(environment.config_home) else os.path.join(home, ".config")
         self.folder = os.path.join(config, "systemd", "user")
-        self._places = Places(home=home, runtime=f"/run/user/{os.getuid()}")
+        self._places = UnitDirectories(home=home, runtime=f"/run/user/{os.getuid()}")
         self._socket = os.path.join(self.folder, _SOCKET)
         self._service = os.path.join(self.folder, _SERVICE)
         self._drop_ins = os.path.join(self.folder, f"{_SERVICE}.d")
@@ -65,7 +65,7 @@ class SystemdManager:
         may hide the very program.
         """
         # The manager expands `%h` in files only.
-        text = strict_drop_in(setup, Places(home="", runtime=""))
+        text = strict_drop_in(setup, UnitDirectories(home="", runtime=""))
         settings = [word for line in text.splitlines() if re.match(r"\w+=", line) for word in ("-p", line)]
         probed = ask(
             "systemd-run", "--user", "--wait", "--collect", "--quiet", *settings, "--", *setup.command, "--version"

@@ -14,19 +14,19 @@ LABEL = "org.agentgw.daemon"
 
 
 @record
-class Places:
+class UnitDirectories:
     """The directories that systemd has a word for: `%h` and `%t`."""
 
     home: str
     runtime: str
 
 
-def socket_unit(setup: ServiceSetup, places: Places) -> str:
+def socket_unit(setup: ServiceSetup, places: UnitDirectories) -> str:
     """agentgw.socket."""
     return _with_value(_template("systemd-user", "agentgw.socket"), "ListenStream", _path(setup.socket, places))
 
 
-def service_unit(setup: ServiceSetup, places: Places) -> str:
+def service_unit(setup: ServiceSetup, places: UnitDirectories) -> str:
     """agentgw.service."""
     program, *arguments = (_path(word, places) for word in setup.command)
     # `$` means something in arguments, and nothing in the name of the program.
@@ -36,7 +36,7 @@ def service_unit(setup: ServiceSetup, places: Places) -> str:
     return _with_value(_template("systemd-user", "agentgw.service"), "ExecStart", "\n".join(lines))
 
 
-def strict_drop_in(setup: ServiceSetup, places: Places) -> str:
+def strict_drop_in(setup: ServiceSetup, places: UnitDirectories) -> str:
     """The drop-in that leaves the daemon its own directories to write and nothing else."""
     # `-`: of one that is missing the daemon speaks clearer than systemd.
     writable = " ".join(_word(f"-{_path(path, places)}") for path in setup.writable)
@@ -67,7 +67,7 @@ def _with_value(text: str, key: str, value: str) -> str:
     return f"{before}{mark}{value}\n{rest.partition(chr(10))[2]}"
 
 
-def _path(path: str, places: Places) -> str:
+def _path(path: str, places: UnitDirectories) -> str:
     """The path with systemd's words for the home and the runtime directory, and nothing else that it would expand."""
     for word, folder in (("%t", places.runtime), ("%h", places.home)):
         if folder and (path == folder or path.startswith(f"{folder}/")):

@@ -24,7 +24,7 @@ from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.text.valid import read_json, valid_text
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.prompting.messages import ToolOutcome
-from agentgw_daemon.tool_calling.repeats import Repeats
+from agentgw_daemon.tool_calling.repeats import RepeatDetector
 from agentgw_daemon.tools.arguments import check_arguments
 from agentgw_daemon.tools.files.places import needs_approval
 from agentgw_daemon.tools.tool import CallFailed, RunnableTool, ToolContext, ToolResult
@@ -106,7 +106,7 @@ class ToolRunner:
         self._consent: Final = consent
         self._journal: Final = journal
         self._turn_id: Final = turn_id
-        self._repeats: Final = Repeats()
+        self._repeats: Final = RepeatDetector()
         self._made = 0
 
     @property

@@ -22,7 +22,7 @@ from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Deliveries
 from agentgw_daemon.storage.deliveries.outbox import EventOutbox
-from agentgw_daemon.storage.documents.changes import Changes
+from agentgw_daemon.storage.documents.changes import DocumentChanges
 from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.documents import Documents
 from agentgw_daemon.storage.documents.embeddings import Embeddings
@@ -143,7 +143,7 @@ class Database:
         store: DatabaseFiles,
         thread: _Thread,
         opened: OpenedDatabase,
-        changes: Changes,
+        changes: DocumentChanges,
         outbox: EventOutbox,
         *,
         looks_at_once: bool,
@@ -190,7 +190,7 @@ class Database:
         place = _place(data_dir, mountinfo)
         outbox = outbox or EventOutbox()
         store = DatabaseFiles(data_dir, place.journal_mode, outbox=outbox)
-        changes = Changes()
+        changes = DocumentChanges()
 
         def on_replaced(recovery: Recovery | WrittenBack) -> None:
             if isinstance(recovery, Recovery):

@@ -18,8 +18,8 @@ def canonical(tool: str, arguments: Mapping[str, Any]) -> str:
     return f"{tool} {json.dumps(arguments, sort_keys=True, separators=(',', ':'), ensure_ascii=False, default=str)}"
 
 
-class Repeats:
-    """The calls of one turn, in order."""
+class RepeatDetector:
+    """Finder of repeated calls: it knows those of one turn, in order."""
 
     def __init__(self) -> None:
         self._calls: list[str] = []

@@ -19,7 +19,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
-Names = Mapping[str, str]
+FieldAliases = Mapping[str, str]
 """Other names of a method's fields, as the predecessor had them; one that leads to nothing is passed over."""
 
 
@@ -48,7 +48,7 @@ def form_fields(body: bytes) -> dict[str, str]:
     return {name: text.replace("\r\n", "\n") for name, text in fields.items()}
 
 
-def query_values(query: str, params: type, names: Names) -> dict[str, Any]:
+def query_values(query: str, params: type, names: FieldAliases) -> dict[str, Any]:
     """The fields of a query string, each as its field of `params` wants it. Raises InvalidParams.
 
     A list is given by naming it several times, or once with commas.
@@ -75,7 +75,7 @@ def query_values(query: str, params: type, names: Names) -> dict[str, Any]:
     return values
 
 
-def merged(parts: Iterable[Mapping[str, Any]], names: Names) -> dict[str, Any]:
+def merged(parts: Iterable[Mapping[str, Any]], names: FieldAliases) -> dict[str, Any]:
     """The fields of all parts under their own names. Raises InvalidParams when one is given twice."""
     values: dict[str, Any] = {}
     for part in parts:

@@ -27,7 +27,7 @@ class WantedLabels:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class IngestCandidate:
     """File by its path, or a text, that is to be read. `known` is what is stored of it."""
 
     source: str
@@ -48,7 +48,7 @@ class Candidate:
 class Comparison:
     """Files by what there is to do with them; of those that are `unchanged` some are `relabelled`."""
 
-    changed: list[Candidate]
+    changed: list[IngestCandidate]
     unchanged: int
     relabelled: list[str]
 
@@ -60,7 +60,7 @@ def compare(files: Sequence[FoundFile], known: Mapping[str, KnownDocument], want
         stored = known.get(file.source)
         if stored is None or not _is_same(file, stored, wanted):
             made.changed.append(
-                Candidate(file.source, stored, path=file.path, root=file.root, size_bytes=file.size_bytes)
+                IngestCandidate(file.source, stored, path=file.path, root=file.root, size_bytes=file.size_bytes)
             )
             continue
         made.unchanged += 1

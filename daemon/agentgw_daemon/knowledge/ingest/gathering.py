@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.knowledge.ingest.comparing import Candidate, WantedLabels, compare, gone, left_out
+from agentgw_daemon.knowledge.ingest.comparing import IngestCandidate, WantedLabels, compare, gone, left_out
 from agentgw_daemon.knowledge.ingest.walking import harvest
 from agentgw_daemon.storage.documents.selection import Selection
 
@@ -60,7 +60,7 @@ class Gathering:
         self._meter = meter
         self._report = report
 
-    async def candidates(self, order: Order) -> list[Candidate]:
+    async def candidates(self, order: Order) -> list[IngestCandidate]:
         """The files that have to be read. Those that are stored as they are, failures and vanished ones are
         counted.
         """
@@ -69,17 +69,17 @@ class Gathering:
         found = await self._harvest(order)
         if order.source is not None and len(found.files) == 1 and not found.roots:
             return [await self._renamed(found.files[0], order.source)]
-        made: list[Candidate] = []
+        made: list[IngestCandidate] = []
         for at in range(0, len(found.files), _AT_ONCE):
             made += await self._changed(found.files[at : at + _AT_ONCE])
         await self._look_for_vanished(found, prune=order.prune)
         return made
 
-    async def _text(self, text: str, source: str) -> Candidate:
+    async def _text(self, text: str, source: str) -> IngestCandidate:
         known = await self._documents.known(self._wanted.collection, [source])
         size = len(text.encode())
         self._meter.found(1, size)
-        return Candidate(source, known.get(source), text=text, size_bytes=size, has_stamp=False)
+        return IngestCandidate(source, known.get(source), text=text, size_bytes=size, has_stamp=False)
 
     async def _harvest(self, order: Order) -> Harvest:
         walk = partial(harvest, order.paths, order.exclude, self._forbidden, check=trio.from_thread.check_cancelled)
@@ -88,13 +88,13 @@ class Gathering:
         self._meter.found(len(found.files), 0)
         return found
 
-    async def _renamed(self, file: FoundFile, source: str) -> Candidate:
+    async def _renamed(self, file: FoundFile, source: str) -> IngestCandidate:
         """A file under another name, such as what was piped in."""
         known = await self._documents.known(self._wanted.collection, [source])
         self._meter.found(0, file.size_bytes)
-        return Candidate(source, known.get(source), path=file.path, size_bytes=file.size_bytes, has_stamp=False)
+        return IngestCandidate(source, known.get(source), path=file.path, size_bytes=file.size_bytes, has_stamp=False)
 
-    async def _changed(self, files: Sequence[FoundFile]) -> list[Candidate]:
+    async def _changed(self, files: Sequence[FoundFile]) -> list[IngestCandidate]:
         wanted = self._wanted
         known = await self._documents.known(wanted.collection, [file.source for file in files])
         found = compare(files, known, wanted)

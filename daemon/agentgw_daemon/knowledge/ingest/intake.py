@@ -19,7 +19,7 @@ import trio
 
 from agentgw.protocol.errors import InvalidParams, RpcError, Timeout, WorkerDied
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.knowledge.ingest.comparing import Candidate, WantedLabels, labels_differ
+from agentgw_daemon.knowledge.ingest.comparing import IngestCandidate, WantedLabels, labels_differ
 from agentgw_daemon.knowledge.ingest.gathering import Gathering, IngestParts, Order
 from agentgw_daemon.knowledge.ingest.locks import ByteBudget
 from agentgw_daemon.knowledge.texts import embedded_text
@@ -124,7 +124,7 @@ class Intake:
     async def _work(self) -> None:
         gathering = Gathering(self._parts, self._wanted, meter=self._meter, report=self._report)
         candidates = await gathering.candidates(self._order)
-        send, receive = trio.open_memory_channel[Candidate](0)
+        send, receive = trio.open_memory_channel[IngestCandidate](0)
         async with trio.open_nursery() as nursery:
             for _ in range(_READERS):
                 nursery.start_soon(self._guarded, partial(self._read_on, receive.clone(), nursery))
@@ -134,7 +134,7 @@ class Intake:
                     await send.send(one)
         await self._touch()
 
-    async def _read_on(self, candidates: trio.MemoryReceiveChannel[Candidate], nursery: trio.Nursery) -> None:
+    async def _read_on(self, candidates: trio.MemoryReceiveChannel[IngestCandidate], nursery: trio.Nursery) -> None:
         async with candidates:
             async for one in candidates:
                 self._meter.source = one.source
@@ -146,7 +146,7 @@ class Intake:
                 await self._in_hand.take(len(read.pieces))
                 nursery.start_soon(self._guarded, partial(self._finish, read))
 
-    async def _read(self, one: Candidate) -> _Read | None:
+    async def _read(self, one: IngestCandidate) -> _Read | None:
         """The document cut; None when there is nothing more to do with it."""
         asked_at_ns = time.time_ns()
         try:
@@ -164,7 +164,7 @@ class Intake:
             self._report.note(one.source, read.note or _EMPTY)
         return _Read(self._document(one, read, asked_at_ns), read.pieces, one.size_bytes)
 
-    async def _ask_reader(self, one: Candidate) -> ExtractedDocument | UnchangedDocument:
+    async def _ask_reader(self, one: IngestCandidate) -> ExtractedDocument | UnchangedDocument:
         read = partial(
             self._parts.retrieval.read, one.path or None, text=one.text, name=os.path.basename(one.source),
             known_sha256=one.known_sha256(self._wanted), chunk_tokens=self._wanted.chunk_tokens,
@@ -178,7 +178,7 @@ class Intake:
                 raise
         return await read()
 
-    async def _note_unchanged(self, one: Candidate, read: UnchangedDocument, asked_at_ns: int) -> None:
+    async def _note_unchanged(self, one: IngestCandidate, read: UnchangedDocument, asked_at_ns: int) -> None:
         known, wanted = one.known, self._wanted
         assert known is not None
         if labels_differ(known, wanted):
@@ -193,7 +193,7 @@ class Intake:
         if stamps:
             await self._parts.database.documents.touch(self._wanted.collection, stamps)
 
-    def _document(self, one: Candidate, read: ExtractedDocument, asked_at_ns: int) -> NewDocument:
+    def _document(self, one: IngestCandidate, read: ExtractedDocument, asked_at_ns: int) -> NewDocument:
         wanted, known = self._wanted, one.known
         skills = wanted.skills if wanted.skills is not None else known.skills if known is not None else ()
         tags = wanted.tags if wanted.tags is not None else known.tags if known is not None else ()
@@ -266,7 +266,7 @@ class Intake:
                 return await embed()
 
 
-def _stamp(one: Candidate, mtime_ns: int, asked_at_ns: int) -> int | None:
+def _stamp(one: IngestCandidate, mtime_ns: int, asked_at_ns: int) -> int | None:
     """The file's time to be noted, or None where it says nothing: the file is read again then, each time."""
     return mtime_ns if one.has_stamp and _EARLIEST_NS <= mtime_ns < asked_at_ns - RACY_NS else None
 

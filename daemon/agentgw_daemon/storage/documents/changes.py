@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgw_daemon.events.change_signal import ChangeSignal
 
 
-class Changes(ChangeSignal):
+class DocumentChanges(ChangeSignal):
     """Told when something was written or removed and is committed."""
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ class Vectors:
 
 
 @record
-class Content:
+class StoredContent:
     """A stored content and the numbers of its chunks."""
 
     n: int
@@ -70,17 +70,17 @@ class Content:
     chunks: int
 
 
-def find_content(db: sqlite_utils.Database, sha256: str, chunking: str) -> Content | None:
+def find_content(db: sqlite_utils.Database, sha256: str, chunking: str) -> StoredContent | None:
     """The content of these bytes cut in this way, if it is stored."""
     row = db.execute(
         "SELECT n, first_chunk, chunks FROM contents WHERE sha256 = ? AND chunking = ?", (sha256, chunking)
     ).fetchone()
-    return None if row is None else Content(n=row[0], first_chunk=row[1], chunks=row[2])
+    return None if row is None else StoredContent(n=row[0], first_chunk=row[1], chunks=row[2])
 
 
 def add_content(
     db: sqlite_utils.Database, sha256: str, chunking: str, title: str, pieces: Sequence[NewChunk]
-) -> Content:
+) -> StoredContent:
     """Write a content that is not stored yet, with its words."""
     first = take_chunk_numbers(db, len(pieces))
     n = db.execute(
@@ -97,10 +97,10 @@ def add_content(
         ),
     )  # fmt: skip
     add_words(db, first, first + len(pieces))
-    return Content(n=n, first_chunk=first, chunks=len(pieces))
+    return StoredContent(n=n, first_chunk=first, chunks=len(pieces))
 
 
-def add_vectors(db: sqlite_utils.Database, content: Content, vectors: Vectors, generation: int) -> bool:
+def add_vectors(db: sqlite_utils.Database, content: StoredContent, vectors: Vectors, generation: int) -> bool:
     """Write the vectors of a content; False when it has them already."""
     embedder, rows, size = ensure_embedder(db, vectors.embedder), vectors.rows, vectors.embedder.dim * FLOAT_BYTES
     assert len(rows) == content.chunks, f"{len(rows)} vectors of {content.chunks} chunks"

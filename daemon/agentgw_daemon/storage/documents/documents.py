@@ -14,8 +14,8 @@ from agentgw.protocol.records.schema import record
 from agentgw.protocol.types import Document
 from agentgw_daemon.storage.columns import number_of, optional, text_of
 from agentgw_daemon.storage.documents.contents import (
-    Content,
     NewChunk,
+    StoredContent,
     Vectors,
     add_content,
     add_member,
@@ -38,7 +38,7 @@ from agentgw_daemon.storage.rows import from_cursor, to_cursor
 from agentgw_daemon.system.ids import new_id, now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.documents.changes import Changes
+    from agentgw_daemon.storage.documents.changes import DocumentChanges
     from agentgw_daemon.storage.file.connection import Runner
     from agentgw_daemon.storage.file.library import sqlite_utils
 
@@ -118,7 +118,7 @@ class Removed:
 class Documents:
     """The documents in the database."""
 
-    def __init__(self, runner: Runner, changes: Changes) -> None:
+    def __init__(self, runner: Runner, changes: DocumentChanges) -> None:
         self._runner = runner
         self._changes = changes
 
@@ -260,7 +260,7 @@ def _resolved(db: sqlite_utils.Database, selection: Selection) -> Selection:
     )  # fmt: skip
 
 
-def _write(db: sqlite_utils.Database, new: NewDocument, content: Content, generation: int) -> StoredDocument:
+def _write(db: sqlite_utils.Database, new: NewDocument, content: StoredContent, generation: int) -> StoredDocument:
     """Make the source hold the content, and let go of what it held."""
     collection, name = ensure_collection(db, new.collection), name_of(new.source)
     root = None if new.root is None else name_of(new.root)
@@ -299,7 +299,7 @@ def _write(db: sqlite_utils.Database, new: NewDocument, content: Content, genera
 
 
 def _is_same(
-    before: Sequence[Any], content: Content, title: str, skills: tuple[str, ...], tags: tuple[str, ...]
+    before: Sequence[Any], content: StoredContent, title: str, skills: tuple[str, ...], tags: tuple[str, ...]
 ) -> bool:
     labels = tuple(json.loads(before[4])), tuple(json.loads(before[5]))
     return (before[2], before[3], labels) == (content.n, title, (skills, tags))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.storage.documents.contents import Content, Vectors, add_vectors
+from agentgw_daemon.storage.documents.contents import StoredContent, Vectors, add_vectors
 from agentgw_daemon.storage.documents.generations import (
     COUNTED,
     HOLDS,
@@ -22,7 +22,7 @@ from agentgw_daemon.storage.documents.generations import (
 )
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.documents.changes import Changes
+    from agentgw_daemon.storage.documents.changes import DocumentChanges
     from agentgw_daemon.storage.file.connection import Runner
     from agentgw_daemon.storage.file.library import sqlite_utils
 
@@ -90,7 +90,7 @@ class ToEmbed:
 class Embeddings:
     """The vectors in the database."""
 
-    def __init__(self, runner: Runner, changes: Changes) -> None:
+    def __init__(self, runner: Runner, changes: DocumentChanges) -> None:
         self._runner = runner
         self._changes = changes
 
@@ -266,7 +266,7 @@ class Embeddings:
             row = db.execute("SELECT first_chunk, chunks FROM contents WHERE n = ?", (content,)).fetchone()
             if row is None:
                 return False
-            found = Content(n=content, first_chunk=row[0], chunks=row[1])
+            found = StoredContent(n=content, first_chunk=row[0], chunks=row[1])
             return add_vectors(db, found, vectors, next_generation(db))
 
         added = await self._runner.write(do)

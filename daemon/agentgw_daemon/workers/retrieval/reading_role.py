@@ -15,8 +15,8 @@ from agentgw_daemon.workers.retrieval.reading.reader import read
 from agentgw_daemon.workers.retrieval.reading.values import (
     MIN_CHUNK_TOKENS,
     DocumentSource,
-    Limits,
     OpenedDocument,
+    ReadingLimits,
     UnchangedBytes,
     Unreadable,
 )
@@ -49,7 +49,7 @@ class _Role:
             path=request.path, text=None if request.path else request.text, name=request.name,
             known_sha256=request.known_sha256,
         )  # fmt: skip
-        limits = Limits(
+        limits = ReadingLimits(
             max_bytes=request.max_bytes, chunk_tokens=request.chunk_tokens, overlap_tokens=request.overlap_tokens,
             max_chunks=request.max_chunks,
         )  # fmt: skip

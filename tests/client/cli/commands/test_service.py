@@ -13,7 +13,7 @@ import pytest
 from agentgw import __version__
 from agentgw.local.paths import Paths
 from agentgw.local.service.launchd import LaunchdManager
-from agentgw.local.service.manager import Service, problems
+from agentgw.local.service.manager import DaemonService, problems
 from tests.client.commandline import Cli
 from tests.client.fakedaemon import Serve
 from tests.client.local.service.managers import Programs
@@ -173,7 +173,7 @@ def test_the_service_of_another_home_is_not_replaced(
         status, _, err = cli("service", verb)
         assert (status, said in err) == (78, True), (verb, err)
     assert everything(units) == before
-    assert problems(Service(Paths()), 0) == [("info", "the installed service is of another AGENTGW_HOME", "")]
+    assert problems(DaemonService(Paths()), 0) == [("info", "the installed service is of another AGENTGW_HOME", "")]
 
 
 @pytest.mark.parametrize("verb", ["install", "start", "stop"])
@@ -255,12 +255,12 @@ def test_status_starts_nothing_behind_a_socket_of_the_managers(cli: Cli, systemd
 
 
 @pytest.fixture
-def service(systemd: Programs, paths: Paths) -> Service:
+def service(systemd: Programs, paths: Paths) -> DaemonService:
     """The service on this systemd."""
-    return Service(paths)
+    return DaemonService(paths)
 
 
-def test_problems_of_a_service_that_is_not_there(service: Service) -> None:
+def test_problems_of_a_service_that_is_not_there(service: DaemonService) -> None:
     assert problems(service, 0)[0][0] == "ok"
     assert problems(service, 2)[0][:2] == (
         "warning", "2 jobs are enabled, and nothing starts the daemon at login"
@@ -283,7 +283,7 @@ def damage_program(units: Path) -> None:
     ],
 )
 def test_problems_name_what_is_wrong(
-    cli: Cli, service: Service, units: Path, damage: Callable[[Path], None], said: str
+    cli: Cli, service: DaemonService, units: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     cli("service", "install")
     assert [severity for severity, _, _ in problems(service, 0)] == ["ok"]
@@ -301,10 +301,10 @@ class TestLaunchd:
         return made
 
     @pytest.fixture
-    def agent(self, launchd: Programs, paths: Paths) -> Service:
-        return Service(paths, platform="darwin")
+    def agent(self, launchd: Programs, paths: Paths) -> DaemonService:
+        return DaemonService(paths, platform="darwin")
 
-    def test_it_is_written_loaded_and_removed(self, agent: Service, launchd: Programs, user: Path) -> None:
+    def test_it_is_written_loaded_and_removed(self, agent: DaemonService, launchd: Programs, user: Path) -> None:
         plist = user / "Library" / "LaunchAgents" / "org.agentgw.daemon.plist"
         assert agent.install() == (str(plist),)
         assert agent.install() == ()
@@ -321,10 +321,10 @@ class TestLaunchd:
         assert agent.uninstall() == ()
         assert not plist.exists()
 
-    def test_it_has_no_strict_variant(self, agent: Service) -> None:
+    def test_it_has_no_strict_variant(self, agent: DaemonService) -> None:
         assert "launchd" in agent.manager.probe(agent.setup(at_login=False))
 
-    def test_a_damaged_list_is_no_installed_agent(self, agent: Service, user: Path) -> None:
+    def test_a_damaged_list_is_no_installed_agent(self, agent: DaemonService, user: Path) -> None:
         agent.install()
         plist = user / "Library" / "LaunchAgents" / "org.agentgw.daemon.plist"
         plist.write_text("<!-- Written by `agentgw service install` --><plist><dict>")

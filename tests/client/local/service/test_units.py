@@ -13,9 +13,9 @@ import pytest
 
 from agentgw.local.files.shipped import shipped
 from agentgw.local.service.setup import ServiceSetup
-from agentgw.local.service.units import Places, agent_plist, service_unit, socket_unit, strict_drop_in
+from agentgw.local.service.units import UnitDirectories, agent_plist, service_unit, socket_unit, strict_drop_in
 
-PLACES = Places(home="/home/u", runtime="/run/user/1000")
+PLACES = UnitDirectories(home="/home/u", runtime="/run/user/1000")
 SETUP = ServiceSetup(
     command=("/home/u/.local/bin/agentgw-daemon",),
     socket="/run/user/1000/agentgw/agentgw.sock",
@@ -147,7 +147,7 @@ def test_the_shipped_units_are_those_of_the_usual_places() -> None:
 @pytest.mark.parametrize("setup", [SETUP, ODD], ids=["usual", "odd"])
 def test_systemd_finds_nothing_wrong(tmp_path: Path, setup: ServiceSetup) -> None:
     home = tmp_path / "home"
-    places = Places(home=str(home), runtime="/run/user/1000")
+    places = UnitDirectories(home=str(home), runtime="/run/user/1000")
     there = replace(setup, command=(setup.command[0].replace("/home/u", str(home)), *setup.command[1:]))
     program = Path(there.command[0])
     program.parent.mkdir(parents=True)

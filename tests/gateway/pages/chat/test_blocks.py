@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.gateway.pages.chat.blocks import Blocks
+from agentgw_daemon.gateway.pages.chat.blocks import MarkdownBlocks
 from agentgw_daemon.gateway.pages.chat.markdown import html_of
 
 TEXT = """# Head
@@ -45,7 +45,7 @@ The end"""
 
 
 def cut(pieces: list[str]) -> list[str]:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     made = [finished for piece in pieces for finished in blocks.add(piece)]
     return [*made, blocks.end()]
 
@@ -59,7 +59,7 @@ def test_whatever_the_pieces_nothing_is_lost_and_the_page_is_the_same(places: li
 
 
 def test_a_line_that_is_not_whole_ends_no_block() -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     assert blocks.add("a\n#") == []
     assert blocks.add("b\n") == []
     assert blocks.open == "a\n#b\n"
@@ -74,7 +74,7 @@ def test_carriage_returns_are_no_part_of_it() -> None:
 
 
 def test_an_endless_block_is_cut_and_code_goes_on_as_code() -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     made = []
     blocks.add("```python\n")
     for _ in range(3000):
@@ -98,7 +98,7 @@ def test_a_paragraph_is_cut_at_the_same_places_however_it_comes() -> None:
 
 def test_a_list_and_code_are_not_cut_where_a_paragraph_is() -> None:
     for line, first in (("- an item of a list\n", ""), ("some_name = another_name + 1\n", "```python\n")):
-        blocks = Blocks()
+        blocks = MarkdownBlocks()
         blocks.add(first)
         assert [finished for _ in range(400) for finished in blocks.add(line)] == []
         assert len(blocks.open) >= 8000

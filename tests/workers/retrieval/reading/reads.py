@@ -8,12 +8,12 @@ from pathlib import Path
 from agentgw_daemon.workers.protocol.retrieval import DocumentChunk
 from agentgw_daemon.workers.retrieval.reading.chunking.units import CHARS_PER_TOKEN
 from agentgw_daemon.workers.retrieval.reading.reader import read
-from agentgw_daemon.workers.retrieval.reading.values import CountTokens, DocumentSource, Limits, OpenedDocument
+from agentgw_daemon.workers.retrieval.reading.values import CountTokens, DocumentSource, OpenedDocument, ReadingLimits
 from tests.workers.retrieval.reading.counting import by_pieces
 
 
 def read_bytes(
-    folder: Path, name: str, data: bytes, *, limits: Limits | None = None, count: CountTokens = by_pieces
+    folder: Path, name: str, data: bytes, *, limits: ReadingLimits | None = None, count: CountTokens = by_pieces
 ) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """The document that a file of this name and content is."""
     path = folder / name
@@ -22,17 +22,17 @@ def read_bytes(
 
 
 def read_path(
-    path: str, *, limits: Limits | None = None, count: CountTokens = by_pieces
+    path: str, *, limits: ReadingLimits | None = None, count: CountTokens = by_pieces
 ) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """The document of a file."""
-    return taken(read(DocumentSource(path=path), limits or Limits(), count))
+    return taken(read(DocumentSource(path=path), limits or ReadingLimits(), count))
 
 
 def read_text(
-    name: str, text: str, *, limits: Limits | None = None, count: CountTokens = by_pieces
+    name: str, text: str, *, limits: ReadingLimits | None = None, count: CountTokens = by_pieces
 ) -> tuple[OpenedDocument, list[DocumentChunk]]:
     """The document that a text of this name is."""
-    return taken(read(DocumentSource(text=text, name=name), limits or Limits(), count))
+    return taken(read(DocumentSource(text=text, name=name), limits or ReadingLimits(), count))
 
 
 def taken(document: object) -> tuple[OpenedDocument, list[DocumentChunk]]:
@@ -41,7 +41,7 @@ def taken(document: object) -> tuple[OpenedDocument, list[DocumentChunk]]:
     return document, list(document.pieces)
 
 
-def assert_sound(pieces: list[DocumentChunk], limits: Limits, count: CountTokens) -> None:
+def assert_sound(pieces: list[DocumentChunk], limits: ReadingLimits, count: CountTokens) -> None:
     """Checks what holds for chunks of any document."""
     for piece in pieces:
         assert piece.text.strip()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgw_daemon.workers.retrieval.reading.reader import EXTRACTED, read
-from agentgw_daemon.workers.retrieval.reading.values import DocumentSource, Limits, OpenedDocument, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import DocumentSource, OpenedDocument, ReadingLimits, Unreadable
 from tests.workers.retrieval.reading import archives
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.formats.mails.messages import message
@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(path: Path, data: bytes) -> OpenedDocument:
     """The document of a file with this content."""
     path.write_bytes(data)
-    document = read(DocumentSource(path=str(path)), Limits(), by_pieces)
+    document = read(DocumentSource(path=str(path)), ReadingLimits(), by_pieces)
     assert isinstance(document, OpenedDocument)
     return document
 
@@ -112,6 +112,6 @@ def test_a_damaged_document_is_read_or_refused(
 ) -> None:
     try:
         document = opened(folder / name, damaged(WHOLE[name], places))
-        assert_sound(list(document.pieces), Limits(), by_pieces)
+        assert_sound(list(document.pieces), ReadingLimits(), by_pieces)
     except Unreadable:
         return

@@ -13,8 +13,8 @@ from agentgw_daemon.workers.retrieval.reading.formats import plain
 from agentgw_daemon.workers.retrieval.reading.reader import read
 from agentgw_daemon.workers.retrieval.reading.values import (
     DocumentSource,
-    Limits,
     OpenedDocument,
+    ReadingLimits,
     UnchangedBytes,
     Unreadable,
 )
@@ -27,7 +27,7 @@ def test_known_bytes_are_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(b"%PDF- broken")
     digest = hashlib.sha256(b"%PDF- broken").hexdigest()
-    found = read(DocumentSource(path=str(path), known_sha256=digest), Limits(), by_pieces)
+    found = read(DocumentSource(path=str(path), known_sha256=digest), ReadingLimits(), by_pieces)
     assert found == UnchangedBytes(sha256=digest, size_bytes=12, mtime_ns=path.stat().st_mtime_ns)
 
 
@@ -40,7 +40,7 @@ def test_a_text_is_read_by_its_name() -> None:
 
 def test_a_text_has_the_same_size_limit_as_a_file() -> None:
     with pytest.raises(Unreadable, match="is too large"):
-        read(DocumentSource(text="x" * 2000, name="a.txt"), Limits(max_bytes=1000), by_pieces)
+        read(DocumentSource(text="x" * 2000, name="a.txt"), ReadingLimits(max_bytes=1000), by_pieces)
 
 
 def test_text_has_a_limit_below_that_of_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_pieces_are_made_while_they_are_taken() -> None:
         assert isinstance(texts, list)
         return by_pieces(texts)
 
-    document = read(DocumentSource(text="Some words. " * 50_000, name="a.txt"), Limits(), count)
+    document = read(DocumentSource(text="Some words. " * 50_000, name="a.txt"), ReadingLimits(), count)
     assert isinstance(document, OpenedDocument)
     assert counted == 0
     next(document.pieces)
@@ -112,7 +112,7 @@ def test_a_title_without_end_is_cut() -> None:
 
 def test_chunks_that_hold_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
-        read(DocumentSource(text="x", name="a"), Limits(chunk_tokens=7), by_pieces)
+        read(DocumentSource(text="x", name="a"), ReadingLimits(chunk_tokens=7), by_pieces)
 
 
 @pytest.mark.parametrize(

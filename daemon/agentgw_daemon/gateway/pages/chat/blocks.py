@@ -20,7 +20,7 @@ _MOST_PARAGRAPH_CHARS: Final = 4000
 _PARAGRAPH: Final = "paragraph_open"
 
 
-class Blocks:
+class MarkdownBlocks:
     """The text of one answer."""
 
     def __init__(self) -> None:

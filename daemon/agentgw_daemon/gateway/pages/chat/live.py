@@ -16,7 +16,7 @@ from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.events import TurnDelta, TurnEvent, TurnNotice
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.events.stored_event import StoredEvent
-from agentgw_daemon.gateway.pages.chat.page_turn import Change, PageTurn, Put
+from agentgw_daemon.gateway.pages.chat.page_turn import PageChange, PageTurn, Put
 from agentgw_daemon.gateway.pages.rendering.templates import rendered
 from agentgw_daemon.server.calls.sinks import NoEvents
 
@@ -54,7 +54,7 @@ class LivePage:
     def turn_events(self, turn_id: str, session_id: str, seq: int, events: Sequence[TurnEvent]) -> bytes:
         """See Encoding."""
         known = max(0, min(len(events), self._last_seq + 1 - seq))
-        changes: list[Change] = []
+        changes: list[PageChange] = []
         if known:
             # What the page has is gone through for the state that it leads to; of it only missing items are sent.
             passed = self._view.feed(events[:known])
@@ -84,7 +84,7 @@ class LivePage:
         foot = foot_of(self._view.turn_id, result, error, self._rating)
         return self._messages(self._view.ended(foot)) + _message("end", json.dumps({"words": words})).encode()
 
-    def _messages(self, changes: Sequence[Change]) -> bytes:
+    def _messages(self, changes: Sequence[PageChange]) -> bytes:
         turn_id, made, puts = self._view.turn_id, [], ""
         for change in changes:
             if isinstance(change, Put):

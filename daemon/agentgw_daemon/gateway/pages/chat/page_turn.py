@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from agentgw.protocol import events as ev
 from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import escaped
-from agentgw_daemon.gateway.pages.chat.blocks import Blocks
+from agentgw_daemon.gateway.pages.chat.blocks import MarkdownBlocks
 from agentgw_daemon.gateway.pages.chat.markdown import Env, html_of
 from agentgw_daemon.gateway.pages.rendering.templates import rendered
 
@@ -47,7 +47,7 @@ class Say:
     text: str
 
 
-Change = Put | Say
+PageChange = Put | Say
 ITEMS: Final = "items"
 OPEN: Final = "open"
 STATE: Final = "state"
@@ -75,7 +75,7 @@ class PageTurn:
         # The words of the answer, for who does not look at the page.
         self.words = ""
         self._shown = shown
-        self._blocks = Blocks()
+        self._blocks = MarkdownBlocks()
         self._env: Env = {}
         # Length of the open block when it was last rendered; below zero where its place is empty.
         self._rendered_chars = -1
@@ -83,23 +83,23 @@ class PageTurn:
         self._reasoning: Item | None = None
         self._calls: dict[str, Item] = {}
         self._approvals: dict[str, Item] = {}
-        self._changes: list[Change] = []
+        self._changes: list[PageChange] = []
 
-    def feed(self, events: Iterable[ev.TurnEvent]) -> list[Change]:
+    def feed(self, events: Iterable[ev.TurnEvent]) -> list[PageChange]:
         """The changes that these events make, in order."""
         for event in events:
             self._take(event)
         self._show_open()
         return self._taken()
 
-    def reopened(self) -> list[Change]:
+    def reopened(self) -> list[PageChange]:
         """The open block from its beginning, for a reader who may have seen less of it."""
         self._rendered_chars = -1
         self._changes.append(Put(place=OPEN, html=""))
         self._show_open()
         return self._taken()
 
-    def ended(self, foot: str) -> list[Change]:
+    def ended(self, foot: str) -> list[PageChange]:
         """The changes at the turn's end, with `foot` below the answer. Approvals that wait are closed."""
         self._finish_text()
         for approval in self._approvals.values():
@@ -108,7 +108,7 @@ class PageTurn:
         self._changes += [Put(place=STATE, html=""), Put(place=FOOT, html=foot)]
         return self._taken()
 
-    def _taken(self) -> list[Change]:
+    def _taken(self) -> list[PageChange]:
         changes, self._changes = self._changes, []
         return changes
 

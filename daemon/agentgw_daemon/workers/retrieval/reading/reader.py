@@ -25,9 +25,9 @@ from agentgw_daemon.workers.retrieval.reading.values import (
     MIN_CHUNK_TOKENS,
     CountTokens,
     DocumentSource,
-    Limits,
     OpenedDocument,
     ParserNotes,
+    ReadingLimits,
     UnchangedBytes,
     Unreadable,
 )
@@ -63,7 +63,7 @@ _NOTHING: Final = {
 }
 
 
-def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> OpenedDocument | UnchangedBytes:
+def read(source: DocumentSource, limits: ReadingLimits, count_tokens: CountTokens) -> OpenedDocument | UnchangedBytes:
     """The document; its pieces are made while they are taken. Raises Unreadable, also from the pieces.
 
     `count_tokens` is called with some hundred texts at a time, none longer than `CHARS_PER_TOKEN` times a chunk.
@@ -93,13 +93,13 @@ def read(source: DocumentSource, limits: Limits, count_tokens: CountTokens) -> O
     )
 
 
-def _contents(source: DocumentSource, max_bytes: int) -> opening.Contents:
+def _contents(source: DocumentSource, max_bytes: int) -> opening.FileContents:
     if source.text is None:
         return opening.read_file(source.path, max_bytes)
     data = source.text.encode("utf-8", "surrogatepass")
     if len(data) > max_bytes:
         raise Unreadable(opening.too_large(len(data), max_bytes))
-    return opening.Contents(data=data, sha256=hashlib.sha256(data).hexdigest(), mtime_ns=0)
+    return opening.FileContents(data=data, sha256=hashlib.sha256(data).hexdigest(), mtime_ns=0)
 
 
 def _sections(found: str, data: bytes, name: str, parser_notes: ParserNotes, left: LeftOut) -> Iterator[Section]:

@@ -45,7 +45,7 @@ class DocumentSource:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ReadingLimits:
     """Bounds of reading, and the size of chunks in tokens: at most `chunk_tokens` each, always."""
 
     max_bytes: int = MAX_BYTES

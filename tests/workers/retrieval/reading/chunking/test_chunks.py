@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agentgw_daemon.workers.retrieval.reading.values import CountTokens, Limits, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import CountTokens, ReadingLimits, Unreadable
 from tests.workers.retrieval.reading.counting import COUNTERS, by_bytes, by_pieces, by_words
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_text
 
@@ -50,7 +50,7 @@ def fits(text: str) -> bool:
 def test_chunks_of_any_text_cover_it_in_order_and_within_limits(
     text: str, name: str, count: CountTokens, chunk: int, overlap: int
 ) -> None:
-    limits = Limits(chunk_tokens=chunk, overlap_tokens=overlap)
+    limits = ReadingLimits(chunk_tokens=chunk, overlap_tokens=overlap)
     _, pieces = read_text(name, text, limits=limits, count=count)
     assert_sound(pieces, limits, count)
     assert_covers(pieces, text.encode())
@@ -98,7 +98,7 @@ def assert_cut_in_proportion(text: str, name: str) -> None:
         counted += sum(map(len, texts))
         return by_pieces(texts)
 
-    limits = Limits()
+    limits = ReadingLimits()
     _, pieces = read_text(name, text, limits=limits, count=count)
     assert_sound(pieces, limits, by_pieces)
     assert_covers(pieces, text.encode())
@@ -129,7 +129,7 @@ def test_a_chunk_stands_under_its_headings() -> None:
         + "\n\n## Use\n\n"
         + "Run it. " * 40
     )
-    _, pieces = read_text("guide.md", text, limits=Limits(chunk_tokens=60, overlap_tokens=10))
+    _, pieces = read_text("guide.md", text, limits=ReadingLimits(chunk_tokens=60, overlap_tokens=10))
     paths = [piece.title_path for piece in pieces]
     assert "Guide > Install > Linux" in paths
     assert "Guide > Use" in paths
@@ -151,7 +151,7 @@ def test_a_heading_stays_with_what_follows_it() -> None:
         "A first paragraph of some words here. " * 8
         + "\n\n## Next\n\nIts own text, which is long enough to be full. " * 1
     )
-    _, pieces = read_text("a.md", text + "More of it. " * 20, limits=Limits(chunk_tokens=40, overlap_tokens=0))
+    _, pieces = read_text("a.md", text + "More of it. " * 20, limits=ReadingLimits(chunk_tokens=40, overlap_tokens=0))
     [with_heading] = [piece for piece in pieces if "## Next" in piece.text]
     assert "Its own text" in with_heading.text
     assert not any(piece.text.rstrip().endswith("## Next") for piece in pieces)
@@ -167,7 +167,7 @@ def test_small_sections_share_a_chunk_below_what_they_have_in_common() -> None:
 
 def test_chunks_overlap_by_whole_sentences() -> None:
     sentences = [f"This is sentence number {number} of them." for number in range(40)]
-    _, pieces = read_text("a.txt", " ".join(sentences), limits=Limits(chunk_tokens=60, overlap_tokens=20))
+    _, pieces = read_text("a.txt", " ".join(sentences), limits=ReadingLimits(chunk_tokens=60, overlap_tokens=20))
     assert len(pieces) > 3
     for before, after in itertools.pairwise(pieces):
         shared = before.text[after.first_byte - before.first_byte :]
@@ -178,7 +178,7 @@ def test_chunks_overlap_by_whole_sentences() -> None:
 
 def test_a_section_begins_without_a_part_of_the_last() -> None:
     text = "# A\n\n" + "Words of the first section. " * 20 + "\n\n# B\n\n" + "Words of the second one. " * 20
-    _, pieces = read_text("a.md", text, limits=Limits(chunk_tokens=50, overlap_tokens=15))
+    _, pieces = read_text("a.md", text, limits=ReadingLimits(chunk_tokens=50, overlap_tokens=15))
     second = [piece for piece in pieces if piece.title_path == "B"]
     assert second[0].text.startswith("# B")
 
@@ -186,12 +186,12 @@ def test_a_section_begins_without_a_part_of_the_last() -> None:
 @pytest.mark.parametrize("block", ["```\n" + "call(a, b)\n" * 8 + "```", "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 6])
 def test_code_and_tables_are_whole_when_they_fit(block: str) -> None:
     before = "Some words that come before it. " * 8
-    _, pieces = read_text("a.md", f"{before}\n\n{block}\n\nAnd after. {before}", limits=Limits(chunk_tokens=80))
+    _, pieces = read_text("a.md", f"{before}\n\n{block}\n\nAnd after. {before}", limits=ReadingLimits(chunk_tokens=80))
     assert any(block in piece.text for piece in pieces)
 
 
 def test_what_is_too_long_is_cut_at_spaces_if_there_are_any() -> None:
-    _, pieces = read_text("a.txt", "letters " * 400, limits=Limits(chunk_tokens=20, overlap_tokens=0))
+    _, pieces = read_text("a.txt", "letters " * 400, limits=ReadingLimits(chunk_tokens=20, overlap_tokens=0))
     assert {word for piece in pieces for word in piece.text.split()} == {"letters"}
 
 
@@ -202,13 +202,13 @@ def test_a_word_without_end_does_not_make_one_chunk() -> None:
 
 def test_indentation_of_code_is_kept() -> None:
     code = "class A:\n" + "".join(f"    def method_{n}(self):\n        return {n}\n\n" for n in range(40))
-    _, pieces = read_text("a.py", code, limits=Limits(chunk_tokens=40))
+    _, pieces = read_text("a.py", code, limits=ReadingLimits(chunk_tokens=40))
     assert all(piece.text.startswith(("class", "    def")) for piece in pieces)
 
 
 def test_more_chunks_than_allowed_are_refused() -> None:
     with pytest.raises(Unreadable, match="more than the 10 chunks"):
-        read_text("a.txt", "word " * 10_000, limits=Limits(max_chunks=10))
+        read_text("a.txt", "word " * 10_000, limits=ReadingLimits(max_chunks=10))
 
 
 def test_a_document_without_text_has_no_chunks() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.values import Limits, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import ReadingLimits, Unreadable
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_sound, read_bytes, read_text
 
@@ -35,7 +35,7 @@ LINES = "\n".join(BASE64[at : at + 76] for at in range(0, 4000, 76))
 def test_encoded_data_is_in_no_chunk(noise: str) -> None:
     text = f"The bees dance.\n\n![a picture]({noise})\n\n{noise}\n\nThe hive is full.\n"
     document, pieces = read_text("a.md", text)
-    assert_sound(pieces, Limits(), by_pieces)
+    assert_sound(pieces, ReadingLimits(), by_pieces)
     found = " ".join(piece.text for piece in pieces)
     assert len(found) < 200
     for expected in ("The bees dance.", "a picture", "The hive is full."):

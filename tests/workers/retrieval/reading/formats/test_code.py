@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.values import Limits
+from agentgw_daemon.workers.retrieval.reading.values import ReadingLimits
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_path, read_text
 
@@ -58,7 +58,7 @@ type Thing struct {
 }
 """
 
-SMALL = Limits(chunk_tokens=24, overlap_tokens=0)
+SMALL = ReadingLimits(chunk_tokens=24, overlap_tokens=0)
 
 
 def paths(name: str, text: str) -> dict[str, str]:
@@ -110,7 +110,7 @@ def test_declarations_have_their_names(name: str, text: str, title: str) -> None
 
 def test_configuration_is_cut_at_its_sections() -> None:
     text = "top = 1\n\n[tool.ruff]  # style\nline = 120\n\n[[tool.mypy.overrides]]\nmodule = [\n  'a',\n]\n" * 1
-    _, pieces = read_text("a.toml", text, limits=Limits(chunk_tokens=20, overlap_tokens=0))
+    _, pieces = read_text("a.toml", text, limits=ReadingLimits(chunk_tokens=20, overlap_tokens=0))
     assert [piece.title_path for piece in pieces] == ["", "tool.ruff", "tool.mypy.overrides"]
 
 
@@ -119,7 +119,7 @@ def test_pythons_own_library_is_cut_and_covered(name: str) -> None:
     path = LIBRARY / name
     document, pieces = read_path(str(path))
     assert document.format == "python"
-    assert_sound(pieces, Limits(), by_pieces)
+    assert_sound(pieces, ReadingLimits(), by_pieces)
     assert_covers(pieces, path.read_bytes())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline
 from agentgw_daemon.workers.retrieval.reading.formats.plain import plain_blocks, restructured_blocks
-from agentgw_daemon.workers.retrieval.reading.values import Limits
+from agentgw_daemon.workers.retrieval.reading.values import ReadingLimits
 from tests.root import ROOT
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_path, read_text
@@ -111,7 +111,7 @@ def test_licences_that_every_debian_has_are_cut_and_covered(name: str) -> None:
     data = path.read_bytes() if path.exists() else ROOT.joinpath("LICENSE").read_bytes()
     document, pieces = read_text(name, data.decode())
     assert document.format == "text"
-    assert_sound(pieces, Limits(), by_pieces)
+    assert_sound(pieces, ReadingLimits(), by_pieces)
     assert_covers(pieces, data)
 
 

@@ -17,7 +17,7 @@ from agentgw_daemon.workers.retrieval.reading.characters import clean
 from agentgw_daemon.workers.retrieval.reading.chunking.sentences import trimmed
 from agentgw_daemon.workers.retrieval.reading.chunking.units import CHARS_PER_TOKEN, Unit, counted_units
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText
-from agentgw_daemon.workers.retrieval.reading.values import CountTokens, Limits, Unreadable
+from agentgw_daemon.workers.retrieval.reading.values import CountTokens, ReadingLimits, Unreadable
 
 # Of a chunk: a section with less (a heading and a sentence) shares its chunk with the next.
 _ENOUGH: Final = 1 / 8
@@ -30,7 +30,7 @@ _MAX_PATH_CHARS: Final = 160
 _Span = tuple[int, int, HeadingPath, int]
 
 
-def cut(sections: Iterable[Section], limits: Limits, count: CountTokens) -> Iterator[DocumentChunk]:
+def cut(sections: Iterable[Section], limits: ReadingLimits, count: CountTokens) -> Iterator[DocumentChunk]:
     """The chunks of a document. Raises Unreadable when they are too many."""
 
     def count_clean(texts: Sequence[str]) -> list[int]:
@@ -87,7 +87,7 @@ def _shown(path: HeadingPath) -> str:
     return shown
 
 
-def _spans(section: Section, limits: Limits, count: CountTokens) -> Iterator[_Span]:
+def _spans(section: Section, limits: ReadingLimits, count: CountTokens) -> Iterator[_Span]:
     """The chunks, each counted whole: of a text the parts' tokens add up to about its own."""
     text = section.text.text
     units = counted_units(text, section.blocks, count, limits.chunk_tokens)
@@ -125,7 +125,7 @@ def _halved(text: str, chunk: list[Unit], limit: int, count: CountTokens) -> Ite
             waiting += [(*half, units) for half in halves if half is not None]
 
 
-def _packed(units: Iterable[Unit], limits: Limits) -> Iterator[list[Unit]]:
+def _packed(units: Iterable[Unit], limits: ReadingLimits) -> Iterator[list[Unit]]:
     chunk: list[Unit] = []
     tokens = 0
     for unit in units:
@@ -153,7 +153,7 @@ def _sum(chunk: list[Unit]) -> int:
     return sum(unit.tokens for unit in chunk)
 
 
-def _fits(start: int, tokens: int, unit: Unit, limits: Limits) -> bool:
+def _fits(start: int, tokens: int, unit: Unit, limits: ReadingLimits) -> bool:
     """Tells whether a chunk of `tokens` from `start` has room for the unit."""
     chars = unit.end - start
     return tokens + unit.tokens <= limits.chunk_tokens and chars <= limits.chunk_tokens * CHARS_PER_TOKEN
@@ -175,7 +175,7 @@ def _without_last_headings(chunk: list[Unit]) -> tuple[list[Unit], list[Unit]]:
     return (chunk[:at], chunk[at:]) if at else (chunk, [])
 
 
-def _repeated(full: list[Unit], unit: Unit, limits: Limits) -> list[Unit]:
+def _repeated(full: list[Unit], unit: Unit, limits: ReadingLimits) -> list[Unit]:
     """The last units of a full chunk with which the next begins, never all of it."""
     at, tokens = len(full), 0
     while at > 1 and full[at - 1].repeats and full[at - 1].block.path == unit.block.path:

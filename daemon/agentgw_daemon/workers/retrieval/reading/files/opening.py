@@ -40,7 +40,7 @@ _CHANGES: Final = "changes while it is read"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class FileContents:
     """A file's bytes as they were in one moment."""
 
     data: bytes
@@ -52,7 +52,7 @@ class _Changed(Exception):
     """The file that was read is not what lies there afterwards."""
 
 
-def read_file(path: str, max_bytes: int) -> Contents:
+def read_file(path: str, max_bytes: int) -> FileContents:
     """The file, read once more if it changed meanwhile. Raises Unreadable."""
     for _ in range(2):
         try:
@@ -71,7 +71,7 @@ def too_large(size: int, max_bytes: int) -> str:
     return f"is too large: {size / 1e6:,.0f} MB; up to {max_bytes / 1e6:,.0f} MB are read"
 
 
-def _read_once(path: str, max_bytes: int) -> Contents:
+def _read_once(path: str, max_bytes: int) -> FileContents:
     # Before opening, because opening a device may already do something.
     _refuse_unless_regular(os.stat(path, follow_symlinks=False))
     with opened("/", path.lstrip("/"), FILE, links=False) as fd:
@@ -86,7 +86,7 @@ def _read_once(path: str, max_bytes: int) -> Contents:
     now = os.stat(path, follow_symlinks=False)
     if _state(after) != _state(before) or len(data) != before.st_size or _state(now) != _state(after):
         raise _Changed
-    return Contents(data=data, sha256=digest, mtime_ns=before.st_mtime_ns)
+    return FileContents(data=data, sha256=digest, mtime_ns=before.st_mtime_ns)
 
 
 def _refuse_unless_regular(status: os.stat_result) -> None:

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.values import Limits
+from agentgw_daemon.workers.retrieval.reading.values import ReadingLimits
 from tests.workers.retrieval.reading.reads import assert_covers, read_text
 
 
@@ -18,7 +18,7 @@ def written(rows: list[list[str]], delimiter: str = ",") -> str:
 
 def test_every_chunk_stands_under_the_columns_names() -> None:
     text = written([["name", "town", "age"], *([f"Person {n}", "Basel", str(n)] for n in range(100))])
-    document, pieces = read_text("people.csv", text, limits=Limits(chunk_tokens=60))
+    document, pieces = read_text("people.csv", text, limits=ReadingLimits(chunk_tokens=60))
     assert document.format == "csv"
     assert len(pieces) > 10
     assert {piece.title_path for piece in pieces} == {"name, town, age"}
@@ -27,7 +27,7 @@ def test_every_chunk_stands_under_the_columns_names() -> None:
 
 def test_records_are_whole_and_not_repeated() -> None:
     rows = [["id", "note"], *([f"n{n}", "first line,\nsecond line of {n}"] for n in range(30))]
-    _, pieces = read_text("a.csv", written(rows), limits=Limits(chunk_tokens=50, overlap_tokens=20))
+    _, pieces = read_text("a.csv", written(rows), limits=ReadingLimits(chunk_tokens=50, overlap_tokens=20))
     records = [record for piece in pieces for record in csv.reader(io.StringIO(piece.text, newline=""))]
     assert [[cell.replace("\r", "") for cell in record] for record in records] == rows
 
@@ -63,6 +63,6 @@ def test_a_quotation_mark_that_never_closes_costs_nothing() -> None:
 )
 def test_names_of_columns_are_known_beside_others_without_one(head: str, names: str) -> None:
     text = head + "".join(f"{n},name number {n},town {n}\n" for n in range(100))
-    _, pieces = read_text("a.csv", text, limits=Limits(chunk_tokens=60))
+    _, pieces = read_text("a.csv", text, limits=ReadingLimits(chunk_tokens=60))
     assert {piece.title_path for piece in pieces[1:]} == {names}
     assert_covers(pieces, text.encode())

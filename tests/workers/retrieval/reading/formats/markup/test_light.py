@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.workers.retrieval.reading.values import Limits
+from agentgw_daemon.workers.retrieval.reading.values import ReadingLimits
 from tests.workers.retrieval.reading.reads import assert_covers, read_text
 
 FILL = "They dance in the dark and tell where flowers are. " * 4
@@ -51,7 +51,7 @@ LATEX = f"""\\documentclass{{article}}
     ],
 )
 def test_headings_are_titles_and_code_has_none(name: str, text: str, found: str, title: str, paths: list[str]) -> None:
-    document, pieces = read_text(name, text, limits=Limits(chunk_tokens=60))
+    document, pieces = read_text(name, text, limits=ReadingLimits(chunk_tokens=60))
     assert (document.format, document.title, document.extracted) == (found, title, False)
     assert list(dict.fromkeys(piece.title_path for piece in pieces)) == paths
     assert_covers(pieces, text.encode())
@@ -97,7 +97,7 @@ def test_hostile_text_is_covered(name: str, text: str) -> None:
 )
 def test_other_markup_has_its_headings(name: str, text: str, path: str) -> None:
     made = text.format(FILL, FILL)
-    document, pieces = read_text(name, made, limits=Limits(chunk_tokens=60))
+    document, pieces = read_text(name, made, limits=ReadingLimits(chunk_tokens=60))
     assert document.title == "Guide"
     assert pieces[0].title_path == "Guide"
     assert pieces[-1].title_path == path
@@ -119,6 +119,6 @@ def test_other_markup_has_its_headings(name: str, text: str, path: str) -> None:
     ],
 )
 def test_names_of_columns_stand_over_each_chunk_of_a_table(name: str, head: str, row: str, end: str) -> None:
-    _, pieces = read_text(name, head + row * 200 + end, limits=Limits(chunk_tokens=60))
+    _, pieces = read_text(name, head + row * 200 + end, limits=ReadingLimits(chunk_tokens=60))
     assert len(pieces) > 4
     assert {piece.title_path for piece in pieces} == {"Name, Town"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from agentgw_daemon.workers.retrieval.reading.blocks import Outline
 from agentgw_daemon.workers.retrieval.reading.formats.markup.markdown import markdown_blocks
-from agentgw_daemon.workers.retrieval.reading.values import Limits
+from agentgw_daemon.workers.retrieval.reading.values import ReadingLimits
 from tests.root import ROOT
 from tests.workers.retrieval.reading.counting import by_pieces
 from tests.workers.retrieval.reading.reads import assert_covers, assert_sound, read_path, read_text
@@ -90,7 +90,7 @@ def test_the_documents_of_this_project_are_cut_and_covered() -> None:
     for path in (ROOT / "README.md", ROOT / "docs" / "architecture.md", ROOT / "docs" / "protocol.md"):
         document, pieces = read_path(str(path))
         assert document.format == "markdown"
-        assert_sound(pieces, Limits(), by_pieces)
+        assert_sound(pieces, ReadingLimits(), by_pieces)
         assert_covers(pieces, path.read_bytes())
     assert any(
         piece.title_path == "Architecture > Decisions" for piece in read_path(str(ROOT / "docs/architecture.md"))[1]
