@@ -11,8 +11,8 @@ from agentgw.protocol.calls.turns import OfferedTool
 from agentgw_daemon.inference.structured_output.compiler import grammar_of
 from agentgw_daemon.tool_calling.schemas import call_schema, step_schema, writable
 from agentgw_daemon.tools.builtin import BUILTIN
+from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.parameters import checked_parameters
-from agentgw_daemon.tools.user.declared import DeclarationRefused
 from tests.tools.tool_schemas import SCHEMAS
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from agentgw.transport.framing import read_value
+from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.parameters import (
     MAX_SCHEMA_BYTES,
     MAX_SCHEMA_NODES,
@@ -17,7 +18,6 @@ from agentgw_daemon.tools.parameters import (
     nested_deeper,
     weight,
 )
-from agentgw_daemon.tools.user.declared import DeclarationRefused
 from tests.tools.tool_schemas import SCHEMAS
 
 

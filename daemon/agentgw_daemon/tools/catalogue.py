@@ -16,10 +16,10 @@ import trio
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.config.settings import McpServerSection
 from agentgw_daemon.observability.supervision import supervised
+from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits, McpServer
 from agentgw_daemon.tools.mcp.mcp_tools import McpTool, prefix_of, tools_of
 from agentgw_daemon.tools.tool import RunnableTool
-from agentgw_daemon.tools.user.declared import DeclarationRefused
 from agentgw_daemon.tools.user.executables import ExecutableLimits, ProgramFailed, describe
 from agentgw_daemon.tools.user.own_tools import HostFailed, OwnFile, OwnLimits
 from agentgw_daemon.tools.user.provenance import ToolFile, tool_files

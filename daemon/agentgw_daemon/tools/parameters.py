@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from agentgw.protocol.visible import is_seen
 from agentgw.transport.framing import MAX_INTEGER, MIN_INTEGER
 from agentgw_daemon.text.valid import valid_value
-from agentgw_daemon.tools.user.declared import MAX_NAME, DeclarationRefused, plain_text
+from agentgw_daemon.tools.declared import MAX_NAME, DeclarationRefused, plain_text
 
 # The largest schemas of published servers are some 10 KiB.
 MAX_SCHEMA_BYTES: Final = 32 << 10

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from agentgw_daemon.tools.declared import DeclarationRefused
 from agentgw_daemon.tools.tool import CallFailed, ToolResult
-from agentgw_daemon.tools.user.declared import DeclarationRefused
 from agentgw_daemon.tools.user.executables import ExecutableLimits, ExecutableTool, ProgramFailed, describe
 from tests.polling import until
 from tests.tools.kit import ENVIRON, assert_gone, context, pids_of

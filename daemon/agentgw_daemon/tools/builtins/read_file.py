@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
-import trio
-
 from agentgw_daemon.tools.builtins.reading import check_read, in_thread, reading_tool
-from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, open_file, place_of
-from agentgw_daemon.tools.processes.search_child import PROBE_BYTES
+from agentgw_daemon.tools.files.binary import is_binary
+from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, open_file, place_of, read_bytes
 from agentgw_daemon.tools.tool import (
     MAX_CONTENT_BYTES,
     Arguments,
@@ -21,23 +18,6 @@ from agentgw_daemon.tools.tool import (
 # As much source text as a context of 8,192 tokens takes beside a conversation.
 DEFAULT_LINES: Final = 400
 MAX_LINES: Final = 5000
-_BLOCK_BYTES: Final = 1 << 20
-
-
-def read_bytes(fd: int, max_bytes: int) -> bytes:
-    """The whole file. Raises CallFailed when it is larger, also when it grows while it is read."""
-    made = bytearray()
-    while block := os.read(fd, _BLOCK_BYTES):
-        trio.from_thread.check_cancelled()
-        made += block
-        if len(made) > max_bytes:
-            raise CallFailed(f"the file has more than the {max_bytes} bytes allowed")
-    return bytes(made)
-
-
-def is_binary(raw: bytes) -> bool:
-    """Tells whether it is no text."""
-    return b"\0" in raw[:PROBE_BYTES]
 
 
 def lines_of(text: str) -> list[str]:

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import trio
+
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.beneath import DIRECTORY, FILE, opened, real_path
 from agentgw_daemon.text.visible import visible_line
@@ -27,6 +29,7 @@ _SYSTEM_DENIED: Final = (Path("/proc"), Path("/sys"), Path("/dev"))
 _HOME_DENIED: Final = (".ssh", ".gnupg")
 # Text files of people are smaller, and a thread reads so much in a few milliseconds.
 MAX_FILE_BYTES: Final = 16 << 20
+_BLOCK_BYTES: Final = 1 << 20
 
 
 @record
@@ -107,6 +110,17 @@ def open_file(place: Place, context: ToolContext, *, max_bytes: int = MAX_FILE_B
                 f"{visible_path(place.path)} has {status.st_size} bytes, more than the {max_bytes} allowed"
             )
         yield fd
+
+
+def read_bytes(fd: int, max_bytes: int) -> bytes:
+    """The whole file. Raises CallFailed when it is larger, also when it grows while it is read."""
+    made = bytearray()
+    while block := os.read(fd, _BLOCK_BYTES):
+        trio.from_thread.check_cancelled()
+        made += block
+        if len(made) > max_bytes:
+            raise CallFailed(f"the file has more than the {max_bytes} bytes allowed")
+    return bytes(made)
 
 
 @contextmanager

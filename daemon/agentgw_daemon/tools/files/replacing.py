@@ -19,9 +19,16 @@ from typing import Final
 
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.system.beneath import DIRECTORY, FILE, opened, real_path
-from agentgw_daemon.tools.builtins.read_file import is_binary, read_bytes
+from agentgw_daemon.tools.files.binary import is_binary
 from agentgw_daemon.tools.files.exchanging import exchange
-from agentgw_daemon.tools.files.places import MAX_FILE_BYTES, Place, check_directory, check_missing, check_name
+from agentgw_daemon.tools.files.places import (
+    MAX_FILE_BYTES,
+    Place,
+    check_directory,
+    check_missing,
+    check_name,
+    read_bytes,
+)
 from agentgw_daemon.tools.tool import CallFailed, ToolContext, visible_path
 
 # A new file is as open as its directory, but for others never writable; our own umask would hide it from everybody.

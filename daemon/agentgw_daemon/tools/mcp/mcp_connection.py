@@ -21,9 +21,9 @@ from mcp_types import CONNECTION_CLOSED, Implementation, JSONRPCNotification, JS
 from pydantic import ValidationError
 
 import agentgw
+from agentgw_daemon.tools.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.mcp.mcp_errors import AnswerUnreadable, BadServer, ServerConnectionLost, ServerRefused
 from agentgw_daemon.tools.mcp.mcp_message import PARSE_ERROR
-from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
 
 # Screenshots come as base64 in one message and have some megabytes.
 MAX_MESSAGE_BYTES: Final = 8 << 20

@@ -15,6 +15,7 @@ import trio
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 
 import agentgw
+from agentgw_daemon.tools.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.mcp.mcp_connection import (
     MAX_MESSAGE_BYTES,
     McpConnection,
@@ -32,7 +33,6 @@ from agentgw_daemon.tools.mcp.mcp_message import (
     reply_in,
     unreadable_reply,
 )
-from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
 
 _TOO_LARGE: Final = f"has more than {MAX_MESSAGE_BYTES >> 20} MiB"
 _EVENTS: Final = "text/event-stream"

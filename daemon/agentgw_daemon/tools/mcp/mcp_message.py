@@ -13,8 +13,8 @@ from typing import Any, Final, NoReturn
 
 from agentgw.transport.framing import MAX_INTEGER, MIN_INTEGER, read_value
 from agentgw_daemon.text.valid import valid_text, valid_value
+from agentgw_daemon.tools.declared import plain_text
 from agentgw_daemon.tools.parameters import nested_deeper
-from agentgw_daemon.tools.user.declared import plain_text
 
 # Twice the wire's: what a result holds becomes text, so that its depth matters only to whoever reads it here.
 MAX_DEPTH: Final = 128

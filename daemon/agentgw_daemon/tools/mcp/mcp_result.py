@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentgw_daemon.tools.user.declared import plain_text
+from agentgw_daemon.tools.declared import plain_text
 
 # A model that is told nothing takes it for a result.
 NOTHING: Final = "[the result holds no content]"

@@ -18,6 +18,7 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest, jsonrpc_message_adapt
 from pydantic import ValidationError
 
 from agentgw.transport.framing import FrameSplitter, FrameTooLarge
+from agentgw_daemon.tools.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.mcp.mcp_connection import (
     MAX_MESSAGE_BYTES,
     McpConnection,
@@ -34,7 +35,6 @@ from agentgw_daemon.tools.mcp.mcp_message import (
     read_messages,
     unreadable_reply,
 )
-from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.user.program import READ_BYTES, STDERR_DRAIN_S
 
 # Reading one takes some milliseconds: a thread lets others go on meanwhile.

@@ -11,6 +11,7 @@ from typing import Final
 import trio
 
 from agentgw.protocol.records.schema import dump
+from agentgw_daemon.tools.declared import MAX_NAME, DeclarationRefused, fit_name, plain_text, preview, with_digest
 from agentgw_daemon.tools.mcp.mcp_errors import ServerFailed
 from agentgw_daemon.tools.mcp.mcp_result import failed, result_text
 from agentgw_daemon.tools.mcp.mcp_server import MAX_TOOLS, McpServer
@@ -25,7 +26,6 @@ from agentgw_daemon.tools.tool import (
     bounded,
     check_agreed,
 )
-from agentgw_daemon.tools.user.declared import MAX_NAME, DeclarationRefused, fit_name, plain_text, preview, with_digest
 
 # Of one server, descriptions and schemas: some 60,000 tokens, more than most models' whole context.
 MAX_DECLARED_BYTES: Final = 256 << 10

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from agentgw_daemon.tools.files import secret_names
+from agentgw_daemon.tools.files.binary import is_binary
 from agentgw_daemon.tools.files.walking import DirectoryEntry, walk
 
 # Larger files are data.
@@ -28,8 +29,6 @@ MAX_FILE_BYTES: Final = 2 << 20
 MEMORY_BYTES: Final = 512 << 20
 CPU_S: Final = 15
 MAX_SHOWN_CHARS: Final = 300
-# git's own test for a binary file looks at so much.
-PROBE_BYTES: Final = 8000
 
 
 def main() -> None:
@@ -104,7 +103,7 @@ def _text(fd: int, name: str) -> str | None:
             raw = file.read(MAX_FILE_BYTES)
     except OSError:
         return None
-    if b"\0" in raw[:PROBE_BYTES] or (secret_names.may_hold_key(name) and secret_names.PRIVATE_KEY_MARK in raw):
+    if is_binary(raw) or (secret_names.may_hold_key(name) and secret_names.PRIVATE_KEY_MARK in raw):
         return None
     return raw.decode("utf-8", "replace")
 

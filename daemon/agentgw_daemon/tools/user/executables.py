@@ -20,6 +20,14 @@ from agentgw.protocol.errors import RpcError
 from agentgw.protocol.records.schema import record
 from agentgw.transport.framing import decode
 from agentgw_daemon.system.threads import in_file_thread
+from agentgw_daemon.tools.declared import (
+    DeclarationRefused,
+    checked_effect,
+    checked_name,
+    is_foreign,
+    plain_text,
+    preview,
+)
 from agentgw_daemon.tools.parameters import MAX_SCHEMA_BYTES, checked_parameters
 from agentgw_daemon.tools.processes.command_environment import search_path
 from agentgw_daemon.tools.processes.launch import Launch, launch_of
@@ -32,14 +40,6 @@ from agentgw_daemon.tools.tool import (
     ToolSpec,
     bounded,
     check_agreed,
-)
-from agentgw_daemon.tools.user.declared import (
-    DeclarationRefused,
-    checked_effect,
-    checked_name,
-    is_foreign,
-    plain_text,
-    preview,
 )
 from agentgw_daemon.tools.user.program import (
     READ_BYTES,

@@ -22,11 +22,7 @@ from agentgw.protocol.records.schema import record
 from agentgw.transport.framing import FrameSplitter, FrameTooLarge, decode, encode
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.threads import in_file_thread
-from agentgw_daemon.tools.parameters import checked_parameters
-from agentgw_daemon.tools.processes.launch import seen
-from agentgw_daemon.tools.processes.offspring import kill_group
-from agentgw_daemon.tools.tool import Arguments, CallFailed, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
-from agentgw_daemon.tools.user.declared import (
+from agentgw_daemon.tools.declared import (
     MAX_NAME,
     DeclarationRefused,
     checked_effect,
@@ -35,6 +31,10 @@ from agentgw_daemon.tools.user.declared import (
     plain_text,
     preview,
 )
+from agentgw_daemon.tools.parameters import checked_parameters
+from agentgw_daemon.tools.processes.launch import seen
+from agentgw_daemon.tools.processes.offspring import kill_group
+from agentgw_daemon.tools.tool import Arguments, CallFailed, CallPreview, ToolContext, ToolResult, ToolSpec, bounded
 from agentgw_daemon.tools.user.program import (
     READ_BYTES,
     STDERR_DRAIN_S,

@@ -13,9 +13,9 @@ from typing import Final
 
 import trio
 
+from agentgw_daemon.tools.declared import MAX_REASON, plain_text
 from agentgw_daemon.tools.processes.command_environment import MARK, search_path
 from agentgw_daemon.tools.processes.offspring import kill_group, kill_marked
-from agentgw_daemon.tools.user.declared import MAX_REASON, plain_text
 
 READ_BYTES: Final = 1 << 16
 # A process that writes without end is read at some 6 MB/s, so that the daemon has time for everybody else.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgw_daemon.tools.user.declared import (
+from agentgw_daemon.tools.declared import (
     MAX_DESCRIPTION,
     DeclarationRefused,
     checked_effect,
