@@ -49,7 +49,7 @@ def cases(texts: Sequence[str]) -> dict[str, Callable[[], np.ndarray]]:
     folder = embedder_folder()
     bare = SentenceTransformer(str(folder), device="cpu")
     embedder = wire.Embedder(
-        name="bench", id="", dim=384, max_tokens=256, folder=str(folder), gguf=str(folder / "twin.gguf"),
+        name="bench", id="", dim=384, max_tokens=256, folder=str(folder), gguf=str(folder / "conversion.gguf"),
         bert_words=True,
     )  # fmt: skip
     torch = TorchEncoder(replace(embedder, gguf=""))

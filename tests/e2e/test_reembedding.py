@@ -21,7 +21,7 @@ TOPICS = ("bees", "bread", "boats", "bicycles", "birds", "bridges", "books", "be
 def other_embedder(folder: Path) -> Path:
     """The same weights used in another way, which is another embedder: its vectors are others."""
     made = folder / "other"
-    shutil.copytree(embedder_folder(), made, ignore=shutil.ignore_patterns("twin.gguf", ".card.json"))
+    shutil.copytree(embedder_folder(), made, ignore=shutil.ignore_patterns("conversion.gguf", ".info.json"))
     pooling = made / "1_Pooling" / "config.json"
     said = json.loads(pooling.read_text())
     said.update(pooling_mode_cls_token=True, pooling_mode_mean_tokens=False)

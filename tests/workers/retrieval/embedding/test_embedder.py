@@ -1,4 +1,4 @@
-"""The default embedder in the real worker: the twin gives the vectors that sentence-transformers gives."""
+"""The default embedder in the real worker: the GGUF conversion gives the vectors that sentence-transformers gives."""
 
 from __future__ import annotations
 

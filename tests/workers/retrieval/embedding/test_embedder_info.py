@@ -27,14 +27,14 @@ def change(folder: Path, name: str, **values: Any) -> None:
 
 
 def info(folder: Path) -> EmbedderInfo:
-    return of_folder(folder, folder.parent / "twin.gguf")
+    return of_folder(folder, folder.parent / "conversion.gguf")
 
 
 def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
     found = info(folder)
-    assert (found.twin, found.no_twin, found.architecture) == (True, "", "bert")
+    assert (found.has_conversion, found.no_conversion, found.architecture) == (True, "", "bert")
     assert (found.dim, found.max_tokens, found.pooling) == (WIDTH, MAX_TOKENS, "mean")
-    header = gguf.inspect(folder.parent / "twin.gguf")
+    header = gguf.inspect(folder.parent / "conversion.gguf")
     assert header.architecture == "bert"
     assert header.n_ctx_train_tokens == MAX_TOKENS
     assert header.metadata["bert.block_count"] == LAYERS
@@ -43,7 +43,7 @@ def test_a_bert_has_a_twin_that_llama_cpp_may_be_shown(folder: Path) -> None:
 
 def test_the_twin_of_a_pull_is_the_card_of_a_file_too(folder: Path) -> None:
     info(folder)
-    found = of_file(folder.parent / "twin.gguf")
+    found = of_file(folder.parent / "conversion.gguf")
     assert (found.dim, found.pooling, found.max_tokens) == (WIDTH, "mean", MAX_TOKENS)
 
 
@@ -105,8 +105,8 @@ def test_what_llama_cpp_would_compute_differently_has_no_twin(
 ) -> None:
     change(folder, file, **values)
     found = info(folder)
-    assert not found.twin
-    assert found.no_twin.startswith(reason)
+    assert not found.has_conversion
+    assert found.no_conversion.startswith(reason)
 
 
 def say(folder: Path, **said: Any) -> Path:
@@ -134,7 +134,7 @@ def test_the_prompts_are_those_that_the_library_would_look_for(
     bare = info(folder).id
     found = info(say(folder, prompts=prompts))
     assert (found.query_prompt, found.document_prompt) == (query, document)
-    assert found.twin
+    assert found.has_conversion
     assert found.id == bare, "it is that of the embedder without its prompts"
 
 
@@ -156,7 +156,7 @@ def test_prompts_that_are_none_are_refused(folder: Path, prompts: Any, reason: s
 def test_a_default_prompt_is_not_used_and_vectors_that_were_made_with_it_are_others(folder: Path) -> None:
     bare, prompts = info(folder).id, {"all": "a: ", "none": ""}
     found = info(say(folder, prompts=prompts, default_prompt_name="all"))
-    assert (found.query_prompt, found.document_prompt, found.twin) == ("", "", True)
+    assert (found.query_prompt, found.document_prompt, found.has_conversion) == ("", "", True)
     assert found.id != bare
     for name in ("none", "missing", None, 5):
         assert info(say(folder, prompts=prompts, default_prompt_name=name)).id == bare
@@ -166,7 +166,7 @@ def test_a_pooling_that_leaves_prompts_out_has_no_twin(folder: Path) -> None:
     bare = info(folder).id
     change(folder, "1_Pooling/config.json", include_prompt=False)
     found = info(folder)
-    assert (found.no_twin, found.id) == ("its pooling leaves the prompt out", bare)
+    assert (found.no_conversion, found.id) == ("its pooling leaves the prompt out", bare)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_what_is_no_embedder_says_why(folder: Path, spoil: Any, reason: str) -> 
 def test_damaged_weights_have_no_twin_and_break_nothing(folder: Path, data: bytes) -> None:
     (folder / "model.safetensors").write_bytes(data)
     found = info(folder)
-    assert not found.twin
-    assert "its weights do not fit" in found.no_twin
+    assert not found.has_conversion
+    assert "its weights do not fit" in found.no_conversion
 
 
 def test_a_file_that_is_no_gguf_says_why(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_file_that_is_no_gguf_says_why(tmp_path: Path) -> None:
 
 def test_the_program_prints_one_object(folder: Path) -> None:
     command = [sys.executable, "-P", "-m", "agentgw_daemon.workers.retrieval.embedding.embedder_info"]
-    done = subprocess.run([*command, folder, folder.parent / "twin.gguf"], capture_output=True)
+    done = subprocess.run([*command, folder, folder.parent / "conversion.gguf"], capture_output=True)
     assert done.returncode == 0
     assert json.loads(done.stdout)["ok"] is True
     done = subprocess.run([*command, folder / "absent", folder.parent / "x"], capture_output=True)

@@ -69,9 +69,9 @@ def of_dim(gguf: Path) -> int:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encode, Encode]:
     folder = make_folder(tmp_path_factory.mktemp("tokens") / "model")
-    twin = folder.parent / "twin.gguf"
-    assert of_folder(folder, twin).twin
-    return pair(folder, twin, MAX_TOKENS)
+    conversion = folder.parent / "conversion.gguf"
+    assert of_folder(folder, conversion).has_conversion
+    return pair(folder, conversion, MAX_TOKENS)
 
 
 @given(text=TEXTS)
@@ -92,7 +92,7 @@ def test_a_long_text_is_cut_where_the_library_cuts_it(tiny: tuple[Encode, Encode
 @pytest.mark.e2e
 def test_the_default_embedders_tokens_are_the_librarys() -> None:
     folder = embedder_folder()
-    ours, theirs = pair(folder, folder / "twin.gguf", WINDOW)
+    ours, theirs = pair(folder, folder / "conversion.gguf", WINDOW)
     chosen = random.Random(5)
     letters = list(filter(agreed, map(chr, range(0x20, 0x2FFF))))
     sources = [path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -138,7 +138,7 @@ def test_words_are_small_plain_and_apart(text: str, words: list[str]) -> None:
 def test_a_text_of_unknown_tokens_is_told_from_others(text: str, known: bool) -> None:
     folder = embedder_folder()
     embedder = wire.Embedder(
-        name="t", id="", dim=384, max_tokens=WINDOW, gguf=str(folder / "twin.gguf"), bert_words=True
+        name="t", id="", dim=384, max_tokens=WINDOW, gguf=str(folder / "conversion.gguf"), bert_words=True
     )  # fmt: skip
     encoder = LlamaEncoder(embedder, at_once=1, lean=True)
     assert encoder.tokeniser.knows(text) is known

@@ -48,7 +48,8 @@ class NotAnEmbedder(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedderInfo:
-    """Facts about an embedder. `twin`: its GGUF conversion was written; else `no_twin` says why not.
+    """Facts about an embedder. `has_conversion`: its GGUF conversion was written; else `no_conversion` says why
+    not.
 
     `id` is that of the vectors without a prompt: it changes with the weights, the tokens and the pooling, and not with
     the engine. The prompts are those that the folder says.
@@ -60,8 +61,8 @@ class EmbedderInfo:
     dim: int
     max_tokens: int
     pooling: str
-    twin: bool = False
-    no_twin: str = ""
+    has_conversion: bool = False
+    no_conversion: str = ""
     query_prompt: str = ""
     document_prompt: str = ""
 
@@ -90,8 +91,8 @@ def of_folder(folder: Path, conversion: Path) -> EmbedderInfo:
         reason = _write_conversion(folder, conversion, config, pooling, max_tokens)
     return EmbedderInfo(
         id=made.hexdigest()[:32], sha256=sha256, architecture=str(config.get("model_type")), dim=dim,
-        max_tokens=max_tokens, pooling=pooling, twin=not reason, no_twin=reason, query_prompt=query_prompt,
-        document_prompt=document_prompt,
+        max_tokens=max_tokens, pooling=pooling, has_conversion=not reason, no_conversion=reason,
+        query_prompt=query_prompt, document_prompt=document_prompt,
     )  # fmt: skip
 
 
