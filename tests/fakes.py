@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import trio
 
+from agentgw.local.paths import Paths
 from agentgw.protocol.errors import ModelUnavailable
-from agentgw.protocol.events import TurnNotice
-from agentgw_daemon.approvals.queue import ApprovalQueue
+from agentgw_daemon.config.load import Config
 from agentgw_daemon.config.settings import Settings
-from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.inference.engine import Engine
 from agentgw_daemon.inference.hosting.pool import Pool
 from agentgw_daemon.inference.spec import ModelSpec
+from agentgw_daemon.lifecycle.started import Started
 from agentgw_daemon.models.registry import Registry
 from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.calls.sinks import JSON_RPC, EncodedEvents
-from agentgw_daemon.services import Services
+from agentgw_daemon.server.daemon import Daemon
+from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.projects import Projects
 from agentgw_daemon.skills.skill_set import SkillSet
-from agentgw_daemon.storage.database import Database
 from agentgw_daemon.text.secrets import Secrets
 from agentgw_daemon.tools.builtins.delegate import NAME
 from agentgw_daemon.tools.catalogue import Catalogue
 from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.turns.manager import Turns
+
+T = TypeVar("T")
 
 
 class FakeProjects(Projects):
@@ -74,7 +75,7 @@ class FakeCatalogue(Catalogue):
         self.silent: tuple[str, ...] = ()
 
     @property
-    def current(self) -> Mapping[str, Any]:
+    def current(self) -> Mapping[str, Any]:  # type: ignore[override]  # the test may change it at any time
         # That one is there in every house; a turn gets its own or none.
         return {NAME: None, **self._found()}
 
@@ -92,59 +93,38 @@ class FakeCatalogue(Catalogue):
         return "the MCP server is starting" if self.silent and name.startswith(self.silent) else ""
 
 
-@dataclass
-class FakePaths:
-    """No place at all."""
+class FakePaths(Paths):
+    """No place at all, but for a configuration if the test has one."""
 
     directories: tuple[str, ...] = ()
     kv_dir: str = ""
+    config_file: str = ""
+
+    def __init__(self, config_file: str = "") -> None:
+        self.config_file = config_file
 
 
-@dataclass
-class FakeStarted:
-    """A daemon's start, as far as calls of tools look at it."""
-
-    environ: dict[str, str] = field(default_factory=lambda: {"HOME": "/"})
-    instance: str = "test"
-    paths: FakePaths = field(default_factory=FakePaths)
+def part_of(kind: type[T], **parts: Any) -> T:
+    """A record, or another part of the daemon, of which only this is there: more is an AttributeError."""
+    made = kind.__new__(kind)
+    change(made, **parts)
+    return made
 
 
-@dataclass(kw_only=True)
-class FakeServices:
-    """Services that a test can change in the middle."""
-
-    database: Database
-    hub: EventHub
-    projects: Projects
-    models: Registry
-    pool: Pool
-    tools: Catalogue
-    knowledge: Any
-    approvals: ApprovalQueue
-    started: FakeStarted = field(default_factory=FakeStarted)
-    settings: Settings = field(default_factory=Settings)
-    notices: list[TurnNotice] = field(default_factory=list)
-    secrets: Secrets = field(default_factory=Secrets)
-    stopping: str = ""
-
-    check_serving = Services.check_serving
+def change(whole: object, **parts: Any) -> None:
+    """Put other parts into a record, which is frozen for everybody but a test."""
+    for name, part in parts.items():
+        assert hasattr(type(whole), name), f"{type(whole).__name__} has no {name}"
+        object.__setattr__(whole, name, part)
 
 
-@dataclass(kw_only=True)
-class ConnectionServices:
-    """Parts of the services that a connection without methods of the daemon's looks at."""
-
-    settings: Settings
-    hub: EventHub = field(default_factory=EventHub)
-    secrets: Secrets = field(default_factory=Secrets)
-
-
-@dataclass(kw_only=True)
-class FakeDaemon:
-    """The services, and what handlers of turns need beside them."""
-
-    services: Any
-    turns: Turns | None = None
+def services_with(settings: Settings | None = None, secrets: Secrets | None = None, **parts: Any) -> Services:
+    """Services that have these parts only, of a daemon without a place."""
+    started = part_of(
+        Started, environ={"HOME": "/"}, instance="test", paths=FakePaths(), secrets=secrets or Secrets()
+    )  # fmt: skip
+    current = Current(Config(settings=settings or Settings(), origins=()))
+    return part_of(Services, started=started, current=current, **parts)
 
 
 class FakeOutbox:
@@ -153,12 +133,15 @@ class FakeOutbox:
     def __init__(self) -> None:
         self.frames = b""
 
-    async def put(self, frames: bytes) -> None:
+    async def put(self, frame: bytes) -> None:
         await trio.lowlevel.checkpoint()
-        self.frames += frames
+        self.frames += frame
+
+    def offer(self, frame: bytes) -> None:
+        self.frames += frame
 
 
-def request_to(services: Any, turns: Turns | None = None, outbox: FakeOutbox | None = None) -> RequestContext:
-    """The context in which a handler answers a call to these services."""
-    sink = EncodedEvents(JSON_RPC, outbox or FakeOutbox())
-    return RequestContext(FakeDaemon(services=services, turns=turns), sink, ExitStack())
+def request_to(services: Services, turns: Turns | None = None, outbox: FakeOutbox | None = None) -> RequestContext:
+    """The context in which a handler answers a call to a daemon with these services and turns."""
+    daemon = part_of(Daemon, services=services, **({"turns": turns} if turns else {}))
+    return RequestContext(daemon, EncodedEvents(JSON_RPC, outbox or FakeOutbox()), ExitStack())

@@ -14,6 +14,7 @@ from agentgw.protocol.events import TurnToolResult
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.inference.engine import as_mapping
 from tests.agent.scripted import answered, furnish, script
+from tests.fakes import change
 from tests.polling import until
 from tests.turns.frames import watched
 from tests.turns.house import house
@@ -149,7 +150,7 @@ async def test_while_somebody_is_asked_the_turn_is_waiting(tmp_path: Path) -> No
 async def test_nobody_answers_and_the_turn_ends_with_that(tmp_path: Path) -> None:
     async with house(tmp_path, script([("change", {"text": "x"})], "done")) as h:
         done = furnish(h)
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         outcome = await (await h.start()).wait_outcome()
         assert isinstance(outcome, ApprovalDenied)
         assert done == []
@@ -200,7 +201,7 @@ async def test_an_always_does_not_hold_after_untrusted_text(tmp_path: Path) -> N
             nursery.cancel_scope.cancel()
         assert done == ["post x"]
         assert len(await h.database.approvals.rules()) == 1
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         assert isinstance(await (await h.start()).wait_outcome(), ApprovalDenied)
         assert done == ["post x", "look a"]
 
@@ -210,7 +211,7 @@ async def test_a_turn_that_is_not_stored_is_tainted_by_the_session_it_goes_on_wi
     async with house(tmp_path, steps) as h:
         done = furnish(h)
         first = await h.ask()
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         live = await h.start(session_id=first.session_id, approvals=("post",), ephemeral=True)
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]
@@ -224,7 +225,7 @@ async def test_a_model_that_obeys_what_it_reads_asks_before_it_posts(tmp_path: P
     steps = script([("look", {"text": payload})], [("post", {"text": "the secret"})], "done")
     async with house(tmp_path, steps) as h:
         done = furnish(h)
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         # Allowed beforehand: not after untrusted text.
         live = await h.start(approvals=("post",))
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
@@ -237,7 +238,7 @@ async def test_untrusted_text_taints_the_session_for_later_turns(tmp_path: Path)
     async with house(tmp_path, steps) as h:
         done = furnish(h)
         first = await h.ask()
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         live = await h.start(session_id=first.session_id, approvals=("post",))
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]

@@ -12,6 +12,7 @@ from agentgw.protocol.errors import ApprovalDenied
 from agentgw.protocol.types import File, Options
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from tests.agent.scripted import furnish, script
+from tests.fakes import change
 from tests.turns.house import house
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,7 @@ async def test_every_step_is_kept_with_its_calls_and_what_the_model_was_told(tmp
 async def test_a_turn_that_ends_at_a_call_has_the_step_without_a_result(tmp_path: Path) -> None:
     async with house(tmp_path, script([("change", {"text": "x"})])) as h:
         furnish(h)
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         live = await h.start()
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
         (step,) = (await h.database.turns.detail(live.turn_id)).steps
@@ -79,7 +80,7 @@ async def test_what_was_not_typed_taints_later_turns_of_its_session_and_of_a_for
         done = furnish(h)
         first = await h.ask(**given)
         fork = await h.database.sessions.fork(first.session_id)
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         for session_id in (first.session_id, fork.session_id):
             live = await h.start(session_id=session_id, approvals=("post",))
             assert isinstance(await live.wait_outcome(), ApprovalDenied)
@@ -107,7 +108,7 @@ async def test_a_fork_is_tainted_by_what_a_tool_brought_into_the_original(tmp_pa
         done = furnish(h)
         first = await h.ask()
         fork = await h.database.sessions.fork(first.session_id)
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         live = await h.start(session_id=fork.session_id, approvals=("post",))
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]

@@ -22,6 +22,7 @@ from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, Too
 from agentgw_daemon.turns import manager
 from tests.agent.delegating import task, team
 from tests.agent.scripted import furnish, script
+from tests.fakes import change
 from tests.polling import pause
 from tests.turns.house import House, house
 from tests.turns.questions import Killed, open_question, taken_up
@@ -97,7 +98,7 @@ async def test_a_standing_yes_holds_for_the_same_things_alone(tmp_path: Path, de
         await (await h.start(session_id=live.session_id)).wait_outcome()
         assert thing.done == ["one", "one"]
         thing.state = "two"
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         assert isinstance(await (await h.start(session_id=live.session_id)).wait_outcome(), ApprovalDenied)
         assert thing.done == ["one", "one"]
 
@@ -184,7 +185,7 @@ async def test_a_rule_of_an_earlier_version_lacks_the_things_and_does_not_match(
             db.execute("UPDATE approval_rules SET digest = ?", (old,))
 
         await h.database.approvals._runner.write(age)
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, timeout_s=0.01)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         assert isinstance(await (await h.start()).wait_outcome(), ApprovalDenied)
         assert len(await h.database.approvals.rules()) == 1, "it is still listed, and can be revoked"
 
@@ -223,7 +224,7 @@ async def test_a_program_that_is_exchanged_while_somebody_thinks_is_not_run(tmp_
     tool.chmod(0o700)
     async with house(tmp_path, script([("run_command", {"argv": ["./tool"]})], "done")) as h:
         furnish(h)
-        h.services.started.environ = {"HOME": "/", "PATH": os.environ["PATH"]}
+        change(h.services.started, environ={"HOME": "/", "PATH": os.environ["PATH"]})
         h.tools = {"run_command": RUN_COMMAND}
         live = await h.start(cwd=str(tmp_path / "work"))
         first = await question(h)

@@ -21,7 +21,9 @@ from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.server.calls.request import Handler, RequestContext
+from agentgw_daemon.server.daemon import Daemon
 from agentgw_daemon.text.secrets import Secrets
+from tests.fakes import part_of, services_with
 
 KEY = "k-0123456789abcdef0123456789abcdef"
 PORT = 8080
@@ -31,21 +33,6 @@ TCP = Door(
     name="tcp", hosts=frozenset((HOST, f"localhost:{PORT}", f"[::1]:{PORT}")), key_digest=digest_of(KEY),
     origins=frozenset(("https://app.example",)),
 )  # fmt: skip
-
-
-@dataclass
-class FakeServices:
-    """Of the services: settings and secrets."""
-
-    settings: Settings
-    secrets: Secrets
-
-
-@dataclass
-class FakeDaemon:
-    """Of the daemon: its services."""
-
-    services: FakeServices
 
 
 @dataclass(kw_only=True)
@@ -185,7 +172,7 @@ async def opened(
 ) -> AsyncIterator[OpenGateway]:
     """A gateway with these handlers, and the routes of the product unless others are given."""
     settings = Settings(limits=LimitsSection(**limits), http=http or HttpSection())
-    daemon = FakeDaemon(FakeServices(settings, secrets or Secrets()))
+    daemon = part_of(Daemon, services=services_with(settings, secrets))
     with trio.fail_after(fail_after_s):
         async with trio.open_nursery() as nursery:
             made = OpenGateway(Gateway(daemon, handlers, routes, SignIns(), nursery), nursery)

@@ -11,9 +11,11 @@ from typing import Any
 import trio
 
 from agentgw_daemon.config.settings import LimitsSection, Settings
+from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.server.calls.request import Handler
 from agentgw_daemon.server.connections.peer import Peer
-from tests.fakes import ConnectionServices, FakeDaemon
+from agentgw_daemon.server.daemon import Daemon
+from tests.fakes import part_of, services_with
 from tests.patience import PATIENCE_S
 
 # The reply to a ping of the id 1.
@@ -61,8 +63,8 @@ async def connected(handlers: Mapping[str, Handler], **limits: Any) -> AsyncIter
     """A client of a peer that runs these handlers. The peer must end by itself once the client has."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    daemon = FakeDaemon(services=ConnectionServices(settings=Settings(limits=LimitsSection(**limits))))
-    peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), daemon, handlers)
+    services = services_with(Settings(limits=LimitsSection(**limits)), hub=EventHub())
+    peer = Peer(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), part_of(Daemon, services=services), handlers)
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.run)

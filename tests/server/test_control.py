@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
 from agentgw.protocol.errors import ConfigRefused, NotFound
+from agentgw.protocol.records.schema import record
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.settings import InferenceSection, McpServerSection, Settings
-from agentgw_daemon.inference.hosting.pool import Pool, open_pool
+from agentgw_daemon.inference.hosting.pool import open_pool
+from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.lifecycle.notify import Notifier
-from agentgw_daemon.models.registry import Registry, open_registry
+from agentgw_daemon.lifecycle.started import Started
+from agentgw_daemon.models.registry import open_registry
 from agentgw_daemon.retrieval.pool import Retrieval
 from agentgw_daemon.retrieval.spec import RetrievalSettings
 from agentgw_daemon.scheduler.jobs import Jobs
 from agentgw_daemon.server.control import Control, Stop, inference_settings
-from agentgw_daemon.services import Current
+from agentgw_daemon.services import Current, Services
 from agentgw_daemon.skills.library import Library
 from agentgw_daemon.tools.catalogue import Catalogue
 from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.webhooks.webhooks import Webhooks
-from tests.fakes import FakePaths
+from tests.fakes import FakePaths, part_of
 
 pytestmark = pytest.mark.anyio
 
@@ -41,19 +43,11 @@ class FakeJobs(Jobs):
         return self.differ
 
 
-class ReloadedStart:
-    """A start that reads a configuration and nothing else."""
+@record
+class ReloadedStart(Started):
+    """A start that keeps what it takes over."""
 
-    def __init__(self, file: str) -> None:
-        self.paths = FakePaths()
-        self.notifier = Notifier()
-        self._file = self.paths.config_file = file
-        self.environ: dict[str, str] = {}
-        self.flags: dict[str, object] = {}
-        self.taken: list[config.Config] = []
-
-    def read(self) -> config.Config:
-        return config.load(self._file, self.environ)
+    taken: list[config.Config]
 
     def take_over(self, fresh: config.Config) -> None:
         self.taken.append(fresh)
@@ -107,22 +101,8 @@ class NoWebhooks(Webhooks):
         return False
 
 
-@dataclass(kw_only=True)
-class ReloadServices:
-    """The services that a reload touches."""
-
-    started: ReloadedStart
-    current: Current
-    pool: Pool
-    models: Registry
-    skills: Library
-    tools: Catalogue = field(default_factory=NoTools)
-    retrieval: Retrieval = field(default_factory=NoRetrieval)
-    jobs: FakeJobs = field(default_factory=FakeJobs)
-
-
 @asynccontextmanager
-async def control(folder: Path) -> AsyncIterator[tuple[Control, ReloadServices]]:
+async def control(folder: Path, jobs: Jobs | None = None) -> AsyncIterator[tuple[Control, Services, ReloadedStart]]:
     file = str(folder / "config.toml")
 
     loaded = config.load(file, {})
@@ -130,15 +110,19 @@ async def control(folder: Path) -> AsyncIterator[tuple[Control, ReloadServices]]
         open_pool(inference_settings(loaded.settings, ""), environ={}, instance="i") as pool,
         open_registry(folder / "models", loaded.settings, environ={}, instance="i") as models,
     ):
-        services = ReloadServices(
-            started=ReloadedStart(file), current=Current(loaded), pool=pool, models=models,
-            skills=Library([("user", folder / "skills")]),
+        started = part_of(ReloadedStart, paths=FakePaths(file), notifier=Notifier(), environ={}, flags={}, taken=[])
+        services = part_of(
+            Services, started=started, current=Current(loaded), pool=pool, models=models,
+            skills=Library([("user", folder / "skills")]), tools=NoTools(), retrieval=NoRetrieval(),
         )  # fmt: skip
-        yield Control(services, services.jobs, None, NoEmbedding(), NoWebhooks(), None, Stop()), services
+        watching = part_of(Watching)
+        made = Control(services, jobs or FakeJobs(), watching, NoEmbedding(), NoWebhooks(), None, Stop())
+        yield made, services, started
 
 
 async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None:
-    async with control(tmp_path) as (c, services):
+    jobs = FakeJobs()
+    async with control(tmp_path, jobs) as (c, services, _):
         (tmp_path / "config.toml").write_text(
             '[model]\ndefault = "echo"\n[inference]\nn_ctx = 1024\n[limits]\nconnections = 5\n'
         )
@@ -150,12 +134,12 @@ async def test_a_reload_says_what_changed_and_what_waits(tmp_path: Path) -> None
         assert services.current.config.settings.inference.n_ctx == 1024
         assert services.models.default_name() == "echo"
         assert (await c.reload()).changed == ()
-        services.jobs.differ = True
+        jobs.differ = True
         assert (await c.reload()).changed == ("jobs",)
 
 
 async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
-    async with control(tmp_path) as (c, services):
+    async with control(tmp_path) as (c, services, _):
         before = services.current.config
         (tmp_path / "config.toml").write_text("[modle]\n")
         with pytest.raises(ConfigRefused):
@@ -174,12 +158,12 @@ async def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     ],
 )
 async def test_a_default_that_does_not_exist_is_refused_where_it_is_set(tmp_path: Path, text: str, said: str) -> None:
-    async with control(tmp_path) as (c, services):
+    async with control(tmp_path) as (c, services, started):
         (tmp_path / "config.toml").write_text(f"{text}[log]\nbackups = 9\n")
         with pytest.raises(ConfigRefused, match=said):
             await c.reload()
         assert services.current.config.settings == Settings()
-        assert services.started.taken == []
+        assert started.taken == []
 
 
 @pytest.mark.parametrize(
@@ -191,14 +175,14 @@ async def test_a_default_that_does_not_exist_is_refused_where_it_is_set(tmp_path
     ],
 )  # fmt: skip
 async def test_a_default_that_can_be_had_is_taken(tmp_path: Path, text: str) -> None:
-    async with control(tmp_path) as (c, _):
+    async with control(tmp_path) as (c, _, _):
         (tmp_path / "config.toml").write_text(text)
         assert (await c.reload()).changed
 
 
 async def test_a_key_is_set_in_the_file_and_holds_at_once(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    async with control(tmp_path) as (c, services):
+    async with control(tmp_path) as (c, services, _):
         file.write_text("# mine\n[log]\nlevel = 'info'  # quiet\n")
         result = await c.set("log.level", "debug")
         assert result.changed == ("log.level",)
@@ -214,7 +198,7 @@ async def test_a_key_is_set_in_the_file_and_holds_at_once(tmp_path: Path) -> Non
      ("mcp.servers.a__b.command", "x"), ("tools.roots", "relative")],
 )  # fmt: skip
 async def test_what_the_daemon_could_not_run_with_is_not_written(tmp_path: Path, key: str, text: str) -> None:
-    async with control(tmp_path) as (c, services):
+    async with control(tmp_path) as (c, services, _):
         with pytest.raises(ConfigRefused):
             await c.set(key, text)
         assert not (tmp_path / "config.toml").exists()
@@ -224,7 +208,7 @@ async def test_what_the_daemon_could_not_run_with_is_not_written(tmp_path: Path,
 async def test_a_key_is_taken_out_and_its_default_holds_again(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("[log]\n# mine\nbackups = 9\nlevel = 'info'\n")
-    async with control(tmp_path) as (c, services):
+    async with control(tmp_path) as (c, services, _):
         assert (await c.unset("log.backups")).changed == ("log.backups",)
         assert file.read_text() == "[log]\n# mine\nlevel = 'info'\n"
         assert services.current.config.settings.log.backups == Settings().log.backups
@@ -236,8 +220,8 @@ async def test_a_key_is_taken_out_and_its_default_holds_again(tmp_path: Path) ->
 
 
 async def test_a_key_of_the_environment_cannot_be_taken_out_of_the_file(tmp_path: Path) -> None:
-    async with control(tmp_path) as (c, services):
-        services.started.environ["AGENTGW_LOG__BACKUPS"] = "7"
+    async with control(tmp_path) as (c, _, started):
+        started.environ["AGENTGW_LOG__BACKUPS"] = "7"
         await c.reload()
         with pytest.raises(NotFound) as caught:
             await c.unset("log.backups")
@@ -251,7 +235,7 @@ async def test_a_key_of_the_environment_cannot_be_taken_out_of_the_file(tmp_path
 async def test_a_key_that_others_need_is_not_taken_out(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text := '[providers.x]\nbase_url = "http://x/v1"\napi_key_env = "K"\n')
-    async with control(tmp_path) as (c, _):
+    async with control(tmp_path) as (c, _, _):
         with pytest.raises(ConfigRefused, match="base_url missing"):
             await c.unset("providers.x.base_url")
         assert file.read_text() == text
@@ -259,7 +243,7 @@ async def test_a_key_that_others_need_is_not_taken_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[log]\nbackups = 1\nbackups = 2\n", "[log\n"])
 async def test_what_is_wrong_with_the_file_is_told_before_a_key_is_set(tmp_path: Path, text: str) -> None:
-    async with control(tmp_path) as (c, _):
+    async with control(tmp_path) as (c, _, _):
         (tmp_path / "config.toml").write_text(text)
         with pytest.raises(ConfigRefused, match="at line"):
             await c.set("log.backups", "5")
@@ -267,8 +251,8 @@ async def test_what_is_wrong_with_the_file_is_told_before_a_key_is_set(tmp_path:
 
 
 async def test_a_key_that_the_environment_sets_is_told_to_win(tmp_path: Path) -> None:
-    async with control(tmp_path) as (c, services):
-        services.started.environ["AGENTGW_LOG__BACKUPS"] = "7"
+    async with control(tmp_path) as (c, services, started):
+        started.environ["AGENTGW_LOG__BACKUPS"] = "7"
         assert (await c.set("log.backups", "5")).notices == (
             "AGENTGW_LOG__BACKUPS is set in the daemon's environment and wins",
         )
@@ -276,14 +260,14 @@ async def test_a_key_that_the_environment_sets_is_told_to_win(tmp_path: Path) ->
 
 
 async def test_a_tool_that_does_not_exist_is_told_where_it_is_allowed(tmp_path: Path) -> None:
-    async with control(tmp_path) as (c, _):
+    async with control(tmp_path) as (c, _, _):
         assert (await c.set("tools.allow", "nosuch")).notices == (
             "tools.allow names nosuch, and there is no such tool",
         )
 
 
 async def test_a_link_stays_one_when_a_key_is_set(tmp_path: Path) -> None:
-    async with control(tmp_path) as (c, _):
+    async with control(tmp_path) as (c, _, _):
         (tmp_path / "real.toml").write_text("")
         (tmp_path / "config.toml").symlink_to(tmp_path / "real.toml")
         await c.set("log.backups", "5")
@@ -292,7 +276,7 @@ async def test_a_link_stays_one_when_a_key_is_set(tmp_path: Path) -> None:
 
 
 async def test_a_broken_file_at_a_signal_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with control(tmp_path) as (c, _):
+    async with control(tmp_path) as (c, _, _):
         (tmp_path / "config.toml").write_text("[modle]\n")
         await c.reload_on_signal()
         assert "modle" in caplog.text

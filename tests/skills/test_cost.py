@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +21,10 @@ from agentgw_daemon.inference.engine import (
     PromptCount,
     TextDelta,
 )
-from agentgw_daemon.inference.hosting.pool import Pool
-from agentgw_daemon.models.registry import Registry
 from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import skill
-from agentgw_daemon.services import Services
 from agentgw_daemon.skills.library import Library
-from agentgw_daemon.skills.projects import Projects
-from tests.fakes import FakeModels, FakePool, FakeProjects, request_to
+from tests.fakes import FakeModels, FakePool, FakeProjects, request_to, services_with
 from tests.server.harness import RawClient, connected
 from tests.skills.folders import with_metadata, write_skill
 
@@ -89,18 +84,6 @@ def _tokens(messages: Sequence[ChatMessage]) -> int:
     return sum(1 + len(message.content.split()) for message in messages)
 
 
-@dataclass(kw_only=True)
-class CostServices:
-    """The services of `skill.cost`."""
-
-    projects: Projects
-    models: Registry
-    pool: Pool
-    stopping: str
-
-    check_serving = Services.check_serving
-
-
 @asynccontextmanager
 async def asked(
     folder: Path, machine: Machine, *, kind: Literal["file", "provider"] = "file", stopping: str = ""
@@ -112,7 +95,8 @@ async def asked(
     library = Library([("user", folder)])
     library.reload()
     projects = FakeProjects(lambda: library.skill_set)
-    services = CostServices(projects=projects, models=models, pool=FakePool(machine), stopping=stopping)
+    services = services_with(projects=projects, models=models, pool=FakePool(machine))
+    services.current.stopping = stopping
 
     async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
         return await skill.cost(request_to(services), params)

@@ -10,8 +10,10 @@ from typing import Any
 import trio
 
 from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
-from agentgw.protocol.types import ChatMessage, Chunk, Timings, Usage
+from agentgw.protocol.types import Chunk, Timings, Usage
 from agentgw_daemon.approvals.queue import ApprovalQueue
+from agentgw_daemon.config.load import Config
+from agentgw_daemon.config.settings import Settings
 from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import (
@@ -21,6 +23,7 @@ from agentgw_daemon.inference.engine import (
     Loading,
     Prefill,
     PromptCount,
+    PromptMessage,
     Queued,
     TextDelta,
     ToolCallingMode,
@@ -32,7 +35,7 @@ from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.tools.tool import RunnableTool
 from agentgw_daemon.turns.manager import Turns
-from tests.fakes import FakeCatalogue, FakeModels, FakePool, FakeProjects, FakeServices
+from tests.fakes import FakeCatalogue, FakeModels, FakePool, FakeProjects, services_with
 from tests.patience import PATIENCE_S
 
 Script = Callable[[GenerationRequest], AsyncIterator[EngineEvent]]
@@ -64,7 +67,7 @@ class FakeEngine:
     async def tool_calling(self) -> ToolCallingMode:
         return self.mode
 
-    async def count(self, messages: Sequence[ChatMessage], tools: Sequence[Any] = ()) -> PromptCount:
+    async def count(self, messages: Sequence[PromptMessage], tools: Sequence[Any] = ()) -> PromptCount:
         shown = [f"<tool>{tool['function']['name']}" for tool in tools]
         text = "\n".join((*shown, *(f"<{one['role']}>{one['content']}" for one in map(as_mapping, messages))))
         return PromptCount(tokens=len(text.split()), n_ctx_tokens=4096, text=text)
@@ -117,12 +120,16 @@ class House:
 
         self.papers = Papers()
         hub = EventHub()
-        self.services = FakeServices(
+        self.services = services_with(
             database=database, hub=hub, projects=FakeProjects(lambda: SkillSet(skills=self.skills)),
             models=FakeModels(), pool=FakePool(engine), tools=FakeCatalogue(lambda: self.tools),
             knowledge=self.papers, approvals=ApprovalQueue(database, hub),
         )  # fmt: skip
         self.turns = Turns(self.services, nursery)
+
+    def configure(self, settings: Settings) -> None:
+        """The settings from now on."""
+        self.services.current.config = Config(settings=settings, origins=())
 
     def add_skill(self, name: str, **fields: Any) -> None:
         """One more skill."""

@@ -34,7 +34,7 @@ from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.turns import recorder
-from tests.fakes import FakeProjects
+from tests.fakes import FakeProjects, change
 from tests.polling import pause, until
 from tests.turns.frames import read, replayed, watched
 from tests.turns.house import House, Script, answer, finished, house
@@ -434,7 +434,7 @@ async def test_the_result_of_a_turn_has_nothing_of_a_dry_run(tmp_path: Path) -> 
 
 async def test_no_turn_starts_while_stopping(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        h.services.stopping = "another file was put in its place"
+        h.services.current.stopping = "another file was put in its place"
         with pytest.raises(ShuttingDown, match=r"^the daemon is stopping: another file was put in its place$"):
             await h.start()
 
@@ -477,8 +477,8 @@ def _auto(house: House) -> None:
         name: LoadedSkill(name=name, description=text, tier="user", path="x", instructions=f"Be {name}.")
         for name, text in (("general-assistant", "Anything."), ("gardener", "Plants roses."))
     }
-    house.services.settings = Settings(agent=AgentSection(default_skill="auto"))
-    house.services.projects = FakeProjects(lambda: SkillSet(skills=skills))
+    house.configure(Settings(agent=AgentSection(default_skill="auto")))
+    change(house.services, projects=FakeProjects(lambda: SkillSet(skills=skills)))
 
 
 async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ async def test_what_is_quoted_taints_the_session_so_that_sending_always_asks(tmp
         await live.wait_outcome()
         assert await h.database.calls.is_tainted(live.session_id)
         # Without documents an allowed tool sends; with one of them quoted, nobody's word beforehand is enough.
-        h.services.settings = replace(h.services.settings, tools=replace(h.services.settings.tools, allow=("post",)))
+        h.configure(replace(h.services.settings, tools=replace(h.services.settings.tools, allow=("post",))))
         h.engine.script = script([("post", {"text": "secret"})], "sent")
         await (await h.start(approvals=("deny",))).wait_outcome()
         assert done == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,16 @@ import pytest
 from agentgw.protocol.calls.documents import DocumentDeleteParams, DocumentListParams, DocumentSearchParams
 from agentgw.protocol.errors import InvalidParams
 from agentgw.protocol.records.schema import bind
-from agentgw_daemon.knowledge.search.search import Knowledge
 from agentgw_daemon.server.calls.request import RequestContext
 from agentgw_daemon.server.handlers import document
-from agentgw_daemon.storage.database import Database
-from tests.fakes import request_to
+from tests.fakes import request_to, services_with
 from tests.knowledge.library import Library, library
 
 pytestmark = pytest.mark.anyio
 
 
-@dataclass
-class DocumentServices:
-    """The services of these methods."""
-
-    database: Database
-    knowledge: Knowledge
-
-
 def _request(documents: Library) -> RequestContext:
-    return request_to(DocumentServices(database=documents.database, knowledge=documents.knowledge))
+    return request_to(services_with(database=documents.database, knowledge=documents.knowledge))
 
 
 async def test_what_is_stored_is_found_listed_and_deleted(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import trio
 from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.server.calls.request import Handler, RequestContext
 from agentgw_daemon.server.handlers import ingest
+from tests.fakes import change
 from tests.knowledge.live import LiveIngest, fill, live_ingest
 from tests.server.harness import RawClient, connected
 
@@ -27,8 +28,7 @@ async def client_of(made: LiveIngest) -> AsyncIterator[RawClient]:
 
         def with_parts(handler: Handler) -> Handler:
             async def run(request: RequestContext, params: Any) -> Any:
-                parts: Any = request.daemon
-                parts.ingest, parts.watching = made.ingest, watching
+                change(request.daemon, ingest=made.ingest, watching=watching)
                 return await handler(request, params)
 
             return run

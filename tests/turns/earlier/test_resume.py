@@ -32,6 +32,7 @@ from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.tool_calling.formats import Format
 from agentgw_daemon.turns import manager, recorder
 from tests.agent.scripted import CHANGE, answered, furnish, script
+from tests.fakes import change
 from tests.polling import pause, until
 from tests.turns.frames import read, watched
 from tests.turns.house import House, finished
@@ -310,7 +311,7 @@ async def test_a_model_that_is_led_by_schemas_goes_on_too(killed: Killed, narrow
 async def test_time_that_passed_meanwhile_is_a_no(killed: Killed) -> None:
     asked = await question_left(killed)
     async with killed.next("never") as (h, done):
-        h.services.approvals = ApprovalQueue(h.database, h.services.hub, wall_clock=lambda: time.time() + 121)
+        change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, wall_clock=lambda: time.time() + 121))
         live = await taken_up(h)
         assert isinstance(await live.wait_outcome(), ApprovalDenied)
         assert done == []

@@ -26,7 +26,7 @@ from agentgw_daemon.inference.engine import (
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.delegating import requests_of, scripted_team, task, team
 from tests.agent.scripted import furnish, script
-from tests.fakes import FakeModels
+from tests.fakes import FakeModels, change
 from tests.turns.house import FakeEngine, House, finished, house
 
 pytestmark = pytest.mark.anyio
@@ -201,7 +201,7 @@ async def test_a_turn_without_a_seed_and_without_kept_tokens_may_have_shared_bat
 async def test_an_endpoint_draws_as_it_likes(tmp_path: Path) -> None:
     async with house(tmp_path, script("a")) as h:
         turn = await h.ask()
-        h.services.models = FakeModels(kind="provider")
+        change(h.services, models=FakeModels(kind="provider"))
         result = await again(h, turn.turn_id)
         assert result.compared == "chance"
         assert "by chance" in result.reasons[-1]
@@ -256,7 +256,7 @@ async def test_what_cannot_be_run_raises(tmp_path: Path) -> None:
             await again(h, "t-none")
         with pytest.raises(ModelUnavailable):
             await again(h, turn.turn_id, model="missing")
-        h.services.stopping = "SIGTERM"
+        h.services.current.stopping = "SIGTERM"
         with pytest.raises(ShuttingDown):
             await again(h, turn.turn_id)
 
