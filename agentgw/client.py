@@ -38,7 +38,7 @@ if TYPE_CHECKING:
             """Sends the beginning of it; gives how much that was."""
 
         def sendall(self, data: bytes, /) -> None:
-            """Sends all of it."""
+            """Sends all of the data."""
 
         def fileno(self) -> int:
             """The descriptor, to wait on."""

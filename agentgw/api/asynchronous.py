@@ -177,7 +177,7 @@ class AsyncConnection:
         return False
 
     def close(self) -> None:
-        """Ends it. In a thread, as ssh may take a moment to end."""
+        """Ends the connection. In a thread, as ssh may take a moment to end."""
         threading.Thread(target=self._client.close, daemon=True).start()
 
     async def _send(self, loop: Loop, data: bytes) -> None:
@@ -272,7 +272,7 @@ class AsyncAnswerStream:
         return None
 
     def close(self) -> None:
-        """Ends it; a turn that goes on is cancelled."""
+        """Ends the stream; a turn that goes on is cancelled."""
         connection, self._connection = self._connection, None
         self._over = True
         if connection is not None:

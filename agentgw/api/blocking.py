@@ -186,7 +186,7 @@ class AnswerStream:
         raise StopIteration
 
     def close(self) -> None:
-        """Ends it; a turn that goes on is cancelled."""
+        """Ends the stream; a turn that goes on is cancelled."""
         leave, self._leave = self._leave, None
         if leave is not None:
             leave(self._client, self._stream)

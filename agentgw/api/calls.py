@@ -26,7 +26,7 @@ _FILE_BYTES: Final = 1 << 20
 
 
 class TurnFields(TypedDict, total=False):
-    """Fields of a question, beside its words; see `turn.start` in docs/protocol.md.
+    """Fields of a turn beside its message; see `turn.start` in docs/protocol.md.
 
     `approve`: tools that may run without being asked about; nobody is there to be asked about others, so they are
     denied. `files`: paths, read here and appended to the message as data.
@@ -46,7 +46,7 @@ class TurnFields(TypedDict, total=False):
 
 
 class SearchFields(TypedDict, total=False):
-    """Fields of a search, beside its words; see `document.search` in docs/protocol.md."""
+    """Fields of a search beside its query; see `document.search` in docs/protocol.md."""
 
     k: int
     collection: str
@@ -73,7 +73,7 @@ class Call(Generic[T]):
 
 
 def turn(message: str, *, local: bool, **fields: Unpack[TurnFields]) -> Call[TurnResult]:
-    """A question. `local`: the daemon is on this machine, so that tools may work in this directory."""
+    """A turn for a message. `local`: the daemon is on this machine, so that tools may work in this directory."""
     given: dict[str, Any] = {**fields}
     approve = given.pop("approve", ())
     if isinstance(approve, str):

@@ -40,7 +40,7 @@ class Handover(Generic[T]):
         self._made: list[T] = []
 
     def make(self) -> T:
-        """Makes it; for the thread."""
+        """Makes the value; for the thread."""
         made = self._work()
         with self._lock:
             if not self._abandoned:
@@ -50,7 +50,7 @@ class Handover(Generic[T]):
         return made
 
     def abandon(self) -> None:
-        """Tells that nobody waits any more."""
+        """Notes that nobody waits any more, so that the value is undone."""
         with self._lock:
             self._abandoned = True
             made = self._made
@@ -64,7 +64,7 @@ def timed_out(timeout_s: float | None) -> Timeout:
 
 
 class AsyncioLoop:
-    """The standard library's."""
+    """The loop of asyncio."""
 
     async def wait_readable(self, descriptor: int) -> None:
         """See Loop."""

@@ -134,7 +134,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _told(argv: Sequence[str]) -> int:
-    """Does it as `dispatch` does, and tells what goes wrong: in a line, and as JSON to whoever asked for JSON.
+    """Carries them out as `dispatch` does, and tells what goes wrong: in a line, and as JSON to whoever asked for JSON.
 
     Raises what is about standard output itself: OutputLost and BrokenPipeError.
     """
@@ -202,7 +202,7 @@ def dispatch(argv: Sequence[str]) -> int:
 
 
 def _run(act: Callable[[Namespace], int], args: Namespace, prog: str) -> int:
-    """Does it. An error about what was typed that says nothing better leads to the verb's help."""
+    """Carries the verb out. An error about what was typed that says nothing better leads to the verb's help."""
     try:
         return int(act(args))
     except (UsageError, InvalidParams) as error:

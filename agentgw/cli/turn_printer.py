@@ -148,7 +148,7 @@ class TurnPrinter:
         return {**self._ids, "text": "".join(self._texts)}
 
     def tell_interrupted(self) -> None:
-        """Prints that as JSON, where JSON was asked for."""
+        """Prints the interruption as JSON, where JSON was asked for."""
         if self._form != "text":
             error = AgentgwError("interrupted")
             error.partial = self.partial()

@@ -45,14 +45,14 @@ class TlsStream:
         return data
 
     def send(self, data: bytes) -> int:
-        """Sends the beginning of it; gives how much that was. Raises as a socket does."""
+        """Sends the beginning of the data; gives how much that was. Raises as a socket does."""
         try:
             return self._socket.send(data)
         except ssl.SSLWantWriteError:
             raise BlockingIOError from None
 
     def sendall(self, data: bytes) -> None:
-        """Sends all of it."""
+        """Sends all of the data."""
         self._socket.sendall(data)
 
     def fileno(self) -> int:

@@ -88,11 +88,11 @@ class SshStream:
         return self._socket.recv(size)
 
     def send(self, data: bytes) -> int:
-        """Sends the beginning of it; gives how much that was."""
+        """Sends the beginning of the data; gives how much that was."""
         return self._socket.send(data)
 
     def sendall(self, data: bytes) -> None:
-        """Sends all of it."""
+        """Sends all of the data."""
         self._socket.sendall(data)
 
     def fileno(self) -> int:

@@ -25,7 +25,7 @@ _DECODER: Final = json.JSONDecoder()
 
 
 class NotJsonRpc(DaemonUnreachable):
-    """The other side speaks something else. `said` is the beginning of it."""
+    """The other side does not speak JSON-RPC. `said` is the beginning of what it sent."""
 
     def __init__(self, reason: str, frame: bytes) -> None:
         super().__init__(f"what answers is not an agentgw daemon: {reason}", hint="see agentgw doctor")

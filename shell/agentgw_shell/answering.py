@@ -1,4 +1,4 @@
-"""A message and its answer on the terminal, whatever becomes of the daemon meanwhile."""
+"""A message and its answer on the terminal, also where the daemon goes meanwhile."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class _Printer(TurnPrinter):
         super().show(notification, more=more)
 
     def approve(self, client: Client, approval: Mapping[str, Any]) -> None:
-        """Asks with the terminal back in the mode in which a line is typed."""
+        """Ask about a tool call, with the terminal back in the mode in which a line is typed."""
         self.make_room()
         self._ask_about(client, approval)
 

@@ -1,4 +1,4 @@
-"""The chat: a prompt, a message or a command, what comes of it, and again.
+"""The chat as a loop: a prompt, a message or a command, its answer.
 
 Ctrl-C while an answer streams cancels that turn and keeps the session; at the prompt it clears the line, and twice on
 an empty one it leaves. Ctrl-D leaves.
@@ -259,7 +259,7 @@ class Chat:
             output.notice("cancelled; the session goes on" if cancel else "the turn goes on without you")
 
     def _take_up(self) -> None:
-        """After the daemon went: the turn, where the next daemon goes on with it."""
+        """Show the rest of a turn with which the next daemon goes on after this one went."""
         turn_id = self.conversation.turn
         if not turn_id:
             if self.conversation.message:
@@ -326,7 +326,7 @@ class Chat:
         return Opening(self._greet, self._fail)
 
     def _greet(self, client: Client) -> None:
-        """Called by the thread that connects: what the bar shows, beside the prompt that is there already."""
+        """Fill the bar beside the prompt that is there already. Called by the thread that connects."""
         if self._model is not None:
             # What is wrong with it is told where the first message wants it.
             with suppress(AgentgwError):
@@ -340,7 +340,7 @@ class Chat:
         self._draw_again()
 
     def _fail(self, error: BaseException) -> None:
-        """Called by the thread that could not connect."""
+        """Show in the bar that there is no connection. Called by the thread that could not connect."""
         self._bar.lose(f"no daemon: {error}")
         self._draw_again()
 
@@ -349,7 +349,7 @@ class Chat:
             self._editor.app.invalidate()
 
     def _call_user(self) -> None:
-        """Tell whoever looks elsewhere that a question waits."""
+        """Tell the user by a bell or a notification of the terminal that a question waits."""
         if self._alert == "bell":
             write_to_terminal("\x07")
         elif self._alert == "osc9" and self._draws:

@@ -50,7 +50,7 @@ class Conversation:
         }  # fmt: skip
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Keep what came of a turn."""
+        """Keep the result of a turn."""
         self.files.clear()
         self.turn = str(result.get("turn_id", self.turn))
         self.session = str(result.get("session_id", self.session))

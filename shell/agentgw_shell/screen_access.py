@@ -19,7 +19,7 @@ def moves_cursor(environment: Environment) -> bool:
 
 
 def write_to_terminal(text: str) -> None:
-    """All of it to standard output at once, past its buffer. Raises OutputLost."""
+    """Write the whole text to standard output at once, past its buffer. Raises OutputLost."""
     data = text.encode("utf-8", "replace")
     try:
         while data:

@@ -139,7 +139,7 @@ def _result(client: Client, message: str, system: str, ask: dict[str, Any]) -> d
 
 
 def _execute(shell: str, command: str) -> int:
-    """Runs it as if it had been typed; gives its status, for a signal 128 more, as shells do."""
+    """Runs the command as if it had been typed; gives its status, for a signal 128 more, as shells do."""
     import signal
     import subprocess
 

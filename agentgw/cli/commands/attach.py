@@ -21,7 +21,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Prints it to its end. Ctrl-C stops watching; the turn goes on."""
+    """Prints the turn to its end. Ctrl-C stops watching; the turn goes on."""
     answer = TurnPrinter(args.form)
     try:
         with connect() as client:

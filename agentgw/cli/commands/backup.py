@@ -19,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Make it; prints its path."""
+    """Makes the backup; prints its path."""
     if args.file == "-":
         # In a pipe its reader would be given the path, and the copy would lie here under that name.
         raise UsageError("a backup is a file and goes to no pipe", hint="name a file")

@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
 
 
 def _carry_in(connection: ByteStream, until_eof: bool) -> None:
-    """From standard input; a thread of its own, or two sides that both write first would wait for each other."""
+    """Carry frames from standard input; in its own thread, or two sides that both write first would lock."""
     try:
         while data := os.read(_STDIN, _BYTES):
             connection.sendall(data)

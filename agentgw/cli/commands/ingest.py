@@ -129,7 +129,7 @@ def _store(
 
 
 def _tell(args: Namespace, result: dict[str, Any], named: Sequence[str]) -> int:
-    """Prints what came of it; gives the exit status: 1 when all failed, or one of the paths that were `named`.
+    """Prints the result of the ingest; gives the exit status: 1 when all failed, or one of the paths that were `named`.
 
     A folder in which one file of many cannot be read is no failure: jobs and scripts store it every day.
     """

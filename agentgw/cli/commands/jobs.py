@@ -142,7 +142,7 @@ def _configure_name(parser: ArgumentParser) -> None:
 
 
 def remove(args: Namespace) -> int:
-    """Takes it out of the file."""
+    """Takes the job out of the file."""
     with connect() as client:
         client.call("job.remove", name=args.name)
     output.notice(f"removed {args.name}; its history stays")
@@ -172,7 +172,7 @@ def _configure_run(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Runs it now."""
+    """Runs the job now."""
     with connect() as client:
         return _run(client, args.name, wait=args.wait, as_json=args.json)
 

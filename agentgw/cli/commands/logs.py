@@ -30,7 +30,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Prints it."""
+    """Prints the log."""
     if args.lines < 0:
         raise UsageError("-n takes a number from 0", hint="see agentgw logs --help")
     path = Paths().log_file

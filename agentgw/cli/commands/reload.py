@@ -20,7 +20,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Prints what changed. A daemon that does not run would read them when it starts, so it is not started."""
+    """Has the files read again; prints what changed. No daemon is started, as it would read them then."""
     with connect(spawn=False) as client:
         reload(client, as_json=args.json)
     return 0
@@ -47,7 +47,7 @@ def asked_to_reload(client: Client, method: str, **params: str) -> dict[str, Any
 
 
 def tell_reloaded(result: dict[str, Any]) -> None:
-    """Prints what it changed."""
+    """Prints what a reload changed."""
     for text in result.get("notices", ()):
         output.notice(text)
     for name in result["changed"]:

@@ -62,14 +62,14 @@ def uninstall(args: Namespace) -> int:
 
 
 def start(args: Namespace) -> int:
-    """Starts it."""
+    """Starts the service."""
     DaemonService(Paths()).start()
     output.line("started")
     return 0
 
 
 def stop(args: Namespace) -> int:
-    """Stops it; the next command starts a daemon of its own."""
+    """Stops the service; the next command starts a daemon of its own."""
     DaemonService(Paths()).stop()
     output.line("stopped")
     return 0

@@ -15,7 +15,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Starts it unless it runs; prints its pid."""
+    """Starts the daemon unless it runs; prints its pid."""
     with connect() as client:
         output.line(str(client.daemon["pid"]))
     return 0

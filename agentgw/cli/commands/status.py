@@ -22,7 +22,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Prints it; exit status 3 says that no daemon runs."""
+    """Prints the daemon's status; exit status 3 says that no daemon runs."""
     paths = Paths()
     try:
         client = connect_running(paths)

@@ -18,7 +18,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Stops it and waits for its end; that none runs is no error."""
+    """Stops the daemon and waits for its end; that none runs is no error."""
     output.line("stopped" if stop(Paths()) else "not running")
     return 0
 

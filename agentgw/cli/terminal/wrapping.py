@@ -58,7 +58,7 @@ class WordWrap:
         return written
 
     def flush(self) -> str:
-        """The rest of what it was fed."""
+        """The text that was fed and not given yet."""
         held, self._held = self._held, ""
         return self._written(held) if held else ""
 

@@ -79,7 +79,7 @@ def state_of(path: str, text: str) -> FileState:
 
 
 def write(path: str, text: str) -> bool:
-    """Writes it unless it says so already; gives whether it did. A reader sees the old or the new text."""
+    """Writes the text unless the file has it already; tells whether it did. A reader sees the old or the new text."""
     if read(path) == text:
         return False
     temporary = f"{path}.{os.getpid()}.new"

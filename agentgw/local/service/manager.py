@@ -61,7 +61,7 @@ class DaemonService:
         return self.manager.install(setup, strict=wanted)
 
     def start(self) -> None:
-        """Starts it. A daemon that runs outside of it ends first, unless it is busy (AlreadyRunning)."""
+        """Starts the service. A daemon that runs outside of it ends first, unless it is busy (AlreadyRunning)."""
         self.manager.require()
         if not self._own().present:
             raise ServiceManagerFailed("the service is not installed", hint="run: agentgw service install --now")
@@ -70,7 +70,7 @@ class DaemonService:
         self.manager.start()
 
     def stop(self) -> None:
-        """Stops it until the next start or login."""
+        """Stops the service until the next start or login."""
         self.manager.require()
         self._own()
         self.manager.stop()

@@ -27,13 +27,13 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """Its first line, for a message of ours."""
+        """The first line of its output, for a message of ours."""
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
         return lines[0].rstrip(".") if lines else f"exit status {self.status}"
 
 
 def ask(*command: str, timeout_s: float = ANSWER_S) -> Answer:
-    """Runs it to its end; what it says on both outputs is one text. Raises ServiceManagerFailed."""
+    """Runs the program to its end; gives both of its outputs as one text. Raises ServiceManagerFailed."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
@@ -49,7 +49,7 @@ def ask(*command: str, timeout_s: float = ANSWER_S) -> Answer:
 
 
 def order(*command: str, timeout_s: float = ANSWER_S, hint: str = "") -> None:
-    """As `ask`, for what has to succeed."""
+    """Runs the program as `ask` does; one that fails raises."""
     answer = ask(*command, timeout_s=timeout_s)
     if answer.status:
         raise ServiceManagerFailed(f"{' '.join(command)} failed: {answer.reason}", hint=hint)

@@ -100,7 +100,7 @@ def _setting(chat: Chatting, name: str) -> str:
 
 
 def _number(name: str, value: str) -> int | float:
-    """A number that every message may be sent with: the daemon would refuse others, one message after the other."""
+    """The value as a number within the option's bounds: the daemon would refuse others, one message after the other."""
     whole = SAMPLING.get(name, int) is int
     least, most = _RANGES[name]
     found: float | None = None
@@ -129,7 +129,7 @@ def _file(chat: Chatting, text: str) -> None:
 
 
 def attached(path: str) -> dict[str, str]:
-    """A file as it goes with a message. Raises UsageError."""
+    """A file of this path, to be sent with a message. Raises UsageError."""
     place, name = os.path.expanduser(path), shown_name(path)
     with suppress(ValueError):  # a NUL in it, of which reading tells
         if os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place):

@@ -1,4 +1,4 @@
-"""The command `/why`: what the last answer came from, out of what is on record of its turn."""
+"""The command `/why`: the sources of the last answer, from the record of its turn."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _PLAIN_PASTE: Final = "\x1b[?2004l"
 
 
 class FirstPrompt:
-    """A drawing of what the editor will draw first, in its place, where that is standard output.
+    """The editor's first line, drawn in its place before the editor is loaded, where that is standard output.
 
     Keys that are pressed meanwhile wait for the editor. Nothing is drawn where it could not be drawn over.
     """
@@ -27,13 +27,13 @@ class FirstPrompt:
         self._shown = False
 
     def show(self) -> None:
-        """Draw it. It is written over by whoever writes next, so `leave` it first."""
+        """Draw the line. It is written over by whoever writes next, so `leave` it first."""
         self._shown = self._drawn and output.is_terminal(sys.stdout)
         if self._shown:
             self._write(_MARKED_PASTE + PROMPT)
 
     def leave(self) -> None:
-        """Go back to where it begins."""
+        """Put the cursor back to where the line begins."""
         if self._shown:
             self._shown = False
             self._write(f"\r{_PLAIN_PASTE}")

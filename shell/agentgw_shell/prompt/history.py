@@ -51,12 +51,12 @@ class PrivateHistory(FileHistory):
         return reversed(_entries(data.decode("utf-8", "replace").split("\n")))
 
     def append_string(self, string: str) -> None:
-        """Keep it, as far as it may be kept."""
+        """Keep the part of a typed line that may be kept."""
         if kept := keepable(string):
             super().append_string(kept)
 
     def store_string(self, string: str) -> None:
-        """Write it; a full disk costs the history and not the chat."""
+        """Write one typed text to the file; a full disk costs the history and not the chat."""
         if self.fault:
             return
         try:
@@ -80,7 +80,7 @@ def _entries(lines: Iterable[str]) -> list[str]:
 
 
 def _made_private(path: str) -> str:
-    """Makes the file, or makes it its owner's alone; gives the reason why it cannot be one."""
+    """Makes the file, readable by its owner alone; gives the reason where that fails."""
     try:
         # A pipe without a reader would keep whoever opens it waiting.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)

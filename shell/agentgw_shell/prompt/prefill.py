@@ -43,7 +43,7 @@ class TypingPrefill:
         self._thread: threading.Thread | None = None
 
     def edited(self, text: str) -> None:
-        """The draft is this now. Never waits; an empty one ends what is being computed."""
+        """Take the new draft. Never waits; an empty draft ends the prefill that runs."""
         self._text = text
         if self._thread is None:
             if not text:

@@ -35,12 +35,12 @@ class StatusBar:
         self._instead = "starting the daemon"
 
     def lose(self, why: str) -> None:
-        """The daemon is not there; the bar says so."""
+        """Show in the bar that the daemon is not there."""
         self._instead = why
         self._known = False
 
     def refresh(self, client: Client, patience_s: float = _PATIENCE_S) -> None:
-        """Ask again. Raises nothing: what cannot be asked stays as it was."""
+        """Ask the daemon for the facts again. Raises nothing: a fact that cannot be had stays as it was."""
         client.limit(patience_s)
         try:
             self._status = client.call("daemon.status")
@@ -68,7 +68,7 @@ class StatusBar:
         self._known = True
 
     def text(self) -> str:
-        """The bar as it is now."""
+        """The bar's present text."""
         return bar(self._facts(), terminal_size()[0])
 
     def _model(self) -> str:

@@ -1,4 +1,4 @@
-"""The bar below the prompt: what would answer, how full its context is, what waits. Does no I/O."""
+"""The bar below the prompt: the model that would answer, how full its context is, messages that wait. Does no I/O."""
 
 from __future__ import annotations
 

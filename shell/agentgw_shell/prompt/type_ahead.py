@@ -1,4 +1,4 @@
-"""The terminal between two prompts."""
+"""The terminal's mode between two prompts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TypeAhead:
         return self
 
     def take_again(self) -> None:
-        """The mode as it was before the program was stopped, which shells change meanwhile and leave so."""
+        """Set the mode again after the program was stopped; shells change it meanwhile and leave it so."""
         if self._on:
             self.__enter__()
 
@@ -46,7 +46,7 @@ class TypeAhead:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The usual mode for a question that is answered with a line."""
+        """A context with the terminal's usual mode, for a question that is answered with a line."""
         self.__exit__()
         try:
             yield

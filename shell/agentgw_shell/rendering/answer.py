@@ -39,7 +39,7 @@ class AnswerView:
         self._changed = False
 
     def feed(self, text: str) -> None:
-        """More of the answer; it is shown with the next frame."""
+        """Take more of the answer; it is shown with the next frame."""
         self._unread.append(text)
         self._changed = True
 
@@ -64,16 +64,16 @@ class AnswerView:
         self._draw(self._read())
 
     def note(self, lines: Sequence[Line]) -> None:
-        """Lines of another kind, for good; the answer goes on below them."""
+        """Write lines that are no part of the answer, which goes on below them."""
         self._draw([*self._read(), *self._markdown.end(), *lines])
 
     def finish(self) -> None:
-        """The answer is complete: all of it is written, nothing stays below."""
+        """Write all of the complete answer; nothing stays below it."""
         self._below = ()
         self._draw([*self._read(), *self._markdown.end()])
 
     def resize(self, columns: int, rows: int) -> None:
-        """The terminal has another size: what is drawn stays as it is, what follows is as wide as there is room.
+        """Take the terminal's new size: lines that are drawn stay, later ones use the new width.
 
         The lines below the answer move on with it, unless one no longer fits: it may be two rows by now, or not.
         """

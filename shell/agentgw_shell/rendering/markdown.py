@@ -1,4 +1,4 @@
-"""Markdown as it streams: text in, finished lines out, and the lines of what is not finished to look at meanwhile.
+"""Markdown as it streams: text in, finished lines out, and a preview of the lines that are not finished.
 
 What is finished depends on the text and the width alone, never on how the text was cut into pieces, and is never taken
 back. Does no I/O. Line ends of the text are kept: a poem stays a poem.
@@ -37,7 +37,7 @@ class _Level:
 
 
 class MarkdownStream:
-    """One answer."""
+    """The Markdown of one answer, as its text comes."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -63,7 +63,7 @@ class MarkdownStream:
         self._code: Highlighter | None = None
 
     def feed(self, text: str) -> list[Line]:
-        """More of the answer; gives the lines that are finished."""
+        """Take more of the answer; gives the lines that are finished."""
         text = self._return + text
         self._return = ""
         if text.endswith("\r"):
@@ -73,7 +73,7 @@ class MarkdownStream:
         return self._given()
 
     def end(self) -> list[Line]:
-        """Nothing more comes; gives the last lines."""
+        """End the answer; gives its last lines."""
         if self._return:
             self._return = ""
             self._take(harmless("\r"), ended=False)
@@ -267,7 +267,7 @@ class MarkdownStream:
             self._words = None
 
     def _leave_levels(self, indent: int) -> None:
-        """Lists that a line this far in is no part of."""
+        """End the lists that a line with this indent is no part of."""
         while self._levels and indent < self._levels[-1].body:
             self._levels.pop()
 

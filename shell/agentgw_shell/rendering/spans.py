@@ -22,7 +22,7 @@ RESET: Final = "\x1b[m"
 
 
 def joined(*styles: str) -> str:
-    """All of these at once, each once, in a fixed order."""
+    """The styles joined to one, each once, in a fixed order."""
     return ";".join(sorted({part for style in styles for part in style.split(";") if part}, key=int))
 
 
@@ -50,7 +50,7 @@ def trimmed(line: Line) -> Line:
 
 
 def plain_text(line: Line) -> str:
-    """Its words without their styles."""
+    """The text of a line without its styles."""
     return "".join(text for _, text in line)
 
 

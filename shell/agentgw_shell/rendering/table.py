@@ -39,7 +39,7 @@ class Table:
         self._headed = False
 
     def begin(self, head: str, rule: str) -> None:
-        """The head and the line below it."""
+        """Take the table's head and the line below it."""
         self._head = _cells(head)
         self._align = [_alignment(cell) for cell in _cells(rule)]
 
@@ -71,7 +71,7 @@ class Table:
         return lines
 
     def resize(self, columns: int) -> None:
-        """Later rows fit another width."""
+        """Fit later rows into another width."""
         self._columns = columns
         if self._widths is not None:
             self._widths = self._fitted(self._widths)

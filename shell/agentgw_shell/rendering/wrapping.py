@@ -43,13 +43,13 @@ class Wrapper:
         return lines
 
     def fork(self) -> Self:
-        """A wrapper to try on what may come, without its finished lines."""
+        """A copy without finished lines, on which text can be tried that may change."""
         other = copy.copy(self)
         other.lines, other._line, other._word = [], list(self._line), list(self._word)
         return other
 
     def add(self, spans: Iterable[Span]) -> None:
-        """More text; a newline in it ends the line."""
+        """Take more text; a newline in it ends the line."""
         for style, text in spans:
             start = 0
             for end, one in enumerate(text):
@@ -71,7 +71,7 @@ class Wrapper:
             self._hold(style, text[start:])
 
     def look(self) -> list[Line]:
-        """Finished lines and the one that is being filled, without a word that may go on."""
+        """The finished lines and the one that is being filled, without a word that may go on."""
         return [*self.lines, trimmed(line_of(self._line))] if self._taken > self._indent else list(self.lines)
 
     def resize(self, columns: int) -> None:
@@ -81,7 +81,7 @@ class Wrapper:
             self._finish()
 
     def end(self) -> list[Line]:
-        """The last line too, if there is anything on it; gives all that were not taken."""
+        """Finish the last line, if there is anything on it; gives all lines that were not taken."""
         self._place()
         if self._taken > self._indent or not self._begun:
             self._finish()
@@ -93,7 +93,7 @@ class Wrapper:
             self._word_columns += width(text)
 
     def _place(self) -> None:
-        """The held word goes onto the line, or onto a new one."""
+        """Put the held word onto the line, or onto a new one."""
         if not self._word:
             return
         word, columns = line_of(self._word), self._word_columns

@@ -67,7 +67,7 @@ class Draft:
         return self.queue.pop(0) if self.queue else None
 
     def take(self) -> str:
-        """All that was typed and not sent, for the prompt."""
+        """Take out all text that was typed and not sent, for the prompt."""
         text = "\n".join([*self.queue, *([self.text] if self.text else [])])
         self.text = ""
         self.queue.clear()

@@ -42,7 +42,7 @@ class TurnView:
         return max(self._size[0] - 1, 8)
 
     def show(self, notification: Notification) -> None:
-        """One notification of the turn."""
+        """Show one notification of the turn."""
         params = notification.params
         self.turn_id = self.turn_id or str(params.get("turn_id", ""))
         self.session_id = str(params.get("session_id", self.session_id))
@@ -85,18 +85,18 @@ class TurnView:
         self._answer.frame(now_s)
 
     def remark(self, text: str) -> None:
-        """A line of ours, for good."""
+        """Write a line of ours, which stays."""
         self._note(note(text, self.columns))
 
     def make_room(self) -> None:
-        """Everything is written and the cursor on a line of its own: somebody else writes."""
+        """Write all that is due and leave the cursor on a line of its own, because somebody else writes."""
         self._fit()
         self._status, self._typed = "", ()
         self._set_below()
         self._answer.note([])
 
     def finish(self, sources: Sequence[Mapping[str, Any]] = ()) -> None:
-        """The turn is over."""
+        """Draw the end of the turn."""
         self._note_steered()
         self.make_room()
         self._answer.finish()
@@ -104,7 +104,7 @@ class TurnView:
             self._answer.note(source_notes(sources, self.columns))
 
     def _fit(self) -> None:
-        """Go by the terminal's size as it is now."""
+        """Take the terminal's present size."""
         if (size := self._size_of()) != self._size:
             self._size = size
             self._answer.resize(*size)

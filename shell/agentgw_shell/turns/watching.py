@@ -66,7 +66,7 @@ class Watch:
             self._client.wait_pending()
 
     def _hear(self, stream: Stream) -> bool:
-        """One message of the daemon; whether it ends the turn's request."""
+        """Take one message of the daemon; tells whether it ends the turn's request."""
         message = self._client.next_message()
         if isinstance(message, Notification):
             self._view.show(message)
@@ -102,7 +102,7 @@ class Watch:
         self._steering[self._client.send("turn.steer", turn_id=self._view.turn_id, text=text)] = text
 
     def _put_first(self, text: str) -> None:
-        """Before what waits for later: it was meant for now."""
+        """Queue the text before messages for later, because it was meant for this turn."""
         self._draft.queue.insert(self._late, text)
         self._late += 1
 
