@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.config.load import Config
 from agentgw_daemon.config.settings import Settings
 from agentgw_daemon.inference.engine import Engine
-from agentgw_daemon.inference.hosting.pool import Pool
+from agentgw_daemon.inference.pool import Pool
 from agentgw_daemon.inference.spec import ModelSpec
 from agentgw_daemon.lifecycle.started import Started
 from agentgw_daemon.models.registry import Registry

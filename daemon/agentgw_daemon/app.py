@@ -22,7 +22,7 @@ from agentgw.protocol.types import Chunk
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.change_signal import ChangeSignal
 from agentgw_daemon.events.hub import EventHub
-from agentgw_daemon.inference.hosting.pool import open_pool
+from agentgw_daemon.inference.pool import open_pool
 from agentgw_daemon.knowledge.ingest.forbidden import Forbidden
 from agentgw_daemon.knowledge.ingest.ingest import Ingest
 from agentgw_daemon.knowledge.ingest.watching import Watching

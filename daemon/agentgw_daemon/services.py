@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.config.load import Config
     from agentgw_daemon.config.settings import Settings
     from agentgw_daemon.events.hub import EventHub
-    from agentgw_daemon.inference.hosting.pool import Pool
+    from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.knowledge.search.search import Knowledge
     from agentgw_daemon.lifecycle.started import Started
     from agentgw_daemon.models.registry import Registry

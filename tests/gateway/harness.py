@@ -14,9 +14,10 @@ import trio
 
 from agentgw.protocol.events import ChatDelta
 from agentgw_daemon.config.settings import HttpSection, LimitsSection, Settings
-from agentgw_daemon.gateway.access.admission import Door, digest_of
+from agentgw_daemon.gateway.access.admission import digest_of
 from agentgw_daemon.gateway.access.sign_ins import SignIns
 from agentgw_daemon.gateway.gateway import Gateway
+from agentgw_daemon.gateway.http.door import Door
 from agentgw_daemon.gateway.routing.routes import RouteTable
 from agentgw_daemon.gateway.serving import ROUTES
 from agentgw_daemon.observability.supervision import supervised

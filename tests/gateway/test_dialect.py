@@ -14,9 +14,9 @@ from agentgw.protocol.errors import InvalidParams, ModelUnavailable, RpcError
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
 from agentgw.protocol.records.schema import bind
 from agentgw_daemon.events.stored_event import StoredEvent
-from agentgw_daemon.gateway import exchange as exchange_module
-from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.messages import HttpAnswer, json_answer
+from agentgw_daemon.gateway.routing import exchange as exchange_module
+from agentgw_daemon.gateway.routing.exchange import Exchange
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.gateway.serving import PAGES, ROUTES
 from agentgw_daemon.server.calls.request import Handler

@@ -10,10 +10,10 @@ from agentgw.protocol.methods import METHODS
 from agentgw_daemon.config.settings import HttpSection
 from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S
 from agentgw_daemon.gateway.api.description import fields_shown
-from agentgw_daemon.gateway.exchange import HEARTBEAT_S
 from agentgw_daemon.gateway.http.connection import BODY_TIMEOUT_S, HEAD_TIMEOUT_S, IDLE_TIMEOUT_S
 from agentgw_daemon.gateway.http.head import MAX_HEAD_BYTES
 from agentgw_daemon.gateway.http.refusal import STATUS_OF
+from agentgw_daemon.gateway.routing.exchange import HEARTBEAT_S
 from agentgw_daemon.gateway.serving import ROUTES
 
 _INTRODUCTION: Final = """\

@@ -13,7 +13,7 @@ from agentgw.protocol.errors import ConfigRefused, NotFound
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.config import load as config
 from agentgw_daemon.config.settings import InferenceSection, McpServerSection, Settings
-from agentgw_daemon.inference.hosting.pool import open_pool
+from agentgw_daemon.inference.pool import open_pool
 from agentgw_daemon.knowledge.ingest.watching import Watching
 from agentgw_daemon.knowledge.reembedding import Reembedder
 from agentgw_daemon.lifecycle.notify import Notifier

@@ -15,9 +15,10 @@ from agentgw.protocol.calls.daemon import HttpStatus
 from agentgw.protocol.calls.web import SignInLink
 from agentgw.protocol.errors import AlreadyRunning, ConfigRefused, LocalError
 from agentgw.protocol.records.schema import record
-from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH, Door, digest_of
+from agentgw_daemon.gateway.access.admission import SIGN_IN_PATH, digest_of
 from agentgw_daemon.gateway.access.api_key import ApiKey, find_key
 from agentgw_daemon.gateway.access.sign_ins import CODE_VALID_S, SignIns
+from agentgw_daemon.gateway.http.door import Door
 from agentgw_daemon.gateway.http_name import HttpName
 
 if TYPE_CHECKING:

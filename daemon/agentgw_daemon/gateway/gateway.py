@@ -12,26 +12,20 @@ import trio
 from agentgw.protocol.errors import LocalError, RpcError
 from agentgw_daemon.events.delivery import ReaderGone
 from agentgw_daemon.gateway.access.access_log import AccessLog
-from agentgw_daemon.gateway.access.admission import (
-    KEYLESS_PATH,
-    Door,
-    admit,
-    allowed_origin_headers,
-    has_key,
-    key_refused,
-)
+from agentgw_daemon.gateway.access.admission import KEYLESS_PATH, admit, allowed_origin_headers, has_key, key_refused
 from agentgw_daemon.gateway.access.cookie import session_of
 from agentgw_daemon.gateway.access.sign_ins import SignIns
 from agentgw_daemon.gateway.doors import OpenDoor
-from agentgw_daemon.gateway.exchange import Exchange
 from agentgw_daemon.gateway.http.connection import HttpConnection
+from agentgw_daemon.gateway.http.door import Door
 from agentgw_daemon.gateway.http.event_stream import BatchBytes
 from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest, is_json
 from agentgw_daemon.gateway.http.refusal import HttpRefused, error_answer, refused_answer
-from agentgw_daemon.gateway.pages.management.pulls import Pulls
 from agentgw_daemon.gateway.pages.preparing import prepare_pages
 from agentgw_daemon.gateway.pages.problems import failed_page, is_for_a_person, refused_page
 from agentgw_daemon.gateway.pages.rendering.templates import in_page_thread
+from agentgw_daemon.gateway.pulls import Pulls
+from agentgw_daemon.gateway.routing.exchange import Exchange
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error, supervised
 from agentgw_daemon.server.connections.listener import Listener

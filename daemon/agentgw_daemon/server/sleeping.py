@@ -20,7 +20,7 @@ GET_READY_S: Final = 2.0
 
 
 class Pausable(Protocol):
-    """The models, as a sleep sees them; `inference.hosting.pool.Pool`."""
+    """The models, as a sleep sees them; `inference.pool.Pool`."""
 
     async def pause(self) -> None:
         """Have all stand still; bounded."""

@@ -19,7 +19,7 @@ from agentgw_daemon.prompts.assembly import assemble, generation_request
 from agentgw_daemon.prompts.prompt import count_parts, prompt_of
 
 if TYPE_CHECKING:
-    from agentgw_daemon.inference.hosting.pool import Pool
+    from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.skills.skill_set import SkillSet
 

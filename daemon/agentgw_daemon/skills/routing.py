@@ -22,7 +22,7 @@ from agentgw_daemon.inference.hearing import hear
 from agentgw_daemon.skills.keywords import MAX_MESSAGE_CHARACTERS, KeywordMatch, is_clear, rank
 
 if TYPE_CHECKING:
-    from agentgw_daemon.inference.hosting.pool import Pool
+    from agentgw_daemon.inference.pool import Pool
     from agentgw_daemon.models.registry import Registry
     from agentgw_daemon.skills.model import LoadedSkill
     from agentgw_daemon.skills.skill_set import SkillSet

@@ -6,7 +6,8 @@ import hmac
 
 import pytest
 
-from agentgw_daemon.gateway.access.admission import Door, admit, digest_of, has_key
+from agentgw_daemon.gateway.access.admission import admit, digest_of, has_key
+from agentgw_daemon.gateway.http.door import Door
 from agentgw_daemon.gateway.http.messages import HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 from tests.gateway.harness import HOST, KEY, TCP

@@ -13,7 +13,7 @@ from agentgw.protocol.calls.shared import Done
 from agentgw.protocol.calls.turns import TurnAttachParams, TurnResult, TurnStartParams
 from agentgw.protocol.errors import InternalError, NotFound
 from agentgw.protocol.events import TurnCompleted, TurnDelta, TurnEvent, TurnStarted
-from agentgw_daemon.gateway import exchange as exchange_module
+from agentgw_daemon.gateway.routing import exchange as exchange_module
 from agentgw_daemon.server.calls.request import Handler
 from tests.gateway.harness import opened
 

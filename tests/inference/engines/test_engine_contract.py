@@ -23,7 +23,7 @@ from agentgw_daemon.inference.engine import (
     Queued,
     TextDelta,
 )
-from agentgw_daemon.inference.hosting.pool import open_pool
+from agentgw_daemon.inference.pool import open_pool
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec
 from tests import starter
 from tests.inference.hosting.fakeworker import fake_model, fake_settings

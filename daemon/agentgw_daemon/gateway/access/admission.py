@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Final, Literal
+from typing import Final
 
-from agentgw.protocol.records.schema import record
+from agentgw_daemon.gateway.http.door import Door
 from agentgw_daemon.gateway.http.messages import Headers, HttpAnswer, HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 
@@ -29,20 +29,6 @@ _ALLOWED_METHODS: Final = "GET, HEAD, POST, DELETE"
 _ALLOWED_HEADERS: Final = "authorization, x-api-key, content-type, last-event-id"
 # Browsers do not keep the answer to a preflight for longer than this anyway.
 _PREFLIGHT_KEPT_S: Final = 600
-
-
-@record
-class Door:
-    """Demands of one listening socket on requests.
-
-    `hosts`: the names it goes by; None where nobody gets in by a name. `key_digest`: SHA-256 of the key; None where
-    the kernel has said who is calling.
-    """
-
-    name: Literal["unix", "tcp"]
-    hosts: frozenset[str] | None = None
-    origins: frozenset[str] = frozenset()
-    key_digest: bytes | None = None
 
 
 def admit(request: HttpRequest, door: Door, *, signed_in: bool = False) -> HttpAnswer | None:

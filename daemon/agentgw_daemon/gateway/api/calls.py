@@ -16,7 +16,7 @@ from agentgw_daemon.gateway.http.messages import HttpAnswer, is_json, json_answe
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _SKILL: Final = {"skill_name": "skill"}
 # The predecessor's name for a text that had none.

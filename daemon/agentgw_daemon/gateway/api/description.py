@@ -11,7 +11,7 @@ from agentgw_daemon.gateway.http.messages import HttpAnswer, html_answer, json_a
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 
 def description(table: RouteTable) -> tuple[Route, ...]:

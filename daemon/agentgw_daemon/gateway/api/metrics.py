@@ -18,7 +18,7 @@ from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _Sample = tuple[Mapping[str, str], float]

@@ -20,8 +20,8 @@ from agentgw_daemon.server.connections.peer import Peer
 if TYPE_CHECKING:
     import trio
 
-    from agentgw_daemon.gateway.exchange import Exchange
     from agentgw_daemon.gateway.http.messages import HttpRequest
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 
 async def rpc(exchange: Exchange) -> HttpAnswer | None:

@@ -14,7 +14,7 @@ import trio
 from agentgw.protocol.errors import InvalidParams, StorageUnavailable
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 # Written at once: a change to a thread for each piece that comes would cost more than the writing.
 _BLOCK_BYTES: Final = 1 << 20

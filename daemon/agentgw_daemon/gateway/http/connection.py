@@ -20,14 +20,14 @@ import h11
 import trio
 
 from agentgw_daemon.events.delivery import ReaderGone
-from agentgw_daemon.gateway.access.neighbour import is_strangers
 from agentgw_daemon.gateway.http.head import MAX_HEAD_BYTES, head_too_large, request_of
 from agentgw_daemon.gateway.http.messages import SAFE_HEADERS, Headers, HttpAnswer, HttpRequest
+from agentgw_daemon.gateway.http.neighbour import is_strangers
 from agentgw_daemon.gateway.http.refusal import HttpRefused, refused_answer
 
 if TYPE_CHECKING:
     from agentgw_daemon.config.settings import LimitsSection
-    from agentgw_daemon.gateway.access.admission import Door
+    from agentgw_daemon.gateway.http.door import Door
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -11,7 +11,7 @@ from agentgw_daemon.gateway.pages.rendering.templates import moved
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 
 async def answer(exchange: Exchange) -> HttpAnswer:

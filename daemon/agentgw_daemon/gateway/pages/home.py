@@ -17,8 +17,8 @@ from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, pa
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
     from agentgw_daemon.gateway.http.messages import HttpAnswer
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _SHOWN_SESSIONS: Final = 20
 _MOST_QUERY_CHARS: Final = 200

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from agentgw.protocol.errors import InvalidParams
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _MOST_FIELDS: Final = 20
 # More places than any list of a page has.

@@ -12,7 +12,7 @@ from agentgw_daemon.gateway.pages.rendering.templates import HTML, moved, render
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 # Browsers send a strict cookie only where our own page leads on, not along a redirect from somewhere else.
 _LEADS_ON: Final = "default-src 'none'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -11,7 +11,7 @@ from agentgw_daemon.gateway.http.messages import HttpAnswer, HttpRequest
 from agentgw_daemon.gateway.http.refusal import HttpRefused
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 Respond = Callable[["Exchange"], Awaitable[HttpAnswer | None]]
 """Answers one request. None: it has been answered already, as a stream is."""

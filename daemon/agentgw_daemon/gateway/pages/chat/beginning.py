@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentgw.protocol.calls.turns import TurnStartParams
     from agentgw.protocol.events import TurnEvent
     from agentgw_daemon.events.stored_event import StoredEvent
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 
 class Begun(NoEvents):

@@ -14,7 +14,7 @@ from agentgw_daemon.storage.rows import LIVE_STATES
 if TYPE_CHECKING:
     from agentgw.protocol.calls.turns import TurnResult
     from agentgw.protocol.types import Turn
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 # A page of more would be long to make: its first byte is to come within 50 ms.
 _SHOWN_TURNS: Final = 6

@@ -24,7 +24,7 @@ from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
     from agentgw.protocol.types import Session
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _NOTHING_NEW: Final = HttpAnswer(status=204)
 

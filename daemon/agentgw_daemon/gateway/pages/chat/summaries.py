@@ -12,8 +12,8 @@ from agentgw_daemon.gateway.pages.rendering.templates import fragment, page
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
     from agentgw_daemon.gateway.http.messages import HttpAnswer
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 
 async def compact(exchange: Exchange) -> HttpAnswer:

@@ -16,7 +16,7 @@ from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, pa
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _PATH: Final = "/approvals"
 # A rule takes 0.8 kB of a page that is to weigh 100 kB at most with all that it loads.

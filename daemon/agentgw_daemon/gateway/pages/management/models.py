@@ -13,8 +13,8 @@ from agentgw_daemon.gateway.pages.rendering.templates import fragment, moved, pa
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
     from agentgw_daemon.gateway.http.messages import HttpAnswer
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 _PATH: Final = "/models"
 _METHODS: Final = {"load": "model.load", "unload": "model.unload", "default": "model.default"}

@@ -11,7 +11,7 @@ from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
     from agentgw.protocol.calls.daemon import DaemonStatus
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 
 async def status(exchange: Exchange) -> HttpAnswer:

@@ -14,7 +14,7 @@ from agentgw_daemon.gateway.http.refusal import HttpRefused
 from agentgw_daemon.gateway.routing.routes import Route
 
 if TYPE_CHECKING:
-    from agentgw_daemon.gateway.exchange import Exchange
+    from agentgw_daemon.gateway.routing.exchange import Exchange
 
 FOLDER: Final = Path(__file__).parents[1] / "assets"
 _TYPES: Final = {

@@ -9,8 +9,8 @@ import sys
 import pytest
 import trio
 
-from agentgw_daemon.gateway.access import neighbour
-from agentgw_daemon.gateway.access.neighbour import is_strangers, owner_of
+from agentgw_daemon.gateway.http import neighbour
+from agentgw_daemon.gateway.http.neighbour import is_strangers, owner_of
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 ROW = "   0: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1001        0 99 1\n"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agentgw_daemon.gateway.access.sign_ins import SignIns
     from agentgw_daemon.gateway.http.connection import HttpConnection
     from agentgw_daemon.gateway.http.messages import HttpRequest
-    from agentgw_daemon.gateway.pages.management.pulls import Pulls
+    from agentgw_daemon.gateway.pulls import Pulls
     from agentgw_daemon.server.calls.request import Handler
     from agentgw_daemon.server.calls.sinks import EventSink
     from agentgw_daemon.server.daemon import Daemon

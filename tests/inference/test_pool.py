@@ -16,6 +16,7 @@ import trio.testing
 from agentgw.protocol.errors import ContextOverflow, ModelUnavailable, Overloaded, RpcError, ShuttingDown, WorkerDied
 from agentgw.protocol.tuning import Tuning
 from agentgw.protocol.types import ChatMessage, Options
+from agentgw_daemon.inference import pool as pool_module
 from agentgw_daemon.inference.engine import (
     Engine,
     EngineEvent,
@@ -27,10 +28,9 @@ from agentgw_daemon.inference.engine import (
     TextDelta,
 )
 from agentgw_daemon.inference.engines.echo import EchoEngine
-from agentgw_daemon.inference.hosting import pool as pool_module
 from agentgw_daemon.inference.hosting.memory_budget import RESERVE_BYTES
-from agentgw_daemon.inference.hosting.pool import Pool, open_pool
 from agentgw_daemon.inference.hosting.supervisor import WorkerProcess
+from agentgw_daemon.inference.pool import Pool, open_pool
 from agentgw_daemon.inference.spec import InferenceSettings, ModelSpec, ProviderSpec
 from agentgw_daemon.system import memory
 from agentgw_daemon.workers.protocol.footprint import ModelShape
