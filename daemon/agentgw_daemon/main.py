@@ -57,7 +57,7 @@ class _Launch:
         self._journal = False
 
     def start(self, options: DaemonOptions) -> Started:
-        """Everything up to the heavy imports. Raises LocalError."""
+        """Do everything up to the heavy imports. Raises LocalError."""
         from agentgw import __version__
         from agentgw.local import directories
         from agentgw.local.environment import Environment

@@ -53,7 +53,7 @@ class Delegates(Protocol):
     async def delegate(
         self, parent: TurnState, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool
     ) -> TurnState:
-        """Start one."""
+        """Start a child turn."""
 
     async def stored_outcome(self, stored: Turn) -> TurnResult:
         """The result of a child turn that has ended. Raises its failure."""

@@ -53,10 +53,10 @@ class Tools(Protocol):
         """Names of those that a model which cannot choose may be led to by the words of a request."""
 
     def recall(self, calls: Sequence[ModelToolCall]) -> None:
-        """Take these for made: they are of a step whose results are known. Steps come in their order."""
+        """Take these calls for made: they are of a step whose results are known. Steps come in their order."""
 
     async def carry_out(self, calls: Sequence[ModelToolCall], emit: Emit) -> list[ToolOutcome]:
-        """Do them, in order, or side by side when they only read. Raises ApprovalDenied when nobody may be asked."""
+        """Carry calls out, in order, or side by side if they only read. Raises ApprovalDenied: nobody may be asked."""
 
 
 class Recorder(Protocol):

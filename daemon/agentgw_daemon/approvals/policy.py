@@ -28,7 +28,7 @@ class Allow:
 
 @record
 class Ask:
-    """Somebody must be asked."""
+    """Decision that the user must be asked."""
 
 
 @record

@@ -21,7 +21,7 @@ def check_http(context: DoctorContext) -> Iterable[Verdict]:
 
 
 def http_verdicts(settings: HttpSection, status: HttpStatus | None) -> Iterable[Verdict]:
-    """The same of the settings in force, and of where HTTP is spoken if it is."""
+    """The verdicts on the settings in force, and of where HTTP is spoken if it is."""
     if status is None:
         if settings.enabled:
             yield info("http.enabled holds from the next start", "agentgw restart")

@@ -69,7 +69,7 @@ class TurnLog:
         self._changed.unpark_all()
 
     def close(self) -> None:
-        """No more events come; watchers finish once they have read all."""
+        """End the log; watchers finish once they have read all."""
         self._closed = True
         self._ended.set()
         self._changed.unpark_all()

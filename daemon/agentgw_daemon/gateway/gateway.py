@@ -200,7 +200,7 @@ class Gateway:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """While a request is being answered. Raises HttpRefused when there are too many."""
+        """A context for the time that a request is being answered. Raises HttpRefused when there are too many."""
         if self.requests >= self.http.requests:
             raise _busy(f"{self.http.requests} requests are being answered", "http.requests")
         self.requests += 1
@@ -211,7 +211,7 @@ class Gateway:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """While an event stream is open. Raises HttpRefused when there are too many."""
+        """A context for the time that an event stream is open. Raises HttpRefused when there are too many."""
         if self.watchers >= self.http.watchers:
             raise _busy(f"{self.http.watchers} event streams are open", "http.watchers")
         self.watchers += 1

@@ -37,13 +37,13 @@ class Pull(NoEvents):
 
 
 class Pulls:
-    """All of them that run or have failed, in the order of their beginnings."""
+    """The pulls that run or have failed, in the order of their beginnings."""
 
     def __init__(self) -> None:
         self._pulls: dict[str, Pull] = {}
 
     def listed(self) -> tuple[Pull, ...]:
-        """As they are at this moment."""
+        """The pulls as they are at this moment."""
         return tuple(self._pulls.values())
 
     def start(self, model: str, run: Callable[[Pull], Awaitable[object]], nursery: trio.Nursery) -> None:

@@ -55,7 +55,7 @@ class ApprovalNotices:
         self._places = trio.Semaphore(MOST_SHOWN)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Show notices of approvals until cancelled."""
         with self._hub.subscribed(_TOPICS, self._heard):
             await trio.sleep_forever()
 

@@ -38,7 +38,7 @@ _DEFAULT_MS: Final = -1
 
 
 class NoDesktop(Exception):
-    """Nobody shows notifications."""
+    """There is no program on the bus that shows notices."""
 
 
 @record
@@ -90,7 +90,7 @@ class ShownNotice:
         raise trio.EndOfChannel("the session bus ended")
 
     async def close(self) -> None:
-        """Take it off the screen."""
+        """Take the notice off the screen."""
         await self._caller.ask("CloseNotification", "u", (self._number,))
 
 
@@ -106,7 +106,7 @@ class Desktop:
     async def shown(
         self, notice: DesktopNotice, actions: Mapping[str, str] | None = None
     ) -> AsyncIterator[ShownNotice]:
-        """Show it while the context is open. `actions` are words on buttons; a notice that stays is one that has some.
+        """Show a notice while the context is open. `actions` are words on buttons; a notice with some stays.
 
         Raises NoDesktop where that is not possible, or some of UNAVAILABLE when the bus ends.
         """
@@ -126,7 +126,7 @@ class Desktop:
                 yield await self._show(caller, notice, actions or {}, able, receiving)
 
     async def tell(self, notice: DesktopNotice) -> None:
-        """Show it and leave it there. Where nobody shows it, the log has a line."""
+        """Show a notice and leave it there. Where nobody shows it, the log has a line."""
         try:
             async with self.shown(notice):
                 pass

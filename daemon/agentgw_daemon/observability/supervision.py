@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 async def supervised(doing: str, run: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
-    """Run it to its end. What it raises becomes one entry of the log, under what it was `doing`; Cancelled passes."""
+    """Run a task to its end. Its error becomes one entry of the log, with what it was `doing`; Cancelled passes."""
     try:
         await run(*args)
     except* Exception as group:  # noqa: BLE001 - supervision point

@@ -23,10 +23,10 @@ class Pausable(Protocol):
     """The models, as a sleep sees them; `inference.pool.Pool`."""
 
     async def pause(self) -> None:
-        """Have all stand still; bounded."""
+        """Have all models stand still; bounded."""
 
     def resume(self) -> None:
-        """Let all go on."""
+        """Let all models go on."""
 
 
 class Sleeping:
@@ -53,7 +53,7 @@ class Sleeping:
         log.info("the machine goes to sleep; turns paused in %.0f ms: %d%s", took_ms, len(self._running()), late)
 
     def go_on(self) -> None:
-        """Go on where it was; nothing where nothing was paused."""
+        """Let models and jobs go on; does nothing where nothing was paused."""
         with contained("waking models"):
             self._models.resume()
         with contained("letting jobs start"):

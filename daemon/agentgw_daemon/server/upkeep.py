@@ -37,7 +37,7 @@ class Upkeep:
         self._forgotten_n = 0
 
     async def run(self) -> None:
-        """Do it from time to time, until cancelled."""
+        """Do the upkeep from time to time, until cancelled."""
         await trio.sleep(FIRST_S)
         while True:
             try:

@@ -40,7 +40,7 @@ _REMEMBERED: Final = 16
 
 
 class Projects:
-    """Everybody's skills and each project's own."""
+    """The skills of the user, and those of each project."""
 
     def __init__(self, library: Library, trust: Trust, home: Path) -> None:
         self._library = library

@@ -74,7 +74,7 @@ class SkillSet:
         return next((one for one in self.broken if one.name == wanted and one.remedy), None)
 
     def with_tiers(self, tiers: Iterable[TierSkills]) -> SkillSet:
-        """The same under further tiers, lowest first."""
+        """The set under further tiers, lowest first."""
         skills = dict(self.skills)
         broken: list[BrokenSkill] = []
         for tier in tiers:

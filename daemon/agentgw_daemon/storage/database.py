@@ -104,7 +104,7 @@ class _Thread:
         return bool(self._limiter.statistics().tasks_waiting)
 
     async def run_in_steps(self, do: Callable[[Callable[[], None]], T]) -> T:
-        """As `run`, for what takes long: `do` is given a function that lets those who wait go first.
+        """Run as `run` does, for what takes long: `do` is given a function that lets those who wait go first.
 
         It raises Cancelled there when the caller was cancelled.
         """

@@ -75,7 +75,7 @@ class NamedEntry(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, which no other entry of the file has."""
+        """The entry's name, which no other entry of the file has."""
 
     @property
     def line(self) -> int:

@@ -22,7 +22,7 @@ class AnswerReader(Protocol):
     """Reads one answer; `thinks_first` is the marker that ends reasoning which the prompt has begun."""
 
     def __call__(self, stream: TextCursor, *, thinks_first: str | None = None) -> Reading[None]:
-        """Read it."""
+        """Read the answer."""
 
 
 @record

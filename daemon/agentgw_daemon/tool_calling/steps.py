@@ -63,10 +63,10 @@ class GuidedSteps(Protocol):
         """Take what a step with a schema generated; None: the model answers next."""
 
     def add(self, outcome: ToolOutcome) -> None:
-        """Tell it what came of the call that it made last."""
+        """Tell the model what came of the call that it made last."""
 
     def steer(self, answer: str, text: str) -> None:
-        """Tell it what the user added, after the answer where there was one."""
+        """Tell the model what the user added, after the answer where there was one."""
 
 
 class WideSteps:

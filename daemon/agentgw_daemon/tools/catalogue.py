@@ -182,7 +182,7 @@ class Catalogue:
         ]
 
     def _is_late(self, one: _Server) -> bool:
-        """Start it if need be; whether it has had its time."""
+        """Start the server if need be; tells whether it has had its time."""
         one.server.want()
         if one.waited_until is None:
             one.waited_until = trio.current_time() + self._limits.first_list_s

@@ -149,7 +149,7 @@ class _SchemaWriter:
         return self._plain(key, item)
 
     def _plain(self, key: str, item: Any) -> Any:
-        """The same of a keyword that holds no schema."""
+        """The value of a keyword that holds no schema."""
         if key == "type":
             return _type(item)
         if key == "required":

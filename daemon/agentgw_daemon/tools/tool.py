@@ -112,7 +112,7 @@ class RunnableTool(Protocol):
         ...
 
     async def call(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        """Do it. A failure is a result with `ok` false. Cancelling ends it and everything it started."""
+        """Carry the call out. A failure is a result with `ok` false. Cancelling ends it and everything it started."""
         ...
 
 

@@ -57,7 +57,7 @@ async def go_on(live: TurnState, prepare: Callable[[], Awaitable[Plan]], turn_re
 
 
 async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]], turn_recorder: TurnRecorder) -> None:
-    """Do it, and whatever comes of it, give the turn its end, or leave it to the next daemon."""
+    """Run the turn and, however that ends, store the turn's end, or leave the turn to the next daemon."""
     answer = TurnOutput(
         event.text for event in live.log.events if isinstance(event, TurnDelta) and event.channel == "answer"
     )

@@ -25,7 +25,7 @@ _Sample = tuple[Mapping[str, str], float]
 
 
 async def metrics(exchange: Exchange) -> HttpAnswer:
-    """All of them."""
+    """The text of all metrics."""
     gateway = exchange.gateway
     status = await exchange.call("daemon.status", NoParams())
     stats = await exchange.call("stats.get", NoParams())

@@ -263,7 +263,7 @@ class HttpConnection:
         return bool(poll.poll(0))
 
     def add_headers(self, headers: Headers) -> None:
-        """More headers for whatever the answer to this request will be."""
+        """Add headers to the answer of this request, whatever it will be."""
         self._extra_headers = headers
 
     async def send(self, answer: HttpAnswer) -> None:
@@ -289,11 +289,11 @@ class HttpConnection:
         self._in_chunks = (self._http.their_http_version or b"") >= b"1.1"
 
     async def send_piece(self, piece: bytes) -> None:
-        """More of a stream. Raises ReaderGone."""
+        """Send one more piece of a stream. Raises ReaderGone."""
         await self._write(self._framed(piece))
 
     def send_piece_now(self, piece: bytes) -> bool:
-        """The same at once. Tells whether all of it has left; what has not leaves before what is sent next."""
+        """Send a piece without waiting. Tells whether all of it has left; the rest leaves before what is sent next."""
         framed = self._framed(piece)
         self.sent_bytes += len(framed)
         try:

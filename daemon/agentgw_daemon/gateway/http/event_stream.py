@@ -41,7 +41,7 @@ class StreamEncoding(Encoding, Protocol):
 
     @property
     def content_type(self) -> str:
-        """Of the whole stream."""
+        """The content type of the whole stream."""
 
     @property
     def heartbeat(self) -> bytes:
@@ -175,7 +175,7 @@ class EventBuffer:
             self._add(frame)
 
     def end(self, last: bytes) -> None:
-        """Add what comes last."""
+        """Add the last bytes of the stream."""
         self._ended = True
         self._add(last)
 

@@ -59,10 +59,10 @@ class GatewayView(Protocol):
         """A value without anything that is secret."""
 
     def answering(self) -> AbstractContextManager[None]:
-        """While a request is being answered. Raises HttpRefused when there are too many."""
+        """A context for the time that a request is being answered. Raises HttpRefused when there are too many."""
 
     def watching(self) -> AbstractContextManager[None]:
-        """While an event stream is open. Raises HttpRefused when there are too many."""
+        """A context for the time that an event stream is open. Raises HttpRefused when there are too many."""
 
 
 class RouteView(Protocol):
@@ -70,7 +70,7 @@ class RouteView(Protocol):
 
     @property
     def path(self) -> str:
-        """With the names of its fields in braces."""
+        """The route's path, with the names of its fields in braces."""
 
     @property
     def calls(self) -> str:
@@ -120,7 +120,7 @@ class Exchange:
         return body_values(body, max_depth=limits.depth) if body else {}
 
     def head_values(self, *more: Mapping[str, Any]) -> dict[str, Any]:
-        """The same of path and query, and of what came with them."""
+        """The values of path and query, and of what came with them."""
         route = self.route
         query = query_values(self.request.query, METHODS[route.calls].params, route.names)
         return merged((self.path_values, query, *more), route.names)
@@ -153,7 +153,7 @@ class Exchange:
         return self.request.one("hx-request") == "true"
 
     async def params(self) -> Any:
-        """The same as the method's parameters."""
+        """The method's parameters, from the request's values."""
         return self.bound(await self.values())
 
     def bound(self, values: Mapping[str, Any]) -> Any:

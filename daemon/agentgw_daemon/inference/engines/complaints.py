@@ -65,7 +65,7 @@ def read_complaint(body: bytes | str, *, secret: str | None) -> Complaint:
 
 
 def complaint_of(parsed: Any, *, secret: str | None) -> Complaint:
-    """The same of a parsed body, or of a part of one."""
+    """The endpoint's message in a parsed body, or in a part of one."""
     objects = list(_objects(parsed))
     codes = [str(code) for one in objects for name in _CODES if _is_code(code := one.get(name))]
     telling = (code for code in codes if code in _OVERFLOW_CODES or code in _FINAL_CODES)

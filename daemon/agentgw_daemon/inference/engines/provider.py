@@ -60,7 +60,7 @@ _NO_API: Final = "no API at this address, base_url should end in /v1"
 
 
 class _AttemptFailed(Exception):
-    """Nothing was said yet and another attempt makes sense: after a pause, or with another body."""
+    """An attempt failed before its first word, and another one makes sense: after a pause, or with another body."""
 
     def __init__(self, error: RpcError, *, pause_s: float | None = None, body: dict[str, Any] | None = None) -> None:
         super().__init__(str(error))

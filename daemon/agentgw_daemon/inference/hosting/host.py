@@ -65,7 +65,7 @@ class Ticket:
 
     @property
     def rank(self) -> tuple[bool, bool]:
-        """Its place among all: who reads an answer as it is written is first, the background last."""
+        """The place of the request among all: who reads an answer as it is written is first, the background last."""
         return self.background, self.whole
 
     def _account(self) -> None:

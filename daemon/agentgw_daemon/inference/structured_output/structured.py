@@ -51,7 +51,7 @@ def instructed(system: str, schema: Mapping[str, Any]) -> str:
 
 
 def instructed_messages(messages: tuple[ChatMessage, ...], schema: Mapping[str, Any]) -> tuple[ChatMessage, ...]:
-    """The same for a conversation: its first system message, or one before all."""
+    """The messages with that instruction: in the first system message, or in one before all."""
     first, *rest = messages
     if first.role == "system":
         return (ChatMessage(role="system", content=instructed(first.content, schema)), *rest)

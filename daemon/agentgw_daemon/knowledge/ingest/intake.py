@@ -92,7 +92,7 @@ class Intake:
         self._error: RpcError | ReaderGone | None = None
 
     async def run(self, tell: TellIngest | None) -> None:
-        """Do it all. Raises the RpcError that ended it, and ReaderGone from `tell`."""
+        """Carry the ingest out. Raises the RpcError that ended it, and ReaderGone from `tell`."""
         with self._scope:
             async with trio.open_nursery() as telling:
                 if tell is not None:

@@ -58,7 +58,7 @@ class Followed:
         self._changed = trio.lowlevel.ParkingLot()
 
     def be(self, state: FolderState, error: str | None = None) -> None:
-        """Puts it into this state."""
+        """Puts the folder into this state."""
         self.state, self.error = state, error
         self._changed.unpark_all()
 

@@ -45,7 +45,7 @@ def fuse(words: Sequence[WordMatch], similarities: Mapping[int, float]) -> list[
 
 
 def spread(scored: Sequence[tuple[int, float]], holders: Mapping[int, int]) -> list[tuple[int, float]]:
-    """The same with the chunks of one holder apart: each further one counts less, so that one does not fill the list.
+    """The scores with the chunks of one holder apart: each further one counts less, so that one does not fill the list.
 
     A chunk without a holder is left out.
     """

@@ -60,7 +60,7 @@ class PartialFile:
         self.length = 0
 
     def sync(self) -> None:
-        """Makes it durable."""
+        """Makes the part durable."""
         os.fsync(self._fd)
 
     def discard(self) -> None:

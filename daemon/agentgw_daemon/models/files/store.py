@@ -99,7 +99,7 @@ class StoredModel:
 
     @property
     def name(self) -> str:
-        """Its name: its reference, or its file name without the suffix."""
+        """The model's name: its reference, or its file name without the suffix."""
         return self.origin.name if self.origin else self.stem
 
     @property

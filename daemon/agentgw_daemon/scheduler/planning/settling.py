@@ -63,7 +63,7 @@ class Settling:
         )
 
     def taken(self, stamps: frozenset[FileState]) -> None:
-        """These states have their run."""
+        """Note that these states of files have had their run."""
         remembered = self.handled | stamps
         if len(remembered) > _MOST_REMEMBERED:
             remembered = stamps | (self.handled & self._present)

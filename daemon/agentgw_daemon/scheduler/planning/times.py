@@ -83,7 +83,7 @@ def before(job: Job, slot: datetime, zone: tzinfo) -> datetime | None:
 
 
 def beginning(job: Job, now: datetime, written_at: datetime | None) -> datetime:
-    """The time up to which nothing is owed for a job that was not known before.
+    """The time from which on a job that was not known before has its runs.
 
     A single time that passed while the daemon was not running, after it was written down, is owed.
     """

@@ -49,7 +49,7 @@ class JobsBook:
 
     @property
     def jobs(self) -> Mapping[str, Job]:
-        """By name, as the file has them."""
+        """The jobs of the file, by name."""
         return {job.name: job for job in self.read.contents.jobs}
 
     async def look(self, *, anew: bool = False) -> bool:

@@ -59,7 +59,7 @@ class PathWatches:
         return name in self._watched and self._watched[name].watch.has_looked
 
     def taken(self, name: str, stamps: frozenset[FileState]) -> None:
-        """These states have their run, and that is stored."""
+        """Note that these states of files have had their run, which is stored."""
         if stamps and name in self._watched:
             self._watched[name].watch.settling.taken(stamps)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 async def list_webhooks(request: RequestContext, params: WebhookListParams) -> WebhookList:
-    """In the order of the file, with the entries that cannot be used."""
+    """The webhooks in the order of the file, with the entries that cannot be used."""
     return await request.daemon.webhooks.listing(params.deliveries)
 
 

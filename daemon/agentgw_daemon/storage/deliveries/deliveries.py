@@ -96,7 +96,7 @@ class Deliveries:
         await self._runner.write(do)
 
     async def add_tried(self, hook: str, event_id: str, event: str, body: str, attempt: Attempt) -> None:
-        """Put one into the log that was sent by hand."""
+        """Put a delivery that was sent by hand into the log."""
 
         def do(db: sqlite_utils.Database) -> None:
             at = now()
@@ -141,7 +141,7 @@ class Deliveries:
         return await self._runner.read(do)
 
     async def set_gone(self, hook: str, gone: str | None) -> None:
-        """Its address (a digest) wants no more, so that what waits for it has failed; or None: it does."""
+        """Note that the webhook's address (a digest) wants no more, so its deliveries have failed; None: it does."""
 
         def do(db: sqlite_utils.Database) -> None:
             db.execute(

@@ -14,6 +14,6 @@ class DocumentChanges(ChangeSignal):
         self.replaced = 0
 
     def tell_replaced(self) -> None:
-        """Another database took this one's place. Call on trio's thread."""
+        """Tells that another database took this one's place. Call on trio's thread."""
         self.replaced += 1
         self.tell()

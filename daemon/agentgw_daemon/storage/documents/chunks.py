@@ -132,7 +132,7 @@ class Chunks:
         return await self._runner.read(missing)
 
     async def read(self, numbers: Sequence[int], wanted: Filter) -> tuple[ChunkRow, ...]:
-        """These chunks, in this order, but for those that are gone or that the filter does not let through."""
+        """The chunks of these ids, in their order, without those that are gone or that the filter leaves out."""
 
         def do(db: sqlite_utils.Database) -> tuple[ChunkRow, ...]:
             collections = [row[0] for row in db.execute(

@@ -34,11 +34,11 @@ class NewChunk(Protocol):
 
     @property
     def first_line(self) -> int:
-        """Its first line."""
+        """The number of the chunk's first line."""
 
     @property
     def last_line(self) -> int:
-        """Its last line."""
+        """The number of the chunk's last line."""
 
     @property
     def first_byte(self) -> int:
@@ -50,7 +50,7 @@ class NewChunk(Protocol):
 
     @property
     def tokens(self) -> int:
-        """Its length in tokens of the embedder."""
+        """The length of the chunk in tokens of the embedder."""
 
 
 @record

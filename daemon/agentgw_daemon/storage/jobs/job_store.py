@@ -47,7 +47,7 @@ class JobStore:
         self._outbox = outbox
 
     async def standings(self) -> Mapping[str, StoredStanding]:
-        """By job. A row that has become bad is left out: its job begins anew, and owes nothing of before."""
+        """The standings, by job. A row that has become bad is left out: its job begins anew, without runs of before."""
 
         def do(db: sqlite_utils.Database) -> dict[str, StoredStanding]:
             found: dict[str, StoredStanding] = {}

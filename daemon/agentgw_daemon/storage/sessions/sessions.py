@@ -149,7 +149,7 @@ class Sessions:
         return await self._runner.read(do)
 
     async def rename(self, session_id: str, title: str) -> Session:
-        """Give it a title."""
+        """Give the session a title."""
 
         def do(db: sqlite_utils.Database) -> Session:
             found = find_id(db, "session", session_id)

@@ -83,7 +83,7 @@ class Unfinished:
         return await self._runner.read(do)
 
     async def begin(self, turn_ids: Iterable[str]) -> None:
-        """These are gone on with from now on; it is stored before that, and they are not tried again."""
+        """Note that these turns are gone on with, before they are; they are not tried again."""
         kept = [(turn_id,) for turn_id in turn_ids]
 
         def do(db: sqlite_utils.Database) -> None:

@@ -109,7 +109,7 @@ def find(db: sqlite_utils.Database, query: Terms, most: int, view: View) -> Word
 def weigh_others(
     db: sqlite_utils.Database, chunks: Sequence[int], weights: WordWeights, view: View
 ) -> tuple[WordMatch, ...]:
-    """The same of chunks that were found in another way; those without any of the terms are left out."""
+    """The weights of chunks that were found in another way; those without any of the terms are left out."""
     candidates = _read(db, chunks, view.documents, [one.term for one in weights.terms])
     if not weights.average:
         weights = dataclasses.replace(weights, average=length_of(candidates))

@@ -125,7 +125,7 @@ def tokens(text: str) -> list[str]:
 
 
 def parted(seen: str) -> list[str]:
-    """The same of a text that is folded already."""
+    """The words of a text that is folded already."""
     if seen.isascii():
         return seen.translate(_PARTED).split()
     made: list[str] = []

@@ -52,7 +52,7 @@ def native_error(malformed: str, reason: str) -> tuple[ModelMessage, ...]:
 
 
 def plain_step(outcomes: Sequence[ToolOutcome]) -> tuple[ModelMessage, ...]:
-    """The same for models that know no tools: each call as they write it, each result as the user's words."""
+    """A step for models that know no tools: each call as they write it, each result as the user's words."""
     made: list[ModelMessage] = []
     for outcome in outcomes:
         made.append({"role": "assistant", "content": written(outcome.name, outcome.arguments)})

@@ -121,13 +121,13 @@ class McpServer:
         return self._tried
 
     def want(self) -> None:
-        """Start it, unless it runs or is better left alone."""
+        """Start the server, unless it runs or is better left alone."""
         if self._backoff.degraded_until(trio.current_time()) is None and not self._wanted.is_set():
             self._settled, self._reaped = trio.Event(), trio.Event()
             self._wanted.set()
 
     async def settle(self) -> McpConnection | None:
-        """Start it if need be; the connection when it is ready, None when it has failed."""
+        """Start the server if need be; the connection when it is ready, None when it has failed."""
         self.want()
         await self._settled.wait()
         return self._connection

@@ -44,7 +44,7 @@ class Cancellations:
             self._urgent.discard(request_id)
 
     def cancel(self, request_id: int) -> None:
-        """End it, in the middle of a batch if it runs; nothing if it is over."""
+        """End the request, in the middle of a batch if it runs; does nothing if it is over."""
         with self._lock:
             if request_id in self._known:
                 self._cancelled.add(request_id)

@@ -269,7 +269,7 @@ class Decoder:
         self._forget(answer)
 
     def _break(self, answer: ResponseStream, error: llama.EngineError) -> None:
-        """End one whose batch failed: what its slot holds now is unknown."""
+        """End a request whose batch failed: what its slot holds now is unknown."""
         answer.finish("failed")
         self._forget(answer, cache=True)
         self._fail(answer.request_id, error)

@@ -48,7 +48,7 @@ class ResponseStream:
 
     @property
     def request_id(self) -> int:
-        """Its number on the wire."""
+        """The request's number on the wire."""
         return self.sequence.key
 
     def tell_position(self, position: int) -> None:
@@ -74,7 +74,7 @@ class ResponseStream:
         self.sequence.guesses = self.lookup.guess(wanted) if self.lookup and wanted > 0 else ()
 
     def add(self, piece: bytes | None) -> None:
-        """One more token was drawn. Its first text is sent at once, the others when the decoder says so."""
+        """Take one more token that was drawn. Its first text is sent at once, the others when the decoder says so."""
         shown = self.generation.add(piece)
         if not shown:
             return

@@ -83,7 +83,7 @@ class IndexBuild(WorkerRequest):
 
 @message
 class IndexSave(WorkerRequest):
-    """Write it to a new file; refused while vectors wait. Answered by IndexSaved."""
+    """Write the index to a new file; refused while vectors wait. Answered by IndexSaved."""
 
     key: str
 

@@ -109,7 +109,7 @@ class Child(abc.ABC):
         self._lifetime.deadline = deadline
 
     def kill(self, reason: str) -> None:
-        """End it now. Every request gets WorkerDied with this reason."""
+        """End the worker now. Every request gets WorkerDied with this reason."""
         if not self._reason:
             self._reason = reason
         self._lifetime.cancel()

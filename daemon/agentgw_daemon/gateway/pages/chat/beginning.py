@@ -38,7 +38,7 @@ class Begun(NoEvents):
             raise self.error
 
     def settle(self, error: RpcError | None = None) -> None:
-        """Nothing more comes of it. An error after its beginning is in its log."""
+        """End the wait: the turn has begun, or it will not. An error after its beginning is in its log."""
         if not self.turn_id:
             self.error = error
         self._settled.set()

@@ -41,7 +41,7 @@ class ShownTurn:
         return self.turn.state in LIVE_STATES
 
     def html(self) -> str:
-        """Its items; what is slow about a page."""
+        """HTML of the turn's items; making it is the slow part of a page."""
         return self.whole.html()
 
     def foot(self, form_token: str) -> str:

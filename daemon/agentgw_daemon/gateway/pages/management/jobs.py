@@ -42,7 +42,7 @@ async def jobs(exchange: Exchange) -> HttpAnswer:
 
 
 async def run_job(exchange: Exchange) -> HttpAnswer:
-    """Runs one now; its answer comes in its own time."""
+    """Runs a job now, without waiting for its answer."""
     await exchange.call("job.run", bind(JobRunParams, {"name": exchange.fields.get("job", "")}))
     return moved(exchange, _PATH)
 

@@ -93,7 +93,7 @@ async def fragment(exchange: Exchange, template: str, *, headers: Headers = (), 
 
 
 def moved(exchange: Exchange, path: str, headers: Headers = ()) -> HttpAnswer:
-    """Another page is to be opened. `path` is one of ours."""
+    """A response that has another page opened. `path` is one of ours."""
     if exchange.is_fragment:
         return HttpAnswer(status=204, headers=(("hx-redirect", path), *headers))
     return HttpAnswer(status=303, headers=(("location", path), *headers))

@@ -130,7 +130,7 @@ class SlotPool:
             sequence.swapped_out = sequence.copied = sequence.done
 
     def swap_in(self, sequence: Sequence) -> None:
-        """Have them there again."""
+        """Put the sequence's swapped-out cells back into its slot."""
         assert sequence.slot is not None
         if sequence.swapped_out and not self._memory.swap_in(sequence.slot):
             self.revert(sequence, 0)

@@ -46,7 +46,7 @@ class Prefixes:
         return self._by_digest.get(digest)
 
     def add(self, cache_scope: str, header: SegmentHeader, payload: bytes | None = None) -> RadixNode | None:
-        """Put it after its parent. None, and nothing changes: there is no such parent, or there is one like it."""
+        """Put a segment after its parent. None, and nothing changes, if the parent is missing or the segment there."""
         parent = self._by_digest.get(header.parent)
         if header.digest in self._by_digest:
             return None
@@ -58,7 +58,7 @@ class Prefixes:
         return node
 
     def drop(self, node: RadixNode) -> list[RadixNode]:
-        """Take it out, and all that follows it, for they are of no use without it. Those taken out."""
+        """Take a segment out, and all that follow it, as they are of no use without it. Gives those taken out."""
         if node.gone:
             return []
         (node.parent.children if node.parent else self._top).remove(node)

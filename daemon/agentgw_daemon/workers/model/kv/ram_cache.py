@@ -33,7 +33,7 @@ class RamPrefixCache:
         return best[1]
 
     def save(self, tokens: list[int], state: bytes) -> bool:
-        """Keep it. False: it is larger than the whole room."""
+        """Keep a prefix. False: it is larger than the whole cache."""
         if not state or len(state) > self._limit_bytes:
             return False
         # The prefix that it begins with is not needed twice.

@@ -221,7 +221,7 @@ class Sampler:
         api.llama_sampler_chain_add(self._chain, sampler)
 
     def read(self, prompt: list[int]) -> None:
-        """Show it the prompt, whose words the repeat penalty counts too."""
+        """Show the sampler the prompt, whose words the repeat penalty counts too."""
         self._recent.extend(prompt[-PENALTY_WINDOW_TOKENS:])
 
     def sample(self, context: Context, index: int) -> int:

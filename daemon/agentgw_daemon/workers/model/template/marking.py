@@ -34,7 +34,7 @@ class Marking:
                 self._controls.setdefault(text[0], {}).setdefault(len(text), set()).add(text)
 
     def mark(self, value: Json, mark: str) -> Json:
-        """The same value with marks in all its texts, keys included."""
+        """The value with marks in all its texts, keys included."""
         if isinstance(value, str):
             return self._mark_text(value, mark)
         if isinstance(value, Mapping):

@@ -35,7 +35,7 @@ FIXED_BYTES: Final = _FIELDS.size + _CHECKSUM.size
 
 
 class DamagedSegment(Exception):
-    """These bytes are no segment."""
+    """Bytes that are no segment."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

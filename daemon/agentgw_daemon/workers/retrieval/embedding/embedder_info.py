@@ -227,7 +227,7 @@ def _why_not_converted(
 
 
 def _write_conversion(folder: Path, conversion: Path, config: dict[str, Any], pooling: str, max_tokens: int) -> str:
-    """Write it; or why it cannot be written."""
+    """Write the conversion; gives the reason where it cannot be written, else nothing."""
     from agentgw_daemon.workers.retrieval.embedding.gguf_conversion import make
     from agentgw_daemon.workers.retrieval.embedding.safetensors import BadWeights, Weights
 

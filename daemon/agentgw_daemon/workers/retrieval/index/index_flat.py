@@ -53,7 +53,7 @@ class Flat:
         self._at.update(zip(labels.tolist(), range(count, count + len(labels)), strict=True))
 
     def remove(self, label: int) -> bool:
-        """Take one out; False when it is not there."""
+        """Take a vector out; False when it is not there."""
         at = self._at.pop(label, None)
         if at is None:
             return False

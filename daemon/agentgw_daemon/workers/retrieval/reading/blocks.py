@@ -78,7 +78,7 @@ class Outline:
         return self.path
 
     def restart(self, *base: str) -> None:
-        """Another part of the document begins, below these titles."""
+        """Begin another part of the document, below these titles."""
         self._base = tuple(filter(None, map(title_of, base)))
         self._titles = []
         self.path = self._base

@@ -61,7 +61,7 @@ class CharacterPlaces:
             self._at += size
 
     def taken(self) -> array.array[int]:
-        """All of them, and the end."""
+        """The places that were taken, and the end."""
         self._made.append(self._at)
         return self._made
 
