@@ -1,1 +1,1 @@
-"""A turn as an agent run: the model answers or calls tools, the calls are carried out, and again."""
+"""A turn as an agent run: the model calls tools, the calls are carried out, until it answers."""

@@ -48,7 +48,7 @@ _ENDING_S: Final = 20.0
 
 
 class Delegates(Protocol):
-    """Runner of turns that work for others."""
+    """Runner of child turns, which work for others."""
 
     async def delegate(
         self, parent: TurnState, call_id: str, params: TurnStartParams, skill: LoadedSkill, *, tainted: bool

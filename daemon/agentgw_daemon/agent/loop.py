@@ -63,7 +63,7 @@ class Recorder(Protocol):
     """Keeper of the model's steps."""
 
     async def said(self, text: str, calls: Sequence[ModelToolCall | Malformed], finished: Finished | None) -> None:
-        """A step is over; its calls are not made yet."""
+        """Keeps the output of a step whose calls are not made yet."""
 
     async def told(self, results: Sequence[ToolOutcome]) -> None:
         """Keeps the results of the last step's calls, those aside that were none."""
@@ -121,7 +121,7 @@ class TurnOutput:
         return "".join(self.texts)
 
     def end_step(self, finished: Finished) -> None:
-        """One more step is over: usage and times add up, the rest is the last one's."""
+        """Count one more step: usage and times add up, the rest is the last one's."""
         before, self.last_step = self.finished, finished
         if before is None:
             self.finished = finished
@@ -132,14 +132,14 @@ class TurnOutput:
         self.finished = dataclasses.replace(finished, usage=usage, timings=timings)
 
     def run_out(self) -> None:
-        """The steps are used up."""
+        """End the output, as the steps are used up."""
         self.complete = True
         if self.finished is not None:
             self.finished = dataclasses.replace(self.finished, finish_reason="iteration_limit")
 
 
 async def run_agent(agent: AgentRun, answer: TurnOutput, emit: Emit) -> None:
-    """Run to the end; what is said goes to `emit` as events and into `answer`. Raises RpcError."""
+    """Run the agent to its end; its text and calls go to `emit` as events and into `answer`. Raises RpcError."""
     # Before the model is loaded: a question may wait for its answer as long as it has time.
     past = [await _recall(agent, step, answer, emit) for step in agent.task.past]
     offered = agent.tools.offered if agent.tools else ()
@@ -205,7 +205,7 @@ async def _steer(agent: AgentRun, dialect: ToolDialect, number: int, said: str, 
 async def _recall(
     agent: AgentRun, step: TurnStep, answer: TurnOutput, emit: Emit
 ) -> tuple[StepOutput, list[ToolOutcome]]:
-    """A step of the past as if it had just been said and its calls made; calls that are still to be made are made."""
+    """Take a step of the past as if it had just been said and its calls made; calls without a result are made."""
     answer.end_step(
         Finished(
             finish_reason=step.finish_reason or "stop", usage=step.usage, timings=Timings(),
@@ -240,7 +240,7 @@ async def tool_calling_of(engine: Engine, emit: Emit) -> ToolCallingMode | None:
 
 
 async def _generate(agent: AgentRun, step: Step, answer: TurnOutput, emit: Emit) -> StepOutput:
-    """One step of the model. Its answer is passed on as it comes."""
+    """Generate one step of the model. Its text is passed on as it comes."""
     request = dataclasses.replace(
         agent.task.request, messages=step.messages, tools=step.tools, schema=step.schema, special=step.special,
         options=_options(agent.task.request.options, step),

@@ -194,7 +194,7 @@ class ToolRunner:
     async def _all(
         self, together: Sequence[tuple[int, ModelToolCall, CheckedCall]], done: dict[int, ToolOutcome], emit: Emit
     ) -> None:
-        """Side by side, but told and stored in their order."""
+        """Carry calls out side by side; tell and store them in their order."""
 
         async def one(at: int, call: ModelToolCall, wanted: CheckedCall) -> None:
             result = await self._run(wanted, Agreed())

@@ -93,7 +93,7 @@ class ApprovalQueue:
         self._unstored_grants: defaultdict[str, set[str]] = defaultdict(set)
 
     async def decide(self, call: PendingCall, announce: Callable[[Approval], Awaitable[None]]) -> ApprovalOutcome:
-        """Ask about the call and give what was decided; `expired` when nobody answered in time.
+        """Ask about the call and give the decision; `expired` when nobody answered in time.
 
         `announce` tells the turn's watchers; it is not called when the answer was given before the daemon restarted.
         Cancelling withdraws the question. An answer is for this one call: the same id again is a new question.

@@ -95,7 +95,7 @@ class AgentSection:
 
 @record
 class ToolsSection:
-    """Things that tools may do without being asked about."""
+    """Settings of tools: what they may do without being asked about."""
 
     roots: Annotated[
         tuple[Annotated[str, Limit(pattern=r"(/|~(/|$)).*", max_length=4096)], ...],
@@ -144,14 +144,14 @@ class McpServerSection:
 
 @record
 class McpSection:
-    """Tools of other programs."""
+    """Settings of MCP servers, the tools of other programs."""
 
     servers: Mapping[str, McpServerSection] = field(default_factory=dict)
 
 
 @record
 class RagSection:
-    """Your own documents: how they are cut, turned into vectors and found."""
+    """Settings of your own documents: how they are cut, turned into vectors and found."""
 
     embedder: Annotated[
         str,
@@ -178,7 +178,7 @@ class RagSection:
 
 @record
 class SchedulerSection:
-    """Jobs: how many at once, and how long it is kept what became of them."""
+    """Settings of jobs: how many run at once, and how long their results are kept."""
 
     enabled: Annotated[bool, "start jobs when they are due"] = True
     max_running: Annotated[int, "runs of jobs at once", Limit(minimum=1, maximum=64)] = 1
@@ -196,7 +196,7 @@ class WebhooksSection:
 
 @record
 class NotificationsSection:
-    """Notifications on the desktop."""
+    """Settings of notices on the desktop."""
 
     desktop: Annotated[bool, "show approvals that wait, and ends of jobs that ask for it"] = True
 
@@ -214,7 +214,7 @@ class ShellSection:
 
 @record
 class HttpSection:
-    """HTTP beside the socket, off unless asked for; a change holds from the next start."""
+    """Settings of HTTP beside the socket, off unless asked for; a change holds from the next start."""
 
     enabled: Annotated[bool, "serve HTTP: on http.sock, and where `port` says"] = False
     host: Annotated[str, "address of the port; others than this machine's own let strangers try the key", _HOST] = (

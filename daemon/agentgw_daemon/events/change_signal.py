@@ -13,7 +13,7 @@ class ChangeSignal:
 
     @property
     def next(self) -> trio.Event:
-        """Set at the next change."""
+        """Event that is set at the next change."""
         return self._next
 
     def tell(self) -> None:

@@ -23,11 +23,11 @@ class Steering:
 
     @property
     def is_full(self) -> bool:
-        """True when more wait than anybody says."""
+        """True when as many words wait as may."""
         return len(self._waiting) >= MOST_WAITING
 
     def add(self, text: str) -> None:
-        """Words for the next step. It must be open."""
+        """Add words for the next step. It must be open."""
         assert self._open
         self._waiting.append(text)
 

@@ -80,7 +80,7 @@ class TurnState:
         self.limit(timeout_s, spent_s)
 
     async def cite(self, chunks: Sequence[Chunk]) -> tuple[int, ...]:
-        """Put pieces of documents among the sources, and tell watchers of new ones; their numbers there, from 1."""
+        """Put chunks among the sources and tell watchers of new ones; gives their numbers there, from 1."""
         known = {_place(chunk): number for number, chunk in enumerate(self.sources, 1)}
         new: list[Chunk] = []
         for chunk in chunks:

@@ -123,7 +123,7 @@ class Gateway:
         self.nursery.start_soon(supervised, doing, in_scope)
 
     async def serve(self, stream: trio.SocketStream, door: Door) -> None:
-        """One connection, to its end."""
+        """Serve one connection to its end."""
         connection = HttpConnection(stream, door, self)
         self._connections.add(connection)
         try:

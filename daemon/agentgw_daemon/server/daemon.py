@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @record
 class Daemon:
-    """Complete when it is made, before the first connection."""
+    """The daemon as its connections see it; complete when it is made, before the first connection."""
 
     services: Services
     turns: Turns

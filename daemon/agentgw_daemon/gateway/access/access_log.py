@@ -33,7 +33,7 @@ class AccessLog:
     def note(
         self, *, door: str, method: str, route: str, status: int, sent_bytes: int, took_s: float, quiet: bool = False
     ) -> None:
-        """One request. Status 0: its client left before it was answered.
+        """Log one request. Status 0: its client left before it was answered.
 
         `quiet`: no line as long as it goes well, as pages that are open ask for their pieces every few seconds.
         """

@@ -29,7 +29,7 @@ async def answer_call(exchange: Exchange) -> HttpAnswer:
 
 
 async def health(exchange: Exchange) -> HttpAnswer:
-    """Always the same: it is for everybody."""
+    """Answer that is always the same, because it is for everybody."""
     return json_answer({"status": "ok"})
 
 

@@ -59,7 +59,7 @@ class RequestAnswerer(Protocol):
         """Answer one request, whatever it is. Raises ReaderGone."""
 
     def note(self, connection: HttpConnection, door: Door, took_s: float) -> None:
-        """Hear of a request that has been answered, or was left by its client."""
+        """Log and count a request that has been answered, or was left by its client."""
 
 
 class HttpConnection:

@@ -58,7 +58,7 @@ class StreamEncoding(Encoding, Protocol):
         """Tells whether frames are sent as they are, without `finished`."""
 
     async def finished(self, frames: bytes) -> bytes:
-        """Frames in their order as they are sent: the place for what takes long."""
+        """Finish frames, in their order, as they are sent: the place for work that takes long."""
 
 
 class BatchBytes:
@@ -192,7 +192,7 @@ class EventBuffer:
             self._send_now = None
 
     def take(self) -> bytes:
-        """All that is held."""
+        """Take out all bytes that are held."""
         self._is_cut = False
         taken = b"".join(self._events)
         self._events.clear()

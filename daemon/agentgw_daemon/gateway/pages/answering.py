@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def answer(exchange: Exchange) -> HttpAnswer:
-    """Answers one; the first answer wins. Pages hear of it as all watchers do."""
+    """Answers an approval; the first answer wins. Pages hear of it as all watchers do."""
     values = {"approval_id": exchange.path_values["approval_id"], "decision": exchange.fields.get("decision", "")}
     await exchange.call("approval.answer", bind(ApprovalAnswerParams, values))
     if exchange.is_fragment:

@@ -50,7 +50,7 @@ class Incoming:
         self.done = False
 
     def feed(self, chunk: bytes) -> Iterator[ChunkContent]:
-        """Contents that this chunk completes."""
+        """Take a chunk; gives the contents that it completes."""
         if self._kind != "events":
             self._body += chunk
             chunk = b""

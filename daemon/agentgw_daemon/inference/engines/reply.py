@@ -57,7 +57,7 @@ class Reply:
         return sum(self._deltas.values())
 
     def take(self, piece: ChunkContent) -> Iterator[TextDelta]:
-        """Text that a piece adds. Raises NoAnswer when it ends without an end, after what it says besides."""
+        """Take a piece; gives its text. Raises NoAnswer when it ends without an end, after what it says besides."""
         self.usage = piece.usage or self.usage
         self._count(piece)
         for channel, text in piece.texts:
@@ -75,7 +75,7 @@ class Reply:
             )
 
     def close(self) -> Iterator[TextDelta | ModelToolCall | Malformed]:
-        """Text and calls that the end completes. Raises NoAnswer for an answer that says nothing."""
+        """End the reply; gives text and calls that the end completes. Raises NoAnswer when nothing was said."""
         yield from self._said(self._parser.close())
         if (refused := self._refused()) is not None:
             raise refused

@@ -136,7 +136,7 @@ class ModelHost:
 
     @property
     def idle(self) -> bool:
-        """True when nobody uses it or waits for it."""
+        """True when nobody uses the model or waits for it."""
         return not self._waiting and not self._holding
 
     @property

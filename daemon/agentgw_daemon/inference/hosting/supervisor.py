@@ -22,7 +22,7 @@ from agentgw_daemon.workers.supervision.child import Child
 
 
 def _ignore(_calibrated: wire.TuningFound) -> None:
-    """Drops a calibration that nobody wants to know of."""
+    """Drops a calibration that nobody asked for."""
 
 
 class WorkerProcess(Child):
@@ -48,11 +48,11 @@ class WorkerProcess(Child):
 
     @property
     def busy(self) -> int:
-        """Requests it works on, cancelled ones included until it has let go of them."""
+        """Requests that the worker works on, cancelled ones included until it has let go of them."""
         return len(self._calls)
 
     async def wait_ready(self) -> None:
-        """Waits until its engine is imported. Raises ModelUnavailable."""
+        """Waits until the worker has imported its engine. Raises ModelUnavailable."""
         await self._ready.wait()
         self._raise_if_unusable()
 
@@ -78,7 +78,7 @@ class WorkerProcess(Child):
 
     @asynccontextmanager
     async def call(self, message: wire.Generate | wire.CountPrompt) -> AsyncIterator[WorkerCall]:
-        """Ask, then iterate over the replies. Leaving early cancels the request in the worker.
+        """Send a request; iterate over its replies. Leaving early cancels the request in the worker.
 
         Does not wait for the cancellation: `call.ended` tells when the worker has let go. A worker that does
         not within `cancel_timeout_s` is killed.
@@ -101,7 +101,7 @@ class WorkerProcess(Child):
                 self._nursery.start_soon(self._expect_end, call)
 
     def pause(self) -> None:
-        """Have it compute nothing until `resume`. One that is not started or has not loaded yet does so later."""
+        """Have the worker compute nothing until `resume`; one that is not started or loaded yet does so later."""
         self._pause_id += 1
         self._paused = True
         if not self.dead.is_set():
@@ -116,7 +116,7 @@ class WorkerProcess(Child):
             await call.wait_caught_up()
 
     def resume(self) -> None:
-        """Let it go on; its deadline for progress runs from now."""
+        """Let the worker go on; its deadline for progress runs from now."""
         if not self._paused:
             return
         self._paused = False

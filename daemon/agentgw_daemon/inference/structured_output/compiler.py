@@ -203,7 +203,7 @@ class _Compiler:
         return made
 
     def _either(self, values: list[_Value], branches: list[Any], path: str) -> _Value:
-        """One of them. Those that begin alike have to be read side by side until they differ."""
+        """A rule for one of several values. Those that begin alike have to be read side by side until they differ."""
         if len(values) == 1:
             return values[0]
         ways = 1

@@ -24,7 +24,7 @@ class TooLarge(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Terminal:
-    """Exactly this."""
+    """Exactly this text."""
 
     text: str
 

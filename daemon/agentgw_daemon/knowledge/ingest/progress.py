@@ -44,7 +44,7 @@ class ProgressMeter:
         self.chunks += chunks
 
     def embedded(self, chunks: int, size_bytes: float) -> None:
-        """Chunks more have vectors, which are so many bytes of what is to be read."""
+        """Counts chunks that have vectors, and the bytes of the files that they stand for."""
         self._embedded += chunks
         self._bytes_done += size_bytes
 

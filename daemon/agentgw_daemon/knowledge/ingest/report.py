@@ -48,28 +48,28 @@ class IngestReport:
 
     @property
     def stored(self) -> int:
-        """Documents that were written."""
+        """The number of documents that were written."""
         return self._documents["added"] + self._documents["updated"]
 
     def count(self, state: Literal["added", "updated", "unchanged"], chunks: int = 0, documents: int = 1) -> None:
-        """Documents of this state; so many chunks were written for them."""
+        """Count documents of this state, and the chunks that were written for them."""
         self._documents[state] += documents
         self._chunks += chunks
 
     def fail(self, source: str, reason: str) -> None:
-        """A document that could not be read or stored."""
+        """Note a document that could not be read or stored."""
         reason = _one_line(reason)
         if self._failed.add(shown(source), reason):
             self._reasons.append(reason)
 
     def note(self, source: str, note: str) -> None:
-        """A document that is stored, but not all of it as it stands."""
+        """Note a document that is stored, but not all of it as it stands."""
         note = _one_line(note)
         if self._noted.add(shown(source), note):
             self._notes.append(note)
 
     def gone(self, sources: Iterable[str], *, removed: bool) -> None:
-        """Documents whose files are gone."""
+        """Count documents whose files are gone."""
         names = self._removed if removed else self._vanished
         for source in sources:
             names.add(shown(source))

@@ -44,7 +44,7 @@ FolderState = Literal["waiting", "reading", "following", "missing", "failing"]
 
 
 class Followed:
-    """One folder and how it is."""
+    """One followed folder and its state."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched

@@ -77,7 +77,7 @@ class Follower:
         self._save_after = 0.0
 
     def wake(self) -> None:
-        """Look at the database."""
+        """Have the follower look at the database."""
         self._wake.set()
 
     def lose(self) -> None:

@@ -1,4 +1,4 @@
-"""One module a noun; together they answer every method of the table."""
+"""Handlers of every method of the table, one module a noun."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def list_open(request: RequestContext, params: NoParams) -> ApprovalList:
 
 
 async def answer(request: RequestContext, params: ApprovalAnswerParams) -> Done:
-    """Settle one."""
+    """Settle an open approval."""
     await request.services.approvals.answer(params.approval_id, params.decision)
     return Done()
 

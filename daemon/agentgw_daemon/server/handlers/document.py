@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def search(request: RequestContext, params: DocumentSearchParams) -> DocumentSearchResult:
-    """Best first."""
+    """Chunks that fit a query, the best first."""
     check_query(params.query)
     await _check(request, params)
     found = await request.services.knowledge.find(
@@ -46,7 +46,7 @@ async def list_documents(request: RequestContext, params: DocumentListParams) ->
 
 
 async def delete(request: RequestContext, params: DocumentDeleteParams) -> DocumentsDeleted:
-    """Remove what is named."""
+    """Remove the named documents."""
     selection = Selection(collection=params.collection, sources=params.sources, ids=params.ids)
     if selection == Selection():
         raise InvalidParams(

@@ -1,4 +1,4 @@
-"""`event.subscribe`: what happens in the daemon, to one connection."""
+"""`event.subscribe`: the daemon's events, sent to one connection."""
 
 from __future__ import annotations
 

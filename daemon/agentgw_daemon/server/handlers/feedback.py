@@ -1,4 +1,4 @@
-"""`feedback.*`: what the user thought of answers."""
+"""`feedback.*`: the user's ratings of answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def add(request: RequestContext, params: FeedbackAddParams) -> Feedback:
 
 
 async def list_ratings(request: RequestContext, params: FeedbackListParams) -> FeedbackList:
-    """Latest first."""
+    """Ratings, the latest first."""
     return await request.services.database.feedback.list(
         limit=params.limit, before=params.before, skill=params.skill, model=params.model, rating=params.rating
     )

@@ -1,4 +1,4 @@
-"""`hello`, `ping`, `rpc.discover`: who is there and what can be asked."""
+"""`hello`, `ping`, `rpc.discover`: the daemon's version, a sign of life, and its tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`model.*`: what can answer, and its worker."""
+"""`model.*`: the models that can answer, and their workers."""
 
 from __future__ import annotations
 

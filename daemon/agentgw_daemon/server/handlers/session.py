@@ -46,7 +46,7 @@ _FORGET_S: Final = 10.0
 
 
 async def list_sessions(request: RequestContext, params: SessionListParams) -> SessionList:
-    """Latest first."""
+    """Sessions, the latest first."""
     return await request.services.database.sessions.list(limit=params.limit, before=params.before, cwd=params.cwd)
 
 
@@ -98,7 +98,7 @@ async def export(request: RequestContext, params: ExportParams) -> ExportResult:
 
 
 async def delete(request: RequestContext, params: SessionIdParams) -> Done:
-    """Remove it with what it delegated, and what was computed of them. Turns of it that wait are cancelled first."""
+    """Remove a session with those it delegated to, and their saved prefixes. Turns that wait are cancelled first."""
     services = request.services
     for session_id in await _delete(request.daemon, params.session_id):
         await _forget(Path(services.started.paths.kv_dir), session_id)

@@ -1,4 +1,4 @@
-"""`skill.*`: what the library holds."""
+"""`skill.*`: the skills of the library and of projects."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def route(request: RequestContext, params: RouteParams) -> RouteResult:
 
 
 async def cost(request: RequestContext, params: SkillCostParams) -> SkillCosts:
-    """Measured one after another, for two at once would measure each other."""
+    """Cost of skills, measured one after another, because two at once would slow each other."""
     services = request.services
     skill_set = await services.projects.skill_set(params.cwd)
     rows = skill_set.listing() if params.name is None else skill_set.named(params.name)
@@ -100,7 +100,7 @@ async def _with_unknown(request: RequestContext, result: ValidateResult) -> Vali
 
 
 async def import_old(request: RequestContext, params: ValidateParams) -> ValidateResult:
-    """Old YAML to a folder, which is a skill from then on."""
+    """Make a skill's folder of an old YAML file."""
     services = request.services
     skills_dir = Path(services.started.paths.skills_dir)
     shipped = {one.name for one in services.skills.listing() if one.tier == "shipped"}

@@ -1,4 +1,4 @@
-"""`tool.*`: what a model may call, and a call by hand."""
+"""`tool.*`: the tools that a model may call, and a call by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def list_tools(request: RequestContext, params: NoParams) -> ToolList:
-    """Usable ones first."""
+    """Tools, usable ones first."""
     catalogue = request.services.tools
     found = await catalogue.tools()
     usable = [

@@ -1,4 +1,4 @@
-"""`webhook.*`: who is told of events, and whether it works."""
+"""`webhook.*`: the webhooks with their deliveries, and a test of one."""
 
 from __future__ import annotations
 

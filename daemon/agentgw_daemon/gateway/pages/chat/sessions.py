@@ -147,7 +147,7 @@ def _session_page(exchange: Exchange, session_id: str) -> HttpAnswer:
 
 
 async def _turns_page(exchange: Exchange) -> HttpAnswer:
-    """Back to where a turn is shown, for a browser without scripts."""
+    """A redirect to the page that shows a turn, for a browser without scripts."""
     if exchange.is_fragment:
         return HttpAnswer(status=204)
     detail = await exchange.call("turn.show", _turn_id(exchange))

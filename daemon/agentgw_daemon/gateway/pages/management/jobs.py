@@ -48,7 +48,7 @@ async def run_job(exchange: Exchange) -> HttpAnswer:
 
 
 async def switch_job(exchange: Exchange) -> HttpAnswer:
-    """Switches one on or off, in the file."""
+    """Switches a job on or off, in the file."""
     method = _SWITCHES.get(exchange.fields.get("to", ""))
     if method is None:
         raise InvalidParams("a job is switched on or off", path="to", reason="must be on or off")

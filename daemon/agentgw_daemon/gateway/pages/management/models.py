@@ -39,7 +39,7 @@ async def models(exchange: Exchange) -> HttpAnswer:
 
 
 async def change(exchange: Exchange) -> HttpAnswer:
-    """Loads or unloads one, makes it the default, or begins to download it."""
+    """Loads or unloads a model, makes it the default, or begins to download it."""
     params = bind(ModelRefParams, {"model": exchange.fields.get("model", "").strip()})
     to = exchange.fields.get("to", "")
     if to == "pull":
