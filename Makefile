@@ -9,6 +9,8 @@ BENCH_INSTALLED = .cache/bench-venv/.installed
 LLAMA_FLAGS = -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
 	-DLLAMA_BUILD_SERVER=OFF
 PYTEST = $(BIN)/python -m pytest
+# What tests share: what they hand to the product has the types that it declares.
+HARNESS = $$(find tests -name "*.py" ! -name "test_*")
 # Processes that share the tests of `make test` and `make unit`; 0 runs them in one, in the order of their files.
 TEST_PROCESSES = 2
 # Each compiles all tests once, with its own asserts in them, and not each time: so even where no bytecode is wanted.
@@ -47,10 +49,11 @@ browser: axe bytecode ## the web pages in a real browser; AGENTGW_SHOTS names a 
 demo: $(INSTALLED) ## from nothing to a local model's answer
 	@sh tests/scripts/demo.sh
 
-lint: $(INSTALLED) ## ruff, mypy and the import arrows
+lint: $(INSTALLED) ## ruff, mypy, also over what tests share, and the import arrows
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/mypy $(HARNESS)
 	@$(BIN)/lint-imports
 
 docs: $(INSTALLED) ## write docs/protocol.md, docs/http.md and docs/agentgw.1 from the tables and parsers

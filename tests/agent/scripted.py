@@ -14,7 +14,7 @@ from agentgw_daemon.tools.tool import CallFailed, CallPreview, FunctionTool, Too
 from tests.polling import pause
 from tests.turns.house import House, finished
 
-Step = str | list[tuple[str, dict[str, Any]]]
+Step = str | list[tuple[str, dict[str, Any] | str]]
 
 # A step that calls the tool which has to be asked about.
 CHANGE = [("change", {"text": "x"})]

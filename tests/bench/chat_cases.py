@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.bench.figure import Figure, Skipped
 from tests.bench.setting import Setting
@@ -150,7 +150,7 @@ def _paced(conversation: Conversation, page: Browser, words: Sequence[str]) -> f
         time.sleep(max(0.0, began + number / TOKENS_PER_S - time.perf_counter()))
         conversation.say(word)
     page.run("window.noting = false")
-    at: list[Any] = page.run("return window.frames_at")
+    at: list[float] = page.run("return window.frames_at")
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(at))
 
 

@@ -75,7 +75,8 @@ class Figure:
 
 def table(figures: Iterable[Figure]) -> str:
     """One line a figure, the commands below."""
-    rows, notes = [("case", "what", "measured", "baseline", "ratio", "target", "met")], []
+    rows: list[tuple[str, ...]] = [("case", "what", "measured", "baseline", "ratio", "target", "met")]
+    notes = []
     for figure in figures:
         rows.append(figure.row())
         against = f"  against  {figure.baseline_command}" if figure.baseline_command else ""

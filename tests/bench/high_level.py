@@ -25,7 +25,7 @@ def make(setup: dict[str, Any]) -> Round:
     )  # fmt: skip
 
     def answer(_: object) -> list[list[float]]:
-        chunks = model.create_chat_completion(
+        chunks: Any = model.create_chat_completion(
             setup["chats"][0], stream=True, temperature=0, repeat_penalty=1, max_tokens=setup["tokens"]
         )
         return [[time.perf_counter() for chunk in chunks if chunk["choices"][0]["delta"].get("content")]]

@@ -41,8 +41,10 @@ def engine(setting: Setting, model: str) -> Engine:
 def reported(defaults: Engine, shown: Mapping[str, Any]) -> Engine:
     """The defaults with whatever is shown under the same names, at any depth but in the file's metadata."""
     kinds = {field.name: str if field.name == "attention" else int for field in dataclasses.fields(Engine)}
-    found = {name: value for name, value in _pairs(shown) if isinstance(value, kinds.get(name, ()))}
-    return dataclasses.replace(defaults, **{name: value for name, value in found.items() if value})
+    found: dict[str, Any] = {
+        name: value for name, value in _pairs(shown) if value and isinstance(value, kinds.get(name, ()))
+    }
+    return dataclasses.replace(defaults, **found)
 
 
 def _pairs(shown: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -28,7 +28,7 @@ def jobs(setting: Setting) -> Iterator[Figure]:
     with setting.variant() as home:
         words = [home.agentgw, "run", "--no-session", "-m", os.fspath(MODEL), *_TURN]
         _write_missed(home)
-        beside, alone, most = [], [], 0
+        beside, alone, most = list[float](), list[float](), 0
         for _ in range(home.few(5)):
             for enabled, samples in ((True, beside), (False, alone)):
                 home.environment[_SCHEDULER] = str(enabled).lower()
@@ -72,7 +72,8 @@ def _wait_running(home: Setting) -> int:
     """The number of runs that go on, as soon as there are any."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        if running := sum(job["state"] == "running" for job in home.result("jobs")["jobs"]):
+        states = [job["state"] for job in home.result("jobs")["jobs"]]
+        if running := states.count("running"):
             return running
         time.sleep(0.1)
     raise SystemExit("bench: no missed job runs")

@@ -62,7 +62,7 @@ class Question:
 def decode(setting: Setting) -> Iterator[Figure]:
     """Tokens a second of one stream at the client's standard output."""
     question = Question(system=SYSTEM, message=STORY, tokens=TOKENS)
-    tokens = setting.result(*question.words())["usage"]["completion_tokens"]
+    tokens: int = setting.result(*question.words())["usage"]["completion_tokens"]
     command = [setting.agentgw, *question.words()]
 
     def ours() -> float:

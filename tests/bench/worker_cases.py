@@ -83,7 +83,7 @@ WORKER: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {"token": toke
 
 def _stream_clock(setting: Setting, words: list[str]) -> Callable[[], float]:
     """Tokens a second of one stream at the client's standard output; its answer is the same every time."""
-    tokens = setting.result(*words)["usage"]["completion_tokens"]
+    tokens: int = setting.result(*words)["usage"]["completion_tokens"]
 
     def clock() -> float:
         streamed = Streamed([setting.agentgw, *words], setting.environment)

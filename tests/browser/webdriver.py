@@ -98,7 +98,8 @@ class Browser:
 
     def find(self, selector: str) -> Element:
         """The first element that a selector finds, once there is one."""
-        return self.until(lambda: next(iter(self.all(selector)), None), f"there is {selector}")
+        found: Element = self.until(lambda: next(iter(self.all(selector)), None), f"there is {selector}")
+        return found
 
     def all(self, selector: str) -> list[Element]:
         """All elements that a selector finds now."""

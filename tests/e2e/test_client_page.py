@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tests.e2e.home import PATIENCE_S, Home
+from tests.e2e.home import Home
+from tests.patience import PATIENCE_S
 from tests.root import ROOT
 
 pytestmark = pytest.mark.e2e

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import KEY, PATIENCE_S, Home, until
-from tests.patience import Stopwatch
+from tests.e2e.home import KEY, Home, until
+from tests.patience import PATIENCE_S, Stopwatch
 
 pytestmark = pytest.mark.e2e
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.home import PATIENCE_S, Home, until
+from tests.e2e.home import Home, until
 from tests.e2e.sshd import Sshd, missing
+from tests.patience import PATIENCE_S
 from tests.root import ROOT
 
 pytestmark = pytest.mark.e2e

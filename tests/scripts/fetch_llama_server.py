@@ -23,7 +23,16 @@ def fetch(directory: Path) -> Path:
         print(f"Installing {PACKAGE}.", file=sys.stderr)
         venv.create(directory, with_pip=True, symlinks=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", ":all:"]
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+        ]
         subprocess.run([*pip, PACKAGE], check=True, env=environment)
         done.write_text(PACKAGE)
     return python

@@ -31,7 +31,7 @@ def _installed(name: str, packages: Sequence[str], place: Path) -> Path:
         print(f"Installing {packages[0]}.", file=sys.stderr)
         venv.create(place, with_pip=True, symlinks=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        pip = [place / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        pip: list[str | Path] = [place / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([*pip, *packages], check=True, env=environment)
         done.write_text("\n".join(packages))
     return place / "bin" / name

@@ -33,10 +33,8 @@ def values(kind: Any, limits: tuple[Limit, ...] = ()) -> st.SearchStrategy[Any]:
         limits += tuple(extra for extra in extras if isinstance(extra, Limit))
     low = _last(limit.minimum for limit in limits)
     high = _last(limit.maximum for limit in limits)
-    size = {
-        "min_size": _last(limit.min_length for limit in limits) or 0,
-        "max_size": min(_last(limit.max_length for limit in limits) or 8, 8),
-    }
+    min_size = _last(limit.min_length for limit in limits) or 0
+    max_size = min(_last(limit.max_length for limit in limits) or 8, 8)
     origin, args = get_origin(kind), get_args(kind)
     kind = getattr(kind, "__supertype__", kind)
     if kind is Any:
@@ -46,18 +44,18 @@ def values(kind: Any, limits: tuple[Limit, ...] = ()) -> st.SearchStrategy[Any]:
     if origin is Literal:
         return st.sampled_from(args)
     if origin is tuple:
-        return st.lists(values(args[0]), **size).map(tuple)
+        return st.lists(values(args[0]), min_size=min_size, max_size=max_size).map(tuple)
     if origin in (dict, Mapping):
         return st.dictionaries(values(args[0]), values(args[1]), max_size=3)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return records(kind)
     if kind is bool:
         return st.booleans()
     pattern = _last(limit.pattern for limit in limits)
     if kind is str:
         if pattern is None:
-            return st.text(**size)
-        return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) >= size["min_size"])
+            return st.text(min_size=min_size, max_size=max_size)
+        return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) >= min_size)
     if kind is int:
         return st.integers(int(-(2**63) if low is None else low), int(2**63 - 1 if high is None else high))
     assert kind is float, kind

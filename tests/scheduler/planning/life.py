@@ -88,12 +88,13 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def want(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.world.jobs)))
+        assert self.world.planner is not None
         self.world.planner.want(name)
         self.world.act()
 
     @rule(network=st.booleans())
     def network(self, network: bool) -> None:
-        self.world.provide(*(["network"] if network else []))
+        self.world.provide(*(("network",) if network else ()))
 
     @precondition(lambda self: self.world.planner is not None)
     @rule()

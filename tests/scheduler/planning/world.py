@@ -206,7 +206,7 @@ class World:
                 self._check_start(action)
 
     def slots(self, name: str, after: datetime, upto: datetime, most: int) -> list[datetime]:
-        job, found = self.jobs[name], []
+        job, found = self.jobs[name], list[datetime]()
         while len(found) < most and (slot := slot_after(job.schedule, after)) is not None and slot <= upto:
             found.append(slot)
             after = slot

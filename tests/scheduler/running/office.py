@@ -15,7 +15,7 @@ from agentgw.protocol.calls.jobs import JobRun
 from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
 from agentgw.protocol.errors import RpcError
 from agentgw.protocol.events import DaemonEvent
-from agentgw.protocol.types import FinishReason, SessionId, TurnId
+from agentgw.protocol.types import FinishReason, SessionId, Topic, TurnId
 from agentgw_daemon.events.hub import EventHub
 from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.scheduler.job import NEEDS, Job, Need
@@ -164,7 +164,8 @@ async def office(
             )  # fmt: skip
             if entries:
                 made.write(*entries)
-            with hub.subscribed(("jobs",), made.events.append):
+            topics: tuple[Topic, ...] = ("jobs",)
+            with hub.subscribed(topics, made.events.append):
                 if has_looked:
                     await scheduler.look()
                 yield made

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.storage.documents.selection import Filter
 from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
@@ -110,7 +111,7 @@ def write_turns(directory: Path, first: int, arming: str, acknowledge: int) -> N
         ack("start", n)
         for seq in (1, 2):
             delta = {"text": f"{n}.{seq} ", "channel": "answer"}
-            run(direct.log.append(turn.turn_id, pack([(seq, "turn.delta", delta)])))
+            run(direct.log.append(turn.turn_id, pack([StoredEvent(seq, "turn.delta", delta)])))
             ack("append", n)
         end = TurnEnd(state="completed", finish_reason="stop", text=f"{n}.1 {n}.2 end")
         run(direct.turns.finish(turn.turn_id, end))

@@ -228,15 +228,15 @@ def main() -> None:
             case "initialize":
                 version = "1999-01-01" if BEHAVIOUR == "version" else params["protocolVersion"]
                 info = {"name": "x", "version": "1"}
-                able = {} if BEHAVIOUR == "toolless" else {"tools": {}}
+                able: dict[str, Any] = {} if BEHAVIOUR == "toolless" else {"tools": {}}
                 result = {"protocolVersion": version, "capabilities": able, "serverInfo": info}
                 say({"id": message["id"], "result": result})
             case "tools/list":
                 page = int(params.get("cursor", "0"))
                 tools = listed()[1:] if page else listed()[:1]
                 more = {"nextCursor": str(page + 1)} if page == 0 or BEHAVIOUR == "pages" else {}
-                tools = "none" if BEHAVIOUR == "no list" else tools
-                say({"id": message["id"], "result": {"tools": tools, **more}})
+                said = "none" if BEHAVIOUR == "no list" else tools
+                say({"id": message["id"], "result": {"tools": said, **more}})
             case "tools/call":
                 call(message["id"], params["arguments"].get("how", ""))
             case "ping":

@@ -63,7 +63,8 @@ def split(model: bytes, count: int, *, metadata_alone: bool = False) -> list[byt
     metadata = model[start : cursor.at]
     tensors = _tensors(cursor, n_tensors)
     with_tensors = count - metadata_alone
-    groups = [[]] * metadata_alone + [tensors[at::with_tensors] for at in range(with_tensors)]
+    with_each = [tensors[at::with_tensors] for at in range(with_tensors)]
+    groups = [tensors[:0]] * metadata_alone + with_each
     return [
         _file(metadata if number == 0 else b"", n_keys if number == 0 else 0, group, number, count, n_tensors)
         for number, group in enumerate(groups)

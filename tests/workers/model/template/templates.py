@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgw_daemon.workers.model.template.template import TemplateMessage
+from agentgw_daemon.workers.model.template.tool_format import TemplateMessage
 
 HERMES = """
 {%- if tools %}<|im_start|>system

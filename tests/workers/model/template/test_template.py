@@ -13,9 +13,9 @@ from agentgw_daemon.workers.model.template.template import (
     CHATML_STOPS,
     ChatTemplate,
     TemplateFault,
-    TemplateMessage,
     choose,
 )
+from agentgw_daemon.workers.model.template.tool_format import TemplateMessage
 from tests.workers.model.template.hostile_templates import HOSTILE
 from tests.workers.model.template.templates import USER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
-from typing import Final
+from typing import Any, Final
 
 import openpyxl
 from openpyxl.comments import Comment
@@ -57,7 +57,7 @@ def presentation() -> bytes:
     table = second.shapes.add_table(2, 2, Inches(1), Inches(1), Inches(3), Inches(1)).table
     for number, value in enumerate(("Town", "Hours", "Basel", "5")):
         table.cell(number // 2, number % 2).text = value
-    chart = CategoryChartData()
+    chart: Any = CategoryChartData()  # type: ignore[no-untyped-call]  # the library has no types here
     chart.categories = ["East", "West"]
     chart.add_series("Jars", (1, 2))
     second.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, Inches(3), Inches(3), chart)
