@@ -22,10 +22,10 @@ from agentgw.local.paths import Paths
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.documents.contents import Vectors
 from agentgw_daemon.storage.documents.documents import NewDocument
+from agentgw_daemon.storage.documents.finding import View, find
 from agentgw_daemon.storage.documents.generations import EmbedderIdentity
 from agentgw_daemon.storage.documents.selection import Where
-from agentgw_daemon.storage.file.library import sqlite_utils
-from agentgw_daemon.storage.words.finding import View, find
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 from agentgw_daemon.storage.words.terms import terms_of
 from agentgw_daemon.workers.retrieval.index.index import Index
 from agentgw_daemon.workers.retrieval.index.index_file import IndexIdentity, load

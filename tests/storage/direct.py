@@ -9,13 +9,13 @@ from agentgw_daemon.storage.documents.changes import DocumentChanges
 from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.documents import Documents
 from agentgw_daemon.storage.documents.embeddings import Embeddings
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.sessions.feedback import Ratings
 from agentgw_daemon.storage.sessions.log import TurnLogStore
 from agentgw_daemon.storage.sessions.sessions import Sessions
 from agentgw_daemon.storage.sessions.summaries import Summaries
 from agentgw_daemon.storage.sessions.turns import NewTurn, StartedTurn, TurnEnd, TurnStore
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 T = TypeVar("T")
 

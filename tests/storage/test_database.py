@@ -13,12 +13,12 @@ import trio
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.types import Usage
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.file.connection import has_wal_reset_bug
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.migrations import MIGRATIONS
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import Recovery
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from agentgw_daemon.storage.sqlite.connection import has_wal_reset_bug
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from agentgw.local.paths import APP
 from agentgw.protocol.errors import ConfigRefused, DirectoryRefused
 from agentgw_daemon.config import load as config
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
-from agentgw_daemon.storage.file.filesystem import filesystem_type, is_network
+from agentgw_daemon.storage.sqlite.filesystem import filesystem_type, is_network
 from agentgw_daemon.workers.protocol.kv_files import state_folder
 
 # SQLite and the log need little; a model file does not fit at all.

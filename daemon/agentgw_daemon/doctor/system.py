@@ -16,7 +16,7 @@ from typing import Final
 import agentgw
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
 from agentgw_daemon.lifecycle.process import boottime
-from agentgw_daemon.storage.file.connection import has_wal_reset_bug
+from agentgw_daemon.storage.sqlite.connection import has_wal_reset_bug
 
 # Earlier than this code was written: the clock of a machine without a battery.
 _EARLIEST: Final = datetime(2025, 1, 1, tzinfo=UTC).timestamp()

@@ -27,9 +27,6 @@ from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.documents import Documents
 from agentgw_daemon.storage.documents.embeddings import Embeddings
 from agentgw_daemon.storage.documents.watched import WatchedFolders
-from agentgw_daemon.storage.file.connection import JournalMode, has_wal_reset_bug
-from agentgw_daemon.storage.file.filesystem import MOUNTINFO, answers_at_once, filesystem_type, is_network
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
 from agentgw_daemon.storage.jobs.job_store import JobStore
@@ -44,6 +41,9 @@ from agentgw_daemon.storage.sessions.steps import StepStore
 from agentgw_daemon.storage.sessions.summaries import Summaries
 from agentgw_daemon.storage.sessions.turns import TurnStore
 from agentgw_daemon.storage.sessions.unfinished import Unfinished
+from agentgw_daemon.storage.sqlite.connection import JournalMode, has_wal_reset_bug
+from agentgw_daemon.storage.sqlite.filesystem import MOUNTINFO, answers_at_once, filesystem_type, is_network
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 from agentgw_daemon.storage.trust import Trust
 from agentgw_daemon.system.ticks import until_tick_s
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentgw.protocol.errors import InvalidParams, NotFound
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 _TABLES: Final = {"session": "sessions", "turn": "turns", "document": "documents"}
 

@@ -11,8 +11,8 @@ from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 @record

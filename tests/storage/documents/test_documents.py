@@ -8,8 +8,8 @@ import pytest
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw_daemon.storage.documents.documents import Removed, StoredDocument
 from agentgw_daemon.storage.documents.selection import Filter, Selection
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 from tests.storage.direct import Direct, InTransaction, run
 from tests.storage.papers import EMBEDDER, new, pieces_of, vectors_of
 

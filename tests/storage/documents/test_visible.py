@@ -9,8 +9,8 @@ from agentgw_daemon.storage.documents.chunks import Chunks
 from agentgw_daemon.storage.documents.generations import generation_of
 from agentgw_daemon.storage.documents.selection import Filter
 from agentgw_daemon.storage.documents.visible import Allowed, Visibility
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 from agentgw_daemon.storage.words.terms import terms_of
 from tests.storage.direct import Direct, InTransaction, run, talk
 from tests.storage.papers import new, pieces_of

@@ -19,11 +19,11 @@ from pathlib import Path
 from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.storage.documents.selection import Filter
-from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.file.migrations import _APPROVALS, _FIRST, MIGRATIONS, run_statements
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.sessions.log import pack
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from agentgw_daemon.storage.sqlite.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.words.tables import WORDS
 from agentgw_daemon.storage.words.terms import terms_of
 from tests.storage.direct import Direct, run

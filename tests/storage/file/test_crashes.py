@@ -42,7 +42,7 @@ def test_kills_at_any_moment_lose_nothing_acknowledged(tmp_path: Path) -> None:
 _TWENTY_COMMITS = """
 import sys
 from pathlib import Path
-from agentgw_daemon.storage.file.connection import SqliteConnection
+from agentgw_daemon.storage.sqlite.connection import SqliteConnection
 connection = SqliteConnection(Path(sys.argv[1]))
 connection.write(lambda db: db.execute("CREATE TABLE t (n)"))
 for n in range(20):

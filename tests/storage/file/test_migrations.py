@@ -7,9 +7,9 @@ import pytest
 
 from agentgw.protocol.errors import ConfigRefused
 from agentgw_daemon.storage.file.backups import is_sound
-from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.file.migrations import MIGRATIONS
 from agentgw_daemon.storage.file.store import DatabaseFiles
+from agentgw_daemon.storage.sqlite.library import Migrations, sqlite_utils
 from tests.storage.direct import Direct, talk
 from tests.storage.file.crashes import LATER
 

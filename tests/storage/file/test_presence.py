@@ -18,9 +18,9 @@ from agentgw.protocol.errors import StorageUnavailable
 from agentgw_daemon.storage import database as database_module
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.file import presence
-from agentgw_daemon.storage.file.connection import JournalMode
 from agentgw_daemon.storage.file.presence import WrittenBack
 from agentgw_daemon.storage.file.store import DatabaseFiles, Recovery
+from agentgw_daemon.storage.sqlite.connection import JournalMode
 from tests.patience import PATIENCE_S
 from tests.polling import until
 from tests.storage.direct import Direct, run, talk

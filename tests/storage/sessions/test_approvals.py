@@ -9,10 +9,10 @@ from agentgw.protocol.errors import NotFound
 from agentgw.protocol.types import Approval
 from agentgw_daemon.observability import failpoint
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.sessions.approvals import ApprovalOutcome, Approvals, StoredApproval, use_up
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 from tests.storage.direct import Direct, run
 
 pytestmark = pytest.mark.anyio

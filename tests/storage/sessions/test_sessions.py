@@ -8,11 +8,11 @@ import pytest
 from agentgw.protocol.errors import InvalidParams, NotFound, SessionBusy
 from agentgw.protocol.types import ToolCall
 from agentgw_daemon.storage.database import Database
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
 from agentgw_daemon.storage.sessions.fork import KEPT
 from agentgw_daemon.storage.sessions.log import pack, unpack
 from agentgw_daemon.storage.sessions.turns import NewTurn, TurnEnd
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 from agentgw_daemon.system import ids
 from tests.ticking import StandingClock
 

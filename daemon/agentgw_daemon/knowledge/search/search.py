@@ -25,8 +25,8 @@ from agentgw_daemon.knowledge.search.snippets import snippet
 from agentgw_daemon.knowledge.search.wording import Wording
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.storage.documents.chunks import MOST_HELD
+from agentgw_daemon.storage.documents.finding import WordsFound
 from agentgw_daemon.storage.documents.selection import Filter
-from agentgw_daemon.storage.words.finding import WordsFound
 from agentgw_daemon.storage.words.terms import Terms, terms_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from agentgw_daemon.storage.columns import number_of, optional, text_of, word_of
 from agentgw_daemon.system.ids import now, seconds_of, time_text
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Of one webhook; older ones leave the log.
 KEPT_ENDED: Final = 1000

@@ -17,7 +17,7 @@ from agentgw_daemon.text.valid import valid_text
 if TYPE_CHECKING:
     from agentgw.protocol.calls.jobs import JobRun
     from agentgw.protocol.types import Feedback, Turn
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Of one webhook. A thousand turns with a tool call each; the oldest of them are what its receiver lacks first.
 MAX_PENDING: Final = 1000

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import number_of, text_of
+from agentgw_daemon.storage.documents.finding import View, WordsFound, find, weigh_others
 from agentgw_daemon.storage.documents.generations import HOLDS, EmbedderIdentity, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 from agentgw_daemon.storage.documents.visible import Allowed, Visibility
-from agentgw_daemon.storage.words.finding import View, WordsFound, find, weigh_others
 from agentgw_daemon.storage.words.scoring import WordMatch, WordWeights
 from agentgw_daemon.storage.words.tables import make_more, missing
 from agentgw_daemon.storage.words.terms import Terms
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Documents that are named of those that hold a chunk. An empty form or a licence may be in any number of files.
 MOST_HELD: Final = 100

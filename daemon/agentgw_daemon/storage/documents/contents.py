@@ -15,7 +15,7 @@ from agentgw_daemon.storage.words.tables import add_words, remove_words
 from agentgw_daemon.workers.protocol.footprint import FLOAT_BYTES
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Vectors are read by the hundred and written with their document. A row of these is about 100 kB.
 _VECTORS_IN_A_ROW: Final = 64

@@ -39,8 +39,8 @@ from agentgw_daemon.system.ids import new_id, now
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.documents.changes import DocumentChanges
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 DEFAULT_COLLECTION: Final = "default"
 # Far below SQLite's limit of values in a statement; others get the thread between two batches.

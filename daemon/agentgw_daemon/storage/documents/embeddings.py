@@ -23,8 +23,8 @@ from agentgw_daemon.storage.documents.generations import (
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.documents.changes import DocumentChanges
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # More removals than this (ranges, not chunks) are forgotten, and an index that has not seen them is made anew.
 MOST_TOMBSTONES: Final = 50_000

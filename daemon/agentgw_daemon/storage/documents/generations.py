@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agentgw.protocol.records.schema import record
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Condition on `collections AS c`. A list of all members would be as long as there are documents, at every search.
 HOLDS: Final = "EXISTS (SELECT 1 FROM members AS m WHERE m.collection = c.n)"

@@ -11,7 +11,7 @@ from agentgw_daemon.text.names import normalised
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 @record

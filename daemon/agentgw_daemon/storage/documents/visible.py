@@ -12,7 +12,7 @@ from agentgw_daemon.storage.documents.generations import COUNTED, generation_of
 from agentgw_daemon.storage.documents.selection import Filter, visible_where
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 _KEPT: Final = 16
 # Rows that may change, as a share of all chunks, before these are counted again.

@@ -13,8 +13,8 @@ from agentgw_daemon.storage.json_text import from_text, read_or, to_text
 from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 log = logging.getLogger(__name__)
 

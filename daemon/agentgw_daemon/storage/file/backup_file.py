@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agentgw.protocol.errors import AlreadyExists, InvalidParams, StorageUnavailable
 from agentgw_daemon.storage.file.backups import is_sound
-from agentgw_daemon.storage.file.filesystem import size_of
+from agentgw_daemon.storage.sqlite.filesystem import size_of
 from agentgw_daemon.system.durable import sync_path
 
 

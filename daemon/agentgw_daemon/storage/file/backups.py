@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, is_damage, translated
-from agentgw_daemon.storage.file.filesystem import make_directory, make_private
+from agentgw_daemon.storage.sqlite.connection import DatabaseDamaged, SqliteConnection, is_damage, translated
+from agentgw_daemon.storage.sqlite.filesystem import make_directory, make_private
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp
 

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from agentgw_daemon.storage.file.filesystem import make_private, size_of
+from agentgw_daemon.storage.sqlite.filesystem import make_private, size_of
 from agentgw_daemon.system.durable import sync_path
 
 

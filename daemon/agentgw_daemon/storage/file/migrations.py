@@ -13,8 +13,8 @@ from agentgw.protocol.errors import ConfigRefused
 from agentgw_daemon.observability.failpoint import failpoint
 from agentgw_daemon.storage.deliveries.tables import DELIVERIES
 from agentgw_daemon.storage.documents.knowledge_tables import KNOWLEDGE, WATCHED
-from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.jobs.job_tables import JOBS
+from agentgw_daemon.storage.sqlite.library import Migrations, sqlite_utils
 from agentgw_daemon.storage.words.tables import WORDS, add_functions
 
 MIGRATIONS: Final = Migrations("agentgw")

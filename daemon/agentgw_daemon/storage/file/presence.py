@@ -14,7 +14,7 @@ from typing import Final, Literal
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.file.backups import copy_open
 from agentgw_daemon.storage.file.condition import Files
-from agentgw_daemon.storage.file.connection import SqliteConnection
+from agentgw_daemon.storage.sqlite.connection import SqliteConnection
 from agentgw_daemon.system.durable import sync_path
 
 State = Literal["in place", "removed", "log removed", "taken", "overwritten", "folder gone"]

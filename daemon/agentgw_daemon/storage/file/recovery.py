@@ -9,7 +9,7 @@ from agentgw_daemon.storage.rows import LIVE
 from agentgw_daemon.storage.sessions.unfinished import interrupt, unfinished_ids
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 _ONCE: Final = "the daemon ended while it went on with this turn, which is not tried again"

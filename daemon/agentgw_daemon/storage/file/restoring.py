@@ -31,11 +31,12 @@ from agentgw_daemon.lifecycle import lock
 from agentgw_daemon.storage.deliveries.outbox import NOBODY
 from agentgw_daemon.storage.file.backups import copy_private
 from agentgw_daemon.storage.file.condition import Files
-from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, translated
-from agentgw_daemon.storage.file.filesystem import make_directory, size_of
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending, tables_after, tables_of
 from agentgw_daemon.storage.file.recovery import interrupt_live_turns
+from agentgw_daemon.storage.sqlite.connection import DatabaseDamaged, SqliteConnection, translated
+from agentgw_daemon.storage.sqlite.filesystem import make_directory, size_of
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
+from agentgw_daemon.storage.words.tables import add_functions
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp
 
@@ -140,7 +141,7 @@ def _empty_log(files: Files) -> None:
 
 
 def _bring_up_to_date(copy: Path) -> None:
-    connection = SqliteConnection(copy, "DELETE")
+    connection = SqliteConnection(copy, "DELETE", add_functions=add_functions)
     try:
         if connection.read(lambda db: pending(db, MIGRATIONS)):
             connection.read(MIGRATIONS.apply)

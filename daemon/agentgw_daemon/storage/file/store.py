@@ -18,20 +18,20 @@ from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.deliveries.outbox import NOBODY, EventOutbox
 from agentgw_daemon.storage.file.backups import Backups, copy_open, copy_private, is_sound
 from agentgw_daemon.storage.file.condition import Files
-from agentgw_daemon.storage.file.connection import (
+from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
+from agentgw_daemon.storage.file.presence import Presence, State, WrittenBack
+from agentgw_daemon.storage.file.recovery import interrupt_live_turns
+from agentgw_daemon.storage.file.vacuum import has_room, is_worthwhile, vacuum
+from agentgw_daemon.storage.sqlite.connection import (
     DatabaseDamaged,
     JournalMode,
     SqliteConnection,
     translated,
     unavailable,
 )
-from agentgw_daemon.storage.file.filesystem import make_directory
-from agentgw_daemon.storage.file.library import Migrations, sqlite_utils
-from agentgw_daemon.storage.file.migrations import MIGRATIONS, pending
-from agentgw_daemon.storage.file.presence import Presence, State, WrittenBack
-from agentgw_daemon.storage.file.recovery import interrupt_live_turns
-from agentgw_daemon.storage.file.vacuum import has_room, is_worthwhile, vacuum
-from agentgw_daemon.storage.words.tables import begin_anew, rebuild_words
+from agentgw_daemon.storage.sqlite.filesystem import make_directory
+from agentgw_daemon.storage.sqlite.library import Migrations, sqlite_utils
+from agentgw_daemon.storage.words.tables import add_functions, begin_anew, rebuild_words
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.ids import file_stamp, now
 
@@ -272,7 +272,7 @@ class DatabaseFiles:
         return self._connection
 
     def _open_file(self, *, check: bool) -> None:
-        connection = SqliteConnection(self.files.database, self._journal_mode)
+        connection = SqliteConnection(self.files.database, self._journal_mode, add_functions=add_functions)
         try:
             self._prepare(connection, check=check)
             with translated():

@@ -29,8 +29,8 @@ from agentgw_daemon.storage.rows import from_cursor, to_cursor
 from agentgw_daemon.text.valid import valid_text
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from agentgw_daemon.storage.sessions.resumption import rest, stir
 from agentgw_daemon.system.ids import new_id, now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 ApprovalOutcome = Decision | Literal["expired"]
 _SETTLED: Final[tuple[ApprovalOutcome, ...]] = (*get_args(Decision), "expired")

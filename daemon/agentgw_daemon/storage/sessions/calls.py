@@ -15,8 +15,8 @@ from agentgw_daemon.system.ids import now
 from agentgw_daemon.tool_calling.choosing.agents import DELEGATE
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 class Calls:

@@ -15,8 +15,8 @@ from agentgw_daemon.storage.rows import LIVE, from_cursor, to_cursor
 from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Enough to know the question again; a line of a terminal holds less.
 _MESSAGE_CHARACTERS: Final = 200

@@ -8,7 +8,7 @@ from agentgw_daemon.storage.rows import LIVE
 from agentgw_daemon.system.ids import new_id, now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # All of a turn but its number, ids and idempotency key: the key belongs to the turn that ran.
 KEPT: Final = (

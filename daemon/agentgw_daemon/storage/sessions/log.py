@@ -17,8 +17,8 @@ from agentgw_daemon.events.stored_event import StoredEvent
 from agentgw_daemon.storage.json_text import BAD, from_text, repaired, to_text
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 DELTA: Final = TurnDelta.method
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # A turn and those that wait for it.
 _LINE: Final = (

@@ -8,8 +8,8 @@ from agentgw.protocol.events import TurnCompleted
 from agentgw_daemon.storage.rows import LIVE
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Milliseconds of writing, in which a turn's commit waits.
 _BATCH_TURNS: Final = 100

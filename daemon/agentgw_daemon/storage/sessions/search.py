@@ -17,7 +17,7 @@ from agentgw_daemon.storage.rows import role_of
 from agentgw_daemon.storage.words.terms import MAX_PHRASED, MAX_TERMS
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 _SNIPPET_WORDS: Final = 16
 _SNIPPET_CHARACTERS: Final = 30  # on either side of a hit in a script without spaces

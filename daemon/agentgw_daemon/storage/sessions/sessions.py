@@ -30,8 +30,8 @@ from agentgw_daemon.storage.sessions.titles import UNTITLED
 from agentgw_daemon.system.ids import new_id, now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 class HistoryEntry(NamedTuple):

@@ -9,7 +9,7 @@ from agentgw_daemon.storage.columns import number_of, real_of, text_of
 from agentgw_daemon.storage.sessions.feedback import count_ratings
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 def count_sessions(db: sqlite_utils.Database) -> int:

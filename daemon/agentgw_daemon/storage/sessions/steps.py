@@ -13,8 +13,8 @@ from agentgw_daemon.storage.sessions.log import LogRow, insert_rows
 from agentgw_daemon.storage.sessions.reading import ColumnReader
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 
 @record

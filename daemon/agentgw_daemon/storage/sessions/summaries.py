@@ -9,8 +9,8 @@ from agentgw_daemon.storage.columns import text_of
 from agentgw_daemon.system.ids import now
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 _LATEST: Final = (
     "SELECT s.upto_turn_id, s.text, s.created_at, s.asked FROM summaries AS s JOIN turns AS t ON t.id = s.upto_turn_id"

@@ -20,8 +20,8 @@ from agentgw_daemon.system.ids import new_id, now
 from agentgw_daemon.tool_calling.choosing.agents import DELEGATE
 
 if TYPE_CHECKING:
-    from agentgw_daemon.storage.file.connection import Runner
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.connection import Runner
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # A live turn whose model has made calls, none of which was cut off while it was carried out (whether it had its effect
 # is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored. What

@@ -15,7 +15,7 @@ from agentgw_daemon.storage.words.folding import SIGNS, VERSION, marked, name_to
 if TYPE_CHECKING:
     import sqlite3
 
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Chunks that are made anew before the database is used: some tenths of a second.
 _AT_ONCE: Final = 1_000

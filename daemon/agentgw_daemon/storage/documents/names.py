@@ -14,7 +14,7 @@ from agentgw_daemon.storage.words.terms import Term
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.documents.selection import Where
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # A content may be that of thousands of files, an empty licence say: so many of their names are looked at.
 _NAMES: Final = 500

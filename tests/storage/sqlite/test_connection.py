@@ -12,7 +12,7 @@ import pytest
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw_daemon.observability import failpoint
-from agentgw_daemon.storage.file.connection import DatabaseDamaged, SqliteConnection, has_wal_reset_bug
+from agentgw_daemon.storage.sqlite.connection import DatabaseDamaged, SqliteConnection, has_wal_reset_bug
 from tests.patience import PATIENCE_S
 
 
@@ -123,7 +123,7 @@ _FILE_SIZE_LIMIT = """
 import resource, signal, sys
 from pathlib import Path
 from agentgw.protocol.errors import StorageUnavailable
-from agentgw_daemon.storage.file.connection import SqliteConnection
+from agentgw_daemon.storage.sqlite.connection import SqliteConnection
 connection = SqliteConnection(Path(sys.argv[1]))
 connection.write(lambda db: db.execute("CREATE TABLE t (text TEXT)"))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -173,7 +173,7 @@ def test_a_database_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
 _SECOND = """
 import sqlite3, sys
 from pathlib import Path
-from agentgw_daemon.storage.file.connection import SqliteConnection
+from agentgw_daemon.storage.sqlite.connection import SqliteConnection
 def plain(path):
     sqlite3.connect(path, timeout=0).execute("SELECT * FROM t")
 for opening in (plain, lambda path: SqliteConnection(Path(path))):

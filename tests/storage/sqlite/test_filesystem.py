@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgw_daemon.storage.file.filesystem import (
+from agentgw_daemon.storage.sqlite.filesystem import (
     answers_at_once,
     filesystem_type,
     is_network,

@@ -14,9 +14,8 @@ from typing import Final, Literal, Protocol, TypeVar
 
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw_daemon.observability.failpoint import failpoint
-from agentgw_daemon.storage.file.filesystem import make_private
-from agentgw_daemon.storage.file.library import sqlite_utils
-from agentgw_daemon.storage.words.tables import add_functions
+from agentgw_daemon.storage.sqlite.filesystem import make_private
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 T = TypeVar("T")
 JournalMode = Literal["WAL", "DELETE"]
@@ -72,15 +71,25 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
 class SqliteConnection:
     """An open database file. Methods raise StorageUnavailable or DatabaseDamaged for what SQLite reports."""
 
-    def __init__(self, path: Path, journal_mode: JournalMode = "WAL") -> None:
-        """Open or create the file. It is closed again when that fails."""
+    def __init__(
+        self,
+        path: Path,
+        journal_mode: JournalMode = "WAL",
+        *,
+        add_functions: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        """Open or create the file. It is closed again when that fails.
+
+        `add_functions` makes those known that views and triggers of the file call.
+        """
         with translated():
             make_private(path)
             # isolation_level None: no implicit BEGIN; every transaction is spelled out in `write`.
             plain = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             # A byte that rotted in a text must not make its row, and with it a session, unreadable.
             plain.text_factory = _decoded
-            add_functions(plain)
+            if add_functions is not None:
+                add_functions(plain)
             try:
                 plain.execute("PRAGMA locking_mode = EXCLUSIVE")
                 plain.execute(f"PRAGMA journal_mode = {journal_mode}")

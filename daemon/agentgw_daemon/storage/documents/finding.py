@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.columns import text_of
+from agentgw_daemon.storage.documents.names import called, compounds, names_of
 from agentgw_daemon.storage.documents.visible import Allowed
-from agentgw_daemon.storage.words.names import called, compounds, names_of
 from agentgw_daemon.storage.words.scoring import (
     CountedName,
     CountedTerm,
@@ -31,7 +31,7 @@ from agentgw_daemon.storage.words.terms import Term, Terms
 
 if TYPE_CHECKING:
     from agentgw_daemon.storage.documents.selection import Where
-    from agentgw_daemon.storage.file.library import sqlite_utils
+    from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
 # Matches that `bm25()` looks at: some 10 ms.
 _LOOKED_AT: Final = 3_000

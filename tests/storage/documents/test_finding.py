@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentgw_daemon.storage.documents import finding, names
 from agentgw_daemon.storage.documents.selection import Filter, Selection
-from agentgw_daemon.storage.file.library import sqlite_utils
 from agentgw_daemon.storage.file.store import DatabaseFiles
-from agentgw_daemon.storage.words import finding, names, scoring
+from agentgw_daemon.storage.sqlite.library import sqlite_utils
+from agentgw_daemon.storage.words import scoring
 from agentgw_daemon.storage.words.folding import fold
 from agentgw_daemon.storage.words.terms import terms_of
 from tests.storage.direct import Direct, InTransaction, run
