@@ -45,13 +45,13 @@ class StoredWorld(World):
 
     def take_up(self) -> None:
         going = run(self.store.going())
-        assert {one.job for one in going} >= self.left.keys()
-        kept = {one.run_id: one for one in going if one.job in self.left and one.job in self.jobs}
+        assert {one.run.job for one in going} >= self.left.keys()
+        kept = {one.run.run_id: one for one in going if one.run.job in self.left and one.run.job in self.jobs}
         assert run(self.store.interrupt("killed", now=self.clock.wall, but=kept)) == len(going) - len(kept)
-        self.ids = {one.job: run_id for run_id, one in kept.items()}
+        self.ids = {one.run.job: run_id for run_id, one in kept.items()}
         for one in kept.values():
-            start = self.left[one.job]
-            found = start_of(one, self.standings[one.job])
+            start = self.left[one.run.job]
+            found = start_of(one, self.standings[one.run.job])
             # Files' states are with the job, and paths with the turn.
             assert found == replace(start, standing=found.standing, lateness_s=found.lateness_s, alone=found.alone)
         super().take_up()

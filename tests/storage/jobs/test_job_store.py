@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentgw.protocol.errors import InvalidParams
+from agentgw_daemon.scheduler.running.stored import from_rows, start_of
 from agentgw_daemon.storage.database import Database
 from agentgw_daemon.storage.jobs.job_rows import (
     NewRun,
@@ -45,6 +46,15 @@ async def test_a_run_is_stored_with_the_standing_of_its_job(database: Database) 
     assert (run.status, run.reason, run.missed, run.more) == ("running", "on_time", 36, True)
     assert run.scheduled_for == run.started_at == "2027-03-28T12:00:00.000Z"
     assert await database.jobs.standings() == {"a": STANDING}
+
+
+async def test_a_run_without_an_end_keeps_the_time_it_is_for_to_the_microsecond(database: Database) -> None:
+    at = NOON.replace(microsecond=735_907)
+    await database.jobs.begin(new(at), STANDING, now=NOON)
+    (unfinished,) = await database.jobs.going()
+    assert unfinished.run.scheduled_for == "2027-03-28T12:00:00.735Z"
+    assert moment_of(unfinished.scheduled_for) == at
+    assert start_of(unfinished, from_rows({"a": STANDING})["a"]).scheduled_for == at
 
 
 async def test_a_time_has_one_run_for_each_attempt_and_runs_by_hand_are_free(database: Database) -> None:

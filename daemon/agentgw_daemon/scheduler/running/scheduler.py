@@ -267,12 +267,13 @@ class JobScheduler:
         """Follow the runs whose turns go on in this daemon; the others were cut off."""
         now = self._clock.read().wall
         found: dict[str, tuple[Start, Job, TurnState, float]] = {}
-        for run in await self._store.going():
+        for unfinished in await self._store.going():
+            run = unfinished.run
             live = self._turns.find(run.turn_id) if run.turn_id is not None else None
             job, standing = self.book.jobs.get(run.job), planner.standing_of(run.job)
             with contained(f"taking up run {run.run_id}"):
                 if live is not None and job is not None and standing is not None:
-                    found[run.run_id] = (start_of(run, standing), job, live, passed_s(run, now))
+                    found[run.run_id] = (start_of(unfinished, standing), job, live, passed_s(run, now))
         cut_off = await self._store.interrupt(_CRASHED, now=now, but=found)
         if cut_off:
             log.warning("runs of jobs that were cut off and are not run again: %d", cut_off)

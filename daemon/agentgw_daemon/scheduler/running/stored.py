@@ -14,6 +14,7 @@ from agentgw_daemon.storage.jobs.job_rows import (
     StoredRetry,
     StoredStamp,
     StoredStanding,
+    UnfinishedRun,
     moment_of,
 )
 
@@ -48,10 +49,11 @@ def run_of(start: Start) -> NewRun:
     )  # fmt: skip
 
 
-def start_of(run: JobRun, standing: Standing) -> Start:
-    """The start of a run that is on record. Raises ValueError for a bad row."""
+def start_of(going: UnfinishedRun, standing: Standing) -> Start:
+    """The start of a run that is on record. Raises ValueError or TypeError for a bad row."""
+    run = going.run
     return Start(
-        job=run.job, scheduled_for=moment_of(run.scheduled_for), reason=run.reason or "manual", standing=standing,
+        job=run.job, scheduled_for=moment_of(going.scheduled_for), reason=run.reason or "manual", standing=standing,
         lateness_s=run.lateness_s, attempt=run.attempt, missed=run.missed, more=bool(run.more),
         alone=run.reason == "catch_up" or run.missed > 0,
     )  # fmt: skip

@@ -49,6 +49,17 @@ class StoredStamp:
 
 
 @record
+class UnfinishedRun:
+    """A run without an end: as it is shown, and the time it is for as the column has it, which may be bad.
+
+    What is shown has milliseconds; a run that goes on must keep the time that it began with.
+    """
+
+    run: JobRun
+    scheduled_for: object
+
+
+@record
 class NewRun:
     """A run that is about to start."""
 
@@ -128,6 +139,11 @@ def run_of(row: Sequence[Any]) -> JobRun:
         first=_shown(first), missed=number_of(missed), more=True if more else None, started_at=_shown(started),
         finished_at=_shown(finished), turn_id=optional(text_of, turn_id), why=optional(text_of, why),
     )  # fmt: skip
+
+
+def unfinished_of(row: Sequence[Any]) -> UnfinishedRun:
+    """The unfinished run of a row of RUN_COLUMNS."""
+    return UnfinishedRun(run=run_of(row), scheduled_for=row[2])
 
 
 def signed(number: int) -> int:

@@ -18,12 +18,14 @@ from agentgw_daemon.storage.jobs.job_rows import (
     RunlessTimes,
     StoredStamp,
     StoredStanding,
+    UnfinishedRun,
     moment_of,
     run_of,
     signed,
     standing_of,
     standing_values,
     time_column,
+    unfinished_of,
 )
 from agentgw_daemon.storage.rows import from_cursor, to_cursor
 from agentgw_daemon.text.valid import valid_text
@@ -140,12 +142,12 @@ class JobStore:
 
         await self._runner.write(do)
 
-    async def going(self) -> tuple[JobRun, ...]:
+    async def going(self) -> tuple[UnfinishedRun, ...]:
         """The runs that have no end yet."""
 
-        def do(db: sqlite_utils.Database) -> tuple[JobRun, ...]:
+        def do(db: sqlite_utils.Database) -> tuple[UnfinishedRun, ...]:
             rows = db.execute(f"SELECT {RUN_COLUMNS} FROM job_runs WHERE status = 'running' ORDER BY id").fetchall()
-            return tuple(map(run_of, rows))
+            return tuple(map(unfinished_of, rows))
 
         return await self._runner.read(do)
 
