@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.protocol.calls.turns import TurnReplayParams, TurnResult
+from agentgw.protocol.calls.turns import TurnReplayParams
 from agentgw.protocol.errors import NotFound, Overloaded
 from agentgw.protocol.events import TurnSteered
 from agentgw_daemon.events.steering import MOST_WAITING
-from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest, TextDelta, ToolCallingMode, as_mapping
 from agentgw_daemon.tool_calling.formats import PLAIN, Format, choose
 from agentgw_daemon.turns.replay.run import replay
 from tests.agent.scripted import CHANGE, LOOK, furnish, script
 from tests.polling import pause
-from tests.turns.house import House, Script, finished, house
+from tests.turns.house import House, Script, ended, finished, house
 from tests.turns.questions import Killed, open_question, taken_up
 from tests.workers.model.template.templates import HERMES
 
@@ -47,12 +46,6 @@ def calls_by(h: House, form: Format | None, *, narrow: bool = False) -> None:
     h.engine.mode = ToolCallingMode(format=form, narrow=narrow)
 
 
-async def outcome_of(live: TurnState) -> TurnResult:
-    outcome = await live.wait_outcome()
-    assert isinstance(outcome, TurnResult), outcome
-    return outcome
-
-
 def shown(h: House) -> list[dict[str, Any]]:
     return [as_mapping(message) for message in h.engine.requests[-1].messages]
 
@@ -77,7 +70,7 @@ async def test_the_model_is_shown_the_words_before_its_next_step(
             furnish(h)
             calls_by(h, form, narrow=narrow)
         live = await h.start("look at it", tools=("look",) if form else None)
-        result = await outcome_of(live)
+        result = await ended(live)
         assert result.text.endswith("It is blue.")
         assert len(h.engine.requests) == len(answers)
         messages = shown(h)
@@ -89,12 +82,12 @@ async def test_the_model_is_shown_the_words_before_its_next_step(
 async def test_the_words_are_the_users_in_the_session_and_in_the_next_prompt(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         h.engine.script = steered_in(h, 0, "Red.", "Blue.", "Yes.")
-        first = await outcome_of(await h.start("which colour?"))
+        first = await ended(await h.start("which colour?"))
         assert first.text == "Red.\n\nBlue."
         detail = await h.database.turns.detail(first.turn_id)
         assert (detail.message, detail.text) == ("which colour?", "Red.\n\nBlue.")
         assert [step.steered for step in detail.steps] == [("in blue",), ()]
-        await outcome_of(await h.start("sure?", session_id=first.session_id))
+        await ended(await h.start("sure?", session_id=first.session_id))
         said = [(one["role"], one["content"]) for one in shown(h)][-3:]
         assert said == [
             ("user", "which colour?\n\nin blue"),
@@ -106,7 +99,7 @@ async def test_the_words_are_the_users_in_the_session_and_in_the_next_prompt(tmp
 async def test_a_replay_hears_the_words_where_they_came(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         h.engine.script = steered_in(h, 0, "Red.", "Blue.", "Red.", "Blue.")
-        first = await outcome_of(await h.start("which colour?"))
+        first = await ended(await h.start("which colour?"))
 
         async def tell(event: object) -> None:
             await trio.lowlevel.checkpoint()
@@ -119,7 +112,7 @@ async def test_a_replay_hears_the_words_where_they_came(tmp_path: Path) -> None:
 async def test_words_on_the_last_step_are_still_answered(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         h.engine.script = steered_in(h, 0, "Red.", "Blue.")
-        result = await outcome_of(await h.start("which colour?", max_iterations=1))
+        result = await ended(await h.start("which colour?", max_iterations=1))
         assert (result.text, result.finish_reason) == ("Red.\n\nBlue.", "stop")
 
 
@@ -159,5 +152,5 @@ async def test_words_outlive_the_daemon_with_the_question_that_the_turn_waits_fo
         live = await taken_up(h)
         (asked,) = h.services.approvals.list()
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        assert (await outcome_of(live)).text == "done"
+        assert (await ended(live)).text == "done"
         assert shown(h)[-1] == {"role": "user", "content": "in blue"}

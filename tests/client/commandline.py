@@ -12,10 +12,19 @@ import sys
 import termios
 from collections.abc import Callable
 
+import pytest
+
+from agentgw.cli import output
 from tests.patience import PATIENCE_S
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says what it says, whatever an earlier test wanted."""
+    monkeypatch.setattr(output, "_quiet", False)
 
 
 class Terminal:

@@ -335,3 +335,11 @@ def _force(function: Callable[[str], Any], path: str, _: object) -> None:
     os.chmod(os.path.dirname(path), 0o700)
     os.chmod(path, 0o700)
     function(path)
+
+
+def starter_home() -> Iterator[Home]:
+    """An installation whose starter model stays loaded, for a fixture of a module."""
+    with Home() as made:
+        made.add_starter_model()
+        yield made
+        assert "Traceback" not in made.log

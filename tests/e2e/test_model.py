@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import Home
+from tests.e2e.home import Home, starter_home
 from tests.starter import SHA256, starter_model
 
 pytestmark = pytest.mark.e2e
@@ -22,10 +22,7 @@ BRIEF = ("run", "--system", "Be brief.")
 @pytest.fixture(scope="module")
 def chat() -> Iterator[Home]:
     """One installation whose model stays loaded."""
-    with Home() as made:
-        made.add_starter_model()
-        yield made
-        assert "Traceback" not in made.log
+    yield from starter_home()
 
 
 def answer(home: Home, *words: str, environ: dict[str, str] | None = None) -> dict[str, Any]:

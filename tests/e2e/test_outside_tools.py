@@ -15,19 +15,13 @@ import pytest
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.home import Done, Home, until
 from tests.patience import PATIENCE_S
-from tests.scripts.fetch_mcp_servers import fetch
-from tests.tools.mcp.real_servers import CACHE, WEB
+from tests.tools.mcp.real_servers import WEB
+from tests.tools.mcp.real_servers import programs as programs
 
 pytestmark = pytest.mark.e2e
 
 # A server is a Python program that imports a lot, on a machine that may be busy.
 SLOW_S = 90.0
-
-
-@pytest.fixture(scope="module")
-def programs() -> dict[str, Path]:
-    """The servers' programs; the first time they are installed."""
-    return fetch(CACHE)
 
 
 def configure(home: Home, endpoint: Endpoint, **servers: dict[str, Any]) -> None:

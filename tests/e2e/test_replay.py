@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.home import Done, Home
+from tests.e2e.home import Done, Home, starter_home
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
@@ -20,10 +20,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def agent() -> Iterator[Home]:
     """One installation whose model stays loaded."""
-    with Home() as made:
-        made.add_starter_model()
-        yield made
-        assert "Traceback" not in made.log
+    yield from starter_home()
 
 
 def ask(home: Home, *words: str, cwd: Path | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.e2e.home import Home
+from tests.e2e.home import Home, starter_home
 
 pytestmark = pytest.mark.e2e
 
@@ -35,10 +35,7 @@ SCHEMA = {
 @pytest.fixture(scope="module")
 def chat() -> Iterator[Home]:
     """One installation whose model stays loaded."""
-    with Home() as made:
-        made.add_starter_model()
-        yield made
-        assert "Traceback" not in made.log
+    yield from starter_home()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import Home
+from tests.e2e.home import Home, starter_home
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
@@ -22,10 +22,7 @@ BRIEF = ("run", "--system", "Be brief.", "--json", "-o", "temperature=0", "-o", 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[Home]:
     """One installation whose model stays loaded."""
-    with Home() as made:
-        made.add_starter_model()
-        yield made
-        assert "Traceback" not in made.log
+    yield from starter_home()
 
 
 def run(home: Home, folder: Path, *words: str, environ: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:

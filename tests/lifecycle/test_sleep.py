@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,16 +14,10 @@ from agentgw_daemon.lifecycle.sleep import follow_sleep
 from tests.patience import PATIENCE_S
 from tests.polling import pause, until
 from tests.system.bus import LOGIN, FakeLogin, login_manager, standin, system_bus
+from tests.system.bus import bus as bus
 
 pytestmark = pytest.mark.anyio
 PREPARE = DBusAddress("/org/freedesktop/login1", interface=f"{LOGIN}.Manager")
-
-
-@pytest.fixture
-def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with system_bus(tmp_path) as address:
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-        yield address
 
 
 class Sleeper:

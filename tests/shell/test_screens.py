@@ -20,6 +20,7 @@ from tests.patience import PATIENCE_S
 from tests.shell.chat_home import ChatHome, chat_home_in
 from tests.shell.emulators.tmux import Tmux, needs_tmux
 from tests.shell.emulators.xterm import Xterm, needs_xterm
+from tests.shell.emulators.xterm import xterm as xterm
 from tests.shell.program import AGENTGW
 from tests.shell.rendering.answers import CODE, MIXED
 from tests.shell.rendering.screen_of import Scrollback, comparable
@@ -40,12 +41,6 @@ PASTED = "\n".join(f"line {number}" for number in range(30))
 def chat_home() -> Iterator[ChatHome]:
     # A short name, always of the same length: paths are on the screen.
     with TemporaryDirectory(prefix="agw") as folder, Endpoint() as model, chat_home_in(Path(folder), model) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def xterm() -> Iterator[Xterm]:
-    with Xterm() as made:
         yield made
 
 

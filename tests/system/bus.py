@@ -143,3 +143,11 @@ async def login_manager(address: str) -> AsyncIterator[FakeLogin]:
             yield made
             nursery.cancel_scope.cancel()
         made.close()
+
+
+@pytest.fixture
+def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a bus that this process takes for the system's."""
+    with system_bus(tmp_path) as address:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        yield address

@@ -143,9 +143,14 @@ class House:
         return live
 
     async def ask(self, message: str = "hi", **params: Any) -> TurnResult:
-        outcome = await (await self.start(message, **params)).wait_outcome()
-        assert isinstance(outcome, TurnResult), outcome
-        return outcome
+        return await ended(await self.start(message, **params))
+
+
+async def ended(live: TurnState) -> TurnResult:
+    """The result of a turn, once it has one."""
+    outcome = await live.wait_outcome()
+    assert isinstance(outcome, TurnResult), outcome
+    return outcome
 
 
 @asynccontextmanager

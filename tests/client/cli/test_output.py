@@ -9,11 +9,7 @@ import pytest
 
 from agentgw.cli import output
 from agentgw.protocol.errors import DaemonUnreachable, LocalError, ModelUnavailable
-
-
-@pytest.fixture(autouse=True)
-def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_quiet", False)
+from tests.client.commandline import talkative as talkative
 
 
 @pytest.fixture

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from agentgw_daemon.scheduler.running.system_bus import is_unmetered, is_user_away
-from tests.system.bus import LOGIN, NETWORK, standin, system_bus
+from tests.system.bus import LOGIN, NETWORK, standin
+from tests.system.bus import bus as bus
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with system_bus(tmp_path) as address:
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-        yield address
 
 
 @pytest.mark.parametrize(("metered", "free"), [(1, False), (2, True), (3, False), (4, True), (0, None)])

@@ -6,6 +6,7 @@ import json
 import select
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -66,3 +67,10 @@ class Xterm:
         assert stdin is not None
         stdin.write(json.dumps(order).encode() + b"\n")
         stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def xterm() -> Iterator[Xterm]:
+    """One emulator for the tests of a module."""
+    with Xterm() as made:
+        yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,16 +10,11 @@ from agentgw_shell.rendering.answer import FRAME_S, AnswerView
 from agentgw_shell.rendering.markdown import rendered
 from agentgw_shell.rendering.spans import plain_text
 from tests.shell.emulators.xterm import Xterm, needs_xterm
+from tests.shell.emulators.xterm import xterm as xterm
 from tests.shell.rendering.answers import CODE, MIXED
 from tests.shell.rendering.screen_of import comparable
 
 pytestmark = needs_xterm
-
-
-@pytest.fixture(scope="module")
-def xterm() -> Iterator[Xterm]:
-    with Xterm() as made:
-        yield made
 
 
 def streamed(xterm: Xterm, text: str, columns: int, most: int, rows: int = 24) -> None:

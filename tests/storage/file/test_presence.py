@@ -26,11 +26,6 @@ from tests.polling import until
 from tests.storage.direct import Direct, run, talk
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
 @pytest.fixture(params=["WAL", "DELETE"])
 def store(data: Path, request: pytest.FixtureRequest) -> DatabaseFiles:
     mode: JournalMode = request.param

@@ -17,17 +17,11 @@ from agentgw_daemon.config.settings import McpServerSection
 from agentgw_daemon.tools.catalogue import ToolLimits, open_catalogue
 from agentgw_daemon.tools.mcp.mcp_server import McpLimits
 from tests.patience import PATIENCE_S
-from tests.scripts.fetch_mcp_servers import fetch
 from tests.tools.kit import context
-from tests.tools.mcp.real_servers import CACHE, WEB
+from tests.tools.mcp.real_servers import WEB
+from tests.tools.mcp.real_servers import programs as programs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
-
-
-@pytest.fixture(scope="module")
-def programs() -> dict[str, Path]:
-    """The servers' programs; the first time they are installed."""
-    return fetch(CACHE)
 
 
 def running_in(folder: Path) -> list[str]:

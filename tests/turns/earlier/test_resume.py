@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from agentgw.protocol.calls.turns import TurnResult, TurnStartParams
+from agentgw.protocol.calls.turns import TurnStartParams
 from agentgw.protocol.errors import (
     AlreadyExists,
     ApprovalDenied,
@@ -35,7 +35,7 @@ from tests.agent.scripted import CHANGE, answered, furnish, script
 from tests.fakes import change
 from tests.polling import pause, until
 from tests.turns.frames import read, watched
-from tests.turns.house import House, finished
+from tests.turns.house import House, ended, finished
 from tests.turns.questions import Killed, open_question, taken_up
 
 pytestmark = pytest.mark.anyio
@@ -44,12 +44,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def killed(tmp_path: Path) -> Killed:
     return Killed(tmp_path)
-
-
-async def ended(live: TurnState) -> TurnResult:
-    outcome = await live.wait_outcome()
-    assert isinstance(outcome, TurnResult), outcome
-    return outcome
 
 
 async def is_usable(h: House, session_id: str) -> bool:

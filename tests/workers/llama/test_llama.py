@@ -1,19 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agentgw_daemon.workers.llama import llama
+from tests.workers.llama.loaded import model as model
 from tests.workers.llama.tinygguf import END, SCRIPT, START, STRING, chain_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llama.LlamaModel]:
-    made = llama.LlamaModel(str(chain_model(tmp_path_factory.mktemp("models") / "chain.gguf", SCRIPT)))
-    yield made
-    made.close()
 
 
 def test_control_tokens_are_read_within_a_fragment_and_never_across_two(model: llama.LlamaModel) -> None:

@@ -8,6 +8,7 @@ import pytest
 from agentgw.cli import output
 from agentgw.cli.terminal import progress
 from agentgw.cli.terminal.progress import Bar, RecordMeter, Status
+from tests.client.commandline import talkative as talkative
 
 
 class Screen(io.StringIO):
@@ -21,11 +22,6 @@ class Screen(io.StringIO):
 
     def seen(self) -> str:
         return self.getvalue().rpartition("\n")[2].rpartition("\r")[2].rstrip()
-
-
-@pytest.fixture(autouse=True)
-def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_quiet", False)
 
 
 class Clock:

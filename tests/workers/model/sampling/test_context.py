@@ -7,14 +7,8 @@ import pytest
 
 from agentgw_daemon.workers.llama import llama
 from agentgw_daemon.workers.model.sampling.context import Batch, Context, Sampler
+from tests.workers.llama.loaded import model as model
 from tests.workers.llama.tinygguf import SCRIPT, chain_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llama.LlamaModel]:
-    made = llama.LlamaModel(str(chain_model(tmp_path_factory.mktemp("models") / "chain.gguf", SCRIPT)))
-    yield made
-    made.close()
 
 
 @pytest.fixture
