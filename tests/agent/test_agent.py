@@ -43,11 +43,11 @@ async def test_a_key_in_a_result_is_shown_to_nobody(tmp_path: Path, text: str) -
     async with house(tmp_path, script([("look", {"text": text})], "done")) as h:
         h.services.secrets.put("test", ["sk-abcdefgh"])
         furnish(h)
-        live = await h.start()
-        await live.wait_outcome()
-        (told,) = [frame for frame in await watched(live) if frame["method"] == "turn.tool_result"]
+        turn = await h.start()
+        await turn.wait_outcome()
+        (told,) = [frame for frame in await watched(turn) if frame["method"] == "turn.tool_result"]
         assert told["params"]["content"].endswith("***")
-        (call,) = (await h.database.turns.detail(live.turn_id)).tool_calls
+        (call,) = (await h.database.turns.detail(turn.turn_id)).tool_calls
         assert (call.content or "").endswith("***")
         assert "sk-abcdefgh" not in as_mapping(h.engine.requests[-1].messages[-1])["content"]
 
@@ -55,9 +55,9 @@ async def test_a_key_in_a_result_is_shown_to_nobody(tmp_path: Path, text: str) -
 async def test_watchers_see_each_call_and_its_result(tmp_path: Path) -> None:
     async with house(tmp_path, script([("look", {"text": "a"})], "done")) as h:
         furnish(h)
-        live = await h.start()
-        await live.wait_outcome()
-        methods = [frame["method"] for frame in await watched(live)]
+        turn = await h.start()
+        await turn.wait_outcome()
+        methods = [frame["method"] for frame in await watched(turn)]
         assert methods == ["turn.started", "turn.tool_call", "turn.tool_result", "turn.delta", "turn.completed"]
 
 
@@ -127,23 +127,23 @@ async def test_what_changes_something_is_asked_about(tmp_path: Path, decision: s
     async with house(tmp_path, script([("change", {"text": "x"})], "done")) as h, trio.open_nursery() as nursery:
         done = furnish(h)
         nursery.start_soon(answered, h, decision)
-        live = await h.start()
-        assert isinstance(await live.wait_outcome(), TurnResult)
+        turn = await h.start()
+        assert isinstance(await turn.wait_outcome(), TurnResult)
         nursery.cancel_scope.cancel()
         assert done == made
-        assert "turn.approval" in [frame["method"] for frame in await watched(live)]
-        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        assert "turn.approval" in [frame["method"] for frame in await watched(turn)]
+        (told,) = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert told.ok is bool(made)
 
 
 async def test_while_somebody_is_asked_the_turn_is_waiting(tmp_path: Path) -> None:
     async with house(tmp_path, script([("change", {"text": "x"})], "done")) as h, trio.open_nursery() as nursery:
         furnish(h)
-        live = await h.start()
+        turn = await h.start()
         await until(h.services.approvals.list)
-        assert (await h.database.turns.get(live.turn_id)).state == "waiting"
+        assert (await h.database.turns.get(turn.turn_id)).state == "waiting"
         nursery.start_soon(answered, h, "allow_once")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         nursery.cancel_scope.cancel()
 
 
@@ -170,11 +170,11 @@ async def test_where_nobody_is_asked_such_tools_are_not_even_shown(tmp_path: Pat
 async def test_a_call_of_a_tool_that_nobody_may_be_asked_about_ends_the_turn(tmp_path: Path) -> None:
     async with house(tmp_path, script([("change", {"text": "x"})], "done")) as h:
         done = furnish(h)
-        live = await h.start(approvals=("deny",))
-        outcome = await live.wait_outcome()
+        turn = await h.start(approvals=("deny",))
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, ApprovalDenied)
         assert outcome.message == "change was not allowed: nobody is to be asked about it"
-        assert "turn.tool_call" in [frame["method"] for frame in await watched(live)], "it is seen what was wanted"
+        assert "turn.tool_call" in [frame["method"] for frame in await watched(turn)], "it is seen what was wanted"
         assert done == []
 
 
@@ -184,10 +184,10 @@ async def test_a_no_is_told_apart_from_a_failure(tmp_path: Path) -> None:
         furnish(h)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answered, h, "deny")
-            live = await h.start()
-            await live.wait_outcome()
+            turn = await h.start()
+            await turn.wait_outcome()
             nursery.cancel_scope.cancel()
-        told = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        told = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert [(event.ok, event.denied) for event in told] == [(False, True), (False, None)]
 
 
@@ -212,8 +212,8 @@ async def test_a_turn_that_is_not_stored_is_tainted_by_the_session_it_goes_on_wi
         done = furnish(h)
         first = await h.ask()
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
-        live = await h.start(session_id=first.session_id, approvals=("post",), ephemeral=True)
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await h.start(session_id=first.session_id, approvals=("post",), ephemeral=True)
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]
 
 
@@ -227,10 +227,10 @@ async def test_a_model_that_obeys_what_it_reads_asks_before_it_posts(tmp_path: P
         done = furnish(h)
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         # Allowed beforehand: not after untrusted text.
-        live = await h.start(approvals=("post",))
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await h.start(approvals=("post",))
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == [f"look {payload}"]
-        assert "turn.approval" in [frame["method"] for frame in await watched(live)]
+        assert "turn.approval" in [frame["method"] for frame in await watched(turn)]
 
 
 async def test_untrusted_text_taints_the_session_for_later_turns(tmp_path: Path) -> None:
@@ -239,6 +239,6 @@ async def test_untrusted_text_taints_the_session_for_later_turns(tmp_path: Path)
         done = furnish(h)
         first = await h.ask()
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
-        live = await h.start(session_id=first.session_id, approvals=("post",))
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await h.start(session_id=first.session_id, approvals=("post",))
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]

@@ -42,9 +42,9 @@ async def never(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
 async def until_child(h: House, parent: TurnState, depth: int = 1) -> TurnState:
     """The running turn so many levels below, once it has said something."""
     while True:
-        for live in h.turns.running:
-            if live.depth == parent.depth + depth and len(live.log.events) > 1:
-                return live
+        for turn in h.turns.running:
+            if turn.depth == parent.depth + depth and len(turn.log.events) > 1:
+                return turn
         await pause()
 
 
@@ -71,15 +71,15 @@ async def test_a_child_answers_in_a_session_of_its_own_and_the_parent_goes_on_wi
 async def test_only_sub_agents_can_be_chosen_and_only_by_skills_that_have_some(tmp_path: Path) -> None:
     skills = skill("boss", "worker", "missing"), skill("worker"), skill("other")
     async with team(tmp_path, *skills, boss=[task("other"), "sorry"], worker=["3"], other=["4"]) as h:
-        live = await h.start(skill="boss")
-        assert isinstance(await live.wait_outcome(), TurnResult)
+        turn = await h.start(skill="boss")
+        assert isinstance(await turn.wait_outcome(), TurnResult)
         (tool,) = h.engine.requests[0].tools
         assert tool["function"]["parameters"]["properties"]["skill"]["enum"] == ["worker"]
         assert "worker: Does worker" in tool["function"]["description"]
-        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        (told,) = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert not told.ok
         assert "'other' is not one of ['worker']" in told.content
-        assert "there is no skill missing" in next(one.text for one in live.log.events if isinstance(one, TurnNotice))
+        assert "there is no skill missing" in next(one.text for one in turn.log.events if isinstance(one, TurnNotice))
         await h.ask(skill="other")
         assert requests_of(h, "other")[0].tools == ()
 
@@ -265,12 +265,12 @@ async def test_a_childs_question_that_nobody_answers_ends_the_parent_too(tmp_pat
     async with team(tmp_path, **parts) as h:
         done = furnish(h)
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
-        live = await h.start(skill="boss")
-        outcome = await live.wait_outcome()
+        turn_state = await h.start(skill="boss")
+        outcome = await turn_state.wait_outcome()
         assert isinstance(outcome, ApprovalDenied)
         assert done == []
         assert {turn.state for turn in await stored(h)} == {"failed"}
-        (call,) = (await h.database.turns.detail(live.turn_id)).tool_calls
+        (call,) = (await h.database.turns.detail(turn_state.turn_id)).tool_calls
         assert call.ok is False
 
 
@@ -348,12 +348,12 @@ async def test_the_parents_watchers_see_what_the_child_does(tmp_path: Path) -> N
 
     async with team(tmp_path, boss=[task("worker"), "done"], worker=worker) as h:
         furnish(h)
-        live = await h.start(skill="boss")
-        await live.wait_outcome()
-        told = [event.text for event in live.log.events if isinstance(event, TurnNotice)]
+        turn = await h.start(skill="boss")
+        await turn.wait_outcome()
+        told = [event.text for event in turn.log.events if isinstance(event, TurnNotice)]
         assert told[0].startswith("worker works on it; `agentgw attach t-")
         assert told[1:] == ["worker: look(text='fail')", "worker: failed: it is broken"]
-        (progress,) = [event for event in live.log.events if isinstance(event, TurnProgress)]
+        (progress,) = [event for event in turn.log.events if isinstance(event, TurnProgress)]
         assert (progress.phase, progress.done) == ("delegated", 40)
-        frames = await watched(live)
+        frames = await watched(turn)
         assert [frame["params"]["seq"] for frame in frames] == list(range(1, len(frames) + 1))

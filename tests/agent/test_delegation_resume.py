@@ -33,12 +33,12 @@ REST: dict[str, Any] = {"boss": ["done"], "lead": ["all"], "worker": ["changed"]
 
 async def waiting(h: House, **params: Any) -> tuple[TurnState, Approval]:
     """A turn whose child's child asks, once the question is in the log of each."""
-    live = await h.start(skill="boss", **params)
+    turn = await h.start(skill="boss", **params)
     asked = await open_question(h)
     for one in h.turns.running:
         while not any(row.method == "turn.approval" for row in await h.database.log.read(one.turn_id)):
             await pause()
-    return live, asked
+    return turn, asked
 
 
 @asynccontextmanager
@@ -46,17 +46,17 @@ async def killed(folder: Path, **params: Any) -> AsyncIterator[tuple[TurnState, 
     """Leaves the traces of a daemon that was killed while a grandchild asked; its files are in `folder`/1."""
     async with team(folder / "0", *SKILLS, **PARTS) as h:
         furnish(h)
-        live, asked = await waiting(h, **params)
+        turn, asked = await waiting(h, **params)
         shutil.copytree(folder / "0", folder / "1")
-        yield live, asked
+        yield turn, asked
         await h.turns.stop()
 
 
-async def rest_of(h: House, done: list[str], live: TurnState) -> TurnResult:
+async def rest_of(h: House, done: list[str], turn: TurnState) -> TurnResult:
     """The turn's result after a yes, under the next daemon."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answered, h, "allow_once")
-        found = h.turns.find(live.turn_id)
+        found = h.turns.find(turn.turn_id)
         assert found is not None
         outcome = await found.wait_outcome()
         nursery.cancel_scope.cancel()
@@ -66,14 +66,14 @@ async def rest_of(h: House, done: list[str], live: TurnState) -> TurnResult:
 
 
 async def test_a_tree_of_a_killed_daemon_goes_on_from_its_question(tmp_path: Path) -> None:
-    async with killed(tmp_path, options=Options(seed=7)) as (live, asked):
+    async with killed(tmp_path, options=Options(seed=7)) as (turn_state, asked):
         pass
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
         done = furnish(h)
         await h.turns.take_up()
         assert [one.depth for one in h.turns.running] == [0, 1, 2]
         assert [one.approval_id for one in h.services.approvals.list()] == [asked.approval_id]
-        outcome = await rest_of(h, done, live)
+        outcome = await rest_of(h, done, turn_state)
         assert outcome.text == "done"
         assert [call.content for call in outcome.tool_calls] == ["all"]
         assert outcome.usage.prompt_tokens == 30, "two steps of each of three turns"
@@ -85,12 +85,12 @@ async def test_a_tree_of_a_killed_daemon_goes_on_from_its_question(tmp_path: Pat
 
 
 async def test_a_question_of_a_child_is_told_once_to_who_watches_the_parent(tmp_path: Path) -> None:
-    async with killed(tmp_path) as (live, asked):
+    async with killed(tmp_path) as (turn_state, asked):
         pass
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
         done = furnish(h)
         await h.turns.take_up()
-        await rest_of(h, done, live)
+        await rest_of(h, done, turn_state)
         for turn in await stored(h):
             frames = await replayed(h.turns, turn)
             assert frames.count(asked.approval_id.encode()) == 1
@@ -100,12 +100,12 @@ async def test_a_question_of_a_child_is_told_once_to_who_watches_the_parent(tmp_
 async def test_a_stop_leaves_the_tree_to_the_next_daemon(tmp_path: Path) -> None:
     async with team(tmp_path / "1", *SKILLS, **PARTS) as h:
         furnish(h)
-        live, _ = await waiting(h)
+        turn, _ = await waiting(h)
         await h.turns.stop()
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
         done = furnish(h)
         await h.turns.take_up()
-        outcome = await rest_of(h, done, live)
+        outcome = await rest_of(h, done, turn)
         assert outcome.text == "done"
         assert len(await stored(h)) == 3
 
@@ -116,10 +116,10 @@ async def test_a_child_that_was_writing_ends_with_all_that_waited_for_it(tmp_pat
         yield finished()
 
     async with team(tmp_path / "0", *SKILLS, **{**PARTS, "worker": never}) as h:
-        live = await h.start(skill="boss")
+        turn_state = await h.start(skill="boss")
         await until(lambda: len(h.engine.requests) >= 3)
         shutil.copytree(tmp_path / "0", tmp_path / "1")
-        live.cancel()
+        turn_state.cancel()
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
         await h.turns.take_up()
         assert h.turns.running == ()
@@ -131,7 +131,7 @@ async def test_a_child_that_was_writing_ends_with_all_that_waited_for_it(tmp_pat
 
 async def test_a_child_that_had_ended_is_not_asked_again(tmp_path: Path) -> None:
     async with team(tmp_path / "0", *SKILLS, **{**PARTS, "worker": ["3"]}) as h:
-        live = await h.start(skill="boss")
+        turn_state = await h.start(skill="boss")
         plain, gate = h.database.calls.end, trio.Event()
 
         async def end(turn_id: str, *rest: Any, **more: Any) -> None:
@@ -143,10 +143,10 @@ async def test_a_child_that_had_ended_is_not_asked_again(tmp_path: Path) -> None
         h.database.calls.end = end  # type: ignore[method-assign]  # where the daemon is killed
         await gate.wait()
         shutil.copytree(tmp_path / "0", tmp_path / "1")
-        live.cancel()
+        turn_state.cancel()
     async with team(tmp_path / "1", *SKILLS, **REST) as h:
         await h.turns.take_up()
-        found = h.turns.find(live.turn_id)
+        found = h.turns.find(turn_state.turn_id)
         assert found is not None
         outcome = await found.wait_outcome()
         assert isinstance(outcome, TurnResult)
@@ -159,12 +159,12 @@ async def test_a_child_that_had_ended_is_not_asked_again(tmp_path: Path) -> None
 
 
 async def test_a_parent_that_cannot_go_on_takes_its_children_along(tmp_path: Path) -> None:
-    async with killed(tmp_path) as (live, _):
+    async with killed(tmp_path) as (turn_state, _):
         pass
     async with team(tmp_path / "1", *SKILLS[1:], **REST) as h:
         done = furnish(h)
         taken = await h.turns.take_up()
-        found = next(one for one in taken if one.turn_id == live.turn_id)
+        found = next(one for one in taken if one.turn_id == turn_state.turn_id)
         assert not isinstance(await found.wait_outcome(), TurnResult), "its skill is gone"
         await until(lambda: not h.turns.running)
         assert {turn.skill: turn.state for turn in await stored(h)} == {

@@ -55,10 +55,10 @@ def told(h: House, step: int = -1) -> list[dict[str, Any]]:
 
 async def shown(h: House, message: str = "hi", **params: Any) -> tuple[TurnResult, str, str]:
     """A turn's result, and what its watchers saw of the answer and of the reasoning."""
-    live = await h.start(message, **params)
-    outcome = await live.wait_outcome()
+    turn = await h.start(message, **params)
+    outcome = await turn.wait_outcome()
     assert isinstance(outcome, TurnResult), outcome
-    deltas = [event for event in live.log.events if isinstance(event, TurnDelta)]
+    deltas = [event for event in turn.log.events if isinstance(event, TurnDelta)]
     texts = ["".join(one.text for one in deltas if one.channel == channel) for channel in ("answer", "reasoning")]
     return outcome, texts[0], texts[1]
 
@@ -160,9 +160,9 @@ async def test_an_engine_that_fails_after_a_call_fails_the_turn_and_keeps_the_ca
 
     async with house(tmp_path, speak) as h:
         furnish(h)
-        live = await h.start()
-        assert isinstance(await live.wait_outcome(), ModelUnavailable)
-        (call,) = (await h.database.turns.detail(live.turn_id)).tool_calls
+        turn = await h.start()
+        assert isinstance(await turn.wait_outcome(), ModelUnavailable)
+        (call,) = (await h.database.turns.detail(turn.turn_id)).tool_calls
         assert (call.ok, call.content) == (True, "did a")
 
 
@@ -251,12 +251,12 @@ async def test_a_long_result_is_cut_for_the_model_and_whole_for_the_record(tmp_p
 async def test_nobody_is_asked_about_a_call_that_cannot_succeed(tmp_path: Path) -> None:
     async with house(tmp_path, script([("write", {"n": -1})], "done")) as h:
         slow = Slow(h, write="write")
-        live = await h.start()
-        assert isinstance(await live.wait_outcome(), TurnResult)
+        turn = await h.start()
+        assert isinstance(await turn.wait_outcome(), TurnResult)
         assert slow.log == []
-        (result,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        (result,) = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert (result.ok, result.content) == (False, "that cannot be changed")
-        assert not any(event.method == "turn.approval" for event in live.log.events)
+        assert not any(event.method == "turn.approval" for event in turn.log.events)
 
 
 async def test_a_yes_for_the_session_is_for_that_call_alone_and_for_later_turns(tmp_path: Path) -> None:
@@ -284,8 +284,8 @@ async def test_an_ephemeral_turn_of_a_tainted_session_is_tainted_too(tmp_path: P
     async with house(tmp_path, steps) as h:
         done = furnish(h)
         first = await h.ask()
-        live = await h.start(session_id=first.session_id, ephemeral=True, approvals=("deny", "post"))
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await h.start(session_id=first.session_id, ephemeral=True, approvals=("deny", "post"))
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]
 
 
@@ -293,27 +293,27 @@ async def test_after_untrusted_text_a_call_that_nobody_is_to_be_asked_about_ends
     steps = script([("look", {"text": "a"})], [("post", {"text": "x"})], "done")
     async with house(tmp_path, steps) as h:
         done = furnish(h)
-        live = await h.start(approvals=("deny", "post"))
-        outcome = await live.wait_outcome()
+        turn = await h.start(approvals=("deny", "post"))
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, ApprovalDenied)
         assert "nobody is to be asked" in outcome.message
         assert done == ["look a"]
-        assert not any(event.method == "turn.approval" for event in live.log.events)
+        assert not any(event.method == "turn.approval" for event in turn.log.events)
 
 
 async def test_a_turn_that_is_cancelled_while_its_tool_runs_is_cancelled_and_so_is_the_tool(tmp_path: Path) -> None:
     async with house(tmp_path, script([("read", {"n": 0, "with": 9})], "done")) as h:
         slow = Slow(h, read="read")
-        live = await h.start()
+        turn = await h.start()
         await until(lambda: slow.log)
-        live.cancel()
-        outcome = await live.wait_outcome()
+        turn.cancel()
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, TurnResult)
         assert (outcome.finish_reason, slow.log) == ("cancelled", ["+read0"])
-        detail = await h.database.turns.detail(live.turn_id)
+        detail = await h.database.turns.detail(turn.turn_id)
         assert detail.turn.state == "cancelled"
         assert detail.tool_calls == (
-            ToolCall(call_id=f"{live.turn_id}-1", tool="read", arguments={"n": 0, "with": 9}),
+            ToolCall(call_id=f"{turn.turn_id}-1", tool="read", arguments={"n": 0, "with": 9}),
         ), "that it began is on record, and that nobody knows what came of it"
 
 
@@ -321,9 +321,9 @@ async def test_every_call_that_is_told_has_its_result(tmp_path: Path) -> None:
     steps: Any = script([("look", {"text": "a"}), ("nothing", {}), ("look", {"text": "fail"})], "done")
     async with house(tmp_path, steps) as h:
         h.tools = {"look": tool("look", [])}
-        live = await h.start()
-        await live.wait_outcome()
-        calls = [event.call_id for event in live.log.events if isinstance(event, TurnToolCall)]
-        results = [event.call_id for event in live.log.events if isinstance(event, TurnToolResult)]
+        turn = await h.start()
+        await turn.wait_outcome()
+        calls = [event.call_id for event in turn.log.events if isinstance(event, TurnToolCall)]
+        results = [event.call_id for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert sorted(calls) == sorted(results)
         assert len(set(calls)) == 3

@@ -67,8 +67,8 @@ async def test_a_tool_that_was_asked_for_and_is_not_shown_is_told(
     async with house(tmp_path, script("done")) as h:
         furnish(h)
         h.add_skill("reader", allowed_tools=("look",))
-        live = await h.start(**params)
-        await live.wait_outcome()
-        told = [one["params"]["text"] for one in await watched(live) if one["method"] == "turn.notice"]
+        turn = await h.start(**params)
+        await turn.wait_outcome()
+        told = [one["params"]["text"] for one in await watched(turn) if one["method"] == "turn.notice"]
         assert len(told) == 1
         assert told[0].startswith(reason)

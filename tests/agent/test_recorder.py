@@ -42,9 +42,9 @@ async def test_a_turn_that_ends_at_a_call_has_the_step_without_a_result(tmp_path
     async with house(tmp_path, script([("change", {"text": "x"})])) as h:
         furnish(h)
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
-        live = await h.start()
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
-        (step,) = (await h.database.turns.detail(live.turn_id)).steps
+        turn = await h.start()
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
+        (step,) = (await h.database.turns.detail(turn.turn_id)).steps
         assert [(call.tool, call.ok, call.content) for call in step.calls] == [("change", None, None)]
 
 
@@ -82,8 +82,8 @@ async def test_what_was_not_typed_taints_later_turns_of_its_session_and_of_a_for
         fork = await h.database.sessions.fork(first.session_id)
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
         for session_id in (first.session_id, fork.session_id):
-            live = await h.start(session_id=session_id, approvals=("post",))
-            assert isinstance(await live.wait_outcome(), ApprovalDenied)
+            turn = await h.start(session_id=session_id, approvals=("post",))
+            assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == []
 
 
@@ -97,8 +97,8 @@ async def test_what_was_typed_taints_nothing(tmp_path: Path) -> None:
 async def test_piped_text_is_asked_about_in_its_own_turn(tmp_path: Path) -> None:
     async with house(tmp_path, script([("post", {"text": "x"})])) as h:
         done = furnish(h)
-        live = await h.start(piped=True, approvals=("post", "deny"))
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await h.start(piped=True, approvals=("post", "deny"))
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == []
 
 
@@ -109,6 +109,6 @@ async def test_a_fork_is_tainted_by_what_a_tool_brought_into_the_original(tmp_pa
         first = await h.ask()
         fork = await h.database.sessions.fork(first.session_id)
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
-        live = await h.start(session_id=fork.session_id, approvals=("post",))
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await h.start(session_id=fork.session_id, approvals=("post",))
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == ["look a"]

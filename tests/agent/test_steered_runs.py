@@ -69,14 +69,14 @@ async def test_the_model_is_shown_the_words_before_its_next_step(
         if form is not None:
             furnish(h)
             calls_by(h, form, narrow=narrow)
-        live = await h.start("look at it", tools=("look",) if form else None)
-        result = await ended(live)
+        turn = await h.start("look at it", tools=("look",) if form else None)
+        result = await ended(turn)
         assert result.text.endswith("It is blue.")
         assert len(h.engine.requests) == len(answers)
         messages = shown(h)
         assert any("in blue" in str(one["content"]) for one in messages)
         assert [one["role"] for one in messages[-2:]] == roles
-        assert sum(isinstance(event, TurnSteered) for event in live.log.events) == 1
+        assert sum(isinstance(event, TurnSteered) for event in turn.log.events) == 1
 
 
 async def test_the_words_are_the_users_in_the_session_and_in_the_next_prompt(tmp_path: Path) -> None:
@@ -126,31 +126,31 @@ async def test_a_turn_that_is_over_takes_no_words(tmp_path: Path) -> None:
 async def test_more_words_than_anybody_says_are_refused(tmp_path: Path) -> None:
     async with house(tmp_path, script(CHANGE, "done")) as h:
         furnish(h)
-        live = await h.start("do it")
+        turn = await h.start("do it")
         await open_question(h)
         for _ in range(MOST_WAITING):
-            h.turns.steer(live.turn_id, "more")
+            h.turns.steer(turn.turn_id, "more")
         with pytest.raises(Overloaded):
-            h.turns.steer(live.turn_id, "more")
-        live.cancel()
-        await live.wait_outcome()
+            h.turns.steer(turn.turn_id, "more")
+        turn.cancel()
+        await turn.wait_outcome()
         with pytest.raises(NotFound):
-            h.turns.steer(live.turn_id, "more")
+            h.turns.steer(turn.turn_id, "more")
 
 
 async def test_words_outlive_the_daemon_with_the_question_that_the_turn_waits_for(tmp_path: Path) -> None:
     killed = Killed(tmp_path)
     async with killed.first(CHANGE, "never") as h:
         furnish(h)
-        live = await h.start("do it")
+        turn = await h.start("do it")
         await open_question(h)
-        h.turns.steer(live.turn_id, "in blue")
-        while not await h.database.log.read(live.turn_id, live.log.last_seq):
+        h.turns.steer(turn.turn_id, "in blue")
+        while not await h.database.log.read(turn.turn_id, turn.log.last_seq):
             await pause()
         killed.kill()
     async with killed.next("done") as (h, _):
-        live = await taken_up(h)
+        turn = await taken_up(h)
         (asked,) = h.services.approvals.list()
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        assert (await ended(live)).text == "done"
+        assert (await ended(turn)).text == "done"
         assert shown(h)[-1] == {"role": "user", "content": "in blue"}

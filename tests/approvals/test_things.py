@@ -75,7 +75,7 @@ async def room(folder: Path, thing: Thing, *steps: Any) -> AsyncIterator[House]:
 async def test_what_was_changed_before_the_answer_is_asked_about_again(tmp_path: Path) -> None:
     thing = Thing()
     async with room(tmp_path, thing, ACT, "done") as h:
-        live = await h.start()
+        turn = await h.start()
         first = await question(h)
         thing.state = "two"
         await h.services.approvals.answer(first.approval_id, "allow_once")
@@ -83,23 +83,23 @@ async def test_what_was_changed_before_the_answer_is_asked_about_again(tmp_path:
         assert thing.done == []
         assert second.details == ("asked again: what the call is about was changed after the answer",)
         await h.services.approvals.answer(second.approval_id, "allow_once")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert thing.done == ["two"]
-        assert sum(isinstance(event, TurnApproval) for event in live.log.events) == 2
+        assert sum(isinstance(event, TurnApproval) for event in turn.log.events) == 2
 
 
 @pytest.mark.parametrize("decision", ["allow_session", "allow_always"])
 async def test_a_standing_yes_holds_for_the_same_things_alone(tmp_path: Path, decision: Any) -> None:
     thing = Thing()
     async with room(tmp_path, thing, ACT, "done", ACT, "done", ACT, "done") as h:
-        live = await h.start()
+        turn = await h.start()
         await h.services.approvals.answer((await question(h)).approval_id, decision)
-        await live.wait_outcome()
-        await (await h.start(session_id=live.session_id)).wait_outcome()
+        await turn.wait_outcome()
+        await (await h.start(session_id=turn.session_id)).wait_outcome()
         assert thing.done == ["one", "one"]
         thing.state = "two"
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, timeout_s=0.01))
-        assert isinstance(await (await h.start(session_id=live.session_id)).wait_outcome(), ApprovalDenied)
+        assert isinstance(await (await h.start(session_id=turn.session_id)).wait_outcome(), ApprovalDenied)
         assert thing.done == ["one", "one"]
 
 
@@ -115,28 +115,28 @@ async def test_a_tool_that_is_allowed_by_name_is_allowed_whatever_it_is_about(tm
 async def test_what_cannot_be_done_any_more_after_the_answer_is_told_and_not_done(tmp_path: Path) -> None:
     thing = Thing()
     async with room(tmp_path, thing, ACT, "done") as h:
-        live = await h.start()
+        turn = await h.start()
         asked = await question(h)
         thing.gone = True
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert thing.done == []
-        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        (told,) = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert (told.ok, told.content, told.denied) == (False, "it is gone", None)
 
 
 async def test_what_changes_all_the_time_is_given_up(tmp_path: Path) -> None:
     thing = Thing("0")
     async with room(tmp_path, thing, ACT, "done") as h:
-        live = await h.start()
+        turn = await h.start()
         last = ""
         for n in range(5):
             asked = await question(h, but=last)
             thing.state, last = str(n + 1), asked.approval_id
             await h.services.approvals.answer(asked.approval_id, "allow_always")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert thing.done == []
-        (told,) = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        (told,) = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert "changes all the time" in told.content
 
 
@@ -156,13 +156,13 @@ async def test_a_turn_that_is_taken_up_compares_the_things_again(
     thing.state = "two"
     async with killed.next("done") as (h, _):
         h.tools = {"act": thing.tool}
-        live = await taken_up(h)
+        turn = await taken_up(h)
         if answered:
             await h.services.approvals.answer(asked.approval_id, "allow_once")
         again = await question(h, but=asked.approval_id)
         assert thing.done == []
         await h.services.approvals.answer(again.approval_id, "allow_once")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert thing.done == ["two"]
 
 
@@ -174,9 +174,9 @@ def killed(tmp_path: Path) -> Killed:
 async def test_a_rule_of_an_earlier_version_lacks_the_things_and_does_not_match(tmp_path: Path) -> None:
     thing = Thing()
     async with room(tmp_path, thing, ACT, "done", ACT, "done") as h:
-        live = await h.start()
+        turn = await h.start()
         await h.services.approvals.answer((await question(h)).approval_id, "allow_always")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         # As it was computed before there were things: of the tool, the arguments and the directory.
         (rule,) = await h.database.approvals.rules()
         old = digest_of(rule.tool, rule.arguments, rule.cwd)
@@ -194,13 +194,13 @@ async def test_a_childs_call_is_asked_about_again_too(tmp_path: Path) -> None:
     thing = Thing()
     async with team(tmp_path, boss=[task("worker"), "done"], worker=[ACT, "did"]) as h:
         h.tools = {"act": thing.tool}
-        live = await h.start(skill="boss")
+        turn = await h.start(skill="boss")
         first = await question(h)
         thing.state = "two"
         await h.services.approvals.answer(first.approval_id, "allow_once")
         second = await question(h, but=first.approval_id)
         await h.services.approvals.answer(second.approval_id, "deny")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert thing.done == []
 
 
@@ -209,10 +209,10 @@ async def test_nobody_is_asked_about_what_the_tool_refuses(tmp_path: Path) -> No
     steps += [[("run_command", {"argv": ["no-such-program"]})], [("run_command", {"argv": ["ls"], "cwd": "/"})]]
     async with house(tmp_path, script(*steps, "done")) as h:
         h.tools = {"write_file": WRITE_FILE, "run_command": RUN_COMMAND}
-        live = await h.start(cwd=str(tmp_path))
-        await live.wait_outcome()
-        assert not [event for event in live.log.events if isinstance(event, TurnApproval)]
-        told = [event for event in live.log.events if isinstance(event, TurnToolResult)]
+        turn = await h.start(cwd=str(tmp_path))
+        await turn.wait_outcome()
+        assert not [event for event in turn.log.events if isinstance(event, TurnApproval)]
+        told = [event for event in turn.log.events if isinstance(event, TurnToolResult)]
         assert [event.ok for event in told] == [False] * 5
         assert not (tmp_path / "new").exists()
 
@@ -226,11 +226,11 @@ async def test_a_program_that_is_exchanged_while_somebody_thinks_is_not_run(tmp_
         furnish(h)
         change(h.services.started, environ={"HOME": "/", "PATH": os.environ["PATH"]})
         h.tools = {"run_command": RUN_COMMAND}
-        live = await h.start(cwd=str(tmp_path / "work"))
+        turn = await h.start(cwd=str(tmp_path / "work"))
         first = await question(h)
         tool.write_text("#!/bin/sh\ntouch evil\n")
         await h.services.approvals.answer(first.approval_id, "allow_once")
         second = await question(h, but=first.approval_id)
         await h.services.approvals.answer(second.approval_id, "deny")
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert not (tmp_path / "work/evil").exists()

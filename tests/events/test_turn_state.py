@@ -21,45 +21,45 @@ def make(*, detached: bool = False) -> TurnState:
     )
 
 
-def result(live: TurnState) -> TurnResult:
-    return TurnResult(turn_id=live.turn_id, session_id=live.session_id, last_seq=live.log.last_seq)
+def result(turn: TurnState) -> TurnResult:
+    return TurnResult(turn_id=turn.turn_id, session_id=turn.session_id, last_seq=turn.log.last_seq)
 
 
 async def test_the_owner_leaving_cancels_an_attended_turn_and_frees_it() -> None:
-    live = make()
-    live.own()
-    live.disown()
-    assert live.scope.cancel_called
+    turn = make()
+    turn.own()
+    turn.disown()
+    assert turn.scope.cancel_called
     with trio.fail_after(PATIENCE_S):
-        await live.log.append(*(TurnDelta(text="x") for _ in range(5000)))
+        await turn.log.append(*(TurnDelta(text="x") for _ in range(5000)))
 
 
 async def test_the_owner_leaving_a_detached_turn_changes_nothing() -> None:
-    live = make(detached=True)
-    live.own()
-    live.disown()
-    assert not live.scope.cancel_called
+    turn = make(detached=True)
+    turn.own()
+    turn.disown()
+    assert not turn.scope.cancel_called
 
 
 async def test_leaving_after_the_end_cancels_nothing() -> None:
-    live = make()
-    live.own()
-    live.end(result(live))
-    live.disown()
-    assert not live.scope.cancel_called
+    turn = make()
+    turn.own()
+    turn.end(result(turn))
+    turn.disown()
+    assert not turn.scope.cancel_called
 
 
 async def test_the_end_ends_whoever_watches_or_waits() -> None:
-    live = make()
+    turn = make()
     waited: list[object] = []
 
     async def wait() -> None:
-        waited.append(await live.wait_outcome())
+        waited.append(await turn.wait_outcome())
 
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait)
-            nursery.start_soon(live.log.next_events, 1)
+            nursery.start_soon(turn.log.next_events, 1)
             await trio.testing.wait_all_tasks_blocked()
-            live.end(result(live))
-    assert waited == [await live.wait_outcome()] == [result(live)]
+            turn.end(result(turn))
+    assert waited == [await turn.wait_outcome()] == [result(turn)]

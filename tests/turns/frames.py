@@ -11,11 +11,11 @@ from agentgw_daemon.server.calls.turn_frames import stored_frames, turn_frames
 from agentgw_daemon.turns.manager import Turns
 
 
-async def watched(live: TurnState, from_seq: int = 1) -> list[dict[str, Any]]:
+async def watched(turn: TurnState, from_seq: int = 1) -> list[dict[str, Any]]:
     """The notifications of a turn from `from_seq` on, up to its end."""
     made: list[dict[str, Any]] = []
-    async for seq, events in live.log.watch(from_seq):
-        made += read(turn_frames(live.turn_id, live.session_id, seq, events))
+    async for seq, events in turn.log.watch(from_seq):
+        made += read(turn_frames(turn.turn_id, turn.session_id, seq, events))
     return made
 
 

@@ -138,17 +138,17 @@ class House:
         )
 
     async def start(self, message: str = "hi", **params: Any) -> TurnState:
-        live = await self.turns.start(TurnStartParams(message=message, **params))
-        assert isinstance(live, TurnState)
-        return live
+        turn = await self.turns.start(TurnStartParams(message=message, **params))
+        assert isinstance(turn, TurnState)
+        return turn
 
     async def ask(self, message: str = "hi", **params: Any) -> TurnResult:
         return await ended(await self.start(message, **params))
 
 
-async def ended(live: TurnState) -> TurnResult:
+async def ended(turn: TurnState) -> TurnResult:
     """The result of a turn, once it has one."""
-    outcome = await live.wait_outcome()
+    outcome = await turn.wait_outcome()
     assert isinstance(outcome, TurnResult), outcome
     return outcome
 

@@ -55,5 +55,5 @@ class Killed:
 
 
 async def taken_up(h: House) -> TurnState:
-    (live,) = await h.turns.take_up()
-    return live
+    (turn,) = await h.turns.take_up()
+    return turn

@@ -68,18 +68,18 @@ def speaking(steps: Sequence[Sequence[EngineEvent]]) -> Any:
     return speak
 
 
-async def is_had_again(h: House, live: TurnState) -> None:
+async def is_had_again(h: House, turn: TurnState) -> None:
     """Everything that a client may ask for, as it goes over the wire."""
     database, sent = h.database, []
-    if isinstance(live.outcome, TurnResult):
-        sent.append(dump(live.outcome))
+    if isinstance(turn.outcome, TurnResult):
+        sent.append(dump(turn.outcome))
     sent += [dump(await database.sessions.list()), dump(await database.turns.list())]
-    sent.append(dump(await database.sessions.messages(live.session_id)))
-    detail = await database.turns.detail(live.turn_id)
+    sent.append(dump(await database.sessions.messages(turn.session_id)))
+    detail = await database.turns.detail(turn.turn_id)
     assert detail.unreadable is None
     sent.append(dump(detail))
     for form in ("md", "json"):
-        sent.append(await database.sessions.export(live.session_id, format=form))
+        sent.append(await database.sessions.export(turn.session_id, format=form))
     sent += (await replayed(h.turns, detail.turn)).splitlines()
     for value in sent:
         # Read as strictly as a stranger's client may.
@@ -97,29 +97,29 @@ def test_whatever_it_says_the_turn_ends_and_can_be_had_again(form: str | None, s
             async with house(Path(folder), speaking(steps)) as h:
                 h.engine.mode = tool_calling
                 furnish(h)
-                live = await h.start("hi", approvals=("change",), max_iterations=5)
-                outcome = await live.wait_outcome()
+                turn = await h.start("hi", approvals=("change",), max_iterations=5)
+                outcome = await turn.wait_outcome()
                 # A step without a word or a call is an error of the model's.
                 assert isinstance(outcome, TurnResult | ModelUnavailable), outcome
-                stored = await h.database.turns.get(live.turn_id)
+                stored = await h.database.turns.get(turn.turn_id)
                 assert stored.state == ("completed" if isinstance(outcome, TurnResult) else "failed")
-                live_frames = await watched(live)
+                live_frames = await watched(turn)
                 assert live_frames[-1]["method"] == "turn.completed"
-                await is_had_again(h, live)
-                await again(h, live, steps)
-                assert (await h.ask("and then?", session_id=live.session_id, ephemeral=True)).text == "done"
-                await h.database.sessions.delete(live.session_id)
+                await is_had_again(h, turn)
+                await again(h, turn, steps)
+                assert (await h.ask("and then?", session_id=turn.session_id, ephemeral=True)).text == "done"
+                await h.database.sessions.delete(turn.session_id)
                 assert (await h.database.sessions.list()).sessions == ()
 
     trio.run(main)
 
 
-async def again(h: House, live: TurnState, steps: list[list[EngineEvent]]) -> None:
+async def again(h: House, turn: TurnState, steps: list[list[EngineEvent]]) -> None:
     async def tell(_: object) -> None:
         await trio.lowlevel.checkpoint()
 
     h.engine.script = speaking(steps)
     # It may fail as the turn did.
     with contextlib.suppress(ModelUnavailable):
-        encode(dump(await replay(h.services, TurnReplayParams(turn_id=live.turn_id), tell)))
+        encode(dump(await replay(h.services, TurnReplayParams(turn_id=turn.turn_id), tell)))
     h.engine.script = speaking(())

@@ -43,32 +43,32 @@ async def without_end(request: GenerationRequest) -> AsyncIterator[EngineEvent]:
 @pytest.mark.parametrize("detach", [True, False])
 async def test_a_turn_ends_at_its_limit_and_keeps_its_words(tmp_path: Path, detach: bool) -> None:
     async with house(tmp_path, without_end) as h:
-        live = await h.start(timeout_s=50.0, detach=detach)
-        await live.log.wait_longer_than(1)
+        turn = await h.start(timeout_s=50.0, detach=detach)
+        await turn.log.wait_longer_than(1)
         CLOCK.jump(50)
-        outcome = await live.wait_outcome()
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, Timeout)
         assert (outcome.message, outcome.data) == ("no answer within 50 seconds", {"timeout_s": 50.0})
-        detail = await h.database.turns.detail(live.turn_id)
+        detail = await h.database.turns.detail(turn.turn_id)
         assert (detail.turn.state, detail.text) == ("failed", "half an")
 
 
 async def test_who_cancels_before_the_limit_has_cancelled(tmp_path: Path) -> None:
     async with house(tmp_path, without_end) as h:
-        live = await h.start(timeout_s=1000.0, detach=True)
-        await live.log.wait_longer_than(1)
-        live.cancel()
-        outcome = await live.wait_outcome()
+        turn = await h.start(timeout_s=1000.0, detach=True)
+        await turn.log.wait_longer_than(1)
+        turn.cancel()
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, TurnResult)
         assert outcome.finish_reason == "cancelled"
 
 
 async def test_a_limit_that_passed_while_no_daemon_ran_ends_the_turn(tmp_path: Path) -> None:
     async with house(tmp_path, without_end) as h:
-        live = await h.start(detach=True)
-        await live.log.wait_longer_than(1)
-        live.limit(5.0, spent_s=60.0)
-        assert isinstance(await live.wait_outcome(), Timeout)
+        turn = await h.start(detach=True)
+        await turn.log.wait_longer_than(1)
+        turn.limit(5.0, spent_s=60.0)
+        assert isinstance(await turn.wait_outcome(), Timeout)
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -79,10 +79,10 @@ async def test_a_failure_is_told_later_as_it_was_told_at_once(tmp_path: Path, fa
         yield
 
     async with house(tmp_path, fail) as h:
-        live = await h.start()
-        assert await live.wait_outcome() is failure
+        turn = await h.start()
+        assert await turn.wait_outcome() is failure
         with pytest.raises(type(failure)) as later:
-            await h.turns.stored_outcome(await h.database.turns.get(live.turn_id))
+            await h.turns.stored_outcome(await h.database.turns.get(turn.turn_id))
         assert later.value.to_wire() == failure.to_wire()
         # So `attach` has the exit status of `run`.
         assert later.value.exit_status == failure.exit_status
@@ -90,13 +90,13 @@ async def test_a_failure_is_told_later_as_it_was_told_at_once(tmp_path: Path, fa
 
 async def test_a_failure_of_which_only_the_words_are_on_record_is_told_in_them(tmp_path: Path) -> None:
     async with house(tmp_path, without_end) as h:
-        live = await h.start()
-        await live.log.wait_longer_than(1)
-        await h.database.turns.fail(live.turn_id, "the disk was full")
+        turn = await h.start()
+        await turn.log.wait_longer_than(1)
+        await h.database.turns.fail(turn.turn_id, "the disk was full")
         with pytest.raises(RpcError, match="the disk was full") as told:
-            await h.turns.stored_outcome(await h.database.turns.get(live.turn_id))
+            await h.turns.stored_outcome(await h.database.turns.get(turn.turn_id))
         assert told.value.exit_status == 1
-        live.cancel()
+        turn.cancel()
 
 
 def test_nothing_is_kept_of_no_failure() -> None:

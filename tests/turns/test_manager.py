@@ -44,13 +44,13 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_turn_is_answered_stored_and_told(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        live = await h.start("hi")
-        outcome = await live.wait_outcome()
+        turn = await h.start("hi")
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, TurnResult)
         assert outcome.text == "Hello there"
         assert outcome.finish_reason == "stop"
         assert outcome.usage.prompt_tokens == 5
-        frames = await watched(live)
+        frames = await watched(turn)
         assert [frame["method"] for frame in frames] == [
             "turn.started", "turn.progress", "turn.progress", "turn.progress", "turn.delta", "turn.delta",
             "turn.completed",
@@ -95,15 +95,15 @@ async def test_what_a_stored_turn_computes_is_its_sessions_and_what_an_ephemeral
 
 async def test_a_stored_turn_replays_the_same_frames_from_any_number(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        live = await h.start()
-        await live.wait_outcome()
-        frames = await watched(live)
-        stored = await h.database.turns.get(live.turn_id)
+        turn = await h.start()
+        await turn.wait_outcome()
+        frames = await watched(turn)
+        stored = await h.database.turns.get(turn.turn_id)
         for from_seq in range(1, len(frames) + 2):
             assert read(await replayed(h.turns, stored, from_seq)) == frames[from_seq - 1 :]
-        assert await h.turns.stored_outcome(stored) == live.outcome
+        assert await h.turns.stored_outcome(stored) == turn.outcome
     async with house(tmp_path) as h:
-        assert read(await replayed(h.turns, await h.database.turns.get(live.turn_id))) == frames
+        assert read(await replayed(h.turns, await h.database.turns.get(turn.turn_id))) == frames
 
 
 async def test_cancelling_keeps_what_was_said(tmp_path: Path) -> None:
@@ -112,16 +112,16 @@ async def test_cancelling_keeps_what_was_said(tmp_path: Path) -> None:
         await trio.sleep_forever()
 
     async with house(tmp_path, endless) as h:
-        live = await h.start()
-        await live.log.wait_longer_than(2)
-        h.turns.cancel(live.turn_id)
-        outcome = await live.wait_outcome()
+        turn = await h.start()
+        await turn.log.wait_longer_than(2)
+        h.turns.cancel(turn.turn_id)
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, TurnResult)
         assert (outcome.text, outcome.finish_reason) == ("Once upon", "cancelled")
-        detail = await h.database.turns.detail(live.turn_id)
+        detail = await h.database.turns.detail(turn.turn_id)
         assert (detail.turn.state, detail.text) == ("cancelled", "Once upon")
         with pytest.raises(NotFound):
-            h.turns.cancel(live.turn_id)
+            h.turns.cancel(turn.turn_id)
 
 
 async def test_a_failure_is_the_outcome_and_the_text_is_kept(tmp_path: Path) -> None:
@@ -130,11 +130,11 @@ async def test_a_failure_is_the_outcome_and_the_text_is_kept(tmp_path: Path) -> 
         raise ModelUnavailable("gone", model="fake")
 
     async with house(tmp_path, fail) as h:
-        live = await h.start()
-        outcome = await live.wait_outcome()
+        turn = await h.start()
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, ModelUnavailable)
-        assert (await watched(live))[-1]["params"]["finish_reason"] == "failed"
-        detail = await h.database.turns.detail(live.turn_id)
+        assert (await watched(turn))[-1]["params"]["finish_reason"] == "failed"
+        detail = await h.database.turns.detail(turn.turn_id)
         assert (detail.turn.state, detail.turn.error, detail.text) == ("failed", "gone", "Half")
 
 
@@ -171,13 +171,13 @@ async def test_after_a_turn_that_went_wrong_the_next_one_is_shown_a_conversation
     tmp_path: Path, script: Script, shown: list[tuple[str, str]]
 ) -> None:
     async with house(tmp_path, script) as h:
-        live = await h.start("first")
+        turn = await h.start("first")
         if script not in (half_said, unsaid, wordless):
-            await until(lambda: h.engine.requests and (not shown or live.log.last_seq >= 2))
-            h.turns.cancel(live.turn_id)
-        await live.wait_outcome()
+            await until(lambda: h.engine.requests and (not shown or turn.log.last_seq >= 2))
+            h.turns.cancel(turn.turn_id)
+        await turn.wait_outcome()
         h.engine.script = answer
-        await h.ask("second", session_id=live.session_id)
+        await h.ask("second", session_id=turn.session_id)
         messages = [as_mapping(message) for message in h.engine.requests[-1].messages]
         said = [(message["role"], message["content"]) for message in messages if message["role"] != "system"]
         assert said == [*shown, ("user", "second")]
@@ -232,27 +232,27 @@ async def test_a_session_has_one_turn_at_a_time(tmp_path: Path) -> None:
         await trio.sleep_forever()
 
     async with house(tmp_path, endless) as h:
-        live = await h.start()
+        turn = await h.start()
         for ephemeral in (False, True):
             with pytest.raises(SessionBusy) as caught:
-                await h.start(session_id=live.session_id, ephemeral=ephemeral)
-            assert caught.value.data["turn_id"] == live.turn_id
-        live.cancel()
-        await live.wait_outcome()
+                await h.start(session_id=turn.session_id, ephemeral=ephemeral)
+            assert caught.value.data["turn_id"] == turn.turn_id
+        turn.cancel()
+        await turn.wait_outcome()
         h.engine.script = answer
-        await h.ask(session_id=live.session_id)
+        await h.ask(session_id=turn.session_id)
 
 
 async def test_an_idempotency_key_runs_once(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        live = await h.start(idempotency_key="k")
+        turn = await h.start(idempotency_key="k")
         again = await h.turns.start(TurnStartParams(message="hi", idempotency_key="k"))
-        assert again is live
-        await live.wait_outcome()
+        assert again is turn
+        await turn.wait_outcome()
         stored = await h.turns.start(TurnStartParams(message="hi", idempotency_key="k"))
         assert isinstance(stored, Turn)
-        assert stored.turn_id == live.turn_id
-        assert await h.turns.stored_outcome(stored) == live.outcome
+        assert stored.turn_id == turn.turn_id
+        assert await h.turns.stored_outcome(stored) == turn.outcome
         assert len(h.engine.requests) == 1
 
 
@@ -267,19 +267,19 @@ async def test_a_retry_with_the_key_in_the_busy_session_joins_the_running_turn(t
     async with house(tmp_path) as h:
         first = await h.ask()
         h.engine.script = wait
-        live = await h.start(session_id=first.session_id, idempotency_key="k")
+        turn = await h.start(session_id=first.session_id, idempotency_key="k")
         again = await h.turns.start(TurnStartParams(message="hi", session_id=first.session_id, idempotency_key="k"))
-        assert again is live
+        assert again is turn
         release.set()
 
 
 async def test_an_ephemeral_turn_leaves_nothing_but_can_be_watched(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
-        live = await h.start(ephemeral=True)
-        await live.wait_outcome()
+        turn = await h.start(ephemeral=True)
+        await turn.wait_outcome()
         await wait_all_tasks_blocked()
-        assert h.turns.find(live.turn_id) is live
-        assert len(await watched(live)) == 7
+        assert h.turns.find(turn.turn_id) is turn
+        assert len(await watched(turn)) == 7
         statistics = await h.database.statistics()
         assert (statistics.sessions, statistics.turns, statistics.messages) == (0, 0, 0)
 
@@ -300,9 +300,9 @@ async def test_a_running_turn_is_found_by_its_session(tmp_path: Path) -> None:
         await trio.sleep_forever()
 
     async with house(tmp_path, endless) as h:
-        live = await h.start()
-        assert h.turns.find(live.session_id) is live
-        live.cancel()
+        turn = await h.start()
+        assert h.turns.find(turn.session_id) is turn
+        turn.cancel()
 
 
 async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,14 +312,14 @@ async def test_what_is_said_reaches_the_disk_before_the_end(tmp_path: Path, monk
 
     monkeypatch.setattr(recorder, "FLUSH_S", 0.0)
     async with house(tmp_path, endless) as h:
-        live = await h.start()
-        stored = await h.database.turns.get(live.turn_id)
+        turn = await h.start()
+        stored = await h.database.turns.get(turn.turn_id)
         methods: list[str] = []
         while methods != ["turn.started", "turn.delta", "turn.delta"]:
             await pause()
             methods = [frame["method"] for frame in read(await replayed(h.turns, stored))]
-        assert (await h.database.turns.get(live.turn_id)).state == "running"
-        live.cancel()
+        assert (await h.database.turns.get(turn.turn_id)).state == "running"
+        turn.cancel()
 
 
 async def test_a_long_session_is_trimmed_and_says_so(tmp_path: Path) -> None:
@@ -333,9 +333,9 @@ async def test_a_long_session_is_trimmed_and_says_so(tmp_path: Path) -> None:
         session = (await h.ask()).session_id
         for _ in range(3):
             await h.ask(session_id=session)
-        live = await h.start(session_id=session)
-        await live.wait_outcome()
-        notices = [frame["params"] for frame in await watched(live) if frame["method"] == "turn.notice"]
+        turn = await h.start(session_id=session)
+        await turn.wait_outcome()
+        notices = [frame["params"] for frame in await watched(turn) if frame["method"] == "turn.notice"]
         assert [notice["code"] for notice in notices] == ["context_trimmed"]
         assert "tokens" in notices[0]["text"]
         assert h.engine.requests[-1].messages[0].role == "system"
@@ -353,9 +353,9 @@ async def test_the_oldest_turns_of_a_long_session_are_summarised_and_nothing_of_
         session = (await h.ask()).session_id
         for _ in range(3):
             await h.ask(session_id=session)
-        live = await h.start(session_id=session)
-        await live.wait_outcome()
-        notices = [frame["params"]["code"] for frame in await watched(live) if frame["method"] == "turn.notice"]
+        turn = await h.start(session_id=session)
+        await turn.wait_outcome()
+        notices = [frame["params"]["code"] for frame in await watched(turn) if frame["method"] == "turn.notice"]
         assert notices == ["context_compacted"]
         assert any("They spoke of words." in text_of(message) for message in h.engine.requests[-1].messages)
         assert len((await h.database.sessions.messages(session, limit=100)).messages) == 10
@@ -404,13 +404,13 @@ async def test_a_dry_run_leaves_out_what_the_turn_leaves_out(tmp_path: Path) -> 
         for _ in range(3):
             await h.ask(session_id=session)
         result = await h.turns.dry_run(TurnStartParams(message="hi", session_id=session))
-        live = await h.start(session_id=session)
-        await live.wait_outcome()
+        turn = await h.start(session_id=session)
+        await turn.wait_outcome()
         sent = await h.engine.count(h.engine.requests[-1].messages)
         assert (result.text, result.usage.prompt_tokens) == (sent.text, sent.tokens)
         assert result.fit is not None
         assert (result.fit.left_out_turns, result.fit.left_out_tokens > 3000) == (2, True)
-        (notice,) = (frame["params"] for frame in await watched(live) if frame["method"] == "turn.notice")
+        (notice,) = (frame["params"] for frame in await watched(turn) if frame["method"] == "turn.notice")
         assert f"2 oldest turns ({result.fit.left_out_tokens} tokens)" in notice["text"]
 
 
@@ -453,12 +453,12 @@ async def test_stopping_ends_all_turns_and_keeps_their_text(tmp_path: Path) -> N
 
     async with house(tmp_path, endless) as h:
         lives = [await h.start() for _ in range(20)]
-        for live in lives:
-            await live.log.wait_longer_than(1)
+        for turn in lives:
+            await turn.log.wait_longer_than(1)
         await h.turns.stop()
-        for live in lives:
-            assert isinstance(live.outcome, TurnResult)
-            assert live.outcome.text == "x"
+        for turn in lives:
+            assert isinstance(turn.outcome, TurnResult)
+            assert turn.outcome.text == "x"
         assert h.turns.running == ()
 
 
@@ -484,10 +484,10 @@ def _auto(house: House) -> None:
 async def test_auto_takes_the_skill_that_fits_a_new_session_and_says_so(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         _auto(h)
-        live = await h.start("when do I plant a rose?")
-        assert live.skill == "gardener"
-        assert live.log.events[0] == TurnNotice(code="routed", text="skill gardener (words: plant, rose)")
-        assert isinstance(await live.wait_outcome(), TurnResult)
+        turn = await h.start("when do I plant a rose?")
+        assert turn.skill == "gardener"
+        assert turn.log.events[0] == TurnNotice(code="routed", text="skill gardener (words: plant, rose)")
+        assert isinstance(await turn.wait_outcome(), TurnResult)
 
 
 async def test_auto_changes_neither_a_session_nor_what_was_asked_for(tmp_path: Path) -> None:
@@ -497,6 +497,6 @@ async def test_auto_changes_neither_a_session_nor_what_was_asked_for(tmp_path: P
         await first.wait_outcome()
         second = await h.start("plant a rose", session_id=first.session_id)
         await second.wait_outcome()
-        for live in (first, second):
-            assert live.skill == "general-assistant"
-            assert not any(isinstance(event, TurnNotice) for event in live.log.events)
+        for turn in (first, second):
+            assert turn.skill == "general-assistant"
+            assert not any(isinstance(event, TurnNotice) for event in turn.log.events)

@@ -45,61 +45,61 @@ async def stored_turn(folder: Path, *events: TurnEvent) -> AsyncIterator[tuple[T
         )  # fmt: skip
 
 
-async def methods(live: TurnState, database: Database) -> list[str]:
+async def methods(turn: TurnState, database: Database) -> list[str]:
     """The methods on record, which must be without holes."""
-    events = [event for row in await database.log.read(live.turn_id) for event in unpack(row)]
+    events = [event for row in await database.log.read(turn.turn_id) for event in unpack(row)]
     assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
     return [method for _, method, _ in events]
 
 
 async def test_a_question_is_on_record_with_all_before_it_as_soon_as_it_is_told(tmp_path: Path) -> None:
-    async with stored_turn(tmp_path) as (live, database):
-        emit = deduplicated_emit(TurnRecorder(live.turn_id, live.log, database))
+    async with stored_turn(tmp_path) as (turn, database):
+        emit = deduplicated_emit(TurnRecorder(turn.turn_id, turn.log, database))
         await emit(TurnDelta(text="Let me. "), CALLED)
-        assert await methods(live, database) == []
+        assert await methods(turn, database) == []
         await emit(asked())
-        assert await methods(live, database) == ["turn.delta", "turn.tool_call", "turn.approval"]
+        assert await methods(turn, database) == ["turn.delta", "turn.tool_call", "turn.approval"]
 
 
 async def test_a_step_is_on_record_together_with_its_words(tmp_path: Path) -> None:
-    async with stored_turn(tmp_path) as (live, database):
-        turn_recorder = TurnRecorder(live.turn_id, live.log, database)
+    async with stored_turn(tmp_path) as (turn, database):
+        turn_recorder = TurnRecorder(turn.turn_id, turn.log, database)
         recorder = turn_recorder.record(PromptHistory(), (), None)
-        await live.log.append(TurnDelta(text="Let me. "))
+        await turn.log.append(TurnDelta(text="Let me. "))
         await recorder.said("Let me. ", [ModelToolCall(name="change", arguments="{}")], None)
-        assert await methods(live, database) == ["turn.delta"]
-        (step,) = (await database.turns.detail(live.turn_id)).steps
+        assert await methods(turn, database) == ["turn.delta"]
+        (step,) = (await database.turns.detail(turn.turn_id)).steps
         assert step.text == "Let me. "
 
 
 async def test_rows_that_are_written_at_the_same_time_do_not_overlap(tmp_path: Path) -> None:
-    async with stored_turn(tmp_path) as (live, database):
-        turn_recorder = TurnRecorder(live.turn_id, live.log, database)
+    async with stored_turn(tmp_path) as (turn, database):
+        turn_recorder = TurnRecorder(turn.turn_id, turn.log, database)
         recorder = turn_recorder.record(PromptHistory(), (), None)
         async with trio.open_nursery() as nursery:
             for number in range(10):
-                await live.log.append(TurnDelta(text=f"{number} "), TurnDelta(text="and "))
+                await turn.log.append(TurnDelta(text=f"{number} "), TurnDelta(text="and "))
                 nursery.start_soon(turn_recorder.flush)
                 nursery.start_soon(recorder.said, "x", [ModelToolCall(name="change", arguments="{}")], None)
-        assert await methods(live, database) == ["turn.delta"] * 20
+        assert await methods(turn, database) == ["turn.delta"] * 20
 
 
 async def test_what_an_earlier_daemon_has_told_of_calls_is_not_told_again(tmp_path: Path) -> None:
-    async with stored_turn(tmp_path, TurnDelta(text="Let me. "), CALLED, asked()) as (live, database):
-        emit = deduplicated_emit(TurnRecorder(live.turn_id, live.log, database))
+    async with stored_turn(tmp_path, TurnDelta(text="Let me. "), CALLED, asked()) as (turn, database):
+        emit = deduplicated_emit(TurnRecorder(turn.turn_id, turn.log, database))
         await emit(CALLED, asked())
-        assert live.log.last_seq == 3
+        assert turn.log.last_seq == 3
         await emit(asked("a-2"), TOLD, TurnDelta(text="Let me. "))
-        assert live.log.events[3:] == [asked("a-2"), TOLD, TurnDelta(text="Let me. ")]
+        assert turn.log.events[3:] == [asked("a-2"), TOLD, TurnDelta(text="Let me. ")]
 
 
 async def test_nothing_is_kept_of_an_ephemeral_turn(tmp_path: Path) -> None:
-    async with stored_turn(tmp_path) as (live, database):
-        turn_recorder = TurnRecorder(live.turn_id, live.log, None)
+    async with stored_turn(tmp_path) as (turn, database):
+        turn_recorder = TurnRecorder(turn.turn_id, turn.log, None)
         await turn_recorder.flush_often()
         await deduplicated_emit(turn_recorder)(asked())
         await turn_recorder.record(PromptHistory(), (), None).said(
             "x", [ModelToolCall(name="change", arguments="{}")], None
         )
-        assert await methods(live, database) == []
-        assert (await database.turns.detail(live.turn_id)).steps == ()
+        assert await methods(turn, database) == []
+        assert (await database.turns.detail(turn.turn_id)).steps == ()

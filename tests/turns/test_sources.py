@@ -37,17 +37,17 @@ def stock(h: House, *chunks: Chunk, rag: Rag | None = None) -> None:
 async def test_a_skill_that_wants_documents_gets_the_near_ones_before_the_message(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         stock(h, piece(1), piece(2), piece(3, similarity=0.1), rag=Rag(top_k=7, tags=("home",)))
-        live = await h.start("what is it?")
-        outcome = await live.wait_outcome()
+        turn = await h.start("what is it?")
+        outcome = await turn.wait_outcome()
         assert h.papers.asked == [("what is it?", 7, ("general-assistant",), ("home",))]
         shown = text_of(h.engine.requests[0].messages[-1])
         assert shown == with_excerpts("what is it?", (piece(1), piece(2)))
         assert isinstance(outcome, TurnResult)
         assert outcome.sources == (piece(1), piece(2))
-        assert [event for event in live.log.events if isinstance(event, TurnSources)] == [
+        assert [event for event in turn.log.events if isinstance(event, TurnSources)] == [
             TurnSources(chunks=(piece(1), piece(2)))
         ]
-        detail = await h.database.turns.detail(live.turn_id)
+        detail = await h.database.turns.detail(turn.turn_id)
         assert (detail.message, detail.sources) == ("what is it?", outcome.sources)
         assert detail.history is not None
         assert detail.history.excerpts == outcome.sources
@@ -92,9 +92,9 @@ async def test_what_is_quoted_taints_the_session_so_that_sending_always_asks(tmp
         done = furnish(h)
         stock(h, piece(1), rag=Rag())
         h.engine.script = script([("post", {"text": "secret"})], "sent")
-        live = await h.start(approvals=("deny",))
-        await live.wait_outcome()
-        assert await h.database.calls.is_tainted(live.session_id)
+        turn = await h.start(approvals=("deny",))
+        await turn.wait_outcome()
+        assert await h.database.calls.is_tainted(turn.session_id)
         # Without documents an allowed tool sends; with one of them quoted, nobody's word beforehand is enough.
         h.configure(replace(h.services.settings, tools=replace(h.services.settings.tools, allow=("post",))))
         h.engine.script = script([("post", {"text": "secret"})], "sent")
@@ -110,34 +110,34 @@ async def test_the_tool_finds_what_the_skill_may_see_and_its_pieces_become_sourc
     async with house(tmp_path) as h:
         stock(h, piece(1), piece(2))
         h.engine.script = script([("search_documents", {"query": "facts", "k": 2})], "Fact 1 [1].")
-        live = await h.start()
-        outcome = await live.wait_outcome()
+        turn = await h.start()
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, TurnResult)
         assert outcome.sources == (piece(1), piece(2))
         assert h.papers.asked == [("facts", 2, ("general-assistant",), ())]
         (call,) = outcome.tool_calls
         assert call.content is not None
         assert "[1] /notes/1.md, lines 1-1, Facts\nFact 1." in call.content
-        assert await h.database.calls.is_tainted(live.session_id)
+        assert await h.database.calls.is_tainted(turn.session_id)
 
 
 async def test_a_piece_found_twice_keeps_its_number_and_is_told_once(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         stock(h, piece(1), rag=Rag())
-        live = await h.start()
-        await live.wait_outcome()
-        assert await live.cite((piece(2), piece(1), piece(2))) == (2, 1, 2)
-        assert live.sources == [piece(1), piece(2)]
-        told = [frame["params"]["chunks"] for frame in await watched(live) if frame["method"] == "turn.sources"]
+        turn = await h.start()
+        await turn.wait_outcome()
+        assert await turn.cite((piece(2), piece(1), piece(2))) == (2, 1, 2)
+        assert turn.sources == [piece(1), piece(2)]
+        told = [frame["params"]["chunks"] for frame in await watched(turn) if frame["method"] == "turn.sources"]
         assert [[chunk["document_id"] for chunk in chunks] for chunks in told] == [["d1"], ["d2"]]
 
 
 async def test_without_documents_the_tool_is_not_shown(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         stock(h)
-        live = await h.start(tools=("search_documents",))
-        await live.wait_outcome()
-        assert (await h.database.turns.detail(live.turn_id)).tools == ()
+        turn = await h.start(tools=("search_documents",))
+        await turn.wait_outcome()
+        assert (await h.database.turns.detail(turn.turn_id)).tools == ()
 
 
 async def test_a_dry_run_counts_what_would_be_quoted(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ async def make(
     params: TurnStartParams,
     skill: LoadedSkill,
     place: str | None,
-    live: TurnState,
+    turn: TurnState,
     past: Iterable[ToolCall] = (),
     *,
     calls: bool = True,
@@ -47,23 +47,23 @@ async def make(
     `calls` is false for a model that makes none: nothing is started for it then.
     """
     resumed = tuple(past)
-    database = services.database if live.stored else None
-    context = await context_of(services, params.cwd, session_id=live.session_id, turn_id=live.turn_id)
+    database = services.database if turn.stored else None
+    context = await context_of(services, params.cwd, session_id=turn.session_id, turn_id=turn.turn_id)
     # An ephemeral turn may go on with a stored session.
-    tainted = live.tainted or await services.database.calls.is_tainted(live.session_id)
-    journal = CallJournal(live.turn_id, database, tainted=tainted, past=resumed)
+    tainted = turn.tainted or await services.database.calls.is_tainted(turn.session_id)
+    journal = CallJournal(turn.turn_id, database, tainted=tainted, past=resumed)
     allow = services.settings.tools.allow
     approval_input = ApprovalInput(
-        asked_for=params.approvals, allow=allow, stored=live.stored,
-        agent=live.skill if live.parent is not None else None,
-        above=live.parent.announce if live.parent is not None else None,
+        asked_for=params.approvals, allow=allow, stored=turn.stored,
+        agent=turn.skill if turn.parent is not None else None,
+        above=turn.parent.announce if turn.parent is not None else None,
     )  # fmt: skip
     consent = ApprovalGate(services.approvals, context, approval_input, lambda: journal.tainted)
     allowed = skill.allowed_tools
     names = useful(params.tools, allowed) if calls else ()
 
     async def tell(text: str) -> None:
-        await live.log.append(TurnNotice(code="mcp_server", text=text))
+        await turn.log.append(TurnNotice(code="mcp_server", text=text))
 
     tools = dict(await services.tools.tools(names, tell))
     if calls and not resumed:
@@ -76,23 +76,23 @@ async def make(
         tools.pop(search_documents.NAME, None)
     elif search_documents.NAME in tools:
         find = partial(_search, services, skill)
-        tools[search_documents.NAME] = search_documents.SearchDocuments(find, live.cite)
+        tools[search_documents.NAME] = search_documents.SearchDocuments(find, turn.cite)
     skills, missing = delegation.usable(await services.projects.skill_set(place), skill.sub_agents)
-    live.log.append_nowait(*missing)
+    turn.log.append_nowait(*missing)
     if skills:
-        tools[NAME] = delegation.Delegation(services, turns, params, skills, live, journal)
+        tools[NAME] = delegation.Delegation(services, turns, params, skills, turn, journal)
         # To name sub-agents is to allow this, whatever other tools the skill goes without.
         allowed = None if allowed is None else (*allowed, NAME)
     known = wanted(tools, params.tools, allowed)
     tools = offered(known, params.approvals, allow)
-    if calls and not resumed and live.parent is None:
-        live.log.append_nowait(*_left_out(services, params, skill, known, tools))
+    if calls and not resumed and turn.parent is None:
+        turn.log.append_nowait(*_left_out(services, params, skill, known, tools))
     if params.tools is not None or set(params.approvals or ()) & set(tools):
         suggested_tools = frozenset(tools)
     else:
         suggested_tools = frozenset(tools) & {NAME}
     return ToolRunner(
-        tools, context, consent=consent, journal=journal, turn_id=live.turn_id, suggested_tools=suggested_tools,
+        tools, context, consent=consent, journal=journal, turn_id=turn.turn_id, suggested_tools=suggested_tools,
         hidden_tools=known.keys() - tools.keys(), redact=services.secrets.redact,
     )  # fmt: skip
 

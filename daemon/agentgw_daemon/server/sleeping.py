@@ -46,8 +46,8 @@ class Sleeping:
             self._hold(True)
         with trio.move_on_after(GET_READY_S) as patience:
             await supervised("having models stand still", self._models.pause)
-            for live in self._running():
-                await supervised(f"storing turn {live.turn_id}", live.store)
+            for turn in self._running():
+                await supervised(f"storing turn {turn.turn_id}", turn.store)
         late = ", not all of it in time" if patience.cancelled_caught else ""
         took_ms = (trio.current_time() - began) * 1000
         log.info("the machine goes to sleep; turns paused in %.0f ms: %d%s", took_ms, len(self._running()), late)

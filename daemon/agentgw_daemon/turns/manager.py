@@ -80,7 +80,7 @@ class Turns:
     def __init__(self, services: Services, nursery: trio.Nursery) -> None:
         self._services = services
         self._nursery = nursery
-        self._live: dict[TurnId, TurnState] = {}
+        self._running: dict[TurnId, TurnState] = {}
         self._ended: OrderedDict[TurnId, TurnState] = OrderedDict()
         self._sessions: dict[SessionId, TurnId] = {}
         self._all_ended = trio.lowlevel.ParkingLot()
@@ -88,16 +88,16 @@ class Turns:
     @property
     def running(self) -> tuple[TurnState, ...]:
         """Turns that have not ended."""
-        return tuple(self._live.values())
+        return tuple(self._running.values())
 
     async def start(self, params: TurnStartParams) -> TurnState | Turn:
-        """Start a turn. When its idempotency key was used before: that turn, live or as it was stored."""
+        """Start a turn. When its idempotency key was used before: that turn, running or as it was stored."""
         self._services.check_serving()
         if params.idempotency_key is not None and not params.ephemeral:
             # Also when its skill or model is gone by now: it is that turn which was asked for.
             known = await self._services.database.turns.of_key(params.idempotency_key)
             if known is not None:
-                return self._live.get(TurnId(known.turn_id)) or known
+                return self._running.get(TurnId(known.turn_id)) or known
         chosen = await self._resolve(params)
         return await self._start(params, chosen, tainted=brings_data(params))
 
@@ -139,20 +139,20 @@ class Turns:
             )  # fmt: skip
             turn_id = TurnId(started.turn.turn_id)
             if not started.created:
-                return self._live.get(turn_id) or started.turn
+                return self._running.get(turn_id) or started.turn
             session_id = SessionId(started.turn.session_id)
         turn_recorder = TurnRecorder(turn_id, TurnLog(), None if params.ephemeral else services.database)
-        live = TurnState(
+        turn = TurnState(
             turn_id=turn_id, session_id=session_id, skill=skill.name, model=spec.name, stored=not params.ephemeral,
             detached=params.detach, log=turn_recorder.log, emit=deduplicated_emit(turn_recorder),
             store=turn_recorder.flush, timeout_s=params.timeout_s, tainted=tainted,
             parent=None if caller is None else caller.turn,
         )  # fmt: skip
-        self._enter(live)
-        live.log.append_nowait(*services.notices, *routed)
+        self._enter(turn)
+        turn.log.append_nowait(*services.notices, *routed)
         services.notices.clear()
-        self._begin(live, "started", partial(run_turn, live, plan, turn_recorder))
-        return live
+        self._begin(turn, "started", partial(run_turn, turn, plan, turn_recorder))
+        return turn
 
     async def take_up(self) -> tuple[TurnState, ...]:
         """Go on with the turns that an earlier daemon left waiting. Returns them when they can be found.
@@ -170,33 +170,33 @@ class Turns:
                 taken.append(await self._revive(turn_id))
             except Exception as error:  # noqa: BLE001 - supervision point: a bad record costs its own turn
                 await self._give_up(turn_id, error)
-        for live, turn_recorder, left in taken:
-            self._begin(live, "resumed", partial(go_on, live, partial(self._prepare, left), turn_recorder))
+        for turn, turn_recorder, left in taken:
+            self._begin(turn, "resumed", partial(go_on, turn, partial(self._prepare, left), turn_recorder))
         # A kill before they are back at their questions would be taken for their doing.
         with trio.move_on_after(_BACK_AT_QUESTIONS_S):
-            for live, _, _ in taken:
-                await services.approvals.wait_asked_again(live.turn_id)
-        return tuple(live for live, _, _ in taken)
+            for turn, _, _ in taken:
+                await services.approvals.wait_asked_again(turn.turn_id)
+        return tuple(turn for turn, _, _ in taken)
 
     async def _revive(self, turn_id: str) -> tuple[TurnState, TurnRecorder, LeftTurn]:
         """Enter a turn that is gone on with, and open its question again. Raises what keeps it from that."""
         services = self._services
         left = await services.database.unfinished.read(turn_id)
         # The waiting turn was there first, and begins only when it can find whom it waits for.
-        parent = self._live[TurnId(left.caller[0])] if left.caller else None
-        live, turn_recorder = resume.revived(left, parent, services.database)
+        parent = self._running[TurnId(left.caller[0])] if left.caller else None
+        turn, turn_recorder = resume.revived(left, parent, services.database)
         log.info("turn %s goes on", turn_id)
-        self._enter(live)
+        self._enter(turn)
         await services.approvals.recall(turn_id)
         if not services.approvals.is_asking(turn_id):
             await services.database.turns.set_state(turn_id, "running")
-        return live, turn_recorder, left
+        return turn, turn_recorder, left
 
     async def _give_up(self, turn_id: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, BAD) else internal_error(error, f"turn {turn_id}").message
         log.warning("turn %s cannot be gone on with: %s", turn_id, reason)
-        if (live := self._live.get(TurnId(turn_id))) is not None:
-            self._close(live)
+        if (turn := self._running.get(TurnId(turn_id))) is not None:
+            self._close(turn)
         give_up = self._services.database.unfinished.give_up
         await supervised(f"giving turn {turn_id} up", give_up, turn_id, f"it could not be gone on with: {reason}")
 
@@ -219,37 +219,37 @@ class Turns:
 
     def find(self, turn_id: str) -> TurnState | None:
         """The running turn of this id or session, or an ended one still remembered."""
-        live = self._live.get(TurnId(turn_id)) or self._ended.get(TurnId(turn_id))
-        if live is None and (by_session := self._sessions.get(SessionId(turn_id))):
-            live = self._live.get(by_session)
-        return live
+        turn = self._running.get(TurnId(turn_id)) or self._ended.get(TurnId(turn_id))
+        if turn is None and (by_session := self._sessions.get(SessionId(turn_id))):
+            turn = self._running.get(by_session)
+        return turn
 
     def cancel(self, turn_id: str) -> TurnState:
         """Cancel a running turn and give it back; NotFound when no such turn is running."""
-        live = self.find(turn_id)
-        if live is None or live.outcome is not None:
+        turn = self.find(turn_id)
+        if turn is None or turn.outcome is not None:
             hint = "`agentgw turns` lists those that run"
             raise NotFound(f"no running turn {turn_id[:64]}", hint=hint, kind="turn", id=turn_id)
-        live.cancel()
-        return live
+        turn.cancel()
+        return turn
 
     def steer(self, turn_id: str, text: str) -> TurnState:
         """Add to the message of a running turn and give it back. Raises NotFound where it has no next step."""
-        live = self.find(turn_id)
-        if live is None or not live.steering.is_open:
+        turn = self.find(turn_id)
+        if turn is None or not turn.steering.is_open:
             hint = "send it as the next message"
             raise NotFound(f"turn {turn_id[:64]} is over", hint=hint, kind="turn", id=turn_id)
-        if live.steering.is_full:
-            raise Overloaded(f"turn {live.turn_id} has too much waiting for its next step", hint="wait for that step")
-        live.steer(text)
-        return live
+        if turn.steering.is_full:
+            raise Overloaded(f"turn {turn.turn_id} has too much waiting for its next step", hint="wait for that step")
+        turn.steer(text)
+        return turn
 
     def waiting(self) -> frozenset[str]:
         """Ids of the turns that wait for an answer, and of those that wait for them."""
         found: set[str] = set()
-        for live in self.running:
-            if self._services.approvals.is_asking(live.turn_id):
-                waiting: TurnState | None = live
+        for turn in self.running:
+            if self._services.approvals.is_asking(turn.turn_id):
+                waiting: TurnState | None = turn
                 while waiting is not None:
                     found.add(waiting.turn_id)
                     waiting = waiting.parent
@@ -261,12 +261,12 @@ class Turns:
         Those that wait for an answer are left to the next daemon, with those that wait for them.
         """
         left = self.waiting()
-        for live in self.running:
-            if live.turn_id in left:
-                live.suspend()
+        for turn in self.running:
+            if turn.turn_id in left:
+                turn.suspend()
             else:
-                live.cancel()
-        while self._live:
+                turn.cancel()
+        while self._running:
             await self._all_ended.park()
 
     async def replay(self, stored: Turn, from_seq: int) -> AsyncIterator[list[StoredEvent]]:
@@ -348,46 +348,46 @@ class Turns:
             grounding=grounding_of(services.knowledge, services.settings.rag, params, skill),
         )  # fmt: skip
 
-    def _enter(self, live: TurnState) -> None:
-        self._live[live.turn_id] = live
-        self._sessions[live.session_id] = live.turn_id
+    def _enter(self, turn: TurnState) -> None:
+        self._running[turn.turn_id] = turn
+        self._sessions[turn.session_id] = turn.turn_id
 
-    def _begin(self, live: TurnState, news: str, run: Callable[[], Awaitable[None]]) -> None:
-        self._nursery.start_soon(supervised, f"running turn {live.turn_id}", self._run, live, news, run)
+    def _begin(self, turn: TurnState, news: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(supervised, f"running turn {turn.turn_id}", self._run, turn, news, run)
 
-    async def _run(self, live: TurnState, news: str, run: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self, turn: TurnState, news: str, run: Callable[[], Awaitable[None]]) -> None:
         hub = self._services.hub
-        facts = {"turn_id": live.turn_id, "session_id": live.session_id, "skill": live.skill, "model": live.model}
+        facts = {"turn_id": turn.turn_id, "session_id": turn.session_id, "skill": turn.skill, "model": turn.model}
         hub.publish("turns", news, **facts)
         try:
             await run()
         except* Exception as group:  # noqa: BLE001 - supervision point: it was to end by itself, whatever happened in it
-            error = internal_error(group, f"turn {live.turn_id}")
-            if live.outcome is None:
-                live.end(error)
-            if live.stored:
+            error = internal_error(group, f"turn {turn.turn_id}")
+            if turn.outcome is None:
+                turn.end(error)
+            if turn.stored:
                 fail = self._services.database.turns.fail
-                await supervised(f"ending turn {live.turn_id}", fail, live.turn_id, error.message)
+                await supervised(f"ending turn {turn.turn_id}", fail, turn.turn_id, error.message)
         finally:
-            self._close(live)
-        outcome = live.outcome
+            self._close(turn)
+        outcome = turn.outcome
         if isinstance(outcome, ShuttingDown):
             return
         reason = outcome.finish_reason if isinstance(outcome, TurnResult) else "failed"
         hub.publish("turns", "completed", finish_reason=reason, **facts)
 
-    def _close(self, live: TurnState) -> None:
-        self._live.pop(live.turn_id, None)
-        self._services.approvals.withdraw(live.turn_id)
-        for waited_for in live.answers.values():
+    def _close(self, turn: TurnState) -> None:
+        self._running.pop(turn.turn_id, None)
+        self._services.approvals.withdraw(turn.turn_id)
+        for waited_for in turn.answers.values():
             # It ended before it came to the call.
             if isinstance(waited_for, TurnState):
                 waited_for.cancel()
-        if self._sessions.get(live.session_id) == live.turn_id:
-            del self._sessions[live.session_id]
-        if not live.stored:
-            self._ended[live.turn_id] = live
+        if self._sessions.get(turn.session_id) == turn.turn_id:
+            del self._sessions[turn.session_id]
+        if not turn.stored:
+            self._ended[turn.turn_id] = turn
             while len(self._ended) > _REMEMBERED:
                 self._ended.popitem(last=False)
-        if not self._live:
+        if not self._running:
             self._all_ended.unpark_all()

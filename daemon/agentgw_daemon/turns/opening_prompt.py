@@ -28,7 +28,7 @@ class OpeningPrompt:
     """The prompt of a turn before it is fitted, the turn's tools, and how its model is shown them."""
 
     plan: Plan
-    live: TurnState
+    turn: TurnState
     prompt: Prompt
     tools: ToolRunner | None
     opening: TurnOpening
@@ -39,28 +39,28 @@ class OpeningPrompt:
         Without a `database` nothing is summarised. A `preview` is always counted, and has no model write a summary.
         Raises what `assemble` raises.
         """
-        plan, live, opening = self.plan, self.live, self.opening
-        base = dataclasses.replace(plan.task.request, cache_scope=live.session_id if live.stored else "")
+        plan, turn, opening = self.plan, self.turn, self.opening
+        base = dataclasses.replace(plan.task.request, cache_scope=turn.session_id if turn.stored else "")
         if plan.shown is not None:
             return await assemble(self.prompt, base, shown=plan.shown)
         fitting = Fitting(
-            engine=plan.task.engine, count=opening.count, model=live.model, session_id=live.session_id,
+            engine=plan.task.engine, count=opening.count, model=turn.model, session_id=turn.session_id,
             database=database, write=not preview, n_ctx_tokens=None if preview else plan.n_ctx_tokens,
             shows_tools=opening.shows_tools,
         )  # fmt: skip
         if opening.tool_calling is None and not fitting.is_sure(self.prompt):
-            await live.log.append(TurnProgress(phase="loading"))
+            await turn.log.append(TurnProgress(phase="loading"))
         made = await assemble(self.prompt, base, fitting)
         if made.notice:
-            await live.log.append(TurnNotice(code="context_compacted", text=made.notice))
+            await turn.log.append(TurnNotice(code="context_compacted", text=made.notice))
         if made.left_out_turns:
             text = _left_out(made.left_out_turns, made.left_out_tokens)
-            await live.log.append(TurnNotice(code="context_trimmed", text=text))
+            await turn.log.append(TurnNotice(code="context_trimmed", text=text))
         return made
 
 
-async def opening_prompt(plan: Plan, live: TurnState, *, documents: bool = True) -> OpeningPrompt:
-    """The prompt with the tools that `live` is to have. Loads the model where it has to know how they are called.
+async def opening_prompt(plan: Plan, turn: TurnState, *, documents: bool = True) -> OpeningPrompt:
+    """The prompt with the tools that `turn` is to have. Loads the model where it has to know how they are called.
 
     A turn that an earlier daemon began is shown as it was then, and no model is asked.
     """
@@ -68,24 +68,24 @@ async def opening_prompt(plan: Plan, live: TurnState, *, documents: bool = True)
     prompt = await plan.prompt()
     # Before the tools: what is quoted decides what they may do unasked.
     if documents:
-        prompt = await _with_documents(prompt, plan, live)
-    tools = await plan.make_tools(live) if plan.make_tools is not None else None
+        prompt = await _with_documents(prompt, plan, turn)
+    tools = await plan.make_tools(turn) if plan.make_tools is not None else None
     opening = await opening_of(
-        task.engine, tools if plan.shown is None else None, task.request.schema, live.log.append
+        task.engine, tools if plan.shown is None else None, task.request.schema, turn.log.append
     )  # fmt: skip
-    return OpeningPrompt(plan=plan, live=live, prompt=prompt, tools=tools, opening=opening)
+    return OpeningPrompt(plan=plan, turn=turn, prompt=prompt, tools=tools, opening=opening)
 
 
-async def _with_documents(prompt: Prompt, plan: Plan, live: TurnState) -> Prompt:
+async def _with_documents(prompt: Prompt, plan: Plan, turn: TurnState) -> Prompt:
     """The prompt, with pieces of the user's documents where the skill wants them; watchers are told which."""
     if plan.grounding is None:
         return prompt
     made = await grounded(prompt, plan.grounding, plan.task.engine.count)
     if made.notice:
-        await live.log.append(TurnNotice(code="documents", text=made.notice))
+        await turn.log.append(TurnNotice(code="documents", text=made.notice))
     if made.prompt.excerpts:
-        live.tainted = True
-        await live.cite(made.prompt.excerpts)
+        turn.tainted = True
+        await turn.cite(made.prompt.excerpts)
     return made.prompt
 
 

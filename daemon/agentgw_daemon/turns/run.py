@@ -36,33 +36,33 @@ log = logging.getLogger(__name__)
 _FINISH_S: Final = 15.0
 
 
-async def run_turn(live: TurnState, plan: Plan, turn_recorder: TurnRecorder) -> None:
+async def run_turn(turn: TurnState, plan: Plan, turn_recorder: TurnRecorder) -> None:
     """Run the turn to its end. Never raises but on cancellation from outside."""
 
     async def do(answer: TurnOutput) -> None:
-        await live.log.append(TurnStarted(skill=live.skill, model=live.model))
-        await _answer(live, plan, answer, turn_recorder)
+        await turn.log.append(TurnStarted(skill=turn.skill, model=turn.model))
+        await _answer(turn, plan, answer, turn_recorder)
 
-    await _supervise(live, do, turn_recorder)
+    await _supervise(turn, do, turn_recorder)
 
 
-async def go_on(live: TurnState, prepare: Callable[[], Awaitable[Plan]], turn_recorder: TurnRecorder) -> None:
+async def go_on(turn: TurnState, prepare: Callable[[], Awaitable[Plan]], turn_recorder: TurnRecorder) -> None:
     """Runs as `run_turn` does a turn with a past. When `prepare` raises RpcError, the turn ends with that."""
 
     async def do(answer: TurnOutput) -> None:
         failpoint("turn-resumed")
-        await _answer(live, await prepare(), answer, turn_recorder)
+        await _answer(turn, await prepare(), answer, turn_recorder)
 
-    await _supervise(live, do, turn_recorder)
+    await _supervise(turn, do, turn_recorder)
 
 
-async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]], turn_recorder: TurnRecorder) -> None:
+async def _supervise(turn: TurnState, do: Callable[[TurnOutput], Awaitable[None]], turn_recorder: TurnRecorder) -> None:
     """Run the turn and, however that ends, store the turn's end, or leave the turn to the next daemon."""
     answer = TurnOutput(
-        event.text for event in live.log.events if isinstance(event, TurnDelta) and event.channel == "answer"
+        event.text for event in turn.log.events if isinstance(event, TurnDelta) and event.channel == "answer"
     )
     error: RpcError | None = None
-    with live.scope:
+    with turn.scope:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(turn_recorder.flush_often)
@@ -71,55 +71,55 @@ async def _supervise(live: TurnState, do: Callable[[TurnOutput], Awaitable[None]
         except* RpcError as group:
             error = _first(group)
         except* Exception as group:  # noqa: BLE001 - supervision point: a bug ends this turn, not the daemon
-            error = internal_error(group, f"turn {live.turn_id}")
-    live.steering.close()
-    if live.suspended and live.scope.cancelled_caught:
+            error = internal_error(group, f"turn {turn.turn_id}")
+    turn.steering.close()
+    if turn.suspended and turn.scope.cancelled_caught:
         with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
             await turn_recorder.leave()
-        live.end(_left_waiting(live))
+        turn.end(_left_waiting(turn))
         return
-    if error is None and live.scope.cancelled_caught and live.has_timed_out:
-        error = Timeout(f"no answer within {live.timeout_s:g} seconds", timeout_s=live.timeout_s)
+    if error is None and turn.scope.cancelled_caught and turn.has_timed_out:
+        error = Timeout(f"no answer within {turn.timeout_s:g} seconds", timeout_s=turn.timeout_s)
     with trio.CancelScope(shield=True), trio.move_on_after(_FINISH_S):
-        await _end(live, answer, error, turn_recorder)
-    if live.outcome is None:
-        live.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {live.turn_id}"))
+        await _end(turn, answer, error, turn_recorder)
+    if turn.outcome is None:
+        turn.end(internal_error(TimeoutError("the turn could not be stored in time"), f"turn {turn.turn_id}"))
 
 
-async def _answer(live: TurnState, plan: Plan, answer: TurnOutput, turn_recorder: TurnRecorder) -> None:
-    first = await opening_prompt(plan, live)
+async def _answer(turn: TurnState, plan: Plan, answer: TurnOutput, turn_recorder: TurnRecorder) -> None:
+    first = await opening_prompt(plan, turn)
     made, tools = await first.assembled(turn_recorder.database), first.tools
     recorder = turn_recorder.record(
         made.history, () if tools is None else tools.offered, None if plan.shown is None else plan.task.past
     )
     agent = AgentRun(
         task=dataclasses.replace(plan.task, request=made.request), recorder=recorder, tools=tools,
-        tool_calling=first.opening.tool_calling, steering=live.steering,
+        tool_calling=first.opening.tool_calling, steering=turn.steering,
     )  # fmt: skip
     try:
-        await run_agent(agent, answer, live.emit)
+        await run_agent(agent, answer, turn.emit)
     finally:
         if tools is not None:
-            live.tool_calls, live.tainted = tools.calls, tools.tainted
+            turn.tool_calls, turn.tainted = tools.calls, tools.tainted
     schema = made.request.schema
     if schema is not None and answer.finished is not None:
         await structured.verify(answer.text, answer.finished.finish_reason, schema)
 
 
-def _left_waiting(live: TurnState) -> ShuttingDown:
+def _left_waiting(turn: TurnState) -> ShuttingDown:
     return ShuttingDown(
         "the daemon stops while the turn waits for an approval",
-        hint=f"the next daemon goes on with it: `agentgw attach {live.turn_id}`",
+        hint=f"the next daemon goes on with it: `agentgw attach {turn.turn_id}`",
     )
 
 
-async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn_recorder: TurnRecorder) -> None:
+async def _end(turn: TurnState, answer: TurnOutput, error: RpcError | None, turn_recorder: TurnRecorder) -> None:
     finished = answer.finished
     reason: FinishReason = finished.finish_reason if finished and answer.complete else "cancelled"
     own = finished.usage if finished else Usage(completion_tokens=len(answer.texts))
-    live.usage = usage = sum_usage(own, live.delegated)
+    turn.usage = usage = sum_usage(own, turn.delegated)
     timings = finished.timings if finished else Timings()
-    live.log.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
+    turn.log.append_nowait(TurnCompleted(finish_reason="failed" if error else reason))
     end = TurnEnd(
         state="failed" if error else ("cancelled" if reason == "cancelled" else "completed"),
         finish_reason=None if error else reason,
@@ -127,8 +127,8 @@ async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn
         failure=failure_of(error),
         prompt_sha256=finished.prompt_sha256 if finished else None,
         model_sha256=finished.model_sha256 if finished else None,
-        engine=finished.engine if finished else None, model=live.model, sources=tuple(live.sources),
-        steered=tuple(event.text for event in live.log.events if isinstance(event, TurnSteered)),
+        engine=finished.engine if finished else None, model=turn.model, sources=tuple(turn.sources),
+        steered=tuple(event.text for event in turn.log.events if isinstance(event, TurnSteered)),
     )  # fmt: skip
     try:
         await turn_recorder.finish(end)
@@ -136,15 +136,15 @@ async def _end(live: TurnState, answer: TurnOutput, error: RpcError | None, turn
         # The answer was given but is not stored: the client must not believe otherwise.
         error = error or failed
     except Exception as bug:  # noqa: BLE001 - supervision point: what cannot be stored ends this turn
-        error = error or internal_error(bug, f"the end of turn {live.turn_id}")
+        error = error or internal_error(bug, f"the end of turn {turn.turn_id}")
         await turn_recorder.give_up(error.message)
     if error:
-        live.end(error)
+        turn.end(error)
         return
-    live.end(
+    turn.end(
         TurnResult(
-            turn_id=live.turn_id, session_id=live.session_id, text=answer.text, finish_reason=reason, usage=usage,
-            timings=timings, tool_calls=live.tool_calls, sources=tuple(live.sources), last_seq=live.log.last_seq,
+            turn_id=turn.turn_id, session_id=turn.session_id, text=answer.text, finish_reason=reason, usage=usage,
+            timings=timings, tool_calls=turn.tool_calls, sources=tuple(turn.sources), last_seq=turn.log.last_seq,
         )
     )  # fmt: skip
 

@@ -72,10 +72,11 @@ async def test_a_blank_message_is_refused_and_leaves_no_turn(tmp_path: Path, mes
 @pytest.mark.parametrize("given", ["turn", "beginning", "session"])
 async def test_a_running_turn_is_cancelled_by_what_people_have_at_hand(tmp_path: Path, given: str) -> None:
     async with house(tmp_path, for_ever) as h:
-        live = await h.start()
-        name = {"turn": live.turn_id, "beginning": live.turn_id[:-2], "session": live.session_id}[given]
+        turn_state = await h.start()
+        turn_id = turn_state.turn_id
+        name = {"turn": turn_id, "beginning": turn_id[:-2], "session": turn_state.session_id}[given]
         await turn.cancel(asking(h, tmp_path), TurnIdParams(turn_id=name))
-        assert (await h.database.turns.get(live.turn_id)).state == "cancelled"
+        assert (await h.database.turns.get(turn_state.turn_id)).state == "cancelled"
 
 
 async def test_a_turn_that_does_not_run_is_not_cancelled_and_one_hears_why(tmp_path: Path) -> None:
@@ -115,20 +116,20 @@ async def test_a_session_with_a_turn_that_nobody_runs_is_deleted(tmp_path: Path)
 
 async def test_a_session_at_work_is_not_deleted_and_one_hears_how_to_end_the_turn(tmp_path: Path) -> None:
     async with house(tmp_path, for_ever) as h:
-        request, live = asking(h, tmp_path), await h.start()
+        request, turn_state = asking(h, tmp_path), await h.start()
         with pytest.raises(SessionBusy) as caught:
-            await session.delete(request, SessionIdParams(session_id=live.session_id))
-        assert f"agentgw turns cancel {live.turn_id}" in caught.value.hint
-        await turn.cancel(request, TurnIdParams(turn_id=live.turn_id))
-        await session.delete(request, SessionIdParams(session_id=live.session_id))
+            await session.delete(request, SessionIdParams(session_id=turn_state.session_id))
+        assert f"agentgw turns cancel {turn_state.turn_id}" in caught.value.hint
+        await turn.cancel(request, TurnIdParams(turn_id=turn_state.turn_id))
+        await session.delete(request, SessionIdParams(session_id=turn_state.session_id))
 
 
 async def test_a_session_whose_turn_waits_for_an_answer_is_deleted_with_the_question(tmp_path: Path) -> None:
     async with house(tmp_path, script([("change", {"text": "x"})], "never")) as h:
         done = furnish(h)
-        live = await h.start()
+        turn_state = await h.start()
         await until(h.services.approvals.list)
-        await session.delete(asking(h, tmp_path), SessionIdParams(session_id=live.session_id))
+        await session.delete(asking(h, tmp_path), SessionIdParams(session_id=turn_state.session_id))
         assert (h.services.approvals.list(), h.turns.running, done) == ((), (), [])
 
 
@@ -138,19 +139,19 @@ async def ended_by(h: House, monkeypatch: pytest.MonkeyPatch, error: Exception) 
         raise error
 
     monkeypatch.setattr(TurnStore, "finish", finish)
-    live = await h.start()
-    await live.wait_outcome()
-    return live
+    turn_state = await h.start()
+    await turn_state.wait_outcome()
+    return turn_state
 
 
 async def test_an_end_that_cannot_be_stored_fails_that_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(tmp_path) as h:
         with monkeypatch.context() as patch:
-            live = await ended_by(h, patch, UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed"))
-        assert isinstance(live.outcome, InternalError)
-        stored = await h.database.turns.get(live.turn_id)
-        assert (stored.state, stored.error) == ("failed", live.outcome.message)
-        assert (await h.ask(session_id=live.session_id)).finish_reason == "stop"
+            turn_state = await ended_by(h, patch, UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed"))
+        assert isinstance(turn_state.outcome, InternalError)
+        stored = await h.database.turns.get(turn_state.turn_id)
+        assert (stored.state, stored.error) == ("failed", turn_state.outcome.message)
+        assert (await h.ask(session_id=turn_state.session_id)).finish_reason == "stop"
 
 
 async def test_an_end_that_the_disk_does_not_take_leaves_a_turn_that_can_be_cancelled(
@@ -158,10 +159,10 @@ async def test_an_end_that_the_disk_does_not_take_leaves_a_turn_that_can_be_canc
 ) -> None:
     async with house(tmp_path) as h:
         with monkeypatch.context() as patch:
-            live = await ended_by(h, patch, StorageUnavailable("the disk is full"))
-        assert isinstance(live.outcome, StorageUnavailable)
-        await turn.cancel(asking(h, tmp_path), TurnIdParams(turn_id=live.turn_id))
-        assert (await h.ask(session_id=live.session_id)).finish_reason == "stop"
+            turn_state = await ended_by(h, patch, StorageUnavailable("the disk is full"))
+        assert isinstance(turn_state.outcome, StorageUnavailable)
+        await turn.cancel(asking(h, tmp_path), TurnIdParams(turn_id=turn_state.turn_id))
+        assert (await h.ask(session_id=turn_state.session_id)).finish_reason == "stop"
 
 
 async def test_a_bug_in_ending_a_turn_ends_the_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,11 +173,11 @@ async def test_a_bug_in_ending_a_turn_ends_the_turn(tmp_path: Path, monkeypatch:
     async with house(tmp_path) as h:
         with monkeypatch.context() as patch:
             patch.setattr("agentgw_daemon.turns.run._end", broken)
-            live = await h.start()
-            assert isinstance(await live.wait_outcome(), InternalError)
+            turn_state = await h.start()
+            assert isinstance(await turn_state.wait_outcome(), InternalError)
             await until(lambda: not h.turns.running)
-        assert (await h.database.turns.get(live.turn_id)).state == "failed"
-        assert (await h.ask(session_id=live.session_id)).finish_reason == "stop"
+        assert (await h.database.turns.get(turn_state.turn_id)).state == "failed"
+        assert (await h.ask(session_id=turn_state.session_id)).finish_reason == "stop"
 
 
 async def test_whoever_wants_the_whole_answer_is_told_all_but_its_deltas(tmp_path: Path) -> None:

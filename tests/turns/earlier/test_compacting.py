@@ -168,10 +168,10 @@ def asked_of(h: House) -> RequestContext:
 async def test_a_busy_session_is_left_alone(tmp_path: Path) -> None:
     async with house(tmp_path, long_answers) as h:
         session_id = await talked(h)
-        live = await h.start("more", session_id=session_id)
+        turn = await h.start("more", session_id=session_id)
         with pytest.raises(SessionBusy):
             await session.compact(asked_of(h), SessionCompactParams(session_id=session_id))
-        await live.wait_outcome()
+        await turn.wait_outcome()
         assert (await session.compact(asked_of(h), SessionCompactParams(session_id=session_id))).turns == 3
         await session.expand(asked_of(h), SessionIdParams(session_id=session_id))
 

@@ -58,32 +58,32 @@ async def test_an_open_question_is_asked_again_under_its_id_and_its_call_runs_on
         sent = await seen_now(before)
         killed.kill()
     async with killed.next("done") as (h, done):
-        live = await taken_up(h)
-        assert (live.turn_id, live.session_id) == (before.turn_id, before.session_id)
+        turn = await taken_up(h)
+        assert (turn.turn_id, turn.session_id) == (before.turn_id, before.session_id)
         # At once, before the turn is back at its call.
         assert h.services.approvals.list() == (asked,)
-        assert (await h.database.turns.get(live.turn_id)).state == "waiting"
+        assert (await h.database.turns.get(turn.turn_id)).state == "waiting"
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        result = await ended(live)
+        result = await ended(turn)
         assert (result.text, done) == ("done", ["change x"])
-        frames = await watched(live)
+        frames = await watched(turn)
         assert frames[: len(sent)] == sent
         assert [frame["params"]["seq"] for frame in frames] == list(range(1, result.last_seq + 1))
         assert [frame["method"] for frame in frames][1:] == [
             "turn.tool_call", "turn.approval", "turn.tool_result", "turn.delta", "turn.completed"
         ]  # fmt: skip
-        stored = await h.database.turns.detail(live.turn_id)
+        stored = await h.database.turns.detail(turn.turn_id)
         assert (stored.turn.state, stored.text, stored.tool_calls) == ("completed", "done", result.tool_calls)
         assert result.usage.prompt_tokens == 10, "both steps"
         shown = [as_mapping(message) for message in h.engine.requests[0].messages]
         assert [one["role"] for one in shown] == ["system", "user", "assistant", "tool"]
         assert (shown[1]["content"], shown[3]["content"]) == ("do it", "did x")
-        assert await is_usable(h, live.session_id)
+        assert await is_usable(h, turn.session_id)
 
 
-async def seen_now(live: TurnState) -> list[dict[str, Any]]:
+async def seen_now(turn: TurnState) -> list[dict[str, Any]]:
     """The notifications that have been sent up to here."""
-    return read(turn_frames(live.turn_id, live.session_id, 1, live.log.events))
+    return read(turn_frames(turn.turn_id, turn.session_id, 1, turn.log.events))
 
 
 async def question_left(killed: Killed, *steps: Any, **params: Any) -> Approval:
@@ -111,12 +111,12 @@ async def test_an_answer_that_was_not_acted_on_is_acted_on_once(
     asked = await question_left(killed)
     async with killed.next("as you like") as (h, done):
         await settle(h, asked, decision)
-        live = await taken_up(h)
+        turn = await taken_up(h)
         assert h.services.approvals.list() == ()
-        assert ((await ended(live)).text, done) == ("as you like", made)
+        assert ((await ended(turn)).text, done) == ("as you like", made)
         told = as_mapping(h.engine.requests[0].messages[-1])["content"]
         assert ("did not allow" in told) is (decision == "deny")
-        methods = [frame["method"] for frame in await watched(live)]
+        methods = [frame["method"] for frame in await watched(turn)]
         assert methods.count("turn.approval") == methods.count("turn.tool_call") == 1
 
 
@@ -146,8 +146,8 @@ async def test_a_result_that_was_not_told_is_told_and_the_call_not_made_again(ki
         call = ToolCall(call_id=f"{asked.turn_id}-1", tool="change", arguments={"text": "x"})
         await h.database.calls.begin(asked.turn_id or "", call)
         await h.database.calls.end(asked.turn_id or "", replace(call, ok=True, content="did it"), untrusted=True)
-        live = await taken_up(h)
-        result = await ended(live)
+        turn = await taken_up(h)
+        result = await ended(turn)
         assert (result.text, done) == ("done", [])
         assert [(one.ok, one.content) for one in result.tool_calls] == [(True, "did it")]
         assert as_mapping(h.engine.requests[0].messages[-1])["content"] == "did it"
@@ -165,10 +165,10 @@ async def test_only_a_turn_that_asks_is_waiting(killed: Killed) -> None:
     async with killed.next("never") as (h, _):
         h.engine.script = answers
         await settle(h, asked, "deny")
-        live = await taken_up(h)
-        assert (await h.database.turns.get(live.turn_id)).state == "running"
+        turn = await taken_up(h)
+        assert (await h.database.turns.get(turn.turn_id)).state == "running"
         gate.set()
-        await ended(live)
+        await ended(turn)
 
 
 async def test_a_model_that_had_not_said_a_word_is_asked_again(killed: Killed) -> None:
@@ -208,14 +208,14 @@ async def test_what_a_model_had_begun_to_answer_stays_and_the_turn_is_interrupte
 
     async with killed.run(speaks) as h:
         furnish(h)
-        live = await h.start()
+        turn = await h.start()
         await spoken.wait()
-        while len(await h.database.log.read(live.turn_id, live.log.last_seq)) == 0:
+        while len(await h.database.log.read(turn.turn_id, turn.log.last_seq)) == 0:
             await pause()
         killed.kill()
     async with killed.next("done") as (h, done):
         await h.turns.take_up()
-        detail = await h.database.turns.detail(live.turn_id)
+        detail = await h.database.turns.detail(turn.turn_id)
         assert (detail.turn.state, detail.text) == ("interrupted", "Let me look. I see")
         assert (done, h.turns.running) == ([], ())
 
@@ -230,18 +230,18 @@ async def test_of_several_calls_only_those_not_made_are_made(killed: Killed) -> 
         killed.kill()
         assert first == ["look before", "look a", "change x"]
     async with killed.next("done") as (h, done):
-        live = await taken_up(h)
+        turn = await taken_up(h)
         (asked,) = h.services.approvals.list()
         assert asked.arguments == {"text": "y"}
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        result = await ended(live)
+        result = await ended(turn)
         assert done == ["change y"]
         assert [call.content for call in result.tool_calls] == ["did before", "did a", "did x", "did y"]
         told = [
             as_mapping(one)["content"] for one in h.engine.requests[0].messages if as_mapping(one)["role"] == "tool"
         ]
         assert [text[:9] for text in told] == ["did before"[:9], "did a", "error: th", "did x", "did y"]
-        frames = await watched(live)
+        frames = await watched(turn)
         assert [frame["params"]["seq"] for frame in frames] == list(range(1, result.last_seq + 1))
         called = [frame["params"]["call_id"] for frame in frames if frame["method"] == "turn.tool_call"]
         told_of = [frame["params"]["call_id"] for frame in frames if frame["method"] == "turn.tool_result"]
@@ -306,26 +306,26 @@ async def test_time_that_passed_meanwhile_is_a_no(killed: Killed) -> None:
     asked = await question_left(killed)
     async with killed.next("never") as (h, done):
         change(h.services, approvals=ApprovalQueue(h.database, h.services.hub, wall_clock=lambda: time.time() + 121))
-        live = await taken_up(h)
-        assert isinstance(await live.wait_outcome(), ApprovalDenied)
+        turn = await taken_up(h)
+        assert isinstance(await turn.wait_outcome(), ApprovalDenied)
         assert done == []
         with pytest.raises(AlreadyExists, match="in time"):
             await h.services.approvals.answer(asked.approval_id, "allow_once")
-        assert (await h.database.turns.get(live.turn_id)).state == "failed"
-        assert await is_usable(h, live.session_id)
+        assert (await h.database.turns.get(turn.turn_id)).state == "failed"
+        assert await is_usable(h, turn.session_id)
 
 
 async def test_a_yes_from_before_the_restart_is_used_up(killed: Killed) -> None:
     asked = await question_left(killed)
     async with killed.next(CHANGE, "done") as (h, done):
         await settle(h, asked, "allow_once")
-        live = await taken_up(h)
+        turn = await taken_up(h)
         # The same call again is another one.
         again = await open_question(h)
         assert again.approval_id != asked.approval_id
         assert done == ["change x"]
         await h.services.approvals.answer(again.approval_id, "deny")
-        await ended(live)
+        await ended(turn)
         assert done == ["change x"]
 
 
@@ -341,12 +341,12 @@ async def test_without_the_tool_that_was_asked_about_the_turn_ends_with_that(kil
     asked = await question_left(killed)
     async with killed.next("never") as (h, _):
         del h.tools["change"]
-        live = await taken_up(h)
-        outcome = await live.wait_outcome()
+        turn = await taken_up(h)
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, NotFound)
         assert outcome.message.startswith("the tool change, which the turn was about to call")
         assert (outcome.hint or "").startswith("`agentgw tools` lists")
-        await is_over(h, live, asked)
+        await is_over(h, turn, asked)
 
 
 async def test_without_any_tool_the_turn_ends_with_that(killed: Killed) -> None:
@@ -354,9 +354,9 @@ async def test_without_any_tool_the_turn_ends_with_that(killed: Killed) -> None:
     async with killed.next("never") as (h, _):
         await settle(h, asked, "deny")
         h.tools.clear()
-        live = await taken_up(h)
-        assert isinstance(await live.wait_outcome(), NotFound)
-        await is_over(h, live, asked)
+        turn = await taken_up(h)
+        assert isinstance(await turn.wait_outcome(), NotFound)
+        await is_over(h, turn, asked)
 
 
 async def test_without_its_skill_the_turn_ends_with_that(killed: Killed) -> None:
@@ -364,11 +364,11 @@ async def test_without_its_skill_the_turn_ends_with_that(killed: Killed) -> None
 
     async with killed.next("never") as (h, _):
         h.skills = {}
-        live = await taken_up(h)
-        outcome = await live.wait_outcome()
+        turn = await taken_up(h)
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, NotFound)
         assert outcome.message == "there is no skill general-assistant"
-        await is_over(h, live, asked, usable=False)
+        await is_over(h, turn, asked, usable=False)
 
 
 async def test_without_its_model_the_turn_ends_with_that(killed: Killed) -> None:
@@ -379,33 +379,33 @@ async def test_without_its_model_the_turn_ends_with_that(killed: Killed) -> None
 
     async with killed.next("never") as (h, _):
         h.services.models.resolve_to_answer = gone
-        live = await taken_up(h)
-        outcome = await live.wait_outcome()
+        turn = await taken_up(h)
+        outcome = await turn.wait_outcome()
         assert isinstance(outcome, ModelUnavailable)
         assert outcome.message == "no model there"
-        await is_over(h, live, asked, usable=False)
+        await is_over(h, turn, asked, usable=False)
 
 
-async def is_over(h: House, live: TurnState, asked: Approval, *, usable: bool = True) -> None:
+async def is_over(h: House, turn: TurnState, asked: Approval, *, usable: bool = True) -> None:
     """The turn has failed, and nothing of it is left waiting."""
-    assert (await h.database.turns.get(live.turn_id)).state == "failed"
-    assert live.log.events[-1] == TurnCompleted(finish_reason="failed")
+    assert (await h.database.turns.get(turn.turn_id)).state == "failed"
+    assert turn.log.events[-1] == TurnCompleted(finish_reason="failed")
     await until(lambda: not h.turns.running)
     assert h.services.approvals.list() == ()
     with pytest.raises((NotFound, AlreadyExists)):
         await h.services.approvals.answer(asked.approval_id, "allow_once")
     if usable:
         h.engine.script = script("yes")
-        assert await is_usable(h, live.session_id)
+        assert await is_usable(h, turn.session_id)
 
 
 async def test_a_key_gives_the_turn_that_goes_on(killed: Killed) -> None:
     await question_left(killed, idempotency_key="k")
     async with killed.next("done") as (h, done):
-        live = await taken_up(h)
-        assert await h.start("do it", idempotency_key="k") is live
+        turn = await taken_up(h)
+        assert await h.start("do it", idempotency_key="k") is turn
         h.nursery.start_soon(answered, h, "allow_once")
-        await ended(live)
+        await ended(turn)
         h.nursery.cancel_scope.cancel()
         assert done == ["change x"]
 
@@ -424,11 +424,11 @@ async def test_a_key_gives_its_turn_also_when_what_it_ran_on_is_gone(killed: Kil
 async def test_whoever_attends_it_may_leave(killed: Killed) -> None:
     await question_left(killed)
     async with killed.next("done") as (h, _):
-        live = await taken_up(h)
-        live.own()
-        live.disown()
+        turn = await taken_up(h)
+        turn.own()
+        turn.disown()
         h.nursery.start_soon(answered, h, "allow_once")
-        assert (await ended(live)).text == "done"
+        assert (await ended(turn)).text == "done"
         h.nursery.cancel_scope.cancel()
 
 
@@ -444,13 +444,13 @@ async def test_it_can_be_cancelled_and_keeps_what_it_said(killed: Killed) -> Non
         await open_question(h)
         killed.kill()
     async with killed.next("never") as (h, done):
-        live = await taken_up(h)
-        h.turns.cancel(live.turn_id)
-        result = await ended(live)
+        turn = await taken_up(h)
+        h.turns.cancel(turn.turn_id)
+        result = await ended(turn)
         assert (result.finish_reason, result.text, done) == ("cancelled", "I will change it. ", [])
         await until(lambda: not h.turns.running)
         assert h.services.approvals.list() == ()
-        assert (await h.database.turns.get(live.turn_id)).state == "cancelled"
+        assert (await h.database.turns.get(turn.turn_id)).state == "cancelled"
 
 
 async def test_a_stop_leaves_a_waiting_turn_to_the_next_daemon(killed: Killed) -> None:
@@ -466,17 +466,17 @@ async def test_a_stop_leaves_a_waiting_turn_to_the_next_daemon(killed: Killed) -
         assert h.services.approvals.list() == ()
         killed.kill()
     async with killed.next("done") as (h, done):
-        live = await taken_up(h)
+        turn = await taken_up(h)
         assert h.services.approvals.list() == (asked,)
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        assert ((await ended(live)).text, done) == ("done", ["change x"])
-        assert (await watched(live))[: before.log.last_seq] == await watched(before)
+        assert ((await ended(turn)).text, done) == ("done", ["change x"])
+        assert (await watched(turn))[: before.log.last_seq] == await watched(before)
 
 
-async def waits_again(h: House, live: TurnState) -> None:
+async def waits_again(h: House, turn: TurnState) -> None:
     """The question, once the turn is back at it, as the database has it."""
     sql = "SELECT resumption FROM turns WHERE id = ?"
-    while await h.database._thread.read(lambda db: db.execute(sql, (live.turn_id,)).fetchone()[0]) != 2:
+    while await h.database._thread.read(lambda db: db.execute(sql, (turn.turn_id,)).fetchone()[0]) != 2:
         await pause()
 
 
@@ -529,14 +529,14 @@ async def test_a_turn_that_went_on_after_its_answer_is_not_tried_again(killed: K
 async def test_a_stop_leaves_a_turn_that_had_not_come_back_to_its_question(killed: Killed) -> None:
     asked = await question_left(killed)
     async with killed.next("never") as (h, _):
-        live = await taken_up(h)
+        turn = await taken_up(h)
         await h.turns.stop()
-        assert isinstance(await live.wait_outcome(), ShuttingDown)
+        assert isinstance(await turn.wait_outcome(), ShuttingDown)
         killed.kill(1)
     async with killed.next("done", number=2) as (h, done):
-        live = await taken_up(h)
+        turn = await taken_up(h)
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        assert ((await ended(live)).text, done) == ("done", ["change x"])
+        assert ((await ended(turn)).text, done) == ("done", ["change x"])
 
 
 @pytest.mark.parametrize(
@@ -559,7 +559,7 @@ async def test_a_turn_whose_record_is_bad_costs_itself_alone(killed: Killed, sql
         killed.kill()
     async with killed.next("done") as (h, _):
         await h.turns.take_up()
-        assert [live.turn_id for live in h.turns.running] == [good.turn_id]
+        assert [turn_state.turn_id for turn_state in h.turns.running] == [good.turn_id]
         assert [one.turn_id for one in h.services.approvals.list()] == [good.turn_id]
         turn = await h.database.turns.get(bad.turn_id)
         assert turn.state == "interrupted"
@@ -578,18 +578,18 @@ async def test_it_survives_one_restart_after_the_other(killed: Killed) -> None:
             killed.kill(number)
             await h.turns.stop()
     async with killed.next("done", number=3) as (h, done):
-        live = await taken_up(h)
+        turn = await taken_up(h)
         await h.services.approvals.answer(asked.approval_id, "allow_once")
-        assert ((await ended(live)).text, done) == ("done", ["change x"])
+        assert ((await ended(turn)).text, done) == ("done", ["change x"])
 
 
 async def test_a_turn_that_stores_nothing_is_cancelled_by_a_stop(killed: Killed) -> None:
     async with killed.first(CHANGE, "never") as h:
         furnish(h)
-        live = await h.start(ephemeral=True)
+        turn = await h.start(ephemeral=True)
         await until(h.services.approvals.list)
         await h.turns.stop()
-        assert (await ended(live)).finish_reason == "cancelled"
+        assert (await ended(turn)).finish_reason == "cancelled"
 
 
 async def test_a_turn_whose_log_has_holes_is_interrupted(killed: Killed) -> None:

@@ -119,9 +119,9 @@ async def test_a_turn_leaves_room_for_its_tools(tmp_path: Path) -> None:
         result = await dry(h, session_id=session)
         assert result.fit is not None
         assert result.fit.left_out_turns == 1
-        live = await h.start("hi there", session_id=session)
-        await live.wait_outcome()
-        assert "left out" in str([frame["params"] for frame in await watched(live)])
+        turn = await h.start("hi there", session_id=session)
+        await turn.wait_outcome()
+        assert "left out" in str([frame["params"] for frame in await watched(turn)])
         with pytest.raises(ContextOverflow) as caught:
             await dry(h, "word " * 1200, session_id=session)
         assert caught.value.data["prompt_tokens"] > 4096

@@ -222,14 +222,14 @@ async def test_a_cancelled_turn_is_replayed_whole_and_that_is_said(tmp_path: Pat
         await trio.sleep_forever()
 
     async with house(tmp_path, endless) as h:
-        live = await h.start()
-        await live.log.wait_longer_than(1)
+        turn = await h.start()
+        await turn.log.wait_longer_than(1)
         with pytest.raises(SessionBusy, match="has not ended"):
-            await again(h, live.turn_id)
-        live.cancel()
-        assert isinstance(await live.wait_outcome(), TurnResult)
+            await again(h, turn.turn_id)
+        turn.cancel()
+        assert isinstance(await turn.wait_outcome(), TurnResult)
         h.engine.script = script("Once upon")
-        result = await again(h, live.turn_id)
+        result = await again(h, turn.turn_id)
         assert (result.identical, result.replayed.text) == (False, "Once upon")
         assert "was cancelled" in result.reasons[-1]
 

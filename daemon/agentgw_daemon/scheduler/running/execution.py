@@ -54,26 +54,26 @@ async def execute(turns: StartsTurns, job: Job, start: Start, begun: Callable[[s
     None: the daemon ends, and the next one goes on with the turn.
     """
     try:
-        live = await turns.start(await _params(job, start))
+        turn = await turns.start(await _params(job, start))
     except ShuttingDown:
         return RunEnd(status="interrupted", why=STOPPED)
     except AttachmentMissing as missing:
         return RunEnd(status="failed", why=str(missing), again=True)
     except RpcError as error:
         return RunEnd(status="failed", why=error.message, again=True)
-    assert isinstance(live, TurnState), "it has no idempotency key"
-    await begun(live.turn_id)
-    return await follow(job, live)
+    assert isinstance(turn, TurnState), "it has no idempotency key"
+    await begun(turn.turn_id)
+    return await follow(job, turn)
 
 
-async def follow(job: Job, live: TurnState, *, passed_s: float = 0.0) -> RunEnd | None:
+async def follow(job: Job, turn: TurnState, *, passed_s: float = 0.0) -> RunEnd | None:
     """The end of a run whose turn goes on since `passed_s`; None as `execute` gives it."""
     with trio.move_on_after(math.inf if job.timeout_s is None else max(job.timeout_s - passed_s, 0.0)) as limit:
-        return _end_of(job, await live.wait_outcome())
+        return _end_of(job, await turn.wait_outcome())
     assert limit.cancelled_caught
-    live.cancel()
+    turn.cancel()
     with trio.move_on_after(_ENDING_S):
-        await live.wait_outcome()
+        await turn.wait_outcome()
     return RunEnd(status="failed", why=f"it took longer than {job.timeout_s:g} seconds", again=True)
 
 

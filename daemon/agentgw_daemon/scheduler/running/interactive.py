@@ -43,8 +43,8 @@ class InteractiveUse:
     def _heed(self, event: DaemonEvent) -> None:
         turn_id = str(event.data.get("turn_id", ""))
         if event.name == "started":
-            live = self._find(turn_id)
-            if live is not None and not live.detached:
+            turn = self._find(turn_id)
+            if turn is not None and not turn.detached:
                 self._going.add(turn_id)
         elif turn_id in self._going:
             self._going.discard(turn_id)

@@ -269,21 +269,21 @@ class JobScheduler:
         found: dict[str, tuple[Start, Job, TurnState, float]] = {}
         for unfinished in await self._store.going():
             run = unfinished.run
-            live = self._turns.find(run.turn_id) if run.turn_id is not None else None
+            turn = self._turns.find(run.turn_id) if run.turn_id is not None else None
             job, standing = self.book.jobs.get(run.job), planner.standing_of(run.job)
             with contained(f"taking up run {run.run_id}"):
-                if live is not None and job is not None and standing is not None:
-                    found[run.run_id] = (start_of(unfinished, standing), job, live, passed_s(run, now))
+                if turn is not None and job is not None and standing is not None:
+                    found[run.run_id] = (start_of(unfinished, standing), job, turn, passed_s(run, now))
         cut_off = await self._store.interrupt(_CRASHED, now=now, but=found)
         if cut_off:
             log.warning("runs of jobs that were cut off and are not run again: %d", cut_off)
-        for run_id, (start, job, live, passed) in found.items():
+        for run_id, (start, job, turn, passed) in found.items():
             log.info("job %s goes on: run %s", job.name, run_id)
             planner.take_up(start)
             going = self.going[job.name] = GoingRun(run_id, job)
-            going.turn_id = live.turn_id
+            going.turn_id = turn.turn_id
             going.started.set()
-            do = partial(follow, job, live, passed_s=passed)
+            do = partial(follow, job, turn, passed_s=passed)
             self._nursery.start_soon(supervised, f"running job {job.name}", self._run, planner, going, do)
 
     async def _change(self, name: str, settled: Settled) -> None:

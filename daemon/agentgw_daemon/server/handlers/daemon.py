@@ -42,7 +42,7 @@ async def status(request: RequestContext, params: NoParams) -> DaemonStatus:
     sessions, db_bytes = await services.database.extent()
     models = services.models.listing(services.pool.loaded(), services.pool.loading())
     default = services.models.default_name()
-    running: set[str | None] = {live.turn_id for live in request.daemon.turns.running}
+    running: set[str | None] = {turn.turn_id for turn in request.daemon.turns.running}
     descriptors = open_descriptors()
     # The kernel counts the peak in another place than the present, and may be some pages behind there.
     rss = rss_bytes(os.getpid())

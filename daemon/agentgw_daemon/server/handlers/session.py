@@ -112,12 +112,12 @@ async def _delete(daemon: Daemon, session_id: str) -> tuple[str, ...]:
             return await daemon.services.database.sessions.delete(session_id)
         except SessionBusy as busy:
             turn_id = busy.data["turn_id"]
-            live = daemon.turns.find(turn_id)
-            if live is None:
+            turn = daemon.turns.find(turn_id)
+            if turn is None:
                 await give_up(daemon.services, await daemon.services.database.turns.get(turn_id))
-            elif live.resumed or turn_id in daemon.turns.waiting():
-                live.cancel()
-                await live.wait_outcome()
+            elif turn.resumed or turn_id in daemon.turns.waiting():
+                turn.cancel()
+                await turn.wait_outcome()
             else:
                 raise
     return await daemon.services.database.sessions.delete(session_id)

@@ -68,12 +68,12 @@ async def prefill(request: RequestContext, params: TurnStartParams) -> PrefillRe
 async def attach(request: RequestContext, params: TurnAttachParams) -> TurnResult:
     """Watch a turn without owning it: leaving changes nothing for the turn."""
     services = request.services
-    live = request.daemon.turns.find(params.turn_id)
-    if live is not None:
-        return await _watch(request, live, params.from_seq)
+    turn = request.daemon.turns.find(params.turn_id)
+    if turn is not None:
+        return await _watch(request, turn, params.from_seq)
     stored = await _stored(services, params.turn_id)
-    if live := request.daemon.turns.find(stored.turn_id):
-        return await _watch(request, live, params.from_seq)
+    if turn := request.daemon.turns.find(stored.turn_id):
+        return await _watch(request, turn, params.from_seq)
     return await _replay(request, stored, params.from_seq)
 
 
@@ -89,17 +89,17 @@ async def _stored(services: Services, name: str) -> Turn:
 
 
 async def _watch(
-    request: RequestContext, live: TurnState, from_seq: int, *, owner: bool = False, deltas: bool = True
+    request: RequestContext, turn: TurnState, from_seq: int, *, owner: bool = False, deltas: bool = True
 ) -> TurnResult:
-    async with aclosing(live.log.watch(from_seq, owner=owner)) as batches:
+    async with aclosing(turn.log.watch(from_seq, owner=owner)) as batches:
         async for seq, events in batches:
             if deltas:
-                await request.events.show(live.turn_id, live.session_id, seq, events)
+                await request.events.show(turn.turn_id, turn.session_id, seq, events)
                 continue
             for number, event in enumerate(events, seq):
                 if not isinstance(event, TurnDelta):
-                    await request.events.show(live.turn_id, live.session_id, number, [event])
-    outcome = await live.wait_outcome()
+                    await request.events.show(turn.turn_id, turn.session_id, number, [event])
+    outcome = await turn.wait_outcome()
     if isinstance(outcome, RpcError):
         raise outcome
     return outcome
@@ -115,14 +115,14 @@ async def _replay(request: RequestContext, stored: Turn, from_seq: int) -> TurnR
 async def cancel(request: RequestContext, params: TurnIdParams) -> Done:
     """End a running turn; answered when the turn has stored its end. The beginning of an id is enough."""
     services = request.services
-    live = request.daemon.turns.find(params.turn_id)
-    if live is None:
+    turn = request.daemon.turns.find(params.turn_id)
+    if turn is None:
         stored = await _stored(services, params.turn_id)
-        live = request.daemon.turns.find(stored.turn_id)
-        if live is None:
+        turn = request.daemon.turns.find(stored.turn_id)
+        if turn is None:
             await give_up(services, stored)
             return Done()
-    await request.daemon.turns.cancel(live.turn_id).wait_outcome()
+    await request.daemon.turns.cancel(turn.turn_id).wait_outcome()
     return Done()
 
 
@@ -153,27 +153,27 @@ async def list_turns(request: RequestContext, params: TurnListParams) -> TurnLis
     page = await request.services.database.turns.list(
         session_id=params.session_id, running=params.running, limit=params.limit, before=params.before
     )
-    running = {live.turn_id: live for live in turns.running}
+    running = {turn_state.turn_id: turn_state for turn_state in turns.running}
     shown = [_with_detached(turn, running.get(TurnId(turn.turn_id))) for turn in page.turns]
     if params.running and params.before is None:
-        unstored = (live for live in running.values() if not live.stored)
-        wanted = (live for live in unstored if params.session_id in (None, live.session_id))
+        unstored = (turn_state for turn_state in running.values() if not turn_state.stored)
+        wanted = (turn_state for turn_state in unstored if params.session_id in (None, turn_state.session_id))
         shown = [*map(_as_turn, wanted), *shown]
     return replace(page, turns=tuple(shown))
 
 
-def _with_detached(turn: Turn, live: TurnState | None) -> Turn:
-    return replace(turn, detached=_detached(live))
+def _with_detached(turn: Turn, turn_state: TurnState | None) -> Turn:
+    return replace(turn, detached=_detached(turn_state))
 
 
-def _detached(live: TurnState | None) -> bool | None:
-    return True if live is not None and live.detached and live.outcome is None else None
+def _detached(turn: TurnState | None) -> bool | None:
+    return True if turn is not None and turn.detached and turn.outcome is None else None
 
 
-def _as_turn(live: TurnState) -> Turn:
+def _as_turn(turn: TurnState) -> Turn:
     return Turn(
-        turn_id=live.turn_id, session_id=live.session_id, skill=live.skill, model=live.model, state="running",
-        created_at=live.created_at, last_seq=live.log.last_seq, detached=_detached(live),
+        turn_id=turn.turn_id, session_id=turn.session_id, skill=turn.skill, model=turn.model, state="running",
+        created_at=turn.created_at, last_seq=turn.log.last_seq, detached=_detached(turn),
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def revived(left: LeftTurn, parent: TurnState | None, database: Database) -> tup
     turn = left.detail.turn
     turn_id, events = TurnId(turn.turn_id), _events(left)
     turn_recorder = TurnRecorder(turn_id, TurnLog(events), database)
-    live = TurnState(
+    turn_state = TurnState(
         turn_id=turn_id, session_id=SessionId(turn.session_id), skill=turn.skill, model=turn.model, stored=True,
         detached=True, log=turn_recorder.log, emit=deduplicated_emit(turn_recorder), store=turn_recorder.flush,
         # The daemon's absence is a part of the time.
@@ -60,8 +60,8 @@ def revived(left: LeftTurn, parent: TurnState | None, database: Database) -> tup
         parent=parent, resumed=True,
     )  # fmt: skip
     if parent is not None and left.caller is not None:
-        parent.answers[left.caller[1]] = live
-    return live, turn_recorder
+        parent.answers[left.caller[1]] = turn_state
+    return turn_state, turn_recorder
 
 
 async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: LoadedSkill, place: str | None) -> Plan:
@@ -77,8 +77,8 @@ async def plan_of(services: Services, turns: Delegates, left: LeftTurn, skill: L
     async def history() -> tuple[EarlierTurn, ...]:
         return history_of(await services.database.sessions.whole_history(detail.turn.session_id))
 
-    async def make_tools(live: TurnState) -> ToolRunner:
-        return await _tools(services, left, partial(toolkit.make, services, turns, asked, skill, place, live))
+    async def make_tools(turn: TurnState) -> ToolRunner:
+        return await _tools(services, left, partial(toolkit.make, services, turns, asked, skill, place, turn))
 
     return Plan(
         system=detail.system, message=detail.message, history=history,

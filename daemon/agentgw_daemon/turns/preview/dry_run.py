@@ -26,11 +26,11 @@ async def dry_run(
 
     Raises ContextOverflow where the turn would, with the parts of what does not fit.
     """
-    live = TurnState(
+    turn = TurnState(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name, model=model,
         stored=False, detached=False,
     )  # fmt: skip
-    first = await opening_prompt(plan, live)
+    first = await opening_prompt(plan, turn)
     prompt, opening = first.prompt, first.opening
     named = f"skill {skill.name}" if params.system is None else "system"
     try:
@@ -46,7 +46,7 @@ async def dry_run(
         opening, made.messages, params.message, params.files, system=named, history=made.history
     )
     return TurnResult(
-        turn_id="", session_id=live.session_id, text=counted.text, usage=Usage(prompt_tokens=counted.tokens),
+        turn_id="", session_id=turn.session_id, text=counted.text, usage=Usage(prompt_tokens=counted.tokens),
         parts=parts,
         fit=PromptFit(
             n_ctx_tokens=counted.n_ctx_tokens if counted.n_ctx_tokens < UNLIMITED_TOKENS else None,

@@ -49,11 +49,11 @@ async def prefill(
     """
     if (reason := obstacle(params, spec, plan)) is not None:
         return PrefillResult(model=spec.name, reason=reason)
-    live = TurnState(
+    turn = TurnState(
         turn_id=TurnId(""), session_id=SessionId(session.session_id if session else ""), skill=skill.name,
         model=spec.name, stored=False, detached=False,
     )  # fmt: skip
-    first = await opening_prompt(plan, live, documents=False)
+    first = await opening_prompt(plan, turn, documents=False)
     made = await first.assembled(services.database, preview=True)
     step = first.opening.step(made.messages)
     request = dataclasses.replace(
