@@ -103,5 +103,5 @@ def test_a_loop_that_stands_still_gives_no_sign(manager: tuple[str, socket.socke
     assert signs == [b"WATCHDOG=1"]
 
 
-def test_without_a_watchdog_there_is_nothing_to_feed() -> None:
+def test_feeding_without_a_watchdog_ends_at_once() -> None:
     trio.run(feed_watchdog, Notifier())

@@ -78,7 +78,7 @@ async def test_a_bug_in_one_of_them_stops_no_other(caplog: pytest.LogCaptureFixt
     assert caplog.text.count("ZeroDivisionError: ") == 5
 
 
-async def test_a_turn_that_has_not_begun_has_nothing_to_store() -> None:
+async def test_storing_a_turn_that_has_not_begun_raises_nothing() -> None:
     turn = TurnState(
         turn_id=TurnId("t-1"), session_id=SessionId("s-1"), skill="a", model="echo", stored=True, detached=False
     )

@@ -163,7 +163,7 @@ def test_the_daemon_of_another_home_at_the_same_socket_is_neither_used_nor_repla
     assert set(fake.methods()) == {"hello"}
 
 
-def test_a_home_under_two_names_is_one(paths: Paths, serve: Serve, tmp_path: Path) -> None:
+def test_a_home_under_two_names_is_not_refused(paths: Paths, serve: Serve, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(paths.data_dir)
     said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": str(link)}
@@ -171,7 +171,7 @@ def test_a_home_under_two_names_is_one(paths: Paths, serve: Serve, tmp_path: Pat
     connect_client(paths).close()
 
 
-def test_a_home_whose_path_is_another_one_in_a_container_is_one(paths: Paths, serve: Serve) -> None:
+def test_a_home_whose_path_is_another_one_in_a_container_is_not_refused(paths: Paths, serve: Serve) -> None:
     prepare(paths)
     said = {"protocol": 1, "version": __version__, "pid": os.getpid(), "data_dir": "/volume/data"}
     serve({"hello": {**said, "data_mark": mark_of(paths.data_dir)}})

@@ -67,12 +67,12 @@ _FRENCH = "Tous les êtres humains naissent libres et égaux en dignité et en d
         ("имя;город;улица;дом 5\n\"Иванов\";Москва;[нет];№7\n<b>жирный</b> текст = ключ\n", "cp1251 cp866"),
     ],
 )  # fmt: skip
-def test_text_in_any_encoding_is_not_noise(text: str, encodings: str) -> None:
+def test_text_in_any_encoding_is_not_refused_as_noise(text: str, encodings: str) -> None:
     for encoding in encodings.split():
         for times in (1, 40, 700):
             refuse_noise((text * times).encode(encoding, "replace"))
 
 
-def test_a_log_with_a_hole_and_broken_utf8_is_not_noise() -> None:
+def test_a_log_with_a_hole_and_broken_utf8_is_not_refused_as_noise() -> None:
     refuse_noise(b"12:00 started\n" * 50 + bytes(4096) + "12:01 geöffnet\n".encode() * 50)
     refuse_noise(("Grüße aus Köln. " * 100).encode() + b"\xff\xfe\x80" * 20)
