@@ -93,6 +93,21 @@ async def test_what_an_earlier_daemon_has_told_of_calls_is_not_told_again(tmp_pa
         assert turn.log.events[3:] == [asked("a-2"), TOLD, TurnDelta(text="Let me. ")]
 
 
+async def test_a_question_that_a_turn_below_asks_again_is_not_announced_again(tmp_path: Path) -> None:
+    async with stored_turn(tmp_path, asked()) as (live, database):
+        turn_recorder = TurnRecorder(live.turn_id, live.log, database)
+        above = TurnState(
+            turn_id=live.turn_id, session_id=live.session_id, skill="s", model="echo", stored=True, detached=True,
+            log=live.log, emit=deduplicated_emit(turn_recorder), store=turn_recorder.flush,
+        )  # fmt: skip
+        below = TurnState(
+            turn_id=TurnId("t-2"), session_id=SessionId("s-2"), skill="s", model="echo", stored=True, detached=True,
+            parent=above,
+        )  # fmt: skip
+        await below.announce(asked())
+        assert (above.log.last_seq, below.log.last_seq) == (1, 1)
+
+
 async def test_nothing_is_kept_of_an_ephemeral_turn(tmp_path: Path) -> None:
     async with stored_turn(tmp_path) as (turn, database):
         turn_recorder = TurnRecorder(turn.turn_id, turn.log, None)
