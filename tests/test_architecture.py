@@ -194,6 +194,18 @@ def test_modules_import_each_other_in_no_circle_not_even_for_their_types() -> No
     graphlib.TopologicalSorter(known).prepare()
 
 
+def test_packages_of_the_daemon_beside_each_other_know_each_other_in_no_circle() -> None:
+    known: dict[str, set[str]] = {}
+    daemon = {name for name in MODULES if name.partition(".")[0] == "agentgw_daemon"}
+    for name in daemon:
+        for found in {found for found, _ in _imports(name, types=True)} & daemon:
+            ours, theirs = name.split("."), found.split(".")
+            depth = next((at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other), None)
+            if depth is not None:
+                known.setdefault(".".join(ours[: depth + 1]), set()).add(".".join(theirs[: depth + 1]))
+    graphlib.TopologicalSorter(known).prepare()
+
+
 # The nursery of one worker or server, which ends with that one.
 OF_ONE_PROCESS = {
     "agentgw_daemon.workers.supervision.child",

@@ -42,10 +42,11 @@ from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.retrieval.pool import open_retrieval
 from agentgw_daemon.scheduler.assembly import make_jobs
 from agentgw_daemon.server.announcement import announce
-from agentgw_daemon.server.connections.listener import Listener
+from agentgw_daemon.server.calls.dispatch import overloaded
 from agentgw_daemon.server.connections.sockets import ConnectionServer
 from agentgw_daemon.server.control import Control, Stop, inference_settings, retrieval_settings
 from agentgw_daemon.server.daemon import Daemon
+from agentgw_daemon.server.listener import Listener
 from agentgw_daemon.server.sleeping import Sleeping
 from agentgw_daemon.server.upkeep import Upkeep
 from agentgw_daemon.services import Current, Services
@@ -196,11 +197,12 @@ def _made_of(
     )  # fmt: skip
     jobs = make_jobs(services, turns, nursery, news)
     http = doors.status if doors else None
+    connections = services.settings.limits.connections
     return Daemon(
         services=services, turns=turns, jobs=jobs, ingest=ingest, watching=watching, reembedding=reembedding,
         webhooks=webhooks, notices=notices, http=http, make_sign_in=doors.make_sign_in if doors else None,
         control=Control(services, jobs, watching, reembedding, webhooks, http, stop),
-        listener=Listener(max_connections=services.settings.limits.connections),
+        listener=Listener(max_connections=connections, refusal=overloaded(connections)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import trio
 from agentgw_daemon.models.fetching.pull import Puller
 from agentgw_daemon.models.files.preflight import Preflight
 from agentgw_daemon.models.files.store import ModelFolder
-from agentgw_daemon.models.reference import HubRef, parse
+from agentgw_daemon.models.names.reference import HubRef, parse
 
 
 class Pulls:

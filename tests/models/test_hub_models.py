@@ -12,8 +12,8 @@ import pytest
 
 from agentgw_daemon.config.settings import ModelSection, Settings
 from agentgw_daemon.models.fetching.hub import HubFile
+from agentgw_daemon.models.names.reference import HubRef, parse
 from agentgw_daemon.models.offer.catalogue import CATALOGUE_DATE, HUB_CATALOGUE, HUB_MODELS, HubModel
-from agentgw_daemon.models.reference import HubRef, parse
 from agentgw_daemon.models.registry import open_registry
 from tests.models.ggufs import gguf
 from tests.models.hubserver import Hub

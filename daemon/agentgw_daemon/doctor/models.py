@@ -15,7 +15,7 @@ from agentgw.protocol.errors import ModelUnavailable, RpcError
 from agentgw.protocol.types import Model
 from agentgw_daemon.doctor.context import DoctorContext, Verdict, error, fine, info, warning
 from agentgw_daemon.doctor.torch import is_torch_installed
-from agentgw_daemon.models.files.shards import files_of
+from agentgw_daemon.models.names.shards import files_of
 from agentgw_daemon.skills.routing import AUTO, FALLBACK
 from agentgw_daemon.system import memory
 from agentgw_daemon.system.child_environment import worker_environment

@@ -28,7 +28,7 @@ from agentgw_daemon.gateway.pulls import Pulls
 from agentgw_daemon.gateway.routing.exchange import Exchange
 from agentgw_daemon.gateway.routing.routes import Route, RouteTable
 from agentgw_daemon.observability.supervision import internal_error, supervised
-from agentgw_daemon.server.connections.listener import Listener
+from agentgw_daemon.server.listener import Listener
 
 if TYPE_CHECKING:
     from agentgw_daemon.gateway.http_name import HttpName

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentgw.protocol.errors import AgentgwError
-from agentgw_daemon.models import reference
-from agentgw_daemon.models.reference import GGUF, Builtin, ProviderRef
+from agentgw_daemon.models.names import reference
+from agentgw_daemon.models.names.reference import GGUF, Builtin, ProviderRef
 
 if TYPE_CHECKING:
     from pathlib import Path

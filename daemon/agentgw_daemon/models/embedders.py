@@ -27,9 +27,9 @@ from agentgw.protocol.errors import InvalidParams, ModelUnavailable, NotFound
 from agentgw.protocol.records.schema import bind, dump, record
 from agentgw.protocol.types import Model
 from agentgw_daemon.config.settings import RagSection
-from agentgw_daemon.models.fetching.part import disk_failed
+from agentgw_daemon.models.names.reference import GGUF, HubRef, parse
 from agentgw_daemon.models.offer.catalogue import CATALOGUE, CatalogueEntry
-from agentgw_daemon.models.reference import GGUF, HubRef, parse
+from agentgw_daemon.models.refusals import disk_failed
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from agentgw_daemon.workers.protocol import retrieval as wire

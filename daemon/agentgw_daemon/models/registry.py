@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
@@ -15,17 +15,18 @@ from agentgw.protocol.calls.models import ModelDetail
 from agentgw.protocol.errors import AgentgwError, InvalidParams, ModelUnavailable, NotFound
 from agentgw.protocol.types import Model
 from agentgw_daemon.inference.spec import ModelSpec, ProviderSpec
-from agentgw_daemon.models import reference, rows
+from agentgw_daemon.models import rows
 from agentgw_daemon.models.embedders import Embedders, with_prompts
 from agentgw_daemon.models.fetching.meter import Progress
 from agentgw_daemon.models.fetching.part import model_sha256
 from agentgw_daemon.models.fetching.pull import Puller
 from agentgw_daemon.models.files.preflight import ExaminedFile, Preflight
 from agentgw_daemon.models.files.store import ModelFolder, StoredModel
+from agentgw_daemon.models.names import reference
+from agentgw_daemon.models.names.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
 from agentgw_daemon.models.offer.catalogue import CATALOGUE, EMBEDDER_ARCHITECTURES, HUB_CATALOGUE, CatalogueEntry
 from agentgw_daemon.models.offer.memory_rate import MemoryRate
-from agentgw_daemon.models.reference import Builtin, HubRef, Named, PathRef, ProviderRef, Reference
-from agentgw_daemon.models.refusals import missing_default, wrong_kind
+from agentgw_daemon.models.refusals import missing_default, not_pulled, wrong_kind
 from agentgw_daemon.observability.supervision import supervised
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.text.near import hint_for
@@ -200,10 +201,10 @@ class Registry:
             if embedder is not None:
                 async with self._puller.scratch() as scratch:
                     if not await trio.to_thread.run_sync(self._embedders.remove, embedder, scratch):
-                        raise _not_pulled(ref.name, self._store.entries())
+                        raise not_pulled(ref.name, self._store.entries())
                 return
             if stored is None:
-                raise _not_pulled(ref.name, self._store.entries())
+                raise not_pulled(ref.name, self._store.entries())
             await trio.to_thread.run_sync(self._store.remove, stored.stem)
         except FileNotFoundError:
             raise NotFound(f"{ref.name} is not there any more", kind="model", id=ref.name) from None
@@ -387,11 +388,6 @@ async def open_registry(
             embedders=Embedders(folder, env), memory_rate=MemoryRate(env),
         )  # fmt: skip
         nursery.cancel_scope.cancel()
-
-
-def _not_pulled(name: str, pulled: Iterable[StoredModel]) -> NotFound:
-    hint = hint_for(name, (one.name for one in pulled), "`agentgw models` lists what there is")
-    return NotFound(f"{name} is not pulled", hint=hint, kind="model", id=name)
 
 
 def _embedder(ref: Reference) -> CatalogueEntry | None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentgw.protocol.types import Model
-from agentgw_daemon.models import reference
 from agentgw_daemon.models.files.preflight import ExaminedFile
 from agentgw_daemon.models.files.store import StoredModel
+from agentgw_daemon.models.names import reference
 from agentgw_daemon.models.offer.catalogue import CATALOGUE, HUB_CATALOGUE, CatalogueEntry, HubModel
 
 if TYPE_CHECKING:

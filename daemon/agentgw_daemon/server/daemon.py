@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from agentgw_daemon.knowledge.reembedding import Reembedder
     from agentgw_daemon.notifications.approval_notices import ApprovalNotices
     from agentgw_daemon.scheduler.jobs import Jobs
-    from agentgw_daemon.server.connections.listener import Listener
     from agentgw_daemon.server.control import Control
+    from agentgw_daemon.server.listener import Listener
     from agentgw_daemon.services import Services
     from agentgw_daemon.turns.manager import Turns
     from agentgw_daemon.webhooks.webhooks import Webhooks

@@ -16,6 +16,7 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.fetching import part as parts
 from agentgw_daemon.models.fetching.download import Remote, check_address, fetch, open_client
 from agentgw_daemon.models.fetching.meter import DownloadMeter
+from agentgw_daemon.models.refusals import disk_failed
 from tests.models.hubserver import Answer, Hub
 
 pytestmark = pytest.mark.anyio
@@ -296,5 +297,5 @@ async def test_a_disk_that_takes_no_more_is_told_in_words(remote: Remote, tmp_pa
 
 
 def test_a_full_disk_is_called_by_its_name() -> None:
-    error = parts.disk_failed("m", OSError(errno.ENOSPC, "No space left on device"))
+    error = disk_failed("m", OSError(errno.ENOSPC, "No space left on device"))
     assert error.message == "m cannot be stored: the disk is full"

@@ -10,7 +10,7 @@ import pytest
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.fetching.download import open_client
 from agentgw_daemon.models.fetching.hub import HubFile, ResolvedReference, choose, find, licence
-from agentgw_daemon.models.reference import HubRef, parse
+from agentgw_daemon.models.names.reference import HubRef, parse
 from tests.models.ggufs import shard_names
 from tests.models.hubserver import Hub
 

@@ -11,8 +11,8 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw_daemon.models.files.store import ModelFolder
+from agentgw_daemon.models.names.reference import HubRef, parse
 from agentgw_daemon.models.offer.catalogue import CatalogueEntry
-from agentgw_daemon.models.reference import HubRef, parse
 from tests.models.ggufs import gguf, shard_names, shards
 from tests.models.hubserver import Answer, Hub
 from tests.models.pulls import Pulls

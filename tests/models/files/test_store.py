@@ -12,7 +12,7 @@ import pytest
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.files import store as module
 from agentgw_daemon.models.files.store import ModelFolder, Origin, OriginFile
-from agentgw_daemon.models.reference import HubRef
+from agentgw_daemon.models.names.reference import HubRef
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 from tests.models.ggufs import shard_names
 from tests.ticking import StandingClock

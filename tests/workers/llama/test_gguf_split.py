@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentgw_daemon.models.files.shards import MAX_SHARDS
+from agentgw_daemon.models.names.shards import MAX_SHARDS
 from agentgw_daemon.workers.llama.gguf import MAX_FILES, inspect
 from agentgw_daemon.workers.llama.gguf_head import UnusableModelFile
 from agentgw_daemon.workers.llama.llama import LlamaModel

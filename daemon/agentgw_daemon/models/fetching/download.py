@@ -25,7 +25,8 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound, RpcError
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.models.fetching.hub_access import hub_token, refusal
 from agentgw_daemon.models.fetching.meter import DownloadMeter, FileMeter
-from agentgw_daemon.models.fetching.part import BLOCK_BYTES, PartialFile, disk_failed
+from agentgw_daemon.models.fetching.part import BLOCK_BYTES, PartialFile
+from agentgw_daemon.models.refusals import disk_failed
 
 log = logging.getLogger(__name__)
 

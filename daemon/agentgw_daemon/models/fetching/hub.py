@@ -13,8 +13,8 @@ from agentgw.protocol.errors import ModelUnavailable, NotFound
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.models.fetching.download import Remote, open_url, read_body
 from agentgw_daemon.models.fetching.hub_access import refusal
-from agentgw_daemon.models.files.shards import MAX_SHARDS, shard_of
-from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.models.names.reference import GGUF, HubRef
+from agentgw_daemon.models.names.shards import MAX_SHARDS, shard_of
 
 # Sensible on a laptop first: about 4 bits a weight, then more, then less, then the full ones.
 PREFERRED: Final = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import trio
-
-from agentgw.protocol.errors import ModelUnavailable
 
 BLOCK_BYTES: Final = 1 << 20
 
@@ -92,11 +89,3 @@ def digest_of(sha256s: Sequence[str]) -> str:
     if len(sha256s) == 1:
         return sha256s[0]
     return hashlib.sha256("".join(f"{one}\n" for one in sha256s).encode()).hexdigest()
-
-
-def disk_failed(name: str, error: OSError) -> ModelUnavailable:
-    """The disk could not take the bytes."""
-    reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or str(error))
-    return ModelUnavailable(
-        f"{name} cannot be stored: {reason}", hint="free some space and pull again", model=name, reason=reason
-    )

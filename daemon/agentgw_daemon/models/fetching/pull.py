@@ -20,12 +20,13 @@ from agentgw.protocol.errors import ModelUnavailable, RpcError
 from agentgw_daemon.models.embedders import Embedders
 from agentgw_daemon.models.fetching import wheel
 from agentgw_daemon.models.fetching.meter import DownloadMeter, Progress
-from agentgw_daemon.models.fetching.part import digest_of, disk_failed, file_sha256
+from agentgw_daemon.models.fetching.part import digest_of, file_sha256
 from agentgw_daemon.models.files.preflight import Preflight
-from agentgw_daemon.models.files.shards import shard_of
 from agentgw_daemon.models.files.store import ModelFolder, Origin, OriginFile
+from agentgw_daemon.models.names.reference import GGUF, HubRef
+from agentgw_daemon.models.names.shards import shard_of
 from agentgw_daemon.models.offer.catalogue import CatalogueEntry
-from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.models.refusals import disk_failed
 
 if TYPE_CHECKING:
     from agentgw_daemon.models.fetching.download import Remote

@@ -20,8 +20,9 @@ import trio
 
 from agentgw.protocol.errors import ModelUnavailable
 from agentgw_daemon.models.fetching.meter import DownloadMeter
-from agentgw_daemon.models.fetching.part import BLOCK_BYTES, PartialFile, disk_failed
+from agentgw_daemon.models.fetching.part import BLOCK_BYTES, PartialFile
 from agentgw_daemon.models.offer.catalogue import CatalogueEntry, DataFile
+from agentgw_daemon.models.refusals import disk_failed
 
 # Variables that pip and its TLS need to find the index; nothing else of the daemon's environment, keys least of all.
 _ENV_NAMES: Final = frozenset({

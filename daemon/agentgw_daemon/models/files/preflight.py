@@ -15,7 +15,7 @@ import trio
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw.protocol.records.schema import bind, dump, record
-from agentgw_daemon.models.files.shards import files_of, first_of
+from agentgw_daemon.models.names.shards import files_of, first_of
 from agentgw_daemon.system.child_environment import worker_environment
 from agentgw_daemon.system.json_file import read_mapping, write_atomically
 

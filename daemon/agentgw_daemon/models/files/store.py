@@ -25,8 +25,8 @@ from typing import Final, Literal, TypeVar
 
 from agentgw.protocol.errors import InvalidParams, ModelUnavailable
 from agentgw.protocol.records.schema import bind, dump, record
-from agentgw_daemon.models.files.shards import files_of, first_of
-from agentgw_daemon.models.reference import GGUF, HubRef
+from agentgw_daemon.models.names.reference import GGUF, HubRef
+from agentgw_daemon.models.names.shards import files_of, first_of
 from agentgw_daemon.system.changes import would_show
 from agentgw_daemon.system.durable import sync_path
 from agentgw_daemon.system.json_file import _WRITING, _replace, read_mapping, write_atomically

@@ -9,26 +9,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from oslash.either import Left
 
-from agentgw.protocol.errors import InvalidParams, InvalidRequest, MethodNotFound, RpcError
+from agentgw.protocol.errors import InvalidParams, InvalidRequest, MethodNotFound, Overloaded, RpcError
 from agentgw.protocol.methods import METHODS, Method
 from agentgw.protocol.records.schema import bind, dump
+from agentgw.transport.framing import encode
 from agentgw_daemon.server.calls.jsonrpc_library import Error, Success, create_request, dispatch_request
 from agentgw_daemon.text.near import hint_for
-
-if TYPE_CHECKING:
-    pass
 
 # jsonrpcserver rejects a whole batch for one bad entry, where the specification wants an answer per entry:
 # batches are split before it, and longer ones refused whole.
 MAX_BATCH: Final = 100
-
-"""Answers one call: bound parameters in, the method's result record out; raises RpcError.
-
-A coroutine function runs in a task of its own; a plain one must not wait for anything."""
 
 
 @dataclass(slots=True)
@@ -140,3 +134,9 @@ def result_response(request_id: Any, result: Any) -> dict[str, Any]:
 def error_response(request_id: Any, error: RpcError) -> dict[str, Any]:
     """The response of a request that failed."""
     return {"jsonrpc": "2.0", "error": error.to_wire(), "id": request_id}
+
+
+def overloaded(limit: int) -> bytes:
+    """The frame for a client that would make more connections than the limit."""
+    error = Overloaded(f"Overloaded: {limit} connections are open", limit="connections", value=limit)
+    return encode(error_response(None, error))

@@ -34,3 +34,6 @@ class RequestContext:
 
 
 Handler = Callable[["RequestContext", Any], Any]
+"""Answers one call: bound parameters in, the method's result record out; raises RpcError.
+
+A coroutine function runs in a task of its own; a plain one must not wait for anything."""

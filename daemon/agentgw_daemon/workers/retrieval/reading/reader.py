@@ -179,7 +179,7 @@ def _shown(text: DecodedText, found: str, name: str) -> DecodedText:
     refers = found in _REFERRING and "&" in text.text
     if not (is_latex or refers or "\x1b" in text.text or "\0" in text.text):
         return text
-    from agentgw_daemon.workers.retrieval.reading.encodings import replacing
+    from agentgw_daemon.workers.retrieval.reading import replacing
 
     text = replacing.without_holes(replacing.without_terminal_codes(text))
     text = replacing.without_references(text) if refers else text

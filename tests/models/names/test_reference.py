@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgw.protocol.errors import AgentgwError, InvalidParams, NotFound
-from agentgw_daemon.models.reference import (
+from agentgw_daemon.models.names.reference import (
     Builtin,
     HubRef,
     Named,

@@ -20,7 +20,7 @@ from typing import Final
 from agentgw.protocol.errors import InvalidParams, NotFound
 from agentgw.protocol.records.schema import record
 from agentgw.protocol.visible import is_seen
-from agentgw_daemon.models.files.shards import first_of
+from agentgw_daemon.models.names.shards import first_of
 from agentgw_daemon.text.near import nearest
 
 ECHO: Final = "echo"

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from agentgw_daemon.workers.retrieval.reading.decoding import DecodedText, decode
-from agentgw_daemon.workers.retrieval.reading.encodings.replacing import replaced, with_accents, without_terminal_codes
+from agentgw_daemon.workers.retrieval.reading.replacing import replaced, with_accents, without_terminal_codes
 from tests.workers.retrieval.reading.reads import read_bytes, read_text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgw_daemon.models.files.shards import files_of, first_of, shard_of
+from agentgw_daemon.models.names.shards import files_of, first_of, shard_of
 
 
 @pytest.mark.parametrize(

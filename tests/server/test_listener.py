@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from agentgw_daemon.server.connections.listener import Listener, peer_uid
+from agentgw_daemon.server.calls.dispatch import overloaded
+from agentgw_daemon.server.listener import Listener, peer_uid
 from tests.patience import PATIENCE_S
 from tests.polling import until
 
@@ -38,7 +39,7 @@ async def listening(path: Path, max_connections: int = 10) -> AsyncIterator[List
     made.listen(100)
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
-            listener = Listener(max_connections=max_connections)
+            listener = Listener(max_connections=max_connections, refusal=overloaded(max_connections))
             await nursery.start(listener.run, made, greet, nursery)
             yield listener
             while OPEN:
@@ -139,7 +140,8 @@ async def test_running_out_of_descriptors_ends_nothing(tmp_path: Path) -> None:
 
 _EXHAUSTION = """
 import resource, socket, subprocess, sys, trio
-from agentgw_daemon.server.connections.listener import Listener
+from agentgw_daemon.server.calls.dispatch import overloaded
+from agentgw_daemon.server.listener import Listener
 
 async def greet(stream):
     try:
@@ -170,7 +172,7 @@ async def main(path):
     # After the client has started, which needs more.
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     async with trio.open_nursery() as nursery:
-        listener = Listener(max_connections=256)
+        listener = Listener(max_connections=256, refusal=overloaded(256))
         await nursery.start(listener.run, made, greet, nursery)
         with trio.fail_after(15):
             while client.poll() is None:

@@ -13,10 +13,7 @@ from typing import Final
 
 import trio
 
-from agentgw.protocol.errors import Overloaded
-from agentgw.transport.framing import encode
 from agentgw_daemon.observability.supervision import supervised
-from agentgw_daemon.server.calls.dispatch import error_response
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +46,11 @@ class Listener:
     told so and closed.
     """
 
-    def __init__(self, *, max_connections: int, strangers: bool = False, refusal: bytes | None = None) -> None:
-        """With `strangers` anybody may connect, as over TCP. `refusal`: said to who is one too many."""
+    def __init__(self, *, max_connections: int, refusal: bytes, strangers: bool = False) -> None:
+        """`refusal`: said to who is one too many. With `strangers` anybody may connect, as over TCP."""
         self._max_connections = max_connections
         self._strangers = strangers
-        self._refusal = refusal if refusal is not None else _overloaded(max_connections)
+        self._refusal = refusal
         self.connections = 0
         # All there ever were.
         self.accepted = 0
@@ -162,11 +159,6 @@ def _is_ours(connection: trio.socket.SocketType) -> bool:
         log.warning("peer uid %d refused", uid)
         return False
     return True
-
-
-def _overloaded(limit: int) -> bytes:
-    error = Overloaded(f"Overloaded: {limit} connections are open", limit="connections", value=limit)
-    return encode(error_response(None, error))
 
 
 async def _turn_away(stream: trio.SocketStream, refusal: bytes) -> None:
