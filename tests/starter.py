@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from agentgw_daemon.models.embedders import CONVERSION_FILE, Embedders
-from agentgw_daemon.models.offer.catalogue import EMBEDDER
+from agentgw_daemon.models.embedders import CONVERSION_FILE
 from tests.root import ROOT
 
 NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -27,8 +26,6 @@ def starter_model() -> Path:
 def embedder_folder() -> Path:
     """The folder of the default embedder, as a pull leaves it. Raises FileNotFoundError that says how to get it."""
     path = ROOT / ".cache" / "models" / "all-minilm-l6-v2"
-    # Gives files that an earlier version made their present names.
-    Embedders(path.parent, {}).intact(EMBEDDER)
     if not (path / CONVERSION_FILE).is_file():
         raise FileNotFoundError(f"{path} is missing or incomplete: `make models` gets it")
     return path

@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+from agentgw_daemon.models.embedders import CONVERSION_FILE
 from agentgw_daemon.retrieval.batching import BATCH_TEXTS
 from agentgw_daemon.workers.llama.llama import physical_cores
 from agentgw_daemon.workers.protocol import retrieval as wire
@@ -49,7 +50,7 @@ def cases(texts: Sequence[str]) -> dict[str, Callable[[], np.ndarray]]:
     folder = embedder_folder()
     bare = SentenceTransformer(str(folder), device="cpu")
     embedder = wire.Embedder(
-        name="bench", id="", dim=384, max_tokens=256, folder=str(folder), gguf=str(folder / "conversion.gguf"),
+        name="bench", id="", dim=384, max_tokens=256, folder=str(folder), gguf=str(folder / CONVERSION_FILE),
         bert_words=True,
     )  # fmt: skip
     torch = TorchEncoder(replace(embedder, gguf=""))

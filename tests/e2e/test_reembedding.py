@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agentgw_daemon.models.embedders import CONVERSION_FILE, INFO_FILE
 from tests.e2e.home import Home, until
 from tests.starter import embedder_folder
 
@@ -21,7 +22,7 @@ TOPICS = ("bees", "bread", "boats", "bicycles", "birds", "bridges", "books", "be
 def other_embedder(folder: Path) -> Path:
     """The same weights used in another way, which is another embedder: its vectors are others."""
     made = folder / "other"
-    shutil.copytree(embedder_folder(), made, ignore=shutil.ignore_patterns("conversion.gguf", ".info.json"))
+    shutil.copytree(embedder_folder(), made, ignore=shutil.ignore_patterns(CONVERSION_FILE, INFO_FILE))
     pooling = made / "1_Pooling" / "config.json"
     said = json.loads(pooling.read_text())
     said.update(pooling_mode_cls_token=True, pooling_mode_mean_tokens=False)

@@ -127,45 +127,13 @@ async def test_a_second_pull_is_no_work_and_a_damaged_one_is_repaired(folder: Pa
         assert (await models.embedder()).gguf
 
 
-def as_an_earlier_version_left_it(embedder: Path) -> None:
-    """Gives the files of a pulled embedder the names and fields that they had."""
-    info = json.loads((embedder / INFO_FILE).read_text())
-    info["twin"], info["no_twin"] = info.pop("has_conversion"), info.pop("no_conversion")
-    (embedder / ".card.json").write_text(json.dumps(info))
-    (embedder / INFO_FILE).unlink()
-    (embedder / CONVERSION_FILE).rename(embedder / "twin.gguf")
-
-
-async def test_files_of_an_earlier_version_are_renamed_and_not_made_again(folder: Path, index: Path) -> None:
+async def test_the_names_on_disk_are_those_that_users_have(folder: Path, index: Path) -> None:
     async with registry(folder, environ=local_pip(index)) as models:
         await models.pull(NAME, ignore)
-        before = await models.embedder()
-    made = {path.name: path.stat().st_ino for path in (folder / NAME).iterdir()}
-    info = (folder / NAME / INFO_FILE).read_text()
-    as_an_earlier_version_left_it(folder / NAME)
-    async with registry(folder, environ=local_pip(index)) as models:
-        assert [one.state for one in models.listing() if one.name == NAME] == ["available"]
-        assert await models.embedder() == before
-    assert json.loads((folder / NAME / INFO_FILE).read_text()) == json.loads(info)
-    found = {path.name: path.stat().st_ino for path in (folder / NAME).iterdir()}
-    assert found == made | {INFO_FILE: found[INFO_FILE]}
-
-
-@pytest.mark.parametrize("kept", ["{", None])
-async def test_files_of_an_earlier_version_that_say_nothing_go_when_new_ones_are_made(
-    folder: Path, index: Path, kept: str | None
-) -> None:
-    async with registry(folder, environ=local_pip(index)) as models:
-        await models.pull(NAME, ignore)
-    made = {path.name for path in (folder / NAME).iterdir()}
-    as_an_earlier_version_left_it(folder / NAME)
-    if kept is None:
-        (folder / NAME / ".card.json").unlink()
-    else:
-        (folder / NAME / ".card.json").write_text(kept)
-    async with registry(folder, environ=local_pip(index)) as models:
-        assert (await models.embedder()).gguf == str(folder / NAME / CONVERSION_FILE)
-    assert {path.name for path in (folder / NAME).iterdir()} == made
+    info = json.loads((folder / NAME / ".card.json").read_text())
+    assert info["twin"] is True
+    assert not {"has_conversion", "no_conversion"} & info.keys()
+    assert (folder / NAME / "twin.gguf").exists()
 
 
 async def test_two_pulls_at_once_are_one_download(folder: Path, index: Path) -> None:

@@ -1,7 +1,7 @@
 """Embedders: which one a name or path means, what it is, and how workers use it.
 
     NAME/               pulled: a sentence-transformers folder, complete and verified
-    NAME/.info.json     what a child process found in it, once; beside it `conversion.gguf`, which it made
+    NAME/.card.json     what a child process found in it, once; beside it `twin.gguf`, the conversion that it made
     .embedders/DIGEST/  the same two of a folder or file of the user's own
 
 Nothing of a model is opened in the daemon: `workers.retrieval.embedding.embedder_info` is run as a program.
@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,13 +36,12 @@ from agentgw_daemon.workers.protocol import retrieval as wire
 log = logging.getLogger(__name__)
 
 _EXAMINER: Final = "agentgw_daemon.workers.retrieval.embedding.embedder_info"
-INFO_FILE: Final = ".info.json"
-CONVERSION_FILE: Final = "conversion.gguf"
-# The names that these files and two fields of the info had in earlier versions. Such files are renamed where they are
-# met: made or pulled again they would cost seconds, or 90 MB.
-_EARLIER_INFO_FILE: Final = ".card.json"
-_EARLIER_CONVERSION_FILE: Final = "twin.gguf"
-_EARLIER_FIELDS: Final = {"twin": "has_conversion", "no_twin": "no_conversion"}
+# These names and those of two fields of the info are older than the words of the code. They stay, so that what users
+# have on disk is neither made again, which takes seconds, nor pulled again.
+INFO_FILE: Final = ".card.json"
+CONVERSION_FILE: Final = "twin.gguf"
+_STORED_FIELDS: Final = {"has_conversion": "twin", "no_conversion": "no_twin"}
+_READ_FIELDS: Final = {stored: field for field, stored in _STORED_FIELDS.items()}
 _OWN: Final = ".embedders"
 # Counted up when infos or conversions are made in another way: those that are there are made again.
 MAKER: Final = 3
@@ -252,8 +250,7 @@ def _store(out: Path, info: StoredEmbedderInfo) -> None:
     if info.has_conversion:
         sync_path(out / f".{CONVERSION_FILE}")
         os.replace(out / f".{CONVERSION_FILE}", out / CONVERSION_FILE)
-    write_atomically(out / INFO_FILE, dump(info))
-    _remove_earlier(out)
+    write_atomically(out / INFO_FILE, {_STORED_FIELDS.get(name, name): value for name, value in dump(info).items()})
 
 
 def _read_info(path: Path, out: Path) -> StoredEmbedderInfo | None:
@@ -270,32 +267,12 @@ def _read_info(path: Path, out: Path) -> StoredEmbedderInfo | None:
 
 
 def _bound(out: Path) -> StoredEmbedderInfo | None:
-    """The info that is stored there, under its earlier name too."""
-    _rename_earlier(out)
+    """The info that is stored there."""
+    stored = read_mapping(out / INFO_FILE)
     try:
-        return bind(StoredEmbedderInfo, read_mapping(out / INFO_FILE))
+        return bind(StoredEmbedderInfo, {_READ_FIELDS.get(name, name): value for name, value in stored.items()})
     except (InvalidParams, TypeError):
         return None
-
-
-def _rename_earlier(out: Path) -> None:
-    """Gives an earlier version's files their present names. Cut off anywhere it may be called again."""
-    if not (out / _EARLIER_INFO_FILE).exists():
-        return
-    try:
-        if not (out / INFO_FILE).exists():
-            known = read_mapping(out / _EARLIER_INFO_FILE)
-            with suppress(FileNotFoundError):
-                os.rename(out / _EARLIER_CONVERSION_FILE, out / CONVERSION_FILE)
-            write_atomically(out / INFO_FILE, {_EARLIER_FIELDS.get(name, name): value for name, value in known.items()})
-        _remove_earlier(out)
-    except OSError as error:
-        log.warning("%s: files of an earlier version cannot be renamed: %s", out, error.strerror or error)
-
-
-def _remove_earlier(out: Path) -> None:
-    for name in (_EARLIER_INFO_FILE, _EARLIER_CONVERSION_FILE):
-        (out / name).unlink(missing_ok=True)
 
 
 def _fingerprint(path: Path) -> tuple[Looked, ...]:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from agentgw_daemon.models.embedders import CONVERSION_FILE
 from agentgw_daemon.workers.protocol import retrieval as wire
 from agentgw_daemon.workers.retrieval.embedding import bert_words
 from agentgw_daemon.workers.retrieval.embedding.embedder_info import of_folder
@@ -92,7 +93,7 @@ def test_a_long_text_is_cut_where_the_library_cuts_it(tiny: tuple[Encode, Encode
 @pytest.mark.e2e
 def test_the_default_embedders_tokens_are_the_librarys() -> None:
     folder = embedder_folder()
-    ours, theirs = pair(folder, folder / "conversion.gguf", WINDOW)
+    ours, theirs = pair(folder, folder / CONVERSION_FILE, WINDOW)
     chosen = random.Random(5)
     letters = list(filter(agreed, map(chr, range(0x20, 0x2FFF))))
     sources = [path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -138,7 +139,7 @@ def test_words_are_small_plain_and_apart(text: str, words: list[str]) -> None:
 def test_a_text_of_unknown_tokens_is_told_from_others(text: str, known: bool) -> None:
     folder = embedder_folder()
     embedder = wire.Embedder(
-        name="t", id="", dim=384, max_tokens=WINDOW, gguf=str(folder / "conversion.gguf"), bert_words=True
+        name="t", id="", dim=384, max_tokens=WINDOW, gguf=str(folder / CONVERSION_FILE), bert_words=True
     )  # fmt: skip
     encoder = LlamaEncoder(embedder, at_once=1, lean=True)
     assert encoder.tokeniser.knows(text) is known
