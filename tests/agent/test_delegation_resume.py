@@ -19,6 +19,7 @@ from agentgw_daemon.events.turn_state import TurnState
 from agentgw_daemon.inference.engine import EngineEvent, GenerationRequest
 from tests.agent.delegating import requests_of, skill, stored, task, team
 from tests.agent.scripted import CHANGE, answered, furnish
+from tests.patience import PATIENCE_S
 from tests.polling import pause, until
 from tests.turns.frames import replayed
 from tests.turns.house import House, finished
@@ -156,6 +157,28 @@ async def test_a_child_that_had_ended_is_not_asked_again(tmp_path: Path) -> None
         assert [call.content for call in detail.tool_calls] == ["3"]
         assert detail.usage.prompt_tokens == 15
         assert outcome.usage.prompt_tokens == 25
+
+
+async def test_a_child_that_cannot_go_on_is_a_failed_call_of_its_parent(tmp_path: Path) -> None:
+    async with killed(tmp_path) as (turn_state, _):
+        pass
+    async with team(tmp_path / "1", *SKILLS, **REST) as h:
+        done = furnish(h)
+        await h.database._thread.write(lambda db: db.execute("UPDATE approvals SET expires_at = 'tomorrow'"))
+        await h.turns.take_up()
+        found = h.turns.find(turn_state.turn_id)
+        assert found is not None
+        with trio.fail_after(PATIENCE_S):
+            outcome = await found.wait_outcome()
+        assert isinstance(outcome, TurnResult), outcome
+        assert (outcome.text, done) == ("done", [])
+        turns = {turn.skill: turn for turn in await stored(h)}
+        assert {name: turn.state for name, turn in turns.items()} == {
+            "boss": "completed", "lead": "completed", "worker": "interrupted"
+        }  # fmt: skip
+        (call,) = (await h.database.turns.detail(turns["lead"].turn_id)).tool_calls
+        assert call.ok is False
+        assert "could not be gone on with" in (call.content or "")
 
 
 async def test_a_parent_that_cannot_go_on_takes_its_children_along(tmp_path: Path) -> None:

@@ -197,6 +197,10 @@ class Turns:
         log.warning("turn %s cannot be gone on with: %s", turn_id, reason)
         if (turn := self._running.get(TurnId(turn_id))) is not None:
             self._close(turn)
+            if turn.parent is not None:
+                # It takes the end from the record: this one never comes to an end to wait for.
+                answers = turn.parent.answers
+                answers.update({call_id: turn_id for call_id, waited_for in answers.items() if waited_for is turn})
         give_up = self._services.database.unfinished.give_up
         await supervised(f"giving turn {turn_id} up", give_up, turn_id, f"it could not be gone on with: {reason}")
 
