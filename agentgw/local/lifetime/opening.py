@@ -13,8 +13,6 @@ from agentgw import __version__
 from agentgw.client import Client, ConnectionLost
 from agentgw.local.directories import refuse_another_home
 from agentgw.local.lifetime.spawn import REPUBLISH_TIMEOUT_S, connect_or_spawn, with_log
-from agentgw.local.lifetime.stopping import STOP_TIMEOUT_S, stop_daemon
-from agentgw.local.lifetime.versions import is_older
 from agentgw.local.on_demand import is_locked
 from agentgw.local.sockets import connect_own
 from agentgw.protocol.errors import AlreadyRunning, DaemonUnreachable, ShuttingDown
@@ -56,8 +54,10 @@ def open_client(
             continue
         refuse_another_home(client, paths)
         version = str(client.daemon.get("version"))
-        if replaced or not is_older(version, __version__):
+        if replaced or version == __version__ or not _is_older(version):
             return client
+        from agentgw.local.lifetime.stopping import stop_daemon
+
         reason = stop_daemon(client, paths, upgrade=True)
         if reason:
             if notice is not None:
@@ -86,6 +86,8 @@ def _attempt(
         client.greet()
         return client
     except ShuttingDown:
+        from agentgw.local.lifetime.stopping import STOP_TIMEOUT_S
+
         client.limit(STOP_TIMEOUT_S)
         client.wait_closed()
     except ConnectionLost:
@@ -97,6 +99,13 @@ def _attempt(
         if not client.daemon:
             client.close()
     return None
+
+
+def _is_older(version: str) -> bool:
+    # Late, as what follows is for daemons of another version: its pattern alone takes half a millisecond.
+    from agentgw.local.lifetime.versions import is_older
+
+    return is_older(version, __version__)
 
 
 def _wait_for_another(paths: Paths) -> None:

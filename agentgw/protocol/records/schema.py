@@ -8,7 +8,6 @@ documentation and the bounds.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
 from collections.abc import Mapping
@@ -145,7 +144,10 @@ def bind(cls: type[T], params: Mapping[str, Any] | list[Any], path: str = "") ->
     names = {field.name for field in known}
     for name in params:
         if name not in names:
-            near = difflib.get_close_matches(str(name)[:64], names, n=1)
+            # Late, as model workers have records too, and start while somebody waits.
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(name)[:64], names, n=1)
             raise _invalid(_join(path, str(name)[:64]), "unknown" + (f"; did you mean {near[0]}?" if near else ""))
     values: dict[str, Any] = {}
     for field in known:
