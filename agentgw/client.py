@@ -242,7 +242,7 @@ class Client:
                 f"{self._daemon} does not read what is sent to it", hint="see agentgw logs"
             ) from None
         except OSError:
-            # The last message of the daemon, such as why it closes, are worth more than the failed write.
+            # The last message of the daemon, such as why it closes, is worth more than the failed write.
             return
 
     def _read(self) -> None:

@@ -188,7 +188,7 @@ class AsyncConnection:
             except BlockingIOError:
                 await loop.wait_writable(self._stream.fileno())
             except OSError:
-                # The last message of the daemon, such as why it closes, are worth more than the failed write.
+                # The last message of the daemon, such as why it closes, is worth more than the failed write.
                 return
 
     async def _receive(self, loop: Loop) -> bytes:

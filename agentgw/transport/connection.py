@@ -121,8 +121,9 @@ def _unfit_number(value: Any, path: str = "") -> str:
 
 
 def _value(text: str) -> Any:
-    """The value of a JSON text. Raises as `json.loads` does, which also looks for white space around it: a third of
-    the time that a delta takes here.
+    """The value of a JSON text without white space around it. Raises ValueError.
+
+    `json.loads` looks for that white space first, a third of the time that a delta takes here.
     """
     value, end = _DECODER.raw_decode(text)
     return value if end == len(text) else json.loads(text)

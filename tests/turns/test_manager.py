@@ -32,6 +32,7 @@ from agentgw_daemon.inference.engine import (
 )
 from agentgw_daemon.skills.model import LoadedSkill
 from agentgw_daemon.skills.skill_set import SkillSet
+from agentgw_daemon.storage.sessions.log import unpack
 from agentgw_daemon.tool_calling.answers.events import ModelToolCall
 from agentgw_daemon.turns import recorder
 from tests.fakes import FakeProjects, change
@@ -452,11 +453,11 @@ async def test_stopping_ends_all_turns_and_keeps_their_text(tmp_path: Path) -> N
         await trio.sleep_forever()
 
     async with house(tmp_path, endless) as h:
-        lives = [await h.start() for _ in range(20)]
-        for turn in lives:
+        turns = [await h.start() for _ in range(20)]
+        for turn in turns:
             await turn.log.wait_longer_than(1)
         await h.turns.stop()
-        for turn in lives:
+        for turn in turns:
             assert isinstance(turn.outcome, TurnResult)
             assert turn.outcome.text == "x"
         assert h.turns.running == ()
@@ -469,6 +470,8 @@ async def test_the_next_turn_tells_what_happened_meanwhile(tmp_path: Path) -> No
         await first.wait_outcome()
         await second.wait_outcome()
         assert "turn.notice" in [frame["method"] for frame in await watched(first)]
+        rows = await h.database.log.read(first.turn_id)
+        assert [event.seq for row in rows for event in unpack(row)] == list(range(1, first.log.last_seq + 1))
         assert "turn.notice" not in [frame["method"] for frame in await watched(second)]
 
 

@@ -19,8 +19,9 @@ from agentgw_daemon.system.ids import now
 class TurnState:
     """One turn from its start to its outcome, which is set once, after the last event of its `log`.
 
-    `log`: with what an earlier daemon sent, which had begun it where it is `resumed`. It ends when it has run for
-    `timeout_s`, of which `spent_s` are over already; None is no limit.
+    `log`: with what an earlier daemon sent, which had begun the turn where it is `resumed`. The turn ends when it has
+    run for `timeout_s`, of which `spent_s` are over already; None is no limit. `emit` and `store` are the recorder's;
+    a turn that is only shown has none, tells its own log alone and stores nothing.
     """
 
     def __init__(
@@ -71,9 +72,9 @@ class TurnState:
         self.delegated = Usage() if delegated is None else delegated
         # After a restart: who answers calls that it waits for, a running turn or the id of one that has ended.
         self.answers: dict[str, TurnState | str] = {} if answers is None else dict(answers)
-        # The way to tell its watchers something: nothing twice, and what is asked is stored.
+        # The way to tell its watchers something; a recorder's tells nothing twice, and stores what is asked.
         self.emit: Final = self.log.append if emit is None else emit
-        # The way to have what was said so far stored.
+        # The way to have what was said so far stored, where anything is.
         self.store: Final = trio.lowlevel.checkpoint if store is None else store
         self.steering: Final = Steering() if steering is None else steering
         self._ended = trio.Event()

@@ -68,7 +68,7 @@ class Fitting:
 
 @record
 class Compacted:
-    """The prompt to send on to `fit`. `notice`: what was done to it, for a `context_trimmed`."""
+    """The prompt to send on to `fit`. `notice`: what was done to it, for a `context_compacted`."""
 
     prompt: Prompt
     notice: str | None = None

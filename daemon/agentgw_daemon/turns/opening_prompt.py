@@ -1,4 +1,4 @@
-"""Opening prompt of a turn: put together here for running, dry run and prefill.
+"""Opening prompt of a turn: put together here for running, resumption, dry run and prefill.
 
 Documents are quoted in it, the tools are made, the model says how it is shown them; then all is fitted to the context.
 """
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @record
 class OpeningPrompt:
-    """The prompt of a turn before it is fitted, the turn's tools, and how its model is shown them."""
+    """The prompt of a turn before it is fitted, the turn's tools, and how its model is shown them.
+
+    Of a turn that an earlier daemon began the latter is not known yet: its model need not be loaded for its question.
+    """
 
     plan: Plan
     turn: TurnState

@@ -36,7 +36,9 @@ FLUSH_S: Final = 1.0
 
 
 class TurnRecorder:
-    """The turn's side of the database: nothing at all for an ephemeral turn. What its `log` has is stored already."""
+    """The turn's side of the database: nothing at all for an ephemeral turn. What its `log` has when it
+    is made is stored already.
+    """
 
     def __init__(self, turn_id: TurnId, log: TurnLog, database: Database | None) -> None:
         self.database: Final = database

@@ -77,7 +77,7 @@ class DatabaseFiles:
         self.written_back: tuple[WrittenBack, ...] = ()
         # Reason why there is nothing more to be had from here: the name is somebody else's.
         self.displaced: str | None = None
-        # Turns of an earlier run are still marked live: the disk was too full to say otherwise.
+        # Turns of an earlier run are still marked as running: the disk was too full to say otherwise.
         self._has_stale_turns = False
         # Only the file as the last run left it tells what turns were about to do. A backup does not: what it says is
         # still to be done may have been done since.

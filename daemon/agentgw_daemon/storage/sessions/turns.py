@@ -103,7 +103,7 @@ class TurnStore:
         return await self._runner.write(lambda db: _start(db, new, self._outbox))
 
     async def set_state(self, turn_id: str, state: Literal["queued", "running", "waiting"]) -> None:
-        """Say where a live turn is; one that has ended stays as it is."""
+        """Say where a running turn is; one that has ended stays as it is."""
 
         def do(db: sqlite_utils.Database) -> None:
             found = find_id(db, "turn", turn_id)

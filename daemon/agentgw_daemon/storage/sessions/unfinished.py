@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from agentgw_daemon.storage.sqlite.connection import Runner
     from agentgw_daemon.storage.sqlite.library import sqlite_utils
 
-# A live turn whose model has made calls, none of which was cut off while it was carried out (whether it had its effect
-# is not known, so it must not be made again), and which has said nothing since: all that is left to do is stored. What
-# becomes of a call that waits for another agent is told by that one's turn (`unfinished_ids`). Nobody goes on with a
-# turn that a daemon was going on with when it ended: that may have been the reason.
+# A turn without an end whose model has made calls, none of which was cut off while it was carried out (whether it had
+# its effect is not known, so it must not be made again), and which has said nothing since: all that is left to do is
+# stored. What becomes of a call that waits for another agent is told by that one's turn (`unfinished_ids`). Nobody
+# goes on with a turn that a daemon was going on with when it ended: that may have been the reason.
 _LEFT: Final = (
     f"t.state IN {LIVE} AND t.resumption <> 1 AND EXISTS (SELECT 1 FROM turn_steps AS s WHERE s.turn_id = t.id)"
     " AND NOT EXISTS (SELECT 1 FROM tool_calls AS c WHERE c.turn_id = t.id AND c.ended_at IS NULL"

@@ -1,4 +1,4 @@
-"""Search for the settings that run a model fastest on this machine: probes, their order, and the choice. Pure.
+"""Search for the settings that run a model fastest on this machine: probes, their order, and the choice.
 
 Pure: `search` names one probe after the other and is sent the rate that somebody measured. It looks at one setting
 at a time, in the order of what it may win, and leaves a direction at the first step that does not pay: some ten
