@@ -11,7 +11,6 @@ from agentgw.protocol import events as ev
 from agentgw.protocol import types as t
 from agentgw.protocol.calls import approvals as a
 from agentgw.protocol.calls import chat as ch
-from agentgw.protocol.calls import configs as c
 from agentgw.protocol.calls import daemon as da
 from agentgw.protocol.calls import documents as d
 from agentgw.protocol.calls import embeddings as em
@@ -25,7 +24,6 @@ from agentgw.protocol.calls import turns as tu
 from agentgw.protocol.calls import webhooks as h
 from agentgw.protocol.calls.events import SubscribeParams
 from agentgw.protocol.calls.shared import Done, NoParams
-from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.calls.web import SignInLink
 from agentgw.protocol.records.schema import record
 
@@ -335,22 +333,22 @@ _ROWS = (
         "A link that signs one browser in to the web pages.",
         errors=(e.NotFound,),
     ),
-    _method("config.get", c.ConfigParams, c.ConfigResult, "Settings with their origins.", errors=(e.NotFound,)),
+    _method("config.get", da.ConfigParams, da.ConfigResult, "Settings with their origins.", errors=(e.NotFound,)),
     _method(
         "config.set",
-        c.ConfigSetParams,
+        da.ConfigSetParams,
         da.ReloadResult,
         "Change one setting in `config.toml`, which keeps its comments, and take it over.",
         errors=(e.NotFound,),
     ),
     _method(
         "config.unset",
-        c.ConfigUnsetParams,
+        da.ConfigUnsetParams,
         da.ReloadResult,
         "Take one setting out of `config.toml`, so that its default holds.",
         errors=(e.NotFound,),
     ),
-    _method("stats.get", NoParams, StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
+    _method("stats.get", NoParams, da.StatsResult, "Counts.", errors=(e.StorageUnavailable,)),
     _method(
         "event.subscribe",
         SubscribeParams,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from agentgw.protocol.calls.daemon import StatsResult
 from agentgw.protocol.calls.jobs import JobRun
-from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.calls.turns import StepCall, TurnStep
 from agentgw.protocol.calls.webhooks import Delivery
 from agentgw.protocol.records.schema import bind, dump

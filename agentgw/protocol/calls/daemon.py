@@ -1,4 +1,4 @@
-"""The daemon itself: `hello` and `daemon.*`."""
+"""The daemon itself, its settings and what it has stored: `hello`, `daemon.*`, `config.*`, `stats.*`."""
 
 from __future__ import annotations
 
@@ -115,3 +115,46 @@ class BackupResult:
 
     path: str
     size_bytes: int
+
+
+@record
+class ConfigParams:
+    """A choice of settings."""
+
+    section: Annotated[str | None, "one section, or one key", Limit(max_length=200)] = None
+
+
+@record
+class ConfigSetParams:
+    """The setting to change in `config.toml`."""
+
+    key: Annotated[str, "section.key", Limit(min_length=1, max_length=200)]
+    value: Annotated[str, "as a person writes it: a word, a number, true; a list with commas", Limit(max_length=10_000)]
+
+
+@record
+class ConfigUnsetParams:
+    """The setting to take out of `config.toml`."""
+
+    key: Annotated[str, "section.key", Limit(min_length=1, max_length=200)]
+
+
+@record
+class ConfigResult:
+    """Every setting with its origin; secrets are shown as `***`."""
+
+    settings: tuple[t.Setting, ...]
+
+
+@record
+class StatsResult:
+    """Counts since the database was made."""
+
+    sessions: int
+    turns: int
+    messages: int
+    completion_tokens: int
+    turns_by_state: dict[str, int]
+    turns_by_model: dict[str, int]
+    db_bytes: int
+    feedback: Annotated[tuple[t.FeedbackCount, ...], "ratings by skill and model"] = ()

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from agentgw.protocol.calls.stats import StatsResult
+from agentgw.protocol.calls.daemon import StatsResult
 from agentgw.protocol.errors import StorageUnavailable
 from agentgw.protocol.records.schema import record
 from agentgw_daemon.storage.deliveries.deliveries import Deliveries

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentgw.protocol.calls.daemon import DaemonStatus
-from agentgw.protocol.calls.stats import StatsResult
+from agentgw.protocol.calls.daemon import DaemonStatus, StatsResult
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Worker
 from tests.gateway.harness import opened
 

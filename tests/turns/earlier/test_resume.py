@@ -21,7 +21,7 @@ from agentgw.protocol.errors import (
     ShuttingDown,
     TurnCancelled,
 )
-from agentgw.protocol.events import TurnCompleted
+from agentgw.protocol.events import TurnApproval, TurnCompleted
 from agentgw.protocol.types import Approval, ToolCall, Turn
 from agentgw_daemon.approvals.queue import ApprovalQueue
 from agentgw_daemon.events.turn_state import TurnState
@@ -63,6 +63,9 @@ async def test_an_open_question_is_asked_again_under_its_id_and_its_call_runs_on
         # At once, before the turn is back at its call.
         assert h.services.approvals.list() == (asked,)
         assert (await h.database.turns.get(turn.turn_id)).state == "waiting"
+        (question,) = (event for event in turn.log.events if isinstance(event, TurnApproval))
+        await turn.emit(question)
+        assert turn.log.last_seq == len(sent), "it was told before"
         await h.services.approvals.answer(asked.approval_id, "allow_once")
         result = await ended(turn)
         assert (result.text, done) == ("done", ["change x"])

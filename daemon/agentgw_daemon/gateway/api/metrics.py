@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from agentgw.protocol.calls.daemon import DaemonStatus
+from agentgw.protocol.calls.daemon import DaemonStatus, StatsResult
 from agentgw.protocol.calls.shared import NoParams
-from agentgw.protocol.calls.stats import StatsResult
 from agentgw_daemon.gateway.access.access_log import BUCKETS_S, AccessLog
 from agentgw_daemon.gateway.http.messages import HttpAnswer
 from agentgw_daemon.gateway.routing.routes import Route

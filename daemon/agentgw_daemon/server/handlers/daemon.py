@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING
 import trio
 
 from agentgw import __version__
-from agentgw.protocol.calls.configs import ConfigParams, ConfigResult, ConfigSetParams, ConfigUnsetParams
 from agentgw.protocol.calls.daemon import (
     BackupParams,
     BackupResult,
+    ConfigParams,
+    ConfigResult,
+    ConfigSetParams,
+    ConfigUnsetParams,
     DaemonStatus,
     DoctorResult,
     ReloadResult,
     ShutdownParams,
     ShutdownResult,
+    StatsResult,
 )
 from agentgw.protocol.calls.shared import NoParams
-from agentgw.protocol.calls.stats import StatsResult
 from agentgw.protocol.errors import ConfigRefused, InvalidParams
 from agentgw.protocol.types import SchedulerStatus, ServiceStatus, Setting
 from agentgw_daemon.config.load import is_section, unknown_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentgw.protocol.calls.stats import StatsResult
+from agentgw.protocol.calls.daemon import StatsResult
 from agentgw_daemon.storage.columns import number_of, real_of, text_of
 from agentgw_daemon.storage.sessions.feedback import count_ratings
 
